@@ -1,0 +1,1 @@
+"""The front: the HTTP API of API.md over the shards. It knows no store."""

@@ -1,0 +1,286 @@
+"""Finds the shard for each call and joins the answers: every operation of the API but the dequeue (router/polls.py).
+
+A call about one queue goes to the owner of its partition; a bulk call is split by owner and joined in order; what
+concerns a whole type goes partition by partition, so that a cursor stays good while the ring changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+from sharq_core import errors
+from sharq_core.messages import (
+    Call,
+    CheckStore,
+    DeleteQueue,
+    DropDead,
+    Enqueue,
+    Extend,
+    Failure,
+    Finish,
+    GetCounts,
+    GetJob,
+    GetQueue,
+    ListDead,
+    ListQueues,
+    Redrive,
+    Release,
+    SetPaused,
+    SetRate,
+    ShardPort,
+)
+from sharq_core.models import (
+    Counts,
+    DeadLetter,
+    DeadRef,
+    DeletedQueue,
+    Enqueued,
+    ExtendJob,
+    FinishJob,
+    JobStatus,
+    LeaseOutcome,
+    MinuteCounts,
+    NewJob,
+    QueueKey,
+    QueueStats,
+    RedriveStatus,
+    ReleaseJob,
+)
+from sharq_core.partitions import partition_of
+
+PAGE = 100
+"""Jobs or queues asked of one partition in one call."""
+
+PARTITIONS_AT_ONCE = 8
+"""Partitions asked side by side for a listing: enough to hide the round trip, few enough to bound the excess read."""
+
+OutcomeT = TypeVar("OutcomeT")
+ReplyT = TypeVar("ReplyT")
+
+
+class _Addressed(Protocol):
+    @property
+    def queue_type(self) -> str: ...
+    @property
+    def queue_id(self) -> str: ...
+
+
+JobT = TypeVar("JobT", bound=_Addressed)
+BulkCall: TypeAlias = Callable[[list[JobT]], Call[list[OutcomeT | Failure]]]
+
+
+class Directory(Protocol):
+    """Which shard owns what, as this router knows it now."""
+
+    @property
+    def partitions(self) -> int:
+        """P."""
+        ...
+
+    def owner(self, partition: int) -> ShardPort:
+        """The shard to ask about a partition. Raises Unavailable when no shard can be reached."""
+        ...
+
+    def shards(self) -> Sequence[ShardPort]:
+        """Every shard that can be reached; empty when there is none."""
+        ...
+
+
+class Dispatch:
+    """Every operation but the dequeue. All methods raise Unavailable, Overloaded (nothing was done) or OutcomeUnknown
+    (perhaps done) where their call as a whole fails; bulk calls answer each job on its own.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    async def enqueue(self, jobs: list[NewJob]) -> list[Enqueued | errors.SharqError]:
+        """Queue jobs; one answer a job, in order."""
+        return await self._bulk(Enqueue, jobs)
+
+    async def finish(self, jobs: list[FinishJob]) -> list[LeaseOutcome | errors.SharqError]:
+        """End leases and forget the jobs; one answer a job, in order."""
+        return await self._bulk(Finish, jobs)
+
+    async def extend(self, jobs: list[ExtendJob]) -> list[LeaseOutcome | errors.SharqError]:
+        """Move the ends of leases; one answer a job, in order."""
+        return await self._bulk(Extend, jobs)
+
+    async def release(self, jobs: list[ReleaseJob]) -> list[LeaseOutcome | errors.SharqError]:
+        """Give jobs back unfinished; one answer a job, in order."""
+        return await self._bulk(Release, jobs)
+
+    async def redrive(self, jobs: list[DeadRef]) -> list[RedriveStatus | errors.SharqError]:
+        """Queue dead letters again; one answer a job, in order."""
+        return await self._bulk(Redrive, jobs)
+
+    async def set_rate(
+        self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
+    ) -> bool:
+        """Change a queue's rate at once; False when there is no such queue (and pin is not True)."""
+        return await self._owner(key).call(SetRate(key, interval_us, burst, pin))
+
+    async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
+        """Pause or resume a queue; False when there is no such queue."""
+        return await self._owner(key).call(SetPaused(key, is_paused))
+
+    async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
+        """Drop what is queued and delayed in a queue."""
+        return await self._owner(key).call(DeleteQueue(key, purge))
+
+    async def queue(self, key: QueueKey) -> QueueStats:
+        """What is known of one queue; an unknown one has zeros and is_known False."""
+        return await self._owner(key).call(GetQueue(key))
+
+    async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
+        """What is known of one job."""
+        return await self._owner(key).call(GetJob(key, job_id))
+
+    async def counts(self) -> Counts:
+        """The counters of all shards together. Cost: one store call a partition."""
+        by_shard: dict[ShardPort, list[int]] = {}
+        for partition in range(self._directory.partitions):
+            by_shard.setdefault(self._directory.owner(partition), []).append(partition)
+        parts = await asyncio.gather(*(shard.call(GetCounts(own)) for shard, own in by_shard.items()))
+        return Counts(
+            sorted({queue_type for part in parts for queue_type in part.queue_types}),
+            _sum_minutes([part.enqueue_counts for part in parts]),
+            _sum_minutes([part.dequeue_counts for part in parts]),
+        )
+
+    async def list_queues(self, queue_type: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+        """Ids of a type's queues with queued, delayed or leased jobs, each once, and where to go on (None at the end).
+
+        A page may run over `limit` by what one store call returned more; nothing is left out for it.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+        """
+        partition, scan = self._parse_cursor(cursor)
+        if scan and not scan.isdecimal():
+            raise _bad_cursor()
+        position = int(scan or 0)
+        found: dict[str, None] = {}
+        while partition < self._directory.partitions:
+            ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
+            pages = await asyncio.gather(
+                *(
+                    self._directory.owner(p).call(
+                        ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
+                    )
+                    for p in ahead
+                )
+            )
+            for p, page in zip(ahead, pages, strict=True):
+                found.update(dict.fromkeys(page.queue_ids))
+                partition, position = (p, page.scan) if page.scan else (p + 1, 0)
+                if len(found) >= limit or page.scan:
+                    break
+            if len(found) >= limit:
+                break
+        done = partition >= self._directory.partitions
+        return list(found), None if done else f"{partition}-{position}"
+
+    async def list_dead(
+        self, queue_type: str, limit: int, cursor: str | None
+    ) -> tuple[list[DeadLetter], str | None]:
+        """A type's dead letters and where to go on (None at the end); oldest first within a partition.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+        """
+        partition, scan = self._parse_cursor(cursor)
+        found: list[DeadLetter] = []
+        while partition < self._directory.partitions and len(found) < limit:
+            page = await self._directory.owner(partition).call(
+                ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
+            )
+            found += page.jobs
+            partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
+        return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
+
+    async def redrive_all(self, queue_type: str) -> int:
+        """Queue every dead letter of a type again, page by page; returns how many were queued."""
+        redriven = 0
+        cursor: str | None = None
+        while True:
+            page, cursor = await self.list_dead(queue_type, PAGE, cursor)
+            outcomes = await self.redrive([DeadRef(queue_type, job.queue_id, job.job_id) for job in page])
+            for outcome in outcomes:
+                if isinstance(outcome, errors.SharqError):
+                    raise outcome
+                redriven += outcome is RedriveStatus.QUEUED
+            if cursor is None:
+                return redriven
+
+    async def drop_dead(self, queue_type: str) -> int:
+        """Drop every dead letter of a type, page by page; returns how many were dropped."""
+        dropped = 0
+        for partition in range(self._directory.partitions):
+            while True:
+                count = await self._directory.owner(partition).call(DropDead(queue_type, partition, PAGE))
+                dropped += count
+                if count < PAGE:
+                    break
+        return dropped
+
+    async def check_store(self) -> None:
+        """Returns when every store node answers every shard; raises Unavailable when not, or with no shard."""
+        shards = self._directory.shards()
+        if not shards:
+            raise errors.Unavailable("no shard can be reached")
+        await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
+
+    def _owner(self, key: QueueKey) -> ShardPort:
+        return self._directory.owner(partition_of(key.queue_type, key.queue_id, self._directory.partitions))
+
+    async def _bulk(
+        self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
+    ) -> list[OutcomeT | errors.SharqError]:
+        by_shard: dict[ShardPort, list[int]] = {}
+        partitions = self._directory.partitions
+        for index, job in enumerate(jobs):
+            shard = self._directory.owner(partition_of(job.queue_type, job.queue_id, partitions))
+            by_shard.setdefault(shard, []).append(index)
+        if len(by_shard) == 1:
+            (shard,) = by_shard
+            return [_outcome(answer) for answer in await shard.call(make_call(jobs))]
+        results: dict[int, OutcomeT | errors.SharqError] = {}
+
+        async def ask(shard: ShardPort, indexes: list[int]) -> None:
+            try:
+                answers = await shard.call(make_call([jobs[index] for index in indexes]))
+            except errors.SharqError as error:
+                results.update(dict.fromkeys(indexes, error))
+            else:
+                results.update((i, _outcome(answer)) for i, answer in zip(indexes, answers, strict=True))
+
+        await asyncio.gather(*(ask(shard, indexes) for shard, indexes in by_shard.items()))
+        return [results[index] for index in range(len(jobs))]
+
+    def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
+        if cursor is None:
+            return 0, ""
+        partition, dash, scan = cursor.partition("-")
+        if not dash or not partition.isdecimal() or int(partition) >= self._directory.partitions:
+            raise _bad_cursor()
+        return int(partition), scan
+
+
+def _bad_cursor() -> errors.InvalidRequest:
+    return errors.InvalidRequest("cursor: not a cursor that this server gave out")
+
+
+def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:
+    return errors.from_code(answer.code, answer.message) if isinstance(answer, Failure) else answer
+
+
+def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:
+    """Adds up by minute and keeps the newest ten: shards may be asked on both sides of a full minute."""
+    sums: dict[int, int] = {}
+    for part in parts:
+        for minute_ms, count in part:
+            sums[minute_ms] = sums.get(minute_ms, 0) + count
+    return sorted(sums.items())[-10:]

@@ -1,0 +1,198 @@
+"""What a router says to a shard and what it hears back: one frozen Struct a call, each naming the type of its reply.
+
+In one process a call is a method call (`ShardPort`); over the link it will be a frame. A call about one queue goes to the
+owner of the queue's partition; bulk calls are split by owner first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from sharq_core.models import (
+    Counts,
+    DeadPage,
+    DeadRef,
+    DeletedQueue,
+    Enqueued,
+    ExtendJob,
+    FinishJob,
+    JobStatus,
+    LeasedJob,
+    LeaseOutcome,
+    NewJob,
+    QueueKey,
+    QueuePage,
+    QueueStats,
+    RedriveStatus,
+    ReleaseJob,
+)
+
+ReplyT = TypeVar("ReplyT")
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One job of a bulk call that could not be answered: the code and message of the error class."""
+
+    code: str
+    message: str
+
+
+class Call(msgspec.Struct, Generic[ReplyT], frozen=True, tag=True):
+    """A call whose reply is a ReplyT."""
+
+
+class Enqueue(Call[list[Enqueued | Failure]], frozen=True):
+    """One answer a job, in order."""
+
+    jobs: list[NewJob]
+
+
+class Dequeued(msgspec.Struct, frozen=True):
+    """Leased jobs, none when nothing is ready, and the time until the shard's next job of the type is due.
+
+    next_due_in_us: None when nothing is queued here; 0 when more is ready.
+    """
+
+    jobs: list[LeasedJob]
+    next_due_in_us: int | None
+
+
+class Dequeue(Call[Dequeued], frozen=True):
+    """Lease up to `count` ready jobs of a type, from any queue of this shard; never waits for one."""
+
+    queue_type: str
+    count: int
+    lease_us: int
+
+
+class Peek(Call[int | None], frozen=True):
+    """Time in µs until the shard's next job of the type is due (0: now), or None. Claims nothing, reads no store."""
+
+    queue_type: str
+
+
+class Finish(Call[list[LeaseOutcome | Failure]], frozen=True):
+    """One answer a job, in order."""
+
+    jobs: list[FinishJob]
+
+
+class Extend(Call[list[LeaseOutcome | Failure]], frozen=True):
+    """One answer a job, in order."""
+
+    jobs: list[ExtendJob]
+
+
+class Release(Call[list[LeaseOutcome | Failure]], frozen=True):
+    """One answer a job, in order."""
+
+    jobs: list[ReleaseJob]
+
+
+class SetRate(Call[bool], frozen=True):
+    """Change a queue's rate; False when the queue does not exist (pin True creates it).
+
+    burst None and pin None leave those as they are.
+    """
+
+    key: QueueKey
+    interval_us: int
+    burst: int | None = None
+    pin: bool | None = None
+
+
+class SetPaused(Call[bool], frozen=True):
+    """Pause or resume a queue; False when it does not exist."""
+
+    key: QueueKey
+    is_paused: bool
+
+
+class DeleteQueue(Call[DeletedQueue], frozen=True):
+    """Drop what is queued and delayed; purge: forget the rate once its ready time has passed."""
+
+    key: QueueKey
+    purge: bool = False
+
+
+class GetQueue(Call[QueueStats], frozen=True):
+    """What is known of one queue."""
+
+    key: QueueKey
+
+
+class GetJob(Call[JobStatus | None], frozen=True):
+    """What is known of one job; None for nothing."""
+
+    key: QueueKey
+    job_id: str
+
+
+class ListQueues(Call[QueuePage], frozen=True):
+    """About `limit` queues of one partition from `scan` on (0: from the start)."""
+
+    queue_type: str
+    partition: int
+    scan: int
+    limit: int
+
+
+class GetCounts(Call[Counts], frozen=True):
+    """The counters of some partitions together."""
+
+    partitions: list[int]
+
+
+class ListDead(Call[DeadPage], frozen=True):
+    """Up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first."""
+
+    queue_type: str
+    partition: int
+    scan: str
+    limit: int
+
+
+class Redrive(Call[list[RedriveStatus | Failure]], frozen=True):
+    """Queue these dead letters again, attempts from 0. One answer each, in order."""
+
+    jobs: list[DeadRef]
+
+
+class DropDead(Call[int], frozen=True):
+    """Drop up to `limit` of a partition's dead letters, oldest first; returns how many were dropped."""
+
+    queue_type: str
+    partition: int
+    limit: int
+
+
+class CheckStore(Call[None], frozen=True):
+    """Returns when every store node answers; raises Unavailable when one does not."""
+
+
+OnDue: TypeAlias = Callable[[int | None], None]
+"""Told the time in µs until the shard's next job of the watched type is due, None for nothing queued."""
+
+
+class ShardPort(Protocol):
+    """How a router reaches one shard."""
+
+    async def call(self, call: Call[ReplyT]) -> ReplyT:
+        """Send one call.
+
+        Raises:
+            Overloaded, Unavailable, StoreFull: nothing was done.
+            OutcomeUnknown: it may have been done.
+        """
+        ...
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
+        ...
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Stop; unknown watches are ignored."""
+        ...
