@@ -1,0 +1,23 @@
+"""The Python SDK: an async client for the HTTP API and a worker. It needs aiohttp and msgspec, no store and
+no server."""
+
+from sharq_core.client.answers import Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+from sharq_core.client.client import SharqClient
+from sharq_core.client.requests import Addressed, DeadRef, EnqueueJob, JobRef
+from sharq_core.client.worker import Handler, Worker
+
+__all__ = [
+    "Addressed",
+    "Counts",
+    "DeadLetter",
+    "DeadRef",
+    "EnqueueJob",
+    "Enqueued",
+    "Handler",
+    "JobRef",
+    "JobStatus",
+    "LeasedJob",
+    "QueueStats",
+    "SharqClient",
+    "Worker",
+]

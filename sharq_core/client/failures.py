@@ -1,0 +1,80 @@
+"""Turns what went wrong on the wire into the error classes of sharq_core.errors, and says what may be sent
+again.
+
+The rule for a repeat reads two words of the class: `retry_after_s` (repeating can help) and `perhaps_done`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+import aiohttp
+import msgspec
+
+from sharq_core import errors
+
+_CODE_OF_STATUS = {
+    401: errors.Unauthorized.code,
+    403: errors.Forbidden.code,
+    404: errors.NotFound.code,
+    405: errors.MethodNotAllowed.code,
+    413: errors.TooLarge.code,
+    429: errors.Overloaded.code,
+    503: errors.Unavailable.code,
+}
+"""What a proxy means that answers in the server's place, without our JSON."""
+
+
+class NothingReady(errors.NotFound):
+    """The plain 404 of a dequeue: nothing was ready. Nothing was done."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The failure shape of the API. code is empty in the plain 404 of a dequeue."""
+
+    status: Literal["failure"]
+    code: str = ""
+    message: str = ""
+    queue_length: int = msgspec.field(default=0, name="current_queue_length")
+
+
+def to_error(failure: Failure) -> errors.SharqError:
+    """The error class that the server named by its code."""
+    if failure.code == errors.QueueFull.code:
+        return errors.QueueFull(failure.queue_length)
+    return errors.from_code(failure.code, failure.message)
+
+
+def from_answer(status: int, body: bytes) -> errors.SharqError:
+    """The error that an answer with a failing status means, be it the server's or a proxy's."""
+    try:
+        failure = msgspec.json.decode(body, type=Failure)
+    except msgspec.DecodeError:
+        unknown = errors.InvalidRequest.code if status < 500 else errors.OutcomeUnknown.code
+        return errors.from_code(_CODE_OF_STATUS.get(status, unknown), f"answered {status} without a reason")
+    if status == NothingReady.status and not failure.code:
+        return NothingReady("nothing is ready")
+    return to_error(failure)
+
+
+def from_transport(error: aiohttp.ClientError | TimeoutError) -> errors.SharqError:
+    """Unavailable when no connection was made, so that nothing was sent; otherwise OutcomeUnknown."""
+    reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return errors.Unavailable(f"no connection was made ({reason})")
+    return errors.OutcomeUnknown(f"sent, and no answer came ({reason})")
+
+
+def may_repeat(error: errors.SharqError, is_safe_twice: bool) -> bool:
+    """True when repeating can help and does no harm: the call is safe twice, or certainly was not done."""
+    return error.retry_after_s is not None and (is_safe_twice or not error.perhaps_done)
+
+
+def pause_s(error: errors.SharqError, tries: int) -> float:
+    """How long to wait after `tries` (1 or more) failed tries, in seconds: doubles from Retry-After to 8
+    times it.
+
+    A random factor from 1.0 to 1.5 keeps clients that failed together from coming back together.
+    """
+    return (error.retry_after_s or 1) * min(2.0 ** (tries - 1), 8.0) * random.uniform(1.0, 1.5)

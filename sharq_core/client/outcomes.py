@@ -1,0 +1,105 @@
+"""Reports what became of leased jobs, finished or released, in bulk and until the server has answered.
+
+While one call is under way the next outcomes gather; so one call carries few when idle and many when busy.
+Not here: running the jobs (worker.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Callable, Sequence
+
+from sharq_core import errors
+from sharq_core.client import failures
+from sharq_core.client.answers import LeasedJob
+from sharq_core.client.client import SharqClient
+
+log = logging.getLogger("sharq.worker")
+
+
+class Outcome(enum.StrEnum):
+    """What the worker did with a job."""
+
+    FINISH = "finish"
+    RELEASE = "release"
+
+
+class Outcomes:
+    """Outcomes that the server has not answered yet."""
+
+    def __init__(
+        self, client: SharqClient, release_delay_ms: float, on_settled: Callable[[LeasedJob], None]
+    ) -> None:
+        """on_settled: told each job once the server has taken its outcome, or refused it for good."""
+        self._client = client
+        self._release_delay_ms = release_delay_ms
+        self._on_settled = on_settled
+        self._unreported: list[tuple[Outcome, LeasedJob]] = []
+        self._changed = asyncio.Event()
+        self._is_closed = False
+
+    def add(self, outcome: Outcome, job: LeasedJob) -> None:
+        """Report this job's outcome soon."""
+        self._unreported.append((outcome, job))
+        self._changed.set()
+
+    def close(self) -> None:
+        """Let run() return once everything is reported."""
+        self._is_closed = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Reports outcomes until closed and none is left; tries again for as long as the server is away.
+
+        Cancelling it leaves the rest unreported: those jobs come back when their leases end.
+        """
+        tries = 0
+        while self._unreported or not self._is_closed:
+            await self._changed.wait()
+            self._changed.clear()
+            error = await self._report()
+            tries = 0 if error is None else tries + 1
+            if error is not None:
+                log.warning("outcomes_not_reported count=%d error=%s", len(self._unreported), error)
+                await asyncio.sleep(failures.pause_s(error, tries))
+                self._changed.set()
+
+    def unreported(self) -> int:
+        """How many outcomes the server has not answered."""
+        return len(self._unreported)
+
+    async def _report(self) -> errors.SharqError | None:
+        """Sends what there is now; returns an error that repeating can help, or None."""
+        reporting = list(self._unreported)
+        finished = [job for outcome, job in reporting if outcome is Outcome.FINISH]
+        released = [job for outcome, job in reporting if outcome is Outcome.RELEASE]
+        answers = await asyncio.gather(
+            self._client.finish_many(finished), self._client.release_many(released, self._release_delay_ms)
+        )
+        kept = self._settle(Outcome.FINISH, finished, answers[0])
+        kept |= self._settle(Outcome.RELEASE, released, answers[1])
+        self._unreported = [
+            (outcome, job)
+            for index, (outcome, job) in enumerate(self._unreported)
+            if index >= len(reporting) or job.lease in kept
+        ]
+        return next(iter(kept.values()), None)
+
+    def _settle(
+        self, outcome: Outcome, jobs: Sequence[LeasedJob], answers: Sequence[errors.SharqError | None]
+    ) -> dict[str, errors.SharqError]:
+        """Lets go of the jobs that were answered; returns lease and error of the others."""
+        kept = {}
+        for job, error in zip(jobs, answers, strict=True):
+            if error is not None and failures.may_repeat(error, is_safe_twice=True):
+                kept[job.lease] = error
+                continue
+            if error is not None:
+                log.warning(
+                    "outcome_refused outcome=%s queue_type=%s queue_id=%s job_id=%s error=%s",
+                    outcome, job.queue_type, job.queue_id, job.job_id, error.code,
+                )  # fmt: skip
+            self._on_settled(job)
+        return kept

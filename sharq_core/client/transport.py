@@ -1,0 +1,146 @@
+"""One HTTP request and its repeats: sessions, deadlines, the token, and which answer is an error.
+
+Not here: what the verbs send (client.py) and what errors mean (failures.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from sharq_core import errors
+from sharq_core.client import failures
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Transport:
+    """Sends requests to one base URL. Safe to use from many tasks of one event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        timeout_s: float,
+        retries: int,
+        session: aiohttp.ClientSession | None,
+    ) -> None:
+        if URL(url).scheme not in {"http", "https"}:
+            raise ValueError(f"url: expected http://host:port or https://host:port, got {url!r}")
+        self._base = url.rstrip("/")
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._session = session
+        self._owns_session = session is None
+
+    def open(self) -> None:
+        """Makes a session unless one was given. The pool has no limit: a parked long poll must not block a
+        finish."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def close(self) -> None:
+        """Closes the session unless it was given."""
+        if self._session is not None and self._owns_session:
+            await self._session.close()
+            self._session = None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        answer: msgspec.json.Decoder[AnswerT],
+        *,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        wait_s: float = 0,
+    ) -> AnswerT:
+        """Sends one request once and decodes its answer.
+
+        Args:
+            body: encoded as JSON; None for none.
+            query: parameters; those that are None are left out.
+            wait_s: how long the server may hold the request on purpose, added to the deadline.
+
+        Raises:
+            Unavailable: no connection was made; nothing was done.
+            OutcomeUnknown: it was sent and no valid answer came; perhaps done.
+            SharqError: the failure that the server named.
+        """
+        status, content = await self._exchange(method, self._url(path, query), body, wait_s)
+        if status >= 400:
+            raise failures.from_answer(status, content)
+        try:
+            return answer.decode(content)
+        except msgspec.DecodeError as error:
+            raise errors.OutcomeUnknown(
+                f"answered {status} with what is no answer of SHARQ ({error})"
+            ) from error
+
+    async def repeated(self, send: Callable[[bool], Awaitable[AnswerT]], *, is_safe_twice: bool) -> AnswerT:
+        """Calls send(False), and again, as often as retries allow, while that can help and does no harm.
+
+        Args:
+            send: told True once an earlier try was perhaps done.
+            is_safe_twice: doing it twice equals doing it once; otherwise only what was certainly not done is
+                repeated.
+
+        Raises:
+            SharqError: the last try's error.
+        """
+        is_repeat = False
+        for tries in range(1, self._retries + 1):
+            try:
+                return await send(is_repeat)
+            except errors.SharqError as error:
+                if not failures.may_repeat(error, is_safe_twice):
+                    raise
+                is_repeat = is_repeat or error.perhaps_done
+                pause_s = failures.pause_s(error, tries)
+            await asyncio.sleep(pause_s)
+        return await send(is_repeat)
+
+    @property
+    def retries(self) -> int:
+        """How often a call may be repeated, 0 or more."""
+        return self._retries
+
+    async def _exchange(self, method: str, url: URL, body: object, wait_s: float) -> tuple[int, bytes]:
+        if self._session is None:
+            raise RuntimeError("open the client first: async with SharqClient(url) as client")
+        data = None if body is None else msgspec.json.encode(body)
+        # Half of the time for the connection, so that "no connection was made" is known before the deadline.
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s + wait_s, sock_connect=self._timeout_s / 2)
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=self._headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise failures.from_transport(error) from error
+
+    def _url(self, path: str, query: Mapping[str, object] | None) -> URL:
+        present = {name: value for name, value in (query or {}).items() if value is not None}
+        return URL(f"{self._base}{path}" + (f"?{urlencode(present)}" if present else ""), encoded=True)
+
+
+def path_of(verb: str, *identifiers: str) -> str:
+    """The path of a verb about some identifiers, `/verb/<one>/<two>/`, each one quoted whole.
+
+    Raises:
+        InvalidRequest: an identifier is empty, `.` or `..`, which proxies fold away; nothing was sent.
+    """
+    for identifier in identifiers:
+        if identifier in {"", ".", ".."}:
+            raise errors.InvalidRequest(
+                f"identifier: expected 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
+            )
+    return "/".join(["", verb, *(quote(identifier, safe="") for identifier in identifiers), ""])

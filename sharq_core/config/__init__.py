@@ -1,0 +1,171 @@
+"""The configuration: sharq.conf, environment and command line, read once into frozen values.
+
+Not here: the settings (settings.py), how each is read (kinds.py), where they come from (sources.py), and
+which store they name (store_address.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from sharq_core.config.kinds import Address, Kind, Secret
+from sharq_core.config.settings import (
+    SETTINGS,
+    AuthSettings,
+    ClusterSettings,
+    Key,
+    RedisSettings,
+    ServerSettings,
+    SharqSettings,
+)
+from sharq_core.config.sources import FileContent, Given, Source, read_environment, read_file, read_options
+from sharq_core.config.store_address import StoreAddress, StoreMode, resolve_store
+from sharq_core.errors import ConfigError
+
+__all__ = [
+    "Address",
+    "AuthSettings",
+    "ClusterSettings",
+    "Config",
+    "Key",
+    "RedisSettings",
+    "Secret",
+    "ServerSettings",
+    "SharqSettings",
+    "StoreAddress",
+    "StoreMode",
+    "load",
+]
+
+_SHOWN = 100
+"""Characters of a wrong value that its error shows."""
+
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was configured.
+
+    Attributes:
+        store: which store the [redis] keys name.
+        key_prefix: in front of every key, without braces.
+        original_key_prefix: the prefix as written, under which the original kept its data.
+        notices: one line for each thing that was given and has no effect, or not the expected one.
+    """
+
+    sharq: SharqSettings
+    server: ServerSettings
+    redis: RedisSettings
+    cluster: ClusterSettings
+    auth: AuthSettings
+    store: StoreAddress
+    key_prefix: str
+    original_key_prefix: str
+    notices: tuple[str, ...]
+
+
+def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, str] | None = None) -> Config:
+    """Read the configuration: command line over environment over file, and an empty value counts as absent.
+
+    Args:
+        path: the INI file; None for none.
+        environ: the environment, of which the SHARQ_ variables are read.
+        options: texts given on the command line.
+
+    Raises:
+        ConfigError: something is wrong; the message names file (or variable, or option), section and key, and
+            never holds a secret.
+    """
+    file = read_file(path) if path is not None else FileContent({}, frozenset())
+    environment = read_environment(environ)
+    given = {**file.given, **environment.given, **read_options(options or {})}
+    redis = _make(RedisSettings, "redis", given)
+    origins = {key.name: value.origin for key, value in given.items() if key.section == "redis"}
+    config = Config(
+        sharq=_make(SharqSettings, "sharq", given),
+        server=_make(ServerSettings, "sharq-server", given),
+        redis=redis,
+        cluster=_make(ClusterSettings, "cluster", given),
+        auth=_make(AuthSettings, "auth", given),
+        store=resolve_store(redis, origins, is_section_present="redis" in file.sections),
+        key_prefix=redis.key_prefix.replace("{", "").replace("}", ""),
+        original_key_prefix=redis.key_prefix,
+        notices=environment.notices,
+    )
+    _check_together(config, given)
+    return msgspec.structs.replace(config, notices=(*config.notices, *_notices(config, given)))
+
+
+def _make(settings: type[SettingsT], section: str, given: Source) -> SettingsT:
+    values = {
+        field: _parse(key, kind, given[key])
+        for key, field, kind in SETTINGS
+        if key.section == section and key in given
+    }
+    return settings(**values)
+
+
+def _parse(key: Key, kind: Kind[object], given: Given) -> object:
+    text = given.text.reveal()
+    try:
+        return kind.parse(text)
+    except ValueError:
+        place = given.origin if str(key) in given.origin else f"{given.origin} ({key})"
+        raise ConfigError(f"{place}: expected {kind.expected}, got {text[:_SHOWN]!r}") from None
+
+
+def _check_together(config: Config, given: Source) -> None:
+    """Bounds that one setting sets for another."""
+    if config.sharq.max_body_bytes < config.sharq.max_payload_bytes:
+        raise _too_small(
+            given,
+            Key("sharq", "max_body_bytes"),
+            Key("sharq", "max_payload_bytes"),
+            config.sharq.max_payload_bytes,
+        )
+    if config.cluster.heartbeat_ttl_ms < 2 * config.cluster.heartbeat_interval_ms:
+        raise _too_small(
+            given,
+            Key("cluster", "heartbeat_ttl"),
+            Key("cluster", "heartbeat_interval"),
+            2 * config.cluster.heartbeat_interval_ms,
+        )
+
+
+def _too_small(given: Source, small: Key, other: Key, least: int) -> ConfigError:
+    origin = (given.get(small) or given[other]).origin
+    return ConfigError(f"{origin}: {small} must be at least {least}, because of {other}")
+
+
+def _notices(config: Config, given: Source) -> list[str]:
+    """A line for each setting that is accepted and does not do what it did in the original."""
+    notices = []
+
+    def note(key: Key, text: str) -> None:
+        notices.append(f"{given[key].origin}: {text}")
+
+    if config.server.workers > 1:
+        note(
+            Key("sharq-server", "workers"),
+            f"{config.server.workers} has no effect: one process serves everything",
+        )
+    if config.redis.clustered and config.store.mode is not StoreMode.CLUSTER:
+        note(
+            Key("redis", "clustered"),
+            "has no effect: a Redis Cluster is named by nodes; the server is used as a single one",
+        )
+    if config.key_prefix != config.original_key_prefix:
+        note(Key("redis", "key_prefix"), f"braces are dropped: the prefix is {config.key_prefix}")
+    if not config.sharq.enable_requeue_script:
+        note(
+            Key("sharq", "enable_requeue_script"), "false: this process runs no reaper, so ended leases stay"
+        )
+    if config.store.mode is StoreMode.EMBEDDED:
+        for name in ("username", "password", "db", "tls_ca", "tls_cert", "tls_key", "conn_type"):
+            if Key("redis", name) in given:
+                note(Key("redis", name), "has no effect: no server is named, so the embedded store is used")
+    return notices

@@ -1,0 +1,180 @@
+"""Every setting there is: its section, key, kind and default. The one table that the package works by.
+
+A field is named as its key, with `_ms` behind it where the value is a duration in milliseconds. Not here:
+what the [redis] keys mean together (store_address.py), and where the values come from (sources.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, TypeAlias, get_args, get_type_hints
+
+import msgspec
+
+from sharq_core.config import kinds
+from sharq_core.config.kinds import (
+    Address,
+    Kind,
+    Secret,
+    host_and_port,
+    hosts_and_ports,
+    milliseconds,
+    whole_number,
+)
+from sharq_core.models import MAX_LEASE_US, MIN_LEASE_US
+from sharq_core.partitions import DEFAULT_PARTITIONS
+
+DEFAULT_KEY_PREFIX = "sharq_server"
+LINK_PORT = 8081
+"""Where a shard listens for routers when an address names no port."""
+
+_MINUTE_MS = 60_000
+_DAY_MS = 24 * 3600 * 1000
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[sharq]: the jobs.
+
+    Attributes:
+        job_expire_interval_ms: length of a lease when the dequeue names none.
+        job_requeue_interval_ms: longest pause between two looks for ended leases.
+        default_job_requeue_limit: how often a job comes back when its enqueue does not say; -1 for ever.
+        enable_requeue_script: False makes a process that runs no reaper.
+        finished_retention_ms: how long a finished job is remembered.
+        dead_retention_ms: how long a dead letter is kept.
+        dead_limit: dead letters kept of each queue type.
+        max_payload_bytes: of one job.
+        max_body_bytes: of one HTTP request.
+    """
+
+    job_expire_interval_ms: Annotated[int, milliseconds(MIN_LEASE_US // 1000, MAX_LEASE_US // 1000)] = 60_000
+    job_requeue_interval_ms: Annotated[int, milliseconds(0, 60 * _MINUTE_MS)] = 1000
+    default_job_requeue_limit: Annotated[int, whole_number(-1, 2**31 - 1)] = -1
+    enable_requeue_script: Annotated[bool, kinds.yes_or_no] = True
+    finished_retention_ms: Annotated[int, milliseconds(_MINUTE_MS, 7 * _DAY_MS)] = 5 * _MINUTE_MS
+    dead_retention_ms: Annotated[int, milliseconds(1, 3650 * _DAY_MS)] = 7 * _DAY_MS
+    dead_limit: Annotated[int, whole_number(1, 100_000_000)] = 100_000
+    max_payload_bytes: Annotated[int, whole_number(1, 16 * _MIB, "bytes")] = 256 * _KIB
+    max_body_bytes: Annotated[int, whole_number(1, 256 * _MIB, "bytes")] = 16 * _MIB
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[sharq-server]: the HTTP server.
+
+    Attributes:
+        port: 0 takes any free one.
+        accesslog: file that gets a line a request; None for no access log.
+        shutdown_timeout_ms: longest wait for the requests in flight once the server is told to stop.
+        workers: taken from the original's files; has no effect.
+    """
+
+    host: Annotated[str, kinds.host] = "127.0.0.1"
+    port: Annotated[int, whole_number(0, 65535)] = 8080
+    accesslog: Annotated[Path | None, kinds.log_path] = None
+    shutdown_timeout_ms: Annotated[int, milliseconds(0, 60 * _MINUTE_MS)] = 10_000
+    workers: Annotated[int, whole_number(1, 10_000)] = 1
+
+
+class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[redis]: the keys as they were given; what they mean together is a StoreAddress.
+
+    Attributes:
+        key_prefix: in front of every key, as written: braces in it are for the original only.
+        timeout_ms: longest wait for the store's answer to one call.
+        durability: what an acknowledged call promises: fast, replicated or synced.
+        strict_store: refuse to start on a store whose own settings may lose jobs.
+    """
+
+    url: Annotated[Secret | None, kinds.secret] = None
+    conn_type: Annotated[str | None, kinds.one_of("tcp_sock", "unix_sock")] = None
+    host: Annotated[str | None, kinds.host] = None
+    port: Annotated[int | None, whole_number(1, 65535)] = None
+    unix_socket_path: Annotated[Path | None, kinds.path] = None
+    db: Annotated[int | None, whole_number(0, 65535)] = None
+    username: Annotated[str | None, kinds.name] = None
+    password: Annotated[Secret | None, kinds.secret] = None
+    sentinels: Annotated[tuple[Address, ...], hosts_and_ports(26379)] = ()
+    sentinel_service: Annotated[str | None, kinds.name] = None
+    nodes: Annotated[tuple[Address, ...], hosts_and_ports(6379)] = ()
+    clustered: Annotated[bool, kinds.yes_or_no] = False
+    tls_ca: Annotated[Path | None, kinds.path] = None
+    tls_cert: Annotated[Path | None, kinds.path] = None
+    tls_key: Annotated[Path | None, kinds.path] = None
+    key_prefix: Annotated[str, kinds.key_prefix] = DEFAULT_KEY_PREFIX
+    timeout_ms: Annotated[int, milliseconds(10, _MINUTE_MS)] = 2000
+    durability: Annotated[str, kinds.one_of("fast", "replicated", "synced")] = "fast"
+    strict_store: Annotated[bool, kinds.yes_or_no] = False
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[cluster]: how routers and shards find each other and share the work.
+
+    Attributes:
+        partitions: P, fixed for the life of the data.
+        node_id: this shard's name in the ring; None for one that the node makes itself.
+        listen: where this shard waits for routers.
+        shards: where a router finds its first shards.
+        secret: what router and shard prove to each other.
+        heartbeat_ttl_ms: a shard that was silent for this long is no member.
+    """
+
+    partitions: Annotated[int, whole_number(1, 4096)] = DEFAULT_PARTITIONS
+    node_id: Annotated[str | None, kinds.name] = None
+    listen: Annotated[Address | None, host_and_port(LINK_PORT)] = None
+    shards: Annotated[tuple[Address, ...], hosts_and_ports(LINK_PORT)] = ()
+    secret: Annotated[Secret | None, kinds.secret] = None
+    heartbeat_interval_ms: Annotated[int, milliseconds(50, _MINUTE_MS)] = 1000
+    heartbeat_ttl_ms: Annotated[int, milliseconds(100, 10 * _MINUTE_MS)] = 5000
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[auth]: who may call.
+
+    Attributes:
+        tokens_file: the accepted bearer tokens, hashed; None asks for no token.
+        allow_anonymous: listen on a public address without tokens.
+    """
+
+    tokens_file: Annotated[Path | None, kinds.path] = None
+    allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "sharq": SharqSettings,
+    "sharq-server": ServerSettings,
+    "redis": RedisSettings,
+    "cluster": ClusterSettings,
+    "auth": AuthSettings,
+}
+
+
+class Key(msgspec.Struct, frozen=True):
+    """The place of one setting: `[section] name`."""
+
+    section: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"[{self.section}] {self.name}"
+
+
+Setting: TypeAlias = tuple[Key, str, Kind[object]]
+"""Where it is, its field, and its kind."""
+
+
+def _settings() -> Iterator[Setting]:
+    for section, settings in SECTIONS.items():
+        for field, hint in get_type_hints(settings, include_extras=True).items():
+            *_, kind = get_args(hint)
+            yield Key(section, _key_name(field)), field, kind
+
+
+def _key_name(field: str) -> str:
+    return field.removesuffix("_ms")
+
+
+SETTINGS: tuple[Setting, ...] = tuple(_settings())
+KINDS: dict[Key, Kind[object]] = {key: kind for key, _, kind in SETTINGS}

@@ -1,0 +1,119 @@
+"""The function library: which Lua files make it up, in which order, and which keys and flags each function declares.
+
+Names carry LIBRARY, so that two layouts can live side by side during a rolling upgrade. REVISION grows with every change
+of the text within one LIBRARY; a server's library is replaced only by one of a higher revision.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+LIBRARY = "sharq_1"
+REVISION = 1
+
+_SHARED = (
+    "job_record",
+    "queue_record",
+    "counters",
+    "tombstones",
+    "dead_letters",
+    "unit",
+    "transitions",
+    "sweep",
+    "timers",
+    "leases",
+)
+
+_ALL = ("ready", "queued", "jobs", "timers", "queues", "agenda", "counters", "done0", "done1", "deadjobs", "dead")
+
+
+class Function(msgspec.Struct, frozen=True):
+    """One function of the library.
+
+    Attributes:
+        keys: the names of its keys, in the order they are passed.
+        flags: what the store may run it under: a full store still drains (allow-oom), a replica may read (no-writes).
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    flags: tuple[str, ...] = ("allow-oom",)
+
+    @property
+    def wire_name(self) -> bytes:
+        """The name that FCALL takes."""
+        return f"{LIBRARY}_{self.name}".encode()
+
+
+_READ = ("no-writes",)
+
+ENQUEUE = Function("enqueue", _ALL, ())
+DEQUEUE = Function("dequeue", _ALL)
+FINISH = Function("finish", _ALL)
+EXTEND = Function("extend", _ALL)
+RELEASE = Function("release", _ALL)
+INTERVAL = Function("interval", _ALL)
+PAUSE = Function("pause", _ALL)
+DELETE_QUEUE = Function("delete_queue", _ALL)
+REAP = Function("reap", _ALL)
+REDRIVE = Function("redrive", _ALL)
+TURN = Function("turn", ("agenda", "counters", "done0", "done1"))
+DROP_DEAD = Function("drop_dead", ("agenda", "counters", "dead", "deadjobs"))
+GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs"), _READ)
+GET_QUEUE = Function("get_queue", ("ready", "queued", "jobs", "queues"), _READ)
+LIST_QUEUES = Function("list_queues", ("queues",), _READ)
+GET_COUNTS = Function("get_counts", ("counters",), _READ)
+LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
+REFRESH = Function("refresh", ("agenda", "counters", "done0", "done1"), _READ)
+CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
+
+# enqueue stands first: redrive adds jobs as it does.
+FUNCTIONS = (
+    ENQUEUE,
+    DEQUEUE,
+    FINISH,
+    EXTEND,
+    RELEASE,
+    INTERVAL,
+    PAUSE,
+    DELETE_QUEUE,
+    REAP,
+    REDRIVE,
+    TURN,
+    DROP_DEAD,
+    GET_JOB,
+    GET_QUEUE,
+    LIST_QUEUES,
+    GET_COUNTS,
+    LIST_DEAD,
+    REFRESH,
+    CLAIM_PARTITIONS,
+)
+
+
+@cache
+def source() -> str:
+    """The library's text, as FUNCTION LOAD takes it."""
+    folder = files(__package__) / "lua"
+    names = (*_SHARED, *(function.name for function in FUNCTIONS))
+    bodies = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
+    return "\n".join([f"#!lua name={LIBRARY}", *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+
+
+def _registration(function: Function) -> str:
+    names = ", ".join(f"'{key}'" for key in function.keys)
+    flags = ", ".join(f"'{flag}'" for flag in function.flags)
+    return (
+        f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
+        f"  callback = function(keys, args)\n"
+        f"    return {function.name}.run(unit.open({{{names}}}, keys, args), args)\n  end}}"
+    )
+
+
+_REVISION_FUNCTION = (
+    f"redis.register_function{{function_name = '{LIBRARY}_revision', flags = {{'no-writes'}},\n"
+    f"  callback = function() return {REVISION} end}}\n"
+)

@@ -1,0 +1,79 @@
+-- Jobs past their requeue limit, kept for a person.
+--
+-- dead:<type>      queue_id:job_id -> time of death, µs
+-- deadjobs:<type>  queue_id:job_id -> time of death, the queue's interval and burst (its record may be forgotten), job
+--
+-- A live job of the same id is untouched; an older dead letter of the same id is replaced.
+
+local dead_letters = {PREFIX = '>BI7I6I4', PREFIX_LENGTH = 18}
+
+local function unpack_letter(queue_id, job_id, raw)
+  local _, at, interval, burst = struct.unpack(dead_letters.PREFIX, raw)
+  local job = job_record.unpack(queue_id, job_id, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
+  job.died, job.interval, job.burst = at, interval, burst
+  return job
+end
+
+function dead_letters.bury(own, queue, job)
+  job.state, job.due = job_record.DEAD, own.now
+  own.buried[job_record.field(job.queue_id, job.job_id)] =
+    struct.pack(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
+end
+
+-- The dead letter, younger than retention (µs), or nil.
+function dead_letters.find(own, queue_id, job_id, retention)
+  local field = job_record.field(queue_id, job_id)
+  local raw = own.buried[field] or redis.call('HGET', own.keys.deadjobs, field)
+  if not raw then return nil end
+  local job = unpack_letter(queue_id, job_id, raw)
+  return own.now - job.died < retention and job or nil
+end
+
+function dead_letters.flush(own)
+  for field, raw in pairs(own.buried) do
+    if redis.call('HSET', own.keys.deadjobs, field, raw) == 0 then counters.move(own, 'dead', 'cancelled') end
+    redis.call('ZADD', own.keys.dead, string.format('%.0f', own.now), field)
+    if not redis.call('ZSCORE', own.keys.timers, 'X') then own.timers['X'] = own.now end
+  end
+  own.buried = {}
+end
+
+-- Takes one dead letter away; what becomes of it is the caller's.
+function dead_letters.take(own, field)
+  redis.call('ZREM', own.keys.dead, field)
+  redis.call('HDEL', own.keys.deadjobs, field)
+end
+
+-- Drops up to limit of the oldest that died at or before `before`; returns how many.
+function dead_letters.drop(own, before, limit)
+  if limit <= 0 then return 0 end
+  local fields = redis.call('ZRANGE', own.keys.dead, '-inf', string.format('%.0f', before), 'BYSCORE', 'LIMIT', 0, limit)
+  if #fields > 0 then
+    redis.call('ZREM', own.keys.dead, unpack(fields))
+    redis.call('HDEL', own.keys.deadjobs, unpack(fields))
+    counters.move(own, 'dead', 'cancelled', #fields)
+  end
+  return #fields
+end
+
+-- Up to limit dead letters (and about budget bytes of payload) after the one that died at `at` as `field`, oldest first.
+-- Calls visit(job, field) for each; returns true when more follow.
+function dead_letters.each(own, at, field, limit, budget, retention, visit)
+  local floor = math.max(at, own.now - retention + 1)
+  local start = redis.call('ZCOUNT', own.keys.dead, '-inf', '(' .. string.format('%.0f', floor))
+  local row = redis.call('ZRANGE', own.keys.dead, start, start + limit + 256, 'WITHSCORES')
+  local count, bytes = 0, 0
+  for index = 1, #row, 2 do
+    local name, died = row[index], tonumber(row[index + 1])
+    if died > at or name > field then
+      local raw = redis.call('HGET', own.keys.deadjobs, name)
+      if raw then
+        if count == limit or (count > 0 and bytes + #raw > budget) then return true end
+        local colon = string.find(name, ':', 1, true)
+        visit(unpack_letter(string.sub(name, 1, colon - 1), string.sub(name, colon + 1), raw), name)
+        count, bytes = count + 1, bytes + #raw
+      end
+    end
+  end
+  return false
+end

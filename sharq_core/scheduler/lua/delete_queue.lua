@@ -1,0 +1,26 @@
+-- delete_queue: drop what is queued and delayed. A fence makes those jobs absent at once; their records go in bounded
+-- steps, the first here. Leased jobs run out and are not requeued. The rate stays until its ready time has passed.
+--
+-- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Args: now, type, queue_id, '1' to forget the rate as soon as its ready time has passed, most jobs to remove here
+-- Reply: {0, now, ready hint, timer hint, number of jobs dropped}; with 0 nothing changed
+-- Cost: O(log n), and the jobs removed here
+
+local delete_queue = {}
+
+function delete_queue.run(own, args)
+  local queue = unit.queue(own, args[3])
+  local dropped = queue and queue.queued + queue.delayed or 0
+  if dropped == 0 then return {0, own.now, -1, -1, 0} end
+  counters.open(own)
+  counters.move(own, 'queued', 'cancelled', queue.queued)
+  counters.move(own, 'delayed', 'cancelled', queue.delayed)
+  queue.queued, queue.delayed = 0, 0
+  queue.fence = own.counters.seq + 1
+  queue.is_purged = args[4] == '1'
+  unit.touch(own, queue, true)
+  if not sweep.run(own, queue, tonumber(args[5])) then own.timers['F' .. queue.queue_id] = own.now end
+  local reply = unit.close(own)
+  reply[5] = dropped
+  return reply
+end

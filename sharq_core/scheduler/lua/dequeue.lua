@@ -1,0 +1,134 @@
+-- dequeue: lease ready jobs of one type, the longest ready queue first, ties in rounds.
+--
+-- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Args: now, type, not_after (µs or ''), count (1-100), most jobs a queue in this call, lease (µs),
+--       payload bytes to stay below (looked at before a job is taken; one is always taken), 8 random bytes
+-- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 when the bytes ended it,
+--        then for each job: queue_id, job_id, payload, token, leased until, enqueued, attempt, requeues remaining,
+--        jobs queued in its queue after it, how long it was ready (µs)}
+--        or {1, now, -1, -1} when it came after not_after: nothing was done
+-- Cost: O(log n) a job, and 16 timers at the most
+
+local dequeue = {TIMERS = 16}
+
+local function due_count(own)
+  return redis.call('ZCOUNT', own.keys.ready, '-inf', string.format('%.0f', own.now))
+end
+
+-- The lanes of a round: due queues, longest ready first. A name in ready without a waiting queue is taken out.
+local function open_lanes(own, count)
+  local heads = redis.call('ZRANGE', own.keys.ready, '-inf', string.format('%.0f', own.now), 'BYSCORE', 'LIMIT', 0, count)
+  local lanes = {}
+  for _, queue_id in ipairs(heads) do
+    local queue = unit.queue(own, queue_id)
+    if not queue or queue.queued == 0 or queue.is_paused then
+      redis.call('ZREM', own.keys.ready, queue_id)
+    elseif own.now < queue.tat then
+      queue.is_moved = true
+      unit.touch(own, queue)
+    else
+      lanes[#lanes + 1] = {queue = queue, members = {}, next = 1, from = queue.fence, given = 0}
+    end
+  end
+  return lanes
+end
+
+-- The lane's next member: fetched a share at a time, so that one queue costs one range and a hundred cost a hundred.
+local function next_member(own, lane, share)
+  if lane.next > #lane.members then
+    local from, to = job_record.range(lane.queue.queue_id, string.char(job_record.PRIORITY), lane.from)
+    if lane.last then from = '(' .. lane.last end
+    local size = math.max(1, math.min(share, queue_record.turns(lane.queue, own.now)))
+    lane.members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, size)
+    lane.next = 1
+  end
+  local member = lane.members[lane.next]
+  lane.next, lane.last = lane.next + 1, member
+  return member
+end
+
+-- The lane's next job, or nil when it has none. A place without a record is taken out (nothing may block a type).
+local function next_job(own, lane, share)
+  while true do
+    local member = next_member(own, lane, share)
+    if not member then return nil end
+    local job_id, seq = job_record.parse_member(lane.queue.queue_id, member)
+    local job = unit.job(own, lane.queue.queue_id, job_id)
+    if job and job.seq == seq and job.state == job_record.QUEUED then return job end
+    own.members[member] = false
+    if lane.queue.queued > 0 then
+      lane.queue.queued = lane.queue.queued - 1
+      counters.move(own, 'queued', 'cancelled')
+    end
+    unit.touch(own, lane.queue)
+  end
+end
+
+local function lease_job(own, queue, job, lease, random, reply)
+  local ready_for = own.now - math.max(queue.tat, job.due)
+  own.counters.lease = own.counters.lease + 1
+  own.counters.leased = own.counters.leased + 1
+  job.token = struct.pack('>I8', own.counters.lease) .. random
+  job.attempt = job.attempt + 1
+  queue_record.lease(queue, own.now)
+  queue.is_moved, queue.is_leased = true, true
+  transitions.lease(own, queue, job, own.now + lease)
+  queue_record.count(queue, own.now, 0, 1)
+  unit.touch(own, queue, true)
+  local values = {job.queue_id, job.job_id, job.payload, job.token, job.due, job.enqueued, job.attempt,
+    job.limit < 0 and -1 or job.limit - job.attempt + 1, queue.queued, math.max(ready_for, 0)}
+  for _, value in ipairs(values) do reply[#reply + 1] = value end
+end
+
+-- Serves the lanes in rounds: a queue that is still due goes to the end. Returns true when the bytes ended it.
+local function serve(own, lanes, settings, jobs)
+  local share = math.ceil(settings.count / math.max(#lanes, 1))
+  local taken, bytes = 0, 0
+  while #lanes > 0 do
+    local again = {}
+    for _, lane in ipairs(lanes) do
+      if taken == settings.count then return false end
+      local job = next_job(own, lane, share)
+      if job then
+        if taken > 0 and bytes + #job.payload > settings.bytes then return true end
+        lease_job(own, lane.queue, job, settings.lease, settings.random, jobs)
+        taken, bytes, lane.given = taken + 1, bytes + #job.payload, lane.given + 1
+        if lane.given < settings.per_queue and lane.queue.queued > 0 and own.now >= lane.queue.tat then
+          again[#again + 1] = lane
+        end
+      else
+        lane.queue.queued = 0
+        unit.touch(own, lane.queue)
+      end
+    end
+    lanes = again
+  end
+  return false
+end
+
+-- The agenda says exactly when the type's next queue is due.
+local function settle_agenda(own)
+  local head = redis.call('ZRANGE', own.keys.ready, 0, 0, 'WITHSCORES')[2]
+  if head then
+    redis.call('ZADD', own.keys.agenda, head, 'r' .. own.type)
+  else
+    redis.call('ZREM', own.keys.agenda, 'r' .. own.type)
+  end
+  return head and tonumber(head) or -1
+end
+
+function dequeue.run(own, args)
+  if unit.is_late(own, args[3]) then return unit.expired(own) end
+  local settings = {count = tonumber(args[4]), per_queue = tonumber(args[5]), lease = tonumber(args[6]),
+    bytes = tonumber(args[7]), random = args[8]}
+  counters.open(own)
+  if timers.run(own, dequeue.TIMERS) > 0 then unit.flush(own) end
+  local before = due_count(own)
+  local jobs, is_cut = {}, false
+  if before > 0 then is_cut = serve(own, open_lanes(own, settings.count), settings, jobs) end
+  local reply = unit.close(own)
+  reply[3] = settle_agenda(own)
+  reply[5], reply[6], reply[7] = before, due_count(own), is_cut and 1 or 0
+  for _, value in ipairs(jobs) do reply[#reply + 1] = value end
+  return reply
+end

@@ -1,0 +1,15 @@
+-- drop_dead: drop dead letters for good, oldest first.
+--
+-- Keys: agenda counters dead deadjobs
+-- Args: now, type, most letters
+-- Reply: {0, now, -1, -1, number dropped}
+-- Cost: O(log n) a letter
+
+local drop_dead = {}
+
+function drop_dead.run(own, args)
+  counters.open(own)
+  local dropped = dead_letters.drop(own, own.now, tonumber(args[3]))
+  counters.close(own)
+  return {0, own.now, -1, -1, dropped}
+end

@@ -1,0 +1,31 @@
+-- finish: the work is done: end the lease and forget the job.
+--
+-- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Args: now, type, retention of finished jobs (µs), of dead letters (µs), most tombstones of a generation,
+--       then three a job: queue_id, job_id, token ('' for the live lease)
+-- Reply: {0, now, ready hint, timer hint, status for each job}
+-- Statuses: 0 done (or this lease had done it), 1 not found, 2 lost; 1 and 2 changed nothing
+-- Cost: O(log n) a job
+
+local finish = {}
+
+local function finish_one(own, queue_id, job_id, token, retention, dead_retention)
+  local job, found = leases.find(own, queue_id, job_id, token, 'finish', retention, dead_retention)
+  if not job then return found end
+  transitions.finish(own, found, job)
+  unit.touch(own, found, true)
+  return leases.DONE
+end
+
+function finish.run(own, args)
+  local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
+  counters.open(own)
+  local statuses = {}
+  for at = 6, #args, 3 do
+    statuses[#statuses + 1] = finish_one(own, args[at], args[at + 1], args[at + 2], retention, dead_retention)
+  end
+  local reply = unit.close(own)
+  tombstones.turn(own, retention, tonumber(args[5]))
+  for _, status in ipairs(statuses) do reply[#reply + 1] = status end
+  return reply
+end

@@ -1,0 +1,29 @@
+-- get_queue: what is known of one queue. Writes nothing.
+--
+-- Keys: ready queued jobs queues
+-- Args: now, type, queue_id
+-- Reply: {0, now, -1, -1} for an unknown queue, else {.., interval, burst, pinned, paused, queued, delayed, leased,
+--        time until it may be leased from or -1, age of its head or -1, minute, enqueued, leased, ...}
+-- Cost: O(log n)
+
+local get_queue = {}
+
+local function head_age(own, queue)
+  if queue.queued == 0 then return -1 end
+  local from, to = job_record.range(queue.queue_id, string.char(job_record.PRIORITY), queue.fence)
+  local member = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+  local job = member and unit.job(own, queue.queue_id, (job_record.parse_member(queue.queue_id, member)))
+  return job and math.max(own.now - job.enqueued, 0) or -1
+end
+
+function get_queue.run(own, args)
+  local queue = unit.queue(own, args[3])
+  if not queue then return {0, own.now, -1, -1} end
+  local next_ready = queue.was_ready and math.max(queue.tat - own.now, 0) or -1
+  local reply = {0, own.now, -1, -1, queue.interval, queue.burst, queue.is_pinned and 1 or 0,
+    queue.is_paused and 1 or 0, queue.queued, queue.delayed, queue.leased, next_ready, head_age(own, queue)}
+  for _, entry in ipairs(queue.minutes) do
+    for _, value in ipairs(entry) do reply[#reply + 1] = value end
+  end
+  return reply
+end

@@ -1,0 +1,60 @@
+-- The record of one job, and the name under which it stands in its queue.
+--
+-- jobs:<type>    queue_id:job_id -> header, [lease token], [bytes of a newer version], payload
+-- queued:<type>  queue_id \0 lane seq job_id, all scores 0
+--
+-- The header's second byte is its length with token and newer bytes, so an older version keeps what it cannot read.
+-- The lane byte is the priority of a job that may be leased, or DELAYED, so that a queue's delayed jobs can be found too.
+
+local job_record = {
+  QUEUED = 1, DELAYED = 2, LEASED = 3, DEAD = 4,
+  RELEASED = 1,                 -- flag: the last lease was given back, not timed out
+  PRIORITY = 128,               -- the only priority there is yet
+  DELAYED_LANE = '\255',
+  FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
+  LENGTH = 34,
+  TOKEN_LENGTH = 16,
+}
+
+function job_record.field(queue_id, job_id)
+  return queue_id .. ':' .. job_id
+end
+
+-- due: since when it is queued, until when it is delayed or leased, or when it died.
+function job_record.unpack(queue_id, job_id, raw)
+  local _, length, state, flags, priority, seq, limit, attempt, enqueued, due =
+    struct.unpack(job_record.FORMAT, raw)
+  local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
+  return {
+    queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
+    limit = limit, attempt = attempt, enqueued = enqueued, due = due,
+    token = length >= token_end and string.sub(raw, job_record.LENGTH + 1, token_end) or nil,
+    newer = length > token_end and string.sub(raw, token_end + 1, length) or '',
+    payload = string.sub(raw, length + 1),
+  }
+end
+
+function job_record.pack(job)
+  local extra = job.token and job.token .. job.newer or ''
+  return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
+    job.limit, job.attempt, job.enqueued, job.due) .. extra .. job.payload
+end
+
+-- The job's member in queued:<type>, in the lane of its state.
+function job_record.member(job)
+  local lane = job.state == job_record.DELAYED and job_record.DELAYED_LANE or string.char(job.priority)
+  return job.queue_id .. '\0' .. lane .. struct.pack('>I8', job.seq) .. job.job_id
+end
+
+-- The bounds (for ZRANGE BYLEX) of a queue's members in a lane with from <= seq < below; below nil: to the lane's end.
+function job_record.range(queue_id, lane, from, below)
+  local prefix = queue_id .. '\0' .. lane
+  local upper = below and prefix .. struct.pack('>I8', below) or prefix .. string.rep('\255', 9)
+  return '[' .. prefix .. struct.pack('>I8', from), '(' .. upper
+end
+
+-- The job id and seq that a member of queued:<type> names.
+function job_record.parse_member(queue_id, member)
+  local start = #queue_id + 3
+  return string.sub(member, start + 8), (struct.unpack('>I8', member, start))
+end

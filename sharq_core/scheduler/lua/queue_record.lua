@@ -1,0 +1,115 @@
+-- The record of one queue, and its rate: a leaky bucket kept as the time of the next lease (GCRA's theoretical arrival
+-- time, ITU-T I.371).
+--
+-- queues:<type>  queue_id -> header, counts of up to 10 minutes (minute, enqueued, leased), bytes of a newer version
+
+local queue_record = {
+  PINNED = 1, PAUSED = 2, PURGED = 4, SWEPT = 8,
+  KEEP_US = 600000000,             -- an idle queue is remembered so long
+  FORMAT = '>BBI6I4I7I7I7I4I4I4I7B', -- format, flags, interval, burst, tat, last, active, queued, delayed, leased,
+  LENGTH = 53,                     -- fence, minutes
+  MINUTE = '>I4I4I4',
+  MINUTE_LENGTH = 12,
+}
+
+function queue_record.new(queue_id)
+  return {
+    queue_id = queue_id, is_pinned = false, is_paused = false, is_purged = false,
+    is_swept = false, interval = 0, burst = 1,
+    tat = 0, last = 0, active = 0, queued = 0, delayed = 0, leased = 0, fence = 0, minutes = {}, newer = '',
+  }
+end
+
+function queue_record.unpack(queue_id, raw)
+  local _, flags, interval, burst, tat, last, active, queued, delayed, leased, fence, count =
+    struct.unpack(queue_record.FORMAT, raw)
+  local minutes, at = {}, queue_record.LENGTH + 1
+  for index = 1, count do
+    local minute, enqueued, taken = struct.unpack(queue_record.MINUTE, raw, at)
+    minutes[index] = {minute, enqueued, taken}
+    at = at + queue_record.MINUTE_LENGTH
+  end
+  return {
+    queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
+    queued = queued, delayed = delayed, leased = leased, fence = fence, minutes = minutes,
+    is_pinned = flags % 2 >= 1, is_paused = flags % 4 >= 2, is_purged = flags % 8 >= 4, is_swept = flags % 16 >= 8,
+    newer = string.sub(raw, at),
+  }
+end
+
+function queue_record.pack(queue)
+  local flags = (queue.is_pinned and queue_record.PINNED or 0) + (queue.is_paused and queue_record.PAUSED or 0)
+    + (queue.is_purged and queue_record.PURGED or 0) + (queue.is_swept and queue_record.SWEPT or 0)
+  local parts = {struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last,
+    queue.active, queue.queued, queue.delayed, queue.leased, queue.fence, #queue.minutes)}
+  for index, minute in ipairs(queue.minutes) do
+    parts[index + 1] = struct.pack(queue_record.MINUTE, minute[1], minute[2], minute[3])
+  end
+  return table.concat(parts) .. queue.newer
+end
+
+-- A clock that stepped back must not hold a queue longer than one interval after its last lease.
+function queue_record.heal(queue, now)
+  queue.tat = math.min(queue.tat, math.max(now, queue.last) + queue.interval)
+end
+
+function queue_record.is_empty(queue)
+  return queue.queued + queue.delayed + queue.leased == 0
+end
+
+-- Nothing of it is queued, delayed, leased or still to be swept, and no operator holds it.
+function queue_record.is_idle(queue)
+  return queue_record.is_empty(queue) and not queue.is_pinned and not queue.is_paused and not queue.is_swept
+end
+
+-- The one rule of forgetting. Every function applies it on reading, so when the reaper drops the record is not visible.
+function queue_record.is_forgettable(queue, now)
+  return queue_record.is_idle(queue) and now >= queue.tat
+    and (queue.is_purged or now - queue.active > queue_record.KEEP_US)
+end
+
+-- When the reaper should look at an idle queue.
+function queue_record.forget_at(queue)
+  if queue.is_purged then return queue.tat end
+  return math.max(queue.tat, queue.active + queue_record.KEEP_US + 1)
+end
+
+function queue_record.lease(queue, now)
+  queue.tat = math.max(queue.tat, now - (queue.burst - 1) * queue.interval) + queue.interval
+  queue.last = now
+end
+
+-- How many leases the rate allows at once.
+function queue_record.turns(queue, now)
+  if now < queue.tat then return 0 end
+  if queue.interval == 0 then return math.huge end
+  local from = math.max(queue.tat, now - (queue.burst - 1) * queue.interval)
+  return math.floor((now - from) / queue.interval) + 1
+end
+
+-- A new rate moves the waiting slot at once, and never closer to the last lease than the new interval allows.
+function queue_record.change_rate(queue, interval, burst)
+  local moved = queue.tat - queue.interval + interval
+  local earliest = queue.last + interval - (burst - 1) * interval
+  queue.tat = math.max(moved, earliest, 0)
+  queue.interval = interval
+  queue.burst = burst
+end
+
+-- Adds to the counts of the current minute, and drops those that are ten minutes old.
+function queue_record.count(queue, now, enqueued, leased)
+  local minute = math.floor(now / 60000000)
+  local kept, current = {}, nil
+  for _, entry in ipairs(queue.minutes) do
+    if entry[1] == minute then current = entry end
+    if entry[1] > minute - 10 then kept[#kept + 1] = entry end
+  end
+  if not current then
+    current = {minute, 0, 0}
+    kept[#kept + 1] = current
+  end
+  current[2] = current[2] + enqueued
+  current[3] = current[3] + leased
+  if #kept > 10 then table.remove(kept, 1) end
+  queue.minutes = kept
+end

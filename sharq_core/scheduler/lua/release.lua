@@ -1,0 +1,39 @@
+-- release: give a job back unfinished; it keeps its place, and past its requeue limit it is a dead letter at once.
+--
+-- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Args: now, type, not_after (µs or ''), retention of finished jobs (µs), of dead letters (µs),
+--       then five a job: queue_id, job_id, token, delay (µs), 1 when nobody received the lease (its attempt is not counted)
+-- Reply: {0, now, ready hint, timer hint, status for each job}
+--        or {1, now, -1, -1} when it came after not_after: nothing was done
+-- Statuses: 0 done (or the job waits again already), 1 not found, 2 lost; 1 and 2 changed nothing
+-- Cost: O(log n) a job
+
+local release = {}
+
+local function release_one(own, queue_id, job_id, token, delay, is_void, retention, dead_retention)
+  local job, found = leases.find(own, queue_id, job_id, token, 'release', retention, dead_retention)
+  if not job then return found end
+  if job.state ~= job_record.LEASED then return leases.DONE end
+  if is_void then
+    job.attempt, job.token = job.attempt - 1, nil
+  else
+    job.flags = job_record.RELEASED
+  end
+  transitions.end_lease(own, found, job, own.now + delay)
+  unit.touch(own, found, true)
+  return leases.DONE
+end
+
+function release.run(own, args)
+  if unit.is_late(own, args[3]) then return unit.expired(own) end
+  local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
+  counters.open(own)
+  local statuses = {}
+  for at = 6, #args, 5 do
+    statuses[#statuses + 1] = release_one(own, args[at], args[at + 1], args[at + 2], tonumber(args[at + 3]),
+      args[at + 4] == '1', retention, dead_retention)
+  end
+  local reply = unit.close(own)
+  for _, status in ipairs(statuses) do reply[#reply + 1] = status end
+  return reply
+end

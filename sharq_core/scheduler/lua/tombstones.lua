@@ -1,0 +1,66 @@
+-- What is remembered of jobs that are gone: finished ones, and deleted ones that somebody held a lease of.
+--
+-- done0, done1  type:queue_id:job_id -> kind, lease token, when, enqueued, attempt
+--
+-- Two generations of the whole partition; done0 takes new ones, done1 is unlinked whole when the retention turns.
+
+local tombstones = {
+  FINISHED = 1, CANCELLED = 2,
+  FORMAT = '>BBc16I7I7I4',
+  NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',
+  PROMISED_US = 60000000,  -- what goes younger than this is counted
+}
+
+local function field(own, queue_id, job_id)
+  return own.type .. ':' .. job_record.field(queue_id, job_id)
+end
+
+function tombstones.add(own, job, kind)
+  own.tombstones[field(own, job.queue_id, job.job_id)] = struct.pack(tombstones.FORMAT, 1, kind,
+    job.token or tombstones.NO_TOKEN, own.now, job.enqueued, job.attempt)
+end
+
+-- The tombstone of a job, younger than retention (µs), or nil.
+function tombstones.find(own, queue_id, job_id, retention)
+  local name = field(own, queue_id, job_id)
+  local raw = own.tombstones[name] or redis.call('HGET', own.keys.done0, name)
+    or redis.call('HGET', own.keys.done1, name)
+  if not raw then return nil end
+  local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
+  if own.now - at >= retention then return nil end
+  return {kind = kind, token = token, at = at, enqueued = enqueued, attempt = attempt}
+end
+
+function tombstones.flush(own)
+  local values = {}
+  for name, raw in pairs(own.tombstones) do
+    values[#values + 1] = name
+    values[#values + 1] = raw
+  end
+  own.tombstones = {}
+  if #values == 0 then return end
+  redis.call('HSET', own.keys.done0, unpack(values))
+  redis.call('ZADD', own.keys.agenda, 'NX', string.format('%.0f', own.now), 'g')
+end
+
+-- Turns the generations when the retention (µs) has passed, or when a generation holds more than limit.
+-- Cost: O(1); the old generation is freed in the background.
+function tombstones.turn(own, retention, limit)
+  local began = tonumber(redis.call('HGET', own.keys.counters, 'gen') or own.now)
+  local count = redis.call('HLEN', own.keys.done0)
+  if own.now - began >= retention or count > limit then
+    if own.now - began < tombstones.PROMISED_US then
+      redis.call('HINCRBY', own.keys.counters, 'early', redis.call('HLEN', own.keys.done1))
+    end
+    redis.call('UNLINK', own.keys.done1)
+    if count > 0 then redis.call('RENAME', own.keys.done0, own.keys.done1) end
+    began = own.now
+  end
+  if redis.call('EXISTS', own.keys.done0, own.keys.done1) == 0 then
+    redis.call('HDEL', own.keys.counters, 'gen')
+    redis.call('ZREM', own.keys.agenda, 'g')
+  else
+    redis.call('HSET', own.keys.counters, 'gen', string.format('%.0f', began))
+    redis.call('ZADD', own.keys.agenda, string.format('%.0f', began + retention), 'g')
+  end
+end

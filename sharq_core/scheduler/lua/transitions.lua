@@ -1,0 +1,81 @@
+-- The moves of a job from state to state: the job's record, its place, its timer, its queue's counts and the totals
+-- change together here and nowhere else. lua/README.md draws them.
+
+local transitions = {}
+
+local STATE_TOTAL = {'queued', 'delayed', 'leased'}
+
+-- Takes a live job out of its state. A deleted one is counted as cancelled already.
+function transitions.leave(own, queue, job)
+  local field = job_record.field(job.queue_id, job.job_id)
+  if job.state == job_record.LEASED then
+    own.timers['L' .. field] = false
+  else
+    own.members[job_record.member(job)] = false
+    if job.state == job_record.DELAYED then own.timers['D' .. field] = false end
+  end
+  if queue and not unit.is_deleted(queue, job) then
+    local name = STATE_TOTAL[job.state]
+    queue[name] = math.max(queue[name] - 1, 0)
+    counters.move(own, name)
+    unit.touch(own, queue)
+  end
+end
+
+local function enter(own, queue, job, state, due)
+  job.state, job.due = state, due
+  local name = STATE_TOTAL[state]
+  queue[name] = queue[name] + 1
+  counters.move(own, nil, name)
+  unit.touch(own, queue)
+  unit.put_job(own, job)
+end
+
+-- Puts a job in its place by its seq; with due (µs) after now it waits apart until then.
+function transitions.queue_up(own, queue, job, due)
+  if due and due > own.now then
+    enter(own, queue, job, job_record.DELAYED, due)
+    own.timers['D' .. job_record.field(job.queue_id, job.job_id)] = due
+  else
+    enter(own, queue, job, job_record.QUEUED, own.now)
+  end
+  own.members[job_record.member(job)] = true
+end
+
+-- Into a worker's hands until `due`, under the job's token.
+function transitions.lease(own, queue, job, due)
+  transitions.leave(own, queue, job)
+  job.flags = 0
+  enter(own, queue, job, job_record.LEASED, due)
+  own.timers['L' .. job_record.field(job.queue_id, job.job_id)] = due
+end
+
+-- The lease ended: back to its place, or dead, or gone when the queue was deleted meanwhile.
+function transitions.end_lease(own, queue, job, due)
+  transitions.leave(own, queue, job)
+  if job.seq < queue.fence then
+    counters.move(own, nil, 'cancelled')
+    tombstones.add(own, job, tombstones.CANCELLED)
+    unit.drop_job(own, job)
+  elseif job.limit >= 0 and job.attempt > job.limit then
+    counters.move(own, nil, 'dead')
+    unit.drop_job(own, job)
+    dead_letters.bury(own, queue, job)
+  else
+    transitions.queue_up(own, queue, job, due)
+  end
+end
+
+function transitions.finish(own, queue, job)
+  transitions.leave(own, queue, job)
+  counters.move(own, nil, 'finished')
+  tombstones.add(own, job, tombstones.FINISHED)
+  unit.drop_job(own, job)
+end
+
+-- Removes a job that its queue's fence deleted: it is counted already, its record goes now.
+function transitions.clear_deleted(own, queue, job)
+  transitions.leave(own, queue, job)
+  if job.attempt > 0 then tombstones.add(own, job, tombstones.CANCELLED) end
+  unit.drop_job(own, job)
+end

@@ -1,0 +1,198 @@
+-- One call's unit of work: what it read, each thing once, and what it will write, all at the end. So a function decides
+-- everything before its first write, and twenty jobs cost few commands.
+
+local unit = {}
+
+-- names: what keys[1], keys[2], ... are. args[1]: the time in µs, or '' for the store's clock; args[2]: the queue type.
+function unit.open(names, keys, args)
+  local own = {keys = {}, type = args[2], queues = {}, jobs = {}, members = {}, timers = {},
+    buried = {}, tombstones = {}}
+  for index, name in ipairs(names) do own.keys[name] = keys[index] end
+  if args[1] ~= '' then
+    own.now = tonumber(args[1])
+  else
+    local time = redis.call('TIME')
+    own.now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return own
+end
+
+-- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.
+function unit.is_late(own, not_after)
+  return not_after ~= '' and own.now > tonumber(not_after)
+end
+
+-- The queue's record, or nil when there is none or it counts as forgotten.
+function unit.queue(own, queue_id)
+  local queue = own.queues[queue_id]
+  if queue == nil then
+    local raw = redis.call('HGET', own.keys.queues, queue_id)
+    queue = raw and queue_record.unpack(queue_id, raw) or false
+    if queue then
+      queue_record.heal(queue, own.now)
+      if queue_record.is_forgettable(queue, own.now) then
+        queue = false
+      else
+        queue.was_ready = queue.queued > 0 and not queue.is_paused
+      end
+    end
+    own.queues[queue_id] = queue
+  end
+  return queue or nil
+end
+
+function unit.new_queue(own, queue_id)
+  local queue = queue_record.new(queue_id)
+  own.queues[queue_id] = queue
+  return queue
+end
+
+-- Marks a queue as changed. is_activity: by a client's call, not by a timer.
+function unit.touch(own, queue, is_activity)
+  queue.is_changed = true
+  if is_activity then queue.active = own.now end
+end
+
+-- The job's record as this call knows it, deleted ones (below their queue's fence) included; or nil.
+function unit.job(own, queue_id, job_id)
+  local field = job_record.field(queue_id, job_id)
+  local job = own.jobs[field]
+  if job == nil then
+    local raw = redis.call('HGET', own.keys.jobs, field)
+    job = raw and job_record.unpack(queue_id, job_id, raw) or false
+    own.jobs[field] = job
+  end
+  return job or nil
+end
+
+function unit.put_job(own, job)
+  job.is_changed = true
+  own.jobs[job_record.field(job.queue_id, job.job_id)] = job
+end
+
+function unit.drop_job(own, job)
+  local field = job_record.field(job.queue_id, job.job_id)
+  own.jobs[field] = false
+  own.dropped = own.dropped or {}
+  own.dropped[field] = true
+end
+
+-- A queued or delayed job was deleted when it is older than its queue's fence; a leased one runs out first.
+function unit.is_deleted(queue, job)
+  return job.state ~= job_record.LEASED and queue ~= nil and job.seq < queue.fence
+end
+
+local function write(command, key, values)
+  if #values > 0 then redis.call(command, key, unpack(values)) end
+end
+
+local function append(values, first, second)
+  local count = #values
+  values[count + 1] = first
+  values[count + 2] = second
+end
+
+-- The score under which a queue waits: it keeps the time since which it is ready, so that idle time earns no precedence.
+local function ready_score(own, queue)
+  if not queue.was_ready then return math.max(queue.tat, own.now) end
+  if not queue.is_moved then return nil end
+  if queue.is_leased then return queue.tat end
+  local since = tonumber(redis.call('ZSCORE', own.keys.ready, queue.queue_id) or own.now)
+  return math.max(queue.tat, math.min(since, own.now))
+end
+
+local function flush_queue(own, queue, ready, unready)
+  local is_ready = queue.queued > 0 and not queue.is_paused
+  local score = is_ready and ready_score(own, queue)
+  if score then
+    append(ready, string.format('%.0f', score), queue.queue_id)
+    own.ready_hint = math.min(own.ready_hint or score, score)
+  elseif queue.was_ready and not is_ready then
+    append(unready, queue.queue_id)
+  end
+  queue.was_ready = is_ready
+  queue.is_moved, queue.is_leased, queue.is_changed = nil, nil, nil
+  if queue_record.is_idle(queue) then
+    own.timers['Q' .. queue.queue_id] = queue_record.forget_at(queue)
+  end
+end
+
+local function flush_queues(own)
+  local records, ready, unready = {}, {}, {}
+  for queue_id, queue in pairs(own.queues) do
+    if queue and queue.is_changed then
+      flush_queue(own, queue, ready, unready)
+      append(records, queue_id, queue_record.pack(queue))
+    end
+  end
+  write('HSET', own.keys.queues, records)
+  write('ZREM', own.keys.ready, unready)
+  write('ZADD', own.keys.ready, ready)
+end
+
+local function flush_jobs(own)
+  local records, gone = {}, {}
+  for field, job in pairs(own.jobs) do
+    if job and job.is_changed then
+      append(records, field, job_record.pack(job))
+      job.is_changed = nil
+    elseif not job and own.dropped and own.dropped[field] then
+      append(gone, field)
+    end
+  end
+  own.dropped = nil
+  write('HDEL', own.keys.jobs, gone)
+  write('HSET', own.keys.jobs, records)
+end
+
+local function flush_members(own)
+  local added, removed = {}, {}
+  for member, is_in in pairs(own.members) do
+    if is_in then append(added, 0, member) else append(removed, member) end
+  end
+  own.members = {}
+  write('ZREM', own.keys.queued, removed)
+  write('ZADD', own.keys.queued, added)
+end
+
+local function flush_timers(own)
+  local added, removed = {}, {}
+  for member, at in pairs(own.timers) do
+    if at then
+      append(added, string.format('%.0f', at), member)
+      own.timer_hint = math.min(own.timer_hint or at, at)
+    else
+      append(removed, member)
+    end
+  end
+  own.timers = {}
+  write('ZREM', own.keys.timers, removed)
+  write('ZADD', own.keys.timers, added)
+end
+
+-- Writes what changed so far; the unit can go on.
+function unit.flush(own)
+  flush_queues(own)
+  flush_jobs(own)
+  flush_members(own)
+  dead_letters.flush(own)
+  tombstones.flush(own)
+  flush_timers(own)
+end
+
+-- Writes everything, lets the agenda know of what became due earlier, and begins the reply:
+-- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
+function unit.close(own)
+  unit.flush(own)
+  counters.close(own)
+  local earlier = {}
+  if own.ready_hint then append(earlier, string.format('%.0f', own.ready_hint), 'r' .. own.type) end
+  if own.timer_hint then append(earlier, string.format('%.0f', own.timer_hint), 't' .. own.type) end
+  if #earlier > 0 then redis.call('ZADD', own.keys.agenda, 'LT', unpack(earlier)) end
+  return {0, own.now, own.ready_hint or -1, own.timer_hint or -1}
+end
+
+-- The reply of a call that came too late; nothing was done.
+function unit.expired(own)
+  return {1, own.now, -1, -1}
+end

