@@ -3,6 +3,7 @@ no server."""
 
 from sharq_core.client.answers import Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
 from sharq_core.client.client import SharqClient
+from sharq_core.client.outcomes import OnReported, Outcome
 from sharq_core.client.requests import Addressed, DeadRef, EnqueueJob, JobRef
 from sharq_core.client.worker import Handler, Worker
 
@@ -17,6 +18,8 @@ __all__ = [
     "JobRef",
     "JobStatus",
     "LeasedJob",
+    "OnReported",
+    "Outcome",
     "QueueStats",
     "SharqClient",
     "Worker",

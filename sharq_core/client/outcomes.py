@@ -10,6 +10,7 @@ import asyncio
 import enum
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from sharq_core import errors
 from sharq_core.client import failures
@@ -26,16 +27,18 @@ class Outcome(enum.StrEnum):
     RELEASE = "release"
 
 
+OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None], None]
+"""Told a job, what the worker did with it, and None when the server took it, else why it refused for good."""
+
+
 class Outcomes:
     """Outcomes that the server has not answered yet."""
 
-    def __init__(
-        self, client: SharqClient, release_delay_ms: float, on_settled: Callable[[LeasedJob], None]
-    ) -> None:
-        """on_settled: told each job once the server has taken its outcome, or refused it for good."""
+    def __init__(self, client: SharqClient, release_delay_ms: float, on_reported: OnReported) -> None:
+        """on_reported: told once for each outcome that the server has answered."""
         self._client = client
         self._release_delay_ms = release_delay_ms
-        self._on_settled = on_settled
+        self._on_reported = on_reported
         self._unreported: list[tuple[Outcome, LeasedJob]] = []
         self._changed = asyncio.Event()
         self._is_closed = False
@@ -101,5 +104,5 @@ class Outcomes:
                     "outcome_refused outcome=%s queue_type=%s queue_id=%s job_id=%s error=%s",
                     outcome, job.queue_type, job.queue_id, job.job_id, error.code,
                 )  # fmt: skip
-            self._on_settled(job)
+            self._on_reported(job, outcome, error)
         return kept

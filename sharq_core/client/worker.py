@@ -18,7 +18,7 @@ from sharq_core import errors
 from sharq_core.client import failures
 from sharq_core.client.answers import LeasedJob
 from sharq_core.client.client import SharqClient
-from sharq_core.client.outcomes import Outcome, Outcomes
+from sharq_core.client.outcomes import OnReported, Outcome, Outcomes
 
 log = logging.getLogger("sharq.worker")
 
@@ -49,6 +49,7 @@ class Worker:
         wait_ms: float = 2_000,
         release_delay_ms: float = 1_000,
         stop_timeout_s: float = 30.0,
+        on_reported: OnReported | None = None,
     ) -> None:
         """Nothing is leased yet.
 
@@ -61,6 +62,7 @@ class Worker:
                 it, so that no lease is left behind in an answer that nobody reads.
             release_delay_ms: how long a job whose handler raised stays away.
             stop_timeout_s: how long a stop waits for handlers, and then for the reports.
+            on_reported: called for each job once the server has taken its outcome, or refused it for good.
         """
         if concurrency < 1 or not 1 <= batch <= 1_000:
             raise ValueError("concurrency: expected 1 or more; batch: expected 1 to 1,000")
@@ -72,7 +74,8 @@ class Worker:
         self._lease_ms = lease_ms
         self._wait_ms = wait_ms
         self._stop_timeout_s = stop_timeout_s
-        self._outcomes = Outcomes(client, release_delay_ms, self._on_settled)
+        self._outcomes = Outcomes(client, release_delay_ms, self._settle)
+        self._on_reported = on_reported
         self._in_hand: set[str] = set()
         self._running: dict[asyncio.Task[None], LeasedJob] = {}
         self._extend_at_s: dict[str, float] = {}
@@ -172,9 +175,11 @@ class Worker:
         is_done = error is None and not task.cancelled()
         self._outcomes.add(Outcome.FINISH if is_done else Outcome.RELEASE, job)
 
-    def _on_settled(self, job: LeasedJob) -> None:
+    def _settle(self, job: LeasedJob, outcome: Outcome, error: errors.SharqError | None) -> None:
         self._in_hand.discard(job.lease)
         self._has_room.set()
+        if self._on_reported is not None:
+            self._on_reported(job, outcome, error)
 
     async def _room(self) -> bool:
         """Waits until another job may be leased; False once the worker is stopping."""

@@ -70,10 +70,11 @@ class Hint(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True):
-    """A decoded reply. value is None only when the call came after its not_after_us and nothing was done."""
+    """A decoded reply. is_expired: the call came after its not_after_us, nothing was done, and the value is None."""
 
     hint: Hint
     value: T | None
+    is_expired: bool = False
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
@@ -83,11 +84,13 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
         partition: whose keys it works on.
         arguments: the whole command.
         decode: turns the store's answer into the reply.
+        is_read: it writes nothing, so it is safe to repeat and never *perhaps done*.
     """
 
     partition: int
     arguments: list[bytes | str | int]
     decode: Callable[[list[Any]], Reply[T]]
+    is_read: bool = False
 
 
 class DequeueReply(msgspec.Struct, frozen=True):
@@ -176,10 +179,10 @@ def _hint(raw: list[Any]) -> Hint:
 
 
 def _decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]:
-    """Adds the head that all replies have; the value is None for an expired call."""
+    """Adds the head that all replies have."""
 
     def decode_reply(raw: list[Any]) -> Reply[T]:
-        return Reply(_hint(raw), None if raw[0] else decode(raw))
+        return Reply(_hint(raw), None, is_expired=True) if raw[0] else Reply(_hint(raw), decode(raw))
 
     return decode_reply
 
@@ -225,7 +228,7 @@ class Functions:
         keys = self._keys.of(partition, queue_type, function.keys)
         now: int | str = "" if now_us is None else now_us
         head: list[bytes | str | int] = [b"FCALL", function.wire_name, len(keys), *keys, now, queue_type]
-        return FunctionCall(partition, head + arguments, decode)
+        return FunctionCall(partition, head + arguments, decode, is_read=function.is_read)
 
     def enqueue(
         self,
@@ -341,15 +344,25 @@ class Functions:
         return self._call(library.DELETE_QUEUE, partition, queue_type, now_us, arguments, _decode_number)
 
     def reap(
-        self, partition: int, queue_type: str, *, limit: int = MAX_BATCH, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        *,
+        limit: int = MAX_BATCH,
+        keep_dead: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[ReapReply]:
-        """Run up to `limit` due timers."""
-        arguments: list[bytes | str | int] = [limit, self.retention.dead_us, self.retention.dead]
+        """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters above keep_dead."""
+        keep = self.retention.dead if keep_dead is None else keep_dead
+        arguments: list[bytes | str | int] = [limit, self.retention.dead_us, keep]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, _decode_reap)
 
-    def turn(self, partition: int, *, now_us: int | None = None) -> FunctionCall[None]:
-        """Drop the older generation of tombstones when its retention has passed."""
-        arguments: list[bytes | str | int] = [self.retention.finished_us, self.retention.tombstones]
+    def turn(
+        self, partition: int, *, limit: int | None = None, now_us: int | None = None
+    ) -> FunctionCall[None]:
+        """Drop the older generation of tombstones when its retention has passed, or the younger holds over `limit`."""
+        most = self.retention.tombstones if limit is None else limit
+        arguments: list[bytes | str | int] = [self.retention.finished_us, most]
         return self._call(library.TURN, partition, "", now_us, arguments, _decode_nothing)
 
     def redrive(
@@ -448,7 +461,7 @@ def _decode_enqueue(raw: list[Any]) -> list[Enqueued]:
 
 def _decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     if raw[0]:
-        return Reply(_hint(raw), None)
+        return Reply(_hint(raw), None, is_expired=True)
     jobs = [
         LeasedJob(
             queue_type=queue_type,

@@ -47,6 +47,11 @@ class Function(msgspec.Struct, frozen=True):
         """The name that FCALL takes."""
         return f"{LIBRARY}_{self.name}".encode()
 
+    @property
+    def is_read(self) -> bool:
+        """It writes nothing."""
+        return "no-writes" in self.flags
+
 
 _READ = ("no-writes",)
 

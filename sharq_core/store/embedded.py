@@ -36,7 +36,7 @@ _MAX_SOCKET_PATH_BYTES = 103
 _ANSWER_TIMEOUT_S = 10.0
 """Longest silence of a starting store."""
 _LOADING_TIMEOUT_S = 900.0
-"""Longest reading of the file at start: about a minute for ten million jobs on a slow disk, with room."""
+"""Longest reading of the file at start."""
 _LOOK_AGAIN_S = 0.005
 _STOP_TIMEOUT_S = 30.0
 _SHOWN_LOG_LINES = 8

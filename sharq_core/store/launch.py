@@ -5,8 +5,8 @@
 On Linux the kernel sends SIGTERM to the store when its parent dies, by kill -9 too, and the store closes its
 file cleanly. The tie is made here, in a fresh process of one thread that then executes the server: Python
 code between fork and exec of the parent (preexec_fn) may deadlock. It holds on to the *thread* that started
-this program, which must live as long as the store is wanted. Other systems have no such tie; there the lock on
-the data directory, which the store inherits, keeps a second server away from a store left behind.
+this program, which must live as long as the store is wanted. Other systems have no such tie; there the lock
+on the data directory, which the store inherits, keeps a second server away from a store left behind.
 """
 
 from __future__ import annotations

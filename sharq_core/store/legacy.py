@@ -2,7 +2,7 @@
 
 The original keeps, after `<prefix>:`, the sets `ready:queue_type` and `active:queue_type` of its types, for
 each type a zset `<type>` of queues with waiting jobs and a zset `<type>:active` of `<queue_id>:<job_id>` on
-lease, and for each queue a list `<type>:<queue_id>` of waiting jobs. Not here: what is said about it (the server).
+lease, and for each queue a list `<type>:<queue_id>` of waiting jobs. Not here: what is said of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 _PAGE = 500
 _MAX_TYPES = 1000
 _MAX_MEMBERS = 100_000
-"""Queues and leased jobs looked at in all: some seconds at most, in calls of about a millisecond."""
+"""Queues and leased jobs looked at in all."""
 
 _Members: TypeAlias = list[bytes]
 

@@ -1,0 +1,71 @@
+# Every task of the project; `make` alone lists them. Needs GNU make and CPython >= 3.11; the rest goes into $(VENV).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell .ci/interpreters | awk 'NR == 1 { print $$2 }')
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup
+UV := .tools/uv/bin/uv
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
+	@echo '  VENV=.venv                where everything is installed'
+	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
+	@echo '  ARGS="-k lease -x"        more arguments for test, demo, bench and lock'
+	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
+
+.PHONY: setup
+setup: $(STAMP)  ## install the locked dependencies and the project, with every command in .venv/bin
+
+$(STAMP): pyproject.toml requirements.lock
+	@python='$(PYTHON)' && test -n "$$python" && "$$python" -m venv --clear $(VENV)
+	@echo "setup: $$($(BIN)/python --version) in $(VENV)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: demo
+demo: setup  ## about 20 customers, thousands of jobs, promised against delivered rates, live (20 s)
+	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
+
+.PHONY: test
+test: setup  ## every test, on real stores; ARGS='-m "not slow"' leaves out the slow ones
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: check
+check: setup  ## lint, format, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: setup  ## sort imports, mend what ruff can mend, format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: setup  ## the measurements that docs and targets quote
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: lock
+lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones
+	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--output-file requirements.lock $(ARGS)
+
+$(UV):
+	python3 -m venv --clear .tools/uv
+	.tools/uv/bin/pip install --quiet uv
+
+.PHONY: clean
+clean:  ## remove what these targets made; the data of sharq-server stays
+	rm -rf .venv .venvs .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

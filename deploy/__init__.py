@@ -1,0 +1,1 @@
+"""What runs and shows the system outside its packages."""

@@ -1,0 +1,2 @@
+"""The demo: customers with different rates, workers over HTTP, and a check of every promise. `python -m
+deploy.demo`."""

@@ -1,0 +1,47 @@
+"""`python -m deploy.demo`: exit code 0 when every promise held, 1 when not, 130 when interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from deploy.demo.processes import StartError
+from deploy.demo.run import run_demo
+from sharq_core import errors
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.demo", description="Shows promised against delivered rates; about 25 seconds."
+    )
+    parser.add_argument(
+        "--url", help="http://host:port[,...] of running servers; without it the demo starts one of its own"
+    )
+    options = parser.parse_args(argv)
+    console = Console(highlight=False)
+    try:
+        return 0 if asyncio.run(_run(console, options.url.split(",") if options.url else [])) else 1
+    except (StartError, errors.SharqError, TimeoutError) as error:
+        console.print(f"[red b]FAILED[/red b]: {type(error).__name__}: {error}")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("interrupted; every process of the demo has ended")
+        return 130
+
+
+async def _run(console: Console, urls: Sequence[str]) -> bool:
+    """Ends by SIGTERM as by Ctrl-C: in good order."""
+    running = asyncio.current_task()
+    assert running is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await run_demo(console, urls)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

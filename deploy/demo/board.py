@@ -1,0 +1,176 @@
+"""What the person sees: a live table in a terminal, a plain line a second elsewhere, and the summary.
+
+Not here: what is true (ledger.py) and what is judged (checks.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from deploy.demo.checks import Finding, smallest_spacing_ms
+from deploy.demo.customers import SEND_S
+from deploy.demo.ledger import Account, Ledger
+
+WIDTH = 100
+REFRESH_S = 0.25
+LINE_S = 1.0
+
+INTRODUCTION = """\
+Twenty customers send SMS through one server. Each has a queue, and each queue a promised rate: however
+much a customer sends, its messages leave evenly spaced at that rate, and nobody slows down another.
+Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed, and a rate that is
+changed."""
+
+LEGEND = """\
+delivered/s: over the last 3 s · waiting: in the queue · spacing: the smallest time between leases, and
+the interval in force (from 8/s up, with burst 2: from a lease to the second after it) · back: jobs that
+returned from a worker that died"""
+
+
+class Board:
+    """Shows the run as it goes. `happened` adds a line to what is shown below the table."""
+
+    def __init__(self, console: Console, ledger: Ledger) -> None:
+        self._console = console
+        self._ledger = ledger
+        self._start_s = time.monotonic()
+        self._events: list[str] = []
+        self._live: Live | None = None
+        self._next_s = 0.0
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait between two calls of show()."""
+        return REFRESH_S if self._console.is_terminal else LINE_S
+
+    def start(self) -> None:
+        """Count the time of the run from now."""
+        self._start_s = time.monotonic()
+
+    def happened(self, event: str) -> None:
+        """Something that a newcomer should see, marked with the time."""
+        line = f"{self._at_s():5.1f} s  {event}"
+        self._events.append(line)
+        if self._live is None:
+            self._console.print(line, highlight=False)
+
+    def show(self) -> None:
+        """Brings the table up to date, or prints one line."""
+        if self._live is not None:
+            self._live.update(self._screen(), refresh=True)
+            return
+        self._console.print(self._line(), highlight=False)
+
+    @asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """Shows the live table for the length of the block where there is a terminal."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(
+            self._screen(), console=self._console, auto_refresh=False, vertical_overflow="crop"
+        ) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def _at_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    def _line(self) -> str:
+        accounts = self._ledger.accounts.values()
+        now_s = time.monotonic()
+        return (
+            f"{self._at_s():5.1f} s  sent {sum(len(a.acknowledged) for a in accounts):5,}"
+            f"  delivered {sum(len(a.leases) for a in accounts):5,}"
+            f"  ({sum(a.delivered_per_s(now_s) for a in accounts):3.0f}/s)"
+            f"  finished {sum(len(a.finished) for a in accounts):5,}"
+            f"  waiting {sum(a.waiting for a in accounts):5,}"
+            f"  returned {sum(a.requeued for a in accounts):3,}"
+        )
+
+    def _screen(self) -> RenderableType:
+        now_s = time.monotonic()
+        table = _table(
+            f"{min(self._at_s(), SEND_S):.0f} of {SEND_S:.0f} s",
+            ["promised/s", "sent/s", "delivered/s", "waiting", "spacing ms", "interval", "back"],
+        )
+        for account in self._ledger.accounts.values():
+            table.add_row(account.customer.name, *_live_cells(account, now_s))
+        events = Text("\n".join(self._events[-4:]))
+        return Group(table, events)
+
+
+def _live_cells(account: Account, now_s: float) -> list[str]:
+    leases = sorted(account.leases, key=lambda lease: lease.leased_at_ms)
+    spacing_ms = smallest_spacing_ms(leases, account.customer.burst)
+    return [
+        f"{1000 / account.interval_ms:.0f}",
+        f"{account.sent_per_s(now_s):.1f}",
+        f"[b]{account.delivered_per_s(now_s):.1f}[/b]",
+        f"{account.waiting}",
+        "–" if spacing_ms is None else f"{spacing_ms:.0f}",
+        f"{account.interval_ms:.1f}",
+        f"{account.requeued or ''}",
+    ]
+
+
+def introduce(console: Console) -> None:
+    """Says what is about to be seen, and what the columns mean."""
+    console.print(Panel(INTRODUCTION, title="SHARQ", width=min(WIDTH + 4, max(console.width, 60))))
+    console.print(LEGEND, style="dim", highlight=False)
+
+
+def summarize(console: Console, found: Sequence[Finding]) -> None:
+    """Prints the summary table."""
+    table = _table(
+        "Summary",
+        [
+            "promised",
+            "delivered",
+            "promised/s",
+            "delivered/s",
+            "spacing ms",
+            "allowed",
+            "requeued",
+            "queued",
+            "lost",
+        ],
+    )
+    for finding in found:
+        style = "red" if finding.problems else ""
+        table.add_row(finding.name, *_summary_cells(finding), style=style)
+    console.print(table)
+
+
+def _summary_cells(finding: Finding) -> list[str]:
+    over_s = finding.over_s or 1.0
+    return [
+        f"{finding.promised:.0f}",
+        f"{finding.delivered}",
+        f"{finding.promised / over_s:.1f}",
+        f"{finding.delivered / over_s:.1f}",
+        "–" if finding.spacing_ms is None else f"{finding.spacing_ms:.0f}",
+        f"{finding.spacing_allowed_ms:.1f}",
+        f"{finding.requeued}",
+        f"{finding.waiting}",
+        f"{finding.lost}",
+    ]
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", padding=(0, 1), box=None)
+    table.add_column("customer", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

@@ -1,0 +1,158 @@
+"""Judges the run: promised against delivered, spacing by the store's clock, and every acknowledged job
+accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from deploy.demo.ledger import Account, Leased, Ledger, Rate
+from sharq_core.client import SharqClient
+from sharq_core.models import JobState
+
+DELIVERED_AT_LEAST = 0.95
+"""The share of its promise that a customer with a backlog gets at the least."""
+
+ROUNDING_MS = 1.0
+"""Times on the wire are whole milliseconds."""
+
+CLOCK_SLACK_MS = 500.0
+"""Around a rate change both rates are allowed for this long: the demo's clock is not the store's."""
+
+LOOKUPS_AT_ONCE = 16
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What became of one customer.
+
+    Attributes:
+        allowed: leases that its rate allowed while it sent.
+        promised: `allowed`, or all that it sent when that is less.
+        delivered: leases while it sent, those of returned jobs too: each took a slot of the rate.
+        over_s: how long it sent.
+        spacing_ms: smallest time from a lease to the burst-th after it; None with too few leases.
+        spacing_allowed_ms: the shortest interval that was in force.
+        waiting: its jobs at the end, by the server's count.
+        lost: acknowledged jobs of which the server knows nothing.
+        problems: broken promises, in words.
+    """
+
+    name: str
+    burst: int
+    sent: int
+    allowed: float
+    promised: float
+    delivered: int
+    over_s: float
+    spacing_ms: float | None
+    spacing_allowed_ms: float
+    requeued: int
+    waiting: int
+    lost: int
+    problems: list[str]
+
+
+async def findings(client: SharqClient, queue_type: str, ledger: Ledger, ended_s: float) -> list[Finding]:
+    """Judges every customer, after all workers have ended.
+
+    Args:
+        ended_s: when sending ended, on the monotonic clock.
+
+    Cost: one request for each customer and for each job that no worker finished.
+    """
+    return [await _judge(client, queue_type, account, ended_s) for account in ledger.accounts.values()]
+
+
+async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s: float) -> Finding:
+    stats = await client.queue(queue_type, account.customer.name)
+    waiting = 0 if stats is None else stats.queued + stats.delayed + stats.leased
+    states = await _states(client, queue_type, account)
+    allowed = account.allowed(ended_s)
+    delivered = sum(heard_s <= ended_s for heard_s in account.heard_s)
+    leases = sorted(account.leases, key=lambda lease: lease.leased_at_ms)
+    spacing_ms = smallest_spacing_ms(leases, account.customer.burst)
+    problems = [
+        *_loss_problems(states, waiting),
+        *_spacing_problems(leases, account),
+        *_rate_problems(allowed, len(account.acknowledged), delivered),
+    ]
+    return Finding(
+        account.customer.name,
+        account.customer.burst,
+        len(account.acknowledged),
+        allowed,
+        min(allowed, len(account.acknowledged)),
+        delivered,
+        ended_s - account.sent_s[0] if account.sent_s else 0.0,
+        spacing_ms,
+        min(rate.interval_ms for rate in account.rates),
+        account.requeued,
+        waiting,
+        states[None],
+        problems,
+    )
+
+
+async def _states(client: SharqClient, queue_type: str, account: Account) -> Counter[JobState | None]:
+    """What the server says of each acknowledged job that no worker told to be finished; None: it knows
+    nothing."""
+    turns = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+
+    async def ask(job_id: str) -> JobState | None:
+        async with turns:
+            status = await client.job(queue_type, account.customer.name, job_id)
+            return None if status is None else status.state
+
+    return Counter(await asyncio.gather(*map(ask, account.acknowledged - account.finished)))
+
+
+def _loss_problems(states: Counter[JobState | None], waiting: int) -> list[str]:
+    """A job that a worker finished just before it was killed is finished by the server's word."""
+    problems = [f"{states[None]} acknowledged jobs are lost"] if states[None] else []
+    still_there = states[JobState.QUEUED] + states[JobState.DELAYED] + states[JobState.LEASED]
+    if still_there != waiting:
+        problems.append(f"{still_there} jobs are not finished, but the server counts {waiting}")
+    if states[JobState.DEAD]:
+        problems.append(f"{states[JobState.DEAD]} jobs are dead letters")
+    return problems
+
+
+def smallest_spacing_ms(leases: Sequence[Leased], burst: int) -> float | None:
+    """Smallest time from a lease to the burst-th after it, None when there are too few; leases by time."""
+    pairs = zip(leases, leases[burst:], strict=False)
+    return min((later.leased_at_ms - earlier.leased_at_ms for earlier, later in pairs), default=None)
+
+
+def _spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
+    """The leaky bucket, followed lease by lease: none may come before the time that those before it left."""
+    slot_ms = -math.inf
+    early: list[float] = []
+    for lease in leases:
+        interval_ms = interval_in_force_ms(account.rates, lease.leased_at_ms)
+        ready_at_ms = slot_ms + interval_ms
+        if lease.leased_at_ms < ready_at_ms - ROUNDING_MS:
+            early.append(ready_at_ms - lease.leased_at_ms)
+        slot_ms = max(ready_at_ms, lease.leased_at_ms - (account.customer.burst - 1) * interval_ms)
+    return [f"{len(early)} leases came too early, by up to {max(early):.0f} ms"] if early else []
+
+
+def interval_in_force_ms(rates: Sequence[Rate], at_ms: float) -> float:
+    """The interval at a time; while a change may have been under way, the shorter of the two."""
+    possible = [rates[0].interval_ms]
+    for rate in rates[1:]:
+        if at_ms > rate.until_ms + CLOCK_SLACK_MS:
+            possible = []
+        if at_ms >= rate.from_ms - CLOCK_SLACK_MS:
+            possible.append(rate.interval_ms)
+    return min(possible)
+
+
+def _rate_problems(allowed: float, sent: int, delivered: int) -> list[str]:
+    has_backlog = sent > allowed
+    if has_backlog and delivered < DELIVERED_AT_LEAST * allowed:
+        return [f"delivered {delivered} of {allowed:.0f} promised ({delivered / allowed:.0%})"]
+    return []

@@ -1,0 +1,116 @@
+"""The scenario: who sends how much at which rate, what an SMS looks like, and what happens when.
+
+Not here: sending it (producer.py), and whether the promises were kept (checks.py).
+"""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+SEND_S = 18.0
+"""How long the customers send, and over which delivered is held against promised."""
+
+DRAIN_S = 3.0
+"""How long the workers go on after that, at most."""
+
+KILL_AT_S = 6.0
+RATE_CHANGE_AT_S = 9.0
+
+LEASE_MS = 2_500
+"""Short, so that the jobs of a killed worker are seen to return within the run."""
+
+BURST_FROM_PER_S = 8.0
+"""Customers at this rate and above have burst 2: one late lease is caught up, and the rate over time is
+exact."""
+
+SPIKE_EVERY_S = 4.0
+SPIKE_FOR_S = 0.5
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """One customer, which is one queue.
+
+    Attributes:
+        rate_per_s: what it was promised.
+        load: what it sends, as a multiple of its rate. Above 1 its queue grows.
+        spike_load: over 0: it sends nothing but spikes of this multiple, SPIKE_FOR_S long, every
+            SPIKE_EVERY_S.
+    """
+
+    name: str
+    rate_per_s: float
+    load: float = 1.25
+    spike_load: float = 0.0
+
+    @property
+    def interval_ms(self) -> float:
+        """The least time between two leases."""
+        return 1000 / self.rate_per_s
+
+    @property
+    def burst(self) -> int:
+        """Leases that may go back to back when late."""
+        return 2 if self.rate_per_s >= BURST_FROM_PER_S else 1
+
+    def sends_per_s(self, at_s: float) -> float:
+        """Jobs a second that it sends, at_s seconds after the start."""
+        if self.spike_load:
+            return self.spike_load * self.rate_per_s if at_s % SPIKE_EVERY_S < SPIKE_FOR_S else 0.0
+        return self.load * self.rate_per_s
+
+
+class RateChange(msgspec.Struct, frozen=True):
+    """An operator changes a customer's rate while it runs."""
+
+    name: str
+    rate_per_s: float
+
+
+CUSTOMERS = (
+    Customer("night-pharmacy", 1, load=1.5),
+    Customer("corner-bakery", 1, load=1.5),
+    Customer("city-library", 2),
+    Customer("yoga-studio", 2),
+    Customer("dental-care", 3),
+    Customer("harbor-pizza", 3, load=2.5),
+    Customer("school-board", 4),
+    Customer("ticket-rush", 5, spike_load=15),
+    Customer("river-hotel", 5, load=0.6),
+    Customer("blue-taxi", 6),
+    Customer("fit-club", 8),
+    Customer("garden-shop", 8, load=0.7),
+    Customer("metro-gas", 10),
+    Customer("book-world", 10),
+    Customer("city-clinic", 12),
+    Customer("parcel-post", 15),
+    Customer("sun-airlines", 20),
+    Customer("home-bank", 25),
+    Customer("fast-shop", 30),
+    Customer("one-time-codes", 40),
+)
+
+RATE_CHANGE = RateChange("harbor-pizza", 6)
+
+
+class Sms(msgspec.Struct, frozen=True, rename={"sender": "from"}):
+    """The payload of a job."""
+
+    sender: str
+    to: str
+    text: str
+
+
+_TEXTS = (
+    "Your order {n} is on its way and arrives today.",
+    "{n} is your code. Do not share it with anyone.",
+    "Reminder: your appointment {n} is tomorrow at 10:30. Reply 1 to confirm.",
+    "Thank you! We have received your payment {n}.",
+)
+
+
+def an_sms(customer: Customer) -> Sms:
+    """A message of this customer to somebody."""
+    text = random.choice(_TEXTS).format(n=random.randrange(100_000, 1_000_000))
+    return Sms(customer.name, f"+1555{random.randrange(10**7):07d}", text)

@@ -1,0 +1,121 @@
+"""What was acknowledged, leased and finished, customer by customer, as the demo heard of it.
+
+Not here: judging it (checks.py).
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from deploy.demo.customers import Customer
+
+RATE_WINDOW_S = 3.0
+"""Over how long the live rates are taken."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """A worker is about to lease."""
+
+
+class Leased(msgspec.Struct, frozen=True, tag=True):
+    """A worker has a job. leased_at_ms: the moment of the lease by the store's clock; attempt: 1 the first
+    time."""
+
+    customer: str
+    job_id: str
+    leased_at_ms: int
+    attempt: int
+
+
+class Finished(msgspec.Struct, frozen=True, tag=True):
+    """The server has taken a worker's finish."""
+
+    customer: str
+    job_id: str
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """A rate, and the times between which it came into force: on the demo's clock, and as ms since the
+    epoch."""
+
+    interval_ms: float
+    since_s: float
+    from_ms: float
+    until_ms: float
+
+
+class Account:
+    """All that is known of one customer. Times in s are of the monotonic clock."""
+
+    def __init__(self, customer: Customer) -> None:
+        now_ms = time.time() * 1000
+        self.customer = customer
+        self.rates = [Rate(customer.interval_ms, 0.0, now_ms, now_ms)]
+        self.sent_s: list[float] = []
+        self.acknowledged: set[str] = set()
+        self.heard_s: list[float] = []
+        self.leases: list[Leased] = []
+        self.finished: set[str] = set()
+        self.waiting = 0
+
+    @property
+    def interval_ms(self) -> float:
+        """The interval in force now."""
+        return self.rates[-1].interval_ms
+
+    @property
+    def requeued(self) -> int:
+        """Leases of jobs that had been leased before."""
+        return sum(lease.attempt > 1 for lease in self.leases)
+
+    def allowed(self, until_s: float) -> float:
+        """Leases that the rate allows from the first acknowledged job until then."""
+        if not self.sent_s:
+            return 0.0
+        ends_s = [rate.since_s for rate in self.rates[1:]] + [until_s]
+        return sum(
+            max(0.0, end_s - max(rate.since_s, self.sent_s[0])) * 1000 / rate.interval_ms
+            for rate, end_s in zip(self.rates, ends_s, strict=True)
+        )
+
+    def sent_per_s(self, now_s: float) -> float:
+        """Jobs acknowledged a second, lately."""
+        return _per_s(self.sent_s, now_s)
+
+    def delivered_per_s(self, now_s: float) -> float:
+        """Leases a second, lately."""
+        return _per_s(self.heard_s, now_s)
+
+
+class Ledger:
+    """The accounts of all customers."""
+
+    def __init__(self, customers: tuple[Customer, ...]) -> None:
+        self.accounts = {customer.name: Account(customer) for customer in customers}
+
+    def acknowledge(self, customer: str, job_id: str) -> None:
+        """The server has said that it holds this job."""
+        account = self.accounts[customer]
+        account.acknowledged.add(job_id)
+        account.sent_s.append(time.monotonic())
+
+    def hear(self, record: Leased | Finished) -> None:
+        """A worker has said what happened."""
+        account = self.accounts[record.customer]
+        if isinstance(record, Finished):
+            account.finished.add(record.job_id)
+            return
+        account.leases.append(record)
+        account.heard_s.append(time.monotonic())
+
+
+def _per_s(events_s: list[float], now_s: float) -> float:
+    """Events a second over the last RATE_WINDOW_S. Cost: O(those events)."""
+    count = 0
+    for event_s in reversed(events_s):
+        if event_s < now_s - RATE_WINDOW_S:
+            break
+        count += 1
+    return count / RATE_WINDOW_S

@@ -1,0 +1,53 @@
+"""Sends what the customers send: every tick one bulk enqueue, in which each job carries its customer's own
+rate."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+
+from deploy.demo.customers import CUSTOMERS, SEND_S, Customer, an_sms
+from deploy.demo.ledger import Ledger
+from sharq_core import errors
+from sharq_core.client import EnqueueJob, SharqClient
+
+TICK_S = 0.1
+
+
+async def produce(clients: Sequence[SharqClient], queue_type: str, ledger: Ledger) -> list[str]:
+    """Sends for SEND_S; what is acknowledged goes to the ledger. Returns what the server said when it
+    refused."""
+    start_s = time.monotonic()
+    owed = dict.fromkeys((customer.name for customer in CUSTOMERS), 1.0)
+    refusals: list[str] = []
+    for tick, client in zip(itertools.count(), itertools.cycle(clients), strict=False):
+        at_s = tick * TICK_S
+        if at_s >= SEND_S:
+            return refusals
+        await asyncio.sleep(max(0.0, start_s + at_s - time.monotonic()))
+        jobs = [job for customer in CUSTOMERS for job in _due(customer, at_s, owed, queue_type)]
+        for job, answer in zip(jobs, await client.enqueue_many(jobs), strict=True):
+            if isinstance(answer, errors.SharqError):
+                refusals.append(f"{job.queue_id}: {answer.code}: {answer}")
+            else:
+                ledger.acknowledge(job.queue_id, answer.job_id)
+    return refusals
+
+
+def _due(customer: Customer, at_s: float, owed: dict[str, float], queue_type: str) -> list[EnqueueJob]:
+    """The customer's jobs of this tick; the fraction of a job that is left is owed to the next."""
+    owed[customer.name] += customer.sends_per_s(at_s) * TICK_S
+    count = int(owed[customer.name])
+    owed[customer.name] -= count
+    return [
+        EnqueueJob(
+            queue_type=queue_type,
+            queue_id=customer.name,
+            payload=an_sms(customer),
+            interval_ms=customer.interval_ms,
+            burst=customer.burst,
+        )
+        for _ in range(count)
+    ]

@@ -1,0 +1,64 @@
+"""One worker process: leases SMS jobs over HTTP, "sends" them, and says on stdout what it did. Ends when
+stdin closes.
+
+Run by crew.py as `python -m deploy.demo.sender URL QUEUE_TYPE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+
+import msgspec
+
+from deploy.demo.customers import LEASE_MS, Sms
+from deploy.demo.ledger import Finished, Leased, Ready
+from sharq_core import errors
+from sharq_core.client import LeasedJob, Outcome, SharqClient, Worker
+
+STDIN, STDOUT = 0, 1
+
+CARRIER_S = (0.05, 0.15)
+"""How long the phone network takes for a message, from and to."""
+
+
+def tell(record: Ready | Leased | Finished) -> None:
+    """Writes one line at once and whole, so that nothing told is lost when this process is killed."""
+    os.write(STDOUT, msgspec.json.encode(record) + b"\n")
+
+
+async def send_sms(job: LeasedJob) -> None:
+    """The handler: hands the message to a phone network that takes its time."""
+    tell(Leased(job.queue_id, job.job_id, job.leased_until_ms - LEASE_MS, job.attempt))
+    job.payload_as(Sms)
+    await asyncio.sleep(random.uniform(*CARRIER_S))
+
+
+def on_reported(job: LeasedJob, outcome: Outcome, error: errors.SharqError | None) -> None:
+    """Tells of each job that the server has taken back as finished."""
+    if outcome is Outcome.FINISH and error is None:
+        tell(Finished(job.queue_id, job.job_id))
+
+
+async def work(url: str, queue_type: str) -> None:
+    """Works until stdin closes, be it by the demo or because the demo is gone."""
+    async with SharqClient(url) as client:
+        worker = Worker(
+            client, queue_type, send_sms, concurrency=60, lease_ms=LEASE_MS, wait_ms=500, stop_timeout_s=3.0,
+            on_reported=on_reported,
+        )  # fmt: skip
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.remove_reader(STDIN)
+            worker.stop()
+
+        loop.add_reader(STDIN, stop)
+        tell(Ready())
+        await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(work(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,284 @@
+"""The shapes of what the router answers, and how one becomes an HTTP response; OpenAPI is made of them.
+
+A field that an answer may lack is UNSET then. Not here: when which answer is given (the handlers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Raw, Struct, UnsetType
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from sharq_core.models import JobState
+
+_encode = msgspec.json.Encoder().encode
+
+JSON_HEADERS = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
+NO_STORE_HEADERS = CIMultiDictProxy(
+    CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+)
+
+
+class Answer(web.Response):
+    """A response that also says its result for the metrics.
+
+    Attributes:
+        result: ok, empty, duplicate, gone, or an error code.
+    """
+
+    def __init__(
+        self, body: bytes, status: int = 200, result: str = "ok", headers: Mapping[str, str] = JSON_HEADERS
+    ) -> None:
+        super().__init__(body=body, status=status, headers=headers)
+        self.result = result
+
+
+def answer(value: Struct, status: int = 200, result: str = "ok") -> Answer:
+    """The JSON of a value as a response."""
+    return Answer(_encode(value), status, result)
+
+
+class Greeting(Struct, frozen=True, forbid_unknown_fields=True):
+    """Hello."""
+
+    message: str = "Hello, SharQ!"
+
+
+class Done(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="success"):
+    """It was done."""
+
+
+class Failed(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="failure"
+):
+    """What went wrong; the message names the field it is about. The code says whether it happened."""
+
+    code: str
+    message: str
+    current_queue_length: int | UnsetType = UNSET
+
+
+class NothingReady(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="failure"):
+    """No job is ready."""
+
+
+class Queued(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="queued"):
+    """The job is queued.
+
+    job_id: if the server made it, and in bulk; current_queue_length: before this job, if a cap was given.
+    """
+
+    job_id: str | UnsetType = UNSET
+    duplicate: bool | UnsetType = UNSET
+    current_queue_length: int | UnsetType = UNSET
+
+
+class QueuedJobs(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """One result a job, in order: {"status": "queued", ...} or {"status": "failure", ...}."""
+
+    results: list[Queued | Failed]
+
+
+class Leased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A job and its lease. Times are ms since the epoch by the store's clock."""
+
+    queue_id: str
+    job_id: str
+    payload: Raw
+    requeues_remaining: int
+    current_queue_length: int
+    lease: str
+    lease_expires_at: int
+    enqueued_at: int
+    attempt: int
+
+
+class LeasedOne(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The answer of a dequeue without `count`."""
+
+    queue_id: str
+    job_id: str
+    payload: Raw
+    requeues_remaining: int
+    current_queue_length: int
+    lease: str
+    lease_expires_at: int
+    enqueued_at: int
+    attempt: int
+
+
+class LeasedJobs(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The answer of a dequeue with `count`."""
+
+    jobs: list[Leased]
+
+
+class Extended(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The lease's new end, ms since the epoch."""
+
+    lease_expires_at: int
+
+
+class LeaseDone(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """Done; lease_expires_at after an extend."""
+
+    lease_expires_at: int | UnsetType = UNSET
+
+
+class LeaseResults(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """One result a job, in order: {"status": "success", ...} or {"status": "failure", ...}."""
+
+    results: list[LeaseDone | Failed]
+
+
+class JobAnswer(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """What is known of one job. position: 1 for the next of its queue."""
+
+    state: JobState
+    attempt: int
+    enqueued_at: int
+    lease_expires_at: int | UnsetType = UNSET
+    position: int | UnsetType = UNSET
+    payload: Raw | UnsetType = UNSET
+
+
+class DeadJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One dead letter."""
+
+    queue_id: str
+    job_id: str
+    payload: Raw
+    attempt: int
+    enqueued_at: int
+    dead_at: int
+
+
+class DeadJobs(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """A page of dead letters; cursor: where the next begins, null at the end."""
+
+    jobs: list[DeadJob]
+    cursor: str | None
+
+
+class Redriven(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """How many dead letters were queued, when all were meant; else one result a job, in order."""
+
+    redriven: int | UnsetType = UNSET
+    results: list[Queued | Failed] | UnsetType = UNSET
+
+
+class Dropped(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """How many dead letters were dropped."""
+
+    dropped: int
+
+
+class QueueAnswer(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """One queue; durations in ms. next_ready_in: null when nothing is queued or it is paused."""
+
+    interval: int | float
+    burst: int
+    pinned: bool
+    paused: bool
+    queued: int
+    delayed: int
+    leased: int
+    next_ready_in: int | None
+    oldest_age: int | None
+
+
+class DeletedAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In the original's capitals."""
+
+    status: Literal["Success", "Failure"]
+    message: str
+
+
+MinuteCount: TypeAlias = dict[str, int]
+"""Start of the minute in ms since the epoch → count, oldest first, 10 long."""
+
+
+class AllCounts(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The types in use and the last 10 minutes of all together."""
+
+    queue_types: list[str]
+    enqueue_counts: MinuteCount
+    dequeue_counts: MinuteCount
+
+
+class QueueIds(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """Queues with waiting or leased jobs; cursor: where the next page begins, absent at the end."""
+
+    queue_ids: list[str]
+    cursor: str | UnsetType = UNSET
+
+
+class QueueCounts(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """One queue's length and its last 10 minutes; zeros for an unknown one."""
+
+    queue_length: int
+    enqueue_counts: MinuteCount
+    dequeue_counts: MinuteCount
+
+
+class StoreView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one node says of its store.
+
+    mode: embedded, single, sentinel or cluster; notices: what is off with it, in words.
+    """
+
+    mode: str
+    is_reachable: bool
+    notices: list[str] = []
+
+
+class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One shard node. partitions: how many it owns; store null: it has not said yet."""
+
+    node: str
+    address: str | None
+    is_draining: bool
+    partitions: int
+    store: StoreView | None
+
+
+class ClusterInfo(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The cluster as this router knows it now. version: of the ring; partitions: of the data, P."""
+
+    version: int
+    partitions: int
+    members: list[Member]

@@ -1,0 +1,95 @@
+"""Puts the router's HTTP application together. Starting it is router/standalone.py's."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from router.answers import ClusterInfo
+from router.counts import CountHandlers
+from router.dequeue import DequeueHandlers
+from router.dispatch import Dispatch
+from router.enqueue import EnqueueHandlers
+from router.front import AnyHandler, Front, Handler
+from router.jobs import JobHandlers
+from router.leases import LeaseHandlers
+from router.metrics import RouterMetrics
+from router.openapi import build_openapi
+from router.operations import OperationHandlers
+from router.polls import Polls
+from router.queues import QueueHandlers
+from router.readiness import Readiness
+from router.routes import ROUTES, spellings
+from router.settings import RouterSettings
+
+
+def make_app(
+    dispatch: Dispatch,
+    polls: Polls,
+    settings: RouterSettings,
+    registry: CollectorRegistry,
+    readiness: Readiness,
+    cluster_info: Callable[[], ClusterInfo],
+) -> web.Application:
+    """The application with every route of router/routes.py. Run it with access_log=None.
+
+    Args:
+        registry: gets the router's metrics; /metrics shows all that is on it.
+        readiness: what /readyz says; set by the caller.
+        cluster_info: what /cluster/ says.
+    """
+    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, build_openapi(ROUTES))
+    handlers = _handlers(dispatch, polls, settings, operations)
+    names: dict[AnyHandler, str] = {handler: operation for operation, handler in handlers.items()}
+    front = Front(names, RouterMetrics(registry), settings)
+    app = web.Application(middlewares=[front.answer], client_max_size=settings.max_body_bytes)
+    for route in ROUTES:
+        for path, method in itertools.product(route.paths, route.methods):
+            for spelling in spellings(path):
+                app.router.add_route(method, spelling, handlers[route.operation])
+    return app
+
+
+def _handlers(
+    dispatch: Dispatch, polls: Polls, settings: RouterSettings, operations: OperationHandlers
+) -> dict[str, Handler]:
+    """Operation → handler, for every operation of router/routes.py."""
+    enqueue = EnqueueHandlers(dispatch, settings)
+    dequeue = DequeueHandlers(polls, settings)
+    leases = LeaseHandlers(dispatch)
+    queues = QueueHandlers(dispatch)
+    counts = CountHandlers(dispatch)
+    jobs = JobHandlers(dispatch)
+    return {
+        "enqueue": enqueue.enqueue,
+        "enqueue_bulk": enqueue.enqueue_bulk,
+        "dequeue": dequeue.dequeue,
+        "finish": leases.finish,
+        "finish_bulk": leases.finish_bulk,
+        "extend": leases.extend,
+        "extend_bulk": leases.extend_bulk,
+        "release": leases.release,
+        "release_bulk": leases.release_bulk,
+        "interval": queues.interval,
+        "queue": queues.queue,
+        "pause": queues.pause,
+        "resume": queues.resume,
+        "deletequeue": queues.deletequeue,
+        "metrics": counts.all_counts,
+        "metrics_type": counts.queue_ids,
+        "metrics_queue": counts.queue_counts,
+        "job": jobs.job,
+        "dead": jobs.list_dead,
+        "drop_dead": jobs.drop_dead,
+        "redrive": jobs.redrive,
+        "hello": operations.hello,
+        "deepstatus": operations.deepstatus,
+        "healthz": operations.healthz,
+        "readyz": operations.readyz,
+        "cluster": operations.cluster,
+        "prometheus": operations.prometheus,
+        "openapi": operations.openapi,
+    }

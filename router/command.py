@@ -1,0 +1,111 @@
+"""The command line of `sharq-server`: its arguments, and the configuration that they lead to.
+
+Not here: what is done with it (router/standalone.py), and the settings themselves (sharq_core/config).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from sharq_core.config import Config, Key, StoreMode, load
+from sharq_core.errors import ConfigError
+from sharq_core.version import __version__
+
+log = logging.getLogger("sharq.server")
+
+_DATA_DIR = Path("sharq-data")
+
+_EXAMPLES = """\
+examples:
+  sharq-server                             on an embedded store, data in ./sharq-data
+  sharq-server --data-dir /var/lib/sharq   the same, data elsewhere
+  sharq-server --config sharq.conf         on the Redis or Valkey that the file's [redis] section names
+  SHARQ_REDIS_URL=redis://10.0.0.5/0 sharq-server
+                                           each setting is a variable too: SHARQ_<SECTION>_<KEY>
+"""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What the server was told; data_dir is for the embedded store only."""
+
+    config: Config
+    data_dir: Path
+
+
+def read_command(argv: Sequence[str] | None) -> Command:
+    """Parse the arguments and load the configuration; each of its notices is logged once.
+
+    Args:
+        argv: None for the arguments of the process.
+
+    Raises:
+        ConfigError: the configuration is wrong, or asks for what is not built yet.
+        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+    """
+    arguments = _parse_arguments(argv)
+    options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
+    config = load(arguments.config, os.environ, options)
+    _refuse_unbuilt(config)
+    for notice in (*config.notices, *_notices(arguments, config)):
+        log.warning("config_notice %s", notice)
+    return Command(config, arguments.data_dir or _DATA_DIR)
+
+
+class _Arguments(argparse.Namespace):
+    config: Path | None
+    host: str
+    port: str
+    data_dir: Path | None
+    gunicorn_config: str | None
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+    parser = argparse.ArgumentParser(
+        prog="sharq-server",
+        description="A rate-limited queueing system over HTTP: everything in one process.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the settings, an INI file")
+    parser.add_argument("--host", default="", help="listen here (127.0.0.1)")
+    parser.add_argument("--port", default="", help="listen here (8080); 0 takes any free port")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where the embedded store keeps its data (./sharq-data)"
+    )
+    parser.add_argument(
+        "-gc", "--gunicorn-config", metavar="FILE", help="accepted for the original's scripts; no effect"
+    )
+    parser.add_argument("--version", action="version", version=f"sharq-server {__version__}")
+    return parser.parse_args(argv, _Arguments())
+
+
+def _notices(arguments: _Arguments, config: Config) -> list[str]:
+    notices = []
+    if arguments.gunicorn_config is not None:
+        notices.append("--gunicorn-config: has no effect: there is no gunicorn here")
+    if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
+        notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
+    if config.cluster.shards or config.cluster.listen or config.cluster.secret:
+        notices.append("[cluster] shards, listen, secret: have no effect: router and shard are one process")
+    return notices
+
+
+def _refuse_unbuilt(config: Config) -> None:
+    """A promise that cannot be kept yet is refused, not forgotten."""
+    wanted = {
+        "[redis] sentinels": config.store.mode is StoreMode.SENTINEL,
+        "[redis] nodes": config.store.mode is StoreMode.CLUSTER,
+        f"[redis] durability: {config.redis.durability}": config.redis.durability != "fast",
+        "[redis] strict_store: true": config.redis.strict_store,
+        "[auth] tokens_file": config.auth.tokens_file is not None,
+    }
+    for setting, is_wanted in wanted.items():
+        if is_wanted:
+            raise ConfigError(f"{setting}: is not built yet in version {__version__}")

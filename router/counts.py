@@ -1,0 +1,56 @@
+"""Handlers of the original's JSON metrics: /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from msgspec import UNSET
+
+from router import requests
+from router.answers import AllCounts, Answer, MinuteCount, QueueCounts, QueueIds, answer
+from router.dispatch import Dispatch
+from sharq_core.models import MinuteCounts
+
+MAX_UNPAGED_IDS = 100_000
+"""Ids in an answer without `limit`: about 4 MB at 40 characters each."""
+
+
+class CountHandlers:
+    """What happened in the last 10 minutes, and where."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def all_counts(self, request: web.Request) -> Answer:
+        """Types in use and the counts of all together."""
+        requests.no_query(request.query)
+        counts = await self._dispatch.counts()
+        return answer(
+            AllCounts(
+                queue_types=counts.queue_types,
+                enqueue_counts=_by_minute(counts.enqueue_counts),
+                dequeue_counts=_by_minute(counts.dequeue_counts),
+            )
+        )
+
+    async def queue_ids(self, request: web.Request) -> Answer:
+        """Queues of a type with waiting or leased jobs."""
+        queue_type = requests.identifier(request.match_info, "queue_type")
+        limit, cursor = requests.page(request.query)
+        ids, rest = await self._dispatch.list_queues(queue_type, limit or MAX_UNPAGED_IDS, cursor)
+        return answer(QueueIds(queue_ids=ids, cursor=UNSET if rest is None else rest))
+
+    async def queue_counts(self, request: web.Request) -> Answer:
+        """One queue's length, delayed jobs included, and counts."""
+        requests.no_query(request.query)
+        stats = await self._dispatch.queue(requests.queue_key(request.match_info))
+        return answer(
+            QueueCounts(
+                queue_length=stats.queued + stats.delayed,
+                enqueue_counts=_by_minute(stats.enqueue_counts),
+                dequeue_counts=_by_minute(stats.dequeue_counts),
+            )
+        )
+
+
+def _by_minute(counts: MinuteCounts) -> MinuteCount:
+    return {str(minute_ms): count for minute_ms, count in counts}

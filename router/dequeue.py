@@ -1,0 +1,75 @@
+"""Handler of dequeue, with and without `count` and `wait`.
+
+Not here: which job is leased, and when (router/polls.py).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from router import requests
+from router.answers import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
+from router.polls import Polls
+from router.settings import RouterSettings
+from sharq_core.models import LeasedJob
+
+LeasedT = TypeVar("LeasedT", Leased, LeasedOne)
+
+DEFAULT_QUEUE_TYPE = "default"
+_EMPTY_BODY = b'{"status":"failure"}'
+_encode = msgspec.json.Encoder().encode
+
+
+class DequeueHandlers:
+    """Jobs go out."""
+
+    def __init__(self, polls: Polls, settings: RouterSettings) -> None:
+        self._polls = polls
+        self._settings = settings
+
+    async def dequeue(self, request: web.Request) -> Answer:
+        """Ready jobs of a type. Leases that the client did not stay for are given back (I6)."""
+        queue_type = DEFAULT_QUEUE_TYPE
+        if "queue_type" in request.match_info:
+            queue_type = requests.identifier(request.match_info, "queue_type")
+        count, lease_us, wait_us = requests.dequeue(request.query, self._settings)
+        if request.body_exists:
+            requests.nothing(await request.read())
+        is_gone = partial(_is_gone, request)
+        jobs = await self._polls.dequeue(queue_type, count or 1, lease_us, wait_us, is_gone)
+        if jobs and is_gone():
+            await self._polls.give_back(jobs)
+            return Answer(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
+        if not jobs:
+            return Answer(_EMPTY_BODY, 404, "empty", NO_STORE_HEADERS)
+        body = _encode(_leased(LeasedOne, jobs[0]) if count is None else _leased_jobs(jobs))
+        return Answer(body, headers=NO_STORE_HEADERS)
+
+
+def _is_gone(request: web.Request) -> bool:
+    transport = request.transport
+    return transport is None or transport.is_closing()
+
+
+def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:
+    return LeasedJobs(jobs=[_leased(Leased, job) for job in jobs])
+
+
+def _leased(kind: type[LeasedT], job: LeasedJob) -> LeasedT:
+    """Rounds the end down: then `lease_expires_at` minus a lease of whole ms is the ms of its begin."""
+    return kind(
+        queue_id=job.queue_id,
+        job_id=job.job_id,
+        payload=Raw(job.payload),
+        requeues_remaining=job.requeues_remaining,
+        current_queue_length=job.queue_length,
+        lease=job.lease,
+        lease_expires_at=job.leased_until_us // 1000,
+        enqueued_at=job.enqueued_at_us // 1000,
+        attempt=job.attempt,
+    )

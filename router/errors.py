@@ -1,0 +1,60 @@
+"""How a failure becomes an HTTP answer: the one place where exceptions meet JSON and status codes.
+
+The codes and statuses themselves are in sharq_core/errors.py; the middleware is in router/front.py.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+from multidict import CIMultiDict
+
+from router.answers import JSON_HEADERS, Answer, Failed
+from sharq_core.errors import InvalidRequest, MethodNotAllowed, NotFound, QueueFull, SharqError, TooLarge
+
+_logger = logging.getLogger("sharq.router")
+_encode = msgspec.json.Encoder().encode
+
+
+def failed(error: SharqError) -> Failed:
+    """An error as it stands in an answer, alone or as one result of a bulk call."""
+    length = error.queue_length if isinstance(error, QueueFull) else UNSET
+    return Failed(code=error.code, message=error.message, current_queue_length=length)
+
+
+def failure_answer(error: Exception, operation: str) -> Answer:
+    """The answer for whatever ended a request; what is no error of ours is logged and answered with 500."""
+    headers = CIMultiDict(JSON_HEADERS)
+    known = _known(error)
+    if known is None:
+        _logger.error("request_failed operation=%s", operation, exc_info=error)
+        known = SharqError("an internal error; it may have been done, the log says more")
+    if known.retry_after_s is not None:
+        headers["Retry-After"] = str(known.retry_after_s)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    return Answer(_encode(failed(known)), known.status, known.code, headers)
+
+
+def _known(error: Exception) -> SharqError | None:
+    """The error of ours that says the same; None for what nobody foresaw."""
+    if isinstance(error, SharqError):
+        return error
+    if isinstance(error, web.HTTPClientError):
+        return _of_aiohttp(error)
+    if isinstance(error, web.RequestPayloadError | ConnectionError):
+        return InvalidRequest("body: ended early or is wrongly encoded")
+    return None
+
+
+def _of_aiohttp(error: web.HTTPClientError) -> SharqError:
+    if isinstance(error, web.HTTPNotFound):
+        return NotFound("no such path")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(f"{error.method} is not a method of this path")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return TooLarge("body: longer than a request may be")
+    return InvalidRequest(error.reason)

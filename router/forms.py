@@ -1,0 +1,188 @@
+"""Reads JSON bodies and query strings into Structs, and says in the API's words what is wrong with them.
+
+A message names the field and what it may be: `jobs[3].interval: expected a number of ..., got a string`.
+Not here: what the fields may be (router/fields.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+from multidict import MultiMapping
+
+from sharq_core.errors import InvalidRequest
+
+FormT = TypeVar("FormT")
+
+MAX_DEPTH = 500
+"""Levels of nesting that a payload may have: a client with a stack of 1,000 frames can read it back."""
+
+SEARCHED_BYTES = 262_144
+"""How far into a broken text the field is looked for: 80 ms at the most, and no more for a 16 MiB body."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_FOUND = re.compile(r", got `(\w+)`")
+_NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
+_OFFSET = re.compile(r"\(byte (\d+)\)$")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
+_KINDS = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a fraction",
+    "bool": "a boolean",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+_ONLY_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+class Form(Generic[FormT]):
+    """How one kind of body or query is read."""
+
+    def __init__(self, kind: type[FormT]) -> None:
+        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+        _, schemas = msgspec.json.schema_components([kind], ref_template="{name}")
+        properties = schemas[kind.__name__]["properties"]
+        self._expected = {
+            name: field.get("description", "another value") for name, field in properties.items()
+        }
+
+    def from_json(self, text: bytes | msgspec.Raw, within: str = "") -> FormT:
+        """The value of a JSON text.
+
+        Args:
+            within: the path of this text in the whole body, as `jobs[3]`; empty for a whole body.
+
+        Raises:
+            InvalidRequest: it is no JSON or does not fit. Nothing was done.
+        """
+        try:
+            return self._decoder.decode(text)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(self._complaint(str(error), within, "a JSON object")) from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(explain_broken_json(bytes(text), error, within)) from None
+
+    def from_query(self, query: MultiMapping[str]) -> FormT:
+        """The value of a query string.
+
+        Raises:
+            InvalidRequest: a parameter is unknown, given twice or does not fit. Nothing was done.
+        """
+        parameters: Mapping[str, str] = dict(query)
+        if len(parameters) < len(query):
+            twice = next(name for name in parameters if len(query.getall(name)) > 1)
+            raise InvalidRequest(
+                f"{twice[:100]}: expected once in the query, got {len(query.getall(twice))} times"
+            )
+        try:
+            return msgspec.convert(parameters, self._kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(self._complaint(str(error), "", "a query")) from None
+
+    def _complaint(self, message: str, within: str, whole: str) -> str:
+        place = _PLACE.search(message)
+        field = place[1] if place else ""
+        if place:
+            message = message[: place.start()]
+        named = _NAMED.match(message)
+        if named:
+            problem = (
+                "required" if named[1].startswith("missing") else f"unknown; known here: {self._known()}"
+            )
+            return f"{_join(within, named[2][:100])}: {problem}"
+        found = _FOUND.search(message)
+        got = f", got {_KINDS.get(found[1], found[1])}" if found else ""
+        return f"{_join(within, field) or 'body'}: expected {self._expected.get(field, whole)}{got}"
+
+    def _known(self) -> str:
+        return ", ".join(self._expected) or "none"
+
+
+def is_nested_too_deep(text: bytes) -> bool:
+    """Whether a valid JSON text has more than MAX_DEPTH levels. Cost: some ms a MiB, if there are so many."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    outside_strings = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = outside_strings.translate(_ONLY_BRACKETS, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
+
+
+def explain_broken_json(text: bytes, error: Exception, within: str = "") -> str:
+    """Says where a text stops being JSON: the field, if it is found, and the byte."""
+    if not text.strip():
+        return f"{within or 'body'}: expected a JSON object, got nothing"
+    if isinstance(error, RecursionError):
+        return f"{_join(within, _path_at(text, None)) or 'body'}: nested deeper than {MAX_DEPTH} levels"
+    offset = _offset_of(text, error)
+    path = _join(within, _path_at(text, offset)) or "body"
+    if isinstance(error, msgspec.ValidationError):
+        return f"{path}: holds a number that is out of range"
+    return f"{path}: not valid JSON in UTF-8 at byte {offset} of {within or 'the body'}"
+
+
+def _offset_of(text: bytes, error: Exception) -> int:
+    if isinstance(error, UnicodeDecodeError):
+        return _first_byte_not_utf8(text)
+    offset = _OFFSET.search(str(error))
+    if offset:
+        return int(offset[1])
+    surrogate = _LONE_SURROGATE.search(text)
+    return surrogate.start() if surrogate else len(text)
+
+
+def _first_byte_not_utf8(text: bytes) -> int:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(text)
+
+
+def _path_at(text: bytes, offset: int | None) -> str:
+    """The path of the field that a byte lies in, no deeper than `payload`; empty when it is not found.
+
+    offset None looks for the first place that is nested too deep.
+    """
+    stack: list[bytes | int] = []
+    name = b""
+    for match in _TOKEN.finditer(text, 0, SEARCHED_BYTES if offset is None else offset):
+        token = match[0]
+        if token in b"{[":
+            stack.append(b"" if token == b"{" else 0)
+        elif token in b"]}":
+            del stack[-1:]
+        elif token[:1] == b'"':
+            name = token.strip(b'"')
+        elif stack:
+            last = stack[-1]
+            stack[-1] = name if token == b":" else last + 1 if isinstance(last, int) else b""
+        if len(stack) > MAX_DEPTH or match.end() >= SEARCHED_BYTES:
+            break
+    else:
+        return "" if offset is None else _spell(stack)
+    return _spell(stack) if len(stack) > MAX_DEPTH else ""
+
+
+def _spell(stack: list[bytes | int]) -> str:
+    if b"payload" in stack:
+        stack = stack[: stack.index(b"payload") + 1]
+    path = ""
+    for step in stack[:4]:
+        path = (
+            f"{path}[{step}]" if isinstance(step, int) else _join(path, step.decode(errors="replace")[:100])
+        )
+    return path
+
+
+def _join(within: str, field: str) -> str:
+    return f"{within}.{field}" if within and field and field[0] != "[" else within + field

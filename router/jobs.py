@@ -1,0 +1,100 @@
+"""Handlers of single jobs: their status, and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+from msgspec import UNSET, Raw
+
+from router import requests
+from router.answers import Answer, DeadJob, DeadJobs, Dropped, Failed, JobAnswer, Queued, Redriven, answer
+from router.dispatch import Dispatch
+from router.errors import failed
+from sharq_core.errors import NotFound, SharqError
+from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
+
+DEFAULT_PAGE = 100
+_ALREADY_LIVE = Failed(code="duplicate", message="job_id: a live job of this queue has it")
+_NOT_DEAD = Failed(code="not_found", message="no such dead letter")
+
+
+class JobHandlers:
+    """What became of jobs."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def job(self, request: web.Request) -> Answer:
+        """What is known of one job."""
+        requests.no_query(request.query)
+        key = requests.queue_key(request.match_info)
+        status = await self._dispatch.job(key, requests.identifier(request.match_info, "job_id"))
+        if status is None:
+            raise NotFound("no such job")
+        return answer(_job_answer(status))
+
+    async def list_dead(self, request: web.Request) -> Answer:
+        """A page of a type's dead letters."""
+        queue_type = requests.identifier(request.match_info, "queue_type")
+        limit, cursor = requests.page(request.query)
+        dead, rest = await self._dispatch.list_dead(queue_type, limit or DEFAULT_PAGE, cursor)
+        return answer(DeadJobs(jobs=[_dead_job(letter) for letter in dead], cursor=rest))
+
+    async def redrive(self, request: web.Request) -> Answer:
+        """Queue dead letters again: all of a type, or those that the body names."""
+        requests.no_query(request.query)
+        queue_type = requests.identifier(request.match_info, "queue_type")
+        jobs = requests.redrive(queue_type, await request.read())
+        if jobs is None:
+            return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type)))
+        outcomes = await self._dispatch.redrive([job for job in jobs if isinstance(job, DeadRef)])
+        return answer(Redriven(results=_redrive_results(jobs, outcomes)))
+
+    async def drop_dead(self, request: web.Request) -> Answer:
+        """Drop all dead letters of a type."""
+        requests.no_query(request.query)
+        queue_type = requests.identifier(request.match_info, "queue_type")
+        requests.nothing(await request.read())
+        return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type)))
+
+
+def _job_answer(status: JobStatus) -> JobAnswer:
+    until_us = status.lease_expires_at_us
+    return JobAnswer(
+        state=status.state,
+        attempt=status.attempt,
+        enqueued_at=status.enqueued_at_us // 1000,
+        lease_expires_at=UNSET if until_us is None else until_us // 1000,
+        position=UNSET if status.position is None else status.position,
+        payload=UNSET if status.payload is None else Raw(status.payload),
+    )
+
+
+def _dead_job(letter: DeadLetter) -> DeadJob:
+    return DeadJob(
+        queue_id=letter.queue_id,
+        job_id=letter.job_id,
+        payload=Raw(letter.payload),
+        attempt=letter.attempt,
+        enqueued_at=letter.enqueued_at_us // 1000,
+        dead_at=letter.dead_at_us // 1000,
+    )
+
+
+def _redrive_results(
+    jobs: Sequence[DeadRef | SharqError], outcomes: list[RedriveStatus | SharqError]
+) -> list[Queued | Failed]:
+    """One result a job: its own error, or the outcome of those that were sent, in order."""
+    left = iter(outcomes)
+    return [_redrive_result(job, job if isinstance(job, SharqError) else next(left)) for job in jobs]
+
+
+def _redrive_result(job: DeadRef | SharqError, outcome: RedriveStatus | SharqError) -> Queued | Failed:
+    if isinstance(job, SharqError):
+        return failed(job)
+    if isinstance(outcome, SharqError):
+        return failed(outcome)
+    if outcome is RedriveStatus.DUPLICATE:
+        return _ALREADY_LIVE
+    return Queued(job_id=job.job_id) if outcome is RedriveStatus.QUEUED else _NOT_DEAD

@@ -1,0 +1,96 @@
+"""Handlers of what a lease's holder does with it: finish, extend and release, single and bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+from msgspec import UNSET
+
+from router import requests
+from router.answers import Answer, Extended, Failed, LeaseDone, LeaseResults, answer
+from router.dispatch import Dispatch
+from router.errors import failed
+from sharq_core.errors import LeaseLost, NotFound, SharqError
+from sharq_core.models import ExtendJob, FinishJob, LeaseOutcome, LeaseStatus, ReleaseJob
+
+_DONE_BODY = b'{"status":"success"}'
+
+
+class LeaseHandlers:
+    """Jobs are done, take longer, or come back."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def finish(self, request: web.Request) -> Answer:
+        """End a lease and forget the job."""
+        job = requests.finish(request.match_info, request.query, await request.read())
+        (outcome,) = await self._dispatch.finish([job])
+        _check(outcome)
+        return Answer(_DONE_BODY)
+
+    async def extend(self, request: web.Request) -> Answer:
+        """Move the end of a lease."""
+        job = requests.extend(request.match_info, request.query, await request.read())
+        (outcome,) = await self._dispatch.extend([job])
+        return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
+
+    async def release(self, request: web.Request) -> Answer:
+        """Give a job back unfinished."""
+        job = requests.release(request.match_info, request.query, await request.read())
+        (outcome,) = await self._dispatch.release([job])
+        _check(outcome)
+        return Answer(_DONE_BODY)
+
+    async def finish_bulk(self, request: web.Request) -> Answer:
+        """Up to 1,000 leases, each with a result of its own."""
+        requests.no_query(request.query)
+        jobs = requests.finish_bulk(await request.read())
+        return _results(
+            jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
+        )
+
+    async def extend_bulk(self, request: web.Request) -> Answer:
+        """Up to 1,000 leases, each with a result of its own."""
+        requests.no_query(request.query)
+        jobs = requests.extend_bulk(await request.read())
+        return _results(
+            jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
+        )
+
+    async def release_bulk(self, request: web.Request) -> Answer:
+        """Up to 1,000 leases, each with a result of its own."""
+        requests.no_query(request.query)
+        jobs = requests.release_bulk(await request.read())
+        return _results(
+            jobs, await self._dispatch.release([job for job in jobs if isinstance(job, ReleaseJob)])
+        )
+
+
+def _results(
+    jobs: Sequence[FinishJob | ExtendJob | ReleaseJob | SharqError], outcomes: list[LeaseOutcome | SharqError]
+) -> Answer:
+    """One result a job: its own error, or the outcome of those that were sent, in order."""
+    left = iter(outcomes)
+    results = [_result(job if isinstance(job, SharqError) else next(left)) for job in jobs]
+    return answer(LeaseResults(results=results))
+
+
+def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | Failed:
+    try:
+        leased_until_us = _check(outcome).leased_until_us
+    except SharqError as error:
+        return failed(error)
+    return LeaseDone(lease_expires_at=leased_until_us // 1000 if leased_until_us else UNSET)
+
+
+def _check(outcome: LeaseOutcome | SharqError) -> LeaseOutcome:
+    """An outcome that is done; raises what refused it."""
+    if isinstance(outcome, SharqError):
+        raise outcome
+    if outcome.status is LeaseStatus.NOT_FOUND:
+        raise NotFound("this job has no such lease")
+    if outcome.status is LeaseStatus.LOST:
+        raise LeaseLost("lease: another lease of this job exists, or it is dead or deleted")
+    return outcome

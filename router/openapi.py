@@ -1,0 +1,105 @@
+"""The OpenAPI 3.1 document, made of the table of routes and the types of requests and answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from router.answers import Failed
+from router.bodies import NoQuery
+from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN
+from router.routes import Route
+from sharq_core.errors import SharqError
+from sharq_core.version import __version__
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool"
+
+_REF = "#/components/schemas/{name}"
+_PATH_PART = re.compile(r"\{(\w+)\}")
+
+
+def build_openapi(routes: Iterable[Route]) -> bytes:
+    """The document as JSON text. Cost: some ms, once a process."""
+    routes = tuple(routes)
+    paths: dict[str, dict[str, Json]] = {}
+    for route in routes:
+        for path in route.paths:
+            for method in route.methods:
+                paths.setdefault(path, {})[method.lower()] = _operation(route, method, path)
+    document = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "SHARQ cluster",
+            "version": __version__,
+            "description": "Paths answer with and without their trailing slash, `/metrics` excepted.",
+        },
+        "paths": paths,
+        "components": {"schemas": _components(routes)},
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)
+
+
+def _components(routes: tuple[Route, ...]) -> dict[str, object]:
+    kinds: list[type[Struct]] = [Failed]
+    for route in routes:
+        kinds += [kind for shapes in route.answers.values() for kind in shapes]
+        kinds += [route.body] if route.body else []
+    return msgspec.json.schema_components(kinds, ref_template=_REF)[1]
+
+
+def _operation(route: Route, method: str, path: str) -> Json:
+    operation: dict[str, Json] = {
+        "operationId": "_".join([method.lower(), *re.findall(r"\w+", path)]),
+        "summary": route.summary,
+        "parameters": [*map(_path_parameter, _PATH_PART.findall(path)), *_query_parameters(route.query)],
+        "responses": _responses(route),
+    }
+    if route.body is not None and method != "GET":
+        operation["requestBody"] = {"required": route.needs_body, "content": _content((route.body,))}
+    return operation
+
+
+def _path_parameter(name: str) -> Json:
+    schema: Json = {"type": "string", "pattern": STRICT_IDENTIFIER_PATTERN}
+    return {"name": name, "in": "path", "required": True, "description": IDENTIFIER_WORDS, "schema": schema}
+
+
+def _query_parameters(query: type[Struct]) -> list[Json]:
+    if query is NoQuery:
+        return []
+    _, schemas = msgspec.json.schema_components([query], ref_template=_REF)
+    properties = schemas[query.__name__]["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]
+
+
+def _responses(route: Route) -> Json:
+    """The answers, the failures that are to be expected, and `default` for the unforeseen."""
+    responses: dict[str, Json] = {}
+    for status, shapes in route.answers.items():
+        content = _content(shapes) if shapes else {route.media_type: {}}
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+    for error in sorted(route.failures, key=lambda kind: kind.status):
+        _add_failure(responses, error)
+    responses["default"] = {"description": "The unforeseen", "content": _content((Failed,))}
+    return responses
+
+
+def _add_failure(responses: dict[str, Json], error: type[SharqError]) -> None:
+    words = f"`{error.code}`: {(error.__doc__ or '').strip()}"
+    response = responses.get(str(error.status))
+    if isinstance(response, dict):
+        words = f"{response['description']} {words}"
+    responses[str(error.status)] = {"description": words, "content": _content((Failed,))}
+
+
+def _content(shapes: tuple[type[Struct], ...]) -> Json:
+    schemas: list[Json] = [{"$ref": _REF.format(name=kind.__name__)} for kind in shapes]
+    return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}

@@ -1,0 +1,63 @@
+"""Handlers for those who run the service: health, readiness, cluster, Prometheus and OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from router.answers import Answer, ClusterInfo, Done, Greeting, answer
+from router.dispatch import Dispatch
+from router.readiness import Readiness
+from sharq_core.errors import Unavailable
+
+
+class OperationHandlers:
+    """Is it there, is it well, and what does it look like."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        registry: CollectorRegistry,
+        readiness: Readiness,
+        cluster_info: Callable[[], ClusterInfo],
+        openapi: bytes,
+    ) -> None:
+        self._dispatch = dispatch
+        self._registry = registry
+        self._readiness = readiness
+        self._cluster_info = cluster_info
+        self._openapi = openapi
+
+    async def hello(self, _: web.Request) -> Answer:
+        """The original's greeting."""
+        return answer(Greeting())
+
+    async def healthz(self, _: web.Request) -> Answer:
+        """The event loop answers."""
+        return answer(Done())
+
+    async def readyz(self, _: web.Request) -> Answer:
+        """Whether a load balancer should send requests here."""
+        if self._readiness.reason is not None:
+            raise Unavailable(self._readiness.reason)
+        return answer(Done())
+
+    async def deepstatus(self, _: web.Request) -> Answer:
+        """Whether every store node answers."""
+        await self._dispatch.check_store()
+        return answer(Done())
+
+    async def cluster(self, _: web.Request) -> Answer:
+        """The members and what they own and say."""
+        return answer(self._cluster_info())
+
+    async def prometheus(self, _: web.Request) -> Answer:
+        """The process's metrics as Prometheus text."""
+        return Answer(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def openapi(self, _: web.Request) -> Answer:
+        """The OpenAPI document."""
+        return Answer(self._openapi)

@@ -1,0 +1,83 @@
+"""Handlers of one queue: its rate, its state, pausing and deleting it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from router import requests
+from router.answers import Answer, DeletedAnswer, Done, QueueAnswer, answer
+from router.dispatch import Dispatch
+from sharq_core.errors import NotFound
+from sharq_core.models import QueueStats
+
+_UNKNOWN_QUEUE = "no such queue"
+
+
+class QueueHandlers:
+    """What an operator does to one queue."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def interval(self, request: web.Request) -> Answer:
+        """Change the rate, and pin or unpin it."""
+        requests.no_query(request.query)
+        key = requests.queue_key(request.match_info)
+        interval_us, burst, pin = requests.rate(await request.read())
+        return _done(await self._dispatch.set_rate(key, interval_us, burst, pin))
+
+    async def queue(self, request: web.Request) -> Answer:
+        """What is known of the queue."""
+        requests.no_query(request.query)
+        stats = await self._dispatch.queue(requests.queue_key(request.match_info))
+        if not stats.is_known:
+            raise NotFound(_UNKNOWN_QUEUE)
+        return answer(_queue_answer(stats))
+
+    async def pause(self, request: web.Request) -> Answer:
+        """From now on the queue takes jobs and gives none."""
+        return await self._set_paused(request, is_paused=True)
+
+    async def resume(self, request: web.Request) -> Answer:
+        """The queue gives jobs again."""
+        return await self._set_paused(request, is_paused=False)
+
+    async def _set_paused(self, request: web.Request, is_paused: bool) -> Answer:
+        requests.no_query(request.query)
+        key = requests.queue_key(request.match_info)
+        requests.nothing(await request.read())
+        return _done(await self._dispatch.set_paused(key, is_paused))
+
+    async def deletequeue(self, request: web.Request) -> Answer:
+        """Drop what is queued and delayed."""
+        requests.no_query(request.query)
+        key = requests.queue_key(request.match_info)
+        purge = requests.purge_all(await request.read())
+        deleted = await self._dispatch.delete_queue(key, purge)
+        if deleted.cancelled == 0:
+            return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
+        more = " and purged related resources" if purge else ""
+        return answer(DeletedAnswer(status="Success", message=f"Successfully removed all queued calls{more}"))
+
+
+def _done(was_found: bool) -> Answer:
+    if not was_found:
+        raise NotFound(_UNKNOWN_QUEUE)
+    return answer(Done())
+
+
+def _queue_answer(stats: QueueStats) -> QueueAnswer:
+    """A time to wait is rounded up, so that the queue is ready after it; an age is rounded down."""
+    whole_ms, rest_us = divmod(stats.interval_us, 1000)
+    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
+    return QueueAnswer(
+        interval=stats.interval_us / 1000 if rest_us else whole_ms,
+        burst=stats.burst,
+        pinned=stats.is_pinned,
+        paused=stats.is_paused,
+        queued=stats.queued,
+        delayed=stats.delayed,
+        leased=stats.leased,
+        next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
+        oldest_age=None if age_us is None else age_us // 1000,
+    )

@@ -1,0 +1,14 @@
+"""Whether this router may take traffic. Whoever starts and stops the process sets it; /readyz reads it."""
+
+from __future__ import annotations
+
+
+class Readiness:
+    """Ready while `reason` is None.
+
+    Attributes:
+        reason: why a load balancer should send nothing here, in words for a person; None for ready.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason

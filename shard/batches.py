@@ -1,0 +1,143 @@
+"""Jobs that arrive together become few function calls: grouped by (partition, type), in order, bounded in count and bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from shard.pipeline import Pending, Pipeline
+from sharq_core.errors import Overloaded, SharqError, Unavailable
+from sharq_core.partitions import partition_of
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, Hint, Reply
+
+MAX_WAITING_JOBS = 20_000
+MAX_WAITING_BYTES = 64 << 20
+"""What may wait unsent of one verb: about a second's work. More is refused at once (I11)."""
+
+
+class Addressed(Protocol):
+    """Anything that names its queue."""
+
+    @property
+    def queue_type(self) -> str: ...
+    @property
+    def queue_id(self) -> str: ...
+
+
+JobT = TypeVar("JobT", bound=Addressed)
+OutcomeT = TypeVar("OutcomeT")
+
+OnHint = Callable[[int, str, Hint], None]
+"""Told what a reply says of the time: partition, queue type, hint."""
+
+
+class Batches(Generic[JobT, OutcomeT]):
+    """The waiting jobs of one verb.
+
+    Args:
+        make_call: makes the call for some jobs of one partition and type, given the loop's time at which the oldest of
+            them came in.
+        size_of: the payload bytes of a job.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        partitions: int,
+        make_call: Callable[[int, str, list[JobT], float], FunctionCall[list[OutcomeT]]],
+        on_hint: OnHint,
+        size_of: Callable[[JobT], int] = lambda job: 0,
+    ) -> None:
+        self._pipeline = pipeline
+        self._partitions = partitions
+        self._make_call = make_call
+        self._on_hint = on_hint
+        self._size_of = size_of
+        self._loop = asyncio.get_running_loop()
+        self._groups: dict[tuple[int, str], _Group[JobT, OutcomeT]] = {}
+        self._count = 0
+        self._bytes = 0
+        pipeline.add_source(self._take)
+
+    def add(self, job: JobT) -> asyncio.Future[OutcomeT]:
+        """Let a job go with the next pipeline.
+
+        Raises:
+            Overloaded: too many wait already. Nothing was done.
+        """
+        size = self._size_of(job)
+        waiting = self._bytes + self._pipeline.waiting_bytes
+        if self._count >= MAX_WAITING_JOBS or waiting + size > MAX_WAITING_BYTES:
+            raise Overloaded(f"this node holds {self._count} unsent jobs of {waiting} bytes; try again in a moment")
+        key = (partition_of(job.queue_type, job.queue_id, self._partitions), job.queue_type)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(self._loop.time())
+        future: asyncio.Future[OutcomeT] = self._loop.create_future()
+        group.jobs.append(job)
+        group.futures.append(future)
+        group.sizes.append(size)
+        self._count += 1
+        self._bytes += size
+        self._pipeline.wake()
+        return future
+
+    def _take(self, now: float) -> list[Pending]:
+        groups, self._groups = self._groups, {}
+        self._count = self._bytes = 0
+        return [
+            self._pack(key, chunk) for key, group in groups.items() for chunk in group.chunks()
+        ]
+
+    def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT]) -> Pending:
+        partition, queue_type = key
+
+        def deliver(reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
+            if isinstance(reply, SharqError):
+                chunk.fail(reply)
+                return
+            self._on_hint(partition, queue_type, reply.hint)
+            if reply.value is None:
+                chunk.fail(Unavailable("the store got the call too late, and did nothing"))
+            else:
+                chunk.answer(reply.value)
+
+        call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
+        return Pending(call, chunk.since, sum(chunk.sizes), deliver)
+
+
+class _Group(Generic[JobT, OutcomeT]):
+    """Jobs of one partition and type that wait, and who waits for them."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.jobs: list[JobT] = []
+        self.futures: list[asyncio.Future[OutcomeT]] = []
+        self.sizes: list[int] = []
+
+    def chunks(self) -> list[_Group[JobT, OutcomeT]]:
+        """Itself, or cut in order into what one call may carry; a job over the byte bound goes alone."""
+        if len(self.jobs) <= MAX_BATCH and sum(self.sizes) <= MAX_CALL_BYTES:
+            return [self]
+        chunks: list[_Group[JobT, OutcomeT]] = []
+        room = 0
+        for job, future, size in zip(self.jobs, self.futures, self.sizes, strict=True):
+            if not chunks or len(chunks[-1].jobs) == MAX_BATCH or size > room:
+                chunks.append(_Group(self.since))
+                room = MAX_CALL_BYTES
+            chunks[-1].jobs.append(job)
+            chunks[-1].futures.append(future)
+            chunks[-1].sizes.append(size)
+            room -= size
+        return chunks
+
+    def answer(self, outcomes: list[OutcomeT]) -> None:
+        for future, outcome in zip(self.futures, outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+
+    def fail(self, error: SharqError) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(error)

@@ -1,0 +1,267 @@
+"""Leases ready jobs for the requests of this node: fair over queues, whichever partitions they are in.
+
+Requests of one type that arrive together are one demand. It is spread over the due partitions, longest due first, in
+rounds: no queue gives its next job while another due queue of the type has given fewer. No two partitions are ever asked
+for the same demand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from shard.pipeline import Pipeline
+from shard.ready_index import ReadyIndex
+from sharq_core.errors import Overloaded, SharqError
+from sharq_core.models import LeasedJob
+from sharq_core.scheduler.executor import value_of
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, DequeueReply, Functions, Hint
+
+log = logging.getLogger(__name__)
+
+MAX_DEMAND = 1000
+"""Jobs leased in one run: the most that one request may ask for."""
+
+MAX_ANSWER_BYTES = 8 << 20
+"""Payload bytes of one run, and so of one answer."""
+
+MAX_REQUESTS = 10_000
+"""Requests of one type that may wait for their run."""
+
+MAX_WAVES = 200
+"""Waves of one run; each wave leases a job or learns that a partition has none, so this is never reached in order."""
+
+
+class _Request(msgspec.Struct):
+    count: int
+    lease_us: int
+    future: asyncio.Future[list[LeasedJob]]
+
+
+class Dequeuer:
+    """The dequeues of one node.
+
+    Args:
+        not_after_us: the store's time after which a call sent now must not be done.
+        on_reply: told (partition, queue type, hint) of each reply, for the timers.
+        on_leased: told for each leased job how long it was ready, in µs.
+        give_back: voids leases that no request is left for.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        functions: Functions,
+        index: ReadyIndex,
+        not_after_us: Callable[[], int | None],
+        on_reply: Callable[[int, str, Hint], None],
+        on_leased: Callable[[str, list[int]], None],
+        give_back: Callable[[list[LeasedJob]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._pipeline = pipeline
+        self._functions = functions
+        self._index = index
+        self._not_after_us = not_after_us
+        self._on_reply = on_reply
+        self._on_leased = on_leased
+        self._give_back = give_back
+        self._loop = asyncio.get_running_loop()
+        self._requests: dict[str, deque[_Request]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
+        """Lease up to `count` ready jobs; an empty list when the index knows of none due.
+
+        Raises:
+            Overloaded: too many requests wait. Nothing was leased.
+            Unavailable: the store cannot be reached. Nothing was leased.
+            OutcomeUnknown: jobs may have been leased; they come back when their leases end.
+        """
+        due = self._index.next_due(queue_type)
+        if due is None or due > self._loop.time():
+            return []
+        requests = self._requests.get(queue_type)
+        if requests is None:
+            requests = self._requests[queue_type] = deque()
+            self._start(self._serve(queue_type, requests))
+        if len(requests) >= MAX_REQUESTS:
+            raise Overloaded(f"{len(requests)} dequeues of this type wait already; try again in a moment")
+        request = _Request(count, lease_us, self._loop.create_future())
+        requests.append(request)
+        return await request.future
+
+    async def drained(self) -> None:
+        """Wait until no run is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, queue_type: str, requests: deque[_Request]) -> None:
+        """One run after the other while requests wait; what arrives during a run is the next one's demand."""
+        try:
+            while requests:
+                await self._run_once(queue_type, _take_alike(requests))
+        finally:
+            del self._requests[queue_type]
+
+    async def _run_once(self, queue_type: str, requests: list[_Request]) -> None:
+        jobs: list[LeasedJob] = []
+        try:
+            run = _Run(self, queue_type, sum(request.count for request in requests), requests[0].lease_us)
+            jobs = await run.collect()
+        except SharqError as error:
+            _answer_all(requests, error)
+        except Exception as error:
+            log.exception("dequeue_failed queue_type=%s", queue_type)
+            _answer_all(requests, SharqError(f"the dequeue failed: {type(error).__name__}"))
+        left = _hand_out(requests, jobs)
+        if left:
+            self._start(self._give_back(left))
+
+    async def ask(
+        self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
+    ) -> DequeueReply:
+        """Lease from one partition, and tell the index what its reply says."""
+        call = self._functions.dequeue(
+            partition,
+            queue_type,
+            count,
+            lease_us,
+            os.urandom(8),
+            per_queue=per_queue,
+            max_bytes=max_bytes,
+            not_after_us=self._not_after_us(),
+        )
+        reply, sent_at = await self._pipeline.run(call)
+        value = value_of(reply)
+        hint = reply.hint
+        self._index.settle(partition, queue_type, hint.now_us, value.head_us, value.due_after, sent_at)
+        self._on_reply(partition, queue_type, hint)
+        self._on_leased(queue_type, value.ready_for_us)
+        return value
+
+    def due(self, queue_type: str) -> list[tuple[int, int]]:
+        """(partition, queues due, about), longest due first."""
+        return self._index.due(queue_type, self._loop.time())
+
+
+class _Run:
+    """One demand, met in waves of calls to partitions."""
+
+    def __init__(self, dequeuer: Dequeuer, queue_type: str, demand: int, lease_us: int) -> None:
+        self._dequeuer = dequeuer
+        self._queue_type = queue_type
+        self._demand = demand
+        self._lease_us = lease_us
+        self._jobs: list[LeasedJob] = []
+        self._bytes = 0
+        self._unserved: dict[int, int] = {}
+        self._counted: set[int] = set()
+        self._failed: dict[int, SharqError] = {}
+
+    async def collect(self) -> list[LeasedJob]:
+        """The leased jobs. Raises the first error when there is one and no job."""
+        for _ in range(MAX_WAVES):
+            plan = self._plan()
+            if not plan:
+                break
+            await asyncio.gather(*(self._ask(*step) for step in plan))
+        if self._failed and not self._jobs:
+            raise next(iter(self._failed.values()))
+        return self._jobs
+
+    def _plan(self) -> list[tuple[int, int, int, int]]:
+        """The next wave: (partition, count, most a queue, most bytes) for each partition to ask; empty when done."""
+        wanted = self._demand - len(self._jobs)
+        room = MAX_ANSWER_BYTES - self._bytes
+        due = {p: queues for p, queues in self._dequeuer.due(self._queue_type) if p not in self._failed}
+        if wanted <= 0 or room <= 0 or not due:
+            return []
+        if len(due) == 1:
+            ((partition, _),) = due.items()
+            return [(partition, min(wanted, MAX_BATCH), MAX_BATCH, min(room, MAX_CALL_BYTES))]
+        rounds = self._open_round(due, wanted)
+        plan: list[tuple[int, int]] = []
+        for partition in due:
+            count = min(self._unserved.get(partition, 0) * rounds, wanted, MAX_BATCH)
+            if count:
+                plan.append((partition, count))
+                wanted -= count
+        budget = min(room // max(len(plan), 1), MAX_CALL_BYTES)
+        return [(partition, count, rounds, budget) for partition, count in plan]
+
+    def _open_round(self, due: dict[int, int], wanted: int) -> int:
+        """Goes on with the round that is under way, or opens the next; returns how many rounds to ask at once.
+
+        A round is over when every due queue has given its job. Several are asked at once only when the demand covers
+        them for every queue.
+        """
+        if any(self._unserved.get(partition, 0) for partition in due):
+            return 1
+        is_first = not self._unserved
+        self._unserved = dict(due)
+        self._counted.clear()
+        return 1 if is_first else max(1, min(wanted // sum(due.values()), MAX_BATCH // max(due.values())))
+
+    async def _ask(self, partition: int, count: int, per_queue: int, max_bytes: int) -> None:
+        try:
+            reply = await self._dequeuer.ask(
+                partition, self._queue_type, count, per_queue, max_bytes, self._lease_us
+            )
+        except SharqError as error:
+            self._failed[partition] = error
+            return
+        self._jobs += reply.jobs
+        self._bytes += sum(len(job.payload) for job in reply.jobs)
+        self._note_served(partition, len(reply.jobs), per_queue, reply.due_before)
+
+    def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
+        """How many of the partition's due queues this round still owes a turn: the first reply of a round counts them."""
+        if not served or per_queue > 1:
+            owed = 0
+        elif partition in self._counted:
+            owed = self._unserved[partition] - served
+        else:
+            owed = due_before - served
+        self._counted.add(partition)
+        self._unserved[partition] = max(owed, 0)
+
+
+def _take_alike(requests: deque[_Request]) -> list[_Request]:
+    """The first requests that want leases of one length, as many as one run serves; those nobody waits for drop out."""
+    taken: list[_Request] = []
+    demand = 0
+    while requests and (not taken or requests[0].lease_us == taken[0].lease_us):
+        if taken and demand + requests[0].count > MAX_DEMAND:
+            break
+        request = requests.popleft()
+        if not request.future.done():
+            taken.append(request)
+            demand += request.count
+    return taken
+
+
+def _answer_all(requests: list[_Request], error: SharqError) -> None:
+    for request in requests:
+        if not request.future.done():
+            request.future.set_exception(error)
+
+
+def _hand_out(requests: list[_Request], jobs: list[LeasedJob]) -> list[LeasedJob]:
+    """Gives the jobs to the requests in order of arrival; returns those that nobody is left for."""
+    at = 0
+    for request in requests:
+        if not request.future.done():
+            request.future.set_result(jobs[at : at + request.count])
+            at += request.count
+    return jobs[at:]

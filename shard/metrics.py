@@ -1,0 +1,107 @@
+"""What a shard node measures. No label names a queue: types are few, queues are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shard.watch import Watch
+
+MAX_TYPES = 200
+"""Types that get a label value of their own; the rest are together under `_other`."""
+
+_DELAYS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+class NodeMetrics:
+    """Counters that the node's parts write to; values that are known once a second are read at the scrape."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        ready_delay = Histogram(
+            "sharq_ready_delay_seconds",
+            "Time from when a job might be leased to when it was",
+            ["queue_type"],
+            buckets=_DELAYS_S,
+            registry=registry,
+        )
+        ended = Counter("sharq_leases_ended_total", "Leases that ended unfinished", ["queue_type"], registry=registry)
+        died = Counter(
+            "sharq_dead_letters_total", "Jobs past their requeue limit", ["queue_type"], registry=registry
+        )
+        self._ready_delay = _by_type(lambda queue_type: ready_delay.labels(queue_type).observe)
+        self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
+        self._died = _by_type(lambda queue_type: died.labels(queue_type).inc)
+
+    def watch(self, watch: Watch, reaper_lag_s: Callable[[], float]) -> None:
+        """Export what the watch knows."""
+        self._registry.register(_Totals(watch, reaper_lag_s))
+
+    def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
+        """Some jobs were leased; how long each was ready, in µs."""
+        observe = self._ready_delay(queue_type)
+        for delay_us in ready_for_us:
+            observe(delay_us / 1e6)
+
+    def reaped(self, queue_type: str, ended: int, died: int) -> None:
+        """Some leases ended; so many of the jobs are dead letters now."""
+        if ended:
+            self._ended(queue_type)(ended)
+        if died:
+            self._died(queue_type)(died)
+
+
+def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], Callable[[float], None]]:
+    """Caches the labelled child of each type, and bounds how many there are."""
+    known: dict[str, Callable[[float], None]] = {}
+
+    def child(queue_type: str) -> Callable[[float], None]:
+        found = known.get(queue_type)
+        if found is None:
+            if len(known) >= MAX_TYPES:
+                return known.setdefault("_other", make("_other"))
+            found = known[queue_type] = make(queue_type)
+        return found
+
+    return child
+
+
+class _Totals(Collector):
+    """Jobs by type and state, from the watch's latest reading."""
+
+    def __init__(self, watch: Watch, reaper_lag_s: Callable[[], float]) -> None:
+        self._watch = watch
+        self._reaper_lag_s = reaper_lag_s
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("sharq_jobs", "Jobs by state", labels=["queue_type", "state"])
+        enqueued = CounterMetricFamily(
+            "sharq_jobs_enqueued", "Jobs ever accepted, by this store's count", labels=["queue_type"]
+        )
+        finished = CounterMetricFamily(
+            "sharq_jobs_finished", "Jobs ever finished, by this store's count", labels=["queue_type"]
+        )
+        totals = sorted(self._watch.totals().values(), key=lambda one: one.queue_type)
+        for one in islice(totals, MAX_TYPES):
+            jobs.add_metric([one.queue_type, "queued"], one.queued)
+            jobs.add_metric([one.queue_type, "delayed"], one.delayed)
+            jobs.add_metric([one.queue_type, "leased"], one.leased)
+            jobs.add_metric([one.queue_type, "dead"], one.dead)
+            enqueued.add_metric([one.queue_type], one.enqueued)
+            finished.add_metric([one.queue_type], one.finished)
+        yield from (jobs, enqueued, finished)
+        yield GaugeMetricFamily(
+            "sharq_finished_remembered", "Finished jobs that are remembered", value=self._watch.tombstones
+        )
+        yield CounterMetricFamily(
+            "sharq_finished_forgotten_early",
+            "Finished jobs forgotten before they were a minute old, because too many were remembered",
+            value=self._watch.forgotten_early,
+        )
+        yield GaugeMetricFamily(
+            "sharq_reaper_lag_seconds", "How long the earliest timer is overdue", value=self._reaper_lag_s()
+        )

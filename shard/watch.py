@@ -1,0 +1,147 @@
+"""Once a second: reads the agendas of the partitions, feeds the ready index and the reaper, and keeps what is remembered
+within its bounds over all partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from shard.pipeline import Pipeline
+from shard.ready_index import ReadyIndex
+from shard.reaper import Reaper
+from sharq_core.errors import SharqError
+from sharq_core.scheduler.executor import value_of
+from sharq_core.scheduler.functions import Functions, RefreshReply, TypeTotals
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 1.0
+
+K = TypeVar("K")
+
+
+class Watch:
+    """What this node knows of its partitions, a second old at the most.
+
+    Args:
+        partitions: those to watch.
+        reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
+        tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, over all of them.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        functions: Functions,
+        index: ReadyIndex,
+        reaper: Reaper | None,
+        partitions: Iterable[int],
+        tombstone_limit: int,
+        dead_limit: int,
+    ) -> None:
+        self._pipeline = pipeline
+        self._functions = functions
+        self._index = index
+        self._reaper = reaper
+        self._partitions = list(partitions)
+        self._tombstone_limit = tombstone_limit
+        self._dead_limit = dead_limit
+        self._loop = asyncio.get_running_loop()
+        self._known: dict[int, RefreshReply] = {}
+
+    def totals(self) -> dict[str, TypeTotals]:
+        """By type, the totals of all partitions together."""
+        sums: dict[str, list[int]] = {}
+        for known in self._known.values():
+            for one in known.totals:
+                numbers = (
+                    one.enqueued,
+                    one.queued,
+                    one.delayed,
+                    one.leased,
+                    one.finished,
+                    one.dead,
+                    one.cancelled,
+                )
+                old = sums.get(one.queue_type, [0] * len(numbers))
+                sums[one.queue_type] = [a + b for a, b in zip(old, numbers, strict=True)]
+        return {queue_type: TypeTotals(queue_type, *numbers) for queue_type, numbers in sums.items()}
+
+    @property
+    def tombstones(self) -> int:
+        """Finished jobs that are remembered."""
+        return sum(known.tombstones for known in self._known.values())
+
+    @property
+    def forgotten_early(self) -> int:
+        """Finished jobs that were forgotten before they were a minute old, since ever."""
+        return sum(known.forgotten_early for known in self._known.values())
+
+    async def read_all(self) -> None:
+        """Read every partition's agenda.
+
+        Raises:
+            SharqError: some could not be read; those keep what was known.
+        """
+        results = await asyncio.gather(*(self._read(p) for p in self._partitions), return_exceptions=True)
+        for result in results:
+            if result is not None:
+                raise result
+
+    async def run(self) -> None:
+        """Read once a second until cancelled."""
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            try:
+                await self.read_all()
+                await self._keep_bounds()
+            except SharqError as error:
+                log.debug("refresh_failed error=%r", error.message)
+            except Exception:
+                log.exception("refresh_failed")
+
+    async def _read(self, partition: int) -> None:
+        reply, sent_at = await self._pipeline.run(self._functions.refresh(partition))
+        known = value_of(reply)
+        now_us = reply.hint.now_us
+        self._known[partition] = known
+        ready_us = dict(known.ready_us)
+        if self._reaper is None:
+            for queue_type, due_us in known.timers_us.items():
+                ready_us[queue_type] = min(due_us, ready_us.get(queue_type, due_us))
+        else:
+            for queue_type, due_us in known.timers_us.items():
+                self._reaper.note_at(partition, queue_type, self._loop.time() + (due_us - now_us) / 1e6)
+        self._index.refresh(partition, now_us, ready_us, sent_at)
+        if known.turn_us is not None and known.turn_us <= now_us:
+            await self._pipeline.value(self._functions.turn(partition))
+
+    async def _keep_bounds(self) -> None:
+        """Trims the partitions that remember most, so that all together stay within the limits (I11)."""
+        counts = {partition: known.tombstones for partition, known in self._known.items()}
+        for partition in over_level(counts, self._tombstone_limit):
+            await self._pipeline.value(self._functions.turn(partition, limit=0))
+        dead: dict[str, dict[int, int]] = {}
+        for partition, known in self._known.items():
+            for one in known.totals:
+                dead.setdefault(one.queue_type, {})[partition] = one.dead
+        for queue_type, by_partition in dead.items():
+            for partition, keep in over_level(by_partition, self._dead_limit).items():
+                await self._pipeline.value(self._functions.reap(partition, queue_type, keep_dead=keep))
+
+
+def over_level(counts: Mapping[K, int], limit: int) -> dict[K, int]:
+    """The holders above the level at which all together hold `limit`, each with that level; none when they hold less."""
+    if sum(counts.values()) <= limit:
+        return {}
+    left, level = limit, 0
+    ascending = sorted(counts.values())
+    for index, count in enumerate(ascending):
+        level = left // (len(ascending) - index)
+        if count > level:
+            break
+        left -= count
+    return {holder: level for holder, count in counts.items() if count > level}

