@@ -153,6 +153,8 @@ def _path_at(text: bytes, offset: int | None) -> str:
 
     offset None looks for the first place that is nested too deep.
     """
+    if offset is not None and offset > SEARCHED_BYTES:
+        return ""
     stack: list[bytes | int] = []
     name = b""
     for match in _TOKEN.finditer(text, 0, SEARCHED_BYTES if offset is None else offset):
@@ -166,11 +168,9 @@ def _path_at(text: bytes, offset: int | None) -> str:
         elif stack:
             last = stack[-1]
             stack[-1] = name if token == b":" else last + 1 if isinstance(last, int) else b""
-        if len(stack) > MAX_DEPTH or match.end() >= SEARCHED_BYTES:
-            break
-    else:
-        return "" if offset is None else _spell(stack)
-    return _spell(stack) if len(stack) > MAX_DEPTH else ""
+        if len(stack) > MAX_DEPTH:
+            return _spell(stack)
+    return "" if offset is None else _spell(stack)
 
 
 def _spell(stack: list[bytes | int]) -> str:

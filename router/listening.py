@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from sharq_core.config import Address
 
-
 _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """`localhost` names ::1 also on a machine without IPv6: the other address is enough there."""
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from socket import socket
 
-import redis.exceptions
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_app
 from router.banner import show_banner
 from router.command import Command, read_command
@@ -32,22 +31,23 @@ from router.listening import ListenError, addresses_of, bind_sockets
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
+from router.stopping import stop_on_signals, unless
 from shard.node import NodeSettings, ShardNode
 from sharq_core.config import Config, Secret, StoreMode
 from sharq_core.errors import ConfigError
 from sharq_core.messages import ShardPort
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
-from sharq_core.store.legacy import find_original_data
+from sharq_core.store.legacy import report_original_data
 
 log = logging.getLogger("sharq.server")
 
 _BACKLOG = 4096
 _KEEPALIVE_S = 75.0
 _READINESS_EVERY_S = 0.1
-_QUICK_DEATH_S = 5.0
-"""A store that dies this soon after its start will not be better for another one."""
-_MAX_ASK_PAUSE_S = 30.0
+_QUICK_DEATH_S = 10.0
+_MAX_QUICK_DEATHS = 3
+"""A store that dies this often in a row, each time this soon, is not helped by another start."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,41 +100,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(command: Command, access_log: logging.Logger | None) -> int:
     """Start everything, wait for the stop, and stop everything in the opposite order."""
-    stopping = _stop_on_signals()
+    stopping = stop_on_signals()
     async with AsyncExitStack() as stack:
         server = _Server(command, access_log, stack)
-        if await _unless(stopping, server.start()):
-            await _unless(stopping, server.watch())
+        if await unless(stopping, server.start()):
+            await unless(stopping, server.watch())
     log.info("stopped")
     return 0
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; a second one ends the process in the middle of what it does."""
-    stopping = asyncio.Event()
-
-    def stop(number: signal.Signals) -> None:
-        if stopping.is_set():
-            log.critical("forced_exit signal=%s", number.name)
-            os._exit(1)
-        log.info("stopping signal=%s", number.name)
-        stopping.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    return stopping
-
-
-async def _unless(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Do the work, or cancel it when the stop comes first; True when it was done. Its errors are raised."""
-    task, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
-    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    return not task.cancelled()
 
 
 class _Server:
@@ -145,6 +117,7 @@ class _Server:
         self._data_dir = command.data_dir
         self._access_log = access_log
         self._stack = stack
+        self._registry = CollectorRegistry()
         self._store: EmbeddedStore | None = None
 
     async def start(self) -> None:
@@ -153,30 +126,21 @@ class _Server:
         for bound in sockets:
             self._stack.callback(bound.close)
         url = await self._open_store()
-        node = await open_node(self._config, url)
+        node = await open_node(self._config, url, self._registry)
         self._stack.push_async_callback(node.stop)
         await self._listen(node, sockets)
         show_banner(addresses_of(sockets))
 
     async def watch(self) -> None:
-        """Start the embedded store again whenever it dies; returns never.
+        """Look after the store; returns never.
 
         Raises:
-            EmbeddedStoreError: it does not come up, or dies at once.
+            EmbeddedStoreError: the embedded store cannot be kept alive.
         """
-        if self._store is None:
-            await _report_original_data(self._config)
-            await asyncio.Event().wait()
-            return
-        loop = asyncio.get_running_loop()
-        while True:
-            started_s = loop.time()
-            await self._store.wait_dead()
-            if loop.time() - started_s < _QUICK_DEATH_S:
-                raise EmbeddedStoreError(
-                    f"the embedded store died soon after its start; see {self._store.log_path}"
-                )
-            await self._store.restart()
+        if self._store is not None:
+            await _keep_alive(self._store)
+        await self._report_original_data()
+        await asyncio.Event().wait()
 
     async def _open_store(self) -> Secret:
         if self._config.store.mode is not StoreMode.EMBEDDED:
@@ -184,6 +148,12 @@ class _Server:
         self._store = await EmbeddedStore.start(self._data_dir)
         self._stack.push_async_callback(self._store.stop)
         return Secret(self._store.url)
+
+    async def _report_original_data(self) -> None:
+        """Also where the store is away: as soon as it answers."""
+        url, timeout_s = self._config.store.url.reveal(), self._config.redis.timeout_ms / 1000
+        async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
+            await report_original_data(client, self._config.original_key_prefix)
 
     async def _listen(self, node: ShardNode, sockets: Sequence[socket]) -> None:
         readiness = Readiness("starting")
@@ -193,9 +163,9 @@ class _Server:
             Dispatch(directory),
             polls,
             _router_settings(self._config),
-            CollectorRegistry(),
+            self._registry,
             readiness,
-            node.cluster_info,
+            partial(_cluster_info, self._config, node),
         )
         runner = web.AppRunner(
             app,
@@ -210,6 +180,18 @@ class _Server:
             await web.SockSite(runner, bound, backlog=_BACKLOG).start()
         follow = asyncio.create_task(_follow(node, readiness))
         self._stack.callback(_drain, follow, readiness, polls)
+
+
+async def _keep_alive(store: EmbeddedStore) -> None:
+    """Start the store again whenever it dies, until it has died too often too soon."""
+    loop = asyncio.get_running_loop()
+    quick_deaths = 0
+    while quick_deaths < _MAX_QUICK_DEATHS:
+        started_s = loop.time()
+        await store.wait_dead()
+        quick_deaths = quick_deaths + 1 if loop.time() - started_s < _QUICK_DEATH_S else 0
+        await store.restart()
+    raise EmbeddedStoreError(f"the embedded store died {quick_deaths} times in a row; see {store.log_path}")
 
 
 class _OneShard:
@@ -230,10 +212,29 @@ class _OneShard:
         return self._shards
 
 
-async def open_node(config: Config, store_url: Secret) -> ShardNode:
-    """Make the shard node and start it; it keeps trying while its store is away."""
-    node = ShardNode(NodeSettings.from_config(config), store_url.reveal())
-    await node.start()
+async def open_node(config: Config, store_url: Secret, registry: CollectorRegistry) -> ShardNode:
+    """Make the shard node and start it; it keeps trying while its store is away.
+
+    Raises:
+        ConfigError: the store's data was made with another number of partitions.
+    """
+    settings = NodeSettings(
+        node_id=config.cluster.node_id or "local",
+        key_prefix=config.key_prefix,
+        partitions=config.cluster.partitions,
+        timeout_s=config.redis.timeout_ms / 1000,
+        reaps=config.sharq.enable_requeue_script,
+        reap_every_s=config.sharq.job_requeue_interval_ms / 1000,
+        finished_retention_us=config.sharq.finished_retention_ms * 1000,
+        dead_retention_us=config.sharq.dead_retention_ms * 1000,
+        dead_limit=config.sharq.dead_limit,
+    )
+    node = ShardNode(settings, store_url.reveal(), registry)
+    try:
+        await node.start()
+    except BaseException:
+        await node.stop()
+        raise
     return node
 
 
@@ -244,6 +245,21 @@ def _router_settings(config: Config) -> RouterSettings:
         max_payload_bytes=config.sharq.max_payload_bytes,
         max_body_bytes=config.sharq.max_body_bytes,
     )
+
+
+def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
+    store = StoreView(
+        mode="embedded" if config.store.mode is StoreMode.EMBEDDED else "single",
+        is_reachable=node.store.is_reachable,
+    )
+    member = Member(
+        node=node.settings.node_id,
+        address=None,
+        is_draining=False,
+        partitions=len(node.ring.owned_by(node.settings.node_id)),
+        store=store,
+    )
+    return ClusterInfo(version=node.ring.version, partitions=node.settings.partitions, members=[member])
 
 
 async def _follow(node: ShardNode, readiness: Readiness) -> None:
@@ -257,33 +273,6 @@ def _drain(follow: asyncio.Task[None], readiness: Readiness, polls: Polls) -> No
     follow.cancel()
     readiness.reason = "draining"
     polls.drain()
-
-
-async def _report_original_data(config: Config) -> None:
-    """Says loudly that an original deployment's data lies here; asks until the store has answered."""
-    pause_s = 1.0
-    async with Redis.from_url(
-        config.store.url.reveal(), retry=Retry(NoBackoff(), 0), socket_timeout=config.redis.timeout_ms / 1000
-    ) as client:
-        while True:
-            try:
-                found = await find_original_data(client, config.original_key_prefix)
-                break
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-                log.warning("store_unreachable url=%s error=%s", config.store, error)
-            except redis.exceptions.RedisError as error:
-                log.warning("original_data_unknown url=%s error=%s", config.store, error)
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _MAX_ASK_PAUSE_S)
-    if found is not None:
-        log.warning(
-            "original_data_found key_prefix=%s queues=%d jobs=%d%s: they are not served and were not touched",
-            config.original_key_prefix,
-            found.queues,
-            found.jobs,
-            " (at least)" if found.is_at_least else "",
-        )
 
 
 if __name__ == "__main__":

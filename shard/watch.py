@@ -1,4 +1,4 @@
-"""Once a second: reads the agendas of the partitions, feeds the ready index and the reaper, and keeps what is remembered
+"""Once a second, or more often: reads the agendas of the partitions, feeds the ready index and the reaper, and keeps what is remembered
 within its bounds over all partitions.
 """
 
@@ -18,7 +18,7 @@ from sharq_core.scheduler.functions import Functions, RefreshReply, TypeTotals
 
 log = logging.getLogger(__name__)
 
-PERIOD_S = 1.0
+MIN_PERIOD_S = 0.05
 
 K = TypeVar("K")
 
@@ -28,6 +28,7 @@ class Watch:
 
     Args:
         partitions: those to watch.
+        period_s: time between two readings.
         reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
         tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, over all of them.
     """
@@ -39,6 +40,7 @@ class Watch:
         index: ReadyIndex,
         reaper: Reaper | None,
         partitions: Iterable[int],
+        period_s: float,
         tombstone_limit: int,
         dead_limit: int,
     ) -> None:
@@ -47,6 +49,7 @@ class Watch:
         self._index = index
         self._reaper = reaper
         self._partitions = list(partitions)
+        self._period_s = max(period_s, MIN_PERIOD_S)
         self._tombstone_limit = tombstone_limit
         self._dead_limit = dead_limit
         self._loop = asyncio.get_running_loop()
@@ -92,9 +95,9 @@ class Watch:
                 raise result
 
     async def run(self) -> None:
-        """Read once a second until cancelled."""
+        """Read every period until cancelled."""
         while True:
-            await asyncio.sleep(PERIOD_S)
+            await asyncio.sleep(self._period_s)
             try:
                 await self.read_all()
                 await self._keep_bounds()

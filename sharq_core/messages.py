@@ -53,7 +53,7 @@ class Enqueue(Call[list[Enqueued | Failure]], frozen=True):
 class Dequeued(msgspec.Struct, frozen=True):
     """Leased jobs, none when nothing is ready, and the time until the shard's next job of the type is due.
 
-    next_due_in_us: None when nothing is queued here; 0 when more is ready.
+    next_due_in_us: None when nothing is queued here; negative when more is ready, by how long it has been.
     """
 
     jobs: list[LeasedJob]
@@ -69,7 +69,7 @@ class Dequeue(Call[Dequeued], frozen=True):
 
 
 class Peek(Call[int | None], frozen=True):
-    """Time in µs until the shard's next job of the type is due (0: now), or None. Claims nothing, reads no store."""
+    """Time in µs until the shard's next job of the type is due (negative: since), or None. Claims nothing, reads no store."""
 
     queue_type: str
 
@@ -174,7 +174,7 @@ class CheckStore(Call[None], frozen=True):
 
 
 OnDue: TypeAlias = Callable[[int | None], None]
-"""Told the time in µs until the shard's next job of the watched type is due, None for nothing queued."""
+"""Told the time in µs until the shard's next job of the watched type is due (negative: since), None for nothing queued."""
 
 
 class ShardPort(Protocol):

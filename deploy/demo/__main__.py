@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from deploy.demo.board import a_console
 from deploy.demo.processes import StartError
 from deploy.demo.run import run_demo
 from sharq_core import errors
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--url", help="http://host:port[,...] of running servers; without it the demo starts one of its own"
     )
     options = parser.parse_args(argv)
-    console = Console(highlight=False)
+    console = a_console()
     try:
         return 0 if asyncio.run(_run(console, options.url.split(",") if options.url else [])) else 1
     except (StartError, errors.SharqError, TimeoutError) as error:

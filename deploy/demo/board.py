@@ -23,20 +23,29 @@ WIDTH = 100
 REFRESH_S = 0.25
 LINE_S = 1.0
 
-INTRODUCTION = """\
-Twenty customers send SMS through one server. Each has a queue, and each queue a promised rate: however
-much a customer sends, its messages leave evenly spaced at that rate, and nobody slows down another.
-Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed, and a rate that is
-changed."""
+EVENTS = 4
+"""How many of the last events stand over the table, so that it fits a small terminal."""
 
-LEGEND = """\
-delivered/s: over the last 3 s · waiting: in the queue · spacing: the smallest time between leases, and
-the interval in force (from 8/s up, with burst 2: from a lease to the second after it) · back: jobs that
-returned from a worker that died"""
+SPACING = ("spacing/ms", "interval/ms")
+"""Headings of the smallest time between leases, and of what it is held against."""
+
+INTRODUCTION = (
+    "Twenty customers send SMS through one server. Each has a queue, and each queue a promised rate:"
+    " however much a customer sends, its messages leave evenly spaced at that rate, and nobody slows another"
+    " down.\n"
+    "Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed with jobs in its hands,"
+    " and [b]harbor-pizza[/b], whose rate is raised while it runs."
+)
+
+LEGEND = (
+    "sent/s, delivered/s: over the last 3 s. waiting: in the queue. spacing: the smallest time between two"
+    " leases, by the store's clock, beside the interval that it may not fall below (customers from 8/s up"
+    " have burst 2: from a lease to the second after it). back: jobs that came from the killed worker."
+)
 
 
 class Board:
-    """Shows the run as it goes. `happened` adds a line to what is shown below the table."""
+    """Shows the run as it goes. `happened` adds a line to what is shown over the table."""
 
     def __init__(self, console: Console, ledger: Ledger) -> None:
         self._console = console
@@ -60,14 +69,14 @@ class Board:
         line = f"{self._at_s():5.1f} s  {event}"
         self._events.append(line)
         if self._live is None:
-            self._console.print(line, highlight=False)
+            self._console.print(line)
 
     def show(self) -> None:
         """Brings the table up to date, or prints one line."""
         if self._live is not None:
             self._live.update(self._screen(), refresh=True)
             return
-        self._console.print(self._line(), highlight=False)
+        self._console.print(self._line())
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
@@ -103,12 +112,11 @@ class Board:
         now_s = time.monotonic()
         table = _table(
             f"{min(self._at_s(), SEND_S):.0f} of {SEND_S:.0f} s",
-            ["promised/s", "sent/s", "delivered/s", "waiting", "spacing ms", "interval", "back"],
+            ["promised/s", "sent/s", "delivered/s", "waiting", *SPACING, "back"],
         )
         for account in self._ledger.accounts.values():
             table.add_row(account.customer.name, *_live_cells(account, now_s))
-        events = Text("\n".join(self._events[-4:]))
-        return Group(table, events)
+        return Group(Text("\n".join(self._events[-EVENTS:])), table)
 
 
 def _live_cells(account: Account, now_s: float) -> list[str]:
@@ -119,33 +127,30 @@ def _live_cells(account: Account, now_s: float) -> list[str]:
         f"{account.sent_per_s(now_s):.1f}",
         f"[b]{account.delivered_per_s(now_s):.1f}[/b]",
         f"{account.waiting}",
-        "–" if spacing_ms is None else f"{spacing_ms:.0f}",
+        "-" if spacing_ms is None else f"{spacing_ms:.0f}",
         f"{account.interval_ms:.1f}",
         f"{account.requeued or ''}",
     ]
 
 
+def a_console() -> Console:
+    """A console of at most 100 columns; exactly that many where there is no terminal."""
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    return console
+
+
 def introduce(console: Console) -> None:
     """Says what is about to be seen, and what the columns mean."""
-    console.print(Panel(INTRODUCTION, title="SHARQ", width=min(WIDTH + 4, max(console.width, 60))))
-    console.print(LEGEND, style="dim", highlight=False)
+    console.print(Panel(INTRODUCTION, title="SHARQ: a rate for every customer"))
+    console.print(LEGEND, style="dim")
 
 
 def summarize(console: Console, found: Sequence[Finding]) -> None:
     """Prints the summary table."""
     table = _table(
         "Summary",
-        [
-            "promised",
-            "delivered",
-            "promised/s",
-            "delivered/s",
-            "spacing ms",
-            "allowed",
-            "requeued",
-            "queued",
-            "lost",
-        ],
+        ["promised", "delivered", "promised/s", "delivered/s", *SPACING, "requeued", "queued", "lost"],
     )
     for finding in found:
         style = "red" if finding.problems else ""
@@ -160,7 +165,7 @@ def _summary_cells(finding: Finding) -> list[str]:
         f"{finding.delivered}",
         f"{finding.promised / over_s:.1f}",
         f"{finding.delivered / over_s:.1f}",
-        "–" if finding.spacing_ms is None else f"{finding.spacing_ms:.0f}",
+        "-" if finding.spacing_ms is None else f"{finding.spacing_ms:.0f}",
         f"{finding.spacing_allowed_ms:.1f}",
         f"{finding.requeued}",
         f"{finding.waiting}",
@@ -169,8 +174,11 @@ def _summary_cells(finding: Finding) -> list[str]:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold", padding=(0, 1), box=None)
+    """A unit after a slash goes to a heading's second line, so that the table fits WIDTH."""
+    table = Table(
+        title=title, title_justify="left", header_style="bold", padding=(0, 1), pad_edge=False, box=None
+    )
     table.add_column("customer", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column.replace("/", "\n/"), justify="right", no_wrap=True)
     return table

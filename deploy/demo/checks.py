@@ -77,8 +77,8 @@ async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s
     spacing_ms = smallest_spacing_ms(leases, account.customer.burst)
     problems = [
         *_loss_problems(states, waiting),
-        *_spacing_problems(leases, account),
-        *_rate_problems(allowed, len(account.acknowledged), delivered),
+        *spacing_problems(leases, account),
+        *rate_problems(allowed, len(account.acknowledged), delivered),
     ]
     return Finding(
         account.customer.name,
@@ -127,7 +127,7 @@ def smallest_spacing_ms(leases: Sequence[Leased], burst: int) -> float | None:
     return min((later.leased_at_ms - earlier.leased_at_ms for earlier, later in pairs), default=None)
 
 
-def _spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
+def spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
     """The leaky bucket, followed lease by lease: none may come before the time that those before it left."""
     slot_ms = -math.inf
     early: list[float] = []
@@ -151,7 +151,7 @@ def interval_in_force_ms(rates: Sequence[Rate], at_ms: float) -> float:
     return min(possible)
 
 
-def _rate_problems(allowed: float, sent: int, delivered: int) -> list[str]:
+def rate_problems(allowed: float, sent: int, delivered: int) -> list[str]:
     has_backlog = sent > allowed
     if has_backlog and delivered < DELIVERED_AT_LEAST * allowed:
         return [f"delivered {delivered} of {allowed:.0f} promised ({delivered / allowed:.0%})"]

@@ -85,9 +85,12 @@ async def _until_ready(url: str, process: Process, log: Path) -> None:
     async with SharqClient(url, timeout_s=2.0) as client:
         while not await client.readyz():
             if process.returncode is not None or time.monotonic() > deadline_s:
-                last_words = log.read_text(errors="replace")[-2_000:]
-                raise StartError(f"sharq-server did not become ready at {url}; it said:\n{last_words}")
+                raise StartError(f"sharq-server did not become ready at {url}; {_last_words(log)}")
             await asyncio.sleep(0.05)
+
+
+def _last_words(log: Path) -> str:
+    return f"it said:\n{log.read_text(errors='replace')[-2_000:]}"
 
 
 def _free_port() -> int:

@@ -36,7 +36,7 @@ async def run_demo(console: Console, urls: Sequence[str]) -> bool:
     async with AsyncExitStack() as stack:
         if not urls:
             urls = [await stack.enter_async_context(own_server())]
-            console.print(f"sharq-server runs at {urls[0]}", highlight=False)
+            console.print(f"sharq-server runs at {urls[0]}")
         clients = [await stack.enter_async_context(SharqClient(url)) for url in urls]
         queue_type = f"demo-{uuid.uuid4().hex[:8]}"
         crew = await stack.enter_async_context(working_crew(urls, queue_type, ledger))
@@ -124,7 +124,7 @@ def _say(console: Console, found: Sequence[Finding], problems: Sequence[str]) ->
     """Prints the verdict; True when every promise held."""
     broken = [*problems, *(f"{finding.name}: {problem}" for finding in found for problem in finding.problems)]
     if broken:
-        console.print("\n[red b]FAILED[/red b]", *broken, sep="\n  ", highlight=False)
+        console.print("\n[red b]FAILED[/red b]", *broken, sep="\n  ")
         return False
     console.print(
         f"\n[green b]OK[/green b]: {sum(finding.sent for finding in found):,} jobs acknowledged, none lost;"

@@ -20,7 +20,7 @@ from sharq_core.client import LeasedJob, Outcome, SharqClient, Worker
 
 STDIN, STDOUT = 0, 1
 
-CARRIER_S = (0.05, 0.15)
+CARRIER_S = (0.1, 0.3)
 """How long the phone network takes for a message, from and to."""
 
 

@@ -14,6 +14,8 @@ from sharq_core.models import JobState
 
 PayloadT = TypeVar("PayloadT")
 
+NOT_KEPT = msgspec.Raw(b"")
+
 
 class Enqueued(msgspec.Struct, frozen=True):
     """A job that the server holds.
@@ -77,7 +79,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         enqueued_at_ms: ms since the epoch by the store's clock.
         leased_until_ms: end of the lease of a leased job, else None.
         position: 1 for the next job of its queue; None unless queued.
-        payload_json: the payload's JSON text; None for a finished job.
+        payload_json: the payload's JSON text; empty for a finished job, whose payload is not kept.
     """
 
     state: JobState
@@ -85,12 +87,12 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     enqueued_at_ms: int = msgspec.field(name="enqueued_at")
     leased_until_ms: int | None = msgspec.field(default=None, name="lease_expires_at")
     position: int | None = None
-    payload_json: msgspec.Raw | None = msgspec.field(default=None, name="payload")
+    payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
 
     @property
     def payload(self) -> Any:
         """The payload, decoded at each use; None when it is not kept. Cost: O(its bytes)."""
-        return None if self.payload_json is None else msgspec.json.decode(self.payload_json)
+        return msgspec.json.decode(self.payload_json) if bytes(self.payload_json) else None
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -274,10 +274,12 @@ class SharqClient:
         except errors.NotFound:
             return None
 
-    async def counts(self, queue_type: str | None = None, queue_id: str | None = None) -> Counts:
-        """Counts of the last ten minutes: of everything, or of the queue that both arguments name."""
-        if queue_type is None or queue_id is None:
-            return await self._ask("GET", "/metrics/", _COUNTS)
+    async def counts(self) -> Counts:
+        """What was enqueued and leased in the last ten minutes, of all types together."""
+        return await self._ask("GET", "/metrics/", _COUNTS)
+
+    async def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
+        """One queue in the last ten minutes; zeros for an unknown one."""
         return await self._ask("GET", path_of("metrics", queue_type, queue_id), _COUNTS)
 
     async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[str]:

@@ -160,10 +160,6 @@ def _notices(config: Config, given: Source) -> list[str]:
         )
     if config.key_prefix != config.original_key_prefix:
         note(Key("redis", "key_prefix"), f"braces are dropped: the prefix is {config.key_prefix}")
-    if not config.sharq.enable_requeue_script:
-        note(
-            Key("sharq", "enable_requeue_script"), "false: this process runs no reaper, so ended leases stay"
-        )
     if config.store.mode is StoreMode.EMBEDDED:
         for name in ("username", "password", "db", "tls_ca", "tls_cert", "tls_key", "conn_type"):
             if Key("redis", name) in given:

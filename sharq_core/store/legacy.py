@@ -2,22 +2,29 @@
 
 The original keeps, after `<prefix>:`, the sets `ready:queue_type` and `active:queue_type` of its types, for
 each type a zset `<type>` of queues with waiting jobs and a zset `<type>:active` of `<queue_id>:<job_id>` on
-lease, and for each queue a list `<type>:<queue_id>` of waiting jobs. Not here: what is said of it.
+lease, and for each queue a list `<type>:<queue_id>` of waiting jobs. Nothing of it is ever served.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import TypeAlias, cast
 
 import msgspec
+import redis.exceptions
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+
+log = logging.getLogger(__name__)
 
 _PAGE = 500
 _MAX_TYPES = 1000
 _MAX_MEMBERS = 100_000
 """Queues and leased jobs looked at in all."""
+
+_FIRST_PAUSE_S = 0.5
+_LAST_PAUSE_S = 30.0
 
 _Members: TypeAlias = list[bytes]
 
@@ -76,6 +83,35 @@ async def find_original_data(client: Redis, prefix: str) -> OriginalData | None:
     return OriginalData(len(tally.queues), tally.jobs, tally.is_at_least)
 
 
+async def report_original_data(client: Redis, prefix: str) -> None:
+    """Say loudly in the log that an original deployment's data is here; while the store is away, keep asking.
+
+    Args:
+        client: as for find_original_data.
+        prefix: as for find_original_data.
+    """
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            found = await find_original_data(client, prefix)
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        except redis.exceptions.RedisError as error:
+            log.warning("original_data_unknown key_prefix=%s error=%r", prefix, str(error))
+            return
+        else:
+            break
+    if found is not None:
+        log.warning(
+            "original_data_found key_prefix=%s queues=%d jobs=%d%s: they are not served and were not touched",
+            prefix,
+            found.queues,
+            found.jobs,
+            " at_least=true" if found.is_at_least else "",
+        )
+
+
 async def _read_types(client: Redis, key: bytes, tally: _Tally) -> set[bytes]:
     """SSCAN answers a small set whole, so one call is enough for any real deployment."""
     cursor, members = cast(tuple[int, _Members], await client.sscan(key, 0, count=_MAX_TYPES))
@@ -112,7 +148,7 @@ async def _page(client: Redis, key: bytes, position: int) -> _Members:
     """Empty for a key of another kind: the original let a type be named like its own keys."""
     try:
         return cast(_Members, await client.zrange(key, position, position + _PAGE - 1))
-    except ResponseError as error:
+    except redis.exceptions.ResponseError as error:
         if str(error).startswith("WRONGTYPE"):
             return []
         raise

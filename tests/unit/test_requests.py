@@ -20,7 +20,7 @@ from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, ReleaseJob
 
-SETTINGS = RouterSettings(default_requeue_limit=7, max_payload_bytes=1000)
+SETTINGS = RouterSettings(default_requeue_limit=7, max_payload_bytes=2000)
 PATH = {"queue_type": "sms", "queue_id": "1", "job_id": "a"}
 NO_QUERY: MultiDict[str] = MultiDict()
 YEAR_MS = 31_536_000_000
@@ -84,9 +84,9 @@ def body_of(good: dict[str, str], field: str, bad: str) -> bytes:
     return ("{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}").encode()
 
 
-def message_of(read: Callable[[], object]) -> str:
+def message_of(read: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(InvalidRequest) as caught:
-        read()
+        read(*arguments)
     return caught.value.message
 
 
@@ -111,6 +111,10 @@ def only(results: list[ValueT | SharqError]) -> ValueT:
 
 def in_bulk(entry: bytes | str) -> bytes:
     return b'{"jobs": [%b]}' % (entry.encode() if isinstance(entry, str) else entry)
+
+
+def message_in_bulk(read: Callable[[bytes], list[ValueT | SharqError]], entry: bytes) -> str:
+    return message_of(lambda: only(read(in_bulk(entry))))
 
 
 class TestEnqueue:
@@ -143,7 +147,7 @@ class TestEnqueue:
             (b"null", "body"),
             (b'"x"', "body"),
             (b"interval=1", "body"),
-            (b'{"payload": 1', "body"),
+            (b'{"payload": 1', "payload"),
             (b'{"payload": 1} x', "body"),
             (b"\xef\xbb\xbf{}", "body"),
             (b"{}", "payload"),
@@ -241,9 +245,9 @@ class TestEnqueue:
         assert enqueue(f'{{"payload": {payload}}}').payload == payload.encode()
 
     def test_a_payload_past_the_limit_is_too_large_and_one_at_it_is_not(self) -> None:
-        assert len(enqueue(json.dumps({"payload": "x" * 998})).payload) == 1000
-        with pytest.raises(TooLarge, match=r"^payload: 1001 bytes, at most 1000 are allowed$"):
-            enqueue(json.dumps({"payload": "x" * 999}))
+        assert len(enqueue(json.dumps({"payload": "x" * 1998})).payload) == 2000
+        with pytest.raises(TooLarge, match=r"^payload: 2001 bytes, at most 2000 are allowed$"):
+            enqueue(json.dumps({"payload": "x" * 1999}))
 
 
 class TestBulk:
@@ -271,7 +275,7 @@ class TestBulk:
 
     def test_a_bad_job_fails_alone_and_in_its_place(self) -> None:
         good = {"queue_type": "sms", "queue_id": "1", "payload": 1}
-        jobs = [good, {**good, "burst": 0}, 5, {**good, "payload": "x" * 2000}, {**good, "job_id": "last"}]
+        jobs = [good, {**good, "burst": 0}, 5, {**good, "payload": "x" * 3000}, {**good, "job_id": "last"}]
         first, bad, number, large, last = requests.enqueue_bulk(json.dumps({"jobs": jobs}).encode(), SETTINGS)
         assert isinstance(first, NewJob)
         assert isinstance(last, NewJob)
@@ -301,14 +305,14 @@ class TestBulk:
     )
     def test_a_bad_field_of_a_lease_call_is_named(
         self,
-        read: Callable[[bytes], list[object]],
+        read: Callable[[bytes], list[object | SharqError]],
         more: dict[str, str],
         bad_fields: dict[str, tuple[str, ...]],
     ) -> None:
         good = {"queue_type": '"t"', "queue_id": '"q"', "job_id": '"j"', **more}
         everywhere = {**BAD_ADDRESS, "job_id": NOT_IDENTIFIERS, "unknown": ("1",)}
         for field, bad in table({**everywhere, **bad_fields}):
-            message = message_of(lambda body=in_bulk(body_of(good, field, bad)): only(read(body)))  # type: ignore[misc]
+            message = message_in_bulk(read, body_of(good, field, bad))
             assert names(message, f"jobs[0].{field}"), (field, bad, message)
 
     def test_good_lease_calls_become_the_engine_s_values(self) -> None:
@@ -347,13 +351,13 @@ class TestLeases:
     ) -> None:
         for field, bad in table({**bad_fields, "unknown": ("1",)}):
             body = body_of(more, field, bad)
-            message = message_of(lambda body=body: read(PATH, NO_QUERY, body))  # type: ignore[misc]
+            message = message_of(read, PATH, NO_QUERY, body)
             assert names(message, field), (field, bad, message)
         for part in PATH:
             path = {**PATH, part: ".."}
             query = MultiDict({"lease": "l"})
             body = b'{"by": 100}' if read is requests.extend else b""
-            assert names(message_of(lambda p=path, q=query, b=body: read(p, q, b)), part)  # type: ignore[misc]
+            assert names(message_of(read, path, query, body), part)
 
     def test_finish_needs_no_body(self) -> None:
         for body in (b"", b"{}"):
@@ -412,7 +416,7 @@ class TestQueues:
         ]
         for bad in NOT_FLAGS:
             body = body_of({}, "purge_all", bad)
-            assert names(message_of(lambda body=body: requests.purge_all(body)), "purge_all")  # type: ignore[misc]
+            assert names(message_of(requests.purge_all, body), "purge_all")
 
     def test_a_body_that_should_be_empty_may_be_an_empty_object(self) -> None:
         requests.nothing(b"")
@@ -425,8 +429,8 @@ class TestQueues:
         assert requests.redrive("t", in_bulk('{"queue_id": "q", "job_id": "j"}')) == [DeadRef("t", "q", "j")]
         for field in ("queue_id", "job_id"):
             for bad in NOT_IDENTIFIERS:
-                body = in_bulk(body_of({"queue_id": '"q"', "job_id": '"j"'}, field, bad))
-                message = message_of(lambda body=body: only(requests.redrive("t", body) or []))  # type: ignore[misc]
+                body = body_of({"queue_id": '"q"', "job_id": '"j"'}, field, bad)
+                message = message_in_bulk(lambda whole: requests.redrive("t", whole) or [], body)
                 assert names(message, f"jobs[0].{field}")
         assert names(message_of(lambda: requests.redrive("t", b'{"jobs": []}')), "jobs")
 
@@ -446,7 +450,7 @@ class TestQueries:
                     "true",
                     "null",
                     "NaN",
-                    "９",
+                    "\uff19",
                     " 1",
                     "1_0",
                     "1" + "0" * 5000,

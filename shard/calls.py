@@ -1,0 +1,220 @@
+"""What a shard does for each call of a router: the job verbs in batches, everything else one function call.
+
+Not here: the dequeue (shard/dequeuer.py), and what a call means (sharq_core/messages.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
+
+from shard.batches import Batches, OnHint
+from shard.dequeuer import Dequeuer
+from shard.pipeline import Pipeline
+from shard.watchers import Watchers
+from sharq_core import messages
+from sharq_core.errors import InvalidRequest, SharqError, Unavailable
+from sharq_core.messages import Call, Failure
+from sharq_core.models import (
+    Counts,
+    DeadPage,
+    DeadRef,
+    DeletedQueue,
+    Enqueued,
+    ExtendJob,
+    FinishJob,
+    JobStatus,
+    LeaseOutcome,
+    NewJob,
+    QueueKey,
+    QueuePage,
+    QueueStats,
+    RedriveStatus,
+    ReleaseJob,
+)
+from sharq_core.partitions import partition_of
+from sharq_core.scheduler.executor import value_of
+from sharq_core.scheduler.functions import CountsReply, FunctionCall, Functions, minute_counts
+from sharq_core.store.node import StoreNode
+
+JobT = TypeVar("JobT")
+OutcomeT = TypeVar("OutcomeT")
+ReplyT = TypeVar("ReplyT")
+
+
+class Calls:
+    """The calls that one node answers.
+
+    Args:
+        on_hint: told what each reply that may have changed something says of the time.
+    """
+
+    def __init__(
+        self,
+        store: StoreNode,
+        functions: Functions,
+        pipeline: Pipeline,
+        dequeuer: Dequeuer,
+        watchers: Watchers,
+        partitions: int,
+        on_hint: OnHint,
+    ) -> None:
+        self._store = store
+        self._functions = functions
+        self._pipeline = pipeline
+        self._dequeuer = dequeuer
+        self._watchers = watchers
+        self._partitions = partitions
+        self._on_hint = on_hint
+        self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
+            **self._batched(),
+            messages.Dequeue: self._dequeue,
+            messages.Peek: self._peek,
+            messages.SetRate: self._set_rate,
+            messages.SetPaused: self._set_paused,
+            messages.DeleteQueue: self._delete_queue,
+            messages.GetQueue: self._get_queue,
+            messages.GetJob: self._get_job,
+            messages.ListQueues: self._list_queues,
+            messages.GetCounts: self._get_counts,
+            messages.ListDead: self._list_dead,
+            messages.DropDead: self._drop_dead,
+            messages.CheckStore: self._check_store,
+        }
+
+    async def answer(self, call: Call[ReplyT]) -> ReplyT:
+        """Do what a call asks for; raises as ShardPort.call does."""
+        return cast(ReplyT, await self._handlers[type(call)](call))
+
+    def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
+        make, late = self._functions, self._store.not_after_us
+
+        def enqueue(p: int, kind: str, jobs: list[NewJob], since: float) -> FunctionCall[list[Enqueued]]:
+            return make.enqueue(p, kind, jobs, not_after_us=late(since))
+
+        def finish(p: int, kind: str, jobs: list[FinishJob], _: float) -> FunctionCall[list[LeaseOutcome]]:
+            return make.finish(p, kind, jobs)
+
+        def extend(p: int, kind: str, jobs: list[ExtendJob], _: float) -> FunctionCall[list[LeaseOutcome]]:
+            return make.extend(p, kind, jobs)
+
+        def release(p: int, kind: str, jobs: list[ReleaseJob], since: float) -> FunctionCall[list[LeaseOutcome]]:
+            return make.release(p, kind, jobs, not_after_us=late(since))
+
+        def redrive(p: int, kind: str, jobs: list[DeadRef], _: float) -> FunctionCall[list[RedriveStatus]]:
+            return make.redrive(p, kind, jobs)
+
+        new, note = self._pipeline, self._on_hint
+        enqueues = Batches(new, self._partitions, enqueue, note, lambda job: len(job.payload))
+        finishes = Batches(new, self._partitions, finish, note)
+        extends = Batches(new, self._partitions, extend, note)
+        releases = Batches(new, self._partitions, release, note)
+        redrives = Batches(new, self._partitions, redrive, note)
+        return {
+            messages.Enqueue: lambda call: _each(enqueues.add, call.jobs),
+            messages.Finish: lambda call: _each(finishes.add, call.jobs),
+            messages.Extend: lambda call: _each(extends.add, call.jobs),
+            messages.Release: lambda call: _each(releases.add, call.jobs),
+            messages.Redrive: lambda call: _each(redrives.add, call.jobs),
+        }
+
+    async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
+        jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
+        return messages.Dequeued(jobs, self._watchers.due_in_us(call.queue_type))
+
+    async def _peek(self, call: messages.Peek) -> int | None:
+        return self._watchers.due_in_us(call.queue_type)
+
+    async def _set_rate(self, call: messages.SetRate) -> bool:
+        where = self._place(call.key)
+        return await self._change(
+            call.key, self._functions.interval(*where, call.interval_us, burst=call.burst, pin=call.pin)
+        )
+
+    async def _set_paused(self, call: messages.SetPaused) -> bool:
+        return await self._change(call.key, self._functions.pause(*self._place(call.key), call.is_paused))
+
+    async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
+        where = self._place(call.key)
+        return DeletedQueue(
+            await self._change(call.key, self._functions.delete_queue(*where, purge=call.purge))
+        )
+
+    async def _change(self, key: QueueKey, call: FunctionCall[OutcomeT]) -> OutcomeT:
+        """Run a call that may have changed when the queue is due."""
+        reply, _ = await self._pipeline.run(call)
+        self._on_hint(call.partition, key.queue_type, reply.hint)
+        return value_of(reply)
+
+    async def _get_queue(self, call: messages.GetQueue) -> QueueStats:
+        return await self._pipeline.value(self._functions.get_queue(*self._place(call.key)))
+
+    async def _get_job(self, call: messages.GetJob) -> JobStatus | None:
+        return await self._pipeline.value(self._functions.get_job(*self._place(call.key), call.job_id))
+
+    async def _list_queues(self, call: messages.ListQueues) -> QueuePage:
+        return await self._pipeline.value(
+            self._functions.list_queues(call.partition, call.queue_type, call.scan, call.limit)
+        )
+
+    async def _get_counts(self, call: messages.GetCounts) -> Counts:
+        runs = [self._pipeline.run(self._functions.get_counts(partition)) for partition in call.partitions]
+        replies = await asyncio.gather(*runs)
+        now_us = max(reply.hint.now_us for reply, _ in replies)
+        return _sum_counts(now_us, [value_of(reply) for reply, _ in replies])
+
+    async def _list_dead(self, call: messages.ListDead) -> DeadPage:
+        if call.scan and not call.scan.partition(":")[0].isdecimal():
+            raise InvalidRequest("cursor: not a cursor that this server gave out")
+        return await self._pipeline.value(
+            self._functions.list_dead(call.partition, call.queue_type, call.scan, call.limit)
+        )
+
+    async def _drop_dead(self, call: messages.DropDead) -> int:
+        return await self._pipeline.value(
+            self._functions.drop_dead(call.partition, call.queue_type, call.limit)
+        )
+
+    async def _check_store(self, _: messages.CheckStore) -> None:
+        answer = (await self._store.execute([[b"PING"]]))[0]
+        if isinstance(answer, SharqError):
+            raise Unavailable(answer.message)
+
+    def _place(self, key: QueueKey) -> tuple[int, str, str]:
+        """The queue's partition, type and id."""
+        return partition_of(key.queue_type, key.queue_id, self._partitions), key.queue_type, key.queue_id
+
+
+async def _each(
+    add: Callable[[JobT], asyncio.Future[OutcomeT]], jobs: Sequence[JobT]
+) -> list[OutcomeT | Failure]:
+    """Add every job, then wait for all: one answer a job, in order."""
+    outcomes: list[OutcomeT | Failure] = []
+    for future in [_add(add, job) for job in jobs]:
+        if isinstance(future, SharqError):
+            outcomes.append(Failure(future.code, future.message))
+            continue
+        try:
+            outcomes.append(await future)
+        except SharqError as error:
+            outcomes.append(Failure(error.code, error.message))
+    return outcomes
+
+
+def _add(add: Callable[[JobT], asyncio.Future[OutcomeT]], job: JobT) -> asyncio.Future[OutcomeT] | SharqError:
+    try:
+        return add(job)
+    except SharqError as error:
+        return error
+
+
+def _sum_counts(now_us: int, parts: list[CountsReply]) -> Counts:
+    rows: dict[int, tuple[int, int, int]] = {}
+    for part in parts:
+        for minute, enqueued, leased in part.minutes:
+            _, old_enqueued, old_leased = rows.get(minute, (minute, 0, 0))
+            rows[minute] = (minute, old_enqueued + enqueued, old_leased + leased)
+    types = sorted({queue_type for part in parts for queue_type in part.queue_types})
+    minutes = list(rows.values())
+    return Counts(types, minute_counts(now_us, minutes, 1), minute_counts(now_us, minutes, 2))

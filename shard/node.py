@@ -1,0 +1,216 @@
+"""One shard node: what it is made of, how it opens its store, starts and stops.
+
+Not here: HTTP (router/), what it does for a call (shard/calls.py), and who owns which partition
+(sharq_core/partitions.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TypeVar
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from shard.calls import Calls
+from shard.dequeuer import Dequeuer
+from shard.metrics import NodeMetrics
+from shard.pipeline import Pipeline
+from shard.ready_index import ReadyIndex
+from shard.reaper import Reaper
+from shard.watch import Watch
+from shard.watchers import Watchers
+from sharq_core.errors import ConfigError, SharqError, Unavailable
+from sharq_core.messages import Call, Failure, OnDue, Release
+from sharq_core.models import LeasedJob, ReleaseJob
+from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.functions import Functions, Hint, Retention
+from sharq_core.scheduler.keys import Keys
+from sharq_core.store.node import StoreNode
+
+log = logging.getLogger(__name__)
+
+ReplyT = TypeVar("ReplyT")
+
+_RETRY_S = 0.5
+
+
+class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node is told.
+
+    Attributes:
+        key_prefix: in front of every key, without braces.
+        partitions: P; the store remembers the first one it was given.
+        timeout_s: no call to the store takes longer.
+        reaps: False for a node that runs no reaper.
+        reap_every_s: longest time between two looks at a partition's timers.
+        finished_retention_us, dead_retention_us: how long finished jobs and dead letters are kept.
+        tombstone_limit: most finished jobs remembered, of all types.
+        dead_limit: most dead letters kept, of each type.
+    """
+
+    node_id: str = "local"
+    key_prefix: str = "sharq_server"
+    partitions: int = DEFAULT_PARTITIONS
+    timeout_s: float = 2.0
+    reaps: bool = True
+    reap_every_s: float = 1.0
+    finished_retention_us: int = 300_000_000
+    dead_retention_us: int = 604_800_000_000
+    tombstone_limit: int = 1_000_000
+    dead_limit: int = 100_000
+
+    def retention(self) -> Retention:
+        """What the functions are told; one partition may hold all, and two generations of tombstones together do."""
+        return Retention(
+            self.finished_retention_us, self.dead_retention_us, self.tombstone_limit // 2, self.dead_limit
+        )
+
+
+class ShardNode:
+    """A shard node on one store. It is a `ShardPort` for a router in the same process.
+
+    Args:
+        store_url: redis://, rediss:// or unix://.
+        registry: gets the node's metrics.
+
+    Attributes:
+        is_ready: the store was reached, and holds what this node can work with.
+        fatal: why this node can never serve, or None.
+    """
+
+    def __init__(self, settings: NodeSettings, store_url: str, registry: CollectorRegistry) -> None:
+        self.settings = settings
+        self.ring = Ring.build(1, frozenset({settings.node_id}), settings.partitions)
+        self.store = StoreNode(store_url, timeout_s=settings.timeout_s)
+        self.is_ready = False
+        self.fatal: ConfigError | None = None
+        self._executor = Executor(self.store)
+        self._functions = Functions(Keys(settings.key_prefix, settings.partitions), settings.retention())
+        self._pipeline = Pipeline(self._executor)
+        self._metrics = NodeMetrics(registry)
+        self._watchers = Watchers()
+        self._index = ReadyIndex(self._watchers.on_earlier)
+        self._watchers.next_due = self._index.next_due
+        self._reaper = self._make_reaper()
+        self._dequeuer = Dequeuer(
+            self._pipeline,
+            self._functions,
+            self._index,
+            self.store.not_after_us,
+            self._note_timer,
+            self._metrics.leased,
+            self._give_back,
+        )
+        self._calls = Calls(
+            self.store,
+            self._functions,
+            self._pipeline,
+            self._dequeuer,
+            self._watchers,
+            settings.partitions,
+            self._note,
+        )
+        self._watch = self._make_watch()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the store, or keep trying in the background while it is away.
+
+        Raises:
+            ConfigError: the store was made with another number of partitions.
+        """
+        if self._reaper is None:
+            log.warning("reaper_off: this process does not requeue the jobs of ended leases")
+        try:
+            await self._open()
+        except SharqError as error:
+            log.warning("store_away error=%r: trying on", error.message)
+            self._tasks.append(asyncio.create_task(self._open_later()))
+
+    async def stop(self) -> None:
+        """Finish what is in flight, and close."""
+        await self._dequeuer.drained()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pipeline.drained()
+        await self.store.close()
+
+    async def call(self, call: Call[ReplyT]) -> ReplyT:
+        """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
+        if not self.is_ready:
+            raise Unavailable("the store has not been reached yet")
+        return await self._calls.answer(call)
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
+        self._watchers.add(queue_type, on_due)
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Stop; unknown watches are ignored."""
+        self._watchers.remove(queue_type, on_due)
+
+    def _make_reaper(self) -> Reaper | None:
+        if not self.settings.reaps:
+            return None
+        return Reaper(self._pipeline, self._functions, self._note, self._metrics.reaped)
+
+    def _make_watch(self) -> Watch:
+        watch = Watch(
+            self._pipeline,
+            self._functions,
+            self._index,
+            self._reaper,
+            self.ring.owned_by(self.settings.node_id),
+            min(self.settings.reap_every_s, 1.0),
+            self.settings.tombstone_limit,
+            self.settings.dead_limit,
+        )
+        self._metrics.watch(watch, lambda: self._reaper.lag_s if self._reaper else 0.0)
+        return watch
+
+    async def _open(self) -> None:
+        await self._executor.load_library()
+        partitions = await self._executor.one(self._functions.claim_partitions())
+        if partitions != self.settings.partitions:
+            raise ConfigError(
+                f"[cluster] partitions: {self.settings.partitions} is configured, but the store's data was made with "
+                f"{partitions}; the number is fixed for the life of the data"
+            )
+        await self._watch.read_all()
+        self.is_ready = True
+        self._tasks.append(asyncio.create_task(self._watch.run()))
+        if self._reaper is not None:
+            self._tasks.append(asyncio.create_task(self._reaper.run()))
+        log.info("node_ready node=%s partitions=%d", self.settings.node_id, partitions)
+
+    async def _open_later(self) -> None:
+        while not self.is_ready:
+            await asyncio.sleep(_RETRY_S)
+            try:
+                await self._open()
+            except SharqError as error:
+                log.debug("store_away error=%r", error.message)
+            except ConfigError as error:
+                log.critical("node_cannot_serve error=%r", str(error))
+                self.fatal = error
+                return
+
+    def _note(self, partition: int, queue_type: str, hint: Hint) -> None:
+        """A reply's news: a queue became due earlier, or a timer was set."""
+        self._index.note(partition, queue_type, hint)
+        self._note_timer(partition, queue_type, hint)
+
+    def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
+        if self._reaper is not None:
+            self._reaper.note(partition, queue_type, hint)
+
+    async def _give_back(self, jobs: list[LeasedJob]) -> None:
+        """Void leases that nobody received; one that can't be given back comes back at its end."""
+        voids = [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
+        for outcome in await self._calls.answer(Release(voids)):
+            if isinstance(outcome, Failure):
+                log.warning("give_back_failed code=%s", outcome.code)

@@ -1,0 +1,62 @@
+"""A running sharq-server on each kind of real store, shared by the tests of a process: every test uses types of its own."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.servers import SharqServer
+from tests.stores import StoreServer
+
+ServerFactory = Callable[..., SharqServer]
+"""own_server(*arguments, environ={...}): a running private sharq-server."""
+
+
+@contextmanager
+def running_server(*arguments: str, environ: dict[str, str] | None = None) -> Iterator[SharqServer]:
+    """A server in a directory of its own, both gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        server = SharqServer(Path(directory), *arguments, environ=environ)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(store: StoreServer) -> Iterator[SharqServer]:
+    """A server with default settings on the shared store."""
+    prefix = f"api-{uuid.uuid4().hex[:12]}"
+    with running_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix}) as running:
+        yield running
+
+
+@pytest.fixture
+def own_server() -> Iterator[ServerFactory]:
+    """Starts private servers; all end with the test."""
+    with ExitStack() as servers:
+
+        def start(*arguments: str, environ: dict[str, str] | None = None) -> SharqServer:
+            return servers.enter_context(running_server(*arguments, environ=environ))
+
+        yield start
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client; a test that hangs is ended by its total timeout."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as session:
+        yield session
+
+
+@pytest.fixture
+def kind() -> str:
+    """A queue type of this test alone."""
+    return f"t-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,410 @@
+"""What is new beside the original surface (API.md, part 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import aiohttp
+import pytest
+
+from tests.api.contract import Api, Document, Server, open_raw, until
+
+UUID7 = re.compile(r"[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}")
+
+
+@pytest.fixture
+async def api(server: Server, http: aiohttp.ClientSession) -> Api:
+    return await Api.open(server.url, http)
+
+
+def address(kind: str, leased: Document) -> Document:
+    """A leased job as an entry of a bulk call."""
+    return {"queue_type": kind, **{name: leased[name] for name in ("queue_id", "job_id", "lease")}}
+
+
+async def bury(api: Api, kind: str, *job_ids: str) -> None:
+    """Makes dead letters."""
+    for job_id in job_ids:
+        await api.enqueue(kind, job_id=job_id, requeue_limit=0, payload={"n": job_id})
+        leased = await api.lease(kind)
+        assert (await api.post(f"/release/{kind}/1/{job_id}/", {"lease": leased["lease"]})).status == 200
+        assert await api.state(kind, job_id) == "dead"
+
+
+class TestEnqueue:
+    async def test_a_job_without_an_id_gets_one(self, api: Api, kind: str) -> None:
+        reply = await api.enqueue(kind)
+        assert set(reply.json) == {"status", "job_id"}
+        assert UUID7.fullmatch(reply.json["job_id"])
+        assert (await api.lease(kind))["job_id"] == reply.json["job_id"]
+
+    async def test_the_interval_may_be_left_out_once_the_queue_has_one(self, api: Api, kind: str) -> None:
+        refused = await api.post(f"/enqueue/{kind}/1/", {"payload": 1})
+        assert refused.status == 400
+        assert refused.json["code"] == "invalid_request"
+        assert refused.json["message"].startswith("interval: ")
+        await api.enqueue(kind)
+        assert (await api.post(f"/enqueue/{kind}/1/", {"payload": 1})).status == 201
+
+    async def test_an_id_that_is_live_is_a_duplicate_also_in_a_full_queue(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="a")
+        again = await api.enqueue(kind, job_id="a", payload="other")
+        assert again.json == {"status": "queued", "duplicate": True}
+        assert (await api.enqueue(kind, job_id="a", max_queued_length=1)).json["duplicate"] is True
+        assert (await api.lease(kind))["payload"] is None
+        assert (await api.enqueue(kind, job_id="a")).json["duplicate"] is True
+        assert (await api.get(f"/dequeue/{kind}/")).status == 404
+
+    async def test_repeat_finds_a_finished_job_and_its_absence_does_not(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="a")
+        await api.lease(kind)
+        await api.post(f"/finish/{kind}/1/a/")
+        assert (await api.enqueue(kind, job_id="a", repeat=True)).json == {
+            "status": "queued",
+            "duplicate": True,
+        }
+        assert (await api.enqueue(kind, job_id="a")).json == {"status": "queued"}
+
+    async def test_a_delayed_job_is_not_ready_before_its_time(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="later", delay=400)
+        await api.enqueue(kind, job_id="now")
+        assert await api.state(kind, "later") == "delayed"
+        now, later = await api.lease(kind, "&lease=60000"), await api.lease(kind, "&lease=60000")
+        assert (now["job_id"], later["job_id"]) == ("now", "later")
+        assert later["lease_expires_at"] - 60_000 - later["enqueued_at"] >= 399  # each is cut to whole ms
+
+    async def test_the_cap_outside_the_payload_counts_delayed_jobs_too(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="a", delay=60_000)
+        full = await api.post(f"/enqueue/{kind}/1/", {"interval": 0, "payload": 1, "max_queued_length": 1})
+        assert (full.status, full.json["code"], full.json["current_queue_length"]) == (429, "queue_full", 1)
+
+    async def test_a_bulk_answers_each_job_in_its_place(self, api: Api, kind: str) -> None:
+        def job(**fields: object) -> Document:
+            return {"queue_type": kind, "queue_id": "1", "interval": 0, "payload": 1, **fields}
+
+        await api.enqueue(kind, "full")
+        jobs = [
+            job(job_id="a"),
+            job(job_id="a"),
+            job(),
+            job(burst=0),
+            job(queue_id="full", max_queued_length=1),
+            {"queue_type": kind, "queue_id": "new", "payload": 1},
+            "no job",
+            job(payload="x" * 300_000),
+            job(queue_id="other", job_id="z", max_queued_length=9),
+        ]
+        reply = await api.post("/enqueue/", {"jobs": jobs})
+        assert reply.status == 200
+        results = reply.json["results"]
+        assert len(results) == len(jobs)
+        assert results[0] == {"status": "queued", "job_id": "a"}
+        assert results[1] == {"status": "queued", "job_id": "a", "duplicate": True}
+        assert UUID7.fullmatch(results[2]["job_id"])
+        assert results[3]["message"].startswith("jobs[3].burst: ")
+        assert (results[4]["code"], results[4]["current_queue_length"]) == ("queue_full", 1)
+        assert results[5]["message"].startswith("jobs[5].interval: ")
+        assert results[6]["message"].startswith("jobs[6]: ")
+        assert results[7]["code"] == "too_large"
+        assert results[7]["message"].startswith("jobs[7].payload: ")
+        assert results[8] == {"status": "queued", "job_id": "z", "current_queue_length": 0}
+
+    async def test_a_bulk_of_a_thousand_keeps_its_order(self, api: Api, kind: str) -> None:
+        jobs = [
+            {"queue_type": kind, "queue_id": "1", "interval": 0, "payload": n, "job_id": str(n)}
+            for n in range(1000)
+        ]
+        results = (await api.post("/enqueue/", {"jobs": jobs})).json["results"]
+        assert [result["job_id"] for result in results] == [str(n) for n in range(1000)]
+        leased: list[int] = []
+        while len(leased) < 1000:
+            reply = await api.get(f"/dequeue/{kind}/?count=1000&wait=5000")
+            leased += [job["payload"] for job in reply.json["jobs"]]
+        assert leased == list(range(1000))
+
+
+class TestDequeue:
+    async def test_count_answers_a_list_of_what_is_ready(self, api: Api, kind: str) -> None:
+        empty = await api.get(f"/dequeue/{kind}/?count=3")
+        assert (empty.status, empty.json) == (404, {"status": "failure"})
+        for job_id in ("a", "b"):
+            await api.enqueue(kind, job_id=job_id)
+        reply = await api.get(f"/dequeue/{kind}/?count=3&wait=5000")
+        assert reply.headers["Cache-Control"] == "no-store"
+        assert [job["job_id"] for job in reply.json["jobs"]] == ["a", "b"]
+
+    async def test_the_answer_says_when_the_lease_began_and_ends(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind)
+        leased = await api.lease(kind, "&lease=86400000")
+        begin_ms = leased["lease_expires_at"] - 86_400_000
+        assert 0 <= begin_ms - leased["enqueued_at"] < 20_000
+        assert leased["attempt"] == 1
+
+    async def test_post_is_a_dequeue_too(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="a")
+        reply = await api.post(f"/dequeue/{kind}/?wait=5000", {})
+        assert (reply.status, reply.json["job_id"]) == (200, "a")
+        assert (await api.post(f"/dequeue/{kind}/")).status == 404
+        refused = await api.post(f"/dequeue/{kind}/", {"count": 5})
+        assert (refused.status, refused.json["message"][:7]) == (400, "count: ")
+
+    async def test_a_waiting_dequeue_wakes_up_when_a_job_comes(self, api: Api, kind: str) -> None:
+        waiting = asyncio.create_task(api.get(f"/dequeue/{kind}/?wait=20000"))
+        await until(lambda: waiting_dequeues(api), lambda count: count >= 1)
+        await api.enqueue(kind, job_id="a")
+        reply = await asyncio.wait_for(waiting, 10)
+        assert reply.json["job_id"] == "a"
+
+    async def test_a_wait_that_ends_is_a_plain_404(self, api: Api, kind: str) -> None:
+        loop = asyncio.get_running_loop()
+        begin_s = loop.time()
+        reply = await api.get(f"/dequeue/{kind}/?wait=200")
+        assert (reply.status, reply.json) == (404, {"status": "failure"})
+        assert 0.19 < loop.time() - begin_s < 10
+
+    async def test_a_lease_that_nobody_waits_for_any_more_is_not_counted(self, api: Api, kind: str) -> None:
+        before = await waiting_dequeues(api)
+        _, writer = await open_raw(api.url)
+        writer.write(f"GET /dequeue/{kind}/?wait=20000 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await until(lambda: waiting_dequeues(api), lambda count: count > before)
+        writer.close()
+        await writer.wait_closed()
+        await api.enqueue(kind, job_id="a")
+        leased = await api.lease(kind)
+        assert (leased["job_id"], leased["attempt"], leased["requeues_remaining"]) == ("a", 1, -1)
+
+
+async def waiting_dequeues(api: Api) -> float:
+    """What the server says of waiting dequeues in its own metrics."""
+    text = (await api.get("/metrics")).content.decode()
+    found = re.search(r"^sharq_router_waiting_dequeues (\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+class TestLeases:
+    @pytest.mark.parametrize("where", ["body", "query"])
+    async def test_a_late_finish_does_not_end_a_new_lease(self, api: Api, kind: str, where: str) -> None:
+        def finish(lease: str) -> tuple[str, Document | None]:
+            path = f"/finish/{kind}/1/a/"
+            return (path, {"lease": lease}) if where == "body" else (f"{path}?lease={lease}", None)
+
+        await api.enqueue(kind, job_id="a")
+        old = await api.lease(kind, "&lease=100")
+        new = await api.lease(kind, "&lease=60000")
+        assert (new["job_id"], new["attempt"]) == ("a", 2)
+        late = await api.post(*finish(old["lease"]))
+        assert (late.status, late.json["code"]) == (409, "lease_lost")
+        assert await api.state(kind, "a") == "leased"
+        for _ in range(2):  # a finish repeated with its lease succeeds again
+            assert (await api.post(*finish(new["lease"]))).json == {"status": "success"}
+
+    async def test_an_extended_lease_ends_later(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="a")
+        leased = await api.lease(kind, "&lease=2000")
+        reply = await api.post(f"/extend/{kind}/1/a/", {"lease": leased["lease"], "by": 60_000})
+        assert reply.status == 200
+        assert reply.json["lease_expires_at"] > leased["lease_expires_at"]
+        assert (await api.get(f"/job/{kind}/1/a/")).json["lease_expires_at"] == reply.json["lease_expires_at"]
+        lost = await api.post(f"/extend/{kind}/1/a/", {"lease": "0" * 32, "by": 60_000})
+        assert (lost.status, lost.json["code"]) == (409, "lease_lost")
+
+    async def test_a_released_job_is_ready_again_after_its_delay(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, job_id="a")
+        leased = await api.lease(kind)
+        path = f"/release/{kind}/1/a/"
+        for _ in range(2):
+            assert (await api.post(path, {"lease": leased["lease"], "delay": 60_000})).json == {
+                "status": "success"
+            }
+        assert await api.state(kind, "a") == "delayed"
+
+    async def test_a_released_job_keeps_its_place(self, api: Api, kind: str) -> None:
+        for job_id in ("a", "b"):
+            await api.enqueue(kind, job_id=job_id)
+        leased = await api.lease(kind)
+        await api.post(f"/release/{kind}/1/a/?lease={leased['lease']}")
+        again = await api.lease(kind)
+        assert (again["job_id"], again["attempt"]) == ("a", 2)
+
+    @pytest.mark.parametrize("verb", ["finish", "extend", "release"])
+    async def test_a_bulk_answers_each_job_in_its_place(self, api: Api, kind: str, verb: str) -> None:
+        for job_id in ("a", "b"):
+            await api.enqueue(kind, job_id=job_id)
+        first, second = [address(kind, await api.lease(kind)) for _ in range(2)]
+        more = {"by": 60_000} if verb == "extend" else {}
+        jobs = [
+            first,
+            {**second, "lease": "0" * 32},
+            {**second, "job_id": "none"},
+            {**second, "lease": 5},
+            second,
+        ]
+        reply = await api.post(f"/{verb}/", {"jobs": [{**job, **more} for job in jobs]})
+        results = reply.json["results"]
+        done = {"status", "lease_expires_at"} if verb == "extend" else {"status"}
+        assert [result["status"] for result in results] == [
+            "success",
+            "failure",
+            "failure",
+            "failure",
+            "success",
+        ]
+        assert set(results[0]) == set(results[4]) == done
+        assert results[1]["code"] == "lease_lost"
+        assert results[2]["code"] == "not_found"
+        assert results[3]["message"].startswith("jobs[3].lease: ")
+
+
+class TestJobs:
+    async def test_a_job_s_states_are_told(self, api: Api, kind: str) -> None:
+        path = f"/job/{kind}/1/b/"
+        assert (await api.get(path)).status == 404
+        for job_id in ("a", "b"):
+            await api.enqueue(kind, job_id=job_id, payload={"n": 1})
+        queued = (await api.get(path)).json
+        assert {**queued, "enqueued_at": 0} == {
+            "status": "success",
+            "state": "queued",
+            "attempt": 0,
+            "enqueued_at": 0,
+            "position": 2,
+            "payload": {"n": 1},
+        }
+        await api.lease(kind)
+        leased = await api.lease(kind)
+        told = (await api.get(path)).json
+        assert (told["state"], told["attempt"], told["payload"]) == ("leased", 1, {"n": 1})
+        assert told["lease_expires_at"] == leased["lease_expires_at"]
+        assert "position" not in told
+        await api.post(f"/finish/{kind}/1/b/")
+        finished = (await api.get(path)).json
+        assert finished["state"] == "finished"
+        assert "payload" not in finished
+
+    async def test_dead_letters_are_listed_oldest_first_and_dropped(self, api: Api, kind: str) -> None:
+        empty = (await api.get(f"/dead/{kind}/")).json
+        assert empty == {"status": "success", "jobs": [], "cursor": None}
+        await bury(api, kind, "a", "b", "c")
+        listed = (await api.get(f"/dead/{kind}/")).json
+        assert [(job["job_id"], job["payload"], job["attempt"]) for job in listed["jobs"]] == [
+            (job_id, {"n": job_id}, 1) for job_id in ("a", "b", "c")
+        ]
+        assert all(job["dead_at"] >= job["enqueued_at"] for job in listed["jobs"])
+        assert (await api.delete(f"/dead/{kind}/")).json == {"status": "success", "dropped": 3}
+        assert (await api.get(f"/dead/{kind}/")).json == empty
+
+    async def test_dead_letters_can_be_paged(self, api: Api, kind: str) -> None:
+        await bury(api, kind, "a", "b", "c")
+        seen: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await api.get(f"/dead/{kind}/?limit=2" + (f"&cursor={cursor}" if cursor else ""))).json
+            seen += [job["job_id"] for job in page["jobs"]]
+            cursor = page["cursor"]
+            assert len(seen) <= 3
+        assert seen == ["a", "b", "c"]
+
+    async def test_all_dead_letters_are_redriven_with_attempts_from_zero(self, api: Api, kind: str) -> None:
+        await bury(api, kind, "a", "b")
+        assert (await api.post(f"/dead/{kind}/redrive/")).json == {"status": "success", "redriven": 2}
+        leased = [await api.lease(kind) for _ in range(2)]
+        assert {(job["job_id"], job["attempt"]) for job in leased} == {("a", 1), ("b", 1)}
+        assert (await api.post(f"/dead/{kind}/redrive/", {})).json == {"status": "success", "redriven": 0}
+
+    async def test_named_dead_letters_are_redriven_each_with_its_result(self, api: Api, kind: str) -> None:
+        await bury(api, kind, "a", "b", "c")
+        await api.enqueue(kind, job_id="b")
+        names = [{"queue_id": "1", "job_id": job_id} for job_id in ("a", "b", "none", "..")]
+        results = (await api.post(f"/dead/{kind}/redrive/", {"jobs": names})).json["results"]
+        assert results[0] == {"status": "queued", "job_id": "a"}
+        assert [result["code"] for result in results[1:]] == ["duplicate", "not_found", "invalid_request"]
+        assert await api.state(kind, "c") == "dead"
+
+
+class TestQueues:
+    async def test_a_queue_says_what_is_known_of_it(self, api: Api, kind: str) -> None:
+        assert (await api.get(f"/queue/{kind}/1/")).status == 404
+        for job_id in ("a", "b"):
+            await api.enqueue(kind, job_id=job_id, interval=33.333, burst=1)
+        await api.enqueue(kind, job_id="c", interval=60_000.5, delay=60_000)
+        await api.lease(kind)
+        queue = (await api.get(f"/queue/{kind}/1/")).json
+        assert 0 < queue.pop("next_ready_in") <= 60_001
+        assert 0 <= queue.pop("oldest_age") < 20_000
+        assert queue == {
+            "status": "success",
+            "interval": 60_000.5,
+            "burst": 1,
+            "pinned": False,
+            "paused": False,
+            "queued": 1,
+            "delayed": 1,
+            "leased": 1,
+        }
+
+    async def test_a_pinned_rate_wins_over_what_enqueues_carry(self, api: Api, kind: str) -> None:
+        path = f"/interval/{kind}/1/"
+        assert (await api.post(path, {"interval": 5000, "burst": 3, "pin": True})).status == 200
+        await api.enqueue(kind, interval=1, burst=1)
+        queue = (await api.get(f"/queue/{kind}/1/")).json
+        assert (queue["interval"], queue["burst"], queue["pinned"]) == (5000, 3, True)
+        assert (await api.post(path, {"interval": 7000})).status == 200
+        assert (await api.get(f"/queue/{kind}/1/")).json["pinned"] is True
+        assert (await api.post(path, {"interval": 7000, "pin": False})).status == 200
+        await api.enqueue(kind, interval=1)
+        queue = (await api.get(f"/queue/{kind}/1/")).json
+        assert (queue["interval"], queue["pinned"]) == (1, False)
+
+    async def test_a_paused_queue_takes_jobs_and_gives_none(self, api: Api, kind: str) -> None:
+        for verb in ("pause", "resume"):
+            assert (await api.post(f"/queue/{kind}/1/{verb}/")).status == 404
+        await api.enqueue(kind, job_id="a")
+        assert (await api.post(f"/queue/{kind}/1/pause/")).json == {"status": "success"}
+        await api.enqueue(kind, job_id="b")
+        assert (await api.get(f"/dequeue/{kind}/")).status == 404
+        queue = (await api.get(f"/queue/{kind}/1/")).json
+        assert (queue["paused"], queue["queued"], queue["next_ready_in"]) == (True, 2, None)
+        assert (await api.post(f"/queue/{kind}/1/resume/", {})).json == {"status": "success"}
+        assert (await api.lease(kind))["job_id"] == "a"
+
+
+class TestOperations:
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/deepstatus"])
+    async def test_a_server_that_is_well_says_so(self, api: Api, path: str) -> None:
+        assert (await api.get(path)).json == {"status": "success"}
+
+    async def test_the_cluster_shows_its_members_and_their_partitions(self, api: Api) -> None:
+        cluster = (await api.get("/cluster/")).json
+        assert cluster["members"]
+        assert sum(member["partitions"] for member in cluster["members"]) == cluster["partitions"]
+
+    async def test_prometheus_counts_by_operation_and_result(self, api: Api, kind: str) -> None:
+        async def counted(operation: str, result: str) -> float:
+            text = (await api.get("/metrics")).content.decode()
+            labels = f'sharq_router_requests_total{{operation="{operation}",result="{result}"}} '
+            return sum(
+                float(line.removeprefix(labels)) for line in text.splitlines() if line.startswith(labels)
+            )
+
+        asked = (
+            ("enqueue", "ok"),
+            ("enqueue", "duplicate"),
+            ("enqueue", "invalid_request"),
+            ("dequeue", "empty"),
+        )
+        before = [await counted(*labels) for labels in asked]
+        await api.enqueue(kind, job_id="a", delay=60_000)
+        await api.enqueue(kind, job_id="a")
+        await api.post(f"/enqueue/{kind}/1/", {})
+        await api.get(f"/dequeue/{kind}/")
+        after = [await counted(*labels) for labels in asked]
+        assert all(now > then for then, now in zip(before, after, strict=True))
+
+    async def test_prometheus_has_no_label_per_queue(self, api: Api, kind: str) -> None:
+        await api.enqueue(kind, "a-queue-of-its-own")
+        text = (await api.get("/metrics")).content.decode()
+        assert "a-queue-of-its-own" not in text
+        for name in ("request_duration_seconds_count", "in_flight_requests", "build_info"):
+            assert f"sharq_router_{name}" in text

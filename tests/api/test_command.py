@@ -1,0 +1,445 @@
+"""The `sharq-server` command as a process: what it prints, what it refuses, how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sharq_core.version import __version__
+from tests.conftest import StoreFactory
+from tests.stores import StoreServer
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+DEADLINE_S = 20.0
+
+JOB_ID = "b81c07a7-5bba-4790-ab40-a061994088c1"
+JOB = {"job_id": JOB_ID, "interval": 1000, "payload": {"message": "hello, world"}}
+
+
+class Server:
+    """One `sharq-server` process; its outputs go to files that can be read at any time."""
+
+    def __init__(self, directory: Path, *arguments: str, **environ: str) -> None:
+        self.stdout_path, self.stderr_path = directory / "stdout", directory / "stderr"
+        inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
+        with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "router.standalone", *arguments],
+                cwd=directory,
+                env=inherited | {"PYTHONPATH": str(ROOT)} | environ,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_path.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_path.read_text()
+
+    def url(self) -> str:
+        """Waits until it listens."""
+        self.wait_for(lambda: "Listening on: " in self.stdout)
+        (address,) = re.findall(r"^Listening on: (\S+)$", self.stdout, re.MULTILINE)
+        return f"http://{address}"
+
+    def wait_for(self, is_true: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not is_true():
+            assert self.process.poll() is None, self.stderr
+            assert time.monotonic() < deadline_s, self.stderr
+            time.sleep(0.01)
+
+    def store_pid(self) -> int:
+        *_, pid = re.findall(r"embedded_store_ready pid=(\d+)", self.stderr)
+        return int(pid)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        return self.process.wait(DEADLINE_S)
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers in one directory on free ports; what still runs at the end is killed."""
+    servers: list[Server] = []
+
+    def start_server(*arguments: str, **environ: str) -> Server:
+        directory = tmp_path / str(len(servers))
+        directory.mkdir()
+        data_dir = [] if "--data-dir" in arguments else ["--data-dir", str(tmp_path / "data")]
+        port = [] if "--port" in arguments else ["--port", "0"]
+        servers.append(Server(directory, *arguments, *data_dir, *port, **environ))
+        return servers[-1]
+
+    yield start_server
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE_S)) as session:
+        yield session
+
+
+async def until_status(http: aiohttp.ClientSession, url: str, status: int) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while await status_of(http, url) != status:  # noqa: ASYNC110 - the server is another process
+            await asyncio.sleep(0.02)
+
+
+async def status_of(http: aiohttp.ClientSession, url: str) -> int:
+    async with http.get(url) as answer:
+        return answer.status
+
+
+async def enqueue(http: aiohttp.ClientSession, url: str) -> int:
+    async with http.post(f"{url}/enqueue/sms/1/", json=JOB) as answer:
+        return answer.status
+
+
+async def dequeue(http: aiohttp.ClientSession, url: str, query: str = "") -> str | None:
+    async with http.get(f"{url}/dequeue/sms/{query}") as answer:
+        found: dict[str, str] = await answer.json()
+        return found.get("job_id")
+
+
+def run(directory: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    server = Server(directory, *arguments, **environ)
+    try:
+        return server.exit_code(), server.stdout, server.stderr
+    finally:
+        server.process.kill()
+
+
+def test_version_is_printed(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version") == (0, f"sharq-server {__version__}\n", "")
+
+
+def test_help_names_every_option_and_shows_examples(tmp_path: Path) -> None:
+    exit_code, text, _ = run(tmp_path, "--help")
+    assert exit_code == 0
+    for word in (
+        "-c",
+        "--config",
+        "--host",
+        "--port",
+        "--data-dir",
+        "--version",
+        "--gunicorn-config",
+        "examples:",
+    ):
+        assert word in text
+
+
+def test_an_unknown_option_exits_with_2(tmp_path: Path) -> None:
+    exit_code, _, stderr = run(tmp_path, "--prot", "1")
+    assert exit_code == 2
+    assert "unrecognized arguments: --prot" in stderr
+
+
+async def test_the_banner_shows_version_and_address(start: StartServer, http: aiohttp.ClientSession) -> None:
+    server = start()
+    port = int(server.url().rpartition(":")[2])
+    lines = server.stdout.splitlines()
+    assert lines[-2:] == [f"Version: {__version__}", f"Listening on: 127.0.0.1:{port}"]
+    assert any("|___/" in line for line in lines[:-2])
+    assert await status_of(http, f"{server.url()}/") == 200
+
+
+async def test_jobs_are_there_after_a_restart(start: StartServer, http: aiohttp.ClientSession) -> None:
+    server = start()
+    assert await enqueue(http, server.url()) == 201
+    assert server.stop() == 0
+    server = start()
+    assert await dequeue(http, server.url()) == JOB_ID
+    async with http.post(f"{server.url()}/finish/sms/1/{JOB_ID}/") as answer:
+        assert answer.status == 200
+
+
+def test_without_a_data_dir_the_data_lies_in_the_current_directory(tmp_path: Path) -> None:
+    server = Server(tmp_path, "--port", "0")
+    try:
+        server.url()
+        assert (tmp_path / "sharq-data" / "appendonlydir").is_dir()
+        assert server.stop() == 0
+    finally:
+        server.process.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_the_server_in_order(
+    start: StartServer, http: aiohttp.ClientSession, how: signal.Signals
+) -> None:
+    server = start()
+    await until_status(http, f"{server.url()}/readyz", 200)
+    store_pid = server.store_pid()
+    assert server.stop(how) == 0
+    assert "Traceback" not in server.stderr
+    assert f"stopping signal={how.name}" in server.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(store_pid, 0)
+
+
+async def test_a_stop_answers_the_dequeues_that_wait(start: StartServer, http: aiohttp.ClientSession) -> None:
+    server = start()
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    waiting = asyncio.create_task(dequeue(http, url, "?wait=60000"))
+    await until_waiting(http, url)
+    server.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(waiting, DEADLINE_S) is None
+    assert server.exit_code() == 0
+
+
+async def until_waiting(http: aiohttp.ClientSession, url: str) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while "sharq_router_waiting_dequeues 1.0" not in await metrics(http, url):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+
+
+async def metrics(http: aiohttp.ClientSession, url: str) -> str:
+    async with http.get(f"{url}/metrics") as answer:
+        return await answer.text()
+
+
+def test_a_second_signal_ends_the_server_at_once(start: StartServer) -> None:
+    server = start()
+    server.url()
+    os.kill(server.store_pid(), signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for(lambda: "stopping signal=SIGTERM" in server.stderr)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.exit_code() == 1
+    assert "forced_exit signal=SIGTERM" in server.stderr
+    os.kill(server.store_pid(), signal.SIGCONT)
+
+
+def test_a_wrong_configuration_names_file_section_and_key_and_exits_with_2(
+    start: StartServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "sharq.conf"
+    path.write_text("[sharq]\njob_expire_interval : soon ; in milliseconds\n")
+    server = start("-c", str(path))
+    assert server.exit_code() == 2
+    assert server.stderr == (
+        f"sharq-server: {path}: [sharq] job_expire_interval: "
+        "expected a whole number of milliseconds from 100 to 86400000, got 'soon'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "setting"),
+    [
+        ("SHARQ_REDIS_NODES", "h:1", "[redis] nodes"),
+        ("SHARQ_REDIS_DURABILITY", "replicated", "[redis] durability: replicated"),
+        ("SHARQ_REDIS_STRICT_STORE", "true", "[redis] strict_store: true"),
+        ("SHARQ_AUTH_TOKENS_FILE", "tokens", "[auth] tokens_file"),
+    ],
+)
+def test_what_is_not_built_yet_is_refused(start: StartServer, variable: str, text: str, setting: str) -> None:
+    server = start(**{variable: text})
+    assert server.exit_code() == 2
+    assert server.stderr == f"sharq-server: {setting}: is not built yet in version {__version__}\n"
+
+
+def test_a_port_in_use_is_named(start: StartServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start("--port", str(port))
+        assert server.exit_code() == 1
+        assert server.stderr == f"sharq-server: 127.0.0.1:{port} is in use by another process\n"
+
+
+def test_an_address_that_is_not_ours_is_named(start: StartServer) -> None:
+    server = start("--host", "192.0.2.1")
+    assert server.exit_code() == 1
+    assert server.stderr == "sharq-server: cannot listen on 192.0.2.1:0: Cannot assign requested address\n"
+
+
+def test_a_data_directory_in_use_is_named_with_its_holder(start: StartServer) -> None:
+    first = start()
+    first.url()
+    second = start()
+    assert second.exit_code() == 1
+    assert f"is in use by process {first.process.pid}\n" in second.stderr
+    assert first.stop() == 0
+
+
+async def test_localhost_listens_on_every_address_it_has(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start("--host", "localhost")
+    server.wait_for(lambda: "Listening on: 127.0.0.1:" in server.stdout)
+    for address in re.findall(r"^Listening on: (\S+)$", server.stdout, re.MULTILINE):
+        assert await status_of(http, f"http://{address}/") == 200
+
+
+def test_what_has_no_meaning_gets_one_line_of_notice(start: StartServer) -> None:
+    server = start("-gc", "gunicorn.conf", SHARQ_SERVER_WORKERS="4")
+    server.url()
+    notices = [line for line in server.stderr.splitlines() if "config_notice" in line]
+    assert [line.partition("config_notice ")[2].partition(":")[0] for line in notices] == [
+        "SHARQ_SERVER_WORKERS",
+        "--gunicorn-config",
+    ]
+    assert server.stop() == 0
+
+
+async def test_the_originals_sample_file_serves_the_originals_examples(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory, tmp_path: Path
+) -> None:
+    """The file as it is; only the port of the store and the place of the log are ours, by the environment."""
+    store = own_store(kind="redis")
+    access_log = tmp_path / "access.log"
+    server = start(
+        "--config",
+        str(DATA / "original-server.conf"),
+        SHARQ_REDIS_PORT=str(store.port),
+        SHARQ_SERVER_ACCESSLOG=str(access_log),
+    )
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    assert await enqueue(http, url) == 201
+    async with http.get(f"{url}/dequeue/sms/") as answer:
+        job = await answer.json()
+        assert (answer.status, job["payload"], job["requeues_remaining"]) == (
+            200,
+            {"message": "hello, world"},
+            0,
+        )
+    async with http.post(f"{url}/interval/sms/1/", data='{"interval": 5000}') as answer:
+        assert answer.status == 200
+    async with http.post(f"{url}/finish/sms/1/{JOB_ID}/") as answer:
+        assert answer.status == 200
+    async with http.get(f"{url}/metrics/sms/1/") as answer:
+        assert (await answer.json())["queue_length"] == 0
+    assert server.stderr.count("clustered: has no effect") == 1
+    assert server.stop() == 0
+    assert "POST /enqueue/sms/1/" in access_log.read_text()
+
+
+def test_an_access_log_that_cannot_be_written_exits_with_2(start: StartServer, tmp_path: Path) -> None:
+    server = start(SHARQ_SERVER_ACCESSLOG=str(tmp_path))
+    assert server.exit_code() == 2
+    assert server.stderr == (
+        f"sharq-server: [sharq-server] accesslog: {tmp_path} cannot be written: Is a directory\n"
+    )
+
+
+async def test_a_store_that_is_away_at_the_start_is_waited_for(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
+) -> None:
+    store: StoreServer = own_store(kind="valkey")
+    store.stop()
+    server = start(SHARQ_REDIS_URL=f"redis://:hunter2@127.0.0.1:{store.port}/0")
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 503)
+    async with http.post(f"{url}/enqueue/sms/1/", json=JOB) as answer:
+        assert answer.status == 503
+        assert "Retry-After" in answer.headers
+    assert server.process.poll() is None
+    assert server.stop() == 0
+    assert "store_" in server.stderr
+    assert "hunter2" not in server.stderr + server.stdout
+
+
+async def test_a_store_that_comes_later_is_used_without_a_restart(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
+) -> None:
+    store: StoreServer = own_store(kind="valkey")
+    store.stop()
+    server = start(SHARQ_REDIS_URL=store.url)
+    await until_status(http, f"{server.url()}/readyz", 503)
+    store.start()
+    await until_status(http, f"{server.url()}/readyz", 200)
+    assert await enqueue(http, server.url()) == 201
+
+
+async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start()
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    assert await enqueue(http, url) == 201
+    dead = server.store_pid()
+    os.kill(dead, signal.SIGKILL)
+    server.wait_for(lambda: server.store_pid() != dead)
+    assert f"embedded_store_died pid={dead} exit_code=-9" in server.stderr
+    await until_status(http, f"{url}/deepstatus/", 200)
+    assert await dequeue(http, url, "?wait=5000") == JOB_ID
+
+
+def test_a_store_that_cannot_come_back_ends_the_server(start: StartServer, tmp_path: Path) -> None:
+    server = start()
+    server.url()
+    manifest = next((tmp_path / "data" / "appendonlydir").glob("*.manifest"))
+    manifest.write_text("no manifest at all\n")
+    os.kill(server.store_pid(), signal.SIGKILL)
+    assert server.exit_code() == 1
+    assert "sharq-server: the embedded store ended with exit code 1" in server.stderr
+
+
+async def test_the_data_of_an_original_deployment_is_said_loudly_and_left_alone(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
+) -> None:
+    store: StoreServer = own_store(kind="redis")
+    with store.client() as client:
+        client.sadd("sharq_server:ready:queue_type", "sms")
+        client.zadd("sharq_server:sms", {"1": 1})
+        client.rpush("sharq_server:sms:1", "a", "b")
+        server = start(SHARQ_REDIS_URL=store.url)
+        server.wait_for(lambda: "original_data_found" in server.stderr)
+        assert (
+            "WARNING original_data_found key_prefix=sharq_server queues=1 jobs=2: they are not served"
+            in server.stderr
+        )
+        assert await dequeue(http, server.url()) is None
+        assert client.lrange("sharq_server:sms:1", 0, -1) == [b"a", b"b"]
+
+
+async def test_data_made_with_another_number_of_partitions_is_refused(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start()
+    await until_status(http, f"{server.url()}/readyz", 200)
+    assert server.stop() == 0
+    server = start(SHARQ_CLUSTER_PARTITIONS="32")
+    assert server.exit_code() == 2
+    assert "32" in server.stderr
+    assert "64" in server.stderr
+
+
+def test_a_dead_server_takes_its_embedded_store_along(start: StartServer, tmp_path: Path) -> None:
+    server = start()
+    server.url()
+    server.process.kill()
+    server.process.wait()
+    again = start()
+    again.url()
+    assert again.stop() == 0

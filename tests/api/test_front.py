@@ -1,0 +1,228 @@
+"""The bounds of the front and its last resort, on real HTTP before handlers that do what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from router.answers import Answer
+from router.front import Front
+from router.metrics import RouterMetrics
+from router.settings import RouterSettings
+from sharq_core.errors import OutcomeUnknown, QueueFull, StoreFull, Unavailable
+from tests.api.contract import until
+
+SETTINGS = RouterSettings(max_in_flight=2, max_in_flight_bytes=1000, max_body_bytes=600)
+
+Handle = Callable[[web.Request], Awaitable[Answer]]
+
+
+class Fronted:
+    """A front before one handler, served as `enqueue` at /enqueue and as `dequeue` at /dequeue."""
+
+    def __init__(self, handle: Handle) -> None:
+        async def dequeue(request: web.Request) -> Answer:
+            return await handle(request)
+
+        self.registry = CollectorRegistry()
+        self.front = Front({handle: "enqueue", dequeue: "dequeue"}, RouterMetrics(self.registry), SETTINGS)
+        self.app = web.Application(middlewares=[self.front.answer], client_max_size=SETTINGS.max_body_bytes)
+        self.app.router.add_post("/enqueue", handle)
+        self.app.router.add_post("/dequeue", dequeue)
+        self.url = ""
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"sharq_router_{name}", labels)
+
+
+Serve = Callable[[Handle], Awaitable[Fronted]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Serves a handler behind a front on a free port of the loopback, until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def start(handle: Handle) -> Fronted:
+            fronted = Fronted(handle)
+            runner = web.AppRunner(fronted.app, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            fronted.url = "http://{}:{}".format(*runner.addresses[0])
+            return fronted
+
+        yield start
+
+
+async def in_flight_is(fronted: Fronted, count: int) -> None:
+    async def ask() -> int:
+        return fronted.front.in_flight
+
+    await until(ask, lambda now: now == count)
+
+
+async def test_more_requests_than_allowed_are_refused_at_once(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handle(_: web.Request) -> Answer:
+        await go_on.wait()
+        return Answer(b"{}")
+
+    fronted = await serve(handle)
+    held = [asyncio.create_task(http.post(f"{fronted.url}/enqueue")) for _ in range(2)]
+    await in_flight_is(fronted, 2)
+    assert fronted.sample("in_flight_requests") == 2
+    async with http.post(f"{fronted.url}/enqueue") as refused:
+        assert refused.status == 429
+        assert refused.headers["Retry-After"] == "1"
+        assert (await refused.json())["code"] == "overloaded"
+    async with http.get(f"{fronted.url}/nope") as unmatched:
+        assert unmatched.status == 429
+    go_on.set()
+    assert [(await response).status for response in held] == [200, 200]
+    await in_flight_is(fronted, 0)
+    assert fronted.sample("requests_total", operation="enqueue", result="overloaded") == 1
+
+
+async def test_dequeues_that_wait_are_neither_bounded_nor_timed_here(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handle(_: web.Request) -> Answer:
+        await go_on.wait()
+        return Answer(b"{}", 404, "empty")
+
+    fronted = await serve(handle)
+    waiting = [asyncio.create_task(http.post(f"{fronted.url}/dequeue?wait=5")) for _ in range(5)]
+
+    async def count() -> float | None:
+        return fronted.sample("waiting_dequeues")
+
+    await until(count, lambda now: now == 5)
+    assert fronted.front.in_flight == 0
+    go_on.set()
+    assert [(await response).status for response in waiting] == [404] * 5
+    assert fronted.sample("requests_total", operation="dequeue", result="empty") == 5
+    assert fronted.sample("request_duration_seconds_count", operation="dequeue") == 0
+    async with http.post(f"{fronted.url}/dequeue"):
+        pass
+    assert fronted.sample("request_duration_seconds_count", operation="dequeue") == 1
+
+
+async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
+    go_on = asyncio.Event()
+
+    async def handle(request: web.Request) -> Answer:
+        await request.read()
+        await go_on.wait()
+        return Answer(b"{}")
+
+    fronted = await serve(handle)
+    held = asyncio.create_task(http.post(f"{fronted.url}/enqueue", data=b"x" * 600))
+    await in_flight_is(fronted, 1)
+    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as refused:
+        assert (refused.status, (await refused.json())["code"]) == (429, "overloaded")
+    go_on.set()
+    assert (await held).status == 200
+    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
+        assert accepted.status == 200
+    assert fronted.front.body_bytes == 0
+
+
+async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    seen: list[int] = []
+
+    async def handle(request: web.Request) -> Answer:
+        seen.append(fronted.front.body_bytes)
+        return Answer(await request.read())
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"abc"
+        yield b"def"
+
+    fronted = await serve(handle)
+    async with http.post(f"{fronted.url}/enqueue", data=chunks()) as response:
+        assert await response.read() == b"abcdef"
+    assert (seen, fronted.front.body_bytes) == ([6], 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "retry_after"),
+    [
+        (Unavailable("no shard"), 503, "unavailable", "1"),
+        (OutcomeUnknown("no answer"), 504, "outcome_unknown", "1"),
+        (StoreFull("no memory"), 507, "store_full", None),
+        (QueueFull(3), 429, "queue_full", None),
+    ],
+)
+async def test_an_error_of_ours_becomes_its_status_and_code(
+    serve: Serve,
+    http: aiohttp.ClientSession,
+    error: Exception,
+    status: int,
+    code: str,
+    retry_after: str | None,
+) -> None:
+    async def handle(_: web.Request) -> Answer:
+        raise error
+
+    fronted = await serve(handle)
+    async with http.post(f"{fronted.url}/enqueue") as response:
+        assert response.status == status
+        assert response.headers.get("Retry-After") == retry_after
+        assert (await response.json())["code"] == code
+    assert fronted.sample("requests_total", operation="enqueue", result=code) == 1
+
+
+async def test_what_nobody_foresaw_is_logged_and_answered_without_its_words(
+    serve: Serve, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(_: web.Request) -> Answer:
+        raise ZeroDivisionError("a secret")
+
+    fronted = await serve(handle)
+    with caplog.at_level(logging.ERROR, "sharq.router"):
+        async with http.post(f"{fronted.url}/enqueue") as response:
+            assert response.status == 500
+            answer = await response.text()
+    assert '"internal_error"' in answer
+    assert "secret" not in answer
+    assert "ZeroDivisionError: a secret" in caplog.text
+    assert "operation=enqueue" in caplog.text
+    assert fronted.front.in_flight == 0
+
+
+async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    cancelled: list[bool] = []
+
+    async def handle(_: web.Request) -> Answer:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return Answer(b"{}")
+
+    fronted = await serve(handle)
+    with pytest.raises(aiohttp.ClientError):
+        await http.post(f"{fronted.url}/enqueue")
+    assert cancelled == [True]
+    assert (fronted.front.in_flight, fronted.front.body_bytes) == (0, 0)

@@ -1,0 +1,147 @@
+"""The OpenAPI document: it has every route and no other, its schemas are schemas, and it knows the error table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+import jsonschema
+import pytest
+from prometheus_client import CollectorRegistry
+
+from router.answers import ClusterInfo
+from router.app import make_app
+from router.dispatch import Directory, Dispatch
+from router.polls import Polls
+from router.readiness import Readiness
+from router.routes import ROUTES
+from router.settings import RouterSettings
+from sharq_core.messages import ShardPort
+from tests.api.contract import Api, Document, Server
+
+
+@pytest.fixture
+async def document(server: Server, http: aiohttp.ClientSession) -> Document:
+    return (await Api.open(server.url, http)).document
+
+
+class NoShards:
+    """The directory of a router that knows no shard."""
+
+    partitions = 64
+
+    def owner(self, partition: int) -> ShardPort:
+        raise NotImplementedError
+
+    def shards(self) -> list[ShardPort]:
+        return []
+
+
+def served_routes() -> set[tuple[str, str]]:
+    """(method, path) of an application, those with and without a slash counted once."""
+    directory: Directory = NoShards()
+    app = make_app(
+        Dispatch(directory), Polls(directory), RouterSettings(), CollectorRegistry(), Readiness(), _no_cluster
+    )
+    routes = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource}
+    return {
+        (method, path) for method, path in routes if (method, f"{path}/") not in routes or path == "/metrics"
+    }
+
+
+def _no_cluster() -> ClusterInfo:
+    raise NotImplementedError
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+async def test_every_route_is_in_the_document_and_every_path_of_it_is_served(document: Document) -> None:
+    documented = {(method, path) for method, path, _ in operations(document)}
+    one_spelling = {(method, path if path == "/metrics" else path.rstrip("/")) for method, path in documented}
+    served = {(method, path if path == "/metrics" else path.rstrip("/")) for method, path in served_routes()}
+    assert one_spelling == served
+    assert documented
+
+
+async def test_every_schema_is_a_schema(document: Document) -> None:
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for _, _, operation in operations(document):
+        for parameter in operation["parameters"]:
+            jsonschema.Draft202012Validator.check_schema(parameter["schema"])
+
+
+async def test_every_reference_leads_somewhere(document: Document) -> None:
+    names = [reference.removeprefix("#/components/schemas/") for reference in references(document)]
+    assert set(names) == set(document["components"]["schemas"])
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if "$ref" in value:
+            yield value["$ref"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from references(part)
+
+
+async def test_operations_have_names_of_their_own(document: Document) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+
+
+async def test_each_part_of_a_path_is_a_parameter(document: Document) -> None:
+    for _, path, operation in operations(document):
+        declared = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
+        assert declared == re.findall(r"\{(\w+)\}", path)
+
+
+async def test_what_an_operation_may_answer_is_in_the_document(document: Document) -> None:
+    by_path = {(method, path): operation["responses"] for method, path, operation in operations(document)}
+    for route in ROUTES:
+        for path in route.paths:
+            for method in route.methods:
+                statuses = {*route.answers, *(error.status for error in route.failures)}
+                assert set(by_path[method, path]) == {"default", *map(str, statuses)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        (
+            "EnqueueBody",
+            {"payload": None, "interval": 0.5},
+            [{}, {"payload": 1, "x": 1}, {"payload": 1, "burst": 0}],
+        ),
+        (
+            "EnqueueBody",
+            {"payload": 1, "job_id": "+1.a@b"},
+            [{"payload": 1, "job_id": name} for name in (".", "..", "a b")],
+        ),
+        (
+            "RateBody",
+            {"interval": 1, "pin": True},
+            [{"interval": -1}, {"pin": True}, {"interval": 1, "pin": None}],
+        ),
+        ("ExtendBody", {"by": 100}, [{"by": 99}, {"by": 86_400_001}, {"lease": "x"}]),
+        (
+            "FinishBulk",
+            {"jobs": [{"queue_type": "t", "queue_id": "q", "job_id": "j"}]},
+            [{"jobs": []}, {}, {"jobs": 1}],
+        ),
+    ],
+)
+async def test_the_schemas_of_bodies_hold_the_rules(
+    document: Document, schema: str, good: Document, bad: list[Document]
+) -> None:
+    whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+    is_valid: Callable[[Document], bool] = jsonschema.Draft202012Validator(whole).is_valid
+    assert is_valid(good)
+    assert not any(map(is_valid, bad))

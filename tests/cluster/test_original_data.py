@@ -1,0 +1,107 @@
+"""An original deployment's data is found, counted and left alone; it is written here with its own keys."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from sharq_core.store import legacy
+from sharq_core.store.legacy import OriginalData, find_original_data
+
+
+@pytest.fixture
+async def client(store_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(store_url, socket_timeout=5) as client:
+        yield client
+
+
+async def original_enqueue(client: Redis, prefix: str, queue_type: str, queue_id: str, jobs: int) -> None:
+    """The keys that the original's enqueue writes."""
+    for _ in range(jobs):
+        job_id = str(uuid.uuid4())
+        await client.rpush(f"{prefix}:{queue_type}:{queue_id}", job_id)
+        await client.hset(f"{prefix}:payload", f"{queue_type}:{queue_id}:{job_id}", '"x"')
+        await client.hset(f"{prefix}:{queue_type}:{queue_id}:requeues_remaining", job_id, "-1")
+    await client.hset(f"{prefix}:interval", f"{queue_type}:{queue_id}", "1000")
+    await client.zadd(f"{prefix}:{queue_type}", {queue_id: 1})
+    await client.sadd(f"{prefix}:ready:queue_type", queue_type)
+
+
+async def original_dequeue(client: Redis, prefix: str, queue_type: str, queue_id: str) -> None:
+    """The keys that the original's dequeue changes."""
+    job_id = await client.lpop(f"{prefix}:{queue_type}:{queue_id}")
+    assert isinstance(job_id, bytes)
+    if await client.llen(f"{prefix}:{queue_type}:{queue_id}") == 0:
+        await client.zrem(f"{prefix}:{queue_type}", queue_id)
+        if not await client.exists(f"{prefix}:{queue_type}"):
+            await client.srem(f"{prefix}:ready:queue_type", queue_type)
+    await client.zadd(f"{prefix}:{queue_type}:active", {f"{queue_id}:{job_id.decode()}": 1})
+    await client.sadd(f"{prefix}:active:queue_type", queue_type)
+
+
+async def everything_under(client: Redis, prefix: str) -> dict[bytes, bytes | None]:
+    return {key: await client.dump(key) async for key in client.scan_iter(f"{prefix}:*")}
+
+
+async def test_an_empty_store_holds_none(client: Redis, prefix: str) -> None:
+    assert await find_original_data(client, prefix) is None
+
+
+async def test_waiting_and_leased_jobs_of_all_types_are_counted(client: Redis, prefix: str) -> None:
+    await original_enqueue(client, prefix, "sms", "1", jobs=3)
+    await original_enqueue(client, prefix, "sms", "2", jobs=1)
+    await original_enqueue(client, prefix, "call", "1", jobs=2)
+    await original_dequeue(client, prefix, "sms", "1")
+    await original_dequeue(client, prefix, "sms", "2")
+    assert await find_original_data(client, prefix) == OriginalData(queues=3, jobs=6, is_at_least=False)
+
+
+async def test_a_type_whose_jobs_are_all_leased_is_found(client: Redis, prefix: str) -> None:
+    await original_enqueue(client, prefix, "sms", "1", jobs=1)
+    await original_dequeue(client, prefix, "sms", "1")
+    assert not await client.exists(f"{prefix}:ready:queue_type")
+    assert await find_original_data(client, prefix) == OriginalData(queues=1, jobs=1, is_at_least=False)
+
+
+async def test_another_prefix_is_not_looked_at(client: Redis, prefix: str) -> None:
+    await original_enqueue(client, f"{prefix}x", "sms", "1", jobs=1)
+    assert await find_original_data(client, prefix) is None
+
+
+async def test_a_prefix_in_braces_is_taken_as_it_is_written(client: Redis, prefix: str) -> None:
+    braced = f"{{{prefix}}}"
+    await original_enqueue(client, braced, "sms", "1", jobs=1)
+    assert await find_original_data(client, prefix) is None
+    assert await find_original_data(client, braced) == OriginalData(queues=1, jobs=1, is_at_least=False)
+
+
+async def test_nothing_is_touched(client: Redis, prefix: str) -> None:
+    await original_enqueue(client, prefix, "sms", "1", jobs=3)
+    await original_dequeue(client, prefix, "sms", "1")
+    before = await everything_under(client, prefix)
+    await find_original_data(client, prefix)
+    assert await everything_under(client, prefix) == before
+
+
+async def test_a_type_named_like_the_originals_own_keys_stops_nothing(client: Redis, prefix: str) -> None:
+    await original_enqueue(client, prefix, "sms", "1", jobs=2)
+    await client.sadd(f"{prefix}:ready:queue_type", "payload")
+    assert await find_original_data(client, prefix) == OriginalData(queues=1, jobs=2, is_at_least=False)
+
+
+async def test_another_programs_key_of_that_name_is_no_original_data(client: Redis, prefix: str) -> None:
+    await client.set(f"{prefix}:ready:queue_type", "mine")
+    assert await find_original_data(client, prefix) is None
+
+
+async def test_counting_is_bounded_and_says_so(
+    client: Redis, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(legacy, "_PAGE", 2)
+    monkeypatch.setattr(legacy, "_MAX_MEMBERS", 4)
+    for queue_id in range(5):
+        await original_enqueue(client, prefix, "sms", str(queue_id), jobs=1)
+    assert await find_original_data(client, prefix) == OriginalData(queues=4, jobs=4, is_at_least=True)

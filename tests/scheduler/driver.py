@@ -1,0 +1,265 @@
+"""Runs the scheduler's real functions on a real store, one at a time and with injected time.
+
+Not here: what they ought to answer (model.py), and what they leave in the store (records.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import redis
+
+from sharq_core.models import (
+    DeadPage,
+    DeadRef,
+    Enqueued,
+    ExtendJob,
+    FinishJob,
+    JobStatus,
+    LeasedJob,
+    LeaseStatus,
+    NewJob,
+    QueueStats,
+    RedriveStatus,
+    ReleaseJob,
+)
+from sharq_core.scheduler.functions import (
+    MAX_BATCH,
+    MAX_CALL_BYTES,
+    CountsReply,
+    DequeueReply,
+    FunctionCall,
+    Functions,
+    ReapReply,
+    RefreshReply,
+    Reply,
+    Retention,
+    TypeTotals,
+)
+from sharq_core.scheduler.keys import Keys
+
+T = TypeVar("T")
+
+TYPE = "sms"
+START_US = 1_700_000_000_000_000
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+LEASE_US = 10 * SECOND_US
+RANDOM = b"12345678"
+
+
+def new_job(
+    job_id: str,
+    queue_id: str = "q",
+    *,
+    queue_type: str = TYPE,
+    payload: bytes = b'{"a":1}',
+    requeue_limit: int = -1,
+    interval_us: int | None = SECOND_US,
+    burst: int | None = None,
+    delay_us: int = 0,
+    max_queued_length: int | None = None,
+    repeat: bool = False,
+) -> NewJob:
+    """A job for queue `q` at one a second, unless told otherwise."""
+    return NewJob(
+        queue_type, queue_id, job_id, payload, requeue_limit, interval_us, burst, delay_us, max_queued_length, repeat
+    )
+
+
+class Driver:
+    """One (partition, type) of a deployment, at a clock that only the test moves.
+
+    Attributes:
+        now_us: the time of the next call.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        prefix: str,
+        *,
+        retention: Retention | None = None,
+        partitions: int = 1,
+        partition: int = 0,
+        queue_type: str = TYPE,
+    ) -> None:
+        self.client = client
+        self.keys = Keys(prefix, partitions)
+        self.functions = Functions(self.keys, retention or Retention())
+        self.partition = partition
+        self.queue_type = queue_type
+        self.now_us = START_US
+
+    def reply(self, call: FunctionCall[T]) -> Reply[T]:
+        """Execute one call and decode its reply."""
+        return call.decode(self.client.execute_command(*call.arguments))
+
+    def value(self, call: FunctionCall[T]) -> T:
+        """Execute a call that always has a value."""
+        value = self.reply(call).value
+        assert value is not None
+        return value
+
+    def advance(self, by_us: int) -> None:
+        """Move the clock, backwards too."""
+        self.now_us += by_us
+
+    def key(self, name: str) -> bytes:
+        """One of the partition's keys by its name."""
+        return self.keys.of(self.partition, self.queue_type, (name,))[0]
+
+    def store_keys(self) -> set[bytes]:
+        """The deployment's keys that exist."""
+        return set(self.client.scan_iter(match=f"{{{self.keys.prefix}:*", count=1000))
+
+    def enqueue(self, *jobs: NewJob) -> list[Enqueued]:
+        """Queue jobs in one call."""
+        return self.value(self.functions.enqueue(self.partition, self.queue_type, jobs, now_us=self.now_us))
+
+    def dequeue_reply(
+        self,
+        count: int = MAX_BATCH,
+        *,
+        lease_us: int = LEASE_US,
+        per_queue: int = MAX_BATCH,
+        max_bytes: int = MAX_CALL_BYTES,
+    ) -> DequeueReply:
+        """Lease up to `count` jobs."""
+        return self.value(
+            self.functions.dequeue(
+                self.partition,
+                self.queue_type,
+                count,
+                lease_us,
+                RANDOM,
+                per_queue=per_queue,
+                max_bytes=max_bytes,
+                now_us=self.now_us,
+            )
+        )
+
+    def dequeue(self, count: int = MAX_BATCH, *, lease_us: int = LEASE_US) -> list[LeasedJob]:
+        """Lease up to `count` jobs and return them."""
+        return self.dequeue_reply(count, lease_us=lease_us).jobs
+
+    def dequeue_ids(self, count: int = MAX_BATCH) -> list[str]:
+        """Lease up to `count` jobs and return their ids."""
+        return [job.job_id for job in self.dequeue(count)]
+
+    def lease_one(self, *, lease_us: int = LEASE_US) -> LeasedJob:
+        """Lease the one job that is ready."""
+        (job,) = self.dequeue(lease_us=lease_us)
+        return job
+
+    def finish(self, job_id: str, lease: str | None, queue_id: str = "q") -> LeaseStatus:
+        """Finish one job."""
+        jobs = [FinishJob(self.queue_type, queue_id, job_id, lease)]
+        call = self.functions.finish(self.partition, self.queue_type, jobs, now_us=self.now_us)
+        return self.value(call)[0].status
+
+    def extend(self, job_id: str, lease: str, by_us: int, queue_id: str = "q") -> LeaseStatus:
+        """Extend one lease."""
+        jobs = [ExtendJob(self.queue_type, queue_id, job_id, lease, by_us)]
+        call = self.functions.extend(self.partition, self.queue_type, jobs, now_us=self.now_us)
+        return self.value(call)[0].status
+
+    def release(
+        self, job_id: str, lease: str, delay_us: int = 0, queue_id: str = "q", *, is_void: bool = False
+    ) -> LeaseStatus:
+        """Release one job."""
+        jobs = [ReleaseJob(self.queue_type, queue_id, job_id, lease, delay_us, is_void)]
+        call = self.functions.release(self.partition, self.queue_type, jobs, now_us=self.now_us)
+        return self.value(call)[0].status
+
+    def interval(
+        self, interval_us: int, queue_id: str = "q", *, burst: int | None = None, pin: bool | None = None
+    ) -> bool:
+        """Change a queue's rate."""
+        return self.value(
+            self.functions.interval(
+                self.partition,
+                self.queue_type,
+                queue_id,
+                interval_us,
+                burst=burst,
+                pin=pin,
+                now_us=self.now_us,
+            )
+        )
+
+    def pause(self, is_paused: bool, queue_id: str = "q") -> bool:
+        """Pause or resume a queue."""
+        call = self.functions.pause(self.partition, self.queue_type, queue_id, is_paused, now_us=self.now_us)
+        return self.value(call)
+
+    def delete_queue(self, queue_id: str = "q", *, purge: bool = False, limit: int = MAX_BATCH) -> int:
+        """Drop a queue's waiting jobs."""
+        return self.value(
+            self.functions.delete_queue(
+                self.partition, self.queue_type, queue_id, purge=purge, limit=limit, now_us=self.now_us
+            )
+        )
+
+    def reap(self, limit: int = MAX_BATCH) -> ReapReply:
+        """Run due timers."""
+        return self.value(self.functions.reap(self.partition, self.queue_type, limit=limit, now_us=self.now_us))
+
+    def turn(self) -> None:
+        """Turn the tombstones if it is time."""
+        self.reply(self.functions.turn(self.partition, now_us=self.now_us))
+
+    def redrive(self, *job_ids: str, queue_id: str = "q") -> list[RedriveStatus]:
+        """Queue dead letters again."""
+        jobs: Sequence[DeadRef] = [DeadRef(self.queue_type, queue_id, job_id) for job_id in job_ids]
+        return self.value(self.functions.redrive(self.partition, self.queue_type, jobs, now_us=self.now_us))
+
+    def drop_dead(self, limit: int = MAX_BATCH) -> int:
+        """Drop dead letters."""
+        return self.value(self.functions.drop_dead(self.partition, self.queue_type, limit, now_us=self.now_us))
+
+    def get_job(self, job_id: str, queue_id: str = "q") -> JobStatus | None:
+        """One job's status."""
+        call = self.functions.get_job(self.partition, self.queue_type, queue_id, job_id, now_us=self.now_us)
+        return self.reply(call).value
+
+    def get_queue(self, queue_id: str = "q") -> QueueStats:
+        """One queue's figures."""
+        return self.value(
+            self.functions.get_queue(self.partition, self.queue_type, queue_id, now_us=self.now_us)
+        )
+
+    def list_queues(self) -> set[str]:
+        """Ids of all queues with live jobs."""
+        found: set[str] = set()
+        scan = 0
+        while True:
+            page = self.value(
+                self.functions.list_queues(self.partition, self.queue_type, scan, 1000, now_us=self.now_us)
+            )
+            found.update(page.queue_ids)
+            scan = page.scan
+            if scan == 0:
+                return found
+
+    def list_dead(self, scan: str = "", limit: int = MAX_BATCH) -> DeadPage:
+        """A page of dead letters."""
+        return self.value(
+            self.functions.list_dead(self.partition, self.queue_type, scan, limit, now_us=self.now_us)
+        )
+
+    def get_counts(self) -> CountsReply:
+        """The partition's counts by the minute."""
+        return self.value(self.functions.get_counts(self.partition, now_us=self.now_us))
+
+    def refresh(self) -> RefreshReply:
+        """What a shard's index reads."""
+        return self.value(self.functions.refresh(self.partition, now_us=self.now_us))
+
+    def totals(self) -> TypeTotals:
+        """The type's totals; zeros when the store holds none."""
+        found = [totals for totals in self.refresh().totals if totals.queue_type == self.queue_type]
+        return found[0] if found else TypeTotals(self.queue_type, 0, 0, 0, 0, 0, 0, 0)

@@ -1,0 +1,230 @@
+"""Reads what the scheduler stores for one (partition, type), by the layouts of lua/README.md, and checks that its keys
+agree with each other (I8).
+
+Written apart from the Lua: a layout that changes there without its README and this module fails here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tests.scheduler.driver import Driver
+
+QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
+PINNED, PAUSED, PURGED, UNSWEPT = 1, 2, 4, 8
+DELAYED_LANE = 255
+KEEP_US = 600_000_000
+LATEST_US = 2**53
+
+_JOB = struct.Struct(">BBBBB7siI7s7s")
+_QUEUE = struct.Struct(">BB6sI7s7s7sIII7sB")
+_LETTER = struct.Struct(">B7s6sI")
+_TOTALS = struct.Struct(">B7s7s7s7s7s7s7s")
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job, live or deleted."""
+
+    queue_id: str
+    job_id: str
+    state: int
+    priority: int
+    seq: int
+    attempt: int
+    due_us: int
+
+    @property
+    def field(self) -> bytes:
+        return f"{self.queue_id}:{self.job_id}".encode()
+
+    @property
+    def member(self) -> bytes:
+        """Its place in queued:<type>."""
+        lane = DELAYED_LANE if self.state == DELAYED else self.priority
+        return self.queue_id.encode() + bytes([0, lane]) + self.seq.to_bytes(8) + self.job_id.encode()
+
+
+@dataclass(frozen=True)
+class QueueRecord:
+    """One queue."""
+
+    flags: int
+    interval_us: int
+    burst: int
+    tat_us: int
+    active_us: int
+    queued: int
+    delayed: int
+    leased: int
+    fence: int
+
+    @property
+    def is_idle(self) -> bool:
+        is_held = self.flags & (PINNED | PAUSED | UNSWEPT)
+        return not is_held and self.queued + self.delayed + self.leased == 0
+
+    @property
+    def forget_us(self) -> int:
+        """From when on an idle queue counts as forgotten."""
+        full_us = self.tat_us + (self.burst - 1) * self.interval_us
+        kept_us = 0 if self.flags & PURGED else self.active_us + KEEP_US + 1
+        return min(max(full_us, kept_us), LATEST_US)
+
+    def is_deleted(self, job: JobRecord) -> bool:
+        """Below the fence and not in a worker's hands."""
+        return job.state != LEASED and job.seq < self.fence
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All keys of one (partition, type)."""
+
+    jobs: dict[bytes, JobRecord]
+    queues: dict[str, QueueRecord]
+    queued: set[bytes]
+    ready: dict[bytes, int]
+    timers: dict[bytes, int]
+    dead: dict[bytes, int]
+    deadjobs: dict[bytes, int]
+    agenda: dict[bytes, int]
+    totals: list[int]
+    tombstones: int
+
+
+def parse_job(field: bytes, raw: bytes) -> JobRecord:
+    """A record of jobs:<type>."""
+    _, _, state, _, priority, seq, _, attempt, _, due = _JOB.unpack_from(raw)
+    queue_id, _, job_id = field.decode().partition(":")
+    return JobRecord(
+        queue_id, job_id, state, priority, int.from_bytes(seq), attempt, int.from_bytes(due)
+    )
+
+
+def parse_queue(raw: bytes) -> QueueRecord:
+    """A record of queues:<type>."""
+    _, flags, interval, burst, tat, _, active, queued, delayed, leased, fence, minutes = _QUEUE.unpack_from(raw)
+    assert len(raw) == _QUEUE.size + 12 * minutes
+    return QueueRecord(
+        flags,
+        int.from_bytes(interval),
+        burst,
+        int.from_bytes(tat),
+        int.from_bytes(active),
+        queued,
+        delayed,
+        leased,
+        int.from_bytes(fence),
+    )
+
+
+def _parse_death(raw: bytes) -> int:
+    assert raw[_LETTER.size + 2] == DEAD
+    return int.from_bytes(_LETTER.unpack_from(raw)[1])
+
+
+def _parse_totals(raw: bytes | None) -> list[int]:
+    return [int.from_bytes(count) for count in _TOTALS.unpack_from(raw)[1:]] if raw else [0] * 7
+
+
+def _scores(pairs: list[tuple[bytes, float]]) -> dict[bytes, int]:
+    return {member: int(score) for member, score in pairs}
+
+
+def read(driver: Driver) -> Snapshot:
+    """Read everything. Cost: O(what is stored)."""
+    pipe = driver.client.pipeline(transaction=True)
+    for name in ("jobs", "queues", "deadjobs"):
+        pipe.hgetall(driver.key(name))
+    for name in ("queued", "ready", "timers", "dead", "agenda"):
+        pipe.zrange(driver.key(name), 0, -1, withscores=True)
+    pipe.hget(driver.key("counters"), f"t:{driver.queue_type}")
+    pipe.hlen(driver.key("done0"))
+    pipe.hlen(driver.key("done1"))
+    jobs, queues, deadjobs, queued, ready, timers, dead, agenda, totals, new, old = cast(list[Any], pipe.execute())
+    return Snapshot(
+        jobs={field: parse_job(field, raw) for field, raw in jobs.items()},
+        queues={queue_id.decode(): parse_queue(raw) for queue_id, raw in queues.items()},
+        queued=set(_scores(queued)),
+        ready=_scores(ready),
+        timers=_scores(timers),
+        dead=_scores(dead),
+        deadjobs={field: _parse_death(raw) for field, raw in deadjobs.items()},
+        agenda=_scores(agenda),
+        totals=_parse_totals(totals),
+        tombstones=new + old,
+    )
+
+
+def assert_keys_agree(driver: Driver) -> None:
+    """Every key says the same of every job, queue and dead letter."""
+    found = read(driver)
+    _check_places(found)
+    _check_job_timers(found)
+    _check_queues(found)
+    _check_line(found)
+    _check_dead(found, driver.functions.retention.dead_us)
+    _check_agenda(found, driver.queue_type)
+    _check_totals(found)
+
+
+def _check_places(found: Snapshot) -> None:
+    assert found.queued == {job.member for job in found.jobs.values() if job.state != LEASED}
+
+
+def _check_job_timers(found: Snapshot) -> None:
+    kinds = {LEASED: b"L", DELAYED: b"D"}
+    wanted = {kinds[job.state] + job.field: job.due_us for job in found.jobs.values() if job.state in kinds}
+    assert {timer: at for timer, at in found.timers.items() if timer[:1] in b"LD"} == wanted
+
+
+def _check_queues(found: Snapshot) -> None:
+    live: Counter[tuple[str, int]] = Counter()
+    for job in found.jobs.values():
+        queue = found.queues[job.queue_id]
+        if queue.is_deleted(job):
+            assert queue.flags & UNSWEPT
+        else:
+            live[job.queue_id, job.state] += 1
+    for queue_id, queue in found.queues.items():
+        counts = [live[queue_id, state] for state in (QUEUED, DELAYED, LEASED)]
+        assert [queue.queued, queue.delayed, queue.leased] == counts
+        if queue.is_idle:
+            assert found.timers[b"Q" + queue_id.encode()] <= queue.forget_us
+        if queue.flags & UNSWEPT:
+            assert b"F" + queue_id.encode() in found.timers
+
+
+def _check_line(found: Snapshot) -> None:
+    ready = {
+        queue_id.encode(): queue
+        for queue_id, queue in found.queues.items()
+        if queue.queued and not queue.flags & PAUSED
+    }
+    assert found.ready.keys() == ready.keys()
+    assert all(at_us >= ready[queue_id].tat_us for queue_id, at_us in found.ready.items())
+
+
+def _check_dead(found: Snapshot, retention_us: int) -> None:
+    assert found.dead == found.deadjobs
+    if found.dead:
+        assert found.timers[b"X"] <= min(found.dead.values()) + retention_us
+
+
+def _check_agenda(found: Snapshot, queue_type: str) -> None:
+    """Early perhaps, never late."""
+    for kind, members in ((b"r", found.ready), (b"t", found.timers)):
+        if members:
+            assert found.agenda[kind + queue_type.encode()] <= min(members.values())
+    if found.tombstones:
+        assert b"g" in found.agenda
+
+
+def _check_totals(found: Snapshot) -> None:
+    enqueued, queued, delayed, leased, finished, dead, cancelled = found.totals
+    assert enqueued == queued + delayed + leased + finished + dead + cancelled
+    counts = [sum(getattr(queue, name) for queue in found.queues.values()) for name in ("queued", "delayed", "leased")]
+    assert [queued, delayed, leased, dead] == [*counts, len(found.dead)]

@@ -1,0 +1,287 @@
+"""The scheduler's functions beside the plain-Python model, driven by Hypothesis at an injected clock.
+
+HYPOTHESIS_PROFILE=thorough runs many more and longer examples. A failure prints its steps and the blob that repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, ReleaseJob
+from sharq_core.scheduler.functions import MAX_CALL_BYTES, Retention, minute_counts
+from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
+from tests.scheduler.model import Model
+from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.witness import Witness
+
+_BASE = settings(
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
+)
+settings.register_profile("quick", _BASE, max_examples=60, stateful_step_count=40)
+settings.register_profile("thorough", _BASE, max_examples=3000, stateful_step_count=80)
+
+RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3)
+
+QUEUE_IDS = st.sampled_from(["a", "b", "ab"])
+JOB_IDS = st.sampled_from(["1", "2", "12"])
+INTERVALS_US = st.sampled_from([0, 1, 33_334, SECOND_US, SECOND_US, MINUTE_US, HOUR_US, 365 * DAY_US])
+BURSTS = st.sampled_from([None, None, 1, 2, 5, 1_000_000])
+DELAYS_US = st.sampled_from([0, 0, 0, 1, SECOND_US, MINUTE_US, DAY_US])
+NOT_AFTER_US = st.sampled_from([None, None, None, None, -1, 0, SECOND_US])
+LEASES_US = st.sampled_from([100_000, SECOND_US, MINUTE_US, DAY_US])
+STEPS_US = st.sampled_from(
+    [1, 999, 33_334, 500_000, SECOND_US, SECOND_US + 1, 10 * SECOND_US, MINUTE_US, 5 * MINUTE_US]
+    + [10 * MINUTE_US + 1, 11 * MINUTE_US, HOUR_US, DAY_US, 400 * DAY_US]
+)
+STEPS_BACK_US = st.sampled_from([1, 33_334, SECOND_US, 5 * SECOND_US])
+
+Lease = tuple[str, str, str | None]
+"""queue_id, job_id, token"""
+
+NEW_JOBS = st.builds(
+    NewJob,
+    queue_type=st.just(TYPE),
+    queue_id=QUEUE_IDS,
+    job_id=JOB_IDS,
+    payload=st.sampled_from([b"1", b'""', b'{"text":"' + 60 * b"x" + b'"}']),
+    requeue_limit=st.sampled_from([-1, 0, 0, 1, 2]),
+    interval_us=st.one_of(st.none(), INTERVALS_US),
+    burst=BURSTS,
+    delay_us=DELAYS_US,
+    max_queued_length=st.sampled_from([None, None, None, 0, 1, 2]),
+    repeat=st.booleans(),
+)
+GUESSES = st.tuples(QUEUE_IDS, JOB_IDS, st.sampled_from([None, None, "", "zz", "00" * 16]))
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """Every rule does the same thing to the model and to the store and compares the answers."""
+
+    leases: Bundle[Lease] = Bundle("leases")
+    held = st.one_of(leases, leases, leases, GUESSES)
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        super().__init__()
+        self.driver = Driver(client, prefix, retention=RETENTION)
+        self.model = Model(TYPE, RETENTION, START_US)
+        self.witness = Witness()
+
+    def teardown(self) -> None:
+        keys = self.driver.store_keys()
+        if keys:
+            self.driver.client.unlink(*keys)
+
+    # The clock.
+
+    @rule(by_us=STEPS_US)
+    def advance(self, by_us: int) -> None:
+        self._move_clock(by_us)
+
+    @rule(by_us=STEPS_BACK_US)
+    def step_back(self, by_us: int) -> None:
+        self._move_clock(-by_us)
+
+    @rule(near_us=st.sampled_from([-1, 0, 1]))
+    def advance_to_the_next_event(self, near_us: int) -> None:
+        """To about when something becomes due: where off-by-one mistakes live."""
+        now_us = self.model.now_us
+        places = [queue.place_us for queue in self.model.queues.values() if queue.place_us is not None]
+        events = [*places, *(job.due_us for job in self.model.jobs.values())]
+        events += [max(queue.full_us, queue.active_us + 10 * MINUTE_US) for queue in self.model.queues.values()]
+        due_us = min((event for event in events if event > now_us), default=now_us + SECOND_US)
+        self._move_clock(min(due_us, now_us + 400 * DAY_US) + near_us - now_us)
+
+    def _move_clock(self, by_us: int) -> None:
+        self.driver.advance(by_us)
+        self.model.now_us = self.driver.now_us
+
+    # Jobs.
+
+    @rule(jobs=st.lists(NEW_JOBS, min_size=1, max_size=4), not_after=NOT_AFTER_US)
+    def enqueue(self, jobs: list[NewJob], not_after: int | None) -> None:
+        functions, now_us = self.driver.functions, self.driver.now_us
+        not_after_us = None if not_after is None else now_us + not_after
+        found = self.driver.reply(
+            functions.enqueue(0, TYPE, jobs, not_after_us=not_after_us, now_us=now_us)
+        )
+        assert found.hint.now_us == now_us
+        assert found.value == (None if not_after == -1 else self.model.enqueue(jobs))
+
+    @rule(
+        target=leases,
+        count=st.sampled_from([1, 2, 3, 100]),
+        lease_us=LEASES_US,
+        per_queue=st.sampled_from([1, 2, 100]),
+        max_bytes=st.sampled_from([1, 70, MAX_CALL_BYTES]),
+        not_after=NOT_AFTER_US,
+    )
+    def dequeue(
+        self, count: int, lease_us: int, per_queue: int, max_bytes: int, not_after: int | None
+    ) -> object:
+        now_us = self.driver.now_us
+        call = self.driver.functions.dequeue(
+            0,
+            TYPE,
+            count,
+            lease_us,
+            RANDOM,
+            per_queue=per_queue,
+            max_bytes=max_bytes,
+            not_after_us=None if not_after is None else now_us + not_after,
+            now_us=now_us,
+        )
+        found = self.driver.reply(call).value
+        if not_after == -1:
+            assert found is None
+            return multiple()
+        wanted = self.model.dequeue(count, lease_us, RANDOM, per_queue=per_queue, max_bytes=max_bytes)
+        assert found == wanted
+        for job in wanted.jobs:
+            self.witness.see_lease(job, now_us)
+        return multiple(*((job.queue_id, job.job_id, job.lease) for job in wanted.jobs))
+
+    @rule(held=st.lists(held, min_size=1, max_size=3))
+    def finish(self, held: list[Lease]) -> None:
+        refs = [FinishJob(TYPE, *lease) for lease in held]
+        call = self.driver.functions.finish(0, TYPE, refs, now_us=self.driver.now_us)
+        assert self.driver.value(call) == self.model.finish(refs)
+
+    @rule(held=st.lists(held, min_size=1, max_size=3), by_us=LEASES_US)
+    def extend(self, held: list[Lease], by_us: int) -> None:
+        refs = [ExtendJob(TYPE, queue_id, job_id, lease or "", by_us) for queue_id, job_id, lease in held]
+        call = self.driver.functions.extend(0, TYPE, refs, now_us=self.driver.now_us)
+        assert self.driver.value(call) == self.model.extend(refs)
+
+    @rule(
+        held=st.lists(held, min_size=1, max_size=3),
+        delay_us=DELAYS_US,
+        is_void=st.booleans(),
+        not_after=NOT_AFTER_US,
+    )
+    def release(self, held: list[Lease], delay_us: int, is_void: bool, not_after: int | None) -> None:
+        now_us = self.driver.now_us
+        refs = [
+            ReleaseJob(TYPE, queue_id, job_id, lease or "", delay_us, is_void) for queue_id, job_id, lease in held
+        ]
+        not_after_us = None if not_after is None else now_us + not_after
+        call = self.driver.functions.release(0, TYPE, refs, not_after_us=not_after_us, now_us=now_us)
+        assert self.driver.reply(call).value == (None if not_after == -1 else self.model.release(refs))
+
+    # Queues.
+
+    @rule(queue_id=QUEUE_IDS, interval_us=INTERVALS_US, burst=BURSTS, pin=st.sampled_from([None, False, True]))
+    def interval(self, queue_id: str, interval_us: int, burst: int | None, pin: bool | None) -> None:
+        found = self.driver.interval(interval_us, queue_id, burst=burst, pin=pin)
+        assert found == self.model.interval(queue_id, interval_us, burst, pin)
+
+    @rule(queue_id=QUEUE_IDS, is_paused=st.sampled_from([False, False, True]))
+    def pause(self, queue_id: str, is_paused: bool) -> None:
+        assert self.driver.pause(is_paused, queue_id) == self.model.pause(queue_id, is_paused)
+
+    @rule(queue_id=QUEUE_IDS, purge=st.booleans(), limit=st.sampled_from([1, 2, 100]))
+    def delete_queue(self, queue_id: str, purge: bool, limit: int) -> None:
+        found = self.driver.delete_queue(queue_id, purge=purge, limit=limit)
+        assert found == self.model.delete_queue(queue_id, purge, limit)
+
+    # The reaper.
+
+    @rule()
+    def reap(self) -> None:
+        found = self.driver.reap()
+        assert (found.ended, found.died) == self.model.reap()
+        head = self.driver.client.zrange(self.driver.key("timers"), 0, 0, withscores=True)
+        assert found.next_timer_us == (int(head[0][1]) if head else None)
+
+    @rule()
+    def turn(self) -> None:
+        self.driver.turn()
+        self.model.turn()
+
+    # Dead letters.
+
+    @rule(keys=st.lists(st.tuples(QUEUE_IDS, JOB_IDS), min_size=1, max_size=4))
+    def redrive(self, keys: list[tuple[str, str]]) -> None:
+        refs = [DeadRef(TYPE, *key) for key in keys]
+        call = self.driver.functions.redrive(0, TYPE, refs, now_us=self.driver.now_us)
+        assert self.driver.value(call) == self.model.redrive(refs)
+
+    @rule(limit=st.sampled_from([1, 100]))
+    def drop_dead(self, limit: int) -> None:
+        assert self.driver.drop_dead(limit) == self.model.drop_dead(limit)
+
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def list_dead(self, limit: int) -> None:
+        scan = ""
+        while True:
+            found = self.driver.list_dead(scan, limit)
+            assert found == self.model.list_dead(scan, limit)
+            scan = found.scan
+            if not scan:
+                return
+
+    # What holds after every step.
+
+    @invariant()
+    def reads_agree_and_create_nothing(self) -> None:
+        before = self._dump()
+        for queue_id in ("a", "b", "ab", "unknown"):
+            assert self.driver.get_queue(queue_id) == self.model.get_queue(queue_id)
+            for job_id in ("1", "2", "12"):
+                assert self.driver.get_job(job_id, queue_id) == self.model.get_job((queue_id, job_id))
+        live = {job.queue_id for job in self.model.jobs.values()}
+        assert self.driver.list_queues() == live
+        self._compare_counts(bool(live))
+        assert self._dump() == before
+
+    def _compare_counts(self, is_live: bool) -> None:
+        found, wanted, now_us = self.driver.get_counts(), self.model.minute_rows(), self.driver.now_us
+        assert found.queue_types == ([TYPE] if is_live else [])
+        for column in (1, 2):
+            assert minute_counts(now_us, found.minutes, column) == minute_counts(now_us, wanted, column)
+
+    def _dump(self) -> list[bytes | None]:
+        names = ("ready", "queued", "jobs", "timers", "queues", "agenda", "counters", "done0", "done1", "dead")
+        pipe = self.driver.client.pipeline(transaction=True)
+        for name in (*names, "deadjobs"):
+            pipe.dump(self.driver.key(name))
+        return pipe.execute()
+
+    @invariant()
+    def jobs_are_conserved_and_the_keys_agree(self) -> None:
+        assert self.driver.totals() == self.model.totals()
+        assert self.driver.refresh().forgotten_early == self.model.forgotten_early
+        assert_keys_agree(self.driver)
+
+    @invariant()
+    def rates_are_witnessed(self) -> None:
+        for queue_id in ("a", "b", "ab"):
+            queue = self.driver.get_queue(queue_id)
+            self.witness.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)
+
+
+def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Redis, prefix: str) -> None:
+    count = 0
+
+    def machine() -> SchedulerMachine:
+        nonlocal count
+        count += 1
+        return SchedulerMachine(client, f"{prefix}-{count}")
+
+    chosen = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+    run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]
