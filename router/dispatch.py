@@ -150,7 +150,9 @@ class Dispatch:
             _sum_minutes([part.dequeue_counts for part in parts]),
         )
 
-    async def list_queues(self, queue_type: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+    async def list_queues(
+        self, queue_type: str, limit: int, cursor: str | None
+    ) -> tuple[list[str], str | None]:
         """Ids of a type's queues with queued, delayed or leased jobs, each once, and where to go on (None at the end).
 
         A page may run over `limit` by what one store call returned more; nothing is left out for it.

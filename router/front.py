@@ -20,6 +20,9 @@ from sharq_core.errors import Overloaded, TooLarge
 Handler: TypeAlias = Callable[[web.Request], Awaitable[Answer]]
 AnyHandler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_PROBES = frozenset({"healthz", "readyz", "prometheus"})
+"""Let in always: who is restarted for being busy is busier afterwards."""
+
 
 class Front:
     """Bounds what is in flight (I11) and answers for every request.
@@ -50,14 +53,16 @@ class Front:
             return await self._run_waiting(request, handler, meter)
         started_s = time.perf_counter()
         try:
-            response = await self._run_bounded(request, handler)
+            response = await self._run_bounded(request, handler, meter.operation)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
             response = failure_answer(error, meter.operation)
         meter.observe_s(time.perf_counter() - started_s)
         return _counted(response, meter)
 
-    async def _run_bounded(self, request: web.Request, handler: AnyHandler) -> web.StreamResponse:
-        if self.in_flight >= self._settings.max_in_flight:
+    async def _run_bounded(
+        self, request: web.Request, handler: AnyHandler, operation: str
+    ) -> web.StreamResponse:
+        if self.in_flight >= self._settings.max_in_flight and operation not in _PROBES:
             raise Overloaded(f"{self.in_flight} requests are in flight already")
         self.in_flight += 1
         try:

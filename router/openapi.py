@@ -54,7 +54,7 @@ def _components(routes: tuple[Route, ...]) -> dict[str, object]:
 
 def _operation(route: Route, method: str, path: str) -> Json:
     operation: dict[str, Json] = {
-        "operationId": "_".join([method.lower(), *re.findall(r"\w+", path)]),
+        "operationId": _operation_id(route, method, path),
         "summary": route.summary,
         "parameters": [*map(_path_parameter, _PATH_PART.findall(path)), *_query_parameters(route.query)],
         "responses": _responses(route),
@@ -62,6 +62,11 @@ def _operation(route: Route, method: str, path: str) -> Json:
     if route.body is not None and method != "GET":
         operation["requestBody"] = {"required": route.needs_body, "content": _content((route.body,))}
     return operation
+
+
+def _operation_id(route: Route, method: str, path: str) -> str:
+    number = route.paths.index(path) + 1
+    return f"{method.lower()}_{route.operation}" + (f"_{number}" if number > 1 else "")
 
 
 def _path_parameter(name: str) -> Json:

@@ -56,9 +56,14 @@ class Polls:
         jobs = await self._ask_now(queue_type, count, lease_us)
         if jobs or not wait_us or self._is_draining:
             return jobs
-        if sum(len(lobby.waiters) for lobby in self._lobbies.values()) >= MAX_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} polls wait here already")
         return await self._park(queue_type, _Waiter(count, lease_us, is_gone), wait_us)
+
+    @property
+    def waiting(self) -> int:
+        """Parked polls."""
+        return sum(len(lobby.waiters) for lobby in self._lobbies.values())
 
     async def give_back(self, jobs: list[LeasedJob]) -> None:
         """Void leases that nobody received: the jobs go to another waiter or back to their place."""

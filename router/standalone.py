@@ -119,6 +119,7 @@ class _Server:
         self._stack = stack
         self._registry = CollectorRegistry()
         self._store: EmbeddedStore | None = None
+        self._node: ShardNode | None = None
 
     async def start(self) -> None:
         """Bind, start the store and the node, then listen."""
@@ -126,7 +127,7 @@ class _Server:
         for bound in sockets:
             self._stack.callback(bound.close)
         url = await self._open_store()
-        node = await open_node(self._config, url, self._registry)
+        self._node = node = await open_node(self._config, url, self._registry)
         self._stack.push_async_callback(node.stop)
         await self._listen(node, sockets)
         show_banner(addresses_of(sockets))
@@ -136,11 +137,16 @@ class _Server:
 
         Raises:
             EmbeddedStoreError: the embedded store cannot be kept alive.
+            ConfigError: a store that was away at the start has turned out not to be ours.
         """
+        assert self._node is not None
+        await asyncio.gather(self._node.until_fatal(), self._look_after_store())
+
+    async def _look_after_store(self) -> None:
         if self._store is not None:
             await _keep_alive(self._store)
-        await self._report_original_data()
-        await asyncio.Event().wait()
+        else:
+            await self._report_original_data()
 
     async def _open_store(self) -> Secret:
         if self._config.store.mode is not StoreMode.EMBEDDED:

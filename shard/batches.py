@@ -69,7 +69,9 @@ class Batches(Generic[JobT, OutcomeT]):
         size = self._size_of(job)
         waiting = self._bytes + self._pipeline.waiting_bytes
         if self._count >= MAX_WAITING_JOBS or waiting + size > MAX_WAITING_BYTES:
-            raise Overloaded(f"this node holds {self._count} unsent jobs of {waiting} bytes; try again in a moment")
+            raise Overloaded(
+                f"this node holds {self._count} unsent jobs of {waiting} bytes; try again in a moment"
+            )
         key = (partition_of(job.queue_type, job.queue_id, self._partitions), job.queue_type)
         group = self._groups.get(key)
         if group is None:
@@ -86,9 +88,7 @@ class Batches(Generic[JobT, OutcomeT]):
     def _take(self, now: float) -> list[Pending]:
         groups, self._groups = self._groups, {}
         self._count = self._bytes = 0
-        return [
-            self._pack(key, chunk) for key, group in groups.items() for chunk in group.chunks()
-        ]
+        return [self._pack(key, chunk) for key, group in groups.items() for chunk in group.chunks()]
 
     def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT]) -> Pending:
         partition, queue_type = key

@@ -99,7 +99,9 @@ class Calls:
         def extend(p: int, kind: str, jobs: list[ExtendJob], _: float) -> FunctionCall[list[LeaseOutcome]]:
             return make.extend(p, kind, jobs)
 
-        def release(p: int, kind: str, jobs: list[ReleaseJob], since: float) -> FunctionCall[list[LeaseOutcome]]:
+        def release(
+            p: int, kind: str, jobs: list[ReleaseJob], since: float
+        ) -> FunctionCall[list[LeaseOutcome]]:
             return make.release(p, kind, jobs, not_after_us=late(since))
 
         def redrive(p: int, kind: str, jobs: list[DeadRef], _: float) -> FunctionCall[list[RedriveStatus]]:

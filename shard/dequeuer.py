@@ -31,6 +31,9 @@ MAX_DEMAND = 1000
 MAX_ANSWER_BYTES = 8 << 20
 """Payload bytes of one run, and so of one answer."""
 
+ROOM_FOR_ONE = 256 << 10
+"""A call always takes one job, so none is made with less room than the default limit of a payload."""
+
 MAX_REQUESTS = 10_000
 """Requests of one type that may wait for their run."""
 
@@ -167,6 +170,7 @@ class _Run:
         self._bytes = 0
         self._unserved: dict[int, int] = {}
         self._counted: set[int] = set()
+        self._rounds = 1
         self._failed: dict[int, SharqError] = {}
 
     async def collect(self) -> list[LeasedJob]:
@@ -185,14 +189,14 @@ class _Run:
         wanted = self._demand - len(self._jobs)
         room = MAX_ANSWER_BYTES - self._bytes
         due = {p: queues for p, queues in self._dequeuer.due(self._queue_type) if p not in self._failed}
-        if wanted <= 0 or room <= 0 or not due:
+        if wanted <= 0 or room < ROOM_FOR_ONE or not due:
             return []
         if len(due) == 1:
             ((partition, _),) = due.items()
             return [(partition, min(wanted, MAX_BATCH), MAX_BATCH, min(room, MAX_CALL_BYTES))]
         rounds = self._open_round(due, wanted)
         plan: list[tuple[int, int]] = []
-        for partition in due:
+        for partition in list(due)[: room // ROOM_FOR_ONE]:
             count = min(self._unserved.get(partition, 0) * rounds, wanted, MAX_BATCH)
             if count:
                 plan.append((partition, count))
@@ -204,14 +208,14 @@ class _Run:
         """Goes on with the round that is under way, or opens the next; returns how many rounds to ask at once.
 
         A round is over when every due queue has given its job. Several are asked at once only when the demand covers
-        them for every queue.
+        them for every queue; the first is alone, since only its replies tell how many queues are due.
         """
-        if any(self._unserved.get(partition, 0) for partition in due):
-            return 1
-        is_first = not self._unserved
-        self._unserved = dict(due)
-        self._counted.clear()
-        return 1 if is_first else max(1, min(wanted // sum(due.values()), MAX_BATCH // max(due.values())))
+        if not any(self._unserved.get(partition, 0) for partition in due):
+            if self._unserved:
+                self._rounds = max(1, min(wanted // sum(due.values()), MAX_BATCH // max(due.values())))
+            self._unserved = dict(due)
+            self._counted.clear()
+        return self._rounds
 
     async def _ask(self, partition: int, count: int, per_queue: int, max_bytes: int) -> None:
         try:

@@ -29,7 +29,9 @@ class NodeMetrics:
             buckets=_DELAYS_S,
             registry=registry,
         )
-        ended = Counter("sharq_leases_ended_total", "Leases that ended unfinished", ["queue_type"], registry=registry)
+        ended = Counter(
+            "sharq_leases_ended_total", "Leases that ended unfinished", ["queue_type"], registry=registry
+        )
         died = Counter(
             "sharq_dead_letters_total", "Jobs past their requeue limit", ["queue_type"], registry=registry
         )

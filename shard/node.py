@@ -76,17 +76,14 @@ class ShardNode:
         store_url: redis://, rediss:// or unix://.
         registry: gets the node's metrics.
 
-    Attributes:
-        is_ready: the store was reached, and holds what this node can work with.
-        fatal: why this node can never serve, or None.
     """
 
     def __init__(self, settings: NodeSettings, store_url: str, registry: CollectorRegistry) -> None:
         self.settings = settings
         self.ring = Ring.build(1, frozenset({settings.node_id}), settings.partitions)
         self.store = StoreNode(store_url, timeout_s=settings.timeout_s)
-        self.is_ready = False
-        self.fatal: ConfigError | None = None
+        self._is_open = False
+        self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._executor = Executor(self.store)
         self._functions = Functions(Keys(settings.key_prefix, settings.partitions), settings.retention())
         self._pipeline = Pipeline(self._executor)
@@ -116,6 +113,11 @@ class ShardNode:
         self._watch = self._make_watch()
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def is_ready(self) -> bool:
+        """The store holds what this node can work with, and answered when it was last asked."""
+        return self._is_open and self.store.is_reachable
+
     async def start(self) -> None:
         """Open the store, or keep trying in the background while it is away.
 
@@ -130,6 +132,14 @@ class ShardNode:
             log.warning("store_away error=%r: trying on", error.message)
             self._tasks.append(asyncio.create_task(self._open_later()))
 
+    async def until_fatal(self) -> None:
+        """Wait until this node can never serve; returns never.
+
+        Raises:
+            ConfigError: the store, once it was reached, was made with another number of partitions.
+        """
+        await asyncio.shield(self._fatal)
+
     async def stop(self) -> None:
         """Finish what is in flight, and close."""
         await self._dequeuer.drained()
@@ -141,7 +151,7 @@ class ShardNode:
 
     async def call(self, call: Call[ReplyT]) -> ReplyT:
         """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
-        if not self.is_ready:
+        if not self._is_open:
             raise Unavailable("the store has not been reached yet")
         return await self._calls.answer(call)
 
@@ -181,22 +191,21 @@ class ShardNode:
                 f"{partitions}; the number is fixed for the life of the data"
             )
         await self._watch.read_all()
-        self.is_ready = True
+        self._is_open = True
         self._tasks.append(asyncio.create_task(self._watch.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, partitions)
 
     async def _open_later(self) -> None:
-        while not self.is_ready:
+        while not self._is_open:
             await asyncio.sleep(_RETRY_S)
             try:
                 await self._open()
             except SharqError as error:
                 log.debug("store_away error=%r", error.message)
             except ConfigError as error:
-                log.critical("node_cannot_serve error=%r", str(error))
-                self.fatal = error
+                self._fatal.set_exception(error)
                 return
 
     def _note(self, partition: int, queue_type: str, hint: Hint) -> None:

@@ -82,7 +82,9 @@ class ReadyIndex:
 
     def refresh(self, partition: int, now_us: int, ready_us: dict[str, int], sent_at: float) -> None:
         """The partition's agenda as a call sent at sent_at read it: every type that has a ready time, early perhaps."""
-        gone = [kind for kind, entries in self._types.items() if partition in entries and kind not in ready_us]
+        gone = [
+            kind for kind, entries in self._types.items() if partition in entries and kind not in ready_us
+        ]
         for queue_type in gone:
             self.settle(partition, queue_type, now_us, None, 0, sent_at)
         for queue_type, head_us in ready_us.items():

@@ -76,6 +76,14 @@ class LeaseLost(SharqError):
     perhaps_done = False
 
 
+class Duplicate(SharqError):
+    """A live job has this id. Nothing was done."""
+
+    code = "duplicate"
+    status = 409
+    perhaps_done = False
+
+
 class TooLarge(SharqError):
     """The payload or the body is over its limit. Nothing was done."""
 
@@ -144,6 +152,12 @@ _BY_CODE: dict[str, type[SharqError]] = {
 }
 
 
-def from_code(code: str, message: str) -> SharqError:
-    """The error that another process named by its code; an unknown code counts as perhaps done."""
+def from_code(code: str, message: str, queue_length: int = 0) -> SharqError:
+    """The error that another process named by its code; an unknown code counts as perhaps done.
+
+    Args:
+        queue_length: what a full queue held; other errors have no use for it.
+    """
+    if code == QueueFull.code:
+        return QueueFull(queue_length)
     return _BY_CODE.get(code, SharqError)(message)

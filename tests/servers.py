@@ -58,7 +58,12 @@ class SharqServer:
         command = [sys.executable, "-m", "router.standalone", "--port", str(self.port), *self._arguments]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=self._directory, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=self._directory,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def start(self, path: str = "/readyz") -> None:

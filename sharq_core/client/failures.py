@@ -41,9 +41,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def to_error(failure: Failure) -> errors.SharqError:
     """The error class that the server named by its code."""
-    if failure.code == errors.QueueFull.code:
-        return errors.QueueFull(failure.queue_length)
-    return errors.from_code(failure.code, failure.message)
+    return errors.from_code(failure.code, failure.message, failure.queue_length)
 
 
 def from_answer(status: int, body: bytes) -> errors.SharqError:

@@ -26,7 +26,7 @@ from sharq_core.models import MAX_LEASE_US, MIN_LEASE_US
 from sharq_core.partitions import DEFAULT_PARTITIONS
 
 DEFAULT_KEY_PREFIX = "sharq_server"
-LINK_PORT = 8081
+LINK_PORT = 8090
 """Where a shard listens for routers when an address names no port."""
 
 _MINUTE_MS = 60_000

@@ -50,7 +50,13 @@ _JOB_REPLY = 10
 _COUNT_REPLY = 3
 _DEAD_REPLY = 6
 _TOTALS_REPLY = 8
-_STATES = {1: JobState.QUEUED, 2: JobState.DELAYED, 3: JobState.LEASED, 4: JobState.DEAD, 5: JobState.FINISHED}
+_STATES = {
+    1: JobState.QUEUED,
+    2: JobState.DELAYED,
+    3: JobState.LEASED,
+    4: JobState.DEAD,
+    5: JobState.FINISHED,
+}
 _LEASE_STATUSES = tuple(LeaseStatus)
 _MINUTE_MS = 60_000
 
@@ -240,7 +246,11 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs, each on its own, in order. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [_late(not_after_us), self.retention.finished_us, self.retention.dead_us]
+        arguments: list[bytes | str | int] = [
+            _late(not_after_us),
+            self.retention.finished_us,
+            self.retention.dead_us,
+        ]
         for job in jobs:
             arguments += (_enqueue_header(job), job.queue_id, job.job_id, job.payload)
         return self._call(library.ENQUEUE, partition, queue_type, now_us, arguments, _decode_enqueue)
@@ -265,7 +275,14 @@ class Functions:
             per_queue: most jobs that one queue gives.
             max_bytes: payload bytes to stay below; one job is always taken.
         """
-        arguments: list[bytes | str | int] = [_late(not_after_us), count, per_queue, lease_us, max_bytes, random]
+        arguments: list[bytes | str | int] = [
+            _late(not_after_us),
+            count,
+            per_queue,
+            lease_us,
+            max_bytes,
+            random,
+        ]
 
         def decode(raw: list[Any]) -> Reply[DequeueReply]:
             return _decode_dequeue(queue_type, raw)
@@ -301,7 +318,11 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Give jobs back unfinished. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [_late(not_after_us), self.retention.finished_us, self.retention.dead_us]
+        arguments: list[bytes | str | int] = [
+            _late(not_after_us),
+            self.retention.finished_us,
+            self.retention.dead_us,
+        ]
         for job in jobs:
             arguments += (job.queue_id, job.job_id, _token(job.lease), job.delay_us, int(job.is_void))
         return self._call(library.RELEASE, partition, queue_type, now_us, arguments, _decode_statuses)
@@ -402,7 +423,9 @@ class Functions:
         self, partition: int, queue_type: str, scan: int, limit: int, *, now_us: int | None = None
     ) -> FunctionCall[QueuePage]:
         """About `limit` queues with queued, delayed or leased jobs, from `scan` (0 at first) on."""
-        return self._call(library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], _decode_queue_page)
+        return self._call(
+            library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], _decode_queue_page
+        )
 
     def get_counts(self, partition: int, *, now_us: int | None = None) -> FunctionCall[CountsReply]:
         """The counters of a partition."""
@@ -413,7 +436,13 @@ class Functions:
     ) -> FunctionCall[DeadPage]:
         """Up to `limit` dead letters, oldest first, after `scan` (empty at first: `<time of death>:<field>`)."""
         died, _, field = scan.partition(":")
-        arguments: list[bytes | str | int] = [died or "0", field, limit, MAX_CALL_BYTES, self.retention.dead_us]
+        arguments: list[bytes | str | int] = [
+            died or "0",
+            field,
+            limit,
+            MAX_CALL_BYTES,
+            self.retention.dead_us,
+        ]
         return self._call(library.LIST_DEAD, partition, queue_type, now_us, arguments, _decode_dead_page)
 
     def refresh(

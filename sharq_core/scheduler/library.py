@@ -27,7 +27,19 @@ _SHARED = (
     "leases",
 )
 
-_ALL = ("ready", "queued", "jobs", "timers", "queues", "agenda", "counters", "done0", "done1", "deadjobs", "dead")
+_ALL = (
+    "ready",
+    "queued",
+    "jobs",
+    "timers",
+    "queues",
+    "agenda",
+    "counters",
+    "done0",
+    "done1",
+    "deadjobs",
+    "dead",
+)
 
 
 class Function(msgspec.Struct, frozen=True):

@@ -59,7 +59,9 @@ class StoreNode:
         self._refused_until = 0.0
         self._refusal = Unavailable("the store has not been reached yet")
 
-    async def execute(self, commands: Sequence[Command], timeout_s: float | None = None) -> list[Any | SharqError]:
+    async def execute(
+        self, commands: Sequence[Command], timeout_s: float | None = None
+    ) -> list[Any | SharqError]:
         """Send commands as one pipeline; for each its answer, or the error that it came to.
 
         Args:
@@ -76,9 +78,10 @@ class StoreNode:
                 was_sent = True
                 await connection.send_packed_command(packed, check_health=False)
                 for _ in commands:
-                    answers.append(await _read(connection))
+                    answers.append(await _read(connection))  # noqa: PERF401 - what came before a failure counts
                 self._idle.append(connection)
                 connection = None
+                self.is_reachable = True
         except Unavailable as error:
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
@@ -131,7 +134,6 @@ class StoreNode:
             raise answer
         self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asyncio.get_running_loop().time())
         if not self.is_reachable:
-            self.is_reachable = True
             log.info("store_reached %s", self._where(connection))
 
     def _failed(self, error: Exception, was_sent: bool, timeout_s: float) -> SharqError:
@@ -148,13 +150,17 @@ class StoreNode:
     @staticmethod
     def _where(connection: AbstractConnection) -> str:
         pieces = dict(connection.repr_pieces())  # type: ignore[no-untyped-call]
-        return f"path={pieces['path']}" if "path" in pieces else f"host={pieces['host']} port={pieces['port']}"
+        return (
+            f"path={pieces['path']}" if "path" in pieces else f"host={pieces['host']} port={pieces['port']}"
+        )
 
 
 async def _read(connection: AbstractConnection) -> Any | SharqError:
     """One answer, waiting as long as the caller's timeout lets it."""
     try:
-        return await connection.read_response(disable_decoding=True, timeout=math.inf, disconnect_on_error=False)
+        return await connection.read_response(
+            disable_decoding=True, timeout=math.inf, disconnect_on_error=False
+        )
     except driver.ResponseError as error:
         return refusal(error)
 

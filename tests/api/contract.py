@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -57,7 +58,8 @@ class Api:
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
         """Sends a request. The path goes out as it is; a body of bytes too, any other but None as JSON."""
-        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        text = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        data = None if text is None else io.BytesIO(text)
         address = URL(self.url + path, encoded=True)
         async with self._http.request(method, address, data=data, headers=headers) as response:
             reply = Reply(response, await response.read())

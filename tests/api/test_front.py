@@ -13,10 +13,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from router.answers import Answer
-from router.front import Front
+from router.front import AnyHandler, Front
 from router.metrics import RouterMetrics
 from router.settings import RouterSettings
-from sharq_core.errors import OutcomeUnknown, QueueFull, StoreFull, Unavailable
+from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.api.contract import until
 
 SETTINGS = RouterSettings(max_in_flight=2, max_in_flight_bytes=1000, max_body_bytes=600)
@@ -32,14 +32,20 @@ class Fronted:
             return await handle(request)
 
         self.registry = CollectorRegistry()
-        self.front = Front({handle: "enqueue", dequeue: "dequeue"}, RouterMetrics(self.registry), SETTINGS)
+        operations: dict[AnyHandler, str] = {handle: "enqueue", dequeue: "dequeue", _healthz: "healthz"}
+        self.front = Front(operations, RouterMetrics(self.registry), SETTINGS)
         self.app = web.Application(middlewares=[self.front.answer], client_max_size=SETTINGS.max_body_bytes)
         self.app.router.add_post("/enqueue", handle)
         self.app.router.add_post("/dequeue", dequeue)
+        self.app.router.add_get("/healthz", _healthz)
         self.url = ""
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"sharq_router_{name}", labels)
+
+
+async def _healthz(_: web.Request) -> Answer:
+    return Answer(b"{}")
 
 
 Serve = Callable[[Handle], Awaitable[Fronted]]
@@ -88,6 +94,8 @@ async def test_more_requests_than_allowed_are_refused_at_once(
         assert (await refused.json())["code"] == "overloaded"
     async with http.get(f"{fronted.url}/nope") as unmatched:
         assert unmatched.status == 429
+    async with http.get(f"{fronted.url}/healthz") as probe:
+        assert probe.status == 200
     go_on.set()
     assert [(await response).status for response in held] == [200, 200]
     await in_flight_is(fronted, 0)
@@ -160,20 +168,19 @@ async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code", "retry_after"),
+    ("error", "status", "retry_after"),
     [
-        (Unavailable("no shard"), 503, "unavailable", "1"),
-        (OutcomeUnknown("no answer"), 504, "outcome_unknown", "1"),
-        (StoreFull("no memory"), 507, "store_full", None),
-        (QueueFull(3), 429, "queue_full", None),
+        (Unavailable("no shard"), 503, "1"),
+        (OutcomeUnknown("no answer"), 504, "1"),
+        (StoreFull("no memory"), 507, None),
+        (QueueFull(3), 429, None),
     ],
 )
 async def test_an_error_of_ours_becomes_its_status_and_code(
     serve: Serve,
     http: aiohttp.ClientSession,
-    error: Exception,
+    error: SharqError,
     status: int,
-    code: str,
     retry_after: str | None,
 ) -> None:
     async def handle(_: web.Request) -> Answer:
@@ -183,8 +190,8 @@ async def test_an_error_of_ours_becomes_its_status_and_code(
     async with http.post(f"{fronted.url}/enqueue") as response:
         assert response.status == status
         assert response.headers.get("Retry-After") == retry_after
-        assert (await response.json())["code"] == code
-    assert fronted.sample("requests_total", operation="enqueue", result=code) == 1
+        assert (await response.json())["code"] == error.code
+    assert fronted.sample("requests_total", operation="enqueue", result=error.code) == 1
 
 
 async def test_what_nobody_foresaw_is_logged_and_answered_without_its_words(

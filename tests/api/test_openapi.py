@@ -1,4 +1,4 @@
-"""The OpenAPI document: it has every route and no other, its schemas are schemas, and it knows the error table."""
+"""The OpenAPI document: it has every route and no other, and its schemas hold the rules."""
 
 from __future__ import annotations
 

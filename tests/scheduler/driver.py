@@ -6,7 +6,7 @@ Not here: what they ought to answer (model.py), and what they leave in the store
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 
@@ -97,6 +97,13 @@ class Driver:
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         """Execute one call and decode its reply."""
         return call.decode(self.client.execute_command(*call.arguments))
+
+    def replies(self, calls: Sequence[FunctionCall[Any]]) -> list[Reply[Any]]:
+        """Execute calls in one round trip and decode their replies."""
+        pipe = self.client.pipeline(transaction=False)
+        for call in calls:
+            pipe.execute_command(*call.arguments)
+        return [call.decode(raw) for call, raw in zip(calls, pipe.execute(), strict=True)]
 
     def value(self, call: FunctionCall[T]) -> T:
         """Execute a call that always has a value."""

@@ -1,0 +1,90 @@
+"""A shard node and the router's parts over it, in this process, on a real store: for tests of what lies below HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from router.dispatch import Dispatch
+from router.polls import Polls
+from shard.node import NodeSettings, ShardNode
+from sharq_core.messages import ShardPort
+from sharq_core.models import LeasedJob, NewJob
+from sharq_core.partitions import partition_of
+
+LEASE_US = 60_000_000
+DEADLINE_S = 10.0
+
+
+class OneShard:
+    """A directory with one shard."""
+
+    def __init__(self, shard: ShardPort, partitions: int) -> None:
+        self._shard = shard
+        self.partitions = partitions
+
+    def owner(self, partition: int) -> ShardPort:
+        return self._shard
+
+    def shards(self) -> Sequence[ShardPort]:
+        return (self._shard,)
+
+
+class Parts:
+    """A node, and the dispatch and polls of a router over it."""
+
+    def __init__(self, node: ShardNode, registry: CollectorRegistry) -> None:
+        self.node = node
+        self.registry = registry
+        directory = OneShard(node, node.settings.partitions)
+        self.dispatch = Dispatch(directory)
+        self.polls = Polls(directory)
+
+    async def dequeue(
+        self,
+        queue_type: str,
+        count: int = 1,
+        wait_us: int = 0,
+        lease_us: int = LEASE_US,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> list[LeasedJob]:
+        return await self.polls.dequeue(queue_type, count, lease_us, wait_us, is_gone)
+
+
+@asynccontextmanager
+async def running_node(url: str, settings: NodeSettings) -> AsyncIterator[Parts]:
+    """A started node, which is stopped at the end."""
+    registry = CollectorRegistry()
+    node = ShardNode(settings, url, registry)
+    try:
+        await node.start()
+        yield Parts(node, registry)
+    finally:
+        await node.stop()
+
+
+def job(queue_type: str, queue_id: str, job_id: str, **more: object) -> NewJob:
+    """A job of an unlimited queue, unless told otherwise."""
+    fields: dict[str, object] = {"payload": b"{}", "requeue_limit": -1, "interval_us": 0, **more}
+    return NewJob(queue_type, queue_id, job_id, **fields)  # type: ignore[arg-type]
+
+
+def queues_in_different_partitions(queue_type: str, count: int, partitions: int = 64) -> list[str]:
+    """Ids of queues of which no two are in one partition."""
+    found: dict[int, str] = {}
+    for number in itertools.count():
+        found.setdefault(partition_of(queue_type, f"q{number}", partitions), f"q{number}")
+        if len(found) == count:
+            return list(found.values())
+    raise AssertionError
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    """Wait for a condition; fails at the deadline."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not is_true():
+            await asyncio.sleep(0.005)

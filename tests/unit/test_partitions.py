@@ -1,0 +1,62 @@
+"""Queue → partition, partition → node, partition → slot: golden values, even spread, bounded load."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sharq_core.partitions import LOAD_BOUND, Ring, partition_of
+from sharq_core.scheduler.keys import SLOTS, Keys, slot_of, tags
+
+
+def ring(size: int, partitions: int = 64) -> Ring:
+    return Ring.build(1, frozenset(f"node-{n}" for n in range(size)), partitions)
+
+
+@pytest.mark.parametrize(
+    ("queue_type", "queue_id", "partition"),
+    [("sms", "1", 22), ("sms", "2", 44), ("email", "a@b.c", 59), ("voice", "+4912345", 34)],
+)
+def test_a_queue_stays_in_its_partition_for_ever(queue_type: str, queue_id: str, partition: int) -> None:
+    assert partition_of(queue_type, queue_id, 64) == partition
+
+
+def test_the_owners_of_three_nodes_are_what_they_always_were() -> None:
+    assert "".join(owner[-1] for owner in ring(3).owners) == (
+        "1021021211222220021110111221000120002000001022012210201102110202"
+    )
+
+
+@pytest.mark.parametrize("size", range(1, 17))
+@pytest.mark.parametrize("partitions", [64, 256])
+def test_no_node_owns_more_than_its_bounded_load(size: int, partitions: int) -> None:
+    built = ring(size, partitions)
+    loads = [len(built.owned_by(node)) for node in built.members]
+    assert sum(loads) == partitions
+    assert max(loads) <= math.ceil(LOAD_BOUND * partitions / size)
+
+
+def test_a_ring_does_not_depend_on_the_order_of_its_members() -> None:
+    names = [f"node-{n}" for n in range(5)]
+    assert Ring.build(1, frozenset(names), 64) == Ring.build(1, frozenset(reversed(names)), 64)
+
+
+def test_a_ring_without_members_owns_nothing() -> None:
+    assert Ring.build(3, frozenset(), 64) == Ring(3, (), ())
+
+
+@pytest.mark.parametrize("partitions", [1, 7, 64, 256])
+def test_partitions_spread_evenly_over_the_slot_space(partitions: int) -> None:
+    slots = [slot_of(tag) for tag in tags("sharq_server", partitions)]
+    assert [slot * partitions // SLOTS for slot in slots] == list(range(partitions))
+
+
+def test_the_slot_is_redis_clusters() -> None:
+    assert slot_of("123456789") == 0x31C3 % SLOTS
+
+
+def test_all_keys_of_a_partition_hold_its_tag_and_no_queue_id() -> None:
+    keys = Keys("p", 64).of(5, "sms", ("ready", "agenda"))
+    tag = tags("p", 64)[5]
+    assert keys == [f"{{{tag}}}:ready:sms".encode(), f"{{{tag}}}:agenda".encode()]

@@ -1,0 +1,99 @@
+"""The ready index: early perhaps, late never, and exact news never hides newer ones."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shard.ready_index import ReadyIndex
+from shard.watch import over_level
+from sharq_core.scheduler.functions import Hint
+
+NOW_US = 1_000_000
+
+
+class Index:
+    """An index and what it told of earlier times."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+        self.index = ReadyIndex(lambda queue_type, due_at: self.told.append((queue_type, due_at)))
+        self.now = asyncio.get_running_loop().time
+
+    def note(self, partition: int, in_us: int) -> None:
+        self.index.note(partition, "sms", Hint(NOW_US, NOW_US + in_us, None))
+
+    def settle(self, partition: int, in_us: int | None, queues: int, sent_at: float) -> None:
+        head_us = None if in_us is None else NOW_US + in_us
+        self.index.settle(partition, "sms", NOW_US, head_us, queues, sent_at)
+
+    def due(self) -> list[tuple[int, int]]:
+        return self.index.due("sms", self.now())
+
+
+async def test_the_longest_due_partition_comes_first() -> None:
+    known = Index()
+    known.note(1, -10)
+    known.note(2, -1_000_000)
+    known.note(3, 60_000_000)
+    assert known.due() == [(2, 1), (1, 1)]
+
+
+async def test_every_earlier_time_is_told_once() -> None:
+    known = Index()
+    known.note(1, 5_000_000)
+    known.note(1, 6_000_000)
+    known.note(2, 1_000_000)
+    assert [queue_type for queue_type, _ in known.told] == ["sms", "sms"]
+    assert known.told[1][1] < known.told[0][1]
+
+
+async def test_an_exact_view_replaces_what_was_known_before_it_was_sent() -> None:
+    known = Index()
+    known.note(1, -10)
+    await asyncio.sleep(0.001)
+    known.settle(1, None, 0, sent_at=known.now())
+    assert known.index.next_due("sms") is None
+
+
+async def test_an_exact_view_does_not_hide_news_that_came_after_it_was_sent() -> None:
+    known = Index()
+    sent_at = known.now()
+    await asyncio.sleep(0.001)
+    known.note(1, -10)
+    known.settle(1, None, 0, sent_at)
+    assert known.due() == [(1, 1)]
+    known.settle(1, 60_000_000, 0, sent_at)
+    assert known.due() == [(1, 1)]
+
+
+async def test_a_refresh_takes_out_types_that_the_agenda_no_longer_names() -> None:
+    known = Index()
+    known.note(1, -10)
+    await asyncio.sleep(0.001)
+    known.index.refresh(1, NOW_US, {"voice": NOW_US - 5}, sent_at=known.now())
+    assert known.index.next_due("sms") is None
+    assert known.index.due("voice", known.now()) == [(1, 1)]
+
+
+async def test_a_partition_that_is_given_away_is_forgotten() -> None:
+    known = Index()
+    known.note(1, -10)
+    known.index.forget(1)
+    assert known.due() == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit", "trimmed"),
+    [
+        ({1: 5, 2: 5}, 10, {}),
+        ({1: 50, 2: 5}, 30, {1: 25}),
+        ({1: 50, 2: 50}, 30, {1: 15, 2: 15}),
+        ({1: 7, 2: 0}, 0, {1: 0}),
+    ],
+)
+def test_the_largest_are_trimmed_to_one_level(
+    counts: dict[int, int], limit: int, trimmed: dict[int, int]
+) -> None:
+    assert over_level(counts, limit) == trimmed
