@@ -1,8 +1,8 @@
 """The dequeue across shards: hints first, every shard's index before a 404, and long polls that park here.
 
-A parked poll costs nothing but its memory: shards tell when a type's next job becomes due, and only then is one claimed,
-for as many waiting polls as there are. Not here: what is ready inside one shard (shard/ready_index.py), and everything
-but the dequeue (router/dispatch.py).
+A parked poll costs nothing but its memory: shards tell when a type's next job becomes due, and only then is one
+claimed, for as many waiting polls as there are. Not here: what is ready inside one shard (shard/ready_index.py), and
+everything but the dequeue (router/dispatch.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Jobs that arrive together become few function calls: grouped by (partition, type), in order, bounded in count and bytes."""
+"""Jobs that arrive together become few function calls: grouped by (partition, type), in order, bounded in count and
+bytes.
+"""
 
 from __future__ import annotations
 

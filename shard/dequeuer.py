@@ -1,8 +1,8 @@
 """Leases ready jobs for the requests of this node: fair over queues, whichever partitions they are in.
 
 Requests of one type that arrive together are one demand. It is spread over the due partitions, longest due first, in
-rounds: no queue gives its next job while another due queue of the type has given fewer. No two partitions are ever asked
-for the same demand.
+rounds: no queue gives its next job while another due queue of the type has given fewer. No two partitions are ever
+asked for the same demand.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class _Run:
         self._note_served(partition, len(reply.jobs), per_queue, reply.due_before)
 
     def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
-        """How many of the partition's due queues this round still owes a turn: the first reply of a round counts them."""
+        """How many due queues of the partition this round still owes a turn: its first reply counts them."""
         if not served or per_queue > 1:
             owed = 0
         elif partition in self._counted:

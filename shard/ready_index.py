@@ -1,8 +1,8 @@
 """Which partition has the earliest ready job of a type, in memory: a hint for the dequeue and for waiting polls.
 
-Times here are the event loop's, in seconds, so that nothing compares the clocks of two machines. The store decides what is
-ready; the index only says where to ask, and that there is nothing to ask for. So an entry may be early, but not late:
-news that may be newer than an exact view survives it.
+Times here are the event loop's, in seconds, so that nothing compares the clocks of two machines. The store decides what
+is ready; the index only says where to ask, and that there is nothing to ask for. So an entry may be early, but not
+late: news that may be newer than an exact view survives it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Once a second, or more often: reads the agendas of the partitions, feeds the ready index and the reaper, and keeps what is remembered
-within its bounds over all partitions.
+"""Once a second, or more often: reads the agendas of the partitions, feeds the ready index and the reaper, and keeps
+what is remembered within its bounds over all partitions.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Watch:
 
 
 def over_level(counts: Mapping[K, int], limit: int) -> dict[K, int]:
-    """The holders above the level at which all together hold `limit`, each with that level; none when they hold less."""
+    """Who holds more than the level at which all together hold `limit`, with that level; nobody when they hold less."""
     if sum(counts.values()) <= limit:
         return {}
     left, level = limit, 0

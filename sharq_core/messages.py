@@ -1,7 +1,7 @@
-"""What a router says to a shard and what it hears back: one frozen Struct a call, each naming the type of its reply.
+"""What a router says to a shard and what it hears back: one frozen Struct a call, each naming its reply's type.
 
-In one process a call is a method call (`ShardPort`); over the link it will be a frame. A call about one queue goes to the
-owner of the queue's partition; bulk calls are split by owner first.
+In one process a call is a method call (`ShardPort`); over the link it will be a frame. A call about one queue goes to
+the owner of the queue's partition; bulk calls are split by owner first.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Dequeue(Call[Dequeued], frozen=True):
 
 
 class Peek(Call[int | None], frozen=True):
-    """Time in µs until the shard's next job of the type is due (negative: since), or None. Claims nothing, reads no store."""
+    """Time in µs until the shard's next job of the type is due (negative: since), or None. Reads no store."""
 
     queue_type: str
 
@@ -174,7 +174,7 @@ class CheckStore(Call[None], frozen=True):
 
 
 OnDue: TypeAlias = Callable[[int | None], None]
-"""Told the time in µs until the shard's next job of the watched type is due (negative: since), None for nothing queued."""
+"""Told the time in µs until the shard's next job of the type is due (negative: since), None for nothing queued."""
 
 
 class ShardPort(Protocol):

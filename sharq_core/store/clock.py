@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 _WINDOW_S = 10.0
 
@@ -16,22 +17,24 @@ class StoreClock:
     """
 
     def __init__(self) -> None:
-        self._current: float | None = None
-        self._previous: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._best: float | None = None
+        self._recent = -math.inf
         self._turns_at = 0.0
 
-    def learn(self, store_us: int, received_at: float) -> None:
-        """Take note of an answer: the store's time in µs, and the loop's time at which it arrived, in seconds."""
+    def learn(self, store_us: int) -> None:
+        """Take note of an answer that arrived now: the store's time in it, in µs."""
+        received_at = self._loop.time()
         offset = store_us - received_at * 1e6
         if received_at >= self._turns_at:
-            self._previous, self._current = self._current, offset
+            self._best = max(self._recent, offset)
+            self._recent = offset
             self._turns_at = received_at + _WINDOW_S
-        elif self._current is None or offset > self._current:
-            self._current = offset
+        elif self._best is None or offset > self._best:
+            self._best = self._recent = offset
+        elif offset > self._recent:
+            self._recent = offset
 
     def now_us(self) -> int | None:
         """The store's time in µs, or None before its first answer."""
-        known = [offset for offset in (self._current, self._previous) if offset is not None]
-        if not known:
-            return None
-        return int(max(known) + asyncio.get_running_loop().time() * 1e6)
+        return None if self._best is None else int(self._best + self._loop.time() * 1e6)

@@ -92,7 +92,7 @@ class StoreNode:
         return answers
 
     def not_after_us(self, since: float | None = None) -> int | None:
-        """The store's time (µs) at which a call whose work came in at `since` (the loop's seconds; None: now) times out.
+        """The store's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None: now).
 
         None while the store's clock is unknown.
         """
@@ -132,7 +132,7 @@ class StoreNode:
         answer = await _read(connection)
         if isinstance(answer, SharqError):
             raise answer
-        self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asyncio.get_running_loop().time())
+        self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]))
         if not self.is_reachable:
             log.info("store_reached %s", self._where(connection))
 

@@ -1,4 +1,4 @@
-"""A running sharq-server on each kind of real store, shared by the tests of a process: every test uses types of its own."""
+"""A running sharq-server on each kind of real store, shared by a process's tests: each uses types of its own."""
 
 from __future__ import annotations
 

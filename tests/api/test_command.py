@@ -108,7 +108,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def until_status(http: aiohttp.ClientSession, url: str, status: int) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while await status_of(http, url) != status:  # noqa: ASYNC110 - the server is another process
+        while await status_of(http, url) != status:
             await asyncio.sleep(0.02)
 
 
@@ -218,7 +218,7 @@ async def test_a_stop_answers_the_dequeues_that_wait(start: StartServer, http: a
 
 async def until_waiting(http: aiohttp.ClientSession, url: str) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while "sharq_router_waiting_dequeues 1.0" not in await metrics(http, url):  # noqa: ASYNC110 - as above
+        while "sharq_router_waiting_dequeues 1.0" not in await metrics(http, url):
             await asyncio.sleep(0.02)
 
 

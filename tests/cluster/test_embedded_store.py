@@ -60,7 +60,7 @@ def client_of(store: EmbeddedStore) -> Redis:
 
 async def until(is_true: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not is_true():  # noqa: ASYNC110 - what another process does sets no event here
+        while not is_true():
             await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""One node below HTTP: fairness over partitions, waiting without the store, time-outs, and a store that comes and goes."""
+"""One node below HTTP: fairness over partitions, waiting without the store, and a store that comes and goes."""
 
 from __future__ import annotations
 

@@ -66,7 +66,16 @@ def new_job(
 ) -> NewJob:
     """A job for queue `q` at one a second, unless told otherwise."""
     return NewJob(
-        queue_type, queue_id, job_id, payload, requeue_limit, interval_us, burst, delay_us, max_queued_length, repeat
+        queue_type,
+        queue_id,
+        job_id,
+        payload,
+        requeue_limit,
+        interval_us,
+        burst,
+        delay_us,
+        max_queued_length,
+        repeat,
     )
 
 
@@ -213,7 +222,9 @@ class Driver:
 
     def reap(self, limit: int = MAX_BATCH) -> ReapReply:
         """Run due timers."""
-        return self.value(self.functions.reap(self.partition, self.queue_type, limit=limit, now_us=self.now_us))
+        return self.value(
+            self.functions.reap(self.partition, self.queue_type, limit=limit, now_us=self.now_us)
+        )
 
     def turn(self) -> None:
         """Turn the tombstones if it is time."""
@@ -226,7 +237,9 @@ class Driver:
 
     def drop_dead(self, limit: int = MAX_BATCH) -> int:
         """Drop dead letters."""
-        return self.value(self.functions.drop_dead(self.partition, self.queue_type, limit, now_us=self.now_us))
+        return self.value(
+            self.functions.drop_dead(self.partition, self.queue_type, limit, now_us=self.now_us)
+        )
 
     def get_job(self, job_id: str, queue_id: str = "q") -> JobStatus | None:
         """One job's status."""

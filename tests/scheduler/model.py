@@ -227,7 +227,9 @@ class Model:
     def _enqueue_one(self, new: NewJob) -> Enqueued:
         key = (new.queue_id, new.job_id)
         queue = self.queue(new.queue_id)
-        length = sum(job.queue_id == new.queue_id and job.state is not JobState.LEASED for job in self.jobs.values())
+        length = sum(
+            job.queue_id == new.queue_id and job.state is not JobState.LEASED for job in self.jobs.values()
+        )
         if key in self.jobs or (new.repeat and self._is_remembered(key)):
             return Enqueued(EnqueueStatus.DUPLICATE, length)
         if new.max_queued_length is not None and length >= new.max_queued_length:
@@ -300,7 +302,7 @@ class Model:
             queue, (job, *others) = self.queues[queue_id], self.in_state(JobState.QUEUED, queue_id)
             if leased and sum(len(done.payload) for done in leased) + len(job.payload) > max_bytes:
                 return leased, ready_for_us, True
-            ready_for_us.append(self.now_us - max(queue.tat_us, job.due_us))
+            ready_for_us.append(max(self.now_us - max(queue.tat_us, job.due_us), 0))
             leased.append(self._lease(queue, job, lease_us, random, len(others)))
             given[queue_id] += 1
             if others and self.now_us >= queue.tat_us and given[queue_id] < per_queue:
@@ -399,7 +401,9 @@ class Model:
         gone = [leftover, letter and letter.job, stone.job if stone and stone.kind is Kind.RELEASED else None]
         if verb == "release" and any(job and job.token == lease and job.is_released for job in gone):
             return LeaseStatus.DONE
-        return LeaseStatus.LOST if stone or letter or key in self.jobs or was_leased else LeaseStatus.NOT_FOUND
+        return (
+            LeaseStatus.LOST if stone or letter or key in self.jobs or was_leased else LeaseStatus.NOT_FOUND
+        )
 
     def interval(self, queue_id: str, interval_us: int, burst: int | None, pin: bool | None) -> bool:
         """Change a queue's rate."""
@@ -619,7 +623,9 @@ class Model:
     def _sweep_one(self, job: Job) -> None:
         del self.leftovers[job.key]
         if job.attempt > 0:
-            self.stones[job.key] = Stone(Kind.RELEASED if job.is_released else Kind.CANCELLED, job, self.now_us)
+            self.stones[job.key] = Stone(
+                Kind.RELEASED if job.is_released else Kind.CANCELLED, job, self.now_us
+            )
 
     def _settle(self) -> None:
         """Give every ready queue its place: new and just served ones go to the end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from tests.scheduler.driver import Driver
 
@@ -18,6 +18,9 @@ PINNED, PAUSED, PURGED, UNSWEPT = 1, 2, 4, 8
 DELAYED_LANE = 255
 KEEP_US = 600_000_000
 LATEST_US = 2**53
+
+HASHES = ("jobs", "queues", "deadjobs", "counters", "done0", "done1")
+ZSETS = ("queued", "ready", "timers", "dead", "agenda")
 
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7sIII7sB")
@@ -99,14 +102,14 @@ def parse_job(field: bytes, raw: bytes) -> JobRecord:
     """A record of jobs:<type>."""
     _, _, state, _, priority, seq, _, attempt, _, due = _JOB.unpack_from(raw)
     queue_id, _, job_id = field.decode().partition(":")
-    return JobRecord(
-        queue_id, job_id, state, priority, int.from_bytes(seq), attempt, int.from_bytes(due)
-    )
+    return JobRecord(queue_id, job_id, state, priority, int.from_bytes(seq), attempt, int.from_bytes(due))
 
 
 def parse_queue(raw: bytes) -> QueueRecord:
     """A record of queues:<type>."""
-    _, flags, interval, burst, tat, _, active, queued, delayed, leased, fence, minutes = _QUEUE.unpack_from(raw)
+    _, flags, interval, burst, tat, _, active, queued, delayed, leased, fence, minutes = _QUEUE.unpack_from(
+        raw
+    )
     assert len(raw) == _QUEUE.size + 12 * minutes
     return QueueRecord(
         flags,
@@ -130,38 +133,42 @@ def _parse_totals(raw: bytes | None) -> list[int]:
     return [int.from_bytes(count) for count in _TOTALS.unpack_from(raw)[1:]] if raw else [0] * 7
 
 
-def _scores(pairs: list[tuple[bytes, float]]) -> dict[bytes, int]:
-    return {member: int(score) for member, score in pairs}
-
-
-def read(driver: Driver) -> Snapshot:
-    """Read everything. Cost: O(what is stored)."""
+def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
+    """Every key's members as they are stored. Cost: O(what is stored)."""
     pipe = driver.client.pipeline(transaction=True)
-    for name in ("jobs", "queues", "deadjobs"):
+    for name in HASHES:
         pipe.hgetall(driver.key(name))
-    for name in ("queued", "ready", "timers", "dead", "agenda"):
+    for name in ZSETS:
         pipe.zrange(driver.key(name), 0, -1, withscores=True)
-    pipe.hget(driver.key("counters"), f"t:{driver.queue_type}")
-    pipe.hlen(driver.key("done0"))
-    pipe.hlen(driver.key("done1"))
-    jobs, queues, deadjobs, queued, ready, timers, dead, agenda, totals, new, old = cast(list[Any], pipe.execute())
+    found = [dict(members) for members in pipe.execute()]
+    return dict(zip((*HASHES, *ZSETS), found, strict=True))
+
+
+def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
+    """What read_raw read."""
+    scores = {name: {member: int(score) for member, score in raw[name].items()} for name in ZSETS}
     return Snapshot(
-        jobs={field: parse_job(field, raw) for field, raw in jobs.items()},
-        queues={queue_id.decode(): parse_queue(raw) for queue_id, raw in queues.items()},
-        queued=set(_scores(queued)),
-        ready=_scores(ready),
-        timers=_scores(timers),
-        dead=_scores(dead),
-        deadjobs={field: _parse_death(raw) for field, raw in deadjobs.items()},
-        agenda=_scores(agenda),
-        totals=_parse_totals(totals),
-        tombstones=new + old,
+        jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
+        queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},
+        queued=set(scores["queued"]),
+        ready=scores["ready"],
+        timers=scores["timers"],
+        dead=scores["dead"],
+        deadjobs={field: _parse_death(record) for field, record in raw["deadjobs"].items()},
+        agenda=scores["agenda"],
+        totals=_parse_totals(raw["counters"].get(f"t:{queue_type}".encode())),
+        tombstones=len(raw["done0"]) + len(raw["done1"]),
     )
 
 
 def assert_keys_agree(driver: Driver) -> None:
     """Every key says the same of every job, queue and dead letter."""
-    found = read(driver)
+    assert_records_agree(read_raw(driver), driver)
+
+
+def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> None:
+    """The same of what read_raw read."""
+    found = parse(raw, driver.queue_type)
     _check_places(found)
     _check_job_timers(found)
     _check_queues(found)
@@ -226,5 +233,8 @@ def _check_agenda(found: Snapshot, queue_type: str) -> None:
 def _check_totals(found: Snapshot) -> None:
     enqueued, queued, delayed, leased, finished, dead, cancelled = found.totals
     assert enqueued == queued + delayed + leased + finished + dead + cancelled
-    counts = [sum(getattr(queue, name) for queue in found.queues.values()) for name in ("queued", "delayed", "leased")]
+    counts = [
+        sum(getattr(queue, name) for queue in found.queues.values())
+        for name in ("queued", "delayed", "leased")
+    ]
     assert [queued, delayed, leased, dead] == [*counts, len(found.dead)]

@@ -42,7 +42,7 @@ from sharq_core.scheduler.functions import (
 )
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.records import assert_records_agree, read_raw
 from tests.scheduler.witness import Witness
 
 _BASE = settings(
@@ -52,8 +52,8 @@ _BASE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-settings.register_profile("quick", _BASE, max_examples=60, stateful_step_count=40)
-settings.register_profile("thorough", _BASE, max_examples=3000, stateful_step_count=80)
+settings.register_profile("quick", _BASE, max_examples=150, stateful_step_count=40)
+settings.register_profile("thorough", _BASE, max_examples=1500, stateful_step_count=80)
 
 RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3)
 
@@ -124,7 +124,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         now_us = self.model.now_us
         places = [queue.place_us for queue in self.model.queues.values() if queue.place_us is not None]
         events = [*places, *(job.due_us for job in self.model.jobs.values())]
-        events += [max(queue.full_us, queue.active_us + 10 * MINUTE_US) for queue in self.model.queues.values()]
+        events += [
+            max(queue.full_us, queue.active_us + 10 * MINUTE_US) for queue in self.model.queues.values()
+        ]
         due_us = min((event for event in events if event > now_us), default=now_us + SECOND_US)
         self._move_clock(min(due_us, now_us + 400 * DAY_US) + near_us - now_us)
 
@@ -138,9 +140,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def enqueue(self, jobs: list[NewJob], not_after: int | None) -> None:
         functions, now_us = self.driver.functions, self.driver.now_us
         not_after_us = None if not_after is None else now_us + not_after
-        found = self.driver.reply(
-            functions.enqueue(0, TYPE, jobs, not_after_us=not_after_us, now_us=now_us)
-        )
+        found = self.driver.reply(functions.enqueue(0, TYPE, jobs, not_after_us=not_after_us, now_us=now_us))
         assert found.hint.now_us == now_us
         assert found.value == (None if not_after == -1 else self.model.enqueue(jobs))
 
@@ -198,7 +198,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     def release(self, held: list[Lease], delay_us: int, is_void: bool, not_after: int | None) -> None:
         now_us = self.driver.now_us
         refs = [
-            ReleaseJob(TYPE, queue_id, job_id, lease or "", delay_us, is_void) for queue_id, job_id, lease in held
+            ReleaseJob(TYPE, queue_id, job_id, lease or "", delay_us, is_void)
+            for queue_id, job_id, lease in held
         ]
         not_after_us = None if not_after is None else now_us + not_after
         call = self.driver.functions.release(0, TYPE, refs, not_after_us=not_after_us, now_us=now_us)
@@ -206,7 +207,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # Queues.
 
-    @rule(queue_id=QUEUE_IDS, interval_us=INTERVALS_US, burst=BURSTS, pin=st.sampled_from([None, False, True]))
+    @rule(
+        queue_id=QUEUE_IDS, interval_us=INTERVALS_US, burst=BURSTS, pin=st.sampled_from([None, False, True])
+    )
     def interval(self, queue_id: str, interval_us: int, burst: int | None, pin: bool | None) -> None:
         found = self.driver.interval(interval_us, queue_id, burst=burst, pin=pin)
         assert found == self.model.interval(queue_id, interval_us, burst, pin)
@@ -259,8 +262,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     # What holds after every step.
 
     @invariant()
-    def reads_agree_and_create_nothing(self) -> None:
-        before = self._dump()
+    def reads_agree_create_nothing_and_the_keys_agree(self) -> None:
+        before = read_raw(self.driver)
         model, now_us = self.model, self.driver.now_us
         queues, jobs, (queue_page, counts, refresh) = self._read_everything()
         assert queues == {queue_id: model.get_queue(queue_id) for queue_id in queues}
@@ -273,7 +276,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert minute_counts(now_us, counts.minutes, column) == wanted
         assert refresh.forgotten_early == model.forgotten_early
         assert (refresh.totals or [NO_TOTALS]) == [model.totals()]
-        assert self._dump() == before
+        assert read_raw(self.driver) == before
+        assert_records_agree(before, self.driver)
         self._witness_rates(queues)
 
     def _read_everything(
@@ -286,7 +290,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         functions, now_us = self.driver.functions, self.driver.now_us
         queue_ids = ["a", "b", "ab", "unknown"]
         keys = [(queue_id, job_id) for queue_id in queue_ids for job_id in ("1", "2", "12")]
-        calls: list[FunctionCall[Any]] = [functions.get_queue(0, TYPE, name, now_us=now_us) for name in queue_ids]
+        calls: list[FunctionCall[Any]] = [
+            functions.get_queue(0, TYPE, name, now_us=now_us) for name in queue_ids
+        ]
         calls += [functions.get_job(0, TYPE, *key, now_us=now_us) for key in keys]
         calls.append(functions.list_queues(0, TYPE, 0, 1000, now_us=now_us))
         calls += [functions.get_counts(0, now_us=now_us), functions.refresh(0, now_us=now_us)]
@@ -298,17 +304,6 @@ class SchedulerMachine(RuleBasedStateMachine):
     def _witness_rates(self, queues: dict[str, QueueStats]) -> None:
         for queue_id, queue in queues.items():
             self.witness.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)
-
-    def _dump(self) -> list[bytes | None]:
-        names = ("ready", "queued", "jobs", "timers", "queues", "agenda", "counters", "done0", "done1", "dead")
-        pipe = self.driver.client.pipeline(transaction=True)
-        for name in (*names, "deadjobs"):
-            pipe.dump(self.driver.key(name))
-        return pipe.execute()
-
-    @invariant()
-    def keys_agree(self) -> None:
-        assert_keys_agree(self.driver)
 
 
 @pytest.mark.timeout(600)

@@ -36,7 +36,9 @@ class Witness:
         elif history is None:
             self._histories[queue_id] = History(rate)
         elif history.rate != rate:
-            last = None if history.was_forgotten else (history.leases[-1] if history.leases else history.before)
+            last = (
+                None if history.was_forgotten else (history.leases[-1] if history.leases else history.before)
+            )
             self._histories[queue_id] = History(rate, before=last)
         else:
             history.was_forgotten = False
@@ -46,7 +48,9 @@ class Witness:
         history = self._histories[job.queue_id]
         interval_us, burst = history.rate
         for count, lease_us in enumerate(reversed(history.leases), start=2):
-            assert (count - burst) * interval_us <= now_us - lease_us, f"{job.queue_id}: {count} leases too close"
+            assert (count - burst) * interval_us <= now_us - lease_us, (
+                f"{job.queue_id}: {count} leases too close"
+            )
         if burst == 1 and history.before is not None and not history.leases:
             assert now_us - history.before >= interval_us, f"{job.queue_id}: too close after a rate change"
         history.leases.append(now_us)

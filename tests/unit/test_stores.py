@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import redis
 
 from tests.conftest import StoreFactory
 from tests.stores import StoreServer, missing_tool
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_shared_store_answers_by_tcp_and_by_its_socket(store: StoreServer, prefix: str) -> None:
@@ -45,6 +51,33 @@ def test_paused_store_does_not_answer_until_it_is_resumed(own_store: StoreFactor
     server.resume()
     with server.client() as client:
         assert client.ping() is True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to the life of its parent")
+def test_store_ends_when_its_test_process_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, time; from tests.stores import StoreServer;"
+        "server = StoreServer('valkey', pathlib.Path(sys.argv[1])); server.start();"
+        "print(server.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as tester:
+        assert tester.stdout is not None
+        store_pid = int(tester.stdout.readline())
+        tester.kill()
+    deadline_s = time.monotonic() + 10
+    while is_running(store_pid):
+        assert time.monotonic() < deadline_s, "the store outlived its test process"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process has not ended; one that nobody has waited for yet (a zombie) has."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_store_that_cannot_start_says_why(own_store: StoreFactory) -> None:

@@ -16,6 +16,7 @@ end
 
 function dead_letters.bury(own, queue, job)
   job.state, job.due = job_record.DEAD, own.now
+  own.died = own.died + 1
   own.buried[job_record.field(job.queue_id, job.job_id)] =
     struct.pack(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
 end
@@ -33,8 +34,9 @@ function dead_letters.flush(own)
   for field, raw in pairs(own.buried) do
     if redis.call('HSET', own.keys.deadjobs, field, raw) == 0 then counters.move(own, 'dead', 'cancelled') end
     redis.call('ZADD', own.keys.dead, string.format('%.0f', own.now), field)
-    if not redis.call('ZSCORE', own.keys.timers, 'X') then own.timers['X'] = own.now end
   end
+  local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
+  if next(own.buried) and not is_armed then own.timers['X'] = own.now end
   own.buried = {}
 end
 

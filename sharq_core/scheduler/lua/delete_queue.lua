@@ -19,7 +19,8 @@ function delete_queue.run(own, args)
   queue.fence = own.counters.seq + 1
   queue.is_purged = args[4] == '1'
   unit.touch(own, queue, true)
-  if not sweep.run(own, queue, tonumber(args[5])) then own.timers['F' .. queue.queue_id] = own.now end
+  sweep.run(own, queue, tonumber(args[5]))
+  if queue.is_unswept then own.timers['F' .. queue.queue_id] = own.now end
   local reply = unit.close(own)
   reply[5] = dropped
   return reply

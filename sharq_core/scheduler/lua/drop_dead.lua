@@ -9,7 +9,7 @@ local drop_dead = {}
 
 function drop_dead.run(own, args)
   counters.open(own)
-  local dropped = dead_letters.drop(own, own.now, tonumber(args[3]))
+  local dropped = dead_letters.drop(own, math.huge, tonumber(args[3]))
   counters.close(own)
   return {0, own.now, -1, -1, dropped}
 end

@@ -14,10 +14,18 @@ local job_record = {
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
   TOKEN_LENGTH = 16,
+  NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- before newer bytes, when there is none
 }
 
 function job_record.field(queue_id, job_id)
   return queue_id .. ':' .. job_id
+end
+
+local function unpack_token(raw, length)
+  local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
+  if length < token_end then return nil end
+  local token = string.sub(raw, job_record.LENGTH + 1, token_end)
+  return token ~= job_record.NO_TOKEN and token or nil
 end
 
 -- due: since when it is queued, until when it is delayed or leased, or when it died.
@@ -28,14 +36,15 @@ function job_record.unpack(queue_id, job_id, raw)
   return {
     queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
     limit = limit, attempt = attempt, enqueued = enqueued, due = due,
-    token = length >= token_end and string.sub(raw, job_record.LENGTH + 1, token_end) or nil,
+    token = unpack_token(raw, length),
     newer = length > token_end and string.sub(raw, token_end + 1, length) or '',
     payload = string.sub(raw, length + 1),
   }
 end
 
 function job_record.pack(job)
-  local extra = job.token and job.token .. job.newer or ''
+  local has_token_bytes = job.token or job.newer ~= ''
+  local extra = has_token_bytes and (job.token or job_record.NO_TOKEN) .. job.newer or ''
   return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
     job.limit, job.attempt, job.enqueued, job.due) .. extra .. job.payload
 end

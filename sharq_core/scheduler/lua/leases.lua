@@ -2,31 +2,37 @@
 
 local leases = {DONE = 0, NOT_FOUND = 1, LOST = 2}
 
--- What a token that acts on no live job means.
-local function gone(own, queue_id, job_id, token, verb, retention, dead_retention)
+-- True when this lease gave the job back, which is a dead letter now or was deleted.
+local function was_released(job, token)
+  return job and job.token == token and job.flags == job_record.RELEASED
+end
+
+-- What a token that acts on no live job means; job: a live one with another lease, or a deleted one, or nil.
+local function gone(own, queue_id, job_id, job, is_deleted, token, verb, retention, dead_retention)
+  local is_lost = job and (not is_deleted or job.attempt > 0)
   local stone = tombstones.find(own, queue_id, job_id, retention)
   if stone and stone.kind == tombstones.FINISHED and stone.token == token then
-    return verb == 'finish' and leases.DONE or leases.NOT_FOUND
+    if verb == 'finish' then return leases.DONE end
+    return is_lost and leases.LOST or leases.NOT_FOUND
   end
   local letter = dead_letters.find(own, queue_id, job_id, dead_retention)
-  if letter and letter.token == token and letter.flags == job_record.RELEASED and verb == 'release' then
+  if verb == 'release' and (was_released(letter, token) or (is_deleted and was_released(job, token))
+    or (stone and stone.kind == tombstones.RELEASED and stone.token == token)) then
     return leases.DONE
   end
-  return (stone or letter) and leases.LOST or leases.NOT_FOUND
+  return (stone or letter or is_lost) and leases.LOST or leases.NOT_FOUND
 end
 
 -- The job and its queue that a lease may act on; or nil and a status: DONE when this lease did it already, LOST when
 -- the job has another lease, is dead or deleted, NOT_FOUND else. An empty token means the live lease, whoever holds it.
 function leases.find(own, queue_id, job_id, token, verb, retention, dead_retention)
   local job = unit.job(own, queue_id, job_id)
-  local queue = job and unit.queue(own, queue_id)
-  local is_deleted = job and unit.is_deleted(queue, job)
+  local queue = job and (unit.queue(own, queue_id) or unit.new_queue(own, queue_id))
   if token == '' then
     if job and job.state == job_record.LEASED then return job, queue end
     return nil, leases.NOT_FOUND
   end
+  local is_deleted = job and unit.is_deleted(queue, job)
   if job and not is_deleted and job.token == token then return job, queue end
-  local status = gone(own, queue_id, job_id, token, verb, retention, dead_retention)
-  if job and status == leases.NOT_FOUND then status = leases.LOST end
-  return nil, status
+  return nil, gone(own, queue_id, job_id, job, is_deleted, token, verb, retention, dead_retention)
 end

@@ -4,8 +4,9 @@
 -- queues:<type>  queue_id -> header, counts of up to 10 minutes (minute, enqueued, leased), bytes of a newer version
 
 local queue_record = {
-  PINNED = 1, PAUSED = 2, PURGED = 4, SWEPT = 8,
+  PINNED = 1, PAUSED = 2, PURGED = 4, UNSWEPT = 8,
   KEEP_US = 600000000,             -- an idle queue is remembered so long
+  LATEST_US = 9007199254740992,    -- numbers are exact up to here
   FORMAT = '>BBI6I4I7I7I7I4I4I4I7B', -- format, flags, interval, burst, tat, last, active, queued, delayed, leased,
   LENGTH = 53,                     -- fence, minutes
   MINUTE = '>I4I4I4',
@@ -15,7 +16,7 @@ local queue_record = {
 function queue_record.new(queue_id)
   return {
     queue_id = queue_id, is_pinned = false, is_paused = false, is_purged = false,
-    is_swept = false, interval = 0, burst = 1,
+    is_unswept = false, interval = 0, burst = 1,
     tat = 0, last = 0, active = 0, queued = 0, delayed = 0, leased = 0, fence = 0, minutes = {}, newer = '',
   }
 end
@@ -32,14 +33,14 @@ function queue_record.unpack(queue_id, raw)
   return {
     queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     queued = queued, delayed = delayed, leased = leased, fence = fence, minutes = minutes,
-    is_pinned = flags % 2 >= 1, is_paused = flags % 4 >= 2, is_purged = flags % 8 >= 4, is_swept = flags % 16 >= 8,
+    is_pinned = flags % 2 >= 1, is_paused = flags % 4 >= 2, is_purged = flags % 8 >= 4, is_unswept = flags % 16 >= 8,
     newer = string.sub(raw, at),
   }
 end
 
 function queue_record.pack(queue)
   local flags = (queue.is_pinned and queue_record.PINNED or 0) + (queue.is_paused and queue_record.PAUSED or 0)
-    + (queue.is_purged and queue_record.PURGED or 0) + (queue.is_swept and queue_record.SWEPT or 0)
+    + (queue.is_purged and queue_record.PURGED or 0) + (queue.is_unswept and queue_record.UNSWEPT or 0)
   local parts = {struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last,
     queue.active, queue.queued, queue.delayed, queue.leased, queue.fence, #queue.minutes)}
   for index, minute in ipairs(queue.minutes) do
@@ -59,19 +60,24 @@ end
 
 -- Nothing of it is queued, delayed, leased or still to be swept, and no operator holds it.
 function queue_record.is_idle(queue)
-  return queue_record.is_empty(queue) and not queue.is_pinned and not queue.is_paused and not queue.is_swept
+  return queue_record.is_empty(queue) and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
+end
+
+-- From when on the whole burst may go at once, as from a new record; burst 1: the ready time.
+function queue_record.full_at(queue)
+  return math.min(queue.tat + (queue.burst - 1) * queue.interval, queue_record.LATEST_US)
 end
 
 -- The one rule of forgetting. Every function applies it on reading, so when the reaper drops the record is not visible.
 function queue_record.is_forgettable(queue, now)
-  return queue_record.is_idle(queue) and now >= queue.tat
+  return queue_record.is_idle(queue) and now >= queue_record.full_at(queue)
     and (queue.is_purged or now - queue.active > queue_record.KEEP_US)
 end
 
 -- When the reaper should look at an idle queue.
 function queue_record.forget_at(queue)
-  if queue.is_purged then return queue.tat end
-  return math.max(queue.tat, queue.active + queue_record.KEEP_US + 1)
+  if queue.is_purged then return queue_record.full_at(queue) end
+  return math.max(queue_record.full_at(queue), queue.active + queue_record.KEEP_US + 1)
 end
 
 function queue_record.lease(queue, now)

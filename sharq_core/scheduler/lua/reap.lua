@@ -2,21 +2,21 @@
 --
 -- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
 -- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep here
--- Reply: {0, now, ready hint, next timer or -1, timers run and letters dropped,
+-- Reply: {0, now, ready hint, next timer or -1, timers run, deleted jobs removed and excess letters dropped,
 --        leases ended, jobs that became dead letters}
--- Cost: O(log n) a timer
+-- Cost: O(log n) a timer, and as many deleted jobs and dead letters at the most
 
 local reap = {}
 
 function reap.run(own, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
   counters.open(own)
-  local leased, dead = own.counters.totals.leased, own.counters.totals.dead
-  local handled = timers.run(own, limit, {limit = limit, dead_retention = retention})
-  local ended, died = leased - own.counters.totals.leased, own.counters.totals.dead - dead
+  local leased = own.counters.totals.leased
+  local handled = timers.run(own, limit, retention)
+  local ended, died = leased - own.counters.totals.leased, own.died
   unit.flush(own)
   local excess = redis.call('ZCARD', own.keys.dead) - keep
-  handled = handled + dead_letters.drop(own, own.now, math.min(excess, limit))
+  handled = handled + dead_letters.drop(own, math.huge, math.min(excess, limit))
   local reply = unit.close(own)
   local head = redis.call('ZRANGE', own.keys.timers, 0, 0, 'WITHSCORES')[2]
   if head then
@@ -27,6 +27,6 @@ function reap.run(own, args)
   if counters.is_blank(own) and redis.call('HLEN', own.keys.queues) == 0 then
     redis.call('HDEL', own.keys.counters, 't:' .. own.type)
   end
-  reply[4], reply[5], reply[6], reply[7] = head and tonumber(head) or -1, handled, ended, math.max(died, 0)
+  reply[4], reply[5], reply[6], reply[7] = head and tonumber(head) or -1, handled, ended, died
   return reply
 end

@@ -14,11 +14,11 @@ local function sweep_lane(own, queue, lane, limit)
   return #members
 end
 
--- Returns true when nothing is left below the fence.
+-- Removes up to limit jobs and returns how many; queue.is_unswept stays true while there may be more.
 function sweep.run(own, queue, limit)
   local count = sweep_lane(own, queue, string.char(job_record.PRIORITY), limit)
   if count < limit then count = count + sweep_lane(own, queue, job_record.DELAYED_LANE, limit - count) end
-  queue.is_swept = count >= limit
+  queue.is_unswept = count >= limit
   unit.touch(own, queue)
-  return not queue.is_swept
+  return count
 end

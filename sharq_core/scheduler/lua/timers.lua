@@ -38,9 +38,7 @@ function timers.handlers.D(own, field, timer)
   end
 end
 
-local reaper_only = {}
-
-function reaper_only.Q(own, queue_id, timer)
+function timers.handlers.Q(own, queue_id, timer)
   local queue = unit.queue(own, queue_id)
   if queue then
     own.timers[timer] = queue_record.is_idle(queue) and queue_record.forget_at(queue)
@@ -50,29 +48,28 @@ function reaper_only.Q(own, queue_id, timer)
   end
 end
 
-function reaper_only.F(own, queue_id, timer, settings)
+-- Deleted queues share the bound of one call, and one that has more left goes behind the timers that are due.
+function timers.handlers.F(own, queue_id, timer, limits)
   local queue = unit.queue(own, queue_id)
-  if not queue or sweep.run(own, queue, settings.limit) then own.timers[timer] = false end
+  if queue then limits.swept = limits.swept + sweep.run(own, queue, limits.jobs - limits.swept) end
+  own.timers[timer] = queue and queue.is_unswept and own.now or false
 end
 
-function reaper_only.X(own, _, timer, settings)
-  dead_letters.drop(own, own.now - settings.dead_retention, settings.limit)
+function timers.handlers.X(own, _, timer, limits)
+  if not limits.dead_retention then return end
+  dead_letters.drop(own, own.now - limits.dead_retention, limits.jobs)
   local oldest = redis.call('ZRANGE', own.keys.dead, 0, 0, 'WITHSCORES')[2]
-  own.timers[timer] = oldest and tonumber(oldest) + settings.dead_retention or false
+  own.timers[timer] = oldest and tonumber(oldest) + limits.dead_retention or false
 end
 
--- Runs up to limit due timers. settings nil: only those that make jobs ready, as a dequeue may.
--- Returns how many it handled.
-function timers.run(own, limit, settings)
+-- Runs up to limit due timers, of all kinds, or those in front would hide those behind. A dequeue does not know the
+-- retention of dead letters (µs) and leaves that one timer. Returns how many timers ran and deleted jobs went.
+function timers.run(own, limit, dead_retention)
   local due = redis.call('ZRANGE', own.keys.timers, '-inf', string.format('%.0f', own.now), 'BYSCORE', 'LIMIT', 0, limit)
-  local handled = 0
+  local limits = {jobs = limit, swept = 0, dead_retention = dead_retention}
   for _, timer in ipairs(due) do
-    local kind = string.sub(timer, 1, 1)
-    local handler = timers.handlers[kind] or (settings and reaper_only[kind])
-    if handler then
-      handler(own, string.sub(timer, 2), timer, settings)
-      handled = handled + 1
-    end
+    local handler = timers.handlers[string.sub(timer, 1, 1)]
+    if handler then handler(own, string.sub(timer, 2), timer, limits) end
   end
-  return handled
+  return #due + limits.swept
 end

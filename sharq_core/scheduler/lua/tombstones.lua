@@ -1,13 +1,12 @@
 -- What is remembered of jobs that are gone: finished ones, and deleted ones that somebody held a lease of.
 --
--- done0, done1  type:queue_id:job_id -> kind, lease token, when, enqueued, attempt
+-- done0, done1  type:queue_id:job_id -> format, kind, lease token, when, enqueued, attempt
 --
 -- Two generations of the whole partition; done0 takes new ones, done1 is unlinked whole when the retention turns.
 
 local tombstones = {
-  FINISHED = 1, CANCELLED = 2,
+  FINISHED = 1, CANCELLED = 2, RELEASED = 3,
   FORMAT = '>BBc16I7I7I4',
-  NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',
   PROMISED_US = 60000000,  -- what goes younger than this is counted
 }
 
@@ -17,7 +16,12 @@ end
 
 function tombstones.add(own, job, kind)
   own.tombstones[field(own, job.queue_id, job.job_id)] = struct.pack(tombstones.FORMAT, 1, kind,
-    job.token or tombstones.NO_TOKEN, own.now, job.enqueued, job.attempt)
+    job.token or job_record.NO_TOKEN, own.now, job.enqueued, job.attempt)
+end
+
+-- For a job that its queue's deletion took: whoever gave it back may say so again.
+function tombstones.add_deleted(own, job)
+  tombstones.add(own, job, job.flags == job_record.RELEASED and tombstones.RELEASED or tombstones.CANCELLED)
 end
 
 -- The tombstone of a job, younger than retention (µs), or nil.

@@ -55,7 +55,7 @@ function transitions.end_lease(own, queue, job, due)
   transitions.leave(own, queue, job)
   if job.seq < queue.fence then
     counters.move(own, nil, 'cancelled')
-    tombstones.add(own, job, tombstones.CANCELLED)
+    tombstones.add_deleted(own, job)
     unit.drop_job(own, job)
   elseif job.limit >= 0 and job.attempt > job.limit then
     counters.move(own, nil, 'dead')
@@ -76,6 +76,6 @@ end
 -- Removes a job that its queue's fence deleted: it is counted already, its record goes now.
 function transitions.clear_deleted(own, queue, job)
   transitions.leave(own, queue, job)
-  if job.attempt > 0 then tombstones.add(own, job, tombstones.CANCELLED) end
+  if job.attempt > 0 then tombstones.add_deleted(own, job) end
   unit.drop_job(own, job)
 end

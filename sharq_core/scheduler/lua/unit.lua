@@ -6,7 +6,7 @@ local unit = {}
 -- names: what keys[1], keys[2], ... are. args[1]: the time in µs, or '' for the store's clock; args[2]: the queue type.
 function unit.open(names, keys, args)
   local own = {keys = {}, type = args[2], queues = {}, jobs = {}, members = {}, timers = {},
-    buried = {}, tombstones = {}}
+    buried = {}, died = 0, tombstones = {}}
   for index, name in ipairs(names) do own.keys[name] = keys[index] end
   if args[1] ~= '' then
     own.now = tonumber(args[1])
@@ -96,7 +96,7 @@ end
 local function ready_score(own, queue)
   if not queue.was_ready then return math.max(queue.tat, own.now) end
   if not queue.is_moved then return nil end
-  if queue.is_leased then return queue.tat end
+  if queue.is_leased then return math.max(queue.tat, own.now) end
   local since = tonumber(redis.call('ZSCORE', own.keys.ready, queue.queue_id) or own.now)
   return math.max(queue.tat, math.min(since, own.now))
 end

@@ -1,0 +1,1 @@
+"""The measurements behind the numbers that the documentation promises: `python -m benchmarks`."""

@@ -1,0 +1,102 @@
+"""Whole jobs over HTTP (enqueue, dequeue, finish) in batches of 1, 10, 100 and 1,000, and what they cost each tier."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import msgspec
+
+from benchmarks.bulk_load import Done
+from benchmarks.cpu import cpu_us
+from benchmarks.errors import Spoiled
+from benchmarks.report import Cell, Goal, Grid, Peer, Report, Row
+from benchmarks.servers import ROOT, Server, Store, sharq_server, store
+from benchmarks.spread import Spread
+
+_BATCHES = (1, 10, 100, 1_000)
+_REFERENCE = 100
+"""The batch at which the goal is judged."""
+_LOOPS = 8
+
+
+class _Sample(msgspec.Struct, frozen=True):
+    """Whole jobs a second, and CPU time a job of server and store."""
+
+    rate: float
+    server_us: float
+    store_us: float
+
+
+def run(is_quick: bool) -> Report:
+    """Measure the batches in turns, each round on fresh processes."""
+    rounds, duration_s = (3, 2) if is_quick else (5, 8)
+    samples: list[dict[int, _Sample]] = []
+    for _ in range(rounds):
+        with store(is_durable=True) as running, sharq_server(running.url) as server:
+            _measure(server, running, _REFERENCE, 1, "warm")
+            samples.append(
+                {batch: _measure(server, running, batch, duration_s, f"b{batch}") for batch in _BATCHES}
+            )
+            version = running.version
+    return _report(samples, version, duration_s)
+
+
+def _measure(server: Server, running: Store, batch: int, duration_s: float, word: str) -> _Sample:
+    before_us, store_before_us = cpu_us(server.pid), cpu_us(running.pid)
+    done = _load(server.url, batch, duration_s, word)
+    spent_us, store_spent_us = cpu_us(server.pid) - before_us, cpu_us(running.pid) - store_before_us
+    return _Sample(done.jobs / done.duration_s, spent_us / done.jobs, store_spent_us / done.jobs)
+
+
+def _load(url: str, batch: int, duration_s: float, word: str) -> Done:
+    arguments = [url, str(batch), str(_LOOPS), str(duration_s), word]
+    said = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bulk_load", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=duration_s + 60,
+    )
+    if said.returncode:
+        raise Spoiled(f"the load failed: {said.stderr.decode(errors='replace')[-2000:]}")
+    done = msgspec.json.decode(said.stdout, type=Done)
+    if not done.jobs:
+        raise Spoiled(f"no job was finished in batches of {batch}")
+    return done
+
+
+def _report(samples: list[dict[int, _Sample]], version: str, duration_s: float) -> Report:
+    rows = [
+        Row(
+            f"whole jobs in batches of {batch:,}",
+            "jobs/s",
+            Spread.of([one[batch].rate for one in samples]),
+            Goal(20_000, is_least=True) if batch == _REFERENCE else None,
+            Peer("BullMQ add + process", 13_300, is_same_run=False) if batch == _REFERENCE else None,
+        )
+        for batch in _BATCHES
+    ]
+    grid: list[tuple[Cell, ...]] = [
+        (
+            f"{batch:,}",
+            Spread.of([one[batch].server_us for one in samples]).median,
+            Spread.of([one[batch].store_us for one in samples]).median,
+        )
+        for batch in _BATCHES
+    ]
+    return Report(
+        name="bulk",
+        question="How many whole jobs a second go through HTTP in batches, and what do they cost each tier?",
+        parameters={
+            "server": "one sharq-server: router and shard in one process",
+            "store": f"{version}, append-only file written out each second, over a UNIX socket",
+            "load": f"one process, {_LOOPS} loops of enqueue, dequeue and finish, {duration_s:g} s a measurement",
+            "queues": "1,000, interval 1 ms: limits are on and none is reached",
+            "rounds": str(len(samples)),
+        },
+        rows=rows,
+        grids=[Grid("CPU time (medians, µs a job)", ("batch", "server", "store"), grid)],
+        notes=["The server's time is that of router and shard together."],
+    )

@@ -1,0 +1,61 @@
+"""Fills and empties queues before and between measurements, by the client's bulk calls.
+
+Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from benchmarks.errors import Spoiled
+from sharq_core.client import EnqueueJob, LeasedJob, SharqClient
+from sharq_core.errors import SharqError
+
+_CALL = 1_000
+_AT_ONCE = 4
+
+
+def enqueue(url: str, jobs: Sequence[EnqueueJob]) -> None:
+    """Queue jobs.
+
+    Raises:
+        Spoiled: one was refused.
+    """
+    asyncio.run(_enqueue(url, jobs))
+
+
+def lease(url: str, queue_type: str, count: int, lease_ms: float) -> list[LeasedJob]:
+    """Lease `count` jobs of a type.
+
+    Raises:
+        Spoiled: fewer were ready.
+    """
+    return asyncio.run(_lease(url, queue_type, count, lease_ms))
+
+
+async def _enqueue(url: str, jobs: Sequence[EnqueueJob]) -> None:
+    calls = iter([jobs[first : first + _CALL] for first in range(0, len(jobs), _CALL)])
+    async with SharqClient(url, timeout_s=60, retries=0) as client, asyncio.TaskGroup() as group:
+        for _ in range(_AT_ONCE):
+            group.create_task(_send(client, calls))
+
+
+async def _send(client: SharqClient, calls: Iterator[Sequence[EnqueueJob]]) -> None:
+    """Takes its share of the calls, one after another."""
+    for jobs in calls:
+        for answer in await client.enqueue_many(jobs):
+            if isinstance(answer, SharqError):
+                raise Spoiled(f"a job was refused: {answer}")
+
+
+async def _lease(url: str, queue_type: str, count: int, lease_ms: float) -> list[LeasedJob]:
+    jobs: list[LeasedJob] = []
+    async with SharqClient(url, timeout_s=60, retries=0) as client:
+        while len(jobs) < count:
+            wanted = min(_CALL, count - len(jobs))
+            leased = await client.dequeue(queue_type, wanted, wait_ms=1_000, lease_ms=lease_ms)
+            if not leased:
+                raise Spoiled(f"{len(jobs)} jobs were ready and not {count}")
+            jobs += leased
+    return jobs

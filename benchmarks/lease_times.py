@@ -1,0 +1,52 @@
+"""What the lease times of one queue say about its rate: was it kept, was it broken, how late was each lease.
+
+Pure reckoning. Lease times come from the server in whole milliseconds, cut: a true time is up to 1 ms later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+RESOLUTION_US = 1_000
+"""By how much the distance of two cut times may be below the true one."""
+
+
+def earliest_times(leases_us: Sequence[int], interval_us: int, burst: int) -> list[int | None]:
+    """For each lease, when the queue's rate let it go; None for the first, which nothing held back.
+
+    Args:
+        leases_us: times of the leases, ascending.
+        interval_us: over 0.
+        burst: leases that may go back to back when late, 1 or more.
+
+    Source: the generic cell rate algorithm (ITU-T I.371), as a queue record keeps it.
+    """
+    earliest: list[int | None] = []
+    tat_us: int | None = None
+    for leased_us in leases_us:
+        earliest.append(tat_us)
+        floor_us = leased_us - (burst - 1) * interval_us
+        tat_us = (floor_us if tat_us is None else max(tat_us, floor_us)) + interval_us
+    return earliest
+
+
+def count_violations(leases_us: Sequence[int], interval_us: int, burst: int) -> int:
+    """Leases that came before the rate let them, certainly: by RESOLUTION_US or more."""
+    earliest = earliest_times(leases_us, interval_us, burst)
+    return sum(
+        due_us is not None and leased_us <= due_us - RESOLUTION_US
+        for leased_us, due_us in zip(leases_us, earliest, strict=True)
+    )
+
+
+def delivered_share(leases_us: Sequence[int], interval_us: int, from_us: int, until_us: int) -> float | None:
+    """Leases over what was promised, in the longest time after from_us that is whole intervals and ends by until_us.
+
+    A rate that is kept gives exactly 1, whatever the time at which the queue began: any stretch of k intervals holds
+    k leases. None when not even one interval fits.
+    """
+    promised = (until_us - from_us) // interval_us
+    if promised < 1:
+        return None
+    end_us = from_us + promised * interval_us
+    return sum(from_us < leased_us <= end_us for leased_us in leases_us) / promised

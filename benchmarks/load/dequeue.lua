@@ -1,0 +1,7 @@
+-- Single dequeues.
+
+dofile("summary.lua")
+
+function request()
+  return wrk.format("GET", "/dequeue/sms/")
+end

@@ -1,0 +1,91 @@
+"""Bytes a job in the store, with many jobs in few queues and with one job in each queue."""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.report import Goal, Peer, Report, Row
+from benchmarks.servers import Store
+from benchmarks.servers import store as running_store
+from benchmarks.spread import Spread
+from sharq_core.models import Enqueued, NewJob
+from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
+from sharq_core.scheduler.functions import MAX_BATCH, FunctionCall, Functions, Retention
+from sharq_core.scheduler.keys import Keys
+
+_TYPE = "sms"
+_PAYLOAD_BYTES, _ORIGINAL_BYTES = 100, 40
+"""Payloads: of our goals, and of the original's figures."""
+_JOBS_AT_ONCE = 5_000
+"""In one pipeline."""
+
+
+class _Case(msgspec.Struct, frozen=True):
+    """goal: bytes a job of 100 bytes; original: what the original takes for one of 40."""
+
+    what: str
+    queues: int
+    goal: float
+    original: float
+
+
+def run(is_quick: bool) -> Report:
+    """Fill a fresh store for each case and payload."""
+    count = 100_000 if is_quick else 1_000_000
+    cases = [
+        _Case("1,000 queues", 1_000, goal=400, original=227),
+        _Case("one job a queue", count, goal=600, original=872),
+    ]
+    return Report(
+        name="memory",
+        question="How many bytes of the store's memory does a waiting job take?",
+        parameters={
+            "jobs": f"{count:,} over {DEFAULT_PARTITIONS} partitions",
+            "identifiers": "queue_id of up to 8 characters, job_id a UUID's 36",
+        },
+        rows=[row for case in cases for row in _rows(case, count)],
+        notes=["What the store counts as used, above the same store with the library and no job."],
+    )
+
+
+def _rows(case: _Case, count: int) -> list[Row]:
+    small = Peer("original", case.original, is_same_run=False)
+    return [
+        _row(case, count, _PAYLOAD_BYTES, goal=Goal(case.goal, is_least=False)),
+        _row(case, count, _ORIGINAL_BYTES, peer=small),
+    ]
+
+
+def _row(
+    case: _Case, count: int, payload_bytes: int, *, goal: Goal | None = None, peer: Peer | None = None
+) -> Row:
+    with running_store(is_durable=False) as store:
+        store.load_library()
+        before_bytes = store.memory_bytes
+        _fill(store, case.queues, count, b'"' + b"x" * (payload_bytes - 2) + b'"')
+        spent_bytes = store.memory_bytes - before_bytes
+    what = f"{case.what}, payload of {payload_bytes} bytes: a job"
+    return Row(what, "bytes", Spread.of([spent_bytes / count]), goal, peer)
+
+
+def _fill(store: Store, queues: int, count: int, payload: bytes) -> None:
+    functions = Functions(Keys("bench", DEFAULT_PARTITIONS), Retention())
+    for first in range(0, count, _JOBS_AT_ONCE):
+        groups: dict[int, list[NewJob]] = {}
+        for number in range(first, min(first + _JOBS_AT_ONCE, count)):
+            job = _job(number, queues, payload)
+            groups.setdefault(partition_of(_TYPE, job.queue_id, DEFAULT_PARTITIONS), []).append(job)
+        store.execute_all(_enqueues(functions, groups))
+
+
+def _enqueues(functions: Functions, groups: dict[int, list[NewJob]]) -> list[FunctionCall[list[Enqueued]]]:
+    return [
+        functions.enqueue(partition, _TYPE, group[first : first + MAX_BATCH])
+        for partition, group in groups.items()
+        for first in range(0, len(group), MAX_BATCH)
+    ]
+
+
+def _job(number: int, queues: int, payload: bytes) -> NewJob:
+    job_id = f"00000000-0000-7000-8000-{number:012d}"
+    return NewJob(_TYPE, f"q{number % queues}", job_id, payload, requeue_limit=-1, interval_us=1_000_000)

@@ -1,0 +1,222 @@
+"""Is every queue's rate held? Promised against delivered, spacing, and how late a waiting worker gets its job.
+
+1,000 queues of mixed rates and ten at 100/s, all with a backlog, and workers that wait in long polls. Judged by the
+lease times that the server gives, which are the store's.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import tempfile
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import jobs, mix
+from benchmarks.cpu import cpu_us
+from benchmarks.errors import Spoiled
+from benchmarks.lease_times import count_violations, delivered_share, earliest_times
+from benchmarks.mix import Customer
+from benchmarks.report import Cell, Goal, Grid, Report, Row
+from benchmarks.servers import python_child, sharq_server, store
+from benchmarks.spread import Spread, percentile
+from benchmarks.waiting_worker import Note, read_notes
+
+_WORKERS = 2
+_POLLS = 16
+_WARM_UP_S = 3.0
+"""Longer than the longest interval (2 s; 4 s at half pace has burst 2): the backlog's first leases are over."""
+_SLACK_S = 2.0
+"""Workers work this much longer than what is judged."""
+
+
+class _Scenario(msgspec.Struct, frozen=True):
+    """pace: factor on every rate."""
+
+    name: str
+    burst: int
+    pace: float = 1.0
+
+
+_SCENARIOS = (
+    _Scenario("strict", burst=1),
+    _Scenario("burst 2", burst=2),
+    _Scenario("half pace", burst=2, pace=0.5),
+)
+"""The last one has the 2,000 jobs a second at which lateness is judged."""
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """What a scenario came to.
+
+    Attributes:
+        slow, fast: delivered over promised, of each queue up to 20/s and of each at 100/s.
+        violations: leases before their time.
+        late_ms: from ready to the answer at the worker, of each job that had to wait for its rate.
+        server_share, store_share: of a core.
+    """
+
+    slow: list[float]
+    fast: list[float]
+    violations: int
+    leases: int
+    late_ms: list[float]
+    server_share: float
+    store_share: float
+
+
+def run(is_quick: bool) -> Report:
+    """Run the scenarios one after another, each on fresh processes."""
+    judged_s = 8.0 if is_quick else 30.0
+    outcomes = {scenario.name: _run_scenario(scenario, judged_s) for scenario in _SCENARIOS}
+    return Report(
+        name="rate",
+        question="Is every queue's rate held with limits on, and how late does a waiting worker get its job?",
+        parameters={
+            "queues": "1,000 at 0.5-20/s (3,000/s in all) and ten at 100/s; half pace: each at half its rate",
+            "workers": f"{_WORKERS} processes with {_POLLS} long polls each, bulk finishes",
+            "judged": f"{judged_s:g} s after a warm-up of {_WARM_UP_S:g} s",
+            "server": "one sharq-server; store with an append-only file written out each second",
+        },
+        rows=_rows(outcomes),
+        grids=[_grid(outcomes)],
+        notes=[
+            "A share is of the leases in whole intervals, so that a rate that is kept gives exactly 1.",
+            "Lease times are cut to 1 ms: a violation is one by 1 ms or more, and lateness is up to 1 ms too high.",
+        ],
+    )
+
+
+def _run_scenario(scenario: _Scenario, judged_s: float) -> _Outcome:
+    group = mix.customers(scenario.pace)
+    work_s = _WARM_UP_S + judged_s + _SLACK_S
+    with ExitStack() as stack:
+        running = stack.enter_context(store(is_durable=True))
+        server = stack.enter_context(sharq_server(running.url))
+        jobs.enqueue(server.url, list(mix.jobs_for(group, scenario.burst, work_s + _SLACK_S)))
+        before_us = cpu_us(server.pid), cpu_us(running.pid)
+        notes = _work(server.url, work_s)
+        spent_us = cpu_us(server.pid) - before_us[0], cpu_us(running.pid) - before_us[1]
+    shares = spent_us[0] / work_s / 1e6, spent_us[1] / work_s / 1e6
+    return _judge(scenario, group, notes, judged_s, shares)
+
+
+def _work(url: str, work_s: float) -> list[Note]:
+    """Let the workers work, and return what they noted."""
+    with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name, ExitStack() as stack:
+        directory = Path(name)
+        files = [directory / f"notes-{number}" for number in range(_WORKERS)]
+        workers = [
+            stack.enter_context(
+                python_child(
+                    "benchmarks.waiting_worker", [url, str(_POLLS), str(work_s), str(file)], directory
+                )
+            )
+            for file in files
+        ]
+        for worker in workers:
+            _wait(worker, work_s + 60, directory)
+        return [note for file in files for note in read_notes(file)]
+
+
+def _wait(worker: subprocess.Popen[bytes], timeout_s: float, directory: Path) -> None:
+    try:
+        status = worker.wait(timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise Spoiled("a worker did not end in time") from error
+    if status:
+        said = (directory / "log").read_text(errors="replace")[-2000:]
+        raise Spoiled(f"a worker failed: {said}")
+
+
+def _judge(
+    scenario: _Scenario,
+    group: list[Customer],
+    notes: list[Note],
+    judged_s: float,
+    shares: tuple[float, float],
+) -> _Outcome:
+    by_queue: defaultdict[str, list[Note]] = defaultdict(list)
+    for note in sorted(notes, key=lambda note: note.leased_ms):
+        by_queue[note.queue_id].append(note)
+    from_us = min(note.leased_ms for note in notes) * 1000 + round(_WARM_UP_S * 1e6)
+    until_us = from_us + round(judged_s * 1e6)
+    slow: list[float] = []
+    fast: list[float] = []
+    late_ms: list[float] = []
+    violations = 0
+    for customer in group:
+        own = by_queue[customer.queue_id]
+        leases_us = [note.leased_ms * 1000 for note in own]
+        violations += count_violations(leases_us, customer.interval_us, scenario.burst)
+        late_ms += _late_ms(own, leases_us, customer, scenario.burst, from_us)
+        share = delivered_share(leases_us, customer.interval_us, from_us, until_us)
+        if share is None:
+            raise Spoiled(f"no interval of {customer.queue_id} fits into {judged_s:g} s")
+        (fast if customer.is_fast else slow).append(share)
+    return _Outcome(slow, fast, violations, len(notes), late_ms, *shares)
+
+
+def _late_ms(
+    notes: list[Note], leases_us: list[int], customer: Customer, burst: int, from_us: int
+) -> list[float]:
+    earliest = earliest_times(leases_us, customer.interval_us, burst)
+    return [
+        (note.received_us - due_us) / 1000
+        for note, due_us in zip(notes, earliest, strict=True)
+        if due_us is not None and due_us > from_us
+    ]
+
+
+def _rows(outcomes: dict[str, _Outcome]) -> list[Row]:
+    strict, burst, half = (outcomes[scenario.name] for scenario in _SCENARIOS)
+    at_most_none = Goal(0, is_least=False)
+    return [
+        _mean_row("burst 2: delivered of promised, mean of all queues", burst.slow + burst.fast, 0.999),
+        _mean_row("strict: delivered of promised, mean of queues up to 20/s", strict.slow, 0.98),
+        _mean_row("strict: delivered of promised, mean of queues at 100/s", strict.fast, 0.90),
+        *(
+            Row(f"{name}: spacing violations", "leases", Spread.of([outcome.violations]), at_most_none)
+            for name, outcome in outcomes.items()
+        ),
+        Row(
+            "lateness at 2,000 jobs/s, p50",
+            "ms",
+            Spread.of([percentile(half.late_ms, 50)]),
+            Goal(2, is_least=False),
+        ),
+        Row(
+            "lateness at 2,000 jobs/s, p99",
+            "ms",
+            Spread.of([percentile(half.late_ms, 99)]),
+            Goal(10, is_least=False),
+        ),
+    ]
+
+
+def _mean_row(what: str, shares: list[float], least: float) -> Row:
+    return Row(what, "share", Spread.of([statistics.fmean(shares)]), Goal(least, is_least=True))
+
+
+def _grid(outcomes: dict[str, _Outcome]) -> Grid:
+    columns = (
+        "scenario", "leases", "up to 20/s: worst queue", "100/s: worst queue",
+        "late p50 ms", "late p99 ms", "server, of a core", "store, of a core",
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name,
+            outcome.leases,
+            min(outcome.slow),
+            min(outcome.fast),
+            percentile(outcome.late_ms, 50),
+            percentile(outcome.late_ms, 99),
+            outcome.server_share,
+            outcome.store_share,
+        )
+        for name, outcome in outcomes.items()
+    ]
+    return Grid("By scenario", columns, rows)

@@ -1,0 +1,189 @@
+"""What a benchmark found: numbers with what they are held against, as text for a terminal, Markdown and JSON.
+
+Not here: how anything is measured, and the machine's facts (benchmarks/machine.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from benchmarks.machine import Machine
+from benchmarks.spread import Spread
+
+RESULTS = Path(__file__).parent / "results"
+
+Cell: TypeAlias = str | float
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """A bound in the row's unit; is_least: the measured median shall not be below it, else not above."""
+
+    value: float
+    is_least: bool
+
+    def is_met(self, measured: Spread) -> bool:
+        """The median keeps the bound."""
+        return measured.median >= self.value if self.is_least else measured.median <= self.value
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """What another system reaches.
+
+    Attributes:
+        value: in the row's unit; or why there is none ("not run: npm is missing").
+        is_same_run: measured beside ours, on this machine; else a figure of TARGETS, from another day.
+    """
+
+    name: str
+    value: float | str
+    is_same_run: bool
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One number and what it is held against; measured is the reason as text where there is no number."""
+
+    what: str
+    unit: str
+    measured: Spread | str
+    goal: Goal | None = None
+    peer: Peer | None = None
+
+    @property
+    def is_met(self) -> bool | None:
+        """None without a goal or a number."""
+        if self.goal is None or isinstance(self.measured, str):
+            return None
+        return self.goal.is_met(self.measured)
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over the peer's; None where either has no number."""
+        if self.peer is None or isinstance(self.peer.value, str) or isinstance(self.measured, str):
+            return None
+        return self.measured.median / self.peer.value if self.peer.value else None
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """Numbers behind the rows, for reading: each row as long as the columns."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One benchmark's outcome.
+
+    Attributes:
+        name: as it is called on the command line; the results file's name.
+        question: what the numbers answer, a sentence.
+        parameters: what was run, by name.
+        notes: what a reader must know to judge the numbers, sentences.
+    """
+
+    name: str
+    question: str
+    parameters: dict[str, str]
+    rows: list[Row]
+    grids: list[Grid] = []
+    notes: list[str] = []
+
+
+class _Result(msgspec.Struct, frozen=True):
+    machine: Machine
+    report: Report
+
+
+def to_markdown(report: Report, machine: Machine) -> str:
+    """The whole report as a Markdown page."""
+    parts = [
+        f"# {report.name}",
+        report.question,
+        _table(
+            ("what", "measured", "unit", "goal", "met", "peer", "ratio"), [_cells(row) for row in report.rows]
+        ),
+        *(f"## {grid.title}\n\n{_table(grid.columns, grid.rows)}" for grid in report.grids),
+        _bullets("Notes", report.notes),
+        _bullets("Parameters", [f"{name}: {value}" for name, value in report.parameters.items()]),
+        _bullets("Machine", _machine_lines(machine)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def save(report: Report, machine: Machine, directory: Path = RESULTS) -> list[Path]:
+    """Write `<name>.md` and `<name>.json`, over those of an earlier run; returns both."""
+    directory.mkdir(exist_ok=True)
+    page, data = directory / f"{report.name}.md", directory / f"{report.name}.json"
+    page.write_text(to_markdown(report, machine), encoding="utf-8")
+    data.write_bytes(msgspec.json.format(msgspec.json.encode(_Result(machine, report)), indent=1) + b"\n")
+    return [page, data]
+
+
+def number(value: float) -> str:
+    """Three significant digits, whole from 1,000 on: `0.0123`, `4.56`, `78.9`, `12,345`."""
+    if abs(value) >= 999.5:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def share(value: float) -> str:
+    """A number near 1 to four digits, where three would hide what it is about."""
+    return f"{value:.4f}" if 0.9 <= value < 1.1 else number(value)
+
+
+def _cells(row: Row) -> tuple[Cell, ...]:
+    met = {None: "", True: "yes", False: "no"}[row.is_met]
+    return row.what, _measured(row), row.unit, _goal(row.goal), met, _peer(row.peer), _ratio(row.ratio)
+
+
+def _measured(row: Row) -> str:
+    if isinstance(row.measured, str):
+        return row.measured
+    spread = row.measured
+    text = share if row.unit == "share" else number
+    if spread.runs == 1:
+        return text(spread.median)
+    return f"{text(spread.median)} ({text(spread.low)}–{text(spread.high)}, {spread.runs} runs)"  # noqa: RUF001
+
+
+def _goal(goal: Goal | None) -> str:
+    return "" if goal is None else f"{'≥' if goal.is_least else '≤'} {goal.value:,g}"
+
+
+def _peer(peer: Peer | None) -> str:
+    if peer is None:
+        return ""
+    value = peer.value if isinstance(peer.value, str) else number(peer.value)
+    return f"{peer.name}: {value}" + ("" if peer.is_same_run else " (from TARGETS)")
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> str:
+    if not rows:
+        return ""
+    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else number(cell)
+
+
+def _bullets(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {line}" for line in lines)]) if lines else ""
+
+
+def _machine_lines(machine: Machine) -> list[str]:
+    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
+    return [
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB; everything ran on it",
+        f"{machine.kernel}, {machine.python}; {versions}",
+        f"{machine.date}, load at the start {machine.load}",
+    ]

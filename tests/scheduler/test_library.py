@@ -1,0 +1,273 @@
+"""The function library as the store sees it: it loads, declares what it touches, and refuses before it writes."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+from redis.exceptions import NoPermissionError, OutOfMemoryError
+
+from sharq_core.models import DeadRef, EnqueueStatus, FinishJob
+from sharq_core.scheduler import library
+from sharq_core.scheduler.functions import FunctionCall, Functions, Reply, Retention
+from sharq_core.scheduler.keys import SLOTS, Keys, slot_of, tags
+from tests.conftest import StoreFactory
+from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, new_job
+from tests.scheduler.records import assert_keys_agree
+from tests.stores import KINDS, StoreServer
+
+T = TypeVar("T")
+
+DIGEST = Path(__file__).with_name("library.sha256")
+CLUSTER_DEADLINE_S = 20.0
+
+
+def load(server: StoreServer) -> redis.Redis:
+    """A client of a private store that has the library."""
+    client = server.client(timeout_s=20.0)
+    client.function_load(library.source())
+    return client
+
+
+def live_every_life(driver: Driver) -> None:
+    """Call every function, and take jobs through every state."""
+    driver.value(driver.functions.claim_partitions())
+    driver.enqueue(*(new_job(str(n), interval_us=0, requeue_limit=n % 2, delay_us=n // 4) for n in range(6)))
+    driver.interval(SECOND_US, burst=100, pin=True)
+    leased = driver.dequeue()
+    driver.extend(leased[0].job_id, leased[0].lease, LEASE_US)
+    driver.finish(leased[0].job_id, leased[0].lease)
+    driver.finish(leased[1].job_id, None)
+    driver.release(leased[2].job_id, leased[2].lease)
+    driver.release(leased[3].job_id, leased[3].lease, MINUTE_US, is_void=True)
+    driver.advance(2 * LEASE_US)
+    driver.dequeue()
+    driver.redrive(*(letter.job_id for letter in driver.list_dead().jobs))
+    driver.enqueue(*(new_job(str(n), repeat=True) for n in range(6)))
+    driver.pause(True)
+    driver.pause(False)
+    driver.delete_queue(limit=1)
+    driver.enqueue(*(new_job(str(n), repeat=True) for n in range(6)))
+    driver.get_queue()
+    driver.get_job("1")
+    driver.list_queues()
+    driver.advance(DAY_US)
+    for _ in range(3):
+        driver.reap()
+        driver.dequeue()
+        driver.turn()
+        driver.get_counts()
+        driver.refresh()
+        driver.advance(DAY_US)
+    driver.drop_dead()
+
+
+def test_the_library_has_every_function_and_says_its_revision(client: redis.Redis) -> None:
+    (loaded,) = client.function_list(library=library.LIBRARY)
+    functions = dict(zip(loaded[::2], loaded[1::2], strict=True))[b"functions"]
+    found = {dict(zip(row[::2], row[1::2], strict=True))[b"name"] for row in functions}
+    assert found == {*(function.wire_name for function in library.FUNCTIONS), b"sharq_1_revision"}
+    assert client.fcall(f"{library.LIBRARY}_revision", 0) == library.REVISION
+
+
+def test_every_lua_file_is_part_of_the_library() -> None:
+    text = library.source()
+    lua = [entry for entry in (files(library.__package__) / "lua").iterdir() if entry.name.endswith(".lua")]
+    assert len(lua) > 20
+    assert [entry.name for entry in lua if entry.read_text(encoding="utf-8") not in text] == []
+
+
+def test_a_changed_library_has_a_new_revision() -> None:
+    """A server replaces a library only by one of a higher revision: text must not change under the same number."""
+    line = f"{library.REVISION} {sha256(library.source().encode()).hexdigest()}"
+    assert DIGEST.read_text(encoding="utf-8").strip() == line, (
+        f"the library's text changed: if revision {library.REVISION} was ever released raise library.REVISION, "
+        f"then write the line that this test finds into tests/scheduler/{DIGEST.name}"
+    )
+
+
+def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
+    driver.enqueue(new_job("1"))
+    for call in (
+        driver.functions.get_job(0, TYPE, "q", "1"),
+        driver.functions.get_queue(0, TYPE, "q"),
+        driver.functions.list_queues(0, TYPE, 0, 10),
+        driver.functions.get_counts(0),
+        driver.functions.list_dead(0, TYPE, "", 10),
+        driver.functions.refresh(0),
+    ):
+        reply = driver.client.execute_command(b"FCALL_RO", *call.arguments[1:])
+        assert reply[0] == 0
+
+
+def test_an_unknown_function_is_refused_by_name(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="Function not found"):
+        client.fcall("sharq_0_enqueue", 0)
+
+
+def test_a_malformed_job_in_a_batch_leaves_the_whole_batch_undone(driver: Driver) -> None:
+    call = driver.functions.enqueue(0, TYPE, [new_job("1"), new_job("2")], now_us=driver.now_us)
+    call.arguments[-4] = b"short"
+    with pytest.raises(redis.ResponseError, match="too short"):
+        driver.reply(call)
+    assert driver.store_keys() == set()
+
+
+class RestrictedDriver(Driver):
+    """Runs each call as a user who may touch the keys that the call declares and no other."""
+
+    def __init__(self, server: StoreServer, admin: redis.Redis, prefix: str) -> None:
+        self.admin, self.user, self.withheld = admin, prefix, 0
+        admin.execute_command("ACL", "SETUSER", prefix, "reset", "on", "nopass", "+@all")
+        user = redis.Redis(port=server.port, username=prefix, password="any", socket_timeout=20.0)
+        super().__init__(user, prefix)
+
+    def reply(self, call: FunctionCall[T]) -> Reply[T]:
+        declared = call.arguments[3 : 3 + int(call.arguments[2])][self.withheld :]
+        patterns = [b"~" + key for key in declared if isinstance(key, bytes)]
+        self.admin.execute_command("ACL", "SETUSER", self.user, "resetkeys", *patterns)
+        return super().reply(call)
+
+
+@pytest.fixture
+def restricted(store: StoreServer, client: redis.Redis, prefix: str) -> RestrictedDriver:
+    """A driver whose every undeclared key is refused by the store itself."""
+    return RestrictedDriver(store, client, prefix)
+
+
+def test_a_key_beyond_the_allowed_ones_is_refused(restricted: RestrictedDriver) -> None:
+    restricted.enqueue(new_job("1"))
+    restricted.withheld = 1
+    with pytest.raises(NoPermissionError):
+        restricted.dequeue()
+
+
+def test_functions_touch_only_the_keys_that_they_declare(restricted: RestrictedDriver) -> None:
+    live_every_life(restricted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_function_runs_on_a_cluster(own_store: StoreFactory, prefix: str, kind: str) -> None:
+    """U18: all keys of a call are in one slot; the store refuses anything else."""
+    with load(own_store("--cluster-enabled", "yes", kind=kind)) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+        deadline_s = time.monotonic() + CLUSTER_DEADLINE_S
+        while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        driver = Driver(client, prefix, partitions=64, partition=63)
+        live_every_life(driver)
+        assert {client.execute_command("CLUSTER", "KEYSLOT", key) for key in driver.store_keys()} == {
+            slot_of(tags(prefix, 64)[63]),
+            slot_of(f"{prefix}:members"),
+        }
+
+
+@pytest.mark.parametrize("partitions", [1, 6, 64, 256])
+def test_partitions_lie_in_equal_parts_of_the_slot_space(prefix: str, partitions: int) -> None:
+    found = [slot_of(tag) * partitions // SLOTS for tag in tags(prefix, partitions)]
+    assert found == list(range(partitions))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_store_takes_no_job_and_drains(own_store: StoreFactory, prefix: str, kind: str) -> None:
+    with load(own_store(kind=kind)) as client:
+        driver = Driver(client, prefix)
+        driver.enqueue(*(new_job(str(n), interval_us=0, requeue_limit=0) for n in range(4)))
+        client.config_set("maxmemory", "1mb")
+        for _ in range(2):
+            with pytest.raises(OutOfMemoryError):
+                driver.enqueue(new_job("more", interval_us=5))
+        assert driver.get_job("more") is None
+        assert driver.get_queue().interval_us == 0
+        leased = driver.dequeue()
+        assert [driver.finish(job.job_id, job.lease) for job in leased[:3]] == [0, 0, 0]
+        driver.advance(LEASE_US)
+        assert driver.reap().died == 1
+        assert driver.drop_dead() == 1
+        client.config_set("maxmemory", "0")
+        assert_keys_agree(driver)
+        assert driver.enqueue(new_job("more"))[0].status is EnqueueStatus.QUEUED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_jobs_and_functions_outlive_a_restart_of_a_store_with_aof(
+    own_store: StoreFactory, prefix: str, kind: str
+) -> None:
+    server = own_store("--appendonly", "yes", kind=kind)
+    with load(server) as client:
+        driver = Driver(client, prefix)
+        live_every_life(driver)
+        driver.enqueue(new_job("kept", "other"))
+        before = driver.totals()
+    server.stop()
+    server.start()
+    with server.client(timeout_s=20.0) as client:
+        driver.client = client
+        assert driver.totals() == before
+        assert_keys_agree(driver)
+        assert "kept" in driver.dequeue_ids()
+
+
+def test_every_life_leaves_keys_that_agree(driver: Driver) -> None:
+    live_every_life(driver)
+    assert_keys_agree(driver)
+
+
+def test_the_number_of_partitions_is_written_once(client: redis.Redis, prefix: str) -> None:
+    first, second = (Functions(Keys(prefix, number), Retention()) for number in (64, 16))
+    driver = Driver(client, prefix)
+    assert [driver.value(functions.claim_partitions()) for functions in (first, second, first)] == [
+        64,
+        64,
+        64,
+    ]
+
+
+def test_bytes_of_a_newer_version_survive_every_older_function(driver: Driver) -> None:
+    """A rolling upgrade runs both versions on one record: each keeps what it does not know."""
+    driver.enqueue(new_job("1", interval_us=0), new_job("2", interval_us=0))
+    first = driver.dequeue(1)[0]
+    _add_newer_bytes(driver)
+    for is_void in (False, True):
+        driver.release("1", first.lease, is_void=is_void)
+        first = driver.dequeue(1)[0]
+        assert (first.job_id, first.payload) == ("1", b'{"a":1}')
+        assert driver.extend("1", first.lease, DAY_US) == 0
+        assert driver.release("1", first.lease, is_void=is_void) == 0
+        assert driver.finish("1", "00" * 16) == 2
+        first = driver.dequeue(1)[0]
+    kept = [driver.client.hget(driver.key(key), field) for key, field in NEWER]
+    assert all(record is not None and b"NEWER" in record for record in kept)
+
+
+NEWER = (("jobs", "q:1"), ("queues", "q"), ("counters", "t:sms"))
+
+
+def _add_newer_bytes(driver: Driver) -> None:
+    records = [driver.client.hget(driver.key(key), field) for key, field in NEWER]
+    job, queue, totals = (record for record in records if isinstance(record, bytes))
+    length = job[1]
+    job = job[:1] + bytes([length + 5]) + job[2:length] + b"NEWER" + job[length:]
+    for (key, field), record in zip(NEWER, (job, queue + b"NEWER", totals + b"NEWER"), strict=True):
+        driver.client.hset(driver.key(key), field, record)
+
+
+def test_calls_of_one_pipeline_see_each_other(driver: Driver) -> None:
+    functions, now_us = driver.functions, driver.now_us
+    finish = [FinishJob(TYPE, "q", "1")]
+    replies = driver.replies(
+        [
+            functions.enqueue(0, TYPE, [new_job("1")], now_us=now_us),
+            functions.dequeue(0, TYPE, 1, LEASE_US, b"12345678", now_us=now_us),
+            functions.finish(0, TYPE, finish, now_us=now_us),
+            functions.redrive(0, TYPE, [DeadRef(TYPE, "q", "1")], now_us=now_us),
+        ]
+    )
+    assert [job.job_id for job in replies[1].value.jobs] == ["1"]
+    assert replies[2].value[0].status == 0
