@@ -13,7 +13,8 @@ import time
 
 import msgspec
 
-from benchmarks.errors import Spoiled
+from benchmarks import peers
+from benchmarks.errors import NotRun, Spoiled
 from benchmarks.report import Cell, Goal, Grid, Peer, Report, Row
 from benchmarks.servers import Store, store, value_of
 from benchmarks.spread import Spread, percentile
@@ -25,6 +26,7 @@ _TYPE = "sms"
 _PAYLOAD = b'{"message":"hello, world","to":"4912345"}'
 _LEASE_US = 3_600_000_000
 _BATCH = 100
+_ORIGINAL_CALLS = 50
 _BASE = 1_000
 """The size that the others are held against."""
 
@@ -32,12 +34,14 @@ _GOAL = Goal(1.2, is_least=False)
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """sizes: numbers of ready queues; singles, batches: calls a round with one job and with 100."""
+    """sizes: numbers of ready queues; singles, batches: calls a round with one job and with 100; original_size: the
+    number at which the original's core is measured beside ours."""
 
     sizes: tuple[int, ...]
     rounds: int
     singles: int
     batches: int
+    original_size: int
 
     @property
     def jobs(self) -> int:
@@ -45,8 +49,10 @@ class _Plan(msgspec.Struct, frozen=True):
         return self.rounds * (self.singles + self.batches * _BATCH)
 
 
-_FULL = _Plan((100, 1_000, 10_000, 100_000, 1_000_000), rounds=15, singles=600, batches=20)
-_QUICK = _Plan((100, 1_000, 10_000, 100_000), rounds=9, singles=300, batches=8)
+_FULL = _Plan(
+    (100, 1_000, 10_000, 100_000, 1_000_000), rounds=15, singles=600, batches=20, original_size=100_000
+)
+_QUICK = _Plan((100, 1_000, 10_000, 100_000), rounds=9, singles=300, batches=8, original_size=10_000)
 
 
 class _Cost(msgspec.Struct, frozen=True):
@@ -72,7 +78,8 @@ def run(is_quick: bool) -> Report:
             _load(running, functions, partition, size, plan.jobs)
         rounds = [_measure_sizes(running, functions, plan) for _ in range(plan.rounds)]
         _check(running, functions, plan)
-        return _report(plan, rounds, running.version)
+        original = _original(running, plan.original_size)
+        return _report(plan, rounds, original, running.version)
 
 
 def _load(running: Store, functions: Functions, partition: int, size: int, leased: int) -> None:
@@ -138,7 +145,16 @@ def _due(running: Store, functions: Functions, partition: int) -> int:
     return value_of(call, running.execute(call)).due_before
 
 
-def _report(plan: _Plan, rounds: list[list[_Round]], version: str) -> Report:
+def _original(running: Store, size: int) -> Peer:
+    """On the same store, after all of ours."""
+    try:
+        value: float | str = peers.original_dequeue_ms(running.socket, size, _ORIGINAL_CALLS)
+    except NotRun as error:
+        value = f"not run: {error}"
+    return Peer("original core", value, is_same_run=True)
+
+
+def _report(plan: _Plan, rounds: list[list[_Round]], original: Peer, version: str) -> Report:
     base = plan.sizes.index(_BASE)
     rows = [
         Row(
@@ -159,7 +175,7 @@ def _report(plan: _Plan, rounds: list[list[_Round]], version: str) -> Report:
             "payload": f"{len(_PAYLOAD)} bytes",
             "rounds": f"{plan.rounds}, each with {plan.singles} calls of 1 job and {plan.batches} of {_BATCH}",
         },
-        rows=[*rows, _wall_row(plan, rounds)],
+        rows=[*rows, _wall_row(plan, rounds, original)],
         grids=[_grid(plan, rounds)],
         notes=["The wall time holds the caller's own work and the way there and back."],
     )
@@ -169,14 +185,13 @@ def _cpu(one: _Round, what: str) -> float:
     return one.single.cpu_us if what == "1 job" else one.batch.cpu_us
 
 
-def _wall_row(plan: _Plan, rounds: list[list[_Round]]) -> Row:
-    """The original's figure was taken at 50,000; ours is of the next larger size."""
-    index = next(index for index, size in enumerate(plan.sizes) if size >= 50_000)
+def _wall_row(plan: _Plan, rounds: list[list[_Round]], original: Peer) -> Row:
+    index = plan.sizes.index(plan.original_size)
     return Row(
-        f"one dequeue at {plan.sizes[index]:,} ready queues, wall",
+        f"one dequeue at {plan.original_size:,} ready queues, wall",
         "ms",
         Spread.of([one[index].single.call_p50_ms for one in rounds]),
-        peer=Peer("original core at 50,000", 18.4, is_same_run=False),
+        peer=original,
     )
 
 

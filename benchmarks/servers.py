@@ -53,11 +53,13 @@ class Store:
 
     Attributes:
         url: unix:// address.
+        socket: path of the socket.
         client: a blocking connection; it repeats nothing.
     """
 
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
+        self.socket = url.removeprefix("unix://")
         self.pid = pid
         self.client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=60)
 
@@ -93,9 +95,10 @@ class Store:
         return [value_of(call, raw) for call, raw in zip(calls, pipeline.execute(), strict=True)]
 
     @property
-    def commands(self) -> int:
-        """Commands that clients sent since its start."""
-        return int(self.client.info("stats")["total_commands_processed"])
+    def function_calls(self) -> int:
+        """Calls of functions since its start. (Other counters hold the commands that functions run, too.)"""
+        stats: dict[str, dict[str, int]] = self.client.info("commandstats")
+        return sum(stats[name]["calls"] for name in ("cmdstat_fcall", "cmdstat_fcall_ro") if name in stats)
 
     @property
     def memory_bytes(self) -> int:

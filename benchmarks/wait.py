@@ -32,11 +32,11 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 class _Idle(msgspec.Struct, frozen=True):
-    """CPU of server and store, shares of a core, and the commands that the store got, a second."""
+    """CPU of server and store, shares of a core, and the function calls that the store got, a second."""
 
     server: float
     store: float
-    commands: float
+    calls: float
 
 
 def run(is_quick: bool) -> Report:
@@ -75,12 +75,12 @@ async def _poll(session: aiohttp.ClientSession, url: str, received_s: asyncio.Qu
 
 
 async def _watch_idle(idle_s: float, server: Server, running: Store) -> _Idle:
-    before_us, store_before_us, commands = cpu_us(server.pid), cpu_us(running.pid), running.commands
+    before_us, store_before_us, calls = cpu_us(server.pid), cpu_us(running.pid), running.function_calls
     await asyncio.sleep(idle_s)
     return _Idle(
         server=(cpu_us(server.pid) - before_us) / idle_s / 1e6,
         store=(cpu_us(running.pid) - store_before_us) / idle_s / 1e6,
-        commands=(running.commands - commands) / idle_s,
+        calls=(running.function_calls - calls) / idle_s,
     )
 
 
@@ -123,12 +123,12 @@ def _report(plan: _Plan, idle: _Idle, woken_ms: list[float], version: str) -> Re
             ),
             Row("idle: server", "of a core", Spread.of([idle.server])),
             Row("idle: store", "of a core", Spread.of([idle.store])),
-            Row("idle: commands to the store", "a second", Spread.of([idle.commands])),
+            Row("idle: function calls to the store", "a second", Spread.of([idle.calls])),
             Row("enqueue sent to poll answered, p50", "ms", Spread.of([percentile(woken_ms, 50)])),
             Row("enqueue sent to poll answered, p99", "ms", Spread.of([percentile(woken_ms, 99)])),
         ],
         notes=[
             "The wake-up holds the enqueue itself. The polls and the enqueues come from one process.",
-            "One refresh a second asks each of the 64 partitions once, so about 64 commands a second are expected.",
+            "One refresh a second asks each of the 64 partitions once, so about 64 calls a second are expected.",
         ],
     )

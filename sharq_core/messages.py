@@ -33,14 +33,14 @@ from sharq_core.models import (
 ReplyT = TypeVar("ReplyT")
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
     """One job of a bulk call that could not be answered: the code and message of the error class."""
 
     code: str
     message: str
 
 
-class Call(msgspec.Struct, Generic[ReplyT], frozen=True, tag=True):
+class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=True):
     """A call whose reply is a ReplyT."""
 
 
@@ -50,7 +50,7 @@ class Enqueue(Call[list[Enqueued | Failure]], frozen=True):
     jobs: list[NewJob]
 
 
-class Dequeued(msgspec.Struct, frozen=True):
+class Dequeued(msgspec.Struct, frozen=True, array_like=True):
     """Leased jobs, none when nothing is ready, and the time until the shard's next job of the type is due.
 
     next_due_in_us: None when nothing is queued here; negative when more is ready, by how long it has been.
@@ -171,6 +171,43 @@ class DropDead(Call[int], frozen=True):
 
 class CheckStore(Call[None], frozen=True):
     """Returns when every store node answers; raises Unavailable when one does not."""
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """One shard node.
+
+    Attributes:
+        incarnation: random, made anew by each process, so that a restart is told from a pause.
+        address: host:port of its link; empty for a node inside a router's process.
+        is_draining: it stops soon; it owns nothing any more and still answers.
+        formats: the newest record format that it can read.
+    """
+
+    node_id: str
+    incarnation: str
+    address: str
+    is_draining: bool = False
+    formats: int = 1
+
+
+class View(msgspec.Struct, frozen=True, array_like=True):
+    """Who is there, as the store's membership says. The ring is built from it (sharq_core/partitions.py).
+
+    Attributes:
+        version: grows with every change of the members; the higher view is the newer.
+        partitions: P.
+        members: sorted by node_id.
+    """
+
+    version: int
+    partitions: int
+    members: tuple[Member, ...]
+
+    def serving(self) -> frozenset[str]:
+        """The nodes that own partitions: those that do not drain, or all when every one does."""
+        return frozenset(one.node_id for one in self.members if not one.is_draining) or frozenset(
+            one.node_id for one in self.members
+        )
 
 
 OnDue: TypeAlias = Callable[[int | None], None]

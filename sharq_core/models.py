@@ -23,14 +23,14 @@ MinuteCounts: TypeAlias = list[tuple[int, int]]
 """(start of the minute in ms since the epoch, count), oldest first, 10 long, the last one the current minute."""
 
 
-class QueueKey(msgspec.Struct, frozen=True):
+class QueueKey(msgspec.Struct, frozen=True, array_like=True):
     """Which queue: its type (what workers ask for) and its id (whose it is). Both are identifiers."""
 
     queue_type: str
     queue_id: str
 
 
-class NewJob(msgspec.Struct, frozen=True):
+class NewJob(msgspec.Struct, frozen=True, array_like=True):
     """A job as it is enqueued.
 
     Attributes:
@@ -65,14 +65,14 @@ class EnqueueStatus(enum.IntEnum):
     """The job named no interval and the queue has none yet."""
 
 
-class Enqueued(msgspec.Struct, frozen=True):
+class Enqueued(msgspec.Struct, frozen=True, array_like=True, tag="q"):
     """The answer for one enqueued job; queue_length: jobs queued and delayed before this one."""
 
     status: EnqueueStatus
     queue_length: int
 
 
-class LeasedJob(msgspec.Struct, frozen=True):
+class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
     """A job in a worker's hands.
 
     Attributes:
@@ -95,7 +95,7 @@ class LeasedJob(msgspec.Struct, frozen=True):
     queue_length: int
 
 
-class FinishJob(msgspec.Struct, frozen=True):
+class FinishJob(msgspec.Struct, frozen=True, array_like=True):
     """End the lease and forget the job. lease None: whichever lease is live, as the original does."""
 
     queue_type: str
@@ -104,7 +104,7 @@ class FinishJob(msgspec.Struct, frozen=True):
     lease: str | None = None
 
 
-class ExtendJob(msgspec.Struct, frozen=True):
+class ExtendJob(msgspec.Struct, frozen=True, array_like=True):
     """Move the end of the lease to now + by_us."""
 
     queue_type: str
@@ -114,7 +114,7 @@ class ExtendJob(msgspec.Struct, frozen=True):
     by_us: int
 
 
-class ReleaseJob(msgspec.Struct, frozen=True):
+class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
     """Give the job back unfinished, to be leased again after delay_us at the earliest.
 
     is_void: nobody received the lease, so the attempt is not counted and nothing can be done with its token.
@@ -136,14 +136,14 @@ class LeaseStatus(enum.IntEnum):
     LOST = 2
 
 
-class LeaseOutcome(msgspec.Struct, frozen=True):
+class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
     """leased_until_us: the lease's end after an extend that was DONE, else 0."""
 
     status: LeaseStatus
     leased_until_us: int = 0
 
 
-class DeletedQueue(msgspec.Struct, frozen=True):
+class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):
     """cancelled: how many queued and delayed jobs were dropped; 0 when there were none."""
 
     cancelled: int
@@ -159,7 +159,7 @@ class JobState(enum.StrEnum):
     DEAD = "dead"
 
 
-class JobStatus(msgspec.Struct, frozen=True):
+class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     """What is known of one job.
 
     Attributes:
@@ -177,7 +177,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     payload: bytes | None = None
 
 
-class QueueStats(msgspec.Struct, frozen=True):
+class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     """One queue. An unknown queue has is_known False and zeros.
 
     Attributes:
@@ -200,14 +200,14 @@ class QueueStats(msgspec.Struct, frozen=True):
     dequeue_counts: MinuteCounts
 
 
-class QueuePage(msgspec.Struct, frozen=True):
+class QueuePage(msgspec.Struct, frozen=True, array_like=True):
     """Ids of queues with queued, delayed or leased jobs, of one partition; scan: where to go on, 0 at the end."""
 
     queue_ids: list[str]
     scan: int
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, array_like=True):
     """Types with queued, delayed or leased jobs, sorted, and what was enqueued and leased in the last 10 minutes."""
 
     queue_types: list[str]
@@ -215,7 +215,7 @@ class Counts(msgspec.Struct, frozen=True):
     dequeue_counts: MinuteCounts
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
+class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
     """A job past its requeue limit, kept for a person."""
 
     queue_id: str
@@ -226,14 +226,14 @@ class DeadLetter(msgspec.Struct, frozen=True):
     dead_at_us: int
 
 
-class DeadPage(msgspec.Struct, frozen=True):
+class DeadPage(msgspec.Struct, frozen=True, array_like=True):
     """Dead letters of one partition, oldest first. scan: where to go on, empty at the end."""
 
     jobs: list[DeadLetter]
     scan: str
 
 
-class DeadRef(msgspec.Struct, frozen=True):
+class DeadRef(msgspec.Struct, frozen=True, array_like=True):
     """One dead letter."""
 
     queue_type: str

@@ -17,7 +17,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall, Functions, Reply, Retention
 from sharq_core.scheduler.keys import SLOTS, Keys, slot_of, tags
 from tests.conftest import StoreFactory
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, new_job
+from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
 from tests.stores import KINDS, StoreServer
 
@@ -101,7 +101,7 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.list_dead(0, TYPE, "", 10),
         driver.functions.refresh(0),
     ):
-        reply = driver.client.execute_command(b"FCALL_RO", *call.arguments[1:])
+        reply = execute(driver.client, b"FCALL_RO", *call.arguments[1:])
         assert reply[0] == 0
 
 
@@ -123,14 +123,14 @@ class RestrictedDriver(Driver):
 
     def __init__(self, server: StoreServer, admin: redis.Redis, prefix: str) -> None:
         self.admin, self.user, self.withheld = admin, prefix, 0
-        admin.execute_command("ACL", "SETUSER", prefix, "reset", "on", "nopass", "+@all")
+        execute(admin, "ACL", "SETUSER", prefix, "reset", "on", "nopass", "+@all")
         user = redis.Redis(port=server.port, username=prefix, password="any", socket_timeout=20.0)
         super().__init__(user, prefix)
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         declared = call.arguments[3 : 3 + int(call.arguments[2])][self.withheld :]
         patterns = [b"~" + key for key in declared if isinstance(key, bytes)]
-        self.admin.execute_command("ACL", "SETUSER", self.user, "resetkeys", *patterns)
+        execute(self.admin, "ACL", "SETUSER", self.user, "resetkeys", *patterns)
         return super().reply(call)
 
 
@@ -155,14 +155,14 @@ def test_functions_touch_only_the_keys_that_they_declare(restricted: RestrictedD
 def test_every_function_runs_on_a_cluster(own_store: StoreFactory, prefix: str, kind: str) -> None:
     """U18: all keys of a call are in one slot; the store refuses anything else."""
     with load(own_store("--cluster-enabled", "yes", kind=kind)) as client:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+        execute(client, "CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
         deadline_s = time.monotonic() + CLUSTER_DEADLINE_S
-        while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+        while b"cluster_state:ok" not in execute(client, "CLUSTER", "INFO"):
             assert time.monotonic() < deadline_s
             time.sleep(0.01)
         driver = Driver(client, prefix, partitions=64, partition=63)
         live_every_life(driver)
-        assert {client.execute_command("CLUSTER", "KEYSLOT", key) for key in driver.store_keys()} == {
+        assert {execute(client, "CLUSTER", "KEYSLOT", key) for key in driver.store_keys()} == {
             slot_of(tags(prefix, 64)[63]),
             slot_of(f"{prefix}:members"),
         }
@@ -269,5 +269,6 @@ def test_calls_of_one_pipeline_see_each_other(driver: Driver) -> None:
             functions.redrive(0, TYPE, [DeadRef(TYPE, "q", "1")], now_us=now_us),
         ]
     )
-    assert [job.job_id for job in replies[1].value.jobs] == ["1"]
-    assert replies[2].value[0].status == 0
+    dequeued, finished = replies[1].value, replies[2].value
+    assert dequeued is not None and [job.job_id for job in dequeued.jobs] == ["1"]
+    assert finished is not None and finished[0].status == 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from sharq_core.models import EnqueueStatus, JobState
+from sharq_core.scheduler.functions import FunctionCall
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,
@@ -159,7 +161,7 @@ def test_the_byte_budget_is_looked_at_before_a_job_is_taken(driver: Driver) -> N
 def test_a_hundred_jobs_of_the_largest_payload_come_back_equal(driver: Driver) -> None:
     payloads = [bytes([33 + n]) * 262_144 for n in range(100)]
     driver.enqueue(*(new_job(str(n), payload=payload, interval_us=0) for n, payload in enumerate(payloads)))
-    found = []
+    found: list[bytes] = []
     while len(found) < 100:
         reply = driver.dequeue_reply()
         assert len(reply.jobs) == 4
@@ -182,12 +184,12 @@ def test_a_call_that_comes_too_late_does_nothing(driver: Driver) -> None:
     job = driver.lease_one()
     keys = driver.store_keys()
     late_us, functions = driver.now_us - 1, driver.functions
-    calls = (
+    calls: list[FunctionCall[Any]] = [
         functions.enqueue(0, "sms", [new_job("2")], not_after_us=late_us, now_us=driver.now_us),
         functions.dequeue(0, "sms", 1, LEASE_US, RANDOM, not_after_us=late_us, now_us=driver.now_us + DAY_US),
         functions.release(0, "sms", [], not_after_us=late_us, now_us=driver.now_us),
-    )
-    assert [driver.reply(call).value for call in calls] == [None, None, None]
+    ]
+    assert [reply.value for reply in driver.replies(calls)] == [None, None, None]
     assert driver.store_keys() == keys
     assert driver.get_job("2") is None
     status = driver.get_job("1")

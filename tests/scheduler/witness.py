@@ -1,4 +1,4 @@
-"""Watches the leases of a run for what must hold whatever the model says: the rate (I2), tokens (I4), deliveries (I7)."""
+"""Watches the leases of a run for what holds whatever the model says: spacing (I2), tokens (I4), deliveries (I7)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Witness:
         else:
             history.was_forgotten = False
 
-    def see_lease(self, job: LeasedJob, now_us: int) -> None:
+    def see_lease(self, job: LeasedJob, requeue_limit: int, now_us: int) -> None:
         """A lease at now_us under the rate last seen."""
         history = self._histories[job.queue_id]
         interval_us, burst = history.rate
@@ -56,4 +56,4 @@ class Witness:
         history.leases.append(now_us)
         assert job.lease not in self._tokens
         self._tokens.add(job.lease)
-        assert job.requeues_remaining >= -1
+        assert requeue_limit < 0 or job.attempt <= requeue_limit + 1

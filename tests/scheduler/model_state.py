@@ -1,0 +1,334 @@
+"""What the model knows of one (partition, type), and how jobs move: plain dictionaries, every rule once.
+
+Not here: what the functions answer (model.py).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from sharq_core.models import JobState
+from sharq_core.scheduler.functions import Retention, TypeTotals
+
+KEEP_US = 600_000_000
+MINUTE_US = 60_000_000
+PROMISED_US = 60_000_000
+
+JobKey = tuple[str, str]
+"""queue_id, job_id"""
+
+
+@dataclass(eq=False)
+class Job:
+    """A job that is queued, delayed or leased, or was when its queue was deleted or it died.
+
+    due_us: queued since, delayed until, or leased until. is_cancelled: its queue was deleted while it was leased.
+    """
+
+    queue_id: str
+    job_id: str
+    seq: int
+    payload: bytes
+    requeue_limit: int
+    enqueued_at_us: int
+    state: JobState = JobState.QUEUED
+    due_us: int = 0
+    attempt: int = 0
+    token: str | None = None
+    is_released: bool = False
+    is_cancelled: bool = False
+
+    @property
+    def key(self) -> JobKey:
+        return self.queue_id, self.job_id
+
+    @property
+    def is_past_its_limit(self) -> bool:
+        return 0 <= self.requeue_limit < self.attempt
+
+
+@dataclass
+class Letter:
+    """A dead letter, with the rate of its queue."""
+
+    job: Job
+    died_us: int
+    interval_us: int
+    burst: int
+
+
+class Kind(enum.Enum):
+    """Why a job with a tombstone is gone; RELEASED: given back after its queue was deleted."""
+
+    FINISHED = enum.auto()
+    CANCELLED = enum.auto()
+    RELEASED = enum.auto()
+
+
+@dataclass
+class Stone:
+    """A tombstone."""
+
+    kind: Kind
+    job: Job
+    at_us: int
+
+
+@dataclass
+class Queue:
+    """A queue's rate and state.
+
+    place_us: its place in the line of ready queues, smallest first; None when it is not ready.
+    sweep_due_us: since when a deleted queue has records to remove; None when it has none.
+    """
+
+    interval_us: int = 0
+    burst: int = 1
+    tat_us: int = 0
+    last_us: int = 0
+    active_us: int = 0
+    is_pinned: bool = False
+    is_paused: bool = False
+    is_purged: bool = False
+    sweep_due_us: int | None = None
+    place_us: int | None = None
+    was_served: bool = False
+    was_moved: bool = False
+    minutes: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def full_us(self) -> int:
+        """From when on the whole burst may go at once: a fresh record would allow the same."""
+        return self.tat_us + (self.burst - 1) * self.interval_us
+
+    def lease(self, now_us: int) -> None:
+        """Use the rate for one lease."""
+        self.tat_us = max(self.tat_us, now_us - (self.burst - 1) * self.interval_us) + self.interval_us
+        self.last_us = now_us
+        self.was_served = True
+
+    def change_rate(self, interval_us: int, burst: int) -> None:
+        """Re-place the waiting slot."""
+        moved_us = self.tat_us - self.interval_us + interval_us
+        earliest_us = self.last_us + interval_us - (burst - 1) * interval_us
+        self.tat_us = max(moved_us, earliest_us, 0)
+        self.interval_us, self.burst = interval_us, burst
+        self.was_moved = True
+
+    def count(self, now_us: int, enqueued: int, leased: int) -> None:
+        """Add to the current minute."""
+        minute = now_us // MINUTE_US
+        self.minutes = {old: row for old, row in self.minutes.items() if old > minute - 10}
+        row = self.minutes.setdefault(minute, [0, 0])
+        row[0] += enqueued
+        row[1] += leased
+        if len(self.minutes) > 10:
+            del self.minutes[next(iter(self.minutes))]
+
+
+class State:
+    """Jobs, queues, dead letters and tombstones at a clock that only the test moves.
+
+    Attributes:
+        now_us: the time of the next call.
+        jobs: queued, delayed and leased jobs.
+        leftovers: deleted jobs whose records are still to be removed.
+        stones, old_stones: the two generations of tombstones; turned_us: when the newer one began.
+    """
+
+    def __init__(self, queue_type: str, retention: Retention, now_us: int) -> None:
+        self.queue_type = queue_type
+        self.retention = retention
+        self.now_us = now_us
+        self.jobs: dict[JobKey, Job] = {}
+        self.leftovers: dict[JobKey, Job] = {}
+        self.queues: dict[str, Queue] = {}
+        self.letters: dict[JobKey, Letter] = {}
+        self.stones: dict[JobKey, Stone] = {}
+        self.old_stones: dict[JobKey, Stone] = {}
+        self.turned_us: int | None = None
+        self.forgotten_early = 0
+        self.seq = 0
+        self.lease_number = 0
+        self.enqueued = self.finished = self.cancelled = 0
+        self.minutes: dict[int, list[int]] = {}
+
+    def queue(self, queue_id: str) -> Queue | None:
+        """The queue, unless it counts as forgotten."""
+        queue = self.queues.get(queue_id)
+        if queue is None or self.is_forgettable(queue_id, queue):
+            return None
+        queue.tat_us = min(queue.tat_us, max(self.now_us, queue.last_us) + queue.interval_us)
+        return queue
+
+    def is_forgettable(self, queue_id: str, queue: Queue) -> bool:
+        """The one rule of forgetting."""
+        is_held = queue.is_pinned or queue.is_paused or queue.sweep_due_us is not None
+        if is_held or any(job.queue_id == queue_id for job in self.jobs.values()):
+            return False
+        is_quiet = queue.is_purged or self.now_us - queue.active_us > KEEP_US
+        return is_quiet and self.now_us >= queue.full_us
+
+    def in_state(self, state: JobState, queue_id: str | None = None) -> list[Job]:
+        """Jobs in a state, oldest first."""
+        found = [job for job in self.jobs.values() if job.state is state and queue_id in (None, job.queue_id)]
+        return sorted(found, key=lambda job: job.seq)
+
+    def letter(self, key: JobKey) -> Letter | None:
+        """A dead letter that is not too old."""
+        letter = self.letters.get(key)
+        return letter if letter and self.now_us - letter.died_us < self.retention.dead_us else None
+
+    def stone(self, key: JobKey) -> Stone | None:
+        """A tombstone that is not too old."""
+        stone = self.stones.get(key) or self.old_stones.get(key)
+        return stone if stone and self.now_us - stone.at_us < self.retention.finished_us else None
+
+    def is_remembered(self, key: JobKey) -> bool:
+        """Finished or dead, as an enqueue with `repeat` asks."""
+        stone = self.stone(key)
+        return (stone is not None and stone.kind is Kind.FINISHED) or self.letter(key) is not None
+
+    def totals(self) -> TypeTotals:
+        """Conservation (I8): the first is the sum of the others."""
+        return TypeTotals(
+            self.queue_type,
+            self.enqueued,
+            queued=len(self.in_state(JobState.QUEUED)),
+            delayed=len(self.in_state(JobState.DELAYED)),
+            leased=len(self.in_state(JobState.LEASED)),
+            finished=self.finished,
+            dead=len(self.letters),
+            cancelled=self.cancelled,
+        )
+
+    def line(self) -> list[str]:
+        """Due queues, longest ready first."""
+        due = [
+            (queue.place_us, queue_id)
+            for queue_id, queue in self.queues.items()
+            if queue.place_us is not None and queue.place_us <= self.now_us
+        ]
+        return [queue_id for _, queue_id in sorted(due)]
+
+    def add(
+        self, queue: Queue, queue_id: str, job_id: str, payload: bytes, requeue_limit: int, delay_us: int
+    ) -> None:
+        """A job at the end of its queue, or apart until its delay has passed."""
+        if (queue_id, job_id) in self.leftovers:
+            self.sweep_one(self.leftovers[queue_id, job_id])
+        self.seq += 1
+        job = Job(queue_id, job_id, self.seq, payload, requeue_limit, self.now_us)
+        self.jobs[job.key] = job
+        self.put_back(job, self.now_us + delay_us)
+        queue.is_purged = False
+        queue.active_us = self.now_us
+
+    def put_back(self, job: Job, due_us: int) -> None:
+        """Into its place, or apart until due_us."""
+        is_delayed = due_us > self.now_us
+        job.state = JobState.DELAYED if is_delayed else JobState.QUEUED
+        job.due_us = due_us if is_delayed else self.now_us
+
+    def hold(self, job: Job, due_us: int) -> None:
+        """Into a worker's hands until due_us."""
+        job.state, job.due_us, job.is_released = JobState.LEASED, due_us, False
+
+    def end_lease(self, job: Job, due_us: int) -> None:
+        """Back to its place, or dead, or gone when its queue was deleted meanwhile."""
+        if job.is_cancelled:
+            self.cancelled += 1
+            self.bury(job, Kind.RELEASED if job.is_released else Kind.CANCELLED)
+        elif job.is_past_its_limit:
+            self.die(job)
+        else:
+            self.put_back(job, due_us)
+
+    def die(self, job: Job) -> None:
+        """A dead letter, in place of an older one of its id."""
+        del self.jobs[job.key]
+        self.cancelled += job.key in self.letters
+        queue = self.queues[job.queue_id]
+        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst)
+
+    def bury(self, job: Job, kind: Kind) -> None:
+        """Out of the live jobs, remembered by a tombstone."""
+        del self.jobs[job.key]
+        self.stones[job.key] = Stone(kind, job, self.now_us)
+
+    def drop_letter(self, key: JobKey) -> None:
+        """A dead letter goes for good."""
+        del self.letters[key]
+        self.cancelled += 1
+
+    def death_of(self, key: JobKey) -> tuple[int, str]:
+        """The order of dead letters."""
+        return self.letters[key].died_us, ":".join(key)
+
+    def count(self, enqueued: int, leased: int) -> None:
+        """Add to the current minute."""
+        row = self.minutes.setdefault(self.now_us // MINUTE_US, [0, 0])
+        row[0] += enqueued
+        row[1] += leased
+
+    def run_timers(self) -> tuple[int, int]:
+        """Run all that are due; returns leases ended and deaths."""
+        for queue_id in [name for name, queue in self.queues.items() if self.is_forgettable(name, queue)]:
+            del self.queues[queue_id]
+        ended = [job for job in self.in_state(JobState.LEASED) if job.due_us <= self.now_us]
+        for job in ended:
+            self.end_lease(job, self.now_us)
+        for job in self.in_state(JobState.DELAYED):
+            if job.due_us <= self.now_us:
+                self.put_back(job, self.now_us)
+        self.run_sweeps()
+        deaths = sum(letter.job in ended for letter in self.letters.values())
+        return len(ended), deaths
+
+    def run_sweeps(self) -> None:
+        """Remove what deleted queues left."""
+        for job in list(self.leftovers.values()):
+            if job.state is JobState.DELAYED and job.due_us <= self.now_us:
+                self.sweep_one(job)
+        for queue_id, queue in self.queues.items():
+            if queue.sweep_due_us is not None and queue.sweep_due_us <= self.now_us:
+                self.sweep(queue_id, len(self.leftovers) + 1)
+
+    def sweep(self, queue_id: str, limit: int) -> None:
+        """Remove deleted jobs: first those that were queued, then those that were delayed."""
+        left = [job for job in self.leftovers.values() if job.queue_id == queue_id]
+        left.sort(key=lambda job: (job.state is JobState.DELAYED, job.seq))
+        for job in left[:limit]:
+            self.sweep_one(job)
+        self.queues[queue_id].sweep_due_us = self.now_us if len(left) >= limit else None
+
+    def sweep_one(self, job: Job) -> None:
+        """Remove one deleted job; somebody may hold a lease of it."""
+        del self.leftovers[job.key]
+        if job.attempt > 0:
+            self.stones[job.key] = Stone(
+                Kind.RELEASED if job.is_released else Kind.CANCELLED, job, self.now_us
+            )
+
+    def turn(self) -> None:
+        """Drop the older generation of tombstones when it is time, or when the newer one is full."""
+        turned_us = self.now_us if self.turned_us is None else self.turned_us
+        age_us = self.now_us - turned_us
+        if age_us >= self.retention.finished_us or len(self.stones) > self.retention.tombstones:
+            self.forgotten_early += len(self.old_stones) if age_us < PROMISED_US else 0
+            self.old_stones, self.stones = self.stones, {}
+            turned_us = self.now_us
+        self.turned_us = turned_us if self.stones or self.old_stones else None
+
+    def settle(self) -> None:
+        """Give every ready queue its place: new and just served ones go to the end."""
+        for queue_id, queue in self.queues.items():
+            is_ready = bool(self.in_state(JobState.QUEUED, queue_id)) and not queue.is_paused
+            if not is_ready:
+                queue.place_us = None
+            elif queue.place_us is None or queue.was_served:
+                queue.place_us = max(queue.tat_us, self.now_us)
+            elif queue.was_moved:
+                queue.place_us = max(queue.tat_us, min(queue.place_us, self.now_us))
+            queue.was_served = queue.was_moved = False
