@@ -121,12 +121,12 @@ def source() -> str:
 
 
 def _registration(function: Function) -> str:
-    names = ", ".join(f"'{key}'" for key in function.keys)
+    names = ", ".join(f"{key} = keys[{number}]" for number, key in enumerate(function.keys, start=1))
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     return (
         f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
         f"  callback = function(keys, args)\n"
-        f"    return {function.name}.run(unit.open({{{names}}}, keys, args), args)\n  end}}"
+        f"    return {function.name}.run(unit.open({{{names}}}, args), args)\n  end}}"
     )
 
 

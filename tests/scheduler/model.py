@@ -1,7 +1,8 @@
 """The scheduler of one (partition, type) in plain Python: what every function ought to answer.
 
-It is written for being read, not for speed: no fence, no timers and no agenda. What makes it comparable call by call: the place of a queue in the line, lease numbers, and the moments at which timers
-run (a dequeue and a reap run all that are due; the bounds of one call are tested elsewhere).
+It is written for being read, not for speed: no fence, no timers and no agenda. What makes it comparable call by call:
+the place of a queue in the line, lease numbers, and the moments at which timers run (a dequeue and a reap run all that
+are due; the bounds of one call are tested elsewhere).
 
 Not here: what it knows and how jobs move (model_state.py), and how the store keeps any of it (records.py checks that).
 """

@@ -88,6 +88,17 @@ def test_a_higher_interval_counts_from_the_last_lease(driver: Driver) -> None:
     assert driver.dequeue_ids() == ["2"]
 
 
+def test_the_interval_of_an_enqueue_moves_the_waiting_slot_too(driver: Driver) -> None:
+    """U6."""
+    driver.enqueue(new_job("1"), new_job("2"))
+    driver.lease_one(lease_us=DAY_US)
+    driver.enqueue(new_job("3", interval_us=HOUR_US))
+    assert driver.dequeue_reply().head_us == driver.now_us + HOUR_US
+    driver.enqueue(new_job("4", interval_us=10_000))
+    driver.advance(10_000)
+    assert driver.dequeue_ids() == ["2"]
+
+
 def test_the_interval_of_an_accepted_enqueue_becomes_the_rate_and_a_refused_one_changes_nothing(
     driver: Driver,
 ) -> None:
@@ -197,6 +208,18 @@ def test_purge_forgets_the_rate_once_its_ready_time_has_passed(driver: Driver) -
     assert driver.get_queue().is_known
     driver.advance(1)
     assert not driver.get_queue().is_known
+
+
+def test_a_job_after_a_purge_keeps_the_rate(driver: Driver) -> None:
+    driver.enqueue(new_job("1"), new_job("2"))
+    driver.finish("1", driver.lease_one().lease)
+    driver.delete_queue(purge=True)
+    driver.enqueue(new_job("3", interval_us=None))
+    driver.advance(SECOND_US)
+    driver.finish("3", driver.lease_one().lease)
+    driver.advance(MINUTE_US)
+    driver.reap()
+    assert driver.get_queue().is_known
 
 
 def test_a_paused_queue_takes_jobs_and_gives_none_and_its_leases_run_on(driver: Driver) -> None:

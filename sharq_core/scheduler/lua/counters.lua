@@ -14,22 +14,18 @@ local counters = {
 }
 
 function counters.unpack_totals(raw)
-  local totals = {}
-  if raw then
-    local values = {struct.unpack(counters.TOTALS, raw)}
-    for index, name in ipairs(counters.NAMES) do totals[name] = values[index + 1] end
-    totals.newer = string.sub(raw, counters.TOTALS_LENGTH + 1)
-  else
-    for _, name in ipairs(counters.NAMES) do totals[name] = 0 end
-    totals.newer = ''
+  if not raw then
+    return {enqueued = 0, queued = 0, delayed = 0, leased = 0, finished = 0, dead = 0, cancelled = 0,
+      newer = ''}
   end
-  return totals
+  local _, enqueued, queued, delayed, leased, finished, dead, cancelled = struct.unpack(counters.TOTALS, raw)
+  return {enqueued = enqueued, queued = queued, delayed = delayed, leased = leased, finished = finished, dead = dead,
+    cancelled = cancelled, newer = string.sub(raw, counters.TOTALS_LENGTH + 1)}
 end
 
 local function pack_totals(totals)
-  local values = {}
-  for index, name in ipairs(counters.NAMES) do values[index] = math.max(totals[name], 0) end
-  return struct.pack(counters.TOTALS, 1, unpack(values)) .. totals.newer
+  return struct.pack(counters.TOTALS, 1, totals.enqueued, math.max(totals.queued, 0), math.max(totals.delayed, 0),
+    math.max(totals.leased, 0), totals.finished, math.max(totals.dead, 0), totals.cancelled) .. totals.newer
 end
 
 function counters.open(unit)
@@ -59,11 +55,12 @@ end
 function counters.close(unit)
   local own = unit.counters
   if own.seq == 0 then return end
-  redis.call('HSET', unit.keys.counters, 'seq', string.format('%.0f', own.seq), 'lease',
-    string.format('%.0f', own.lease), own.minute_field,
-    struct.pack(counters.MINUTE, own.minute, own.enqueued, own.leased))
+  local minute = struct.pack(counters.MINUTE, own.minute, own.enqueued, own.leased)
   if own.is_known or own.totals.enqueued > 0 then
-    redis.call('HSET', unit.keys.counters, 't:' .. unit.type, pack_totals(own.totals))
+    redis.call('HSET', unit.keys.counters, 'seq', own.seq, 'lease', own.lease, own.minute_field, minute,
+      't:' .. unit.type, pack_totals(own.totals))
+  else
+    redis.call('HSET', unit.keys.counters, 'seq', own.seq, 'lease', own.lease, own.minute_field, minute)
   end
 end
 

@@ -33,7 +33,7 @@ end
 function dead_letters.flush(own)
   for field, raw in pairs(own.buried) do
     if redis.call('HSET', own.keys.deadjobs, field, raw) == 0 then counters.move(own, 'dead', 'cancelled') end
-    redis.call('ZADD', own.keys.dead, string.format('%.0f', own.now), field)
+    redis.call('ZADD', own.keys.dead, own.now, field)
   end
   local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
   if next(own.buried) and not is_armed then own.timers['X'] = own.now end
@@ -49,7 +49,7 @@ end
 -- Drops up to limit of the oldest that died at or before `before`; returns how many.
 function dead_letters.drop(own, before, limit)
   if limit <= 0 then return 0 end
-  local fields = redis.call('ZRANGE', own.keys.dead, '-inf', string.format('%.0f', before), 'BYSCORE', 'LIMIT', 0, limit)
+  local fields = redis.call('ZRANGE', own.keys.dead, '-inf', before, 'BYSCORE', 'LIMIT', 0, limit)
   if #fields > 0 then
     redis.call('ZREM', own.keys.dead, unpack(fields))
     redis.call('HDEL', own.keys.deadjobs, unpack(fields))

@@ -11,13 +11,14 @@
 
 local dequeue = {TIMERS = 16}
 
-local function due_count(own)
-  return redis.call('ZCOUNT', own.keys.ready, '-inf', string.format('%.0f', own.now))
+-- How many queues are due; known: as many as were looked at, when that were all.
+local function due_count(own, heads, limit)
+  if #heads < limit then return #heads end
+  return redis.call('ZCOUNT', own.keys.ready, '-inf', own.now)
 end
 
 -- The lanes of a round: due queues, longest ready first. A name in ready without a waiting queue is taken out.
-local function open_lanes(own, count)
-  local heads = redis.call('ZRANGE', own.keys.ready, '-inf', string.format('%.0f', own.now), 'BYSCORE', 'LIMIT', 0, count)
+local function open_lanes(own, heads)
   local lanes = {}
   for _, queue_id in ipairs(heads) do
     local queue = unit.queue(own, queue_id)
@@ -27,7 +28,7 @@ local function open_lanes(own, count)
       queue.is_moved = true
       unit.touch(own, queue)
     else
-      lanes[#lanes + 1] = {queue = queue, members = {}, next = 1, from = queue.fence, given = 0}
+      lanes[#lanes + 1] = {queue = queue, members = {}, next = 1, from = queue.fence, last = false, given = 0}
     end
   end
   return lanes
@@ -64,20 +65,25 @@ local function next_job(own, lane, share)
   end
 end
 
-local function lease_job(own, queue, job, lease, random, reply)
+local function lease_job(own, queue, job, settings, reply)
   local ready_for = own.now - math.max(queue.tat, job.due)
+  local payload = job_record.payload(job)
   own.counters.lease = own.counters.lease + 1
   own.counters.leased = own.counters.leased + 1
-  job.token = struct.pack('>I8', own.counters.lease) .. random
+  job.token = struct.pack('>I8', own.counters.lease) .. settings.random
   job.attempt = job.attempt + 1
+  job.payload = payload
   queue_record.lease(queue, own.now)
   queue.is_moved, queue.is_leased = true, true
-  transitions.lease(own, queue, job, own.now + lease)
+  transitions.lease(own, queue, job, own.now + settings.lease)
   queue_record.count(queue, own.now, 0, 1)
   unit.touch(own, queue, true)
-  local values = {job.queue_id, job.job_id, job.payload, job.token, job.due, job.enqueued, job.attempt,
-    job.limit < 0 and -1 or job.limit - job.attempt + 1, queue.queued, math.max(ready_for, 0)}
-  for _, value in ipairs(values) do reply[#reply + 1] = value end
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = job.queue_id, job.job_id, payload, job.token
+  reply[at + 5], reply[at + 6], reply[at + 7] = job.due, job.enqueued, job.attempt
+  reply[at + 8] = job.limit < 0 and -1 or job.limit - job.attempt + 1
+  reply[at + 9], reply[at + 10] = queue.queued, math.max(ready_for, 0)
+  return #payload
 end
 
 -- Serves the lanes in rounds: a queue that is still due goes to the end. Returns true when the bytes ended it.
@@ -90,9 +96,9 @@ local function serve(own, lanes, settings, jobs)
       if taken == settings.count then return false end
       local job = next_job(own, lane, share)
       if job then
-        if taken > 0 and bytes + #job.payload > settings.bytes then return true end
-        lease_job(own, lane.queue, job, settings.lease, settings.random, jobs)
-        taken, bytes, lane.given = taken + 1, bytes + #job.payload, lane.given + 1
+        if taken > 0 and bytes + job_record.payload_length(job) > settings.bytes then return true end
+        bytes = bytes + lease_job(own, lane.queue, job, settings, jobs)
+        taken, lane.given = taken + 1, lane.given + 1
         if lane.given < settings.per_queue and lane.queue.queued > 0 and own.now >= lane.queue.tat then
           again[#again + 1] = lane
         end
@@ -106,15 +112,16 @@ local function serve(own, lanes, settings, jobs)
   return false
 end
 
--- The agenda says exactly when the type's next queue is due.
+-- The agenda says exactly when the type's next queue is due. Returns that time or -1, and how many queues are due.
 local function settle_agenda(own)
-  local head = redis.call('ZRANGE', own.keys.ready, 0, 0, 'WITHSCORES')[2]
-  if head then
-    redis.call('ZADD', own.keys.agenda, head, 'r' .. own.type)
-  else
+  local heads = redis.call('ZRANGE', own.keys.ready, 0, 0, 'WITHSCORES')
+  local head = tonumber(heads[2])
+  if not head then
     redis.call('ZREM', own.keys.agenda, 'r' .. own.type)
+    return -1, 0
   end
-  return head and tonumber(head) or -1
+  redis.call('ZADD', own.keys.agenda, head, 'r' .. own.type)
+  return head, head <= own.now and redis.call('ZCOUNT', own.keys.ready, '-inf', own.now) or 0
 end
 
 function dequeue.run(own, args)
@@ -123,12 +130,15 @@ function dequeue.run(own, args)
     bytes = tonumber(args[7]), random = args[8]}
   counters.open(own)
   if timers.run(own, dequeue.TIMERS) > 0 then unit.flush(own) end
-  local before = due_count(own)
+  local heads = redis.call('ZRANGE', own.keys.ready, '-inf', own.now, 'BYSCORE', 'LIMIT', 0, settings.count)
+  local before = due_count(own, heads, settings.count)
   local jobs, is_cut = {}, false
-  if before > 0 then is_cut = serve(own, open_lanes(own, settings.count), settings, jobs) end
+  if before > 0 then is_cut = serve(own, open_lanes(own, heads), settings, jobs) end
   local reply = unit.close(own)
-  reply[3] = settle_agenda(own)
-  reply[5], reply[6], reply[7] = before, due_count(own), is_cut and 1 or 0
-  for _, value in ipairs(jobs) do reply[#reply + 1] = value end
+  local after
+  reply[3], after = settle_agenda(own)
+  reply[5], reply[6], reply[7] = before, after, is_cut and 1 or 0
+  local at = #reply
+  for index, value in ipairs(jobs) do reply[at + index] = value end
   return reply
 end

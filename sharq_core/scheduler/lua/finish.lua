@@ -25,7 +25,7 @@ function finish.run(own, args)
     statuses[#statuses + 1] = finish_one(own, args[at], args[at + 1], args[at + 2], retention, dead_retention)
   end
   local reply = unit.close(own)
-  tombstones.turn(own, retention, tonumber(args[5]))
+  tombstones.keep_bound(own, retention, tonumber(args[5]))
   for _, status in ipairs(statuses) do reply[#reply + 1] = status end
   return reply
 end

@@ -20,7 +20,8 @@ function get_job.run(own, args)
   local job = unit.job(own, queue_id, job_id)
   if job and queue and not unit.is_deleted(queue, job) then
     local place = job.state == job_record.QUEUED and position(own, queue, job) or 0
-    return {0, own.now, -1, -1, job.state, job.attempt, job.enqueued, job.due, place, job.payload}
+    return {0, own.now, -1, -1, job.state, job.attempt, job.enqueued, job.due, place,
+      job_record.payload(job)}
   end
   local letter = dead_letters.find(own, queue_id, job_id, dead_retention)
   local stone = tombstones.find(own, queue_id, job_id, retention)
@@ -28,5 +29,6 @@ function get_job.run(own, args)
     return {0, own.now, -1, -1, get_job.FINISHED, stone.attempt, stone.enqueued, 0, 0, ''}
   end
   if not letter then return {0, own.now, -1, -1} end
-  return {0, own.now, -1, -1, job_record.DEAD, letter.attempt, letter.enqueued, letter.due, 0, letter.payload}
+  return {0, own.now, -1, -1, job_record.DEAD, letter.attempt, letter.enqueued, letter.due, 0,
+    job_record.payload(letter)}
 end

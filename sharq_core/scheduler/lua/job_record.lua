@@ -38,15 +38,24 @@ function job_record.unpack(queue_id, job_id, raw)
     limit = limit, attempt = attempt, enqueued = enqueued, due = due,
     token = unpack_token(raw, length),
     newer = length > token_end and string.sub(raw, token_end + 1, length) or '',
-    payload = string.sub(raw, length + 1),
+    raw = raw, payload_at = length + 1,
   }
+end
+
+-- The payload of a job, cut out of its record only when it is asked for.
+function job_record.payload(job)
+  return job.payload or string.sub(job.raw, job.payload_at)
+end
+
+function job_record.payload_length(job)
+  return job.payload and #job.payload or #job.raw - job.payload_at + 1
 end
 
 function job_record.pack(job)
   local has_token_bytes = job.token or job.newer ~= ''
   local extra = has_token_bytes and (job.token or job_record.NO_TOKEN) .. job.newer or ''
   return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
-    job.limit, job.attempt, job.enqueued, job.due) .. extra .. job.payload
+    job.limit, job.attempt, job.enqueued, job.due) .. extra .. job_record.payload(job)
 end
 
 -- The job's member in queued:<type>, in the lane of its state.

@@ -22,7 +22,7 @@ local function redrive_one(own, queue_id, job_id, retention)
   end
   own.taken[field] = true
   counters.move(own, 'dead')
-  enqueue.add(own, queue, queue_id, job_id, letter.limit, 0, letter.payload)
+  enqueue.add(own, queue, queue_id, job_id, letter.limit, 0, job_record.payload(letter))
   return redrive.QUEUED
 end
 

@@ -65,7 +65,7 @@ end
 -- Runs up to limit due timers, of all kinds, or those in front would hide those behind. A dequeue does not know the
 -- retention of dead letters (µs) and leaves that one timer. Returns how many timers ran and deleted jobs went.
 function timers.run(own, limit, dead_retention)
-  local due = redis.call('ZRANGE', own.keys.timers, '-inf', string.format('%.0f', own.now), 'BYSCORE', 'LIMIT', 0, limit)
+  local due = redis.call('ZRANGE', own.keys.timers, '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
   local limits = {jobs = limit, swept = 0, dead_retention = dead_retention}
   for _, timer in ipairs(due) do
     local handler = timers.handlers[string.sub(timer, 1, 1)]

@@ -43,8 +43,17 @@ function tombstones.flush(own)
   end
   own.tombstones = {}
   if #values == 0 then return end
+  local is_first = redis.call('EXISTS', own.keys.done0) == 0
   redis.call('HSET', own.keys.done0, unpack(values))
-  redis.call('ZADD', own.keys.agenda, 'NX', string.format('%.0f', own.now), 'g')
+  if is_first then
+    redis.call('HSETNX', own.keys.counters, 'gen', own.now)
+    redis.call('ZADD', own.keys.agenda, 'NX', own.now, 'g')
+  end
+end
+
+-- Turns the generations early when the younger one holds more than limit; the reaper turns them in time.
+function tombstones.keep_bound(own, retention, limit)
+  if redis.call('HLEN', own.keys.done0) > limit then tombstones.turn(own, retention, limit) end
 end
 
 -- Turns the generations when the retention (µs) has passed, or when a generation holds more than limit.
@@ -64,7 +73,7 @@ function tombstones.turn(own, retention, limit)
     redis.call('HDEL', own.keys.counters, 'gen')
     redis.call('ZREM', own.keys.agenda, 'g')
   else
-    redis.call('HSET', own.keys.counters, 'gen', string.format('%.0f', began))
-    redis.call('ZADD', own.keys.agenda, string.format('%.0f', began + retention), 'g')
+    redis.call('HSET', own.keys.counters, 'gen', began)
+    redis.call('ZADD', own.keys.agenda, began + retention, 'g')
   end
 end

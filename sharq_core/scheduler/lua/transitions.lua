@@ -39,7 +39,7 @@ function transitions.queue_up(own, queue, job, due)
   else
     enter(own, queue, job, job_record.QUEUED, own.now)
   end
-  own.members[job_record.member(job)] = true
+  own.members[job_record.member(job)] = 0
 end
 
 -- Into a worker's hands until `due`, under the job's token.

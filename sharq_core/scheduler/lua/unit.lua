@@ -3,11 +3,11 @@
 
 local unit = {}
 
--- names: what keys[1], keys[2], ... are. args[1]: the time in µs, or '' for the store's clock; args[2]: the queue type.
-function unit.open(names, keys, args)
-  local own = {keys = {}, type = args[2], queues = {}, jobs = {}, members = {}, timers = {},
-    buried = {}, died = 0, tombstones = {}}
-  for index, name in ipairs(names) do own.keys[name] = keys[index] end
+-- keys: the names of the keys by what they hold. args[1]: the time in µs, or '' for the store's clock; args[2]: the
+-- queue type.
+function unit.open(keys, args)
+  local own = {keys = keys, type = args[2], queues = {}, jobs = {}, members = {}, timers = {},
+    buried = {}, died = 0, tombstones = {}, now = 0}
   if args[1] ~= '' then
     own.now = tonumber(args[1])
   else
@@ -82,8 +82,9 @@ function unit.is_deleted(queue, job)
   return job.state ~= job_record.LEASED and queue ~= nil and job.seq < queue.fence
 end
 
+-- Numbers go to the store with 17 digits: µs stay whole.
 local function write(command, key, values)
-  if #values > 0 then redis.call(command, key, unpack(values)) end
+  if values[1] then redis.call(command, key, unpack(values)) end
 end
 
 local function append(values, first, second)
@@ -105,7 +106,7 @@ local function flush_queue(own, queue, ready, unready)
   local is_ready = queue.queued > 0 and not queue.is_paused
   local score = is_ready and ready_score(own, queue)
   if score then
-    append(ready, string.format('%.0f', score), queue.queue_id)
+    append(ready, score, queue.queue_id)
     own.ready_hint = math.min(own.ready_hint or score, score)
   elseif queue.was_ready and not is_ready then
     append(unready, queue.queue_id)
@@ -145,36 +146,30 @@ local function flush_jobs(own)
   write('HSET', own.keys.jobs, records)
 end
 
-local function flush_members(own)
+-- A member or timer set to false goes, any other value is its score.
+local function flush_scores(key, scores)
   local added, removed = {}, {}
-  for member, is_in in pairs(own.members) do
-    if is_in then append(added, 0, member) else append(removed, member) end
+  for member, score in pairs(scores) do
+    if score then append(added, score, member) else append(removed, member) end
   end
-  own.members = {}
-  write('ZREM', own.keys.queued, removed)
-  write('ZADD', own.keys.queued, added)
+  write('ZREM', key, removed)
+  write('ZADD', key, added)
 end
 
 local function flush_timers(own)
-  local added, removed = {}, {}
-  for member, at in pairs(own.timers) do
-    if at then
-      append(added, string.format('%.0f', at), member)
-      own.timer_hint = math.min(own.timer_hint or at, at)
-    else
-      append(removed, member)
-    end
+  for _, at in pairs(own.timers) do
+    if at and not (own.timer_hint and own.timer_hint <= at) then own.timer_hint = at end
   end
+  flush_scores(own.keys.timers, own.timers)
   own.timers = {}
-  write('ZREM', own.keys.timers, removed)
-  write('ZADD', own.keys.timers, added)
 end
 
 -- Writes what changed so far; the unit can go on.
 function unit.flush(own)
   flush_queues(own)
   flush_jobs(own)
-  flush_members(own)
+  flush_scores(own.keys.queued, own.members)
+  own.members = {}
   dead_letters.flush(own)
   tombstones.flush(own)
   flush_timers(own)
@@ -185,10 +180,8 @@ end
 function unit.close(own)
   unit.flush(own)
   counters.close(own)
-  local earlier = {}
-  if own.ready_hint then append(earlier, string.format('%.0f', own.ready_hint), 'r' .. own.type) end
-  if own.timer_hint then append(earlier, string.format('%.0f', own.timer_hint), 't' .. own.type) end
-  if #earlier > 0 then redis.call('ZADD', own.keys.agenda, 'LT', unpack(earlier)) end
+  if own.ready_hint then redis.call('ZADD', own.keys.agenda, 'LT', own.ready_hint, 'r' .. own.type) end
+  if own.timer_hint then redis.call('ZADD', own.keys.agenda, 'LT', own.timer_hint, 't' .. own.type) end
   return {0, own.now, own.ready_hint or -1, own.timer_hint or -1}
 end
 
