@@ -19,6 +19,7 @@ help:  ## this list
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
 	@echo '  ARGS="-k lease -x"        more arguments for test, demo, bench and lock'
+	@echo '  QUICK=1                   bench with fewer and shorter rounds'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -53,7 +54,7 @@ format: setup  ## sort imports, mend what ruff can mend, format
 
 .PHONY: bench
 bench: setup  ## the measurements that docs and targets quote
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones

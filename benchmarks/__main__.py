@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TypeAlias, cast
 
 from benchmarks.errors import NotRun, Spoiled
-from benchmarks.machine import describe
-from benchmarks.report import Report, save, to_markdown
+from benchmarks.machine import Machine, describe
+from benchmarks.report import Report, goals, save, to_markdown
 
 Run: TypeAlias = Callable[[bool], Report]
 
@@ -37,8 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(f"{name:8} {what}" for name, what in NAMES.items()))
         return 0
     signal.signal(signal.SIGTERM, _leave)
-    outcomes = [_run(name, options.quick, options.save) for name in options.names or NAMES]
-    return 0 if all(outcomes) else 1
+    names = options.names or list(NAMES)
+    machine = describe()
+    reports = [report for name in names if (report := _run(name, options.quick, machine)) is not None]
+    are_saved = [_save(report, machine) for report in reports] if options.save else []
+    if len(reports) > 1:
+        print(goals(reports))
+    return 0 if len(reports) == len(names) and all(are_saved) else 1
 
 
 class _Options(argparse.Namespace):
@@ -60,18 +65,25 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     return options
 
 
-def _run(name: str, is_quick: bool, is_saved: bool) -> bool:
-    """Run one; False when it gave no numbers."""
+def _run(name: str, is_quick: bool, machine: Machine) -> Report | None:
+    """Run one and print it; None when it gave no numbers."""
     print(f"{name}: running ...", file=sys.stderr, flush=True)
-    machine = describe()
     try:
         report = cast(Run, import_module(f"benchmarks.{name}").run)(is_quick)
     except (NotRun, Spoiled) as error:
         print(f"{name}: no numbers: {error}", file=sys.stderr)
-        return False
+        return None
     print(to_markdown(report, machine), flush=True)
-    if is_saved:
+    return report
+
+
+def _save(report: Report, machine: Machine) -> bool:
+    """Write the results; False when a plot is missing."""
+    try:
         print("written:", ", ".join(path.name for path in save(report, machine)), file=sys.stderr)
+    except NotRun as error:
+        print(f"{report.name}: {error}", file=sys.stderr)
+        return False
     return True
 
 

@@ -84,13 +84,16 @@ def _measure(server: Server, running: Store, batch: int, duration_s: float, word
 
 def _load(url: str, batch: int, duration_s: float, word: str) -> Done:
     arguments = [url, str(batch), str(_LOOPS), str(duration_s), word]
-    said = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bulk_load", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-        timeout=duration_s + 60,
-    )
+    try:
+        said = subprocess.run(
+            [sys.executable, "-m", "benchmarks.bulk_load", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=False,
+            timeout=duration_s + 60,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Spoiled("the load did not end") from error
     if said.returncode:
         raise Spoiled(f"the load failed: {said.stderr.decode(errors='replace')[-2000:]}")
     done = msgspec.json.decode(said.stdout, type=Done)

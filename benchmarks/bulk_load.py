@@ -95,13 +95,16 @@ class _Load:
             content = await answer.read()
             if answer.status == 404:
                 return []
-            answer.raise_for_status()
+            if answer.status != 200:
+                raise RuntimeError(f"a dequeue got {answer.status}: {content.decode(errors='replace')}")
         return _LEASES.decode(content).jobs
 
     async def _bulk(self, verb: str, body: _Jobs) -> None:
         async with self._session.post(f"{self._url}/{verb}/", data=msgspec.json.encode(body)) as answer:
-            answer.raise_for_status()
-            outcomes = _OUTCOMES.decode(await answer.read()).results
+            content = await answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{verb} got {answer.status}: {content.decode(errors='replace')}")
+        outcomes = _OUTCOMES.decode(content).results
         if refused := [outcome.status for outcome in outcomes if outcome.status not in ("queued", "success")]:
             raise RuntimeError(f"{verb}: {len(refused)} jobs were refused, the first with {refused[0]}")
 

@@ -29,16 +29,15 @@ def lease(url: str, queue_type: str, count: int, lease_ms: float) -> list[Leased
     """Lease `count` jobs of a type.
 
     Raises:
-        Spoiled: fewer were ready.
+        Spoiled: fewer were ready, or a call failed.
     """
     return asyncio.run(_lease(url, queue_type, count, lease_ms))
 
 
 async def _enqueue(url: str, jobs: Sequence[EnqueueJob]) -> None:
     calls = iter([jobs[first : first + _CALL] for first in range(0, len(jobs), _CALL)])
-    async with SharqClient(url, timeout_s=60, retries=0) as client, asyncio.TaskGroup() as group:
-        for _ in range(_AT_ONCE):
-            group.create_task(_send(client, calls))
+    async with SharqClient(url, timeout_s=60, retries=0) as client:
+        await asyncio.gather(*(_send(client, calls) for _ in range(_AT_ONCE)))
 
 
 async def _send(client: SharqClient, calls: Iterator[Sequence[EnqueueJob]]) -> None:
@@ -54,7 +53,10 @@ async def _lease(url: str, queue_type: str, count: int, lease_ms: float) -> list
     async with SharqClient(url, timeout_s=60, retries=0) as client:
         while len(jobs) < count:
             wanted = min(_CALL, count - len(jobs))
-            leased = await client.dequeue(queue_type, wanted, wait_ms=1_000, lease_ms=lease_ms)
+            try:
+                leased = await client.dequeue(queue_type, wanted, wait_ms=1_000, lease_ms=lease_ms)
+            except SharqError as error:
+                raise Spoiled(f"a dequeue failed: {error}") from error
             if not leased:
                 raise Spoiled(f"{len(jobs)} jobs were ready and not {count}")
             jobs += leased

@@ -14,6 +14,7 @@ import time
 import msgspec
 
 from benchmarks import peers
+from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.report import Cell, Goal, Grid, Peer, Report, Row
 from benchmarks.servers import Store, store, value_of
@@ -177,6 +178,7 @@ def _report(plan: _Plan, rounds: list[list[_Round]], original: Peer, version: st
         },
         rows=[*rows, _wall_row(plan, rounds, original)],
         grids=[_grid(plan, rounds)],
+        curves=[_curve(plan, rounds)],
         notes=["The wall time holds the caller's own work and the way there and back."],
     )
 
@@ -209,3 +211,14 @@ def _grid(plan: _Plan, rounds: list[list[_Round]]) -> Grid:
         )
         rows.append((f"{size:,}", *(Spread.of(values).median for values in cells)))
     return Grid("By size (medians)", columns, rows)
+
+
+def _curve(plan: _Plan, rounds: list[list[_Round]]) -> Curve:
+    series = {
+        f"dequeue of {what}": [
+            (float(size), Spread.of([_cpu(one[index], what) for one in rounds]).median)
+            for index, size in enumerate(plan.sizes)
+        ]
+        for what in ("1 job", "100 jobs")
+    }
+    return Curve("Cost of a dequeue", "ready queues", "CPU time of the store, µs a job", series)

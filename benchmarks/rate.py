@@ -17,18 +17,19 @@ import msgspec
 
 from benchmarks import jobs, mix
 from benchmarks.cpu import cpu_us
+from benchmarks.curve import Curve
 from benchmarks.errors import Spoiled
 from benchmarks.lease_times import count_violations, delivered_share, earliest_times
 from benchmarks.mix import Customer
 from benchmarks.report import Cell, Goal, Grid, Report, Row
 from benchmarks.servers import python_child, sharq_server, store
 from benchmarks.spread import Spread, percentile
-from benchmarks.waiting_worker import Note, read_notes
+from benchmarks.waiting_worker import Note, Notes, read_notes
 
 _WORKERS = 2
 _POLLS = 16
 _WARM_UP_S = 3.0
-"""Longer than the longest interval (2 s; 4 s at half pace has burst 2): the backlog's first leases are over."""
+"""The first leases of the backlog, bursts and all, come at once; after them every queue is steady."""
 _SLACK_S = 2.0
 """Workers work this much longer than what is judged."""
 
@@ -49,6 +50,14 @@ _SCENARIOS = (
 """The last one has the 2,000 jobs a second at which lateness is judged."""
 
 
+class _Shares(msgspec.Struct, frozen=True):
+    """CPU time, shares of a core; workers: all together."""
+
+    server: float
+    store: float
+    workers: float
+
+
 class _Outcome(msgspec.Struct, frozen=True):
     """What a scenario came to.
 
@@ -56,7 +65,6 @@ class _Outcome(msgspec.Struct, frozen=True):
         slow, fast: delivered over promised, of each queue up to 20/s and of each at 100/s.
         violations: leases before their time.
         late_ms: from ready to the answer at the worker, of each job that had to wait for its rate.
-        server_share, store_share: of a core.
     """
 
     slow: list[float]
@@ -64,8 +72,7 @@ class _Outcome(msgspec.Struct, frozen=True):
     violations: int
     leases: int
     late_ms: list[float]
-    server_share: float
-    store_share: float
+    shares: _Shares
 
 
 def run(is_quick: bool) -> Report:
@@ -83,6 +90,7 @@ def run(is_quick: bool) -> Report:
         },
         rows=_rows(outcomes),
         grids=[_grid(outcomes)],
+        curves=[_lateness_curve(outcomes)],
         notes=[
             "A share is of the leases in whole intervals, so that a rate that is kept gives exactly 1.",
             "Lease times are cut to 1 ms: a violation is one by 1 ms or more, and lateness is up to 1 ms too high.",
@@ -98,13 +106,17 @@ def _run_scenario(scenario: _Scenario, judged_s: float) -> _Outcome:
         server = stack.enter_context(sharq_server(running.url))
         jobs.enqueue(server.url, list(mix.jobs_for(group, scenario.burst, work_s + _SLACK_S)))
         before_us = cpu_us(server.pid), cpu_us(running.pid)
-        notes = _work(server.url, work_s)
+        handed_over = _work(server.url, work_s)
         spent_us = cpu_us(server.pid) - before_us[0], cpu_us(running.pid) - before_us[1]
-    shares = spent_us[0] / work_s / 1e6, spent_us[1] / work_s / 1e6
-    return _judge(scenario, group, notes, judged_s, shares)
+    shares = _Shares(
+        server=spent_us[0] / 1e6 / work_s,
+        store=spent_us[1] / 1e6 / work_s,
+        workers=sum(one.cpu_s for one in handed_over) / work_s,
+    )
+    return _judge(scenario, group, [note for one in handed_over for note in one.notes], judged_s, shares)
 
 
-def _work(url: str, work_s: float) -> list[Note]:
+def _work(url: str, work_s: float) -> list[Notes]:
     """Let the workers work, and return what they noted."""
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name, ExitStack() as stack:
         directory = Path(name)
@@ -119,7 +131,7 @@ def _work(url: str, work_s: float) -> list[Note]:
         ]
         for worker in workers:
             _wait(worker, work_s + 60, directory)
-        return [note for file in files for note in read_notes(file)]
+        return [read_notes(file) for file in files]
 
 
 def _wait(worker: subprocess.Popen[bytes], timeout_s: float, directory: Path) -> None:
@@ -137,7 +149,7 @@ def _judge(
     group: list[Customer],
     notes: list[Note],
     judged_s: float,
-    shares: tuple[float, float],
+    shares: _Shares,
 ) -> _Outcome:
     by_queue: defaultdict[str, list[Note]] = defaultdict(list)
     for note in sorted(notes, key=lambda note: note.leased_ms):
@@ -157,7 +169,7 @@ def _judge(
         if share is None:
             raise Spoiled(f"no interval of {customer.queue_id} fits into {judged_s:g} s")
         (fast if customer.is_fast else slow).append(share)
-    return _Outcome(slow, fast, violations, len(notes), late_ms, *shares)
+    return _Outcome(slow, fast, violations, len(notes), late_ms, shares)
 
 
 def _late_ms(
@@ -204,7 +216,7 @@ def _mean_row(what: str, shares: list[float], least: float) -> Row:
 def _grid(outcomes: dict[str, _Outcome]) -> Grid:
     columns = (
         "scenario", "leases", "up to 20/s: worst queue", "100/s: worst queue",
-        "late p50 ms", "late p99 ms", "server, of a core", "store, of a core",
+        "late p50 ms", "late p99 ms", "server, of a core", "store, of a core", "workers, of a core",
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
         (
@@ -214,9 +226,19 @@ def _grid(outcomes: dict[str, _Outcome]) -> Grid:
             min(outcome.fast),
             percentile(outcome.late_ms, 50),
             percentile(outcome.late_ms, 99),
-            outcome.server_share,
-            outcome.store_share,
+            outcome.shares.server,
+            outcome.shares.store,
+            outcome.shares.workers,
         )
         for name, outcome in outcomes.items()
     ]
     return Grid("By scenario", columns, rows)
+
+
+def _lateness_curve(outcomes: dict[str, _Outcome]) -> Curve:
+    percents = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 99.9)
+    series = {
+        name: [(percentile(outcome.late_ms, percent), float(percent)) for percent in percents]
+        for name, outcome in outcomes.items()
+    }
+    return Curve("Lateness of a waiting worker", "ms or less", "percent of the jobs", series)

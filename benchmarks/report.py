@@ -11,10 +11,14 @@ from typing import TypeAlias
 
 import msgspec
 
+from benchmarks.curve import Curve
 from benchmarks.machine import Machine
+from benchmarks.plot import draw
 from benchmarks.spread import Spread
 
 RESULTS = Path(__file__).parent / "results"
+
+_COLUMNS = ("what", "measured", "unit", "goal", "met", "peer", "ratio")
 
 Cell: TypeAlias = str | float
 
@@ -90,6 +94,7 @@ class Report(msgspec.Struct, frozen=True):
     parameters: dict[str, str]
     rows: list[Row]
     grids: list[Grid] = []
+    curves: list[Curve] = []
     notes: list[str] = []
 
 
@@ -114,13 +119,31 @@ def to_markdown(report: Report, machine: Machine) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def goals(reports: Sequence[Report]) -> str:
+    """Every row of some reports that has a goal or a peer, as one Markdown table."""
+    rows = [(report.name, *_cells(row)) for report in reports for row in report.rows if row.goal or row.peer]
+    return "# Goals\n\n" + _table(("benchmark", *_COLUMNS), rows) + "\n"
+
+
 def save(report: Report, machine: Machine, directory: Path = RESULTS) -> list[Path]:
-    """Write `<name>.md` and `<name>.json`, over those of an earlier run; returns both."""
+    """Write `<name>.md`, `<name>.json` and a plot of each curve, over those of an earlier run; returns all.
+
+    Raises:
+        NotRun: matplotlib is missing and there is a curve; the text is written all the same.
+    """
     directory.mkdir(exist_ok=True)
     page, data = directory / f"{report.name}.md", directory / f"{report.name}.json"
     page.write_text(to_markdown(report, machine), encoding="utf-8")
     data.write_bytes(msgspec.json.format(msgspec.json.encode(_Result(machine, report)), indent=1) + b"\n")
-    return [page, data]
+    names = [plot_name(report, index) for index in range(len(report.curves))]
+    for name, curve in zip(names, report.curves, strict=True):
+        draw(curve, directory / name)
+    return [page, data, *(directory / name for name in names)]
+
+
+def plot_name(report: Report, index: int) -> str:
+    """The file of a report's curve: `<name>.svg`, and `<name>-2.svg` for the second."""
+    return f"{report.name}{f'-{index + 1}' if index else ''}.svg"
 
 
 def number(value: float) -> str:
@@ -162,7 +185,7 @@ def _peer(peer: Peer | None) -> str:
 
 
 def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.2f}"
+    return "" if ratio is None else number(ratio)
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> str:

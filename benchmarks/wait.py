@@ -43,7 +43,10 @@ def run(is_quick: bool) -> Report:
     """First the idle time, then the jobs; all polls end with the server."""
     plan = _Plan(idle_s=5, jobs=100) if is_quick else _Plan(idle_s=20, jobs=500)
     with store(is_durable=True) as running, sharq_server(running.url) as server:
-        idle, woken_ms = asyncio.run(_measure(plan, server, running))
+        try:
+            idle, woken_ms = asyncio.run(_measure(plan, server, running))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Spoiled(f"a request failed, or no poll got a job within 10 s: {error!r}") from error
         return _report(plan, idle, woken_ms, running.version)
 
 

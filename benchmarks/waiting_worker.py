@@ -33,6 +33,13 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
     received_us: int
 
 
+class Notes(msgspec.Struct, frozen=True):
+    """What a worker hands over at its end; cpu_s: the CPU time that it used."""
+
+    cpu_s: float
+    notes: list[Note]
+
+
 class _Job(msgspec.Struct, frozen=True):
     queue_id: str
     job_id: str
@@ -59,11 +66,11 @@ class _Outcomes(msgspec.Struct, frozen=True):
 
 _JOBS = msgspec.json.Decoder(_Jobs)
 _OUTCOMES = msgspec.json.Decoder(_Outcomes)
-_NOTES = msgspec.msgpack.Decoder(list[Note])
+_NOTES = msgspec.msgpack.Decoder(Notes)
 
 
-def read_notes(path: Path) -> list[Note]:
-    """What a worker noted."""
+def read_notes(path: Path) -> Notes:
+    """What a worker wrote into its file."""
     return _NOTES.decode(path.read_bytes())
 
 
@@ -132,4 +139,4 @@ async def _work(url: str, polls: int, work_s: float) -> list[Note]:
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
         notes = loop_runner.run(_work(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
-    Path(sys.argv[4]).write_bytes(msgspec.msgpack.encode(notes))
+    Path(sys.argv[4]).write_bytes(msgspec.msgpack.encode(Notes(time.process_time(), notes)))

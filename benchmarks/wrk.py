@@ -67,14 +67,17 @@ def run(url: str, script: str, connections: int, duration_s: float, *arguments: 
         Spoiled: a request failed, or wrk did.
     """
     command = [program(), "-t1", f"-c{connections}", f"-d{duration_s:.0f}s", "-s", f"{script}.lua", url, "--"]
-    said = subprocess.run(
-        [*command, *arguments],
-        cwd=_SCRIPTS,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=duration_s + 30,
-    )
+    try:
+        said = subprocess.run(
+            [*command, *arguments],
+            cwd=_SCRIPTS,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=duration_s + 30,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Spoiled(f"{script}: wrk did not end") from error
     _, found, summary = said.stdout.partition(_MARK)
     if said.returncode or not found:
         raise Spoiled(f"wrk failed: {said.stderr or said.stdout}")

@@ -32,9 +32,15 @@ class Counter:
 
 def main(socket: str, total: int) -> None:
     app = Celery("jobs", broker=f"redis+socket://{socket}")
-    app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
+    app.conf.update(
+        task_ignore_result=True, broker_connection_retry_on_startup=True, worker_redirect_stdouts=False
+    )
     counter = Counter(total)
-    send = app.task(lambda message, to: counter.add(), name="send")
+
+    def consume(message: str, to: str) -> None:
+        counter.add()
+
+    send = app.task(consume, name="send")
 
     started_s = time.perf_counter()
     for _ in range(total):
@@ -42,7 +48,7 @@ def main(socket: str, total: int) -> None:
     sent_s = time.perf_counter() - started_s
 
     worker = app.Worker(
-        pool="threads", concurrency=16, loglevel="ERROR", without_gossip=True, without_mingle=True
+        pool="threads", concurrency=16, loglevel="ERROR", quiet=True, without_gossip=True, without_mingle=True
     )
     worker.start()
     print(json.dumps({"enqueue_rate": total / sent_s, "consume_rate": total / counter.duration_s}))

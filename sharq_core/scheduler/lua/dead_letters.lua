@@ -36,7 +36,7 @@ function dead_letters.flush(own)
     redis.call('ZADD', own.keys.dead, own.now, field)
   end
   local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
-  if next(own.buried) and not is_armed then own.timers['X'] = own.now end
+  if not is_armed then own.timers['X'] = own.now end
   own.buried = {}
 end
 

@@ -42,7 +42,6 @@ function tombstones.flush(own)
     values[#values + 1] = raw
   end
   own.tombstones = {}
-  if #values == 0 then return end
   local is_first = redis.call('EXISTS', own.keys.done0) == 0
   redis.call('HSET', own.keys.done0, unpack(values))
   if is_first then

@@ -157,6 +157,7 @@ local function flush_scores(key, scores)
 end
 
 local function flush_timers(own)
+  if not next(own.timers) then return end
   for _, at in pairs(own.timers) do
     if at and not (own.timer_hint and own.timer_hint <= at) then own.timer_hint = at end
   end
@@ -168,10 +169,12 @@ end
 function unit.flush(own)
   flush_queues(own)
   flush_jobs(own)
-  flush_scores(own.keys.queued, own.members)
-  own.members = {}
-  dead_letters.flush(own)
-  tombstones.flush(own)
+  if next(own.members) then
+    flush_scores(own.keys.queued, own.members)
+    own.members = {}
+  end
+  if next(own.buried) then dead_letters.flush(own) end
+  if next(own.tombstones) then tombstones.flush(own) end
   flush_timers(own)
 end
 

@@ -1,0 +1,17 @@
+"""Numbers that say more as a plot.
+
+Not here: how they are drawn (benchmarks/plot.py).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """series: by name, points (x, y), x over 0 and ascending."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: dict[str, list[tuple[float, float]]]

@@ -1,0 +1,31 @@
+"""Curves as pictures (SVG), by matplotlib."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.curve import Curve
+from benchmarks.errors import NotRun
+
+_SIZE_INCHES = (7.0, 4.0)
+
+
+def draw(curve: Curve, path: Path) -> None:
+    """Write a curve's plot: x logarithmic, y from 0, a line for each series.
+
+    Raises:
+        NotRun: matplotlib is missing.
+    """
+    if find_spec("matplotlib") is None:
+        raise NotRun("no plot: matplotlib is missing (it is in the extra `bench`)")
+    from matplotlib.figure import Figure  # noqa: PLC0415 - measuring needs no matplotlib
+
+    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    axes = figure.add_subplot(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label, xscale="log")
+    for name, points in curve.series.items():
+        axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=name)
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    figure.savefig(path, format="svg", metadata={"Date": None})

@@ -1,0 +1,79 @@
+"""The reckoning of the benchmarks: a wrong one would praise what is broken."""
+
+from __future__ import annotations
+
+from benchmarks.lease_times import count_violations, delivered_share, earliest_times
+from benchmarks.mix import customers, jobs_for
+from benchmarks.report import Goal, Peer, Row
+from benchmarks.spread import Spread, percentile
+
+MS = 1_000
+
+
+def test_evenly_spaced_leases_are_the_whole_promise_wherever_they_begin() -> None:
+    for begin_us in (0, 3 * MS, 99 * MS):
+        leases_us = [begin_us + number * 100 * MS for number in range(50)]
+        assert delivered_share(leases_us, 100 * MS, 500 * MS, 4_050 * MS) == 1.0
+
+
+def test_a_queue_that_stops_is_missed_in_its_share() -> None:
+    leases_us = [number * 100 * MS for number in range(11)]
+    assert delivered_share(leases_us, 100 * MS, 0, 2_000 * MS) == 0.5
+
+
+def test_no_share_is_given_for_less_than_one_interval() -> None:
+    assert delivered_share([], 100 * MS, 0, 99 * MS) is None
+
+
+def test_a_lease_before_its_interval_is_over_is_a_violation() -> None:
+    assert count_violations([0, 100 * MS, 199 * MS], 100 * MS, burst=1) == 1
+
+
+def test_times_cut_to_whole_milliseconds_make_no_violation() -> None:
+    true_us = [number * 100_500 for number in range(100)]
+    assert count_violations([time_us // MS * MS for time_us in true_us], 100_500, burst=1) == 0
+
+
+def test_burst_2_allows_one_late_lease_to_be_caught_up_and_not_two() -> None:
+    on_time = [0, 100 * MS, 290 * MS, 300 * MS]
+    assert count_violations(on_time, 100 * MS, burst=2) == 0
+    assert count_violations([*on_time, 310 * MS], 100 * MS, burst=2) == 1
+
+
+def test_a_strict_queue_owes_its_next_lease_one_interval_after_the_last() -> None:
+    assert earliest_times([0, 150 * MS, 260 * MS], 100 * MS, burst=1) == [None, 100 * MS, 250 * MS]
+
+
+def test_the_customers_promise_4000_jobs_a_second() -> None:
+    group = customers(pace=1.0)
+    assert len(group) == 1_010
+    assert abs(sum(customer.rate for customer in group) - 4_000) < 10
+
+
+def test_every_customer_has_jobs_for_the_whole_time() -> None:
+    group = customers(pace=0.5)[-20:]
+    jobs = list(jobs_for(group, burst=2, duration_s=3))
+    for customer in group:
+        assert sum(job.queue_id == customer.queue_id for job in jobs) >= customer.rate * 3 + 2
+    assert len({(job.queue_id, job.job_id) for job in jobs}) == len(jobs)
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert [percentile(list(range(1, 101)), percent) for percent in (1, 50, 99, 100)] == [1, 50, 99, 100]
+    assert percentile([7.0], 50) == 7.0
+
+
+def test_a_peer_that_did_not_run_gives_no_ratio() -> None:
+    row = Row(
+        "what",
+        "x",
+        Spread.of([2.0]),
+        Goal(1, is_least=True),
+        Peer("peer", "not run: missing", is_same_run=True),
+    )
+    assert row.ratio is None
+    assert row.is_met is True
+
+
+def test_a_number_that_was_not_measured_meets_no_goal() -> None:
+    assert Row("what", "x", "not run: missing", Goal(1, is_least=True)).is_met is None
