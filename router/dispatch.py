@@ -235,12 +235,14 @@ class Dispatch:
             raise errors.Unavailable("no shard can be reached")
         await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
 
-    def _owner(self, key: QueueKey) -> ShardPort:
+    def _owner(self, key: _Addressed) -> ShardPort:
         return self._directory.owner(partition_of(key.queue_type, key.queue_id, self._directory.partitions))
 
     async def _bulk(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
+        if len(jobs) == 1:
+            return [_outcome((await self._owner(jobs[0]).call(make_call(jobs)))[0])]
         by_shard: dict[ShardPort, list[int]] = {}
         partitions = self._directory.partitions
         for index, job in enumerate(jobs):

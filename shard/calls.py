@@ -192,6 +192,11 @@ async def _each(
     add: Callable[[JobT], asyncio.Future[OutcomeT]], jobs: Sequence[JobT]
 ) -> list[OutcomeT | Failure]:
     """Add every job, then wait for all: one answer a job, in order."""
+    if len(jobs) == 1:
+        try:
+            return [await add(jobs[0])]
+        except SharqError as error:
+            return [Failure(error.code, error.message)]
     outcomes: list[OutcomeT | Failure] = []
     for future in [_add(add, job) for job in jobs]:
         if isinstance(future, SharqError):
