@@ -118,7 +118,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
 
 class ReapReply(msgspec.Struct, frozen=True):
     """Attributes:
-    handled: timers run and dead letters dropped; as many as the limit means that more may be due.
+    handled: timers run, deleted jobs removed and dead letters dropped; as many as the limit: more may be due.
     next_timer_us: when the type's next timer here is due; None when there is none.
     ended, died: leases that ended, and how many of those jobs are dead letters now.
     """

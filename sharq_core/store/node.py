@@ -91,7 +91,7 @@ class StoreNode:
         return answers
 
     def not_after_us(self, since: float | None = None) -> int | None:
-        """The store's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None: now).
+        """The store's time (µs) when a call times out whose work came in at `since` (the loop's seconds; None: now).
 
         None while the store's clock is unknown.
         """

@@ -12,7 +12,10 @@ Rate = tuple[int, int]
 
 @dataclass
 class History:
-    """The leases of one queue, µs, since its rate last changed, and the last one before."""
+    """The leases of one queue, µs, since its rate last changed, and the last one before.
+
+    was_forgotten: its record went after the last lease.
+    """
 
     rate: Rate
     leases: list[int] = field(default_factory=list)
@@ -40,8 +43,6 @@ class Witness:
                 None if history.was_forgotten else (history.leases[-1] if history.leases else history.before)
             )
             self._histories[queue_id] = History(rate, before=last)
-        else:
-            history.was_forgotten = False
 
     def see_lease(self, job: LeasedJob, requeue_limit: int, now_us: int) -> None:
         """A lease at now_us under the rate last seen."""
@@ -54,6 +55,7 @@ class Witness:
         if burst == 1 and history.before is not None and not history.leases:
             assert now_us - history.before >= interval_us, f"{job.queue_id}: too close after a rate change"
         history.leases.append(now_us)
+        history.was_forgotten = False
         assert job.lease not in self._tokens
         self._tokens.add(job.lease)
         assert requeue_limit < 0 or job.attempt <= requeue_limit + 1

@@ -1,6 +1,6 @@
 -- get_queue: what is known of one queue. Writes nothing.
 --
--- Keys: ready queued jobs queues
+-- Keys: queued jobs queues
 -- Args: now, type, queue_id
 -- Reply: {0, now, -1, -1} for an unknown queue, else {.., interval, burst, pinned, paused, queued, delayed, leased,
 --        time until it may be leased from or -1, age of its head or -1, minute, enqueued, leased, ...}

@@ -18,6 +18,7 @@ function queue_record.new(queue_id)
     queue_id = queue_id, is_pinned = false, is_paused = false, is_purged = false,
     is_unswept = false, interval = 0, burst = 1,
     tat = 0, last = 0, active = 0, queued = 0, delayed = 0, leased = 0, fence = 0, minutes = {}, newer = '',
+    newer_flags = 0,
   }
 end
 
@@ -34,6 +35,7 @@ function queue_record.unpack(queue_id, raw)
     queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     queued = queued, delayed = delayed, leased = leased, fence = fence, minutes = minutes,
     is_pinned = flags % 2 >= 1, is_paused = flags % 4 >= 2, is_purged = flags % 8 >= 4, is_unswept = flags % 16 >= 8,
+    newer_flags = flags - flags % 16,
     newer = string.sub(raw, at),
   }
 end
@@ -41,6 +43,7 @@ end
 function queue_record.pack(queue)
   local flags = (queue.is_pinned and queue_record.PINNED or 0) + (queue.is_paused and queue_record.PAUSED or 0)
     + (queue.is_purged and queue_record.PURGED or 0) + (queue.is_unswept and queue_record.UNSWEPT or 0)
+    + queue.newer_flags
   local parts = {struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last,
     queue.active, queue.queued, queue.delayed, queue.leased, queue.fence, #queue.minutes)}
   for index, minute in ipairs(queue.minutes) do
