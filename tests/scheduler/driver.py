@@ -24,20 +24,9 @@ from sharq_core.models import (
     RedriveStatus,
     ReleaseJob,
 )
-from sharq_core.scheduler.functions import (
-    MAX_BATCH,
-    MAX_CALL_BYTES,
-    CountsReply,
-    DequeueReply,
-    FunctionCall,
-    Functions,
-    ReapReply,
-    RefreshReply,
-    Reply,
-    Retention,
-    TypeTotals,
-)
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, Functions, Retention
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TypeTotals
 
 T = TypeVar("T")
 

@@ -30,7 +30,8 @@ from sharq_core.models import (
     RedriveStatus,
     ReleaseJob,
 )
-from sharq_core.scheduler.functions import DequeueReply, Retention, minute_counts
+from sharq_core.scheduler.functions import Retention
+from sharq_core.scheduler.replies import DequeueReply, minute_counts
 from tests.scheduler.model_state import Job, JobKey, Kind, Letter, Queue, State
 
 

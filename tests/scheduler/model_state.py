@@ -9,7 +9,8 @@ import enum
 from dataclasses import dataclass, field
 
 from sharq_core.models import JobState
-from sharq_core.scheduler.functions import Retention, TypeTotals
+from sharq_core.scheduler.functions import Retention
+from sharq_core.scheduler.replies import TypeTotals
 
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000

@@ -1,0 +1,287 @@
+"""What the library's functions answer, decoded: the only place that knows the layout of a reply.
+
+Every reply begins with {0 done or 1 expired, the store's time, ready hint, timer hint}; lua/README.md lists the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from sharq_core.models import (
+    DeadLetter,
+    DeadPage,
+    Enqueued,
+    EnqueueStatus,
+    JobState,
+    JobStatus,
+    LeasedJob,
+    LeaseOutcome,
+    LeaseStatus,
+    MinuteCounts,
+    QueuePage,
+    QueueStats,
+    RedriveStatus,
+)
+
+T = TypeVar("T")
+
+_JOB_REPLY = 10
+_COUNT_REPLY = 3
+_DEAD_REPLY = 6
+_TOTALS_REPLY = 8
+_STATES = {
+    1: JobState.QUEUED,
+    2: JobState.DELAYED,
+    3: JobState.LEASED,
+    4: JobState.DEAD,
+    5: JobState.FINISHED,
+}
+_ENQUEUE_STATUSES = tuple(EnqueueStatus)
+_LEASE_STATUSES = tuple(LeaseStatus)
+_MINUTE_MS = 60_000
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """What a reply says of the time, for the caller's ready index.
+
+    Attributes:
+        now_us: the store's time of the call.
+        ready_us: when a queue of the type is due that may not have been due before; None for no news.
+        timer_us: the same for a timer.
+    """
+
+    now_us: int
+    ready_us: int | None
+    timer_us: int | None
+
+
+class Reply(msgspec.Struct, Generic[T], frozen=True):
+    """A decoded reply. is_expired: the call came after its not_after_us, nothing was done, and the value is None."""
+
+    hint: Hint
+    value: T | None
+    is_expired: bool = False
+
+
+class DequeueReply(msgspec.Struct, frozen=True):
+    """Attributes:
+    jobs: what was leased.
+    ready_for_us: for each job, how long it was ready.
+    head_us: when the type's next queue here is due; None when none waits.
+    due_before, due_after: queues of the type that were due here before and after.
+    is_cut: the byte budget ended the call.
+    """
+
+    jobs: list[LeasedJob]
+    ready_for_us: list[int]
+    head_us: int | None
+    due_before: int
+    due_after: int
+    is_cut: bool
+
+
+class ReapReply(msgspec.Struct, frozen=True):
+    """Attributes:
+    handled: timers run, deleted jobs removed and dead letters dropped; as many as the limit: more may be due.
+    next_timer_us: when the type's next timer here is due; None when there is none.
+    ended, died: leases that ended, and how many of those jobs are dead letters now.
+    """
+
+    handled: int
+    next_timer_us: int | None
+    ended: int
+    died: int
+
+
+class TypeTotals(msgspec.Struct, frozen=True):
+    """Jobs of a type in one partition; enqueued is the sum of all the others (I8)."""
+
+    queue_type: str
+    enqueued: int
+    queued: int
+    delayed: int
+    leased: int
+    finished: int
+    dead: int
+    cancelled: int
+
+
+class RefreshReply(msgspec.Struct, frozen=True):
+    """Attributes:
+    ready_us, timers_us: by type, when its next queue and its next timer are due; early perhaps, never late.
+    turn_us: when the tombstones turn, or None.
+    tombstones: jobs remembered as finished.
+    forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
+    """
+
+    ready_us: dict[str, int]
+    timers_us: dict[str, int]
+    turn_us: int | None
+    tombstones: int
+    forgotten_early: int
+    totals: list[TypeTotals]
+
+
+class CountsReply(msgspec.Struct, frozen=True):
+    """A partition's types with live jobs, and (minute of the epoch, enqueued, leased) for minutes that had any."""
+
+    queue_types: list[str]
+    minutes: list[tuple[int, int, int]]
+
+
+def _hint(raw: list[Any]) -> Hint:
+    return Hint(raw[1], raw[2] if raw[2] >= 0 else None, raw[3] if raw[3] >= 0 else None)
+
+
+def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]:
+    """Adds the head that all replies have."""
+
+    def decode_reply(raw: list[Any]) -> Reply[T]:
+        return Reply(_hint(raw), None, is_expired=True) if raw[0] else Reply(_hint(raw), decode(raw))
+
+    return decode_reply
+
+
+def minute_counts(now_us: int, minutes: Sequence[tuple[int, int, int]], index: int) -> MinuteCounts:
+    """The last ten minutes, oldest first: column `index` (1 enqueued, 2 leased) of rows by minute, zero where none."""
+    current = now_us // (_MINUTE_MS * 1000)
+    found = {row[0]: row[index] for row in minutes}
+    return [(minute * _MINUTE_MS, found.get(minute, 0)) for minute in range(current - 9, current + 1)]
+
+
+def _triples(flat: list[int]) -> list[tuple[int, int, int]]:
+    return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), _COUNT_REPLY)]
+
+
+@decoder
+def decode_enqueue(raw: list[Any]) -> list[Enqueued]:
+    return [Enqueued(_ENQUEUE_STATUSES[raw[i]], raw[i + 1]) for i in range(4, len(raw), 2)]
+
+
+def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
+    if raw[0]:
+        return Reply(_hint(raw), None, is_expired=True)
+    jobs = [
+        LeasedJob(
+            queue_type=queue_type,
+            queue_id=raw[i].decode(),
+            job_id=raw[i + 1].decode(),
+            payload=raw[i + 2],
+            lease=raw[i + 3].hex(),
+            leased_until_us=raw[i + 4],
+            enqueued_at_us=raw[i + 5],
+            attempt=raw[i + 6],
+            requeues_remaining=raw[i + 7],
+            queue_length=raw[i + 8],
+        )
+        for i in range(7, len(raw), _JOB_REPLY)
+    ]
+    hint = _hint(raw)
+    return Reply(hint, DequeueReply(jobs, raw[16::_JOB_REPLY], hint.ready_us, raw[4], raw[5], bool(raw[6])))
+
+
+@decoder
+def decode_statuses(raw: list[Any]) -> list[LeaseOutcome]:
+    return [LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
+
+
+@decoder
+def decode_extend(raw: list[Any]) -> list[LeaseOutcome]:
+    return [LeaseOutcome(_LEASE_STATUSES[raw[i]], raw[i + 1]) for i in range(4, len(raw), 2)]
+
+
+@decoder
+def decode_redrive(raw: list[Any]) -> list[RedriveStatus]:
+    return [RedriveStatus(status) for status in raw[4:]]
+
+
+@decoder
+def decode_flag(raw: list[Any]) -> bool:
+    return bool(raw[4])
+
+
+@decoder
+def decode_number(raw: list[Any]) -> int:
+    return int(raw[4])
+
+
+@decoder
+def decode_nothing(raw: list[Any]) -> None:
+    return None
+
+
+@decoder
+def decode_reap(raw: list[Any]) -> ReapReply:
+    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, raw[5], raw[6])
+
+
+@decoder
+def decode_job(raw: list[Any]) -> JobStatus | None:
+    if len(raw) == 4:
+        return None
+    state = _STATES[raw[4]]
+    return JobStatus(
+        state=state,
+        attempt=raw[5],
+        enqueued_at_us=raw[6],
+        lease_expires_at_us=raw[7] if state is JobState.LEASED else None,
+        position=raw[8] if state is JobState.QUEUED else None,
+        payload=raw[9] if state is not JobState.FINISHED else None,
+    )
+
+
+@decoder
+def decode_queue(raw: list[Any]) -> QueueStats:
+    is_known = len(raw) > 4
+    row = raw[4:13] if is_known else [0, 1, 0, 0, 0, 0, 0, -1, -1]
+    minutes = _triples(raw[13:])
+    return QueueStats(
+        is_known=is_known,
+        interval_us=row[0],
+        burst=row[1],
+        is_pinned=bool(row[2]),
+        is_paused=bool(row[3]),
+        queued=row[4],
+        delayed=row[5],
+        leased=row[6],
+        next_ready_in_us=row[7] if row[7] >= 0 else None,
+        oldest_age_us=row[8] if row[8] >= 0 else None,
+        enqueue_counts=minute_counts(raw[1], minutes, 1),
+        dequeue_counts=minute_counts(raw[1], minutes, 2),
+    )
+
+
+@decoder
+def decode_queue_page(raw: list[Any]) -> QueuePage:
+    return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
+
+
+@decoder
+def decode_counts(raw: list[Any]) -> CountsReply:
+    return CountsReply([queue_type.decode() for queue_type in raw[5]], _triples(raw[4]))
+
+
+@decoder
+def decode_dead_page(raw: list[Any]) -> DeadPage:
+    jobs = [
+        DeadLetter(raw[i].decode(), raw[i + 1].decode(), *raw[i + 2 : i + _DEAD_REPLY])
+        for i in range(5, len(raw), _DEAD_REPLY)
+    ]
+    scan = f"{jobs[-1].dead_at_us}:{jobs[-1].queue_id}:{jobs[-1].job_id}" if raw[4] else ""
+    return DeadPage(jobs, scan)
+
+
+@decoder
+def decode_refresh(raw: list[Any]) -> RefreshReply:
+    due: dict[str, dict[str, int]] = {"r": {}, "t": {}, "g": {}}
+    for i in range(0, len(raw[6]), 2):
+        entry = raw[6][i].decode()
+        due.setdefault(entry[0], {})[entry[1:]] = raw[6][i + 1]
+    totals = [
+        TypeTotals(raw[7][i].decode(), *raw[7][i + 1 : i + _TOTALS_REPLY])
+        for i in range(0, len(raw[7]), _TOTALS_REPLY)
+    ]
+    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals)
