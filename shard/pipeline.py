@@ -1,7 +1,8 @@
-"""Function calls of one event-loop tick go to the store as one pipeline.
+"""Function calls of one event-loop tick go to the store as one pipeline for each of its servers.
 
-While as many pipelines as allowed are in flight, what comes in gathers for the next one: under load batches grow by
-themselves, and an idle node adds no delay. Batches of jobs (shard/batches.py) are packed at the last moment for that.
+While as many pipelines as allowed are in flight to a server, what comes in for it gathers for the next one: under load
+batches grow by themselves, and an idle node adds no delay. Batches of jobs (shard/batches.py) are packed at the last
+moment for that. A server that is slow or away holds up no other's calls.
 """
 
 from __future__ import annotations
@@ -9,23 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.scheduler.executor import Executor, value_of
-from sharq_core.scheduler.functions import FunctionCall, Reply
+from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.replies import Reply
+from sharq_core.store.node import StoreNode
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 IN_FLIGHT = 2
-"""Pipelines in flight: one that the store works on, one on its way."""
+"""Pipelines in flight to one server: one that the store works on, one on its way."""
 
 BYTES_AT_ONCE = 4 << 20
 """Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
+
+HasRoom: TypeAlias = Callable[[int], bool]
+"""Whether a partition's server may be sent something now."""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -49,22 +55,18 @@ class Pipeline:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Pending] = []
-        self._sources: list[Callable[[float], list[Pending]]] = []
-        self._waiting_bytes = 0
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._sources: list[Callable[[HasRoom], list[Pending]]] = []
+        self._lanes: dict[StoreNode | None, _Lane] = {}
         self._is_scheduled = False
 
-    def add_source(self, take: Callable[[float], list[Pending]]) -> None:
-        """Ask `take(now)` for calls whenever a pipeline is packed; it says by `wake` that it has some."""
+    def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
+        """Ask `take(has_room)` for calls whenever pipelines are packed; it says by `wake` that it has some."""
         self._sources.append(take)
 
-    def wake(self) -> None:
-        """There is something to send: at the end of this tick, or when a pipeline comes back."""
-        room = 1 if self._waiting_bytes else IN_FLIGHT
-        if not self._is_scheduled and len(self._in_flight) < room:
-            self._is_scheduled = True
-            self._loop.call_soon(self._flush)
+    def wake(self, partition: int) -> None:
+        """There is something to send for a partition: at the end of this tick, or when a pipeline comes back."""
+        if not self._is_scheduled and self._has_room(partition):
+            self._schedule()
 
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
         """Run one call; returns its reply and the loop's time at which it was sent, or raises its error."""
@@ -78,8 +80,8 @@ class Pipeline:
             else:
                 future.set_result((reply, sent_at))
 
-        self._waiting.append(Pending(call, self._loop.time(), 0, deliver))
-        self.wake()
+        self._lane(call.partition).waiting.append(Pending(call, self._loop.time(), 0, deliver))
+        self.wake(call.partition)
         return await future
 
     async def value(self, call: FunctionCall[T]) -> T:
@@ -90,26 +92,78 @@ class Pipeline:
     @property
     def waiting_bytes(self) -> int:
         """Payload bytes of calls that are packed and wait for a pipeline."""
-        return self._waiting_bytes
+        return sum(lane.waiting_bytes for lane in self._lanes.values())
 
     async def drained(self) -> None:
         """Wait until nothing waits or is in flight."""
-        while self._in_flight or self._is_scheduled:
-            if self._in_flight:
-                await asyncio.wait(self._in_flight)
+        while self._is_scheduled or any(lane.in_flight for lane in self._lanes.values()):
+            in_flight = [task for lane in self._lanes.values() for task in lane.in_flight]
+            if in_flight:
+                await asyncio.wait(in_flight)
             await asyncio.sleep(0)
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _has_room(self, partition: int) -> bool:
+        return self._lane(partition).has_room
+
+    def _lane(self, partition: int) -> _Lane:
+        """The lane of the server that holds a partition now."""
+        node = self._executor.node_of(partition)
+        lane = self._lanes.get(node)
+        if lane is None:
+            self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
+            lane = self._lanes[node] = _Lane(self._executor, self._schedule)
+        return lane
 
     def _flush(self) -> None:
         self._is_scheduled = False
-        now = self._loop.time()
-        pending, self._waiting = self._waiting, []
         for take in self._sources:
-            pending += take(now)
+            for one in take(self._has_room):
+                self._lane(one.call.partition).waiting.append(one)
+        for lane in self._lanes.values():
+            lane.send()
+
+
+class _Lane:
+    """What waits for one server and what is on its way there.
+
+    Args:
+        on_room: told when a pipeline has come back.
+    """
+
+    def __init__(self, executor: Executor, on_room: Callable[[], None]) -> None:
+        self.waiting: list[Pending] = []
+        self.waiting_bytes = 0
+        self.in_flight: set[asyncio.Task[None]] = set()
+        self._executor = executor
+        self._on_room = on_room
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def has_room(self) -> bool:
+        """Another pipeline may be sent now; behind one that was cut none is, until it is back."""
+        return len(self.in_flight) < (1 if self.waiting_bytes else IN_FLIGHT)
+
+    @property
+    def is_busy(self) -> bool:
+        """Something waits or is in flight."""
+        return bool(self.waiting or self.in_flight)
+
+    def send(self) -> None:
+        """Send what waits, as far as there is room."""
+        if not self.waiting or not self.has_room:
+            return
+        now = self._loop.time()
+        pending, self.waiting = self.waiting, []
         fresh = self._cut(self._drop_late(pending, now))
         if fresh:
-            task = self._loop.create_task(self._send(fresh, now))
-            self._in_flight.add(task)
-            task.add_done_callback(self._on_sent)
+            task = self._loop.create_task(self._run(fresh, now))
+            self.in_flight.add(task)
+            task.add_done_callback(self._on_done)
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
         """The first calls, as many as one pipeline may carry. The rest waits until that one is back, so that the calls
@@ -119,28 +173,28 @@ class Pipeline:
         for index, one in enumerate(pending):
             total += one.size
             if index and total > BYTES_AT_ONCE:
-                self._waiting = pending[index:]
-                self._waiting_bytes = sum(late.size for late in self._waiting)
+                self.waiting = pending[index:]
+                self.waiting_bytes = sum(late.size for late in self.waiting)
                 return pending[:index]
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         return pending
 
     def _drop_late(self, pending: list[Pending], now: float) -> list[Pending]:
         """What waited longer than a call may take is refused unsent, so nobody waits twice the timeout."""
-        oldest = now - self._executor.node.timeout_s
+        oldest = now - self._executor.timeout_s
         late = [one for one in pending if one.since <= oldest]
         for one in late:
             one.on_reply(Unavailable("the store did not come free in time"), now)
         return [one for one in pending if one.since > oldest] if late else pending
 
-    async def _send(self, pending: list[Pending], now: float) -> None:
-        left = min(one.since for one in pending) + self._executor.node.timeout_s - now
-        replies = await self._executor.run([one.call for one in pending], left)
+    async def _run(self, pending: list[Pending], now: float) -> None:
+        left_s = min(one.since for one in pending) + self._executor.timeout_s - now
+        replies = await self._executor.run([one.call for one in pending], left_s)
         for one, reply in zip(pending, replies, strict=True):
             one.on_reply(reply, now)
 
-    def _on_sent(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self.in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("pipeline_failed", exc_info=error)
-        self.wake()
+        self._on_room()

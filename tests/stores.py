@@ -103,6 +103,11 @@ class StoreServer:
             raise RuntimeError("the store is not running")
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """It was started and not ended since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the server and return when it answers.
 

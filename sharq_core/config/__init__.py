@@ -23,7 +23,7 @@ from sharq_core.config.settings import (
     SharqSettings,
 )
 from sharq_core.config.sources import FileContent, Given, Source, read_environment, read_file, read_options
-from sharq_core.config.store_address import StoreAddress, StoreMode, resolve_store
+from sharq_core.config.store_address import StoreAddress, StoreMode, parse_url, resolve_store
 from sharq_core.errors import ConfigError
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "StoreAddress",
     "StoreMode",
     "load",
+    "parse_url",
 ]
 
 _SHOWN = 100
@@ -156,7 +157,7 @@ def _notices(config: Config, given: Source) -> list[str]:
     if config.redis.clustered and config.store.mode is not StoreMode.CLUSTER:
         note(
             Key("redis", "clustered"),
-            "has no effect: a Redis Cluster is named by nodes; the server is used as a single one",
+            "has no effect: the server itself is asked whether it is a node of a Redis Cluster",
         )
     if config.key_prefix != config.original_key_prefix:
         note(Key("redis", "key_prefix"), f"braces are dropped: the prefix is {config.key_prefix}")

@@ -65,6 +65,11 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
         password = quote(self.password.reveal(), safe="") if self.password else ""
         return Secret(self._url(f"{user}:{password}@" if user or password else ""))
 
+    def url_of(self, host: str, port: int) -> str:
+        """The driver's URL, password included, of another server of the same store."""
+        server = Address(host, port)
+        return msgspec.structs.replace(self, servers=(server,), unix_socket_path=None).url.reveal()
+
     def _url(self, credentials: str) -> str:
         if self.unix_socket_path is not None:
             return f"unix://{credentials}{quote(str(self.unix_socket_path))}?db={self.db}"
@@ -113,7 +118,7 @@ def _resolve_url(redis: RedisSettings, url: Secret, origins: Mapping[str, str]) 
         "url", ("sentinels", "nodes", "host", "port", "unix_socket_path", "conn_type", "db"), origins
     )
     try:
-        address = _parse_url(url.reveal())
+        address = parse_url(url.reveal())
     except ValueError:
         # Not chained, and the URL not shown: it may hold a password.
         raise ConfigError(
@@ -126,7 +131,12 @@ def _resolve_url(redis: RedisSettings, url: Secret, origins: Mapping[str, str]) 
     return msgspec.structs.replace(address, username=redis.username, password=redis.password)
 
 
-def _parse_url(text: str) -> StoreAddress:
+def parse_url(text: str) -> StoreAddress:
+    """The one server that redis://, rediss:// or unix:// names.
+
+    Raises:
+        ValueError: it is no such URL.
+    """
     url = urlsplit(text)
     if url.fragment or url.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("scheme")

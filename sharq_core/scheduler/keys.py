@@ -8,8 +8,7 @@ from __future__ import annotations
 from binascii import crc_hqx
 from functools import lru_cache
 
-SLOTS = 16384
-"""Redis Cluster's slot space; a key's slot is the CRC-16 of its hash tag modulo this (Redis Cluster specification)."""
+from sharq_core.store.layout import SLOTS
 
 MAX_KNOWN = 20_000
 """Lists of keys that are kept ready: 5 µs saved a call; some MB when full, then they are made anew."""
@@ -19,7 +18,7 @@ OF_TYPE = frozenset({"ready", "queued", "jobs", "timers", "queues", "dead", "dea
 
 
 def slot_of(tag: str) -> int:
-    """The slot (0-16383) of a hash tag."""
+    """The slot (0-16383) of a hash tag: its CRC-16 modulo their number (Redis Cluster specification)."""
     return crc_hqx(tag.encode(), 0) % SLOTS
 
 
@@ -72,6 +71,16 @@ class Keys:
         ]
 
     @property
+    def slots(self) -> tuple[int, ...]:
+        """The slot of each partition and, last, of the deployment's own keys: partition -1 is theirs."""
+        return (*map(slot_of, self._tags), slot_of(f"{self.prefix}:members"))
+
+    @property
     def partition_count(self) -> bytes:
         """Where P is written."""
         return f"{{{self.prefix}:members}}:partitions".encode()
+
+    @property
+    def members(self) -> bytes:
+        """Where the shard nodes are written."""
+        return f"{{{self.prefix}:members}}:members".encode()

@@ -11,35 +11,52 @@ class FunctionMissing(Unavailable):
     """The server does not have the function library (it was restarted without persistence). Nothing was done."""
 
 
+class Misplaced(Unavailable):
+    """The server may not run the call now: another holds its keys, they are on their way, or it is a replica.
+
+    Nothing was done, so it may be sent again as soon as somebody is in charge.
+    """
+
+
+class Redirected(Misplaced):
+    """Another server holds the call's slot, or has got its keys already. Nothing was done.
+
+    Attributes:
+        host: where; empty for the host of the server that said so.
+        is_lasting: the whole slot is there (MOVED); False for this call alone, with ASKING before it (ASK).
+    """
+
+    def __init__(self, message: str, host: str, port: int, is_lasting: bool) -> None:
+        super().__init__(message)
+        self.host = host
+        self.port = port
+        self.is_lasting = is_lasting
+
+
 # Refusals that the server gives before a function starts, by the first word of its message.
 _REFUSED = frozenset(
     {
         "BUSY",
-        "CLUSTERDOWN",
         "LOADING",
-        "MASTERDOWN",
         "MISCONF",
-        "MOVED",
-        "ASK",
         "NOAUTH",
         "NOPERM",
         "NOREPLICAS",
-        "READONLY",
-        "TRYAGAIN",
         "UNKILLABLE",
         "WRONGPASS",
     }
 )
 
 _REFUSED_CLASSES = (
-    driver.AskError,
     driver.AuthenticationError,
     driver.AuthorizationError,
     driver.BusyLoadingError,
+    driver.NoPermissionError,
+)
+
+_MISPLACED_CLASSES = (
     driver.ClusterDownError,
     driver.MasterDownError,
-    driver.MovedError,
-    driver.NoPermissionError,
     driver.ReadOnlyError,
     driver.TryAgainError,
 )
@@ -48,10 +65,15 @@ _REFUSED_CLASSES = (
 def refusal(error: Exception) -> SharqError:
     """Our error for an error that the server answered.
 
-    Unavailable where it refused before it started, StoreFull where its memory is full, SharqError (perhaps done) for
-    what it should never say.
+    Unavailable where it refused before it started (Misplaced where another server would not), StoreFull where its
+    memory is full, SharqError (perhaps done) for what it should never say.
     """
     text = str(error)
+    if isinstance(error, driver.AskError):
+        is_lasting = isinstance(error, driver.MovedError)
+        return Redirected(f"the slot is at {error.node_addr}", _host(error.host), error.port, is_lasting)
+    if isinstance(error, _MISPLACED_CLASSES):
+        return Misplaced(f"the store refuses: {text}")
     word = text.partition(" ")[0]
     if isinstance(error, driver.OutOfMemoryError) or word == "OOM":
         return StoreFull("the store's memory is full: it takes no more jobs until some are finished")
@@ -60,3 +82,8 @@ def refusal(error: Exception) -> SharqError:
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
         return Unavailable(f"the store refuses: {text}")
     return SharqError(f"the store failed: {text}")
+
+
+def _host(text: str) -> str:
+    """A redirection's host; a server that knows no name for another says `?` or nothing."""
+    return "" if text == "?" else text

@@ -1,25 +1,26 @@
-"""One server of the store, over a few plain connections; each carries one pipeline at a time.
+"""One server of the store: pipelines over a few connections, its clock, its function library, and whether it answers.
 
-A pipeline that was sent is never sent again: what was not answered in time is *perhaps done*. The driver's own retries
-are off (they repeat commands that are not safe to repeat).
+A pipeline that was sent is never sent again: what was not answered in time is *perhaps done*. Not here: which server
+a call belongs to (store.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
+import msgspec
 import redis.exceptions as driver
 from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.store.clock import StoreClock
-from sharq_core.store.failures import refusal
+from sharq_core.store.connections import Connections, drop, read
+from sharq_core.store.failures import FunctionMissing
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,29 @@ Command: TypeAlias = Sequence[bytes | str | int]
 CONNECTIONS = 8
 """Most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
 
-_RETRY_AFTER_S = 0.1
-"""After a failed connect nobody tries again so long: calls are refused at once instead of queueing up."""
+_FIRST_PAUSE_S = 0.1
+_LAST_PAUSE_S = 0.5
+"""Between two tries to reach a server that is away."""
+
+_LOOK_TIMEOUT_S = 0.5
+"""Longest wait of one such try."""
+
+_ASKING = pack_command((b"ASKING",))
+
+
+class FunctionLibrary(msgspec.Struct, frozen=True):
+    """The functions that every server must have.
+
+    Attributes:
+        revision: a server's library is replaced only by one of a higher revision; `<name>_revision` tells it.
+        source: what FUNCTION LOAD takes.
+        time_us: what an answer of its functions says of the server's time.
+    """
+
+    name: str
+    revision: int
+    source: str
+    time_us: Callable[[Any], int]
 
 
 class StoreNode:
@@ -40,60 +62,106 @@ class StoreNode:
         timeout_s: no call takes longer, connecting included.
     """
 
-    def __init__(self, url: str, *, timeout_s: float, **options: Any) -> None:
+    def __init__(self, url: str, library: FunctionLibrary, *, timeout_s: float) -> None:
+        parts = urlsplit(url)
+        self.host = parts.hostname or ""
         self.timeout_s = timeout_s
         self.clock = StoreClock()
         self.is_reachable = False
-        self._pool = ConnectionPool.from_url(
-            url,
-            protocol=2,
-            driver_info=None,
-            socket_timeout=None,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            **options,
-        )
-        self._idle: list[AbstractConnection] = []
+        self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
+        self._library = library
+        self._loading = asyncio.Lock()
+        self._connections = Connections(url, timeout_s, self.clock)
         self._slots = asyncio.Semaphore(CONNECTIONS)
-        self._refused_until = 0.0
-        self._refusal = Unavailable("the store has not been reached yet")
+        self._heard_at = asyncio.get_running_loop().time()
+        self._away: Unavailable | None = None
+        self._look_out: asyncio.Task[None] | None = None
+
+    async def call(
+        self, calls: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
+    ) -> list[Any | SharqError]:
+        """Run calls of the library's functions as `execute` does, and give the server the library if it lacks it.
+
+        A call that found no library did nothing, so it is sent once more when the library is there.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._bounded(timeout_s)
+        answers = await self.execute(calls, timeout_s, is_asking=is_asking)
+        missed = [index for index, answer in enumerate(answers) if isinstance(answer, FunctionMissing)]
+        if missed:
+            await self.load_library()
+            left_s = max(deadline - loop.time(), 0.0)
+            again = await self.execute([calls[index] for index in missed], left_s, is_asking=is_asking)
+            for index, answer in zip(missed, again, strict=True):
+                answers[index] = answer
+        if not isinstance(answers[-1], SharqError):
+            self.clock.learn(self._library.time_us(answers[-1]))
+        return answers
 
     async def execute(
-        self, commands: Sequence[Command], timeout_s: float | None = None
+        self, commands: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Send commands as one pipeline; for each its answer, or the error that it came to.
 
         Args:
             timeout_s: the time left, at most the node's own timeout, which it is when None.
+            is_asking: the server is getting the slot and does not own it yet: ASKING goes before each command.
         """
+        if self._away is not None:
+            return [self._away] * len(commands)
         answers: list[Any | SharqError] = []
-        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        timeout_s = self._bounded(timeout_s)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), self._slots:
-                connection = await self._connection()
+                connection = await self._connections.take()
                 packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
+                if is_asking:
+                    packed = [piece for command in packed for piece in (_ASKING, command)]
                 was_sent = True
                 await connection.send_packed_command(packed, check_health=False)
                 for _ in commands:
-                    answers.append(await _read(connection))  # noqa: PERF401 - what came before a failure counts
-                self._idle.append(connection)
+                    if is_asking:
+                        await read(connection)
+                    answers.append(await read(connection))
+                await self._connections.give_back(connection)
                 connection = None
-                self.is_reachable = True
+                self._note_reached()
         except Unavailable as error:
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
             answers += [self._failed(error, was_sent, timeout_s)] * (len(commands) - len(answers))
         finally:
             if connection is not None:
-                await connection.disconnect(nowait=True)
+                await drop(connection)
         return answers
 
-    def not_after_us(self, since: float | None = None) -> int | None:
-        """The store's time (µs) when a call times out whose work came in at `since` (the loop's seconds; None: now).
+    async def load_library(self) -> None:
+        """Give the server the library, unless it has one of the same or a higher revision.
 
-        None while the store's clock is unknown.
+        Raises:
+            Unavailable: the server cannot be reached or refuses.
+        """
+        async with self._loading:
+            revision = (await self.execute([[b"FCALL", f"{self._library.name}_revision", 0]]))[0]
+            if isinstance(revision, SharqError) and not isinstance(revision, FunctionMissing):
+                raise Unavailable(revision.message)
+            if not isinstance(revision, SharqError) and int(revision) >= self._library.revision:
+                return
+            answer = (await self.execute([[b"FUNCTION", b"LOAD", b"REPLACE", self._library.source]]))[0]
+            if isinstance(answer, SharqError):
+                raise Unavailable(answer.message)
+            log.info(
+                "library_loaded name=%s revision=%d %s",
+                self._library.name,
+                self._library.revision,
+                self._where,
+            )
+
+    def not_after_us(self, since: float | None = None) -> int | None:
+        """The server's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None:
+        now). None while that clock is unknown.
         """
         now_us = self.clock.now_us()
         if now_us is None:
@@ -102,71 +170,61 @@ class StoreNode:
         return now_us + int((self.timeout_s - waited_s) * 1e6)
 
     async def close(self) -> None:
-        """Close the idle connections; call it when nothing is in flight."""
-        for connection in self._idle:
-            await connection.disconnect()
-        self._idle.clear()
+        """Close the connections; what is in flight gets its answers first."""
+        if self._look_out is not None:
+            self._look_out.cancel()
+            await asyncio.gather(self._look_out, return_exceptions=True)
+        await self._connections.close()
 
-    async def _connection(self) -> AbstractConnection:
-        while self._idle:
-            idle = self._idle.pop()
-            if not await _is_stale(idle):
-                return idle
-            await idle.disconnect(nowait=True)
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._refused_until:
-            raise self._refusal
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-            await self._greet(connection)
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return connection
+    def _bounded(self, timeout_s: float | None) -> float:
+        return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
 
-    async def _greet(self, connection: AbstractConnection) -> None:
-        """Learn the time, so that even the first call carries a time after which it is not done."""
-        await connection.send_packed_command(pack_command((b"TIME",)), check_health=False)
-        answer = await _read(connection)
-        if isinstance(answer, SharqError):
-            raise answer
-        self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]))
+    def _note_reached(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
         if not self.is_reachable:
-            log.info("store_reached %s", self._where(connection))
+            self.is_reachable = True
+            log.info("store_reached %s", self._where)
 
     def _failed(self, error: Exception, was_sent: bool, timeout_s: float) -> SharqError:
         reason = f"no answer within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else str(error)
         if self.is_reachable or not was_sent:
-            log.warning("store_unreachable sent=%s error=%r", was_sent, reason)
+            log.warning("store_unreachable %s sent=%s error=%r", self._where, was_sent, reason)
         self.is_reachable = False
+        if self._look_out is None:
+            self._look_out = asyncio.create_task(self._look_until_reached())
         if was_sent:
             return OutcomeUnknown(f"the store did not answer ({reason}): the call may have been done")
-        self._refusal = Unavailable(f"the store cannot be reached: {reason}")
-        self._refused_until = asyncio.get_running_loop().time() + _RETRY_AFTER_S
-        return self._refusal
+        refusal = Unavailable(f"the store cannot be reached: {reason}")
+        if self._is_away(error):
+            self._away = refusal
+        return refusal
 
-    @staticmethod
-    def _where(connection: AbstractConnection) -> str:
-        pieces = dict(connection.repr_pieces())  # type: ignore[no-untyped-call]
-        return (
-            f"path={pieces['path']}" if "path" in pieces else f"host={pieces['host']} port={pieces['port']}"
-        )
+    def _is_away(self, failure: Exception) -> bool:
+        """A server that refuses connections is away at once, a silent one when nothing came of it for a whole timeout:
+        it may have been busy.
+        """
+        silent_s = asyncio.get_running_loop().time() - self._heard_at
+        return silent_s >= self.timeout_s or not isinstance(failure, TimeoutError)
 
+    async def _look_until_reached(self) -> None:
+        """Try to connect until the server answers; while it is away its calls are refused, so that none has to wait for
+        its own timeout.
+        """
+        pause_s = _FIRST_PAUSE_S
+        while (failure := await self._look()) is not None:
+            if self._is_away(failure):
+                self._away = Unavailable(f"the store cannot be reached: {str(failure) or 'it is silent'}")
+                await self._connections.drop_idle()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        self._away = self._look_out = None
+        self._note_reached()
 
-async def _read(connection: AbstractConnection) -> Any | SharqError:
-    """One answer, waiting as long as the caller's timeout lets it.
-
-    By the connection's parser: what the connection's own method adds to each answer of a pipeline (a timeout, a check
-    of its health) costs 4 µs and is done here once for all of them.
-    """
-    answer = await connection._parser.read_response(disable_decoding=True)  # type: ignore[attr-defined]
-    return refusal(answer) if isinstance(answer, driver.ResponseError) else answer
-
-
-async def _is_stale(connection: AbstractConnection) -> bool:
-    """True when the server closed an idle connection: it would swallow a pipeline without an answer."""
-    try:
-        return bool(await connection.can_read())
-    except (OSError, driver.ConnectionError):
-        return True
+    async def _look(self) -> Exception | None:
+        """Make one new connection; returns why it can't be had."""
+        try:
+            async with asyncio.timeout(min(self.timeout_s, _LOOK_TIMEOUT_S)):
+                await self._connections.give_back(await self._connections.open())
+        except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
+            return error
+        return None

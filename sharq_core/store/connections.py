@@ -1,0 +1,125 @@
+"""Plain connections to one server, kept while idle. The driver's own retries are off: they repeat what is not safe to
+repeat.
+
+Not here: what is sent over them (node.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis.exceptions as driver
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from sharq_core.errors import SharqError
+from sharq_core.store.clock import StoreClock
+from sharq_core.store.failures import refusal
+
+
+class Connections:
+    """The connections to one server.
+
+    Args:
+        url: redis://, rediss:// or unix://, with user, password and db.
+        timeout_s: longest wait for a new one.
+        clock: is told the server's time by each new one, so that even the first call carries a time after which it is
+            not done.
+    """
+
+    def __init__(self, url: str, timeout_s: float, clock: StoreClock) -> None:
+        self._pool = ConnectionPool.from_url(
+            url,
+            protocol=2,
+            driver_info=None,
+            socket_timeout=None,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._clock = clock
+        self._idle: list[AbstractConnection] = []
+        self._is_closed = False
+
+    async def take(self) -> AbstractConnection:
+        """An idle connection, or a new one; to be given back or dropped.
+
+        Raises:
+            OSError, TimeoutError, redis.exceptions.RedisError, SharqError: there is none to be had.
+        """
+        while self._idle:
+            idle = self._idle.pop()
+            if not await _is_stale(idle):
+                return idle
+            await drop(idle)
+        return await self.open()
+
+    async def give_back(self, connection: AbstractConnection) -> None:
+        """Keep a connection, all of whose answers were read, for the next one who takes."""
+        if self._is_closed:
+            await _end(connection)
+        else:
+            self._idle.append(connection)
+
+    async def drop_idle(self) -> None:
+        """Close those that nobody uses; each new call gets a new one."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await drop(connection)
+
+    async def close(self) -> None:
+        """Close the idle ones now and the others as they are given back."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await _end(connection)
+
+    async def open(self) -> AbstractConnection:
+        """A new connection, over which the server has answered; raises as `take` does."""
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            await self._learn_time(connection)
+        except BaseException:
+            await drop(connection)
+            raise
+        return connection
+
+    async def _learn_time(self, connection: AbstractConnection) -> None:
+        await connection.send_packed_command(pack_command((b"TIME",)), check_health=False)
+        answer = await read(connection)
+        if isinstance(answer, SharqError):
+            raise answer
+        self._clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]))
+
+
+async def read(connection: AbstractConnection) -> Any | SharqError:
+    """One answer, waiting as long as the caller's timeout lets it.
+
+    By the connection's parser: what the connection's own method adds to each answer of a pipeline (a timeout, a check
+    of its health) costs 4 µs and is done by the caller once for all of them.
+    """
+    answer = await connection._parser.read_response(disable_decoding=True)  # type: ignore[attr-defined]
+    return refusal(answer) if isinstance(answer, driver.ResponseError) else answer
+
+
+async def drop(connection: AbstractConnection) -> None:
+    """Close a connection at once, whatever it is doing."""
+    await connection.disconnect(nowait=True)
+
+
+async def _end(connection: AbstractConnection) -> None:
+    """Close a connection that is at rest, and wait until it is closed."""
+    try:
+        await connection.disconnect()
+    except driver.TimeoutError:
+        await drop(connection)
+
+
+async def _is_stale(connection: AbstractConnection) -> bool:
+    """True when the server closed an idle connection: it would swallow a pipeline without an answer."""
+    try:
+        return bool(await connection.can_read())
+    except (OSError, driver.ConnectionError):
+        return True

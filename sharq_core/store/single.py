@@ -1,0 +1,61 @@
+"""A store of one server, named by its URL. When that server turns out to be a node of a Redis Cluster, the store is
+that Cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.cluster import ClusterSlots
+from sharq_core.store.layout import Layout, NodeAt, UrlOf
+from sharq_core.store.node import StoreNode
+
+log = logging.getLogger(__name__)
+
+
+class SingleServer:
+    """The Topology of one server.
+
+    Args:
+        url_of: for the other nodes, should it be one of a Cluster.
+    """
+
+    def __init__(self, url: str, url_of: UrlOf) -> None:
+        self._url = url
+        self._url_of = url_of
+        self._cluster: ClusterSlots | None = None
+
+    @property
+    def mode(self) -> str:
+        return "single" if self._cluster is None else self._cluster.mode
+
+    @property
+    def is_fixed(self) -> bool:
+        return self._cluster is None
+
+    @property
+    def seeds(self) -> Sequence[str]:
+        return (self._url,)
+
+    async def read(self, node_at: NodeAt) -> Layout:
+        """The one server, or the layout of its Cluster; raises Unavailable while it is away."""
+        if self._cluster is None and await _is_of_cluster(node_at(self._url)):
+            log.warning("store_is_cluster: the server is a node of a Redis Cluster, whose nodes are used")
+            self._cluster = ClusterSlots([self._url], self._url_of)
+        return Layout.of_one(self._url) if self._cluster is None else await self._cluster.read(node_at)
+
+    async def listen(self, news: asyncio.Event) -> None:
+        """Nobody tells."""
+
+
+async def _is_of_cluster(node: StoreNode) -> bool:
+    """Whether a server runs as a Cluster's; one that may not say (by its ACL) counts as a single one."""
+    answer = (await node.execute([[b"INFO", b"cluster"]]))[0]
+    if isinstance(answer, SharqError):
+        if not node.is_reachable:
+            raise Unavailable(answer.message)
+        return False
+    return b"cluster_enabled:1" in answer

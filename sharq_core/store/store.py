@@ -1,0 +1,178 @@
+"""The store as the scheduler sees it: one object, whether it is one server, a Sentinel group or a Redis Cluster.
+
+It holds the servers, knows which has which slots, and finds that out again when something fails, when a server says so,
+and every few seconds. Not here: how it is found out (layout.Topology), and how a pipeline gets there (delivery.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.delivery import Delivery
+from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
+from sharq_core.store.node import Command, FunctionLibrary, StoreNode
+
+log = logging.getLogger(__name__)
+
+_READ_EVERY_S = 2.0
+_READ_PAUSE_S = 0.1
+"""Least time between two readings of the layout, whatever fails meanwhile."""
+
+
+class Store:
+    """The servers of one store.
+
+    Args:
+        url_of: for servers that redirections name.
+        timeout_s: no call takes longer.
+    """
+
+    def __init__(
+        self, topology: Topology, library: FunctionLibrary, url_of: UrlOf, *, timeout_s: float
+    ) -> None:
+        self.timeout_s = timeout_s
+        self._topology = topology
+        self._library = library
+        self._url_of = url_of
+        self._nodes: dict[str, StoreNode] = {}
+        self._layout = Layout(())
+        self._primaries: tuple[StoreNode, ...] = ()
+        self._owners: list[StoreNode | None] = [None] * SLOTS
+        self._only: StoreNode | None = None
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def mode(self) -> str:
+        """single, sentinel or cluster."""
+        return self._topology.mode
+
+    @property
+    def is_reachable(self) -> bool:
+        """Some primary answered when it was last asked."""
+        return any(node.is_reachable for node in self._primaries)
+
+    async def open(self) -> None:
+        """Find the servers and give each the library; once it has succeeded the servers are followed.
+
+        A server that cannot be reached now is left out, as long as another can: it gets the library when it is back.
+
+        Raises:
+            Unavailable: none can be reached; open it again later.
+        """
+        await self._read_layout()
+        loads = [node.load_library() for node in self._primaries]
+        outcomes = await asyncio.gather(*loads, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if failures and len(failures) == len(outcomes):
+            raise failures[0]
+        if not self._tasks and not self._topology.is_fixed:
+            self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
+        log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
+
+    async def close(self) -> None:
+        """Close every connection; call it when nothing is in flight."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for node in self._nodes.values():
+            await node.close()
+
+    def nodes(self) -> Sequence[StoreNode]:
+        """The primaries."""
+        return self._primaries
+
+    def node_of(self, slot: int) -> StoreNode | None:
+        """The primary that holds a slot (0-16383); None while nobody does."""
+        return self._only or self._owners[slot]
+
+    async def execute(
+        self, calls: Sequence[Command], slots: Sequence[int], timeout_s: float | None = None
+    ) -> list[Any | SharqError]:
+        """Run function calls, those of each server as one pipeline; for each its answer, or the error that it came to.
+
+        Args:
+            slots: of each call.
+            timeout_s: the time left, at most the store's own timeout, which it is when None.
+        """
+        if self._only is not None and self._topology.is_fixed:
+            return await self._only.call(calls, timeout_s)
+        left_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        deadline = asyncio.get_running_loop().time() + left_s
+        return await Delivery(self, calls, slots, deadline).run()
+
+    async def check(self) -> None:
+        """Return when every primary answers.
+
+        Raises:
+            Unavailable: one does not.
+        """
+        if not self._primaries:
+            raise Unavailable("the store has not been reached yet")
+        answers = await asyncio.gather(*(node.execute([[b"PING"]]) for node in self._primaries))
+        for (answer,) in answers:
+            if isinstance(answer, SharqError):
+                raise Unavailable(answer.message)
+
+    def node_at(self, host: str, port: int) -> StoreNode:
+        """The server that a redirection names."""
+        return self._node(self._url_of(host, port))
+
+    def moved(self, slot: int, node: StoreNode) -> None:
+        """The slot's owner has said that `node` owns it now."""
+        self._owners[slot] = node
+        self._only = None
+        self.doubt()
+
+    def doubt(self) -> None:
+        """What is known may be old: read the layout soon."""
+        self._news.set()
+
+    def _node(self, url: str) -> StoreNode:
+        node = self._nodes.get(url)
+        if node is None:
+            node = self._nodes[url] = StoreNode(url, self._library, timeout_s=self.timeout_s)
+        return node
+
+    async def _follow(self) -> None:
+        """Read the layout at news and every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(_READ_PAUSE_S)
+            try:
+                async with asyncio.timeout(_READ_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            try:
+                await self._read_layout()
+            except Unavailable as error:
+                log.warning("store_layout_unknown error=%r", error.message)
+            except Exception:
+                log.exception("store_layout_failed")
+
+    async def _listen(self) -> None:
+        try:
+            await self._topology.listen(self._news)
+        except Exception:
+            log.exception("store_listen_failed")
+
+    async def _read_layout(self) -> None:
+        """Take over what the topology says; servers that are in it no more are let go."""
+        layout = await self._topology.read(self._node)
+        owners: list[StoreNode | None] = [None] * SLOTS
+        for first, last, url in layout.ranges:
+            owners[first : last + 1] = [self._node(url)] * (last + 1 - first)
+        self._owners = owners
+        self._primaries = tuple(map(self._node, layout.urls()))
+        self._only = owners[0] if len(self._primaries) == 1 and None not in owners else None
+        if layout.urls() != self._layout.urls():
+            log.info("store_primaries mode=%s count=%d", self.mode, len(self._primaries))
+        self._layout = layout
+        kept = {*layout.urls(), *self._topology.seeds}
+        for url in [url for url in self._nodes if url not in kept]:
+            await self._nodes.pop(url).close()

@@ -1,0 +1,365 @@
+"""Stores of several real servers for tests: a Sentinel group, a Redis Cluster; with user, password and TLS or without.
+
+Not here: single servers (tests/stores.py), and which test gets which group.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+
+from sharq_core.config import Address, Secret, StoreAddress, StoreMode
+from sharq_core.store.layout import SLOTS
+from tests.stores import StoreServer, free_port, missing_tool
+
+DEADLINE_S = 30.0
+POLL_S = 0.05
+SERVICE = "main"
+NODE_TIMEOUT_MS = 2000
+"""A Sentinel or a Cluster node that is silent this long counts as gone."""
+
+
+class Security(msgspec.Struct, frozen=True):
+    """How the servers of a group know their clients and each other: one user with a password, and TLS.
+
+    Attributes:
+        username: None for no password at all.
+        certificates: a directory of ca.pem, cert.pem and key.pem; None for no TLS.
+    """
+
+    username: str | None = None
+    password: str = "pass:word/%"
+    certificates: Path | None = None
+
+    def arguments(self, port: int) -> list[str]:
+        """What makes a server, or a Sentinel, ask for it, on its command line."""
+        return [*self._user_arguments(), *self._tls_arguments(port)]
+
+    def url(self, port: int) -> str:
+        """The URL of a server."""
+        return self.place(StoreMode.SERVER, port).url.reveal()
+
+    def place(self, mode: StoreMode, *ports: int, service: str | None = None) -> StoreAddress:
+        """Where a store is."""
+        folder = self.certificates
+        return StoreAddress(
+            mode=mode,
+            servers=tuple(Address("127.0.0.1", port) for port in ports),
+            sentinel_service=service,
+            username=self.username,
+            password=Secret(self.password) if self.username else None,
+            has_tls=folder is not None,
+            tls_ca=folder and folder / "ca.pem",
+            tls_cert=folder and folder / "cert.pem",
+            tls_key=folder and folder / "key.pem",
+        )
+
+    def _user_arguments(self) -> list[str]:
+        if self.username is None:
+            return []
+        rules = ["on", f">{self.password}", "~*", "&*", "+@all"]
+        return ["--user", self.username, *rules, "--user", "default", "off"]
+
+    def _tls_arguments(self, port: int) -> list[str]:
+        if self.certificates is None:
+            return []
+        files = {"ca-cert": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+        named = [
+            word
+            for name, file in files.items()
+            for word in (f"--tls-{name}-file", str(self.certificates / file))
+        ]
+        return ["--port", "0", "--tls-port", str(port), "--tls-replication", "yes", *named]
+
+
+OPEN = Security()
+
+
+class Member(StoreServer):
+    """One server of a group."""
+
+    def __init__(self, kind: str, directory: Path, security: Security, *arguments: str) -> None:
+        super().__init__(kind, directory)
+        self.url = security.url(self.port)
+        self._arguments = (*security.arguments(self.port), *arguments)
+
+    def ask(self, *words: str | int | bytes) -> Any:
+        """Send one command; its answer as it came."""
+        with self.client() as client:
+            client.response_callbacks.clear()
+            return client.execute_command(*words)
+
+
+class Sentinel(Member):
+    """One Sentinel that watches a primary."""
+
+    def __init__(self, directory: Path, primary: Member, security: Security, guard: Security) -> None:
+        super().__init__(primary.kind, directory, guard)
+        self._config = directory / "sentinel.conf"
+        lines = [f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 2"]
+        lines += [f"sentinel down-after-milliseconds {SERVICE} {NODE_TIMEOUT_MS}"]
+        lines += [f"sentinel failover-timeout {SERVICE} 5000"]
+        if security.username is not None:
+            lines += [f"sentinel auth-user {SERVICE} {security.username}"]
+            lines += [f"sentinel auth-pass {SERVICE} {security.password}"]
+        if guard.username is not None:
+            lines += [f"sentinel sentinel-user {guard.username}", f"sentinel sentinel-pass {guard.password}"]
+        self._config.write_text("\n".join(lines) + "\n")
+
+    def _command(self) -> list[str]:
+        """Without what a Sentinel has no use for, which it would refuse."""
+        command = super()._command()
+        at = command.index("--bind")
+        ours = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+        return [*command[:at], str(self._config), "--sentinel", *ours, *self._arguments]
+
+
+class SentinelGroup:
+    """A primary, two replicas and three Sentinels.
+
+    Attributes:
+        address: where a node finds it.
+        servers: the first one is the first primary.
+    """
+
+    def __init__(self, folder: Path, kind: str, security: Security, guard: Security) -> None:
+        self._security = security
+        joining = _replica_arguments(security)
+        self.servers = [
+            Member(kind, _made(folder / f"s{number}"), security, "--repl-diskless-sync-delay", "0", *joining)
+            for number in range(3)
+        ]
+        self.sentinels = [
+            Sentinel(_made(folder / f"w{number}"), self.servers[0], security, guard) for number in range(3)
+        ]
+        ports = [sentinel.port for sentinel in self.sentinels]
+        self.address = security.place(StoreMode.SENTINEL, *ports, service=SERVICE)
+
+    def replicate(self) -> None:
+        """Make the running servers a primary and its replicas."""
+        primary, *replicas = self.servers
+        for replica in replicas:
+            replica.ask("REPLICAOF", "127.0.0.1", primary.port)
+        _until(lambda: b"connected_slaves:2" in primary.ask("INFO", "replication"))
+        for replica in replicas:
+            _until(lambda replica=replica: b"master_link_status:up" in replica.ask("INFO", "replication"))  # type: ignore[misc]
+
+    def watch(self) -> None:
+        """Wait until the running Sentinels know each other and all servers."""
+        for sentinel in self.sentinels:
+            _until(lambda sentinel=sentinel: _state(sentinel) == (2, 2))  # type: ignore[misc]
+
+    def wait_until_replica(self, server: Member) -> None:
+        """Return when the Sentinels have made a replica of a server, which cuts its connections."""
+        _until(lambda: _is_replica(server))
+
+
+class RedisCluster:
+    """Three primaries, each with a replica.
+
+    Attributes:
+        address: where a node finds it.
+        servers: the first three are the first primaries.
+    """
+
+    def __init__(self, folder: Path, kind: str, security: Security) -> None:
+        tls = ["--tls-cluster", "yes"] if security.certificates else []
+        self.servers = [
+            Member(
+                kind,
+                _made(folder / f"s{number}"),
+                security,
+                *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
+                *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no"),
+                *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
+                *_replica_arguments(security),
+                *tls,
+            )
+            for number in range(6)
+        ]
+        ports = [server.port for server in self.servers[:2]]
+        self.address = security.place(StoreMode.CLUSTER, *ports)
+
+    def join(self) -> None:
+        """Make one Cluster of the running servers."""
+        primaries, replicas = self.servers[:3], self.servers[3:]
+        bounds = [SLOTS * number // 3 for number in range(4)]
+        for number, server in enumerate(self.servers):
+            server.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number, server in enumerate(primaries):
+            server.ask("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+        for server in self.servers[1:]:
+            bus = int(server._arguments[server._arguments.index("--cluster-port") + 1])
+            self.servers[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
+        for server in self.servers:
+            _until(lambda server=server: _info(server)["cluster_known_nodes"] == "6")  # type: ignore[misc]
+        for primary, replica in zip(primaries, replicas, strict=True):
+            name = self.node_id(primary)
+            _until(lambda replica=replica, name=name: name in replica.ask("CLUSTER", "NODES"))  # type: ignore[misc]
+            replica.ask("CLUSTER", "REPLICATE", name)
+        for server in self.servers:
+            _until(lambda server=server: _is_whole(server))  # type: ignore[misc]
+        for primary in primaries:
+            _until(lambda primary=primary: b"state=online" in primary.ask("INFO", "replication"))  # type: ignore[misc]
+
+    def node_id(self, server: Member) -> bytes:
+        """A node's name in the Cluster."""
+        name: bytes = server.ask("CLUSTER", "MYID")
+        return name
+
+    def primaries(self) -> list[Member]:
+        """The servers that hold slots, as the first one sees it."""
+        ports = {primary[1] for _, _, primary, *_ in self.servers[0].ask("CLUSTER", "SLOTS")}
+        return [server for server in self.servers if server.port in ports]
+
+    def owner(self, slot: int, asked: Member | None = None) -> Member:
+        """The primary that holds a slot, as the asked server, or else the first one, sees it."""
+        rows = (asked or self.servers[0]).ask("CLUSTER", "SLOTS")
+        port = next(primary[1] for first, last, primary, *_ in rows if first <= slot <= last)
+        return next(server for server in self.servers if server.port == port)
+
+    def move_whole(self, slot: int, target: Member) -> None:
+        """Move a slot as Valkey 9 does, all its keys at once, and return when everyone knows."""
+        source = self.owner(slot)
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.node_id(target))
+        self._wait_until_moved(slot, target)
+
+    def move_by_keys(self, slot: int, target: Member) -> None:
+        """Move a slot key by key, as redis-cli's reshard does, and return when everyone knows."""
+        source, names = self.owner(slot), {server: self.node_id(server) for server in self.servers}
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[source])
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        for server in (target, source):
+            server.ask("CLUSTER", "SETSLOT", slot, "NODE", names[target])
+        self._wait_until_moved(slot, target)
+
+    def _wait_until_moved(self, slot: int, target: Member) -> None:
+        for server in self.servers:
+            _until(lambda server=server: self.owner(slot, server) is target)  # type: ignore[misc]
+
+
+def make_certificates(folder: Path) -> Path:
+    """A directory with a certificate for 127.0.0.1, its key, and the authority that signed it."""
+    if shutil.which("openssl") is None:
+        missing_tool("openssl")
+    _made(folder)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    authority = ["req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority"]
+    usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    request = ["req", *key, "-keyout", "key.pem", "-out", "request", "-subj", "/CN=127.0.0.1"]
+    signed = ["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+    for command in ([*authority, *usage], request, [*signed, "-out", "cert.pem", "-extfile", "names"]):
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True, timeout=DEADLINE_S)
+    return folder
+
+
+@contextmanager
+def running_member(kind: str, security: Security) -> Iterator[Member]:
+    """One server, gone at the end."""
+    with _folder() as folder:
+        server = Member(kind, folder, security)
+        with _running([server]):
+            yield server
+
+
+@contextmanager
+def running_sentinel_group(
+    kind: str = "valkey", security: Security = OPEN, guard: Security | None = None
+) -> Iterator[SentinelGroup]:
+    """A Sentinel group, gone at the end.
+
+    Args:
+        guard: the Sentinels' own security; None for that of the servers.
+    """
+    with _folder() as folder:
+        group = SentinelGroup(folder, kind, security, security if guard is None else guard)
+        with _running(group.servers):
+            group.replicate()
+            with _running(group.sentinels):
+                group.watch()
+                yield group
+
+
+@contextmanager
+def running_cluster(kind: str = "valkey", security: Security = OPEN) -> Iterator[RedisCluster]:
+    """A Redis Cluster, gone at the end."""
+    with _folder() as folder:
+        cluster = RedisCluster(folder, kind, security)
+        with _running(cluster.servers):
+            cluster.join()
+            yield cluster
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A directory whose path is short, for the sockets' sake."""
+    folder = Path(tempfile.mkdtemp(prefix="sharq-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _running(servers: Sequence[StoreServer]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for server in servers:
+            server.start()
+            stack.callback(server.kill)
+        yield
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _replica_arguments(security: Security) -> list[str]:
+    """How a server that becomes a replica proves who it is."""
+    if security.username is None:
+        return []
+    return ["--masteruser", security.username, "--masterauth", security.password]
+
+
+def _state(sentinel: Member) -> tuple[int, int]:
+    """Replicas and other Sentinels that a Sentinel knows."""
+    fields = sentinel.ask("SENTINEL", "MASTER", SERVICE)
+    return int(fields[b"num-slaves"]), int(fields[b"num-other-sentinels"])
+
+
+def _is_replica(server: Member) -> bool:
+    try:
+        return b"role:slave" in server.ask("INFO", "replication")
+    except redis.ConnectionError:
+        return False
+
+
+def _info(server: Member) -> dict[str, str]:
+    lines = server.ask("CLUSTER", "INFO").decode().splitlines()
+    return dict(line.split(":", 1) for line in lines)
+
+
+def _is_whole(server: Member) -> bool:
+    """The node sees all slots served, each by a primary with a replica."""
+    rows = server.ask("CLUSTER", "SLOTS")
+    return _info(server)["cluster_state"] == "ok" and len(rows) == 3 and all(len(row) == 4 for row in rows)
+
+
+def _until(is_true: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not is_true():
+        if time.monotonic() > deadline_s:
+            raise AssertionError("the group did not come together")
+        time.sleep(POLL_S)
