@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from shard.pipeline import Pending, Pipeline
+from shard.pipeline import HasRoom, Pending, Pipeline
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.partitions import partition_of
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, Hint, Reply
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.replies import Hint, Reply
 
 MAX_WAITING_JOBS = 20_000
 MAX_WAITING_BYTES = 64 << 20
@@ -78,19 +79,22 @@ class Batches(Generic[JobT, OutcomeT]):
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(self._loop.time())
+            self._pipeline.wake(key[0])
         future: asyncio.Future[OutcomeT] = self._loop.create_future()
         group.jobs.append(job)
         group.futures.append(future)
         group.sizes.append(size)
         self._count += 1
         self._bytes += size
-        self._pipeline.wake()
         return future
 
-    def _take(self, now: float) -> list[Pending]:
-        groups, self._groups = self._groups, {}
-        self._count = self._bytes = 0
-        return [self._pack(key, chunk) for key, group in groups.items() for chunk in group.chunks()]
+    def _take(self, has_room: HasRoom) -> list[Pending]:
+        """The calls for the partitions whose server has room; the jobs of the others gather on."""
+        taken = [key for key in self._groups if has_room(key[0])]
+        groups = [(key, self._groups.pop(key)) for key in taken]
+        self._count -= sum(len(group.jobs) for _, group in groups)
+        self._bytes -= sum(sum(group.sizes) for _, group in groups)
+        return [self._pack(key, chunk) for key, group in groups for chunk in group.chunks()]
 
     def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT]) -> Pending:
         partition, queue_type = key

@@ -14,7 +14,7 @@ from shard.dequeuer import Dequeuer
 from shard.pipeline import Pipeline
 from shard.watchers import Watchers
 from sharq_core import messages
-from sharq_core.errors import InvalidRequest, SharqError, Unavailable
+from sharq_core.errors import InvalidRequest, SharqError
 from sharq_core.messages import Call, Failure
 from sharq_core.models import (
     Counts,
@@ -32,11 +32,13 @@ from sharq_core.models import (
     QueueStats,
     RedriveStatus,
     ReleaseJob,
+    StoreState,
 )
 from sharq_core.partitions import partition_of
-from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import CountsReply, FunctionCall, Functions, minute_counts
-from sharq_core.store.node import StoreNode
+from sharq_core.scheduler.executor import Executor, value_of
+from sharq_core.scheduler.functions import FunctionCall, Functions
+from sharq_core.scheduler.replies import CountsReply, minute_counts
+from sharq_core.store.store import Store
 
 JobT = TypeVar("JobT")
 OutcomeT = TypeVar("OutcomeT")
@@ -48,25 +50,33 @@ class Calls:
 
     Args:
         on_hint: told what each reply that may have changed something says of the time.
+        cover: answers for partitions of other nodes too, from when it returns.
+        make_sure: reads what the index may not know; False when it knew everything, so that asking again is useless.
     """
 
     def __init__(
         self,
-        store: StoreNode,
+        store: Store,
+        executor: Executor,
         functions: Functions,
         pipeline: Pipeline,
         dequeuer: Dequeuer,
         watchers: Watchers,
         partitions: int,
         on_hint: OnHint,
+        make_sure: Callable[[], Awaitable[bool]],
+        cover: Callable[[list[int]], Awaitable[None]],
     ) -> None:
         self._store = store
+        self._executor = executor
         self._functions = functions
         self._pipeline = pipeline
         self._dequeuer = dequeuer
         self._watchers = watchers
         self._partitions = partitions
         self._on_hint = on_hint
+        self._make_sure = make_sure
+        self._cover = cover
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             **self._batched(),
             messages.Dequeue: self._dequeue,
@@ -81,6 +91,8 @@ class Calls:
             messages.ListDead: self._list_dead,
             messages.DropDead: self._drop_dead,
             messages.CheckStore: self._check_store,
+            messages.DescribeStore: self._describe_store,
+            messages.Cover: lambda call: self._cover(call.partitions),
         }
 
     async def answer(self, call: Call[ReplyT]) -> ReplyT:
@@ -88,10 +100,10 @@ class Calls:
         return cast(ReplyT, await self._handlers[type(call)](call))
 
     def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
-        make, late = self._functions, self._store.not_after_us
+        make, late = self._functions, self._executor.not_after_us
 
         def enqueue(p: int, kind: str, jobs: list[NewJob], since: float) -> FunctionCall[list[Enqueued]]:
-            return make.enqueue(p, kind, jobs, not_after_us=late(since))
+            return make.enqueue(p, kind, jobs, not_after_us=late(p, since))
 
         def finish(p: int, kind: str, jobs: list[FinishJob], _: float) -> FunctionCall[list[LeaseOutcome]]:
             return make.finish(p, kind, jobs)
@@ -102,7 +114,7 @@ class Calls:
         def release(
             p: int, kind: str, jobs: list[ReleaseJob], since: float
         ) -> FunctionCall[list[LeaseOutcome]]:
-            return make.release(p, kind, jobs, not_after_us=late(since))
+            return make.release(p, kind, jobs, not_after_us=late(p, since))
 
         def redrive(p: int, kind: str, jobs: list[DeadRef], _: float) -> FunctionCall[list[RedriveStatus]]:
             return make.redrive(p, kind, jobs)
@@ -123,10 +135,15 @@ class Calls:
 
     async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
         jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
+        if not jobs and await self._make_sure():
+            jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
         return messages.Dequeued(jobs, self._watchers.due_in_us(call.queue_type))
 
     async def _peek(self, call: messages.Peek) -> int | None:
-        return self._watchers.due_in_us(call.queue_type)
+        due_in_us = self._watchers.due_in_us(call.queue_type)
+        if (due_in_us is None or due_in_us > 0) and await self._make_sure():
+            due_in_us = self._watchers.due_in_us(call.queue_type)
+        return due_in_us
 
     async def _set_rate(self, call: messages.SetRate) -> bool:
         where = self._place(call.key)
@@ -179,9 +196,10 @@ class Calls:
         )
 
     async def _check_store(self, _: messages.CheckStore) -> None:
-        answer = (await self._store.execute([[b"PING"]]))[0]
-        if isinstance(answer, SharqError):
-            raise Unavailable(answer.message)
+        await self._store.check()
+
+    async def _describe_store(self, _: messages.DescribeStore) -> StoreState:
+        return StoreState(self._store.mode, self._store.is_reachable)
 
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
         """The queue's partition, type and id."""

@@ -21,7 +21,8 @@ from shard.ready_index import ReadyIndex
 from sharq_core.errors import Overloaded, SharqError
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, DequeueReply, Functions, Hint
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, Functions
+from sharq_core.scheduler.replies import DequeueReply, Hint
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Dequeuer:
     """The dequeues of one node.
 
     Args:
-        not_after_us: the store's time after which a call sent now must not be done.
+        not_after_us: given a partition, the time of its server after which a call sent now must not be done.
         on_reply: told (partition, queue type, hint) of each reply, for the timers.
         on_leased: told for each leased job how long it was ready, in µs.
         give_back: voids leases that no request is left for.
@@ -62,7 +63,7 @@ class Dequeuer:
         pipeline: Pipeline,
         functions: Functions,
         index: ReadyIndex,
-        not_after_us: Callable[[], int | None],
+        not_after_us: Callable[[int], int | None],
         on_reply: Callable[[int, str, Hint], None],
         on_leased: Callable[[str, list[int]], None],
         give_back: Callable[[list[LeasedJob]], Coroutine[Any, Any, None]],
@@ -143,7 +144,7 @@ class Dequeuer:
             os.urandom(8),
             per_queue=per_queue,
             max_bytes=max_bytes,
-            not_after_us=self._not_after_us(),
+            not_after_us=self._not_after_us(partition),
         )
         reply, sent_at = await self._pipeline.run(call)
         value = value_of(reply)

@@ -1,7 +1,7 @@
 """One shard node: what it is made of, how it opens its store, starts and stops.
 
-Not here: HTTP (router/), what it does for a call (shard/calls.py), and who owns which partition
-(sharq_core/partitions.py).
+Not here: HTTP (router/), what it does for a call (shard/calls.py), which partitions it owns (shard/ownership.py), and
+who else there is (shard/membership.py).
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from prometheus_client import CollectorRegistry
 from shard.calls import Calls
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
+from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
 from shard.watch import Watch
 from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, Unavailable
-from sharq_core.messages import Call, Failure, OnDue, Release
+from sharq_core.messages import Call, Failure, OnDue, Release, View
 from sharq_core.models import LeasedJob, ReleaseJob
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.functions import Functions, Hint, Retention
+from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.store.node import StoreNode
+from sharq_core.scheduler.replies import Hint
+from sharq_core.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,6 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         key_prefix: in front of every key, without braces.
         partitions: P; the store remembers the first one it was given.
-        timeout_s: no call to the store takes longer.
         reaps: False for a node that runs no reaper.
         reap_every_s: longest time between two looks at a partition's timers.
         finished_retention_us, dead_retention_us: how long finished jobs and dead letters are kept.
@@ -54,7 +55,6 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str = "local"
     key_prefix: str = "sharq_server"
     partitions: int = DEFAULT_PARTITIONS
-    timeout_s: float = 2.0
     reaps: bool = True
     reap_every_s: float = 1.0
     finished_retention_us: int = 300_000_000
@@ -73,19 +73,28 @@ class ShardNode:
     """A shard node on one store. It is a `ShardPort` for a router in the same process.
 
     Args:
-        store_url: redis://, rediss:// or unix://.
+        store: not open yet (shard/stores.py); the node opens and closes it.
         registry: gets the node's metrics.
-
+        ring: what it owns until it follows a view; None for everything.
     """
 
-    def __init__(self, settings: NodeSettings, store_url: str, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        store: Store,
+        registry: CollectorRegistry,
+        ring: Ring | None = None,
+    ) -> None:
         self.settings = settings
-        self.ring = Ring.build(1, frozenset({settings.node_id}), settings.partitions)
-        self.store = StoreNode(store_url, timeout_s=settings.timeout_s)
-        self._is_open = False
+        self.store = store
+        self._ownership = Ownership(
+            settings.node_id, ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
+        )
+        self._opened = asyncio.Event()
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._executor = Executor(self.store)
-        self._functions = Functions(Keys(settings.key_prefix, settings.partitions), settings.retention())
+        keys = Keys(settings.key_prefix, settings.partitions)
+        self._executor = Executor(store, keys)
+        self._functions = Functions(keys, settings.retention())
         self._pipeline = Pipeline(self._executor)
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
@@ -96,27 +105,47 @@ class ShardNode:
             self._pipeline,
             self._functions,
             self._index,
-            self.store.not_after_us,
+            self._executor.not_after_us,
             self._note_timer,
             self._metrics.leased,
             self._give_back,
         )
         self._calls = Calls(
-            self.store,
+            store,
+            self._executor,
             self._functions,
             self._pipeline,
             self._dequeuer,
             self._watchers,
             settings.partitions,
             self._note,
+            self._make_sure,
+            self._cover,
         )
         self._watch = self._make_watch()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
+    def ring(self) -> Ring:
+        """Who owns what, as this node knows it."""
+        return self._ownership.ring
+
+    @property
     def is_ready(self) -> bool:
         """The store holds what this node can work with, and answered when it was last asked."""
-        return self._is_open and self.store.is_reachable
+        return self._opened.is_set() and self.store.is_reachable
+
+    def follow(self, view: View) -> None:
+        """Own from now on what the ring over the view's members gives this node.
+
+        What it takes over is read at once, and before it says that nothing is ready there.
+        """
+        ring = Ring.build(view.version, view.serving(), view.partitions)
+        for partition in self._ownership.change(ring):
+            self._watch.forget(partition)
+            if self._reaper is not None:
+                self._reaper.forget(partition)
+        log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
 
     async def start(self) -> None:
         """Open the store, or keep trying in the background while it is away.
@@ -140,6 +169,10 @@ class ShardNode:
         """
         await asyncio.shield(self._fatal)
 
+    async def until_open(self) -> None:
+        """Wait until the store was reached and holds what this node can work with."""
+        await self._opened.wait()
+
     async def stop(self) -> None:
         """Finish what is in flight, and close."""
         await self._dequeuer.drained()
@@ -151,7 +184,7 @@ class ShardNode:
 
     async def call(self, call: Call[ReplyT]) -> ReplyT:
         """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
-        if not self._is_open:
+        if not self._opened.is_set():
             raise Unavailable("the store has not been reached yet")
         return await self._calls.answer(call)
 
@@ -166,7 +199,8 @@ class ShardNode:
     def _make_reaper(self) -> Reaper | None:
         if not self.settings.reaps:
             return None
-        return Reaper(self._pipeline, self._functions, self._note, self._metrics.reaped)
+        owns = self._ownership.owns
+        return Reaper(self._pipeline, self._functions, owns, self._note, self._metrics.reaped)
 
     def _make_watch(self) -> Watch:
         watch = Watch(
@@ -174,7 +208,7 @@ class ShardNode:
             self._functions,
             self._index,
             self._reaper,
-            self.ring.owned_by(self.settings.node_id),
+            self._ownership,
             min(self.settings.reap_every_s, 1.0),
             self.settings.tombstone_limit,
             self.settings.dead_limit,
@@ -183,7 +217,7 @@ class ShardNode:
         return watch
 
     async def _open(self) -> None:
-        await self._executor.load_library()
+        await self.store.open()
         partitions = await self._executor.one(self._functions.claim_partitions())
         if partitions != self.settings.partitions:
             raise ConfigError(
@@ -191,14 +225,14 @@ class ShardNode:
                 f"{partitions}; the number is fixed for the life of the data"
             )
         await self._watch.read_all()
-        self._is_open = True
+        self._opened.set()
         self._tasks.append(asyncio.create_task(self._watch.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, partitions)
 
     async def _open_later(self) -> None:
-        while not self._is_open:
+        while not self._opened.is_set():
             await asyncio.sleep(_RETRY_S)
             try:
                 await self._open()
@@ -210,8 +244,30 @@ class ShardNode:
 
     def _note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """A reply's news: a queue became due earlier, or a timer was set."""
+        self._ownership.host(partition)
         self._index.note(partition, queue_type, hint)
         self._note_timer(partition, queue_type, hint)
+
+    async def _make_sure(self) -> bool:
+        """Read what this node must not call empty unread; False when it is sure of everything.
+
+        Raises:
+            SharqError: a partition could not be read.
+        """
+        if self._ownership.is_sure:
+            return False
+        await self._ownership.look(self._watch.read)
+        return True
+
+    async def _cover(self, partitions: list[int]) -> None:
+        """Answer for partitions whose owner a router cannot reach, from now on for a while.
+
+        Raises:
+            SharqError: one could not be read.
+        """
+        for partition in partitions:
+            self._ownership.host(partition)
+        await asyncio.gather(*map(self._watch.read, partitions))
 
     def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
         if self._reaper is not None:

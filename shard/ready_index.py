@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from sharq_core.scheduler.functions import Hint
+from sharq_core.scheduler.replies import Hint
 
 
 class _Entry(msgspec.Struct):
@@ -102,11 +102,12 @@ class ReadyIndex:
         found = [(entry.due_at, p, entry.queues) for p, entry in entries.items() if entry.due_at <= now]
         return [(partition, queues) for _, partition, queues in sorted(found)]
 
-    def forget(self, partition: int) -> None:
-        """The partition is another node's now."""
-        for queue_type in list(self._types):
-            self._types[queue_type].pop(partition, None)
-            if not self._types[queue_type]:
+    def keep(self, covers: Callable[[int], bool]) -> None:
+        """Forget the partitions that this node answers for no longer."""
+        for queue_type, entries in list(self._types.items()):
+            for partition in [partition for partition in entries if not covers(partition)]:
+                del entries[partition]
+            if not entries:
                 del self._types[queue_type]
 
     def _entries(self, queue_type: str) -> dict[int, _Entry]:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from shard.pipeline import Pipeline
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import MAX_BATCH, Functions, Hint, ReapReply
+from sharq_core.scheduler.functions import MAX_BATCH, Functions
+from sharq_core.scheduler.replies import Hint, ReapReply
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Reaper:
     """The timers of the partitions of this node.
 
     Args:
+        owns: whether a partition is this node's; the timers of others are not run here.
         on_reply: told (partition, queue type, hint) of each reply, for the ready index.
         on_reaped: told (queue type, leases ended, jobs that became dead letters).
     """
@@ -40,11 +42,13 @@ class Reaper:
         self,
         pipeline: Pipeline,
         functions: Functions,
+        owns: Callable[[int], bool],
         on_reply: Callable[[int, str, Hint], None],
         on_reaped: Callable[[str, int, int], None],
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
+        self._owns = owns
         self._on_reply = on_reply
         self._on_reaped = on_reaped
         self._loop = asyncio.get_running_loop()
@@ -59,6 +63,8 @@ class Reaper:
 
     def note_at(self, partition: int, queue_type: str, due_at: float) -> None:
         """A timer of the pair is due at due_at (the loop's time, seconds), perhaps later."""
+        if not self._owns(partition):
+            return
         key = (partition, queue_type)
         known = self._due.get(key)
         if known is None or due_at < known:

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeVar
 
+from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import Functions, RefreshReply, TypeTotals
+from sharq_core.scheduler.functions import Functions
+from sharq_core.scheduler.replies import RefreshReply, TypeTotals
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +30,11 @@ class Watch:
     """What this node knows of its partitions, a second old at the most.
 
     Args:
-        partitions: those to watch.
+        ownership: which partitions to watch.
         period_s: time between two readings.
         reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
-        tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, over all of them.
+        tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, in the whole
+            deployment; of those this node keeps its share.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class Watch:
         functions: Functions,
         index: ReadyIndex,
         reaper: Reaper | None,
-        partitions: Iterable[int],
+        ownership: Ownership,
         period_s: float,
         tombstone_limit: int,
         dead_limit: int,
@@ -48,7 +52,7 @@ class Watch:
         self._functions = functions
         self._index = index
         self._reaper = reaper
-        self._partitions = list(partitions)
+        self._ownership = ownership
         self._period_s = max(period_s, MIN_PERIOD_S)
         self._tombstone_limit = tombstone_limit
         self._dead_limit = dead_limit
@@ -89,15 +93,18 @@ class Watch:
         Raises:
             SharqError: some could not be read; those keep what was known.
         """
-        results = await asyncio.gather(*(self._read(p) for p in self._partitions), return_exceptions=True)
+        owned = self._ownership.owned
+        results = await asyncio.gather(*(self.read(p) for p in owned), return_exceptions=True)
         for result in results:
             if result is not None:
                 raise result
 
     async def run(self) -> None:
-        """Read every period until cancelled."""
+        """Read every period, and at once what the node takes over, until cancelled."""
         while True:
-            await asyncio.sleep(self._period_s)
+            await self._sleep()
+            self._ownership.send_off()
+            self._index.keep(self._ownership.covers)
             try:
                 await self.read_all()
                 await self._keep_bounds()
@@ -106,11 +113,33 @@ class Watch:
             except Exception:
                 log.exception("refresh_failed")
 
-    async def _read(self, partition: int) -> None:
+    async def read(self, partition: int) -> None:
+        """Read one partition's agenda.
+
+        Raises:
+            SharqError: it could not be read, and what was known is kept.
+        """
         reply, sent_at = await self._pipeline.run(self._functions.refresh(partition))
         known = value_of(reply)
-        now_us = reply.hint.now_us
-        self._known[partition] = known
+        if self._ownership.owns(partition):
+            self._known[partition] = known
+        if self._ownership.covers(partition):
+            self._tell(partition, known, reply.hint.now_us, sent_at)
+        if known.turn_us is not None and known.turn_us <= reply.hint.now_us:
+            await self._pipeline.value(self._functions.turn(partition))
+
+    def forget(self, partition: int) -> None:
+        """The partition is another node's now, which counts it from now on."""
+        self._known.pop(partition, None)
+
+    async def _sleep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._period_s):
+                await self._ownership.changed.wait()
+        self._ownership.changed.clear()
+
+    def _tell(self, partition: int, known: RefreshReply, now_us: int, sent_at: float) -> None:
+        """Tells the index and the reaper what a reading found."""
         ready_us = dict(known.ready_us)
         if self._reaper is None:
             for queue_type, due_us in known.timers_us.items():
@@ -119,21 +148,25 @@ class Watch:
             for queue_type, due_us in known.timers_us.items():
                 self._reaper.note_at(partition, queue_type, self._loop.time() + (due_us - now_us) / 1e6)
         self._index.refresh(partition, now_us, ready_us, sent_at)
-        if known.turn_us is not None and known.turn_us <= now_us:
-            await self._pipeline.value(self._functions.turn(partition))
+        self._ownership.was_read(partition)
 
     async def _keep_bounds(self) -> None:
-        """Trims the partitions that remember most, so that all together stay within the limits (I11)."""
+        """Trims the partitions that remember most, so that all stay within this node's share of the limits (I11)."""
         counts = {partition: known.tombstones for partition, known in self._known.items()}
-        for partition in over_level(counts, self._tombstone_limit):
+        for partition in over_level(counts, self._share(self._tombstone_limit)):
             await self._pipeline.value(self._functions.turn(partition, limit=0))
         dead: dict[str, dict[int, int]] = {}
         for partition, known in self._known.items():
             for one in known.totals:
                 dead.setdefault(one.queue_type, {})[partition] = one.dead
         for queue_type, by_partition in dead.items():
-            for partition, keep in over_level(by_partition, self._dead_limit).items():
+            for partition, keep in over_level(by_partition, self._share(self._dead_limit)).items():
                 await self._pipeline.value(self._functions.reap(partition, queue_type, keep_dead=keep))
+
+    def _share(self, limit: int) -> int:
+        """This node's part of a limit for all partitions, at least 1."""
+        ownership = self._ownership
+        return max(limit * len(ownership.owned) // max(len(ownership.ring.owners), 1), 1)
 
 
 def over_level(counts: Mapping[K, int], limit: int) -> dict[K, int]:

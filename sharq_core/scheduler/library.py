@@ -25,6 +25,7 @@ _SHARED = (
     "sweep",
     "timers",
     "leases",
+    "members",
 )
 
 _ALL = (
@@ -86,6 +87,8 @@ GET_COUNTS = Function("get_counts", ("counters",), _READ)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
 REFRESH = Function("refresh", ("agenda", "counters", "done0", "done1"), _READ)
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
+HEARTBEAT = Function("heartbeat", ("members",))
+LEAVE = Function("leave", ("members",))
 
 # enqueue stands first: redrive adds jobs as it does.
 FUNCTIONS = (
@@ -108,6 +111,8 @@ FUNCTIONS = (
     LIST_DEAD,
     REFRESH,
     CLAIM_PARTITIONS,
+    HEARTBEAT,
+    LEAVE,
 )
 
 

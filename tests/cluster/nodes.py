@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
+from router.directory import OneShard
 from router.dispatch import Dispatch
 from router.polls import Polls
 from shard.node import NodeSettings, ShardNode
-from sharq_core.messages import ShardPort
+from shard.stores import make_store
+from sharq_core.config import StoreAddress, parse_url
 from sharq_core.models import LeasedJob, NewJob
 from sharq_core.partitions import partition_of
 
 LEASE_US = 60_000_000
 DEADLINE_S = 10.0
-
-
-class OneShard:
-    """A directory with one shard."""
-
-    def __init__(self, shard: ShardPort, partitions: int) -> None:
-        self._shard = shard
-        self.partitions = partitions
-
-    def owner(self, partition: int) -> ShardPort:
-        return self._shard
-
-    def shards(self) -> Sequence[ShardPort]:
-        return (self._shard,)
 
 
 class Parts:
@@ -56,10 +44,13 @@ class Parts:
 
 
 @asynccontextmanager
-async def running_node(url: str, settings: NodeSettings) -> AsyncIterator[Parts]:
-    """A started node, which is stopped at the end."""
+async def running_node(
+    store: str | StoreAddress, settings: NodeSettings, timeout_s: float = 2.0
+) -> AsyncIterator[Parts]:
+    """A started node on a store, named by its URL or address; it is stopped at the end."""
     registry = CollectorRegistry()
-    node = ShardNode(settings, url, registry)
+    address = parse_url(store) if isinstance(store, str) else store
+    node = ShardNode(settings, make_store(address, timeout_s), registry)
     try:
         await node.start()
         yield Parts(node, registry)

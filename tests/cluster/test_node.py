@@ -193,7 +193,7 @@ async def test_a_store_that_hangs_answers_perhaps_and_then_no_and_does_nothing_l
 ) -> None:
     """I9: sent and unanswered is *perhaps*; and the call that the store finds in its socket later is not done."""
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix, timeout_s=0.5)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), timeout_s=0.5) as parts:
         await enqueued(parts, job(KIND, "q", "before"))
         server.pause()
         started = time.monotonic()
@@ -287,7 +287,7 @@ async def test_more_unsent_jobs_than_a_node_may_hold_are_refused_at_once(
     """I11: while the store hangs, memory is bounded and the rest is refused."""
     server = own_store()
     payload = b'"' + b"x" * 250_000 + b'"'
-    async with running_node(server.url, NodeSettings(key_prefix=prefix, timeout_s=1.0)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), timeout_s=1.0) as parts:
         server.pause()
         calls = [
             asyncio.create_task(

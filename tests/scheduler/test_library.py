@@ -12,10 +12,14 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob
 from sharq_core.scheduler import library
-from sharq_core.scheduler.functions import FunctionCall, Functions, Reply, Retention
-from sharq_core.scheduler.keys import SLOTS, Keys, slot_of, tags
+from sharq_core.scheduler.functions import FunctionCall, Functions, Retention
+from sharq_core.scheduler.keys import Keys, slot_of, tags
+from sharq_core.scheduler.membership import MembershipCalls
+from sharq_core.scheduler.replies import Reply
+from sharq_core.store.layout import SLOTS
 from tests.conftest import StoreFactory
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
@@ -37,6 +41,9 @@ def load(server: StoreServer) -> redis.Redis:
 def live_every_life(driver: Driver) -> None:
     """Call every function, and take jobs through every state."""
     driver.value(driver.functions.claim_partitions())
+    members = MembershipCalls(driver.keys)
+    driver.value(members.heartbeat(Member("n", "1", "n:8090"), MINUTE_US, now_us=driver.now_us))
+    driver.reply(members.leave("n", "1", now_us=driver.now_us))
     driver.enqueue(*(new_job(str(n), interval_us=0, requeue_limit=n % 2, delay_us=n // 4) for n in range(6)))
     driver.interval(SECOND_US, burst=100, pin=True)
     leased = driver.dequeue()

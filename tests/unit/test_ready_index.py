@@ -8,7 +8,7 @@ import pytest
 
 from shard.ready_index import ReadyIndex
 from shard.watch import over_level
-from sharq_core.scheduler.functions import Hint
+from sharq_core.scheduler.replies import Hint
 
 NOW_US = 1_000_000
 
@@ -80,8 +80,11 @@ async def test_a_refresh_takes_out_types_that_the_agenda_no_longer_names() -> No
 async def test_a_partition_that_is_given_away_is_forgotten() -> None:
     known = Index()
     known.note(1, -10)
-    known.index.forget(1)
-    assert known.due() == []
+    known.note(2, -10)
+    known.index.keep(lambda partition: partition == 2)
+    assert known.due() == [(2, 1)]
+    known.index.keep(lambda partition: False)
+    assert known.index.next_due("sms") is None
 
 
 @pytest.mark.parametrize(

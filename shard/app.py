@@ -1,0 +1,172 @@
+"""`sharq-shard`: one shard node as a process. It joins the others, answers routers, drains, and leaves.
+
+Responsible for the order in which things start and stop. Not here: the command line (shard/command.py), the node
+(shard/node.py), its membership (shard/membership.py) and the links (shard/link_server.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from socket import socket
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from shard.command import Command, read_command
+from shard.link_server import LinkServer
+from shard.membership import Membership, NotAMember
+from shard.node import ShardNode
+from shard.opening import open_node
+from shard.pages import make_app, measure
+from shard.stores import make_store
+from sharq_core.errors import ConfigError
+from sharq_core.messages import View
+from sharq_core.partitions import Ring
+from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.keys import Keys
+from sharq_core.version import __version__
+
+log = logging.getLogger("sharq.shard")
+
+_BACKLOG = 1024
+_SHUTDOWN_TIMEOUT_S = 2.0
+_DRAIN_BEATS = 2
+_MAX_DRAIN_S = 1.5
+"""A draining node serves on for two heartbeats, so that every other node has seen the view, or so long at the most."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sharq-shard` until SIGTERM or SIGINT.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Returns:
+        0 after a stop that was asked for; 1 when it cannot start or go on, as when another process holds its node_id;
+        2 for a wrong configuration.
+    """
+    log_to_stderr()
+    try:
+        return run(_serve(read_command(argv)))
+    except ConfigError as error:
+        return fail("sharq-shard", EXIT_MISCONFIGURED, error)
+    except (ListenError, NotAMember) as error:
+        return fail("sharq-shard", EXIT_FAILED, error)
+
+
+async def _serve(command: Command) -> int:
+    """Start everything, take part until the stop, and stop everything in the opposite order."""
+    stopping = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        process = _Process(command, stack)
+        if await unless(stopping, process.start()):
+            await unless(stopping, process.take_part())
+    log.info("stopped")
+    return 0
+
+
+class _Process:
+    """The parts, each of which puts its own end on the stack as soon as it runs."""
+
+    def __init__(self, command: Command, stack: AsyncExitStack) -> None:
+        self._command = command
+        self._config = command.config
+        self._stack = stack
+        self._is_draining = False
+        self._node: ShardNode
+        self._membership: Membership
+        self._links: LinkServer
+
+    async def start(self) -> None:
+        """Bind, open the node, then listen: health is answered while the store is still away."""
+        listen = self._command.listen
+        sockets = bind_sockets(listen.host, listen.port)
+        for bound in sockets:
+            self._stack.callback(bound.close)
+        registry = CollectorRegistry()
+        store = make_store(self._config.store, self._config.redis.timeout_ms / 1000)
+        self._node = await open_node(
+            self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
+        )
+        self._stack.push_async_callback(self._node.stop)
+        self._membership = self._make_membership()
+        secret = self._config.cluster.secret
+        self._links = LinkServer(self._node, secret.reveal() if secret else None, self._hello)
+        measure(registry, self._node, self._membership, self._links)
+        await self._listen(sockets, registry)
+        self._stack.push_async_callback(self._leave)
+
+    async def take_part(self) -> None:
+        """Join the other nodes and stay one of them; returns never.
+
+        Raises:
+            ConfigError: a store that was away at the start has turned out not to be ours.
+            NotAMember: another process holds the node_id.
+        """
+        await asyncio.gather(self._node.until_fatal(), self._stay())
+
+    async def _stay(self) -> None:
+        await self._node.until_open()
+        await self._membership.join()
+        name, listen = self._command.node_id, self._command.listen
+        sys.stdout.write(f"sharq-shard {__version__} node={name} listening on {listen}\n")
+        sys.stdout.flush()
+        await self._membership.run()
+
+    def _make_membership(self) -> Membership:
+        cluster = self._config.cluster
+        keys = Keys(self._config.key_prefix, cluster.partitions)
+        return Membership(
+            Executor(self._node.store, keys),
+            keys,
+            self._command.node_id,
+            str(self._command.advertised),
+            interval_s=cluster.heartbeat_interval_ms / 1000,
+            ttl_s=cluster.heartbeat_ttl_ms / 1000,
+            on_view=self._on_view,
+        )
+
+    async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
+        app = make_app(self._links, registry, self._why_not_ready)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        for bound in sockets:
+            await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+
+    def _hello(self) -> tuple[str, View]:
+        return self._command.node_id, self._membership.view
+
+    def _on_view(self, view: View) -> None:
+        self._node.follow(view)
+        self._links.push_view(view)
+
+    def _why_not_ready(self) -> str | None:
+        """Words for /readyz; None for ready."""
+        if self._is_draining:
+            return "draining"
+        if not self._node.is_ready:
+            return "the store does not answer"
+        return None if self._membership.is_member else "not a member yet"
+
+    async def _leave(self) -> None:
+        """Say so, serve on until the others have heard, be a member no longer, and end the links."""
+        self._is_draining = True
+        await self._membership.drain()
+        self._links.push_draining()
+        if len(self._links):
+            beats_s = _DRAIN_BEATS * self._config.cluster.heartbeat_interval_ms / 1000
+            await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
+        await self._membership.leave()
+        await self._links.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

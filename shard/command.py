@@ -1,0 +1,119 @@
+"""The command line of `sharq-shard`: its arguments, and the configuration that they lead to.
+
+Not here: what is done with it (shard/app.py), and the settings themselves (sharq_core/config).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from sharq_core.config import Address, Config, Key, StoreMode, load
+from sharq_core.config.settings import LINK_PORT
+from sharq_core.errors import ConfigError
+from sharq_core.version import __version__
+
+log = logging.getLogger("sharq.shard")
+
+_LISTEN = Address("127.0.0.1", LINK_PORT)
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
+
+_EXAMPLES = """\
+examples:
+  sharq-shard --config sharq.conf                      [redis] names the store that all nodes share
+  sharq-shard --config sharq.conf --listen 10.0.0.5:8090
+                                                       routers on other machines reach it there
+  SHARQ_REDIS_URL=redis://10.0.0.9/0 sharq-shard --node-id shard-1
+                                                       each setting is a variable too: SHARQ_<SECTION>_<KEY>
+"""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What the shard was told.
+
+    Attributes:
+        node_id: this node's name; a restart has the same.
+        listen: where it listens.
+        advertised: where routers on other machines reach it.
+    """
+
+    config: Config
+    node_id: str
+    listen: Address
+    advertised: Address
+
+
+def read_command(argv: Sequence[str] | None) -> Command:
+    """Parse the arguments and load the configuration; each of its notices is logged once.
+
+    Args:
+        argv: None for the arguments of the process.
+
+    Raises:
+        ConfigError: the configuration is wrong, or asks for what is not built yet.
+        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+    """
+    arguments = _parse_arguments(argv)
+    options = {Key("cluster", "node_id"): arguments.node_id, Key("cluster", "listen"): arguments.listen}
+    config = load(arguments.config, os.environ, options)
+    _refuse_embedded(config)
+    _refuse_unbuilt(config)
+    for notice in config.notices:
+        log.warning("config_notice %s", notice)
+    host = socket.gethostname()
+    listen = config.cluster.listen or _LISTEN
+    advertised = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
+    return Command(config, config.cluster.node_id or f"{host}-{listen.port}", listen, advertised)
+
+
+class _Arguments(argparse.Namespace):
+    config: Path | None
+    node_id: str
+    listen: str
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+    parser = argparse.ArgumentParser(
+        prog="sharq-shard",
+        description="A shard node of a SHARQ cluster: it schedules the queues of its partitions.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the settings, an INI file")
+    parser.add_argument(
+        "--node-id",
+        default="",
+        metavar="NAME",
+        help="its name among the nodes (the host's name and the port)",
+    )
+    parser.add_argument(
+        "--listen", default="", metavar="HOST:PORT", help=f"links, health and metrics ({_LISTEN})"
+    )
+    parser.add_argument("--version", action="version", version=f"sharq-shard {__version__}")
+    return parser.parse_args(argv, _Arguments())
+
+
+def _refuse_embedded(config: Config) -> None:
+    if config.store.mode is StoreMode.EMBEDDED:
+        raise ConfigError(
+            "[redis]: sharq-shard needs the store that all nodes share: name it in the configuration, "
+            "or by SHARQ_REDIS_URL"
+        )
+
+
+def _refuse_unbuilt(config: Config) -> None:
+    """A promise that cannot be kept yet is refused, not forgotten."""
+    wanted = {
+        f"[redis] durability: {config.redis.durability}": config.redis.durability != "fast",
+        "[redis] strict_store: true": config.redis.strict_store,
+    }
+    for setting, is_wanted in wanted.items():
+        if is_wanted:
+            raise ConfigError(f"{setting}: is not built yet in version {__version__}")

@@ -1,0 +1,99 @@
+"""Which partitions this node answers for, and what it must still read before it may say that nothing is ready in them.
+
+It owns those that the ring gives it. For a while it also answers for those that it had or was asked about as another's:
+routers learn of a change one after the other. Nothing here is needed for correctness: truth is in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sharq_core.partitions import Ring
+
+GUEST_S = 5.0
+"""How long a partition is answered for after it was given up, or after a call for it as another's."""
+
+
+class Ownership:
+    """The partitions of one node.
+
+    Attributes:
+        ring: who owns what.
+        owned: this node's partitions, ascending.
+        changed: set when `owned` has changed; whoever reads them clears it.
+    """
+
+    def __init__(self, node_id: str, ring: Ring) -> None:
+        self.ring = ring
+        self.owned: list[int] = ring.owned_by(node_id)
+        self.changed = asyncio.Event()
+        self._node_id = node_id
+        self._loop = asyncio.get_running_loop()
+        self._mine = frozenset(self.owned)
+        self._unread = set(self.owned)
+        self._guests: dict[int, float] = {}
+        self._looking = asyncio.Lock()
+        self._looks_begun = 0
+        self._last_look: tuple[int, BaseException | None] = (0, None)
+
+    def owns(self, partition: int) -> bool:
+        """The ring gives the partition to this node."""
+        return partition in self._mine
+
+    def covers(self, partition: int) -> bool:
+        """This node answers for the partition, as its own or as a guest."""
+        return partition in self._mine or partition in self._guests
+
+    def change(self, ring: Ring) -> list[int]:
+        """Go by another ring; returns the partitions that were given up."""
+        before = self._mine
+        self.ring, self.owned = ring, ring.owned_by(self._node_id)
+        self._mine = frozenset(self.owned)
+        self._unread = (self._unread | (self._mine - before)) & self._mine
+        given_up = sorted(before - self._mine)
+        self._guests.update(dict.fromkeys(given_up, self._loop.time() + GUEST_S))
+        for partition in self._mine & self._guests.keys():
+            del self._guests[partition]
+        self.changed.set()
+        return given_up
+
+    def host(self, partition: int) -> None:
+        """A call for the partition was done; when it is another's it is a guest from now on."""
+        if partition not in self._mine:
+            self._guests[partition] = self._loop.time() + GUEST_S
+
+    def send_off(self) -> None:
+        """Guests whose time is over are covered no longer."""
+        now = self._loop.time()
+        for partition in [partition for partition, until in self._guests.items() if until <= now]:
+            del self._guests[partition]
+
+    def was_read(self, partition: int) -> None:
+        """The index knows what was in the partition when it came to this node."""
+        self._unread.discard(partition)
+
+    @property
+    def is_sure(self) -> bool:
+        """What the index says of all covered partitions is the whole truth, early at the most."""
+        return not self._unread and not self._guests
+
+    async def look(self, read: Callable[[int], Awaitable[None]]) -> None:
+        """Read the partitions that this node is not sure of, and return when what was in them on the call is known.
+
+        Calls that come together share one look, and its failure.
+
+        Raises:
+            SharqError: one could not be read, so nothing can be said.
+        """
+        begun_before = self._looks_begun
+        async with self._looking:
+            if self._last_look[0] <= begun_before:
+                self._looks_begun += 1
+                places = (*self._unread, *self._guests)
+                results = await asyncio.gather(*map(read, places), return_exceptions=True)
+                failures = (result for result in results if result is not None)
+                self._last_look = (self._looks_begun, next(failures, None))
+            _, failure = self._last_look
+        if failure is not None:
+            raise failure

@@ -1,0 +1,68 @@
+"""What a shard node serves over HTTP: the links of routers, health, readiness and metrics, all on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from shard.link_server import LinkServer
+from shard.membership import Membership
+from shard.node import ShardNode
+from sharq_core.errors import Unavailable
+from sharq_core.version import __version__
+
+
+def make_app(
+    links: LinkServer, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
+) -> web.Application:
+    """The application of one node.
+
+    Args:
+        registry: what /metrics shows.
+        why_not_ready: words for /readyz; None for ready.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "success"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        reason = why_not_ready()
+        if reason is None:
+            return web.json_response({"status": "success"})
+        body = {"status": "failure", "code": Unavailable.code, "message": reason}
+        headers = {"Retry-After": str(Unavailable.retry_after_s)}
+        return web.json_response(body, status=Unavailable.status, headers=headers)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/link", links.handle)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership, links: LinkServer) -> None:
+    """Export this node's place in the cluster, read at each scrape."""
+    gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+        (
+            "sharq_shard_partitions",
+            "Partitions that this node owns",
+            lambda: len(node.ring.owned_by(node.settings.node_id)),
+        ),
+        (
+            "sharq_shard_members",
+            "Shard nodes, draining ones included, as this one knows them",
+            lambda: len(membership.view.members),
+        ),
+        ("sharq_shard_links", "Links of routers", lambda: len(links)),
+    )
+    for name, words, read in gauges:
+        Gauge(name, words, registry=registry).set_function(read)
+    build = Gauge("sharq_shard_build_info", "1, labelled with the version", ["version"], registry=registry)
+    build.labels(__version__).set(1)

@@ -1,0 +1,74 @@
+"""The sockets of an HTTP server: bound before anything else starts, so that a port in use is known at once.
+
+Not here: serving on them, which makes them listen; until then a connection is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+from sharq_core.config import Address
+
+_NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""`localhost` names ::1 also on a machine without IPv6: the other address is enough there."""
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says which and why."""
+
+
+def bind_sockets(host: str, port: int) -> list[socket.socket]:
+    """Bind one socket for each address that the host name has, all to the same port.
+
+    Args:
+        port: 0 takes any free port.
+
+    Raises:
+        ListenError: the port is in use, not allowed, or the host is not of this machine. Nothing stays bound.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for family, place in _resolve(host):
+            try:
+                bound.append(_bind(family, place, bound[0].getsockname()[1] if bound else port))
+            except OSError as error:
+                if not bound or error.errno not in _NO_SUCH_FAMILY:
+                    raise
+    except OSError as error:
+        for bound_socket in bound:
+            bound_socket.close()
+        raise ListenError(_explain(Address(host, port), error)) from error
+    return bound
+
+
+def addresses_of(sockets: Sequence[socket.socket]) -> list[Address]:
+    """Where the sockets are bound, with the port that was really taken."""
+    return [Address(*bound.getsockname()[:2]) for bound in sockets]
+
+
+def _resolve(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    """IPv4 first: it is what a person types."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    places = {(family, str(address[0])) for family, _, _, _, address in found}
+    return sorted(places, key=lambda place: (place[0] != socket.AF_INET, place[1]))
+
+
+def _bind(family: socket.AddressFamily, place: str, port: int) -> socket.socket:
+    unbound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            unbound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        unbound.bind((place, port))
+    except OSError:
+        unbound.close()
+        raise
+    return unbound
+
+
+def _explain(address: Address, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{address} is in use by another process"
+    return f"cannot listen on {address}: {error.strerror or error}"

@@ -1,0 +1,102 @@
+"""The calls by which shard nodes say that they are there, and learn who else is.
+
+Not here: when they are made (shard/membership.py), and what they do (lua/heartbeat.lua, lua/leave.lua).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from sharq_core.messages import Member, View
+from sharq_core.scheduler import library
+from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import Hint, Reply
+
+T = TypeVar("T")
+
+MAX_MEMBERS = 1000
+"""Shard nodes of one deployment: a heartbeat reads all of them."""
+
+MEMBERS = -1
+"""The partition of calls that work on the membership: none, but the slot of its key."""
+
+_MEMBER_REPLY = 5
+_JOINED, _HELD = 0, 1
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The node is no member, and nothing was changed.
+
+    Attributes:
+        reason: why, in words for a person.
+        left_us: how long the holder of the node_id stays a member if it is never heard again; 0 when no one holds it.
+    """
+
+    reason: str
+    left_us: int = 0
+
+
+class MembershipCalls:
+    """Makes the calls of one deployment; both take `now_us` (None: the store's clock), for tests."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def heartbeat(
+        self, member: Member, ttl_us: int, *, most: int = MAX_MEMBERS, now_us: int | None = None
+    ) -> FunctionCall[View | Refused]:
+        """Be a member for ttl_us more, as described. Value: who is there now. Safe to repeat. Cost: O(members)."""
+        arguments: list[bytes | str | int] = [
+            member.node_id,
+            member.incarnation,
+            member.address,
+            int(member.is_draining),
+            member.formats,
+            ttl_us,
+            most,
+        ]
+
+        def decode(raw: list[Any]) -> Reply[View | Refused]:
+            return Reply(_hint(raw), _decode_heartbeat(raw, member.node_id, self._keys.partitions, most))
+
+        return self._call(library.HEARTBEAT, now_us, arguments, decode)
+
+    def leave(self, node_id: str, incarnation: str, *, now_us: int | None = None) -> FunctionCall[bool]:
+        """Be a member no longer. Value: False when this incarnation was none. Safe to repeat."""
+        return self._call(
+            library.LEAVE, now_us, [node_id, incarnation], lambda raw: Reply(_hint(raw), bool(raw[4]))
+        )
+
+    def _call(
+        self,
+        function: library.Function,
+        now_us: int | None,
+        arguments: list[bytes | str | int],
+        decode: Callable[[list[Any]], Reply[T]],
+    ) -> FunctionCall[T]:
+        now: int | str = "" if now_us is None else now_us
+        head: list[bytes | str | int] = [b"FCALL", function.wire_name, 1, self._keys.members, now, ""]
+        return FunctionCall(MEMBERS, head + arguments, decode)
+
+
+def _hint(raw: list[Any]) -> Hint:
+    return Hint(raw[1], None, None)
+
+
+def _decode_heartbeat(raw: list[Any], node_id: str, partitions: int, most: int) -> View | Refused:
+    if raw[4] == _JOINED:
+        rows = (raw[i : i + _MEMBER_REPLY] for i in range(6, len(raw), _MEMBER_REPLY))
+        members = sorted(map(_decode_member, rows), key=lambda member: member.node_id)
+        return View(raw[5], partitions, tuple(members))
+    if raw[4] == _HELD:
+        return Refused(f"node_id {node_id} is held by another process, at {raw[5].decode()}", raw[6])
+    return Refused(f"there are {most} shard nodes already, and no more may join")
+
+
+def _decode_member(row: list[Any]) -> Member:
+    node_id, incarnation, address, is_draining, formats = row
+    return Member(node_id.decode(), incarnation.decode(), address.decode(), bool(is_draining), formats)
