@@ -28,6 +28,7 @@ from sharq_core.models import (
     QueueStats,
     RedriveStatus,
     ReleaseJob,
+    StoreState,
 )
 
 ReplyT = TypeVar("ReplyT")
@@ -167,6 +168,16 @@ class DropDead(Call[int], frozen=True):
     queue_type: str
     partition: int
     limit: int
+
+
+class Cover(Call[None], frozen=True):
+    """Answer for these partitions too for a while: their owner cannot be reached. Returns when they have been read."""
+
+    partitions: list[int]
+
+
+class DescribeStore(Call[StoreState], frozen=True):
+    """What the node says of its store."""
 
 
 class CheckStore(Call[None], frozen=True):

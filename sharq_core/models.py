@@ -215,6 +215,20 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
     dequeue_counts: MinuteCounts
 
 
+class StoreState(msgspec.Struct, frozen=True, array_like=True):
+    """What a node says of its store.
+
+    Attributes:
+        mode: embedded, single, sentinel or cluster.
+        is_reachable: it answered when it was last asked.
+        notices: what is off with it, in words.
+    """
+
+    mode: str
+    is_reachable: bool
+    notices: tuple[str, ...] = ()
+
+
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
     """A job past its requeue limit, kept for a person."""
 

@@ -1,0 +1,293 @@
+"""A shard's end of the links: it answers calls of routers, pushes views and due times, and voids what was not received.
+
+Not here: the wire (sharq_core/frames.py), and what a call does (shard/calls.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from sharq_core import frames
+from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
+from sharq_core.frames import (
+    Answer,
+    Due,
+    Failed,
+    FrameError,
+    FromRouter,
+    Greeting,
+    Proof,
+    Request,
+    Unwatch,
+    Watch,
+    Welcome,
+)
+from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, give_back, receive, say_goodbye
+from sharq_core.messages import Call, Dequeued, OnDue, ShardPort, View
+from sharq_core.models import LeasedJob
+
+log = logging.getLogger(__name__)
+
+MAX_CALLS = 20_000
+"""Calls of one link that are under way or whose answers wait. More are refused (I11)."""
+
+MAX_ANSWER_BYTES = 64 << 20
+"""Answers of one link that wait to be sent. While there are more, calls are refused."""
+
+MAX_UNREAD = 100_000
+"""Entries that wait to be sent; a router that lets more gather does not read, and loses its link."""
+
+MAX_WATCHES = 20_000
+"""Types that one router may watch: as many as it may have waiting polls."""
+
+LAST_CALLS_S = 5.0
+"""How long a closing shard waits for the calls under way."""
+
+
+class LinkServer:
+    """All links of one shard.
+
+    Args:
+        port: answers the calls.
+        secret: what both ends must know; None for neither.
+        hello: this node's id, and the view as it is now.
+    """
+
+    def __init__(self, port: ShardPort, secret: str | None, hello: Callable[[], tuple[str, View]]) -> None:
+        self.port = port
+        self.secret = secret
+        self.hello = hello
+        self.is_closing = False
+        self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """Links that are up."""
+        return sum(link.is_up for link in self._links)
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one link to its end: the handler of GET /link."""
+        if self.is_closing:
+            raise web.HTTPServiceUnavailable(text="this node has stopped")
+        socket = web.WebSocketResponse(
+            compress=False, heartbeat=HEARTBEAT_S, max_msg_size=frames.MAX_MESSAGE_BYTES, timeout=CLOSE_S
+        )
+        await socket.prepare(request)
+        link = _Link(self, socket, request)
+        self._links.add(link)
+        try:
+            await link.run()
+        finally:
+            self._links.discard(link)
+        return socket
+
+    def push_view(self, view: View) -> None:
+        """Tell every router who is there now."""
+        self._push(frames.encode(frames.NewView(view)))
+
+    def push_draining(self) -> None:
+        """Tell every router that this node stops soon."""
+        self._push(frames.encode(frames.Draining()))
+
+    async def close(self) -> None:
+        """Refuse new calls, let those under way answer (for 5 s at most), then end every link."""
+        self.is_closing = True
+        stuck = await _settle(self._tasks)
+        await asyncio.gather(*(link.close() for link in self._links))
+        await _settle(self._tasks - stuck)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that outlives the link that it is for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _push(self, entry: bytes) -> None:
+        for link in self._links:
+            link.push(entry)
+
+
+class _Link:
+    """One router's link."""
+
+    def __init__(self, server: LinkServer, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self._transport = transport = request.transport
+        self._server = server
+        self._socket = socket
+        self._router = request.remote
+        self._loop = asyncio.get_running_loop()
+        self._outbox: Outbox[Sequence[LeasedJob]] = Outbox(
+            socket, lambda: transport is not None and not transport.is_closing()
+        )
+        self._sender: asyncio.Task[None] | None = None
+        self._watches: dict[str, OnDue] = {}
+        self._under_way = 0
+        self.is_up = False
+
+    async def run(self) -> None:
+        """Say hello and read to the end. Calls under way go on after it."""
+        try:
+            await self._say_hello()
+            while True:
+                self._read(frames.decode_from_router(await receive(self._socket)))
+        except FrameError as error:
+            log.warning("link_refused router=%s reason=%r", self._router, str(error))
+            self._end()
+            await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, str(error))
+        except (LinkBroken, ConnectionError) as error:
+            log.info("link_ended router=%s reason=%r", self._router, str(error))
+        finally:
+            self._end()
+
+    async def close(self) -> None:
+        """Send what waits, and say goodbye."""
+        if self._sender is not None:
+            self._outbox.finish()
+            await asyncio.wait([self._sender], timeout=CLOSE_S)
+        await self._say_goodbye(WSCloseCode.GOING_AWAY, "the shard stops")
+
+    def push(self, entry: bytes) -> None:
+        """Tell the router, unless the link is not up."""
+        if self.is_up:
+            self._outbox.add(entry, ())
+
+    async def _say_hello(self) -> None:
+        """Have the secret proved, prove it, and be up."""
+        nonce = os.urandom(frames.NONCE_BYTES)
+        node_id, _ = self._server.hello()
+        greeting = frames.encode(Greeting(frames.VERSION, node_id, nonce))
+        await self._socket.send_bytes(frames.pack(self._now_us(), [greeting], 1))
+        match (await self._first_frame()).entries:
+            case [Proof() as theirs]:
+                frames.check_version(theirs.version)
+            case _:
+                raise FrameError("no proof")
+        secret = self._server.secret
+        frames.check_proof(secret, frames.ROUTER, nonce, theirs.nonce, theirs.proof)
+        _, view = self._server.hello()
+        ours = frames.prove(secret, frames.SHARD, nonce, theirs.nonce)
+        self._outbox.add(frames.encode(Welcome(ours, view)), ())
+        self._sender = asyncio.create_task(self._outbox.run())
+        self.is_up = True
+        log.info("link_up router=%s", self._router)
+
+    async def _first_frame(self) -> frames.Frame[FromRouter]:
+        try:
+            async with asyncio.timeout(HELLO_S):
+                return frames.decode_from_router(await receive(self._socket))
+        except TimeoutError as error:
+            raise FrameError(f"no proof within {HELLO_S:.3g} s") from error
+
+    def _read(self, frame: frames.Frame[FromRouter]) -> None:
+        now_us = self._now_us()
+        if not frame.entries:
+            self._outbox.nudge()
+        for entry in frame.entries:
+            match entry:
+                case Request():
+                    self._start(entry, now_us)
+                case Watch():
+                    self._watch(entry.queue_type)
+                case Unwatch():
+                    self._unwatch(entry.queue_type)
+                case _:
+                    raise FrameError("a second proof")
+        if len(self._outbox) > MAX_UNREAD:
+            raise FrameError(f"{len(self._outbox)} entries wait, and the router does not read them")
+
+    def _start(self, request: Request[Call[Any]], now_us: int) -> None:
+        """Let a call begin, or refuse it with nothing done."""
+        if request.deadline_us <= now_us:
+            self._fail(request.number, Unavailable("the shard got the call too late, and did nothing"))
+        elif self._server.is_closing:
+            self._fail(request.number, Unavailable("this shard has stopped"))
+        elif self._is_full():
+            self._fail(
+                request.number, Overloaded("this link has too many calls under way; try again in a moment")
+            )
+        else:
+            self._under_way += 1
+            self._server.start(self._answer(request.number, request.call))
+
+    def _is_full(self) -> bool:
+        return self._under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
+
+    async def _answer(self, number: int, call: Call[Any]) -> None:
+        try:
+            result = await self._server.port.call(call)
+        except SharqError as error:
+            self._fail(number, error)
+        except Exception as error:
+            log.exception("call_failed call=%s", type(call).__name__)
+            self._fail(number, SharqError(f"the call failed: {type(error).__name__}"))
+        else:
+            jobs = result.jobs if isinstance(result, Dequeued) else ()
+            self._deliver(number, frames.encode(Answer(number, result)), jobs)
+        finally:
+            self._under_way -= 1
+
+    def _deliver(self, number: int, entry: bytes, jobs: Sequence[LeasedJob]) -> None:
+        """Send an answer; leases in one that can't be sent are void."""
+        is_too_large = len(entry) > frames.MAX_ENTRY_BYTES
+        if self.is_up and not is_too_large:
+            self._outbox.add(entry, jobs)
+        elif jobs:
+            self._server.start(give_back(self._server.port, jobs))
+        if is_too_large:
+            log.error("answer_too_large bytes=%d", len(entry))
+            self._fail(number, SharqError(f"the answer of {len(entry)} bytes is too large for a link"))
+
+    def _fail(self, number: int, error: SharqError) -> None:
+        queue_length = error.queue_length if isinstance(error, QueueFull) else 0
+        self.push(frames.encode(Failed(number, error.code, error.message, queue_length)))
+
+    def _watch(self, queue_type: str) -> None:
+        self._unwatch(queue_type)
+        if len(self._watches) >= MAX_WATCHES:
+            raise FrameError(f"more than {MAX_WATCHES} watches")
+        on_due = self._watches[queue_type] = partial(self._push_due, queue_type)
+        self._server.port.watch(queue_type, on_due)
+
+    def _unwatch(self, queue_type: str) -> None:
+        on_due = self._watches.pop(queue_type, None)
+        if on_due is not None:
+            self._server.port.unwatch(queue_type, on_due)
+
+    def _push_due(self, queue_type: str, in_us: int | None) -> None:
+        self.push(frames.encode(Due(queue_type, in_us)))
+
+    def _end(self) -> None:
+        """Stop watching and sending; leases whose answers never left are void."""
+        if not self.is_up:
+            return
+        self.is_up = False
+        for queue_type in list(self._watches):
+            self._unwatch(queue_type)
+        if self._sender is not None:
+            self._sender.cancel()
+        unsent = [job for jobs in self._outbox.unsent() for job in jobs]
+        if unsent:
+            self._server.start(give_back(self._server.port, unsent))
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        """Close the socket; what a router that does not read has not taken is dropped with it."""
+        if not await say_goodbye(self._socket, code, reason) and self._transport is not None:
+            self._transport.abort()
+
+    def _now_us(self) -> int:
+        return int(self._loop.time() * 1e6)
+
+
+async def _settle(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Wait until tasks have ended; returns those that have not in 5 s."""
+    if not tasks:
+        return set()
+    _, stuck = await asyncio.wait(tasks, timeout=LAST_CALLS_S)
+    return stuck

@@ -1,0 +1,186 @@
+"""The wire of the link: what is written is read again, and nothing else is taken for a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharq_core import frames, messages
+from sharq_core.frames import FrameError
+from sharq_core.messages import Call, Dequeued, Member, View
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob
+
+KEY = QueueKey("sms", "q")
+VIEW = View(3, 64, (Member("a", "i1", "10.0.0.1:8090"), Member("b", "i2", "10.0.0.2:8090", True)))
+NONCE = bytes(range(32))
+
+CALLS: list[Call[Any]] = [
+    messages.Enqueue([NewJob("sms", "q", "j", b'{"a": 1}', -1, 1000, 2, 5, None, True)]),
+    messages.Dequeue("sms", 10, 60_000_000),
+    messages.Peek("sms"),
+    messages.Finish([FinishJob("sms", "q", "j", None), FinishJob("sms", "q", "k", "ab")]),
+    messages.Extend([ExtendJob("sms", "q", "j", "ab", 5)]),
+    messages.Release([ReleaseJob("sms", "q", "j", "ab", 0, True)]),
+    messages.SetRate(KEY, 1000, None, True),
+    messages.SetPaused(KEY, True),
+    messages.DeleteQueue(KEY, True),
+    messages.GetQueue(KEY),
+    messages.GetJob(KEY, "j"),
+    messages.ListQueues("sms", 3, 0, 100),
+    messages.GetCounts([1, 2, 3]),
+    messages.ListDead("sms", 3, "5:x", 100),
+    messages.Redrive([DeadRef("sms", "q", "j")]),
+    messages.DropDead("sms", 3, 100),
+    messages.Cover([1, 2, 3]),
+    messages.DescribeStore(),
+    messages.CheckStore(),
+]
+
+
+def packed(*entries: msgspec.Struct, clock_us: int = 5) -> bytes:
+    return frames.pack(clock_us, [frames.encode(entry) for entry in entries], len(entries))
+
+
+def test_the_list_of_calls_here_is_whole() -> None:
+    assert {type(call) for call in CALLS} == set(Call.__subclasses__())
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)
+def test_every_call_is_read_as_it_was_written(call: Call[Any]) -> None:
+    request = frames.Request(7, -5, call)
+    frame = frames.decode_from_router(packed(request, clock_us=2**50))
+    assert frame == frames.Frame(2**50, [request])
+
+
+def test_every_entry_of_a_shard_is_read_as_it_was_written() -> None:
+    entries = [
+        frames.Greeting(1, "a", NONCE),
+        frames.Welcome(b"", VIEW),
+        frames.Failed(4, "queue_full", "Max queue length reached", 9),
+        frames.Due("sms", None),
+        frames.Due("sms", -7),
+        frames.NewView(VIEW),
+        frames.Draining(),
+    ]
+    assert frames.decode_from_shard(packed(*entries)).entries == entries
+
+
+def test_a_result_is_read_by_the_type_of_its_call() -> None:
+    job = LeasedJob("sms", "q", "j", b"{}", "ab", 1, 2, 3, -1, 0)
+    (answer,) = frames.decode_from_shard(packed(frames.Answer(9, Dequeued([job], -3)))).entries
+    assert isinstance(answer, frames.Answer)
+    assert frames.decode_reply(messages.Dequeue, answer.result) == Dequeued([job], -3)
+    with pytest.raises(FrameError):
+        frames.decode_reply(messages.Peek, answer.result)
+
+
+def test_a_frame_may_be_empty() -> None:
+    assert frames.decode_from_router(packed()) == frames.Frame(5, [])
+
+
+def test_fields_that_a_later_version_adds_are_passed_over() -> None:
+    later = msgspec.msgpack.encode([5, [[8, "sms", 3, "more"]], "and more"])
+    assert frames.decode_from_shard(later).entries == [frames.Due("sms", 3)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GET / HTTP/1.1",
+        packed(frames.Watch("sms"))[:-1],
+        packed(frames.Watch("sms")) + b"\x00",
+        msgspec.msgpack.encode([5, [[99, "sms"]]]),
+        msgspec.msgpack.encode([5, [[3, 1, 2, ["NoSuchCall", "sms"]]]]),
+        msgspec.msgpack.encode([5, [[3, 1, 2, ["Peek"]]]]),
+        msgspec.msgpack.encode({"clock_us": 5}),
+        b"\x92\x05\x91\x92\x06\xa2\xff\xfe",
+        b"\x92\x05\xdd\xff\xff\xff\xff",
+        b"\x92\x05" + b"\x91" * 100_000,
+        packed(frames.Due("sms", 3)),
+    ],
+    ids=[
+        "nothing",
+        "text",
+        "cut",
+        "too long",
+        "unknown entry",
+        "unknown call",
+        "missing field",
+        "no array",
+        "bad text",
+        "a count without its entries",
+        "nested deeply",
+        "what a shard says",
+    ],
+)
+def test_what_is_no_frame_of_a_router_is_refused(data: bytes) -> None:
+    with pytest.raises(FrameError):
+        frames.decode_from_router(data)
+
+
+def test_what_is_no_frame_of_a_shard_is_refused_however_deep_its_result() -> None:
+    with pytest.raises(FrameError):
+        frames.decode_from_shard(b"\x92\x05\x91\x93\x04\x01" + b"\x91" * 100_000)
+
+
+@given(data=st.binary(max_size=200))
+def test_random_bytes_raise_the_one_error_or_are_a_frame(data: bytes) -> None:
+    read_both(data)
+
+
+@given(
+    start=st.sampled_from([packed(frames.Request(1, 2, call)) for call in CALLS]),
+    at=st.integers(0, 200),
+    patch=st.binary(min_size=1, max_size=4),
+)
+def test_a_frame_with_some_bytes_changed_raises_the_one_error_or_is_a_frame(
+    start: bytes, at: int, patch: bytes
+) -> None:
+    at %= len(start)
+    read_both(start[:at] + patch + start[at + len(patch) :])
+
+
+def read_both(data: bytes) -> None:
+    for read in (frames.decode_from_router, frames.decode_from_shard):
+        try:
+            frame = read(data)
+        except FrameError:
+            continue
+        assert isinstance(frame, frames.Frame)
+
+
+def test_a_proof_holds_for_one_end_one_connection_and_one_secret() -> None:
+    theirs = bytes(32)
+    proof = frames.prove("s", frames.ROUTER, NONCE, theirs)
+    frames.check_proof("s", frames.ROUTER, NONCE, theirs, proof)
+    frames.check_proof(None, frames.ROUTER, NONCE, theirs, b"")
+    for secret, who, nonce in [
+        ("s", frames.SHARD, NONCE),
+        ("s", frames.ROUTER, bytes(32)),
+        ("t", frames.ROUTER, NONCE),
+    ]:
+        with pytest.raises(FrameError, match="another link secret"):
+            frames.check_proof(secret, who, nonce, theirs, proof)
+
+
+def test_one_end_without_a_secret_is_told_from_one_with_another() -> None:
+    with pytest.raises(FrameError, match="the shard has no link secret"):
+        frames.check_proof("s", frames.SHARD, NONCE, NONCE, b"")
+    with pytest.raises(FrameError, match="the shard has a link secret and this end has none"):
+        frames.check_proof(None, frames.SHARD, NONCE, NONCE, b"x" * 32)
+
+
+@given(sizes=st.lists(st.integers(0, 2 << 20) | st.integers(0, 100_000), max_size=20))
+def test_a_bulk_is_split_in_order_into_what_fits_into_a_frame(sizes: list[int]) -> None:
+    blob = bytes(2 << 20)
+    jobs = [NewJob("sms", "q", f"{n}", blob[:size], -1, 0) for n, size in enumerate(sizes)]
+    parts = frames.split_enqueue(messages.Enqueue(jobs))
+    assert [job for part in parts for job in part.jobs] == jobs
+    for part in parts:
+        size = len(frames.encode(frames.Request(1, 2, part)))
+        assert len(part.jobs) == 1 or size <= frames.MAX_FRAME_BYTES
