@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -32,7 +32,7 @@ def make_app(
     settings: RouterSettings,
     registry: CollectorRegistry,
     readiness: Readiness,
-    cluster_info: Callable[[], ClusterInfo],
+    cluster_info: Callable[[], Awaitable[ClusterInfo]],
 ) -> web.Application:
     """The application with every route of router/routes.py. Run it with access_log=None.
 
@@ -44,7 +44,7 @@ def make_app(
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, build_openapi(ROUTES))
     handlers = _handlers(dispatch, polls, settings, operations)
     names: dict[AnyHandler, str] = {handler: operation for operation, handler in handlers.items()}
-    front = Front(names, RouterMetrics(registry), settings)
+    front = Front(names, RouterMetrics(registry), settings, readiness)
     app = web.Application(middlewares=[front.answer], client_max_size=settings.max_body_bytes)
     for route in ROUTES:
         for path, method in itertools.product(route.paths, route.methods):

@@ -100,8 +100,6 @@ def _notices(arguments: _Arguments, config: Config) -> list[str]:
 def _refuse_unbuilt(config: Config) -> None:
     """A promise that cannot be kept yet is refused, not forgotten."""
     wanted = {
-        "[redis] sentinels": config.store.mode is StoreMode.SENTINEL,
-        "[redis] nodes": config.store.mode is StoreMode.CLUSTER,
         f"[redis] durability: {config.redis.durability}": config.redis.durability != "fast",
         "[redis] strict_store: true": config.redis.strict_store,
         "[auth] tokens_file": config.auth.tokens_file is not None,

@@ -7,9 +7,11 @@ concerns a whole type goes partition by partition, so that a cursor stays good w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVar
 
+from router.directory import Directory
+from router.repeats import repeated
 from sharq_core import errors
 from sharq_core.messages import (
     Call,
@@ -71,23 +73,6 @@ JobT = TypeVar("JobT", bound=_Addressed)
 BulkCall: TypeAlias = Callable[[list[JobT]], Call[list[OutcomeT | Failure]]]
 
 
-class Directory(Protocol):
-    """Which shard owns what, as this router knows it now."""
-
-    @property
-    def partitions(self) -> int:
-        """P."""
-        ...
-
-    def owner(self, partition: int) -> ShardPort:
-        """The shard to ask about a partition. Raises Unavailable when no shard can be reached."""
-        ...
-
-    def shards(self) -> Sequence[ShardPort]:
-        """Every shard that can be reached; empty when there is none."""
-        ...
-
-
 class Dispatch:
     """Every operation but the dequeue. All methods raise Unavailable, Overloaded (nothing was done) or OutcomeUnknown
     (perhaps done) where their call as a whole fails; bulk calls answer each job on its own.
@@ -120,23 +105,23 @@ class Dispatch:
         self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
     ) -> bool:
         """Change a queue's rate at once; False when there is no such queue (and pin is not True)."""
-        return await self._owner(key).call(SetRate(key, interval_us, burst, pin))
+        return await self._ask(self._partition(key), SetRate(key, interval_us, burst, pin))
 
     async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
         """Pause or resume a queue; False when there is no such queue."""
-        return await self._owner(key).call(SetPaused(key, is_paused))
+        return await self._ask(self._partition(key), SetPaused(key, is_paused))
 
     async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
         """Drop what is queued and delayed in a queue."""
-        return await self._owner(key).call(DeleteQueue(key, purge))
+        return await self._ask(self._partition(key), DeleteQueue(key, purge))
 
     async def queue(self, key: QueueKey) -> QueueStats:
         """What is known of one queue; an unknown one has zeros and is_known False."""
-        return await self._owner(key).call(GetQueue(key))
+        return await self._ask(self._partition(key), GetQueue(key))
 
     async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
         """What is known of one job."""
-        return await self._owner(key).call(GetJob(key, job_id))
+        return await self._ask(self._partition(key), GetJob(key, job_id))
 
     async def counts(self) -> Counts:
         """The counters of all shards together. Cost: one store call a partition."""
@@ -169,8 +154,8 @@ class Dispatch:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
             pages = await asyncio.gather(
                 *(
-                    self._directory.owner(p).call(
-                        ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
+                    self._ask(
+                        p, ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
                     )
                     for p in ahead
                 )
@@ -196,9 +181,8 @@ class Dispatch:
         partition, scan = self._parse_cursor(cursor)
         found: list[DeadLetter] = []
         while partition < self._directory.partitions and len(found) < limit:
-            page = await self._directory.owner(partition).call(
-                ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
-            )
+            call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
+            page = await self._ask(partition, call)
             found += page.jobs
             partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
         return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
@@ -222,7 +206,7 @@ class Dispatch:
         dropped = 0
         for partition in range(self._directory.partitions):
             while True:
-                count = await self._directory.owner(partition).call(DropDead(queue_type, partition, PAGE))
+                count = await self._ask(partition, DropDead(queue_type, partition, PAGE))
                 dropped += count
                 if count < PAGE:
                     break
@@ -235,34 +219,49 @@ class Dispatch:
             raise errors.Unavailable("no shard can be reached")
         await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
 
-    def _owner(self, key: _Addressed) -> ShardPort:
-        return self._directory.owner(partition_of(key.queue_type, key.queue_id, self._directory.partitions))
+    def _partition(self, key: _Addressed) -> int:
+        return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
+
+    async def _ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
+        """Ask a partition's owner; when it fails, and it does no harm, the one that is its owner then."""
+        shard = self._directory.owner(partition)
+        try:
+            return await shard.call(call)
+        except errors.SharqError as error:
+            again = repeated(call, error)
+            other = self._directory.owner(partition)
+            if again is None or other is shard:
+                raise
+            return await other.call(again)
 
     async def _bulk(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
+        """Split by owner, ask side by side, and join in order."""
         if len(jobs) == 1:
-            return [_outcome((await self._owner(jobs[0]).call(make_call(jobs)))[0])]
-        by_shard: dict[ShardPort, list[int]] = {}
-        partitions = self._directory.partitions
-        for index, job in enumerate(jobs):
-            shard = self._directory.owner(partition_of(job.queue_type, job.queue_id, partitions))
-            by_shard.setdefault(shard, []).append(index)
-        if len(by_shard) == 1:
-            (shard,) = by_shard
-            return [_outcome(answer) for answer in await shard.call(make_call(jobs))]
+            return [_outcome((await self._ask(self._partition(jobs[0]), make_call(jobs)))[0])]
+        groups: dict[ShardPort, list[int]] = {}
+        partitions = [self._partition(job) for job in jobs]
+        for index, partition in enumerate(partitions):
+            groups.setdefault(self._directory.owner(partition), []).append(index)
         results: dict[int, OutcomeT | errors.SharqError] = {}
 
-        async def ask(shard: ShardPort, indexes: list[int]) -> None:
-            try:
-                answers = await shard.call(make_call([jobs[index] for index in indexes]))
-            except errors.SharqError as error:
-                results.update(dict.fromkeys(indexes, error))
-            else:
-                results.update((i, _outcome(answer)) for i, answer in zip(indexes, answers, strict=True))
+        async def ask(indexes: list[int]) -> None:
+            call = make_call([jobs[index] for index in indexes])
+            outcomes = await self._ask_group(partitions[indexes[0]], call, len(indexes))
+            results.update(zip(indexes, outcomes, strict=True))
 
-        await asyncio.gather(*(ask(shard, indexes) for shard, indexes in by_shard.items()))
+        await asyncio.gather(*map(ask, groups.values()))
         return [results[index] for index in range(len(jobs))]
+
+    async def _ask_group(
+        self, partition: int, call: Call[list[OutcomeT | Failure]], size: int
+    ) -> list[OutcomeT | errors.SharqError]:
+        """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike."""
+        try:
+            return [_outcome(answer) for answer in await self._ask(partition, call)]
+        except errors.SharqError as error:
+            return [error for _ in range(size)]
 
     def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
         if cursor is None:

@@ -14,6 +14,7 @@ from aiohttp import web
 from router.answers import Answer
 from router.errors import failure_answer
 from router.metrics import OperationMeter, RouterMetrics
+from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.errors import Overloaded, TooLarge
 
@@ -34,12 +35,17 @@ class Front:
     """
 
     def __init__(
-        self, operations: Mapping[AnyHandler, str], metrics: RouterMetrics, settings: RouterSettings
+        self,
+        operations: Mapping[AnyHandler, str],
+        metrics: RouterMetrics,
+        settings: RouterSettings,
+        readiness: Readiness,
     ) -> None:
         meters = {operation: metrics.meter(operation) for operation in operations.values()}
         self._meters = {handler: meters[operation] for handler, operation in operations.items()}
         self._unmatched = metrics.meter("unmatched")
         self._settings = settings
+        self._readiness = readiness
         self.in_flight = 0
         self.waiting = 0
         self.body_bytes = 0
@@ -57,7 +63,13 @@ class Front:
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
             response = failure_answer(error, meter.operation)
         meter.observe_s(time.perf_counter() - started_s)
-        return _counted(response, meter)
+        return self._counted(response, meter)
+
+    def _counted(self, response: web.StreamResponse, meter: OperationMeter) -> web.StreamResponse:
+        meter.count(response.result if isinstance(response, Answer) else "ok")
+        if self._readiness.is_draining:
+            response.force_close()
+        return response
 
     async def _run_bounded(
         self, request: web.Request, handler: AnyHandler, operation: str
@@ -80,7 +92,7 @@ class Front:
             response = failure_answer(error, meter.operation)
         finally:
             self.waiting -= 1
-        return _counted(response, meter)
+        return self._counted(response, meter)
 
     async def _run(self, request: web.Request, handler: AnyHandler) -> web.StreamResponse:
         """Runs a handler while its body counts against the bound."""
@@ -114,8 +126,3 @@ class Front:
 def _declared_bytes(request: web.Request) -> int | None:
     """A body's length; None for one that is chunked or compressed."""
     return None if "Content-Encoding" in request.headers else request.content_length
-
-
-def _counted(response: web.StreamResponse, meter: OperationMeter) -> web.StreamResponse:
-    meter.count(response.result if isinstance(response, Answer) else "ok")
-    return response

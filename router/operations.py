@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,7 +22,7 @@ class OperationHandlers:
         dispatch: Dispatch,
         registry: CollectorRegistry,
         readiness: Readiness,
-        cluster_info: Callable[[], ClusterInfo],
+        cluster_info: Callable[[], Awaitable[ClusterInfo]],
         openapi: bytes,
     ) -> None:
         self._dispatch = dispatch
@@ -52,7 +52,7 @@ class OperationHandlers:
 
     async def cluster(self, _: web.Request) -> Answer:
         """The members and what they own and say."""
-        return answer(self._cluster_info())
+        return answer(await self._cluster_info())
 
     async def prometheus(self, _: web.Request) -> Answer:
         """The process's metrics as Prometheus text."""

@@ -1,34 +1,28 @@
-"""The dequeue across shards: hints first, every shard's index before a 404, and long polls that park here.
+"""The dequeue across shards: hints first, every shard's index before a 404, and long polls that park.
 
 A parked poll costs nothing but its memory: shards tell when a type's next job becomes due, and only then is one
-claimed, for as many waiting polls as there are. Not here: what is ready inside one shard (shard/ready_index.py), and
-everything but the dequeue (router/dispatch.py).
+claimed, for as many waiting polls as there are (router/lobby.py). Not here: what is ready inside one shard
+(shard/ready_index.py), and everything but the dequeue (router/dispatch.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
-from router.dispatch import Directory, Dispatch
+from router.directory import Directory
+from router.dispatch import Dispatch
+from router.hints import Hints
+from router.lobby import Lobby, Waiter
 from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.messages import Dequeue, OnDue, Peek, ShardPort
+from sharq_core.messages import Dequeue, Peek, ShardPort
 from sharq_core.models import LeasedJob, ReleaseJob
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 20_000
 """Parked polls of one router, of all types."""
-
-MAX_CLAIM = 1000
-"""Jobs claimed in one call."""
-
-MAX_TAKERS = 64
-"""Polls served by one claim: a claim looks at no more, however many wait."""
-
-_PAUSE_AFTER_FAILURE_S = 0.1
 
 
 class Polls:
@@ -37,8 +31,10 @@ class Polls:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._dispatch = Dispatch(directory)
-        self._lobbies: dict[str, _Lobby] = {}
+        self._hints = Hints()
+        self._lobbies: dict[str, Lobby] = {}
         self._is_draining = False
+        directory.on_change(self._follow)
 
     async def dequeue(
         self, queue_type: str, count: int, lease_us: int, wait_us: int, is_gone: Callable[[], bool]
@@ -58,7 +54,7 @@ class Polls:
             return jobs
         if self.waiting >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} polls wait here already")
-        return await self._park(queue_type, _Waiter(count, lease_us, is_gone), wait_us)
+        return await self._park(queue_type, Waiter(count, lease_us, is_gone), wait_us)
 
     @property
     def waiting(self) -> int:
@@ -80,26 +76,31 @@ class Polls:
                 waiter.answer([])
 
     async def _ask_now(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
-        """Ready jobs, of the longest due shard first; asks every shard's index before it finds none."""
+        """Ready jobs, of the longest due shard first.
+
+        Hints say whom to ask; when that gave nothing every shard is asked what its index knows (I6). A shard that fails
+        does not keep the others from answering; with no job the first failure is raised.
+        """
         shards = self._directory.shards()
         if not shards:
             raise Unavailable("no shard can be reached")
-        if len(shards) > 1:
-            due = await asyncio.gather(*(shard.call(Peek(queue_type)) for shard in shards))
-            ready = [(wait_us, i) for i, wait_us in enumerate(due) if wait_us is not None and wait_us <= 0]
-            shards = [shards[i] for _, i in sorted(ready)]
-        jobs: list[LeasedJob] = []
-        for shard in shards:
-            reply = await shard.call(Dequeue(queue_type, count - len(jobs), lease_us))
-            jobs += reply.jobs
-            if len(jobs) >= count:
-                break
-        return jobs
+        ask = _Ask(self._hints, queue_type, count, lease_us)
+        if len(shards) == 1:
+            await ask.take_from(shards)
+        else:
+            await ask.peek(self._hints.stale(queue_type, shards))
+            await ask.take_from(self._hints.due(queue_type, shards))
+            if not ask.jobs:
+                await ask.peek(shards)
+                await ask.take_from(self._hints.due(queue_type, shards))
+        if ask.failures and not ask.jobs:
+            raise ask.failures[0]
+        return ask.jobs
 
-    async def _park(self, queue_type: str, waiter: _Waiter, wait_us: int) -> list[LeasedJob]:
+    async def _park(self, queue_type: str, waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         lobby = self._lobbies.get(queue_type)
         if lobby is None:
-            lobby = self._lobbies[queue_type] = _Lobby(queue_type, self._directory, self.give_back)
+            lobby = self._lobbies[queue_type] = Lobby(queue_type, self._directory, self.give_back)
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.answer, [])
         lobby.enter(waiter)
         try:
@@ -115,144 +116,44 @@ class Polls:
                 lobby.close()
                 del self._lobbies[queue_type]
 
-
-class _Waiter:
-    """One parked poll."""
-
-    def __init__(self, count: int, lease_us: int, is_gone: Callable[[], bool]) -> None:
-        self.count = count
-        self.lease_us = lease_us
-        self.is_gone = is_gone
-        self.future: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
-
-    def answer(self, jobs: list[LeasedJob]) -> None:
-        if not self.future.done():
-            self.future.set_result(jobs)
-
-    def fail(self, error: SharqError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    @property
-    def is_waiting(self) -> bool:
-        """It can still take a job; a poll whose client has left is let go."""
-        if not self.future.done() and self.is_gone():
-            self.answer([])
-        return not self.future.done()
+    def _follow(self) -> None:
+        """Shards came or went."""
+        self._hints.keep(self._directory.shards())
+        for lobby in self._lobbies.values():
+            lobby.follow()
 
 
-class _Lobby:
-    """The parked polls of one type, in order of arrival, and when each shard's next job is due."""
+class _Ask:
+    """One dequeue that does not wait: what it got, and what went wrong."""
 
-    def __init__(
-        self,
-        queue_type: str,
-        directory: Directory,
-        give_back: Callable[[list[LeasedJob]], Awaitable[None]],
-    ) -> None:
+    def __init__(self, hints: Hints, queue_type: str, count: int, lease_us: int) -> None:
+        self.jobs: list[LeasedJob] = []
+        self.failures: list[SharqError] = []
+        self._hints = hints
         self._queue_type = queue_type
-        self._directory = directory
-        self._give_back = give_back
-        self._loop = asyncio.get_running_loop()
-        self.waiters: dict[_Waiter, None] = {}
-        self._due_at: dict[ShardPort, float] = {}
-        self._watches: dict[ShardPort, OnDue] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._claim: asyncio.Task[None] | None = None
-        for shard in directory.shards():
-            on_due = partial(self._on_due, shard)
-            self._watches[shard] = on_due
-            shard.watch(queue_type, on_due)
+        self._count = count
+        self._lease_us = lease_us
 
-    def enter(self, waiter: _Waiter) -> None:
-        self.waiters[waiter] = None
-        self._arm()
+    async def peek(self, shards: Sequence[ShardPort]) -> None:
+        """Ask what the shards' indexes know; a hint each."""
+        await asyncio.gather(*map(self._peek_at, shards))
 
-    def leave(self, waiter: _Waiter) -> None:
-        self.waiters.pop(waiter, None)
-
-    def close(self) -> None:
-        """Nobody waits any more."""
-        for shard, on_due in self._watches.items():
-            shard.unwatch(self._queue_type, on_due)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _on_due(self, shard: ShardPort, in_us: int | None) -> None:
-        """A shard's next job is due in so many µs, or it has none."""
-        if in_us is None:
-            self._due_at.pop(shard, None)
-        else:
-            self._due_at[shard] = self._loop.time() + in_us / 1e6
-        self._arm()
-
-    def _arm(self) -> None:
-        """Claim when the earliest shard is due, unless a claim is under way (it arms again at its end)."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._claim is None and self._due_at and self.waiters:
-            self._timer = self._loop.call_at(min(self._due_at.values()), self._start_claim)
-
-    def _start_claim(self) -> None:
-        self._timer = None
-        if self._claim is None:
-            self._claim = self._loop.create_task(self._claim_due())
-            self._claim.add_done_callback(self._on_claimed)
-
-    def _on_claimed(self, task: asyncio.Task[None]) -> None:
-        self._claim = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("claim_failed queue_type=%s", self._queue_type, exc_info=error)
-        self._arm()
-
-    async def _claim_due(self) -> None:
-        """Claims from the longest due shard, while one is due and somebody waits."""
-        while self._due_at:
-            shard = min(self._due_at, key=self._due_at.__getitem__)
-            takers = self._takers()
-            if self._due_at[shard] > self._loop.time() or not takers:
+    async def take_from(self, shards: Sequence[ShardPort]) -> None:
+        """Lease from one shard after the other until there is enough."""
+        for shard in shards:
+            wanted = self._count - len(self.jobs)
+            if wanted <= 0:
                 return
-            await self._claim_from(shard, takers)
+            try:
+                reply = await shard.call(Dequeue(self._queue_type, wanted, self._lease_us))
+            except SharqError as error:
+                self.failures.append(error)
+            else:
+                self.jobs += reply.jobs
+                self._hints.hear(self._queue_type, shard, reply.next_due_in_us)
 
-    async def _claim_from(self, shard: ShardPort, takers: list[_Waiter]) -> None:
-        del self._due_at[shard]
-        demand = min(sum(taker.count for taker in takers), MAX_CLAIM)
+    async def _peek_at(self, shard: ShardPort) -> None:
         try:
-            reply = await shard.call(Dequeue(self._queue_type, demand, takers[0].lease_us))
+            self._hints.hear(self._queue_type, shard, await shard.call(Peek(self._queue_type)))
         except SharqError as error:
-            for taker in takers:
-                taker.fail(error)
-            self._due_at[shard] = self._loop.time() + _PAUSE_AFTER_FAILURE_S
-            return
-        if reply.next_due_in_us is not None:
-            due_at = self._loop.time() + reply.next_due_in_us / 1e6
-            self._due_at[shard] = min(due_at, self._due_at.get(shard, due_at))
-        left = _hand_out(takers, reply.jobs)
-        if left:
-            await self._give_back(left)
-
-    def _takers(self) -> list[_Waiter]:
-        """The first polls that want leases of one length, as many as one claim may serve."""
-        takers: list[_Waiter] = []
-        demand = 0
-        for waiter in self.waiters:
-            if not waiter.is_waiting:
-                continue
-            if takers and (waiter.lease_us != takers[0].lease_us or demand + waiter.count > MAX_CLAIM):
-                break
-            if len(takers) == MAX_TAKERS:
-                break
-            takers.append(waiter)
-            demand += waiter.count
-        return takers
-
-
-def _hand_out(takers: list[_Waiter], jobs: list[LeasedJob]) -> list[LeasedJob]:
-    """Gives the jobs out in order of arrival; returns those that nobody is left for."""
-    at = 0
-    for taker in takers:
-        if at < len(jobs) and taker.is_waiting:
-            taker.answer(jobs[at : at + taker.count])
-            at += taker.count
-    return jobs[at:]
+            self.failures.append(error)

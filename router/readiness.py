@@ -8,7 +8,14 @@ class Readiness:
 
     Attributes:
         reason: why a load balancer should send nothing here, in words for a person; None for ready.
+        is_draining: the process stops soon: what comes is still answered, and connections are closed after it.
     """
 
     def __init__(self, reason: str | None = None) -> None:
         self.reason = reason
+        self.is_draining = False
+
+    def drain(self) -> None:
+        """Not ready any more, for good."""
+        self.is_draining = True
+        self.reason = "draining"

@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from logging.handlers import WatchedFileHandler
-from pathlib import Path
 from socket import socket
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -26,25 +23,26 @@ from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_app
 from router.banner import show_banner
 from router.command import Command, read_command
+from router.directory import OneShard
 from router.dispatch import Dispatch
-from router.listening import ListenError, addresses_of, bind_sockets
 from router.polls import Polls
 from router.readiness import Readiness
-from router.settings import RouterSettings
-from router.stopping import stop_on_signals, unless
-from shard.node import NodeSettings, ShardNode
-from sharq_core.config import Config, Secret, StoreMode
+from router.serving import drain_at_end, open_access_log, router_settings, serve
+from shard.node import ShardNode
+from shard.opening import open_node
+from shard.stores import make_store
+from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.errors import ConfigError
-from sharq_core.messages import ShardPort
+from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
 from sharq_core.store.legacy import report_original_data
+from sharq_core.store.store import Store
 
 log = logging.getLogger("sharq.server")
 
-_BACKLOG = 4096
-_KEEPALIVE_S = 75.0
-_READINESS_EVERY_S = 0.1
 _QUICK_DEATH_S = 10.0
 _MAX_QUICK_DEATHS = 3
 """A store that dies this often in a row, each time this soon, is not helped by another start."""
@@ -59,43 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after a stop that was asked for, 1 when it cannot start or go on, 2 for a wrong configuration.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr()
     try:
         command = read_command(argv)
-        access_log = _open_access_log(command.config.server.accesslog)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(command, access_log))
+        access_log = open_access_log(command.config.server.accesslog)
+        return run(_serve(command, access_log))
     except ConfigError as error:
-        return _fail(2, error)
+        return fail("sharq-server", EXIT_MISCONFIGURED, error)
     except (DataDirError, EmbeddedStoreError, ListenError) as error:
-        return _fail(1, error)
-
-
-def _fail(exit_code: int, error: Exception) -> int:
-    sys.stderr.write(f"sharq-server: {error}\n")
-    return exit_code
-
-
-def _open_access_log(path: Path | None) -> logging.Logger | None:
-    if path is None:
-        return None
-    try:
-        handler = WatchedFileHandler(path)
-    except OSError as error:
-        raise ConfigError(f"[sharq-server] accesslog: {path} cannot be written: {error.strerror}") from error
-    access_log = logging.getLogger("sharq.access")
-    access_log.addHandler(handler)
-    access_log.propagate = False
-    return access_log
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed, else asyncio's own loop."""
-    try:
-        import uvloop  # noqa: PLC0415 - it may be missing
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+        return fail("sharq-server", EXIT_FAILED, error)
 
 
 async def _serve(command: Command, access_log: logging.Logger | None) -> int:
@@ -126,8 +96,10 @@ class _Server:
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
             self._stack.callback(bound.close)
-        url = await self._open_store()
-        self._node = node = await open_node(self._config, url, self._registry)
+        store = await self._make_store()
+        self._node = node = await open_node(
+            self._config, store, self._registry, self._config.cluster.node_id or "local"
+        )
         self._stack.push_async_callback(node.stop)
         await self._listen(node, sockets)
         show_banner(addresses_of(sockets))
@@ -145,15 +117,16 @@ class _Server:
     async def _look_after_store(self) -> None:
         if self._store is not None:
             await _keep_alive(self._store)
-        else:
+        elif self._config.store.mode is StoreMode.SERVER:
             await self._report_original_data()
 
-    async def _open_store(self) -> Secret:
+    async def _make_store(self) -> Store:
+        timeout_s = self._config.redis.timeout_ms / 1000
         if self._config.store.mode is not StoreMode.EMBEDDED:
-            return self._config.store.url
+            return make_store(self._config.store, timeout_s)
         self._store = await EmbeddedStore.start(self._data_dir)
         self._stack.push_async_callback(self._store.stop)
-        return Secret(self._store.url)
+        return make_store(parse_url(self._store.url), timeout_s)
 
     async def _report_original_data(self) -> None:
         """Also where the store is away: as soon as it answers."""
@@ -163,29 +136,18 @@ class _Server:
 
     async def _listen(self, node: ShardNode, sockets: Sequence[socket]) -> None:
         readiness = Readiness("starting")
-        directory = _OneShard(node, self._config.cluster.partitions)
+        directory = OneShard(node, self._config.cluster.partitions)
         polls = Polls(directory)
         app = make_app(
             Dispatch(directory),
             polls,
-            _router_settings(self._config),
+            router_settings(self._config),
             self._registry,
             readiness,
             partial(_cluster_info, self._config, node),
         )
-        runner = web.AppRunner(
-            app,
-            access_log=self._access_log,
-            keepalive_timeout=_KEEPALIVE_S,
-            handler_cancellation=False,
-            shutdown_timeout=self._config.server.shutdown_timeout_ms / 1000,
-        )
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        for bound in sockets:
-            await web.SockSite(runner, bound, backlog=_BACKLOG).start()
-        follow = asyncio.create_task(_follow(node, readiness))
-        self._stack.callback(_drain, follow, readiness, polls)
+        await serve(self._stack, app, sockets, self._config, self._access_log)
+        drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
 
 
 async def _keep_alive(store: EmbeddedStore) -> None:
@@ -200,62 +162,9 @@ async def _keep_alive(store: EmbeddedStore) -> None:
     raise EmbeddedStoreError(f"the embedded store died {quick_deaths} times in a row; see {store.log_path}")
 
 
-class _OneShard:
-    """The directory of a router whose only shard is in the same process."""
-
-    def __init__(self, shard: ShardPort, partitions: int) -> None:
-        self._shards = (shard,)
-        self._partitions = partitions
-
-    @property
-    def partitions(self) -> int:
-        return self._partitions
-
-    def owner(self, partition: int) -> ShardPort:
-        return self._shards[0]
-
-    def shards(self) -> Sequence[ShardPort]:
-        return self._shards
-
-
-async def open_node(config: Config, store_url: Secret, registry: CollectorRegistry) -> ShardNode:
-    """Make the shard node and start it; it keeps trying while its store is away.
-
-    Raises:
-        ConfigError: the store's data was made with another number of partitions.
-    """
-    settings = NodeSettings(
-        node_id=config.cluster.node_id or "local",
-        key_prefix=config.key_prefix,
-        partitions=config.cluster.partitions,
-        timeout_s=config.redis.timeout_ms / 1000,
-        reaps=config.sharq.enable_requeue_script,
-        reap_every_s=config.sharq.job_requeue_interval_ms / 1000,
-        finished_retention_us=config.sharq.finished_retention_ms * 1000,
-        dead_retention_us=config.sharq.dead_retention_ms * 1000,
-        dead_limit=config.sharq.dead_limit,
-    )
-    node = ShardNode(settings, store_url.reveal(), registry)
-    try:
-        await node.start()
-    except BaseException:
-        await node.stop()
-        raise
-    return node
-
-
-def _router_settings(config: Config) -> RouterSettings:
-    return RouterSettings(
-        default_lease_us=config.sharq.job_expire_interval_ms * 1000,
-        default_requeue_limit=config.sharq.default_job_requeue_limit,
-        max_payload_bytes=config.sharq.max_payload_bytes,
-        max_body_bytes=config.sharq.max_body_bytes,
-    )
-
-
-def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
+async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
     store = StoreView(
-        mode="embedded" if config.store.mode is StoreMode.EMBEDDED else "single",
+        mode="embedded" if config.store.mode is StoreMode.EMBEDDED else node.store.mode,
         is_reachable=node.store.is_reachable,
     )
     member = Member(
@@ -268,17 +177,8 @@ def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
     return ClusterInfo(version=node.ring.version, partitions=node.settings.partitions, members=[member])
 
 
-async def _follow(node: ShardNode, readiness: Readiness) -> None:
-    """Keeps /readyz at what the node says of itself."""
-    while True:
-        readiness.reason = None if node.is_ready else "the store does not answer"
-        await asyncio.sleep(_READINESS_EVERY_S)
-
-
-def _drain(follow: asyncio.Task[None], readiness: Readiness, polls: Polls) -> None:
-    follow.cancel()
-    readiness.reason = "draining"
-    polls.drain()
+def _why_not_ready(node: ShardNode) -> str | None:
+    return None if node.is_ready else "the store does not answer"
 
 
 if __name__ == "__main__":

@@ -255,7 +255,6 @@ def test_a_wrong_configuration_names_file_section_and_key_and_exits_with_2(
 @pytest.mark.parametrize(
     ("variable", "text", "setting"),
     [
-        ("SHARQ_REDIS_NODES", "h:1", "[redis] nodes"),
         ("SHARQ_REDIS_DURABILITY", "replicated", "[redis] durability: replicated"),
         ("SHARQ_REDIS_STRICT_STORE", "true", "[redis] strict_store: true"),
         ("SHARQ_AUTH_TOKENS_FILE", "tokens", "[auth] tokens_file"),

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from router.answers import Answer
 from router.front import AnyHandler, Front
 from router.metrics import RouterMetrics
+from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.api.contract import until
@@ -33,7 +34,7 @@ class Fronted:
 
         self.registry = CollectorRegistry()
         operations: dict[AnyHandler, str] = {handle: "enqueue", dequeue: "dequeue", _healthz: "healthz"}
-        self.front = Front(operations, RouterMetrics(self.registry), SETTINGS)
+        self.front = Front(operations, RouterMetrics(self.registry), SETTINGS, Readiness())
         self.app = web.Application(middlewares=[self.front.answer], client_max_size=SETTINGS.max_body_bytes)
         self.app.router.add_post("/enqueue", handle)
         self.app.router.add_post("/dequeue", dequeue)

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from router.answers import ClusterInfo
 from router.app import make_app
-from router.dispatch import Directory, Dispatch
+from router.directory import Directory
+from router.dispatch import Dispatch
 from router.polls import Polls
 from router.readiness import Readiness
 from router.routes import ROUTES
@@ -38,6 +39,9 @@ class NoShards:
     def shards(self) -> list[ShardPort]:
         return []
 
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """No shard ever comes."""
+
 
 def served_routes() -> set[tuple[str, str]]:
     """(method, path) of an application, those with and without a slash counted once."""
@@ -51,7 +55,7 @@ def served_routes() -> set[tuple[str, str]]:
     }
 
 
-def _no_cluster() -> ClusterInfo:
+async def _no_cluster() -> ClusterInfo:
     raise NotImplementedError
 
 

@@ -1,0 +1,216 @@
+"""`sharq-router`: the HTTP front of a cluster as a process. It has no store; it learns of the shards from its seeds.
+
+Responsible for the order in which things start and stop, and for its command line. Not here: the application
+(router/app.py), the shards it knows (router/directory.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from router.answers import ClusterInfo, Member, StoreView
+from router.app import make_app
+from router.directory import ShardDirectory
+from router.dispatch import Dispatch
+from router.polls import Polls
+from router.readiness import Readiness
+from router.serving import drain_at_end, open_access_log, router_settings, serve
+from sharq_core import messages
+from sharq_core.config import Address, Config, Key, load
+from sharq_core.config.kinds import host_and_port
+from sharq_core.errors import ConfigError, SharqError
+from sharq_core.messages import DescribeStore, ShardPort
+from sharq_core.partitions import Ring
+from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.version import __version__
+
+log = logging.getLogger("sharq.router")
+
+_HTTP_PORT = 8080
+_SERVE_ON_S = 1.5
+"""After SIGTERM it says no at /readyz and serves on so long: three health checks of deploy/haproxy/haproxy.cfg."""
+
+_LINK_S = 0.5
+"""A call may take as long as the shard's call to its store, and so much more for the way."""
+
+_EXAMPLES = """\
+examples:
+  sharq-router --shards 10.0.0.5:8090,10.0.0.6:8090
+  sharq-router --config sharq.conf --listen 0.0.0.0:8080 --shards shards.internal:8090
+                                           one name that resolves to several shards is enough
+  SHARQ_CLUSTER_SHARDS=10.0.0.5:8090 sharq-router
+                                           each setting is a variable too: SHARQ_<SECTION>_<KEY>
+"""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What the router was told; listen: where it serves HTTP."""
+
+    config: Config
+    listen: Address
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sharq-router` until SIGTERM or SIGINT.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Returns:
+        0 after a stop that was asked for, 1 when it cannot listen, 2 for a wrong configuration.
+    """
+    log_to_stderr()
+    try:
+        command = read_command(argv)
+        return run(_serve(command, open_access_log(command.config.server.accesslog)))
+    except ConfigError as error:
+        return fail("sharq-router", EXIT_MISCONFIGURED, error)
+    except ListenError as error:
+        return fail("sharq-router", EXIT_FAILED, error)
+
+
+def read_command(argv: Sequence[str] | None) -> Command:
+    """Parse the arguments and load the configuration; each of its notices is logged once.
+
+    Args:
+        argv: None for the arguments of the process.
+
+    Raises:
+        ConfigError: the configuration is wrong, or names no shard.
+        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+    """
+    arguments = _parse_arguments(argv)
+    options = {Key("cluster", "shards"): arguments.shards}
+    listen: Address | None = None
+    if arguments.listen:
+        try:
+            listen = host_and_port(_HTTP_PORT).parse(arguments.listen)
+        except ValueError as error:
+            raise ConfigError(f"--listen: {error}") from error
+    config = load(arguments.config, os.environ, options)
+    if not config.cluster.shards:
+        raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
+    if config.auth.tokens_file is not None:
+        raise ConfigError(f"[auth] tokens_file: is not built yet in version {__version__}")
+    for notice in config.notices:
+        log.warning("config_notice %s", notice)
+    return Command(config, listen or Address(config.server.host, config.server.port))
+
+
+class _Arguments(argparse.Namespace):
+    config: Path | None
+    listen: str
+    shards: str
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+    parser = argparse.ArgumentParser(
+        prog="sharq-router",
+        description="The HTTP front of a SHARQ cluster: stateless, any number of them behind a load balancer.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the settings, an INI file")
+    parser.add_argument("--listen", default="", metavar="HOST:PORT", help="serve HTTP here (127.0.0.1:8080)")
+    parser.add_argument(
+        "--shards",
+        default="",
+        metavar="HOST:PORT,...",
+        help="shards to ask first; the rest is learned from them",
+    )
+    parser.add_argument("--version", action="version", version=f"sharq-router {__version__}")
+    return parser.parse_args(argv, _Arguments())
+
+
+async def _serve(command: Command, access_log: logging.Logger | None) -> int:
+    """Start everything, wait for the stop, and stop everything in the opposite order."""
+    stopping = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        if await unless(stopping, _start(command, access_log, stack)):
+            await stopping.wait()
+    log.info("stopped")
+    return 0
+
+
+async def _start(command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
+    config = command.config
+    sockets = bind_sockets(command.listen.host, command.listen.port)
+    for bound in sockets:
+        stack.callback(bound.close)
+    secret = config.cluster.secret
+    directory = ShardDirectory(
+        config.cluster.shards,
+        secret.reveal() if secret else None,
+        config.redis.timeout_ms / 1000 + _LINK_S,
+    )
+    await directory.start()
+    stack.push_async_callback(directory.close)
+    readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
+    app = make_app(
+        Dispatch(directory),
+        polls,
+        router_settings(config),
+        registry,
+        readiness,
+        partial(_cluster_info, directory),
+    )
+    await serve(stack, app, sockets, config, access_log)
+    drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
+    for address in addresses_of(sockets):
+        sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")
+    sys.stdout.flush()
+
+
+def _why_not_ready(directory: ShardDirectory) -> str | None:
+    return None if directory.shards() else "no shard can be reached"
+
+
+async def _cluster_info(directory: ShardDirectory) -> ClusterInfo:
+    view = directory.view
+    if view is None:
+        return ClusterInfo(version=0, partitions=directory.partitions, members=[])
+    ring = Ring.build(view.version, view.serving(), view.partitions)
+    reached = {link.address: link for link in directory.links() if not link.is_suspect}
+    members = [
+        _member(one, len(ring.owned_by(one.node_id)), reached.get(one.address)) for one in view.members
+    ]
+    return ClusterInfo(
+        version=view.version, partitions=view.partitions, members=list(await asyncio.gather(*members))
+    )
+
+
+async def _member(one: messages.Member, partitions: int, link: ShardPort | None) -> Member:
+    return Member(
+        node=one.node_id,
+        address=one.address,
+        is_draining=one.is_draining,
+        partitions=partitions,
+        store=None if link is None else await _store_of(link),
+    )
+
+
+async def _store_of(link: ShardPort) -> StoreView | None:
+    """What the shard says of its store; None when it does not say."""
+    try:
+        state = await link.call(DescribeStore())
+    except SharqError:
+        return None
+    return StoreView(mode=state.mode, is_reachable=state.is_reachable, notices=list(state.notices))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""What every process that serves the HTTP API does alike: settings, sockets, draining.
+
+Not here: the application itself (router/app.py), and the order of a whole process (router/standalone.py for
+`sharq-server`, router/process.py for `sharq-router`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from socket import socket
+
+from aiohttp import web
+
+from router.polls import Polls
+from router.readiness import Readiness
+from router.settings import RouterSettings
+from sharq_core.config import Config
+from sharq_core.errors import ConfigError
+
+_BACKLOG = 4096
+_KEEPALIVE_S = 75.0
+"""Longer than the idle time of a load balancer should be, so that it closes first."""
+
+_READINESS_EVERY_S = 0.1
+
+
+def open_access_log(path: Path | None) -> logging.Logger | None:
+    """The logger of the access log; None for no path.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    if path is None:
+        return None
+    try:
+        handler = WatchedFileHandler(path)
+    except OSError as error:
+        raise ConfigError(f"[sharq-server] accesslog: {path} cannot be written: {error.strerror}") from error
+    access_log = logging.getLogger("sharq.access")
+    access_log.addHandler(handler)
+    access_log.propagate = False
+    return access_log
+
+
+def router_settings(config: Config) -> RouterSettings:
+    """The handlers' limits and defaults from the configuration."""
+    return RouterSettings(
+        default_lease_us=config.sharq.job_expire_interval_ms * 1000,
+        default_requeue_limit=config.sharq.default_job_requeue_limit,
+        max_payload_bytes=config.sharq.max_payload_bytes,
+        max_body_bytes=config.sharq.max_body_bytes,
+    )
+
+
+async def serve(
+    stack: AsyncExitStack,
+    app: web.Application,
+    sockets: Sequence[socket],
+    config: Config,
+    access_log: logging.Logger | None,
+) -> None:
+    """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight."""
+    runner = web.AppRunner(
+        app,
+        access_log=access_log,
+        keepalive_timeout=_KEEPALIVE_S,
+        handler_cancellation=False,
+        shutdown_timeout=config.server.shutdown_timeout_ms / 1000,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    for bound in sockets:
+        await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+
+
+def drain_at_end(
+    stack: AsyncExitStack,
+    readiness: Readiness,
+    polls: Polls,
+    why_not_ready: Callable[[], str | None],
+    serve_on_s: float,
+) -> None:
+    """Keep /readyz at what why_not_ready says; at the stack's end say no, answer the waiting polls, and serve on.
+
+    Args:
+        serve_on_s: so long a load balancer may need to see it; what it sends meanwhile is answered.
+    """
+
+    async def follow() -> None:
+        while True:
+            readiness.reason = why_not_ready()
+            await asyncio.sleep(_READINESS_EVERY_S)
+
+    async def drain() -> None:
+        following.cancel()
+        readiness.drain()
+        polls.drain()
+        await asyncio.sleep(serve_on_s)
+
+    following = asyncio.create_task(follow())
+    stack.push_async_callback(drain)
