@@ -1,10 +1,11 @@
-"""Real sharq-server processes for tests.
+"""Real processes for tests: `sharq-server`, and clusters of `sharq-router` and `sharq-shard`.
 
-Not here: which test gets which server (tests/api/conftest.py), and the stores (tests/stores.py).
+Not here: which test gets which (the conftest files), and the stores (tests/stores.py, tests/store_groups.py).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,21 +13,27 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sharq_core.config import StoreAddress, StoreMode
+from sharq_core.store import launch
 from tests.stores import free_port
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 15.0
+LOOK_AGAIN_S = 0.02
 
 
-class SharqServer:
-    """One `sharq-server` as a child process, whose log is a file in its directory.
+class SharqProcess:
+    """One command as a child process, whose log is a file in its directory.
+
+    On Linux it ends with the thread that launches it: a killed test process leaves none behind.
 
     Args:
-        directory: its working directory.
-        arguments: more words for its command line.
+        module: what python runs.
+        name: the log is `<name>.log`.
+        arguments: the words of its command line; they make it listen on `port`.
         environ: variables besides those of this process.
 
     Attributes:
@@ -34,12 +41,21 @@ class SharqServer:
         pid: its process id.
     """
 
-    def __init__(self, directory: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log_path = directory / "server.log"
+    def __init__(
+        self,
+        module: str,
+        directory: Path,
+        name: str,
+        port: int,
+        arguments: Sequence[str],
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log_path = directory / f"{name}.log"
         self._directory = directory
-        self._arguments = arguments
+        self._command = [sys.executable, "-m", module, *arguments]
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -49,16 +65,21 @@ class SharqServer:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        """It was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def log(self) -> str:
         """What it wrote so far, both streams."""
         return self.log_path.read_text(errors="replace")
 
     def launch(self) -> None:
         """Start it and return at once."""
-        command = [sys.executable, "-m", "router.standalone", "--port", str(self.port), *self._arguments]
+        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command,
+                [*tie, *self._command],
                 cwd=self._directory,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -67,18 +88,29 @@ class SharqServer:
             )
 
     def start(self, path: str = "/readyz") -> None:
-        """Start it and return when `path` answers 200.
+        """Start it and return when `path` answers 200; see `until_status`."""
+        self.launch()
+        self.until_status(200, path)
+
+    def until_status(self, status: int, path: str = "/readyz") -> None:
+        """Wait until a GET of `path` gets that status.
 
         Raises:
-            AssertionError: it ended, or did not answer in 20 s; with its log.
+            AssertionError: it ended, or did not answer so in 20 s; with its log.
         """
-        self.launch()
+        self.until(lambda: self.status(path) == status)
+
+    def until(self, is_true: Callable[[], bool]) -> None:
+        """Wait while it runs.
+
+        Raises:
+            AssertionError: it ended, or it was not true in 20 s; with its log.
+        """
         deadline_s = time.monotonic() + START_DEADLINE_S
-        while self.status(path) != 200:
-            assert self._process is not None
-            assert self._process.poll() is None, f"sharq-server ended: {self.log}"
-            assert time.monotonic() < deadline_s, f"sharq-server did not answer: {self.log}"
-            time.sleep(0.02)
+        while not is_true():
+            assert self.is_running, f"{self.name} ended: {self.log}"
+            assert time.monotonic() < deadline_s, f"{self.name} is late: {self.log}"
+            time.sleep(LOOK_AGAIN_S)
 
     def status(self, path: str) -> int | None:
         """The HTTP status that a GET gets, or None when nothing listens."""
@@ -102,11 +134,17 @@ class SharqServer:
         self._process = None
         return status
 
+    def kill(self) -> None:
+        """End it without notice (SIGKILL)."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
     def stop(self) -> int:
         """End it in order (SIGTERM) and return its exit status; 0 when it does not run."""
         if self._process is None:
             return 0
         self._process.terminate()
+        self._process.send_signal(signal.SIGCONT)
         try:
             return self.wait()
         except subprocess.TimeoutExpired:
@@ -114,3 +152,119 @@ class SharqServer:
             self._process.wait()
             self._process = None
             raise
+
+
+class SharqServer(SharqProcess):
+    """One `sharq-server` on a free port.
+
+    Args:
+        directory: its working directory.
+        arguments: more words for its command line.
+        environ: variables besides those of this process.
+    """
+
+    def __init__(self, directory: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+        port = free_port()
+        words = ["--port", str(port), *arguments]
+        super().__init__("router.standalone", directory, "server", port, words, environ)
+
+
+class SharqCluster:
+    """Routers and shards of one cluster on a store, each a process.
+
+    Args:
+        directory: their working directory, which gets their logs.
+        store: where the store is.
+        environ: variables besides those of this process, as SHARQ_REDIS_KEY_PREFIX.
+
+    Attributes:
+        routers, shards: those that were started, in that order; ended ones stay.
+        environ: what each of them has, the link secret among it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        store: StoreAddress,
+        environ: Mapping[str, str] | None = None,
+        routers: int = 2,
+        shards: int = 3,
+    ) -> None:
+        self.environ = {
+            **store_environ(store),
+            "SHARQ_CLUSTER_SECRET": "a secret of tests",
+            **(environ or {}),
+        }
+        self._directory = directory
+        self.shards = [self.make_shard(f"shard-{number + 1}") for number in range(shards)]
+        self.routers = [self.make_router(f"router-{number + 1}") for number in range(routers)]
+
+    @property
+    def urls(self) -> list[str]:
+        """Of the routers."""
+        return [router.url for router in self.routers]
+
+    def start(self) -> None:
+        """Start everything; returns when all are ready and each router knows each shard."""
+        for process in (*self.shards, *self.routers):
+            process.launch()
+        for process in (*self.shards, *self.routers):
+            process.until_status(200)
+        self.until_members(len(self.shards))
+
+    def until_members(self, count: int) -> None:
+        """Wait until every running router sees this many serving shards."""
+        for router in self.routers:
+            if router.is_running:
+                router.until(lambda router=router: len(serving(router)) == count)  # type: ignore[misc]
+
+    def join(self, node_id: str) -> SharqProcess:
+        """Start one more shard; returns when it is ready."""
+        shard = self.make_shard(node_id)
+        self.shards.append(shard)
+        shard.start()
+        return shard
+
+    def make_shard(self, node_id: str, name: str | None = None, **environ: str) -> SharqProcess:
+        """A shard that does not run yet, and is not stopped with the others.
+
+        Args:
+            name: of its log; node_id when None.
+        """
+        port = free_port()
+        words = ["--node-id", node_id, "--listen", f"127.0.0.1:{port}"]
+        return SharqProcess(
+            "shard.app", self._directory, name or node_id, port, words, {**self.environ, **environ}
+        )
+
+    def make_router(self, name: str, **environ: str) -> SharqProcess:
+        """A router that does not run yet, told of the shards there are now."""
+        port = free_port()
+        seeds = ",".join(f"127.0.0.1:{shard.port}" for shard in self.shards)
+        words = ["--listen", f"127.0.0.1:{port}", "--shards", seeds]
+        return SharqProcess("router.process", self._directory, name, port, words, {**self.environ, **environ})
+
+    def stop(self) -> None:
+        """End all that still runs: routers first, in order."""
+        for process in (*self.routers, *self.shards):
+            process.stop()
+
+
+def store_environ(store: StoreAddress) -> dict[str, str]:
+    """The variables that name a store without user, password and TLS."""
+    servers = ",".join(map(str, store.servers))
+    if store.mode is StoreMode.CLUSTER:
+        return {"SHARQ_REDIS_NODES": servers}
+    if store.mode is StoreMode.SENTINEL:
+        return {"SHARQ_REDIS_SENTINELS": servers, "SHARQ_REDIS_SENTINEL_SERVICE": str(store.sentinel_service)}
+    return {"SHARQ_REDIS_URL": store.url.reveal()}
+
+
+def serving(router: SharqProcess) -> dict[str, int]:
+    """The shards that own partitions as a router sees it: partitions by node; empty when it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{router.url}/cluster/", timeout=5) as answer:
+            members = json.load(answer)["members"]
+    except OSError:
+        return {}
+    return {member["node"]: member["partitions"] for member in members if member["partitions"]}

@@ -24,10 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--url", help="http://host:port[,...] of running servers; without it the demo starts one of its own"
     )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="start two routers and three shards instead of one server, and kill a shard in mid-run",
+    )
     options = parser.parse_args(argv)
+    if options.cluster and options.url:
+        parser.error("--cluster starts servers of its own, so there is no --url")
     console = a_console()
+    urls = options.url.split(",") if options.url else []
     try:
-        return 0 if asyncio.run(_run(console, options.url.split(",") if options.url else [])) else 1
+        return 0 if asyncio.run(_run(console, urls, options.cluster)) else 1
     except (StartError, errors.SharqError, TimeoutError) as error:
         console.print(f"[red b]FAILED[/red b]: {type(error).__name__}: {error}")
         return 1
@@ -36,12 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-async def _run(console: Console, urls: Sequence[str]) -> bool:
+async def _run(console: Console, urls: Sequence[str], is_cluster: bool) -> bool:
     """Ends by SIGTERM as by Ctrl-C: in good order."""
     running = asyncio.current_task()
     assert running is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-    return await run_demo(console, urls)
+    return await run_demo(console, urls, is_cluster)
 
 
 if __name__ == "__main__":

@@ -30,17 +30,22 @@ SPACING = ("spacing/ms", "interval/ms")
 """Headings of the smallest time between leases, and of what it is held against."""
 
 INTRODUCTION = (
-    "Twenty customers send SMS through one server. Each has a queue, and each queue a promised rate:"
+    "Twenty customers send SMS. Each has a queue, and each queue a promised rate:"
     " however much a customer sends, its messages leave evenly spaced at that rate, and nobody slows another"
     " down.\n"
     "Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed with jobs in its hands,"
     " and [b]harbor-pizza[/b], whose rate is raised while it runs."
 )
 
+CLUSTER_INTRODUCTION = (
+    "\nThey send through two routers of a cluster with three shards, one of which is killed in mid-run: nothing"
+    " is lost, and nobody's rate changes."
+)
+
 LEGEND = (
     "sent/s, delivered/s: over the last 3 s. waiting: in the queue. spacing: the smallest time between two"
     " leases, by the store's clock, beside the interval that it may not fall below (customers from 8/s up"
-    " have burst 2: from a lease to the second after it). back: jobs that came from the killed worker."
+    " have burst 2: from a lease to the second after it). back: jobs that came from a killed process."
 )
 
 
@@ -140,9 +145,10 @@ def a_console() -> Console:
     return console
 
 
-def introduce(console: Console) -> None:
+def introduce(console: Console, is_cluster: bool) -> None:
     """Says what is about to be seen, and what the columns mean."""
-    console.print(Panel(INTRODUCTION, title="SHARQ: a rate for every customer"))
+    text = INTRODUCTION + (CLUSTER_INTRODUCTION if is_cluster else "")
+    console.print(Panel(text, title="SHARQ: a rate for every customer"))
     console.print(LEGEND, style="dim")
 
 

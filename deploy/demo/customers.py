@@ -17,6 +17,7 @@ DRAIN_S = 3.0
 
 KILL_AT_S = 6.0
 RATE_CHANGE_AT_S = 9.0
+SHARD_KILL_AT_S = 12.0
 
 LEASE_MS = 2_500
 """Short, so that the jobs of a killed worker are seen to return within the run."""

@@ -4,6 +4,7 @@ pid."""
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import socket
 import sys
@@ -14,9 +15,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from sharq_core.client import SharqClient
 
 START_TIMEOUT_S = 20.0
+CLUSTER_START_TIMEOUT_S = 60.0
+ROUTERS, SHARDS = 2, 3
 END_TIMEOUT_S = 12.0
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +29,25 @@ ROOT = Path(__file__).parents[2]
 
 class StartError(Exception):
     """Something that the demo needs did not start; the message says what and shows its last words."""
+
+
+class OwnCluster(msgspec.Struct, frozen=True):
+    """Where a cluster of our own serves, and the processes of its shards."""
+
+    router_urls: list[str]
+    shard_pids: list[int]
+
+
+class _Process(msgspec.Struct, frozen=True):
+    role: str
+    pid: int
+    url: str
+
+
+class _State(msgspec.Struct, frozen=True):
+    """What `sharq-cluster --state-file` writes."""
+
+    processes: list[_Process]
 
 
 async def end(process: Process, timeout_s: float = END_TIMEOUT_S) -> None:
@@ -73,6 +97,48 @@ async def own_server() -> AsyncIterator[str]:
             await end(process)
 
 
+@asynccontextmanager
+async def own_cluster() -> AsyncIterator[OwnCluster]:
+    """Runs `sharq-cluster` on free ports with its data in a temporary directory; yields it once it is ready.
+
+    Raises:
+        StartError: it was not ready within CLUSTER_START_TIMEOUT_S.
+    """
+    with tempfile.TemporaryDirectory(prefix="sharq-demo-") as directory:
+        state, log = Path(directory) / "state.json", Path(directory) / "cluster.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "router.cluster.main", "--routers", str(ROUTERS), "--shards", str(SHARDS),
+                "--port", str(_free_ports_in_a_row(ROUTERS)), "--data-dir", f"{directory}/data",
+                "--state-file", str(state),
+                cwd=ROOT, stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield await _cluster_of(state, process, log)
+        finally:
+            await end(process)
+
+
+async def _cluster_of(state: Path, process: Process, log: Path) -> OwnCluster:
+    deadline_s = time.monotonic() + CLUSTER_START_TIMEOUT_S
+    while (cluster := _read_state(state)) is None:
+        if process.returncode is not None or time.monotonic() > deadline_s:
+            raise StartError(f"sharq-cluster did not become ready; {_last_words(log)}")
+        await asyncio.sleep(0.05)
+    return cluster
+
+
+def _read_state(path: Path) -> OwnCluster | None:
+    """What the state file says; None while it is not there, which is until all is ready."""
+    if not path.exists():
+        return None
+    processes = msgspec.json.decode(path.read_bytes(), type=_State).processes
+    return OwnCluster(
+        [one.url for one in processes if one.role == "router"],
+        [one.pid for one in processes if one.role == "shard"],
+    )
+
+
 def _server_command() -> Path:
     command = Path(sys.executable).parent / "sharq-server"
     if not command.exists():
@@ -91,6 +157,23 @@ async def _until_ready(url: str, process: Process, log: Path) -> None:
 
 def _last_words(log: Path) -> str:
     return f"it said:\n{log.read_text(errors='replace')[-2_000:]}"
+
+
+def _free_ports_in_a_row(count: int) -> int:
+    """The first of them, below the ephemeral ports, so that no connection takes one before it is listened on."""
+    for first in random.sample(range(10_000, 30_000), 100):
+        if all(map(_is_free, range(first, first + count))):
+            return first
+    raise StartError(f"there are no {count} free ports in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _free_port() -> int:

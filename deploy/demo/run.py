@@ -6,6 +6,9 @@ Not here: each of these (their own modules), and the command line (__main__.py).
 from __future__ import annotations
 
 import asyncio
+import os
+import random
+import signal
 import time
 import uuid
 from collections.abc import Sequence
@@ -16,25 +19,40 @@ from rich.console import Console
 from deploy.demo.board import Board, introduce, summarize
 from deploy.demo.checks import Finding, findings
 from deploy.demo.crew import Crew, working_crew
-from deploy.demo.customers import CUSTOMERS, DRAIN_S, KILL_AT_S, RATE_CHANGE, RATE_CHANGE_AT_S
+from deploy.demo.customers import (
+    CUSTOMERS,
+    DRAIN_S,
+    KILL_AT_S,
+    RATE_CHANGE,
+    RATE_CHANGE_AT_S,
+    SHARD_KILL_AT_S,
+)
 from deploy.demo.ledger import Ledger, Rate
-from deploy.demo.processes import own_server
+from deploy.demo.processes import own_cluster, own_server
 from deploy.demo.producer import produce
 from sharq_core.client import SharqClient
 
 WATCH_S = 1.0
 
 
-async def run_demo(console: Console, urls: Sequence[str]) -> bool:
+async def run_demo(console: Console, urls: Sequence[str], is_cluster: bool = False) -> bool:
     """Shows the whole demo, on a server of its own unless URLs of running ones are given; True when all held.
 
+    Args:
+        is_cluster: on a cluster of its own instead, of which a shard is killed.
+
     Raises:
-        StartError: the server did not start.
+        StartError: the server, or the cluster, did not start.
     """
-    introduce(console)
+    introduce(console, is_cluster)
     ledger = Ledger(CUSTOMERS)
     async with AsyncExitStack() as stack:
-        if not urls:
+        shard_pids: Sequence[int] = ()
+        if is_cluster:
+            cluster = await stack.enter_async_context(own_cluster())
+            urls, shard_pids = cluster.router_urls, cluster.shard_pids
+            console.print(f"sharq-cluster runs: routers at {' and '.join(urls)}, {len(shard_pids)} shards")
+        elif not urls:
             urls = [await stack.enter_async_context(own_server())]
             console.print(f"sharq-server runs at {urls[0]}")
         clients = [await stack.enter_async_context(SharqClient(url)) for url in urls]
@@ -42,7 +60,7 @@ async def run_demo(console: Console, urls: Sequence[str]) -> bool:
         crew = await stack.enter_async_context(working_crew(urls, queue_type, ledger))
         board = Board(console, ledger)
         async with board.live():
-            problems, ended_s = await _send_and_watch(clients, queue_type, ledger, crew, board)
+            problems, ended_s = await _send_and_watch(clients, queue_type, ledger, crew, board, shard_pids)
         if not await crew.stop():
             problems.append("workers did not end in time, so what they did is not known")
         found = await findings(clients[0], queue_type, ledger, ended_s)
@@ -51,7 +69,12 @@ async def run_demo(console: Console, urls: Sequence[str]) -> bool:
 
 
 async def _send_and_watch(
-    clients: Sequence[SharqClient], queue_type: str, ledger: Ledger, crew: Crew, board: Board
+    clients: Sequence[SharqClient],
+    queue_type: str,
+    ledger: Ledger,
+    crew: Crew,
+    board: Board,
+    shard_pids: Sequence[int],
 ) -> tuple[list[str], float]:
     """Returns problems on the way, and when sending ended on the monotonic clock."""
     await crew.ready()
@@ -65,6 +88,8 @@ async def _send_and_watch(
         asyncio.create_task(_kill_a_worker(crew, board)),
         asyncio.create_task(_change_a_rate(clients[0], queue_type, ledger, board)),
     ]
+    if shard_pids:
+        acts.append(asyncio.create_task(_kill_a_shard(shard_pids, board)))
     try:
         problems = await produce(clients, queue_type, ledger)
         ended_s = time.monotonic()
@@ -94,6 +119,15 @@ async def _change_a_rate(client: SharqClient, queue_type: str, ledger: Ledger, b
     account.rates.append(Rate(interval_ms, since_s, from_ms, time.time() * 1000))
     old_per_s = account.customer.rate_per_s
     board.happened(f"{RATE_CHANGE.name} is raised from {old_per_s:.0f}/s to {RATE_CHANGE.rate_per_s:.0f}/s")
+
+
+async def _kill_a_shard(pids: Sequence[int], board: Board) -> None:
+    await asyncio.sleep(SHARD_KILL_AT_S)
+    number, pid = random.choice(list(enumerate(pids, 1)))
+    os.kill(pid, signal.SIGKILL)
+    board.happened(
+        f"shard {number} of {len(pids)}, process {pid}, is killed (SIGKILL); the others take its queues"
+    )
 
 
 async def _drain(ledger: Ledger) -> None:
@@ -128,7 +162,7 @@ def _say(console: Console, found: Sequence[Finding], problems: Sequence[str]) ->
         return False
     console.print(
         f"\n[green b]OK[/green b]: {sum(finding.sent for finding in found):,} jobs acknowledged, none lost;"
-        f" {sum(finding.requeued for finding in found)} came back from the killed worker;"
+        f" {sum(finding.requeued for finding in found)} came back from a killed process;"
         f"\nno lease came before its time; every customer with a backlog got its rate."
         f" {sum(finding.waiting for finding in found):,} jobs still wait their turn.",
         highlight=False,

@@ -1,0 +1,161 @@
+"""`sharq-cluster`: starts stores, shards and routers, says when all is ready, tells of deaths, and stops them in order.
+
+Responsible for that order. Not here: the command line (command.py), one process (child.py), what each runs
+(services.py, stores.py), and how the stores become a Redis Cluster (redis_cluster.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import aiohttp
+from redis.exceptions import RedisError
+
+from router.cluster.child import Child, Crew, Program, StartError
+from router.cluster.command import Command, read_command
+from router.cluster.ports import check_free, free_ports
+from router.cluster.redis_cluster import make_cluster
+from router.cluster.services import Services, service_environ
+from router.cluster.state import write_state
+from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_environ, store_programs
+from sharq_core.errors import ConfigError
+from sharq_core.process.listening import ListenError
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.store.data_dir import DataDirError, lock_data_dir
+from sharq_core.version import __version__
+
+log = logging.getLogger("sharq.cluster")
+
+_STORE_READY_S = 300.0
+"""A store may have a long file to read."""
+_SERVICE_READY_S = 60.0
+
+_ROUTER_STOP_S = 3.5
+_SHARD_STOP_S = 3.0
+_STORE_STOP_S = 2.5
+"""Together under 10 s."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sharq-cluster` until SIGTERM or SIGINT.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Returns:
+        0 after a stop that was asked for, 1 when it cannot start, 2 for wrong arguments or a wrong configuration.
+    """
+    log_to_stderr()
+    try:
+        return run(_serve(read_command(argv)))
+    except ConfigError as error:
+        return fail("sharq-cluster", EXIT_MISCONFIGURED, error)
+    except (DataDirError, ListenError, OSError, RedisError, StartError) as error:
+        return fail("sharq-cluster", EXIT_FAILED, error)
+
+
+async def _serve(command: Command) -> int:
+    """Start everything, tell of deaths until the stop, and stop everything in the opposite order."""
+    stopping = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        cluster = _Cluster(command, stack)
+        if await unless(stopping, cluster.start()):
+            await unless(stopping, cluster.watch())
+    log.info("stopped")
+    return 0
+
+
+class _Cluster:
+    """The processes, whose end is on the stack before they start."""
+
+    def __init__(self, command: Command, stack: AsyncExitStack) -> None:
+        self._command = command
+        self._stack = stack
+        self._lock: int
+        self._children: list[Child] = []
+
+    async def start(self) -> None:
+        """Start the stores, then shards and routers, and say so when all of them are ready.
+
+        Raises:
+            ConfigError, DataDirError, ListenError, OSError, RedisError, StartError: it cannot be done, and why.
+        """
+        command = self._command
+        if command.state_file is not None:
+            command.state_file.unlink(missing_ok=True)
+        self._lock = await lock_data_dir(command.data_dir)
+        self._stack.callback(os.close, self._lock)
+        refuse_other_kind(command.store, command.data_dir)
+        check_free(command.router_ports)
+        ports = free_ports(port_count(command.store) + command.shards, command.router_ports)
+        shard_ports, store_ports = ports[: command.shards], ports[command.shards :]
+        await self._start_stores(store_ports)
+        await self._start_services(store_ports, shard_ports)
+        self._say_ready()
+
+    async def watch(self) -> None:
+        """Tell of each child that dies; returns never."""
+        await asyncio.gather(*map(_tell_of_death, self._children), asyncio.Event().wait())
+
+    async def _start_stores(self, ports: Sequence[int]) -> None:
+        command = self._command
+        crew = self._crew(store_programs(command.store, command.data_dir, ports), _STORE_STOP_S)
+        await crew.start()
+        await crew.until_ready(_STORE_READY_S)
+        if command.store == CLUSTER:
+            half = len(ports) // 2
+            await make_cluster(ports[:half], ports[half:])
+
+    async def _start_services(self, store_ports: Sequence[int], shard_ports: Sequence[int]) -> None:
+        command = self._command
+        environ = service_environ(store_environ(command.store, store_ports), secrets.token_urlsafe(32))
+        async with aiohttp.ClientSession() as session:
+            services = Services(session, environ, command.config)
+            shards = self._crew(services.shards(shard_ports), _SHARD_STOP_S)
+            routers = self._crew(services.routers(command.router_ports, shard_ports), _ROUTER_STOP_S)
+            await shards.start()
+            await routers.start()
+            await shards.until_ready(_SERVICE_READY_S)
+            await routers.until_ready(_SERVICE_READY_S)
+
+    def _crew(self, programs: Sequence[Program], stop_s: float) -> Crew:
+        """Children that do not run yet; they are stopped before those of the crews made earlier."""
+        logs = self._command.data_dir / "logs"
+        logs.mkdir(mode=0o700, exist_ok=True)
+        crew = Crew([Child(program, logs, self._lock) for program in programs])
+        self._children = [*crew.children, *self._children]
+        self._stack.push_async_callback(_stop, crew, stop_s)
+        return crew
+
+    def _say_ready(self) -> None:
+        command = self._command
+        states = [child.state for child in self._children]
+        if command.state_file is not None:
+            write_state(command.state_file, states)
+            self._stack.callback(command.state_file.unlink, missing_ok=True)
+        urls = " ".join(state.url for state in states if state.role == "router")
+        about = f"{command.shards} shards, store {command.store}, data in {command.data_dir}"
+        sys.stdout.write(f"sharq-cluster {__version__} is ready: {urls} ({about})\n")
+        sys.stdout.flush()
+
+
+async def _tell_of_death(child: Child) -> None:
+    words = await child.until_dead()
+    if words is not None:
+        log.error("process_died it is not started again, the others go on: %s", words)
+
+
+async def _stop(crew: Crew, timeout_s: float) -> None:
+    for name in await crew.stop(timeout_s):
+        log.error("process_killed name=%s reason=did_not_stop_in_%.1fs", name, timeout_s)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""HAProxy with deploy/haproxy/haproxy.cfg before two routers: one may be stopped, or die, under load."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sharq_core.config import parse_url
+from sharq_core.store import launch
+from tests.conftest import running_store
+from tests.servers import SharqCluster
+from tests.stores import free_port, missing_tool
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
+DEADLINE_S = 20.0
+CLIENTS = 8
+
+
+class HaProxy:
+    """A running haproxy before the routers of a cluster.
+
+    Attributes:
+        url: of its front.
+    """
+
+    def __init__(self, directory: Path, cluster: SharqCluster) -> None:
+        ports = [free_port(), free_port()]
+        self.url, self._stats_url = (f"http://127.0.0.1:{port}" for port in ports)
+        self._log_path = directory / "haproxy.log"
+        self._environ = {
+            **os.environ,
+            "SHARQ_HAPROXY_BIND": f"127.0.0.1:{ports[0]}",
+            "SHARQ_HAPROXY_STATS": f"127.0.0.1:{ports[1]}",
+            **{
+                f"SHARQ_ROUTER_{n}": f"127.0.0.1:{router.port}" for n, router in enumerate(cluster.routers, 1)
+            },
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until both routers are in turn."""
+        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*tie, haproxy(), "-db", "-f", str(CONFIG)], env=self._environ, stdout=log, stderr=log
+            )
+        self.until("router-1", "UP")
+        self.until("router-2", "UP")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(DEADLINE_S)
+
+    def until(self, server: str, status: str) -> None:
+        """Wait until its page shows a server in that state."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not self.row(server).get("status", "").startswith(status):
+            assert time.monotonic() < deadline_s, self._log_path.read_text()
+            time.sleep(0.02)
+
+    def until_busy(self, requests: int) -> None:
+        """Wait until this many requests are with the routers."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while int(self.row("BACKEND")["scur"]) < requests:
+            assert time.monotonic() < deadline_s, self._log_path.read_text()
+            time.sleep(0.02)
+
+    def row(self, server: str) -> dict[str, str]:
+        """What its page says of a server; nothing while it does not listen."""
+        try:
+            with urllib.request.urlopen(f"{self._stats_url}/;csv", timeout=5) as page:
+                lines = page.read().decode().removeprefix("# ").splitlines()
+        except OSError:
+            return {}
+        return next(row for row in csv.DictReader(lines) if row["svname"] == server)
+
+
+def haproxy() -> str:
+    found = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    return found or missing_tool("haproxy")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SharqCluster]:
+    haproxy()
+    with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        cluster = SharqCluster(Path(directory), parse_url(store.url), shards=1)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture
+def proxy(cluster: SharqCluster, tmp_path: Path) -> Iterator[HaProxy]:
+    """It begins with both routers running."""
+    for router in cluster.routers:
+        if not router.is_running:
+            router.start()
+    proxy = HaProxy(tmp_path, cluster)
+    try:
+        proxy.start()
+        yield proxy
+    finally:
+        proxy.stop()
+
+
+class Load:
+    """Clients that enqueue, dequeue with a wait, and finish, one after the other.
+
+    Attributes:
+        done: jobs that went all the way.
+        answers: requests by status; 0 for no answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.done = 0
+        self.answers: Counter[int] = Counter()
+
+    async def go_on(self, more: int) -> None:
+        """Wait until this many more jobs are done."""
+        wanted = self.done + more
+        async with asyncio.timeout(DEADLINE_S):
+            while self.done < wanted:
+                await asyncio.sleep(0.01)
+
+    async def client(self, kind: str) -> None:
+        """One client, until cancelled."""
+        connector = aiohttp.TCPConnector(limit=1)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            number = 0
+            while True:
+                number += 1
+                await self._job(http, kind, f"j{number}")
+
+    async def _job(self, http: aiohttp.ClientSession, kind: str, job_id: str) -> None:
+        job = {"job_id": job_id, "interval": 0, "payload": None}
+        if await self._ask(http, f"/enqueue/{kind}/1/", job) is None:
+            return
+        found = await self._ask(http, f"/dequeue/{kind}/?wait=1000&count=10", {})
+        if found is None:
+            return
+        jobs = [{"queue_type": kind, **one} for one in found["jobs"]]
+        names = ("queue_type", "queue_id", "job_id", "lease")
+        body = {"jobs": [{name: one[name] for name in names} for one in jobs]}
+        if await self._ask(http, "/finish/", body) is not None:
+            self.done += len(jobs)
+
+    async def _ask(
+        self, http: aiohttp.ClientSession, path: str, body: object
+    ) -> dict[str, list[dict[str, str]]] | None:
+        """The answer when it is one of success; a dequeue that found nothing is none."""
+        try:
+            async with http.post(self._url + path, json=body) as answer:
+                self.answers[answer.status] += 1
+                parsed: dict[str, list[dict[str, str]]] = await answer.json(content_type=None)
+                return parsed if answer.status < 300 else None
+        except aiohttp.ClientError:
+            self.answers[0] += 1
+            return None
+
+
+@asynccontextmanager
+async def running_load(url: str) -> AsyncIterator[Load]:
+    load = Load(url)
+    async with asyncio.TaskGroup() as clients:
+        tasks = [clients.create_task(load.client(f"sms{number}")) for number in range(CLIENTS)]
+        yield load
+        for task in tasks:
+            task.cancel()
+
+
+def test_configuration_is_valid_as_it_stands() -> None:
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
+    done = subprocess.run(
+        [haproxy(), "-c", "-f", str(CONFIG)], env=environ, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+async def test_router_is_stopped_and_started_again_under_load_without_a_failed_request(
+    cluster: SharqCluster, proxy: HaProxy
+) -> None:
+    async with running_load(proxy.url) as load:
+        for router in cluster.routers:
+            await load.go_on(200)
+            assert await asyncio.to_thread(router.stop) == 0
+            await load.go_on(200)
+            router.launch()
+            await asyncio.to_thread(proxy.until, router.name, "UP")
+        await load.go_on(200)
+    assert set(load.answers) <= {200, 201, 404}, load.answers
+    assert load.answers[404] <= 2 * CLIENTS, load.answers
+
+
+async def test_killed_router_is_out_of_turn_within_two_seconds(cluster: SharqCluster, proxy: HaProxy) -> None:
+    victim = cluster.routers[0]
+    async with running_load(proxy.url) as load:
+        await load.go_on(100)
+        victim.kill()
+        killed_s = time.monotonic()
+        await asyncio.to_thread(proxy.until, victim.name, "DOWN")
+        assert time.monotonic() - killed_s < 2.0
+        before = Counter(load.answers)
+        await load.go_on(400)
+    after = load.answers - before
+    failed = {status: count for status, count in after.items() if status not in (200, 201, 404)}
+    assert sum(failed.values()) <= CLIENTS, f"only what was under way may fail: {failed}"
+    victim.start()
+    await asyncio.to_thread(proxy.until, victim.name, "UP")
+
+
+async def test_long_poll_passes_through_and_wakes_up(proxy: HaProxy) -> None:
+    async with aiohttp.ClientSession() as http:
+        waiting = asyncio.create_task(_dequeue(http, f"{proxy.url}/dequeue/poll/?wait=20000"))
+        await asyncio.to_thread(proxy.until_busy, 1)
+        job = {"job_id": "j", "interval": 0, "payload": 1}
+        async with http.post(f"{proxy.url}/enqueue/poll/1/", json=job) as sent:
+            assert sent.status == 201
+        assert await asyncio.wait_for(waiting, DEADLINE_S) == "j"
+
+
+async def _dequeue(http: aiohttp.ClientSession, url: str) -> str:
+    async with http.post(url) as answer:
+        return str((await answer.json())["job_id"])
