@@ -131,8 +131,8 @@ class ShardDirectory:
         return owner
 
     def shards(self) -> Sequence[ShardPort]:
-        """Every shard that can be reached."""
-        return [link for link in self._links.values() if not link.is_suspect]
+        """Every node that owns partitions and can be reached; of those that drain, only when there is no other."""
+        return list(self._links_by_node().values())
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever a link was added or dropped."""

@@ -79,9 +79,18 @@ class Polls:
         """Ready jobs, of the longest due shard first.
 
         Hints say whom to ask; when that gave nothing every shard is asked what its index knows (I6). A shard that fails
-        does not keep the others from answering; with no job the first failure is raised.
+        does not keep the others from answering; with no job the first failure is raised. When nothing was done, and the
+        shards are others by now (one drains, or broke), those are asked, once.
         """
         shards = self._directory.shards()
+        ask = await self._ask(shards, queue_type, count, lease_us)
+        if ask.may_be_repeated and (others := self._directory.shards()) != shards:
+            ask = await self._ask(others, queue_type, count, lease_us)
+        if ask.failures and not ask.jobs:
+            raise ask.failures[0]
+        return ask.jobs
+
+    async def _ask(self, shards: Sequence[ShardPort], queue_type: str, count: int, lease_us: int) -> _Ask:
         if not shards:
             raise Unavailable("no shard can be reached")
         ask = _Ask(self._hints, queue_type, count, lease_us)
@@ -93,9 +102,7 @@ class Polls:
             if not ask.jobs:
                 await ask.peek(shards)
                 await ask.take_from(self._hints.due(queue_type, shards))
-        if ask.failures and not ask.jobs:
-            raise ask.failures[0]
-        return ask.jobs
+        return ask
 
     async def _park(self, queue_type: str, waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         lobby = self._lobbies.get(queue_type)
@@ -133,6 +140,11 @@ class _Ask:
         self._queue_type = queue_type
         self._count = count
         self._lease_us = lease_us
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """It failed, and certainly nothing was leased."""
+        return not self.jobs and bool(self.failures) and not any(one.perhaps_done for one in self.failures)
 
     async def peek(self, shards: Sequence[ShardPort]) -> None:
         """Ask what the shards' indexes know; a hint each."""

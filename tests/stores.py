@@ -5,6 +5,7 @@ Not here: which test gets which store (tests/conftest.py), and the embedded stor
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,6 +36,20 @@ POLL_S = 0.01
 PORTS = range(10_000, 30_000)
 """Below the ephemeral ports of Linux and macOS: no outgoing connection takes one between two starts."""
 
+MOST_WORKERS = 8
+"""Test processes side by side that get ports of their own."""
+
+
+def _own_ports() -> Iterator[int]:
+    """This test process's share of the ports, from a random one on, round and round: none is given out twice soon."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_WORKERS
+    share = PORTS[worker::MOST_WORKERS]
+    begin = random.randrange(len(share))
+    return itertools.cycle((*share[begin:], *share[:begin]))
+
+
+_ports = _own_ports()
+
 
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on now.
@@ -41,7 +57,7 @@ def free_port() -> int:
     Raises:
         RuntimeError: 100 ports tried, none was free.
     """
-    for port in random.sample(PORTS, 100):
+    for port in itertools.islice(_ports, 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
