@@ -12,6 +12,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from sharq_core.errors import Overloaded, SharqError
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, Functions
-from sharq_core.scheduler.replies import DequeueReply, Hint
+from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +133,10 @@ class Dequeuer:
         if left:
             self._start(self._give_back(left))
 
-    async def ask(
+    def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
-    ) -> DequeueReply:
-        """Lease from one partition, and tell the index what its reply says."""
+    ) -> asyncio.Future[tuple[Reply[DequeueReply], float]]:
+        """Lease from one partition; the future has the reply and the loop's time at which the call was sent."""
         call = self._functions.dequeue(
             partition,
             queue_type,
@@ -146,13 +147,22 @@ class Dequeuer:
             max_bytes=max_bytes,
             not_after_us=self._not_after_us(partition),
         )
-        reply, sent_at = await self._pipeline.run(call)
-        value = value_of(reply)
-        hint = reply.hint
-        self._index.settle(partition, queue_type, hint.now_us, value.head_us, value.due_after, sent_at)
-        self._on_reply(partition, queue_type, hint)
-        self._on_leased(queue_type, value.ready_for_us)
-        return value
+        answer = self._pipeline.send(call)
+        answer.add_done_callback(partial(self._settle, partition, queue_type))
+        return answer
+
+    def _settle(
+        self, partition: int, queue_type: str, answer: asyncio.Future[tuple[Reply[DequeueReply], float]]
+    ) -> None:
+        """Tell the index, the timers and the metrics what a reply says, as soon as it is there."""
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        reply, sent_at = answer.result()
+        if reply.value is not None:
+            leased, hint = reply.value, reply.hint
+            self._index.settle(partition, queue_type, hint.now_us, leased.head_us, leased.due_after, sent_at)
+            self._on_reply(partition, queue_type, hint)
+            self._on_leased(queue_type, leased.ready_for_us)
 
     def due(self, queue_type: str) -> list[tuple[int, int]]:
         """(partition, queues due, about), longest due first."""
@@ -180,7 +190,12 @@ class _Run:
             plan = self._plan()
             if not plan:
                 break
-            await asyncio.gather(*(self._ask(*step) for step in plan))
+            sent = [
+                (step, self._dequeuer.send(step[0], self._queue_type, *step[1:], self._lease_us))
+                for step in plan
+            ]
+            for (partition, _, per_queue, _), answer in sent:
+                await self._take(partition, per_queue, answer)
         if self._failed and not self._jobs:
             raise next(iter(self._failed.values()))
         return self._jobs
@@ -218,17 +233,18 @@ class _Run:
             self._counted.clear()
         return self._rounds
 
-    async def _ask(self, partition: int, count: int, per_queue: int, max_bytes: int) -> None:
+    async def _take(
+        self, partition: int, per_queue: int, answer: asyncio.Future[tuple[Reply[DequeueReply], float]]
+    ) -> None:
         try:
-            reply = await self._dequeuer.ask(
-                partition, self._queue_type, count, per_queue, max_bytes, self._lease_us
-            )
+            reply, _ = await answer
+            leased = value_of(reply)
         except SharqError as error:
             self._failed[partition] = error
             return
-        self._jobs += reply.jobs
-        self._bytes += sum(len(job.payload) for job in reply.jobs)
-        self._note_served(partition, len(reply.jobs), per_queue, reply.due_before)
+        self._jobs += leased.jobs
+        self._bytes += sum(len(job.payload) for job in leased.jobs)
+        self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
 
     def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
         """How many due queues of the partition this round still owes a turn: its first reply counts them."""

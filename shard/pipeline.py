@@ -70,6 +70,10 @@ class Pipeline:
 
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
         """Run one call; returns its reply and the loop's time at which it was sent, or raises its error."""
+        return await self.send(call)
+
+    def send(self, call: FunctionCall[T]) -> asyncio.Future[tuple[Reply[T], float]]:
+        """Run one call; the future has what `run` returns or raises."""
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
 
         def deliver(reply: Reply[T] | SharqError, sent_at: float) -> None:
@@ -82,7 +86,7 @@ class Pipeline:
 
         self._lane(call.partition).waiting.append(Pending(call, self._loop.time(), 0, deliver))
         self.wake(call.partition)
-        return await future
+        return future
 
     async def value(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise its error."""
