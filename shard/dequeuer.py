@@ -115,21 +115,20 @@ class Dequeuer:
         """One run after the other while requests wait; what arrives during a run is the next one's demand."""
         try:
             while requests:
-                await self._run_once(queue_type, _take_alike(requests))
+                if alike := _take_alike(requests):
+                    await self._run_once(queue_type, alike)
         finally:
             del self._requests[queue_type]
 
     async def _run_once(self, queue_type: str, requests: list[_Request]) -> None:
-        jobs: list[LeasedJob] = []
+        run = _Run(self, queue_type, sum(request.count for request in requests), requests[0].lease_us)
         try:
-            run = _Run(self, queue_type, sum(request.count for request in requests), requests[0].lease_us)
             jobs = await run.collect()
-        except SharqError as error:
-            _answer_all(requests, error)
         except Exception as error:
             log.exception("dequeue_failed queue_type=%s", queue_type)
             _answer_all(requests, SharqError(f"the dequeue failed: {type(error).__name__}"))
-        left = _hand_out(requests, jobs)
+            return
+        left = _hand_out(requests, jobs, run.failure)
         if left:
             self._start(self._give_back(left))
 
@@ -185,7 +184,7 @@ class _Run:
         self._failed: dict[int, SharqError] = {}
 
     async def collect(self) -> list[LeasedJob]:
-        """The leased jobs. Raises the first error when there is one and no job."""
+        """The leased jobs, of the partitions that could be asked."""
         for _ in range(MAX_WAVES):
             plan = self._plan()
             if not plan:
@@ -196,9 +195,12 @@ class _Run:
             ]
             for (partition, _, per_queue, _), answer in sent:
                 await self._take(partition, per_queue, answer)
-        if self._failed and not self._jobs:
-            raise next(iter(self._failed.values()))
         return self._jobs
+
+    @property
+    def failure(self) -> SharqError | None:
+        """Why a due partition could not be asked; then nobody may be told that nothing is ready (I6)."""
+        return next(iter(self._failed.values()), None)
 
     def _plan(self) -> list[tuple[int, int, int, int]]:
         """The next wave: (partition, count, most a queue, most bytes) for each partition to ask; empty when done."""
@@ -278,11 +280,19 @@ def _answer_all(requests: list[_Request], error: SharqError) -> None:
             request.future.set_exception(error)
 
 
-def _hand_out(requests: list[_Request], jobs: list[LeasedJob]) -> list[LeasedJob]:
-    """Gives the jobs to the requests in order of arrival; returns those that nobody is left for."""
+def _hand_out(requests: list[_Request], jobs: list[LeasedJob], failure: SharqError | None) -> list[LeasedJob]:
+    """Gives the jobs to the requests in order of arrival; returns those that nobody is left for.
+
+    A request that gets none gets the failure, if there was one.
+    """
     at = 0
     for request in requests:
-        if not request.future.done():
-            request.future.set_result(jobs[at : at + request.count])
-            at += request.count
+        if request.future.done():
+            continue
+        own = jobs[at : at + request.count]
+        at += len(own)
+        if failure is not None and not own:
+            request.future.set_exception(failure)
+        else:
+            request.future.set_result(own)
     return jobs[at:]

@@ -316,3 +316,18 @@ async def test_what_a_job_is_can_be_asked_in_each_state(parts: Parts) -> None:
     status = await parts.dispatch.job(key, "a")
     assert status is not None
     assert status.state is JobState.FINISHED
+
+
+async def test_a_request_that_got_no_job_is_told_of_a_failure_instead_of_nothing(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    """I6: "nothing is ready" is said only when every due partition was asked."""
+    server = own_store()
+    settings = NodeSettings(key_prefix=prefix)
+    async with running_node(server.url, settings, timeout_s=0.5) as parts:
+        await enqueued(parts, *(job(KIND, queue, "j") for queue in queues_in_different_partitions(KIND, 2)))
+        server.pause()
+        polls = [asyncio.create_task(parts.dequeue(KIND)) for _ in range(4)]
+        outcomes = await asyncio.gather(*polls, return_exceptions=True)
+        server.resume()
+        assert all(isinstance(outcome, SharqError) for outcome in outcomes), outcomes
