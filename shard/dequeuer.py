@@ -146,17 +146,10 @@ class Dequeuer:
             max_bytes=max_bytes,
             not_after_us=self._not_after_us(partition),
         )
-        answer = self._pipeline.send(call)
-        answer.add_done_callback(partial(self._settle, partition, queue_type))
-        return answer
+        return self._pipeline.send(call, partial(self._settle, partition, queue_type))
 
-    def _settle(
-        self, partition: int, queue_type: str, answer: asyncio.Future[tuple[Reply[DequeueReply], float]]
-    ) -> None:
-        """Tell the index, the timers and the metrics what a reply says, as soon as it is there."""
-        if answer.cancelled() or answer.exception() is not None:
-            return
-        reply, sent_at = answer.result()
+    def _settle(self, partition: int, queue_type: str, reply: Reply[DequeueReply], sent_at: float) -> None:
+        """Tell the index, the timers and the metrics what a reply says."""
         if reply.value is not None:
             leased, hint = reply.value, reply.hint
             self._index.settle(partition, queue_type, hint.now_us, leased.head_us, leased.due_after, sent_at)

@@ -72,11 +72,19 @@ class Pipeline:
         """Run one call; returns its reply and the loop's time at which it was sent, or raises its error."""
         return await self.send(call)
 
-    def send(self, call: FunctionCall[T]) -> asyncio.Future[tuple[Reply[T], float]]:
-        """Run one call; the future has what `run` returns or raises."""
+    def send(
+        self, call: FunctionCall[T], on_reply: Callable[[Reply[T], float], None] | None = None
+    ) -> asyncio.Future[tuple[Reply[T], float]]:
+        """Run one call; the future has what `run` returns or raises.
+
+        Args:
+            on_reply: told the same as soon as the reply is there, before whoever waits for any reply of its pipeline.
+        """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
 
         def deliver(reply: Reply[T] | SharqError, sent_at: float) -> None:
+            if on_reply is not None and not isinstance(reply, SharqError):
+                on_reply(reply, sent_at)
             if future.done():
                 return
             if isinstance(reply, SharqError):
