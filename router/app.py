@@ -1,11 +1,10 @@
-"""Puts the router's HTTP application together. Starting it is router/standalone.py's."""
+"""Puts the router's HTTP interface together. Serving it is router/serving.py's."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from router.answers import ClusterInfo
@@ -13,12 +12,13 @@ from router.counts import CountHandlers
 from router.dequeue import DequeueHandlers
 from router.dispatch import Dispatch
 from router.enqueue import EnqueueHandlers
-from router.front import AnyHandler, Front, Handler
+from router.front import Endpoint, Front, Handler
 from router.jobs import JobHandlers
 from router.leases import LeaseHandlers
 from router.metrics import RouterMetrics
 from router.openapi import build_openapi
 from router.operations import OperationHandlers
+from router.paths import Paths
 from router.polls import Polls
 from router.queues import QueueHandlers
 from router.readiness import Readiness
@@ -26,15 +26,15 @@ from router.routes import ROUTES, spellings
 from router.settings import RouterSettings
 
 
-def make_app(
+def make_front(
     dispatch: Dispatch,
     polls: Polls,
     settings: RouterSettings,
     registry: CollectorRegistry,
     readiness: Readiness,
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
-) -> web.Application:
-    """The application with every route of router/routes.py. Run it with access_log=None.
+) -> Front:
+    """What answers requests, with every route of router/routes.py.
 
     Args:
         registry: gets the router's metrics; /metrics shows all that is on it.
@@ -42,15 +42,19 @@ def make_app(
         cluster_info: what /cluster/ says.
     """
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, build_openapi(ROUTES))
-    handlers = _handlers(dispatch, polls, settings, operations)
-    names: dict[AnyHandler, str] = {handler: operation for operation, handler in handlers.items()}
-    front = Front(names, RouterMetrics(registry), settings, readiness)
-    app = web.Application(middlewares=[front.answer], client_max_size=settings.max_body_bytes)
+    paths = _paths(_handlers(dispatch, polls, settings, operations))
+    return Front(paths, RouterMetrics(registry), settings, readiness)
+
+
+def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
+    """Every path of router/routes.py, in each of its spellings, with the handler of its operation."""
+    paths: Paths[Endpoint] = Paths()
     for route in ROUTES:
+        endpoint = Endpoint(route.operation, handlers[route.operation])
         for path, method in itertools.product(route.paths, route.methods):
             for spelling in spellings(path):
-                app.router.add_route(method, spelling, handlers[route.operation])
-    return app
+                paths.add(method, spelling, endpoint)
+    return paths
 
 
 def _handlers(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aiohttp import web
 from msgspec import UNSET
 
 from router import requests
 from router.answers import AllCounts, Answer, MinuteCount, QueueCounts, QueueIds, answer
 from router.dispatch import Dispatch
+from router.incoming import Request
 from sharq_core.models import MinuteCounts
 
 MAX_UNPAGED_IDS = 100_000
@@ -20,7 +20,7 @@ class CountHandlers:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
-    async def all_counts(self, request: web.Request) -> Answer:
+    async def all_counts(self, request: Request) -> Answer:
         """Types in use and the counts of all together."""
         requests.no_query(request.query)
         counts = await self._dispatch.counts()
@@ -32,17 +32,17 @@ class CountHandlers:
             )
         )
 
-    async def queue_ids(self, request: web.Request) -> Answer:
+    async def queue_ids(self, request: Request) -> Answer:
         """Queues of a type with waiting or leased jobs."""
-        queue_type = requests.identifier(request.match_info, "queue_type")
+        queue_type = requests.identifier(request.path_values, "queue_type")
         limit, cursor = requests.page(request.query)
         ids, rest = await self._dispatch.list_queues(queue_type, limit or MAX_UNPAGED_IDS, cursor)
         return answer(QueueIds(queue_ids=ids, cursor=UNSET if rest is None else rest))
 
-    async def queue_counts(self, request: web.Request) -> Answer:
+    async def queue_counts(self, request: Request) -> Answer:
         """One queue's length, delayed jobs included, and counts."""
         requests.no_query(request.query)
-        stats = await self._dispatch.queue(requests.queue_key(request.match_info))
+        stats = await self._dispatch.queue(requests.queue_key(request.path_values))
         return answer(
             QueueCounts(
                 queue_length=stats.queued + stats.delayed,

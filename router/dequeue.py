@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
 from msgspec import Raw
 
 from router import requests
 from router.answers import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
+from router.incoming import Request
 from router.polls import Polls
 from router.settings import RouterSettings
 from sharq_core.models import LeasedJob
@@ -32,11 +32,11 @@ class DequeueHandlers:
         self._polls = polls
         self._settings = settings
 
-    async def dequeue(self, request: web.Request) -> Answer:
+    async def dequeue(self, request: Request) -> Answer:
         """Ready jobs of a type. Leases that the client did not stay for are given back (I6)."""
         queue_type = DEFAULT_QUEUE_TYPE
-        if "queue_type" in request.match_info:
-            queue_type = requests.identifier(request.match_info, "queue_type")
+        if "queue_type" in request.path_values:
+            queue_type = requests.identifier(request.path_values, "queue_type")
         count, lease_us, wait_us = requests.dequeue(request.query, self._settings)
         if request.body_exists:
             requests.nothing(await request.read())
@@ -51,7 +51,7 @@ class DequeueHandlers:
         return Answer(body, headers=NO_STORE_HEADERS)
 
 
-def _is_gone(request: web.Request) -> bool:
+def _is_gone(request: Request) -> bool:
     transport = request.transport
     return transport is None or transport.is_closing()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aiohttp import web
 from msgspec import UNSET
 
 from router import requests
 from router.answers import Answer, Failed, Queued, QueuedJobs, answer
 from router.dispatch import Dispatch
 from router.errors import failed
+from router.incoming import Request
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, QueueFull, SharqError
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
@@ -23,10 +23,10 @@ class EnqueueHandlers:
         self._dispatch = dispatch
         self._settings = settings
 
-    async def enqueue(self, request: web.Request) -> Answer:
+    async def enqueue(self, request: Request) -> Answer:
         """One job for the queue of the path."""
         requests.no_query(request.query)
-        job, has_new_id = requests.enqueue(request.match_info, await request.read(), self._settings)
+        job, has_new_id = requests.enqueue(request.path_values, await request.read(), self._settings)
         (outcome,) = await self._dispatch.enqueue([job])
         if isinstance(outcome, SharqError):
             raise outcome
@@ -35,7 +35,7 @@ class EnqueueHandlers:
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
         return answer(_queued(job, outcome, has_new_id, "interval"), 201, result)
 
-    async def enqueue_bulk(self, request: web.Request) -> Answer:
+    async def enqueue_bulk(self, request: Request) -> Answer:
         """Up to 1,000 jobs, each with a result of its own."""
         requests.no_query(request.query)
         jobs = requests.enqueue_bulk(await request.read(), self._settings)

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from multidict import CIMultiDict
 
 from router.answers import JSON_HEADERS, Answer, Failed
-from sharq_core.errors import InvalidRequest, MethodNotAllowed, NotFound, QueueFull, SharqError, TooLarge
+from sharq_core.errors import InvalidRequest, MethodNotAllowed, QueueFull, SharqError, TooLarge
 
 _logger = logging.getLogger("sharq.router")
 _encode = msgspec.json.Encoder().encode
@@ -34,8 +34,8 @@ def failure_answer(error: Exception, operation: str) -> Answer:
         known = SharqError("an internal error; it may have been done, the log says more")
     if known.retry_after_s is not None:
         headers["Retry-After"] = str(known.retry_after_s)
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(sorted(error.allowed))
     return Answer(_encode(failed(known)), known.status, known.code, headers)
 
 
@@ -51,10 +51,6 @@ def _known(error: Exception) -> SharqError | None:
 
 
 def _of_aiohttp(error: web.HTTPClientError) -> SharqError:
-    if isinstance(error, web.HTTPNotFound):
-        return NotFound("no such path")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        return MethodNotAllowed(f"{error.method} is not a method of this path")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return TooLarge("body: longer than a request may be")
     return InvalidRequest(error.reason)

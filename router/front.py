@@ -1,4 +1,5 @@
-"""The one middleware: lets requests in or refuses them, counts and times them, and answers every failure.
+"""The front of the HTTP server: finds what a request is for, lets it in or refuses it, counts and times it, and answers
+every failure.
 
 Not here: what failures look like (router/errors.py) and what is done for a request (the handlers).
 """
@@ -6,29 +7,40 @@ Not here: what failures look like (router/errors.py) and what is done for a requ
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from msgspec import Struct
 
 from router.answers import Answer
 from router.errors import failure_answer
+from router.incoming import Request
 from router.metrics import OperationMeter, RouterMetrics
+from router.paths import Paths
 from router.readiness import Readiness
 from router.settings import RouterSettings
-from sharq_core.errors import Overloaded, TooLarge
+from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
 
-Handler: TypeAlias = Callable[[web.Request], Awaitable[Answer]]
-AnyHandler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 _PROBES = frozenset({"healthz", "readyz", "prometheus"})
 """Let in always: who is restarted for being busy is busier afterwards."""
+
+
+class Endpoint(Struct, frozen=True):
+    """What serves an operation."""
+
+    operation: str
+    handler: Handler
 
 
 class Front:
     """Bounds what is in flight (I11) and answers for every request.
 
     Attributes:
+        paths: what is served.
+        settings: the bounds.
         in_flight: unanswered requests, those that wait for a job left out.
         waiting: unanswered dequeues with `wait`; router/polls.py bounds those.
         body_bytes: bodies of all unanswered requests.
@@ -36,72 +48,78 @@ class Front:
 
     def __init__(
         self,
-        operations: Mapping[AnyHandler, str],
+        paths: Paths[Endpoint],
         metrics: RouterMetrics,
         settings: RouterSettings,
         readiness: Readiness,
     ) -> None:
-        meters = {operation: metrics.meter(operation) for operation in operations.values()}
-        self._meters = {handler: meters[operation] for handler, operation in operations.items()}
+        self.settings = settings
+        self.paths = paths
+        self._metrics = metrics
         self._unmatched = metrics.meter("unmatched")
-        self._settings = settings
+        self._meters: dict[str, OperationMeter] = {}
         self._readiness = readiness
         self.in_flight = 0
         self.waiting = 0
         self.body_bytes = 0
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
 
-    @web.middleware
-    async def answer(self, request: web.Request, handler: AnyHandler) -> web.StreamResponse:
-        """Runs a handler. A request that may wait is neither timed nor counted against the bound."""
-        meter = self._meters.get(handler, self._unmatched)
-        if meter.operation == "dequeue" and "wait=" in request.query_string:
-            return await self._run_waiting(request, handler, meter)
-        started_s = time.perf_counter()
+    async def answer(self, request: Request) -> web.StreamResponse:
+        """The answer to a request, whatever happens. One that may wait is not timed."""
+        started_s: float | None = time.perf_counter()
+        meter = self._unmatched
         try:
-            response = await self._run_bounded(request, handler, meter.operation)
+            endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
+            meter = self._meter(endpoint.operation)
+            if endpoint.operation == "dequeue" and "wait=" in request.rel_url.raw_query_string:
+                started_s = None
+                response = await self._run_waiting(request, endpoint.handler)
+            else:
+                response = await self._run_bounded(request, endpoint)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
             response = failure_answer(error, meter.operation)
-        meter.observe_s(time.perf_counter() - started_s)
-        return self._counted(response, meter)
-
-    def _counted(self, response: web.StreamResponse, meter: OperationMeter) -> web.StreamResponse:
-        meter.count(response.result if isinstance(response, Answer) else "ok")
+        if started_s is not None:
+            meter.observe_s(time.perf_counter() - started_s)
+        meter.count(response.result)
         if self._readiness.is_draining:
             response.force_close()
         return response
 
-    async def _run_bounded(
-        self, request: web.Request, handler: AnyHandler, operation: str
-    ) -> web.StreamResponse:
-        if self.in_flight >= self._settings.max_in_flight and operation not in _PROBES:
+    def _meter(self, operation: str) -> OperationMeter:
+        meter = self._meters.get(operation)
+        if meter is None:
+            meter = self._meters[operation] = self._metrics.meter(operation)
+        return meter
+
+    async def _run_bounded(self, request: Request, endpoint: Endpoint) -> Answer:
+        if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
             raise Overloaded(f"{self.in_flight} requests are in flight already")
         self.in_flight += 1
         try:
-            return await self._run(request, handler)
+            if request.body_exists:
+                return await self._run_with_body(request, endpoint.handler)
+            return await endpoint.handler(request)
         finally:
             self.in_flight -= 1
 
-    async def _run_waiting(
-        self, request: web.Request, handler: AnyHandler, meter: OperationMeter
-    ) -> web.StreamResponse:
+    async def _run_waiting(self, request: Request, handler: Handler) -> Answer:
         self.waiting += 1
         try:
-            response = await self._run(request, handler)
-        except Exception as error:  # noqa: BLE001 - as in answer
-            response = failure_answer(error, meter.operation)
+            if request.body_exists:
+                return await self._run_with_body(request, handler)
+            return await handler(request)
         finally:
             self.waiting -= 1
-        return self._counted(response, meter)
 
-    async def _run(self, request: web.Request, handler: AnyHandler) -> web.StreamResponse:
+    async def _run_with_body(self, request: Request, handler: Handler) -> Answer:
         """Runs a handler while its body counts against the bound."""
-        if not request.body_exists:
-            return await handler(request)
-        body_bytes = self._expected_bytes(request)
+        declared_bytes = _declared_bytes(request)
+        body_bytes = self._expected_bytes(declared_bytes)
         self._take_bytes(body_bytes)
         try:
-            if _declared_bytes(request) is None:
+            if "Expect" in request.headers:
+                await _go_on(request)
+            if declared_bytes is None:
                 actual_bytes = len(await request.read())
                 self.body_bytes += actual_bytes - body_bytes
                 body_bytes = actual_bytes
@@ -109,20 +127,31 @@ class Front:
         finally:
             self.body_bytes -= body_bytes
 
-    def _expected_bytes(self, request: web.Request) -> int:
+    def _expected_bytes(self, declared_bytes: int | None) -> int:
         """What a body may come to: its declared length, or the limit while one of unknown length is read."""
-        limit_bytes = self._settings.max_body_bytes
-        declared_bytes = _declared_bytes(request)
-        if declared_bytes is not None and declared_bytes > limit_bytes:
+        limit_bytes = self.settings.max_body_bytes
+        if declared_bytes is None:
+            return limit_bytes
+        if declared_bytes > limit_bytes:
             raise TooLarge(f"body: {declared_bytes} bytes, at most {limit_bytes} are allowed")
-        return limit_bytes if declared_bytes is None else declared_bytes
+        return declared_bytes
 
     def _take_bytes(self, body_bytes: int) -> None:
-        if self.body_bytes + body_bytes > self._settings.max_in_flight_bytes:
+        if self.body_bytes + body_bytes > self.settings.max_in_flight_bytes:
             raise Overloaded(f"{self.body_bytes} bytes of requests are in flight already")
         self.body_bytes += body_bytes
 
 
-def _declared_bytes(request: web.Request) -> int | None:
+def _declared_bytes(request: Request) -> int | None:
     """A body's length; None for one that is chunked or compressed."""
     return None if "Content-Encoding" in request.headers else request.content_length
+
+
+async def _go_on(request: Request) -> None:
+    """Tell a client that asks before it sends its body (curl does, for a large one) to send it."""
+    if request.version != HttpVersion11:
+        return
+    if request.headers["Expect"].lower() != "100-continue":
+        raise InvalidRequest("Expect: only 100-continue is known here")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0

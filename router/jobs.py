@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import web
 from msgspec import UNSET, Raw
 
 from router import requests
 from router.answers import Answer, DeadJob, DeadJobs, Dropped, Failed, JobAnswer, Queued, Redriven, answer
 from router.dispatch import Dispatch
 from router.errors import failed
+from router.incoming import Request
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
 
@@ -25,36 +25,36 @@ class JobHandlers:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
-    async def job(self, request: web.Request) -> Answer:
+    async def job(self, request: Request) -> Answer:
         """What is known of one job."""
         requests.no_query(request.query)
-        key = requests.queue_key(request.match_info)
-        status = await self._dispatch.job(key, requests.identifier(request.match_info, "job_id"))
+        key = requests.queue_key(request.path_values)
+        status = await self._dispatch.job(key, requests.identifier(request.path_values, "job_id"))
         if status is None:
             raise NotFound("no such job")
         return answer(_job_answer(status))
 
-    async def list_dead(self, request: web.Request) -> Answer:
+    async def list_dead(self, request: Request) -> Answer:
         """A page of a type's dead letters."""
-        queue_type = requests.identifier(request.match_info, "queue_type")
+        queue_type = requests.identifier(request.path_values, "queue_type")
         limit, cursor = requests.page(request.query)
         dead, rest = await self._dispatch.list_dead(queue_type, limit or DEFAULT_PAGE, cursor)
         return answer(DeadJobs(jobs=[_dead_job(letter) for letter in dead], cursor=rest))
 
-    async def redrive(self, request: web.Request) -> Answer:
+    async def redrive(self, request: Request) -> Answer:
         """Queue dead letters again: all of a type, or those that the body names."""
         requests.no_query(request.query)
-        queue_type = requests.identifier(request.match_info, "queue_type")
+        queue_type = requests.identifier(request.path_values, "queue_type")
         jobs = requests.redrive(queue_type, await request.read())
         if jobs is None:
             return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type)))
         outcomes = await self._dispatch.redrive([job for job in jobs if isinstance(job, DeadRef)])
         return answer(Redriven(results=_redrive_results(jobs, outcomes)))
 
-    async def drop_dead(self, request: web.Request) -> Answer:
+    async def drop_dead(self, request: Request) -> Answer:
         """Drop all dead letters of a type."""
         requests.no_query(request.query)
-        queue_type = requests.identifier(request.match_info, "queue_type")
+        queue_type = requests.identifier(request.path_values, "queue_type")
         requests.nothing(await request.read())
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type)))
 

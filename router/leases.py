@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import web
 from msgspec import UNSET
 
 from router import requests
 from router.answers import Answer, Extended, Failed, LeaseDone, LeaseResults, answer
 from router.dispatch import Dispatch
 from router.errors import failed
+from router.incoming import Request
 from sharq_core.errors import LeaseLost, NotFound, SharqError
 from sharq_core.models import ExtendJob, FinishJob, LeaseOutcome, LeaseStatus, ReleaseJob
 
@@ -23,27 +23,27 @@ class LeaseHandlers:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
-    async def finish(self, request: web.Request) -> Answer:
+    async def finish(self, request: Request) -> Answer:
         """End a lease and forget the job."""
-        job = requests.finish(request.match_info, request.query, await request.read())
+        job = requests.finish(request.path_values, request.query, await request.read())
         (outcome,) = await self._dispatch.finish([job])
         _check(outcome)
         return Answer(_DONE_BODY)
 
-    async def extend(self, request: web.Request) -> Answer:
+    async def extend(self, request: Request) -> Answer:
         """Move the end of a lease."""
-        job = requests.extend(request.match_info, request.query, await request.read())
+        job = requests.extend(request.path_values, request.query, await request.read())
         (outcome,) = await self._dispatch.extend([job])
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
-    async def release(self, request: web.Request) -> Answer:
+    async def release(self, request: Request) -> Answer:
         """Give a job back unfinished."""
-        job = requests.release(request.match_info, request.query, await request.read())
+        job = requests.release(request.path_values, request.query, await request.read())
         (outcome,) = await self._dispatch.release([job])
         _check(outcome)
         return Answer(_DONE_BODY)
 
-    async def finish_bulk(self, request: web.Request) -> Answer:
+    async def finish_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
         jobs = requests.finish_bulk(await request.read())
@@ -51,7 +51,7 @@ class LeaseHandlers:
             jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
         )
 
-    async def extend_bulk(self, request: web.Request) -> Answer:
+    async def extend_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
         jobs = requests.extend_bulk(await request.read())
@@ -59,7 +59,7 @@ class LeaseHandlers:
             jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
         )
 
-    async def release_bulk(self, request: web.Request) -> Answer:
+    async def release_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
         jobs = requests.release_bulk(await request.read())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from router.answers import Answer, ClusterInfo, Done, Greeting, answer
 from router.dispatch import Dispatch
+from router.incoming import Request
 from router.readiness import Readiness
 from sharq_core.errors import Unavailable
 
@@ -31,33 +31,33 @@ class OperationHandlers:
         self._cluster_info = cluster_info
         self._openapi = openapi
 
-    async def hello(self, _: web.Request) -> Answer:
+    async def hello(self, _: Request) -> Answer:
         """The original's greeting."""
         return answer(Greeting())
 
-    async def healthz(self, _: web.Request) -> Answer:
+    async def healthz(self, _: Request) -> Answer:
         """The event loop answers."""
         return answer(Done())
 
-    async def readyz(self, _: web.Request) -> Answer:
+    async def readyz(self, _: Request) -> Answer:
         """Whether a load balancer should send requests here."""
         if self._readiness.reason is not None:
             raise Unavailable(self._readiness.reason)
         return answer(Done())
 
-    async def deepstatus(self, _: web.Request) -> Answer:
+    async def deepstatus(self, _: Request) -> Answer:
         """Whether every store node answers."""
         await self._dispatch.check_store()
         return answer(Done())
 
-    async def cluster(self, _: web.Request) -> Answer:
+    async def cluster(self, _: Request) -> Answer:
         """The members and what they own and say."""
         return answer(await self._cluster_info())
 
-    async def prometheus(self, _: web.Request) -> Answer:
+    async def prometheus(self, _: Request) -> Answer:
         """The process's metrics as Prometheus text."""
         return Answer(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def openapi(self, _: web.Request) -> Answer:
+    async def openapi(self, _: Request) -> Answer:
         """The OpenAPI document."""
         return Answer(self._openapi)

@@ -20,7 +20,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from router.answers import ClusterInfo, Member, StoreView
-from router.app import make_app
+from router.app import make_front
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
 from router.polls import Polls
@@ -160,7 +160,7 @@ async def _start(command: Command, access_log: logging.Logger | None, stack: Asy
     await directory.start()
     stack.push_async_callback(directory.close)
     readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
-    app = make_app(
+    front = make_front(
         Dispatch(directory),
         polls,
         router_settings(config),
@@ -168,7 +168,7 @@ async def _start(command: Command, access_log: logging.Logger | None, stack: Asy
         readiness,
         partial(_cluster_info, directory),
     )
-    await serve(stack, app, sockets, config, access_log)
+    await serve(stack, front, sockets, config, access_log)
     drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
     for address in addresses_of(sockets):
         sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from router import requests
 from router.answers import Answer, DeletedAnswer, Done, QueueAnswer, answer
 from router.dispatch import Dispatch
+from router.incoming import Request
 from sharq_core.errors import NotFound
 from sharq_core.models import QueueStats
 
@@ -19,39 +18,39 @@ class QueueHandlers:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
-    async def interval(self, request: web.Request) -> Answer:
+    async def interval(self, request: Request) -> Answer:
         """Change the rate, and pin or unpin it."""
         requests.no_query(request.query)
-        key = requests.queue_key(request.match_info)
+        key = requests.queue_key(request.path_values)
         interval_us, burst, pin = requests.rate(await request.read())
         return _done(await self._dispatch.set_rate(key, interval_us, burst, pin))
 
-    async def queue(self, request: web.Request) -> Answer:
+    async def queue(self, request: Request) -> Answer:
         """What is known of the queue."""
         requests.no_query(request.query)
-        stats = await self._dispatch.queue(requests.queue_key(request.match_info))
+        stats = await self._dispatch.queue(requests.queue_key(request.path_values))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(_queue_answer(stats))
 
-    async def pause(self, request: web.Request) -> Answer:
+    async def pause(self, request: Request) -> Answer:
         """From now on the queue takes jobs and gives none."""
         return await self._set_paused(request, is_paused=True)
 
-    async def resume(self, request: web.Request) -> Answer:
+    async def resume(self, request: Request) -> Answer:
         """The queue gives jobs again."""
         return await self._set_paused(request, is_paused=False)
 
-    async def _set_paused(self, request: web.Request, is_paused: bool) -> Answer:
+    async def _set_paused(self, request: Request, is_paused: bool) -> Answer:
         requests.no_query(request.query)
-        key = requests.queue_key(request.match_info)
+        key = requests.queue_key(request.path_values)
         requests.nothing(await request.read())
         return _done(await self._dispatch.set_paused(key, is_paused))
 
-    async def deletequeue(self, request: web.Request) -> Answer:
+    async def deletequeue(self, request: Request) -> Answer:
         """Drop what is queued and delayed."""
         requests.no_query(request.query)
-        key = requests.queue_key(request.match_info)
+        key = requests.queue_key(request.path_values)
         purge = requests.purge_all(await request.read())
         deleted = await self._dispatch.delete_queue(key, purge)
         if deleted.cancelled == 0:

@@ -1,6 +1,6 @@
 """What every process that serves the HTTP API does alike: settings, sockets, draining.
 
-Not here: the application itself (router/app.py), and the order of a whole process (router/standalone.py for
+Not here: what answers (router/app.py), and the order of a whole process (router/standalone.py for
 `sharq-server`, router/process.py for `sharq-router`).
 """
 
@@ -16,6 +16,8 @@ from socket import socket
 
 from aiohttp import web
 
+from router.front import Front
+from router.incoming import request_factory
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
@@ -59,19 +61,19 @@ def router_settings(config: Config) -> RouterSettings:
 
 async def serve(
     stack: AsyncExitStack,
-    app: web.Application,
+    front: Front,
     sockets: Sequence[socket],
     config: Config,
     access_log: logging.Logger | None,
 ) -> None:
     """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight."""
-    runner = web.AppRunner(
-        app,
+    server = web.Server(
+        front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
+        request_factory=request_factory(front.settings.max_body_bytes),
         access_log=access_log,
         keepalive_timeout=_KEEPALIVE_S,
-        handler_cancellation=False,
-        shutdown_timeout=config.server.shutdown_timeout_ms / 1000,
     )
+    runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     for bound in sockets:

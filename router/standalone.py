@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from router.answers import ClusterInfo, Member, StoreView
-from router.app import make_app
+from router.app import make_front
 from router.banner import show_banner
 from router.command import Command, read_command
 from router.directory import OneShard
@@ -138,7 +138,7 @@ class _Server:
         readiness = Readiness("starting")
         directory = OneShard(node, self._config.cluster.partitions)
         polls = Polls(directory)
-        app = make_app(
+        front = make_front(
             Dispatch(directory),
             polls,
             router_settings(self._config),
@@ -146,7 +146,7 @@ class _Server:
             readiness,
             partial(_cluster_info, self._config, node),
         )
-        await serve(self._stack, app, sockets, self._config, self._access_log)
+        await serve(self._stack, front, sockets, self._config, self._access_log)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
 
 

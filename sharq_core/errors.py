@@ -5,6 +5,7 @@ Not here: the JSON shape of a failure (router/errors.py) and what the store's dr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -66,6 +67,10 @@ class MethodNotAllowed(SharqError):
     code = "method_not_allowed"
     status = 405
     perhaps_done = False
+
+    def __init__(self, message: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class LeaseLost(SharqError):

@@ -13,8 +13,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from router.answers import Answer
-from router.front import AnyHandler, Front
+from router.front import Endpoint, Front
+from router.incoming import Request, request_factory
 from router.metrics import RouterMetrics
+from router.paths import Paths
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
@@ -22,30 +24,26 @@ from tests.api.contract import until
 
 SETTINGS = RouterSettings(max_in_flight=2, max_in_flight_bytes=1000, max_body_bytes=600)
 
-Handle = Callable[[web.Request], Awaitable[Answer]]
+Handle = Callable[[Request], Awaitable[Answer]]
 
 
 class Fronted:
     """A front before one handler, served as `enqueue` at /enqueue and as `dequeue` at /dequeue."""
 
     def __init__(self, handle: Handle) -> None:
-        async def dequeue(request: web.Request) -> Answer:
-            return await handle(request)
-
         self.registry = CollectorRegistry()
-        operations: dict[AnyHandler, str] = {handle: "enqueue", dequeue: "dequeue", _healthz: "healthz"}
-        self.front = Front(operations, RouterMetrics(self.registry), SETTINGS, Readiness())
-        self.app = web.Application(middlewares=[self.front.answer], client_max_size=SETTINGS.max_body_bytes)
-        self.app.router.add_post("/enqueue", handle)
-        self.app.router.add_post("/dequeue", dequeue)
-        self.app.router.add_get("/healthz", _healthz)
+        paths: Paths[Endpoint] = Paths()
+        paths.add("POST", "/enqueue", Endpoint("enqueue", handle))
+        paths.add("POST", "/dequeue", Endpoint("dequeue", handle))
+        paths.add("GET", "/healthz", Endpoint("healthz", _healthz))
+        self.front = Front(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
         self.url = ""
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"sharq_router_{name}", labels)
 
 
-async def _healthz(_: web.Request) -> Answer:
+async def _healthz(_: Request) -> Answer:
     return Answer(b"{}")
 
 
@@ -59,7 +57,12 @@ async def serve() -> AsyncIterator[Serve]:
 
         async def start(handle: Handle) -> Fronted:
             fronted = Fronted(handle)
-            runner = web.AppRunner(fronted.app, access_log=None, shutdown_timeout=1)
+            server = web.Server(
+                fronted.front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
+                request_factory=request_factory(SETTINGS.max_body_bytes),
+                access_log=None,
+            )
+            runner = web.ServerRunner(server, shutdown_timeout=1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -81,7 +84,7 @@ async def test_more_requests_than_allowed_are_refused_at_once(
 ) -> None:
     go_on = asyncio.Event()
 
-    async def handle(_: web.Request) -> Answer:
+    async def handle(_: Request) -> Answer:
         await go_on.wait()
         return Answer(b"{}")
 
@@ -94,7 +97,7 @@ async def test_more_requests_than_allowed_are_refused_at_once(
         assert refused.headers["Retry-After"] == "1"
         assert (await refused.json())["code"] == "overloaded"
     async with http.get(f"{fronted.url}/nope") as unmatched:
-        assert unmatched.status == 429
+        assert unmatched.status == 404
     async with http.get(f"{fronted.url}/healthz") as probe:
         assert probe.status == 200
     go_on.set()
@@ -108,7 +111,7 @@ async def test_dequeues_that_wait_are_neither_bounded_nor_timed_here(
 ) -> None:
     go_on = asyncio.Event()
 
-    async def handle(_: web.Request) -> Answer:
+    async def handle(_: Request) -> Answer:
         await go_on.wait()
         return Answer(b"{}", 404, "empty")
 
@@ -132,7 +135,7 @@ async def test_dequeues_that_wait_are_neither_bounded_nor_timed_here(
 async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
     go_on = asyncio.Event()
 
-    async def handle(request: web.Request) -> Answer:
+    async def handle(request: Request) -> Answer:
         await request.read()
         await go_on.wait()
         return Answer(b"{}")
@@ -154,7 +157,7 @@ async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
 ) -> None:
     seen: list[int] = []
 
-    async def handle(request: web.Request) -> Answer:
+    async def handle(request: Request) -> Answer:
         seen.append(fronted.front.body_bytes)
         return Answer(await request.read())
 
@@ -184,7 +187,7 @@ async def test_an_error_of_ours_becomes_its_status_and_code(
     status: int,
     retry_after: str | None,
 ) -> None:
-    async def handle(_: web.Request) -> Answer:
+    async def handle(_: Request) -> Answer:
         raise error
 
     fronted = await serve(handle)
@@ -198,7 +201,7 @@ async def test_an_error_of_ours_becomes_its_status_and_code(
 async def test_what_nobody_foresaw_is_logged_and_answered_without_its_words(
     serve: Serve, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def handle(_: web.Request) -> Answer:
+    async def handle(_: Request) -> Answer:
         raise ZeroDivisionError("a secret")
 
     fronted = await serve(handle)
@@ -218,7 +221,7 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
 ) -> None:
     cancelled: list[bool] = []
 
-    async def handle(_: web.Request) -> Answer:
+    async def handle(_: Request) -> Answer:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
@@ -234,3 +237,16 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
         await http.post(f"{fronted.url}/enqueue")
     assert cancelled == [True]
     assert (fronted.front.in_flight, fronted.front.body_bytes) == (0, 0)
+
+
+async def test_a_client_that_asks_before_it_sends_its_body_is_told_to(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    fronted = await serve(handle)
+    async with http.post(f"{fronted.url}/enqueue", data=b"{}", expect100=True) as asked:
+        assert await asked.read() == b"{}"
+    async with http.post(f"{fronted.url}/enqueue", data=b"{}", headers={"Expect": "tea"}) as refused:
+        assert (refused.status, (await refused.json())["code"]) == (400, "invalid_request")

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from router.answers import ClusterInfo
-from router.app import make_app
+from router.app import make_front
 from router.directory import Directory
 from router.dispatch import Dispatch
 from router.polls import Polls
@@ -44,12 +44,12 @@ class NoShards:
 
 
 def served_routes() -> set[tuple[str, str]]:
-    """(method, path) of an application, those with and without a slash counted once."""
+    """(method, path) of what is served, those with and without a slash counted once."""
     directory: Directory = NoShards()
-    app = make_app(
+    front = make_front(
         Dispatch(directory), Polls(directory), RouterSettings(), CollectorRegistry(), Readiness(), _no_cluster
     )
-    routes = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource}
+    routes = set(front.paths.all())
     return {
         (method, path) for method, path in routes if (method, f"{path}/") not in routes or path == "/metrics"
     }
