@@ -99,18 +99,19 @@ class Batches(Generic[JobT, OutcomeT]):
     def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT]) -> Pending:
         partition, queue_type = key
 
+        def note(reply: Reply[list[OutcomeT]], _: float) -> None:
+            self._on_hint(partition, queue_type, reply.hint)
+
         def deliver(reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
             if isinstance(reply, SharqError):
                 chunk.fail(reply)
-                return
-            self._on_hint(partition, queue_type, reply.hint)
-            if reply.value is None:
+            elif reply.value is None:
                 chunk.fail(Unavailable("the store got the call too late, and did nothing"))
             else:
                 chunk.answer(reply.value)
 
         call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
-        return Pending(call, chunk.since, sum(chunk.sizes), deliver)
+        return Pending(call, chunk.since, sum(chunk.sizes), note, deliver)
 
 
 class _Group(Generic[JobT, OutcomeT]):

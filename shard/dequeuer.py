@@ -13,7 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -41,6 +41,10 @@ MAX_REQUESTS = 10_000
 
 MAX_WAVES = 200
 """Waves of one run; each wave leases a job or learns that a partition has none, so this is never reached in order."""
+
+
+Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
+"""A partition's reply, and the loop's time at which it was asked."""
 
 
 class _Request(msgspec.Struct):
@@ -112,29 +116,32 @@ class Dequeuer:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, queue_type: str, requests: deque[_Request]) -> None:
-        """One run after the other while requests wait; what arrives during a run is the next one's demand."""
+        """One run after the other while requests wait; what arrives during a run is the next one's demand.
+
+        A run's jobs are handed out when the next is on its way, so that the store works while they are answered.
+        """
+        over: _Run | None = None
         try:
-            while requests:
-                if alike := _take_alike(requests):
-                    await self._run_once(queue_type, alike)
+            while requests or over is not None:
+                alike = _take_alike(requests)
+                run = _Run(self, queue_type, alike) if alike else None
+                if run is not None:
+                    run.begin()
+                if over is not None:
+                    over.hand_out()
+                if run is not None:
+                    await run.collect()
+                over = run
         finally:
             del self._requests[queue_type]
 
-    async def _run_once(self, queue_type: str, requests: list[_Request]) -> None:
-        run = _Run(self, queue_type, sum(request.count for request in requests), requests[0].lease_us)
-        try:
-            jobs = await run.collect()
-        except Exception as error:
-            log.exception("dequeue_failed queue_type=%s", queue_type)
-            _answer_all(requests, SharqError(f"the dequeue failed: {type(error).__name__}"))
-            return
-        left = _hand_out(requests, jobs, run.failure)
-        if left:
-            self._start(self._give_back(left))
+    def give_back_soon(self, jobs: list[LeasedJob]) -> None:
+        """Void leases that no request is left for."""
+        self._start(self._give_back(jobs))
 
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
-    ) -> asyncio.Future[tuple[Reply[DequeueReply], float]]:
+    ) -> Answer:
         """Lease from one partition; the future has the reply and the loop's time at which the call was sent."""
         call = self._functions.dequeue(
             partition,
@@ -162,38 +169,74 @@ class Dequeuer:
 
 
 class _Run:
-    """One demand, met in waves of calls to partitions."""
+    """The demand of some requests, met in waves of calls to partitions."""
 
-    def __init__(self, dequeuer: Dequeuer, queue_type: str, demand: int, lease_us: int) -> None:
+    def __init__(self, dequeuer: Dequeuer, queue_type: str, requests: list[_Request]) -> None:
         self._dequeuer = dequeuer
         self._queue_type = queue_type
-        self._demand = demand
-        self._lease_us = lease_us
+        self._requests = requests
+        self._demand = sum(request.count for request in requests)
+        self._lease_us = requests[0].lease_us
         self._jobs: list[LeasedJob] = []
         self._bytes = 0
+        self._wave: list[tuple[int, int, Answer]] = []
         self._unserved: dict[int, int] = {}
         self._counted: set[int] = set()
         self._rounds = 1
         self._failed: dict[int, SharqError] = {}
+        self._error: SharqError | None = None
 
-    async def collect(self) -> list[LeasedJob]:
-        """The leased jobs, of the partitions that could be asked."""
+    def begin(self) -> None:
+        """Send the first wave."""
+        self._guarded(self._send_wave)
+
+    async def collect(self) -> None:
+        """Lease what is to be had, from the partitions that can be asked."""
         for _ in range(MAX_WAVES):
-            plan = self._plan()
-            if not plan:
+            if not self._wave:
                 break
-            sent = [
-                (step, self._dequeuer.send(step[0], self._queue_type, *step[1:], self._lease_us))
-                for step in plan
-            ]
-            for (partition, _, per_queue, _), answer in sent:
+            for partition, per_queue, answer in self._wave:
                 await self._take(partition, per_queue, answer)
-        return self._jobs
+            self._guarded(self._send_wave)
 
-    @property
-    def failure(self) -> SharqError | None:
-        """Why a due partition could not be asked; then nobody may be told that nothing is ready (I6)."""
-        return next(iter(self._failed.values()), None)
+    def hand_out(self) -> None:
+        """Give the jobs to the requests in order of arrival, and those back that nobody is left for.
+
+        A request that gets none gets the failure, if there was one: nobody may be told that nothing is ready when a due
+        partition could not be asked (I6).
+        """
+        failure = self._error or next(iter(self._failed.values()), None)
+        at = 0
+        for request in self._requests:
+            if request.future.done():
+                continue
+            own = self._jobs[at : at + request.count]
+            at += len(own)
+            if failure is not None and not own:
+                request.future.set_exception(failure)
+            else:
+                request.future.set_result(own)
+        if left := self._jobs[at:]:
+            self._dequeuer.give_back_soon(left)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Do a step; what nobody foresaw ends the run, and its requests are told."""
+        try:
+            step()
+        except Exception as error:
+            log.exception("dequeue_failed queue_type=%s", self._queue_type)
+            self._wave = []
+            self._error = SharqError(f"the dequeue failed: {type(error).__name__}")
+
+    def _send_wave(self) -> None:
+        self._wave = [
+            (
+                partition,
+                per_queue,
+                self._dequeuer.send(partition, self._queue_type, count, per_queue, max_bytes, self._lease_us),
+            )
+            for partition, count, per_queue, max_bytes in self._plan()
+        ]
 
     def _plan(self) -> list[tuple[int, int, int, int]]:
         """The next wave: (partition, count, most a queue, most bytes) for each partition to ask; empty when done."""
@@ -228,9 +271,7 @@ class _Run:
             self._counted.clear()
         return self._rounds
 
-    async def _take(
-        self, partition: int, per_queue: int, answer: asyncio.Future[tuple[Reply[DequeueReply], float]]
-    ) -> None:
+    async def _take(self, partition: int, per_queue: int, answer: Answer) -> None:
         try:
             reply, _ = await answer
             leased = value_of(reply)
@@ -265,27 +306,3 @@ def _take_alike(requests: deque[_Request]) -> list[_Request]:
             taken.append(request)
             demand += request.count
     return taken
-
-
-def _answer_all(requests: list[_Request], error: SharqError) -> None:
-    for request in requests:
-        if not request.future.done():
-            request.future.set_exception(error)
-
-
-def _hand_out(requests: list[_Request], jobs: list[LeasedJob], failure: SharqError | None) -> list[LeasedJob]:
-    """Gives the jobs to the requests in order of arrival; returns those that nobody is left for.
-
-    A request that gets none gets the failure, if there was one.
-    """
-    at = 0
-    for request in requests:
-        if request.future.done():
-            continue
-        own = jobs[at : at + request.count]
-        at += len(own)
-        if failure is not None and not own:
-            request.future.set_exception(failure)
-        else:
-            request.future.set_result(own)
-    return jobs[at:]

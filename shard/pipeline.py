@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -40,12 +40,14 @@ class Pending(msgspec.Struct, frozen=True):
     Attributes:
         since: the loop's time at which its oldest work came in, in seconds.
         size: payload bytes, about.
-        on_reply: told the reply or error, and the loop's time at which the call was sent.
+        on_news: told a reply, and the loop's time at which the call was sent, before anybody who waits goes on.
+        on_reply: told the reply or error, and that time, when the next pipeline is on its way.
     """
 
     call: FunctionCall[Any]
     since: float
     size: int
+    on_news: Callable[[Reply[Any], float], None] | None
     on_reply: Callable[[Reply[Any] | SharqError, float], None]
 
 
@@ -73,18 +75,16 @@ class Pipeline:
         return await self.send(call)
 
     def send(
-        self, call: FunctionCall[T], on_reply: Callable[[Reply[T], float], None] | None = None
+        self, call: FunctionCall[T], on_news: Callable[[Reply[T], float], None] | None = None
     ) -> asyncio.Future[tuple[Reply[T], float]]:
         """Run one call; the future has what `run` returns or raises.
 
         Args:
-            on_reply: told the same as soon as the reply is there, before whoever waits for any reply of its pipeline.
+            on_news: told the same as soon as the reply is there, before whoever waits for any reply of its pipeline.
         """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
 
         def deliver(reply: Reply[T] | SharqError, sent_at: float) -> None:
-            if on_reply is not None and not isinstance(reply, SharqError):
-                on_reply(reply, sent_at)
             if future.done():
                 return
             if isinstance(reply, SharqError):
@@ -92,7 +92,7 @@ class Pipeline:
             else:
                 future.set_result((reply, sent_at))
 
-        self._lane(call.partition).waiting.append(Pending(call, self._loop.time(), 0, deliver))
+        self._lane(call.partition).waiting.append(Pending(call, self._loop.time(), 0, on_news, deliver))
         self.wake(call.partition)
         return future
 
@@ -128,7 +128,7 @@ class Pipeline:
         lane = self._lanes.get(node)
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
-            lane = self._lanes[node] = _Lane(self._executor, self._schedule)
+            lane = self._lanes[node] = _Lane(self._executor, self._flush)
         return lane
 
     def _flush(self) -> None:
@@ -200,13 +200,24 @@ class _Lane:
         return [one for one in pending if one.since > oldest] if late else pending
 
     async def _run(self, pending: list[Pending], now: float) -> None:
+        """One pipeline. The next is on its way before anybody goes on who waited for this one, so that the server has
+        work meanwhile.
+        """
         left_s = min(one.since for one in pending) + self._executor.timeout_s - now
         replies = await self._executor.run([one.call for one in pending], left_s)
+        for one, reply in zip(pending, replies, strict=True):
+            if one.on_news is not None and not isinstance(reply, SharqError):
+                one.on_news(reply, now)
+        self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
         for one, reply in zip(pending, replies, strict=True):
             one.on_reply(reply, now)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("pipeline_failed", exc_info=error)
+        if task in self.in_flight:
+            self._make_room(task)
+
+    def _make_room(self, task: asyncio.Task[None]) -> None:
+        self.in_flight.discard(task)
         self._on_room()

@@ -25,6 +25,36 @@ class _Entry(msgspec.Struct):
     noted_at: float
 
 
+class _Type:
+    """The partitions of a type, at least one; remembers the earliest due time until that one changes."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, _Entry] = {}
+        self._earliest: float | None = None
+
+    @property
+    def earliest(self) -> float:
+        """When the next queue is due. Cost: O(partitions) after the earliest has changed."""
+        if self._earliest is None:
+            self._earliest = min(entry.due_at for entry in self.entries.values())
+        return self._earliest
+
+    def put(self, partition: int, entry: _Entry) -> None:
+        self.drop(partition)
+        self.entries[partition] = entry
+        self.lower(entry.due_at)
+
+    def lower(self, due_at: float) -> None:
+        """An entry is due at due_at now, not later than it was."""
+        if self._earliest is not None and due_at < self._earliest:
+            self._earliest = due_at
+
+    def drop(self, partition: int) -> None:
+        old = self.entries.pop(partition, None)
+        if old is not None and old.due_at == self._earliest:
+            self._earliest = None
+
+
 class ReadyIndex:
     """Per type and partition, when the next queue is due.
 
@@ -35,7 +65,7 @@ class ReadyIndex:
     def __init__(self, on_earlier: Callable[[str, float], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_earlier = on_earlier
-        self._types: dict[str, dict[int, _Entry]] = {}
+        self._types: dict[str, _Type] = {}
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """A call made a queue due at hint.ready_us that may not have been due before."""
@@ -43,15 +73,16 @@ class ReadyIndex:
             return
         now = self._loop.time()
         due_at = now + (hint.ready_us - hint.now_us) / 1e6
-        entry = self._entries(queue_type).get(partition)
         earliest = self.next_due(queue_type)
+        known = self._type(queue_type)
+        entry = known.entries.get(partition)
         if entry is None:
-            self._types[queue_type][partition] = _Entry(due_at, 1, now)
+            known.put(partition, _Entry(due_at, 1, now))
         else:
             entry.noted_at = now
             if due_at <= now:
                 entry.queues += 1
-            entry.due_at = min(entry.due_at, due_at)
+            self._bring_forward(known, entry, due_at)
         if earliest is None or due_at < earliest:
             self._on_earlier(queue_type, due_at)
 
@@ -62,53 +93,65 @@ class ReadyIndex:
 
         News that came after sent_at may be of later calls, so they are kept.
         """
-        entries = self._entries(queue_type)
-        entry = entries.get(partition)
-        now = self._loop.time()
-        due_at = None if head_us is None else now + (head_us - now_us) / 1e6
-        if entry is not None and entry.noted_at >= sent_at:
+        known = self._types.get(queue_type)
+        entry = known.entries.get(partition) if known else None
+        due_at = None if head_us is None else self._loop.time() + (head_us - now_us) / 1e6
+        if known is not None and entry is not None and entry.noted_at >= sent_at:
             if due_at is not None:
-                entry.due_at = min(entry.due_at, due_at)
+                self._bring_forward(known, entry, due_at)
             entry.queues = max(queues, 1)
         elif due_at is None:
-            entries.pop(partition, None)
-            if not entries:
-                del self._types[queue_type]
+            self._forget(queue_type, partition)
         else:
             earliest = self.next_due(queue_type)
-            entries[partition] = _Entry(due_at, max(queues, 1), entry.noted_at if entry else 0.0)
+            noted_at = entry.noted_at if entry else 0.0
+            self._type(queue_type).put(partition, _Entry(due_at, max(queues, 1), noted_at))
             if earliest is None or due_at < earliest:
                 self._on_earlier(queue_type, due_at)
 
     def refresh(self, partition: int, now_us: int, ready_us: dict[str, int], sent_at: float) -> None:
         """The partition's agenda as a call sent at sent_at read it: every type that has a ready time, early perhaps."""
         gone = [
-            kind for kind, entries in self._types.items() if partition in entries and kind not in ready_us
+            kind for kind, known in self._types.items() if partition in known.entries and kind not in ready_us
         ]
         for queue_type in gone:
             self.settle(partition, queue_type, now_us, None, 0, sent_at)
         for queue_type, head_us in ready_us.items():
-            entry = self._types.get(queue_type, {}).get(partition)
+            known = self._types.get(queue_type)
+            entry = known.entries.get(partition) if known else None
             self.settle(partition, queue_type, now_us, head_us, entry.queues if entry else 1, sent_at)
 
     def next_due(self, queue_type: str) -> float | None:
-        """When the type's next queue is due, in any partition; None when none waits. Cost: O(partitions)."""
-        entries = self._types.get(queue_type)
-        return min(entry.due_at for entry in entries.values()) if entries else None
+        """When the type's next queue is due, in any partition; None when none waits."""
+        known = self._types.get(queue_type)
+        return known.earliest if known else None
 
     def due(self, queue_type: str, now: float) -> list[tuple[int, int]]:
         """(partition, queues due, about) of the partitions that are due, longest due first. Cost: O(partitions)."""
-        entries = self._types.get(queue_type, {})
-        found = [(entry.due_at, p, entry.queues) for p, entry in entries.items() if entry.due_at <= now]
+        known = self._types.get(queue_type)
+        if known is None:
+            return []
+        found = [(entry.due_at, p, entry.queues) for p, entry in known.entries.items() if entry.due_at <= now]
         return [(partition, queues) for _, partition, queues in sorted(found)]
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node answers for no longer."""
-        for queue_type, entries in list(self._types.items()):
-            for partition in [partition for partition in entries if not covers(partition)]:
-                del entries[partition]
-            if not entries:
-                del self._types[queue_type]
+        for queue_type, known in list(self._types.items()):
+            for partition in [partition for partition in known.entries if not covers(partition)]:
+                self._forget(queue_type, partition)
 
-    def _entries(self, queue_type: str) -> dict[int, _Entry]:
-        return self._types.setdefault(queue_type, {})
+    def _type(self, queue_type: str) -> _Type:
+        """To put an entry into."""
+        return self._types.setdefault(queue_type, _Type())
+
+    def _bring_forward(self, known: _Type, entry: _Entry, due_at: float) -> None:
+        if due_at < entry.due_at:
+            entry.due_at = due_at
+            known.lower(due_at)
+
+    def _forget(self, queue_type: str, partition: int) -> None:
+        known = self._types.get(queue_type)
+        if known is not None:
+            known.drop(partition)
+            if not known.entries:
+                del self._types[queue_type]

@@ -7,9 +7,9 @@
 
 local dead_letters = {PREFIX = '>BI7I6I4', PREFIX_LENGTH = 18}
 
-local function unpack_letter(queue_id, job_id, raw)
+local function unpack_letter(field, queue_id, job_id, raw)
   local _, at, interval, burst = struct.unpack(dead_letters.PREFIX, raw)
-  local job = job_record.unpack(queue_id, job_id, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
+  local job = job_record.unpack(field, queue_id, job_id, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
   job.died, job.interval, job.burst = at, interval, burst
   return job
 end
@@ -17,7 +17,7 @@ end
 function dead_letters.bury(own, queue, job)
   job.state, job.due = job_record.DEAD, own.now
   own.died = own.died + 1
-  own.buried[job_record.field(job.queue_id, job.job_id)] =
+  own.buried[job.field] =
     struct.pack(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
 end
 
@@ -26,7 +26,7 @@ function dead_letters.find(own, queue_id, job_id, retention)
   local field = job_record.field(queue_id, job_id)
   local raw = own.buried[field] or redis.call('HGET', own.keys.deadjobs, field)
   if not raw then return nil end
-  local job = unpack_letter(queue_id, job_id, raw)
+  local job = unpack_letter(field, queue_id, job_id, raw)
   return own.now - job.died < retention and job or nil
 end
 
@@ -72,7 +72,7 @@ function dead_letters.each(own, at, field, limit, budget, retention, visit)
       if raw then
         if count == limit or (count > 0 and bytes + #raw > budget) then return true end
         local colon = string.find(name, ':', 1, true)
-        visit(unpack_letter(string.sub(name, 1, colon - 1), string.sub(name, colon + 1), raw), name)
+        visit(unpack_letter(name, string.sub(name, 1, colon - 1), string.sub(name, colon + 1), raw), name)
         count, bytes = count + 1, bytes + #raw
       end
     end

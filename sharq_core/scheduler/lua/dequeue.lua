@@ -11,16 +11,28 @@
 
 local dequeue = {TIMERS = 16}
 
--- How many queues are due; known: as many as were looked at, when that were all.
-local function due_count(own, heads, limit)
-  if #heads < limit then return #heads end
-  return redis.call('ZCOUNT', own.keys.ready, '-inf', own.now)
+-- The type's first queues, longest ready first, and what follows them.
+-- Returns {ids, scores (µs), due: how many queues of the type are due, rest: when the first one after these is, or nil}
+local function read_heads(own, count)
+  local row = redis.call('ZRANGE', own.keys.ready, 0, count, 'WITHSCORES')
+  local heads = {ids = {}, scores = {}, due = 0}
+  for index = 1, math.min(#row / 2, count) do
+    heads.ids[index], heads.scores[index] = row[2 * index - 1], tonumber(row[2 * index])
+    if heads.scores[index] <= own.now then heads.due = index end
+  end
+  heads.rest = tonumber(row[2 * count + 2])
+  if heads.rest and heads.rest <= own.now then
+    heads.due = redis.call('ZCOUNT', own.keys.ready, '-inf', own.now)
+  end
+  return heads
 end
 
 -- The lanes of a round: due queues, longest ready first. A name in ready without a waiting queue is taken out.
 local function open_lanes(own, heads)
-  local lanes = {}
-  for _, queue_id in ipairs(heads) do
+  local lanes, due_ids = {}, {}
+  for index = 1, math.min(heads.due, #heads.ids) do due_ids[index] = heads.ids[index] end
+  unit.read_ahead(own, own.keys.queues, due_ids)
+  for _, queue_id in ipairs(due_ids) do
     local queue = unit.queue(own, queue_id)
     if not queue or queue.queued == 0 or queue.is_paused then
       redis.call('ZREM', own.keys.ready, queue_id)
@@ -37,7 +49,7 @@ end
 -- The lane's next member: fetched a share at a time, so that one queue costs one range and a hundred cost a hundred.
 local function next_member(own, lane, share)
   if lane.next > #lane.members then
-    local from, to = job_record.range(lane.queue.queue_id, string.char(job_record.PRIORITY), lane.from)
+    local from, to = job_record.range(lane.queue.queue_id, job_record.PRIORITY_LANE, lane.from)
     if lane.last then from = '(' .. lane.last end
     local size = math.max(1, math.min(share, queue_record.turns(lane.queue, own.now)))
     lane.members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, size)
@@ -112,16 +124,28 @@ local function serve(own, lanes, settings, jobs)
   return false
 end
 
+-- When a head is due after the call, or nil when it left ready.
+local function ready_after(own, heads, index)
+  local queue = own.queues[heads.ids[index]]
+  if queue == nil then return heads.scores[index] end
+  if not queue or queue.queued == 0 or queue.is_paused then return nil end
+  return queue.ready_at or heads.scores[index]
+end
+
 -- The agenda says exactly when the type's next queue is due. Returns that time or -1, and how many queues are due.
-local function settle_agenda(own)
-  local heads = redis.call('ZRANGE', own.keys.ready, 0, 0, 'WITHSCORES')
-  local head = tonumber(heads[2])
-  if not head then
-    redis.call('ZREM', own.keys.agenda, 'r' .. own.type)
-    return -1, 0
+local function settle_agenda(own, heads)
+  local first, due = heads.rest, heads.due
+  for index = 1, #heads.ids do
+    local at = ready_after(own, heads, index)
+    if heads.scores[index] <= own.now and not (at and at <= own.now) then due = due - 1 end
+    if at and not (first and first <= at) then first = at end
   end
-  redis.call('ZADD', own.keys.agenda, head, 'r' .. own.type)
-  return head, head <= own.now and redis.call('ZCOUNT', own.keys.ready, '-inf', own.now) or 0
+  if first then
+    redis.call('ZADD', own.keys.agenda, first, 'r' .. own.type)
+  else
+    redis.call('ZREM', own.keys.agenda, 'r' .. own.type)
+  end
+  return first or -1, due
 end
 
 function dequeue.run(own, args)
@@ -130,14 +154,12 @@ function dequeue.run(own, args)
     bytes = tonumber(args[7]), random = args[8]}
   counters.open(own)
   if timers.run(own, dequeue.TIMERS) > 0 then unit.flush(own) end
-  local heads = redis.call('ZRANGE', own.keys.ready, '-inf', own.now, 'BYSCORE', 'LIMIT', 0, settings.count)
-  local before = due_count(own, heads, settings.count)
+  local heads = read_heads(own, settings.count)
   local jobs, is_cut = {}, false
-  if before > 0 then is_cut = serve(own, open_lanes(own, heads), settings, jobs) end
-  local reply = unit.close(own)
-  local after
-  reply[3], after = settle_agenda(own)
-  reply[5], reply[6], reply[7] = before, after, is_cut and 1 or 0
+  if heads.due > 0 then is_cut = serve(own, open_lanes(own, heads), settings, jobs) end
+  local reply = unit.close_but_ready(own)
+  reply[5], reply[7] = heads.due, is_cut and 1 or 0
+  reply[3], reply[6] = settle_agenda(own, heads)
   local at = #reply
   for index, value in ipairs(jobs) do reply[at + index] = value end
   return reply

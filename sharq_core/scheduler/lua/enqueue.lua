@@ -35,7 +35,7 @@ end
 function enqueue.add(own, queue, queue_id, job_id, limit, delay, payload)
   own.counters.seq = own.counters.seq + 1
   local job = {
-    queue_id = queue_id, job_id = job_id, state = job_record.QUEUED, flags = 0, priority = job_record.PRIORITY,
+    field = job_record.field(queue_id, job_id), queue_id = queue_id, job_id = job_id, state = job_record.QUEUED, flags = 0, priority = job_record.PRIORITY,
     seq = own.counters.seq, limit = limit, attempt = 0, enqueued = own.now, due = 0, newer = '', payload = payload,
   }
   transitions.queue_up(own, queue, job, own.now + delay)
@@ -68,6 +68,7 @@ function enqueue.run(own, args)
   if unit.is_late(own, args[3]) then return unit.expired(own) end
   local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
   counters.open(own)
+  unit.read_named(own, args, 7, 4)
   local answers = {}
   for at = 6, #args, 4 do
     answers[#answers + 1], answers[#answers + 2] = enqueue_one(own, args, at, retention, dead_retention)

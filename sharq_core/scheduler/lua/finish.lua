@@ -20,6 +20,7 @@ end
 function finish.run(own, args)
   local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
   counters.open(own)
+  unit.read_named(own, args, 6, 3)
   local statuses = {}
   for at = 6, #args, 3 do
     statuses[#statuses + 1] = finish_one(own, args[at], args[at + 1], args[at + 2], retention, dead_retention)

@@ -10,7 +10,7 @@ local job_record = {
   QUEUED = 1, DELAYED = 2, LEASED = 3, DEAD = 4,
   RELEASED = 1,                 -- flag: the last lease was given back, not timed out
   PRIORITY = 128,               -- the only priority there is yet
-  DELAYED_LANE = '\255',
+  PRIORITY_LANE = '\128', DELAYED_LANE = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
   TOKEN_LENGTH = 16,
@@ -28,13 +28,13 @@ local function unpack_token(raw, length)
   return token ~= job_record.NO_TOKEN and token or nil
 end
 
--- due: since when it is queued, until when it is delayed or leased, or when it died.
-function job_record.unpack(queue_id, job_id, raw)
+-- field: as in jobs:<type>. due: since when it is queued, until when it is delayed or leased, or when it died.
+function job_record.unpack(field, queue_id, job_id, raw)
   local _, length, state, flags, priority, seq, limit, attempt, enqueued, due =
     struct.unpack(job_record.FORMAT, raw)
   local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
   return {
-    queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
+    field = field, queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
     limit = limit, attempt = attempt, enqueued = enqueued, due = due,
     token = unpack_token(raw, length),
     newer = length > token_end and string.sub(raw, token_end + 1, length) or '',

@@ -17,7 +17,7 @@ function queue_record.new(queue_id)
   return {
     queue_id = queue_id, is_pinned = false, is_paused = false, is_purged = false,
     is_unswept = false, interval = 0, burst = 1,
-    tat = 0, last = 0, active = 0, queued = 0, delayed = 0, leased = 0, fence = 0, minutes = {}, newer = '',
+    tat = 0, last = 0, active = 0, queued = 0, delayed = 0, leased = 0, fence = 0, minutes = '', newer = '',
     newer_flags = 0,
   }
 end
@@ -25,18 +25,14 @@ end
 function queue_record.unpack(queue_id, raw)
   local _, flags, interval, burst, tat, last, active, queued, delayed, leased, fence, count =
     struct.unpack(queue_record.FORMAT, raw)
-  local minutes, at = {}, queue_record.LENGTH + 1
-  for index = 1, count do
-    local minute, enqueued, taken = struct.unpack(queue_record.MINUTE, raw, at)
-    minutes[index] = {minute, enqueued, taken}
-    at = at + queue_record.MINUTE_LENGTH
-  end
+  local minutes_end = queue_record.LENGTH + count * queue_record.MINUTE_LENGTH
   return {
     queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
-    queued = queued, delayed = delayed, leased = leased, fence = fence, minutes = minutes,
+    queued = queued, delayed = delayed, leased = leased, fence = fence,
+    minutes = string.sub(raw, queue_record.LENGTH + 1, minutes_end),
     is_pinned = flags % 2 >= 1, is_paused = flags % 4 >= 2, is_purged = flags % 8 >= 4, is_unswept = flags % 16 >= 8,
     newer_flags = flags - flags % 16,
-    newer = string.sub(raw, at),
+    newer = string.sub(raw, minutes_end + 1),
   }
 end
 
@@ -44,12 +40,9 @@ function queue_record.pack(queue)
   local flags = (queue.is_pinned and queue_record.PINNED or 0) + (queue.is_paused and queue_record.PAUSED or 0)
     + (queue.is_purged and queue_record.PURGED or 0) + (queue.is_unswept and queue_record.UNSWEPT or 0)
     + queue.newer_flags
-  local parts = {struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last,
-    queue.active, queue.queued, queue.delayed, queue.leased, queue.fence, #queue.minutes)}
-  for index, minute in ipairs(queue.minutes) do
-    parts[index + 1] = struct.pack(queue_record.MINUTE, minute[1], minute[2], minute[3])
-  end
-  return table.concat(parts) .. queue.newer
+  return struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
+    queue.queued, queue.delayed, queue.leased, queue.fence, #queue.minutes / queue_record.MINUTE_LENGTH)
+    .. queue.minutes .. queue.newer
 end
 
 -- A clock that stepped back must not hold a queue longer than one interval after its last lease.
@@ -105,20 +98,30 @@ function queue_record.change_rate(queue, interval, burst)
   queue.burst = burst
 end
 
--- Adds to the counts of the current minute, and drops those that are ten minutes old.
+-- The bytes of the counts without those of one minute and of minutes that are ten minutes old.
+local function other_minutes(minutes, minute)
+  local kept, length = '', queue_record.MINUTE_LENGTH
+  for at = 1, #minutes, length do
+    local other = struct.unpack('>I4', minutes, at)
+    if other ~= minute and other > minute - 10 then kept = kept .. string.sub(minutes, at, at + length - 1) end
+  end
+  return #kept < 10 * length and kept or string.sub(kept, length + 1)
+end
+
+-- The counts of one minute: enqueued, leased.
+local function counts_of(minutes, minute)
+  for at = #minutes - queue_record.MINUTE_LENGTH + 1, 1, -queue_record.MINUTE_LENGTH do
+    local other, enqueued, leased = struct.unpack(queue_record.MINUTE, minutes, at)
+    if other == minute then return enqueued, leased, at end
+  end
+  return 0, 0
+end
+
+-- Adds to the counts of the current minute, which stand last.
 function queue_record.count(queue, now, enqueued, leased)
-  local minute = math.floor(now / 60000000)
-  local kept, current = {}, nil
-  for _, entry in ipairs(queue.minutes) do
-    if entry[1] == minute then current = entry end
-    if entry[1] > minute - 10 then kept[#kept + 1] = entry end
-  end
-  if not current then
-    current = {minute, 0, 0}
-    kept[#kept + 1] = current
-  end
-  current[2] = current[2] + enqueued
-  current[3] = current[3] + leased
-  if #kept > 10 then table.remove(kept, 1) end
-  queue.minutes = kept
+  local minute, minutes = math.floor(now / 60000000), queue.minutes
+  local old_enqueued, old_leased, at = counts_of(minutes, minute)
+  local is_last = at and at + queue_record.MINUTE_LENGTH > #minutes
+  queue.minutes = (is_last and string.sub(minutes, 1, at - 1) or other_minutes(minutes, minute))
+    .. struct.pack(queue_record.MINUTE, minute, old_enqueued + enqueued, old_leased + leased)
 end

@@ -16,7 +16,7 @@ end
 
 -- Removes up to limit jobs and returns how many; queue.is_unswept stays true while there may be more.
 function sweep.run(own, queue, limit)
-  local count = sweep_lane(own, queue, string.char(job_record.PRIORITY), limit)
+  local count = sweep_lane(own, queue, job_record.PRIORITY_LANE, limit)
   if count < limit then count = count + sweep_lane(own, queue, job_record.DELAYED_LANE, limit - count) end
   queue.is_unswept = count >= limit
   unit.touch(own, queue)

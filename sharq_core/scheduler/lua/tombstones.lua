@@ -10,12 +10,8 @@ local tombstones = {
   PROMISED_US = 60000000,  -- what goes younger than this is counted
 }
 
-local function field(own, queue_id, job_id)
-  return own.type .. ':' .. job_record.field(queue_id, job_id)
-end
-
 function tombstones.add(own, job, kind)
-  own.tombstones[field(own, job.queue_id, job.job_id)] = struct.pack(tombstones.FORMAT, 1, kind,
+  own.tombstones[own.type .. ':' .. job.field] = struct.pack(tombstones.FORMAT, 1, kind,
     job.token or job_record.NO_TOKEN, own.now, job.enqueued, job.attempt)
 end
 
@@ -26,7 +22,7 @@ end
 
 -- The tombstone of a job, younger than retention (µs), or nil.
 function tombstones.find(own, queue_id, job_id, retention)
-  local name = field(own, queue_id, job_id)
+  local name = own.type .. ':' .. job_record.field(queue_id, job_id)
   local raw = own.tombstones[name] or redis.call('HGET', own.keys.done0, name)
     or redis.call('HGET', own.keys.done1, name)
   if not raw then return nil end

@@ -7,12 +7,11 @@ local STATE_TOTAL = {'queued', 'delayed', 'leased'}
 
 -- Takes a live job out of its state. A deleted one is counted as cancelled already.
 function transitions.leave(own, queue, job)
-  local field = job_record.field(job.queue_id, job.job_id)
   if job.state == job_record.LEASED then
-    own.timers['L' .. field] = false
+    own.timers['L' .. job.field] = false
   else
     own.members[job_record.member(job)] = false
-    if job.state == job_record.DELAYED then own.timers['D' .. field] = false end
+    if job.state == job_record.DELAYED then own.timers['D' .. job.field] = false end
   end
   if queue and not unit.is_deleted(queue, job) then
     local name = STATE_TOTAL[job.state]
@@ -35,7 +34,7 @@ end
 function transitions.queue_up(own, queue, job, due)
   if due and due > own.now then
     enter(own, queue, job, job_record.DELAYED, due)
-    own.timers['D' .. job_record.field(job.queue_id, job.job_id)] = due
+    own.timers['D' .. job.field] = due
   else
     enter(own, queue, job, job_record.QUEUED, own.now)
   end
@@ -47,7 +46,7 @@ function transitions.lease(own, queue, job, due)
   transitions.leave(own, queue, job)
   job.flags = 0
   enter(own, queue, job, job_record.LEASED, due)
-  own.timers['L' .. job_record.field(job.queue_id, job.job_id)] = due
+  own.timers['L' .. job.field] = due
 end
 
 -- The lease ended: back to its place, or dead, or gone when the queue was deleted meanwhile.
