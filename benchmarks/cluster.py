@@ -99,7 +99,7 @@ def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
     ]
     return Report(
         name="cluster",
-        question="What does a whole job cost routers, shards and the store, and what does that predict for more of them?",
+        question="What does a whole job cost routers, shards and store, and what does that predict for more of them?",
         parameters={
             "processes": "by sharq-cluster: routers, shards and one store with an append-only file, over TCP",
             "load": f"one process a router, {duration_s:g} s a measurement, {len(rounds)} rounds; single calls by wrk, "

@@ -20,10 +20,11 @@ import uvloop
 
 QUEUE_TYPE = "sms"
 
-_LOOPS = 48
-_QUEUES = 480
+_LOOPS = 64
+_QUEUES = 640
 _INTERVAL_MS = 1
-_PERIOD_S = 0.1
+_PERIOD_S = 0.064
+"""A thousand jobs a second, three requests each: about half of what two cores carry, the load itself included."""
 _WAIT_MS = 500
 _LEASE_MS = 600_000
 _TIMEOUT_S = 10

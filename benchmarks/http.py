@@ -23,6 +23,8 @@ from benchmarks.targets import Target
 
 _REFERENCE = 64
 """The number of connections at which the goals are judged."""
+_EMPTY_SHARE = 0.001
+"""Dequeues of the original find nothing now and then, though jobs are plenty; ours are allowed as many."""
 _MANY = 256
 """Connections at which the share of bare aiohttp is judged, too."""
 
@@ -117,7 +119,8 @@ def _measure_pair(server: Server, duration_s: int) -> _Calls:
     """Enqueues, and then a worker's dequeues and finishes of what they left."""
     wrk.run(server.url, "enqueue", 8, 1, *enqueue_words("warm-pair"))
     enqueue = wrk.run(server.url, "enqueue", _REFERENCE, duration_s, *enqueue_words("pair"))
-    return _Calls(enqueue.rate, wrk.run(server.url, "pairs", _REFERENCE, duration_s).rate)
+    pairs = wrk.run(server.url, "pairs", _REFERENCE, duration_s, tolerated=_EMPTY_SHARE)
+    return _Calls(enqueue.rate, pairs.rate)
 
 
 def _warm_up(target: _Target) -> None:

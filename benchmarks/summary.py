@@ -5,7 +5,7 @@ A goal whose benchmark gave no number says why. Not here: the goals themselves (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,9 +44,11 @@ def judge(
     Returns:
         One line a target, in their order.
     """
-    rows = {(report.name, row.what): row for report in reports for row in report.rows}
-    known = {name for name, _ in rows}
-    return [_line(target, rows.get((target.benchmark, target.figure)), reasons, known) for target in targets]
+    by_name = {report.name: report for report in reports}
+    rows = {(name, row.what): row for name, report in by_name.items() for row in report.rows}
+    return [
+        _line(target, rows.get((target.benchmark, target.figure)), reasons, by_name) for target in targets
+    ]
 
 
 def to_markdown(lines: Sequence[Line]) -> str:
@@ -82,7 +84,7 @@ def replace_in(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}", encoding="utf-8")
 
 
-def _line(target: Target, row: Row | None, reasons: Mapping[str, str], known: set[str]) -> Line:
+def _line(target: Target, row: Row | None, reasons: Mapping[str, str], known: Container[str]) -> Line:
     if row is None:
         missing = "this run has no such figure" if target.benchmark in known else "not run"
         return Line(target, None, reasons.get(target.benchmark, missing))
