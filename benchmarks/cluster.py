@@ -111,9 +111,10 @@ def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
         curves=[_curve(rounds, kind) for kind in _KINDS],
         notes=[
             "A whole job is an enqueue, a dequeue and a finish; with single calls, three requests.",
-            "The prediction: each router and shard has a core of its own, the store one for its main thread, and a job "
-            "costs what it costs here. Where cores are shared, calls gather into larger batches than on idle ones, "
-            "which makes them cheaper; the prediction holds for tiers that are busy.",
+            "The prediction: each router, each shard and the one store node has a core of its own, and a job costs "
+            "what it costs here. More primaries of a Redis Cluster carry as much more as there are.",
+            "Where cores are shared, calls gather into larger batches than on idle ones, which makes them cheaper: the "
+            "prediction holds for tiers that are busy.",
         ],
     )
 

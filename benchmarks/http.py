@@ -23,6 +23,9 @@ from benchmarks.targets import Target
 
 _REFERENCE = 64
 """The number of connections at which the goals are judged."""
+_MANY_QUEUES = 1_000
+"""Above the reference there are so many: 256 dequeues at one moment would find nothing in some of 100 queues that may
+each give one."""
 _EMPTY_SHARE = 0.001
 """Dequeues of the original find nothing now and then, though jobs are plenty; ours are allowed as many."""
 _MANY = 256
@@ -134,9 +137,10 @@ def _measure(target: _Target, connections: int) -> _Round:
     bare = _load(target, target.bare, "enqueue", connections, *arguments)
     enqueue = _load(target, target.sharq, "enqueue", connections, *arguments)
     enough = round(min(bare.rate * 1.2, enqueue.rate * 2.5) * target.plan.duration_s) + 1_000
-    fill(target.sharq.url, f"d{connections}", enough)
+    queues = QUEUES if connections <= _REFERENCE else _MANY_QUEUES
+    fill(target.sharq.url, f"d{connections}", enough, queues)
     dequeue = _load(target, target.sharq, "dequeue", connections)
-    fill(target.sharq.url, f"f{connections}", enough)
+    fill(target.sharq.url, f"f{connections}", enough, queues)
     with leases(target.sharq.url, enough) as file:
         finish = _load(target, target.sharq, "finish", connections, file)
     return _Round(bare, enqueue, dequeue, finish)
@@ -159,7 +163,7 @@ def _report(plan: _Plan, rounds: list[dict[int, _Round]], pairs: list[_Pair | st
             "server": "one sharq-server: router and shard in one process",
             "store": f"{version}, append-only file written out each second, over a UNIX socket",
             "load": f"{wrk.version()}, 1 thread, {plan.duration_s} s a measurement, {plan.rounds} rounds",
-            "queues": f"{QUEUES}, interval {INTERVAL_MS} ms: limits are on and none is reached",
+            "queues": f"{QUEUES} ({_MANY_QUEUES:,} for dequeues above {_REFERENCE} connections), interval {INTERVAL_MS} ms: limits are on and none is reached",
             "payload": f"{len(PAYLOAD)} bytes",
         },
         rows=[*_goal_rows(rounds), *_original_rows(pairs)],

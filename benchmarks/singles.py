@@ -24,8 +24,8 @@ def enqueue_words(word: str) -> tuple[str, str, str]:
     return word, str(QUEUES), str(INTERVAL_MS)
 
 
-def fill(url: str, word: str, count: int) -> None:
-    """Queue so many jobs.
+def fill(url: str, word: str, count: int, queues: int = QUEUES) -> None:
+    """Queue so many jobs, over the queues in turn.
 
     Raises:
         Spoiled: one was refused.
@@ -33,7 +33,7 @@ def fill(url: str, word: str, count: int) -> None:
     new = [
         EnqueueJob(
             queue_type=QUEUE_TYPE,
-            queue_id=f"q{number % QUEUES}",
+            queue_id=f"q{number % queues}",
             job_id=f"{word}-{number}",
             payload=msgspec.Raw(PAYLOAD),
             interval_ms=INTERVAL_MS,

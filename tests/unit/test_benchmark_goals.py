@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import __main__ as program
 from benchmarks import summary, targets
+from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.machine import Machine
 from benchmarks.report import Peer, Report, Result, Row, save
@@ -94,6 +95,15 @@ def test_saved_results_come_back_and_name_date_and_machine(tmp_path: Path) -> No
     text = summary.for_readme(summary.load_results(tmp_path))
     assert "2026-01-02 03:04 UTC on a processor, 2 cores, 8 GiB" in text
     assert line_of(text, targets.START.figure)[-1] == "yes"
+
+
+def test_curves_are_saved_as_plots_on_either_axis(tmp_path: Path) -> None:
+    points = [(1.0, 5.0), (2.0, 4.0), (3.0, 6.0)]
+    curves = [Curve("a title", "shards", "CPU time", {"store": points}, is_log) for is_log in (True, False)]
+    report = Report("cluster", "How much?", {}, rows=[], curves=curves)
+    save(report, MACHINE, tmp_path)
+    for name in ("cluster.svg", "cluster-2.svg"):
+        assert "</svg>" in (tmp_path / name).read_text()
 
 
 def test_the_table_replaces_what_is_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
