@@ -163,7 +163,8 @@ def _report(plan: _Plan, rounds: list[dict[int, _Round]], pairs: list[_Pair | st
             "server": "one sharq-server: router and shard in one process",
             "store": f"{version}, append-only file written out each second, over a UNIX socket",
             "load": f"{wrk.version()}, 1 thread, {plan.duration_s} s a measurement, {plan.rounds} rounds",
-            "queues": f"{QUEUES} ({_MANY_QUEUES:,} for dequeues above {_REFERENCE} connections), interval {INTERVAL_MS} ms: limits are on and none is reached",
+            "queues": f"{QUEUES}; {_MANY_QUEUES:,} for dequeues above {_REFERENCE} connections; interval "
+            f"{INTERVAL_MS} ms: limits are on and none is reached",
             "payload": f"{len(PAYLOAD)} bytes",
         },
         rows=[*_goal_rows(rounds), *_original_rows(pairs)],
