@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks import targets, wrk
 from benchmarks.cpu import cpu_us
-from benchmarks.errors import NotRun
+from benchmarks.errors import NotRun, Spoiled
 from benchmarks.original import original_server
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Server, Store, bare_server, sharq_server, store
@@ -26,8 +26,9 @@ _REFERENCE = 64
 _MANY_QUEUES = 1_000
 """Above the reference there are so many: 256 dequeues at one moment would find nothing in some of 100 queues that may
 each give one."""
-_EMPTY_SHARE = 0.001
-"""Dequeues of the original find nothing now and then, though jobs are plenty; ours are allowed as many."""
+_EMPTY_SHARE = 0.01
+"""Of the requests of dequeues and finishes in turn: after a stall 64 dequeues come at one moment, and of 100 queues that
+may each give one job a millisecond some have just done so. The original and ours are allowed as many."""
 _MANY = 256
 """Connections at which the share of bare aiohttp is judged, too."""
 
@@ -104,17 +105,16 @@ def run(is_quick: bool) -> Report:
             _warm_up(target)
             rounds.append({count: _measure(target, count) for count in plan.connections})
             version = running.version
-            ours = _measure_pair(sharq, plan.duration_s)
-        pairs.append(_beside_original(ours, plan.duration_s))
+            pairs.append(_beside_original(sharq, plan.duration_s))
     return _report(plan, rounds, pairs, version)
 
 
-def _beside_original(ours: _Calls, duration_s: int) -> _Pair | str:
-    """Measure the original's server, too; or why it did not run."""
+def _beside_original(sharq: Server, duration_s: int) -> _Pair | str:
+    """Measure ours and the original's server in turn; or why there is no comparison."""
     try:
         with original_server() as server:
-            return _Pair(ours, _measure_pair(server, duration_s))
-    except NotRun as error:
+            return _Pair(_measure_pair(sharq, duration_s), _measure_pair(server, duration_s))
+    except (NotRun, Spoiled) as error:
         return f"not run: {error}"
 
 
