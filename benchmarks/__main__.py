@@ -1,31 +1,41 @@
-"""`python -m benchmarks [NAME ...] [--quick] [--save]`: runs benchmarks one after another and prints what they found.
+"""`python -m benchmarks [NAME ...] [--quick] [--save] [--readme]`: runs benchmarks and prints what they found.
 
-Exit code 0 when all ran, whether goals were met or not; 1 when one could not run or was spoiled.
+One that cannot run, or fails, does not end the others: the goals that it was to measure are "not run".
+Exit code 0 when all ran, whether goals were met or not; 1 when one gave no numbers.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TypeAlias, cast
 
+from benchmarks import summary
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.machine import Machine, describe
-from benchmarks.report import Report, goals, save, to_markdown
+from benchmarks.report import Report, save, to_markdown
+from benchmarks.targets import TARGETS
 
 Run: TypeAlias = Callable[[bool], Report]
 
+log = logging.getLogger("benchmarks")
+
 NAMES = {
     "queues": "what a dequeue costs with ever more ready queues",
-    "http": "single calls over HTTP, beside bare aiohttp",
+    "http": "single calls over HTTP, beside bare aiohttp and the original",
+    "bulk": "whole jobs over HTTP in batches of 1 to 1,000, beside BullMQ and Celery",
     "rate": "promised against delivered rates, spacing, lateness",
-    "bulk": "whole jobs over HTTP in batches of 1 to 1,000",
     "wait": "1,000 idle long polls, and how fast they wake up",
     "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
     "memory": "bytes a job in the store",
+    "link": "calls over the link of a router and a shard",
+    "cluster": "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers",
+    "failover": "a shard and a router killed under load",
+    "start": "how soon sharq-server answers",
 }
 """Each is the module of its name here, with `run(is_quick) -> Report`, and what it measures."""
 
@@ -37,27 +47,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(f"{name:8} {what}" for name, what in NAMES.items()))
         return 0
     signal.signal(signal.SIGTERM, _leave)
-    names = options.names or list(NAMES)
-    machine = describe()
-    reports = [report for name in names if (report := _run(name, options.quick, machine)) is not None]
-    are_saved = [_save(report, machine) for report in reports] if options.save else []
-    if len(reports) > 1:
-        print(goals(reports))
-    return 0 if len(reports) == len(names) and all(are_saved) else 1
+    has_failed = _measure(options)
+    if options.readme:
+        summary.replace_in(summary.README, summary.for_readme(summary.load_results()))
+    return int(has_failed)
 
 
 class _Options(argparse.Namespace):
     names: list[str]
     quick: bool
     save: bool
+    readme: bool
     list: bool
 
 
 def _parse(argv: Sequence[str] | None) -> _Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The project's measurements.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; none: all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join(NAMES)}; none: all, or none with --readme alone",
+    )
     parser.add_argument("--quick", action="store_true", help="shorter and smaller, and so less exact")
     parser.add_argument("--save", action="store_true", help="write Markdown and JSON to benchmarks/results/")
+    parser.add_argument(
+        "--readme", action="store_true", help="bring the README's table up to date with benchmarks/results/"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is")
     options = parser.parse_args(argv, _Options())
     if unknown := [name for name in options.names if name not in NAMES]:
@@ -65,14 +81,37 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     return options
 
 
-def _run(name: str, is_quick: bool, machine: Machine) -> Report | None:
-    """Run one and print it; None when it gave no numbers."""
+def _measure(options: _Options) -> bool:
+    """Run what is named, and print the goals; returns whether something is missing."""
+    names = options.names or ([] if options.readme and not options.save else list(NAMES))
+    machine = describe()
+    reports: list[Report] = []
+    reasons: dict[str, str] = {}
+    are_saved = True
+    for name in names:
+        outcome = _run(name, options.quick, machine)
+        if isinstance(outcome, Report):
+            reports.append(outcome)
+            are_saved &= not options.save or _save(outcome, machine)
+        else:
+            reasons[name] = outcome
+    asked = [target for target in TARGETS if target.benchmark in names]
+    if asked:
+        print("# Goals\n\n" + summary.to_markdown(summary.judge(reports, reasons, asked)), flush=True)
+    return bool(reasons) or not are_saved
+
+
+def _run(name: str, is_quick: bool, machine: Machine) -> Report | str:
+    """Run one and print it; the reason when it gave no numbers."""
     print(f"{name}: running ...", file=sys.stderr, flush=True)
     try:
         report = cast(Run, import_module(f"benchmarks.{name}").run)(is_quick)
     except (NotRun, Spoiled) as error:
         print(f"{name}: no numbers: {error}", file=sys.stderr)
-        return None
+        return str(error).splitlines()[0]
+    except Exception as error:
+        log.exception("benchmark_failed name=%s", name)
+        return f"it failed: {type(error).__name__}"
     print(to_markdown(report, machine), flush=True)
     return report
 

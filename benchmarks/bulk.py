@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 
 import msgspec
 
-from benchmarks import peers
+from benchmarks import peers, targets
 from benchmarks.bulk_load import Done
 from benchmarks.cpu import cpu_us
 from benchmarks.errors import NotRun, Spoiled
-from benchmarks.report import Cell, Goal, Grid, Peer, Report, Row
-from benchmarks.servers import ROOT, Server, Store, sharq_server, store
+from benchmarks.loads import run_load
+from benchmarks.report import Cell, Grid, Peer, Report, Row
+from benchmarks.servers import Server, Store, sharq_server, store
 from benchmarks.spread import Spread
 
 _BATCHES = (1, 10, 100, 1_000)
 _REFERENCE = 100
 """The batch at which the goal is judged."""
 _LOOPS = 8
-
-_GOAL = Goal(20_000, is_least=True)
-_GOAL_AGAINST_BULLMQ = Goal(1.5, is_least=True)
 
 
 class _Sample(msgspec.Struct, frozen=True):
@@ -77,26 +72,19 @@ class _PeerRuns:
 
 def _measure(server: Server, running: Store, batch: int, duration_s: float, word: str) -> _Sample:
     before_us, store_before_us = cpu_us(server.pid), cpu_us(running.pid)
-    done = _load(server.url, batch, duration_s, word)
+    done = load(server.url, batch, duration_s, word)
     spent_us, store_spent_us = cpu_us(server.pid) - before_us, cpu_us(running.pid) - store_before_us
     return _Sample(done.jobs / done.duration_s, spent_us / done.jobs, store_spent_us / done.jobs)
 
 
-def _load(url: str, batch: int, duration_s: float, word: str) -> Done:
+def load(url: str, batch: int, duration_s: float, word: str) -> Done:
+    """Whole jobs through a server from a process of its own; `word` begins their ids.
+
+    Raises:
+        Spoiled: it failed, or finished nothing.
+    """
     arguments = [url, str(batch), str(_LOOPS), str(duration_s), word]
-    try:
-        said = subprocess.run(
-            [sys.executable, "-m", "benchmarks.bulk_load", *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            check=False,
-            timeout=duration_s + 60,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Spoiled("the load did not end") from error
-    if said.returncode:
-        raise Spoiled(f"the load failed: {said.stderr.decode(errors='replace')[-2000:]}")
-    done = msgspec.json.decode(said.stdout, type=Done)
+    done = msgspec.json.decode(run_load("benchmarks.bulk_load", arguments, duration_s + 60), type=Done)
     if not done.jobs:
         raise Spoiled(f"no job was finished in batches of {batch}")
     return done
@@ -105,7 +93,9 @@ def _load(url: str, batch: int, duration_s: float, word: str) -> Done:
 def _report(samples: list[dict[int, _Sample]], others: list[Peer], version: str, duration_s: float) -> Report:
     rates = {batch: Spread.of([one[batch].rate for one in samples]) for batch in _BATCHES}
     rows = [
-        Row(f"whole jobs in batches of {batch:,}", "jobs/s", rate, _GOAL if batch == _REFERENCE else None)
+        targets.WHOLE_JOBS.row(rate)
+        if batch == _REFERENCE
+        else Row(f"whole jobs in batches of {batch:,}", "jobs/s", rate)
         for batch, rate in rates.items()
     ]
     rows += [
@@ -143,8 +133,7 @@ def _report(samples: list[dict[int, _Sample]], others: list[Peer], version: str,
 
 
 def _bullmq_row(rates: list[float], bullmq: Peer) -> Row:
-    what = f"whole jobs in batches of {_REFERENCE}, of BullMQ's rate"
     if isinstance(bullmq.value, str):
-        return Row(what, "x", bullmq.value, _GOAL_AGAINST_BULLMQ)
+        return targets.WHOLE_JOBS_OF_BULLMQ.row(bullmq.value)
     bullmq_rate = bullmq.value
-    return Row(what, "x", Spread.of([rate / bullmq_rate for rate in rates]), _GOAL_AGAINST_BULLMQ)
+    return targets.WHOLE_JOBS_OF_BULLMQ.row(Spread.of([rate / bullmq_rate for rate in rates]))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.report import Goal, Peer, Report, Row
+from benchmarks import targets
+from benchmarks.report import Peer, Report, Row
 from benchmarks.servers import Store
 from benchmarks.servers import store as running_store
 from benchmarks.spread import Spread
+from benchmarks.targets import Target
 from sharq_core.models import Enqueued, NewJob
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from sharq_core.scheduler.functions import MAX_BATCH, FunctionCall, Functions, Retention
@@ -21,11 +23,11 @@ _JOBS_AT_ONCE = 5_000
 
 
 class _Case(msgspec.Struct, frozen=True):
-    """goal: bytes a job of 100 bytes; original: what the original takes for one of 40."""
+    """target: for jobs of 100 bytes; original: bytes that the original takes for one of 40."""
 
     what: str
     queues: int
-    goal: float
+    target: Target
     original: float
 
 
@@ -33,8 +35,8 @@ def run(is_quick: bool) -> Report:
     """Fill a fresh store for each case and payload."""
     count = 100_000 if is_quick else 1_000_000
     cases = [
-        _Case("1,000 queues", 1_000, goal=400, original=227),
-        _Case("one job a queue", count, goal=600, original=872),
+        _Case("1,000 queues", 1_000, targets.MEMORY_FEW_QUEUES, original=227),
+        _Case("one job a queue", count, targets.MEMORY_MANY_QUEUES, original=872),
     ]
     return Report(
         name="memory",
@@ -50,22 +52,21 @@ def run(is_quick: bool) -> Report:
 
 def _rows(case: _Case, count: int) -> list[Row]:
     small = Peer("original", case.original, is_same_run=False)
+    what = f"{case.what}, payload of {_ORIGINAL_BYTES} bytes: a job"
     return [
-        _row(case, count, _PAYLOAD_BYTES, goal=Goal(case.goal, is_least=False)),
-        _row(case, count, _ORIGINAL_BYTES, peer=small),
+        case.target.row(_measure(case.queues, count, _PAYLOAD_BYTES)),
+        Row(what, "bytes", _measure(case.queues, count, _ORIGINAL_BYTES), peer=small),
     ]
 
 
-def _row(
-    case: _Case, count: int, payload_bytes: int, *, goal: Goal | None = None, peer: Peer | None = None
-) -> Row:
+def _measure(queues: int, count: int, payload_bytes: int) -> Spread:
+    """Bytes a job, of one run: the count is the same each time."""
     with running_store(is_durable=False) as store:
         store.load_library()
         before_bytes = store.memory_bytes
-        _fill(store, case.queues, count, b'"' + b"x" * (payload_bytes - 2) + b'"')
+        _fill(store, queues, count, b'"' + b"x" * (payload_bytes - 2) + b'"')
         spent_bytes = store.memory_bytes - before_bytes
-    what = f"{case.what}, payload of {payload_bytes} bytes: a job"
-    return Row(what, "bytes", Spread.of([spent_bytes / count]), goal, peer)
+    return Spread.of([spent_bytes / count])
 
 
 def _fill(store: Store, queues: int, count: int, payload: bytes) -> None:

@@ -12,7 +12,7 @@ _SIZE_INCHES = (7.0, 4.0)
 
 
 def draw(curve: Curve, path: Path) -> None:
-    """Write a curve's plot: x logarithmic, y from 0, a line for each series.
+    """Write a curve's plot: y from 0, a line for each series.
 
     Raises:
         NotRun: matplotlib is missing.
@@ -22,7 +22,10 @@ def draw(curve: Curve, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - measuring needs no matplotlib
 
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    axes = figure.add_subplot(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label, xscale="log")
+    axes = figure.add_subplot(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
+    axes.set_xscale("log" if curve.is_log else "linear")
+    if not curve.is_log:
+        axes.set_xticks(sorted({x for points in curve.series.values() for x, _ in points}))
     for name, points in curve.series.items():
         axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=name)
     axes.set_ylim(bottom=0)

@@ -98,7 +98,9 @@ class Report(msgspec.Struct, frozen=True):
     notes: list[str] = []
 
 
-class _Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True):
+    """A report and what it was measured on: the content of a results file."""
+
     machine: Machine
     report: Report
 
@@ -108,21 +110,13 @@ def to_markdown(report: Report, machine: Machine) -> str:
     parts = [
         f"# {report.name}",
         report.question,
-        _table(
-            ("what", "measured", "unit", "goal", "met", "peer", "ratio"), [_cells(row) for row in report.rows]
-        ),
-        *(f"## {grid.title}\n\n{_table(grid.columns, grid.rows)}" for grid in report.grids),
+        table(_COLUMNS, [_cells(row) for row in report.rows]),
+        *(f"## {grid.title}\n\n{table(grid.columns, grid.rows)}" for grid in report.grids),
         _bullets("Notes", report.notes),
         _bullets("Parameters", [f"{name}: {value}" for name, value in report.parameters.items()]),
         _bullets("Machine", _machine_lines(machine)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def goals(reports: Sequence[Report]) -> str:
-    """Every row of some reports that has a goal or a peer, as one Markdown table."""
-    rows = [(report.name, *_cells(row)) for report in reports for row in report.rows if row.goal or row.peer]
-    return "# Goals\n\n" + _table(("benchmark", *_COLUMNS), rows) + "\n"
 
 
 def save(report: Report, machine: Machine, directory: Path = RESULTS) -> list[Path]:
@@ -134,7 +128,7 @@ def save(report: Report, machine: Machine, directory: Path = RESULTS) -> list[Pa
     directory.mkdir(exist_ok=True)
     page, data = directory / f"{report.name}.md", directory / f"{report.name}.json"
     page.write_text(to_markdown(report, machine), encoding="utf-8")
-    data.write_bytes(msgspec.json.format(msgspec.json.encode(_Result(machine, report)), indent=1) + b"\n")
+    data.write_bytes(msgspec.json.format(msgspec.json.encode(Result(machine, report)), indent=1) + b"\n")
     names = [plot_name(report, index) for index in range(len(report.curves))]
     for name, curve in zip(names, report.curves, strict=True):
         draw(curve, directory / name)
@@ -158,12 +152,8 @@ def share(value: float) -> str:
     return f"{value:.4f}" if 0.9 <= value < 1.1 else number(value)
 
 
-def _cells(row: Row) -> tuple[Cell, ...]:
-    met = {None: "", True: "yes", False: "no"}[row.is_met]
-    return row.what, _measured(row), row.unit, _goal(row.goal), met, _peer(row.peer), _ratio(row.ratio)
-
-
-def _measured(row: Row) -> str:
+def measured_text(row: Row) -> str:
+    """Median, and least and greatest of several runs; the reason where there is no number."""
     if isinstance(row.measured, str):
         return row.measured
     spread = row.measured
@@ -173,8 +163,30 @@ def _measured(row: Row) -> str:
     return f"{text(spread.median)} ({text(spread.low)}–{text(spread.high)}, {spread.runs} runs)"  # noqa: RUF001
 
 
-def _goal(goal: Goal | None) -> str:
+def goal_text(goal: Goal | None) -> str:
+    """`≥ 15,000`; empty for none."""
     return "" if goal is None else f"{'≥' if goal.is_least else '≤'} {goal.value:,g}"
+
+
+def table(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> str:
+    """A Markdown table; empty without rows."""
+    if not rows:
+        return ""
+    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(row: Row) -> tuple[Cell, ...]:
+    met = {None: "", True: "yes", False: "no"}[row.is_met]
+    return (
+        row.what,
+        measured_text(row),
+        row.unit,
+        goal_text(row.goal),
+        met,
+        _peer(row.peer),
+        _ratio(row.ratio),
+    )
 
 
 def _peer(peer: Peer | None) -> str:
@@ -188,15 +200,8 @@ def _ratio(ratio: float | None) -> str:
     return "" if ratio is None else number(ratio)
 
 
-def _table(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> str:
-    if not rows:
-        return ""
-    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _text(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else number(cell)
+    return " ".join(cell.split()).replace("|", "\\|") if isinstance(cell, str) else number(cell)
 
 
 def _bullets(title: str, lines: Sequence[str]) -> str:

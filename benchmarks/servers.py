@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 _LOOK_AGAIN_S = 0.02
 
@@ -127,10 +127,10 @@ def store(*, is_durable: bool) -> Iterator[Store]:
     """
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
         command = [str(get_binary_path()), *_store_settings(is_durable)]
-        with _child(command, Path(directory)) as process:
+        with child(command, Path(directory)) as process:
             running = Store(f"unix://{directory}/s", process.pid)
             with running.client:
-                _wait_until(lambda: _answers(running.client), process, Path(directory))
+                wait_until(lambda: _answers(running.client), process, Path(directory))
                 yield running
 
 
@@ -154,11 +154,18 @@ def bare_server() -> Iterator[Server]:
 
 
 @contextmanager
+def link_shard() -> Iterator[Server]:
+    """Run the shard's end of a link (benchmarks/link_shard.py)."""
+    with _http_server("benchmarks.link_shard", (), "/readyz", {}) as server:
+        yield server
+
+
+@contextmanager
 def python_child(
     module: str, arguments: Sequence[str], directory: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m module` in a directory, with its words in the file `log` there."""
-    with _child([sys.executable, "-m", module, *arguments], directory, environ) as process:
+    with child([sys.executable, "-m", module, *arguments], directory, environ) as process:
         yield process
 
 
@@ -171,12 +178,12 @@ def _http_server(
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
         arguments = [*before_port, str(port)]
         with python_child(module, arguments, Path(directory), environ) as process:
-            _wait_until(lambda: _status(url + path) == 200, process, Path(directory))
+            wait_until(lambda: status(url + path) == 200, process, Path(directory))
             yield Server(url, process.pid)
 
 
 @contextmanager
-def _child(
+def child(
     command: Sequence[str], directory: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
@@ -200,6 +207,35 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def wait_until(is_true: Callable[[], bool], process: subprocess.Popen[bytes], directory: Path) -> None:
+    """Wait for what a child process does.
+
+    Raises:
+        Spoiled: it ended, or did not do it in time; with its last words from the file `log` of the directory.
+    """
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while not is_true():
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            said = (directory / "log").read_text(errors="replace")[-2000:]
+            raise Spoiled(f"a server did not start: {said}")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float, directory: Path) -> None:
+    """Wait for a load's end.
+
+    Raises:
+        Spoiled: it failed, or did not end in time; with its last words from the file `log` of the directory.
+    """
+    try:
+        code = process.wait(timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise Spoiled("a load did not end in time") from error
+    if code:
+        said = (directory / "log").read_text(errors="replace")[-2000:]
+        raise Spoiled(f"a load failed: {said}")
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on now."""
     with socket.socket() as probe:
@@ -221,15 +257,6 @@ def _store_settings(is_durable: bool) -> list[str]:
     return [word for name, value in settings.items() for word in (f"--{name}", value)]
 
 
-def _wait_until(is_true: Callable[[], bool], process: subprocess.Popen[bytes], directory: Path) -> None:
-    deadline_s = time.monotonic() + _START_TIMEOUT_S
-    while not is_true():
-        if process.poll() is not None or time.monotonic() > deadline_s:
-            said = (directory / "log").read_text(errors="replace")[-2000:]
-            raise Spoiled(f"a server did not start: {said}")
-        time.sleep(_LOOK_AGAIN_S)
-
-
 def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
@@ -237,7 +264,7 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def _status(url: str) -> int | None:
+def status(url: str) -> int | None:
     """The HTTP status that a GET gets, or None when nothing listens."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:

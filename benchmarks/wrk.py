@@ -53,7 +53,9 @@ def version() -> str:
     return " ".join((said.stdout + said.stderr).split()[:2])
 
 
-def run(url: str, script: str, connections: int, duration_s: float, *arguments: str) -> Summary:
+def run(
+    url: str, script: str, connections: int, duration_s: float, *arguments: str, tolerated: float = 0.0
+) -> Summary:
     """Put load on a server and return what came of it.
 
     Args:
@@ -61,10 +63,11 @@ def run(url: str, script: str, connections: int, duration_s: float, *arguments: 
         connections: kept alive, each with one request in flight, 1 or more.
         duration_s: whole seconds, 1 or more.
         arguments: for the script.
+        tolerated: the share of requests that may fail, 0 to 1.
 
     Raises:
         NotRun: wrk is not installed.
-        Spoiled: a request failed, or wrk did.
+        Spoiled: more requests failed than are tolerated, or wrk did.
     """
     command = [program(), "-t1", f"-c{connections}", f"-d{duration_s:.0f}s", "-s", f"{script}.lua", url, "--"]
     try:
@@ -82,6 +85,6 @@ def run(url: str, script: str, connections: int, duration_s: float, *arguments: 
     if said.returncode or not found:
         raise Spoiled(f"wrk failed: {said.stderr or said.stdout}")
     result = msgspec.json.decode(summary.splitlines()[0], type=Summary)
-    if result.failures or not result.requests:
+    if result.failures > tolerated * result.requests or not result.requests:
         raise Spoiled(f"{script}: {result.failures} of {result.requests} requests failed")
     return result

@@ -19,6 +19,7 @@ from benchmarks.errors import NotRun
 _PROGRAMS = Path(__file__).parent
 _INSTALL_TIMEOUT_S = 300
 _RUN_TIMEOUT_S = 300
+_ORIGINAL = ("SharQ==1.3.0", "packaging", "flask>=3,<4", "gevent", "gunicorn")
 
 
 class WholeJobs(msgspec.Struct, frozen=True):
@@ -39,9 +40,7 @@ def original_dequeue_ms(socket: str, size: int, calls: int) -> float:
     Raises:
         NotRun: it cannot be installed, or failed.
     """
-    said = _run(
-        str(_original_python()), str(_PROGRAMS / "original_dequeue.py"), socket, str(size), str(calls)
-    )
+    said = _run(str(original_python()), str(_PROGRAMS / "original_dequeue.py"), socket, str(size), str(calls))
     return msgspec.json.decode(said, type=float)
 
 
@@ -66,9 +65,13 @@ def celery(socket: str, jobs: int) -> WholeJobs:
 
 
 @cache
-def _original_python() -> Path:
-    """The original's core does not run on Python 3.12 and newer."""
-    return _venv("original", _tool("python3.11"), ("SharQ==1.3.0", "packaging"))
+def original_python() -> Path:
+    """Python with the original's core and what its server stands on; the core does not run on Python 3.12 and newer.
+
+    Raises:
+        NotRun: it cannot be installed.
+    """
+    return _venv("original-server", _tool("python3.11"), _ORIGINAL)
 
 
 @cache

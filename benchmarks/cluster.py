@@ -1,0 +1,213 @@
+"""What a job costs each tier of a cluster: 1 to 3 shards, 1 and 2 routers, each a process; single calls and batches.
+
+All processes share this machine's cores, so the rates say little. CPU time a job says what each tier needs on
+machines of its own, and which of them is full first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TypeVar
+
+import msgspec
+
+from benchmarks import bulk, wrk
+from benchmarks.clusters import Cluster, Tiers, cluster
+from benchmarks.curve import Curve
+from benchmarks.report import Cell, Grid, Report, Row
+from benchmarks.singles import INTERVAL_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
+from benchmarks.spread import Spread
+
+T = TypeVar("T")
+
+_CONNECTIONS = 64
+"""All together, for single calls."""
+_BATCH = 100
+_SPARE = 1.5
+"""More jobs than were enqueued in the same time: a dequeue or finish is not three times as fast as an enqueue."""
+_KINDS = ("single calls", f"batches of {_BATCH}")
+_US = 1e6
+
+
+class Topology(msgspec.Struct, frozen=True):
+    """So many processes of each."""
+
+    routers: int
+    shards: int
+
+    def __str__(self) -> str:
+        return f"{_count(self.routers, 'router')}, {_count(self.shards, 'shard')}"
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    topologies: tuple[Topology, ...]
+    rounds: int
+    duration_s: int
+
+
+_ALL = tuple(Topology(routers, shards) for routers in (1, 2) for shards in (1, 2, 3))
+_FULL = _Plan(_ALL, rounds=3, duration_s=4)
+_QUICK = _Plan((Topology(1, 1), Topology(2, 1), Topology(2, 3)), rounds=1, duration_s=1)
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """Of a whole job: CPU time of each tier, and whole jobs a second on this machine."""
+
+    tiers: Tiers
+    rate: float
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One round of one topology: single calls, and batches."""
+
+    single: Cost
+    batch: Cost
+
+
+def run(is_quick: bool) -> Report:
+    """Measure the topologies in turns, each round on fresh processes."""
+    plan = _QUICK if is_quick else _FULL
+    rounds = [{one: _measure(one, plan.duration_s) for one in plan.topologies} for _ in range(plan.rounds)]
+    return report(rounds, plan.duration_s)
+
+
+def predicted_rate(topology: Topology, tiers: Tiers) -> tuple[float, str]:
+    """Whole jobs a second with a core for each router, each shard and the store; and the tier that is full first.
+
+    Args:
+        tiers: CPU time a job.
+    """
+    limits = {
+        "routers": topology.routers * _US / tiers.router,
+        "shards": topology.shards * _US / tiers.shard,
+        "store": _US / tiers.store,
+    }
+    first = min(limits, key=lambda name: limits[name])
+    return limits[first], first
+
+
+def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
+    """The report of some rounds of the same topologies."""
+    topologies = list(rounds[0])
+    rows = [
+        Row(f"{kind}: CPU time of all tiers, {one}", "µs a job", Spread.of(totals))
+        for kind in _KINDS
+        for one in topologies
+        for totals in [[_total(_of(sample[one], kind).tiers) for sample in rounds]]
+    ]
+    return Report(
+        name="cluster",
+        question="What does a whole job cost routers, shards and store, and what does that predict for more of them?",
+        parameters={
+            "processes": "by sharq-cluster: routers, shards and one store with an append-only file, over TCP",
+            "load": f"one process a router, {duration_s:g} s a measurement, {len(rounds)} rounds; single calls by wrk, "
+            f"{_CONNECTIONS} connections",
+            "jobs": f"{QUEUES} queues, interval {INTERVAL_MS} ms, payload {len(PAYLOAD)} bytes; batches: 1,000 queues",
+        },
+        rows=rows,
+        grids=[_grid(rounds, kind) for kind in _KINDS],
+        curves=[_curve(rounds, kind) for kind in _KINDS],
+        notes=[
+            "A whole job is an enqueue, a dequeue and a finish; with single calls, three requests.",
+            "The prediction: each router, each shard and the one store node has a core of its own, and a job costs "
+            "what it costs here. More primaries of a Redis Cluster carry as much more as there are.",
+            "Where cores are shared, calls gather into larger batches than on idle ones, which makes them cheaper: the "
+            "prediction holds for tiers that are busy.",
+        ],
+    )
+
+
+def _measure(topology: Topology, duration_s: int) -> Sample:
+    with cluster(topology.routers, topology.shards) as running:
+        _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, 1, f"warm{name}"))
+        single = _measure_single(running, duration_s)
+        before = running.cpu
+        done = _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, duration_s, f"batch{name}"))
+        spent = running.cpu - before
+    jobs = sum(one.jobs for one in done)
+    return Sample(single, Cost(spent.a_job(jobs), jobs / max(one.duration_s for one in done)))
+
+
+def _measure_single(running: Cluster, duration_s: int) -> Cost:
+    """Enqueues, dequeues and finishes one after the other; a job is one of each."""
+    share = _CONNECTIONS // len(running.routers)
+
+    def load(script: str, arguments: Callable[[str], Sequence[str]]) -> Cost:
+        before = running.cpu
+        done = _side_by_side(
+            running, lambda url, name: wrk.run(url, script, share, duration_s, *arguments(name))
+        )
+        requests = sum(one.requests for one in done)
+        return Cost((running.cpu - before).a_job(requests), sum(one.rate for one in done))
+
+    enqueue = load("enqueue", lambda name: enqueue_words(f"single{name}"))
+    enough = round(enqueue.rate * duration_s * _SPARE) + 1_000
+    fill(running.routers[0].url, "dequeue", enough)
+    dequeue = load("dequeue", lambda name: ())
+    fill(running.routers[0].url, "finish", 2 * enough)
+    with ExitStack() as stack:
+        files = [stack.enter_context(leases(router.url, enough)) for router in running.routers]
+        finish = load("finish", lambda name: (files[int(name)],))
+    rate = 1 / (1 / enqueue.rate + 1 / dequeue.rate + 1 / finish.rate)
+    return Cost(enqueue.tiers + dequeue.tiers + finish.tiers, rate)
+
+
+def _side_by_side(running: Cluster, load: Callable[[str, str], T]) -> list[T]:
+    """Put a load on every router at once, told the router's URL and its number from 0 on."""
+    with ThreadPoolExecutor(len(running.routers)) as threads:
+        futures = [
+            threads.submit(load, router.url, str(number)) for number, router in enumerate(running.routers)
+        ]
+        return [future.result() for future in futures]
+
+
+def _grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
+    columns = (
+        "processes",
+        "router µs",
+        "shard µs",
+        "store µs",
+        "jobs/s here",
+        "predicted jobs/s",
+        "full first",
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for topology in rounds[0]:
+        tiers = _median(rounds, topology, kind)
+        rate = Spread.of([_of(one[topology], kind).rate for one in rounds]).median
+        predicted, first = predicted_rate(topology, tiers)
+        rows.append((str(topology), tiers.router, tiers.shard, tiers.store, rate, predicted, first))
+    return Grid(f"{kind.capitalize()}: a whole job (medians)", columns, rows)
+
+
+def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:
+    """With the most routers that were measured."""
+    most = max(topology.routers for topology in rounds[0])
+    topologies = [topology for topology in rounds[0] if topology.routers == most]
+    series = {
+        tier: [(float(one.shards), float(getattr(_median(rounds, one, kind), tier))) for one in topologies]
+        for tier in Tiers.__struct_fields__
+    }
+    title = f"Cost of a whole job, {kind}, {_count(most, 'router')}"
+    return Curve(title, "shards", "CPU time, µs a job", series, is_log=False)
+
+
+def _median(rounds: list[dict[Topology, Sample]], topology: Topology, kind: str) -> Tiers:
+    costs = [_of(one[topology], kind).tiers for one in rounds]
+    return Tiers(
+        *(Spread.of([getattr(cost, tier) for cost in costs]).median for tier in Tiers.__struct_fields__)
+    )
+
+
+def _of(sample: Sample, kind: str) -> Cost:
+    return sample.single if kind == _KINDS[0] else sample.batch
+
+
+def _total(tiers: Tiers) -> float:
+    return tiers.router + tiers.shard + tiers.store
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,95 @@
+"""A whole cluster as processes, by `sharq-cluster`, and the CPU time of each of its tiers.
+
+Not here: what puts load on it.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.cpu import cpu_us
+from benchmarks.errors import Spoiled
+from benchmarks.servers import Server, python_child, wait_until
+from router.cluster.state import State
+
+_PORTS = range(10_000, 30_000)
+"""Below the ephemeral ports, so that no outgoing connection takes one before it is listened on."""
+
+
+class Tiers(msgspec.Struct, frozen=True):
+    """CPU time in µs, all processes of a tier together."""
+
+    router: float
+    shard: float
+    store: float
+
+    def __sub__(self, earlier: Tiers) -> Tiers:
+        return Tiers(self.router - earlier.router, self.shard - earlier.shard, self.store - earlier.store)
+
+    def __add__(self, more: Tiers) -> Tiers:
+        return Tiers(self.router + more.router, self.shard + more.shard, self.store + more.store)
+
+    def a_job(self, jobs: float) -> Tiers:
+        """The share of one of so many jobs."""
+        return Tiers(self.router / jobs, self.shard / jobs, self.store / jobs)
+
+
+class Cluster:
+    """A running cluster."""
+
+    def __init__(self, state: State) -> None:
+        self.routers = self._servers(state, "router")
+        self.shards = self._servers(state, "shard")
+        self.stores = self._servers(state, "store")
+
+    @property
+    def cpu(self) -> Tiers:
+        """CPU time since their start; every process must live."""
+        groups = (self.routers, self.shards, self.stores)
+        return Tiers(*(sum(cpu_us(server.pid) for server in group) for group in groups))
+
+    @staticmethod
+    def _servers(state: State, role: str) -> list[Server]:
+        return [Server(one.url, one.pid) for one in state.processes if one.role == role]
+
+
+@contextmanager
+def cluster(routers: int, shards: int) -> Iterator[Cluster]:
+    """Run `sharq-cluster` on one store with an append-only file; yields it when all is ready.
+
+    Raises:
+        Spoiled: it did not start.
+    """
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sharq-bench-")))
+        state = directory / "state.json"
+        numbers = ["--routers", str(routers), "--shards", str(shards), "--port", str(_ports(routers))]
+        places = ["--data-dir", "data", "--state-file", state.name]
+        process = stack.enter_context(python_child("router.cluster.main", [*numbers, *places], directory))
+        wait_until(state.exists, process, directory)
+        yield Cluster(msgspec.json.decode(state.read_bytes(), type=State))
+
+
+def _ports(count: int) -> int:
+    """The first of so many free ports in a row."""
+    for first in _PORTS[random.randrange(1_000) :: count]:
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise Spoiled(f"there are no {count} free ports in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,129 @@
+"""The table of goals: what is to be reached, what was measured, and whether it is met; and the README's copy of it.
+
+A goal whose benchmark gave no number says why. Not here: the goals themselves (benchmarks/targets.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.errors import Spoiled
+from benchmarks.report import RESULTS, Report, Result, Row, goal_text, measured_text, number, table
+from benchmarks.targets import TARGETS, Target
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+
+_COLUMNS = ("benchmark", "what", "goal", "measured: median (least-greatest)", "of peer", "met")
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One goal and what came of it.
+
+    Attributes:
+        row: None where there is none.
+        reason: why there is no number; empty where there is one.
+    """
+
+    target: Target
+    row: Row | None
+    reason: str
+
+
+def judge(
+    reports: Iterable[Report], reasons: Mapping[str, str], targets: Sequence[Target] = TARGETS
+) -> list[Line]:
+    """Hold every goal against the reports.
+
+    Args:
+        reasons: by benchmark, why it gave no report.
+
+    Returns:
+        One line a target, in their order.
+    """
+    by_name = {report.name: report for report in reports}
+    rows = {(name, row.what): row for name, report in by_name.items() for row in report.rows}
+    return [
+        _line(target, rows.get((target.benchmark, target.figure)), reasons, by_name) for target in targets
+    ]
+
+
+def to_markdown(lines: Sequence[Line]) -> str:
+    """The goals as a table, and how many are met."""
+    met = sum(line.row is not None and line.row.is_met is True for line in lines)
+    without = sum(bool(line.reason) for line in lines)
+    words = f"{met} of {len(lines)} goals met, {len(lines) - met - without} not met, {without} not run."
+    return f"{table(_COLUMNS, [_cells(line) for line in lines])}\n\n{words}\n"
+
+
+def load_results(directory: Path = RESULTS) -> list[Result]:
+    """What `--save` has left there, by name."""
+    return [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(directory.glob("*.json"))]
+
+
+def for_readme(results: Sequence[Result]) -> str:
+    """The table of saved results, with their dates and machines."""
+    lines = judge([result.report for result in results], {})
+    return f"{_provenance(results)}\n\n{to_markdown(lines)}"
+
+
+def replace_in(path: Path, text: str) -> None:
+    """Put text between the two marks of a document.
+
+    Raises:
+        Spoiled: the marks are not there, each once and in order; nothing is written.
+    """
+    content = path.read_text(encoding="utf-8")
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or content.count(BEGIN) + content.count(END) != 2:
+        raise Spoiled(f"{path.name} does not have {BEGIN} and {END} once each, in this order")
+    path.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}", encoding="utf-8")
+
+
+def _line(target: Target, row: Row | None, reasons: Mapping[str, str], known: Container[str]) -> Line:
+    if row is None:
+        missing = "this run has no such figure" if target.benchmark in known else "not run"
+        return Line(target, None, reasons.get(target.benchmark, missing))
+    return Line(target, row, row.measured if isinstance(row.measured, str) else "")
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    target, row = line.target, line.row
+    goal = f"{goal_text(target.goal)} {target.unit}"
+    if row is None or line.reason:
+        reason = line.reason if line.reason.startswith("not run") else f"not run: {line.reason}"
+        return target.benchmark, target.figure, goal, reason, "", ""
+    met = "yes" if row.is_met else "no"
+    return target.benchmark, target.figure, goal, measured_text(row), _ratio(row), met
+
+
+def _ratio(row: Row) -> str:
+    """`3.1 x original`, with a star for a peer's figure from another day."""
+    if row.peer is None:
+        return ""
+    if row.ratio is None:
+        return str(row.peer.value) if isinstance(row.peer.value, str) else ""
+    return f"{number(row.ratio)} x {row.peer.name}{'' if row.peer.is_same_run else ' (another day)'}"
+
+
+def _provenance(results: Sequence[Result]) -> str:
+    """When and where: one sentence a machine."""
+    if not results:
+        return "Nothing has been measured here yet."
+    dates: dict[tuple[str, int, int], list[str]] = {}
+    for result in results:
+        machine = result.machine
+        dates.setdefault((machine.cpu, machine.cores, machine.memory_gib), []).append(machine.date)
+    return "\n".join(
+        f"Measured {_span(days)} on {cpu}, {cores} cores, {memory} GiB, with load, servers and store all on it."
+        for (cpu, cores, memory), days in dates.items()
+    )
+
+
+def _span(dates: Sequence[str]) -> str:
+    first, last = min(dates), max(dates)
+    return first if first == last else f"from {first} to {last}"

@@ -1,0 +1,107 @@
+"""What is to be reached: every goal of the project, and which benchmark's figure is held against it.
+
+This is the only place that says a goal. Not here: how a figure is measured, and how the table is printed
+(benchmarks/summary.py).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.report import Goal, Peer, Row
+from benchmarks.spread import Spread
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One goal.
+
+    Attributes:
+        benchmark: its name on the command line.
+        figure: what the benchmark calls the row.
+        unit: of the figure and the goal.
+        peer: a figure of another system from another day; None where there is none, or one of the same run.
+    """
+
+    benchmark: str
+    figure: str
+    unit: str
+    goal: Goal
+    peer: Peer | None = None
+
+    def row(self, measured: Spread | str, peer: Peer | None = None) -> Row:
+        """The benchmark's row for this goal.
+
+        Args:
+            measured: or why there is no number.
+            peer: measured in the same run; None for the target's own.
+        """
+        return Row(self.figure, self.unit, measured, self.goal, peer or self.peer)
+
+
+def _least(value: float) -> Goal:
+    return Goal(value, is_least=True)
+
+
+def _most(value: float) -> Goal:
+    return Goal(value, is_least=False)
+
+
+def _original(value: float) -> Peer:
+    return Peer("original", value, is_same_run=False)
+
+
+ENQUEUES = Target("http", "single enqueue", "req/s", _least(15_000), _original(5_008))
+PAIRS = Target("http", "dequeue + finish", "req/s", _least(13_000), _original(4_298))
+ENQUEUES_OF_ORIGINAL = Target("http", "single enqueue, of the original's rate", "x", _least(3))
+PAIRS_OF_ORIGINAL = Target("http", "dequeue + finish, of the original's rate", "x", _least(3))
+SHARE_OF_BARE = Target(
+    "http", "single enqueue, of bare aiohttp's rate, 64 connections", "x", _least(0.60), _original(0.21)
+)
+SHARE_OF_BARE_AT_256 = Target(
+    "http", "single enqueue, of bare aiohttp's rate, 256 connections", "x", _least(0.60)
+)
+
+WHOLE_JOBS = Target("bulk", "whole jobs in batches of 100", "jobs/s", _least(20_000))
+WHOLE_JOBS_OF_BULLMQ = Target("bulk", "whole jobs in batches of 100, of BullMQ's rate", "x", _least(1.5))
+
+DEQUEUE_AT_A_MILLION = Target(
+    "queues", "dequeue of 1 job at 1,000,000 ready queues against 1,000", "x", _most(1.2)
+)
+BATCH_AT_A_MILLION = Target(
+    "queues", "dequeue of 100 jobs at 1,000,000 ready queues against 1,000", "x", _most(1.2)
+)
+
+STORE_ON_8 = Target("store", "whole job, batches of 100 on 8 partitions", "µs", _most(35))
+STORE_ON_64 = Target("store", "whole job, batches of 100 on 64 partitions", "µs", _most(50))
+
+RATE_BURST = Target("rate", "burst 2: delivered of promised, mean of all queues", "share", _least(0.999))
+RATE_STRICT = Target(
+    "rate", "strict: delivered of promised, mean of queues up to 20/s", "share", _least(0.98)
+)
+RATE_STRICT_FAST = Target(
+    "rate", "strict: delivered of promised, mean of queues at 100/s", "share", _least(0.90)
+)
+VIOLATIONS = Target("rate", "spacing violations, all scenarios", "leases", _most(0))
+LATENESS_P50 = Target("rate", "lateness at 2,000 jobs/s, p50", "ms", _most(2))
+LATENESS_P99 = Target("rate", "lateness at 2,000 jobs/s, p99", "ms", _most(10))
+
+IDLE = Target("wait", "idle: server and store together", "of a core", _most(0.02))
+IDLE_CALLS = Target("wait", "idle: function calls to the store", "a second", _most(66))
+"""One refresh of each of the 64 partitions a second, and the heartbeat; one more where a span is cut."""
+
+MEMORY_FEW_QUEUES = Target("memory", "1,000 queues, payload of 100 bytes: a job", "bytes", _most(400))
+MEMORY_MANY_QUEUES = Target("memory", "one job a queue, payload of 100 bytes: a job", "bytes", _most(600))
+
+SHARD_FAILURES = Target(
+    "failover", "shard killed: failed requests that were not in flight on it", "requests", _most(0)
+)
+SHARD_RECOVERY = Target("failover", "shard killed: back to full rate", "s", _most(1))
+ROUTER_FAILURES = Target(
+    "failover", "router killed: failed requests that were not in flight on it", "requests", _most(0)
+)
+ROUTER_RECOVERY = Target("failover", "router killed: back to full rate", "s", _most(1))
+
+START = Target("start", "start to first answered request, new data", "s", _most(2))
+
+TARGETS = tuple(value for value in list(globals().values()) if isinstance(value, Target))
+"""All of them, in the order of this file."""

@@ -1,0 +1,90 @@
+"""How the failover and cluster benchmarks judge what they saw."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.cluster import Cost, Sample, Topology, predicted_rate, report
+from benchmarks.clusters import Tiers
+from benchmarks.errors import Spoiled
+from benchmarks.failover import Kill, Outcome, judge
+from benchmarks.failover_load import Note
+
+KILL = Kill(sent_s=10.0, gone_s=10.01)
+RATE = 100
+
+
+def steady(*, gap_from_s: float = 0, gap_until_s: float = 0) -> list[Note]:
+    """Good answers from 7 s to 18 s, evenly, with a gap."""
+    times_s = [7 + number / RATE for number in range(11 * RATE)]
+    return [
+        Note("finish", "q", at_s - 0.001, at_s, "")
+        for at_s in times_s
+        if not gap_from_s <= at_s < gap_until_s
+    ]
+
+
+def with_failure(verb: str, queue_id: str, began_s: float, ended_s: float) -> Outcome:
+    failed = Note(verb, queue_id, began_s, ended_s, "504")
+    return judge([*steady(), failed], KILL, ["owned"])
+
+
+def test_a_kill_that_nobody_notices_takes_no_time() -> None:
+    outcome = judge(steady(), KILL, [])
+    assert (outcome.in_flight, outcome.others, outcome.recovery_s) == ([], [], 0)
+    assert outcome.rate == pytest.approx(RATE, rel=0.02)
+
+
+def test_recovery_lasts_until_a_whole_second_is_at_full_rate() -> None:
+    outcome = judge(steady(gap_from_s=10.0, gap_until_s=10.8), KILL, [])
+    assert outcome.recovery_s == pytest.approx(0.75, abs=0.03)
+    assert outcome.gap_s == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_rate_that_does_not_come_back_gives_no_number() -> None:
+    with pytest.raises(Spoiled, match="did not come back"):
+        judge(steady(gap_from_s=10.0, gap_until_s=18.0), KILL, [])
+
+
+def test_no_load_gives_no_number() -> None:
+    with pytest.raises(Spoiled, match="no load"):
+        judge([], KILL, [])
+
+
+@pytest.mark.parametrize(
+    ("verb", "queue_id", "began_s", "is_in_flight"),
+    [
+        ("enqueue", "owned", 9.99, True),
+        ("enqueue", "another", 9.99, False),
+        ("dequeue", "", 9.99, True),
+        ("dequeue", "", 10.5, False),
+        ("finish", "owned", 10.5, False),
+    ],
+)
+def test_a_failure_counts_as_in_flight_only_where_it_could_be(
+    verb: str, queue_id: str, began_s: float, is_in_flight: bool
+) -> None:
+    outcome = with_failure(verb, queue_id, began_s, 10.6)
+    assert (len(outcome.in_flight), len(outcome.others)) == (is_in_flight, not is_in_flight)
+
+
+def test_failures_before_the_kill_are_not_its_own() -> None:
+    outcome = with_failure("enqueue", "owned", 9.0, 9.1)
+    assert not outcome.in_flight
+    assert not outcome.others
+
+
+def test_the_tier_that_is_full_first_bounds_the_predicted_rate() -> None:
+    tiers = Tiers(router=100, shard=50, store=25)
+    assert predicted_rate(Topology(1, 1), tiers) == (10_000, "routers")
+    assert predicted_rate(Topology(3, 1), tiers) == (20_000, "shards")
+    assert predicted_rate(Topology(8, 8), tiers) == (40_000, "store")
+
+
+def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
+    cost = Cost(Tiers(100, 50, 25), 5_000)
+    rounds = [{Topology(1, shards): Sample(cost, cost) for shards in (1, 2, 3)} for _ in range(3)]
+    found = report(rounds, duration_s=1)
+    assert [len(grid.rows) for grid in found.grids] == [3, 3]
+    assert found.curves[0].series["router"] == [(1, 100), (2, 100), (3, 100)]
+    assert found.rows[0].what == "single calls: CPU time of all tiers, 1 router, 1 shard"

@@ -1,0 +1,130 @@
+"""The table of goals: what it makes of results, of missing ones, and of a document that holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import summary, targets
+from benchmarks.curve import Curve
+from benchmarks.errors import NotRun, Spoiled
+from benchmarks.machine import Machine
+from benchmarks.report import Peer, Report, Result, Row, save
+from benchmarks.spread import Spread
+from benchmarks.targets import TARGETS
+
+MACHINE = Machine("a processor", 2, 8, "Linux 6", "CPython 3.13", 0.1, {"redis": "8"}, "2026-01-02 03:04 UTC")
+
+
+def report_of(*rows: Row, name: str = "http") -> Report:
+    return Report(name=name, question="How many?", parameters={"store": "a store"}, rows=list(rows))
+
+
+def line_of(table: str, figure: str) -> list[str]:
+    """The cells of a row."""
+    (line,) = [line for line in table.splitlines() if f"| {figure} |" in line]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_every_goal_names_a_benchmark_and_no_two_name_one_figure() -> None:
+    assert {target.benchmark for target in TARGETS} <= set(program.NAMES)
+    assert len({(target.benchmark, target.figure) for target in TARGETS}) == len(TARGETS)
+
+
+def test_a_goal_shows_median_least_greatest_ratio_and_whether_it_is_met() -> None:
+    rows = [
+        targets.ENQUEUES.row(Spread.of([16_000.0, 20_000.0, 15_024.0])),
+        targets.PAIRS.row(Spread.of([12_000.0])),
+    ]
+    table = summary.to_markdown(summary.judge([report_of(*rows)], {}))
+    cells = line_of(table, "single enqueue")
+    assert cells[2:4] == ["≥ 15,000 req/s", "16,000 (15,024–20,000, 3 runs)"]  # noqa: RUF001
+    assert cells[4:] == ["3.19 x original (another day)", "yes"]
+    assert line_of(table, "dequeue + finish")[-1] == "no"
+
+
+def test_a_benchmark_that_failed_is_not_run_and_never_a_number() -> None:
+    table = summary.to_markdown(summary.judge([], {"http": "wrk is not installed"}))
+    assert line_of(table, "single enqueue")[3:] == ["not run: wrk is not installed", "", ""]
+    assert f"0 of {len(TARGETS)} goals met, 0 not met, {len(TARGETS)} not run." in table
+
+
+def test_a_missing_peer_is_not_run_and_the_other_figures_stand() -> None:
+    rows = [
+        targets.WHOLE_JOBS.row(Spread.of([21_000.0])),
+        targets.WHOLE_JOBS_OF_BULLMQ.row("not run: npm is missing"),
+    ]
+    table = summary.to_markdown(summary.judge([report_of(*rows, name="bulk")], {}))
+    assert line_of(table, targets.WHOLE_JOBS_OF_BULLMQ.figure)[3:] == ["not run: npm is missing", "", ""]
+    assert line_of(table, targets.WHOLE_JOBS.figure)[-1] == "yes"
+
+
+def test_a_figure_that_a_short_run_does_not_have_is_not_run() -> None:
+    table = summary.to_markdown(summary.judge([report_of(name="queues")], {}))
+    assert line_of(table, targets.DEQUEUE_AT_A_MILLION.figure)[3] == "not run: this run has no such figure"
+
+
+def test_one_benchmark_that_fails_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(is_quick: bool) -> Report:
+        raise RuntimeError("unexpected")
+
+    def lack(is_quick: bool) -> Report:
+        raise NotRun("wrk is not installed")
+
+    def find(is_quick: bool) -> Report:
+        return report_of(targets.START.row(Spread.of([0.5])), name="start")
+
+    monkeypatch.setattr("benchmarks.link.run", fail)
+    monkeypatch.setattr("benchmarks.http.run", lack)
+    monkeypatch.setattr("benchmarks.start.run", find)
+    assert program.main(["link", "http", "start", "--quick"]) == 1
+    printed = capsys.readouterr().out
+    assert line_of(printed, "single enqueue")[3] == "not run: wrk is not installed"
+    assert "| start | start to first answered request, new data | ≤ 2 s | 0.5 |  | yes |" in printed
+
+
+def test_saved_results_come_back_and_name_date_and_machine(tmp_path: Path) -> None:
+    row = targets.START.row(Spread.of([0.5]), Peer("other", "not run: missing", is_same_run=True))
+    report = report_of(row, name="start")
+    save(report, MACHINE, tmp_path)
+    assert summary.load_results(tmp_path) == [Result(MACHINE, report)]
+    text = summary.for_readme(summary.load_results(tmp_path))
+    assert "2026-01-02 03:04 UTC on a processor, 2 cores, 8 GiB" in text
+    assert line_of(text, targets.START.figure)[-1] == "yes"
+
+
+def test_curves_are_saved_as_plots_on_either_axis(tmp_path: Path) -> None:
+    points = [(1.0, 5.0), (2.0, 4.0), (3.0, 6.0)]
+    curves = [Curve("a title", "shards", "CPU time", {"store": points}, is_log) for is_log in (True, False)]
+    report = Report("cluster", "How much?", {}, rows=[], curves=curves)
+    save(report, MACHINE, tmp_path)
+    for name in ("cluster.svg", "cluster-2.svg"):
+        assert "</svg>" in (tmp_path / name).read_text()
+
+
+def test_the_table_replaces_what_is_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n")
+    for text in ("new", "newer"):
+        summary.replace_in(page, text)
+    assert page.read_text() == f"before\n{summary.BEGIN}\nnewer\n{summary.END}\nafter\n"
+
+
+@pytest.mark.parametrize(
+    "content", ["no marks", f"{summary.END}\n{summary.BEGIN}", f"{summary.BEGIN} and no end"]
+)
+def test_a_document_without_both_marks_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(content)
+    with pytest.raises(Spoiled, match="once each"):
+        summary.replace_in(page, "new")
+    assert page.read_text() == content
+
+
+def test_the_readme_has_a_place_for_the_table() -> None:
+    content = summary.README.read_text()
+    assert 0 < content.find(summary.BEGIN) < content.find(summary.END)
