@@ -5,8 +5,8 @@ Hints only order the shards. Before it says that nothing is ready the router ask
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 import msgspec
 
@@ -26,15 +26,14 @@ class _Hint(msgspec.Struct, frozen=True):
 
 
 class Hints:
-    """Per type and shard, when its next job is due, in the event loop's seconds."""
+    """Per type and shard, when its next job is due, by time.monotonic."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._types: dict[str, dict[ShardPort, _Hint]] = {}
 
     def hear(self, queue_type: str, shard: ShardPort, due_in_us: int | None) -> None:
         """A shard said when its next job of the type is due (negative: since), None for never."""
-        now = self._loop.time()
+        now = monotonic()
         if queue_type not in self._types and len(self._types) >= MAX_TYPES:
             self._types.clear()
         due_at = None if due_in_us is None else now + due_in_us / 1e6
@@ -42,12 +41,12 @@ class Hints:
 
     def stale(self, queue_type: str, shards: Sequence[ShardPort]) -> list[ShardPort]:
         """The shards that were not heard of lately."""
-        known, oldest = self._types.get(queue_type, {}), self._loop.time() - FRESH_S
+        known, oldest = self._types.get(queue_type, {}), monotonic() - FRESH_S
         return [shard for shard in shards if shard not in known or known[shard].heard_at < oldest]
 
     def due(self, queue_type: str, shards: Sequence[ShardPort]) -> list[ShardPort]:
         """The shards that have a job due, longest due first."""
-        known, now = self._types.get(queue_type, {}), self._loop.time()
+        known, now = self._types.get(queue_type, {}), monotonic()
         found = [
             (hint.due_at, index)
             for index, shard in enumerate(shards)

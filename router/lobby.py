@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import monotonic
 
 from router.directory import Directory
 from sharq_core.errors import SharqError
@@ -101,7 +102,7 @@ class Lobby:
         if in_us is None:
             self._due_at.pop(shard, None)
         else:
-            self._due_at[shard] = self._loop.time() + in_us / 1e6
+            self._due_at[shard] = monotonic() + in_us / 1e6
         self._arm()
 
     def _arm(self) -> None:
@@ -129,7 +130,7 @@ class Lobby:
         while self._due_at:
             shard = min(self._due_at, key=self._due_at.__getitem__)
             takers = self._takers()
-            if self._due_at[shard] > self._loop.time() or not takers:
+            if self._due_at[shard] > monotonic() or not takers:
                 return
             await self._claim_from(shard, takers)
 
@@ -141,10 +142,10 @@ class Lobby:
         except SharqError as error:
             for taker in takers:
                 taker.fail(error)
-            self._due_at[shard] = self._loop.time() + _PAUSE_AFTER_FAILURE_S
+            self._due_at[shard] = monotonic() + _PAUSE_AFTER_FAILURE_S
             return
         if reply.next_due_in_us is not None:
-            due_at = self._loop.time() + reply.next_due_in_us / 1e6
+            due_at = monotonic() + reply.next_due_in_us / 1e6
             self._due_at[shard] = min(due_at, self._due_at.get(shard, due_at))
         left = _hand_out(takers, reply.jobs)
         if left:

@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
+from time import monotonic
 from typing import Any, TypeAlias
 
 import msgspec
@@ -44,7 +45,7 @@ MAX_WAVES = 200
 
 
 Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
-"""A partition's reply, and the loop's time at which it was asked."""
+"""A partition's reply, and when (time.monotonic) it was asked."""
 
 
 class _Request(msgspec.Struct):
@@ -93,7 +94,7 @@ class Dequeuer:
             OutcomeUnknown: jobs may have been leased; they come back when their leases end.
         """
         due = self._index.next_due(queue_type)
-        if due is None or due > self._loop.time():
+        if due is None or due > monotonic():
             return []
         requests = self._requests.get(queue_type)
         if requests is None:
@@ -142,7 +143,7 @@ class Dequeuer:
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
     ) -> Answer:
-        """Lease from one partition; the future has the reply and the loop's time at which the call was sent."""
+        """Lease from one partition; the future has the reply and when (time.monotonic) the call was sent."""
         call = self._functions.dequeue(
             partition,
             queue_type,
@@ -165,7 +166,7 @@ class Dequeuer:
 
     def due(self, queue_type: str) -> list[tuple[int, int]]:
         """(partition, queues due, about), longest due first."""
-        return self._index.due(queue_type, self._loop.time())
+        return self._index.due(queue_type, monotonic())
 
 
 class _Run:

@@ -98,7 +98,7 @@ class ShardNode:
         self._pipeline = Pipeline(self._executor)
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
-        self._index = ReadyIndex(self._watchers.on_earlier)
+        self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
         self._reaper = self._make_reaper()
         self._dequeuer = Dequeuer(

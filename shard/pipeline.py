@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -40,7 +41,7 @@ class Pending(msgspec.Struct, frozen=True):
     Attributes:
         since: the loop's time at which its oldest work came in, in seconds.
         size: payload bytes, about.
-        on_news: told a reply, and the loop's time at which the call was sent, before anybody who waits goes on.
+        on_news: told a reply, and when (time.monotonic) the call was sent, before anybody who waits goes on.
         on_reply: told the reply or error, and that time, when the next pipeline is on its way.
     """
 
@@ -71,7 +72,7 @@ class Pipeline:
             self._schedule()
 
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
-        """Run one call; returns its reply and the loop's time at which it was sent, or raises its error."""
+        """Run one call; returns its reply and when (time.monotonic) it was sent, or raises its error."""
         return await self.send(call)
 
     def send(
@@ -196,7 +197,7 @@ class _Lane:
         oldest = now - self._executor.timeout_s
         late = [one for one in pending if one.since <= oldest]
         for one in late:
-            one.on_reply(Unavailable("the store did not come free in time"), now)
+            one.on_reply(Unavailable("the store did not come free in time"), monotonic())
         return [one for one in pending if one.since > oldest] if late else pending
 
     async def _run(self, pending: list[Pending], now: float) -> None:
@@ -204,13 +205,14 @@ class _Lane:
         work meanwhile.
         """
         left_s = min(one.since for one in pending) + self._executor.timeout_s - now
+        sent_at = monotonic()
         replies = await self._executor.run([one.call for one in pending], left_s)
         for one, reply in zip(pending, replies, strict=True):
             if one.on_news is not None and not isinstance(reply, SharqError):
-                one.on_news(reply, now)
+                one.on_news(reply, sent_at)
         self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
         for one, reply in zip(pending, replies, strict=True):
-            one.on_reply(reply, now)
+            one.on_reply(reply, sent_at)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

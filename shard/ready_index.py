@@ -1,14 +1,14 @@
 """Which partition has the earliest ready job of a type, in memory: a hint for the dequeue and for waiting polls.
 
-Times here are the event loop's, in seconds, so that nothing compares the clocks of two machines. The store decides what
-is ready; the index only says where to ask, and that there is nothing to ask for. So an entry may be early, but not
-late: news that may be newer than an exact view survives it.
+Times here are this machine's (time.monotonic, which the event loop's time is too, only cut to ms), so that nothing
+compares the clocks of two machines. The store decides what is ready; the index only says where to ask, and that there
+is nothing to ask for. So an entry may be early, but not late: news that may be newer than an exact view survives it.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 import msgspec
 
@@ -60,19 +60,23 @@ class ReadyIndex:
 
     Args:
         on_earlier: told (queue_type, due_at) when a type's earliest time became earlier.
+        store_now_us: given a partition, the time of its server now or a little before; None when that is not known. A
+            reply's own time is older by as long as the reply took, and what is due would be noticed so much later.
     """
 
-    def __init__(self, on_earlier: Callable[[str, float], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, on_earlier: Callable[[str, float], None], store_now_us: Callable[[int], int | None]
+    ) -> None:
         self._on_earlier = on_earlier
+        self._store_now_us = store_now_us
         self._types: dict[str, _Type] = {}
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """A call made a queue due at hint.ready_us that may not have been due before."""
         if hint.ready_us is None:
             return
-        now = self._loop.time()
-        due_at = now + (hint.ready_us - hint.now_us) / 1e6
+        now = monotonic()
+        due_at = now + self._left_s(partition, hint.ready_us, hint.now_us)
         earliest = self.next_due(queue_type)
         known = self._type(queue_type)
         entry = known.entries.get(partition)
@@ -95,7 +99,7 @@ class ReadyIndex:
         """
         known = self._types.get(queue_type)
         entry = known.entries.get(partition) if known else None
-        due_at = None if head_us is None else self._loop.time() + (head_us - now_us) / 1e6
+        due_at = None if head_us is None else monotonic() + self._left_s(partition, head_us, now_us)
         if known is not None and entry is not None and entry.noted_at >= sent_at:
             if due_at is not None:
                 self._bring_forward(known, entry, due_at)
@@ -139,6 +143,10 @@ class ReadyIndex:
         for queue_type, known in list(self._types.items()):
             for partition in [partition for partition in known.entries if not covers(partition)]:
                 self._forget(queue_type, partition)
+
+    def _left_s(self, partition: int, at_us: int, said_us: int) -> float:
+        """Until a time of the store that a reply spoke of, which it gave at said_us."""
+        return (at_us - max(said_us, self._store_now_us(partition) or said_us)) / 1e6
 
     def _type(self, queue_type: str) -> _Type:
         """To put an entry into."""

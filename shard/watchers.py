@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 from sharq_core.messages import OnDue
 
 
 class Watchers:
-    """Who wants to know of which type. `next_due` is the ready index's, in the loop's seconds."""
+    """Who wants to know of which type. `next_due` is the ready index's, by time.monotonic."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -30,14 +31,14 @@ class Watchers:
             self._by_type.pop(queue_type, None)
 
     def on_earlier(self, queue_type: str, due_at: float) -> None:
-        """The type's earliest time is due_at now (the loop's seconds)."""
+        """The type's earliest time is due_at now (time.monotonic)."""
         for on_due in self._by_type.get(queue_type, ()):
-            on_due(int((due_at - self._loop.time()) * 1e6))
+            on_due(int((due_at - monotonic()) * 1e6))
 
     def due_in_us(self, queue_type: str) -> int | None:
         """Time in µs until the type's next job is due, negative for how long one is; None when none waits."""
         due_at = self.next_due(queue_type)
-        return None if due_at is None else int((due_at - self._loop.time()) * 1e6)
+        return None if due_at is None else int((due_at - monotonic()) * 1e6)
 
     def _tell(self, queue_type: str, on_due: OnDue) -> None:
         if on_due in self._by_type.get(queue_type, ()):

@@ -50,6 +50,11 @@ class Executor:
         """The server that holds a partition; None while nobody does."""
         return self._store.node_of(self._slots[partition])
 
+    def now_us(self, partition: int) -> int | None:
+        """The time (µs) by the clock of the partition's server, or a little before it. None while it is unknown."""
+        node = self.node_of(partition)
+        return None if node is None else node.clock.now_us()
+
     def not_after_us(self, partition: int, since: float | None = None) -> int | None:
         """The time (µs) by the clock of the partition's server at which a call times out whose work came in at `since`
         (the loop's seconds; None: now). None while that clock is unknown.

@@ -1,9 +1,9 @@
-"""The store's clock as this process can know it: learned from answers, never read from this machine."""
+"""Another machine's clock as this process can know it: learned from answers, never read from this machine."""
 
 from __future__ import annotations
 
-import asyncio
 import math
+from time import monotonic
 
 _WINDOW_S = 10.0
 
@@ -12,29 +12,37 @@ class StoreClock:
     """Estimates the store's time of now.
 
     An answer says the store's time at some moment before it arrived, so each is a lower bound of the offset between
-    that clock and the event loop's; the largest of the last 10 to 20 seconds is kept. The estimate is never ahead of
-    the store's clock, unless that has stepped back.
+    that clock and this machine's monotonic one; the largest of the last 10 to 20 seconds is kept. The estimate is never
+    ahead of the store's clock, unless that has stepped back unseen.
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._best: float | None = None
         self._recent = -math.inf
         self._turns_at = 0.0
 
-    def learn(self, store_us: int) -> None:
-        """Take note of an answer that arrived now: the store's time in it, in µs."""
-        received_at = self._loop.time()
+    def learn(self, store_us: int, asked_at: float | None = None) -> None:
+        """Take note of an answer that arrived now.
+
+        Args:
+            store_us: the store's time in it, in µs.
+            asked_at: when it was asked for (time.monotonic), an upper bound of the offset: an estimate above it is of
+                a clock that has stepped back since, and is dropped.
+        """
+        received_at = monotonic()
         offset = store_us - received_at * 1e6
-        if received_at >= self._turns_at:
+        has_stepped_back = (
+            asked_at is not None and self._best is not None and self._best > store_us - asked_at * 1e6
+        )
+        if received_at >= self._turns_at and not has_stepped_back:
             self._best = max(self._recent, offset)
             self._recent = offset
             self._turns_at = received_at + _WINDOW_S
-        elif self._best is None or offset > self._best:
+        elif self._best is None or offset > self._best or has_stepped_back:
             self._best = self._recent = offset
         elif offset > self._recent:
             self._recent = offset
 
     def now_us(self) -> int | None:
         """The store's time in µs, or None before its first answer."""
-        return None if self._best is None else int(self._best + self._loop.time() * 1e6)
+        return None if self._best is None else int(self._best + monotonic() * 1e6)

@@ -6,6 +6,7 @@ Not here: what is sent over them (node.py).
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import redis.exceptions as driver
@@ -87,11 +88,12 @@ class Connections:
         return connection
 
     async def _learn_time(self, connection: AbstractConnection) -> None:
+        asked_at = monotonic()
         await connection.send_packed_command(pack_command((b"TIME",)), check_health=False)
         answer = await read(connection)
         if isinstance(answer, SharqError):
             raise answer
-        self._clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]))
+        self._clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
 
 
 async def read(connection: AbstractConnection) -> Any | SharqError:

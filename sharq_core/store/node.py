@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -86,6 +87,7 @@ class StoreNode:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._bounded(timeout_s)
+        asked_at = monotonic()
         answers = await self.execute(calls, timeout_s, is_asking=is_asking)
         missed = [index for index, answer in enumerate(answers) if isinstance(answer, FunctionMissing)]
         if missed:
@@ -95,7 +97,7 @@ class StoreNode:
             for index, answer in zip(missed, again, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):
-            self.clock.learn(self._library.time_us(answers[-1]))
+            self.clock.learn(self._library.time_us(answers[-1]), asked_at)
         return answers
 
     async def execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import pytest
 
@@ -18,8 +19,12 @@ class Index:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, float]] = []
-        self.index = ReadyIndex(lambda queue_type, due_at: self.told.append((queue_type, due_at)))
-        self.now = asyncio.get_running_loop().time
+        self.index = ReadyIndex(
+            lambda queue_type, due_at: self.told.append((queue_type, due_at)),
+            lambda partition: self.store_now_us,
+        )
+        self.now = monotonic
+        self.store_now_us: int | None = None
 
     def note(self, partition: int, in_us: int) -> None:
         self.index.note(partition, "sms", Hint(NOW_US, NOW_US + in_us, None))
@@ -75,6 +80,17 @@ async def test_a_refresh_takes_out_types_that_the_agenda_no_longer_names() -> No
     known.index.refresh(1, NOW_US, {"voice": NOW_US - 5}, sent_at=known.now())
     assert known.index.next_due("sms") is None
     assert known.index.due("voice", known.now()) == [(1, 1)]
+
+
+async def test_the_time_that_a_reply_took_makes_nothing_later() -> None:
+    known = Index()
+    known.store_now_us = NOW_US + 3_000_000
+    known.settle(1, 5_000_000, 0, sent_at=known.now())
+    due = known.index.next_due("sms")
+    assert due is not None
+    assert 0 < due - known.now() <= 2
+    known.note(2, 3_000_000)
+    assert known.due() == [(2, 1)]
 
 
 async def test_a_partition_that_is_given_away_is_forgotten() -> None:

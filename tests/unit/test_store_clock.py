@@ -1,0 +1,46 @@
+"""What a process knows of the store's clock."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from sharq_core.store.clock import StoreClock
+
+HOUR_US = 3_600_000_000
+
+
+def store_us(ahead_us: int = HOUR_US) -> int:
+    """What a store whose clock is so far ahead of this machine's says now."""
+    return int(monotonic() * 1e6) + ahead_us
+
+
+def test_nothing_is_known_before_the_first_answer() -> None:
+    assert StoreClock().now_us() is None
+
+
+def test_the_fastest_answer_counts_and_the_estimate_is_never_ahead() -> None:
+    clock = StoreClock()
+    for late_us in (30_000, 2_000, 900_000):
+        clock.learn(store_us() - late_us)
+        now_us = clock.now_us()
+        assert now_us is not None
+        assert now_us <= store_us()
+    assert (clock.now_us() or 0) > store_us() - 30_000
+
+
+def test_a_clock_that_stepped_back_is_believed_at_once() -> None:
+    clock = StoreClock()
+    clock.learn(store_us(), monotonic())
+    clock.learn(store_us(HOUR_US - 5_000_000), monotonic())
+    now_us = clock.now_us()
+    assert now_us is not None
+    assert now_us <= store_us(HOUR_US - 5_000_000)
+
+
+def test_a_slow_answer_is_no_step_back() -> None:
+    clock = StoreClock()
+    clock.learn(store_us(), monotonic())
+    clock.learn(store_us() - 1_500_000, monotonic() - 2.0)
+    now_us = clock.now_us()
+    assert now_us is not None
+    assert store_us() - now_us < 1_000_000
