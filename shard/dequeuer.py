@@ -24,6 +24,7 @@ from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, Functions
 from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
+from sharq_core.store.durability import NotKept
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,11 @@ class Dequeuer:
         if left:
             self._start(self._give_back(left))
 
+    def void(self, reply: Reply[DequeueReply]) -> None:
+        """Give back leases that no replica has: they are handed to nobody."""
+        if reply.value is not None and reply.value.jobs:
+            self._start(self._give_back(reply.value.jobs))
+
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
     ) -> asyncio.Future[tuple[Reply[DequeueReply], float]]:
@@ -234,6 +240,10 @@ class _Run:
         try:
             reply, _ = await answer
             leased = value_of(reply)
+        except NotKept as error:
+            self._failed[partition] = error
+            self._dequeuer.void(error.reply)
+            return
         except SharqError as error:
             self._failed[partition] = error
             return
