@@ -136,8 +136,8 @@ def _version_fault(facts: Facts, durability: Durability) -> str | None:
     if tuple(int(part) for part in text.split(".")[:2]) >= least:
         return None
     name = "Valkey" if is_valkey else "Redis"
-    why = "WAITAOF, by which durability synced is kept" if least == (7, 2) and not is_valkey else "functions"
-    return f"{name} {text} is too old: {why} needs {least[0]}.{least[1]}"
+    why = "durability synced (WAITAOF)" if least == (7, 2) and not is_valkey else "the function library"
+    return f"{name} {text} is too old: {why} needs {name} {least[0]}.{least[1]}"
 
 
 def _eviction_fault(facts: Facts) -> str | None:

@@ -43,7 +43,7 @@ DONE = LeaseOutcome(LeaseStatus.DONE)
 PATIENT_S = 20.0
 """The store's timeout where a test looks at what goes on while a call waits for a replica."""
 
-QUICK_S = 1.0
+QUICK_S = 2.0
 """And where it waits for the wait's end."""
 
 SYNCED_S = 5.0
@@ -69,12 +69,15 @@ async def parts(pair: Pair, prefix: str) -> AsyncIterator[Parts]:
 
 @contextmanager
 def without_replica(pair: Pair) -> Iterator[None]:
-    """The replica is connected, and takes nothing."""
+    """The replica is connected, and takes nothing; afterwards it has caught up."""
     pair.replica.pause()
     try:
         yield
     finally:
         pair.replica.resume()
+    with pair.primary.client(timeout_s=30) as client:
+        client.set("caught up", "")
+        assert client.wait(1, 20_000) == 1
 
 
 async def enqueue(parts: Parts, *job_ids: str, queue: str = "q", **more: object) -> list[object]:
@@ -260,7 +263,9 @@ async def test_synced_is_refused_on_a_redis_that_has_no_waitaof(prefix: str) -> 
     with running_pair("redis", *WITH_AOF) as pair:
         if redis_version(pair) >= (7, 2):
             pytest.skip("this machine's redis-server has WAITAOF")
-        with pytest.raises(ConfigError, match=r"Redis 7\.0\.\d+ is too old: WAITAOF, .* needs 7\.2"):
+        with pytest.raises(
+            ConfigError, match=r"Redis 7\.0\.\d+ is too old: durability synced .* needs Redis 7\.2"
+        ):
             async with running_node(
                 pair.primary.url, NodeSettings(key_prefix=prefix), SYNCED_S, Durability.SYNCED
             ):
