@@ -26,6 +26,7 @@ NAMES = {
     "wait": "1,000 idle long polls, and how fast they wake up",
     "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
     "memory": "bytes a job in the store",
+    "durability": "what replicated and synced cost an enqueue, beside fast",
 }
 """Each is the module of its name here, with `run(is_quick) -> Report`, and what it measures."""
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmarks that the arguments name; returns the exit code."""
     options = _parse(argv)
     if options.list:
-        print("\n".join(f"{name:8} {what}" for name, what in NAMES.items()))
+        print("\n".join(f"{name:10} {what}" for name, what in NAMES.items()))
         return 0
     signal.signal(signal.SIGTERM, _leave)
     names = options.names or list(NAMES)

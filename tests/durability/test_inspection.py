@@ -133,7 +133,7 @@ async def test_a_server_that_refuses_info_is_not_taken_for_a_good_one(
 ) -> None:
     server = own_store("--appendonly", "yes")
     with server.client() as client:
-        client.execute_command("ACL", "SETUSER", "default", "-info")  # type: ignore[no-untyped-call]
+        client.execute_command("ACL", "SETUSER", "default", "-info")
     async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
         assert metric(parts)["info"] == 1
         assert "INFO is refused" in parts.node.store.inspector.notices[0]
