@@ -162,14 +162,14 @@ class StoreNode:
     async def _execute_kept(
         self, calls: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
-        """As `execute`, with the promise's question behind the calls, on a connection that nothing else waits for."""
+        """As `execute`, with the promise's questions behind the calls, on a connection that nothing else waits for."""
         assert self._promise is not None
-        question = self._promise.question(self._bounded(timeout_s))
-        *answers, kept = await self.execute(
-            [*calls, question], timeout_s, is_asking=is_asking, slots=self._keeping_slots
+        questions = self._promise.questions(self._bounded(timeout_s))
+        answers = await self.execute(
+            [*calls, *questions], timeout_s, is_asking=is_asking, slots=self._keeping_slots
         )
-        settle = self._promise.settle
-        return [settle(call, answer, kept) for call, answer in zip(calls, answers, strict=True)]
+        settle, kept = self._promise.settle, answers[-1]
+        return [settle(call, answer, kept) for call, answer in zip(calls, answers, strict=False)]
 
     async def load_library(self) -> None:
         """Give the server the library, unless it has one of the same or a higher revision.
