@@ -36,6 +36,7 @@ NAMES = {
     "cluster": "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers",
     "failover": "a shard and a router killed under load",
     "start": "how soon sharq-server answers",
+    "durability": "what replicated and synced cost an enqueue, beside fast",
 }
 """Each is the module of its name here, with `run(is_quick) -> Report`, and what it measures."""
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmarks that the arguments name; returns the exit code."""
     options = _parse(argv)
     if options.list:
-        print("\n".join(f"{name:8} {what}" for name, what in NAMES.items()))
+        print("\n".join(f"{name:10} {what}" for name, what in NAMES.items()))
         return 0
     signal.signal(signal.SIGTERM, _leave)
     has_failed = _measure(options)

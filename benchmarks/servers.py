@@ -119,14 +119,15 @@ def value_of(call: FunctionCall[T], raw: list[Any]) -> T:
 
 
 @contextmanager
-def store(*, is_durable: bool) -> Iterator[Store]:
+def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
     """Run a store in a directory of its own.
 
     Args:
         is_durable: with an append-only file, written out each second, as the embedded store has; else in memory.
+        more: words for its command line, which win over ours.
     """
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
-        command = [str(get_binary_path()), *_store_settings(is_durable)]
+        command = [str(get_binary_path()), *_store_settings(is_durable), *more]
         with child(command, Path(directory)) as process:
             running = Store(f"unix://{directory}/s", process.pid)
             with running.client:

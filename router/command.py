@@ -51,6 +51,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     arguments = _parse_arguments(argv)
     options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
     config = load(arguments.config, os.environ, options)
+    _refuse_lonely(config)
     _refuse_unbuilt(config)
     for notice in (*config.notices, *_notices(arguments, config)):
         log.warning("config_notice %s", notice)
@@ -97,11 +98,17 @@ def _notices(arguments: _Arguments, config: Config) -> list[str]:
     return notices
 
 
+def _refuse_lonely(config: Config) -> None:
+    """A promise that takes a replica is refused where there can be none."""
+    if config.store.mode is StoreMode.EMBEDDED and config.redis.durability != "fast":
+        raise ConfigError(
+            f"[redis] durability: {config.redis.durability} needs a store with replicas; the embedded one has none"
+        )
+
+
 def _refuse_unbuilt(config: Config) -> None:
     """A promise that cannot be kept yet is refused, not forgotten."""
     wanted = {
-        f"[redis] durability: {config.redis.durability}": config.redis.durability != "fast",
-        "[redis] strict_store: true": config.redis.strict_store,
         "[auth] tokens_file": config.auth.tokens_file is not None,
     }
     for setting, is_wanted in wanted.items():

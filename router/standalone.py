@@ -30,7 +30,7 @@ from router.readiness import Readiness
 from router.serving import drain_at_end, open_access_log, router_settings, serve
 from shard.node import ShardNode
 from shard.opening import open_node
-from shard.stores import make_store
+from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.errors import ConfigError
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
@@ -121,12 +121,11 @@ class _Server:
             await self._report_original_data()
 
     async def _make_store(self) -> Store:
-        timeout_s = self._config.redis.timeout_ms / 1000
         if self._config.store.mode is not StoreMode.EMBEDDED:
-            return make_store(self._config.store, timeout_s)
+            return make_configured_store(self._config.redis, self._config.store)
         self._store = await EmbeddedStore.start(self._data_dir)
         self._stack.push_async_callback(self._store.stop)
-        return make_store(parse_url(self._store.url), timeout_s)
+        return make_configured_store(self._config.redis, parse_url(self._store.url))
 
     async def _report_original_data(self) -> None:
         """Also where the store is away: as soon as it answers."""
@@ -166,6 +165,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
     store = StoreView(
         mode="embedded" if config.store.mode is StoreMode.EMBEDDED else node.store.mode,
         is_reachable=node.store.is_reachable,
+        notices=list(node.store.inspector.notices),
     )
     member = Member(
         node=node.settings.node_id,

@@ -22,7 +22,7 @@ from shard.membership import Membership, NotAMember
 from shard.node import ShardNode
 from shard.opening import open_node
 from shard.pages import make_app, measure
-from shard.stores import make_store
+from shard.stores import make_configured_store
 from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
@@ -91,7 +91,7 @@ class _Process:
         for bound in sockets:
             self._stack.callback(bound.close)
         registry = CollectorRegistry()
-        store = make_store(self._config.store, self._config.redis.timeout_ms / 1000)
+        store = make_configured_store(self._config.redis, self._config.store)
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
         )

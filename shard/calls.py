@@ -199,7 +199,7 @@ class Calls:
         await self._store.check()
 
     async def _describe_store(self, _: messages.DescribeStore) -> StoreState:
-        return StoreState(self._store.mode, self._store.is_reachable)
+        return StoreState(self._store.mode, self._store.is_reachable, self._store.inspector.notices)
 
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
         """The queue's partition, type and id."""

@@ -56,14 +56,13 @@ def read_command(argv: Sequence[str] | None) -> Command:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong, or asks for what is not built yet.
+        ConfigError: the configuration is wrong.
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     options = {Key("cluster", "node_id"): arguments.node_id, Key("cluster", "listen"): arguments.listen}
     config = load(arguments.config, os.environ, options)
     _refuse_embedded(config)
-    _refuse_unbuilt(config)
     for notice in config.notices:
         log.warning("config_notice %s", notice)
     host = socket.gethostname()
@@ -106,14 +105,3 @@ def _refuse_embedded(config: Config) -> None:
             "[redis]: sharq-shard needs the store that all nodes share: name it in the configuration, "
             "or by SHARQ_REDIS_URL"
         )
-
-
-def _refuse_unbuilt(config: Config) -> None:
-    """A promise that cannot be kept yet is refused, not forgotten."""
-    wanted = {
-        f"[redis] durability: {config.redis.durability}": config.redis.durability != "fast",
-        "[redis] strict_store: true": config.redis.strict_store,
-    }
-    for setting, is_wanted in wanted.items():
-        if is_wanted:
-            raise ConfigError(f"{setting}: is not built yet in version {__version__}")

@@ -25,6 +25,7 @@ from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, Functions
 from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
+from sharq_core.store.durability import NotKept
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,11 @@ class Dequeuer:
     def give_back_soon(self, jobs: list[LeasedJob]) -> None:
         """Void leases that no request is left for."""
         self._start(self._give_back(jobs))
+
+    def void(self, reply: Reply[DequeueReply]) -> None:
+        """Give back leases that no replica has: they are handed to nobody."""
+        if reply.value is not None and reply.value.jobs:
+            self._start(self._give_back(reply.value.jobs))
 
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
@@ -276,6 +282,10 @@ class _Run:
         try:
             reply, _ = await answer
             leased = value_of(reply)
+        except NotKept as error:
+            self._failed[partition] = error
+            self._dequeuer.void(error.reply)
+            return
         except SharqError as error:
             self._failed[partition] = error
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -43,6 +43,10 @@ class NodeMetrics:
         """Export what the watch knows."""
         self._registry.register(_Totals(watch, reaper_lag_s))
 
+    def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
+        """Export what is off with the store: by check, on how many primaries."""
+        self._registry.register(_StoreNotices(notices))
+
     def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
         """Some jobs were leased; how long each was ready, in µs."""
         observe = self._ready_delay(queue_type)
@@ -70,6 +74,23 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
         return found
 
     return child
+
+
+class _StoreNotices(Collector):
+    """What is off with the store, by check."""
+
+    def __init__(self, notices: Callable[[], Mapping[str, int]]) -> None:
+        self._notices = notices
+
+    def collect(self) -> Iterator[Metric]:
+        gauge = GaugeMetricFamily(
+            "sharq_store_notices",
+            "Primaries of the store with a setting that may lose jobs",
+            labels=["check"],
+        )
+        for check, primaries in self._notices().items():
+            gauge.add_metric([check], primaries)
+        yield gauge
 
 
 class _Totals(Collector):

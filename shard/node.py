@@ -97,6 +97,7 @@ class ShardNode:
         self._functions = Functions(keys, settings.retention())
         self._pipeline = Pipeline(self._executor)
         self._metrics = NodeMetrics(registry)
+        self._metrics.watch_store(store.inspector.counts)
         self._watchers = Watchers()
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
@@ -151,7 +152,7 @@ class ShardNode:
         """Open the store, or keep trying in the background while it is away.
 
         Raises:
-            ConfigError: the store was made with another number of partitions.
+            ConfigError: the store was made with another number of partitions, or is unfit.
         """
         if self._reaper is None:
             log.warning("reaper_off: this process does not requeue the jobs of ended leases")

@@ -19,6 +19,7 @@ from sharq_core.errors import SharqError, Unavailable
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.replies import Reply
+from sharq_core.store.durability import NotKept
 from sharq_core.store.node import StoreNode
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ BYTES_AT_ONCE = 4 << 20
 """Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
 
 HasRoom: TypeAlias = Callable[[int], bool]
-"""Whether a partition's server may be sent something now."""
+"""Whether a partition's server may be sent something now that changes jobs."""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -59,11 +60,13 @@ class Pipeline:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
-        self._lanes: dict[StoreNode | None, _Lane] = {}
+        self._lanes: dict[tuple[StoreNode | None, bool], _Lane] = {}
         self._is_scheduled = False
 
     def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
-        """Ask `take(has_room)` for calls whenever pipelines are packed; it says by `wake` that it has some."""
+        """Ask `take(has_room)` for calls that change jobs whenever pipelines are packed; it says by `wake` that it has
+        some.
+        """
         self._sources.append(take)
 
     def wake(self, partition: int) -> None:
@@ -93,8 +96,10 @@ class Pipeline:
             else:
                 future.set_result((reply, sent_at))
 
-        self._lane(call.partition).waiting.append(Pending(call, self._loop.time(), 0, on_news, deliver))
-        self.wake(call.partition)
+        lane = self._lane(call.partition, self._executor.has_promised(call))
+        lane.waiting.append(Pending(call, self._loop.time(), 0, on_news, deliver))
+        if lane.has_room:
+            self._schedule()
         return future
 
     async def value(self, call: FunctionCall[T]) -> T:
@@ -121,22 +126,24 @@ class Pipeline:
             self._loop.call_soon(self._flush)
 
     def _has_room(self, partition: int) -> bool:
-        return self._lane(partition).has_room
+        return self._lane(partition, self._executor.promises).has_room
 
-    def _lane(self, partition: int) -> _Lane:
-        """The lane of the server that holds a partition now."""
-        node = self._executor.node_of(partition)
-        lane = self._lanes.get(node)
+    def _lane(self, partition: int, is_promised: bool) -> _Lane:
+        """The lane of the server that holds a partition now; calls that wait for replicas have one of their own, so
+        that nothing else is behind them.
+        """
+        place = self._executor.node_of(partition), is_promised
+        lane = self._lanes.get(place)
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
-            lane = self._lanes[node] = _Lane(self._executor, self._flush)
+            lane = self._lanes[place] = _Lane(self._executor, self._flush)
         return lane
 
     def _flush(self) -> None:
         self._is_scheduled = False
         for take in self._sources:
             for one in take(self._has_room):
-                self._lane(one.call.partition).waiting.append(one)
+                self._lane(one.call.partition, self._executor.promises).waiting.append(one)
         for lane in self._lanes.values():
             lane.send()
 
@@ -208,8 +215,9 @@ class _Lane:
         sent_at = monotonic()
         replies = await self._executor.run([one.call for one in pending], left_s)
         for one, reply in zip(pending, replies, strict=True):
-            if one.on_news is not None and not isinstance(reply, SharqError):
-                one.on_news(reply, sent_at)
+            news = reply.reply if isinstance(reply, NotKept) else reply
+            if one.on_news is not None and not isinstance(news, SharqError):
+                one.on_news(news, sent_at)
         self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
         for one, reply in zip(pending, replies, strict=True):
             one.on_reply(reply, sent_at)

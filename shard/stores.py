@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from sharq_core.config import Address, StoreAddress, StoreMode
+from sharq_core.config import RedisSettings, StoreAddress, StoreMode
 from sharq_core.errors import ConfigError
+from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.cluster import ClusterSlots
+from sharq_core.store.durability import Durability, promise_of
+from sharq_core.store.inspection import Inspector
 from sharq_core.store.layout import Topology
 from sharq_core.store.sentinel import SentinelGroup, SentinelUrls
 from sharq_core.store.single import SingleServer
 from sharq_core.store.store import Store
 
 
-def make_store(address: StoreAddress, timeout_s: float) -> Store:
+def make_store(
+    address: StoreAddress,
+    timeout_s: float,
+    durability: Durability = Durability.FAST,
+    *,
+    is_strict: bool = False,
+) -> Store:
     """The store at an address, not open yet. Call it on the event loop that will use it.
 
     Args:
         timeout_s: no call takes longer.
+        durability: what is promised of an acknowledged call.
+        is_strict: it does not open on servers whose own settings may lose jobs.
 
     Raises:
         ConfigError: the address is of the embedded store, which has none before it runs.
     """
-    return Store(_topology(address), function_library(), address.url_of, timeout_s=timeout_s)
+    return Store(
+        _topology(address),
+        function_library(),
+        address.url_of,
+        timeout_s=timeout_s,
+        promise=promise_of(durability, library.PROMISED),
+        inspector=Inspector(durability, is_strict=is_strict),
+    )
+
+
+def make_configured_store(redis: RedisSettings, address: StoreAddress) -> Store:
+    """The store at an address with what [redis] says besides; as `make_store`."""
+    durability = Durability(redis.durability)
+    return make_store(address, redis.timeout_ms / 1000, durability, is_strict=redis.strict_store)
 
 
 def _topology(address: StoreAddress) -> Topology:
@@ -33,11 +55,5 @@ def _topology(address: StoreAddress) -> Topology:
         return ClusterSlots([address.url_of(one.host, one.port) for one in address.servers], address.url_of)
     if address.sentinel_service is None:
         raise ConfigError("the embedded store has no address before it runs")
-    sentinels = [_sentinel(address, one) for one in address.servers]
+    sentinels = [SentinelUrls(url, other) for url, other in address.sentinel_urls()]
     return SentinelGroup(sentinels, address.sentinel_service, address.url_of)
-
-
-def _sentinel(address: StoreAddress, sentinel: Address) -> SentinelUrls:
-    place = msgspec.structs.replace(address, servers=(sentinel,), db=0)
-    bare = msgspec.structs.replace(place, username=None, password=None)
-    return SentinelUrls(place.url.reveal(), bare.url.reveal())

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.store import launch
@@ -263,8 +264,13 @@ def store_environ(store: StoreAddress) -> dict[str, str]:
 def serving(router: SharqProcess) -> dict[str, int]:
     """The shards that own partitions as a router sees it: partitions by node; empty when it does not answer."""
     try:
-        with urllib.request.urlopen(f"{router.url}/cluster/", timeout=5) as answer:
-            members = json.load(answer)["members"]
+        members = get_json(f"{router.url}/cluster/")["members"]
     except OSError:
         return {}
     return {member["node"]: member["partitions"] for member in members if member["partitions"]}
+
+
+def get_json(url: str) -> Any:
+    """What a GET answers; raises OSError when it is no 200."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.load(answer)

@@ -274,6 +274,33 @@ def running_member(kind: str, security: Security) -> Iterator[Member]:
             yield server
 
 
+class Pair(msgspec.Struct, frozen=True):
+    """A primary and its only replica."""
+
+    primary: Member
+    replica: Member
+
+    @property
+    def servers(self) -> tuple[Member, Member]:
+        return self.primary, self.replica
+
+
+@contextmanager
+def running_pair(kind: str, *arguments: str) -> Iterator[Pair]:
+    """A primary and a replica with these words on their command lines, gone at the end."""
+    with _folder() as folder:
+        servers = [
+            Member(kind, _made(folder / name), OPEN, "--repl-diskless-sync-delay", "0", *arguments)
+            for name in ("p", "r")
+        ]
+        with _running(servers):
+            pair = Pair(*servers)
+            pair.replica.ask("REPLICAOF", "127.0.0.1", pair.primary.port)
+            _until(lambda: b"master_link_status:up" in pair.replica.ask("INFO", "replication"))
+            _until(lambda: b"state=online" in pair.primary.ask("INFO", "replication"))
+            yield pair
+
+
 @contextmanager
 def running_sentinel_group(
     kind: str = "valkey", security: Security = OPEN, guard: Security | None = None

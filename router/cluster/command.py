@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from router.cluster.stores import KINDS, SINGLE
+from router.cluster.stores import CLUSTER, KINDS, SINGLE
 from sharq_core.config import RedisSettings, load
 from sharq_core.errors import ConfigError
 from sharq_core.version import __version__
@@ -61,7 +61,10 @@ def read_command(argv: Sequence[str] | None) -> Command:
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
-    _refuse_named_store(load(arguments.config, os.environ).redis)
+    redis = load(arguments.config, os.environ).redis
+    _refuse_named_store(redis)
+    if arguments.store == SINGLE and redis.durability != "fast":
+        raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; say --store {CLUSTER}")
     state_file = arguments.state_file and arguments.state_file.absolute()
     if state_file is not None and not state_file.parent.is_dir():
         raise ConfigError(f"--state-file: there is no directory {state_file.parent}")

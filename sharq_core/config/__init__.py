@@ -45,6 +45,11 @@ __all__ = [
 _SHOWN = 100
 """Characters of a wrong value that its error shows."""
 
+SYNCED_TIMEOUT_MS = 5000
+"""Least [redis] timeout with durability synced: a replica says once a second what it has on disk, and a call may come
+behind another that waits for that.
+"""
+
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
@@ -135,6 +140,8 @@ def _check_together(config: Config, given: Source) -> None:
             Key("cluster", "heartbeat_interval"),
             2 * config.cluster.heartbeat_interval_ms,
         )
+    if config.redis.durability == "synced" and config.redis.timeout_ms < SYNCED_TIMEOUT_MS:
+        raise _too_small(given, Key("redis", "timeout"), Key("redis", "durability"), SYNCED_TIMEOUT_MS)
 
 
 def _too_small(given: Source, small: Key, other: Key, least: int) -> ConfigError:

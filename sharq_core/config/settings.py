@@ -98,6 +98,12 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
     password: Annotated[Secret | None, kinds.secret] = None
     sentinels: Annotated[tuple[Address, ...], hosts_and_ports(26379)] = ()
     sentinel_service: Annotated[str | None, kinds.name] = None
+    sentinel_username: Annotated[str | None, kinds.name] = None
+    sentinel_password: Annotated[Secret | None, kinds.secret] = None
+    sentinel_tls: Annotated[bool | None, kinds.yes_or_no] = None
+    sentinel_tls_ca: Annotated[Path | None, kinds.path] = None
+    sentinel_tls_cert: Annotated[Path | None, kinds.path] = None
+    sentinel_tls_key: Annotated[Path | None, kinds.path] = None
     nodes: Annotated[tuple[Address, ...], hosts_and_ports(6379)] = ()
     clustered: Annotated[bool, kinds.yes_or_no] = False
     tls_ca: Annotated[Path | None, kinds.path] = None

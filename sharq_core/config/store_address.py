@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsp
 import msgspec
 
 from sharq_core.config.kinds import Address, Secret, parse_address
+from sharq_core.config.sentinel_access import SentinelAccess, resolve_sentinel_access
 from sharq_core.config.settings import RedisSettings
 from sharq_core.errors import ConfigError
 
@@ -38,6 +39,7 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
         unix_socket_path: of the server; None for TCP.
         sentinel_service: what the Sentinels call the primary; None in other modes.
         has_tls: TLS on every connection; tls_ca None trusts the system's authorities.
+        sentinel_access: in what the Sentinels differ from the servers.
     """
 
     mode: StoreMode
@@ -51,6 +53,7 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    sentinel_access: SentinelAccess = SentinelAccess()
 
     def __str__(self) -> str:
         """For a log: without user and password."""
@@ -69,6 +72,23 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
         """The driver's URL, password included, of another server of the same store."""
         server = Address(host, port)
         return msgspec.structs.replace(self, servers=(server,), unix_socket_path=None).url.reveal()
+
+    def sentinel_urls(self) -> list[tuple[str, str]]:
+        """For each Sentinel the driver's URL, and another one to try if that is refused (the same, for none)."""
+        own = self.sentinel_access
+        has_tls = self.has_tls if own.has_tls is None else own.has_tls
+        named = msgspec.structs.replace(
+            self,
+            db=0,
+            username=own.username if own.password else self.username,
+            password=own.password or self.password,
+            has_tls=has_tls,
+            tls_ca=(own.tls_ca or self.tls_ca) if has_tls else None,
+            tls_cert=(own.tls_cert or self.tls_cert) if has_tls else None,
+            tls_key=(own.tls_key or self.tls_key) if has_tls else None,
+        )
+        other = named if own.password else msgspec.structs.replace(named, username=None, password=None)
+        return [(named.url_of(one.host, one.port), other.url_of(one.host, one.port)) for one in self.servers]
 
     def _url(self, credentials: str) -> str:
         if self.unix_socket_path is not None:
@@ -100,7 +120,7 @@ def resolve_store(
     if any(tls.values()):
         _refuse_tls(address, redis, origins)
         address = msgspec.structs.replace(address, has_tls=True, **tls)
-    return address
+    return msgspec.structs.replace(address, sentinel_access=resolve_sentinel_access(redis, origins))
 
 
 def _resolve_place(redis: RedisSettings, origins: Mapping[str, str]) -> StoreAddress:

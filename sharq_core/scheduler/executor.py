@@ -14,6 +14,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
+from sharq_core.store.durability import NotKept
 from sharq_core.store.node import FunctionLibrary, StoreNode
 from sharq_core.store.store import Store
 
@@ -35,11 +36,15 @@ class Executor:
 
     Args:
         keys: say in which slot each partition is.
+
+    Attributes:
+        promises: callers who change jobs are promised more than that the primary has done it.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._slots = keys.slots
+        self.promises = store.promises
 
     @property
     def timeout_s(self) -> float:
@@ -62,6 +67,10 @@ class Executor:
         node = self.node_of(partition)
         return None if node is None else node.not_after_us(since)
 
+    def has_promised(self, call: FunctionCall[Any]) -> bool:
+        """Its caller is promised more than that the primary has done it, so that its answer may take long."""
+        return self.promises and self._store.has_promised(call.arguments)
+
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None
     ) -> list[Reply[Any] | SharqError]:
@@ -82,6 +91,8 @@ class Executor:
 
 
 def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
+    if isinstance(answer, NotKept):
+        return NotKept(answer.message, call.decode(answer.reply))
     if isinstance(answer, OutcomeUnknown) and call.is_read:
         return Unavailable(answer.message)
     return answer if isinstance(answer, SharqError) else call.decode(answer)

@@ -115,6 +115,16 @@ FUNCTIONS = (
     LEAVE,
 )
 
+_UNPROMISED = frozenset({REAP, TURN, CLAIM_PARTITIONS, HEARTBEAT, LEAVE})
+"""What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again. (A promise
+covers all that was written before, so no promised job outlives the number of partitions.)
+"""
+
+PROMISED = frozenset(
+    function.wire_name for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED
+)
+"""Wire names of the functions whose answer promises a caller that something lasts, or that it lasted already."""
+
 
 @cache
 def source() -> str:

@@ -21,6 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.store.clock import StoreClock
 from sharq_core.store.connections import Connections, drop, read
+from sharq_core.store.durability import Promise
 from sharq_core.store.failures import FunctionMissing
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ Command: TypeAlias = Sequence[bytes | str | int]
 
 CONNECTIONS = 8
 """Most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
+
+KEEPING_CONNECTIONS = 4
+"""Besides those, most that wait for replicas: nothing else is ever behind them."""
 
 _FIRST_PAUSE_S = 0.1
 _LAST_PAUSE_S = 0.5
@@ -61,19 +65,28 @@ class StoreNode:
     Args:
         url: redis://, rediss:// or unix://, with user, password and db.
         timeout_s: no call takes longer, connecting included.
+        promise: what has to be true before a call is answered; None for nothing.
+
+    Attributes:
+        name: host:port or the path of its socket.
     """
 
-    def __init__(self, url: str, library: FunctionLibrary, *, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, library: FunctionLibrary, *, timeout_s: float, promise: Promise | None = None
+    ) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.timeout_s = timeout_s
         self.clock = StoreClock()
         self.is_reachable = False
+        self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
         self._library = library
         self._loading = asyncio.Lock()
         self._connections = Connections(url, timeout_s, self.clock)
         self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._promise = promise
+        self._keeping_slots = asyncio.Semaphore(KEEPING_CONNECTIONS)
         self._heard_at = asyncio.get_running_loop().time()
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
@@ -83,17 +96,20 @@ class StoreNode:
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and give the server the library if it lacks it.
 
-        A call that found no library did nothing, so it is sent once more when the library is there.
+        A call that found no library did nothing, so it is sent once more when the library is there. A call that the
+        promise covers and that was done without it comes to NotKept.
         """
+        is_promised = self._promise is not None and any(map(self._promise.covers, calls))
+        run = self._execute_kept if is_promised else self.execute
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._bounded(timeout_s)
         asked_at = monotonic()
-        answers = await self.execute(calls, timeout_s, is_asking=is_asking)
+        answers = await run(calls, timeout_s, is_asking=is_asking)
         missed = [index for index, answer in enumerate(answers) if isinstance(answer, FunctionMissing)]
         if missed:
             await self.load_library()
             left_s = max(deadline - loop.time(), 0.0)
-            again = await self.execute([calls[index] for index in missed], left_s, is_asking=is_asking)
+            again = await run([calls[index] for index in missed], left_s, is_asking=is_asking)
             for index, answer in zip(missed, again, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):
@@ -101,13 +117,19 @@ class StoreNode:
         return answers
 
     async def execute(
-        self, commands: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
+        self,
+        commands: Sequence[Command],
+        timeout_s: float | None = None,
+        *,
+        is_asking: bool = False,
+        slots: asyncio.Semaphore | None = None,
     ) -> list[Any | SharqError]:
         """Send commands as one pipeline; for each its answer, or the error that it came to.
 
         Args:
             timeout_s: the time left, at most the node's own timeout, which it is when None.
             is_asking: the server is getting the slot and does not own it yet: ASKING goes before each command.
+            slots: bound the connections in use; None for the ordinary ones.
         """
         if self._away is not None:
             return [self._away] * len(commands)
@@ -116,7 +138,7 @@ class StoreNode:
         was_sent = False
         connection: AbstractConnection | None = None
         try:
-            async with asyncio.timeout(timeout_s), self._slots:
+            async with asyncio.timeout(timeout_s), slots or self._slots:
                 connection = await self._connections.take()
                 packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
                 if is_asking:
@@ -138,6 +160,18 @@ class StoreNode:
             if connection is not None:
                 await drop(connection)
         return answers
+
+    async def _execute_kept(
+        self, calls: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
+    ) -> list[Any | SharqError]:
+        """As `execute`, with the promise's questions behind the calls, on a connection that nothing else waits for."""
+        assert self._promise is not None
+        questions = self._promise.questions(self._bounded(timeout_s))
+        answers = await self.execute(
+            [*calls, *questions], timeout_s, is_asking=is_asking, slots=self._keeping_slots
+        )
+        settle, kept = self._promise.settle, answers[-1]
+        return [settle(call, answer, kept) for call, answer in zip(calls, answers, strict=False)]
 
     async def load_library(self) -> None:
         """Give the server the library, unless it has one of the same or a higher revision.

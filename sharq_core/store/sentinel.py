@@ -27,10 +27,10 @@ _LISTEN_AGAIN_S = 1.0
 
 
 class SentinelUrls(msgspec.Struct, frozen=True):
-    """One Sentinel: with the store's user and password, and without, for Sentinels that ask for none."""
+    """One Sentinel, with user and password; and the URL to try if it refuses those, the same for none."""
 
     url: str
-    bare_url: str
+    other_url: str
 
 
 class SentinelGroup:
@@ -111,12 +111,12 @@ class _Sentinel:
             await asyncio.sleep(_LISTEN_AGAIN_S)
 
     async def _connected(self) -> Redis:
-        """A client that the Sentinel takes: with our user and password, or without, which many Sentinels run."""
+        """A client that the Sentinel takes: by the store's user and password, or without, which many Sentinels run."""
         try:
             return await _accepted(self._urls.url)
         except driver.AuthenticationError as refused:
             try:
-                return await _accepted(self._urls.bare_url)
+                return await _accepted(self._urls.other_url)
             except driver.AuthenticationError:
                 raise refused from None
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.store.delivery import Delivery
+from sharq_core.store.durability import Promise
+from sharq_core.store.inspection import Inspector
 from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
 from sharq_core.store.node import Command, FunctionLibrary, StoreNode
 
@@ -29,12 +31,23 @@ class Store:
     Args:
         url_of: for servers that redirections name.
         timeout_s: no call takes longer.
+        promise: what has to be true before a call is answered; None for nothing.
+        inspector: looks at the servers' own settings.
     """
 
     def __init__(
-        self, topology: Topology, library: FunctionLibrary, url_of: UrlOf, *, timeout_s: float
+        self,
+        topology: Topology,
+        library: FunctionLibrary,
+        url_of: UrlOf,
+        *,
+        timeout_s: float,
+        inspector: Inspector,
+        promise: Promise | None = None,
     ) -> None:
         self.timeout_s = timeout_s
+        self.inspector = inspector
+        self._promise = promise
         self._topology = topology
         self._library = library
         self._url_of = url_of
@@ -56,6 +69,15 @@ class Store:
         """Some primary answered when it was last asked."""
         return any(node.is_reachable for node in self._primaries)
 
+    @property
+    def promises(self) -> bool:
+        """Some calls are answered only when a replica has them."""
+        return self._promise is not None
+
+    def has_promised(self, call: Command) -> bool:
+        """The caller of this FCALL is promised more than that the primary has done it."""
+        return self._promise is not None and self._promise.covers(call)
+
     async def open(self) -> None:
         """Find the servers and give each the library; once it has succeeded the servers are followed.
 
@@ -63,15 +85,20 @@ class Store:
 
         Raises:
             Unavailable: none can be reached; open it again later.
+            ConfigError: a server is unfit (inspection.py). Nothing was changed.
         """
         await self._read_layout()
+        await self.inspector.look(self._primaries)
+        self.inspector.refuse_unfit()
         loads = [node.load_library() for node in self._primaries]
         outcomes = await asyncio.gather(*loads, return_exceptions=True)
         failures = [outcome for outcome in outcomes if outcome is not None]
         if failures and len(failures) == len(outcomes):
             raise failures[0]
-        if not self._tasks and not self._topology.is_fixed:
-            self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self.inspector.run(self.nodes))]
+            if not self._topology.is_fixed:
+                self._tasks += [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
         log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
 
     async def close(self) -> None:
@@ -135,7 +162,9 @@ class Store:
     def _node(self, url: str) -> StoreNode:
         node = self._nodes.get(url)
         if node is None:
-            node = self._nodes[url] = StoreNode(url, self._library, timeout_s=self.timeout_s)
+            node = self._nodes[url] = StoreNode(
+                url, self._library, timeout_s=self.timeout_s, promise=self._promise
+            )
         return node
 
     async def _follow(self) -> None:
@@ -172,6 +201,7 @@ class Store:
         self._only = owners[0] if len(self._primaries) == 1 and None not in owners else None
         if layout.urls() != self._layout.urls():
             log.info("store_primaries mode=%s count=%d", self.mode, len(self._primaries))
+            self.inspector.look_soon()
         self._layout = layout
         kept = {*layout.urls(), *self._topology.seeds}
         for url in [url for url in self._nodes if url not in kept]:

@@ -17,6 +17,7 @@ from shard.stores import make_store
 from sharq_core.config import StoreAddress, parse_url
 from sharq_core.models import LeasedJob, NewJob
 from sharq_core.partitions import partition_of
+from sharq_core.store.durability import Durability
 
 LEASE_US = 60_000_000
 DEADLINE_S = 10.0
@@ -45,12 +46,16 @@ class Parts:
 
 @asynccontextmanager
 async def running_node(
-    store: str | StoreAddress, settings: NodeSettings, timeout_s: float = 2.0
+    store: str | StoreAddress,
+    settings: NodeSettings,
+    timeout_s: float = 2.0,
+    durability: Durability = Durability.FAST,
+    is_strict: bool = False,
 ) -> AsyncIterator[Parts]:
     """A started node on a store, named by its URL or address; it is stopped at the end."""
     registry = CollectorRegistry()
     address = parse_url(store) if isinstance(store, str) else store
-    node = ShardNode(settings, make_store(address, timeout_s), registry)
+    node = ShardNode(settings, make_store(address, timeout_s, durability, is_strict=is_strict), registry)
     try:
         await node.start()
         yield Parts(node, registry)

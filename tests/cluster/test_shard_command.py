@@ -204,12 +204,6 @@ def test_a_shard_without_a_shared_store_is_refused() -> None:
     assert "needs the store that all nodes share" in ended.stderr
 
 
-def test_a_durability_that_is_not_built_yet_is_refused() -> None:
-    ended = run_shard(SHARQ_REDIS_URL="redis://127.0.0.1:1/0", SHARQ_REDIS_DURABILITY="replicated")
-    assert ended.returncode == 2
-    assert "durability: replicated: is not built yet" in ended.stderr
-
-
 def test_the_version_is_told() -> None:
     ended = run_shard("--version")
     assert (ended.returncode, ended.stdout) == (0, f"sharq-shard {__version__}\n")

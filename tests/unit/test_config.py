@@ -86,7 +86,6 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("redis", "key_prefix", "a-b.c:d/e+f@g_1", "a-b.c:d/e+f@g_1"),
     ("redis", "timeout", "10", 10),
     ("redis", "durability", "replicated", "replicated"),
-    ("redis", "durability", "Synced", "synced"),
     ("redis", "strict_store", "on", True),
     ("cluster", "partitions", "256", 256),
     ("cluster", "node_id", "shard-1", "shard-1"),
@@ -100,10 +99,19 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("auth", "allow_anonymous", "yes", True),
 ]
 
+_SENTINELS = "sentinels : s1\nsentinel_service : main"
+
 PARTNERS = {
     "sentinels": "sentinel_service : main",
     "sentinel_service": "sentinels : s1, s2",
     "username": "password : p",
+    "durability": "timeout : 5000",
+    "sentinel_username": f"{_SENTINELS}\nsentinel_password : p",
+    "sentinel_password": _SENTINELS,
+    "sentinel_tls": _SENTINELS,
+    "sentinel_tls_ca": _SENTINELS,
+    "sentinel_tls_cert": f"{_SENTINELS}\nsentinel_tls_key : key.pem",
+    "sentinel_tls_key": f"{_SENTINELS}\nsentinel_tls_cert : cert.pem",
     "tls_cert": "tls_key : key.pem",
     "tls_key": "tls_cert : cert.pem",
 }
@@ -114,6 +122,13 @@ GOOD_WITH_PARTNER: list[tuple[str, str, str, object]] = [
     ("redis", "username", "app", "app"),
     ("redis", "tls_cert", "cert.pem", Path("cert.pem")),
     ("redis", "tls_key", "key.pem", Path("key.pem")),
+    ("redis", "durability", "Synced", "synced"),
+    ("redis", "sentinel_username", "watcher", "watcher"),
+    ("redis", "sentinel_password", "p", Secret("p")),
+    ("redis", "sentinel_tls", "off", False),
+    ("redis", "sentinel_tls_ca", "ca.pem", Path("ca.pem")),
+    ("redis", "sentinel_tls_cert", "cert.pem", Path("cert.pem")),
+    ("redis", "sentinel_tls_key", "key.pem", Path("key.pem")),
 ]
 
 
@@ -508,6 +523,39 @@ def test_the_redis_keys_name_a_store(
         assert store.url.reveal() == url
 
 
+SENTINELS = ["sentinels:s", "sentinel_service:m"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "url", "other"),
+    [
+        ([], "redis://s:26379/0", "redis://s:26379/0"),
+        (["username:u", "password:p", "db:3"], "redis://u:p@s:26379/0", "redis://s:26379/0"),
+        (["password:p", "sentinel_password:q"], "redis://:q@s:26379/0", "redis://:q@s:26379/0"),
+        (
+            ["username:u", "password:p", "sentinel_username:v", "sentinel_password:q"],
+            "redis://v:q@s:26379/0",
+            "redis://v:q@s:26379/0",
+        ),
+        (["tls_ca:c"], "rediss://s:26379/0?ssl_ca_certs=c", "rediss://s:26379/0?ssl_ca_certs=c"),
+        (["tls_ca:c", "sentinel_tls:no"], "redis://s:26379/0", "redis://s:26379/0"),
+        (["sentinel_tls:yes"], "rediss://s:26379/0", "rediss://s:26379/0"),
+        (
+            ["password:p", "tls_ca:c", "sentinel_tls_ca:d"],
+            "rediss://:p@s:26379/0?ssl_ca_certs=d",
+            "rediss://s:26379/0?ssl_ca_certs=d",
+        ),
+    ],
+)
+def test_sentinels_are_reached_as_the_servers_unless_they_have_keys_of_their_own(
+    write: WriteConfig, lines: list[str], url: str, other: str
+) -> None:
+    store = load(redis_section(write, *SENTINELS, *lines), {}).store
+    assert store.sentinel_urls() == [(url, other)]
+    if "sentinel_tls_ca:d" in lines:
+        assert store.url_of("h", 1) == "rediss://:p@h:1/0?ssl_ca_certs=c", "the servers keep theirs"
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
@@ -532,6 +580,16 @@ def test_the_redis_keys_name_a_store(
         (["username:u"], "[redis] username: needs password"),
         (["tls_cert:c"], "[redis] tls_cert: needs tls_key"),
         (["tls_key:c"], "[redis] tls_key: needs tls_cert"),
+        (["sentinel_password:p"], "[redis] sentinel_password: needs sentinels"),
+        (["nodes:n", "sentinel_tls:on"], "[redis] sentinel_tls: needs sentinels"),
+        ([*SENTINELS, "sentinel_username:u"], "[redis] sentinel_username: needs sentinel_password"),
+        ([*SENTINELS, "sentinel_tls_cert:c"], "[redis] sentinel_tls_cert: needs sentinel_tls_key"),
+        ([*SENTINELS, "sentinel_tls_key:c"], "[redis] sentinel_tls_key: needs sentinel_tls_cert"),
+        ([*SENTINELS, "sentinel_tls:off", "sentinel_tls_ca:c"], "[redis] sentinel_tls_ca contradicts"),
+        (
+            ["host:h", "durability:synced"],
+            "[redis] timeout must be at least 5000, because of [redis] durability",
+        ),
     ],
 )
 def test_redis_keys_that_contradict_each_other_are_refused(

@@ -11,8 +11,11 @@ local delete_queue = {}
 function delete_queue.run(own, args)
   local queue = unit.queue(own, args[3])
   local dropped = queue and queue.queued + queue.delayed or 0
-  if dropped == 0 then return {0, own.now, -1, -1, 0} end
   counters.open(own)
+  if dropped == 0 then
+    counters.close(own)
+    return {0, own.now, -1, -1, 0}
+  end
   counters.move(own, 'queued', 'cancelled', queue.queued)
   counters.move(own, 'delayed', 'cancelled', queue.delayed)
   queue.queued, queue.delayed = 0, 0

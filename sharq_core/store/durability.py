@@ -1,0 +1,94 @@
+"""What an answer promises: that the primary has done the work, that a replica has it too, or that both have it on disk.
+
+Not here: sending (node.py), which functions are covered (scheduler/library.py), and whether the servers are set up for
+it (inspection.py).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from sharq_core.errors import OutcomeUnknown, SharqError
+
+_Words: TypeAlias = Sequence[bytes | str | int]
+
+_PATIENCE = 0.75
+"""The share of a call's time that the wait may take: its answer must come before the call is given up, for a server
+that says nothing counts as unreachable."""
+
+_WAIT = (b"WAIT", b"1")
+_WAITAOF = (b"WAITAOF", b"1", b"1")
+"""A replica that is asked answers before it has flushed what came with the question, and says no more for a second: so
+WAITAOF stands behind a WAIT, which makes it a second question (1.6 ms instead of 1 s, with appendfsync always).
+"""
+
+
+class Durability(enum.StrEnum):
+    """What is promised of an acknowledged call."""
+
+    FAST = "fast"
+    REPLICATED = "replicated"
+    SYNCED = "synced"
+
+
+class NotKept(OutcomeUnknown):
+    """The primary has done the call, and no replica said in time that it has it. It may survive a failover, or not.
+
+    Attributes:
+        reply: what the primary answered.
+    """
+
+    def __init__(self, message: str, reply: Any) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class Promise(msgspec.Struct, frozen=True):
+    """How a durability above `fast` is kept: questions behind the calls of a pipeline, answered when enough have them.
+
+    Attributes:
+        functions: names of the functions whose callers are promised something.
+        words: the questions without their time.
+        is_kept: whether the answer of the last one is good.
+    """
+
+    durability: Durability
+    functions: frozenset[bytes]
+    words: tuple[tuple[bytes, ...], ...]
+    is_kept: Callable[[Any], bool]
+
+    def covers(self, call: _Words) -> bool:
+        """The caller of this FCALL is promised something."""
+        return call[1] in self.functions
+
+    def questions(self, timeout_s: float) -> list[_Words]:
+        """To be sent behind calls that have this much time; they cover what their connection wrote before."""
+        wait_ms = max(int(timeout_s * _PATIENCE * 1000) // len(self.words), 1)
+        return [[*words, wait_ms] for words in self.words]
+
+    def settle(self, call: _Words, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
+        """A call's answer, or NotKept.
+
+        Args:
+            kept: what the last question was answered; an error when the server is a replica now, or nothing came.
+        """
+        if isinstance(answer, SharqError) or not self.covers(call):
+            return answer
+        if isinstance(kept, SharqError):
+            return NotKept(f"done, but whether a replica has it is not known: {kept.message}", answer)
+        if self.is_kept(kept):
+            return answer
+        return NotKept(f"done, but no replica confirmed it in time (durability {self.durability})", answer)
+
+
+def promise_of(durability: Durability, functions: frozenset[bytes]) -> Promise | None:
+    """What keeps a durability; None for `fast`, which asks nothing."""
+    if durability is Durability.REPLICATED:
+        return Promise(durability, functions, (_WAIT,), lambda replicas: bool(replicas >= 1))
+    if durability is Durability.SYNCED:
+        return Promise(durability, functions, (_WAIT, _WAITAOF), lambda disks: min(disks) >= 1)
+    return None

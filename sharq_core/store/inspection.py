@@ -1,0 +1,182 @@
+"""Looks at the servers' own settings: is there anything in them by which jobs may be lost?
+
+What is off is said in the log when it begins and when it ends, and kept for whoever asks. Not here: what happens to
+calls (node.py, durability.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from sharq_core.errors import ConfigError, SharqError
+from sharq_core.store.durability import Durability
+from sharq_core.store.node import StoreNode
+
+log = logging.getLogger(__name__)
+
+Facts: TypeAlias = Mapping[str, str]
+"""What INFO says, all of its sections."""
+
+CHECKS = ("version", "info", "eviction", "persistence", "replicas", "min_replicas")
+"""Everything that is looked at; each is off by the name of one of these."""
+
+LOOK_EVERY_S = 10.0
+_LEAST_PAUSE_S = 0.5
+_SHOWN_SERVERS = 3
+
+_UNFIT = frozenset({"version"})
+"""What no node starts on, strict or not: nothing would work."""
+
+
+class Inspector:
+    """The checks of one store.
+
+    Args:
+        is_strict: refuse to start when anything is off.
+    """
+
+    def __init__(self, durability: Durability, *, is_strict: bool) -> None:
+        self._durability = durability
+        self._is_strict = is_strict
+        self._news = asyncio.Event()
+        self._off: dict[str, dict[str, str]] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What is off, one sentence a check, with the servers it is about."""
+        return tuple(_sentence(self._off[check]) for check in CHECKS if check in self._off)
+
+    def counts(self) -> dict[str, int]:
+        """By check: on how many primaries it is off; all checks."""
+        return {check: len(self._off.get(check, ())) for check in CHECKS}
+
+    async def look(self, nodes: Sequence[StoreNode]) -> None:
+        """Ask these servers; of one that does not answer what was known stays."""
+        found: dict[str, dict[str, str]] = {}
+        for node, off in zip(nodes, await asyncio.gather(*map(self._look_at, nodes)), strict=True):
+            for check, text in (self._known(node.name) if off is None else off).items():
+                found.setdefault(check, {})[node.name] = text
+        self._log_changes(found)
+        self._off = found
+
+    def refuse_unfit(self) -> None:
+        """Raises:
+        ConfigError: by what was seen no node may start here; all of it is named.
+        """
+        barring = [check for check in CHECKS if check in self._off and (self._is_strict or check in _UNFIT)]
+        if barring:
+            why = "; ".join(_sentence(self._off[check]) for check in barring)
+            raise ConfigError(f"[redis]{' strict_store' * self._is_strict}: the store is not fit: {why}")
+
+    def look_soon(self) -> None:
+        """There may be a new primary."""
+        self._news.set()
+
+    async def run(self, nodes: Callable[[], Sequence[StoreNode]]) -> None:
+        """Look at news and every ten seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(_LEAST_PAUSE_S)
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            try:
+                await self.look(nodes())
+            except Exception:
+                log.exception("store_inspection_failed")
+
+    async def _look_at(self, node: StoreNode) -> dict[str, str] | None:
+        """What is off with a server, by check; None when it does not answer."""
+        answer = (await node.execute([[b"INFO"]]))[0]
+        if not isinstance(answer, SharqError):
+            return faults(parse_info(answer), self._durability)
+        if not node.is_reachable:
+            return None
+        return {"info": f"INFO is refused, so nothing can be checked: {answer.message}"}
+
+    def _known(self, server: str) -> dict[str, str]:
+        return {check: servers[server] for check, servers in self._off.items() if server in servers}
+
+    def _log_changes(self, found: Mapping[str, Mapping[str, str]]) -> None:
+        for check in CHECKS:
+            old, new = self._off.get(check, {}), found.get(check, {})
+            for server in sorted(new.keys() - old.keys()):
+                log.warning("store_notice check=%s server=%s text=%r", check, server, new[server])
+            for server in sorted(old.keys() - new.keys()):
+                log.info("store_notice_gone check=%s server=%s", check, server)
+
+
+def faults(facts: Facts, durability: Durability) -> dict[str, str]:
+    """What is off with a server, by check; each a sentence without an end."""
+    found = {
+        "version": _version_fault(facts, durability),
+        "eviction": _eviction_fault(facts),
+        "persistence": _persistence_fault(facts, durability),
+        "replicas": _replicas_fault(facts, durability),
+        "min_replicas": _min_replicas_fault(facts, durability),
+    }
+    return {check: text for check, text in found.items() if text is not None}
+
+
+def parse_info(answer: bytes) -> dict[str, str]:
+    """The fields of an INFO."""
+    lines = (line.partition(":") for line in answer.decode(errors="replace").splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _version_fault(facts: Facts, durability: Durability) -> str | None:
+    is_valkey = "valkey_version" in facts
+    text = facts["valkey_version" if is_valkey else "redis_version"]
+    least = (7, 2) if is_valkey or durability is Durability.SYNCED else (7, 0)
+    if tuple(int(part) for part in text.split(".")[:2]) >= least:
+        return None
+    name = "Valkey" if is_valkey else "Redis"
+    why = "durability synced (WAITAOF)" if least == (7, 2) and not is_valkey else "the function library"
+    return f"{name} {text} is too old: {why} needs {name} {least[0]}.{least[1]}"
+
+
+def _eviction_fault(facts: Facts) -> str | None:
+    policy = facts["maxmemory_policy"]
+    if policy == "noeviction":
+        return None
+    return f"maxmemory-policy is {policy}, so jobs are thrown away when its memory is full; set noeviction"
+
+
+def _persistence_fault(facts: Facts, durability: Durability) -> str | None:
+    if facts["aof_enabled"] == "0":
+        loss = "a restart loses what came after the last snapshot"
+        consequence = "every call is answered 504" if durability is Durability.SYNCED else loss
+        return f"the append-only file is off, so {consequence}; set appendonly yes"
+    if facts.get("aof_last_write_status", "ok") != "ok":
+        return "the append-only file cannot be written (disk full?), so calls are refused"
+    return None
+
+
+def _replicas_fault(facts: Facts, durability: Durability) -> str | None:
+    if durability is Durability.FAST or _online_replicas(facts) >= 1:
+        return None
+    return f"no replica is connected, so with durability {durability} every call is answered 504"
+
+
+def _online_replicas(facts: Facts) -> int:
+    rows = (value for name, value in facts.items() if name.startswith("slave") and name[5:].isdecimal())
+    return sum("state=online" in row for row in rows)
+
+
+def _min_replicas_fault(facts: Facts, durability: Durability) -> str | None:
+    """INFO counts the good replicas only where a least number of them is asked for."""
+    if durability is Durability.FAST or "min_slaves_good_slaves" in facts:
+        return None
+    return "an isolated primary goes on writing what it cannot pass on; set min-replicas-to-write 1"
+
+
+def _sentence(servers: Mapping[str, str]) -> str:
+    """Servers that differ in words have one said for all: it is about the same setting."""
+    names = sorted(servers)
+    more = f" and {len(names) - _SHOWN_SERVERS} more" if len(names) > _SHOWN_SERVERS else ""
+    return f"{servers[names[0]]} ({', '.join(names[:_SHOWN_SERVERS])}{more})"

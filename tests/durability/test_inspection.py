@@ -1,0 +1,180 @@
+"""What is looked at in the store's own settings, who is told of it, and what a strict node does not start on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from shard.node import NodeSettings
+from sharq_core.errors import ConfigError
+from sharq_core.messages import DescribeStore
+from sharq_core.store.durability import Durability
+from sharq_core.store.inspection import CHECKS, faults, parse_info
+from tests.cluster.nodes import Parts, running_node, until
+from tests.conftest import StoreFactory
+from tests.servers import SharqServer, get_json
+from tests.store_groups import running_cluster, running_pair
+from tests.stores import KINDS, StoreServer
+
+DEADLINE_S = 30.0
+
+GOOD = {
+    "redis_version": "7.2.4",
+    "maxmemory_policy": "noeviction",
+    "aof_enabled": "1",
+    "aof_last_write_status": "ok",
+    "connected_slaves": "1",
+    "slave0": "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0",
+    "min_slaves_good_slaves": "1",
+}
+
+
+def metric(parts: Parts) -> dict[str, float]:
+    """sharq_store_notices by check."""
+    lines = generate_latest(parts.registry).decode().splitlines()
+    rows = [line.split() for line in lines if line.startswith("sharq_store_notices{")]
+    return {name.split('"')[1]: float(value) for name, value in rows}
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_a_server_that_keeps_everything_has_no_notice(durability: Durability) -> None:
+    assert faults(GOOD, durability) == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "durability", "check", "words"),
+    [
+        (
+            {"redis_version": "6.2.14"},
+            Durability.FAST,
+            "version",
+            "Redis 6.2.14 is too old: the function library needs",
+        ),
+        ({"redis_version": "7.0.15"}, Durability.SYNCED, "version", "WAITAOF"),
+        ({"valkey_version": "7.1.9"}, Durability.FAST, "version", "Valkey 7.1.9"),
+        ({"maxmemory_policy": "volatile-lru"}, Durability.FAST, "eviction", "set noeviction"),
+        ({"aof_enabled": "0"}, Durability.FAST, "persistence", "after the last snapshot"),
+        ({"aof_enabled": "0"}, Durability.SYNCED, "persistence", "every call is answered 504"),
+        ({"aof_last_write_status": "err"}, Durability.FAST, "persistence", "disk full"),
+        ({"slave0": "ip=a,state=wait_bgsave"}, Durability.REPLICATED, "replicas", "no replica is connected"),
+    ],
+)
+def test_each_thing_that_is_off_is_named(
+    changed: dict[str, str], durability: Durability, check: str, words: str
+) -> None:
+    found = faults({**GOOD, **changed}, durability)
+    assert list(found) == [check]
+    assert words in found[check]
+
+
+def test_replicas_are_not_missed_where_nothing_is_promised_of_them() -> None:
+    facts = {name: text for name, text in GOOD.items() if "slave" not in name}
+    assert faults(facts, Durability.FAST) == {}
+    assert list(faults(facts, Durability.REPLICATED)) == ["replicas", "min_replicas"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("durability", [Durability.FAST, Durability.REPLICATED])
+def test_what_real_servers_say_is_understood(kind: str, durability: Durability) -> None:
+    with running_pair(kind, "--appendonly", "yes", "--min-replicas-to-write", "1") as pair:
+        assert faults(parse_info(pair.primary.ask("INFO")), durability) == {}
+
+
+async def test_what_is_off_is_told_until_it_is_mended(
+    own_store: StoreFactory, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = own_store("--maxmemory-policy", "allkeys-lru", "--appendonly", "yes")
+    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+        state = await parts.node.call(DescribeStore())
+        assert state.notices == (
+            "maxmemory-policy is allkeys-lru, so jobs are thrown away when its memory is full; set noeviction "
+            f"(127.0.0.1:{server.port})",
+        )
+        assert metric(parts) == {check: float(check == "eviction") for check in CHECKS}
+        assert f"store_notice check=eviction server=127.0.0.1:{server.port}" in caplog.text
+        configure(server, "maxmemory-policy", "noeviction")
+        parts.node.store.inspector.look_soon()
+        await until(lambda: metric(parts) == dict.fromkeys(CHECKS, 0.0))
+        assert (await parts.node.call(DescribeStore())).notices == ()
+
+
+def configure(server: StoreServer, name: str, value: str) -> None:
+    with server.client() as client:
+        client.config_set(name, value)
+
+
+async def test_what_goes_off_later_is_noticed_without_a_restart(own_store: StoreFactory, prefix: str) -> None:
+    server = own_store("--appendonly", "yes")
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), is_strict=True) as parts:
+        assert metric(parts) == dict.fromkeys(CHECKS, 0.0)
+        configure(server, "maxmemory-policy", "allkeys-random")
+        async with asyncio.timeout(DEADLINE_S):
+            while metric(parts)["eviction"] == 0:
+                await asyncio.sleep(0.05)
+        assert parts.node.is_ready, "strict is about the start"
+
+
+async def test_a_strict_node_does_not_start_and_names_all_that_is_off(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    server = own_store("--maxmemory-policy", "allkeys-lru")
+    with pytest.raises(ConfigError, match=r"strict_store.* allkeys-lru.* append-only file is off"):
+        async with running_node(server.url, NodeSettings(key_prefix=prefix), is_strict=True):
+            raise AssertionError
+    with server.client() as client:
+        assert client.dbsize() == 0
+
+
+async def test_a_server_that_refuses_info_is_not_taken_for_a_good_one(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    server = own_store("--appendonly", "yes")
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-info")
+    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+        assert metric(parts)["info"] == 1
+        assert "INFO is refused" in parts.node.store.inspector.notices[0]
+
+
+async def test_primaries_of_a_cluster_that_are_off_alike_are_named_in_one_notice(prefix: str) -> None:
+    with running_cluster() as cluster:
+        async with running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts:
+            (notice,) = parts.node.store.inspector.notices
+            ports = sorted(f"127.0.0.1:{server.port}" for server in cluster.servers[:3])
+            assert notice.endswith(f"set appendonly yes ({', '.join(ports)})")
+            assert metric(parts)["persistence"] == 3
+
+
+def test_a_server_tells_of_its_store_under_cluster_and_a_strict_one_exits(
+    own_store: StoreFactory, tmp_path: Path
+) -> None:
+    store = own_store()
+    environ = {"SHARQ_REDIS_URL": store.url}
+    server = SharqServer(tmp_path, environ=environ)
+    try:
+        server.start()
+        (member,) = get_json(f"{server.url}/cluster/")["members"]
+        assert "append-only file is off" in member["store"]["notices"][0]
+        assert "store_notice check=persistence" in server.log
+    finally:
+        server.stop()
+    strict = SharqServer(tmp_path, environ={**environ, "SHARQ_REDIS_STRICT_STORE": "true"})
+    strict.name, strict.log_path = "strict", tmp_path / "strict.log"
+    strict.launch()
+    assert strict.wait(DEADLINE_S) == 2
+    assert (
+        "sharq-server: [redis] strict_store: the store is not fit: the append-only file is off" in strict.log
+    )
+
+
+def test_the_embedded_store_is_fit_for_a_strict_server(tmp_path: Path) -> None:
+    server = SharqServer(tmp_path, environ={"SHARQ_REDIS_STRICT_STORE": "true"})
+    try:
+        server.start()
+        (member,) = get_json(f"{server.url}/cluster/")["members"]
+        assert member["store"] == {"mode": "embedded", "is_reachable": True, "notices": []}
+    finally:
+        server.stop()

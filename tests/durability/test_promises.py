@@ -1,0 +1,289 @@
+"""What an answer promises: with a durability above `fast` no caller is told of work that no replica has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shard.node import NodeSettings
+from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
+from sharq_core.messages import Member
+from sharq_core.models import (
+    DeadRef,
+    Enqueued,
+    EnqueueStatus,
+    ExtendJob,
+    FinishJob,
+    JobState,
+    LeasedJob,
+    LeaseOutcome,
+    LeaseStatus,
+    NewJob,
+    QueueKey,
+    RedriveStatus,
+    ReleaseJob,
+)
+from sharq_core.scheduler import library
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.membership import MembershipCalls
+from sharq_core.store.durability import Durability
+from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
+from tests.store_groups import Pair, running_pair
+from tests.stores import KINDS
+
+KIND = "sms"
+QUEUE = QueueKey(KIND, "q")
+QUEUED, DUPLICATE = Enqueued(EnqueueStatus.QUEUED, 0), EnqueueStatus.DUPLICATE
+DONE = LeaseOutcome(LeaseStatus.DONE)
+
+PATIENT_S = 20.0
+"""The store's timeout where a test looks at what goes on while a call waits for a replica."""
+
+QUICK_S = 2.0
+"""And where it waits for the wait's end."""
+
+SYNCED_S = 5.0
+"""A replica says once a second what it has on disk."""
+
+WITH_AOF = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """A primary and its replica, which a test may freeze as long as it goes on."""
+    with running_pair(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+async def parts(pair: Pair, prefix: str) -> AsyncIterator[Parts]:
+    async with running_node(
+        pair.primary.url, NodeSettings(key_prefix=prefix), QUICK_S, Durability.REPLICATED
+    ) as running:
+        yield running
+
+
+@contextmanager
+def without_replica(pair: Pair) -> Iterator[None]:
+    """The replica is connected, and takes nothing; afterwards it has caught up."""
+    pair.replica.pause()
+    try:
+        yield
+    finally:
+        pair.replica.resume()
+    with pair.primary.client(timeout_s=30) as client:
+        client.set("caught up", "")
+        assert client.wait(1, 20_000) == 1
+
+
+async def enqueue(parts: Parts, *job_ids: str, queue: str = "q", **more: object) -> list[object]:
+    return [*await parts.dispatch.enqueue([job(KIND, queue, job_id, **more) for job_id in job_ids])]
+
+
+async def lease(parts: Parts, count: int = 1, lease_us: int = LEASE_US) -> list[LeasedJob]:
+    """Exactly so many jobs."""
+    leased: list[LeasedJob] = []
+    async with asyncio.timeout(30):
+        while len(leased) < count:
+            leased += await parts.dequeue(KIND, count - len(leased), 1_000_000, lease_us)
+    return leased
+
+
+async def outcome_of(work: Awaitable[object]) -> object:
+    """What a call, or the only job of a bulk call, came to."""
+    try:
+        outcome = await work
+    except SharqError as error:
+        return error
+    return outcome[0] if isinstance(outcome, list) else outcome
+
+
+def finish(one: LeasedJob) -> FinishJob:
+    return FinishJob(KIND, one.queue_id, one.job_id, one.lease)
+
+
+async def test_every_verb_is_answered_while_a_replica_follows(parts: Parts) -> None:
+    assert await enqueue(parts, "a", "b", "c", "d", requeue_limit=0) == [
+        Enqueued(EnqueueStatus.QUEUED, before) for before in range(4)
+    ]
+    first, second, third = await lease(parts, 3)
+    assert await parts.dispatch.finish([finish(first)]) == [DONE]
+    extension = ExtendJob(KIND, "q", second.job_id, second.lease, LEASE_US)
+    assert isinstance(extended := (await parts.dispatch.extend([extension]))[0], LeaseOutcome)
+    assert extended.status is LeaseStatus.DONE
+    assert await parts.dispatch.release([ReleaseJob(KIND, "q", third.job_id, third.lease)]) == [DONE]
+    assert await parts.dispatch.redrive([DeadRef(KIND, "q", third.job_id)]) == [RedriveStatus.QUEUED]
+    assert await parts.dispatch.set_rate(QUEUE, 1000)
+    assert await parts.dispatch.set_paused(QUEUE, True)
+    assert (await parts.dispatch.delete_queue(QUEUE, False)).cancelled == 2
+    assert await parts.dispatch.drop_dead(KIND) == 0
+
+
+async def test_an_enqueue_that_no_replica_has_is_not_acknowledged(pair: Pair, parts: Parts) -> None:
+    with without_replica(pair):
+        (outcome,) = await enqueue(parts, "a")
+        assert isinstance(outcome, OutcomeUnknown)
+        (again,) = await enqueue(parts, "a")
+        assert isinstance(again, OutcomeUnknown)
+    (repeated,) = await enqueue(parts, "a", repeat=True)
+    assert isinstance(repeated, Enqueued)
+    assert repeated.status is DUPLICATE
+
+
+async def test_a_dequeue_that_no_replica_has_hands_nothing_out_and_counts_no_attempt(
+    pair: Pair, parts: Parts
+) -> None:
+    assert await enqueue(parts, "a", requeue_limit=0) == [QUEUED]
+    for _ in range(2):
+        with without_replica(pair):
+            with pytest.raises(OutcomeUnknown):
+                await parts.dequeue(KIND, wait_us=30_000_000)
+            await until_state(parts, "a", JobState.QUEUED)
+    (leased,) = await lease(parts)
+    assert (leased.job_id, leased.attempt) == ("a", 1)
+
+
+async def until_state(parts: Parts, job_id: str, state: JobState) -> None:
+    async with asyncio.timeout(30):
+        while (status := await parts.dispatch.job(QUEUE, job_id)) is None or status.state is not state:
+            await asyncio.sleep(0.01)
+
+
+CHANGES: dict[str, Callable[[Parts, LeasedJob, LeasedJob], Awaitable[object]]] = {
+    "finish": lambda parts, live, _: parts.dispatch.finish([finish(live)]),
+    "extend": lambda parts, live, _: parts.dispatch.extend(
+        [ExtendJob(KIND, "q", live.job_id, live.lease, LEASE_US)]
+    ),
+    "release": lambda parts, live, _: parts.dispatch.release(
+        [ReleaseJob(KIND, "q", live.job_id, live.lease)]
+    ),
+    "redrive": lambda parts, _, dead: parts.dispatch.redrive([DeadRef(KIND, "q", dead.job_id)]),
+    "drop dead": lambda parts, _live, _dead: parts.dispatch.drop_dead(KIND),
+    "interval": lambda parts, _live, _dead: parts.dispatch.set_rate(QUEUE, 5000),
+    "pause": lambda parts, _live, _dead: parts.dispatch.set_paused(QUEUE, True),
+    "delete": lambda parts, _live, _dead: parts.dispatch.delete_queue(QUEUE, True),
+    "enqueue": lambda parts, _live, _dead: enqueue(parts, "new"),
+}
+
+
+@pytest.mark.parametrize("verb", CHANGES)
+async def test_a_change_and_its_repeat_are_perhaps_done_while_no_replica_has_them(
+    pair: Pair, parts: Parts, verb: str
+) -> None:
+    """The repeat may find nothing left to change: that too is known to the primary alone. It comes by a connection of
+    its own, since a WAIT covers only what its connection wrote.
+    """
+    await enqueue(parts, "dead", "live", "waits", requeue_limit=0)
+    dead, live = await lease(parts, 2)
+    assert await parts.dispatch.release([ReleaseJob(KIND, "q", dead.job_id, dead.lease)]) == [DONE]
+    with without_replica(pair):
+        async with running_node(
+            pair.primary.url, parts.node.settings, QUICK_S, Durability.REPLICATED
+        ) as another:
+            for node in (parts, another):
+                outcome = await outcome_of(CHANGES[verb](node, live, dead))
+                assert isinstance(outcome, OutcomeUnknown), outcome
+
+
+def test_every_function_that_a_caller_is_answered_from_is_promised_or_a_read() -> None:
+    """What a node does for itself is the rest."""
+    rest = {
+        one.name for one in library.FUNCTIONS if not one.is_read and one.wire_name not in library.PROMISED
+    }
+    assert rest == {"reap", "turn", "claim_partitions", "heartbeat", "leave"}
+
+
+async def test_reads_and_heartbeats_are_not_behind_calls_that_wait_for_a_replica(
+    pair: Pair, prefix: str
+) -> None:
+    settings = NodeSettings(key_prefix=prefix)
+    async with running_node(pair.primary.url, settings, PATIENT_S, Durability.REPLICATED) as parts:
+        assert await enqueue(parts, "a") == [QUEUED]
+        with without_replica(pair):
+            waiting = []
+            for number in range(10):
+                waiting.append(asyncio.create_task(enqueue(parts, f"b{number}", queue=f"q{number}")))
+                await asyncio.sleep(0)
+            assert (await parts.dispatch.queue(QUEUE)).queued == 1
+            assert (await parts.dispatch.counts()).queue_types == [KIND]
+            executor, calls = Executor(parts.node.store, Keys(prefix, 64)), MembershipCalls(Keys(prefix, 64))
+            for _ in range(10):
+                await executor.one(calls.heartbeat(Member("n", "1", "n:1"), 5_000_000))
+            assert not any(task.done() for task in waiting)
+        assert await asyncio.gather(*waiting) == [[QUEUED]] * 10
+
+
+async def test_a_primary_that_misses_its_replicas_refuses_before_it_writes(prefix: str) -> None:
+    """min-replicas-to-write: nothing was done, and the caller is told so."""
+    with running_pair("valkey", "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2") as pair:
+        settings = NodeSettings(key_prefix=prefix)
+        async with running_node(pair.primary.url, settings, QUICK_S, Durability.REPLICATED) as parts:
+            assert await enqueue(parts, "a") == [QUEUED]
+            pair.replica.kill()
+            refused: list[object] = []
+            async with asyncio.timeout(30):
+                while not refused or isinstance(refused[0], OutcomeUnknown):
+                    refused = await enqueue(parts, "b")
+            assert isinstance(refused[0], Unavailable)
+            assert "NOREPLICAS" in refused[0].message
+
+
+async def test_synced_answers_when_both_servers_have_it_on_disk(prefix: str) -> None:
+    with running_pair("valkey", *WITH_AOF) as pair:
+        settings = NodeSettings(key_prefix=prefix)
+        async with running_node(pair.primary.url, settings, SYNCED_S, Durability.SYNCED) as parts:
+            await until_acknowledged(parts, "a")
+            (leased,) = await lease(parts)
+            pair.replica.ask("CONFIG", "SET", "appendonly", "no")
+            (outcome,) = await parts.dispatch.finish([finish(leased)])
+            assert isinstance(outcome, OutcomeUnknown)
+            pair.replica.ask("CONFIG", "SET", "appendonly", "yes")
+            await until_kept(parts, finish(leased))
+
+
+async def until_acknowledged(parts: Parts, job_id: str) -> None:
+    """A replica counts only when it has rewritten its file after the first synchronization."""
+    async with asyncio.timeout(30):
+        while not isinstance((await enqueue(parts, job_id, repeat=True))[0], Enqueued):
+            await asyncio.sleep(0.05)
+
+
+async def until_kept(parts: Parts, end: FinishJob) -> None:
+    """Wait until a finish, repeated, is acknowledged."""
+    async with asyncio.timeout(30):
+        while await parts.dispatch.finish([end]) != [DONE]:
+            await asyncio.sleep(0.05)
+
+
+async def test_synced_is_refused_on_a_redis_that_has_no_waitaof(prefix: str) -> None:
+    with running_pair("redis", *WITH_AOF) as pair:
+        if redis_version(pair) >= (7, 2):
+            pytest.skip("this machine's redis-server has WAITAOF")
+        with pytest.raises(
+            ConfigError, match=r"Redis 7\.0\.\d+ is too old: durability synced .* needs Redis 7\.2"
+        ):
+            async with running_node(
+                pair.primary.url, NodeSettings(key_prefix=prefix), SYNCED_S, Durability.SYNCED
+            ):
+                raise AssertionError
+
+
+def redis_version(pair: Pair) -> tuple[int, ...]:
+    info: bytes = pair.primary.ask("INFO", "server")
+    text = info.partition(b"redis_version:")[2].split()[0].decode()
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+async def test_a_replica_that_comes_back_makes_the_store_whole_without_a_restart(
+    pair: Pair, parts: Parts
+) -> None:
+    with without_replica(pair):
+        assert isinstance((await enqueue(parts, "a"))[0], OutcomeUnknown)
+    jobs: list[NewJob] = [job(KIND, "other", str(number)) for number in range(5)]
+    outcomes = await parts.dispatch.enqueue(jobs)
+    assert [one.status for one in outcomes if isinstance(one, Enqueued)] == [EnqueueStatus.QUEUED] * 5
+    await until(lambda: parts.node.is_ready)
