@@ -259,7 +259,7 @@ def test_redis_cluster_is_made_again_after_a_failover(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard() -> None:
+def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard_and_a_router() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deploy.demo", "--cluster"],
         cwd=ROOT,
@@ -269,7 +269,9 @@ def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard() -> None:
         timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"shard \d of 3, process \d+, is killed", done.stdout)
+    for name in (r"shard \d of 3", r"router \d of 2"):
+        assert re.search(rf"{name}, process \d+, is killed", done.stdout)
+        assert re.search(rf"{name} was killed: the full rate ", done.stdout)
     assert "none lost" in done.stdout
 
 
