@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
 from tests.stores import PORTS, free_port
 
 START_DEADLINE_S = 60.0
@@ -31,10 +31,9 @@ class Command:
         self._outputs = directory / "stdout", directory / "stderr"
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
         words = ["--port", str(self.port), "--state-file", "state.json", "--data-dir", "data", *arguments]
-        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         with self._outputs[0].open("wb") as stdout, self._outputs[1].open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*tie, sys.executable, "-m", "router.cluster.main", *words],
+                tied(sys.executable, "-m", "router.cluster.main", *words),
                 cwd=directory,
                 env=inherited | environ,
                 stdin=subprocess.DEVNULL,
