@@ -352,6 +352,11 @@ def test_a_wrong_option_is_refused_by_its_name() -> None:
     )
 
 
+def test_an_option_is_named_as_it_is_typed() -> None:
+    with pytest.raises(ConfigError, match=r"--node-id \(\[cluster\] node_id\): expected .*, got 'no id!'"):
+        load(None, {}, {Key("cluster", "node_id"): "no id!"})
+
+
 def test_an_empty_value_counts_as_absent_everywhere(write: WriteConfig) -> None:
     path = write("[sharq-server]\nport : 7\n[redis]\npassword :\n")
     config = load(path, {"SHARQ_SERVER_PORT": " ", "SHARQ_REDIS_URL": ""}, {Key("sharq-server", "port"): ""})
