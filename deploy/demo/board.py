@@ -58,7 +58,6 @@ class Board:
         self._start_s = time.monotonic()
         self._events: list[str] = []
         self._live: Live | None = None
-        self._next_s = 0.0
 
     @property
     def pause_s(self) -> float:
