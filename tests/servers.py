@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sharq_core.config import StoreAddress, StoreMode
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
 from tests.stores import free_port
 
 START_DEADLINE_S = 20.0
@@ -77,10 +77,9 @@ class SharqProcess:
 
     def launch(self) -> None:
         """Start it and return at once."""
-        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*tie, *self._command],
+                tied(*self._command),
                 cwd=self._directory,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,

@@ -7,7 +7,6 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -20,7 +19,7 @@ import aiohttp
 import pytest
 
 from sharq_core.config import parse_url
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
 from tests.conftest import running_store
 from tests.servers import SharqCluster
 from tests.stores import free_port, missing_tool
@@ -53,10 +52,9 @@ class HaProxy:
 
     def start(self) -> None:
         """Start it and wait until both routers are in turn."""
-        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [*tie, haproxy(), "-db", "-f", str(CONFIG)], env=self._environ, stdout=log, stderr=log
+                tied(haproxy(), "-db", "-f", str(CONFIG)), env=self._environ, stdout=log, stderr=log
             )
         self.until("router-1", "UP")
         self.until("router-2", "UP")
