@@ -10,6 +10,8 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 UV := .tools/uv/bin/uv
+COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .PHONY: help
 help:  ## this list
@@ -58,9 +60,9 @@ bench: setup  ## the measurements that docs and targets quote
 
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones
-	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--output-file requirements.lock $(ARGS)
+	$(COMPILE) --all-extras --output-file requirements.lock $(ARGS)
+	$(COMPILE) --constraint requirements.lock --output-file deploy/container/run.lock
+	$(COMPILE) --constraint requirements.lock --extra build --output-file deploy/container/build.lock
 
 $(UV):
 	python3 -m venv --clear .tools/uv
