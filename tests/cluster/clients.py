@@ -19,12 +19,14 @@ class Load:
     Attributes:
         done: jobs that went all the way.
         answers: requests by status; 0 for no answer.
+        last_failure: in words.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self.done = 0
         self.answers: Counter[int] = Counter()
+        self.last_failure = ""
 
     async def go_on(self, more: int) -> None:
         """Wait until this many more jobs are done."""
@@ -62,10 +64,14 @@ class Load:
         try:
             async with http.post(self._url + path, json=body) as answer:
                 self.answers[answer.status] += 1
+                if answer.status >= 300:
+                    self.last_failure = f"{answer.status}: {await answer.text()}"
+                    return None
                 parsed: dict[str, list[dict[str, str]]] = await answer.json(content_type=None)
-                return parsed if answer.status < 300 else None
-        except aiohttp.ClientError:
+                return parsed
+        except aiohttp.ClientError as error:
             self.answers[0] += 1
+            self.last_failure = repr(error)
             return None
 
 

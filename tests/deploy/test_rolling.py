@@ -24,7 +24,7 @@ async def test_every_router_and_shard_is_restarted_without_a_failed_request(layo
             await restart(load, shard)
             await asyncio.to_thread(until_owners, layout, 3)
         await load.go_on(MORE_JOBS)
-    assert_nothing_failed(load)
+    assert_nothing_failed(load, layout)
 
 
 async def test_every_store_server_is_restarted_without_a_failed_request(layout: Layout) -> None:
@@ -37,7 +37,7 @@ async def test_every_store_server_is_restarted_without_a_failed_request(layout: 
                 await asyncio.to_thread(hand_over, layout, store)
                 await restart_store(load, layout, store)
         await load.go_on(MORE_JOBS)
-    assert_nothing_failed(load)
+    assert_nothing_failed(load, layout)
 
 
 async def test_shard_is_added_and_removed_without_a_failed_request_and_metrics_show_it(
@@ -56,7 +56,7 @@ async def test_shard_is_added_and_removed_without_a_failed_request_and_metrics_s
         await asyncio.to_thread(until_owners, layout, 3)
         await load.go_on(MORE_JOBS)
         await until_metric(prometheus, "max(sharq_shard_members)", 3)
-    assert_nothing_failed(load)
+    assert_nothing_failed(load, layout)
     assert "shard-2" not in serving(layout.of("router")[0])
 
 
@@ -107,7 +107,7 @@ async def until_metric(prometheus: str, promql: str, wanted: float) -> None:
     )
 
 
-def assert_nothing_failed(load: Load) -> None:
+def assert_nothing_failed(load: Load, layout: Layout) -> None:
     """A dequeue that was told of a stop says 404; so many at the most, twice a client and process."""
-    assert set(load.answers) <= {200, 201, 404}, load.answers
+    assert set(load.answers) <= {200, 201, 404}, (load.answers, load.last_failure, layout.front.log)
     assert load.answers[404] <= 4 * CLIENTS, load.answers
