@@ -59,7 +59,7 @@ VALUES: dict[str, Mapping[str, Any]] = {
 
 def helm(*words: str, values: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm with more values."""
-    kept = Path(os.environ.get("SHARQ_TOOLS", ROOT / ".tools")) / "bin"
+    kept = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
     program = shutil.which("helm", path=f"{kept}:{os.environ['PATH']}") or missing_tool("helm")
     return subprocess.run(
         [program, *words, "--values", "-"],
