@@ -187,8 +187,10 @@ def test_processes_accept_the_settings_that_pods_give_them(
                 text = one.get("value", f"{name}-0").replace("$(POD_IP)", "10.1.2.3")
                 environ.setenv(one["name"], str(secret) if text.startswith("/run/secrets/") else text)
             words = [word.replace("/etc/sharq/sharq.conf", str(config)) for word in container["command"]]
-            read = {"sharq-router": read_router_command, "sharq-shard": read_shard_command}[words[0]]
-            assert not read(words[1:]).config.notices
+            if words[0] == "sharq-router":
+                assert not read_router_command(words[1:]).config.notices
+            else:
+                assert not read_shard_command(words[1:]).config.notices
 
 
 @pytest.mark.parametrize(

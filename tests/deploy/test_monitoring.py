@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,8 @@ async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout)
     async with running_load(layout.front.url), asyncio.TaskGroup() as group:
         losing = group.create_task(lose_jobs(layout.front.url))
         for promql in asked:
-            await asyncio.to_thread(
-                until, lambda promql=promql: has_data(prometheus, promql), f"no data: {promql}"
-            )  # type: ignore[misc]
+            is_answered = partial(has_data, prometheus, promql)
+            await asyncio.to_thread(until, is_answered, f"no data: {promql}")
         losing.cancel()
 
 
