@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sharq_core.version import __version__
-from tests.servers import SharqProcess
+from tests.deploy.layout import Service
 from tests.stores import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -85,8 +85,8 @@ def test_image_serves_by_its_own_command(installed: Path, tmp_path: Path) -> Non
         word.replace("0.0.0.0", "127.0.0.1").replace("/var/lib/sharq", str(tmp_path / "data"))
         for word in command
     ]
-    server = SharqProcess("", tmp_path, "image", port, ())
-    server._command = [str(installed / "bin" / words[0]), *words[1:], "--port", str(port)]
+    command = [str(installed / "bin" / words[0]), *words[1:], "--port", str(port)]
+    server = Service(tmp_path, "image", "127.0.0.1", port, command, {"PATH": "/usr/bin:/bin"})
     server.start()
     try:
         assert server.status("/deepstatus/") == 200

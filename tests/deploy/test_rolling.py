@@ -47,7 +47,7 @@ async def test_shard_is_added_and_removed_without_a_failed_request_and_metrics_s
     async with running_load(layout.front.url) as load:
         await load.go_on(MORE_JOBS)
         added = layout.add_shard("shard-4")
-        await asyncio.to_thread(added.start)
+        await start(added)
         await asyncio.to_thread(until_owners, layout, 4)
         await load.go_on(MORE_JOBS)
         await until_metric(prometheus, "min(sharq_shard_members)", 4)
@@ -65,7 +65,13 @@ async def restart(load: Load, service: Service) -> None:
     await load.go_on(MORE_JOBS)
     assert await asyncio.to_thread(service.stop) == 0, service.log
     await load.go_on(MORE_JOBS)
-    await asyncio.to_thread(service.start)
+    await start(service)
+
+
+async def start(service: Service) -> None:
+    """Start it and wait until it is ready. It ends with the thread that launches it: with this one."""
+    service.launch()
+    await asyncio.to_thread(service.until_status, 200)
 
 
 async def restart_store(load: Load, layout: Layout, store: Service) -> None:
