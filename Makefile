@@ -10,6 +10,8 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 UV := .tools/uv/bin/uv
+TOXIPROXY := .tools/toxiproxy/server
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
 
 .PHONY: help
 help:  ## this list
@@ -19,7 +21,7 @@ help:  ## this list
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
 	@echo '  ARGS="-k lease -x"        more arguments for test, demo, bench and lock'
-	@echo '  QUICK=1                   bench with fewer and shorter rounds'
+	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -55,6 +57,13 @@ format: setup  ## sort imports, mend what ruff can mend, format
 .PHONY: bench
 bench: setup  ## the measurements that docs and targets quote
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
+.PHONY: chaos
+chaos: setup $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
+	@CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -p no:xdist tests/chaos $(ARGS)
+
+$(TOXIPROXY):
+	GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones
