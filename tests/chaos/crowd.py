@@ -66,6 +66,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int | None
     outcome: Outcome
     why: str
+    message: str
     content: dict[str, Any]
 
     @property
@@ -149,13 +150,14 @@ class Crowd:
         while jobs:
             answer = await self._ask(f"{next(urls)}/enqueue/", {"jobs": [self._body(job) for job in jobs]})
             doubtful = []
-            for job, (outcome, why) in zip(jobs, _results(answer, len(jobs)), strict=True):
+            for job, (outcome, why, message) in zip(jobs, _results(answer, len(jobs)), strict=True):
                 self.history.enqueues.append(
                     Enqueue(
                         began_s=answer.began_s,
                         ended_s=answer.ended_s,
                         outcome=outcome,
                         why=why,
+                        message=message,
                         is_documented=answer.is_documented,
                         job=job,
                     )
@@ -187,6 +189,7 @@ class Crowd:
                 ended_s=answer.ended_s,
                 outcome=answer.outcome,
                 why=answer.why,
+                message=answer.message,
                 is_documented=answer.is_documented,
                 leases=leases,
             )
@@ -228,13 +231,14 @@ class Crowd:
             ]
             answer = await self._ask(f"{next(urls)}/{verb}/", {"jobs": bodies})
             again = []
-            for lease, (outcome, why) in zip(leases, _results(answer, len(leases)), strict=True):
+            for lease, (outcome, why, message) in zip(leases, _results(answer, len(leases)), strict=True):
                 self.history.ends.append(
                     End(
                         began_s=answer.began_s,
                         ended_s=answer.ended_s,
                         outcome=outcome,
                         why=why,
+                        message=message,
                         is_documented=answer.is_documented,
                         verb=verb,
                         job=lease.job,
@@ -255,12 +259,14 @@ class Crowd:
             async with self._http.post(url, json=body) as reply:
                 content = await reply.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Answer(began_s, time.monotonic(), None, Outcome.NO, repr(error), {})
+            return Answer(began_s, time.monotonic(), None, Outcome.NO, type(error).__name__, str(error), {})
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Answer(began_s, time.monotonic(), None, Outcome.PERHAPS, repr(error), {})
+            return Answer(
+                began_s, time.monotonic(), None, Outcome.PERHAPS, type(error).__name__, str(error), {}
+            )
         found = _DECODE(content) if reply.content_type == "application/json" else {}
-        outcome, why = _meaning(reply.status, found)
-        return Answer(began_s, time.monotonic(), reply.status, outcome, why, found)
+        outcome, why, message = _meaning(reply.status, found)
+        return Answer(began_s, time.monotonic(), reply.status, outcome, why, message, found)
 
     def _turns(self) -> Iterator[str]:
         """The routers in use, in turn, from a random one on."""
@@ -271,28 +277,30 @@ class Crowd:
         return self._random.random() < share
 
 
-def _meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str]:
+def _meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str, str]:
     """What an answer says of the work as a whole; an empty dequeue is OK."""
     code = str(content.get("code", ""))
     if status < 300 or (status == 404 and not code):
-        return Outcome.OK, ""
+        return Outcome.OK, "", ""
     is_perhaps = status >= 500 and status not in (503, 507)
-    return (Outcome.PERHAPS if is_perhaps else Outcome.NO), code or str(status)
+    outcome = Outcome.PERHAPS if is_perhaps else Outcome.NO
+    return outcome, code or str(status), str(content.get("message", ""))
 
 
-def _results(answer: Answer, count: int) -> list[tuple[Outcome, str]]:
+def _results(answer: Answer, count: int) -> list[tuple[Outcome, str, str]]:
     """What became of each job of a bulk call."""
     results = answer.content.get("results")
     if answer.outcome is not Outcome.OK or results is None:
-        return [(answer.outcome, answer.why)] * count
+        return [(answer.outcome, answer.why, answer.message)] * count
     return [_result(one) for one in results]
 
 
-def _result(result: dict[str, Any]) -> tuple[Outcome, str]:
+def _result(result: dict[str, Any]) -> tuple[Outcome, str, str]:
     if result["status"] != "failure":
-        return Outcome.OK, ""
+        return Outcome.OK, "", ""
     code = result["code"]
-    return (Outcome.PERHAPS if code in ("outcome_unknown", "internal_error") else Outcome.NO), code
+    outcome = Outcome.PERHAPS if code in ("outcome_unknown", "internal_error") else Outcome.NO
+    return outcome, code, result["message"]
 
 
 def _lease(job: dict[str, Any], heard_s: float) -> Lease:

@@ -41,6 +41,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         began_s, ended_s: from before the first byte to the answer or the failure.
         why: the failure's code or exception; empty when it was OK.
+        message: what the failure says besides.
         is_documented: an answer of API.md, or none at all.
     """
 
@@ -48,6 +49,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     ended_s: float
     outcome: Outcome
     why: str = ""
+    message: str = ""
     is_documented: bool = True
 
 

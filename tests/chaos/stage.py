@@ -104,7 +104,7 @@ class Stage:
             await self._until_drained(crowd)
         counts = check(history)
         self._report.add(scenario, counts, time.monotonic() - began_s)
-        whys = sorted({f"{type(call).__name__}: {call.why}" for call in history.failures})
+        whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
         assert not counts.violations, f"seed {self._seed}: {counts} {whys}"
         assert may_fail or not counts.failed, f"seed {self._seed}: {counts.failed} failed: {whys}"
         with self.store.client() as client:
