@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 import zlib
 from contextlib import suppress
@@ -11,7 +12,7 @@ import aiohttp
 import msgspec
 
 from tests.api.contract import open_raw
-from tests.chaos.crowd import STEADY, WAIT_MS, Crowd
+from tests.chaos.crowd import LEASE_MS, STEADY, WAIT_MS, Crowd
 from tests.chaos.history import Dequeue, Outcome
 from tests.chaos.stage import QUIET_S, Stage, is_quick
 
@@ -55,7 +56,8 @@ async def leave_during_polls(crowd: Crowd, url: str, until_s: float) -> None:
     while time.monotonic() < until_s:
         began_s = time.monotonic()
         _, writer = await open_raw(url)
-        writer.write(f"POST /dequeue/{crowd.kind}/?wait={WAIT_MS} HTTP/1.1\r\nHost: sharq\r\n\r\n".encode())
+        path = f"/dequeue/{crowd.kind}/?wait={WAIT_MS}&lease={LEASE_MS}"
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: sharq\r\n\r\n".encode())
         await asyncio.sleep(0.01)
         writer.transport.abort()
         crowd.history.dequeues.append(Dequeue(began_s=began_s, ended_s=time.monotonic(), outcome=Outcome.OK))
@@ -91,7 +93,9 @@ async def test_many_jobs_of_the_greatest_payload_come_back_equal(shared_stage: S
     async with aiohttp.ClientSession(timeout=limits) as http:
         for begin in range(0, LARGE_JOBS, JOBS_A_BODY):
             jobs = [large_job(number) for number in range(begin, begin + JOBS_A_BODY)]
-            async with http.post(f"{first}/enqueue/", data=msgspec.json.encode({"jobs": jobs})) as reply:
+            async with http.post(
+                f"{first}/enqueue/", data=io.BytesIO(msgspec.json.encode({"jobs": jobs}))
+            ) as reply:
                 results = (await reply.json())["results"]
             assert [result["status"] for result in results] == ["queued"] * JOBS_A_BODY
         seen: set[int] = set()

@@ -204,7 +204,7 @@ def test_the_whole_server_answers_as_the_model(server: SharqServer) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=25 if is_quick() else 500,
+            max_examples=60 if is_quick() else 500,
             stateful_step_count=25,
             deadline=None,
             print_blob=True,
