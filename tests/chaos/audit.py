@@ -22,6 +22,7 @@ def totals(client: redis.Redis, prefix: str, kind: str) -> Counter[str]:
     calls = [driver.functions.refresh(driver.partition) for driver in drivers]
     summed: Counter[str] = Counter()
     for reply in drivers[0].replies(calls):
+        assert reply.value is not None
         for found in reply.value.totals:
             if found.queue_type == kind:
                 fields = (name for name in found.__struct_fields__ if name != "queue_type")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -19,6 +20,7 @@ from schemathesis.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.core.result import Ok
 
 from tests.chaos.stage import is_quick
 from tests.conftest import running_store
@@ -37,13 +39,16 @@ EXAMPLES = settings(
 
 
 def bad_data_is_refused(
-    context: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+    context: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
 ) -> bool | None:
     """As a whole, or in a bulk call the one job that it is about: a bad job does not stop the others."""
-    results = response.json().get("results", []) if response.status_code == 200 else []
+    results = (
+        response.json().get("results", []) if case.method == "POST" and response.status_code == 200 else []
+    )
     if any(result["status"] == "failure" for result in results):
         return None
-    return negative_data_rejection(context, response, case)
+    refused: bool | None = negative_data_rejection(context, response, case)
+    return refused
 
 
 CHECKS = [
@@ -71,18 +76,18 @@ def document() -> Iterator[schemathesis.BaseSchema]:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
 def test_every_answer_is_as_documented(document: schemathesis.BaseSchema, mode: GenerationMode) -> None:
-    operations = [found.ok() for found in document.get_all_operations()]
+    operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) >= 30
     for operation in operations:
         explore(operation, mode)
 
 
-def explore(operation: schemathesis.APIOperation, mode: GenerationMode) -> None:
+def explore(operation: schemathesis.APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
     """Send the operation what its schemas allow, or do not; says which operation failed."""
 
     @EXAMPLES
     @given(case=operation.as_strategy(generation_mode=mode))
-    def send(case: schemathesis.Case) -> None:
+    def send(case: schemathesis.Case[Any]) -> None:
         shorten_wait(case)
         case.call_and_validate(checks=CHECKS)
 
@@ -92,7 +97,7 @@ def explore(operation: schemathesis.APIOperation, mode: GenerationMode) -> None:
         assert mode is GenerationMode.NEGATIVE, f"{operation.label}: no right request is found"
 
 
-def shorten_wait(case: schemathesis.Case) -> None:
+def shorten_wait(case: schemathesis.Case[Any]) -> None:
     """A right wait is replaced by a short one: nothing is learned by waiting a minute."""
     wait = (case.query or {}).get("wait")
     if isinstance(wait, int | float) and not isinstance(wait, bool) and LONGEST_WAIT_MS < wait <= 60_000:
