@@ -58,13 +58,20 @@ def report(pytestconfig: pytest.Config) -> Report:
 
 @pytest.fixture
 def own_stage(seed: int, report: Report) -> Iterator[Stage]:
-    """Two routers and three shards on a Valkey with an append-only file; the test may end any of them."""
+    """Two routers and three shards on a Valkey with an append-only file; all of them the test's own."""
     with running_store("valkey", *AOF) as store, stage(store, seed, report) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def shared_stage(seed: int, report: Report) -> Iterator[Stage]:
-    """The same for a whole module, whose tests leave it as they found it."""
+def stage_of_module(seed: int, report: Report) -> Iterator[Stage]:
+    """The same for a whole module."""
     with running_store("valkey", *AOF) as store, stage(store, seed, report) as found:
         yield found
+
+
+@pytest.fixture
+def shared_stage(stage_of_module: Stage) -> Stage:
+    """The same for a whole module; whatever a test ended, it runs again."""
+    stage_of_module.repair()
+    return stage_of_module

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -75,6 +76,20 @@ class Stage:
         self.kind = ""
         self._seed = seed
         self._report = report
+
+    def repair(self) -> None:
+        """Let everything run again that a test has ended or paused."""
+        if not self.store.is_running:
+            self.store.start()
+        self.store.resume()
+        for process in (*self.cluster.shards, *self.cluster.routers):
+            if process.is_running:
+                process.signal(signal.SIGCONT)
+            else:
+                process.launch()
+        for process in (*self.cluster.shards, *self.cluster.routers):
+            process.until_status(200)
+        self.cluster.until_members(len(self.cluster.shards))
 
     async def play(
         self,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.crowd import Crowd
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, stage
+from tests.chaos.stage import AOF, Stage, is_quick, stage
 from tests.chaos.test_processes import until_serving
 from tests.chaos.toxics import BOTH, Proxies, Toxic, running_toxiproxy
 from tests.conftest import running_store
@@ -26,6 +26,16 @@ TOXICS: dict[str, list[Toxic]] = {
 }
 
 PLACES = ("store", "shard")
+
+QUICK_BEFORE_A_SHARD = ("black hole", "connections reset", "answers cut off")
+"""Of a short run; a long one has all of them."""
+
+FAULTS = [
+    (place, toxic)
+    for place in PLACES
+    for toxic in TOXICS
+    if not (is_quick() and place == "shard" and toxic not in QUICK_BEFORE_A_SHARD)
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +61,8 @@ def port_of(stage: Stage, place: str) -> int:
     return stage.store.port if place == "store" else stage.cluster.shards[0].port
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("toxic", TOXICS)
-async def test_a_bad_network_loses_nothing(proxied: tuple[Stage, Proxies], toxic: str, place: str) -> None:
+@pytest.mark.parametrize(("place", "toxic"), FAULTS)
+async def test_a_bad_network_loses_nothing(proxied: tuple[Stage, Proxies], place: str, toxic: str) -> None:
     stage, proxies = proxied
 
     async def fault(crowd: Crowd) -> None:

@@ -47,109 +47,109 @@ async def replace_shard(stage: Stage, shard: SharqProcess) -> None:
     await until_serving(stage, len(stage.cluster.shards))
 
 
-async def test_a_killed_router_loses_nothing(own_stage: Stage) -> None:
-    router = own_stage.cluster.routers[0]
+async def test_a_killed_router_loses_nothing(shared_stage: Stage) -> None:
+    router = shared_stage.cluster.routers[0]
 
     async def fault(crowd: Crowd) -> None:
         router.kill()
-        await asyncio.sleep(own_stage.pace.hold_s)
+        await asyncio.sleep(shared_stage.pace.hold_s)
         await come_back(router)
 
-    await own_stage.play("kill -9 of a router", fault)
+    await shared_stage.play("kill -9 of a router", fault)
 
 
-async def test_a_killed_shard_loses_nothing(own_stage: Stage) -> None:
-    shard = own_stage.cluster.shards[0]
+async def test_a_killed_shard_loses_nothing(shared_stage: Stage) -> None:
+    shard = shared_stage.cluster.shards[0]
 
     async def fault(crowd: Crowd) -> None:
         shard.kill()
-        await own_stage.go_on(crowd)
+        await shared_stage.go_on(crowd)
         await come_back(shard)
-        await until_serving(own_stage, 3)
+        await until_serving(shared_stage, 3)
 
-    await own_stage.play("kill -9 of a shard", fault)
+    await shared_stage.play("kill -9 of a shard", fault)
 
 
-async def test_a_killed_store_comes_back_with_everything_acknowledged(own_stage: Stage) -> None:
+async def test_a_killed_store_comes_back_with_everything_acknowledged(shared_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
-        own_stage.store.kill()
-        await asyncio.sleep(own_stage.pace.hold_s)
-        own_stage.store.start()
+        shared_stage.store.kill()
+        await asyncio.sleep(shared_stage.pace.hold_s)
+        shared_stage.store.start()
 
-    await own_stage.play("kill -9 of the store, restart from its AOF", fault)
+    await shared_stage.play("kill -9 of the store, restart from its AOF", fault)
 
 
-async def test_a_stopped_store_comes_back_with_everything_acknowledged(own_stage: Stage) -> None:
+async def test_a_stopped_store_comes_back_with_everything_acknowledged(shared_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
-        await asyncio.to_thread(own_stage.store.stop)
-        own_stage.store.start()
+        await asyncio.to_thread(shared_stage.store.stop)
+        shared_stage.store.start()
 
-    await own_stage.play("stop and start of the store", fault)
+    await shared_stage.play("stop and start of the store", fault)
 
 
-async def test_workers_that_vanish_lose_nothing(own_stage: Stage) -> None:
+async def test_workers_that_vanish_lose_nothing(shared_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
-        await asyncio.sleep(own_stage.pace.hold_s)
+        await asyncio.sleep(shared_stage.pace.hold_s)
 
-    counts, _ = await own_stage.play(
+    counts, _ = await shared_stage.play(
         "workers vanish, or finish after their lease's end", fault, habits=Habits(vanishes=0.2, is_late=0.2)
     )
     assert counts.redelivered
 
 
-async def test_a_paused_shard_wakes_up_and_does_no_harm(own_stage: Stage) -> None:
-    shard = own_stage.cluster.shards[0]
+async def test_a_paused_shard_wakes_up_and_does_no_harm(shared_stage: Stage) -> None:
+    shard = shared_stage.cluster.shards[0]
 
     async def fault(crowd: Crowd) -> None:
         shard.signal(signal.SIGSTOP)
-        await asyncio.sleep(own_stage.pace.long_s)
+        await asyncio.sleep(shared_stage.pace.long_s)
         shard.signal(signal.SIGCONT)
-        await until_serving(own_stage, 3)
+        await until_serving(shared_stage, 3)
 
-    await own_stage.play("SIGSTOP of a shard past its TTL, SIGCONT", fault)
+    await shared_stage.play("SIGSTOP of a shard past its TTL, SIGCONT", fault)
 
 
-async def test_a_paused_store_wakes_up_and_nothing_is_done_twice(own_stage: Stage) -> None:
+async def test_a_paused_store_wakes_up_and_nothing_is_done_twice(shared_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
-        own_stage.store.pause()
-        await asyncio.sleep(own_stage.pace.hold_s + 2)
-        own_stage.store.resume()
+        shared_stage.store.pause()
+        await asyncio.sleep(shared_stage.pace.hold_s + 2)
+        shared_stage.store.resume()
 
-    await own_stage.play("SIGSTOP of the store past its timeout, SIGCONT", fault)
+    await shared_stage.play("SIGSTOP of the store past its timeout, SIGCONT", fault)
 
 
-async def test_all_shards_may_die_and_come_back(own_stage: Stage) -> None:
+async def test_all_shards_may_die_and_come_back(shared_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
-        for shard in own_stage.cluster.shards:
+        for shard in shared_stage.cluster.shards:
             shard.kill()
-        await asyncio.sleep(own_stage.pace.hold_s)
-        for shard in own_stage.cluster.shards:
+        await asyncio.sleep(shared_stage.pace.hold_s)
+        for shard in shared_stage.cluster.shards:
             shard.launch()
-        await until_serving(own_stage, 3)
+        await until_serving(shared_stage, 3)
 
-    await own_stage.play("kill -9 of all shards, restart", fault)
+    await shared_stage.play("kill -9 of all shards, restart", fault)
 
 
 @pytest.mark.parametrize("what", ["router", "shard"])
-async def test_a_process_that_is_stopped_in_order_fails_no_request(own_stage: Stage, what: str) -> None:
-    cluster = own_stage.cluster
+async def test_a_process_that_is_stopped_in_order_fails_no_request(shared_stage: Stage, what: str) -> None:
+    cluster = shared_stage.cluster
 
     async def fault(crowd: Crowd) -> None:
         if what == "router":
             await replace_router(crowd, cluster.routers[0])
         else:
-            await replace_shard(own_stage, cluster.shards[0])
+            await replace_shard(shared_stage, cluster.shards[0])
 
-    await own_stage.play(f"stop and start of a {what}", fault, habits=STEADY, may_fail=False)
+    await shared_stage.play(f"stop and start of a {what}", fault, habits=STEADY, may_fail=False)
 
 
-async def test_a_rolling_restart_of_all_routers_and_shards_fails_no_request(own_stage: Stage) -> None:
-    cluster = own_stage.cluster
+async def test_a_rolling_restart_of_all_routers_and_shards_fails_no_request(shared_stage: Stage) -> None:
+    cluster = shared_stage.cluster
 
     async def fault(crowd: Crowd) -> None:
         for shard in cluster.shards:
-            await replace_shard(own_stage, shard)
+            await replace_shard(shared_stage, shard)
         for router in cluster.routers:
             await replace_router(crowd, router)
 
-    await own_stage.play("rolling restart of all shards and routers", fault, habits=STEADY, may_fail=False)
+    await shared_stage.play("rolling restart of all shards and routers", fault, habits=STEADY, may_fail=False)
