@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+import time
 
 import pytest
 
-from tests.chaos.crowd import STEADY, Crowd, Habits, until
+from tests.chaos.crowd import LEASE_MS, STEADY, Crowd, Habits, until
+from tests.chaos.history import Dequeue, Outcome
 from tests.chaos.stage import QUIET_S, Stage
 from tests.servers import SharqProcess, serving
 
@@ -85,6 +88,33 @@ async def test_a_stopped_store_comes_back_with_everything_acknowledged(shared_st
         shared_stage.store.start()
 
     await shared_stage.play("stop and start of the store", fault)
+
+
+HOARDER = """\
+import sys, urllib.request
+while True:
+    urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="POST"), timeout=10).read()
+    print("leased", flush=True)
+"""
+"""A worker process that leases and never finishes."""
+
+
+async def test_a_killed_worker_process_loses_nothing(shared_stage: Stage) -> None:
+    async def fault(crowd: Crowd) -> None:
+        url = f"{shared_stage.cluster.urls[0]}/dequeue/{crowd.kind}/?count=5&wait=5000&lease={LEASE_MS}"
+        began_s = time.monotonic()
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOARDER, url, stdout=asyncio.subprocess.PIPE
+        )
+        assert worker.stdout is not None
+        for _ in range(5):
+            assert await asyncio.wait_for(worker.stdout.readline(), QUIET_S) == b"leased\n"
+        worker.kill()
+        await worker.wait()
+        crowd.history.dequeues.append(Dequeue(began_s=began_s, ended_s=time.monotonic(), outcome=Outcome.OK))
+
+    counts, _ = await shared_stage.play("kill -9 of a worker process that holds jobs", fault, habits=STEADY)
+    assert counts.redelivered
 
 
 async def test_workers_that_vanish_lose_nothing(shared_stage: Stage) -> None:
