@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, stage
+from tests.chaos.stage import AOF, Stage, is_quick, stage
 from tests.conftest import running_store
 
 collect_ignore_glob = [] if "CHAOS" in os.environ else ["test_[!h]*.py"]
@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--seed", None)
     config.stash[SEED] = random.randrange(1_000_000) if given is None else given
-    config.stash[REPORT] = Report(config.stash[SEED])
+    config.stash[REPORT] = Report(config.stash[SEED], "short" if is_quick() else "long")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

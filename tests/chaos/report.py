@@ -35,10 +35,12 @@ class Report:
 
     Args:
         seed: the run's.
+        length: "short" or "long".
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, length: str) -> None:
         self._seed = seed
+        self._length = length
         self._rows: list[tuple[str, Counts, float]] = []
 
     def add(self, scenario: str, counts: Counts, seconds: float) -> None:
@@ -60,7 +62,7 @@ class Report:
         GUARANTEES.write_text(f"{head}{BEGIN}\n\n{self.table()}\n\n{END}{tail}")
 
     def _lines(self) -> Iterator[str]:
-        yield f"Seed {self._seed}."
+        yield f"A {self._length} run, seed {self._seed}."
         yield ""
         yield "| scenario | s | " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |"
         yield "|---|" + "--:|" * (len(COLUMNS) + 1)
