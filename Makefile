@@ -14,6 +14,8 @@ TOOLS ?= $(CURDIR)/.tools
 HELM := v3.18.6
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+TOXIPROXY := $(TOOLS)/toxiproxy/server
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
 
 .PHONY: help
 help:  ## this list
@@ -23,8 +25,8 @@ help:  ## this list
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
 	@echo '  ARGS="-k lease -x"        more arguments for test, demo, bench and lock'
-	@echo '  TOOLS=.tools              where deploy-check keeps helm, which it builds with go (absolute path)'
-	@echo '  QUICK=1                   bench with fewer and shorter rounds'
+	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
+	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -68,6 +70,13 @@ format: setup  ## sort imports, mend what ruff can mend, format
 .PHONY: bench
 bench: setup  ## the measurements that docs and targets quote
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
+.PHONY: chaos
+chaos: setup $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
+	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -p no:xdist tests/chaos $(ARGS)
+
+$(TOXIPROXY):
+	GOBIN=$(abspath $(@D)) $(GO) install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones

@@ -62,8 +62,9 @@ def read_command(argv: Sequence[str] | None) -> Command:
     log_notices(config.notices)
     host = socket.gethostname()
     listen = config.cluster.listen or _LISTEN
-    advertised = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
-    return Command(config, config.cluster.node_id or f"{host}-{listen.port}", listen, advertised)
+    own = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
+    node_id = config.cluster.node_id or f"{host}-{listen.port}"
+    return Command(config, node_id, listen, config.cluster.advertise or own)
 
 
 class _Arguments(argparse.Namespace):

@@ -176,6 +176,7 @@ class SharqCluster:
         directory: their working directory, which gets their logs.
         store: where the store is.
         environ: variables besides those of this process, as SHARQ_REDIS_KEY_PREFIX.
+        reached_at: the port at which routers reach a shard that listens on a port: the same, or a proxy's.
 
     Attributes:
         routers, shards: those that were started, in that order; ended ones stay.
@@ -189,7 +190,9 @@ class SharqCluster:
         environ: Mapping[str, str] | None = None,
         routers: int = 2,
         shards: int = 3,
+        reached_at: Callable[[int], int] = int,
     ) -> None:
+        self._reached_at = reached_at
         self.environ = {
             **store_environ(store),
             "SHARQ_CLUSTER_SECRET": "a secret of tests",
@@ -233,14 +236,20 @@ class SharqCluster:
         """
         port = free_port()
         words = ["--node-id", node_id, "--listen", f"127.0.0.1:{port}"]
+        advertised = {"SHARQ_CLUSTER_ADVERTISE": f"127.0.0.1:{self._reached_at(port)}"}
         return SharqProcess(
-            "shard.app", self._directory, name or node_id, port, words, {**self.environ, **environ}
+            "shard.app",
+            self._directory,
+            name or node_id,
+            port,
+            words,
+            {**self.environ, **advertised, **environ},
         )
 
     def make_router(self, name: str, **environ: str) -> SharqProcess:
         """A router that does not run yet, told of the shards there are now."""
         port = free_port()
-        seeds = ",".join(f"127.0.0.1:{shard.port}" for shard in self.shards)
+        seeds = ",".join(f"127.0.0.1:{self._reached_at(shard.port)}" for shard in self.shards)
         words = ["--listen", f"127.0.0.1:{port}", "--shards", seeds]
         return SharqProcess("router.process", self._directory, name, port, words, {**self.environ, **environ})
 

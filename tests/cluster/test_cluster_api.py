@@ -51,11 +51,11 @@ def store_of(mode: str) -> Iterator[StoreAddress]:
 
 
 @contextmanager
-def running(store: StoreAddress, **numbers: int) -> Iterator[SharqCluster]:
+def running(store: StoreAddress, routers: int = 2, shards: int = 3) -> Iterator[SharqCluster]:
     """A cluster in a directory and with a key prefix of its own, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
         prefix = f"cluster-{uuid.uuid4().hex[:12]}"
-        cluster = SharqCluster(Path(directory), store, {"SHARQ_REDIS_KEY_PREFIX": prefix}, **numbers)
+        cluster = SharqCluster(Path(directory), store, {"SHARQ_REDIS_KEY_PREFIX": prefix}, routers, shards)
         try:
             cluster.start()
             yield cluster
