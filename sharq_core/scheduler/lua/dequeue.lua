@@ -9,12 +9,20 @@
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Cost: O(log n) a job, and 16 timers at the most
 
-local dequeue = {TIMERS = 16}
+local dequeue = {TIMERS = 16, FEW = 4}
+
+-- The first queues of the type in pairs of id and time, one more than count; few are read while few are due.
+local function read_row(own, count)
+  local few = math.min(count, dequeue.FEW)
+  local row = redis.call('ZRANGE', own.keys.ready, 0, few, 'WITHSCORES')
+  if few == count or not row[2 * few + 2] or tonumber(row[2 * few + 2]) > own.now then return row, few end
+  return redis.call('ZRANGE', own.keys.ready, 0, count, 'WITHSCORES'), count
+end
 
 -- The type's first queues, longest ready first, and what follows them.
 -- Returns {ids, scores (µs), due: how many queues of the type are due, rest: when the first one after these is, or nil}
-local function read_heads(own, count)
-  local row = redis.call('ZRANGE', own.keys.ready, 0, count, 'WITHSCORES')
+local function read_heads(own, limit)
+  local row, count = read_row(own, limit)
   local heads = {ids = {}, scores = {}, due = 0}
   for index = 1, math.min(#row / 2, count) do
     heads.ids[index], heads.scores[index] = row[2 * index - 1], tonumber(row[2 * index])
