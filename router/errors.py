@@ -1,6 +1,6 @@
 """How a failure becomes an HTTP answer: the one place where exceptions meet JSON and status codes.
 
-The codes and statuses themselves are in sharq_core/errors.py; the middleware is in router/front.py.
+The codes and statuses themselves are in sharq_core/errors.py; what catches them is router/front.py.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ MAX_TAKERS = 64
 """Polls served by one claim: a claim looks at no more, however many wait."""
 
 _PAUSE_AFTER_FAILURE_S = 0.1
+_TICK_S = 0.001
 
 
 class Waiter:
@@ -114,8 +115,12 @@ class Lobby:
             self._timer = self._loop.call_at(min(self._due_at.values()), self._start_claim)
 
     def _start_claim(self) -> None:
+        """The timer's: event loops count in ms, so that it may come up to one early."""
         self._timer = None
-        if self._claim is None:
+        left_s = min(self._due_at.values(), default=0.0) - monotonic()
+        if left_s > 0:
+            self._timer = self._loop.call_later(max(left_s, _TICK_S), self._start_claim)
+        elif self._claim is None:
             self._claim = self._loop.create_task(self._claim_due())
             self._claim.add_done_callback(self._on_claimed)
 
@@ -123,6 +128,8 @@ class Lobby:
         self._claim = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("claim_failed queue_type=%s", self._queue_type, exc_info=error)
+            for shard in self._watches:
+                self._due_at.setdefault(shard, monotonic() + _PAUSE_AFTER_FAILURE_S)
         self._arm()
 
     async def _claim_due(self) -> None:

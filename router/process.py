@@ -1,6 +1,6 @@
 """`sharq-router`: the HTTP front of a cluster as a process. It has no store; it learns of the shards from its seeds.
 
-Responsible for the order in which things start and stop, and for its command line. Not here: the application
+Responsible for the order in which things start and stop, and for its command line. Not here: what answers
 (router/app.py), the shards it knows (router/directory.py).
 """
 

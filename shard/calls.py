@@ -37,7 +37,7 @@ from sharq_core.models import (
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.functions import FunctionCall, Functions
-from sharq_core.scheduler.replies import CountsReply, minute_counts
+from sharq_core.scheduler.replies import CountsReply, Reply, minute_counts
 from sharq_core.store.store import Store
 
 JobT = TypeVar("JobT")
@@ -162,8 +162,11 @@ class Calls:
 
     async def _change(self, key: QueueKey, call: FunctionCall[OutcomeT]) -> OutcomeT:
         """Run a call that may have changed when the queue is due."""
-        reply, _ = await self._pipeline.run(call)
-        self._on_hint(call.partition, key.queue_type, reply.hint)
+
+        def note(reply: Reply[OutcomeT], _: float) -> None:
+            self._on_hint(call.partition, key.queue_type, reply.hint)
+
+        reply, _ = await self._pipeline.send(call, note)
         return value_of(reply)
 
     async def _get_queue(self, call: messages.GetQueue) -> QueueStats:

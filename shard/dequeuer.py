@@ -80,7 +80,7 @@ class Dequeuer:
         self._index = index
         self._not_after_us = not_after_us
         self._on_reply = on_reply
-        self._on_leased = on_leased
+        self.on_leased = on_leased
         self._give_back = give_back
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[_Request]] = {}
@@ -133,6 +133,7 @@ class Dequeuer:
                     over.hand_out()
                 if run is not None:
                     await run.collect()
+                    requests.extendleft(reversed(run.put_back()))
                 over = run
         finally:
             del self._requests[queue_type]
@@ -163,12 +164,11 @@ class Dequeuer:
         return self._pipeline.send(call, partial(self._settle, partition, queue_type))
 
     def _settle(self, partition: int, queue_type: str, reply: Reply[DequeueReply], sent_at: float) -> None:
-        """Tell the index, the timers and the metrics what a reply says."""
+        """Tell the index and the timers what a reply says."""
         if reply.value is not None:
             leased, hint = reply.value, reply.hint
             self._index.settle(partition, queue_type, hint.now_us, leased.head_us, leased.due_after, sent_at)
             self._on_reply(partition, queue_type, hint)
-            self._on_leased(queue_type, leased.ready_for_us)
 
     def due(self, queue_type: str) -> list[tuple[int, int]]:
         """(partition, queues due, about), longest due first."""
@@ -178,8 +178,9 @@ class Dequeuer:
 class _Run:
     """The demand of some requests, met in waves of calls to partitions.
 
-    It ends when nothing is left of what was due when it began: its jobs must not wait for what becomes due meanwhile.
-    As long as it goes on that takes part, though, so that no queue is passed over in a round.
+    It ends with its demand, with what one answer may carry, or when nothing is left of what was due when it began: its
+    jobs must not wait for what becomes due meanwhile. As long as it goes on that takes part, though, so that no queue
+    is passed over in a round.
     """
 
     def __init__(self, dequeuer: Dequeuer, queue_type: str, requests: list[_Request]) -> None:
@@ -200,16 +201,34 @@ class _Run:
 
     def begin(self) -> None:
         """Send the first wave."""
-        self._guarded(self._send_wave)
+        try:
+            self._send_wave()
+        except Exception as error:  # noqa: BLE001 - logged and told there
+            self._fail(error)
 
     async def collect(self) -> None:
         """Lease what is to be had, from the partitions that can be asked."""
-        for _ in range(MAX_WAVES):
-            if not self._wave:
-                break
-            for partition, per_queue, answer in self._wave:
-                await self._take(partition, per_queue, answer)
-            self._guarded(self._send_wave)
+        try:
+            for _ in range(MAX_WAVES):
+                if not self._wave:
+                    break
+                for partition, per_queue, answer in self._wave:
+                    await self._take(partition, per_queue, answer)
+                self._send_wave()
+        except Exception as error:  # noqa: BLE001 - logged and told there
+            self._fail(error)
+
+    def put_back(self) -> list[_Request]:
+        """The requests that it has no job for though there are more than one answer may carry: for the next run."""
+        if not self._jobs or self._error or self._begun_with.isdisjoint(self._due()):
+            return []
+        wanted = 0
+        for index, request in enumerate(self._requests):
+            if wanted >= len(self._jobs):
+                left, self._requests = self._requests[index:], self._requests[:index]
+                return left
+            wanted += 0 if request.future.done() else request.count
+        return []
 
     def hand_out(self) -> None:
         """Give the jobs to the requests in order of arrival, and those back that nobody is left for.
@@ -231,14 +250,16 @@ class _Run:
         if left := self._jobs[at:]:
             self._dequeuer.give_back_soon(left)
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        """Do a step; what nobody foresaw ends the run, and its requests are told."""
-        try:
-            step()
-        except Exception as error:
-            log.exception("dequeue_failed queue_type=%s", self._queue_type)
-            self._wave = []
-            self._error = SharqError(f"the dequeue failed: {type(error).__name__}")
+    def _fail(self, error: Exception) -> None:
+        """What nobody foresaw ends the run, and its requests are told."""
+        log.error("dequeue_failed queue_type=%s", self._queue_type, exc_info=error)
+        self._wave = []
+        self._error = SharqError(f"the dequeue failed: {type(error).__name__}")
+
+    def _due(self) -> dict[int, int]:
+        """Partition → queues due, about, longest due first, of those that can be asked."""
+        due = self._dequeuer.due(self._queue_type)
+        return {partition: queues for partition, queues in due if partition not in self._failed}
 
     def _send_wave(self) -> None:
         self._wave = [
@@ -254,7 +275,7 @@ class _Run:
         """The next wave: (partition, count, most a queue, most bytes) for each partition to ask; empty when done."""
         wanted = self._demand - len(self._jobs)
         room = MAX_ANSWER_BYTES - self._bytes
-        due = {p: queues for p, queues in self._dequeuer.due(self._queue_type) if p not in self._failed}
+        due = self._due()
         if wanted <= 0 or room < ROOM_FOR_ONE or self._begun_with.isdisjoint(due):
             return []
         if len(due) == 1:
@@ -262,8 +283,9 @@ class _Run:
             return [(partition, min(wanted, MAX_BATCH), MAX_BATCH, min(room, MAX_CALL_BYTES))]
         rounds = self._open_round(due, wanted)
         plan: list[tuple[int, int]] = []
-        for partition in list(due)[: room // ROOM_FOR_ONE]:
-            count = min(self._unserved.get(partition, 0) * rounds, wanted, MAX_BATCH)
+        owed = [partition for partition in due if self._unserved.get(partition, 0)]
+        for partition in owed[: room // ROOM_FOR_ONE]:
+            count = min(self._unserved[partition] * rounds, wanted, MAX_BATCH)
             if count:
                 plan.append((partition, count))
                 wanted -= count
@@ -296,6 +318,7 @@ class _Run:
             return
         if not leased.due_after:
             self._begun_with.discard(partition)
+        self._dequeuer.on_leased(self._queue_type, leased.ready_for_us)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
         self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from sharq_core.errors import SharqError, Unavailable
+from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.replies import Reply
@@ -43,7 +43,8 @@ class Pending(msgspec.Struct, frozen=True):
         since: the loop's time at which its oldest work came in, in seconds.
         size: payload bytes, about.
         on_news: told a reply, and when (time.monotonic) the call was sent, before anybody who waits goes on.
-        on_reply: told the reply or error, and that time, when the next pipeline is on its way.
+        on_reply: told the reply or error, and that time (or when it was refused unsent), when the next pipeline is on
+            its way.
     """
 
     call: FunctionCall[Any]
@@ -213,21 +214,32 @@ class _Lane:
         """
         left_s = min(one.since for one in pending) + self._executor.timeout_s - now
         sent_at = monotonic()
-        replies = await self._executor.run([one.call for one in pending], left_s)
-        for one, reply in zip(pending, replies, strict=True):
-            news = reply.reply if isinstance(reply, NotKept) else reply
-            if one.on_news is not None and not isinstance(news, SharqError):
-                one.on_news(news, sent_at)
+        replies: Sequence[Reply[Any] | SharqError]
+        try:
+            replies = await self._executor.run([one.call for one in pending], left_s)
+            _tell_news(pending, replies, sent_at)
+        except Exception as error:
+            log.exception("pipeline_failed")
+            words = f"an error in this process: {type(error).__name__}; the call may have been done"
+            replies = [OutcomeUnknown(words)] * len(pending)
         self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
         for one, reply in zip(pending, replies, strict=True):
             one.on_reply(reply, sent_at)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("pipeline_failed", exc_info=error)
+            log.error("answers_failed", exc_info=error)
         if task in self.in_flight:
             self._make_room(task)
 
     def _make_room(self, task: asyncio.Task[None]) -> None:
         self.in_flight.discard(task)
         self._on_room()
+
+
+def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
+    """What was done is news even where its answer is an error, because no replica has it."""
+    for one, reply in zip(pending, replies, strict=True):
+        news = reply.reply if isinstance(reply, NotKept) else reply
+        if one.on_news is not None and not isinstance(news, SharqError):
+            one.on_news(news, sent_at)

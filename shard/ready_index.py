@@ -108,8 +108,7 @@ class ReadyIndex:
             self._forget(queue_type, partition)
         else:
             earliest = self.next_due(queue_type)
-            noted_at = entry.noted_at if entry else 0.0
-            self._type(queue_type).put(partition, _Entry(due_at, max(queues, 1), noted_at))
+            self._type(queue_type).put(partition, _Entry(due_at, max(queues, 1), monotonic()))
             if earliest is None or due_at < earliest:
                 self._on_earlier(queue_type, due_at)
 

@@ -49,7 +49,8 @@ class Hint(msgspec.Struct, frozen=True):
 
     Attributes:
         now_us: the store's time of the call.
-        ready_us: when a queue of the type is due that may not have been due before; None for no news.
+        ready_us: when a queue of the type is due that may not have been due before; None for no news. Of a dequeue: when
+            the type's next queue is due; None when none waits.
         timer_us: the same for a timer.
     """
 

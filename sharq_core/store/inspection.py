@@ -131,9 +131,10 @@ def parse_info(answer: bytes) -> dict[str, str]:
 
 def _version_fault(facts: Facts, durability: Durability) -> str | None:
     is_valkey = "valkey_version" in facts
-    text = facts["valkey_version" if is_valkey else "redis_version"]
+    text = facts.get("valkey_version" if is_valkey else "redis_version", "of an untold version")
     least = (7, 2) if is_valkey or durability is Durability.SYNCED else (7, 0)
-    if tuple(int(part) for part in text.split(".")[:2]) >= least:
+    numbers = [int(part) for part in text.split(".")[:2] if part.isdecimal()]
+    if tuple(numbers) >= least:
         return None
     name = "Valkey" if is_valkey else "Redis"
     why = "durability synced (WAITAOF)" if least == (7, 2) and not is_valkey else "the function library"
@@ -141,14 +142,14 @@ def _version_fault(facts: Facts, durability: Durability) -> str | None:
 
 
 def _eviction_fault(facts: Facts) -> str | None:
-    policy = facts["maxmemory_policy"]
+    policy = facts.get("maxmemory_policy", "untold")
     if policy == "noeviction":
         return None
     return f"maxmemory-policy is {policy}, so jobs are thrown away when its memory is full; set noeviction"
 
 
 def _persistence_fault(facts: Facts, durability: Durability) -> str | None:
-    if facts["aof_enabled"] == "0":
+    if facts.get("aof_enabled", "0") == "0":
         loss = "a restart loses what came after the last snapshot"
         consequence = "every call is answered 504" if durability is Durability.SYNCED else loss
         return f"the append-only file is off, so {consequence}; set appendonly yes"

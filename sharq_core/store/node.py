@@ -107,9 +107,17 @@ class StoreNode:
         answers = await run(calls, timeout_s, is_asking=is_asking)
         missed = [index for index, answer in enumerate(answers) if isinstance(answer, FunctionMissing)]
         if missed:
-            await self.load_library()
-            left_s = max(deadline - loop.time(), 0.0)
-            again = await run([calls[index] for index in missed], left_s, is_asking=is_asking)
+            again: Sequence[Any | SharqError]
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self.load_library()
+            except (Unavailable, TimeoutError) as error:
+                again = [Unavailable(f"the store has no function library and took none: {error}")] * len(
+                    missed
+                )
+            else:
+                left_s = max(deadline - loop.time(), 0.0)
+                again = await run([calls[index] for index in missed], left_s, is_asking=is_asking)
             for index, answer in zip(missed, again, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):

@@ -331,3 +331,34 @@ async def test_a_request_that_got_no_job_is_told_of_a_failure_instead_of_nothing
         outcomes = await asyncio.gather(*polls, return_exceptions=True)
         server.resume()
         assert all(isinstance(outcome, SharqError) for outcome in outcomes), outcomes
+
+
+async def test_a_store_that_takes_no_library_leaves_nobody_waiting(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    store = own_store()
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), timeout_s=1.0) as parts:
+        await enqueued(parts, job(KIND, "q", "before"))
+        with store.client() as client:
+            both = client.pipeline(transaction=True)
+            both.execute_command("FUNCTION", "FLUSH")
+            both.execute_command("CONFIG", "SET", "min-replicas-to-write", "1")
+            both.execute()
+            async with asyncio.timeout(20):
+                (refused,) = await parts.dispatch.enqueue([job(KIND, "q", "refused")])
+                assert isinstance(refused, Unavailable)
+                with pytest.raises(Unavailable):
+                    await parts.dequeue(KIND)
+            client.config_set("min-replicas-to-write", 0)
+        async with asyncio.timeout(20):
+            await enqueued(parts, job(KIND, "q", "after"))
+            assert [leased.job_id for leased in await parts.dequeue(KIND, 2)] == ["before", "after"]
+
+
+async def test_dequeues_at_once_all_get_a_job_though_one_answer_could_not_carry_them(parts: Parts) -> None:
+    """I6: what is left over of a large demand is the next one's."""
+    payload = b'"' + b"x" * 100_000 + b'"'
+    for part in range(10):
+        await enqueued(parts, *(job(KIND, f"q{n}", f"j{part}-{n}", payload=payload) for n in range(20)))
+    answers = await asyncio.gather(*(parts.dequeue(KIND) for _ in range(200)))
+    assert [len(jobs) for jobs in answers] == [1] * 200

@@ -22,8 +22,8 @@ function unit.is_late(own, not_after)
   return not_after ~= '' and own.now > tonumber(not_after)
 end
 
--- Reads the records of queues or jobs (their fields, no ':' in a queue's) that are asked for soon, at once: that costs a
--- third of one by one.
+-- Reads the records of queues or jobs that are asked for soon, at once: that costs a third of one by one. They share
+-- `ahead`: only a job's field has a ':' in it.
 function unit.read_ahead(own, key, fields)
   if #fields < 2 then return end
   local ahead = own.ahead
