@@ -26,9 +26,12 @@ from router.fields import (
     PageLimit,
     Payload,
     RequeueLimit,
+    TopBy,
+    TopLimit,
     Wait,
     bulk,
 )
+from sharq_core.models import TopOrder
 
 
 class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,3 +203,10 @@ class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     limit: PageLimit | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
+
+
+class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which queues come first, and how many of them to name."""
+
+    by: TopBy = TopOrder.AGE
+    limit: TopLimit = 20

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from shard.batches import Batches, OnHint
 from shard.dequeuer import Dequeuer
 from shard.pipeline import Pipeline
+from shard.top import top_queues
 from shard.watchers import Watchers
 from sharq_core import messages
 from sharq_core.errors import InvalidRequest, SharqError
@@ -33,6 +34,7 @@ from sharq_core.models import (
     RedriveStatus,
     ReleaseJob,
     StoreState,
+    TopQueues,
 )
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.executor import Executor, value_of
@@ -87,6 +89,7 @@ class Calls:
             messages.GetQueue: self._get_queue,
             messages.GetJob: self._get_job,
             messages.ListQueues: self._list_queues,
+            messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
             messages.ListDead: self._list_dead,
             messages.DropDead: self._drop_dead,
@@ -176,6 +179,9 @@ class Calls:
         return await self._pipeline.value(
             self._functions.list_queues(call.partition, call.queue_type, call.scan, call.limit)
         )
+
+    async def _get_top(self, call: messages.GetTop) -> TopQueues:
+        return await top_queues(self._pipeline, self._functions, call)
 
     async def _get_counts(self, call: messages.GetCounts) -> Counts:
         runs = [self._pipeline.run(self._functions.get_counts(partition)) for partition in call.partitions]

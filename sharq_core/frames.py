@@ -37,6 +37,7 @@ READS: frozenset[type] = frozenset(
         messages.GetQueue,
         messages.GetJob,
         messages.ListQueues,
+        messages.GetTop,
         messages.GetCounts,
         messages.ListDead,
         messages.CheckStore,

@@ -207,6 +207,43 @@ class QueuePage(msgspec.Struct, frozen=True, array_like=True):
     scan: int
 
 
+class TopOrder(enum.StrEnum):
+    """What makes a queue come first."""
+
+    AGE = "age"
+    """How long it has been due, that is ready to be leased from."""
+    DEPTH = "depth"
+    """How many queued and delayed jobs it has."""
+
+
+class TopQueue(msgspec.Struct, frozen=True, array_like=True):
+    """One of the queues that come first.
+
+    Attributes:
+        due_for_us: how long it has been ready to be leased from; None when it is not.
+        oldest_age_us: time since the job at its head was enqueued; None when nothing is queued.
+    """
+
+    queue_id: str
+    queued: int
+    delayed: int
+    leased: int
+    due_for_us: int | None
+    oldest_age_us: int | None
+
+    @property
+    def depth(self) -> int:
+        """Queued and delayed jobs."""
+        return self.queued + self.delayed
+
+
+class TopQueues(msgspec.Struct, frozen=True, array_like=True):
+    """The queues that come first, foremost first; is_complete: every queue was looked at."""
+
+    queues: list[TopQueue]
+    is_complete: bool
+
+
 class Counts(msgspec.Struct, frozen=True, array_like=True):
     """Types with queued, delayed or leased jobs, sorted, and what was enqueued and leased in the last 10 minutes."""
 

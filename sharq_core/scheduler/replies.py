@@ -24,6 +24,7 @@ from sharq_core.models import (
     QueuePage,
     QueueStats,
     RedriveStatus,
+    TopQueue,
 )
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ _JOB_REPLY = 10
 _COUNT_REPLY = 3
 _DEAD_REPLY = 6
 _TOTALS_REPLY = 8
+_TOP_REPLY = 6
 _STATES = {
     1: JobState.QUEUED,
     2: JobState.DELAYED,
@@ -123,6 +125,18 @@ class RefreshReply(msgspec.Struct, frozen=True):
     tombstones: int
     forgotten_early: int
     totals: list[TypeTotals]
+
+
+class TopReply(msgspec.Struct, frozen=True):
+    """Attributes:
+    queues: those found, foremost first.
+    scan: where to go on, 0 at the end.
+    looked_at: records of queues that were read for it.
+    """
+
+    queues: list[TopQueue]
+    scan: int
+    looked_at: int
 
 
 class CountsReply(msgspec.Struct, frozen=True):
@@ -257,6 +271,17 @@ def decode_queue(raw: list[Any]) -> QueueStats:
 @decoder
 def decode_queue_page(raw: list[Any]) -> QueuePage:
     return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
+
+
+@decoder
+def decode_top_queues(raw: list[Any]) -> TopReply:
+    queues = []
+    for i in range(6, len(raw), _TOP_REPLY):
+        queue_id, queued, delayed, leased, due_since_us, age_us = raw[i : i + _TOP_REPLY]
+        due_for_us = raw[1] - due_since_us if due_since_us >= 0 else None
+        oldest_age_us = age_us if age_us >= 0 else None
+        queues.append(TopQueue(queue_id.decode(), queued, delayed, leased, due_for_us, oldest_age_us))
+    return TopReply(queues, int(raw[4]), int(raw[5]))
 
 
 @decoder
