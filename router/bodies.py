@@ -31,7 +31,6 @@ from router.fields import (
     Wait,
     bulk,
 )
-from sharq_core.models import TopOrder
 
 
 class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,5 +207,5 @@ class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which queues come first, and how many of them to name."""
 
-    by: TopBy = TopOrder.AGE
+    by: TopBy = "age"
     limit: TopLimit = 20

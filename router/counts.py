@@ -1,4 +1,4 @@
-"""Handlers of the original's JSON metrics: /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/; and of /top/<type>/."""
+"""Handlers of what is where: the original's /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/, and /top/<type>/."""
 
 from __future__ import annotations
 
@@ -63,9 +63,11 @@ class CountHandlers:
     async def top_queues(self, request: Request) -> Answer:
         """The queues of a type that wait longest or hold most."""
         queue_type = requests.identifier(request.path_values, "queue_type")
-        query = requests.top(request.query)
-        top = await self._dispatch.top_queues(queue_type, query.by, query.limit)
-        return answer(TopQueuesAnswer(queues=[_top_queue(one) for one in top.queues], complete=top.is_complete))
+        by, limit = requests.top(request.query)
+        top = await self._dispatch.top_queues(queue_type, by, limit)
+        return answer(
+            TopQueuesAnswer(queues=[_top_queue(one) for one in top.queues], complete=top.is_complete)
+        )
 
 
 def _top_queue(one: TopQueue) -> TopQueueAnswer:

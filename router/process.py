@@ -23,6 +23,7 @@ from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
+from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, open_access_log, router_settings, serve
@@ -33,6 +34,7 @@ from sharq_core.errors import ConfigError, SharqError
 from sharq_core.messages import DescribeStore, ShardPort
 from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.version import __version__
@@ -160,6 +162,8 @@ async def _start(command: Command, access_log: logging.Logger | None, stack: Asy
     await directory.start()
     stack.push_async_callback(directory.close)
     readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
+    registry.register(LinkMetrics(directory))
+    measure_process(registry, stack)
     front = make_front(
         Dispatch(directory),
         polls,

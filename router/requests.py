@@ -40,7 +40,7 @@ from router.forms import MAX_DEPTH, Form, explain_broken_json, is_nested_too_dee
 from router.job_ids import new_job_id
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob, TopOrder
 
 ValueT = TypeVar("ValueT")
 JobT = TypeVar("JobT")
@@ -208,9 +208,10 @@ def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
     return _given(form.limit), _given(form.cursor)
 
 
-def top(query: MultiMapping[str]) -> TopQuery:
+def top(query: MultiMapping[str]) -> tuple[TopOrder, int]:
     """Which queues come first, and how many; raises InvalidRequest."""
-    return _TOP.from_query(query)
+    form = _TOP.from_query(query)
+    return TopOrder(form.by), form.limit
 
 
 def _each(entries: list[Raw], read: Callable[[Raw, str], JobT]) -> list[JobT | SharqError]:

@@ -34,6 +34,7 @@ from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.errors import ConfigError
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.store.data_dir import DataDirError
@@ -96,6 +97,7 @@ class _Server:
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
             self._stack.callback(bound.close)
+        measure_process(self._registry, self._stack)
         store = await self._make_store()
         self._node = node = await open_node(
             self._config, store, self._registry, self._config.cluster.node_id or "local"

@@ -27,6 +27,7 @@ from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.scheduler.executor import Executor
@@ -91,6 +92,7 @@ class _Process:
         for bound in sockets:
             self._stack.callback(bound.close)
         registry = CollectorRegistry()
+        measure_process(registry, self._stack)
         store = make_configured_store(self._config.redis, self._config.store)
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())

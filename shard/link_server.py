@@ -72,6 +72,11 @@ class LinkServer:
         """Links that are up."""
         return sum(link.is_up for link in self._links)
 
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls under way, of all links."""
+        return sum(link.under_way for link in self._links)
+
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one link to its end: the handler of GET /link."""
         if self.is_closing:
@@ -128,7 +133,7 @@ class _Link:
         )
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, OnDue] = {}
-        self._under_way = 0
+        self.under_way = 0
         self.is_up = False
 
     async def run(self) -> None:
@@ -213,11 +218,11 @@ class _Link:
                 request.number, Overloaded("this link has too many calls under way; try again in a moment")
             )
         else:
-            self._under_way += 1
+            self.under_way += 1
             self._server.start(self._answer(request.number, request.call))
 
     def _is_full(self) -> bool:
-        return self._under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
+        return self.under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
 
     async def _answer(self, number: int, call: Call[Any]) -> None:
         try:
@@ -231,7 +236,7 @@ class _Link:
             jobs = result.jobs if isinstance(result, Dequeued) else ()
             self._deliver(number, frames.encode(Answer(number, result)), jobs)
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     def _deliver(self, number: int, entry: bytes, jobs: Sequence[LeasedJob]) -> None:
         """Send an answer; leases in one that can't be sent are void."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from heapq import nsmallest
 from typing import TypeAlias
@@ -25,7 +26,8 @@ def merge(parts: Iterable[TopQueues], by: TopOrder, limit: int) -> TopQueues:
 
 
 def _by_age(queue: TopQueue) -> _Rank:
-    return -(queue.due_for_us or 0), queue.queue_id
+    """By since when it is due, not for how long: partitions are read one after the other."""
+    return sys.maxsize if queue.due_since_us is None else queue.due_since_us, queue.queue_id
 
 
 def _by_depth(queue: TopQueue) -> _Rank:

@@ -197,7 +197,7 @@ class Functions:
         ]
         for job in jobs:
             arguments += (job.queue_id, job.job_id, _token(job.lease), job.delay_us, int(job.is_void))
-        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_statuses)
+        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release)
 
     def interval(
         self,
