@@ -15,6 +15,7 @@ import msgspec
 
 from sharq_core.config import Config, Key, StoreMode, load
 from sharq_core.errors import ConfigError
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.server")
@@ -51,6 +52,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     arguments = _parse_arguments(argv)
     options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
     config = load(arguments.config, os.environ, options)
+    log_to_stderr(config.log.format, config.log.level)
     _refuse_lonely(config)
     _refuse_unbuilt(config)
     for notice in (*config.notices, *_notices(arguments, config)):

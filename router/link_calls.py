@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sharq_core import request_ids
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, TooLarge, Unavailable, from_code
 from sharq_core.frames import MAX_ENTRY_BYTES, READS, Failed, Request, decode_reply, encode
 from sharq_core.link import Outbox
@@ -98,7 +99,8 @@ class LinkCalls:
         assert now_us is not None
         self._numbers += 1
         number = self._numbers
-        entry = encode(Request(number, now_us + int(self._timeout_s * 1e6), call))
+        deadline_us = now_us + int(self._timeout_s * 1e6)
+        entry = encode(Request(number, deadline_us, call, request_ids.current.get()))
         self._check_room(len(entry))
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         if not self._waiting and not self.is_silent:

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from router.access_log import AccessLog, open_access_log
 from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.directory import ShardDirectory
@@ -26,7 +27,7 @@ from router.dispatch import Dispatch
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, open_access_log, router_settings, serve
+from router.serving import drain_at_end, router_settings, serve
 from sharq_core import messages
 from sharq_core.config import Address, Config, Key, load
 from sharq_core.config.kinds import host_and_port
@@ -34,8 +35,9 @@ from sharq_core.errors import ConfigError, SharqError
 from sharq_core.messages import DescribeStore, ShardPort
 from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.process.measuring import measure_process
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.version import __version__
 
@@ -77,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log_to_stderr()
     try:
         command = read_command(argv)
-        return run(_serve(command, open_access_log(command.config.server.accesslog)))
+        return run(_serve(command, open_access_log(command.config)))
     except ConfigError as error:
         return fail("sharq-router", EXIT_MISCONFIGURED, error)
     except ListenError as error:
@@ -103,6 +105,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
         except ValueError as error:
             raise ConfigError(f"--listen: {error}") from error
     config = load(arguments.config, os.environ, options)
+    log_to_stderr(config.log.format, config.log.level)
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
     if config.auth.tokens_file is not None:
@@ -138,7 +141,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     return parser.parse_args(argv, _Arguments())
 
 
-async def _serve(command: Command, access_log: logging.Logger | None) -> int:
+async def _serve(command: Command, access_log: AccessLog | None) -> int:
     """Start everything, wait for the stop, and stop everything in the opposite order."""
     stopping = stop_on_signals()
     async with AsyncExitStack() as stack:
@@ -148,7 +151,7 @@ async def _serve(command: Command, access_log: logging.Logger | None) -> int:
     return 0
 
 
-async def _start(command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
+async def _start(command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
     config = command.config
     sockets = bind_sockets(command.listen.host, command.listen.port)
     for bound in sockets:

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from router.access_log import AccessLog, open_access_log
 from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.banner import show_banner
@@ -27,15 +28,16 @@ from router.directory import OneShard
 from router.dispatch import Dispatch
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, open_access_log, router_settings, serve
+from router.serving import drain_at_end, router_settings, serve
 from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.errors import ConfigError
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.process.measuring import measure_process
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log_to_stderr()
     try:
         command = read_command(argv)
-        access_log = open_access_log(command.config.server.accesslog)
+        access_log = open_access_log(command.config)
         return run(_serve(command, access_log))
     except ConfigError as error:
         return fail("sharq-server", EXIT_MISCONFIGURED, error)
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail("sharq-server", EXIT_FAILED, error)
 
 
-async def _serve(command: Command, access_log: logging.Logger | None) -> int:
+async def _serve(command: Command, access_log: AccessLog | None) -> int:
     """Start everything, wait for the stop, and stop everything in the opposite order."""
     stopping = stop_on_signals()
     async with AsyncExitStack() as stack:
@@ -83,7 +85,7 @@ async def _serve(command: Command, access_log: logging.Logger | None) -> int:
 class _Server:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
+    def __init__(self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
         self._access_log = access_log

@@ -27,8 +27,9 @@ from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.process.measuring import measure_process
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys

@@ -17,6 +17,7 @@ import msgspec
 from sharq_core.config import Address, Config, Key, StoreMode, load
 from sharq_core.config.settings import LINK_PORT
 from sharq_core.errors import ConfigError
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.shard")
@@ -62,6 +63,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     arguments = _parse_arguments(argv)
     options = {Key("cluster", "node_id"): arguments.node_id, Key("cluster", "listen"): arguments.listen}
     config = load(arguments.config, os.environ, options)
+    log_to_stderr(config.log.format, config.log.level)
     _refuse_embedded(config)
     for notice in config.notices:
         log.warning("config_notice %s", notice)

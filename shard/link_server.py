@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from sharq_core import frames
+from sharq_core import frames, request_ids
 from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
 from sharq_core.frames import (
     Answer,
@@ -135,6 +135,7 @@ class _Link:
         self._watches: dict[str, OnDue] = {}
         self.under_way = 0
         self.is_up = False
+        self._is_traced = log.isEnabledFor(logging.DEBUG)
 
     async def run(self) -> None:
         """Say hello and read to the end. Calls under way go on after it."""
@@ -219,12 +220,15 @@ class _Link:
             )
         else:
             self.under_way += 1
-            self._server.start(self._answer(request.number, request.call))
+            self._server.start(self._answer(request.number, request.call, request.request_id))
 
     def _is_full(self) -> bool:
         return self.under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
 
-    async def _answer(self, number: int, call: Call[Any]) -> None:
+    async def _answer(self, number: int, call: Call[Any], request_id: str | None) -> None:
+        request_ids.current.set(request_id)
+        if self._is_traced:
+            log.debug("call call=%s router=%s", type(call).__name__, self._router)
         try:
             result = await self._server.port.call(call)
         except SharqError as error:

@@ -12,6 +12,7 @@ import msgspec
 from router.cluster.stores import CLUSTER, KINDS, SINGLE
 from sharq_core.config import RedisSettings, load
 from sharq_core.errors import ConfigError
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.version import __version__
 
 _DATA_DIR = Path("sharq-cluster-data")
@@ -61,7 +62,9 @@ def read_command(argv: Sequence[str] | None) -> Command:
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
-    redis = load(arguments.config, os.environ).redis
+    config = load(arguments.config, os.environ)
+    log_to_stderr(config.log.format, config.log.level)
+    redis = config.redis
     _refuse_named_store(redis)
     if arguments.store == SINGLE and redis.durability != "fast":
         raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; say --store {CLUSTER}")

@@ -26,7 +26,8 @@ from router.cluster.state import write_state
 from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_environ, store_programs
 from sharq_core.errors import ConfigError
 from sharq_core.process.listening import ListenError
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
+from sharq_core.process.logs import log_to_stderr
+from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.store.data_dir import DataDirError, lock_data_dir
 from sharq_core.version import __version__

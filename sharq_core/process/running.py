@@ -1,13 +1,12 @@
-"""One process, one event loop: logging, the loop and the exit status.
+"""One process, one event loop: the loop and the exit status.
 
-Not here: what the process does, and what ends it (stopping.py).
+Not here: what the process does, what ends it (stopping.py), and its log (logs.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -20,11 +19,6 @@ _COLLECT_EVERY = 20_000
 
 EXIT_MISCONFIGURED = 2
 """The configuration or the command line is wrong."""
-
-
-def log_to_stderr() -> None:
-    """A line an event on stderr, from INFO up; stdout is for what a person waits for."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
