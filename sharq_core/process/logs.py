@@ -30,6 +30,7 @@ _RESERVED = frozenset({"time", "level", "logger", "event", "text", "request_id",
 _PLAIN = (str, int, float, bool, type(None))
 
 _encode = msgspec.json.Encoder().encode
+_stderr = logging.StreamHandler(sys.stderr)
 
 
 def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
@@ -37,9 +38,11 @@ def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
 
     stdout is for what a person waits for.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == JSON else ConsoleFormatter(_LINE))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    _stderr.setFormatter(JsonFormatter() if form == JSON else ConsoleFormatter(_LINE))
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    if _stderr not in root.handlers:
+        root.addHandler(_stderr)
 
 
 class ConsoleFormatter(logging.Formatter):
