@@ -12,7 +12,7 @@ import pytest
 from sharq_core.config import parse_url
 from tests.api.contract import until
 from tests.servers import SharqCluster, SharqProcess, SharqServer
-from tests.stores import StoreServer
+from tests.stores import StoreServer, free_port
 
 MARK = "payload-that-no-log-shows"
 LINK_SECRET = "link-secret-that-no-log-shows"
@@ -116,6 +116,26 @@ async def test_the_access_log_has_one_request_in_so_many(
                     assert response.status == 200
         server.stop()
         assert requests_of(path) - before == lines
+    finally:
+        server.stop()
+
+
+async def test_a_failure_has_its_line_whatever_the_sample(tmp_path: Path, prefix: str) -> None:
+    path = tmp_path / "access.txt"
+    environ = {
+        "SHARQ_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "SHARQ_REDIS_KEY_PREFIX": prefix,
+        "SHARQ_SERVER_ACCESSLOG": str(path),
+        "SHARQ_SERVER_ACCESSLOG_SAMPLE": "1000000",
+    }
+    server = SharqServer(tmp_path, environ=environ)
+    try:
+        server.start("/healthz")
+        async with aiohttp.ClientSession() as session:
+            answers = [await enqueue(server.url, session) for _ in range(5)]
+        server.stop()
+        assert [answer.status for answer in answers] == [503] * 5
+        assert path.read_text().count("POST /enqueue/") == 5
     finally:
         server.stop()
 
