@@ -243,6 +243,26 @@ class QueueIds(
     cursor: str | UnsetType = UNSET
 
 
+class TopQueueAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One queue; durations in ms. due_for: how long it has been ready, null when it is not ready now."""
+
+    queue_id: str
+    queued: int
+    delayed: int
+    leased: int
+    due_for: int | None
+    oldest_age: int | None
+
+
+class TopQueuesAnswer(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The queues that come first, foremost first; complete: false when there were too many to look at all."""
+
+    queues: list[TopQueueAnswer]
+    complete: bool
+
+
 class QueueCounts(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):

@@ -85,6 +85,7 @@ def _handlers(
         "metrics": counts.all_counts,
         "metrics_type": counts.queue_ids,
         "metrics_queue": counts.queue_counts,
+        "top": counts.top_queues,
         "job": jobs.job,
         "dead": jobs.list_dead,
         "drop_dead": jobs.drop_dead,

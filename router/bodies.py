@@ -26,6 +26,8 @@ from router.fields import (
     PageLimit,
     Payload,
     RequeueLimit,
+    TopBy,
+    TopLimit,
     Wait,
     bulk,
 )
@@ -200,3 +202,10 @@ class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     limit: PageLimit | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
+
+
+class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which queues come first, and how many of them to name."""
+
+    by: TopBy = "age"
+    limit: TopLimit = 20

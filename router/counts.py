@@ -1,14 +1,23 @@
-"""Handlers of the original's JSON metrics: /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/."""
+"""Handlers of what is where: the original's /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/, and /top/<type>/."""
 
 from __future__ import annotations
 
 from msgspec import UNSET
 
 from router import requests
-from router.answers import AllCounts, Answer, MinuteCount, QueueCounts, QueueIds, answer
+from router.answers import (
+    AllCounts,
+    Answer,
+    MinuteCount,
+    QueueCounts,
+    QueueIds,
+    TopQueueAnswer,
+    TopQueuesAnswer,
+    answer,
+)
 from router.dispatch import Dispatch
 from router.incoming import Request
-from sharq_core.models import MinuteCounts
+from sharq_core.models import MinuteCounts, TopQueue
 
 MAX_UNPAGED_IDS = 100_000
 """Ids in an answer without `limit`: about 4 MB at 40 characters each."""
@@ -50,6 +59,26 @@ class CountHandlers:
                 dequeue_counts=_by_minute(stats.dequeue_counts),
             )
         )
+
+    async def top_queues(self, request: Request) -> Answer:
+        """The queues of a type that wait longest or hold most."""
+        queue_type = requests.identifier(request.path_values, "queue_type")
+        by, limit = requests.top(request.query)
+        top = await self._dispatch.top_queues(queue_type, by, limit)
+        return answer(
+            TopQueuesAnswer(queues=[_top_queue(one) for one in top.queues], complete=top.is_complete)
+        )
+
+
+def _top_queue(one: TopQueue) -> TopQueueAnswer:
+    return TopQueueAnswer(
+        queue_id=one.queue_id,
+        queued=one.queued,
+        delayed=one.delayed,
+        leased=one.leased,
+        due_for=None if one.due_for_us is None else one.due_for_us // 1000,
+        oldest_age=None if one.oldest_age_us is None else one.oldest_age_us // 1000,
+    )
 
 
 def _by_minute(counts: MinuteCounts) -> MinuteCount:

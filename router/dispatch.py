@@ -25,6 +25,7 @@ from sharq_core.messages import (
     GetCounts,
     GetJob,
     GetQueue,
+    GetTop,
     ListDead,
     ListQueues,
     Redrive,
@@ -49,8 +50,11 @@ from sharq_core.models import (
     QueueStats,
     RedriveStatus,
     ReleaseJob,
+    TopOrder,
+    TopQueues,
 )
 from sharq_core.partitions import partition_of
+from sharq_core.ranking import merge
 
 PAGE = 100
 """Jobs or queues asked of one partition in one call."""
@@ -125,15 +129,21 @@ class Dispatch:
 
     async def counts(self) -> Counts:
         """The counters of all shards together. Cost: one store call a partition."""
-        by_shard: dict[ShardPort, list[int]] = {}
-        for partition in range(self._directory.partitions):
-            by_shard.setdefault(self._directory.owner(partition), []).append(partition)
+        by_shard = self._by_shard()
         parts = await asyncio.gather(*(shard.call(GetCounts(own)) for shard, own in by_shard.items()))
         return Counts(
             sorted({queue_type for part in parts for queue_type in part.queue_types}),
             _sum_minutes([part.enqueue_counts for part in parts]),
             _sum_minutes([part.dequeue_counts for part in parts]),
         )
+
+    async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
+        """The queues of a type that come first. Cost: bounded, see shard/top.py."""
+        calls = [
+            shard.call(GetTop(queue_type, partitions, by, limit))
+            for shard, partitions in self._by_shard().items()
+        ]
+        return merge(await asyncio.gather(*calls), by, limit)
 
     async def list_queues(
         self, queue_type: str, limit: int, cursor: str | None
@@ -218,6 +228,13 @@ class Dispatch:
         if not shards:
             raise errors.Unavailable("no shard can be reached")
         await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
+
+    def _by_shard(self) -> dict[ShardPort, list[int]]:
+        """Every partition, by its owner."""
+        by_shard: dict[ShardPort, list[int]] = {}
+        for partition in range(self._directory.partitions):
+            by_shard.setdefault(self._directory.owner(partition), []).append(partition)
+        return by_shard
 
     def _partition(self, key: _Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)

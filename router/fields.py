@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Raw
 
@@ -17,6 +17,7 @@ from sharq_core.models import IDENTIFIER_PATTERN, MAX_INTERVAL_US, MAX_LEASE_US,
 MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
+MAX_TOP = 100
 _INT32_MAX = 2**31 - 1
 
 STRICT_IDENTIFIER_PATTERN = rf"^(?!\.\.?$){IDENTIFIER_PATTERN.removeprefix('^')}(?!\n)"
@@ -57,6 +58,8 @@ Payload: TypeAlias = Annotated[Raw, Meta(description="any JSON value")]
 Ignored: TypeAlias = Annotated[Raw, Meta(description="anything; the path decides")]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_BULK, description=f"an integer from 1 to {MAX_BULK}")]
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_PAGE, description=f"an integer from 1 to {MAX_PAGE}")]
+TopBy: TypeAlias = Annotated[Literal["age", "depth"], Meta(description="a word: age or depth")]
+TopLimit: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_TOP, description=f"an integer from 1 to {MAX_TOP}")]
 Cursor: TypeAlias = Annotated[str, Meta(max_length=300, description="the cursor of the page before")]
 bulk = Meta(min_length=1, max_length=MAX_BULK, description=f"a list of 1 to {MAX_BULK} jobs")
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from aiohttp import HttpVersion11, web
 from msgspec import Struct
+from multidict import istr
 
 from router.answers import Answer
 from router.errors import failure_answer
@@ -20,9 +21,12 @@ from router.metrics import OperationMeter, RouterMetrics
 from router.paths import Paths
 from router.readiness import Readiness
 from router.settings import RouterSettings
+from sharq_core import request_ids
 from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
+
+_REQUEST_ID = istr("X-Request-Id")
 
 _PROBES = frozenset({"healthz", "readyz", "prometheus"})
 """Let in always: who is restarted for being busy is busier afterwards."""
@@ -67,6 +71,7 @@ class Front:
     async def answer(self, request: Request) -> web.StreamResponse:
         """The answer to a request, whatever happens. One that may wait is not timed."""
         started_s: float | None = time.perf_counter()
+        request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
         meter = self._unmatched
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
@@ -81,6 +86,7 @@ class Front:
         if started_s is not None:
             meter.observe_s(time.perf_counter() - started_s)
         meter.count(response.result)
+        response.headers[_REQUEST_ID] = request_id
         if self._readiness.is_draining:
             response.force_close()
         return response

@@ -6,11 +6,13 @@ Not here: the connection itself (router/link_client.py).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sharq_core import request_ids
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, TooLarge, Unavailable, from_code
 from sharq_core.frames import MAX_ENTRY_BYTES, READS, Failed, Request, decode_reply, encode
 from sharq_core.link import Outbox
@@ -50,6 +52,7 @@ class LinkCalls:
     Args:
         outbox: takes requests, each with its number as the owner.
         clock_us: the shard's clock now.
+        errors: gets, by code, the calls that fail as a whole.
         timeout_s: how long each call may take.
         give_back: voids leases whose answer came when nobody waited for it any more.
 
@@ -63,12 +66,14 @@ class LinkCalls:
         clock_us: int,
         timeout_s: float,
         give_back: Callable[[list[LeasedJob]], None],
+        errors: Counter[str],
     ) -> None:
         self.is_silent = False
         self._loop = asyncio.get_running_loop()
         self._outbox = outbox
         self._timeout_s = timeout_s
         self._give_back = give_back
+        self._errors = errors
         self._clock = StoreClock()
         self._clock.learn(clock_us)
         self._numbers = 0
@@ -94,7 +99,8 @@ class LinkCalls:
         assert now_us is not None
         self._numbers += 1
         number = self._numbers
-        entry = encode(Request(number, now_us + int(self._timeout_s * 1e6), call))
+        deadline_us = now_us + int(self._timeout_s * 1e6)
+        entry = encode(Request(number, deadline_us, call, request_ids.current.get()))
         self._check_room(len(entry))
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         if not self._waiting and not self.is_silent:
@@ -132,16 +138,16 @@ class LinkCalls:
         self._late_dequeues.discard(entry.number)
         if entry.number in self._waiting:
             waiting = self._take(entry.number)
-            _set_error(waiting, from_code(entry.code, entry.message, entry.queue_length))
+            self._set_error(waiting, from_code(entry.code, entry.message, entry.queue_length))
 
     def end(self, reason: str) -> None:
         """The connection is no more: calls that were never handed to it were not done, the others perhaps."""
         unsent = frozenset(self._outbox.unsent())
         for number, waiting in self._waiting.items():
             if number in unsent:
-                _set_error(waiting, Unavailable(f"the shard was not asked: {reason}"))
+                self._set_error(waiting, Unavailable(f"the shard was not asked: {reason}"))
             else:
-                _set_error(waiting, _no_answer(waiting, reason))
+                self._set_error(waiting, _no_answer(waiting, reason))
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -200,21 +206,21 @@ class LinkCalls:
             waiting = self._take(number)
             if waiting.kind is Dequeue:
                 self._late_dequeues.add(number)
-            _set_error(waiting, _no_answer(waiting, f"no answer within {self._timeout_s:.3g} s"))
+            self._set_error(waiting, _no_answer(waiting, f"no answer within {self._timeout_s:.3g} s"))
+
+    def _set_error(self, waiting: _Waiting, error: SharqError) -> None:
+        self._errors[error.code] += 1
+        if not waiting.future.done():
+            waiting.future.set_exception(error)
 
     def _give_up_reads(self) -> None:
         """What another shard can be asked at will need not wait for a silent one."""
         for number in [number for number, waiting in self._waiting.items() if waiting.kind in READS]:
             waiting = self._take(number)
-            _set_error(waiting, _no_answer(waiting, f"no sign of life within {SILENCE_S} s"))
+            self._set_error(waiting, _no_answer(waiting, f"no sign of life within {SILENCE_S} s"))
 
 
 def _no_answer(waiting: _Waiting, reason: str) -> SharqError:
     if waiting.kind in READS:
         return Unavailable(f"the shard did not answer: {reason}")
     return OutcomeUnknown(f"the shard did not answer ({reason}): the call may have been done")
-
-
-def _set_error(waiting: _Waiting, error: SharqError) -> None:
-    if not waiting.future.done():
-        waiting.future.set_exception(error)

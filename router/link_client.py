@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -16,7 +17,7 @@ import aiohttp
 
 from router.link_calls import LinkCalls
 from sharq_core import frames
-from sharq_core.errors import SharqError, Unavailable
+from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.frames import Answer, Due, Failed, FrameError, FromShard, Greeting, NewView, Proof, Welcome
 from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, give_back, receive, say_goodbye
 from sharq_core.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
@@ -29,6 +30,10 @@ ReplyT = TypeVar("ReplyT")
 MIN_PAUSE_S = 0.05
 MAX_PAUSE_S = 2.0
 """Pauses between two tries to connect: each twice as long as the one before, less up to half of it at random."""
+
+
+_COMMON_ERRORS = (Unavailable.code, OutcomeUnknown.code, Overloaded.code)
+"""Counted from the start, so that the first of them is seen as a change."""
 
 
 class ShardLink:
@@ -44,6 +49,8 @@ class ShardLink:
     Attributes:
         node_id: what the shard calls itself; None before the first connection.
         is_draining: the shard has said that it stops soon.
+        connects: how often the link came up.
+        errors: by code, the calls that failed as a whole.
     """
 
     def __init__(
@@ -58,6 +65,8 @@ class ShardLink:
         self.address = address
         self.node_id: str | None = None
         self.is_draining = False
+        self.connects = 0
+        self.errors = Counter(dict.fromkeys(_COMMON_ERRORS, 0))
         self._secret = secret
         self._on_view = on_view
         self._on_down = on_down
@@ -250,7 +259,8 @@ class ShardLink:
     def _go_up(self, socket: aiohttp.ClientWebSocketResponse, clock_us: int) -> None:
         outbox = self._outbox = Outbox(socket, lambda: not socket.closed)
         self._sender = asyncio.create_task(outbox.run())
-        self._calls = LinkCalls(outbox, clock_us, self._timeout_s, self._give_back_soon)
+        self._calls = LinkCalls(outbox, clock_us, self._timeout_s, self._give_back_soon, self.errors)
+        self.connects += 1
         self._down_reason = ""
         self.is_draining = False
         for queue_type in self._watches:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -18,13 +17,15 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from router.access_log import AccessLog, open_access_log
 from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
+from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, open_access_log, router_settings, serve
+from router.serving import drain_at_end, router_settings, serve
 from sharq_core import messages
 from sharq_core.config import Address, Config, Key
 from sharq_core.config.kinds import host_and_port
@@ -33,6 +34,7 @@ from sharq_core.messages import DescribeStore, ShardPort
 from sharq_core.partitions import Ring
 from sharq_core.process.command_line import load_config, log_notices, make_parser
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.version import __version__
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
-        access_log = open_access_log(command.config.server.accesslog)
+        access_log = open_access_log(command.config)
         return serve_until_stopped(partial(_Router, command, access_log))
 
     return run_program("sharq-router", work, ListenError)
@@ -130,7 +132,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
 class _Router:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
+    def __init__(self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
         self._command = command
         self._access_log = access_log
         self._stack = stack
@@ -150,6 +152,8 @@ class _Router:
         await directory.start()
         stack.push_async_callback(directory.close)
         readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
+        registry.register(LinkMetrics(directory))
+        measure_process(registry, stack)
         front = make_front(
             Dispatch(directory),
             polls,

@@ -33,13 +33,14 @@ from router.bodies import (
     RedriveEntry,
     ReleaseBody,
     ReleaseEntry,
+    TopQuery,
 )
 from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN, clamp_cap, to_us
 from router.forms import MAX_DEPTH, Form, explain_broken_json, is_nested_too_deep
 from router.job_ids import new_job_id
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob, TopOrder
 
 ValueT = TypeVar("ValueT")
 JobT = TypeVar("JobT")
@@ -65,6 +66,7 @@ _NO_QUERY = Form(NoQuery)
 _DEQUEUE = Form(DequeueQuery)
 _LEASE = Form(LeaseQuery)
 _PAGE = Form(PageQuery)
+_TOP = Form(TopQuery)
 
 
 def identifier(path: Mapping[str, str], name: str) -> str:
@@ -204,6 +206,12 @@ def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
     """limit and cursor of a list; raises InvalidRequest."""
     form = _PAGE.from_query(query)
     return _given(form.limit), _given(form.cursor)
+
+
+def top(query: MultiMapping[str]) -> tuple[TopOrder, int]:
+    """Which queues come first, and how many; raises InvalidRequest."""
+    form = _TOP.from_query(query)
+    return TopOrder(form.by), form.limit
 
 
 def _each(entries: list[Raw], read: Callable[[Raw, str], JobT]) -> list[JobT | SharqError]:

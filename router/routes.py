@@ -27,6 +27,7 @@ from router.answers import (
     QueuedJobs,
     QueueIds,
     Redriven,
+    TopQueuesAnswer,
 )
 from router.bodies import (
     DeleteQueueBody,
@@ -45,6 +46,7 @@ from router.bodies import (
     RedriveBody,
     ReleaseBody,
     ReleaseBulk,
+    TopQuery,
 )
 from sharq_core.errors import (
     InvalidRequest,
@@ -259,6 +261,15 @@ ROUTES = (
         paths=(f"/metrics/{_QUEUE}/",),
         summary="A queue's length and its last 10 minutes.",
         answers={200: (QueueCounts,)},
+        failures=_READ,
+    ),
+    Route(
+        operation="top",
+        methods=("GET",),
+        paths=("/top/{queue_type}/",),
+        summary="Queues of a type that are ready longest, or with `by=depth` hold most jobs; 20 without `limit`.",
+        query=TopQuery,
+        answers={200: (TopQueuesAnswer,)},
         failures=_READ,
     ),
     Route(

@@ -7,46 +7,26 @@ Not here: what answers (router/app.py), and the order of a whole process (router
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from logging.handlers import WatchedFileHandler
-from pathlib import Path
 from socket import socket
 
 from aiohttp import web
+from aiohttp.web_log import AccessLogger
 
+from router.access_log import AccessLog
 from router.front import Front
 from router.incoming import request_factory
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.config import Config
-from sharq_core.errors import ConfigError
 
 _BACKLOG = 4096
 _KEEPALIVE_S = 75.0
 """Longer than the idle time of a load balancer should be, so that it closes first."""
 
 _READINESS_EVERY_S = 0.1
-
-
-def open_access_log(path: Path | None) -> logging.Logger | None:
-    """The logger of the access log; None for no path.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
-    if path is None:
-        return None
-    try:
-        handler = WatchedFileHandler(path)
-    except OSError as error:
-        raise ConfigError(f"[sharq-server] accesslog: {path} cannot be written: {error.strerror}") from error
-    access_log = logging.getLogger("sharq.access")
-    access_log.addHandler(handler)
-    access_log.propagate = False
-    return access_log
 
 
 def router_settings(config: Config) -> RouterSettings:
@@ -64,13 +44,14 @@ async def serve(
     front: Front,
     sockets: Sequence[socket],
     config: Config,
-    access_log: logging.Logger | None,
+    access_log: AccessLog | None,
 ) -> None:
     """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight."""
     server = web.Server(
         front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
         request_factory=request_factory(front.settings.max_body_bytes),
-        access_log=access_log,
+        access_log=access_log and access_log.logger,
+        access_log_class=access_log.writer if access_log else AccessLogger,
         keepalive_timeout=_KEEPALIVE_S,
     )
     runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)

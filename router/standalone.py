@@ -7,7 +7,6 @@ HTTP application (router/app.py) and the shard node (shard/node.py).
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from router.access_log import AccessLog, open_access_log
 from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.banner import show_banner
@@ -27,12 +27,13 @@ from router.directory import OneShard
 from router.dispatch import Dispatch
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, open_access_log, router_settings, serve
+from router.serving import drain_at_end, router_settings, serve
 from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.store.data_dir import DataDirError
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
-        access_log = open_access_log(command.config.server.accesslog)
+        access_log = open_access_log(command.config)
         return serve_until_stopped(partial(_Server, command, access_log))
 
     return run_program("sharq-server", work, DataDirError, EmbeddedStoreError, ListenError)
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Server:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
+    def __init__(self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
         self._access_log = access_log
@@ -80,6 +81,7 @@ class _Server:
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
             self._stack.callback(bound.close)
+        measure_process(self._registry, self._stack)
         store = await self._make_store()
         self._node = node = await open_node(
             self._config, store, self._registry, self._config.cluster.node_id or "local"

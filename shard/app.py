@@ -26,6 +26,7 @@ from shard.stores import make_configured_store
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.scheduler.executor import Executor
@@ -75,6 +76,7 @@ class _Process:
         for bound in sockets:
             self._stack.callback(bound.close)
         registry = CollectorRegistry()
+        measure_process(registry, self._stack)
         store = make_configured_store(self._config.redis, self._config.store)
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())

@@ -42,6 +42,7 @@ class Batches(Generic[JobT, OutcomeT]):
         make_call: makes the call for some jobs of one partition and type, given the loop's time at which the oldest of
             them came in.
         size_of: the payload bytes of a job.
+        on_outcomes: told (queue type, outcomes) of each call that was done.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Batches(Generic[JobT, OutcomeT]):
         make_call: Callable[[int, str, list[JobT], float], FunctionCall[list[OutcomeT]]],
         on_hint: OnHint,
         size_of: Callable[[JobT], int] = lambda job: 0,
+        on_outcomes: Callable[[str, list[OutcomeT]], None] = lambda queue_type, outcomes: None,
     ) -> None:
         self._pipeline = pipeline
         self._partitions = partitions
         self._make_call = make_call
         self._on_hint = on_hint
         self._size_of = size_of
+        self._on_outcomes = on_outcomes
         self._loop = asyncio.get_running_loop()
         self._groups: dict[tuple[int, str], _Group[JobT, OutcomeT]] = {}
         self._count = 0
@@ -109,6 +112,7 @@ class Batches(Generic[JobT, OutcomeT]):
                 chunk.fail(Unavailable("the store got the call too late, and did nothing"))
             else:
                 chunk.answer(reply.value)
+                self._on_outcomes(queue_type, reply.value)
 
         call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
         return Pending(call, chunk.since, sum(chunk.sizes), note, deliver)

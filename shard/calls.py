@@ -11,7 +11,9 @@ from typing import Any, TypeVar, cast
 
 from shard.batches import Batches, OnHint
 from shard.dequeuer import Dequeuer
+from shard.metrics import NodeMetrics
 from shard.pipeline import Pipeline
+from shard.top import top_queues
 from shard.watchers import Watchers
 from sharq_core import messages
 from sharq_core.errors import InvalidRequest, SharqError
@@ -33,6 +35,7 @@ from sharq_core.models import (
     RedriveStatus,
     ReleaseJob,
     StoreState,
+    TopQueues,
 )
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.executor import Executor, value_of
@@ -66,6 +69,7 @@ class Calls:
         on_hint: OnHint,
         make_sure: Callable[[], Awaitable[bool]],
         cover: Callable[[list[int]], Awaitable[None]],
+        metrics: NodeMetrics,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -77,6 +81,7 @@ class Calls:
         self._on_hint = on_hint
         self._make_sure = make_sure
         self._cover = cover
+        self._metrics = metrics
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             **self._batched(),
             messages.Dequeue: self._dequeue,
@@ -87,6 +92,7 @@ class Calls:
             messages.GetQueue: self._get_queue,
             messages.GetJob: self._get_job,
             messages.ListQueues: self._list_queues,
+            messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
             messages.ListDead: self._list_dead,
             messages.DropDead: self._drop_dead,
@@ -119,11 +125,13 @@ class Calls:
         def redrive(p: int, kind: str, jobs: list[DeadRef], _: float) -> FunctionCall[list[RedriveStatus]]:
             return make.redrive(p, kind, jobs)
 
-        new, note = self._pipeline, self._on_hint
-        enqueues = Batches(new, self._partitions, enqueue, note, lambda job: len(job.payload))
-        finishes = Batches(new, self._partitions, finish, note)
-        extends = Batches(new, self._partitions, extend, note)
-        releases = Batches(new, self._partitions, release, note)
+        new, note, counts = self._pipeline, self._on_hint, self._metrics
+        enqueues = Batches(
+            new, self._partitions, enqueue, note, lambda job: len(job.payload), counts.enqueues.count
+        )
+        finishes = Batches(new, self._partitions, finish, note, on_outcomes=counts.finishes.count)
+        extends = Batches(new, self._partitions, extend, note, on_outcomes=counts.extends.count)
+        releases = Batches(new, self._partitions, release, note, on_outcomes=counts.released)
         redrives = Batches(new, self._partitions, redrive, note)
         return {
             messages.Enqueue: lambda call: _each(enqueues.add, call.jobs),
@@ -179,6 +187,9 @@ class Calls:
         return await self._pipeline.value(
             self._functions.list_queues(call.partition, call.queue_type, call.scan, call.limit)
         )
+
+    async def _get_top(self, call: messages.GetTop) -> TopQueues:
+        return await top_queues(self._pipeline, self._functions, call)
 
     async def _get_counts(self, call: messages.GetCounts) -> Counts:
         runs = [self._pipeline.run(self._functions.get_counts(partition)) for partition in call.partitions]

@@ -62,6 +62,7 @@ class Dequeuer:
         not_after_us: given a partition, the time of its server after which a call sent now must not be done.
         on_reply: told (partition, queue type, hint) of each reply, for the timers.
         on_leased: told for each leased job how long it was ready, in µs.
+        on_ended: told (queue type, leases ended, jobs that became dead letters) when a call found some over.
         give_back: voids leases that no request is left for.
     """
 
@@ -73,6 +74,7 @@ class Dequeuer:
         not_after_us: Callable[[int], int | None],
         on_reply: Callable[[int, str, Hint], None],
         on_leased: Callable[[str, list[int]], None],
+        on_ended: Callable[[str, int, int], None],
         give_back: Callable[[list[LeasedJob]], Coroutine[Any, Any, None]],
     ) -> None:
         self._pipeline = pipeline
@@ -81,6 +83,7 @@ class Dequeuer:
         self._not_after_us = not_after_us
         self._on_reply = on_reply
         self.on_leased = on_leased
+        self._on_ended = on_ended
         self._give_back = give_back
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[_Request]] = {}
@@ -169,6 +172,8 @@ class Dequeuer:
             leased, hint = reply.value, reply.hint
             self._index.settle(partition, queue_type, hint.now_us, leased.head_us, leased.due_after, sent_at)
             self._on_reply(partition, queue_type, hint)
+            if leased.ended:
+                self._on_ended(queue_type, leased.ended, leased.died)
 
     def due(self, queue_type: str) -> list[tuple[int, int]]:
         """(partition, queues due, about), longest due first."""

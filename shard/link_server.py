@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from sharq_core import frames
+from sharq_core import frames, request_ids
 from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
 from sharq_core.frames import (
     Answer,
@@ -72,6 +72,11 @@ class LinkServer:
         """Links that are up."""
         return sum(link.is_up for link in self._links)
 
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls under way, of all links."""
+        return sum(link.under_way for link in self._links)
+
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one link to its end: the handler of GET /link."""
         if self.is_closing:
@@ -128,8 +133,9 @@ class _Link:
         )
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, OnDue] = {}
-        self._under_way = 0
+        self.under_way = 0
         self.is_up = False
+        self._is_traced = log.isEnabledFor(logging.DEBUG)
 
     async def run(self) -> None:
         """Say hello and read to the end. Calls under way go on after it."""
@@ -213,13 +219,16 @@ class _Link:
                 request.number, Overloaded("this link has too many calls under way; try again in a moment")
             )
         else:
-            self._under_way += 1
-            self._server.start(self._answer(request.number, request.call))
+            self.under_way += 1
+            self._server.start(self._answer(request.number, request.call, request.request_id))
 
     def _is_full(self) -> bool:
-        return self._under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
+        return self.under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
 
-    async def _answer(self, number: int, call: Call[Any]) -> None:
+    async def _answer(self, number: int, call: Call[Any], request_id: str | None) -> None:
+        request_ids.current.set(request_id)
+        if self._is_traced:
+            log.debug("call call=%s router=%s", type(call).__name__, self._router)
         try:
             result = await self._server.port.call(call)
         except SharqError as error:
@@ -231,7 +240,7 @@ class _Link:
             jobs = result.jobs if isinstance(result, Dequeued) else ()
             self._deliver(number, frames.encode(Answer(number, result)), jobs)
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     def _deliver(self, number: int, entry: bytes, jobs: Sequence[LeasedJob]) -> None:
         """Send an answer; leases in one that can't be sent are void."""

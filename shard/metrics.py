@@ -9,11 +9,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shard.outcomes import OTHER_TYPES, OutcomeCounts
+from shard.ownership import Ownership
+from shard.ready_index import ReadyIndex
 from shard.watch import Watch
+from shard.watchers import Watchers
+from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 
 MAX_TYPES = 200
-"""Types that get a label value of their own; the rest are together under `_other`."""
+"""Types that get a label value of their own; the rest are together under one name."""
 
+_STORE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _DELAYS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
@@ -30,18 +36,38 @@ class NodeMetrics:
             registry=registry,
         )
         ended = Counter(
-            "sharq_leases_ended_total", "Leases that ended unfinished", ["queue_type"], registry=registry
+            "sharq_leases_ended_total", "Leases whose time ran out", ["queue_type"], registry=registry
         )
         died = Counter(
             "sharq_dead_letters_total", "Jobs past their requeue limit", ["queue_type"], registry=registry
         )
+        store_calls = Histogram(
+            "sharq_store_call_duration_seconds",
+            "Time that the store took for a pipeline of calls",
+            buckets=_STORE_S,
+            registry=registry,
+        )
+        self.observe_store_s: Callable[[float], None] = store_calls.observe
+        self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
+        self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        registry.register(_Outcomes(self))
         self._ready_delay = _by_type(lambda queue_type: ready_delay.labels(queue_type).observe)
         self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
         self._died = _by_type(lambda queue_type: died.labels(queue_type).inc)
 
-    def watch(self, watch: Watch, reaper_lag_s: Callable[[], float]) -> None:
-        """Export what the watch knows."""
+    def watch(
+        self,
+        watch: Watch,
+        index: ReadyIndex,
+        ownership: Ownership,
+        watchers: Watchers,
+        reaper_lag_s: Callable[[], float],
+    ) -> None:
+        """Export what these know."""
         self._registry.register(_Totals(watch, reaper_lag_s))
+        self._registry.register(_Readiness(watch, index, ownership, watchers))
 
     def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
         """Export what is off with the store: by check, on how many primaries."""
@@ -53,8 +79,15 @@ class NodeMetrics:
         for delay_us in ready_for_us:
             observe(delay_us / 1e6)
 
+    def released(self, queue_type: str, outcomes: list[LeaseOutcome]) -> None:
+        """Some jobs were given back, or not; those past their limit are dead letters now."""
+        self.releases.count(queue_type, outcomes)
+        died = sum(outcome.is_dead for outcome in outcomes)
+        if died:
+            self._died(queue_type)(died)
+
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
-        """Some leases ended; so many of the jobs are dead letters now."""
+        """The time of some leases ran out; so many of the jobs are dead letters now."""
         if ended:
             self._ended(queue_type)(ended)
         if died:
@@ -69,11 +102,69 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
         found = known.get(queue_type)
         if found is None:
             if len(known) >= MAX_TYPES:
-                return known.setdefault("_other", make("_other"))
+                return known.setdefault(OTHER_TYPES, make(OTHER_TYPES))
             found = known[queue_type] = make(queue_type)
         return found
 
     return child
+
+
+class _Outcomes(Collector):
+    """How calls about jobs came out."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        enqueues = CounterMetricFamily(
+            "sharq_enqueue_outcomes", "Jobs that the store was given", labels=["queue_type", "outcome"]
+        )
+        for row in self._metrics.enqueues.rows():
+            enqueues.add_metric(row[:2], row[2])
+        leases = CounterMetricFamily(
+            "sharq_lease_outcomes",
+            "Leases to finish, extend or release",
+            labels=["verb", "queue_type", "outcome"],
+        )
+        verbs = (
+            ("finish", self._metrics.finishes),
+            ("extend", self._metrics.extends),
+            ("release", self._metrics.releases),
+        )
+        for verb, counts in verbs:
+            for queue_type, outcome, count in counts.rows():
+                leases.add_metric([verb, queue_type, outcome], count)
+        yield from (enqueues, leases)
+
+
+class _Readiness(Collector):
+    """What is ready, which partitions came and went, and who waits."""
+
+    def __init__(self, watch: Watch, index: ReadyIndex, ownership: Ownership, watchers: Watchers) -> None:
+        self._watch = watch
+        self._index = index
+        self._ownership = ownership
+        self._watchers = watchers
+
+    def collect(self) -> Iterator[Metric]:
+        ages = GaugeMetricFamily(
+            "sharq_oldest_ready_age_seconds",
+            "How long the longest waiting queue has been ready to be leased from",
+            labels=["queue_type"],
+        )
+        overdue_s = {**dict.fromkeys(self._watch.totals(), 0.0), **self._index.overdue_s()}
+        for queue_type, age_s in islice(sorted(overdue_s.items(), key=lambda one: -one[1]), MAX_TYPES):
+            ages.add_metric([queue_type], age_s)
+        yield ages
+        yield CounterMetricFamily(
+            "sharq_partitions_taken", "Partitions that came to this node", value=self._ownership.taken
+        )
+        yield CounterMetricFamily(
+            "sharq_partitions_given_up", "Partitions that left this node", value=self._ownership.given_up
+        )
+        yield GaugeMetricFamily(
+            "sharq_watches", "Types that routers with waiting dequeues watch", value=len(self._watchers)
+        )
 
 
 class _StoreNotices(Collector):

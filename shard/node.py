@@ -20,6 +20,7 @@ from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
+from shard.store_metrics import StoreMetrics
 from shard.watch import Watch
 from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, Unavailable
@@ -95,8 +96,9 @@ class ShardNode:
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
-        self._pipeline = Pipeline(self._executor)
         self._metrics = NodeMetrics(registry)
+        self._pipeline = Pipeline(self._executor, self._metrics.observe_store_s)
+        registry.register(StoreMetrics(store))
         self._metrics.watch_store(store.inspector.counts)
         self._watchers = Watchers()
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
@@ -109,6 +111,7 @@ class ShardNode:
             self._executor.not_after_us,
             self._note_timer,
             self._metrics.leased,
+            self._metrics.reaped,
             self._give_back,
         )
         self._calls = Calls(
@@ -122,6 +125,7 @@ class ShardNode:
             self._note,
             self._make_sure,
             self._cover,
+            self._metrics,
         )
         self._watch = self._make_watch()
         self._tasks: list[asyncio.Task[None]] = []
@@ -214,7 +218,13 @@ class ShardNode:
             self.settings.tombstone_limit,
             self.settings.dead_limit,
         )
-        self._metrics.watch(watch, lambda: self._reaper.lag_s if self._reaper else 0.0)
+        self._metrics.watch(
+            watch,
+            self._index,
+            self._ownership,
+            self._watchers,
+            lambda: self._reaper.lag_s if self._reaper else 0.0,
+        )
         return watch
 
     async def _open(self) -> None:

@@ -22,12 +22,15 @@ class Ownership:
         ring: who owns what.
         owned: this node's partitions, ascending.
         changed: set when `owned` has changed; whoever reads them clears it.
+        taken, given_up: how many partitions came to this node and left it, since it began.
     """
 
     def __init__(self, node_id: str, ring: Ring) -> None:
         self.ring = ring
         self.owned: list[int] = ring.owned_by(node_id)
         self.changed = asyncio.Event()
+        self.taken = 0
+        self.given_up = 0
         self._node_id = node_id
         self._loop = asyncio.get_running_loop()
         self._mine = frozenset(self.owned)
@@ -52,6 +55,8 @@ class Ownership:
         self._mine = frozenset(self.owned)
         self._unread = (self._unread | (self._mine - before)) & self._mine
         given_up = sorted(before - self._mine)
+        self.taken += len(self._mine - before)
+        self.given_up += len(given_up)
         self._guests.update(dict.fromkeys(given_up, self._loop.time() + GUEST_S))
         for partition in self._mine & self._guests.keys():
             del self._guests[partition]

@@ -60,6 +60,8 @@ def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership
             "Shard nodes, draining ones included, as this one knows them",
             lambda: len(membership.view.members),
         ),
+        ("sharq_shard_ring_version", "Version of the ring that it goes by", lambda: node.ring.version),
+        ("sharq_shard_calls_in_flight", "Calls of routers under way", lambda: links.calls_in_flight),
         ("sharq_shard_links", "Links of routers", lambda: len(links)),
     )
     for name, words, read in gauges:

@@ -55,10 +55,15 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Pipeline:
-    """Sends calls, its own and those that its sources have at the time of sending."""
+    """Sends calls, its own and those that its sources have at the time of sending.
 
-    def __init__(self, executor: Executor) -> None:
+    Args:
+        observe_s: told how long each pipeline took, in seconds.
+    """
+
+    def __init__(self, executor: Executor, observe_s: Callable[[float], None]) -> None:
         self._executor = executor
+        self._observe_s = observe_s
         self._loop = asyncio.get_running_loop()
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
         self._lanes: dict[tuple[StoreNode | None, bool], _Lane] = {}
@@ -137,7 +142,7 @@ class Pipeline:
         lane = self._lanes.get(place)
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
-            lane = self._lanes[place] = _Lane(self._executor, self._flush)
+            lane = self._lanes[place] = _Lane(self._executor, self._flush, self._observe_s)
         return lane
 
     def _flush(self) -> None:
@@ -154,14 +159,18 @@ class _Lane:
 
     Args:
         on_room: told when a pipeline has come back.
+        observe_s: told how long each took.
     """
 
-    def __init__(self, executor: Executor, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self, executor: Executor, on_room: Callable[[], None], observe_s: Callable[[float], None]
+    ) -> None:
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
         self.in_flight: set[asyncio.Task[None]] = set()
         self._executor = executor
         self._on_room = on_room
+        self._observe_s = observe_s
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -223,6 +232,7 @@ class _Lane:
             words = f"an error in this process: {type(error).__name__}; the call may have been done"
             replies = [OutcomeUnknown(words)] * len(pending)
         self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._observe_s(monotonic() - sent_at)
         for one, reply in zip(pending, replies, strict=True):
             one.on_reply(reply, sent_at)
 

@@ -124,6 +124,11 @@ class ReadyIndex:
             entry = known.entries.get(partition) if known else None
             self.settle(partition, queue_type, now_us, head_us, entry.queues if entry else 1, sent_at)
 
+    def overdue_s(self) -> dict[str, float]:
+        """By type, how long its longest due queue has been due; 0 when none is. Cost: O(types)."""
+        now = monotonic()
+        return {queue_type: max(now - known.earliest, 0.0) for queue_type, known in self._types.items()}
+
     def next_due(self, queue_type: str) -> float | None:
         """When the type's next queue is due, in any partition; None when none waits."""
         known = self._types.get(queue_type)

@@ -17,6 +17,10 @@ class Watchers:
         self._by_type: dict[str, list[OnDue]] = {}
         self.next_due: Callable[[str], float | None] = lambda queue_type: None
 
+    def __len__(self) -> int:
+        """How many want to know, each type of each router once."""
+        return sum(map(len, self._by_type.values()))
+
     def add(self, queue_type: str, on_due: OnDue) -> None:
         """Tell on_due the current time soon, and every earlier one from now on."""
         self._by_type.setdefault(queue_type, []).append(on_due)

@@ -16,6 +16,7 @@ import msgspec
 from sharq_core import messages
 from sharq_core.messages import Call, View
 from sharq_core.models import NewJob
+from sharq_core.request_ids import MAX_LENGTH
 
 VERSION = 1
 """Of the protocol; both ends must speak the same. Fields and entries that are added at the end do not change it."""
@@ -37,6 +38,7 @@ READS: frozenset[type] = frozenset(
         messages.GetQueue,
         messages.GetJob,
         messages.ListQueues,
+        messages.GetTop,
         messages.GetCounts,
         messages.ListDead,
         messages.CheckStore,
@@ -60,6 +62,9 @@ T = TypeVar("T")
 ReplyT = TypeVar("ReplyT")
 
 Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+
+
+RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)]
 
 
 class FrameError(Exception):
@@ -93,11 +98,13 @@ class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3):
     """A call. number: unlike that of any other call on this connection.
 
     deadline_us: the shard's clock when nobody waits any more; read later than that, nothing is done.
+    request_id: of the HTTP request that it is for, for the log; None for what the router does by itself.
     """
 
     number: int
     deadline_us: int
     call: T
+    request_id: RequestId | None = None
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4):

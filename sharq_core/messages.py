@@ -29,6 +29,8 @@ from sharq_core.models import (
     RedriveStatus,
     ReleaseJob,
     StoreState,
+    TopOrder,
+    TopQueues,
 )
 
 ReplyT = TypeVar("ReplyT")
@@ -142,6 +144,15 @@ class ListQueues(Call[QueuePage], frozen=True):
     queue_type: str
     partition: int
     scan: int
+    limit: int
+
+
+class GetTop(Call[TopQueues], frozen=True):
+    """Up to `limit` queues of a type in some partitions that come first; bounded in what it looks at."""
+
+    queue_type: str
+    partitions: list[int]
+    by: TopOrder
     limit: int
 
 

@@ -137,10 +137,14 @@ class LeaseStatus(enum.IntEnum):
 
 
 class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
-    """leased_until_us: the lease's end after an extend that was DONE, else 0."""
+    """Attributes:
+    leased_until_us: the lease's end after an extend that was DONE, else 0.
+    is_dead: the release was past the requeue limit, so the job is a dead letter now.
+    """
 
     status: LeaseStatus
     leased_until_us: int = 0
+    is_dead: bool = False
 
 
 class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):
@@ -205,6 +209,45 @@ class QueuePage(msgspec.Struct, frozen=True, array_like=True):
 
     queue_ids: list[str]
     scan: int
+
+
+class TopOrder(enum.StrEnum):
+    """What makes a queue come first."""
+
+    AGE = "age"
+    """How long it has been due, that is ready to be leased from."""
+    DEPTH = "depth"
+    """How many queued and delayed jobs it has."""
+
+
+class TopQueue(msgspec.Struct, frozen=True, array_like=True):
+    """One of the queues that come first.
+
+    Attributes:
+        due_since_us: since when (by its server's clock) it has been ready to be leased from; None when it is not.
+        due_for_us: how long that is; None when it is not.
+        oldest_age_us: time since the job at its head was enqueued; None when nothing is queued.
+    """
+
+    queue_id: str
+    queued: int
+    delayed: int
+    leased: int
+    due_since_us: int | None
+    due_for_us: int | None
+    oldest_age_us: int | None
+
+    @property
+    def depth(self) -> int:
+        """Queued and delayed jobs."""
+        return self.queued + self.delayed
+
+
+class TopQueues(msgspec.Struct, frozen=True, array_like=True):
+    """The queues that come first, foremost first; is_complete: every queue was looked at."""
+
+    queues: list[TopQueue]
+    is_complete: bool
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):

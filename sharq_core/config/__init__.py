@@ -18,6 +18,7 @@ from sharq_core.config.settings import (
     AuthSettings,
     ClusterSettings,
     Key,
+    LogSettings,
     RedisSettings,
     ServerSettings,
     SharqSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "ClusterSettings",
     "Config",
     "Key",
+    "LogSettings",
     "RedisSettings",
     "Secret",
     "ServerSettings",
@@ -68,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     cluster: ClusterSettings
     auth: AuthSettings
+    log: LogSettings
     store: StoreAddress
     key_prefix: str
     original_key_prefix: str
@@ -97,6 +100,7 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, st
         redis=redis,
         cluster=_make(ClusterSettings, "cluster", given),
         auth=_make(AuthSettings, "auth", given),
+        log=_make(LogSettings, "log", given),
         store=resolve_store(redis, origins, is_section_present="redis" in file.sections),
         key_prefix=redis.key_prefix.replace("{", "").replace("}", ""),
         original_key_prefix=redis.key_prefix,

@@ -67,6 +67,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         port: 0 takes any free one.
         accesslog: file that gets a line a request; None for no access log.
+        accesslog_sample: one request in so many gets its line.
         shutdown_timeout_ms: longest wait for the requests in flight once the server is told to stop.
         workers: taken from the original's files; has no effect.
     """
@@ -74,6 +75,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, kinds.host] = "127.0.0.1"
     port: Annotated[int, whole_number(0, 65535)] = 8080
     accesslog: Annotated[Path | None, kinds.log_path] = None
+    accesslog_sample: Annotated[int, whole_number(1, 1_000_000)] = 1
     shutdown_timeout_ms: Annotated[int, milliseconds(0, 60 * _MINUTE_MS)] = 10_000
     workers: Annotated[int, whole_number(1, 10_000)] = 1
 
@@ -150,12 +152,25 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[log]: what the process says on stderr.
+
+    Attributes:
+        format: console, a line for people, or json, an object a line; the access log's too.
+        level: events below it are left out.
+    """
+
+    format: Annotated[str, kinds.one_of("console", "json")] = "console"
+    level: Annotated[str, kinds.one_of("debug", "info", "warning", "error")] = "info"
+
+
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sharq": SharqSettings,
     "sharq-server": ServerSettings,
     "redis": RedisSettings,
     "cluster": ClusterSettings,
     "auth": AuthSettings,
+    "log": LogSettings,
 }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sharq_core.config import Config, Key, load
 from sharq_core.errors import ConfigError
+from sharq_core.process.logs import log_to_stderr
 from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.process")
@@ -33,7 +34,7 @@ def make_parser(program: str, description: str, examples: str, config_help: str)
 
 
 def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> Config:
-    """The configuration of this process: command line over environment over file.
+    """The configuration of this process: command line over environment over file. From here on the log is as it says.
 
     Args:
         path: None for no file.
@@ -43,6 +44,7 @@ def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> 
         ConfigError: it is wrong, or asks for what is not built yet.
     """
     config = load(path, os.environ, options)
+    log_to_stderr(config.log.format, config.log.level)
     _refuse_unbuilt(config)
     return config
 

@@ -1,18 +1,18 @@
-"""One process, one event loop: logging, the loop and the exit status.
+"""One process, one event loop: the loop and the exit status.
 
-Not here: what the process does, and what ends it (stopping.py).
+Not here: what the process does, what ends it (stopping.py), and its log (logs.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sharq_core.errors import ConfigError
+from sharq_core.process.logs import log_to_stderr
 
 EXIT_FAILED = 1
 """It cannot start, or cannot go on."""
@@ -22,11 +22,6 @@ _COLLECT_EVERY = 20_000
 
 EXIT_MISCONFIGURED = 2
 """The configuration or the command line is wrong."""
-
-
-def log_to_stderr() -> None:
-    """A line an event on stderr, from INFO up; stdout is for what a person waits for."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:

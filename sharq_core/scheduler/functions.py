@@ -28,10 +28,11 @@ from sharq_core.models import (
     QueueStats,
     RedriveStatus,
     ReleaseJob,
+    TopOrder,
 )
 from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply
+from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
 
 T = TypeVar("T")
 
@@ -196,7 +197,7 @@ class Functions:
         ]
         for job in jobs:
             arguments += (job.queue_id, job.job_id, _token(job.lease), job.delay_us, int(job.is_void))
-        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_statuses)
+        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release)
 
     def interval(
         self,
@@ -298,6 +299,28 @@ class Functions:
         """About `limit` queues with queued, delayed or leased jobs, from `scan` (0 at first) on."""
         return self._call(
             library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], replies.decode_queue_page
+        )
+
+    def top_queues(
+        self,
+        partition: int,
+        queue_type: str,
+        by: TopOrder,
+        limit: int,
+        *,
+        scan: int = 0,
+        count: int = MAX_BATCH,
+        now_us: int | None = None,
+    ) -> FunctionCall[TopReply]:
+        """Up to `limit` of the queues that wait longest, or that are deepest among the next `count` or so of a scan.
+
+        Args:
+            scan: where to go on (0 at first), and
+            count: how many to look at; for depth alone.
+        """
+        arguments: list[bytes | str | int] = [by.value, limit, scan, count]
+        return self._call(
+            library.TOP_QUEUES, partition, queue_type, now_us, arguments, replies.decode_top_queues
         )
 
     def get_counts(self, partition: int, *, now_us: int | None = None) -> FunctionCall[CountsReply]:

@@ -83,6 +83,7 @@ DROP_DEAD = Function("drop_dead", ("agenda", "counters", "dead", "deadjobs"))
 GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs"), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues",), _READ)
+TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
 REFRESH = Function("refresh", ("agenda", "counters", "done0", "done1"), _READ)
@@ -107,6 +108,7 @@ FUNCTIONS = (
     GET_JOB,
     GET_QUEUE,
     LIST_QUEUES,
+    TOP_QUEUES,
     GET_COUNTS,
     LIST_DEAD,
     REFRESH,

@@ -24,6 +24,7 @@ from sharq_core.models import (
     QueuePage,
     QueueStats,
     RedriveStatus,
+    TopQueue,
 )
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ _JOB_REPLY = 10
 _COUNT_REPLY = 3
 _DEAD_REPLY = 6
 _TOTALS_REPLY = 8
+_TOP_REPLY = 6
 _STATES = {
     1: JobState.QUEUED,
     2: JobState.DELAYED,
@@ -42,6 +44,8 @@ _STATES = {
 _ENQUEUE_STATUSES = tuple(EnqueueStatus)
 _LEASE_STATUSES = tuple(LeaseStatus)
 _MINUTE_MS = 60_000
+_DIED = 3
+_RELEASED = LeaseOutcome(LeaseStatus.DONE, is_dead=True)
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -49,8 +53,8 @@ class Hint(msgspec.Struct, frozen=True):
 
     Attributes:
         now_us: the store's time of the call.
-        ready_us: when a queue of the type is due that may not have been due before; None for no news. Of a dequeue: when
-            the type's next queue is due; None when none waits.
+        ready_us: when a queue of the type is due that may not have been due before; None for no news. Of a dequeue:
+            when the type's next queue is due; None when none waits.
         timer_us: the same for a timer.
     """
 
@@ -74,6 +78,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
     head_us: when the type's next queue here is due; None when none waits.
     due_before, due_after: queues of the type that were due here before and after.
     is_cut: the byte budget ended the call.
+    ended, died: leases that had ended by the time of the call, and how many of those jobs are dead letters now.
     """
 
     jobs: list[LeasedJob]
@@ -82,6 +87,8 @@ class DequeueReply(msgspec.Struct, frozen=True):
     due_before: int
     due_after: int
     is_cut: bool
+    ended: int
+    died: int
 
 
 class ReapReply(msgspec.Struct, frozen=True):
@@ -124,6 +131,18 @@ class RefreshReply(msgspec.Struct, frozen=True):
     tombstones: int
     forgotten_early: int
     totals: list[TypeTotals]
+
+
+class TopReply(msgspec.Struct, frozen=True):
+    """Attributes:
+    queues: those found, foremost first.
+    scan: where to go on, 0 at the end.
+    looked_at: records of queues that were read for it.
+    """
+
+    queues: list[TopQueue]
+    scan: int
+    looked_at: int
 
 
 class CountsReply(msgspec.Struct, frozen=True):
@@ -178,15 +197,25 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             requeues_remaining=raw[i + 7],
             queue_length=raw[i + 8],
         )
-        for i in range(7, len(raw), _JOB_REPLY)
+        for i in range(9, len(raw), _JOB_REPLY)
     ]
     hint = _hint(raw)
-    return Reply(hint, DequeueReply(jobs, raw[16::_JOB_REPLY], hint.ready_us, raw[4], raw[5], bool(raw[6])))
+    return Reply(
+        hint,
+        DequeueReply(
+            jobs, raw[18::_JOB_REPLY], hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
+        ),
+    )
 
 
 @decoder
 def decode_statuses(raw: list[Any]) -> list[LeaseOutcome]:
     return [LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
+
+
+@decoder
+def decode_release(raw: list[Any]) -> list[LeaseOutcome]:
+    return [_RELEASED if status == _DIED else LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
 
 
 @decoder
@@ -258,6 +287,26 @@ def decode_queue(raw: list[Any]) -> QueueStats:
 @decoder
 def decode_queue_page(raw: list[Any]) -> QueuePage:
     return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
+
+
+@decoder
+def decode_top_queues(raw: list[Any]) -> TopReply:
+    queues = []
+    for i in range(6, len(raw), _TOP_REPLY):
+        queue_id, queued, delayed, leased, due_since_us, age_us = raw[i : i + _TOP_REPLY]
+        is_due = due_since_us >= 0
+        queues.append(
+            TopQueue(
+                queue_id=queue_id.decode(),
+                queued=queued,
+                delayed=delayed,
+                leased=leased,
+                due_since_us=due_since_us if is_due else None,
+                due_for_us=raw[1] - due_since_us if is_due else None,
+                oldest_age_us=age_us if age_us >= 0 else None,
+            )
+        )
+    return TopReply(queues, int(raw[4]), int(raw[5]))
 
 
 @decoder

@@ -42,6 +42,7 @@ class Connections:
         self._clock = clock
         self._idle: list[AbstractConnection] = []
         self._is_closed = False
+        self.opened = 0
 
     async def take(self) -> AbstractConnection:
         """An idle connection, or a new one; to be given back or dropped.
@@ -82,6 +83,7 @@ class Connections:
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             await self._learn_time(connection)
+            self.opened += 1
         except BaseException:
             await drop(connection)
             raise

@@ -47,6 +47,9 @@ class Delivery:
     Args:
         slots: of each call.
         deadline: the loop's time at which to stop sending, in seconds.
+
+    Attributes:
+        resent: calls sent again so far.
     """
 
     def __init__(self, known: Slots, calls: Sequence[Command], slots: Sequence[int], deadline: float) -> None:
@@ -57,6 +60,7 @@ class Delivery:
         self._loop = asyncio.get_running_loop()
         self._answers: list[Any | SharqError] = [_NOBODY] * len(calls)
         self._detours: dict[int, _Route] = {}
+        self.resent = 0
 
     async def run(self) -> list[Any | SharqError]:
         """For each call its answer, or the error that it came to."""
@@ -67,6 +71,7 @@ class Delivery:
             if not left or self._loop.time() + pause_s >= self._deadline:
                 break
             self._learn(left, routes)
+            self.resent += len(left)
             await asyncio.sleep(pause_s)
         return self._answers
 

@@ -36,6 +36,9 @@ class Inspector:
 
     Args:
         is_strict: refuse to start when anything is off.
+
+    Attributes:
+        facts: by server, what INFO said when it was last asked.
     """
 
     def __init__(self, durability: Durability, *, is_strict: bool) -> None:
@@ -43,6 +46,7 @@ class Inspector:
         self._is_strict = is_strict
         self._news = asyncio.Event()
         self._off: dict[str, dict[str, str]] = {}
+        self.facts: dict[str, dict[str, str]] = {}
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -61,6 +65,8 @@ class Inspector:
                 found.setdefault(check, {})[node.name] = text
         self._log_changes(found)
         self._off = found
+        names = {node.name for node in nodes}
+        self.facts = {name: facts for name, facts in self.facts.items() if name in names}
 
     def refuse_unfit(self) -> None:
         """Raises:
@@ -94,7 +100,8 @@ class Inspector:
         """What is off with a server, by check; None when it does not answer."""
         answer = (await node.execute([[b"INFO"]]))[0]
         if not isinstance(answer, SharqError):
-            return faults(parse_info(answer), self._durability)
+            self.facts[node.name] = parse_info(answer)
+            return faults(self.facts[node.name], self._durability)
         if not node.is_reachable:
             return None
         return {"info": f"INFO is refused, so nothing can be checked: {answer.message}"}

@@ -69,6 +69,7 @@ class StoreNode:
 
     Attributes:
         name: host:port or the path of its socket.
+        failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
     """
 
     def __init__(
@@ -90,6 +91,13 @@ class StoreNode:
         self._heard_at = asyncio.get_running_loop().time()
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
+        self.failed_unsent = 0
+        self.failed_sent = 0
+
+    @property
+    def connects(self) -> int:
+        """Connections opened so far."""
+        return self._connections.opened
 
     async def call(
         self, calls: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
@@ -237,7 +245,9 @@ class StoreNode:
         if self._look_out is None:
             self._look_out = asyncio.create_task(self._look_until_reached())
         if was_sent:
+            self.failed_sent += 1
             return OutcomeUnknown(f"the store did not answer ({reason}): the call may have been done")
+        self.failed_unsent += 1
         refusal = Unavailable(f"the store cannot be reached: {reason}")
         if self._is_away(error):
             self._away = refusal

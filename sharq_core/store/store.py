@@ -33,6 +33,9 @@ class Store:
         timeout_s: no call takes longer.
         promise: what has to be true before a call is answered; None for nothing.
         inspector: looks at the servers' own settings.
+
+    Attributes:
+        resent_calls: sent again because a slot was elsewhere, so far.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Store:
     ) -> None:
         self.timeout_s = timeout_s
         self.inspector = inspector
+        self.resent_calls = 0
         self._promise = promise
         self._topology = topology
         self._library = library
@@ -130,7 +134,11 @@ class Store:
             return await self._only.call(calls, timeout_s)
         left_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
         deadline = asyncio.get_running_loop().time() + left_s
-        return await Delivery(self, calls, slots, deadline).run()
+        delivery = Delivery(self, calls, slots, deadline)
+        try:
+            return await delivery.run()
+        finally:
+            self.resent_calls += delivery.resent
 
     async def check(self) -> None:
         """Return when every primary answers.

@@ -173,3 +173,36 @@ class TestOperations:
         assert "a-queue-of-its-own" not in text
         for name in ("request_duration_seconds_count", "in_flight_requests", "build_info"):
             assert f"sharq_router_{name}" in text
+
+
+async def test_the_deepest_queues_of_all_partitions_come_first(
+    server: Server, http: aiohttp.ClientSession, kind: str
+) -> None:
+    api = await Api.open(server.url, http)
+    for depth, queue_id in enumerate(("shallow", "middle", "deep"), start=1):
+        for _ in range(depth):
+            await api.enqueue(kind, queue_id)
+    top = (await api.get(f"/top/{kind}/?by=depth&limit=2")).json
+    assert [(one["queue_id"], one["queued"]) for one in top["queues"]] == [("deep", 3), ("middle", 2)]
+    assert top["complete"] is True
+
+
+async def test_the_queues_that_are_ready_longest_come_first(
+    server: Server, http: aiohttp.ClientSession, kind: str
+) -> None:
+    api = await Api.open(server.url, http)
+    for queue_id in ("old", "new"):
+        await api.enqueue(kind, queue_id)
+    await api.enqueue(kind, "later", delay=60_000)
+    queues = (await api.get(f"/top/{kind}/")).json["queues"]
+    assert [one["queue_id"] for one in queues] == ["old", "new"]
+    assert all(one["due_for"] >= 0 for one in queues)
+
+
+@pytest.mark.parametrize("query", ["by=size", "limit=0", "limit=101", "cursor=1"])
+async def test_what_top_cannot_do_is_refused_by_name(
+    server: Server, http: aiohttp.ClientSession, kind: str, query: str
+) -> None:
+    reply = await (await Api.open(server.url, http)).get(f"/top/{kind}/?{query}")
+    assert reply.status == 400
+    assert query.partition("=")[0] in reply.json["message"]

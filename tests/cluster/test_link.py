@@ -25,6 +25,7 @@ from sharq_core.models import (
     QueuePage,
     RedriveStatus,
     ReleaseJob,
+    TopOrder,
 )
 from sharq_core.partitions import partition_of
 from tests.cluster.links import (
@@ -64,6 +65,8 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert (await ask(GetJob(KEY, "j"))).state is JobState.QUEUED
     assert (await ask(messages.GetQueue(KEY))).queued == 1
     assert await ask(messages.ListQueues(KIND, partition, 0, 10)) == QueuePage(["q"], 0)
+    top = await ask(messages.GetTop(KIND, [partition], TopOrder.DEPTH, 10))
+    assert [(one.queue_id, one.depth) for one in top.queues] == [("q", 1)]
     assert (await ask(messages.GetCounts([partition]))).queue_types == [KIND]
     (leased,) = (await ask(dequeue(KIND))).jobs
     (extended,) = await ask(messages.Extend([ExtendJob(KIND, "q", "j", leased.lease, 90_000_000)]))

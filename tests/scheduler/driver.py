@@ -23,6 +23,8 @@ from sharq_core.models import (
     QueueStats,
     RedriveStatus,
     ReleaseJob,
+    TopOrder,
+    TopQueue,
 )
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, Functions, Retention
 from sharq_core.scheduler.keys import Keys
@@ -245,6 +247,11 @@ class Driver:
         return self.value(
             self.functions.get_queue(self.partition, self.queue_type, queue_id, now_us=self.now_us)
         )
+
+    def top_queues(self, by: TopOrder, limit: int = 10) -> list[TopQueue]:
+        """The queues that come first."""
+        call = self.functions.top_queues(self.partition, self.queue_type, by, limit, now_us=self.now_us)
+        return self.value(call).queues
 
     def list_queues(self) -> set[str]:
         """Ids of all queues with live jobs."""

@@ -83,14 +83,21 @@ class Model:
         self, count: int, lease_us: int, random: bytes, *, per_queue: int, max_bytes: int
     ) -> DequeueReply:
         """Lease up to `count` ready jobs in rounds."""
-        self.state.run_timers()
+        ended, died = self.state.run_timers()
         self.state.settle()
         due_before = len(self.state.line())
         jobs, ready_for_us, is_cut = self._serve(count, lease_us, random, per_queue, max_bytes)
         self.state.settle()
         places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
         return DequeueReply(
-            jobs, ready_for_us, min(places, default=None), due_before, len(self.state.line()), is_cut
+            jobs,
+            ready_for_us,
+            min(places, default=None),
+            due_before,
+            len(self.state.line()),
+            is_cut,
+            ended,
+            died,
         )
 
     def _serve(
@@ -184,6 +191,8 @@ class Model:
                 job.is_released = True
             self.state.queues[job.queue_id].active_us = self.state.now_us
             self.state.end_lease(job, self.state.now_us + ref.delay_us)
+            is_dead = any(letter.job is job for letter in self.state.letters.values())
+            return LeaseOutcome(LeaseStatus.DONE, is_dead=is_dead)
         return LeaseOutcome(LeaseStatus.DONE)
 
     def _find(self, queue_id: str, job_id: str, lease: str | None, verb: str) -> Job | LeaseStatus:

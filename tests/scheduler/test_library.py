@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from sharq_core.messages import Member
-from sharq_core.models import DeadRef, EnqueueStatus, FinishJob
+from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall, Functions, Retention
 from sharq_core.scheduler.keys import Keys, slot_of, tags
@@ -63,6 +63,8 @@ def live_every_life(driver: Driver) -> None:
     driver.get_queue()
     driver.get_job("1")
     driver.list_queues()
+    driver.top_queues(TopOrder.AGE)
+    driver.top_queues(TopOrder.DEPTH)
     driver.advance(DAY_US)
     for _ in range(3):
         driver.reap()
@@ -104,6 +106,7 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.get_job(0, TYPE, "q", "1"),
         driver.functions.get_queue(0, TYPE, "q"),
         driver.functions.list_queues(0, TYPE, 0, 10),
+        driver.functions.top_queues(0, TYPE, TopOrder.DEPTH, 10),
         driver.functions.get_counts(0),
         driver.functions.list_dead(0, TYPE, "", 10),
         driver.functions.refresh(0),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sharq_core.models import EnqueueStatus, JobState
+from sharq_core.models import EnqueueStatus, JobState, TopOrder, TopQueue
 from sharq_core.scheduler.functions import FunctionCall
 from tests.scheduler.driver import (
     DAY_US,
@@ -298,3 +298,51 @@ def test_counts_cover_the_current_minute_and_the_nine_before(driver: Driver) -> 
     assert [count for _, count in queue.enqueue_counts] == list(range(3, 13))
     minutes = driver.get_counts().minutes
     assert sorted(row[1] for row in minutes) == list(range(3, 13))
+
+
+def test_the_queues_that_are_due_longest_come_first_by_age(driver: Driver) -> None:
+    for queue_id in ("first", "second", "third"):
+        driver.enqueue(new_job("1", queue_id), new_job("2", queue_id))
+        driver.advance(SECOND_US)
+    driver.enqueue(new_job("1", "later", delay_us=SECOND_US))
+    assert driver.pause(True, "first")
+    assert [(one.queue_id, one.queued, one.due_for_us, one.oldest_age_us) for one in top(driver, "age")] == [
+        ("second", 2, 2 * SECOND_US, 2 * SECOND_US),
+        ("third", 2, SECOND_US, SECOND_US),
+    ]
+    assert [one.queue_id for one in driver.top_queues(TopOrder.AGE, limit=1)] == ["second"]
+
+
+def test_the_queues_with_most_jobs_come_first_by_depth(driver: Driver) -> None:
+    driver.enqueue(*(new_job(str(n), "deep") for n in range(3)))
+    driver.enqueue(new_job("1", "mixed"), new_job("2", "mixed", delay_us=SECOND_US))
+    driver.enqueue(new_job("1", "empty"))
+    driver.dequeue(1)
+    found = {one.queue_id: one for one in top(driver, "depth")}
+    depths = [one.depth for one in found.values()]
+    assert depths == sorted(depths, reverse=True)
+    assert sum(depths) == 5
+    assert {one.depth + one.leased for one in found.values()} <= {1, 2, 3}
+    assert found["mixed"].delayed == 1
+    assert [one.queue_id for one in driver.top_queues(TopOrder.DEPTH, limit=1)] == [next(iter(found))]
+
+
+def test_the_deepest_queue_is_found_by_a_scan_of_several_calls(driver: Driver) -> None:
+    queues = 1500
+    for begin in range(0, queues, 100):
+        driver.enqueue(*(new_job("1", f"q{n}") for n in range(begin, begin + 100)))
+    driver.enqueue(new_job("2", "q777"))
+    scan, looked_at, deepest, calls = 0, 0, [], 0
+    while not calls or scan:
+        reply = driver.value(
+            driver.functions.top_queues(0, driver.queue_type, TopOrder.DEPTH, 1, scan=scan, count=100)
+        )
+        calls, scan, looked_at = calls + 1, reply.scan, looked_at + reply.looked_at
+        deepest += [one.queue_id for one in reply.queues if one.depth == 2]
+    assert calls > 5
+    assert looked_at >= queues
+    assert set(deepest) == {"q777"}
+
+
+def top(driver: Driver, by: str) -> list[TopQueue]:
+    return driver.top_queues(TopOrder(by))

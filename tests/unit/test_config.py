@@ -12,6 +12,7 @@ from sharq_core.config import (
     AuthSettings,
     ClusterSettings,
     Key,
+    LogSettings,
     RedisSettings,
     Secret,
     ServerSettings,
@@ -43,6 +44,9 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("sharq-server", "host", "my-host.example", "my-host.example"),
     ("sharq-server", "port", "0", 0),
     ("sharq-server", "accesslog", "off", None),
+    ("sharq-server", "accesslog_sample", "100", 100),
+    ("log", "format", "JSON", "json"),
+    ("log", "level", "debug", "debug"),
     ("sharq-server", "accesslog", "logs/access.log", Path("logs/access.log")),
     ("sharq-server", "shutdown_timeout", "0", 0),
     ("sharq-server", "workers", "1", 1),
@@ -167,6 +171,9 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("cluster", "heartbeat_interval", ["49", "60001"]),
     ("cluster", "heartbeat_ttl", ["99", "600001"]),
     ("auth", "allow_anonymous", ["nein"]),
+    ("sharq-server", "accesslog_sample", ["0", "0.5"]),
+    ("log", "format", ["xml"]),
+    ("log", "level", ["loud"]),
 ]
 
 
@@ -213,6 +220,7 @@ def test_without_a_file_every_setting_has_its_default() -> None:
     )
     assert config.cluster == ClusterSettings(partitions=64, heartbeat_interval_ms=1000, heartbeat_ttl_ms=5000)
     assert config.auth == AuthSettings(tokens_file=None, allow_anonymous=False)
+    assert config.log == LogSettings(format="console", level="info")
     assert config.store.mode is StoreMode.EMBEDDED
     assert config.notices == ()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sharq_core import frames, messages
 from sharq_core.frames import FrameError
 from sharq_core.messages import Call, Dequeued, Member, View
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob, TopOrder
 
 KEY = QueueKey("sms", "q")
 VIEW = View(3, 64, (Member("a", "i1", "10.0.0.1:8090"), Member("b", "i2", "10.0.0.2:8090", True)))
@@ -31,6 +31,7 @@ CALLS: list[Call[Any]] = [
     messages.GetQueue(KEY),
     messages.GetJob(KEY, "j"),
     messages.ListQueues("sms", 3, 0, 100),
+    messages.GetTop("sms", [1, 2, 3], TopOrder.AGE, 20),
     messages.GetCounts([1, 2, 3]),
     messages.ListDead("sms", 3, "5:x", 100),
     messages.Redrive([DeadRef("sms", "q", "j")]),

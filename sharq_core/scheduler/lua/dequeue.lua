@@ -4,7 +4,7 @@
 -- Args: now, type, not_after (µs or ''), count (1-100), most jobs a queue in this call, lease (µs),
 --       payload bytes to stay below (looked at before a job is taken; one is always taken), 8 random bytes
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 when the bytes ended it,
---        then for each job: queue_id, job_id, payload, token, leased until, enqueued, attempt, requeues remaining,
+--        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id, payload, token, leased until, enqueued, attempt, requeues remaining,
 --        jobs queued in its queue after it, how long it was ready (µs)}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Cost: O(log n) a job, and 16 timers at the most
@@ -161,13 +161,16 @@ function dequeue.run(own, args)
   local settings = {count = tonumber(args[4]), per_queue = tonumber(args[5]), lease = tonumber(args[6]),
     bytes = tonumber(args[7]), random = args[8]}
   counters.open(own)
+  local leased = own.counters.totals.leased
   if timers.run(own, dequeue.TIMERS) > 0 then unit.flush(own) end
+  local ended = leased - own.counters.totals.leased
   local heads = read_heads(own, settings.count)
   local jobs, is_cut = {}, false
   if heads.due > 0 then is_cut = serve(own, open_lanes(own, heads), settings, jobs) end
   local reply = unit.close_but_ready(own)
   reply[5], reply[7] = heads.due, is_cut and 1 or 0
   reply[3], reply[6] = settle_agenda(own, heads)
+  reply[8], reply[9] = ended, own.died
   local at = #reply
   for index, value in ipairs(jobs) do reply[at + index] = value end
   return reply

@@ -8,20 +8,12 @@
 
 local get_queue = {}
 
-local function head_age(own, queue)
-  if queue.queued == 0 then return -1 end
-  local from, to = job_record.range(queue.queue_id, job_record.PRIORITY_LANE, queue.fence)
-  local member = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
-  local job = member and unit.job(own, queue.queue_id, (job_record.parse_member(queue.queue_id, member)))
-  return job and math.max(own.now - job.enqueued, 0) or -1
-end
-
 function get_queue.run(own, args)
   local queue = unit.queue(own, args[3])
   if not queue then return {0, own.now, -1, -1} end
   local next_ready = queue.was_ready and math.max(queue.tat - own.now, 0) or -1
   local reply = {0, own.now, -1, -1, queue.interval, queue.burst, queue.is_pinned and 1 or 0,
-    queue.is_paused and 1 or 0, queue.queued, queue.delayed, queue.leased, next_ready, head_age(own, queue)}
+    queue.is_paused and 1 or 0, queue.queued, queue.delayed, queue.leased, next_ready, unit.head_age(own, queue)}
   for at = 1, #queue.minutes, queue_record.MINUTE_LENGTH do
     local count = #reply
     reply[count + 1], reply[count + 2], reply[count + 3] = struct.unpack(queue_record.MINUTE, queue.minutes, at)

@@ -5,10 +5,11 @@
 --       then five a job: queue_id, job_id, token, delay (µs), 1 when nobody received the lease (its attempt is not counted)
 -- Reply: {0, now, ready hint, timer hint, status for each job}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
--- Statuses: 0 done (or the job waits again already), 1 not found, 2 lost; 1 and 2 changed nothing
+-- Statuses: 0 done (or the job waits again already), 1 not found, 2 lost, 3 done, and it is a dead letter now;
+--           1 and 2 changed nothing
 -- Cost: O(log n) a job
 
-local release = {}
+local release = {DIED = 3}
 
 local function release_one(own, queue_id, job_id, token, delay, is_void, retention, dead_retention)
   local job, found = leases.find(own, queue_id, job_id, token, 'release', retention, dead_retention)
@@ -19,9 +20,10 @@ local function release_one(own, queue_id, job_id, token, delay, is_void, retenti
   else
     job.flags = job_record.RELEASED
   end
+  local died = own.died
   transitions.end_lease(own, found, job, own.now + delay)
   unit.touch(own, found, true)
-  return leases.DONE
+  return own.died > died and release.DIED or leases.DONE
 end
 
 function release.run(own, args)

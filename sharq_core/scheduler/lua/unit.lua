@@ -76,6 +76,15 @@ function unit.job(own, queue_id, job_id)
   return job or nil
 end
 
+-- The age (µs) of the job at a queue's head, or -1 when none is queued.
+function unit.head_age(own, queue)
+  if queue.queued == 0 then return -1 end
+  local from, to = job_record.range(queue.queue_id, job_record.PRIORITY_LANE, queue.fence)
+  local member = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+  local job = member and unit.job(own, queue.queue_id, (job_record.parse_member(queue.queue_id, member)))
+  return job and math.max(own.now - job.enqueued, 0) or -1
+end
+
 -- Reads ahead what a call is about that names its jobs: queue_id and job_id stand in args from first on, every step-th.
 function unit.read_named(own, args, first, step)
   if first + step > #args then return end

@@ -1,0 +1,63 @@
+"""What a node says of its store's servers to Prometheus, read at each scrape; labelled by server, of which there are
+few. Not here: how long calls take (shard/metrics.py), and what is off with a server's settings (inspection.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sharq_core.store.node import StoreNode
+from sharq_core.store.store import Store
+
+_SERVER = ["server"]
+
+
+class StoreMetrics(Collector):
+    """The primaries of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "sharq_store_resent_calls",
+            "Calls sent again because a slot had moved",
+            value=self._store.resent_calls,
+        )
+        yield from self._links()
+        yield from self._facts()
+
+    def _links(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("sharq_store_up", "1: it answered when it was last asked", labels=_SERVER)
+        connects = CounterMetricFamily("sharq_store_connects", "Connections opened", labels=_SERVER)
+        failures = CounterMetricFamily(
+            "sharq_store_failures", "Pipelines that failed", labels=["server", "outcome"]
+        )
+        for node in self._store.nodes():
+            up.add_metric([node.name], node.is_reachable)
+            connects.add_metric([node.name], node.connects)
+            failures.add_metric([node.name, "not_done"], node.failed_unsent)
+            failures.add_metric([node.name, "perhaps_done"], node.failed_sent)
+        yield from (up, connects, failures)
+
+    def _facts(self) -> Iterator[Metric]:
+        role = GaugeMetricFamily("sharq_store_role", "1, labelled with its role", labels=["server", "role"])
+        memory = GaugeMetricFamily("sharq_store_memory_bytes", "Memory that its data takes", labels=_SERVER)
+        limit = GaugeMetricFamily(
+            "sharq_store_memory_limit_bytes", "Its maxmemory; 0: without limit", labels=_SERVER
+        )
+        replicas = GaugeMetricFamily("sharq_store_replicas", "Replicas connected to it", labels=_SERVER)
+        for node, facts in self._with_facts():
+            role.add_metric([node.name, facts.get("role", "unknown")], 1)
+            memory.add_metric([node.name], float(facts.get("used_memory", 0)))
+            limit.add_metric([node.name], float(facts.get("maxmemory", 0)))
+            replicas.add_metric([node.name], float(facts.get("connected_slaves", 0)))
+        yield from (role, memory, limit, replicas)
+
+    def _with_facts(self) -> Iterator[tuple[StoreNode, dict[str, str]]]:
+        """The primaries that have said something, and what."""
+        known = self._store.inspector.facts
+        return ((node, known[node.name]) for node in self._store.nodes() if node.name in known)

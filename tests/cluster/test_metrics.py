@@ -1,0 +1,207 @@
+"""What is exported is what docs/metrics.md says, and it tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from sharq_core.config import parse_url
+from tests.api.contract import Api, until
+from tests.servers import SharqCluster, SharqProcess, SharqServer
+from tests.stores import StoreServer
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+_ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)
+_ADDED_BY_HISTOGRAMS = {"le"}
+ROUTER_ONLY = ("sharq_router_",)
+CLUSTER_ROUTER = ("sharq_router_link", "sharq_router_ring", "sharq_router_members", "sharq_router_reachable")
+ANY_PROCESS = ("process_", "sharq_event_loop_")
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """One metric; labels: of all its samples, None when it has none yet."""
+
+    kind: str
+    labels: frozenset[str] | None
+
+
+def documented() -> dict[str, Exported]:
+    rows = _ROW.findall(DOCUMENT.read_text())
+    assert len({name for name, _, _ in rows}) == len(rows)
+    return {
+        name: Exported(kind, frozenset(label for label in labels.replace(" ", "").split(",") if label))
+        for name, kind, labels in rows
+    }
+
+
+def scrape(process: SharqProcess) -> dict[str, Metric]:
+    with urllib.request.urlopen(f"{process.url}/metrics", timeout=10) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    return {
+        f"{one.name}_total" if one.type == "counter" else one.name: one
+        for one in families
+        if not one.name.endswith("_created")
+    }
+
+
+def exported(process: SharqProcess) -> dict[str, Exported]:
+    return {
+        name: Exported(
+            family.type,
+            frozenset(
+                label for sample in family.samples for label in sample.labels.keys() - _ADDED_BY_HISTOGRAMS
+            )
+            if family.samples
+            else None,
+        )
+        for name, family in scrape(process).items()
+    }
+
+
+def total(process: SharqProcess, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels."""
+    family = scrape(process)[name]
+    return sum(
+        sample.value
+        for sample in family.samples
+        if labels.items() <= sample.labels.items() and not sample.name.endswith(("_created", "_bucket"))
+    )
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:
+    made = SharqCluster(
+        tmp_path, parse_url(store.url), {"SHARQ_REDIS_KEY_PREFIX": prefix}, routers=1, shards=2
+    )
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
+        yield await Api.open(cluster.urls[0], http)
+
+
+async def live_a_little(api: Api) -> None:
+    """Jobs are queued, refused, leased, finished twice, extended, given back and die, and a dequeue waits."""
+    await api.enqueue("sms", "a", job_id="1")
+    await api.enqueue("sms", "a", job_id="1")
+    await api.enqueue("sms", "a", job_id="2", requeue_limit=0)
+    first, second = await api.lease("sms"), await api.lease("sms")
+    for job in (first, second):
+        await api.post(f"/extend/sms/a/{job['job_id']}/", {"lease": job["lease"], "by": 60_000})
+    await api.post("/finish/sms/a/1/", {"lease": first["lease"]})
+    assert (await api.post("/finish/sms/a/1/", {"lease": "00" * 16})).status in {404, 409}
+    await api.post("/release/sms/a/2/", {"lease": second["lease"]})
+    await api.enqueue("sms", "a", job_id="3")
+    assert (await api.lease("sms", "&lease=100"))["job_id"] == "3"
+    await api.lease("sms")
+
+
+async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster, api: Api) -> None:
+    await live_a_little(api)
+    router, shard = cluster.routers[0], cluster.shards[0]
+    found = {**exported(router), **await _of_all_shards(cluster)}
+    listed = documented()
+    assert set(found) == set(listed)
+    for name, one in found.items():
+        assert one.kind == listed[name].kind, name
+        assert one.labels == listed[name].labels, name
+    assert {name for name in exported(router) if not name.startswith((*ROUTER_ONLY, *ANY_PROCESS))} == set()
+    assert {name for name in exported(shard) if name.startswith(ROUTER_ONLY)} == set()
+
+
+async def _of_all_shards(cluster: SharqCluster) -> dict[str, Exported]:
+    """Metrics of both shards, those with samples first: the jobs of one queue are on one of them."""
+
+    async def read() -> dict[str, Exported]:
+        first, second = map(exported, cluster.shards)
+        assert set(first) == set(second)
+        return {name: first[name] if first[name].labels is not None else second[name] for name in first}
+
+    return await until(read, lambda found: all(one.labels is not None for one in found.values()))
+
+
+async def test_a_server_exports_what_the_document_says_of_both(
+    tmp_path: Path, store: StoreServer, prefix: str
+) -> None:
+    environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix}
+    server = SharqServer(tmp_path, environ=environ)
+    try:
+        await asyncio.to_thread(server.start)
+        of_a_cluster = (*CLUSTER_ROUTER, "sharq_shard_")
+        assert set(exported(server)) == {name for name in documented() if not name.startswith(of_a_cluster)}
+    finally:
+        server.stop()
+
+
+async def test_duplicates_stale_finishes_and_dead_letters_are_counted(
+    cluster: SharqCluster, api: Api
+) -> None:
+    await live_a_little(api)
+
+    def counted(name: str, **labels: str) -> float:
+        return sum(total(shard, name, queue_type="sms", **labels) for shard in cluster.shards)
+
+    async def ended() -> float:
+        return counted("sharq_leases_ended_total")
+
+    await until(ended, lambda count: count == 1)
+    assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 3
+    assert counted("sharq_enqueue_outcomes_total", outcome="duplicate") == 1
+    assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
+    assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
+    stale = [
+        counted("sharq_lease_outcomes_total", verb="finish", outcome=word) for word in ("lost", "not_found")
+    ]
+    assert sum(stale) == 1
+    assert counted("sharq_lease_outcomes_total", verb="release", outcome="done") == 1
+    assert counted("sharq_dead_letters_total") == 1
+
+
+async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) -> None:
+    await api.enqueue("sms", "a")
+
+    async def age_s() -> float:
+        return max(
+            total(shard, "sharq_oldest_ready_age_seconds", queue_type="sms") for shard in cluster.shards
+        )
+
+    first_s = await until(age_s, lambda seconds: seconds > 0)
+    await until(age_s, lambda seconds: seconds > first_s + 0.2)
+    await api.lease("sms")
+    await until(age_s, lambda seconds: seconds == 0)
+
+
+async def test_a_shard_that_leaves_is_seen_in_links_and_partitions(cluster: SharqCluster, api: Api) -> None:
+    router, (stays, leaves) = cluster.routers[0], cluster.shards
+
+    async def owned() -> float:
+        return total(stays, "sharq_shard_partitions")
+
+    await until(owned, lambda count: 0 < count < 64)
+    before = total(stays, "sharq_shard_partitions")
+    taken = total(stays, "sharq_partitions_taken_total")
+    await asyncio.to_thread(leaves.stop)
+    assert await until(owned, lambda count: count == 64) > before
+    assert total(stays, "sharq_partitions_taken_total") - taken == 64 - before
+
+    async def reachable() -> float:
+        return total(router, "sharq_router_reachable_shards")
+
+    await until(reachable, lambda count: count == 1)
+    assert total(router, "sharq_router_ring_version") == total(stays, "sharq_shard_ring_version")
+    assert total(router, "sharq_router_link_up", shard=f"127.0.0.1:{stays.port}") == 1
