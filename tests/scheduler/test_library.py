@@ -23,7 +23,7 @@ from sharq_core.store.layout import SLOTS
 from tests.conftest import StoreFactory
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
-from tests.stores import KINDS, StoreServer
+from tests.stores import KINDS, StoreServer, free_port
 
 T = TypeVar("T")
 
@@ -164,7 +164,8 @@ def test_functions_touch_only_the_keys_that_they_declare(restricted: RestrictedD
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_function_runs_on_a_cluster(own_store: StoreFactory, prefix: str, kind: str) -> None:
     """U18: all keys of a call are in one slot; the store refuses anything else."""
-    with load(own_store("--cluster-enabled", "yes", kind=kind)) as client:
+    arguments = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with load(own_store(*arguments, kind=kind)) as client:
         execute(client, "CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
         deadline_s = time.monotonic() + CLUSTER_DEADLINE_S
         while b"cluster_state:ok" not in execute(client, "CLUSTER", "INFO"):
