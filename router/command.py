@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from router.tokens import PrintNewToken
 from sharq_core.config import Config, Key, StoreMode, load
 from sharq_core.errors import ConfigError
 from sharq_core.version import __version__
@@ -45,14 +46,13 @@ def read_command(argv: Sequence[str] | None) -> Command:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong, or asks for what is not built yet.
+        ConfigError: the configuration is wrong.
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
     config = load(arguments.config, os.environ, options)
     _refuse_lonely(config)
-    _refuse_unbuilt(config)
     for notice in (*config.notices, *_notices(arguments, config)):
         log.warning("config_notice %s", notice)
     return Command(config, arguments.data_dir or _DATA_DIR)
@@ -83,6 +83,9 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "-gc", "--gunicorn-config", metavar="FILE", help="accepted for the original's scripts; no effect"
     )
+    parser.add_argument(
+        "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
+    )
     parser.add_argument("--version", action="version", version=f"sharq-server {__version__}")
     return parser.parse_args(argv, _Arguments())
 
@@ -104,13 +107,3 @@ def _refuse_lonely(config: Config) -> None:
         raise ConfigError(
             f"[redis] durability: {config.redis.durability} needs a store with replicas; the embedded one has none"
         )
-
-
-def _refuse_unbuilt(config: Config) -> None:
-    """A promise that cannot be kept yet is refused, not forgotten."""
-    wanted = {
-        "[auth] tokens_file": config.auth.tokens_file is not None,
-    }
-    for setting, is_wanted in wanted.items():
-        if is_wanted:
-            raise ConfigError(f"{setting}: is not built yet in version {__version__}")

@@ -23,9 +23,11 @@ from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
+from router.exposure import refuse_exposed
 from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, open_access_log, router_settings, serve
+from router.tokens import make_guard
 from sharq_core import messages
 from sharq_core.config import Address, Config, Key, load
 from sharq_core.config.kinds import host_and_port
@@ -35,6 +37,7 @@ from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.watching import follow_files
 from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.router")
@@ -103,8 +106,6 @@ def read_command(argv: Sequence[str] | None) -> Command:
     config = load(arguments.config, os.environ, options)
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
-    if config.auth.tokens_file is not None:
-        raise ConfigError(f"[auth] tokens_file: is not built yet in version {__version__}")
     for notice in config.notices:
         log.warning("config_notice %s", notice)
     return Command(config, listen or Address(config.server.host, config.server.port))
@@ -148,9 +149,11 @@ async def _serve(command: Command, access_log: logging.Logger | None) -> int:
 
 async def _start(command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
     config = command.config
+    guard = make_guard(config)
     sockets = bind_sockets(command.listen.host, command.listen.port)
     for bound in sockets:
         stack.callback(bound.close)
+    refuse_exposed(sockets, config.auth)
     secret = config.cluster.secret
     directory = ShardDirectory(
         config.cluster.shards,
@@ -167,8 +170,11 @@ async def _start(command: Command, access_log: logging.Logger | None, stack: Asy
         registry,
         readiness,
         partial(_cluster_info, directory),
+        guard,
     )
     await serve(stack, front, sockets, config, access_log)
+    if guard is not None:
+        follow_files(stack, [guard.path], guard.read_again)
     drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
     for address in addresses_of(sockets):
         sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")

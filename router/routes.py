@@ -77,6 +77,7 @@ class Route(Struct, frozen=True, kw_only=True):
         failures: what may go wrong beside the unforeseen.
         body: None where a body is not looked at.
         media_type: of the successful answer.
+        is_open: needs no token where tokens are asked for.
     """
 
     operation: str
@@ -89,6 +90,7 @@ class Route(Struct, frozen=True, kw_only=True):
     needs_body: bool = False
     query: type[Struct] = NoQuery
     media_type: str = "application/json"
+    is_open: bool = False
 
 
 def spellings(path: str) -> tuple[str, ...]:
@@ -302,6 +304,7 @@ ROUTES = (
         paths=("/",),
         summary="The original's greeting.",
         answers={200: (Greeting,)},
+        is_open=True,
     ),
     Route(
         operation="deepstatus",
@@ -317,6 +320,7 @@ ROUTES = (
         paths=("/healthz",),
         summary="Whether the event loop answers.",
         answers={200: (Done,)},
+        is_open=True,
     ),
     Route(
         operation="readyz",
@@ -325,6 +329,7 @@ ROUTES = (
         summary="Whether a load balancer should send requests here.",
         answers={200: (Done,)},
         failures=(Unavailable,),
+        is_open=True,
     ),
     Route(
         operation="cluster",

@@ -23,10 +23,11 @@ from shard.node import ShardNode
 from shard.opening import open_node
 from shard.pages import make_app, measure
 from shard.stores import make_configured_store
+from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
-from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
 from sharq_core.scheduler.executor import Executor
@@ -90,6 +91,7 @@ class _Process:
         sockets = bind_sockets(listen.host, listen.port)
         for bound in sockets:
             self._stack.callback(bound.close)
+        _refuse_exposed(sockets, self._config)
         registry = CollectorRegistry()
         store = make_configured_store(self._config.redis, self._config.store)
         self._node = await open_node(
@@ -166,6 +168,16 @@ class _Process:
             await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
         await self._membership.leave()
         await self._links.close()
+
+
+def _refuse_exposed(sockets: Sequence[socket], config: Config) -> None:
+    """Whoever speaks the link may do everything: no public address without a secret, unless that is wanted."""
+    public = public_address(sockets)
+    if public is not None and config.cluster.secret is None and not config.auth.allow_anonymous:
+        raise ConfigError(
+            f"{public} can be reached from other machines, and the link has no secret: set [cluster] secret, or "
+            "[auth] allow_anonymous = true where the network keeps others out"
+        )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -29,9 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="start two routers and three shards instead of one server, and kill a shard in mid-run",
     )
+    parser.add_argument(
+        "--token", help="for servers that ask for one; the variable SHARQ_TOKEN shows it to nobody"
+    )
     options = parser.parse_args(argv)
     if options.cluster and options.url:
         parser.error("--cluster starts servers of its own, so there is no --url")
+    if options.token:
+        os.environ["SHARQ_TOKEN"] = options.token
     console = a_console()
     urls = options.url.split(",") if options.url else []
     try:

@@ -141,10 +141,12 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokens_file: the accepted bearer tokens, hashed; None asks for no token.
-        allow_anonymous: listen on a public address without tokens.
+        metrics_open: /metrics needs no token.
+        allow_anonymous: listen on a public address without tokens, or without the link's secret.
     """
 
     tokens_file: Annotated[Path | None, kinds.path] = None
+    metrics_open: Annotated[bool, kinds.yes_or_no] = False
     allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
 
 

@@ -96,6 +96,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("cluster", "heartbeat_interval", "500", 500),
     ("cluster", "heartbeat_ttl", "2000", 2000),
     ("auth", "tokens_file", "tokens", Path("tokens")),
+    ("auth", "metrics_open", "yes", True),
     ("auth", "allow_anonymous", "yes", True),
 ]
 
@@ -191,6 +192,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("cluster", "shards", ["h:99999"]),
     ("cluster", "heartbeat_interval", ["49", "60001"]),
     ("cluster", "heartbeat_ttl", ["99", "600001"]),
+    ("auth", "metrics_open", ["nein"]),
     ("auth", "allow_anonymous", ["nein"]),
 ]
 
@@ -237,7 +239,7 @@ def test_without_a_file_every_setting_has_its_default() -> None:
         key_prefix="sharq_server", timeout_ms=2000, durability="fast", strict_store=False
     )
     assert config.cluster == ClusterSettings(partitions=64, heartbeat_interval_ms=1000, heartbeat_ttl_ms=5000)
-    assert config.auth == AuthSettings(tokens_file=None, allow_anonymous=False)
+    assert config.auth == AuthSettings(tokens_file=None, metrics_open=False, allow_anonymous=False)
     assert config.store.mode is StoreMode.EMBEDDED
     assert config.notices == ()
 
