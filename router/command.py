@@ -96,8 +96,11 @@ def _notices(arguments: _Arguments, config: Config) -> list[str]:
         notices.append("--gunicorn-config: has no effect: there is no gunicorn here")
     if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
         notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
-    if config.cluster.shards or config.cluster.listen or config.cluster.secret:
-        notices.append("[cluster] shards, listen, secret: have no effect: router and shard are one process")
+    cluster = config.cluster
+    if cluster.shards or cluster.listen or cluster.secret or cluster.link_tls_cert:
+        notices.append(
+            "[cluster] shards, listen, secret, link_tls_...: have no effect: router and shard are one process"
+        )
     return notices
 
 

@@ -37,6 +37,7 @@ from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.process.watching import follow_files
 from sharq_core.version import __version__
 
@@ -159,6 +160,7 @@ async def _start(command: Command, access_log: logging.Logger | None, stack: Asy
         config.cluster.shards,
         secret.reveal() if secret else None,
         config.redis.timeout_ms / 1000 + _LINK_S,
+        kept_context(stack, link_tls_files(config.cluster), client_context),
     )
     await directory.start()
     stack.push_async_callback(directory.close)

@@ -23,6 +23,7 @@ from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.config import Config
 from sharq_core.errors import ConfigError
+from sharq_core.process.tls import api_tls_files, kept_context, server_context
 
 _BACKLOG = 4096
 _KEEPALIVE_S = 75.0
@@ -66,7 +67,12 @@ async def serve(
     config: Config,
     access_log: logging.Logger | None,
 ) -> None:
-    """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight."""
+    """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight.
+
+    Raises:
+        ConfigError: the files of its TLS cannot be used.
+    """
+    tls = kept_context(stack, api_tls_files(config.server), server_context)
     server = web.Server(
         front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
         request_factory=request_factory(front.settings.max_body_bytes),
@@ -77,7 +83,7 @@ async def serve(
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     for bound in sockets:
-        await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+        await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
 
 
 def drain_at_end(

@@ -30,6 +30,7 @@ from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
 from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.version import __version__
@@ -100,7 +101,12 @@ class _Process:
         self._stack.push_async_callback(self._node.stop)
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
-        self._links = LinkServer(self._node, secret.reveal() if secret else None, self._hello)
+        self._links = LinkServer(
+            self._node,
+            secret.reveal() if secret else None,
+            self._hello,
+            asks_certificate=self._config.cluster.link_tls_ca is not None,
+        )
         measure(registry, self._node, self._membership, self._links)
         await self._listen(sockets, registry)
         self._stack.push_async_callback(self._leave)
@@ -137,11 +143,12 @@ class _Process:
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
         app = make_app(self._links, registry, self._why_not_ready)
+        tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         for bound in sockets:
-            await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+            await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
 
     def _hello(self) -> tuple[str, View]:
         return self._command.node_id, self._membership.view

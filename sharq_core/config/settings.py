@@ -68,6 +68,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         port: 0 takes any free one.
         accesslog: file that gets a line a request; None for no access log.
         shutdown_timeout_ms: longest wait for the requests in flight once the server is told to stop.
+        tls_cert, tls_key: PEM files; both of them make it HTTPS.
         workers: taken from the original's files; has no effect.
     """
 
@@ -75,6 +76,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, whole_number(0, 65535)] = 8080
     accesslog: Annotated[Path | None, kinds.log_path] = None
     shutdown_timeout_ms: Annotated[int, milliseconds(0, 60 * _MINUTE_MS)] = 10_000
+    tls_cert: Annotated[Path | None, kinds.path] = None
+    tls_key: Annotated[Path | None, kinds.path] = None
     workers: Annotated[int, whole_number(1, 10_000)] = 1
 
 
@@ -124,6 +127,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         listen: where this shard waits for routers.
         shards: where a router finds its first shards.
         secret: what router and shard prove to each other.
+        link_tls_cert, link_tls_key, link_tls_ca: PEM files; the three of them put TLS on links, with a certificate
+            at each end that the ca has signed.
         heartbeat_ttl_ms: a shard that was silent for this long is no member.
     """
 
@@ -132,6 +137,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[Address | None, host_and_port(LINK_PORT)] = None
     shards: Annotated[tuple[Address, ...], hosts_and_ports(LINK_PORT)] = ()
     secret: Annotated[Secret | None, kinds.secret] = None
+    link_tls_cert: Annotated[Path | None, kinds.path] = None
+    link_tls_key: Annotated[Path | None, kinds.path] = None
+    link_tls_ca: Annotated[Path | None, kinds.path] = None
     heartbeat_interval_ms: Annotated[int, milliseconds(50, _MINUTE_MS)] = 1000
     heartbeat_ttl_ms: Annotated[int, milliseconds(100, 10 * _MINUTE_MS)] = 5000
 

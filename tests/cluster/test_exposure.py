@@ -11,11 +11,18 @@ import pytest
 
 from router.tokens import new_token
 from sharq_core.process.listening import bind_sockets, public_address
+from tests.conftest import StoreFactory
 from tests.servers import SharqProcess, SharqServer
 from tests.stores import StoreServer, free_port
 
 DEADLINE_S = 30.0
 NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def store(own_store: StoreFactory) -> StoreServer:
+    """One of one kind is enough here."""
+    return own_store()
 
 
 @pytest.fixture

@@ -113,6 +113,9 @@ PARTNERS = {
     "sentinel_tls_ca": _SENTINELS,
     "sentinel_tls_cert": f"{_SENTINELS}\nsentinel_tls_key : key.pem",
     "sentinel_tls_key": f"{_SENTINELS}\nsentinel_tls_cert : cert.pem",
+    "link_tls_cert": "link_tls_key : key.pem\nlink_tls_ca : ca.pem",
+    "link_tls_key": "link_tls_cert : cert.pem\nlink_tls_ca : ca.pem",
+    "link_tls_ca": "link_tls_cert : cert.pem\nlink_tls_key : key.pem",
     "tls_cert": "tls_key : key.pem",
     "tls_key": "tls_cert : cert.pem",
 }
@@ -123,6 +126,11 @@ GOOD_WITH_PARTNER: list[tuple[str, str, str, object]] = [
     ("redis", "username", "app", "app"),
     ("redis", "tls_cert", "cert.pem", Path("cert.pem")),
     ("redis", "tls_key", "key.pem", Path("key.pem")),
+    ("sharq-server", "tls_cert", "cert.pem", Path("cert.pem")),
+    ("sharq-server", "tls_key", "key.pem", Path("key.pem")),
+    ("cluster", "link_tls_cert", "cert.pem", Path("cert.pem")),
+    ("cluster", "link_tls_key", "key.pem", Path("key.pem")),
+    ("cluster", "link_tls_ca", "ca.pem", Path("ca.pem")),
     ("redis", "durability", "Synced", "synced"),
     ("redis", "sentinel_username", "watcher", "watcher"),
     ("redis", "sentinel_password", "p", Secret("p")),
@@ -601,6 +609,23 @@ def test_redis_keys_that_contradict_each_other_are_refused(
     message = refusal(path)
     assert str(path) in message
     assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[sharq-server]\ntls_cert:c", "[sharq-server] tls_cert: needs tls_key, which is not given"),
+        ("[sharq-server]\ntls_key:k", "[sharq-server] tls_key: needs tls_cert, which is not given"),
+        ("[cluster]\nlink_tls_ca:a", "[cluster] link_tls_ca: needs link_tls_cert, which is not given"),
+        (
+            "[cluster]\nlink_tls_cert:c\nlink_tls_key:k",
+            "[cluster] link_tls_cert: needs link_tls_ca, which is not given",
+        ),
+    ],
+)
+def test_half_of_the_files_of_tls_is_refused(write: WriteConfig, content: str, expected: str) -> None:
+    path = write(content)
+    assert refusal(path) == f"{path}: {expected}"
 
 
 @pytest.mark.parametrize(
