@@ -56,11 +56,12 @@ from sharq_core.errors import (
     SharqError,
     StoreFull,
     TooLarge,
+    TooSlow,
     Unavailable,
 )
 
 _READ = (InvalidRequest, Overloaded, Unavailable, OutcomeUnknown)
-_WRITE = (*_READ, TooLarge)
+_WRITE = (*_READ, TooLarge, TooSlow)
 _LEASE = (*_WRITE, NotFound, LeaseLost)
 
 _QUEUE = "{queue_type}/{queue_id}"

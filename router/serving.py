@@ -16,8 +16,8 @@ from socket import socket
 
 from aiohttp import web
 
+from router.connections import Connections, bounds_of
 from router.front import Front
-from router.incoming import request_factory
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
@@ -26,9 +26,6 @@ from sharq_core.errors import ConfigError
 from sharq_core.process.tls import api_tls_files, kept_context, server_context
 
 _BACKLOG = 4096
-_KEEPALIVE_S = 75.0
-"""Longer than the idle time of a load balancer should be, so that it closes first."""
-
 _READINESS_EVERY_S = 0.1
 
 
@@ -73,12 +70,8 @@ async def serve(
         ConfigError: the files of its TLS cannot be used.
     """
     tls = kept_context(stack, api_tls_files(config.server), server_context)
-    server = web.Server(
-        front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
-        request_factory=request_factory(front.settings.max_body_bytes),
-        access_log=access_log,
-        keepalive_timeout=_KEEPALIVE_S,
-    )
+    server = Connections(front.answer, bounds_of(config.server), front.settings.max_body_bytes, access_log)
+    stack.callback(asyncio.create_task(server.watch()).cancel)
     runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -38,6 +38,8 @@ from sharq_core.version import __version__
 log = logging.getLogger("sharq.shard")
 
 _BACKLOG = 1024
+_KEEPALIVE_S = 75.0
+"""Idle connections, and those that never send a request, are closed after it; links have their own heartbeat."""
 _SHUTDOWN_TIMEOUT_S = 2.0
 _DRAIN_BEATS = 2
 _MAX_DRAIN_S = 1.5
@@ -144,7 +146,9 @@ class _Process:
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
         app = make_app(self._links, registry, self._why_not_ready)
         tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S, keepalive_timeout=_KEEPALIVE_S
+        )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         for bound in sockets:

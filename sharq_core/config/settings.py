@@ -68,6 +68,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         port: 0 takes any free one.
         accesslog: file that gets a line a request; None for no access log.
         shutdown_timeout_ms: longest wait for the requests in flight once the server is told to stop.
+        max_connections: open at once.
+        header_timeout_ms: from the connection to the end of the first request's headers.
+        body_timeout_ms: for one body.
+        answer_timeout_ms: for how long an answer may lie unread.
+        keepalive_timeout_ms: from an answer to the end of the next request's headers: longer than a load balancer keeps
+            a connection idle, so that it closes first.
         tls_cert, tls_key: PEM files; both of them make it HTTPS.
         workers: taken from the original's files; has no effect.
     """
@@ -76,6 +82,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, whole_number(0, 65535)] = 8080
     accesslog: Annotated[Path | None, kinds.log_path] = None
     shutdown_timeout_ms: Annotated[int, milliseconds(0, 60 * _MINUTE_MS)] = 10_000
+    max_connections: Annotated[int, whole_number(1, 1_000_000)] = 10_000
+    header_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 10_000
+    body_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 30_000
+    answer_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 30_000
+    keepalive_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 75_000
     tls_cert: Annotated[Path | None, kinds.path] = None
     tls_key: Annotated[Path | None, kinds.path] = None
     workers: Annotated[int, whole_number(1, 10_000)] = 1
