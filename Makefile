@@ -10,16 +10,23 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 UV := .tools/uv/bin/uv
+TOOLS ?= $(CURDIR)/.tools
+HELM := v3.18.6
+COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+TOXIPROXY := $(TOOLS)/toxiproxy/server
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
 	@echo '  ARGS="-k lease -x"        more arguments for test, demo, bench and lock'
-	@echo '  QUICK=1                   bench with fewer and shorter rounds'
+	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
+	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -40,6 +47,14 @@ demo: setup  ## about 20 customers, thousands of jobs, promised against delivere
 test: setup  ## every test, on real stores; ARGS='-m "not slow"' leaves out the slow ones
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
+.PHONY: deploy-check
+deploy-check: setup $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (4 min)
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
+
+$(TOOLS)/bin/helm:
+	@echo 'helm $(HELM) is built once, in $(TOOLS) (about 5 min)'
+	@GOBIN=$(TOOLS)/bin go install helm.sh/helm/v3/cmd/helm@$(HELM)
+
 .PHONY: check
 check: setup  ## lint, format, types and the direction of imports
 	$(BIN)/ruff check
@@ -56,11 +71,18 @@ format: setup  ## sort imports, mend what ruff can mend, format
 bench: setup  ## the measurements that docs and targets quote
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: chaos
+chaos: setup $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
+	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -p no:xdist tests/chaos $(ARGS)
+
+$(TOXIPROXY):
+	GOBIN=$(abspath $(@D)) $(GO) install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
+
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones
-	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--output-file requirements.lock $(ARGS)
+	$(COMPILE) --all-extras --output-file requirements.lock $(ARGS)
+	$(COMPILE) --constraint requirements.lock --output-file deploy/container/run.lock
+	$(COMPILE) --constraint requirements.lock --extra build --output-file deploy/container/build.lock
 
 $(UV):
 	python3 -m venv --clear .tools/uv

@@ -6,19 +6,15 @@ Not here: what is done with it (router/standalone.py), and the settings themselv
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from router.tokens import PrintNewToken
-from sharq_core.config import Config, Key, StoreMode, load
+from sharq_core.config import Config, Key, StoreMode
 from sharq_core.errors import ConfigError
-from sharq_core.version import __version__
-
-log = logging.getLogger("sharq.server")
+from sharq_core.process.command_line import load_config, log_notices, make_parser
 
 _DATA_DIR = Path("sharq-data")
 
@@ -51,10 +47,9 @@ def read_command(argv: Sequence[str] | None) -> Command:
     """
     arguments = _parse_arguments(argv)
     options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
-    config = load(arguments.config, os.environ, options)
+    config = load_config(arguments.config, options)
     _refuse_lonely(config)
-    for notice in (*config.notices, *_notices(arguments, config)):
-        log.warning("config_notice %s", notice)
+    log_notices((*config.notices, *_notices(arguments, config)))
     return Command(config, arguments.data_dir or _DATA_DIR)
 
 
@@ -67,14 +62,12 @@ class _Arguments(argparse.Namespace):
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="sharq-server",
-        description="A rate-limited queueing system over HTTP: everything in one process.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = make_parser(
+        "sharq-server",
+        "A rate-limited queueing system over HTTP: everything in one process.",
+        _EXAMPLES,
+        "the settings, an INI file",
     )
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the settings, an INI file")
     parser.add_argument("--host", default="", help="listen here (127.0.0.1)")
     parser.add_argument("--port", default="", help="listen here (8080); 0 takes any free port")
     parser.add_argument(
@@ -86,7 +79,6 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
     )
-    parser.add_argument("--version", action="version", version=f"sharq-server {__version__}")
     return parser.parse_args(argv, _Arguments())
 
 

@@ -140,16 +140,23 @@ class Lobby:
         try:
             reply = await shard.call(Dequeue(self._queue_type, demand, takers[0].lease_us))
         except SharqError as error:
-            for taker in takers:
-                taker.fail(error)
-            self._due_at[shard] = monotonic() + _PAUSE_AFTER_FAILURE_S
+            self._on_failure(shard, takers, error)
             return
-        if reply.next_due_in_us is not None:
+        if reply.next_due_in_us is not None and shard in self._watches:
             due_at = monotonic() + reply.next_due_in_us / 1e6
             self._due_at[shard] = min(due_at, self._due_at.get(shard, due_at))
         left = _hand_out(takers, reply.jobs)
         if left:
             await self._give_back(left)
+
+    def _on_failure(self, shard: ShardPort, takers: list[Waiter], error: SharqError) -> None:
+        """Tell the polls, unless nothing was done and the shard is gone: then they wait for the others."""
+        is_gone = shard not in self._watches
+        if not is_gone:
+            self._due_at[shard] = monotonic() + _PAUSE_AFTER_FAILURE_S
+        if not is_gone or error.perhaps_done:
+            for taker in takers:
+                taker.fail(error)
 
     def _takers(self) -> list[Waiter]:
         """The first polls that want leases of one length, as many as one claim may serve."""

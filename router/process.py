@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -29,19 +28,18 @@ from router.readiness import Readiness
 from router.serving import drain_at_end, open_access_log, router_settings, serve
 from router.tokens import make_guard
 from sharq_core import messages
-from sharq_core.config import Address, Config, Key, load
+from sharq_core.config import Address, Config, Key
 from sharq_core.config.kinds import host_and_port
 from sharq_core.errors import ConfigError, SharqError
 from sharq_core.messages import DescribeStore, ShardPort
 from sharq_core.partitions import Ring
+from sharq_core.process.command_line import load_config, log_notices, make_parser
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
-from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.process.watching import follow_files
 from sharq_core.version import __version__
-
-log = logging.getLogger("sharq.router")
 
 _HTTP_PORT = 8080
 _SERVE_ON_S = 1.5
@@ -76,14 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after a stop that was asked for, 1 when it cannot listen, 2 for a wrong configuration.
     """
-    log_to_stderr()
-    try:
+
+    def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
-        return run(_serve(command, open_access_log(command.config.server.accesslog)))
-    except ConfigError as error:
-        return fail("sharq-router", EXIT_MISCONFIGURED, error)
-    except ListenError as error:
-        return fail("sharq-router", EXIT_FAILED, error)
+        access_log = open_access_log(command.config.server.accesslog)
+        return serve_until_stopped(partial(_Router, command, access_log))
+
+    return run_program("sharq-router", work, ListenError)
 
 
 def read_command(argv: Sequence[str] | None) -> Command:
@@ -93,7 +90,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong, or names no shard.
+        ConfigError: the configuration is wrong, names no shard, or asks for what is not built yet.
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
@@ -104,11 +101,10 @@ def read_command(argv: Sequence[str] | None) -> Command:
             listen = host_and_port(_HTTP_PORT).parse(arguments.listen)
         except ValueError as error:
             raise ConfigError(f"--listen: {error}") from error
-    config = load(arguments.config, os.environ, options)
+    config = load_config(arguments.config, options)
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
-    for notice in config.notices:
-        log.warning("config_notice %s", notice)
+    log_notices(config.notices)
     return Command(config, listen or Address(config.server.host, config.server.port))
 
 
@@ -119,14 +115,12 @@ class _Arguments(argparse.Namespace):
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="sharq-router",
-        description="The HTTP front of a SHARQ cluster: stateless, any number of them behind a load balancer.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = make_parser(
+        "sharq-router",
+        "The HTTP front of a SHARQ cluster: stateless, any number of them behind a load balancer.",
+        _EXAMPLES,
+        "the settings, an INI file",
     )
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the settings, an INI file")
     parser.add_argument("--listen", default="", metavar="HOST:PORT", help="serve HTTP here (127.0.0.1:8080)")
     parser.add_argument(
         "--shards",
@@ -134,53 +128,55 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
         metavar="HOST:PORT,...",
         help="shards to ask first; the rest is learned from them",
     )
-    parser.add_argument("--version", action="version", version=f"sharq-router {__version__}")
     return parser.parse_args(argv, _Arguments())
 
 
-async def _serve(command: Command, access_log: logging.Logger | None) -> int:
-    """Start everything, wait for the stop, and stop everything in the opposite order."""
-    stopping = stop_on_signals()
-    async with AsyncExitStack() as stack:
-        if await unless(stopping, _start(command, access_log, stack)):
-            await stopping.wait()
-    log.info("stopped")
-    return 0
+class _Router:
+    """The parts, each of which puts its own end on the stack as soon as it runs."""
 
+    def __init__(self, command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
+        self._command = command
+        self._access_log = access_log
+        self._stack = stack
 
-async def _start(command: Command, access_log: logging.Logger | None, stack: AsyncExitStack) -> None:
-    config = command.config
-    guard = make_guard(config)
-    sockets = bind_sockets(command.listen.host, command.listen.port)
-    for bound in sockets:
-        stack.callback(bound.close)
-    refuse_exposed(sockets, config.auth)
-    secret = config.cluster.secret
-    directory = ShardDirectory(
-        config.cluster.shards,
-        secret.reveal() if secret else None,
-        config.redis.timeout_ms / 1000 + _LINK_S,
-        kept_context(stack, link_tls_files(config.cluster), client_context),
-    )
-    await directory.start()
-    stack.push_async_callback(directory.close)
-    readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
-    front = make_front(
-        Dispatch(directory),
-        polls,
-        router_settings(config),
-        registry,
-        readiness,
-        partial(_cluster_info, directory),
-        guard,
-    )
-    await serve(stack, front, sockets, config, access_log)
-    if guard is not None:
-        follow_files(stack, [guard.path], guard.read_again)
-    drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
-    for address in addresses_of(sockets):
-        sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")
-    sys.stdout.flush()
+    async def start(self) -> None:
+        """Bind, look for the shards, then listen."""
+        stack, config = self._stack, self._command.config
+        guard = make_guard(config)
+        sockets = bind_sockets(self._command.listen.host, self._command.listen.port)
+        for bound in sockets:
+            stack.callback(bound.close)
+        refuse_exposed(sockets, config.auth)
+        secret = config.cluster.secret
+        directory = ShardDirectory(
+            config.cluster.shards,
+            secret.reveal() if secret else None,
+            config.redis.timeout_ms / 1000 + _LINK_S,
+            kept_context(stack, link_tls_files(config.cluster), client_context),
+        )
+        await directory.start()
+        stack.push_async_callback(directory.close)
+        readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
+        front = make_front(
+            Dispatch(directory),
+            polls,
+            router_settings(config),
+            registry,
+            readiness,
+            partial(_cluster_info, directory),
+            guard,
+        )
+        await serve(stack, front, sockets, config, self._access_log)
+        if guard is not None:
+            follow_files(stack, [guard.path], guard.read_again)
+        drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
+        for address in addresses_of(sockets):
+            sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")
+        sys.stdout.flush()
+
+    async def watch(self) -> None:
+        """Returns never: nothing here needs to be looked after."""
+        await asyncio.Event().wait()
 
 
 def _why_not_ready(directory: ShardDirectory) -> str | None:

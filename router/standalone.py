@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from socket import socket
@@ -34,17 +34,14 @@ from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
-from sharq_core.errors import ConfigError
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
-from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.process.watching import follow_files
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
 from sharq_core.store.legacy import report_original_data
 from sharq_core.store.store import Store
-
-log = logging.getLogger("sharq.server")
 
 _QUICK_DEATH_S = 10.0
 _MAX_QUICK_DEATHS = 3
@@ -60,26 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after a stop that was asked for, 1 when it cannot start or go on, 2 for a wrong configuration.
     """
-    log_to_stderr()
-    try:
+
+    def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
         access_log = open_access_log(command.config.server.accesslog)
-        return run(_serve(command, access_log))
-    except ConfigError as error:
-        return fail("sharq-server", EXIT_MISCONFIGURED, error)
-    except (DataDirError, EmbeddedStoreError, ListenError) as error:
-        return fail("sharq-server", EXIT_FAILED, error)
+        return serve_until_stopped(partial(_Server, command, access_log))
 
-
-async def _serve(command: Command, access_log: logging.Logger | None) -> int:
-    """Start everything, wait for the stop, and stop everything in the opposite order."""
-    stopping = stop_on_signals()
-    async with AsyncExitStack() as stack:
-        server = _Server(command, access_log, stack)
-        if await unless(stopping, server.start()):
-            await unless(stopping, server.watch())
-    log.info("stopped")
-    return 0
+    return run_program("sharq-server", work, DataDirError, EmbeddedStoreError, ListenError)
 
 
 class _Server:

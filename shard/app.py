@@ -7,10 +7,10 @@ Responsible for the order in which things start and stop. Not here: the command 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from socket import socket
 
 from aiohttp import web
@@ -28,14 +28,12 @@ from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
-from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.version import __version__
-
-log = logging.getLogger("sharq.shard")
 
 _BACKLOG = 1024
 _KEEPALIVE_S = 75.0
@@ -56,24 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after a stop that was asked for; 1 when it cannot start or go on, as when another process holds its node_id;
         2 for a wrong configuration.
     """
-    log_to_stderr()
-    try:
-        return run(_serve(read_command(argv)))
-    except ConfigError as error:
-        return fail("sharq-shard", EXIT_MISCONFIGURED, error)
-    except (ListenError, NotAMember) as error:
-        return fail("sharq-shard", EXIT_FAILED, error)
 
+    def work() -> Coroutine[None, None, int]:
+        return serve_until_stopped(partial(_Process, read_command(argv)))
 
-async def _serve(command: Command) -> int:
-    """Start everything, take part until the stop, and stop everything in the opposite order."""
-    stopping = stop_on_signals()
-    async with AsyncExitStack() as stack:
-        process = _Process(command, stack)
-        if await unless(stopping, process.start()):
-            await unless(stopping, process.take_part())
-    log.info("stopped")
-    return 0
+    return run_program("sharq-shard", work, ListenError, NotAMember)
 
 
 class _Process:
@@ -113,7 +98,7 @@ class _Process:
         await self._listen(sockets, registry)
         self._stack.push_async_callback(self._leave)
 
-    async def take_part(self) -> None:
+    async def watch(self) -> None:
         """Join the other nodes and stay one of them; returns never.
 
         Raises:

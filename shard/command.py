@@ -6,20 +6,16 @@ Not here: what is done with it (shard/app.py), and the settings themselves (shar
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from sharq_core.config import Address, Config, Key, StoreMode, load
+from sharq_core.config import Address, Config, Key, StoreMode
 from sharq_core.config.settings import LINK_PORT
 from sharq_core.errors import ConfigError
-from sharq_core.version import __version__
-
-log = logging.getLogger("sharq.shard")
+from sharq_core.process.command_line import load_config, log_notices, make_parser
 
 _LISTEN = Address("127.0.0.1", LINK_PORT)
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -61,14 +57,14 @@ def read_command(argv: Sequence[str] | None) -> Command:
     """
     arguments = _parse_arguments(argv)
     options = {Key("cluster", "node_id"): arguments.node_id, Key("cluster", "listen"): arguments.listen}
-    config = load(arguments.config, os.environ, options)
+    config = load_config(arguments.config, options)
     _refuse_embedded(config)
-    for notice in config.notices:
-        log.warning("config_notice %s", notice)
+    log_notices(config.notices)
     host = socket.gethostname()
     listen = config.cluster.listen or _LISTEN
-    advertised = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
-    return Command(config, config.cluster.node_id or f"{host}-{listen.port}", listen, advertised)
+    own = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
+    node_id = config.cluster.node_id or f"{host}-{listen.port}"
+    return Command(config, node_id, listen, config.cluster.advertise or own)
 
 
 class _Arguments(argparse.Namespace):
@@ -78,14 +74,12 @@ class _Arguments(argparse.Namespace):
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="sharq-shard",
-        description="A shard node of a SHARQ cluster: it schedules the queues of its partitions.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = make_parser(
+        "sharq-shard",
+        "A shard node of a SHARQ cluster: it schedules the queues of its partitions.",
+        _EXAMPLES,
+        "the settings, an INI file",
     )
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="the settings, an INI file")
     parser.add_argument(
         "--node-id",
         default="",
@@ -95,7 +89,6 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--listen", default="", metavar="HOST:PORT", help=f"links, health and metrics ({_LISTEN})"
     )
-    parser.add_argument("--version", action="version", version=f"sharq-shard {__version__}")
     return parser.parse_args(argv, _Arguments())
 
 

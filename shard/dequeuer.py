@@ -176,7 +176,11 @@ class Dequeuer:
 
 
 class _Run:
-    """The demand of some requests, met in waves of calls to partitions."""
+    """The demand of some requests, met in waves of calls to partitions.
+
+    It ends when nothing is left of what was due when it began: its jobs must not wait for what becomes due meanwhile.
+    As long as it goes on that takes part, though, so that no queue is passed over in a round.
+    """
 
     def __init__(self, dequeuer: Dequeuer, queue_type: str, requests: list[_Request]) -> None:
         self._dequeuer = dequeuer
@@ -187,6 +191,7 @@ class _Run:
         self._jobs: list[LeasedJob] = []
         self._bytes = 0
         self._wave: list[tuple[int, int, Answer]] = []
+        self._begun_with = {partition for partition, _ in dequeuer.due(queue_type)}
         self._unserved: dict[int, int] = {}
         self._counted: set[int] = set()
         self._rounds = 1
@@ -250,7 +255,7 @@ class _Run:
         wanted = self._demand - len(self._jobs)
         room = MAX_ANSWER_BYTES - self._bytes
         due = {p: queues for p, queues in self._dequeuer.due(self._queue_type) if p not in self._failed}
-        if wanted <= 0 or room < ROOM_FOR_ONE or not due:
+        if wanted <= 0 or room < ROOM_FOR_ONE or self._begun_with.isdisjoint(due):
             return []
         if len(due) == 1:
             ((partition, _),) = due.items()
@@ -289,6 +294,8 @@ class _Run:
         except SharqError as error:
             self._failed[partition] = error
             return
+        if not leased.due_after:
+            self._begun_with.discard(partition)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
         self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)

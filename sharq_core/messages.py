@@ -70,7 +70,11 @@ class Dequeue(Call[Dequeued], frozen=True):
 
 
 class Peek(Call[int | None], frozen=True):
-    """Time in µs until the shard's next job of the type is due (negative: since), or None. Reads no store."""
+    """Time in µs until the shard's next job of the type is due (negative: since), or None.
+
+    Reads no store while the node is sure of its index. After a change of the ring, and for partitions that it served
+    for another node, it reads their agendas before it says that nothing is due.
+    """
 
     queue_type: str
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sharq_core.config import StoreAddress, StoreMode
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
 from tests.stores import free_port
 
 START_DEADLINE_S = 20.0
@@ -77,10 +77,9 @@ class SharqProcess:
 
     def launch(self) -> None:
         """Start it and return at once."""
-        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*tie, *self._command],
+                tied(*self._command),
                 cwd=self._directory,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -177,6 +176,7 @@ class SharqCluster:
         directory: their working directory, which gets their logs.
         store: where the store is.
         environ: variables besides those of this process, as SHARQ_REDIS_KEY_PREFIX.
+        reached_at: the port at which routers reach a shard that listens on a port: the same, or a proxy's.
 
     Attributes:
         routers, shards: those that were started, in that order; ended ones stay.
@@ -190,7 +190,9 @@ class SharqCluster:
         environ: Mapping[str, str] | None = None,
         routers: int = 2,
         shards: int = 3,
+        reached_at: Callable[[int], int] = int,
     ) -> None:
+        self._reached_at = reached_at
         self.environ = {
             **store_environ(store),
             "SHARQ_CLUSTER_SECRET": "a secret of tests",
@@ -234,14 +236,20 @@ class SharqCluster:
         """
         port = free_port()
         words = ["--node-id", node_id, "--listen", f"127.0.0.1:{port}"]
+        advertised = {"SHARQ_CLUSTER_ADVERTISE": f"127.0.0.1:{self._reached_at(port)}"}
         return SharqProcess(
-            "shard.app", self._directory, name or node_id, port, words, {**self.environ, **environ}
+            "shard.app",
+            self._directory,
+            name or node_id,
+            port,
+            words,
+            {**self.environ, **advertised, **environ},
         )
 
     def make_router(self, name: str, **environ: str) -> SharqProcess:
         """A router that does not run yet, told of the shards there are now."""
         port = free_port()
-        seeds = ",".join(f"127.0.0.1:{shard.port}" for shard in self.shards)
+        seeds = ",".join(f"127.0.0.1:{self._reached_at(shard.port)}" for shard in self.shards)
         words = ["--listen", f"127.0.0.1:{port}", "--shards", seeds]
         return SharqProcess("router.process", self._directory, name, port, words, {**self.environ, **environ})
 

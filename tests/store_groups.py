@@ -19,6 +19,7 @@ import redis
 
 from sharq_core.config import Address, Secret, StoreAddress, StoreMode
 from sharq_core.store.layout import SLOTS
+from tests.slots import Slots
 from tests.stores import StoreServer, free_port, missing_tool
 
 DEADLINE_S = 30.0
@@ -169,6 +170,7 @@ class RedisCluster:
     Attributes:
         address: where a node finds it.
         servers: the first three are the first primaries.
+        slots: who holds which; they may be moved while it runs.
     """
 
     def __init__(self, folder: Path, kind: str, security: Security) -> None:
@@ -188,6 +190,7 @@ class RedisCluster:
         ]
         ports = [server.port for server in self.servers[:2]]
         self.address = security.place(StoreMode.CLUSTER, *ports)
+        self.slots = Slots(self.servers)
 
     def join(self) -> None:
         """Make one Cluster of the running servers."""
@@ -203,50 +206,13 @@ class RedisCluster:
         for server in self.servers:
             _until(lambda server=server: _info(server)["cluster_known_nodes"] == "6")  # type: ignore[misc]
         for primary, replica in zip(primaries, replicas, strict=True):
-            name = self.node_id(primary)
-            _until(lambda replica=replica, name=name: name in replica.ask("CLUSTER", "NODES"))  # type: ignore[misc]
+            name = self.slots.node_id(primary)
+            _until(lambda replica=replica, name=name: name.encode() in replica.ask("CLUSTER", "NODES"))  # type: ignore[misc]
             replica.ask("CLUSTER", "REPLICATE", name)
         for server in self.servers:
             _until(lambda server=server: _is_whole(server))  # type: ignore[misc]
         for primary in primaries:
             _until(lambda primary=primary: b"state=online" in primary.ask("INFO", "replication"))  # type: ignore[misc]
-
-    def node_id(self, server: Member) -> bytes:
-        """A node's name in the Cluster."""
-        name: bytes = server.ask("CLUSTER", "MYID")
-        return name
-
-    def primaries(self) -> list[Member]:
-        """The servers that hold slots, as the first one sees it."""
-        ports = {primary[1] for _, _, primary, *_ in self.servers[0].ask("CLUSTER", "SLOTS")}
-        return [server for server in self.servers if server.port in ports]
-
-    def owner(self, slot: int, asked: Member | None = None) -> Member:
-        """The primary that holds a slot, as the asked server, or else the first one, sees it."""
-        rows = (asked or self.servers[0]).ask("CLUSTER", "SLOTS")
-        port = next(primary[1] for first, last, primary, *_ in rows if first <= slot <= last)
-        return next(server for server in self.servers if server.port == port)
-
-    def move_whole(self, slot: int, target: Member) -> None:
-        """Move a slot as Valkey 9 does, all its keys at once, and return when everyone knows."""
-        source = self.owner(slot)
-        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.node_id(target))
-        self._wait_until_moved(slot, target)
-
-    def move_by_keys(self, slot: int, target: Member) -> None:
-        """Move a slot key by key, as redis-cli's reshard does, and return when everyone knows."""
-        source, names = self.owner(slot), {server: self.node_id(server) for server in self.servers}
-        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[source])
-        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
-        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
-            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-        for server in (target, source):
-            server.ask("CLUSTER", "SETSLOT", slot, "NODE", names[target])
-        self._wait_until_moved(slot, target)
-
-    def _wait_until_moved(self, slot: int, target: Member) -> None:
-        for server in self.servers:
-            _until(lambda server=server: self.owner(slot, server) is target)  # type: ignore[misc]
 
 
 def make_certificates(folder: Path) -> Path:

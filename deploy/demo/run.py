@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+import msgspec
 from rich.console import Console
 
 from deploy.demo.board import Board, introduce, summarize
@@ -23,49 +24,71 @@ from deploy.demo.customers import (
     CUSTOMERS,
     DRAIN_S,
     KILL_AT_S,
+    KILLS_AT_S,
     RATE_CHANGE,
     RATE_CHANGE_AT_S,
-    SHARD_KILL_AT_S,
 )
 from deploy.demo.ledger import Ledger, Rate
-from deploy.demo.processes import own_cluster, own_server
+from deploy.demo.processes import ClusterProcess, OwnCluster, own_cluster, own_server
 from deploy.demo.producer import produce
+from deploy.demo.recovery import Kill, Recovery, recovery
 from sharq_core.client import SharqClient
 
 WATCH_S = 1.0
 
 
-async def run_demo(console: Console, urls: Sequence[str], is_cluster: bool = False) -> bool:
+async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence[str] = ()) -> bool:
     """Shows the whole demo, on a server of its own unless URLs of running ones are given; True when all held.
 
     Args:
-        is_cluster: on a cluster of its own instead, of which a shard is killed.
+        killed_roles: on a cluster of its own instead, of which one process of each role is killed: router, shard.
 
     Raises:
         StartError: the server, or the cluster, did not start.
     """
-    introduce(console, is_cluster)
+    introduce(console, killed_roles)
     ledger = Ledger(CUSTOMERS)
     async with AsyncExitStack() as stack:
-        shard_pids: Sequence[int] = ()
-        if is_cluster:
+        victims: Sequence[tuple[str, ClusterProcess]] = ()
+        if killed_roles:
             cluster = await stack.enter_async_context(own_cluster())
-            urls, shard_pids = cluster.router_urls, cluster.shard_pids
-            console.print(f"sharq-cluster runs: routers at {' and '.join(urls)}, {len(shard_pids)} shards")
+            urls = [router.url for router in cluster.of("router")]
+            victims = [_victim(cluster, role) for role in killed_roles]
+            console.print(
+                f"sharq-cluster runs: routers at {' and '.join(urls)}, {len(cluster.of('shard'))} shards"
+            )
         elif not urls:
             urls = [await stack.enter_async_context(own_server())]
             console.print(f"sharq-server runs at {urls[0]}")
-        clients = [await stack.enter_async_context(SharqClient(url)) for url in urls]
+        clients = [
+            await stack.enter_async_context(SharqClient([*urls[first:], *urls[:first]]))
+            for first in range(len(urls))
+        ]
         queue_type = f"demo-{uuid.uuid4().hex[:8]}"
         crew = await stack.enter_async_context(working_crew(urls, queue_type, ledger))
         board = Board(console, ledger)
         async with board.live():
-            problems, ended_s = await _send_and_watch(clients, queue_type, ledger, crew, board, shard_pids)
+            course = await _send_and_watch(clients, queue_type, ledger, crew, board, victims)
         if not await crew.stop():
-            problems.append("workers did not end in time, so what they did is not known")
-        found = await findings(clients[0], queue_type, ledger, ended_s)
+            course.problems.append("workers did not end in time, so what they did is not known")
+        found = await findings(clients[0], queue_type, ledger, course.ended_s)
     summarize(console, found)
-    return _say(console, found, problems)
+    return _say(console, found, [recovery(ledger, kill) for kill in course.kills], course.problems)
+
+
+def _victim(cluster: OwnCluster, role: str) -> tuple[str, ClusterProcess]:
+    """A process of the role and its name."""
+    processes = cluster.of(role)
+    number, process = random.choice(list(enumerate(processes, 1)))
+    return f"{role} {number} of {len(processes)}", process
+
+
+class _Course(msgspec.Struct):
+    """What happened; ended_s: when sending ended, on the monotonic clock."""
+
+    problems: list[str] = []
+    kills: list[Kill] = []
+    ended_s: float = 0.0
 
 
 async def _send_and_watch(
@@ -74,9 +97,8 @@ async def _send_and_watch(
     ledger: Ledger,
     crew: Crew,
     board: Board,
-    shard_pids: Sequence[int],
-) -> tuple[list[str], float]:
-    """Returns problems on the way, and when sending ended on the monotonic clock."""
+    victims: Sequence[tuple[str, ClusterProcess]],
+) -> _Course:
     await crew.ready()
     board.start()
     board.happened(f"{len(crew.senders)} workers are ready; {len(CUSTOMERS)} customers begin to send")
@@ -88,11 +110,11 @@ async def _send_and_watch(
         asyncio.create_task(_kill_a_worker(crew, board)),
         asyncio.create_task(_change_a_rate(clients[0], queue_type, ledger, board)),
     ]
-    if shard_pids:
-        acts.append(asyncio.create_task(_kill_a_shard(shard_pids, board)))
+    course = _Course()
+    acts += [asyncio.create_task(_kill_a_process(name, one, course, board)) for name, one in victims]
     try:
-        problems = await produce(clients, queue_type, ledger)
-        ended_s = time.monotonic()
+        course.problems += await produce(clients, queue_type, ledger)
+        course.ended_s = time.monotonic()
         await asyncio.wait(acts)
         board.happened("everyone has stopped sending; the workers go on with what waits")
         await _drain(ledger)
@@ -100,7 +122,8 @@ async def _send_and_watch(
         for task in (*watching, *acts):
             task.cancel()
         ends = await asyncio.gather(*watching, *acts, return_exceptions=True)
-    return problems + [repr(failure) for failure in ends if isinstance(failure, Exception)], ended_s
+    course.problems += [repr(failure) for failure in ends if isinstance(failure, Exception)]
+    return course
 
 
 async def _kill_a_worker(crew: Crew, board: Board) -> None:
@@ -121,13 +144,11 @@ async def _change_a_rate(client: SharqClient, queue_type: str, ledger: Ledger, b
     board.happened(f"{RATE_CHANGE.name} is raised from {old_per_s:.0f}/s to {RATE_CHANGE.rate_per_s:.0f}/s")
 
 
-async def _kill_a_shard(pids: Sequence[int], board: Board) -> None:
-    await asyncio.sleep(SHARD_KILL_AT_S)
-    number, pid = random.choice(list(enumerate(pids, 1)))
-    os.kill(pid, signal.SIGKILL)
-    board.happened(
-        f"shard {number} of {len(pids)}, process {pid}, is killed (SIGKILL); the others take its queues"
-    )
+async def _kill_a_process(name: str, process: ClusterProcess, course: _Course, board: Board) -> None:
+    await asyncio.sleep(KILLS_AT_S[process.role])
+    course.kills.append(Kill(name, time.time() * 1000))
+    os.kill(process.pid, signal.SIGKILL)
+    board.happened(f"{name}, process {process.pid}, is killed (SIGKILL); the others go on")
 
 
 async def _drain(ledger: Ledger) -> None:
@@ -154,9 +175,14 @@ async def _show(board: Board) -> None:
         await asyncio.sleep(board.pause_s)
 
 
-def _say(console: Console, found: Sequence[Finding], problems: Sequence[str]) -> bool:
+def _say(
+    console: Console, found: Sequence[Finding], recoveries: Sequence[Recovery], problems: Sequence[str]
+) -> bool:
     """Prints the verdict; True when every promise held."""
-    broken = [*problems, *(f"{finding.name}: {problem}" for finding in found for problem in finding.problems)]
+    for one in recoveries:
+        console.print(f"{one.name} was killed: {one.words}", highlight=False)
+    broken = [*problems, *(one.problem for one in recoveries if one.problem)]
+    broken += [f"{finding.name}: {problem}" for finding in found for problem in finding.problems]
     if broken:
         console.print("\n[red b]FAILED[/red b]", *broken, sep="\n  ")
         return False

@@ -1,7 +1,8 @@
 """One worker process: leases SMS jobs over HTTP, "sends" them, and says on stdout what it did. Ends when
 stdin closes.
 
-Run by crew.py as `python -m deploy.demo.sender URL QUEUE_TYPE`.
+Run by crew.py as `python -m deploy.demo.sender QUEUE_TYPE URL ...`; of several it leases at the first that takes
+connections.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import random
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
@@ -42,9 +44,9 @@ def on_reported(job: LeasedJob, outcome: Outcome, error: errors.SharqError | Non
         tell(Finished(job.queue_id, job.job_id))
 
 
-async def work(url: str, queue_type: str) -> None:
+async def work(queue_type: str, urls: Sequence[str]) -> None:
     """Works until stdin closes, be it by the demo or because the demo is gone."""
-    async with SharqClient(url) as client:
+    async with SharqClient(urls) as client:
         worker = Worker(
             client, queue_type, send_sms, concurrency=60, lease_ms=LEASE_MS, wait_ms=500, stop_timeout_s=3.0,
             on_reported=on_reported,
@@ -61,4 +63,4 @@ async def work(url: str, queue_type: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], sys.argv[2]))
+    asyncio.run(work(sys.argv[1], sys.argv[2:]))

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from router.cluster.state import ProcessState
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
 
 _LOOK_AGAIN_S = 0.05
 _SHOWN_LOG_LINES = 10
@@ -79,13 +78,11 @@ class Child:
         Raises:
             OSError: its log cannot be written.
         """
-        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self._log_start = os.fstat(descriptor).st_size
             self._process = await asyncio.create_subprocess_exec(
-                *tie,
-                *self.program.command,
+                *tied(*self.program.command),
                 cwd=self.program.directory,
                 env=self.program.environ,
                 stdin=DEVNULL,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from router.cluster.stores import CLUSTER, KINDS, SINGLE
-from sharq_core.config import Config, RedisSettings, load
+from sharq_core.config import Config, RedisSettings
 from sharq_core.errors import ConfigError
-from sharq_core.version import __version__
+from sharq_core.process.command_line import load_config, make_parser
 
 _DATA_DIR = Path("sharq-cluster-data")
 _PORT = 8080
@@ -61,7 +60,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
-    config = load(arguments.config, os.environ)
+    config = load_config(arguments.config)
     redis = config.redis
     _refuse_named_store(redis)
     _refuse_tls(config)
@@ -91,12 +90,11 @@ class _Arguments(argparse.Namespace):
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
-    parser = argparse.ArgumentParser(
-        prog="sharq-cluster",
-        description="A whole SHARQ cluster on this machine: routers, shards and their store.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = make_parser(
+        "sharq-cluster",
+        "A whole SHARQ cluster on this machine: routers, shards and their store.",
+        _EXAMPLES,
+        "settings of routers and shards",
     )
     count, port = _whole_number(1, _MAX_PROCESSES), _whole_number(1, 65535)
     parser.add_argument("--routers", type=count, default=2, metavar="R", help="how many (2)")
@@ -116,8 +114,6 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--state-file", type=Path, metavar="FILE", help="written when all is ready: JSON, each process"
     )
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings of routers and shards")
-    parser.add_argument("--version", action="version", version=f"sharq-cluster {__version__}")
     arguments = parser.parse_args(argv, _Arguments())
     if arguments.port + arguments.routers - 1 > 65535:
         parser.error(f"argument --port: {arguments.routers} routers from {arguments.port} on end past 65535")

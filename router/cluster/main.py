@@ -11,8 +11,9 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import aiohttp
 from redis.exceptions import RedisError
@@ -24,10 +25,9 @@ from router.cluster.redis_cluster import make_cluster
 from router.cluster.services import Services, service_environ
 from router.cluster.state import write_state
 from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_environ, store_programs
-from sharq_core.errors import ConfigError
 from sharq_core.process.listening import ListenError
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, fail, log_to_stderr, run
-from sharq_core.process.stopping import stop_on_signals, unless
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.store.data_dir import DataDirError, lock_data_dir
 from sharq_core.version import __version__
 
@@ -52,24 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after a stop that was asked for, 1 when it cannot start, 2 for wrong arguments or a wrong configuration.
     """
-    log_to_stderr()
-    try:
-        return run(_serve(read_command(argv)))
-    except ConfigError as error:
-        return fail("sharq-cluster", EXIT_MISCONFIGURED, error)
-    except (DataDirError, ListenError, OSError, RedisError, StartError) as error:
-        return fail("sharq-cluster", EXIT_FAILED, error)
 
+    def work() -> Coroutine[None, None, int]:
+        return serve_until_stopped(partial(_Cluster, read_command(argv)))
 
-async def _serve(command: Command) -> int:
-    """Start everything, tell of deaths until the stop, and stop everything in the opposite order."""
-    stopping = stop_on_signals()
-    async with AsyncExitStack() as stack:
-        cluster = _Cluster(command, stack)
-        if await unless(stopping, cluster.start()):
-            await unless(stopping, cluster.watch())
-    log.info("stopped")
-    return 0
+    return run_program("sharq-cluster", work, DataDirError, ListenError, OSError, RedisError, StartError)
 
 
 class _Cluster:

@@ -58,8 +58,8 @@ _DEAD = msgspec.json.Decoder(_DeadPage)
 
 
 class SharqClient:
-    """Speaks with one SHARQ server or load balancer: `async with SharqClient("http://127.0.0.1:8080") as
-    client`.
+    """Speaks with a SHARQ server, a load balancer or several routers: `async with SharqClient("http://127.0.0.1:8080")
+    as client`.
 
     Every method raises Unavailable when no connection was made (nothing was done), OutcomeUnknown when it was
     sent and no answer came (perhaps done), and the class of sharq_core.errors that the server names. The
@@ -71,7 +71,7 @@ class SharqClient:
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         token: str | None = None,
         timeout_s: float = 10.0,
@@ -81,13 +81,15 @@ class SharqClient:
         """Nothing is sent yet.
 
         Args:
-            url: http://host:port, a path prefix is kept.
+            url: http://host:port, a path prefix is kept. Of several routers of one cluster the first is asked until it
+                 takes no connection; then the next one is, at once.
             token: sent as a bearer token; None takes the variable SHARQ_TOKEN, where that is set and not empty.
             timeout_s: for one try, over 0; the wait of a long poll comes on top.
             retries: how often a call may be repeated, 0 for never; the pauses double from 1 s.
             session: used and not closed; None makes one of its own.
         """
-        self._transport = Transport(url, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
+        urls = [url] if isinstance(url, str) else url
+        self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
 
     async def __aenter__(self) -> Self:
         self._transport.open()

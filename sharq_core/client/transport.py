@@ -6,7 +6,8 @@ Not here: what the verbs send (client.py) and what errors mean (failures.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -21,19 +22,24 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Transport:
-    """Sends requests to one base URL. Safe to use from many tasks of one event loop."""
+    """Sends requests to one base URL, or to whichever of several takes connections. Safe to use from many tasks of one
+    event loop.
+    """
 
     def __init__(
         self,
-        url: str,
+        urls: Sequence[str],
         token: str | None,
         timeout_s: float,
         retries: int,
         session: aiohttp.ClientSession | None,
     ) -> None:
-        if URL(url).scheme not in {"http", "https"}:
-            raise ValueError(f"url: expected http://host:port or https://host:port, got {url!r}")
-        self._base = url.rstrip("/")
+        if not urls:
+            raise ValueError("url: expected at least one")
+        for url in urls:
+            if URL(url).scheme not in {"http", "https"}:
+                raise ValueError(f"url: expected http://host:port or https://host:port, got {url!r}")
+        self._bases = deque(url.rstrip("/") for url in urls)
         self._headers = {} if not token else {"Authorization": f"Bearer {token}"}
         self._timeout_s = timeout_s
         self._retries = retries
@@ -71,11 +77,11 @@ class Transport:
             wait_s: how long the server may hold the request on purpose, added to the deadline.
 
         Raises:
-            Unavailable: no connection was made; nothing was done.
+            Unavailable: no connection was made, to none of the servers; nothing was done.
             OutcomeUnknown: it was sent and no valid answer came; perhaps done.
             SharqError: the failure that the server named.
         """
-        status, content = await self._exchange(method, self._url(path, query), body, wait_s)
+        status, content = await self._exchange(method, _target(path, query), body, wait_s)
         if status >= 400:
             raise failures.from_answer(status, content)
         try:
@@ -113,10 +119,25 @@ class Transport:
         """How often a call may be repeated, 0 or more."""
         return self._retries
 
-    async def _exchange(self, method: str, url: URL, body: object, wait_s: float) -> tuple[int, bytes]:
+    async def _exchange(self, method: str, target: str, body: object, wait_s: float) -> tuple[int, bytes]:
+        """Status and content from the first server that takes a connection, each asked once: the last one that did is
+        the first.
+        """
+        data = None if body is None else msgspec.json.encode(body)
+        for _ in range(len(self._bases) - 1):
+            base = self._bases[0]
+            try:
+                return await self._exchange_with(base, method, target, data, wait_s)
+            except errors.Unavailable:
+                self._pass_over(base)
+        return await self._exchange_with(self._bases[0], method, target, data, wait_s)
+
+    async def _exchange_with(
+        self, base: str, method: str, target: str, data: bytes | None, wait_s: float
+    ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("open the client first: async with SharqClient(url) as client")
-        data = None if body is None else msgspec.json.encode(body)
+        url = URL(base + target, encoded=True)
         # Half of the time for the connection, so that "no connection was made" is known before the deadline.
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + wait_s, sock_connect=self._timeout_s / 2)
         try:
@@ -127,9 +148,15 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise failures.from_transport(error) from error
 
-    def _url(self, path: str, query: Mapping[str, object] | None) -> URL:
-        present = {name: value for name, value in (query or {}).items() if value is not None}
-        return URL(f"{self._base}{path}" + (f"?{urlencode(present)}" if present else ""), encoded=True)
+    def _pass_over(self, base: str) -> None:
+        """Ask the next server first from now on, unless another task has seen to that."""
+        if self._bases[0] == base:
+            self._bases.rotate(-1)
+
+
+def _target(path: str, query: Mapping[str, object] | None) -> str:
+    present = {name: value for name, value in (query or {}).items() if value is not None}
+    return path + (f"?{urlencode(present)}" if present else "")
 
 
 def path_of(verb: str, *identifiers: str) -> str:

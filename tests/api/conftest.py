@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.api.server_command import Server, StartServer
 from tests.servers import SharqServer
 from tests.stores import StoreServer
 
@@ -60,3 +61,23 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def kind() -> str:
     """A queue type of this test alone."""
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers in one directory on free ports; what still runs at the end is killed."""
+    servers: list[Server] = []
+
+    def start_server(*arguments: str, **environ: str) -> Server:
+        directory = tmp_path / str(len(servers))
+        directory.mkdir()
+        data_dir = [] if "--data-dir" in arguments else ["--data-dir", str(tmp_path / "data")]
+        port = [] if "--port" in arguments else ["--port", "0"]
+        servers.append(Server(directory, *arguments, *data_dir, *port, **environ))
+        return servers[-1]
+
+    yield start_server
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()

@@ -39,6 +39,7 @@ class LossyPath:
         carrying = asyncio.current_task()
         assert carrying is not None
         self._carrying.add(carrying)
+        carrying.add_done_callback(self._carrying.discard)
         there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
         ways = [
             asyncio.create_task(self._requests(reader, back)),
@@ -47,12 +48,11 @@ class LossyPath:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for end in (writer, back):
+                end.transport.abort()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, back):
-                end.transport.abort()
-            self._carrying.discard(carrying)
 
     async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65_536):

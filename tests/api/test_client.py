@@ -249,6 +249,33 @@ async def test_no_connection_means_nothing_was_done(server: SharqServer, kind: s
             assert isinstance(answer, errors.Unavailable)
 
 
+async def test_client_of_several_routers_goes_on_at_one_that_takes_connections(
+    server: SharqServer, kind: str
+) -> None:
+    async with path_to(server.url) as first, path_to(server.url) as second:
+        await first.shut()
+        async with SharqClient([first.url, second.url], retries=0) as client:
+            assert await client.readyz() is True
+            await client.enqueue(a_job(kind))
+            assert await client.dequeue(kind) is not None
+        await first.open()
+        await second.shut()
+        async with SharqClient([second.url, first.url], retries=0) as client:
+            assert await client.readyz() is True
+        await first.shut()
+        async with SharqClient([second.url, first.url], retries=0) as client:
+            with pytest.raises(errors.Unavailable):
+                await client.dequeue(kind)
+        await first.open()
+        await second.open()
+
+
+@pytest.mark.parametrize("url", [[], "127.0.0.1:8080", ["http://127.0.0.1:8080", "redis://127.0.0.1"]])
+def test_url_that_is_no_http_address_is_refused_by_name(url: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="url: expected"):
+        SharqClient(url)
+
+
 async def test_enqueue_whose_answer_was_lost_is_queued_once(server: SharqServer, kind: str) -> None:
     async with path_to(server.url) as path, SharqClient(path.url) as client:
         path.answers_to_lose = 1

@@ -7,133 +7,28 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from sharq_core.version import __version__
+from tests.api.server_command import (
+    DEADLINE_S,
+    JOB_ID,
+    Server,
+    StartServer,
+    dequeue,
+    enqueue,
+    metrics,
+    run,
+    status_of,
+    until_status,
+)
 from tests.conftest import StoreFactory
-from tests.stores import StoreServer
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
-DEADLINE_S = 20.0
-
-JOB_ID = "b81c07a7-5bba-4790-ab40-a061994088c1"
-JOB = {"job_id": JOB_ID, "interval": 1000, "payload": {"message": "hello, world"}}
-
-
-class Server:
-    """One `sharq-server` process; its outputs go to files that can be read at any time."""
-
-    def __init__(self, directory: Path, *arguments: str, **environ: str) -> None:
-        self.stdout_path, self.stderr_path = directory / "stdout", directory / "stderr"
-        inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
-        with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "router.standalone", *arguments],
-                cwd=directory,
-                env=inherited | {"PYTHONPATH": str(ROOT)} | environ,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-            )
-
-    @property
-    def stdout(self) -> str:
-        return self.stdout_path.read_text()
-
-    @property
-    def stderr(self) -> str:
-        return self.stderr_path.read_text()
-
-    def url(self) -> str:
-        """Waits until it listens."""
-        self.wait_for(lambda: "Listening on: " in self.stdout)
-        (address,) = re.findall(r"^Listening on: (\S+)$", self.stdout, re.MULTILINE)
-        return f"http://{address}"
-
-    def wait_for(self, is_true: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while not is_true():
-            assert self.process.poll() is None, self.stderr
-            assert time.monotonic() < deadline_s, self.stderr
-            time.sleep(0.01)
-
-    def store_pid(self) -> int:
-        *_, pid = re.findall(r"embedded_store_ready pid=(\d+)", self.stderr)
-        return int(pid)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(how)
-        return self.exit_code()
-
-    def exit_code(self) -> int:
-        return self.process.wait(DEADLINE_S)
-
-
-StartServer = Callable[..., Server]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[StartServer]:
-    """Starts servers in one directory on free ports; what still runs at the end is killed."""
-    servers: list[Server] = []
-
-    def start_server(*arguments: str, **environ: str) -> Server:
-        directory = tmp_path / str(len(servers))
-        directory.mkdir()
-        data_dir = [] if "--data-dir" in arguments else ["--data-dir", str(tmp_path / "data")]
-        port = [] if "--port" in arguments else ["--port", "0"]
-        servers.append(Server(directory, *arguments, *data_dir, *port, **environ))
-        return servers[-1]
-
-    yield start_server
-    for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE_S)) as session:
-        yield session
-
-
-async def until_status(http: aiohttp.ClientSession, url: str, status: int) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while await status_of(http, url) != status:
-            await asyncio.sleep(0.02)
-
-
-async def status_of(http: aiohttp.ClientSession, url: str) -> int:
-    async with http.get(url) as answer:
-        return answer.status
-
-
-async def enqueue(http: aiohttp.ClientSession, url: str) -> int:
-    async with http.post(f"{url}/enqueue/sms/1/", json=JOB) as answer:
-        return answer.status
-
-
-async def dequeue(http: aiohttp.ClientSession, url: str, query: str = "") -> str | None:
-    async with http.get(f"{url}/dequeue/sms/{query}") as answer:
-        found: dict[str, str] = await answer.json()
-        return found.get("job_id")
-
-
-def run(directory: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    server = Server(directory, *arguments, **environ)
-    try:
-        return server.exit_code(), server.stdout, server.stderr
-    finally:
-        server.process.kill()
 
 
 def test_version_is_printed(tmp_path: Path) -> None:
@@ -220,11 +115,6 @@ async def until_waiting(http: aiohttp.ClientSession, url: str) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while "sharq_router_waiting_dequeues 1.0" not in await metrics(http, url):
             await asyncio.sleep(0.02)
-
-
-async def metrics(http: aiohttp.ClientSession, url: str) -> str:
-    async with http.get(f"{url}/metrics") as answer:
-        return await answer.text()
 
 
 def test_a_second_signal_ends_the_server_at_once(start: StartServer) -> None:
@@ -342,97 +232,3 @@ def test_an_access_log_that_cannot_be_written_exits_with_2(start: StartServer, t
     assert server.stderr == (
         f"sharq-server: [sharq-server] accesslog: {tmp_path} cannot be written: Is a directory\n"
     )
-
-
-async def test_a_store_that_is_away_at_the_start_is_waited_for(
-    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
-) -> None:
-    store: StoreServer = own_store(kind="valkey")
-    store.stop()
-    server = start(SHARQ_REDIS_URL=f"redis://:hunter2@127.0.0.1:{store.port}/0")
-    url = server.url()
-    await until_status(http, f"{url}/readyz", 503)
-    async with http.post(f"{url}/enqueue/sms/1/", json=JOB) as answer:
-        assert answer.status == 503
-        assert "Retry-After" in answer.headers
-    assert server.process.poll() is None
-    assert server.stop() == 0
-    assert "store_" in server.stderr
-    assert "hunter2" not in server.stderr + server.stdout
-
-
-async def test_a_store_that_comes_later_is_used_without_a_restart(
-    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
-) -> None:
-    store: StoreServer = own_store(kind="valkey")
-    store.stop()
-    server = start(SHARQ_REDIS_URL=store.url)
-    await until_status(http, f"{server.url()}/readyz", 503)
-    store.start()
-    await until_status(http, f"{server.url()}/readyz", 200)
-    assert await enqueue(http, server.url()) == 201
-
-
-async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
-    start: StartServer, http: aiohttp.ClientSession
-) -> None:
-    server = start()
-    url = server.url()
-    await until_status(http, f"{url}/readyz", 200)
-    assert await enqueue(http, url) == 201
-    dead = server.store_pid()
-    os.kill(dead, signal.SIGKILL)
-    server.wait_for(lambda: server.store_pid() != dead)
-    assert f"embedded_store_died pid={dead} exit_code=-9" in server.stderr
-    await until_status(http, f"{url}/deepstatus/", 200)
-    assert await dequeue(http, url, "?wait=5000") == JOB_ID
-
-
-def test_a_store_that_cannot_come_back_ends_the_server(start: StartServer, tmp_path: Path) -> None:
-    server = start()
-    server.url()
-    manifest = next((tmp_path / "data" / "appendonlydir").glob("*.manifest"))
-    manifest.write_text("no manifest at all\n")
-    os.kill(server.store_pid(), signal.SIGKILL)
-    assert server.exit_code() == 1
-    assert "sharq-server: the embedded store ended with exit code 1" in server.stderr
-
-
-async def test_the_data_of_an_original_deployment_is_said_loudly_and_left_alone(
-    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
-) -> None:
-    store: StoreServer = own_store(kind="redis")
-    with store.client() as client:
-        client.sadd("sharq_server:ready:queue_type", "sms")
-        client.zadd("sharq_server:sms", {"1": 1})
-        client.rpush("sharq_server:sms:1", "a", "b")
-        server = start(SHARQ_REDIS_URL=store.url)
-        server.wait_for(lambda: "original_data_found" in server.stderr)
-        assert (
-            "WARNING original_data_found key_prefix=sharq_server queues=1 jobs=2: they are not served"
-            in server.stderr
-        )
-        assert await dequeue(http, server.url()) is None
-        assert client.lrange("sharq_server:sms:1", 0, -1) == [b"a", b"b"]
-
-
-async def test_data_made_with_another_number_of_partitions_is_refused(
-    start: StartServer, http: aiohttp.ClientSession
-) -> None:
-    server = start()
-    await until_status(http, f"{server.url()}/readyz", 200)
-    assert server.stop() == 0
-    server = start(SHARQ_CLUSTER_PARTITIONS="32")
-    assert server.exit_code() == 2
-    assert "32" in server.stderr
-    assert "64" in server.stderr
-
-
-def test_a_dead_server_takes_its_embedded_store_along(start: StartServer, tmp_path: Path) -> None:
-    server = start()
-    server.url()
-    server.process.kill()
-    server.process.wait()
-    again = start()
-    again.url()
-    assert again.stop() == 0

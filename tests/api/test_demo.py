@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.demo.__main__ import main
 from deploy.demo.checks import rate_problems, smallest_spacing_ms, spacing_problems
 from deploy.demo.customers import CUSTOMERS, SPIKE_EVERY_S, SPIKE_FOR_S, Customer
 from deploy.demo.ledger import Account, Leased, Rate
+from deploy.demo.recovery import LOOK_MS, WINDOW_MS, full_rate_back_ms
 from tests.servers import SharqServer
 
 ROOT = Path(__file__).parents[2]
@@ -134,3 +136,31 @@ def test_allowance_adds_up_over_a_change_of_rate() -> None:
     account.sent_s = [10.0]
     account.rates.append(Rate(100.0, 14.0, 0.0, 0.0))
     assert account.allowed(16.0) == pytest.approx(4 * 2 + 2 * 10)
+
+
+@pytest.mark.parametrize(
+    ("outages_ms", "back_ms"),
+    [
+        ([], 0),
+        ([(0, 40)], 0),  # 4 of 100 leases: less than the twentieth that may be missing
+        ([(0, 300)], 250),
+        ([(500, 800)], 750),
+        ([(0, 300), (1_000, 1_200)], 1_150),
+        ([(0, LOOK_MS + WINDOW_MS)], None),
+    ],
+)
+def test_full_rate_is_back_when_every_later_second_has_it(
+    outages_ms: list[tuple[int, int]], back_ms: int | None
+) -> None:
+    leased_ms = [
+        at_ms
+        for at_ms in range(0, 10_000, 10)
+        if not any(begin <= at_ms - 5_000 < end for begin, end in outages_ms)
+    ]
+    assert full_rate_back_ms(leased_ms, 100, 5_000) == back_ms
+
+
+def test_kill_without_a_cluster_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--kill", "router"])
+    assert "--kill is for a cluster" in capsys.readouterr().err

@@ -22,8 +22,14 @@ from shard.node import NodeSettings
 from sharq_core import frames
 from sharq_core.frames import Frame, FromRouter, FromShard, Greeting, Proof, Request, Welcome
 from sharq_core.messages import Call, Dequeue, Member, OnDue, ShardPort, View
+from sharq_core.models import QueueKey
 from tests.cluster.nodes import running_node, until
 from tests.stores import free_port
+
+KIND = "sms"
+KEY = QueueKey(KIND, "q")
+FAR_US = 2**62
+"""A deadline that does not come."""
 
 NODE_ID = "node-a"
 VIEW = View(7, 64, (Member(NODE_ID, "i1", "127.0.0.1:8090"),))

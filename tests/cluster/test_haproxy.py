@@ -7,27 +7,25 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from sharq_core.config import parse_url
-from sharq_core.store import launch
+from sharq_core.process.launch import tied
+from tests.cluster.clients import CLIENTS, running_load
 from tests.conftest import running_store
 from tests.servers import SharqCluster
 from tests.stores import free_port, missing_tool
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
 DEADLINE_S = 20.0
-CLIENTS = 8
 
 
 class HaProxy:
@@ -53,10 +51,9 @@ class HaProxy:
 
     def start(self) -> None:
         """Start it and wait until both routers are in turn."""
-        tie = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [*tie, haproxy(), "-db", "-f", str(CONFIG)], env=self._environ, stdout=log, stderr=log
+                tied(haproxy(), "-db", "-f", str(CONFIG)), env=self._environ, stdout=log, stderr=log
             )
         self.until("router-1", "UP")
         self.until("router-2", "UP")
@@ -119,72 +116,6 @@ def proxy(cluster: SharqCluster, tmp_path: Path) -> Iterator[HaProxy]:
         yield proxy
     finally:
         proxy.stop()
-
-
-class Load:
-    """Clients that enqueue, dequeue with a wait, and finish, one after the other.
-
-    Attributes:
-        done: jobs that went all the way.
-        answers: requests by status; 0 for no answer.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.done = 0
-        self.answers: Counter[int] = Counter()
-
-    async def go_on(self, more: int) -> None:
-        """Wait until this many more jobs are done."""
-        wanted = self.done + more
-        async with asyncio.timeout(DEADLINE_S):
-            while self.done < wanted:
-                await asyncio.sleep(0.01)
-
-    async def client(self, kind: str) -> None:
-        """One client, until cancelled."""
-        connector = aiohttp.TCPConnector(limit=1)
-        async with aiohttp.ClientSession(connector=connector) as http:
-            number = 0
-            while True:
-                number += 1
-                await self._job(http, kind, f"j{number}")
-
-    async def _job(self, http: aiohttp.ClientSession, kind: str, job_id: str) -> None:
-        job = {"job_id": job_id, "interval": 0, "payload": None}
-        if await self._ask(http, f"/enqueue/{kind}/1/", job) is None:
-            return
-        found = await self._ask(http, f"/dequeue/{kind}/?wait=1000&count=10", {})
-        if found is None:
-            return
-        jobs = [{"queue_type": kind, **one} for one in found["jobs"]]
-        names = ("queue_type", "queue_id", "job_id", "lease")
-        body = {"jobs": [{name: one[name] for name in names} for one in jobs]}
-        if await self._ask(http, "/finish/", body) is not None:
-            self.done += len(jobs)
-
-    async def _ask(
-        self, http: aiohttp.ClientSession, path: str, body: object
-    ) -> dict[str, list[dict[str, str]]] | None:
-        """The answer when it is one of success; a dequeue that found nothing is none."""
-        try:
-            async with http.post(self._url + path, json=body) as answer:
-                self.answers[answer.status] += 1
-                parsed: dict[str, list[dict[str, str]]] = await answer.json(content_type=None)
-                return parsed if answer.status < 300 else None
-        except aiohttp.ClientError:
-            self.answers[0] += 1
-            return None
-
-
-@asynccontextmanager
-async def running_load(url: str) -> AsyncIterator[Load]:
-    load = Load(url)
-    async with asyncio.TaskGroup() as clients:
-        tasks = [clients.create_task(load.client(f"sms{number}")) for number in range(CLIENTS)]
-        yield load
-        for task in tasks:
-            task.cancel()
 
 
 def test_configuration_is_valid_as_it_stands() -> None:

@@ -38,13 +38,14 @@ def shards(tmp_path: Path, server: StoreServer, prefix: str) -> Iterator[ShardFa
     """Makes shard processes, which end with the test."""
     made: list[SharqShard] = []
 
-    def make(node_id: str, **settings: str) -> SharqShard:
-        made.append(SharqShard(tmp_path, server.url, prefix, node_id, **settings))
+    def make(node_id: str, port: int | None = None, **settings: str) -> SharqShard:
+        made.append(SharqShard(tmp_path, server.url, prefix, node_id, port, **settings))
         return made[-1]
 
     yield make
     for shard in made:
-        shard.kill()
+        if shard.is_running:
+            shard.kill()
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
@@ -77,8 +78,8 @@ def run_shard(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
 def test_a_ready_shard_says_so_in_one_line(shards: ShardFactory) -> None:
     shard = shards("a")
     shard.start()
-    wait_until(lambda: shard.output.endswith("\n"))
-    assert shard.output == f"sharq-shard {__version__} node=a listening on {shard.address}\n"
+    ready = f"sharq-shard {__version__} node=a listening on {shard.address}\n"
+    shard.until(lambda: shard.log.count(ready) == 1)
     assert [shard.status(path) for path in ("/healthz", "/readyz", "/metrics", "/")] == [200, 200, 200, 404]
     assert shard.gauge("sharq_shard_partitions") == PARTITIONS
 
@@ -87,7 +88,7 @@ def test_a_shard_without_a_name_is_called_after_its_host_and_port(shards: ShardF
     shard = shards("")
     shard.start()
     port = shard.address.rpartition(":")[2]
-    assert re.search(rf"node=\S+-{port} listening", shard.output)
+    shard.until(lambda: re.search(rf"node=\S+-{port} listening", shard.log) is not None)
 
 
 def test_a_shard_that_is_told_to_stop_hands_over_and_leaves(shards: ShardFactory) -> None:
@@ -137,7 +138,7 @@ def test_a_second_shard_of_one_name_waits_and_refuses_to_start(shards: ShardFact
     assert second.wait() == 1
     assert time.monotonic() - began >= 1.5
     assert f"sharq-shard: node_id a is held by another process, at {first.address}\n" in second.log
-    assert second.output == ""
+    assert "listening on" not in second.log
     assert own_all(first)
 
 
@@ -190,9 +191,9 @@ def test_another_number_of_partitions_is_refused_with_both_numbers(shards: Shard
 
 
 def test_a_port_in_use_is_refused(shards: ShardFactory) -> None:
-    first, second = shards("a"), shards("b")
+    first = shards("a")
+    second = shards("b", port=first.port)
     first.start()
-    second.address = first.address
     second.launch()
     assert second.wait() == 1
     assert f"{first.address} is in use by another process" in second.log

@@ -287,7 +287,7 @@ async def test_a_clusters_primary_that_is_gone_is_replaced_and_the_other_partiti
         async with running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts:
             lost = cluster.servers[0]
             queues = queues_everywhere()
-            others = [q for q in queues if cluster.owner(slot_of_queue(q, prefix)) is not lost]
+            others = [q for q in queues if cluster.slots.owner(slot_of_queue(q, prefix)) is not lost]
             async with steady_load(parts, KIND, others) as load:
                 await until(lambda: load.count > 50)
                 if end == "killed":
@@ -319,12 +319,12 @@ async def test_primaries_that_lost_the_library_get_it_again_under_load(
 @pytest.mark.slow
 async def test_slots_that_are_moved_key_by_key_fail_no_request(cluster: RedisCluster, prefix: str) -> None:
     """TRYAGAIN while a partition's keys are in two places, ASK and MOVED after; order within a queue is kept (I3)."""
-    await _move_under_load(cluster, prefix, cluster.move_by_keys)
+    await _move_under_load(cluster, prefix, cluster.slots.move_by_keys)
 
 
 @pytest.mark.slow
 async def test_slots_that_are_moved_whole_fail_no_request(cluster: RedisCluster, prefix: str) -> None:
-    await _move_under_load(cluster, prefix, cluster.move_whole)
+    await _move_under_load(cluster, prefix, lambda slot, target: cluster.slots.move_whole(slot, slot, target))
 
 
 async def _move_under_load(cluster: RedisCluster, prefix: str, move: Callable[[int, Member], None]) -> None:
@@ -337,7 +337,9 @@ async def _move_under_load(cluster: RedisCluster, prefix: str, move: Callable[[i
     ):
         await until(lambda: load.count > 300)
         for slot in slots:
-            targets = [server for server in cluster.primaries() if server is not cluster.owner(slot)]
+            targets = [
+                server for server in cluster.slots.primaries() if server is not cluster.slots.owner(slot)
+            ]
             await asyncio.to_thread(targets[0].ask, "FUNCTION", "FLUSH")
             await asyncio.to_thread(move, slot, targets[0])
         before = load.count

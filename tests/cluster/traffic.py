@@ -110,6 +110,13 @@ class Traffic:
             while self.missing:
                 await asyncio.sleep(PAUSE_S)
 
+    def check(self) -> None:
+        """Nothing lost, nothing too early, nothing overtaken."""
+        assert min(self.sent.values()) > 10
+        assert self.missing == []
+        assert self.too_close == []
+        assert self.is_overtaken == []
+
     def failures_after(self, at_s: float) -> list[Failed]:
         """Those of the monotonic clock's times past at_s."""
         return [failed for failed in self.failures if failed.at_s > at_s]

@@ -1,12 +1,12 @@
-"""Run as a program: becomes the store's server, tied to the life of the process that started it.
+"""A child process tied to the life of the one that starts it. Run as a program: becomes that child.
 
     python launch.py PARENT_PID PROGRAM [ARGUMENT ...]
 
-On Linux the kernel sends SIGTERM to the store when its parent dies, by kill -9 too, and the store closes its
-file cleanly. The tie is made here, in a fresh process of one thread that then executes the server: Python
+On Linux the kernel sends SIGTERM to the child when its parent dies, by kill -9 too, so that a store closes its
+file cleanly. The tie is made here, in a fresh process of one thread that then executes the program: Python
 code between fork and exec of the parent (preexec_fn) may deadlock. It holds on to the *thread* that started
-this program, which must live as long as the store is wanted. Other systems have no such tie; there the lock
-on the data directory, which the store inherits, keeps a second server away from a store left behind.
+this program, which must live as long as the child is wanted. Other systems have no such tie; there the lock
+on the data directory, which a store inherits, keeps a second server away from a store left behind.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
+def tied(*command: str) -> list[str]:
+    """The command line that runs a program, given by its path and arguments, tied to this process."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+
+
 def main(arguments: list[str]) -> None:
-    """Replace this process by the server; files it makes are for this user only.
+    """Replace this process by the program; files it makes are for this user only.
 
     Raises:
         OSError: the tie cannot be made or the program cannot be executed.
@@ -38,7 +43,7 @@ def _end_with_parent(parent_pid: int) -> None:
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent_pid:
-        raise SystemExit("the process that wants this store has ended")
+        raise SystemExit("the process that wants this one has ended")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""Write every dashboard as JSON. The files are committed; a test holds them to this source."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from deploy.dashboards.model import Dashboard, render
+from deploy.dashboards.nodes import NODES
+from deploy.dashboards.overview import OVERVIEW
+from deploy.dashboards.queues import QUEUES
+
+DASHBOARDS = (OVERVIEW, QUEUES, NODES)
+FOLDER = Path(__file__).parents[1] / "grafana" / "dashboards"
+
+
+def text_of(dashboard: Dashboard) -> str:
+    """The content of a dashboard's file."""
+    return json.dumps(render(dashboard), indent=2) + "\n"
+
+
+def main() -> None:
+    """Write the files, one a dashboard, named by its uid."""
+    for dashboard in DASHBOARDS:
+        (FOLDER / f"{dashboard.uid}.json").write_text(text_of(dashboard))
+
+
+if __name__ == "__main__":
+    main()

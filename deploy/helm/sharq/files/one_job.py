@@ -1,0 +1,23 @@
+"""One job goes all the way through $SERVICE_URL: enqueued, leased and finished."""
+
+import json
+import os
+import urllib.request
+import uuid
+
+KIND = "helm-test"
+
+
+def ask(path: str, body: object) -> dict[str, str]:
+    """The JSON answer of a POST; an error status raises."""
+    request = urllib.request.Request(os.environ["SERVICE_URL"] + path, json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        parsed: dict[str, str] = json.load(answer)
+    return parsed
+
+
+job_id = str(uuid.uuid4())
+ask(f"/enqueue/{KIND}/{job_id}/", {"job_id": job_id, "interval": 0, "payload": "hello"})
+job = ask(f"/dequeue/{KIND}/?wait=10000", {})
+ask(f"/finish/{KIND}/{job['queue_id']}/{job['job_id']}/", {"lease": job["lease"]})
+print("enqueued, leased and finished", job["job_id"])

@@ -1,0 +1,50 @@
+"""What the command lines of the four commands have in common: `--config`, `--version`, examples, and what is not built.
+
+Not here: the arguments that one of them has alone (the command modules of router, shard and cluster).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sharq_core.config import Config, Key, load
+from sharq_core.version import __version__
+
+log = logging.getLogger("sharq.process")
+
+
+def make_parser(program: str, description: str, examples: str, config_help: str) -> argparse.ArgumentParser:
+    """A parser that knows `--config` and `--version`."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help=config_help)
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    return parser
+
+
+def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> Config:
+    """The configuration of this process: command line over environment over file.
+
+    Args:
+        path: None for no file.
+        options: texts given on the command line.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    return load(path, os.environ, options)
+
+
+def log_notices(notices: Iterable[str]) -> None:
+    """A line for each thing that was given and has no effect, or not the expected one."""
+    for notice in notices:
+        log.warning("config_notice %s", notice)

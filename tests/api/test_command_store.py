@@ -1,0 +1,114 @@
+"""The store of a `sharq-server`: away at the start, dead in mid-run, of another deployment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+
+from tests.api.server_command import (
+    JOB,
+    JOB_ID,
+    StartServer,
+    dequeue,
+    enqueue,
+    until_status,
+)
+from tests.conftest import StoreFactory
+from tests.stores import StoreServer
+
+
+async def test_a_store_that_is_away_at_the_start_is_waited_for(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
+) -> None:
+    store: StoreServer = own_store(kind="valkey")
+    store.stop()
+    server = start(SHARQ_REDIS_URL=f"redis://:hunter2@127.0.0.1:{store.port}/0")
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 503)
+    async with http.post(f"{url}/enqueue/sms/1/", json=JOB) as answer:
+        assert answer.status == 503
+        assert "Retry-After" in answer.headers
+    assert server.process.poll() is None
+    assert server.stop() == 0
+    assert "store_" in server.stderr
+    assert "hunter2" not in server.stderr + server.stdout
+
+
+async def test_a_store_that_comes_later_is_used_without_a_restart(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
+) -> None:
+    store: StoreServer = own_store(kind="valkey")
+    store.stop()
+    server = start(SHARQ_REDIS_URL=store.url)
+    await until_status(http, f"{server.url()}/readyz", 503)
+    store.start()
+    await until_status(http, f"{server.url()}/readyz", 200)
+    assert await enqueue(http, server.url()) == 201
+
+
+async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start()
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    assert await enqueue(http, url) == 201
+    dead = server.store_pid()
+    os.kill(dead, signal.SIGKILL)
+    server.wait_for(lambda: server.store_pid() != dead)
+    assert f"embedded_store_died pid={dead} exit_code=-9" in server.stderr
+    await until_status(http, f"{url}/deepstatus/", 200)
+    assert await dequeue(http, url, "?wait=5000") == JOB_ID
+
+
+def test_a_store_that_cannot_come_back_ends_the_server(start: StartServer, tmp_path: Path) -> None:
+    server = start()
+    server.url()
+    manifest = next((tmp_path / "data" / "appendonlydir").glob("*.manifest"))
+    manifest.write_text("no manifest at all\n")
+    os.kill(server.store_pid(), signal.SIGKILL)
+    assert server.exit_code() == 1
+    assert "sharq-server: the embedded store ended with exit code 1" in server.stderr
+
+
+async def test_the_data_of_an_original_deployment_is_said_loudly_and_left_alone(
+    start: StartServer, http: aiohttp.ClientSession, own_store: StoreFactory
+) -> None:
+    store: StoreServer = own_store(kind="redis")
+    with store.client() as client:
+        client.sadd("sharq_server:ready:queue_type", "sms")
+        client.zadd("sharq_server:sms", {"1": 1})
+        client.rpush("sharq_server:sms:1", "a", "b")
+        server = start(SHARQ_REDIS_URL=store.url)
+        server.wait_for(lambda: "original_data_found" in server.stderr)
+        assert (
+            "WARNING original_data_found key_prefix=sharq_server queues=1 jobs=2: they are not served"
+            in server.stderr
+        )
+        assert await dequeue(http, server.url()) is None
+        assert client.lrange("sharq_server:sms:1", 0, -1) == [b"a", b"b"]
+
+
+async def test_data_made_with_another_number_of_partitions_is_refused(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start()
+    await until_status(http, f"{server.url()}/readyz", 200)
+    assert server.stop() == 0
+    server = start(SHARQ_CLUSTER_PARTITIONS="32")
+    assert server.exit_code() == 2
+    assert "32" in server.stderr
+    assert "64" in server.stderr
+
+
+def test_a_dead_server_takes_its_embedded_store_along(start: StartServer, tmp_path: Path) -> None:
+    server = start()
+    server.url()
+    server.process.kill()
+    server.process.wait()
+    again = start()
+    again.url()
+    assert again.stop() == 0

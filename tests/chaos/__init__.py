@@ -1,0 +1,1 @@
+"""Faults on real processes; run by `make chaos`, not by `make test`."""

@@ -1,0 +1,77 @@
+"""Fixtures of the failure tests, their options, and the table at their end.
+
+Most of them run only when CHAOS is "quick" or "full" in the environment: `make chaos` sets it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.report import Report
+from tests.chaos.stage import AOF, Stage, is_quick, stage
+from tests.conftest import running_store
+
+collect_ignore_glob = [] if "CHAOS" in os.environ else ["test_[!h]*.py"]
+
+SEED = pytest.StashKey[int]()
+REPORT = pytest.StashKey[Report]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=None, help="of the clients' choices; else a random one")
+    parser.addoption("--save", action="store_true", help="put the table of counts into docs/guarantees.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given = config.getoption("--seed", None)
+    config.stash[SEED] = random.randrange(1_000_000) if given is None else given
+    config.stash[REPORT] = Report(config.stash[SEED], "short" if is_quick() else "long")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"chaos: --seed={config.stash[SEED]}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    report = config.stash[REPORT]
+    if report:
+        terminalreporter.write_line(report.table())
+        if config.getoption("--save", False):
+            report.save()
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """Of the run."""
+    return pytestconfig.stash[SEED]
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """Of the run."""
+    return pytestconfig.stash[REPORT]
+
+
+@pytest.fixture
+def own_stage(seed: int, report: Report) -> Iterator[Stage]:
+    """Two routers and three shards on a Valkey with an append-only file; all of them the test's own."""
+    with running_store("valkey", *AOF) as store, stage(store, seed, report) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stage_of_module(seed: int, report: Report) -> Iterator[Stage]:
+    """The same for a whole module."""
+    with running_store("valkey", *AOF) as store, stage(store, seed, report) as found:
+        yield found
+
+
+@pytest.fixture
+def shared_stage(stage_of_module: Stage) -> Stage:
+    """The same for a whole module; whatever a test ended, it runs again."""
+    stage_of_module.repair()
+    return stage_of_module

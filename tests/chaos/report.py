@@ -1,0 +1,71 @@
+"""The table of scenarios with their counts: printed after a run, and kept in docs/guarantees.md.
+
+Not here: what is counted (history.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.chaos.history import Counts
+
+GUARANTEES = Path(__file__).parents[2] / "docs" / "guarantees.md"
+BEGIN, END = "<!-- counts -->", "<!-- end of counts -->"
+
+COLUMNS = (
+    "acknowledged",
+    "delivered",
+    "redelivered",
+    "requests",
+    "failed",
+    "lost",
+    "unexpected",
+    "revived",
+    "out_of_order",
+    "too_close",
+    "double_leased",
+    "stale_finished",
+    "undocumented",
+)
+
+
+class Report:
+    """The scenarios of one run.
+
+    Args:
+        seed: the run's.
+        length: "short" or "long".
+    """
+
+    def __init__(self, seed: int, length: str) -> None:
+        self._seed = seed
+        self._length = length
+        self._rows: list[tuple[str, Counts, float]] = []
+
+    def add(self, scenario: str, counts: Counts, seconds: float) -> None:
+        """One scenario is over."""
+        self._rows.append((scenario, counts, seconds))
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def table(self) -> str:
+        """All of them, as Markdown."""
+        return "\n".join(self._lines())
+
+    def save(self) -> None:
+        """Put the table into docs/guarantees.md in place of the one there."""
+        text = GUARANTEES.read_text()
+        head, _, rest = text.partition(BEGIN)
+        tail = rest.partition(END)[2]
+        GUARANTEES.write_text(f"{head}{BEGIN}\n\n{self.table()}\n\n{END}{tail}")
+
+    def _lines(self) -> Iterator[str]:
+        yield f"A {self._length} run, seed {self._seed}."
+        yield ""
+        yield "| scenario | s | " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |"
+        yield "|---|" + "--:|" * (len(COLUMNS) + 1)
+        for scenario, counts, seconds in self._rows:
+            numbers = " | ".join(str(getattr(counts, name)) for name in COLUMNS)
+            yield f"| {scenario} | {seconds:.0f} | {numbers} |"

@@ -1,0 +1,186 @@
+"""A cluster on a store that keeps its data, and a run: load, a fault in the middle of it, load again, drain, check.
+
+Not here: what the clients do (crowd.py), what is right (history.py, audit.py), and the faults (test_*.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+from zlib import crc32
+
+import msgspec
+
+from sharq_core.config import parse_url
+from tests.chaos import audit
+from tests.chaos.crowd import BUSY, Crowd, Habits, running_crowd, until
+from tests.chaos.history import Counts, History, check
+from tests.chaos.report import Report
+from tests.servers import SharqCluster
+from tests.stores import StoreServer
+
+AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
+INTERVAL_MS = 50
+QUIET_S = 45.0
+"""Longest wait until everything is delivered and ended after a fault."""
+
+Fault: TypeAlias = Callable[[Crowd], Awaitable[None]]
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long a run takes, seconds.
+
+    Attributes:
+        lead_s: of load before the fault, and after it.
+        hold_s: that a fault lasts, where it has a length.
+        long_s: that one lasts which must outlast the members' TTL (5 s).
+    """
+
+    lead_s: float
+    hold_s: float
+    long_s: float
+
+
+QUICK = Pace(0.6, 1.2, 6.0)
+FULL = Pace(3.0, 5.0, 10.0)
+
+
+def is_quick() -> bool:
+    """The run is to be short: `make chaos QUICK=1`."""
+    return os.environ.get("CHAOS") != "full"
+
+
+class Stage:
+    """Where scenarios are played.
+
+    Args:
+        seed: of the clients' choices in every scenario.
+        report: gets the counts of each.
+    """
+
+    def __init__(
+        self, store: StoreServer, cluster: SharqCluster, prefix: str, seed: int, report: Report
+    ) -> None:
+        self.store = store
+        self.cluster = cluster
+        self.prefix = prefix
+        self.pace = QUICK if is_quick() else FULL
+        self.kind = ""
+        self._seed = seed
+        self._report = report
+
+    def repair(self) -> None:
+        """Let everything run again that a test has ended or paused."""
+        if not self.store.is_running:
+            self.store.start()
+        self.store.resume()
+        for process in (*self.cluster.shards, *self.cluster.routers):
+            if process.is_running:
+                process.signal(signal.SIGCONT)
+            else:
+                process.launch()
+        for process in (*self.cluster.shards, *self.cluster.routers):
+            process.until_status(200)
+        self.cluster.until_members(len(self.cluster.shards))
+
+    async def play(
+        self,
+        scenario: str,
+        fault: Fault,
+        *,
+        habits: Habits = BUSY,
+        queues: int = 12,
+        may_fail: bool = True,
+    ) -> tuple[Counts, History]:
+        """Run the load, the fault in the middle of it, and check that nothing happened that must not.
+
+        Args:
+            scenario: its name in the table.
+            may_fail: requests may fail while the fault lasts.
+        """
+        history = History(crc32(f"{self._seed}:{scenario}".encode()), INTERVAL_MS)
+        self.kind = f"t-{uuid.uuid4().hex[:12]}"
+        began_s = time.monotonic()
+        async with running_crowd(
+            self.cluster.urls, self.kind, history, queues=queues, habits=habits
+        ) as crowd:
+            await self.go_on(crowd)
+            await fault(crowd)
+            await self.go_on(crowd)
+            await crowd.end()
+            await self._until_drained(crowd)
+        counts = check(history)
+        self._report.add(scenario, counts, time.monotonic() - began_s)
+        whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
+        assert not counts.violations, f"seed {self._seed}: {counts} {whys}"
+        assert may_fail or not counts.failed, f"seed {self._seed}: {counts.failed} failed: {whys}"
+        with self.store.client() as client:
+            audit.assert_conserved(client, self.prefix, self.kind)
+        return counts, history
+
+    async def go_on(self, crowd: Crowd) -> None:
+        """Some more load, until some more of it was delivered, too."""
+        began_s = time.monotonic()
+        await until(lambda: self._newest(crowd) > began_s, QUIET_S, "jobs are delivered again")
+        await asyncio.sleep(self.pace.lead_s)
+        since_s = time.monotonic()
+        await until(lambda: self._newest(crowd) > since_s, QUIET_S, "jobs are still delivered")
+
+    def _newest(self, crowd: Crowd) -> float:
+        """When the last lease was heard of."""
+        served = (dequeue.ended_s for dequeue in reversed(crowd.history.dequeues) if dequeue.leases)
+        return next(served, 0.0)
+
+    async def _until_drained(self, crowd: Crowd) -> None:
+        with self.store.client() as client:
+            deadline_s = time.monotonic() + QUIET_S
+            while (left := audit.live(client, self.prefix, self.kind)) or crowd.unfinished:
+                assert time.monotonic() < deadline_s, (
+                    f"{left} live jobs, {crowd.unfinished} undelivered; seed {self._seed}"
+                )
+                await asyncio.sleep(0.1)
+
+
+@contextmanager
+def stage(
+    store: StoreServer,
+    seed: int,
+    report: Report,
+    *,
+    store_url: str | None = None,
+    reached_at: Callable[[int], int] = int,
+    routers: int = 2,
+    shards: int = 3,
+    **environ: str,
+) -> Iterator[Stage]:
+    """A running cluster, gone at the end.
+
+    Args:
+        store_url: what the shards know the store by; its own when None.
+        reached_at: see SharqCluster.
+    """
+    prefix = f"chaos-{uuid.uuid4().hex[:12]}"
+    with TemporaryDirectory(prefix="sharq-") as directory:
+        cluster = SharqCluster(
+            Path(directory),
+            parse_url(store_url or store.url),
+            {"SHARQ_REDIS_KEY_PREFIX": prefix, **environ},
+            routers=routers,
+            shards=shards,
+            reached_at=reached_at,
+        )
+        try:
+            cluster.start()
+            yield Stage(store, cluster, prefix, seed, report)
+        finally:
+            for process in (*cluster.routers, *cluster.shards):
+                if process.is_running:
+                    process.kill()

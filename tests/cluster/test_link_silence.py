@@ -1,0 +1,153 @@
+"""Calls that are late, ends that are silent or paused: deadlines and suspicion on the link."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from sharq_core.errors import OutcomeUnknown, Unavailable
+from sharq_core.frames import Answer, Failed, Request
+from sharq_core.messages import CheckStore, Enqueue, GetJob, Peek
+from sharq_core.models import (
+    Enqueued,
+    EnqueueStatus,
+)
+from tests.cluster.links import (
+    KEY,
+    KIND,
+    Gate,
+    RawShard,
+    raw_router,
+    router_end,
+    serving,
+    shard_end,
+    shard_process,
+)
+from tests.cluster.nodes import Parts, job, until
+from tests.conftest import StoreFactory
+
+
+async def test_a_call_that_is_read_too_late_is_not_done(parts: Parts) -> None:
+    async with shard_end(parts.node) as shard, raw_router(shard.address) as raw:
+        call = Enqueue([job(KIND, "q", "j")])
+        await raw.say(Request(1, raw.clock_us, call), Request(2, raw.clock_us + 5_000_000, Peek(KIND)))
+        entries = [await raw.next_entry(), await raw.next_entry()]
+    late, peek = entries
+    assert isinstance(late, Failed)
+    assert (late.number, late.code) == (1, "unavailable")
+    assert isinstance(peek, Answer)
+    assert peek.number == 2
+    assert await parts.node.call(GetJob(KEY, "j")) is None
+
+
+async def test_deadlines_are_by_the_clock_of_the_shard() -> None:
+    """Nobody's clock is compared with another's: this shard's is an hour ahead."""
+    hour_us = 3_600_000_000
+
+    def clock_us() -> int:
+        return int(time.monotonic() * 1e6) + hour_us
+
+    async def answer(shard: RawShard) -> None:
+        for _ in range(2):
+            (request,) = [entry for entry in (await shard.read()).entries if isinstance(entry, Request)]
+            left_us.append(request.deadline_us - clock_us())
+            await shard.say(Answer(request.number, None))
+        await shard.socket.receive(timeout=10)
+
+    left_us: list[int] = []
+    raw = RawShard(answer, clock_us=clock_us)
+    async with serving(raw.handle) as address, router_end(address, timeout_s=4.0) as end:
+        await end.link.call(Peek(KIND))
+        await end.link.call(Peek(KIND))
+    assert len(left_us) == 2
+    assert all(3_000_000 < left <= 4_000_000 for left in left_us)
+
+
+async def test_a_call_without_an_answer_ends_at_its_deadline(parts: Parts) -> None:
+    gate = Gate(parts.node)
+    async with shard_end(gate) as shard, router_end(shard.address, timeout_s=0.3) as end:
+        started = time.monotonic()
+        calls = (
+            end.link.call(Peek(KIND)),
+            end.link.call(Enqueue([job(KIND, "q", "j")])),
+        )
+        read, write = await asyncio.gather(*calls, return_exceptions=True)
+        assert 0.25 < time.monotonic() - started < 2
+        assert isinstance(read, Unavailable)
+        assert isinstance(write, OutcomeUnknown)
+        assert (end.link.in_flight, end.link.is_up) == (0, True)
+        gate.opened.set()
+
+
+async def test_a_shard_that_waits_for_its_store_is_not_suspect(parts: Parts) -> None:
+    gate = Gate(parts.node)
+    async with shard_end(gate) as shard, router_end(shard.address) as end:
+        call = asyncio.create_task(end.link.call(Peek(KIND)))
+        started = time.monotonic()
+        while time.monotonic() - started < 1.2:
+            assert not end.link.is_suspect
+            await asyncio.sleep(0.02)
+        gate.opened.set()
+        assert await call is None
+
+
+async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactory, prefix: str) -> None:
+    """A paused process: reads are given up at once, and all is well when it goes on."""
+    async with (
+        shard_process(own_store().url, prefix) as (address, process),
+        router_end(address, timeout_s=3.0) as end,
+    ):
+        await end.link.call(CheckStore())
+        process.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
+        read = asyncio.create_task(end.link.call(Peek(KIND)))
+        write = asyncio.create_task(end.link.call(Enqueue([job(KIND, "q", "j")])))
+        await until(lambda: end.link.is_suspect)
+        assert 0.4 < time.monotonic() - started < 1.4
+        with pytest.raises(Unavailable, match="no sign of life"):
+            await read
+        assert time.monotonic() - started < 2
+        process.send_signal(signal.SIGCONT)
+        assert await write == [Enqueued(EnqueueStatus.QUEUED, 0)]
+        assert not end.link.is_suspect
+        assert end.downs == 0
+
+
+async def test_a_paused_shard_does_not_do_late_what_nobody_waits_for(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    """What it finds in its socket when it wakes up is past its deadline."""
+    async with (
+        shard_process(own_store().url, prefix) as (address, process),
+        router_end(address, timeout_s=0.8) as end,
+    ):
+        await end.link.call(CheckStore())
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(OutcomeUnknown):
+            await end.link.call(Enqueue([job(KIND, "q", "late")]))
+        await until(lambda: end.link.is_suspect)
+        assert end.link.in_flight == 0
+        process.send_signal(signal.SIGCONT)
+        await until(lambda: not end.link.is_suspect)
+        assert await end.link.call(GetJob(KEY, "late")) is None
+
+
+async def test_a_router_that_stood_still_takes_the_answers_that_came_meanwhile(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    """Its own pause is neither the shard's silence nor a missing answer."""
+    async with (
+        shard_process(own_store().url, prefix) as (address, _),
+        router_end(address, timeout_s=0.5) as end,
+    ):
+        await end.link.call(CheckStore())
+        call = asyncio.create_task(end.link.call(CheckStore()))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert end.link.in_flight == 1
+        time.sleep(0.8)  # noqa: ASYNC251 - the event loop is meant to stand still
+        await call
+        assert not end.link.is_suspect

@@ -1,0 +1,121 @@
+"""Who is on the other end of a link: secrets, versions, frames that are none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from sharq_core import frames
+from sharq_core.errors import Unavailable
+from sharq_core.frames import Answer, Request
+from sharq_core.messages import Peek
+from tests.cluster.links import (
+    KIND,
+    RawShard,
+    raw_router,
+    router_end,
+    serving,
+    shard_end,
+)
+from tests.cluster.nodes import Parts, until
+
+
+async def test_a_secret_that_both_know_opens_the_link(parts: Parts) -> None:
+    async with shard_end(parts.node, "key") as shard, router_end(shard.address, "key") as end:
+        assert await end.link.call(Peek(KIND)) is None
+
+
+@pytest.mark.parametrize(
+    ("of_shard", "of_router", "said"),
+    [
+        ("hush-a", "hush-b", "the router has another link secret"),
+        ("hush-a", None, "the router has no link secret and this end has one"),
+        (None, "hush-b", "the router has a link secret and this end has none"),
+    ],
+)
+async def test_a_wrong_secret_is_said_on_both_sides_without_the_secret(
+    parts: Parts, caplog: pytest.LogCaptureFixture, of_shard: str | None, of_router: str | None, said: str
+) -> None:
+    caplog.set_level("INFO")
+    async with (
+        shard_end(parts.node, of_shard) as shard,
+        router_end(shard.address, of_router, comes_up=False) as end,
+    ):
+        await until(lambda: "link_down" in caplog.text and caplog.text.count("link_refused") > 1)
+        assert not end.link.is_up
+        assert end.views == []
+        assert len(shard.server) == 0
+        with pytest.raises(Unavailable, match=said):
+            await end.link.call(Peek(KIND))
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.startswith("link_down") for line in told if "link_down" in line] == [True]
+    assert all(said in line for line in told if line.startswith(("link_down", "link_refused")))
+    assert "hush" not in caplog.text
+
+
+async def test_a_shard_that_cannot_prove_the_secret_is_not_believed(caplog: pytest.LogCaptureFixture) -> None:
+    async def wait_for_the_end(shard: RawShard) -> None:
+        await shard.socket.receive(timeout=10)
+
+    raw = RawShard(wait_for_the_end)
+    async with serving(raw.handle) as address, router_end(address, "key", comes_up=False) as end:
+        await until(lambda: "the shard has no link secret" in caplog.text)
+        assert end.views == []
+
+
+async def test_a_shard_of_another_version_is_not_linked(caplog: pytest.LogCaptureFixture) -> None:
+    async def wait_for_the_end(shard: RawShard) -> None:
+        await shard.socket.receive(timeout=10)
+
+    raw = RawShard(wait_for_the_end, version=9)
+    async with serving(raw.handle) as address, router_end(address, comes_up=False) as end:
+        await until(lambda: "speaks version 9 of the link, this one version 1" in caplog.text)
+        assert not end.link.is_up
+
+
+async def test_a_router_of_another_version_is_told_so(parts: Parts) -> None:
+    async with shard_end(parts.node) as shard, raw_router(shard.address, is_greeted=False) as raw:
+        await raw.say_hello(version=9)
+        assert "speaks version 9 of the link, this one version 1" in await raw.closed()
+
+
+@pytest.mark.parametrize("is_greeted", [True, False], ids=["after its hello", "before its hello"])
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (b"GET / HTTP/1.1", "not a frame of the link"),
+        (frames.pack(0, [frames.encode([99, "x"])], 1), "not a frame of the link"),
+        (bytes(frames.MAX_MESSAGE_BYTES), "exceeds limit"),
+        ("text", "a text message"),
+    ],
+    ids=["malformed", "unknown entry", "too large", "text"],
+)
+async def test_what_is_no_frame_closes_that_link_only_and_is_logged(
+    parts: Parts, caplog: pytest.LogCaptureFixture, message: bytes | str, said: str, is_greeted: bool
+) -> None:
+    async with shard_end(parts.node) as shard, router_end(shard.address) as end:
+        async with raw_router(shard.address, is_greeted=is_greeted) as stranger:
+            with suppress(ConnectionError):
+                await stranger.say_anything(message)
+            await until(lambda: "link_refused" in caplog.text)
+        assert said in next(line for line in caplog.messages if "link_refused" in line)
+        assert await end.link.call(Peek(KIND)) is None
+        assert end.downs == 0
+
+
+async def test_an_answer_that_is_none_ends_the_link_and_the_router_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def answer_nonsense(shard: RawShard) -> None:
+        (request,) = [entry for entry in (await shard.read()).entries if isinstance(entry, Request)]
+        await shard.say(Answer(request.number, "not a number"))
+        await shard.socket.receive(timeout=10)
+
+    raw = RawShard(answer_nonsense)
+    async with serving(raw.handle) as address, router_end(address) as end:
+        with pytest.raises(Unavailable):
+            await end.link.call(Peek(KIND))
+        await until(lambda: end.link.is_up)
+        assert end.downs == 1
+    assert "not a frame of the link" in caplog.text

@@ -1,0 +1,57 @@
+"""A whole `sharq-cluster --store cluster` serves HTTP while slots, and with them queues, move between its primaries."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sharq_core.partitions import partition_of
+from sharq_core.scheduler.keys import Keys
+from tests.cluster.commands import Command
+from tests.cluster.traffic import running_traffic
+from tests.slots import NodeAt, Slots
+
+PARTITIONS = 64
+PREFIX = "moved"
+QUEUES = 60
+INTERVAL_MS = 200
+ROUND_S = 1.0
+MOVED_SLOTS = 1_500
+"""About six partitions."""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    """A cluster on three primaries and three replicas."""
+    command = Command(tmp_path, "--store", "cluster", SHARQ_REDIS_KEY_PREFIX=PREFIX)
+    try:
+        yield command
+    finally:
+        command.end()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("way", ["redis-cli", "whole"])
+async def test_slots_are_moved_under_load_without_a_failed_request(command: Command, way: str) -> None:
+    slots = Slots([NodeAt(url) for url in await asyncio.to_thread(command.urls, "store")])
+    move = slots.reshard if way == "redis-cli" else slots.move_whole
+    source, target, _ = slots.primaries()
+    kind = f"t-{uuid.uuid4().hex[:12]}"
+    async with running_traffic(command.urls("router"), kind, QUEUES, INTERVAL_MS) as traffic:
+        partitions = {queue: partition_of(kind, queue, PARTITIONS) for queue in traffic.queues}
+        places = {queue: Keys(PREFIX, PARTITIONS).slots[number] for queue, number in partitions.items()}
+        before = {queue for queue, slot in places.items() if slots.owner(slot) is source}
+        await traffic.go_on(ROUND_S)
+        first = slots.first_of(source)
+        await asyncio.to_thread(move, first, first + MOVED_SLOTS - 1, target)
+        await traffic.go_on(ROUND_S)
+        await traffic.finish()
+    moved = {queue for queue in before if slots.owner(places[queue]) is target}
+    assert moved
+    assert traffic.failures == []
+    traffic.check()

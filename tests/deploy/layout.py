@@ -1,0 +1,273 @@
+"""The services of deploy/compose as processes of this machine, run from what docker-compose reads in that file.
+
+Each service gets a loopback address of its own (Linux answers on all of 127.0.0.0/8), so that ports stay as they are
+written; names, addresses and mounted paths in commands and variables are put in the place of the containers' ones.
+Not here: images, networks and volumes, which need a container engine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+import yaml
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.servers import SharqProcess
+from tests.stores import missing_tool, store_binary
+
+COMPOSE = Path(__file__).parents[2] / "deploy" / "compose" / "compose.yaml"
+DEADLINE_S = 60.0
+STORE_PORT = 6379
+PROGRAMS = Path(sys.executable).parent
+"""Where this environment has sharq-router and sharq-shard."""
+
+ENTRYPOINTS = {"prometheus": "prometheus"}
+"""Programs that an image starts by itself, so that its service's command holds arguments only."""
+
+
+class Service(SharqProcess):
+    """One service of the file as a process.
+
+    Attributes:
+        address: its own loopback address.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        address: str,
+        port: int,
+        command: Sequence[str],
+        environ: dict[str, str],
+    ) -> None:
+        super().__init__("", directory, name, port, ())
+        self.address = address
+        self.url = f"http://{address}:{port}"
+        self._command = list(command)
+        self._environ = environ
+
+
+class Layout:
+    """All services of the file but Grafana, which no Debian package has.
+
+    Attributes:
+        services: by name, in the file's order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = read_compose()
+        net = f"127.{random.randint(1, 250)}.{random.randint(0, 255)}"
+        names = [name for name in self._file["services"] if name != "grafana"]
+        self._addresses = {name: f"{net}.{number}" for number, name in enumerate(names, 1)}
+        self._setup = self._file["services"]["store-setup"]
+        self.services = {name: self._service(name) for name in names if name != "store-setup"}
+
+    @property
+    def front(self) -> Service:
+        """HAProxy."""
+        return self.services["haproxy"]
+
+    def of(self, role: str) -> list[Service]:
+        """The services that are named `<role>-<number>`."""
+        return [service for name, service in self.services.items() if name.startswith(f"{role}-")]
+
+    def start(self) -> None:
+        """Start everything in the order in which it is needed; returns when all of it serves."""
+        for store in self.of("valkey"):
+            store.launch()
+        self._set_up_store()
+        for shard in self.of("shard"):
+            shard.launch()
+        for service in (*self.of("shard"), *self.of("router")):
+            if not service.is_running:
+                service.launch()
+            service.until_status(200)
+        self.services["prometheus"].start("/-/ready")
+        self.front.launch()
+        self.front.until_status(200)
+
+    def stop(self) -> None:
+        """End everything, the front first."""
+        order = ("haproxy", "prometheus", "router", "shard", "valkey")
+        for service in sorted(self.services.values(), key=lambda one: order.index(one.name.split("-")[0])):
+            service.stop()
+
+    def add_shard(self, node_id: str) -> Service:
+        """A shard with the settings of shard-1 and a name and address of its own; it does not run yet."""
+        model = self.services["shard-1"]
+        net, _, _ = model.address.rpartition(".")
+        self._addresses[node_id] = f"{net}.{len(self._addresses) + 1}"
+        given = dict(self._file["services"]["shard-1"])
+        given["command"] = [word.replace("shard-1", node_id) for word in given["command"]]
+        self._file["services"][node_id] = given
+        self.services[node_id] = self._service(node_id)
+        return self.services[node_id]
+
+    def until_in_turn(self, router: Service) -> None:
+        """Wait until HAProxy gives requests to a router, after its checks."""
+        stats = self.services["haproxy"].address
+
+        def is_up() -> bool:
+            done = subprocess.run(
+                ["curl", "-sf", "--max-time", "5", f"http://{stats}:8404/;csv"],
+                check=False,
+                capture_output=True,
+                text=True,
+            )
+            rows = [line.split(",") for line in done.stdout.splitlines()]
+            return any(row[1] == router.name and row[17] == "UP" for row in rows if len(row) > 17)
+
+        until(is_up, f"{router.name} is not in turn")
+
+    def _set_up_store(self) -> None:
+        script, addresses = COMPOSE.parent / "store-setup.sh", self._setup["command"]
+        cli = shutil.which("redis-cli") or missing_tool("redis-cli")
+        done = subprocess.run(
+            ["sh", str(script), *(self._translate(word, "store-setup", {}) for word in addresses)],
+            check=False,
+            env={"PATH": os.environ["PATH"], "CLI": cli},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        until(lambda: all(map(is_whole, self.of("valkey"))), "the store is not whole")
+
+    def _service(self, name: str) -> Service:
+        given = self._file["services"][name]
+        paths = self._paths(name, given)
+        address = self._addresses[name]
+        words = [self._translate(word, name, paths) for word in given["command"]]
+        if name in ENTRYPOINTS:
+            words.insert(0, ENTRYPOINTS[name])
+        program = words[0]
+        if program == "valkey-server":  # a container has but one address, to listen on and to speak from
+            words += ["--bind", address, "--bind-source-addr", address]
+        words[0] = find(program)
+        environ = {
+            key: self._translate(str(text), name, paths) for key, text in given.get("environment", {}).items()
+        }
+        port = {"haproxy": 8000, "prometheus": 9090, "router": 8080, "shard": 8090}.get(
+            name.split("-", maxsplit=1)[0], STORE_PORT
+        )
+        return Service(self._folder, name, address, port, words, {"PATH": os.environ["PATH"], **environ})
+
+    def _paths(self, name: str, given: Mapping[str, Any]) -> dict[str, str]:
+        """Where the mounted paths of a service are here; what is named or translated is a copy or a new folder."""
+        paths = {}
+        for volume in given.get("volumes", []):
+            source, target = volume.split(":")[:2]
+            here = Path(source) if source.startswith("/") else self._folder / f"{name}-data"
+            if name == "prometheus" and source.startswith("/"):
+                here = self._translated_copy(here, name)
+            elif not source.startswith("/"):
+                here.mkdir(exist_ok=True)
+            paths[target] = str(here)
+        return paths
+
+    def _translated_copy(self, source: Path, name: str) -> Path:
+        """A folder of settings, with the addresses of this run."""
+        copy = Path(shutil.copytree(source, self._folder / f"{name}-settings"))
+        for file in copy.iterdir():
+            file.write_text(self._translate(file.read_text(), name, {}))
+        return copy
+
+    def _translate(self, text: str, own: str, paths: Mapping[str, str]) -> str:
+        if paths:
+            targets = "|".join(map(re.escape, paths))
+            text = re.sub(rf"(?<!\w)({targets})(?![\w-])", lambda found: paths[found[1]], text)
+        text = text.replace("0.0.0.0", self._addresses[own])
+        text = re.sub(r"172\.30\.8\.1(\d)(?=:)", lambda found: self._addresses[f"valkey-{found[1]}"], text)
+        names = "|".join(map(re.escape, self._addresses))
+        return re.sub(rf"(?<![\w-])({names})(?=:\d)", lambda found: self._addresses[found[1]], text)
+
+
+@contextmanager
+def running_layout() -> Iterator[Layout]:
+    """All of it, serving; gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as folder:
+        layout = Layout(Path(folder))
+        try:
+            layout.start()
+            yield layout
+        finally:
+            layout.stop()
+
+
+def read_compose() -> dict[str, Any]:
+    """The file as docker-compose reads it: aliases, merges and variables resolved."""
+    done = subprocess.run(
+        [find("docker-compose"), "-f", str(COMPOSE), "config"],
+        check=False,
+        env={
+            **os.environ,
+            "SHARQ_CLUSTER_SECRET": "a secret of tests",
+            "GRAFANA_PASSWORD": "a password of tests",
+        },
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    parsed: dict[str, Any] = yaml.safe_load(done.stdout)
+    return parsed
+
+
+def find(program: str) -> str:
+    """The path of a program; skips, or fails where CI is set, when it is missing."""
+    if program == "valkey-server":
+        return str(store_binary("valkey"))
+    if (PROGRAMS / program).exists():
+        return str(PROGRAMS / program)
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    return found or missing_tool(program)
+
+
+def ask_store(store: Service, *words: str) -> Any:
+    """The answer of one store server to one command, as it came."""
+    no_retry = Retry(NoBackoff(), 0)
+    with redis.Redis(
+        store.address, STORE_PORT, retry=no_retry, socket_timeout=5, decode_responses=True
+    ) as client:
+        client.response_callbacks.clear()
+        return client.execute_command(*words)
+
+
+def is_whole(store: Service) -> bool:
+    """A server sees every slot served, by a primary with its replica; False while it does not answer."""
+    try:
+        slots = ask_store(store, "CLUSTER", "SLOTS")
+        return (
+            "cluster_state:ok" in ask_store(store, "CLUSTER", "INFO")
+            and bool(slots)
+            and all(map(_has_replica, slots))
+        )
+    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError):
+        return False
+
+
+def _has_replica(row: Sequence[Any]) -> bool:
+    return len(row) >= 4
+
+
+def until(is_true: Callable[[], bool], words: str) -> None:
+    """Wait for a condition; fails at the deadline with these words."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not is_true():
+        assert time.monotonic() < deadline_s, words
+        time.sleep(0.05)

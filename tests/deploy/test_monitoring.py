@@ -1,0 +1,140 @@
+"""Dashboards and alerts: generated, tested, explained, and answered by Prometheus on a cluster under load."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, text_of
+from deploy.dashboards.model import COLUMNS, Dashboard, render
+from tests.cluster.clients import running_load
+from tests.deploy.layout import Layout, until
+from tests.deploy.prometheus import has_data
+from tests.stores import missing_tool
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus"
+VARIABLES = {"$__rate_interval": "1m", "$type": ".*"}
+"""What Grafana would put into the queries."""
+
+
+def rules() -> list[dict[str, Any]]:
+    parsed = yaml.safe_load((RULES / "alerts.yml").read_text())
+    return [rule for group in parsed["groups"] for rule in group["rules"]]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+
+
+def operands(promql: str) -> Iterator[str]:
+    """What the parts of an alert compare with a number."""
+    for part in re.split(r"\sand\s", promql):
+        found = re.fullmatch(r"\s*(.+?)\s*[<>]\s*[0-9.]+\s*", part, re.DOTALL)
+        assert found, f"an alert is `operand comparison number`, joined by `and`: {part}"
+        yield found[1]
+
+
+def panel_queries() -> Iterator[str]:
+    for dashboard in DASHBOARDS:
+        for panel in dashboard.panels:
+            for query in panel.queries:
+                promql = query.promql
+                for variable, text in VARIABLES.items():
+                    promql = promql.replace(variable, text)
+                yield promql
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_committed_dashboard_is_what_its_source_makes(dashboard: Dashboard) -> None:
+    assert (FOLDER / f"{dashboard.uid}.json").read_text() == text_of(dashboard), "python -m deploy.dashboards"
+
+
+def test_no_other_dashboard_is_committed() -> None:
+    assert {file.stem for file in FOLDER.iterdir()} == {dashboard.uid for dashboard in DASHBOARDS}
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_panels_do_not_overlap_and_take_their_source_from_the_variable(dashboard: Dashboard) -> None:
+    rendered: Any = render(dashboard)
+    taken: set[tuple[int, int]] = set()
+    for panel in rendered["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert taken.isdisjoint(cells), panel["title"]
+        assert max(x for x, _ in cells) < COLUMNS
+        taken |= cells
+        assert panel["targets"]
+        for holder in (panel, *panel["targets"]):
+            assert holder["datasource"]["uid"] == "${datasource}"
+    assert rendered["templating"]["list"][0]["name"] == "datasource"
+
+
+def test_rules_do_what_their_tests_say() -> None:
+    promtool = shutil.which("promtool") or missing_tool("promtool")
+    tests = ["alerts_test.yml", "budget_test.yml"]
+    for words in (["check", "config", "prometheus.yml"], ["test", "rules", *tests]):
+        done = subprocess.run(
+            [promtool, *words], cwd=RULES, check=False, capture_output=True, text=True, timeout=110
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
+def test_every_alert_has_a_severity_a_test_of_both_cases_and_a_runbook_entry(alert: dict[str, Any]) -> None:
+    name = alert["alert"]
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    tested = (RULES / "alerts_test.yml").read_text() + (RULES / "budget_test.yml").read_text()
+    assert f"name: {name} fires" in tested
+    assert f"name: {name} is silent" in tested
+    page, _, anchor = alert["annotations"]["runbook"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text(), re.M)
+    assert name in headings
+    assert anchor == name.lower()
+
+
+def test_runbook_has_no_entry_without_an_alert() -> None:
+    headings = re.findall(r"^## (Sharq\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.M)
+    assert headings == [alert["alert"] for alert in ALERTS]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout) -> None:
+    prometheus = layout.services["prometheus"].url
+    asked = [*panel_queries()]
+    for rule in rules():
+        asked += [rule["record"]] if "record" in rule else operands(rule["expr"])
+    async with running_load(layout.front.url), asyncio.TaskGroup() as group:
+        losing = group.create_task(lose_jobs(layout.front.url))
+        for promql in asked:
+            is_answered = partial(has_data, prometheus, promql)
+            await asyncio.to_thread(until, is_answered, f"no data: {promql}")
+        losing.cancel()
+
+
+async def lose_jobs(url: str) -> None:
+    """Lease jobs that may not come back and let the leases end: dead letters; until cancelled."""
+    async with aiohttp.ClientSession(raise_for_status=True) as http:
+        for number in range(1_000_000):
+            body = {"job_id": f"lost{number}", "interval": 0, "payload": 0, "requeue_limit": 0}
+            await http.post(f"{url}/enqueue/lost/1/", json=body)
+            with suppress(
+                aiohttp.ClientResponseError
+            ):  # another answer than a job: nothing is lost this time
+                await http.post(f"{url}/dequeue/lost/?lease=100")
+            await asyncio.sleep(0.1)

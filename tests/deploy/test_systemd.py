@@ -1,0 +1,100 @@
+"""The units, on an installed copy: systemd takes and confines them, and the programs take their command lines."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from router.process import read_command as read_router_command
+from shard.command import read_command as read_shard_command
+from tests.stores import missing_tool
+
+INSTALL = Path(__file__).parents[2] / "deploy" / "systemd" / "install"
+SYSTEM_UNITS = Path("/lib/systemd/system")
+UNITS = ("sharq-router@8080.service", "sharq-shard@8090.service", "sharq.target")
+MOST_EXPOSED = 20
+"""Tenths of systemd's points, of which 100 is a process that may do everything."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A file system with the units installed, systemd's own beside them, and programs to start."""
+    if shutil.which("systemd-analyze") is None or not SYSTEM_UNITS.exists():
+        missing_tool("systemd")
+    subprocess.run([INSTALL, tmp_path], check=True, timeout=30)
+    shutil.copytree(SYSTEM_UNITS, tmp_path / "usr/lib/systemd/system", symlinks=True)
+    for name in ("sharq-router", "sharq-shard"):
+        program = tmp_path / "opt/sharq/bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    return tmp_path
+
+
+def analyze(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *words[:1], f"--root={root}", *words[1:]],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_systemd_takes_the_units_without_a_word(root: Path) -> None:
+    done = analyze(root, "verify", "--man=no", *UNITS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_unit_whose_program_is_missing_is_noticed(root: Path) -> None:
+    (root / "opt/sharq/bin/sharq-shard").unlink()
+    done = analyze(root, "verify", "--man=no", *UNITS)
+    assert done.returncode != 0
+    assert "sharq-shard" in done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS[:2])
+def test_processes_are_confined(root: Path, unit: str) -> None:
+    done = analyze(root, "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSED}", unit)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_programs_take_the_command_lines_and_settings_of_the_units(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARQ_REDIS_URL", "redis://127.0.0.1:6379/0")
+    router = read_router_command(words_of(root, "router", "8080", monkeypatch))
+    assert str(router.listen) == "127.0.0.1:8080"
+    assert router.config.cluster.secret is not None
+    shard = read_shard_command(words_of(root, "shard", "8090", monkeypatch))
+    assert (shard.node_id, str(shard.advertised)) == ("host-8090", "127.0.0.1:8090")
+
+
+def words_of(root: Path, role: str, instance: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The arguments of a unit's program as systemd would make them; its variables are set."""
+    unit = (root / f"etc/systemd/system/sharq-{role}@.service").read_text()
+    variables = dict(re.findall(r"(\w+)=(\S+)", re.findall(r"^Environment=(.*)$", unit, re.M)[0]))
+    for line in (root / f"etc/sharq/{role}.env").read_text().splitlines():
+        if not line.startswith("#"):
+            name, _, text = line.partition("=")
+            variables[name] = text
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text.replace("%d/", f"{root}/etc/sharq/"))
+    (command,) = re.findall(r"^ExecStart=/opt/sharq/bin/\S+ (.*)$", unit, re.M)
+    command = command.replace("%i", instance).replace("%l", "host").replace("/etc/sharq", f"{root}/etc/sharq")
+    return re.sub(r"\$\{(\w+)\}", lambda found: variables[found[1]], command).split()
+
+
+def test_a_second_installation_keeps_the_settings(root: Path) -> None:
+    secret, settings = root / "etc/sharq/link-secret", root / "etc/sharq/router.env"
+    assert secret.stat().st_mode & 0o077 == 0
+    assert len(secret.read_text()) == 64
+    before = secret.read_text()
+    settings.write_text("ROUTER_HOST=10.0.0.1\n")
+    subprocess.run([INSTALL, root], check=True, timeout=30)
+    assert secret.read_text() == before
+    assert settings.read_text() == "ROUTER_HOST=10.0.0.1\n"

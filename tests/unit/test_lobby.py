@@ -1,0 +1,127 @@
+"""Parked polls while shards leave: a shard that is gone neither fails them nor is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from router.lobby import Lobby, Waiter
+from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.messages import Call, Dequeued, OnDue, ShardPort
+from sharq_core.models import LeasedJob
+
+JOB = LeasedJob("sms", "q", "j", b"1", "ab", 0, 0, 1, -1, 0)
+DEADLINE_S = 10.0
+
+NEVER_S = 0.3
+"""Long enough for what must not happen: a failed claim is tried again after 0.1 s."""
+
+
+class Shard:
+    """A shard whose answers the test gives, one call at a time."""
+
+    def __init__(self) -> None:
+        self.calls: asyncio.Queue[asyncio.Future[Dequeued]] = asyncio.Queue()
+        self.on_due: OnDue | None = None
+
+    async def call(self, call: Call[Any]) -> Any:
+        answer: asyncio.Future[Dequeued] = asyncio.get_running_loop().create_future()
+        self.calls.put_nowait(answer)
+        return await answer
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        self.on_due = on_due
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        self.on_due = None
+
+    def tell_due(self) -> None:
+        """It has a job now."""
+        assert self.on_due is not None
+        self.on_due(0)
+
+
+class Shards:
+    """A directory whose shards the test adds and removes."""
+
+    partitions = 64
+
+    def __init__(self, *shards: Shard) -> None:
+        self.present: list[ShardPort] = list(shards)
+
+    def owner(self, partition: int) -> ShardPort:
+        return self.present[0]
+
+    def shards(self) -> list[ShardPort]:
+        return list(self.present)
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """The test calls `follow` itself."""
+
+
+class Scene:
+    """A poll that is parked while one of two shards is asked, and leaves."""
+
+    def __init__(self) -> None:
+        self.leaving, self.staying = Shard(), Shard()
+        self.directory = Shards(self.leaving, self.staying)
+        self.lobby = Lobby("sms", self.directory, self._give_back)
+        self.waiter = Waiter(1, 1_000_000, lambda: False)
+        self.lobby.enter(self.waiter)
+
+    async def lose_shard(self, answer: Dequeued | SharqError) -> None:
+        """The shard that is asked leaves, and then its answer comes."""
+        self.leaving.tell_due()
+        call = await asyncio.wait_for(self.leaving.calls.get(), DEADLINE_S)
+        self.directory.present.remove(self.leaving)
+        self.lobby.follow()
+        if isinstance(answer, SharqError):
+            call.set_exception(answer)
+        else:
+            call.set_result(answer)
+
+    async def deliver(self) -> list[LeasedJob]:
+        """The other shard gives the poll a job."""
+        self.staying.tell_due()
+        call = await asyncio.wait_for(self.staying.calls.get(), DEADLINE_S)
+        call.set_result(Dequeued([JOB], None))
+        return await asyncio.wait_for(self.waiter.future, DEADLINE_S)
+
+    async def _give_back(self, jobs: list[LeasedJob]) -> None:
+        raise AssertionError("nobody left")
+
+
+async def test_a_poll_waits_on_when_the_shard_that_was_asked_left_and_did_nothing() -> None:
+    scene = Scene()
+    await scene.lose_shard(Unavailable("this shard has stopped"))
+    assert await scene.deliver() == [JOB]
+
+
+async def test_a_poll_is_told_when_the_shard_that_left_perhaps_leased_a_job() -> None:
+    scene = Scene()
+    await scene.lose_shard(OutcomeUnknown("no answer"))
+    with pytest.raises(OutcomeUnknown):
+        await asyncio.wait_for(scene.waiter.future, DEADLINE_S)
+
+
+@pytest.mark.parametrize("answer", [Unavailable("stopped"), OutcomeUnknown("no answer"), Dequeued([], 0)])
+async def test_a_shard_that_left_is_not_asked_again(answer: Dequeued | SharqError) -> None:
+    scene = Scene()
+    await scene.lose_shard(answer)
+    scene.waiter = Waiter(1, 1_000_000, lambda: False)
+    scene.lobby.enter(scene.waiter)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(scene.leaving.calls.get(), NEVER_S)
+    assert not scene.waiter.future.done()
+
+
+async def test_a_poll_is_told_that_a_shard_which_is_still_there_cannot_serve() -> None:
+    scene = Scene()
+    scene.staying.tell_due()
+    call = await asyncio.wait_for(scene.staying.calls.get(), DEADLINE_S)
+    call.set_exception(Unavailable("the store cannot be reached"))
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(scene.waiter.future, DEADLINE_S)
