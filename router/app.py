@@ -24,6 +24,7 @@ from router.queues import QueueHandlers
 from router.readiness import Readiness
 from router.routes import ROUTES, spellings
 from router.settings import RouterSettings
+from router.tokens import Guard
 
 
 def make_front(
@@ -33,6 +34,7 @@ def make_front(
     registry: CollectorRegistry,
     readiness: Readiness,
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
+    guard: Guard | None = None,
 ) -> Front:
     """What answers requests, with every route of router/routes.py.
 
@@ -40,10 +42,12 @@ def make_front(
         registry: gets the router's metrics; /metrics shows all that is on it.
         readiness: what /readyz says; set by the caller.
         cluster_info: what /cluster/ says.
+        guard: who may call; None for everyone.
     """
-    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, build_openapi(ROUTES))
+    document = build_openapi(ROUTES, asks_token=guard is not None)
+    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
     paths = _paths(_handlers(dispatch, polls, settings, operations))
-    return Front(paths, RouterMetrics(registry), settings, readiness)
+    return Front(paths, RouterMetrics(registry), settings, readiness, guard)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from router.tokens import PrintNewToken
 from sharq_core.config import Config, Key, StoreMode
 from sharq_core.errors import ConfigError
 from sharq_core.process.command_line import load_config, log_notices, make_parser
@@ -41,7 +42,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong, or asks for what is not built yet.
+        ConfigError: the configuration is wrong.
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
@@ -75,6 +76,9 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "-gc", "--gunicorn-config", metavar="FILE", help="accepted for the original's scripts; no effect"
     )
+    parser.add_argument(
+        "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
+    )
     return parser.parse_args(argv, _Arguments())
 
 
@@ -84,8 +88,11 @@ def _notices(arguments: _Arguments, config: Config) -> list[str]:
         notices.append("--gunicorn-config: has no effect: there is no gunicorn here")
     if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
         notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
-    if config.cluster.shards or config.cluster.listen or config.cluster.secret:
-        notices.append("[cluster] shards, listen, secret: have no effect: router and shard are one process")
+    cluster = config.cluster
+    if cluster.shards or cluster.listen or cluster.secret or cluster.link_tls_cert:
+        notices.append(
+            "[cluster] shards, listen, secret, link_tls_...: have no effect: router and shard are one process"
+        )
     return notices
 
 

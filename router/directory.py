@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
@@ -76,16 +77,24 @@ class ShardDirectory:
         seeds: where the first shards are looked for; a name may have several addresses.
         secret: what router and shard prove to each other; None for nothing.
         timeout_s: how long a call may take.
+        tls: of every link; None for plain links.
 
     Attributes:
         view: who is there; None before the first shard was reached.
     """
 
-    def __init__(self, seeds: Sequence[Address], secret: str | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[Address],
+        secret: str | None,
+        timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.view: View | None = None
         self._seeds = seeds
         self._secret = secret
         self._timeout_s = timeout_s
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._links: dict[str, ShardLink] = {}
         self._parting: dict[str, float] = {}
@@ -168,7 +177,12 @@ class ShardDirectory:
         if address in self._links:
             return
         link = ShardLink(
-            address, self._secret, on_view=self._on_view, on_down=self._on_down, timeout_s=self._timeout_s
+            address,
+            self._secret,
+            on_view=self._on_view,
+            on_down=self._on_down,
+            timeout_s=self._timeout_s,
+            tls=self._tls,
         )
         self._links[address] = link
         await link.start()

@@ -13,7 +13,15 @@ from msgspec import UNSET
 from multidict import CIMultiDict
 
 from router.answers import JSON_HEADERS, Answer, Failed
-from sharq_core.errors import InvalidRequest, MethodNotAllowed, QueueFull, SharqError, TooLarge
+from sharq_core.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    QueueFull,
+    SharqError,
+    TooLarge,
+    TooSlow,
+    Unauthorized,
+)
 
 _logger = logging.getLogger("sharq.router")
 _encode = msgspec.json.Encoder().encode
@@ -34,9 +42,14 @@ def failure_answer(error: Exception, operation: str) -> Answer:
         known = SharqError("an internal error; it may have been done, the log says more")
     if known.retry_after_s is not None:
         headers["Retry-After"] = str(known.retry_after_s)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="sharq"'
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
-    return Answer(_encode(failed(known)), known.status, known.code, headers)
+    answer = Answer(_encode(failed(known)), known.status, known.code, headers)
+    if isinstance(known, TooSlow):
+        answer.force_close()
+    return answer
 
 
 def _known(error: Exception) -> SharqError | None:

@@ -21,6 +21,7 @@ from router.metrics import OperationMeter, RouterMetrics
 from router.paths import Paths
 from router.readiness import Readiness
 from router.settings import RouterSettings
+from router.tokens import Guard
 from sharq_core import request_ids
 from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
 
@@ -56,6 +57,7 @@ class Front:
         metrics: RouterMetrics,
         settings: RouterSettings,
         readiness: Readiness,
+        guard: Guard | None = None,
     ) -> None:
         self.settings = settings
         self.paths = paths
@@ -63,6 +65,7 @@ class Front:
         self._unmatched = metrics.meter("unmatched")
         self._meters: dict[str, OperationMeter] = {}
         self._readiness = readiness
+        self._guard = guard
         self.in_flight = 0
         self.waiting = 0
         self.body_bytes = 0
@@ -76,6 +79,8 @@ class Front:
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
             meter = self._meter(endpoint.operation)
+            if self._guard is not None:
+                self._guard.check(request, endpoint.operation)
             if endpoint.operation == "dequeue" and "wait=" in request.rel_url.raw_query_string:
                 started_s = None
                 response = await self._run_waiting(request, endpoint.handler)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import Task, get_running_loop
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from asyncio import Task, get_running_loop, timeout
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeAlias
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -12,15 +12,32 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from sharq_core.errors import TooSlow
+
+BODY_TIMEOUT_S = 30.0
+
 
 class Request(web.BaseRequest):
     """A request, and what its path named.
 
     Attributes:
         path_values: name → value, percent-decoded; not validated.
+        body_timeout_s: how long its body may take.
     """
 
     path_values: Mapping[str, str] = {}
+    body_timeout_s: float = BODY_TIMEOUT_S
+
+    def read(self) -> Coroutine[Any, Any, bytes]:
+        """The whole body; `await` raises TooSlow when it does not come in time, and nothing was done then."""
+        return super().read() if self._payload.is_eof() else self._read_in_time()
+
+    async def _read_in_time(self) -> bytes:
+        try:
+            async with timeout(self.body_timeout_s):
+                return await super().read()
+        except TimeoutError as error:
+            raise TooSlow(f"body: not here within {self.body_timeout_s:.3g} s") from error
 
 
 RequestFactory: TypeAlias = Callable[
@@ -28,8 +45,18 @@ RequestFactory: TypeAlias = Callable[
 ]
 
 
-def request_factory(max_body_bytes: int) -> RequestFactory:
-    """Makes the requests of a server whose bodies have at most max_body_bytes, decompressed."""
+def request_factory(
+    max_body_bytes: int,
+    body_timeout_s: float = BODY_TIMEOUT_S,
+    begun: Callable[[RequestHandler, None], object] = lambda handler, _: None,
+) -> RequestFactory:
+    """Makes the requests of a server.
+
+    Args:
+        max_body_bytes: of one body, decompressed.
+        body_timeout_s: how long one body may take.
+        begun: told the connection of each request, and None.
+    """
     loop = get_running_loop()
 
     def make(
@@ -39,6 +66,9 @@ def request_factory(max_body_bytes: int) -> RequestFactory:
         writer: AbstractStreamWriter,
         task: Task[None],
     ) -> Request:
-        return Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
+        begun(protocol, None)
+        request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
+        request.body_timeout_s = body_timeout_s
+        return request
 
     return make

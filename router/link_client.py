@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import random
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -45,6 +46,7 @@ class ShardLink:
         on_view: told each view that the shard sends, the first as soon as the link is up.
         on_down: told when a link that was up broke, after its calls have failed; not told of `close`.
         timeout_s: how long a call may take.
+        tls: None for a plain connection.
 
     Attributes:
         node_id: what the shard calls itself; None before the first connection.
@@ -61,6 +63,7 @@ class ShardLink:
         on_view: Callable[[View], None],
         on_down: Callable[[ShardLink], None],
         timeout_s: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.address = address
         self.node_id: str | None = None
@@ -71,6 +74,7 @@ class ShardLink:
         self._on_view = on_view
         self._on_down = on_down
         self._timeout_s = timeout_s
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._calls: LinkCalls | None = None
         self._outbox: Outbox[int] | None = None
@@ -215,7 +219,8 @@ class ShardLink:
 
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await session.ws_connect(
-            f"http://{self.address}{frames.PATH}",
+            f"{'https' if self._tls else 'http'}://{self.address}{frames.PATH}",
+            ssl=self._tls or True,
             heartbeat=HEARTBEAT_S,
             max_msg_size=frames.MAX_MESSAGE_BYTES,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),

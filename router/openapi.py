@@ -14,17 +14,27 @@ from router.answers import Failed
 from router.bodies import NoQuery
 from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN
 from router.routes import Route
-from sharq_core.errors import SharqError
+from sharq_core.errors import SharqError, Unauthorized
 from sharq_core.version import __version__
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool"
 
 _REF = "#/components/schemas/{name}"
+_SCHEME = "token"
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Asked for where the server has a file of tokens.",
+}
 _PATH_PART = re.compile(r"\{(\w+)\}")
 
 
-def build_openapi(routes: Iterable[Route]) -> bytes:
-    """The document as JSON text. Cost: some ms, once a process."""
+def build_openapi(routes: Iterable[Route], *, asks_token: bool = False) -> bytes:
+    """The document as JSON text. Cost: some ms, once a process.
+
+    Args:
+        asks_token: a bearer token is needed; without, one may be sent and is not looked at.
+    """
     routes = tuple(routes)
     paths: dict[str, dict[str, Json]] = {}
     for route in routes:
@@ -38,8 +48,9 @@ def build_openapi(routes: Iterable[Route]) -> bytes:
             "version": __version__,
             "description": "Paths answer with and without their trailing slash, `/metrics` excepted.",
         },
+        "security": [{_SCHEME: []}] if asks_token else [{}, {_SCHEME: []}],
         "paths": paths,
-        "components": {"schemas": _components(routes)},
+        "components": {"schemas": _components(routes), "securitySchemes": {_SCHEME: _BEARER}},
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2)
 
@@ -59,6 +70,8 @@ def _operation(route: Route, method: str, path: str) -> Json:
         "parameters": [*map(_path_parameter, _PATH_PART.findall(path)), *_query_parameters(route.query)],
         "responses": _responses(route),
     }
+    if route.is_open:
+        operation["security"] = []
     if route.body is not None and method != "GET":
         operation["requestBody"] = {"required": route.needs_body, "content": _content((route.body,))}
     return operation
@@ -91,7 +104,10 @@ def _responses(route: Route) -> Json:
     for status, shapes in route.answers.items():
         content = _content(shapes) if shapes else {route.media_type: {}}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
-    for error in sorted(route.failures, key=lambda kind: kind.status):
+    failures: tuple[type[SharqError], ...] = (
+        route.failures if route.is_open else (*route.failures, Unauthorized)
+    )
+    for error in sorted(failures, key=lambda kind: kind.status):
         _add_failure(responses, error)
     responses["default"] = {"description": "The unforeseen", "content": _content((Failed,))}
     return responses

@@ -22,10 +22,12 @@ from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
+from router.exposure import refuse_exposed
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, router_settings, serve
+from router.tokens import make_guard
 from sharq_core import messages
 from sharq_core.config import Address, Config, Key
 from sharq_core.config.kinds import host_and_port
@@ -37,6 +39,8 @@ from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.tls import client_context, kept_context, link_tls_files
+from sharq_core.process.watching import follow_files
 from sharq_core.version import __version__
 
 _HTTP_PORT = 8080
@@ -140,14 +144,17 @@ class _Router:
     async def start(self) -> None:
         """Bind, look for the shards, then listen."""
         stack, config = self._stack, self._command.config
+        guard = make_guard(config)
         sockets = bind_sockets(self._command.listen.host, self._command.listen.port)
         for bound in sockets:
             stack.callback(bound.close)
+        refuse_exposed(sockets, config.auth)
         secret = config.cluster.secret
         directory = ShardDirectory(
             config.cluster.shards,
             secret.reveal() if secret else None,
             config.redis.timeout_ms / 1000 + _LINK_S,
+            kept_context(stack, link_tls_files(config.cluster), client_context),
         )
         await directory.start()
         stack.push_async_callback(directory.close)
@@ -161,8 +168,11 @@ class _Router:
             registry,
             readiness,
             partial(_cluster_info, directory),
+            guard,
         )
         await serve(stack, front, sockets, config, self._access_log)
+        if guard is not None:
+            follow_files(stack, [guard.path], guard.read_again)
         drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
         for address in addresses_of(sockets):
             sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")

@@ -58,11 +58,12 @@ from sharq_core.errors import (
     SharqError,
     StoreFull,
     TooLarge,
+    TooSlow,
     Unavailable,
 )
 
 _READ = (InvalidRequest, Overloaded, Unavailable, OutcomeUnknown)
-_WRITE = (*_READ, TooLarge)
+_WRITE = (*_READ, TooLarge, TooSlow)
 _LEASE = (*_WRITE, NotFound, LeaseLost)
 
 _QUEUE = "{queue_type}/{queue_id}"
@@ -79,6 +80,7 @@ class Route(Struct, frozen=True, kw_only=True):
         failures: what may go wrong beside the unforeseen.
         body: None where a body is not looked at.
         media_type: of the successful answer.
+        is_open: needs no token where tokens are asked for.
     """
 
     operation: str
@@ -91,6 +93,7 @@ class Route(Struct, frozen=True, kw_only=True):
     needs_body: bool = False
     query: type[Struct] = NoQuery
     media_type: str = "application/json"
+    is_open: bool = False
 
 
 def spellings(path: str) -> tuple[str, ...]:
@@ -313,6 +316,7 @@ ROUTES = (
         paths=("/",),
         summary="The original's greeting.",
         answers={200: (Greeting,)},
+        is_open=True,
     ),
     Route(
         operation="deepstatus",
@@ -328,6 +332,7 @@ ROUTES = (
         paths=("/healthz",),
         summary="Whether the event loop answers.",
         answers={200: (Done,)},
+        is_open=True,
     ),
     Route(
         operation="readyz",
@@ -336,6 +341,7 @@ ROUTES = (
         summary="Whether a load balancer should send requests here.",
         answers={200: (Done,)},
         failures=(Unavailable,),
+        is_open=True,
     ),
     Route(
         operation="cluster",

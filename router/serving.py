@@ -12,20 +12,17 @@ from contextlib import AsyncExitStack
 from socket import socket
 
 from aiohttp import web
-from aiohttp.web_log import AccessLogger
 
 from router.access_log import AccessLog
+from router.connections import Connections, bounds_of
 from router.front import Front
-from router.incoming import request_factory
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.config import Config
+from sharq_core.process.tls import api_tls_files, kept_context, server_context
 
 _BACKLOG = 4096
-_KEEPALIVE_S = 75.0
-"""Longer than the idle time of a load balancer should be, so that it closes first."""
-
 _READINESS_EVERY_S = 0.1
 
 
@@ -46,19 +43,19 @@ async def serve(
     config: Config,
     access_log: AccessLog | None,
 ) -> None:
-    """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight."""
-    server = web.Server(
-        front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
-        request_factory=request_factory(front.settings.max_body_bytes),
-        access_log=access_log and access_log.logger,
-        access_log_class=access_log.writer if access_log else AccessLogger,
-        keepalive_timeout=_KEEPALIVE_S,
-    )
+    """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight.
+
+    Raises:
+        ConfigError: the files of its TLS cannot be used.
+    """
+    tls = kept_context(stack, api_tls_files(config.server), server_context)
+    server = Connections(front.answer, bounds_of(config.server), front.settings.max_body_bytes, access_log)
+    stack.callback(asyncio.create_task(server.watch()).cancel)
     runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     for bound in sockets:
-        await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+        await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
 
 
 def drain_at_end(

@@ -25,9 +25,11 @@ from router.banner import show_banner
 from router.command import Command, read_command
 from router.directory import OneShard
 from router.dispatch import Dispatch
+from router.exposure import warn_of_exposure
 from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, router_settings, serve
+from router.tokens import Guard, make_guard
 from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
@@ -36,6 +38,7 @@ from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.watching import follow_files
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
 from sharq_core.store.legacy import report_original_data
@@ -75,13 +78,16 @@ class _Server:
         self._registry = CollectorRegistry()
         self._store: EmbeddedStore | None = None
         self._node: ShardNode | None = None
+        self._guard: Guard | None = None
 
     async def start(self) -> None:
         """Bind, start the store and the node, then listen."""
+        self._guard = make_guard(self._config)
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
             self._stack.callback(bound.close)
         measure_process(self._registry, self._stack)
+        warn_of_exposure(sockets, self._config.auth)
         store = await self._make_store()
         self._node = node = await open_node(
             self._config, store, self._registry, self._config.cluster.node_id or "local"
@@ -130,9 +136,12 @@ class _Server:
             self._registry,
             readiness,
             partial(_cluster_info, self._config, node),
+            self._guard,
         )
         await serve(self._stack, front, sockets, self._config, self._access_log)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
+        if self._guard is not None:
+            follow_files(self._stack, [self._guard.path], self._guard.read_again)
 
 
 async def _keep_alive(store: EmbeddedStore) -> None:

@@ -23,17 +23,22 @@ from shard.node import ShardNode
 from shard.opening import open_node
 from shard.pages import make_app, measure
 from shard.stores import make_configured_store
+from sharq_core.config import Config
+from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
-from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.version import __version__
 
 _BACKLOG = 1024
+_KEEPALIVE_S = 75.0
+"""Idle connections, and those that never send a request, are closed after it; links have their own heartbeat."""
 _SHUTDOWN_TIMEOUT_S = 2.0
 _DRAIN_BEATS = 2
 _MAX_DRAIN_S = 1.5
@@ -75,6 +80,7 @@ class _Process:
         sockets = bind_sockets(listen.host, listen.port)
         for bound in sockets:
             self._stack.callback(bound.close)
+        _refuse_exposed(sockets, self._config)
         registry = CollectorRegistry()
         measure_process(registry, self._stack)
         store = make_configured_store(self._config.redis, self._config.store)
@@ -84,7 +90,12 @@ class _Process:
         self._stack.push_async_callback(self._node.stop)
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
-        self._links = LinkServer(self._node, secret.reveal() if secret else None, self._hello)
+        self._links = LinkServer(
+            self._node,
+            secret.reveal() if secret else None,
+            self._hello,
+            asks_certificate=self._config.cluster.link_tls_ca is not None,
+        )
         measure(registry, self._node, self._membership, self._links)
         await self._listen(sockets, registry)
         self._stack.push_async_callback(self._leave)
@@ -121,11 +132,14 @@ class _Process:
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
         app = make_app(self._links, registry, self._why_not_ready)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S, keepalive_timeout=_KEEPALIVE_S
+        )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         for bound in sockets:
-            await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+            await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
 
     def _hello(self) -> tuple[str, View]:
         return self._command.node_id, self._membership.view
@@ -152,6 +166,16 @@ class _Process:
             await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
         await self._membership.leave()
         await self._links.close()
+
+
+def _refuse_exposed(sockets: Sequence[socket], config: Config) -> None:
+    """Whoever speaks the link may do everything: no public address without a secret, unless that is wanted."""
+    public = public_address(sockets)
+    if public is not None and config.cluster.secret is None and not config.auth.allow_anonymous:
+        raise ConfigError(
+            f"{public} can be reached from other machines, and the link has no secret: set [cluster] secret, or "
+            "[auth] allow_anonymous = true where the network keeps others out"
+        )
 
 
 if __name__ == "__main__":

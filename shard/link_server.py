@@ -58,12 +58,21 @@ class LinkServer:
         port: answers the calls.
         secret: what both ends must know; None for neither.
         hello: this node's id, and the view as it is now.
+        asks_certificate: links come over TLS with a client's certificate, which the TLS has checked, or not at all.
     """
 
-    def __init__(self, port: ShardPort, secret: str | None, hello: Callable[[], tuple[str, View]]) -> None:
+    def __init__(
+        self,
+        port: ShardPort,
+        secret: str | None,
+        hello: Callable[[], tuple[str, View]],
+        *,
+        asks_certificate: bool = False,
+    ) -> None:
         self.port = port
         self.secret = secret
         self.hello = hello
+        self.asks_certificate = asks_certificate
         self.is_closing = False
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,6 +90,9 @@ class LinkServer:
         """Serve one link to its end: the handler of GET /link."""
         if self.is_closing:
             raise web.HTTPServiceUnavailable(text="this node has stopped")
+        if self.asks_certificate and not request.get_extra_info("peercert"):
+            log.warning("link_refused router=%s reason='no certificate'", request.remote)
+            raise web.HTTPForbidden(text="a link needs a certificate of its authority")
         socket = web.WebSocketResponse(
             compress=False, heartbeat=HEARTBEAT_S, max_msg_size=frames.MAX_MESSAGE_BYTES, timeout=CLOSE_S
         )

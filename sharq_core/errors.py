@@ -89,6 +89,14 @@ class Duplicate(SharqError):
     perhaps_done = False
 
 
+class TooSlow(SharqError):
+    """The body did not come in time. Nothing was done."""
+
+    code = "too_slow"
+    status = 408
+    perhaps_done = False
+
+
 class TooLarge(SharqError):
     """The payload or the body is over its limit. Nothing was done."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,11 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--kill", choices=(*KILLS_AT_S, "both"), help="which process of the cluster is killed (both)"
     )
+    parser.add_argument(
+        "--token", help="for servers that ask for one; the variable SHARQ_TOKEN shows it to nobody"
+    )
     options = parser.parse_args(argv)
     if options.cluster and options.url:
         parser.error("--cluster starts servers of its own, so there is no --url")
     if options.kill and not options.cluster:
         parser.error("--kill is for a cluster: --cluster")
+    if options.token:
+        os.environ["SHARQ_TOKEN"] = options.token
     console = a_console()
     urls = options.url.split(",") if options.url else []
     killed_roles = _killed_roles(options.kill or "both") if options.cluster else []

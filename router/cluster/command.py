@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from router.cluster.stores import CLUSTER, KINDS, SINGLE
-from sharq_core.config import RedisSettings
+from sharq_core.config import Config, RedisSettings
 from sharq_core.errors import ConfigError
 from sharq_core.process.command_line import load_config, make_parser
 
@@ -60,8 +60,10 @@ def read_command(argv: Sequence[str] | None) -> Command:
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
-    redis = load_config(arguments.config).redis
+    config = load_config(arguments.config)
+    redis = config.redis
     _refuse_named_store(redis)
+    _refuse_tls(config)
     if arguments.store == SINGLE and redis.durability != "fast":
         raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; say --store {CLUSTER}")
     state_file = arguments.state_file and arguments.state_file.absolute()
@@ -125,6 +127,14 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _refuse_tls(config: Config) -> None:
+    if config.server.tls_cert or config.cluster.link_tls_cert:
+        raise ConfigError(
+            "[sharq-server] tls_..., [cluster] link_tls_...: sharq-cluster stays on the loopback, without TLS; "
+            "take this away, or start sharq-shard and sharq-router"
+        )
 
 
 def _refuse_named_store(redis: RedisSettings) -> None:

@@ -5,6 +5,7 @@ Not here: running handlers over leased jobs (worker.py), and how a request trave
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
@@ -81,14 +82,14 @@ class SharqClient:
 
         Args:
             url: http://host:port, a path prefix is kept. Of several routers of one cluster the first is asked until it
-                takes no connection; then the next one is, at once.
-            token: sent as a bearer token.
+                 takes no connection; then the next one is, at once.
+            token: sent as a bearer token; None takes the variable SHARQ_TOKEN, where that is set and not empty.
             timeout_s: for one try, over 0; the wait of a long poll comes on top.
             retries: how often a call may be repeated, 0 for never; the pauses double from 1 s.
             session: used and not closed; None makes one of its own.
         """
         urls = [url] if isinstance(url, str) else url
-        self._transport = Transport(urls, token, timeout_s, retries, session)
+        self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
 
     async def __aenter__(self) -> Self:
         self._transport.open()

@@ -19,6 +19,7 @@ _CODE_OF_STATUS = {
     403: errors.Forbidden.code,
     404: errors.NotFound.code,
     405: errors.MethodNotAllowed.code,
+    408: errors.TooSlow.code,
     413: errors.TooLarge.code,
     429: errors.Overloaded.code,
     503: errors.Unavailable.code,

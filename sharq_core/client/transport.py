@@ -40,7 +40,7 @@ class Transport:
             if URL(url).scheme not in {"http", "https"}:
                 raise ValueError(f"url: expected http://host:port or https://host:port, got {url!r}")
         self._bases = deque(url.rstrip("/") for url in urls)
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._headers = {} if not token else {"Authorization": f"Bearer {token}"}
         self._timeout_s = timeout_s
         self._retries = retries
         self._session = session

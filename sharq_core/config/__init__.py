@@ -52,6 +52,12 @@ SYNCED_TIMEOUT_MS = 5000
 behind another that waits for that.
 """
 
+_TOGETHER = (
+    (Key("sharq-server", "tls_cert"), Key("sharq-server", "tls_key")),
+    (Key("cluster", "link_tls_cert"), Key("cluster", "link_tls_key"), Key("cluster", "link_tls_ca")),
+)
+"""Keys of which all are given, or none."""
+
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
@@ -129,7 +135,11 @@ def _parse(key: Key, kind: Kind[object], given: Given) -> object:
 
 
 def _check_together(config: Config, given: Source) -> None:
-    """Bounds that one setting sets for another."""
+    """What one setting asks of another."""
+    for keys in _TOGETHER:
+        for key in keys:
+            if key not in given and (others := [given[other].origin for other in keys if other in given]):
+                raise ConfigError(f"{others[0]}: needs {key.name}, which is not given")
     if config.sharq.max_body_bytes < config.sharq.max_payload_bytes:
         raise _too_small(
             given,

@@ -69,6 +69,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         accesslog: file that gets a line a request; None for no access log.
         accesslog_sample: one request in so many gets its line.
         shutdown_timeout_ms: longest wait for the requests in flight once the server is told to stop.
+        max_connections: open at once.
+        header_timeout_ms: from the connection to the end of the first request's headers.
+        body_timeout_ms: for one body.
+        answer_timeout_ms: for how long an answer may lie unread.
+        keepalive_timeout_ms: from an answer to the end of the next request's headers: longer than a load balancer keeps
+            a connection idle, so that it closes first.
+        tls_cert, tls_key: PEM files; both of them make it HTTPS.
         workers: taken from the original's files; has no effect.
     """
 
@@ -77,6 +84,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     accesslog: Annotated[Path | None, kinds.log_path] = None
     accesslog_sample: Annotated[int, whole_number(1, 1_000_000)] = 1
     shutdown_timeout_ms: Annotated[int, milliseconds(0, 60 * _MINUTE_MS)] = 10_000
+    max_connections: Annotated[int, whole_number(1, 1_000_000)] = 10_000
+    header_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 10_000
+    body_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 30_000
+    answer_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 30_000
+    keepalive_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 75_000
+    tls_cert: Annotated[Path | None, kinds.path] = None
+    tls_key: Annotated[Path | None, kinds.path] = None
     workers: Annotated[int, whole_number(1, 10_000)] = 1
 
 
@@ -127,6 +141,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         advertise: where routers reach it, when that is another place; None for listen.
         shards: where a router finds its first shards.
         secret: what router and shard prove to each other.
+        link_tls_cert, link_tls_key, link_tls_ca: PEM files; the three of them put TLS on links, with a certificate
+            at each end that the ca has signed.
         heartbeat_ttl_ms: a shard that was silent for this long is no member.
     """
 
@@ -136,6 +152,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     advertise: Annotated[Address | None, host_and_port(LINK_PORT)] = None
     shards: Annotated[tuple[Address, ...], hosts_and_ports(LINK_PORT)] = ()
     secret: Annotated[Secret | None, kinds.secret] = None
+    link_tls_cert: Annotated[Path | None, kinds.path] = None
+    link_tls_key: Annotated[Path | None, kinds.path] = None
+    link_tls_ca: Annotated[Path | None, kinds.path] = None
     heartbeat_interval_ms: Annotated[int, milliseconds(50, _MINUTE_MS)] = 1000
     heartbeat_ttl_ms: Annotated[int, milliseconds(100, 10 * _MINUTE_MS)] = 5000
 
@@ -145,10 +164,12 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokens_file: the accepted bearer tokens, hashed; None asks for no token.
-        allow_anonymous: listen on a public address without tokens.
+        metrics_open: /metrics needs no token.
+        allow_anonymous: listen on a public address without tokens, or without the link's secret.
     """
 
     tokens_file: Annotated[Path | None, kinds.path] = None
+    metrics_open: Annotated[bool, kinds.yes_or_no] = False
     allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
 
 

@@ -21,6 +21,9 @@ from sharq_core.errors import ConfigError
 
 _FILE_SUFFIX = "_file"
 _PREFIX = "SHARQ_"
+CLIENT_TOKEN = "SHARQ_TOKEN"
+"""The variable that the client reads: no setting of a server, and none that was misspelled."""
+
 _MAX_SECRET_BYTES = 64 * 1024
 _KUBERNETES_LINK = re.compile(r"(tcp|udp|sctp)://[^/]*:[0-9]+")
 """What Kubernetes puts into <SERVICE>_PORT for a service named, say, sharq-server or sharq-redis."""
@@ -82,7 +85,7 @@ def read_environment(environ: Mapping[str, str]) -> EnvironmentContent:
     given: Source = {}
     notices = []
     for variable, value in sorted(environ.items()):
-        if not variable.startswith(_PREFIX):
+        if not variable.startswith(_PREFIX) or variable == CLIENT_TOKEN:
             continue
         key = _VARIABLES.get(variable)
         if key is None:

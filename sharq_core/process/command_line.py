@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sharq_core.config import Config, Key, load
-from sharq_core.errors import ConfigError
 from sharq_core.process.logs import log_to_stderr
 from sharq_core.version import __version__
 
@@ -41,11 +40,10 @@ def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> 
         options: texts given on the command line.
 
     Raises:
-        ConfigError: it is wrong, or asks for what is not built yet.
+        ConfigError: it is wrong.
     """
     config = load(path, os.environ, options)
     log_to_stderr(config.log.format, config.log.level)
-    _refuse_unbuilt(config)
     return config
 
 
@@ -53,13 +51,3 @@ def log_notices(notices: Iterable[str]) -> None:
     """A line for each thing that was given and has no effect, or not the expected one."""
     for notice in notices:
         log.warning("config_notice %s", notice)
-
-
-def _refuse_unbuilt(config: Config) -> None:
-    """A promise that cannot be kept yet is refused, not forgotten."""
-    wanted = {
-        "[auth] tokens_file": config.auth.tokens_file is not None,
-    }
-    for setting, is_wanted in wanted.items():
-        if is_wanted:
-            raise ConfigError(f"{setting}: is not built yet in version {__version__}")

@@ -6,6 +6,7 @@ Not here: serving on them, which makes them listen; until then a connection is r
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Sequence
 
@@ -46,6 +47,16 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
 def addresses_of(sockets: Sequence[socket.socket]) -> list[Address]:
     """Where the sockets are bound, with the port that was really taken."""
     return [Address(*bound.getsockname()[:2]) for bound in sockets]
+
+
+def public_address(sockets: Sequence[socket.socket]) -> Address | None:
+    """The first of them that others than this machine may reach: any but a loopback address; None for none."""
+    return next((one for one in addresses_of(sockets) if not _is_loopback(one.host)), None)
+
+
+def _is_loopback(host: str) -> bool:
+    bare, _, _ = host.partition("%")
+    return ipaddress.ip_address(bare).is_loopback
 
 
 def _resolve(host: str) -> list[tuple[socket.AddressFamily, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -20,6 +21,8 @@ EXIT_FAILED = 1
 _COLLECT_EVERY = 20_000
 """Allocations of containers, less those freed, between two looks of the collector at the youngest."""
 
+_MOST_FILES = 1 << 16
+
 EXIT_MISCONFIGURED = 2
 """The configuration or the command line is wrong."""
 
@@ -27,6 +30,7 @@ EXIT_MISCONFIGURED = 2
 def run(work: Coroutine[Any, Any, int]) -> int:
     """Run the work on a new event loop, uvloop's where that is installed; returns what the work returns."""
     _spare_the_collector()
+    _allow_files()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
 
@@ -67,6 +71,14 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, 20, 20)
+
+
+def _allow_files() -> None:
+    """Let the process open as many files as it may: each connection is one, and many systems begin at 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

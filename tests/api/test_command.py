@@ -142,18 +142,6 @@ def test_a_wrong_configuration_names_file_section_and_key_and_exits_with_2(
     )
 
 
-@pytest.mark.parametrize(
-    ("variable", "text", "setting"),
-    [
-        ("SHARQ_AUTH_TOKENS_FILE", "tokens", "[auth] tokens_file"),
-    ],
-)
-def test_what_is_not_built_yet_is_refused(start: StartServer, variable: str, text: str, setting: str) -> None:
-    server = start(**{variable: text})
-    assert server.exit_code() == 2
-    assert server.stderr == f"sharq-server: {setting}: is not built yet in version {__version__}\n"
-
-
 def test_a_durability_that_takes_replicas_is_refused_on_the_embedded_store(start: StartServer) -> None:
     server = start(SHARQ_REDIS_DURABILITY="replicated")
     assert server.exit_code() == 2

@@ -19,6 +19,7 @@ from router.polls import Polls
 from router.readiness import Readiness
 from router.routes import ROUTES
 from router.settings import RouterSettings
+from sharq_core.errors import Unauthorized
 from sharq_core.messages import ShardPort
 from tests.api.contract import Api, Document, Server
 
@@ -113,6 +114,7 @@ async def test_what_an_operation_may_answer_is_in_the_document(document: Documen
         for path in route.paths:
             for method in route.methods:
                 statuses = {*route.answers, *(error.status for error in route.failures)}
+                statuses |= set() if route.is_open else {Unauthorized.status}
                 assert set(by_path[method, path]) == {"default", *map(str, statuses)}
 
 

@@ -49,6 +49,11 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("log", "level", "debug", "debug"),
     ("sharq-server", "accesslog", "logs/access.log", Path("logs/access.log")),
     ("sharq-server", "shutdown_timeout", "0", 0),
+    ("sharq-server", "max_connections", "5", 5),
+    ("sharq-server", "header_timeout", "100", 100),
+    ("sharq-server", "body_timeout", "3600000", 3_600_000),
+    ("sharq-server", "answer_timeout", "200", 200),
+    ("sharq-server", "keepalive_timeout", "300", 300),
     ("sharq-server", "workers", "1", 1),
     ("redis", "url", "redis://h:1/2", Secret("redis://h:1/2")),
     ("redis", "conn_type", "TCP_SOCK", "tcp_sock"),
@@ -74,6 +79,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("cluster", "heartbeat_interval", "500", 500),
     ("cluster", "heartbeat_ttl", "2000", 2000),
     ("auth", "tokens_file", "tokens", Path("tokens")),
+    ("auth", "metrics_open", "yes", True),
     ("auth", "allow_anonymous", "yes", True),
 ]
 
@@ -90,6 +96,9 @@ PARTNERS = {
     "sentinel_tls_ca": _SENTINELS,
     "sentinel_tls_cert": f"{_SENTINELS}\nsentinel_tls_key : key.pem",
     "sentinel_tls_key": f"{_SENTINELS}\nsentinel_tls_cert : cert.pem",
+    "link_tls_cert": "link_tls_key : key.pem\nlink_tls_ca : ca.pem",
+    "link_tls_key": "link_tls_cert : cert.pem\nlink_tls_ca : ca.pem",
+    "link_tls_ca": "link_tls_cert : cert.pem\nlink_tls_key : key.pem",
     "tls_cert": "tls_key : key.pem",
     "tls_key": "tls_cert : cert.pem",
 }
@@ -100,6 +109,11 @@ GOOD_WITH_PARTNER: list[tuple[str, str, str, object]] = [
     ("redis", "username", "app", "app"),
     ("redis", "tls_cert", "cert.pem", Path("cert.pem")),
     ("redis", "tls_key", "key.pem", Path("key.pem")),
+    ("sharq-server", "tls_cert", "cert.pem", Path("cert.pem")),
+    ("sharq-server", "tls_key", "key.pem", Path("key.pem")),
+    ("cluster", "link_tls_cert", "cert.pem", Path("cert.pem")),
+    ("cluster", "link_tls_key", "key.pem", Path("key.pem")),
+    ("cluster", "link_tls_ca", "ca.pem", Path("ca.pem")),
     ("redis", "durability", "Synced", "synced"),
     ("redis", "sentinel_username", "watcher", "watcher"),
     ("redis", "sentinel_password", "p", Secret("p")),
@@ -149,6 +163,11 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("sharq-server", "host", ["a b", "127.0.0.1:80", "http://h", "::g", "a/b", "*"]),
     ("sharq-server", "port", ["-1", "65536", "http", "80.0", "9" * 400]),
     ("sharq-server", "shutdown_timeout", ["-1", "3600001", "10s"]),
+    ("sharq-server", "max_connections", ["0", "1000001", "many"]),
+    ("sharq-server", "header_timeout", ["99", "3600001", "10s"]),
+    ("sharq-server", "body_timeout", ["99", "3600001", "10s"]),
+    ("sharq-server", "answer_timeout", ["99", "3600001", "10s"]),
+    ("sharq-server", "keepalive_timeout", ["99", "3600001", "10s"]),
     ("sharq-server", "workers", ["0", "-1", "auto"]),
     ("redis", "conn_type", ["tcp", "unix"]),
     ("redis", "host", ["redis://h", "h:6379"]),
@@ -170,6 +189,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("cluster", "shards", ["h:99999"]),
     ("cluster", "heartbeat_interval", ["49", "60001"]),
     ("cluster", "heartbeat_ttl", ["99", "600001"]),
+    ("auth", "metrics_open", ["nein"]),
     ("auth", "allow_anonymous", ["nein"]),
     ("sharq-server", "accesslog_sample", ["0", "0.5"]),
     ("log", "format", ["xml"]),
@@ -219,7 +239,7 @@ def test_without_a_file_every_setting_has_its_default() -> None:
         key_prefix="sharq_server", timeout_ms=2000, durability="fast", strict_store=False
     )
     assert config.cluster == ClusterSettings(partitions=64, heartbeat_interval_ms=1000, heartbeat_ttl_ms=5000)
-    assert config.auth == AuthSettings(tokens_file=None, allow_anonymous=False)
+    assert config.auth == AuthSettings(tokens_file=None, metrics_open=False, allow_anonymous=False)
     assert config.log == LogSettings(format="console", level="info")
     assert config.store.mode is StoreMode.EMBEDDED
     assert config.notices == ()
@@ -292,3 +312,20 @@ def test_settings_that_bound_each_other_are_checked_together(
     write: WriteConfig, content: str, expected: str
 ) -> None:
     assert expected in refusal(write(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[sharq-server]\ntls_cert:c", "[sharq-server] tls_cert: needs tls_key, which is not given"),
+        ("[sharq-server]\ntls_key:k", "[sharq-server] tls_key: needs tls_cert, which is not given"),
+        ("[cluster]\nlink_tls_ca:a", "[cluster] link_tls_ca: needs link_tls_cert, which is not given"),
+        (
+            "[cluster]\nlink_tls_cert:c\nlink_tls_key:k",
+            "[cluster] link_tls_cert: needs link_tls_ca, which is not given",
+        ),
+    ],
+)
+def test_half_of_the_files_of_tls_is_refused(write: WriteConfig, content: str, expected: str) -> None:
+    path = write(content)
+    assert refusal(path) == f"{path}: {expected}"

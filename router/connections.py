@@ -1,0 +1,159 @@
+"""The connections of the HTTP server: bounded in number, and ended when the client keeps them without using them.
+
+A client that is slow on purpose costs a connection, and no more than a few seconds of it. Looked at once a second, on
+no request's time. Not here: the time that a body may take (router/incoming.py), and requests in flight
+(router/front.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from aiohttp import web
+from aiohttp.web_log import AccessLogger
+from aiohttp.web_protocol import RequestHandler
+from msgspec import Struct
+
+from router.access_log import AccessLog
+from router.errors import failure_answer
+from router.incoming import Request, request_factory
+from sharq_core.config import ServerSettings
+from sharq_core.errors import Unavailable
+
+log = logging.getLogger("sharq.router")
+
+LOOK_EVERY_S = 1.0
+
+_LINGER_S = 3.0
+"""How long the rest of a body that nobody wants is read, so that its sender reads the answer, before it is cut off."""
+
+
+class Bounds(Struct, frozen=True, kw_only=True):
+    """What a client may take.
+
+    Attributes:
+        max_connections: open at once; more are answered 503 and closed.
+        header_timeout_s: from the connection to the end of the first request's headers.
+        body_timeout_s: for one body, from when the handler asks for it.
+        answer_timeout_s: for how long what was answered may lie unread.
+        keepalive_timeout_s: from an answer to the end of the next request's headers.
+    """
+
+    max_connections: int
+    header_timeout_s: float
+    body_timeout_s: float
+    answer_timeout_s: float
+    keepalive_timeout_s: float
+
+
+def bounds_of(server: ServerSettings) -> Bounds:
+    """The bounds from the configuration."""
+    return Bounds(
+        max_connections=server.max_connections,
+        header_timeout_s=server.header_timeout_ms / 1000,
+        body_timeout_s=server.body_timeout_ms / 1000,
+        answer_timeout_s=server.answer_timeout_ms / 1000,
+        keepalive_timeout_s=server.keepalive_timeout_ms / 1000,
+    )
+
+
+class Connections(web.Server):
+    """An HTTP server within bounds.
+
+    Args:
+        answer: answers each request.
+        max_body_bytes: of one body, decompressed.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Request], Awaitable[web.StreamResponse]],
+        bounds: Bounds,
+        max_body_bytes: int,
+        access_log: AccessLog | None,
+    ) -> None:
+        self._bounds = bounds
+        self._transports: dict[RequestHandler, asyncio.Transport] = {}
+        self._fresh: dict[RequestHandler, float] = {}
+        self._unread: dict[RequestHandler, float] = {}
+        self._refused = 0
+        super().__init__(
+            cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", answer),
+            request_factory=request_factory(max_body_bytes, bounds.body_timeout_s, self._fresh.pop),
+            access_log=access_log and access_log.logger,
+            access_log_class=access_log.writer if access_log else AccessLogger,
+            keepalive_timeout=bounds.keepalive_timeout_s,
+            lingering_time=_LINGER_S,
+        )
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection in, or refuse it."""
+        super().connection_made(handler, transport)
+        if len(self._transports) >= self._bounds.max_connections:
+            self._refused += 1
+            handler.close()
+            transport.write(_REFUSAL)
+            transport.close()
+            return
+        self._transports[handler] = transport
+        self._fresh[handler] = self._loop.time() + self._bounds.header_timeout_s
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget it."""
+        self._transports.pop(handler, None)
+        self._fresh.pop(handler, None)
+        super().connection_lost(handler, exc)
+
+    async def watch(self) -> None:
+        """End what is kept unused; returns never."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self._end_fresh()
+            self._end_unread()
+            if self._refused:
+                log.warning("connections_refused count=%d open=%d", self._refused, len(self._transports))
+                self._refused = 0
+
+    def _end_fresh(self) -> None:
+        """Those that have not sent a whole request's headers; the oldest come first."""
+        now_s = self._loop.time()
+        late: list[RequestHandler] = []
+        for handler, deadline_s in self._fresh.items():
+            if deadline_s > now_s:
+                break
+            late.append(handler)
+        self._end(late, "no request")
+
+    def _end_unread(self) -> None:
+        """Those where something has waited to be sent at each look. Cost: O(connections), 0.1 ms for 1,000."""
+        now_s = self._loop.time()
+        self._unread = {
+            handler: self._unread.get(handler, now_s)
+            for handler, transport in self._transports.items()
+            if transport.get_write_buffer_size()
+        }
+        limit_s = self._bounds.answer_timeout_s
+        self._end(
+            [one for one, since_s in self._unread.items() if now_s - since_s > limit_s], "answer unread"
+        )
+
+    def _end(self, handlers: list[RequestHandler], reason: str) -> None:
+        for handler in handlers:
+            self._transports[handler].abort()
+        if handlers:
+            log.info("connections_ended count=%d reason=%r", len(handlers), reason)
+
+
+def _refusal() -> bytes:
+    """The whole answer to a connection too many."""
+    answer = failure_answer(Unavailable("this router has as many connections as it may have"), "connect")
+    body = cast(bytes, answer.body)
+    headers = {**answer.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+    return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + body
+
+
+_REFUSAL = _refusal()

@@ -1,0 +1,118 @@
+"""TLS of what a process serves and of the links: contexts made of files, and a certificate that is taken anew.
+
+Not here: TLS to the store (the driver's, by sharq_core/config/store_address.py), and when files are looked at again
+(watching.py).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from sharq_core.config import ClusterSettings, ServerSettings
+from sharq_core.errors import ConfigError
+from sharq_core.process.watching import follow_files
+
+
+class TlsFiles(Struct, frozen=True, kw_only=True):
+    """A certificate with its chain, its key, and whom to believe; all in PEM form.
+
+    Attributes:
+        setting: what names them, for errors.
+        ca: the authorities of the other end; None asks it for no certificate.
+    """
+
+    setting: str
+    cert: Path
+    key: Path
+    ca: Path | None = None
+
+
+def link_tls_files(cluster: ClusterSettings) -> TlsFiles | None:
+    """Those of the link, the same at both ends; None for plain links."""
+    if cluster.link_tls_cert is None or cluster.link_tls_key is None:
+        return None
+    return TlsFiles(
+        setting="[cluster] link_tls_cert, link_tls_key, link_tls_ca",
+        cert=cluster.link_tls_cert,
+        key=cluster.link_tls_key,
+        ca=cluster.link_tls_ca,
+    )
+
+
+def api_tls_files(server: ServerSettings) -> TlsFiles | None:
+    """Those of the API; None for plain HTTP."""
+    if server.tls_cert is None or server.tls_key is None:
+        return None
+    return TlsFiles(setting="[sharq-server] tls_cert, tls_key", cert=server.tls_cert, key=server.tls_key)
+
+
+def server_context(files: TlsFiles) -> ssl.SSLContext:
+    """For a server. With a ca a client's certificate is checked when there is one: asking for it is the caller's.
+
+    Raises:
+        ConfigError: the files cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, files)
+    if files.ca is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """For a client that believes every certificate of the ca, whatever name it is for, and shows its own.
+
+    Raises:
+        ConfigError: the files cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    _load(context, files)
+    return context
+
+
+def kept_context(
+    stack: AsyncExitStack, files: TlsFiles | None, make: Callable[[TlsFiles], ssl.SSLContext]
+) -> ssl.SSLContext | None:
+    """make(files), whose certificate is taken anew when the files change, until the stack's end; None for no files.
+
+    Raises:
+        ConfigError: the files cannot be used.
+    """
+    if files is None:
+        return None
+    context = make(files)
+    follow_files(stack, [files.cert, files.key], partial(take_anew, context, files))
+    return context
+
+
+def take_anew(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """Show the certificate that the files hold now, from the next connection on; the ca stays.
+
+    Raises:
+        ConfigError: the files cannot be used; the context is as before.
+    """
+    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
+    context.load_cert_chain(files.cert, files.key, password="")
+
+
+def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """An empty password: a key that has one is refused, not asked for on the terminal."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        for path in filter(None, (files.cert, files.key, files.ca)):
+            path.open("rb").close()
+        context.load_cert_chain(files.cert, files.key, password="")
+        if files.ca is not None:
+            context.load_verify_locations(files.ca)
+    except ssl.SSLError as error:
+        named = ", ".join(str(path) for path in (files.cert, files.key, files.ca) if path is not None)
+        raise ConfigError(f"{files.setting}: {named} cannot be used: {error.reason or error}") from error
+    except OSError as error:
+        raise ConfigError(f"{files.setting}: {error.filename} cannot be read: {error.strerror}") from error

@@ -1,0 +1,186 @@
+"""Clients that take their time, on raw connections: headers, bodies, unread answers, and connections without end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+
+from tests.api.contract import open_raw, until
+from tests.conftest import StoreFactory
+from tests.servers import SharqServer
+
+DEADLINE_S = 40.0
+
+OpenServer = Callable[..., SharqServer]
+StartServer = Callable[..., SharqServer]
+
+
+@pytest.fixture
+def start(own_server: OpenServer, own_store: StoreFactory, prefix: str) -> StartServer:
+    """start(header_timeout=...): a server with these settings; the kind of its store does not matter here."""
+    store = own_store()
+
+    def start_server(**settings: int) -> SharqServer:
+        named = {f"SHARQ_SERVER_{name.upper()}": str(number) for name, number in settings.items()}
+        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **named}
+        return own_server(environ=environ)
+
+    return start_server
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """What still comes until the server ends the connection."""
+    content = bytearray()
+    async with asyncio.timeout(DEADLINE_S):
+        try:
+            while chunk := await reader.read(65_536):
+                content += chunk
+        except ConnectionResetError:
+            pass
+    return bytes(content)
+
+
+async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """The status and the JSON of one answer."""
+    async with asyncio.timeout(DEADLINE_S):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next(line for line in head.lower().splitlines() if line.startswith("content-length:"))
+        body = await reader.readexactly(int(length.partition(":")[2]))
+    return int(head.split()[1]), json.loads(body)
+
+
+def request(path: str, *headers: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: h", *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: h\r\nX: "])
+async def test_a_connection_without_a_whole_request_is_ended(start: StartServer, sent: bytes) -> None:
+    server = start(header_timeout=200)
+    reader, writer = await open_raw(server.url)
+    writer.write(sent)
+    assert await rest_of(reader) == b""
+    writer.close()
+    server.until(lambda: "connections_ended count=1 reason='no request'" in server.log)
+
+
+async def test_headers_that_drip_in_are_cut_off_in_time(start: StartServer) -> None:
+    server = start(header_timeout=500)
+    reader, writer = await open_raw(server.url)
+    writer.write(b"GET /healthz HTTP/1.1\r\n")
+
+    async def drip() -> None:
+        while True:
+            writer.write(b"X: y\r\n")
+            await asyncio.sleep(0.1)
+
+    dripping = asyncio.create_task(drip())
+    assert await rest_of(reader) == b""
+    dripping.cancel()
+    writer.close()
+
+
+async def test_the_next_request_of_a_kept_connection_has_its_time_too(start: StartServer) -> None:
+    server = start(keepalive_timeout=1000, header_timeout=20_000)
+    reader, writer = await open_raw(server.url)
+    for _ in range(2):
+        writer.write(request("/healthz"))
+        assert (await answer_of(reader))[0] == 200
+    writer.write(b"GET /healthz HTTP/1.1\r\n")
+    assert await rest_of(reader) == b""
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "piece"),
+    [("Content-Length: 200", b'{"job_id": "1", '), ("Transfer-Encoding: chunked", b'4\r\n{"jo\r\n')],
+)
+async def test_a_body_that_does_not_come_is_refused_and_nothing_is_done(
+    start: StartServer, http: aiohttp.ClientSession, kind: str, how: str, piece: bytes
+) -> None:
+    server = start(body_timeout=300)
+    reader, writer = await open_raw(server.url)
+    writer.write(request(f"/enqueue/{kind}/q/", how, method="POST") + piece)
+    status, answer = await answer_of(reader)
+    assert status == 408
+    assert answer == {"status": "failure", "code": "too_slow", "message": "body: not here within 0.3 s"}
+    assert await rest_of(reader) == b"", "the connection is of no more use"
+    writer.close()
+    async with http.get(f"{server.url}/metrics/{kind}/q/") as counts:
+        assert (await counts.json())["queue_length"] == 0
+
+
+async def test_a_body_that_drips_in_is_cut_off_in_time(start: StartServer, kind: str) -> None:
+    server = start(body_timeout=500)
+    reader, writer = await open_raw(server.url)
+    writer.write(request(f"/enqueue/{kind}/q/", "Content-Length: 10000", method="POST"))
+
+    async def drip() -> None:
+        while True:
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    status, _ = await answer_of(reader)
+    dripping.cancel()
+    assert status == 408
+    writer.close()
+
+
+async def test_answers_that_nobody_reads_are_not_kept_for_ever(start: StartServer) -> None:
+    server = start(answer_timeout=300)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", server.port))
+        client.settimeout(DEADLINE_S)
+        client.sendall(request("/openapi.json") * 400)
+        server.until(lambda: "connections_ended count=1 reason='answer unread'" in server.log)
+    assert server.status("/healthz") == 200
+
+
+async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: StartServer) -> None:
+    server = start(max_connections=3, header_timeout=60_000)
+
+    async def probe() -> int | None:
+        return await asyncio.to_thread(server.status, "/healthz")
+
+    held = [await open_raw(server.url)]
+    await until(probe, lambda status: status == 200)
+    held += [await open_raw(server.url) for _ in range(2)]
+    await until(probe, lambda status: status == 503)
+    reader, writer = await open_raw(server.url)
+    status, answer = await answer_of(reader)
+    assert (status, answer["code"]) == (503, "unavailable")
+    assert await rest_of(reader) == b""
+    writer.close()
+    kept_reader, kept_writer = held[0]
+    kept_writer.write(request("/healthz"))
+    assert (await answer_of(kept_reader))[0] == 200
+    held[1][1].close()
+    await until(probe, lambda status: status == 200)
+    server.until(lambda: "connections_refused count=" in server.log)
+    for _, writer in held:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("/" + "x" * 10_000),
+        request("/healthz", "X: " + "y" * 10_000),
+        request("/healthz", *(f"X-{number}: y" for number in range(300))),
+    ],
+    ids=["a long path", "a long header", "many headers"],
+)
+async def test_headers_have_a_size_that_they_may_have(start: StartServer, sent: bytes) -> None:
+    server = start()
+    reader, writer = await open_raw(server.url)
+    writer.write(sent)
+    answer = await rest_of(reader)
+    assert answer.split(b" ")[1] == b"400"
+    writer.close()
+    assert server.status("/healthz") == 200

@@ -1,0 +1,188 @@
+"""A server that asks for tokens: who gets in, what stays open, and tokens that come and go while it runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from router.routes import ROUTES
+from router.tokens import new_token
+from sharq_core import errors
+from sharq_core.client import EnqueueJob, LeasedJob, SharqClient, Worker
+from tests.api.contract import until
+from tests.servers import SharqServer
+from tests.stores import StoreServer
+
+DEADLINE_S = 20.0
+
+OpenServer = Callable[..., SharqServer]
+
+
+class Guarded:
+    """A server with a file of two tokens."""
+
+    def __init__(self, server: SharqServer, path: Path, tokens: dict[str, str]) -> None:
+        self.server = server
+        self.url = server.url
+        self.path = path
+        self.tokens = tokens
+
+
+@pytest.fixture
+def guarded(own_server: OpenServer, store: StoreServer, prefix: str, tmp_path: Path) -> Iterator[Guarded]:
+    made = {name: new_token(name) for name in ("sender", "worker")}
+    path = tmp_path / "tokens"
+    path.write_text("".join(f"{line}\n" for _, line in made.values()))
+    environ = {
+        "SHARQ_REDIS_URL": store.url,
+        "SHARQ_REDIS_KEY_PREFIX": prefix,
+        "SHARQ_AUTH_TOKENS_FILE": str(path),
+    }
+    server = own_server(environ=environ)
+    yield Guarded(server, path, {name: token for name, (token, _) in made.items()})
+
+
+def bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
+    return {"Authorization": f"{scheme} {token}"}
+
+
+async def status(http: aiohttp.ClientSession, url: str, headers: dict[str, str] | None = None) -> int:
+    async with http.get(url, headers=headers) as answer:
+        return answer.status
+
+
+async def test_without_a_known_token_nothing_is_done(
+    guarded: Guarded, http: aiohttp.ClientSession, kind: str
+) -> None:
+    token = guarded.tokens["sender"]
+    wrong: list[dict[str, str]] = [
+        {},
+        bearer(""),
+        bearer(token[:-1]),
+        bearer(f"{token}x"),
+        bearer(f"{token} x"),
+        bearer(token, scheme="Basic"),
+        bearer("\xe9" * 1000),
+        {"Authorization": token},
+    ]
+    job = {"job_id": "1", "interval": 0, "payload": "x"}
+    for headers in wrong:
+        async with http.post(f"{guarded.url}/enqueue/{kind}/q/", json=job, headers=headers) as refused:
+            assert refused.status == 401, headers
+            assert refused.headers["WWW-Authenticate"] == 'Bearer realm="sharq"'
+            answer = await refused.json()
+            assert answer["status"] == "failure"
+            assert answer["code"] == "unauthorized"
+            assert token not in answer["message"]
+    async with http.get(f"{guarded.url}/metrics/{kind}/q/", headers=bearer(token)) as counts:
+        assert (await counts.json())["queue_length"] == 0
+
+
+async def test_every_operation_but_the_open_ones_asks_for_a_token(
+    guarded: Guarded, http: aiohttp.ClientSession
+) -> None:
+    answers: dict[str, set[int]] = {}
+    for route in ROUTES:
+        for method in route.methods:
+            path = route.paths[0].replace("{", "").replace("}", "")
+            async with http.request(method, f"{guarded.url}{path}") as answer:
+                answers.setdefault(route.operation, set()).add(answer.status)
+    open_ones = {operation for operation, statuses in answers.items() if statuses == {200}}
+    assert open_ones == {"hello", "healthz", "readyz"}
+    assert all(statuses == {401} for operation, statuses in answers.items() if operation not in open_ones)
+
+
+async def test_metrics_are_open_when_the_setting_says_so(
+    own_server: OpenServer, guarded: Guarded, store: StoreServer, http: aiohttp.ClientSession
+) -> None:
+    assert await status(http, f"{guarded.url}/metrics") == 401
+    assert await status(http, f"{guarded.url}/metrics", bearer(guarded.tokens["worker"], "bearer")) == 200
+    environ = {
+        "SHARQ_REDIS_URL": store.url,
+        "SHARQ_AUTH_TOKENS_FILE": str(guarded.path),
+        "SHARQ_AUTH_METRICS_OPEN": "true",
+    }
+    other = own_server(environ=environ)
+    assert await status(http, f"{other.url}/metrics") == 200
+    assert await status(http, f"{other.url}/metrics/") == 401, (
+        "the counts of jobs are not what Prometheus reads"
+    )
+
+
+async def test_tokens_come_and_go_while_the_server_runs(
+    guarded: Guarded, http: aiohttp.ClientSession
+) -> None:
+    url, old = f"{guarded.url}/cluster/", bearer(guarded.tokens["sender"])
+    token, line = new_token("new")
+
+    async def gets(headers: dict[str, str]) -> int:
+        return await status(http, url, headers)
+
+    assert await gets(old) == 200
+    assert await gets(bearer(token)) == 401
+    guarded.path.write_text(f"{line}\n")
+    await until(lambda: gets(bearer(token)), lambda found: found == 200)
+    assert await gets(old) == 401
+    guarded.path.write_text("half a li")
+    guarded.server.until(lambda: "files_not_read_again" in guarded.server.log)
+    assert await gets(bearer(token)) == 200, "what was read before stays"
+    assert "half a li" not in guarded.server.log
+
+
+async def test_the_document_says_that_a_token_is_needed(
+    guarded: Guarded, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(f"{guarded.url}/openapi.json", headers=bearer(guarded.tokens["worker"])) as answer:
+        document = await answer.json()
+    (scheme,) = document["components"]["securitySchemes"]
+    assert document["components"]["securitySchemes"][scheme]["scheme"] == "bearer"
+    assert document["security"] == [{scheme: []}]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert "401" not in document["paths"]["/healthz"]["get"]["responses"]
+    assert "security" not in document["paths"]["/cluster/"]["get"]
+    assert "401" in document["paths"]["/cluster/"]["get"]["responses"]
+
+
+async def test_client_and_worker_bring_their_token(
+    guarded: Guarded, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    async def handle(job: LeasedJob) -> None:
+        done.append(job.job_id)
+
+    async with SharqClient(guarded.url) as stranger:
+        with pytest.raises(errors.Unauthorized):
+            await stranger.queue(kind, "q")
+    monkeypatch.setenv("SHARQ_TOKEN", guarded.tokens["worker"])
+    async with (
+        SharqClient(guarded.url, token=guarded.tokens["sender"]) as sender,
+        SharqClient(guarded.url) as client,
+        Worker(client, kind, handle, wait_ms=500),
+    ):
+        await sender.enqueue(
+            EnqueueJob(queue_type=kind, queue_id="q", payload=1, interval_ms=0, job_id="one")
+        )
+
+        async def ask() -> list[str]:
+            return done
+
+        await until(ask, lambda found: found == ["one"])
+
+
+def test_new_token_prints_a_token_and_its_line() -> None:
+    command = [sys.executable, "-m", "router.standalone", "--new-token"]
+    made = subprocess.run([*command, "sms"], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    _, token, _, line = made.stdout.splitlines()
+    assert token.strip().startswith("sharq_")
+    assert line.strip().startswith("sms sha256:")
+    assert token.strip() not in line
+    wrong = subprocess.run([*command, "a b"], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr.endswith("--new-token: expected a name of 1 to 100 of A-Z a-z 0-9 _ . @ + -\n")
+    assert wrong.stdout == ""

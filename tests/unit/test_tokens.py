@@ -1,0 +1,79 @@
+"""The file of tokens: what it may hold, what is refused, and that no error shows a line of it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from router.tokens import new_token, read_tokens
+from sharq_core.errors import ConfigError
+
+DIGEST = sha256(b"token").hexdigest()
+
+
+def written(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "tokens"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_a_line_is_a_name_and_a_digest_and_comments_are_skipped(tmp_path: Path) -> None:
+    path = written(tmp_path, f"# for the senders\n\n  sms-1   sha256:{DIGEST}  \n  # more\n")
+    (token,) = read_tokens(path)
+    assert token.name == "sms-1"
+    assert token.digest == sha256(b"token").digest()
+
+
+def test_a_new_token_is_what_its_line_says(tmp_path: Path) -> None:
+    token, line = new_token("worker@eu")
+    (known,) = read_tokens(written(tmp_path, line))
+    assert known.name == "worker@eu"
+    assert known.digest == sha256(token.encode()).digest()
+    assert new_token("worker@eu")[0] != token
+
+
+def test_a_token_cannot_have_a_name_that_its_line_could_not_hold() -> None:
+    for name in ("", "two words", "n" * 101, "#comment", "new\nline"):
+        with pytest.raises(ValueError, match="expected a name"):
+            new_token(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has no token; sharq-server --new-token NAME makes one"),
+        ("# only words\n\n", "has no token; sharq-server --new-token NAME makes one"),
+        (b"\xff\xfe", "is not UTF-8"),
+        ("a" * (1 << 20) + "b", "is larger than 1048576 bytes"),
+        (f"a sha256:{DIGEST}\na sha256:{DIGEST}\n", ": a is named twice"),
+    ],
+)
+def test_a_file_that_lets_nobody_in_is_refused(tmp_path: Path, text: str | bytes, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_tokens(written(tmp_path, text))
+    assert str(refused.value).endswith(words)
+    assert str(refused.value).startswith("[auth] tokens_file: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a secret-token",
+        f"a {DIGEST}",
+        f"sha256:{DIGEST}",
+        f"a sha256:{DIGEST.upper()}",
+        f"a sha256:{DIGEST} b",
+    ],
+)
+def test_a_wrong_line_is_named_by_its_number_and_not_shown(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_tokens(written(tmp_path, f"# a comment\n{line}\n"))
+    assert str(refused.value).endswith("line 2: expected NAME sha256:<64 hexadecimal digits>")
+    assert line not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tokens cannot be read: No such file or directory$"):
+        read_tokens(tmp_path / "tokens")
