@@ -47,7 +47,7 @@ class Front:
         paths: what is served.
         settings: the bounds.
         in_flight: unanswered requests, those that wait for a job left out.
-        waiting: unanswered dequeues with `wait`; router/polls.py bounds those.
+        waiting: unanswered dequeues with `wait`, parked (router/polls.py) or not yet.
         body_bytes: bodies of all unanswered requests.
     """
 
@@ -81,7 +81,7 @@ class Front:
             meter = self._meter(endpoint.operation)
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
-            if endpoint.operation == "dequeue" and "wait=" in request.rel_url.raw_query_string:
+            if endpoint.operation == "dequeue" and _may_wait(request):
                 started_s = None
                 response = await self._run_waiting(request, endpoint.handler)
             else:
@@ -114,6 +114,8 @@ class Front:
             self.in_flight -= 1
 
     async def _run_waiting(self, request: Request, handler: Handler) -> Answer:
+        if self.waiting >= self.settings.max_waiting:
+            raise Overloaded(f"{self.waiting} dequeues may wait here already")
         self.waiting += 1
         try:
             if request.body_exists:
@@ -151,6 +153,10 @@ class Front:
         if self.body_bytes + body_bytes > self.settings.max_in_flight_bytes:
             raise Overloaded(f"{self.body_bytes} bytes of requests are in flight already")
         self.body_bytes += body_bytes
+
+
+def _may_wait(request: Request) -> bool:
+    return bool(request.rel_url.raw_query_string) and "wait" in request.query
 
 
 def _declared_bytes(request: Request) -> int | None:

@@ -13,7 +13,8 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
         default_requeue_limit: for jobs that name none; -1 for ever.
         max_payload_bytes: of one job's payload, as it came.
         max_body_bytes: of one request's body, decompressed.
-        max_in_flight: unanswered requests at once, waiting dequeues apart.
+        max_in_flight: unanswered requests at once, dequeues with `wait` apart.
+        max_waiting: unanswered dequeues with `wait` at once.
         max_in_flight_bytes: bodies of unanswered requests at once.
     """
 
@@ -22,4 +23,5 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_payload_bytes: int = 262_144
     max_body_bytes: int = 16_777_216
     max_in_flight: int = 10_000
+    max_waiting: int = 30_000
     max_in_flight_bytes: int = 268_435_456

@@ -22,7 +22,7 @@ from router.settings import RouterSettings
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.api.contract import until
 
-SETTINGS = RouterSettings(max_in_flight=2, max_in_flight_bytes=1000, max_body_bytes=600)
+SETTINGS = RouterSettings(max_in_flight=2, max_waiting=5, max_in_flight_bytes=1000, max_body_bytes=600)
 
 Handle = Callable[[Request], Awaitable[Answer]]
 
@@ -106,7 +106,7 @@ async def test_more_requests_than_allowed_are_refused_at_once(
     assert fronted.sample("requests_total", operation="enqueue", result="overloaded") == 1
 
 
-async def test_dequeues_that_wait_are_neither_bounded_nor_timed_here(
+async def test_dequeues_that_wait_have_a_bound_of_their_own_and_are_not_timed(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
     go_on = asyncio.Event()
@@ -123,6 +123,8 @@ async def test_dequeues_that_wait_are_neither_bounded_nor_timed_here(
 
     await until(count, lambda now: now == 5)
     assert fronted.front.in_flight == 0
+    async with http.post(f"{fronted.url}/dequeue?wa%69t=5") as refused:
+        assert refused.status == 429
     go_on.set()
     assert [(await response).status for response in waiting] == [404] * 5
     assert fronted.sample("requests_total", operation="dequeue", result="empty") == 5
