@@ -136,6 +136,7 @@ class _Ask:
     def __init__(self, hints: Hints, queue_type: str, count: int, lease_us: int) -> None:
         self.jobs: list[LeasedJob] = []
         self.failures: list[SharqError] = []
+        self._failed: set[ShardPort] = set()
         self._hints = hints
         self._queue_type = queue_type
         self._count = count
@@ -151,15 +152,20 @@ class _Ask:
         await asyncio.gather(*map(self._peek_at, shards))
 
     async def take_from(self, shards: Sequence[ShardPort]) -> None:
-        """Lease from one shard after the other until there is enough."""
+        """Lease from one shard after the other until there is enough; one that failed is not asked again, since it may
+        take its whole timeout to fail.
+        """
         for shard in shards:
             wanted = self._count - len(self.jobs)
             if wanted <= 0:
                 return
+            if shard in self._failed:
+                continue
             try:
                 reply = await shard.call(Dequeue(self._queue_type, wanted, self._lease_us))
             except SharqError as error:
                 self.failures.append(error)
+                self._failed.add(shard)
             else:
                 self.jobs += reply.jobs
                 self._hints.hear(self._queue_type, shard, reply.next_due_in_us)

@@ -23,7 +23,7 @@ from sharq_core.models import (
 )
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
 from tests.conftest import StoreFactory
-from tests.stores import StoreServer
+from tests.stores import KINDS, StoreServer
 
 KIND = "sms"
 
@@ -362,3 +362,22 @@ async def test_dequeues_at_once_all_get_a_job_though_one_answer_could_not_carry_
         await enqueued(parts, *(job(KIND, f"q{n}", f"j{part}-{n}", payload=payload) for n in range(20)))
     answers = await asyncio.gather(*(parts.dequeue(KIND) for _ in range(200)))
     assert [len(jobs) for jobs in answers] == [1] * 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_user_with_the_documented_rights_is_enough(
+    own_store: StoreFactory, prefix: str, kind: str
+) -> None:
+    store = own_store(kind=kind)
+    rights = "+@read +@write +fcall +function|load +time +info +ping"
+    with store.client() as client:
+        client.execute_command("ACL", "SETUSER", "sharq", "on", ">p", f"~{{{prefix}:*", *rights.split())
+    url = store.url.replace("redis://", "redis://sharq:p@")
+    async with running_node(url, NodeSettings(key_prefix=prefix)) as parts:
+        await enqueued(parts, job(KIND, "q", "j"), job(KIND, "q", "k"))
+        leased = await parts.dequeue(KIND, 2)
+        assert [one.job_id for one in leased] == ["j", "k"]
+        done = await parts.dispatch.finish([FinishJob(KIND, "q", one.job_id, one.lease) for one in leased])
+        assert done == [LeaseOutcome(LeaseStatus.DONE)] * 2
+        with store.client() as client:
+            assert client.execute_command("ACL", "LOG") == []
