@@ -39,6 +39,7 @@ KIND = "sms"
 QUEUE = QueueKey(KIND, "q")
 QUEUED, DUPLICATE = Enqueued(EnqueueStatus.QUEUED, 0), EnqueueStatus.DUPLICATE
 DONE = LeaseOutcome(LeaseStatus.DONE)
+DIED = LeaseOutcome(LeaseStatus.DONE, is_dead=True)
 
 PATIENT_S = 20.0
 """The store's timeout where a test looks at what goes on while a call waits for a replica."""
@@ -115,7 +116,7 @@ async def test_every_verb_is_answered_while_a_replica_follows(parts: Parts) -> N
     extension = ExtendJob(KIND, "q", second.job_id, second.lease, LEASE_US)
     assert isinstance(extended := (await parts.dispatch.extend([extension]))[0], LeaseOutcome)
     assert extended.status is LeaseStatus.DONE
-    assert await parts.dispatch.release([ReleaseJob(KIND, "q", third.job_id, third.lease)]) == [DONE]
+    assert await parts.dispatch.release([ReleaseJob(KIND, "q", third.job_id, third.lease)]) == [DIED]
     assert await parts.dispatch.redrive([DeadRef(KIND, "q", third.job_id)]) == [RedriveStatus.QUEUED]
     assert await parts.dispatch.set_rate(QUEUE, 1000)
     assert await parts.dispatch.set_paused(QUEUE, True)
@@ -179,7 +180,7 @@ async def test_a_change_and_its_repeat_are_perhaps_done_while_no_replica_has_the
     """
     await enqueue(parts, "dead", "live", "waits", requeue_limit=0)
     dead, live = await lease(parts, 2)
-    assert await parts.dispatch.release([ReleaseJob(KIND, "q", dead.job_id, dead.lease)]) == [DONE]
+    assert await parts.dispatch.release([ReleaseJob(KIND, "q", dead.job_id, dead.lease)]) == [DIED]
     with without_replica(pair):
         async with running_node(
             pair.primary.url, parts.node.settings, QUICK_S, Durability.REPLICATED
