@@ -18,6 +18,8 @@ from tests.stores import missing_tool
 
 HOST = "127.0.0.1"
 DEADLINE_S = 60.0
+MOVE_DEADLINE_S = 200.0
+"""For redis-cli, which moves key by key."""
 POLL_S = 0.05
 
 
@@ -100,7 +102,7 @@ class Slots(Generic[NodeT]):
         ends = ["--cluster-from", self.node_id(source), "--cluster-to", self.node_id(target)]
         command = ["redis-cli", "--cluster", "reshard", f"{HOST}:{source.port}", *ends]
         command += ["--cluster-slots", str(last - first + 1), "--cluster-yes"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MOVE_DEADLINE_S)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         self._wait_until_moved(last, target)
 
