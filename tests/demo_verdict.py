@@ -7,7 +7,7 @@ import re
 _SLOW = re.compile(
     r"the full rate was not back"
     r"|the full rate was back only \d+ ms after"
-    r"|delivered \d+ of \d+ promised \([5-9]\d%\)"
+    r"|delivered \d+ of \d+ promised \(\d+%\)"
 )
 
 
