@@ -22,6 +22,7 @@ import redis
 from sharq_core.version import __version__
 from tests.cluster.commands import LOOK_AGAIN_S, START_DEADLINE_S, STOP_DEADLINE_S, Command, is_free
 from tests.demo_verdict import broken_promises
+from tests.stores import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -214,9 +215,9 @@ def roles(stores: list[str]) -> dict[str, int]:
 
 def test_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        port = free_port()
+        other.bind(("127.0.0.1", port))
         other.listen()
-        port = other.getsockname()[1]
         exit_code, stdout, stderr = run(tmp_path, "--port", str(port - 1))
     assert (exit_code, stdout) == (1, "")
     assert f"sharq-cluster: 127.0.0.1:{port} is in use by another process" in stderr
