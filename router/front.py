@@ -17,7 +17,7 @@ from multidict import istr
 from router.answers import Answer
 from router.errors import failure_answer
 from router.incoming import Request
-from router.metrics import OperationMeter, RouterMetrics
+from router.metrics import RouterMetrics
 from router.paths import Paths
 from router.readiness import Readiness
 from router.settings import RouterSettings
@@ -61,9 +61,9 @@ class Front:
     ) -> None:
         self.settings = settings
         self.paths = paths
-        self._metrics = metrics
         self._unmatched = metrics.meter("unmatched")
-        self._meters: dict[str, OperationMeter] = {}
+        operations = {endpoint.operation for endpoint in paths.targets()}
+        self._meters = {operation: metrics.meter(operation) for operation in operations}
         self._readiness = readiness
         self._guard = guard
         self.in_flight = 0
@@ -78,7 +78,7 @@ class Front:
         meter = self._unmatched
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
-            meter = self._meter(endpoint.operation)
+            meter = self._meters[endpoint.operation]
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
             if endpoint.operation == "dequeue" and _may_wait(request):
@@ -96,20 +96,12 @@ class Front:
             response.force_close()
         return response
 
-    def _meter(self, operation: str) -> OperationMeter:
-        meter = self._meters.get(operation)
-        if meter is None:
-            meter = self._meters[operation] = self._metrics.meter(operation)
-        return meter
-
     async def _run_bounded(self, request: Request, endpoint: Endpoint) -> Answer:
         if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
             raise Overloaded(f"{self.in_flight} requests are in flight already")
         self.in_flight += 1
         try:
-            if request.body_exists:
-                return await self._run_with_body(request, endpoint.handler)
-            return await endpoint.handler(request)
+            return await self._run(request, endpoint.handler)
         finally:
             self.in_flight -= 1
 
@@ -118,11 +110,12 @@ class Front:
             raise Overloaded(f"{self.waiting} dequeues may wait here already")
         self.waiting += 1
         try:
-            if request.body_exists:
-                return await self._run_with_body(request, handler)
-            return await handler(request)
+            return await self._run(request, handler)
         finally:
             self.waiting -= 1
+
+    def _run(self, request: Request, handler: Handler) -> Awaitable[Answer]:
+        return self._run_with_body(request, handler) if request.body_exists else handler(request)
 
     async def _run_with_body(self, request: Request, handler: Handler) -> Answer:
         """Runs a handler while its body counts against the bound."""

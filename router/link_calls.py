@@ -13,12 +13,12 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from sharq_core import request_ids
+from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, TooLarge, Unavailable, from_code
 from sharq_core.frames import MAX_ENTRY_BYTES, READS, Failed, Request, decode_reply, encode
 from sharq_core.link import Outbox
 from sharq_core.messages import Call, Dequeue, Dequeued
 from sharq_core.models import LeasedJob
-from sharq_core.store.clock import StoreClock
 
 ReplyT = TypeVar("ReplyT")
 
@@ -74,7 +74,7 @@ class LinkCalls:
         self._timeout_s = timeout_s
         self._give_back = give_back
         self._errors = errors
-        self._clock = StoreClock()
+        self._clock = RemoteClock()
         self._clock.learn(clock_us)
         self._numbers = 0
         self._waiting: dict[int, _Waiting] = {}

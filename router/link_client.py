@@ -20,9 +20,10 @@ from router.link_calls import LinkCalls
 from sharq_core import frames
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.frames import Answer, Due, Failed, FrameError, FromShard, Greeting, NewView, Proof, Welcome
-from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, give_back, receive, say_goodbye
+from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
 from sharq_core.models import Enqueued, LeasedJob
+from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
 

@@ -46,6 +46,15 @@ class Paths(Generic[TargetT]):
                 return target, values
         raise NotFound("no such path")
 
+    def targets(self) -> list[TargetT]:
+        """What is served, each target as often as it is."""
+        return [
+            target
+            for patterns in self._patterns.values()
+            for pattern in patterns
+            for target in pattern.targets.values()
+        ]
+
     def all(self) -> list[tuple[str, str]]:
         """Every (method, path) that is served."""
         return [

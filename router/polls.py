@@ -17,7 +17,8 @@ from router.hints import Hints
 from router.lobby import Lobby, Waiter
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.messages import Dequeue, Peek, ShardPort
-from sharq_core.models import LeasedJob, ReleaseJob
+from sharq_core.models import LeasedJob
+from sharq_core.voiding import voids
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ class Polls:
 
     async def give_back(self, jobs: list[LeasedJob]) -> None:
         """Void leases that nobody received: the jobs go to another waiter or back to their place."""
-        voids = [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
-        for outcome in await self._dispatch.release(voids):
+        for outcome in await self._dispatch.release(voids(jobs)):
             if isinstance(outcome, SharqError):
                 log.warning("give_back_failed code=%s", outcome.code)
 

@@ -92,7 +92,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong, names no shard, or asks for what is not built yet.
+        ConfigError: the configuration is wrong, or names no shard.
         SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
     """
     arguments = _parse_arguments(argv)

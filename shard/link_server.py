@@ -29,9 +29,10 @@ from sharq_core.frames import (
     Watch,
     Welcome,
 )
-from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, give_back, receive, say_goodbye
+from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.models import LeasedJob
+from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -24,14 +25,14 @@ from shard.store_metrics import StoreMetrics
 from shard.watch import Watch
 from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, Unavailable
-from sharq_core.messages import Call, Failure, OnDue, Release, View
-from sharq_core.models import LeasedJob, ReleaseJob
+from sharq_core.messages import Call, OnDue, View
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint
 from sharq_core.store.store import Store
+from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class ShardNode:
             self._note_timer,
             self._metrics.leased,
             self._metrics.reaped,
-            self._give_back,
+            partial(give_back, self),
         )
         self._calls = Calls(
             store,
@@ -283,10 +284,3 @@ class ShardNode:
     def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
         if self._reaper is not None:
             self._reaper.note(partition, queue_type, hint)
-
-    async def _give_back(self, jobs: list[LeasedJob]) -> None:
-        """Void leases that nobody received; one that can't be given back comes back at its end."""
-        voids = [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
-        for outcome in await self._calls.answer(Release(voids)):
-            if isinstance(outcome, Failure):
-                log.warning("give_back_failed code=%s", outcome.code)

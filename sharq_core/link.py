@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from aiohttp import ClientWebSocketResponse, WebSocketError, WSCloseCode, WSMsgType, web
 
-from sharq_core.errors import SharqError
 from sharq_core.frames import MAX_FRAME_BYTES, FrameError, pack
-from sharq_core.messages import Failure, Release, ShardPort
-from sharq_core.models import LeasedJob, ReleaseJob
 
 log = logging.getLogger(__name__)
 
@@ -155,16 +152,3 @@ async def say_goodbye(socket: Socket, code: int, reason: str) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-async def give_back(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:
-    """Void leases that nobody received; one that can't be given back comes back at its end."""
-    voids = [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
-    try:
-        outcomes = await port.call(Release(voids))
-    except SharqError as error:
-        log.warning("give_back_failed code=%s", error.code)
-        return
-    for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            log.warning("give_back_failed code=%s", outcome.code)

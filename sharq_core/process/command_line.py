@@ -1,4 +1,4 @@
-"""What the command lines of the four commands have in common: `--config`, `--version`, examples, and what is not built.
+"""What the command lines of the four commands have in common: `--config`, `--version`, examples, and notices.
 
 Not here: the arguments that one of them has alone (the command modules of router, shard and cluster).
 """

@@ -69,7 +69,7 @@ class Executor:
 
     def has_promised(self, call: FunctionCall[Any]) -> bool:
         """Its caller is promised more than that the primary has done it, so that its answer may take long."""
-        return self.promises and self._store.has_promised(call.arguments)
+        return self._store.has_promised(call.arguments)
 
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None

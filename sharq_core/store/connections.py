@@ -15,8 +15,8 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError
-from sharq_core.store.clock import StoreClock
 from sharq_core.store.failures import refusal
 
 
@@ -30,7 +30,7 @@ class Connections:
             not done.
     """
 
-    def __init__(self, url: str, timeout_s: float, clock: StoreClock) -> None:
+    def __init__(self, url: str, timeout_s: float, clock: RemoteClock) -> None:
         self._pool = ConnectionPool.from_url(
             url,
             protocol=2,

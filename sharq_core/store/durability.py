@@ -16,8 +16,8 @@ from sharq_core.errors import OutcomeUnknown, SharqError
 
 _Words: TypeAlias = Sequence[bytes | str | int]
 
-_PATIENCE = 0.75
-"""The share of a call's time that the wait may take: its answer must come before the call is given up, for a server
+_WAIT_SHARE = 0.75
+"""Of a call's time, for the wait: its answer must come before the call is given up, for a server
 that says nothing counts as unreachable."""
 
 _WAIT = (b"WAIT", b"1")
@@ -67,7 +67,7 @@ class Promise(msgspec.Struct, frozen=True):
 
     def questions(self, timeout_s: float) -> list[_Words]:
         """To be sent behind calls that have this much time; they cover what their connection wrote before."""
-        wait_ms = max(int(timeout_s * _PATIENCE * 1000) // len(self.words), 1)
+        wait_ms = max(int(timeout_s * _WAIT_SHARE * 1000) // len(self.words), 1)
         return [[*words, wait_ms] for words in self.words]
 
     def settle(self, call: _Words, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:

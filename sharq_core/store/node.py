@@ -18,8 +18,8 @@ import redis.exceptions as driver
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 
+from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.store.clock import StoreClock
 from sharq_core.store.connections import Connections, drop, read
 from sharq_core.store.durability import Promise
 from sharq_core.store.failures import FunctionMissing
@@ -78,7 +78,7 @@ class StoreNode:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.timeout_s = timeout_s
-        self.clock = StoreClock()
+        self.clock = RemoteClock()
         self.is_reachable = False
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"

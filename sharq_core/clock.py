@@ -8,12 +8,12 @@ from time import monotonic
 _WINDOW_S = 10.0
 
 
-class StoreClock:
-    """Estimates the store's time of now.
+class RemoteClock:
+    """Estimates the time of now by the clock of a store's server, or of a shard.
 
-    An answer says the store's time at some moment before it arrived, so each is a lower bound of the offset between
-    that clock and this machine's monotonic one; the largest of the last 10 to 20 seconds is kept. The estimate is never
-    ahead of the store's clock, unless that has stepped back unseen.
+    An answer says that clock's time at some moment before it arrived, so each is a lower bound of the offset between
+    it and this machine's monotonic one; the largest of the last 10 to 20 seconds is kept. The estimate is never ahead
+    of that clock, unless it has stepped back unseen.
     """
 
     def __init__(self) -> None:
@@ -21,18 +21,18 @@ class StoreClock:
         self._recent = -math.inf
         self._turns_at = 0.0
 
-    def learn(self, store_us: int, asked_at: float | None = None) -> None:
+    def learn(self, remote_us: int, asked_at: float | None = None) -> None:
         """Take note of an answer that arrived now.
 
         Args:
-            store_us: the store's time in it, in µs.
+            remote_us: the time in it, in µs.
             asked_at: when it was asked for (time.monotonic), an upper bound of the offset: an estimate above it is of
                 a clock that has stepped back since, and is dropped.
         """
         received_at = monotonic()
-        offset = store_us - received_at * 1e6
+        offset = remote_us - received_at * 1e6
         has_stepped_back = (
-            asked_at is not None and self._best is not None and self._best > store_us - asked_at * 1e6
+            asked_at is not None and self._best is not None and self._best > remote_us - asked_at * 1e6
         )
         if received_at >= self._turns_at and not has_stepped_back:
             self._best = max(self._recent, offset)
@@ -44,5 +44,5 @@ class StoreClock:
             self._recent = offset
 
     def now_us(self) -> int | None:
-        """The store's time in µs, or None before its first answer."""
+        """The time there in µs, or None before its first answer."""
         return None if self._best is None else int(self._best + monotonic() * 1e6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from sharq_core.store.clock import StoreClock
+from sharq_core.clock import RemoteClock
 
 HOUR_US = 3_600_000_000
 
@@ -15,11 +15,11 @@ def store_us(ahead_us: int = HOUR_US) -> int:
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
-    assert StoreClock().now_us() is None
+    assert RemoteClock().now_us() is None
 
 
 def test_the_fastest_answer_counts_and_the_estimate_is_never_ahead() -> None:
-    clock = StoreClock()
+    clock = RemoteClock()
     for late_us in (30_000, 2_000, 900_000):
         clock.learn(store_us() - late_us)
         now_us = clock.now_us()
@@ -29,7 +29,7 @@ def test_the_fastest_answer_counts_and_the_estimate_is_never_ahead() -> None:
 
 
 def test_a_clock_that_stepped_back_is_believed_at_once() -> None:
-    clock = StoreClock()
+    clock = RemoteClock()
     clock.learn(store_us(), monotonic())
     clock.learn(store_us(HOUR_US - 5_000_000), monotonic())
     now_us = clock.now_us()
@@ -38,7 +38,7 @@ def test_a_clock_that_stepped_back_is_believed_at_once() -> None:
 
 
 def test_a_slow_answer_is_no_step_back() -> None:
-    clock = StoreClock()
+    clock = RemoteClock()
     clock.learn(store_us(), monotonic())
     clock.learn(store_us() - 1_500_000, monotonic() - 2.0)
     now_us = clock.now_us()
