@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion10, web
+from aiohttp.hdrs import CONNECTION, CONTENT_LENGTH, DATE, METH_HEAD, SERVER
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
+from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -23,18 +27,49 @@ NO_STORE_HEADERS = CIMultiDictProxy(
 )
 
 
-class Answer(web.Response):
-    """A response that also says its result for the metrics.
+class Answer(web.StreamResponse):
+    """A whole response, head and body sent with one write, that also says its result for the metrics.
 
     Attributes:
+        body: what follows the head; to a HEAD request only its length is told.
         result: ok, empty, duplicate, gone, or an error code.
     """
 
     def __init__(
         self, body: bytes, status: int = 200, result: str = "ok", headers: Mapping[str, str] = JSON_HEADERS
     ) -> None:
-        super().__init__(body=body, status=status, headers=headers)
+        super().__init__(status=status, headers=headers)
+        self.body = body
         self.result = result
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send it. aiohttp would do this step by step, for bodies that come piece by piece; raises
+        ConnectionResetError when the client has left.
+        """
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        message = self._head(request.version) + (b"" if request.method == METH_HEAD else self.body)
+        self._body_length = len(message)
+        transport.write(message)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing: it has been sent."""
+
+    def _head(self, version: HttpVersion) -> bytes:
+        headers = self._headers
+        headers[CONTENT_LENGTH] = str(len(self.body))
+        headers[DATE] = rfc822_formatted_time()
+        headers[SERVER] = SERVER_SOFTWARE
+        if not self._keep_alive:
+            headers[CONNECTION] = "close"
+        elif version == HttpVersion10:
+            headers[CONNECTION] = "keep-alive"
+        return _serialize_headers(
+            f"HTTP/{version.major}.{version.minor} {self.status} {self.reason}", headers
+        )
 
 
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Answer:

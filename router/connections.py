@@ -150,10 +150,9 @@ class Connections(web.Server):
 def _refusal() -> bytes:
     """The whole answer to a connection too many."""
     answer = failure_answer(Unavailable("this router has as many connections as it may have"), "connect")
-    body = cast(bytes, answer.body)
-    headers = {**answer.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    headers = {**answer.headers, "Content-Length": str(len(answer.body)), "Connection": "close"}
     lines = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
-    return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + body
+    return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + answer.body
 
 
 _REFUSAL = _refusal()

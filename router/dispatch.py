@@ -7,8 +7,8 @@ concerns a whole type goes partition by partition, so that a cursor stays good w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from router.directory import Directory
 from router.repeats import repeated
@@ -85,25 +85,25 @@ class Dispatch:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-    async def enqueue(self, jobs: list[NewJob]) -> list[Enqueued | errors.SharqError]:
+    def enqueue(self, jobs: list[NewJob]) -> Coroutine[Any, Any, list[Enqueued | errors.SharqError]]:
         """Queue jobs; one answer a job, in order."""
-        return await self._bulk(Enqueue, jobs)
+        return self._bulk(Enqueue, jobs)
 
-    async def finish(self, jobs: list[FinishJob]) -> list[LeaseOutcome | errors.SharqError]:
+    def finish(self, jobs: list[FinishJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """End leases and forget the jobs; one answer a job, in order."""
-        return await self._bulk(Finish, jobs)
+        return self._bulk(Finish, jobs)
 
-    async def extend(self, jobs: list[ExtendJob]) -> list[LeaseOutcome | errors.SharqError]:
+    def extend(self, jobs: list[ExtendJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """Move the ends of leases; one answer a job, in order."""
-        return await self._bulk(Extend, jobs)
+        return self._bulk(Extend, jobs)
 
-    async def release(self, jobs: list[ReleaseJob]) -> list[LeaseOutcome | errors.SharqError]:
+    def release(self, jobs: list[ReleaseJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """Give jobs back unfinished; one answer a job, in order."""
-        return await self._bulk(Release, jobs)
+        return self._bulk(Release, jobs)
 
-    async def redrive(self, jobs: list[DeadRef]) -> list[RedriveStatus | errors.SharqError]:
+    def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | errors.SharqError]]:
         """Queue dead letters again; one answer a job, in order."""
-        return await self._bulk(Redrive, jobs)
+        return self._bulk(Redrive, jobs)
 
     async def set_rate(
         self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None

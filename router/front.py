@@ -89,7 +89,7 @@ class Front:
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
             response = failure_answer(error, meter.operation)
         if started_s is not None:
-            meter.observe_s(time.perf_counter() - started_s)
+            meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
         response.headers[_REQUEST_ID] = request_id
         if self._readiness.is_draining:

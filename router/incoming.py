@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from asyncio import Task, get_running_loop, timeout
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
+from multidict import MultiDict, MultiMapping
 
-from sharq_core.errors import TooSlow
+from sharq_core.errors import TooLarge, TooSlow
 
 BODY_TIMEOUT_S = 30.0
+_NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
 
 class Request(web.BaseRequest):
@@ -28,9 +30,24 @@ class Request(web.BaseRequest):
     path_values: Mapping[str, str] = {}
     body_timeout_s: float = BODY_TIMEOUT_S
 
-    def read(self) -> Coroutine[Any, Any, bytes]:
-        """The whole body; `await` raises TooSlow when it does not come in time, and nothing was done then."""
-        return super().read() if self._payload.is_eof() else self._read_in_time()
+    @property
+    def query(self) -> MultiMapping[str]:
+        """The parameters of the query string."""
+        return self._rel_url.query if self._rel_url.raw_query_string else _NO_PARAMETERS
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge, TooSlow: it is longer than it may be, or does not come in time. Nothing was done.
+        """
+        if self._read_bytes is None:
+            if not self._payload.is_eof():
+                return await self._read_in_time()
+            self._read_bytes = self._payload.read_nowait()
+            if len(self._read_bytes) > self._client_max_size:
+                raise TooLarge("body: longer than a request may be")
+        return self._read_bytes
 
     async def _read_in_time(self) -> bytes:
         try:

@@ -6,30 +6,34 @@ leaves out the dequeues that wait: they last as long as their client wished. Not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from sharq_core.durations import Durations
 from sharq_core.version import __version__
 
 _BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class OperationMeter:
-    """The numbers of one operation; keeps its children: to find one by labels costs more than to count."""
+    """The numbers of one operation, plain ones, since each request is counted.
 
-    def __init__(self, operation: str, requests: Counter, durations: Histogram) -> None:
+    Attributes:
+        results: how many answers there were of each result: ok, empty, duplicate, gone or an error code.
+        durations: how long they took.
+    """
+
+    def __init__(self, operation: str) -> None:
         self.operation = operation
-        self._requests = requests
-        self._by_result: dict[str, Counter] = {}
-        self.observe_s: Callable[[float], None] = durations.labels(operation).observe
+        self.results: dict[str, int] = {}
+        self.durations = Durations(_BUCKETS_S)
 
     def count(self, result: str) -> None:
-        """One answer more. result: ok, empty, duplicate, gone or an error code."""
-        child = self._by_result.get(result)
-        if child is None:
-            child = self._by_result[result] = self._requests.labels(self.operation, result)
-        child.inc()
+        """One answer more."""
+        self.results[result] = self.results.get(result, 0) + 1
 
 
 class RouterMetrics:
@@ -37,19 +41,8 @@ class RouterMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._requests = Counter(
-            "sharq_router_requests",
-            "Answers by operation and result.",
-            ["operation", "result"],
-            registry=registry,
-        )
-        self._durations = Histogram(
-            "sharq_router_request_duration_seconds",
-            "Time to an answer, waiting dequeues left out.",
-            ["operation"],
-            buckets=_BUCKETS_S,
-            registry=registry,
-        )
+        self._meters: list[OperationMeter] = []
+        registry.register(_Requests(self._meters))
         build = Gauge(
             "sharq_router_build_info", "1, labelled with the version.", ["version"], registry=registry
         )
@@ -57,7 +50,9 @@ class RouterMetrics:
 
     def meter(self, operation: str) -> OperationMeter:
         """The meter of an operation; made once for each."""
-        return OperationMeter(operation, self._requests, self._durations)
+        meter = OperationMeter(operation)
+        self._meters.append(meter)
+        return meter
 
     def watch_load(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
         """Read the gauges of unanswered requests from these at each scrape."""
@@ -67,3 +62,25 @@ class RouterMetrics:
         )
         for name, words, read in gauges:
             Gauge(name, words, registry=self._registry).set_function(read)
+
+
+class _Requests(Collector):
+    """The meters, as metrics."""
+
+    def __init__(self, meters: list[OperationMeter]) -> None:
+        self._meters = meters
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "sharq_router_requests", "Answers by operation and result.", labels=["operation", "result"]
+        )
+        durations = HistogramMetricFamily(
+            "sharq_router_request_duration_seconds",
+            "Time to an answer, waiting dequeues left out.",
+            labels=["operation"],
+        )
+        for meter in self._meters:
+            for result, count in meter.results.items():
+                requests.add_metric([meter.operation, result], count)
+            meter.durations.export(durations, [meter.operation])
+        yield from (requests, durations)

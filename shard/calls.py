@@ -6,7 +6,7 @@ Not here: the dequeue (shard/dequeuer.py), and what a call means (sharq_core/mes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
 from shard.batches import Batches, OnHint
@@ -68,7 +68,7 @@ class Calls:
         partitions: int,
         on_hint: OnHint,
         make_sure: Callable[[], Awaitable[bool]],
-        cover: Callable[[list[int]], Awaitable[None]],
+        cover: Callable[[list[int]], Coroutine[Any, Any, None]],
         metrics: NodeMetrics,
     ) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class Calls:
         self._make_sure = make_sure
         self._cover = cover
         self._metrics = metrics
-        self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
+        self._handlers: dict[type, Callable[[Any], Coroutine[Any, Any, object]]] = {
             **self._batched(),
             messages.Dequeue: self._dequeue,
             messages.Peek: self._peek,
@@ -101,11 +101,11 @@ class Calls:
             messages.Cover: lambda call: self._cover(call.partitions),
         }
 
-    async def answer(self, call: Call[ReplyT]) -> ReplyT:
+    def answer(self, call: Call[ReplyT]) -> Coroutine[Any, Any, ReplyT]:
         """Do what a call asks for; raises as ShardPort.call does."""
-        return cast(ReplyT, await self._handlers[type(call)](call))
+        return cast("Coroutine[Any, Any, ReplyT]", self._handlers[type(call)](call))
 
-    def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
+    def _batched(self) -> dict[type, Callable[[Any], Coroutine[Any, Any, object]]]:
         make, late = self._functions, self._executor.not_after_us
 
         def enqueue(p: int, kind: str, jobs: list[NewJob], since: float) -> FunctionCall[list[Enqueued]]:
@@ -134,11 +134,11 @@ class Calls:
         releases = Batches(new, self._partitions, release, note, on_outcomes=counts.released)
         redrives = Batches(new, self._partitions, redrive, note)
         return {
-            messages.Enqueue: lambda call: _each(enqueues.add, call.jobs),
-            messages.Finish: lambda call: _each(finishes.add, call.jobs),
-            messages.Extend: lambda call: _each(extends.add, call.jobs),
-            messages.Release: lambda call: _each(releases.add, call.jobs),
-            messages.Redrive: lambda call: _each(redrives.add, call.jobs),
+            messages.Enqueue: lambda call: _each(enqueues.add, call.jobs, new.push),
+            messages.Finish: lambda call: _each(finishes.add, call.jobs, new.push),
+            messages.Extend: lambda call: _each(extends.add, call.jobs, new.push),
+            messages.Release: lambda call: _each(releases.add, call.jobs, new.push),
+            messages.Redrive: lambda call: _each(redrives.add, call.jobs, new.push),
         }
 
     async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
@@ -221,12 +221,14 @@ class Calls:
 
 
 async def _each(
-    add: Callable[[JobT], asyncio.Future[OutcomeT]], jobs: Sequence[JobT]
+    add: Callable[[JobT], asyncio.Future[OutcomeT]], jobs: Sequence[JobT], push: Callable[[], None]
 ) -> list[OutcomeT | Failure]:
     """Add every job, then wait for all: one answer a job, in order."""
     if len(jobs) == 1:
         try:
-            return [await add(jobs[0])]
+            only = add(jobs[0])
+            push()
+            return [await only]
         except SharqError as error:
             return [Failure(error.code, error.message)]
     outcomes: list[OutcomeT | Failure] = []

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 MAX_DEMAND = 1000
 """Jobs leased in one run: the most that one request may ask for."""
 
+MAX_TOGETHER = 32
+"""Requests of one run. While they are answered, the store works for the others that came with them."""
+
 MAX_ANSWER_BYTES = 8 << 20
 """Payload bytes of one run, and so of one answer."""
 
@@ -345,7 +348,7 @@ def _take_alike(requests: deque[_Request]) -> list[_Request]:
     taken: list[_Request] = []
     demand = 0
     while requests and (not taken or requests[0].lease_us == taken[0].lease_us):
-        if taken and demand + requests[0].count > MAX_DEMAND:
+        if taken and (demand + requests[0].count > MAX_DEMAND or len(taken) == MAX_TOGETHER):
             break
         request = requests.popleft()
         if not request.future.done():

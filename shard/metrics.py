@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from shard.outcomes import OTHER_TYPES, OutcomeCounts
@@ -14,6 +14,7 @@ from shard.ownership import Ownership
 from shard.ready_index import ReadyIndex
 from shard.watch import Watch
 from shard.watchers import Watchers
+from sharq_core.durations import Durations
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 
 MAX_TYPES = 200
@@ -28,32 +29,20 @@ class NodeMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        ready_delay = Histogram(
-            "sharq_ready_delay_seconds",
-            "Time from when a job might be leased to when it was",
-            ["queue_type"],
-            buckets=_DELAYS_S,
-            registry=registry,
-        )
         ended = Counter(
             "sharq_leases_ended_total", "Leases whose time ran out", ["queue_type"], registry=registry
         )
         died = Counter(
             "sharq_dead_letters_total", "Jobs past their requeue limit", ["queue_type"], registry=registry
         )
-        store_calls = Histogram(
-            "sharq_store_call_duration_seconds",
-            "Time that the store took for a pipeline of calls",
-            buckets=_STORE_S,
-            registry=registry,
-        )
-        self.observe_store_s: Callable[[float], None] = store_calls.observe
+        self.store_calls = Durations(_STORE_S)
+        self.ready_delays: dict[str, Durations] = {}
         self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
         registry.register(_Outcomes(self))
-        self._ready_delay = _by_type(lambda queue_type: ready_delay.labels(queue_type).observe)
+        registry.register(_Durations(self))
         self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
         self._died = _by_type(lambda queue_type: died.labels(queue_type).inc)
 
@@ -75,9 +64,9 @@ class NodeMetrics:
 
     def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
         """Some jobs were leased; how long each was ready, in µs."""
-        observe = self._ready_delay(queue_type)
+        delays = self.ready_delays.get(queue_type) or self._new_delays(queue_type)
         for delay_us in ready_for_us:
-            observe(delay_us / 1e6)
+            delays.observe(delay_us / 1e6)
 
     def released(self, queue_type: str, outcomes: list[LeaseOutcome]) -> None:
         """Some jobs were given back, or not; those past their limit are dead letters now."""
@@ -92,6 +81,10 @@ class NodeMetrics:
             self._ended(queue_type)(ended)
         if died:
             self._died(queue_type)(died)
+
+    def _new_delays(self, queue_type: str) -> Durations:
+        name = queue_type if len(self.ready_delays) < MAX_TYPES else OTHER_TYPES
+        return self.ready_delays.setdefault(name, Durations(_DELAYS_S))
 
 
 def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], Callable[[float], None]]:
@@ -135,6 +128,27 @@ class _Outcomes(Collector):
             for queue_type, outcome, count in counts.rows():
                 leases.add_metric([verb, queue_type, outcome], count)
         yield from (enqueues, leases)
+
+
+class _Durations(Collector):
+    """How long the store took, and how long jobs were ready."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        delays = HistogramMetricFamily(
+            "sharq_ready_delay_seconds",
+            "Time from when a job might be leased to when it was",
+            labels=["queue_type"],
+        )
+        for queue_type, durations in self._metrics.ready_delays.items():
+            durations.export(delays, [queue_type])
+        store_calls = HistogramMetricFamily(
+            "sharq_store_call_duration_seconds", "Time that the store took for a pipeline of calls", labels=[]
+        )
+        self._metrics.store_calls.export(store_calls, [])
+        yield from (delays, store_calls)
 
 
 class _Readiness(Collector):

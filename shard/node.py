@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from functools import partial
-from typing import TypeVar
+from typing import Any, Never, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -98,7 +99,7 @@ class ShardNode:
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
-        self._pipeline = Pipeline(self._executor, self._metrics.observe_store_s)
+        self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe)
         registry.register(StoreMetrics(store))
         self._metrics.watch_store(store.inspector.counts)
         self._watchers = Watchers()
@@ -188,11 +189,9 @@ class ShardNode:
         await self._pipeline.drained()
         await self.store.close()
 
-    async def call(self, call: Call[ReplyT]) -> ReplyT:
+    def call(self, call: Call[ReplyT]) -> Coroutine[Any, Any, ReplyT]:
         """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
-        if not self._opened.is_set():
-            raise Unavailable("the store has not been reached yet")
-        return await self._calls.answer(call)
+        return self._calls.answer(call) if self._opened.is_set() else _refuse_unopened()
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
@@ -284,3 +283,7 @@ class ShardNode:
     def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
         if self._reaper is not None:
             self._reaper.note(partition, queue_type, hint)
+
+
+async def _refuse_unopened() -> Never:
+    raise Unavailable("the store has not been reached yet")

@@ -1,8 +1,9 @@
-"""Function calls of one event-loop tick go to the store as one pipeline for each of its servers.
+"""Function calls that come together go to the store as one pipeline for each of its servers.
 
-While as many pipelines as allowed are in flight to a server, what comes in for it gathers for the next one: under load
-batches grow by themselves, and an idle node adds no delay. Batches of jobs (shard/batches.py) are packed at the last
-moment for that. A server that is slow or away holds up no other's calls.
+What one event-loop tick brings is sent at its end, or as soon as it is worth a pipeline. While as many pipelines as
+allowed are in flight to a server, what comes in for it gathers for the next one: under load batches grow by themselves,
+and an idle node adds no delay. Batches of jobs (shard/batches.py) are packed at the last moment for that. A server that
+is slow or away holds up no other's calls.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 IN_FLIGHT = 2
 """Pipelines in flight to one server: one that the store works on, one on its way."""
+
+FULL = 16
+"""Calls that are worth a pipeline of their own: the server works on them while this process reads on. Were all that a
+tick brings sent together, process and server would take turns under load, each waiting for the other."""
 
 BYTES_AT_ONCE = 4 << 20
 """Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
@@ -68,6 +73,7 @@ class Pipeline:
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
         self._lanes: dict[tuple[StoreNode | None, bool], _Lane] = {}
         self._is_scheduled = False
+        self._fresh = 0
 
     def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
         """Ask `take(has_room)` for calls that change jobs whenever pipelines are packed; it says by `wake` that it has
@@ -76,9 +82,19 @@ class Pipeline:
         self._sources.append(take)
 
     def wake(self, partition: int) -> None:
-        """There is something to send for a partition: at the end of this tick, or when a pipeline comes back."""
-        if not self._is_scheduled and self._has_room(partition):
+        """There is one call more to send for a partition: at the next `push`, at the end of this tick, or when a
+        pipeline comes back.
+        """
+        if self._has_room(partition):
+            self._fresh += 1
             self._schedule()
+
+    def push(self) -> None:
+        """Send what waits, if it is worth a pipeline. Not between the jobs of one bulk call: they stay together, and so
+        in order (I3).
+        """
+        if self._fresh >= FULL:
+            self._flush()
 
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
         """Run one call; returns its reply and when (time.monotonic) it was sent, or raises its error."""
@@ -147,6 +163,7 @@ class Pipeline:
 
     def _flush(self) -> None:
         self._is_scheduled = False
+        self._fresh = 0
         for take in self._sources:
             for one in take(self._has_room):
                 self._lane(one.call.partition, self._executor.promises).waiting.append(one)
