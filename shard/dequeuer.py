@@ -173,7 +173,8 @@ class Dequeuer:
         """Tell the index and the timers what a reply says."""
         if reply.value is not None:
             leased, hint = reply.value, reply.hint
-            self._index.settle(partition, queue_type, hint.now_us, leased.head_us, leased.due_after, sent_at)
+            queues = leased.due_before if leased.due_after else 1
+            self._index.settle(partition, queue_type, hint.now_us, leased.head_us, queues, sent_at)
             self._on_reply(partition, queue_type, hint)
             if leased.ended:
                 self._on_ended(queue_type, leased.ended, leased.died)
