@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -208,7 +209,7 @@ class _Lane:
         pending, self.waiting = self.waiting, []
         fresh = self._cut(self._drop_late(pending, now))
         if fresh:
-            task = self._loop.create_task(self._run(fresh, now))
+            task = _begin(self._loop, self._run(fresh, now))
             self.in_flight.add(task)
             task.add_done_callback(self._on_done)
 
@@ -262,6 +263,13 @@ class _Lane:
     def _make_room(self, task: asyncio.Task[None]) -> None:
         self.in_flight.discard(task)
         self._on_room()
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Starts a task at once, up to where it waits: behind whatever else is due its bytes would be sent late."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
 
 
 def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
