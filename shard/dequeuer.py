@@ -167,7 +167,7 @@ class Dequeuer:
             max_bytes=max_bytes,
             not_after_us=self._not_after_us(partition),
         )
-        return self._pipeline.send(call, partial(self._settle, partition, queue_type))
+        return self._pipeline.send(call, partial(self._settle, partition, queue_type), is_urgent=True)
 
     def _settle(self, partition: int, queue_type: str, reply: Reply[DequeueReply], sent_at: float) -> None:
         """Tell the index and the timers what a reply says."""

@@ -38,6 +38,9 @@ tick brings sent together, process and server would take turns under load, each 
 BYTES_AT_ONCE = 4 << 20
 """Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
 
+_Place: TypeAlias = tuple[StoreNode | None, bool, bool]
+"""Of a lane: the server, whether its calls wait for replicas, whether they are urgent."""
+
 HasRoom: TypeAlias = Callable[[int], bool]
 """Whether a partition's server may be sent something now that changes jobs."""
 
@@ -72,7 +75,7 @@ class Pipeline:
         self._observe_s = observe_s
         self._loop = asyncio.get_running_loop()
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
-        self._lanes: dict[tuple[StoreNode | None, bool], _Lane] = {}
+        self._lanes: dict[_Place, _Lane] = {}
         self._is_scheduled = False
         self._fresh = 0
 
@@ -102,12 +105,17 @@ class Pipeline:
         return await self.send(call)
 
     def send(
-        self, call: FunctionCall[T], on_news: Callable[[Reply[T], float], None] | None = None
+        self,
+        call: FunctionCall[T],
+        on_news: Callable[[Reply[T], float], None] | None = None,
+        *,
+        is_urgent: bool = False,
     ) -> asyncio.Future[tuple[Reply[T], float]]:
         """Run one call; the future has what `run` returns or raises.
 
         Args:
             on_news: told the same as soon as the reply is there, before whoever waits for any reply of its pipeline.
+            is_urgent: its rate runs out while it waits: it must not be behind a thousand jobs of a bulk call.
         """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
 
@@ -119,7 +127,7 @@ class Pipeline:
             else:
                 future.set_result((reply, sent_at))
 
-        lane = self._lane(call.partition, self._executor.has_promised(call))
+        lane = self._lane(call.partition, self._executor.has_promised(call), is_urgent)
         lane.waiting.append(Pending(call, self._loop.time(), 0, on_news, deliver))
         if lane.has_room:
             self._schedule()
@@ -151,11 +159,11 @@ class Pipeline:
     def _has_room(self, partition: int) -> bool:
         return self._lane(partition, self._executor.promises).has_room
 
-    def _lane(self, partition: int, is_promised: bool) -> _Lane:
+    def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> _Lane:
         """The lane of the server that holds a partition now; calls that wait for replicas have one of their own, so
-        that nothing else is behind them.
+        that nothing else is behind them, and so have urgent ones.
         """
-        place = self._executor.node_of(partition), is_promised
+        place = self._executor.node_of(partition), is_promised, is_urgent
         lane = self._lanes.get(place)
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
