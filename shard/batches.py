@@ -97,9 +97,13 @@ class Batches(Generic[JobT, OutcomeT]):
         groups = [(key, self._groups.pop(key)) for key in taken]
         self._count -= sum(len(group.jobs) for _, group in groups)
         self._bytes -= sum(sum(group.sizes) for _, group in groups)
-        return [self._pack(key, chunk) for key, group in groups for chunk in group.chunks()]
+        return [
+            self._pack(key, chunk, index > 0)
+            for key, group in groups
+            for index, chunk in enumerate(group.chunks())
+        ]
 
-    def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT]) -> Pending:
+    def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT], follows: bool) -> Pending:
         partition, queue_type = key
 
         def note(reply: Reply[list[OutcomeT]], _: float) -> None:
@@ -115,7 +119,7 @@ class Batches(Generic[JobT, OutcomeT]):
                 self._on_outcomes(queue_type, reply.value)
 
         call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
-        return Pending(call, chunk.since, sum(chunk.sizes), note, deliver)
+        return Pending(call, chunk.since, sum(chunk.sizes), follows, note, deliver)
 
 
 class _Group(Generic[JobT, OutcomeT]):

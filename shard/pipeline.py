@@ -35,6 +35,9 @@ FULL = 16
 """Calls that are worth a pipeline of their own: the server works on them while this process reads on. Were all that a
 tick brings sent together, process and server would take turns under load, each waiting for the other."""
 
+CALLS_AT_ONCE = 32
+"""Calls of one pipeline: so long, some ms, the server does nothing else."""
+
 BYTES_AT_ONCE = 4 << 20
 """Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
 
@@ -51,6 +54,7 @@ class Pending(msgspec.Struct, frozen=True):
     Attributes:
         since: the loop's time at which its oldest work came in, in seconds.
         size: payload bytes, about.
+        follows: it has more jobs for the queues of the call before it.
         on_news: told a reply, and when (time.monotonic) the call was sent, before anybody who waits goes on.
         on_reply: told the reply or error, and that time (or when it was refused unsent), when the next pipeline is on
             its way.
@@ -59,6 +63,7 @@ class Pending(msgspec.Struct, frozen=True):
     call: FunctionCall[Any]
     since: float
     size: int
+    follows: bool
     on_news: Callable[[Reply[Any], float], None] | None
     on_reply: Callable[[Reply[Any] | SharqError, float], None]
 
@@ -77,6 +82,7 @@ class Pipeline:
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
         self._lanes: dict[_Place, _Lane] = {}
         self._is_scheduled = False
+        self._is_flushing = False
         self._fresh = 0
 
     def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
@@ -128,7 +134,7 @@ class Pipeline:
                 future.set_result((reply, sent_at))
 
         lane = self._lane(call.partition, self._executor.has_promised(call), is_urgent)
-        lane.waiting.append(Pending(call, self._loop.time(), 0, on_news, deliver))
+        lane.waiting.append(Pending(call, self._loop.time(), 0, False, on_news, deliver))
         if lane.has_room:
             self._schedule()
         return future
@@ -171,13 +177,21 @@ class Pipeline:
         return lane
 
     def _flush(self) -> None:
-        self._is_scheduled = False
-        self._fresh = 0
-        for take in self._sources:
-            for one in take(self._has_room):
-                self._lane(one.call.partition, self._executor.promises).waiting.append(one)
-        for lane in self._lanes.values():
-            lane.send()
+        """Send what there is room for. A pipeline that is refused at once is back meanwhile: what it made room for goes
+        with the next tick.
+        """
+        if self._is_flushing:
+            self._schedule()
+            return
+        self._is_scheduled, self._fresh, self._is_flushing = False, 0, True
+        try:
+            for take in self._sources:
+                for one in take(self._has_room):
+                    self._lane(one.call.partition, self._executor.promises).waiting.append(one)
+            for lane in self._lanes.values():
+                lane.send()
+        finally:
+            self._is_flushing = False
 
 
 class _Lane:
@@ -201,8 +215,10 @@ class _Lane:
 
     @property
     def has_room(self) -> bool:
-        """Another pipeline may be sent now; behind one that was cut none is, until it is back."""
-        return len(self.in_flight) < (1 if self.waiting_bytes else IN_FLIGHT)
+        """Another pipeline may be sent now. One that goes on with a cut bulk call waits until all are back, so that the
+        jobs of one queue never overtake each other on two connections (I3).
+        """
+        return len(self.in_flight) < (1 if self.waiting and self.waiting[0].follows else IN_FLIGHT)
 
     @property
     def is_busy(self) -> bool:
@@ -211,24 +227,21 @@ class _Lane:
 
     def send(self) -> None:
         """Send what waits, as far as there is room."""
-        if not self.waiting or not self.has_room:
-            return
-        now = self._loop.time()
-        pending, self.waiting = self.waiting, []
-        fresh = self._cut(self._drop_late(pending, now))
-        if fresh:
-            task = _begin(self._loop, self._run(fresh, now))
-            self.in_flight.add(task)
-            task.add_done_callback(self._on_done)
+        while self.waiting and self.has_room:
+            now = self._loop.time()
+            pending, self.waiting = self.waiting, []
+            fresh = self._cut(self._drop_late(pending, now))
+            if fresh:
+                task = _begin(self._loop, self._run(fresh, now))
+                self.in_flight.add(task)
+                task.add_done_callback(self._on_done)
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
-        """The first calls, as many as one pipeline may carry. The rest waits until that one is back, so that the calls
-        of one queue never overtake each other on two connections (I3).
-        """
+        """The first calls, as many as one pipeline may carry; the rest goes on waiting."""
         total = 0
         for index, one in enumerate(pending):
             total += one.size
-            if index and total > BYTES_AT_ONCE:
+            if index == CALLS_AT_ONCE or (index and total > BYTES_AT_ONCE):
                 self.waiting = pending[index:]
                 self.waiting_bytes = sum(late.size for late in self.waiting)
                 return pending[:index]
