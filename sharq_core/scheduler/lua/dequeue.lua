@@ -70,7 +70,7 @@ local function next_member(own, lane, share)
   if lane.next > #lane.members then
     local from, to = job_record.range(lane.queue.queue_id, job_record.PRIORITY_LANE, lane.from)
     if lane.last then from = '(' .. lane.last end
-    local size = math.max(1, math.min(share, queue_record.turns(lane.queue, own.now)))
+    local size = math.min(share, queue_record.turns(lane.queue, own.now))
     lane.members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, size)
     lane.next = 1
   end
@@ -97,7 +97,8 @@ local function next_job(own, lane, share)
 end
 
 local function lease_job(own, queue, job, member, settings, reply)
-  local ready_for = own.now - math.max(queue.tat, job.due)
+  local since = queue.tat > job.due and queue.tat or job.due
+  local ready_for = since < own.now and own.now - since or 0
   local payload = job_record.payload(job)
   job.token = struct.pack('>I8', counters.next_lease(own)) .. settings.random
   job.attempt = job.attempt + 1
@@ -110,7 +111,7 @@ local function lease_job(own, queue, job, member, settings, reply)
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = job.queue_id, job.job_id, payload, job.token
   reply[at + 5], reply[at + 6], reply[at + 7] = job.due, job.enqueued, job.attempt
   reply[at + 8] = job.limit < 0 and -1 or job.limit - job.attempt + 1
-  reply[at + 9], reply[at + 10] = queue.queued, math.max(ready_for, 0)
+  reply[at + 9], reply[at + 10] = queue.queued, ready_for
   return #payload
 end
 
@@ -151,10 +152,10 @@ end
 
 -- The agenda says exactly when the type's next queue is due. Returns that time or -1, and how many queues are due.
 local function settle_agenda(own, heads)
-  local first, due = heads.rest, heads.due
+  local first, due, now = heads.rest, heads.due, own.now
   for index = 1, #heads.ids do
     local at = ready_after(own, heads, index)
-    if heads.scores[index] <= own.now and not (at and at <= own.now) then due = due - 1 end
+    if heads.scores[index] <= now and not (at and at <= now) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
   if first then

@@ -13,9 +13,10 @@ local enqueue = {
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3,
 }
 
+-- Of a job that has a record or is to be a repeat: is it live, or remembered as finished or dead?
 local function is_duplicate(own, queue, live, queue_id, job_id, is_repeat, retention, dead_retention)
   if live and not unit.is_deleted(queue, live) then return true end
-  if not is_repeat then return false end
+  if is_repeat == 0 then return false end
   local stone = tombstones.find(own, queue_id, job_id, retention)
   return stone and stone.kind == tombstones.FINISHED
     or dead_letters.find(own, queue_id, job_id, dead_retention) ~= nil
@@ -48,7 +49,8 @@ local function enqueue_one(own, args, at, retention, dead_retention)
   local queue = unit.queue(own, queue_id)
   local length = queue and queue.queued + queue.delayed or 0
   local live = unit.job(own, queue_id, job_id)
-  if is_duplicate(own, queue, live, queue_id, job_id, is_repeat == 1, retention, dead_retention) then
+  local may_be_known = live or is_repeat == 1
+  if may_be_known and is_duplicate(own, queue, live, queue_id, job_id, is_repeat, retention, dead_retention) then
     return enqueue.DUPLICATE, length
   end
   if cap >= 0 and length >= cap then return enqueue.FULL, length end

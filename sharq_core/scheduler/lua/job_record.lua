@@ -13,7 +13,7 @@ local job_record = {
   PRIORITY_LANE = '\128', DELAYED_LANE = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
-  TOKEN_LENGTH = 16,
+  TOKEN_END = 50,               -- it takes 16
   LAST = '\255\255\255\255\255\255\255\255\255',          -- above every seq
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- before newer bytes, when there is none
 }
@@ -22,22 +22,19 @@ function job_record.field(queue_id, job_id)
   return queue_id .. ':' .. job_id
 end
 
-local function unpack_token(raw, length)
-  local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
-  if length < token_end then return nil end
-  local token = string.sub(raw, job_record.LENGTH + 1, token_end)
-  return token ~= job_record.NO_TOKEN and token or nil
-end
-
 -- field: as in jobs:<type>. due: since when it is queued, until when it is delayed or leased, or when it died.
 function job_record.unpack(field, queue_id, job_id, raw)
   local _, length, state, flags, priority, seq, limit, attempt, enqueued, due =
     struct.unpack(job_record.FORMAT, raw)
-  local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
+  local token_end, token = job_record.TOKEN_END, nil
+  if length >= token_end then
+    token = string.sub(raw, job_record.LENGTH + 1, token_end)
+    if token == job_record.NO_TOKEN then token = nil end
+  end
   return {
     field = field, queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
     limit = limit, attempt = attempt, enqueued = enqueued, due = due,
-    token = unpack_token(raw, length),
+    token = token,
     newer = length > token_end and string.sub(raw, token_end + 1, length) or nil,
     raw = raw, payload_at = length + 1,
   }

@@ -29,9 +29,12 @@ local function unpack_flags(queue, flags)
 end
 
 local function pack_flags(queue)
-  return (queue.is_pinned and queue_record.PINNED or 0) + (queue.is_paused and queue_record.PAUSED or 0)
-    + (queue.is_purged and queue_record.PURGED or 0) + (queue.is_unswept and queue_record.UNSWEPT or 0)
-    + (queue.newer_flags or 0)
+  local flags = queue.newer_flags or 0
+  if queue.is_pinned then flags = flags + queue_record.PINNED end
+  if queue.is_paused then flags = flags + queue_record.PAUSED end
+  if queue.is_purged then flags = flags + queue_record.PURGED end
+  if queue.is_unswept then flags = flags + queue_record.UNSWEPT end
+  return flags
 end
 
 function queue_record.unpack(queue_id, raw)
@@ -60,23 +63,32 @@ end
 local function counts_of(minutes, minute)
   for at = #minutes - queue_record.MINUTE_LENGTH + 1, 1, -queue_record.MINUTE_LENGTH do
     local other, enqueued, leased = struct.unpack(queue_record.MINUTE, minutes, at)
-    if other == minute then return enqueued, leased, at end
+    if other == minute then return enqueued, leased end
   end
   return 0, 0
 end
 
--- Adds the jobs that the call enqueued or leased to the counts of the current minute, which stand last.
-local function count(queue, now)
-  local minute, minutes = math.floor(now / 60000000), queue.minutes
-  local enqueued, leased, at = counts_of(minutes, minute)
-  local is_last = at and at + queue_record.MINUTE_LENGTH > #minutes
-  queue.minutes = (is_last and string.sub(minutes, 1, at - 1) or other_minutes(minutes, minute))
+-- The bytes of the other minutes' counts, and the counts of this one: it stands last, or nowhere, or (when the clock
+-- stepped back) anywhere.
+local function split(minutes, minute)
+  local last_at = #minutes - queue_record.MINUTE_LENGTH + 1
+  if last_at > 0 then
+    local last, enqueued, leased = struct.unpack(queue_record.MINUTE, minutes, last_at)
+    if last == minute then return string.sub(minutes, 1, last_at - 1), enqueued, leased end
+  end
+  return other_minutes(minutes, minute), counts_of(minutes, minute)
+end
+
+-- Adds the jobs that the call enqueued or leased to the counts of its minute, which stand last from then on.
+local function count(queue, minute)
+  local others, enqueued, leased = split(queue.minutes, minute)
+  queue.minutes = others
     .. struct.pack(queue_record.MINUTE, minute, enqueued + (queue.enqueued_now or 0), leased + (queue.leased_now or 0))
 end
 
--- now: of the call, for the minute of what it counted.
-function queue_record.pack(queue, now)
-  if queue.enqueued_now or queue.leased_now then count(queue, now) end
+-- minute: of the call, since the epoch.
+function queue_record.pack(queue, minute)
+  if queue.enqueued_now or queue.leased_now then count(queue, minute) end
   return struct.pack(queue_record.FORMAT, 1, pack_flags(queue), queue.interval, queue.burst, queue.tat, queue.last,
     queue.active, queue.queued, queue.delayed, queue.leased, queue.fence,
     #queue.minutes / queue_record.MINUTE_LENGTH) .. queue.minutes .. (queue.newer or '')
@@ -96,13 +108,10 @@ function queue_record.heal(queue, now)
   if queue.tat > latest then queue.tat = latest end
 end
 
-function queue_record.is_empty(queue)
-  return queue.queued + queue.delayed + queue.leased == 0
-end
-
 -- Nothing of it is queued, delayed, leased or still to be swept, and no operator holds it.
 function queue_record.is_idle(queue)
-  return queue_record.is_empty(queue) and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
+  return queue.queued + queue.delayed + queue.leased == 0
+    and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
 end
 
 -- From when on the whole burst may go at once, as from a new record; burst 1: the ready time.

@@ -19,17 +19,16 @@ function transitions.leave(own, queue, job, member)
     local count = queue[name]
     if count > 0 then queue[name] = count - 1 end
     counters.move(own, name)
-    unit.touch(own, queue)
+    queue.is_changed = true
   end
 end
 
 local function enter(own, queue, job, state, due)
-  job.state, job.due = state, due
+  job.state, job.due, job.is_changed = state, due, true
+  own.jobs[job.field] = job
   local name = STATE_TOTAL[state]
-  queue[name] = queue[name] + 1
+  queue[name], queue.is_changed = queue[name] + 1, true
   counters.move(own, nil, name)
-  unit.touch(own, queue)
-  unit.put_job(own, job)
 end
 
 -- Puts a job in its place by its seq; with due (µs) after now it waits apart until then.

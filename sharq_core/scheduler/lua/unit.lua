@@ -31,26 +31,18 @@ function unit.read_ahead(own, key, fields, count)
   own.ahead = ahead
 end
 
-local function read(own, key, field)
-  local raw
-  if own.ahead then raw = own.ahead[field] end
-  if raw == nil then raw = redis.call('HGET', key, field) end
-  return raw
-end
-
 -- The queue's record, or nil when there is none or it counts as forgotten.
 function unit.queue(own, queue_id)
   local queue = own.queues[queue_id]
   if queue == nil then
-    local raw = read(own, own.keys.queues, queue_id)
+    local ahead = own.ahead
+    local raw = ahead and ahead[queue_id]
+    if raw == nil then raw = redis.call('HGET', own.keys.queues, queue_id) end
     queue = raw and queue_record.unpack(queue_id, raw) or false
     if queue then
       queue_record.heal(queue, own.now)
-      if queue_record.is_forgettable(queue, own.now) then
-        queue = false
-      else
-        queue.was_ready = queue.queued > 0 and not queue.is_paused
-      end
+      queue.was_ready = queue.queued > 0 and not queue.is_paused
+      if not queue.was_ready and queue_record.is_forgettable(queue, own.now) then queue = false end
     end
     own.queues[queue_id] = queue
   end
@@ -74,7 +66,9 @@ function unit.job(own, queue_id, job_id)
   local field = job_record.field(queue_id, job_id)
   local job = own.jobs[field]
   if job == nil then
-    local raw = read(own, own.keys.jobs, field)
+    local ahead = own.ahead
+    local raw = ahead and ahead[field]
+    if raw == nil then raw = redis.call('HGET', own.keys.jobs, field) end
     job = raw and job_record.unpack(field, queue_id, job_id, raw) or false
     own.jobs[field] = job
   end
@@ -100,11 +94,6 @@ function unit.read_named(own, args, first, step)
   end
   unit.read_ahead(own, own.keys.queues, queue_ids, count)
   unit.read_ahead(own, own.keys.jobs, fields, count)
-end
-
-function unit.put_job(own, job)
-  job.is_changed = true
-  own.jobs[job.field] = job
 end
 
 function unit.drop_job(own, job)
@@ -149,7 +138,8 @@ end
 -- Writes the queues' records and places in ready. Returns the times at which idle ones may be forgotten and their
 -- timers, in pairs, or nil.
 local function flush_queues(own)
-  local records, ready, unready, idle
+  local records, count = {}, 0
+  local ready, unready, idle
   for queue_id, queue in pairs(own.queues) do
     if queue and queue.is_changed then
       local is_ready = queue.queued > 0 and not queue.is_paused
@@ -165,44 +155,48 @@ local function flush_queues(own)
         idle = append(idle, forget_at, 'Q' .. queue_id)
         own.timer_hint = earlier(own.timer_hint, forget_at)
       end
-      records = append(records, queue_id, queue_record.pack(queue, own.now))
+      records[count + 1], records[count + 2] = queue_id, queue_record.pack(queue, own.counters.minute)
+      count = count + 2
       queue_record.settle(queue, is_ready)
     end
   end
-  write('HSET', own.keys.queues, records)
+  if count > 0 then write('HSET', own.keys.queues, records) end
   write('ZREM', own.keys.ready, unready)
   write('ZADD', own.keys.ready, ready)
   return idle
 end
 
 local function flush_jobs(own)
-  local records, gone
+  local records, count, gone = {}, 0, nil
   for field, job in pairs(own.jobs) do
     if not job then
       if own.dropped and own.dropped[field] then gone = append(gone, field) end
     elseif job.is_changed then
-      records = append(records, field, job_record.pack(job))
+      records[count + 1], records[count + 2] = field, job_record.pack(job)
+      count = count + 2
       job.is_changed = nil
     end
   end
   own.dropped = nil
   write('HDEL', own.keys.jobs, gone)
-  write('HSET', own.keys.jobs, records)
+  if count > 0 then write('HSET', own.keys.jobs, records) end
 end
 
 -- A member or timer set to false goes, any other value is its score. Returns the earliest score set, or nil.
 local function flush_scores(key, scores)
-  local added, removed, first
+  local added, removed, more, less, first = {}, {}, 0, 0, nil
   for member, score in pairs(scores) do
     if score then
-      added = append(added, score, member)
+      added[more + 1], added[more + 2] = score, member
+      more = more + 2
       if not first or score < first then first = score end
     else
-      removed = append(removed, member)
+      less = less + 1
+      removed[less] = member
     end
   end
-  write('ZREM', key, removed)
-  write('ZADD', key, added)
+  if less > 0 then write('ZREM', key, removed) end
+  if more > 0 then write('ZADD', key, added) end
   return first
 end
 
