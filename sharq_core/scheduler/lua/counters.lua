@@ -29,14 +29,16 @@ local function pack_totals(totals)
     leased > 0 and leased or 0, totals.finished, dead > 0 and dead or 0, totals.cancelled) .. totals.newer
 end
 
+local function minute_field(minute)
+  return 'm' .. minute % 10
+end
+
 function counters.open(unit)
   local minute = math.floor(unit.now / 60000000)
-  local minute_field = 'm' .. minute % 10
-  local row = redis.call('HMGET', unit.keys.counters, 'seq', 'lease', 't:' .. unit.type, minute_field)
+  local row = redis.call('HMGET', unit.keys.counters, 'seq', 'lease', 't:' .. unit.type, minute_field(minute))
   local own = {
     seq = tonumber(row[1] or 0), lease = tonumber(row[2] or 0), totals = counters.unpack_totals(row[3]),
-    is_known = row[3] and true or false,
-    minute = minute, minute_field = minute_field, enqueued = 0, leased = 0,
+    is_known = row[3] and true or false, numbered = false, minute = minute, enqueued = 0, leased = 0,
   }
   if row[4] then
     local stored, enqueued, leased = struct.unpack(counters.MINUTE, row[4])
@@ -59,7 +61,7 @@ function counters.close(unit)
   if not (own.is_known or own.totals.enqueued > 0) then
     redis.call('HSET', unit.keys.counters, 'seq', own.seq)
   elseif own.numbered then
-    redis.call('HSET', unit.keys.counters, own.numbered, own[own.numbered], own.minute_field,
+    redis.call('HSET', unit.keys.counters, own.numbered, own[own.numbered], minute_field(own.minute),
       struct.pack(counters.MINUTE, own.minute, own.enqueued, own.leased), 't:' .. unit.type, pack_totals(own.totals))
   else
     redis.call('HSET', unit.keys.counters, 't:' .. unit.type, pack_totals(own.totals))

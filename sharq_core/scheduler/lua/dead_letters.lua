@@ -38,7 +38,7 @@ function dead_letters.flush(own)
   end
   local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
   if not is_armed then own.timers['X'] = own.now end
-  own.buried = nil
+  own.buried = false
 end
 
 -- Takes one dead letter away; what becomes of it is the caller's.

@@ -38,7 +38,7 @@ function tombstones.flush(own)
     local count = #values
     values[count + 1], values[count + 2] = name, raw
   end
-  own.tombstones = nil
+  own.tombstones = false
   local added = redis.call('HSET', own.keys.done0, unpack(values))
   own.stones = redis.call('HLEN', own.keys.done0)
   if own.stones == added then

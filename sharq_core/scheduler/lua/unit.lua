@@ -6,7 +6,8 @@ local unit = {}
 -- keys: the names of the keys by what they hold. args[1]: the time in µs, or '' for the store's clock; args[2]: the
 -- queue type.
 function unit.open(keys, args)
-  local own = {keys = keys, type = args[2], queues = {}, jobs = {}, members = {}, timers = {}, died = 0, now = 0}
+  local own = {keys = keys, type = args[2], queues = {}, jobs = {}, members = {}, timers = {}, died = 0, now = 0,
+    counters = false, ahead = false, buried = false, tombstones = false}
   if args[1] ~= '' then
     own.now = tonumber(args[1])
   else
@@ -36,7 +37,8 @@ function unit.queue(own, queue_id)
   local queue = own.queues[queue_id]
   if queue == nil then
     local ahead = own.ahead
-    local raw = ahead and ahead[queue_id]
+    local raw
+    if ahead then raw = ahead[queue_id] end
     if raw == nil then raw = redis.call('HGET', own.keys.queues, queue_id) end
     queue = raw and queue_record.unpack(queue_id, raw) or false
     if queue then
@@ -67,7 +69,8 @@ function unit.job(own, queue_id, job_id)
   local job = own.jobs[field]
   if job == nil then
     local ahead = own.ahead
-    local raw = ahead and ahead[field]
+    local raw
+    if ahead then raw = ahead[field] end
     if raw == nil then raw = redis.call('HGET', own.keys.jobs, field) end
     job = raw and job_record.unpack(field, queue_id, job_id, raw) or false
     own.jobs[field] = job
@@ -138,8 +141,7 @@ end
 -- Writes the queues' records and places in ready. Returns the times at which idle ones may be forgotten and their
 -- timers, in pairs, or nil.
 local function flush_queues(own)
-  local records, count = {}, 0
-  local ready, unready, idle
+  local records, count, ready, unready, idle = nil, 0, nil, nil, nil
   for queue_id, queue in pairs(own.queues) do
     if queue and queue.is_changed then
       local is_ready = queue.queued > 0 and not queue.is_paused
@@ -155,23 +157,25 @@ local function flush_queues(own)
         idle = append(idle, forget_at, 'Q' .. queue_id)
         own.timer_hint = earlier(own.timer_hint, forget_at)
       end
+      records = records or {}
       records[count + 1], records[count + 2] = queue_id, queue_record.pack(queue, own.counters.minute)
       count = count + 2
       queue_record.settle(queue, is_ready)
     end
   end
-  if count > 0 then write('HSET', own.keys.queues, records) end
+  write('HSET', own.keys.queues, records)
   write('ZREM', own.keys.ready, unready)
   write('ZADD', own.keys.ready, ready)
   return idle
 end
 
 local function flush_jobs(own)
-  local records, count, gone = {}, 0, nil
+  local records, count, gone = nil, 0, nil
   for field, job in pairs(own.jobs) do
     if not job then
       if own.dropped and own.dropped[field] then gone = append(gone, field) end
     elseif job.is_changed then
+      records = records or {}
       records[count + 1], records[count + 2] = field, job_record.pack(job)
       count = count + 2
       job.is_changed = nil
@@ -179,24 +183,25 @@ local function flush_jobs(own)
   end
   own.dropped = nil
   write('HDEL', own.keys.jobs, gone)
-  if count > 0 then write('HSET', own.keys.jobs, records) end
+  write('HSET', own.keys.jobs, records)
 end
 
 -- A member or timer set to false goes, any other value is its score. Returns the earliest score set, or nil.
 local function flush_scores(key, scores)
-  local added, removed, more, less, first = {}, {}, 0, 0, nil
+  local added, removed, more, less, first = nil, nil, 0, 0, nil
   for member, score in pairs(scores) do
     if score then
+      added = added or {}
       added[more + 1], added[more + 2] = score, member
       more = more + 2
       if not first or score < first then first = score end
     else
-      less = less + 1
+      removed, less = removed or {}, less + 1
       removed[less] = member
     end
   end
-  if less > 0 then write('ZREM', key, removed) end
-  if more > 0 then write('ZADD', key, added) end
+  write('ZREM', key, removed)
+  write('ZADD', key, added)
   return first
 end
 
