@@ -111,6 +111,19 @@ async def test_the_store_keeps_nothing_in_memory_only_and_evicts_nothing(data_di
         }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows a process's environment on Linux")
+@pytest.mark.parametrize("operators", [None, "glibc.malloc.tcache_count=20"])
+async def test_the_stores_allocator_is_tuned_unless_the_operator_has_done_so(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, operators: str | None
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if operators is not None:
+        monkeypatch.setenv("GLIBC_TUNABLES", operators)
+    async with running(data_dir) as store:
+        variables = Path(f"/proc/{store.pid}/environ").read_bytes().split(b"\0")
+    assert f"GLIBC_TUNABLES={operators or 'glibc.malloc.tcache_count=1000'}".encode() in variables
+
+
 async def test_what_was_written_is_there_after_a_restart(data_dir: Path) -> None:
     async with running(data_dir) as store, client_of(store) as client:
         await client.set("key", "value")
