@@ -82,6 +82,11 @@ def is_alive(pid: int) -> bool:
         raise
 
 
+def variables_of(pid: int) -> list[bytes]:
+    """The environment of a process, NAME=value each."""
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 @pytest.fixture
 def holder(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Another process that holds a store on the directory, and the store's pid."""
@@ -120,7 +125,7 @@ async def test_the_stores_allocator_is_tuned_unless_the_operator_has_done_so(
     if operators is not None:
         monkeypatch.setenv("GLIBC_TUNABLES", operators)
     async with running(data_dir) as store:
-        variables = Path(f"/proc/{store.pid}/environ").read_bytes().split(b"\0")
+        variables = variables_of(store.pid)
     assert f"GLIBC_TUNABLES={operators or 'glibc.malloc.tcache_count=1000'}".encode() in variables
 
 
