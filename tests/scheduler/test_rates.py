@@ -186,6 +186,25 @@ def test_an_idle_queue_is_forgotten_after_ten_minutes_and_not_before(driver: Dri
     assert driver.enqueue(new_job("2", interval_us=None))[0].status is EnqueueStatus.NO_INTERVAL
 
 
+def test_a_queue_that_is_used_now_and_then_keeps_one_timer_and_is_forgotten_after_the_last_use(
+    driver: Driver,
+) -> None:
+    """Its timer is not moved at every use: the first one looks, and sets itself anew."""
+    idle_at_us = driver.now_us
+    for number in range(3):
+        driver.enqueue(new_job(str(number)))
+        driver.finish(str(number), driver.lease_one().lease)
+        assert driver.client.zscore(driver.key("timers"), "Qq") == idle_at_us + 10 * MINUTE_US + 1
+        driver.advance(4 * MINUTE_US)
+    assert driver.reap().handled == 1
+    assert driver.get_queue().is_known
+    driver.advance(6 * MINUTE_US)
+    assert driver.reap().handled == 0
+    driver.advance(1)
+    assert driver.reap().handled == 1
+    assert not driver.client.exists(driver.key("queues"), driver.key("timers"))
+
+
 def test_forgetting_does_not_give_a_burst_twice(driver: Driver) -> None:
     """I2: a record goes when the whole burst may go again, not when one lease may."""
     driver.enqueue(*(new_job(str(n), interval_us=HOUR_US, burst=5) for n in range(6)))

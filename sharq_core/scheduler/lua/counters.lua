@@ -24,18 +24,21 @@ function counters.unpack_totals(raw)
 end
 
 local function pack_totals(totals)
-  return struct.pack(counters.TOTALS, 1, totals.enqueued, math.max(totals.queued, 0), math.max(totals.delayed, 0),
-    math.max(totals.leased, 0), totals.finished, math.max(totals.dead, 0), totals.cancelled) .. totals.newer
+  local queued, delayed, leased, dead = totals.queued, totals.delayed, totals.leased, totals.dead
+  return struct.pack(counters.TOTALS, 1, totals.enqueued, queued > 0 and queued or 0, delayed > 0 and delayed or 0,
+    leased > 0 and leased or 0, totals.finished, dead > 0 and dead or 0, totals.cancelled) .. totals.newer
+end
+
+local function minute_field(minute)
+  return 'm' .. minute % 10
 end
 
 function counters.open(unit)
   local minute = math.floor(unit.now / 60000000)
-  local minute_field = 'm' .. minute % 10
-  local row = redis.call('HMGET', unit.keys.counters, 'seq', 'lease', 't:' .. unit.type, minute_field)
+  local row = redis.call('HMGET', unit.keys.counters, 'seq', 'lease', 't:' .. unit.type, minute_field(minute))
   local own = {
     seq = tonumber(row[1] or 0), lease = tonumber(row[2] or 0), totals = counters.unpack_totals(row[3]),
-    is_known = row[3] and true or false,
-    minute = minute, minute_field = minute_field, enqueued = 0, leased = 0,
+    is_known = row[3] and true or false, numbered = false, minute = minute, enqueued = 0, leased = 0,
   }
   if row[4] then
     local stored, enqueued, leased = struct.unpack(counters.MINUTE, row[4])
@@ -55,13 +58,28 @@ end
 function counters.close(unit)
   local own = unit.counters
   if own.seq == 0 then return end
-  local minute = struct.pack(counters.MINUTE, own.minute, own.enqueued, own.leased)
-  if own.is_known or own.totals.enqueued > 0 then
-    redis.call('HSET', unit.keys.counters, 'seq', own.seq, 'lease', own.lease, own.minute_field, minute,
-      't:' .. unit.type, pack_totals(own.totals))
+  if not (own.is_known or own.totals.enqueued > 0) then
+    redis.call('HSET', unit.keys.counters, 'seq', own.seq)
+  elseif own.numbered then
+    redis.call('HSET', unit.keys.counters, own.numbered, own[own.numbered], minute_field(own.minute),
+      struct.pack(counters.MINUTE, own.minute, own.enqueued, own.leased), 't:' .. unit.type, pack_totals(own.totals))
   else
-    redis.call('HSET', unit.keys.counters, 'seq', own.seq, 'lease', own.lease, own.minute_field, minute)
+    redis.call('HSET', unit.keys.counters, 't:' .. unit.type, pack_totals(own.totals))
   end
+end
+
+-- The number of the next job. A call numbers jobs or leases, never both.
+function counters.next_seq(unit)
+  local own = unit.counters
+  own.seq, own.numbered = own.seq + 1, 'seq'
+  return own.seq
+end
+
+-- The number of the next lease.
+function counters.next_lease(unit)
+  local own = unit.counters
+  own.lease, own.leased, own.numbered = own.lease + 1, own.leased + 1, 'lease'
+  return own.lease
 end
 
 -- Adds to the type's totals: counters.move(unit, 'leased', 'finished') for one job; either end may be nil.

@@ -17,6 +17,7 @@ end
 function dead_letters.bury(own, queue, job)
   job.state, job.due = job_record.DEAD, own.now
   own.died = own.died + 1
+  own.buried = own.buried or {}
   own.buried[job.field] =
     struct.pack(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
 end
@@ -24,7 +25,7 @@ end
 -- The dead letter, younger than retention (µs), or nil.
 function dead_letters.find(own, queue_id, job_id, retention)
   local field = job_record.field(queue_id, job_id)
-  local raw = own.buried[field] or redis.call('HGET', own.keys.deadjobs, field)
+  local raw = own.buried and own.buried[field] or redis.call('HGET', own.keys.deadjobs, field)
   if not raw then return nil end
   local job = unpack_letter(field, queue_id, job_id, raw)
   return own.now - job.died < retention and job or nil
@@ -37,7 +38,7 @@ function dead_letters.flush(own)
   end
   local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
   if not is_armed then own.timers['X'] = own.now end
-  own.buried = {}
+  own.buried = false
 end
 
 -- Takes one dead letter away; what becomes of it is the caller's.

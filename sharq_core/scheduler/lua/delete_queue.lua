@@ -24,7 +24,5 @@ function delete_queue.run(own, args)
   unit.touch(own, queue, true)
   sweep.run(own, queue, tonumber(args[5]))
   if queue.is_unswept then own.timers['F' .. queue.queue_id] = own.now end
-  local reply = unit.close(own)
-  reply[5] = dropped
-  return reply
+  return unit.close(own, {0, own.now, -1, -1, dropped})
 end

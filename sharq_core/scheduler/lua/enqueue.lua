@@ -13,9 +13,10 @@ local enqueue = {
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3,
 }
 
+-- Of a job that has a record or is to be a repeat: is it live, or remembered as finished or dead?
 local function is_duplicate(own, queue, live, queue_id, job_id, is_repeat, retention, dead_retention)
   if live and not unit.is_deleted(queue, live) then return true end
-  if not is_repeat then return false end
+  if is_repeat == 0 then return false end
   local stone = tombstones.find(own, queue_id, job_id, retention)
   return stone and stone.kind == tombstones.FINISHED
     or dead_letters.find(own, queue_id, job_id, dead_retention) ~= nil
@@ -33,13 +34,12 @@ function enqueue.adopt_rate(queue, interval, burst)
 end
 
 function enqueue.add(own, queue, queue_id, job_id, limit, delay, payload)
-  own.counters.seq = own.counters.seq + 1
   local job = {
     field = job_record.field(queue_id, job_id), queue_id = queue_id, job_id = job_id, state = job_record.QUEUED, flags = 0, priority = job_record.PRIORITY,
-    seq = own.counters.seq, limit = limit, attempt = 0, enqueued = own.now, due = 0, newer = '', payload = payload,
+    seq = counters.next_seq(own), limit = limit, attempt = 0, enqueued = own.now, due = 0, payload = payload,
   }
   transitions.queue_up(own, queue, job, own.now + delay)
-  queue.is_purged = false
+  if queue.is_purged then queue.is_purged = nil end
   unit.touch(own, queue, true)
 end
 
@@ -49,7 +49,8 @@ local function enqueue_one(own, args, at, retention, dead_retention)
   local queue = unit.queue(own, queue_id)
   local length = queue and queue.queued + queue.delayed or 0
   local live = unit.job(own, queue_id, job_id)
-  if is_duplicate(own, queue, live, queue_id, job_id, is_repeat == 1, retention, dead_retention) then
+  local may_be_known = live or is_repeat == 1
+  if may_be_known and is_duplicate(own, queue, live, queue_id, job_id, is_repeat, retention, dead_retention) then
     return enqueue.DUPLICATE, length
   end
   if cap >= 0 and length >= cap then return enqueue.FULL, length end
@@ -58,7 +59,7 @@ local function enqueue_one(own, args, at, retention, dead_retention)
   queue = queue or unit.new_queue(own, queue_id)
   enqueue.adopt_rate(queue, interval, burst)
   enqueue.add(own, queue, queue_id, job_id, limit, delay, payload)
-  queue_record.count(queue, own.now, 1, 0)
+  queue.enqueued_now = (queue.enqueued_now or 0) + 1
   counters.move(own, nil, 'enqueued')
   own.counters.enqueued = own.counters.enqueued + 1
   return enqueue.QUEUED, length
@@ -69,11 +70,10 @@ function enqueue.run(own, args)
   local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
   counters.open(own)
   unit.read_named(own, args, 7, 4)
-  local answers = {}
+  local reply = {0, own.now, -1, -1}
   for at = 6, #args, 4 do
-    answers[#answers + 1], answers[#answers + 2] = enqueue_one(own, args, at, retention, dead_retention)
+    local count = #reply
+    reply[count + 1], reply[count + 2] = enqueue_one(own, args, at, retention, dead_retention)
   end
-  local reply = unit.close(own)
-  for _, answer in ipairs(answers) do reply[#reply + 1] = answer end
-  return reply
+  return unit.close(own, reply)
 end

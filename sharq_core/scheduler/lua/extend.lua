@@ -20,12 +20,10 @@ end
 function extend.run(own, args)
   local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
   counters.open(own)
-  local answers = {}
+  local reply = {0, own.now, -1, -1}
   for at = 5, #args, 4 do
-    answers[#answers + 1], answers[#answers + 2] = extend_one(own, args[at], args[at + 1], args[at + 2],
+    reply[#reply + 1], reply[#reply + 2] = extend_one(own, args[at], args[at + 1], args[at + 2],
       tonumber(args[at + 3]), retention, dead_retention)
   end
-  local reply = unit.close(own)
-  for _, answer in ipairs(answers) do reply[#reply + 1] = answer end
-  return reply
+  return unit.close(own, reply)
 end

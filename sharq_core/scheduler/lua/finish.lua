@@ -21,12 +21,11 @@ function finish.run(own, args)
   local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
   counters.open(own)
   unit.read_named(own, args, 6, 3)
-  local statuses = {}
+  local reply = {0, own.now, -1, -1}
   for at = 6, #args, 3 do
-    statuses[#statuses + 1] = finish_one(own, args[at], args[at + 1], args[at + 2], retention, dead_retention)
+    reply[#reply + 1] = finish_one(own, args[at], args[at + 1], args[at + 2], retention, dead_retention)
   end
-  local reply = unit.close(own)
+  unit.close(own, reply)
   tombstones.keep_bound(own, retention, tonumber(args[5]))
-  for _, status in ipairs(statuses) do reply[#reply + 1] = status end
   return reply
 end

@@ -17,7 +17,5 @@ function interval.run(own, args)
   queue.is_moved, queue.is_purged = true, false
   if pin ~= '' then queue.is_pinned = pin == '1' end
   unit.touch(own, queue, true)
-  local reply = unit.close(own)
-  reply[5] = 1
-  return reply
+  return unit.close(own, {0, own.now, -1, -1, 1})
 end

@@ -13,7 +13,8 @@ local job_record = {
   PRIORITY_LANE = '\128', DELAYED_LANE = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
-  TOKEN_LENGTH = 16,
+  TOKEN_END = 50,               -- it takes 16
+  LAST = '\255\255\255\255\255\255\255\255\255',          -- above every seq
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- before newer bytes, when there is none
 }
 
@@ -21,23 +22,20 @@ function job_record.field(queue_id, job_id)
   return queue_id .. ':' .. job_id
 end
 
-local function unpack_token(raw, length)
-  local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
-  if length < token_end then return nil end
-  local token = string.sub(raw, job_record.LENGTH + 1, token_end)
-  return token ~= job_record.NO_TOKEN and token or nil
-end
-
 -- field: as in jobs:<type>. due: since when it is queued, until when it is delayed or leased, or when it died.
 function job_record.unpack(field, queue_id, job_id, raw)
   local _, length, state, flags, priority, seq, limit, attempt, enqueued, due =
     struct.unpack(job_record.FORMAT, raw)
-  local token_end = job_record.LENGTH + job_record.TOKEN_LENGTH
+  local token_end, token = job_record.TOKEN_END, nil
+  if length >= token_end then
+    token = string.sub(raw, job_record.LENGTH + 1, token_end)
+    if token == job_record.NO_TOKEN then token = nil end
+  end
   return {
     field = field, queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
     limit = limit, attempt = attempt, enqueued = enqueued, due = due,
-    token = unpack_token(raw, length),
-    newer = length > token_end and string.sub(raw, token_end + 1, length) or '',
+    token = token,
+    newer = length > token_end and string.sub(raw, token_end + 1, length) or nil,
     raw = raw, payload_at = length + 1,
   }
 end
@@ -52,23 +50,27 @@ function job_record.payload_length(job)
 end
 
 function job_record.pack(job)
-  local has_token_bytes = job.token or job.newer ~= ''
-  local extra = has_token_bytes and (job.token or job_record.NO_TOKEN) .. job.newer or ''
+  local extra = job.token or ''
+  if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
   return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
     job.limit, job.attempt, job.enqueued, job.due) .. extra .. job_record.payload(job)
 end
 
 -- The job's member in queued:<type>, in the lane of its state.
 function job_record.member(job)
-  local lane = job.state == job_record.DELAYED and job_record.DELAYED_LANE or string.char(job.priority)
+  local lane = job_record.PRIORITY_LANE
+  if job.state == job_record.DELAYED then
+    lane = job_record.DELAYED_LANE
+  elseif job.priority ~= job_record.PRIORITY then
+    lane = string.char(job.priority)
+  end
   return job.queue_id .. '\0' .. lane .. struct.pack('>I8', job.seq) .. job.job_id
 end
 
 -- The bounds (for ZRANGE BYLEX) of a queue's members in a lane with from <= seq < below; below nil: to the lane's end.
 function job_record.range(queue_id, lane, from, below)
-  local prefix = queue_id .. '\0' .. lane
-  local upper = below and prefix .. struct.pack('>I8', below) or prefix .. string.rep('\255', 9)
-  return '[' .. prefix .. struct.pack('>I8', from), '(' .. upper
+  local upper = below and struct.pack('>I8', below) or job_record.LAST
+  return '[' .. queue_id .. '\0' .. lane .. struct.pack('>I8', from), '(' .. queue_id .. '\0' .. lane .. upper
 end
 
 -- The job id and seq that a member of queued:<type> names.

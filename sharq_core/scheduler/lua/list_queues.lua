@@ -12,7 +12,7 @@ function list_queues.run(own, args)
   local reply = {0, own.now, -1, -1, page[1]}
   for index = 1, #page[2], 2 do
     local queue = queue_record.unpack(page[2][index], page[2][index + 1])
-    if not queue_record.is_empty(queue) then reply[#reply + 1] = queue.queue_id end
+    if queue.queued + queue.delayed + queue.leased > 0 then reply[#reply + 1] = queue.queue_id end
   end
   return reply
 end

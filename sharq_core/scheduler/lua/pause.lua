@@ -13,7 +13,5 @@ function pause.run(own, args)
   counters.open(own)
   queue.is_paused = args[4] == '1'
   unit.touch(own, queue, true)
-  local reply = unit.close(own)
-  reply[5] = 1
-  return reply
+  return unit.close(own, {0, own.now, -1, -1, 1})
 end

@@ -17,7 +17,7 @@ function reap.run(own, args)
   unit.flush(own)
   local excess = redis.call('ZCARD', own.keys.dead) - keep
   handled = handled + dead_letters.drop(own, math.huge, math.min(excess, limit))
-  local reply = unit.close(own)
+  local reply = unit.close(own, {0, own.now, -1, -1})
   local head = redis.call('ZRANGE', own.keys.timers, 0, 0, 'WITHSCORES')[2]
   if head then
     redis.call('ZADD', own.keys.agenda, head, 't' .. own.type)

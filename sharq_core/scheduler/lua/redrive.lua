@@ -29,12 +29,10 @@ end
 function redrive.run(own, args)
   counters.open(own)
   own.taken = {}
-  local statuses = {}
+  local reply = {0, own.now, -1, -1}
   for at = 4, #args, 2 do
-    statuses[#statuses + 1] = redrive_one(own, args[at], args[at + 1], tonumber(args[3]))
+    reply[#reply + 1] = redrive_one(own, args[at], args[at + 1], tonumber(args[3]))
   end
   for field in pairs(own.taken) do dead_letters.take(own, field) end
-  local reply = unit.close(own)
-  for _, status in ipairs(statuses) do reply[#reply + 1] = status end
-  return reply
+  return unit.close(own, reply)
 end

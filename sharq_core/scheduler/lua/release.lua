@@ -30,12 +30,10 @@ function release.run(own, args)
   if unit.is_late(own, args[3]) then return unit.expired(own) end
   local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
   counters.open(own)
-  local statuses = {}
+  local reply = {0, own.now, -1, -1}
   for at = 6, #args, 5 do
-    statuses[#statuses + 1] = release_one(own, args[at], args[at + 1], args[at + 2], tonumber(args[at + 3]),
+    reply[#reply + 1] = release_one(own, args[at], args[at + 1], args[at + 2], tonumber(args[at + 3]),
       args[at + 4] == '1', retention, dead_retention)
   end
-  local reply = unit.close(own)
-  for _, status in ipairs(statuses) do reply[#reply + 1] = status end
-  return reply
+  return unit.close(own, reply)
 end

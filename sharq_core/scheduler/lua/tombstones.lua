@@ -11,6 +11,7 @@ local tombstones = {
 }
 
 function tombstones.add(own, job, kind)
+  own.tombstones = own.tombstones or {}
   own.tombstones[own.type .. ':' .. job.field] = struct.pack(tombstones.FORMAT, 1, kind,
     job.token or job_record.NO_TOKEN, own.now, job.enqueued, job.attempt)
 end
@@ -23,7 +24,7 @@ end
 -- The tombstone of a job, younger than retention (µs), or nil.
 function tombstones.find(own, queue_id, job_id, retention)
   local name = own.type .. ':' .. job_record.field(queue_id, job_id)
-  local raw = own.tombstones[name] or redis.call('HGET', own.keys.done0, name)
+  local raw = own.tombstones and own.tombstones[name] or redis.call('HGET', own.keys.done0, name)
     or redis.call('HGET', own.keys.done1, name)
   if not raw then return nil end
   local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
@@ -34,21 +35,22 @@ end
 function tombstones.flush(own)
   local values = {}
   for name, raw in pairs(own.tombstones) do
-    values[#values + 1] = name
-    values[#values + 1] = raw
+    local count = #values
+    values[count + 1], values[count + 2] = name, raw
   end
-  own.tombstones = {}
-  local is_first = redis.call('EXISTS', own.keys.done0) == 0
-  redis.call('HSET', own.keys.done0, unpack(values))
-  if is_first then
+  own.tombstones = false
+  local added = redis.call('HSET', own.keys.done0, unpack(values))
+  own.stones = redis.call('HLEN', own.keys.done0)
+  if own.stones == added then
     redis.call('HSETNX', own.keys.counters, 'gen', own.now)
     redis.call('ZADD', own.keys.agenda, 'NX', own.now, 'g')
   end
 end
 
--- Turns the generations early when the younger one holds more than limit; the reaper turns them in time.
+-- Turns the generations early when the younger one holds more than limit after what this call added to it; the reaper
+-- turns them in time.
 function tombstones.keep_bound(own, retention, limit)
-  if redis.call('HLEN', own.keys.done0) > limit then tombstones.turn(own, retention, limit) end
+  if own.stones and own.stones > limit then tombstones.turn(own, retention, limit) end
 end
 
 -- Turns the generations when the retention (µs) has passed, or when a generation holds more than limit.

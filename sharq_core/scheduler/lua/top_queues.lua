@@ -12,7 +12,7 @@ local top_queues = {}
 -- The queues that are due, longest due first.
 local function longest_due(own, limit)
   local row = redis.call('ZRANGE', own.keys.ready, '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
-  unit.read_ahead(own, own.keys.queues, row)
+  unit.read_ahead(own, own.keys.queues, row, #row)
   local found = {}
   for _, queue_id in ipairs(row) do
     local queue = unit.queue(own, queue_id)

@@ -5,29 +5,30 @@ local transitions = {}
 
 local STATE_TOTAL = {'queued', 'delayed', 'leased'}
 
--- Takes a live job out of its state. A deleted one is counted as cancelled already.
-function transitions.leave(own, queue, job)
-  if job.state == job_record.LEASED then
+-- Takes a live job out of its state. A deleted one is counted as cancelled already. member: the job's, if it is known.
+function transitions.leave(own, queue, job, member)
+  local state = job.state
+  if state == job_record.LEASED then
     own.timers['L' .. job.field] = false
   else
-    own.members[job_record.member(job)] = false
-    if job.state == job_record.DELAYED then own.timers['D' .. job.field] = false end
+    own.members[member or job_record.member(job)] = false
+    if state == job_record.DELAYED then own.timers['D' .. job.field] = false end
   end
   if queue and not unit.is_deleted(queue, job) then
-    local name = STATE_TOTAL[job.state]
-    queue[name] = math.max(queue[name] - 1, 0)
+    local name = STATE_TOTAL[state]
+    local count = queue[name]
+    if count > 0 then queue[name] = count - 1 end
     counters.move(own, name)
-    unit.touch(own, queue)
+    queue.is_changed = true
   end
 end
 
 local function enter(own, queue, job, state, due)
-  job.state, job.due = state, due
+  job.state, job.due, job.is_changed = state, due, true
+  own.jobs[job.field] = job
   local name = STATE_TOTAL[state]
-  queue[name] = queue[name] + 1
+  queue[name], queue.is_changed = queue[name] + 1, true
   counters.move(own, nil, name)
-  unit.touch(own, queue)
-  unit.put_job(own, job)
 end
 
 -- Puts a job in its place by its seq; with due (µs) after now it waits apart until then.
@@ -41,9 +42,9 @@ function transitions.queue_up(own, queue, job, due)
   own.members[job_record.member(job)] = 0
 end
 
--- Into a worker's hands until `due`, under the job's token.
-function transitions.lease(own, queue, job, due)
-  transitions.leave(own, queue, job)
+-- Into a worker's hands until `due`, under the job's token. member: the job's, if it is known.
+function transitions.lease(own, queue, job, due, member)
+  transitions.leave(own, queue, job, member)
   job.flags = 0
   enter(own, queue, job, job_record.LEASED, due)
   own.timers['L' .. job.field] = due
