@@ -28,6 +28,8 @@ class StoreMetrics(Collector):
             value=self._store.resent_calls,
         )
         yield from self._links()
+        if self._store.promises:
+            yield from self._promises()
         yield from self._facts()
 
     def _links(self) -> Iterator[Metric]:
@@ -42,6 +44,19 @@ class StoreMetrics(Collector):
             failures.add_metric([node.name, "not_done"], node.failed_unsent)
             failures.add_metric([node.name, "perhaps_done"], node.failed_sent)
         yield from (up, connects, failures)
+
+    def _promises(self) -> Iterator[Metric]:
+        kept = GaugeMetricFamily(
+            "sharq_store_promises_kept", "1: no replica was missing when it was last needed", labels=_SERVER
+        )
+        refused = CounterMetricFamily(
+            "sharq_store_refused_calls", "Calls refused because no replica follows", labels=_SERVER
+        )
+        for node in self._store.nodes():
+            if node.keeping is not None:
+                kept.add_metric([node.name], node.keeping.refusal is None)
+                refused.add_metric([node.name], node.keeping.refused)
+        yield from (kept, refused)
 
     def _facts(self) -> Iterator[Metric]:
         role = GaugeMetricFamily("sharq_store_role", "1, labelled with its role", labels=["server", "role"])

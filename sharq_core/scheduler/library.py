@@ -127,6 +127,9 @@ PROMISED = frozenset(
 )
 """Wire names of the functions whose answer promises a caller that something lasts, or that it lasted already."""
 
+ENDINGS = frozenset(function.wire_name for function in (FINISH, EXTEND, RELEASE))
+"""Those of them that end a lease or make it longer."""
+
 
 @cache
 def source() -> str:
