@@ -117,9 +117,11 @@ FUNCTIONS = (
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, CLAIM_PARTITIONS, HEARTBEAT, LEAVE})
-"""What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again. (A promise
-covers all that was written before, so no promised job outlives the number of partitions.)
+_UNPROMISED = frozenset({REAP, TURN, HEARTBEAT, LEAVE})
+"""What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
+
+The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may
+outlive it, or a node of another number could start on them.
 """
 
 PROMISED = frozenset(

@@ -36,7 +36,7 @@ _IN_A_ROW = 3
 _PROBE_S = 1.0
 """Time of one question whether a replica is back; it is answered as soon as one is."""
 
-_PAUSE_S = 0.1
+_PAUSE_S = 0.25
 """Between two such questions."""
 
 

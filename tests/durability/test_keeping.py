@@ -17,6 +17,7 @@ from sharq_core.errors import OutcomeUnknown, Unavailable
 from sharq_core.models import Enqueued, ExtendJob, FinishJob, JobState, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.membership import MEMBERS
 from sharq_core.store.durability import Durability
 from tests.cluster.nodes import LEASE_US, Parts, job, queues_in_different_partitions, running_node
 from tests.store_groups import Member, Pair, RedisCluster, running_cluster, running_pair
@@ -187,6 +188,37 @@ async def test_other_partitions_are_leased_from_while_one_primary_lacks_its_repl
             (replica.start if fault == "killed" else replica.resume)()
             await until_kept(parts, held[0])
             assert {one.queue_id for one in await lease_all(parts, len(held))} == set(held)
+
+
+@pytest.mark.slow
+async def test_a_node_serves_when_a_replica_has_the_number_of_partitions(prefix: str) -> None:
+    """On a Redis Cluster it is not where the jobs are, so that no promise to them covers it."""
+    with running_cluster() as cluster:
+        holder = cluster.slots.owner(Keys(prefix, PARTITIONS).slots[MEMBERS])
+        replica = cluster.servers[cluster.servers.index(holder) + 3]
+        settings = NodeSettings(key_prefix=prefix)
+        replica.pause()
+        async with running_node(cluster.address, settings, TIMEOUT_S, Durability.REPLICATED) as parts:
+            assert holder.ask("GET", Keys(prefix, PARTITIONS).partition_count) == b"64"
+            assert not parts.node.is_ready
+            replica.resume()
+            async with asyncio.timeout(DEADLINE_S):
+                await parts.node.until_open()
+            assert isinstance(await enqueue(parts, "q", "a"), Enqueued)
+
+
+async def test_a_number_of_partitions_that_was_there_is_waited_for_too(
+    pair: Pair, parts: Parts, prefix: str
+) -> None:
+    """Nobody knows whether whoever wrote it heard of a replica."""
+    assert parts.node.is_ready
+    settings = NodeSettings(key_prefix=prefix)
+    pair.replica.pause()
+    async with running_node(pair.primary.url, settings, TIMEOUT_S, Durability.REPLICATED) as another:
+        assert not another.node.is_ready
+        pair.replica.resume()
+        async with asyncio.timeout(DEADLINE_S):
+            await another.node.until_open()
 
 
 def split_queues(cluster: RedisCluster, prefix: str) -> tuple[list[str], list[str]]:

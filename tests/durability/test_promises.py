@@ -193,10 +193,9 @@ async def test_a_change_and_its_repeat_are_perhaps_done_while_no_replica_has_the
     await enqueue(parts, "dead", "live", "waits", requeue_limit=0)
     dead, live = await lease(parts, 2)
     assert await parts.dispatch.release([ReleaseJob(KIND, "q", dead.job_id, dead.lease)]) == [DIED]
-    with without_replica(pair):
-        async with running_node(
-            pair.primary.url, parts.node.settings, QUICK_S, Durability.REPLICATED
-        ) as another:
+    settings = parts.node.settings
+    async with running_node(pair.primary.url, settings, QUICK_S, Durability.REPLICATED) as another:
+        with without_replica(pair):
             for node in (parts, another):
                 outcome = await outcome_of(CHANGES[verb](node, live, dead))
                 assert isinstance(outcome, OutcomeUnknown), outcome
@@ -207,7 +206,7 @@ def test_every_function_that_a_caller_is_answered_from_is_promised_or_a_read() -
     rest = {
         one.name for one in library.FUNCTIONS if not one.is_read and one.wire_name not in library.PROMISED
     }
-    assert rest == {"reap", "turn", "claim_partitions", "heartbeat", "leave"}
+    assert rest == {"reap", "turn", "heartbeat", "leave"}
 
 
 async def test_reads_and_heartbeats_are_not_behind_calls_that_wait_for_a_replica(
