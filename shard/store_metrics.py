@@ -28,8 +28,7 @@ class StoreMetrics(Collector):
             value=self._store.resent_calls,
         )
         yield from self._links()
-        if self._store.promises:
-            yield from self._promises()
+        yield from self._promises()
         yield from self._facts()
 
     def _links(self) -> Iterator[Metric]:
@@ -47,15 +46,15 @@ class StoreMetrics(Collector):
 
     def _promises(self) -> Iterator[Metric]:
         kept = GaugeMetricFamily(
-            "sharq_store_promises_kept", "1: no replica was missing when it was last needed", labels=_SERVER
+            "sharq_store_promises_kept", "0: new work is refused for want of a replica", labels=_SERVER
         )
         refused = CounterMetricFamily(
             "sharq_store_refused_calls", "Calls refused because no replica follows", labels=_SERVER
         )
         for node in self._store.nodes():
-            if node.keeping is not None:
-                kept.add_metric([node.name], node.keeping.refusal is None)
-                refused.add_metric([node.name], node.keeping.refused)
+            keeping = node.keeping
+            kept.add_metric([node.name], keeping is None or keeping.refusal is None)
+            refused.add_metric([node.name], 0 if keeping is None else keeping.refused)
         yield from (kept, refused)
 
     def _facts(self) -> Iterator[Metric]:

@@ -129,8 +129,8 @@ class Inspector:
         return {check: text for check, text in off.items() if check not in _OF_PRIMARIES} | kept
 
     def _settled(self, server: str, off: dict[str, str]) -> dict[str, str]:
-        """What is said of a server in which this is off: something fleeting that has changed only at the second look; at
-        once when nothing was looked at before.
+        """What is said of a server in which this is off. What is fleeting changes when it was seen twice, and at the
+        first look of all at once.
         """
         known, said = self._known(server), dict(off)
         for check in _FLEETING:

@@ -141,11 +141,12 @@ class Stage:
 
     async def _until_drained(self, crowd: Crowd) -> None:
         with self.store.client() as client:
-
-            def is_drained() -> bool:
-                return not crowd.unfinished and not audit.live(client, self.prefix, self.kind)
-
-            await until(is_drained, QUIET_S, f"every job is delivered and ended; seed {self._seed}")
+            deadline_s = time.monotonic() + QUIET_S
+            while (left := audit.live(client, self.prefix, self.kind)) or crowd.unfinished:
+                assert time.monotonic() < deadline_s, (
+                    f"{left} live jobs, {crowd.unfinished} undelivered; seed {self._seed}"
+                )
+                await asyncio.sleep(0.1)
 
 
 @contextmanager
