@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 KEEPING_CONNECTIONS = 4
 """Most connections to one server that wait for replicas, besides the ordinary ones: nothing else is behind them."""
 
-_NO_REPLICA = Unavailable("no replica follows the store's server")
+_NO_REPLICA = Unavailable("none confirms anything now")
 
 _WHOLE = 0.5
 """Share of the server's timeout from which on a wait in vain says enough: a call that was late waits shorter."""
@@ -151,7 +151,7 @@ class Keeping:
     def _break(self, unkept: NotKept, witness: AbstractConnection) -> None:
         durability = self._promise.durability
         self.refusal = Unavailable(
-            f"no replica follows the store's server (durability {durability}): nothing was done; try again later"
+            f"no replica confirms what the store does (durability {durability}): nothing was done; try again later"
         )
         log.warning("promises_broken %s durability=%s error=%r", self._where, durability, unkept.message)
         self._witness = witness
@@ -163,6 +163,8 @@ class Keeping:
             while not is_kept:
                 await asyncio.sleep(_PAUSE_S)
                 is_kept = await self._is_kept()
+        except Exception:
+            log.exception("promise_probe_ended %s", self._where)
         finally:
             await self._drop_witness()
         self.refusal, self._in_vain = None, 0

@@ -95,22 +95,17 @@ class StoreNode:
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._bounded(timeout_s)
-        if not self._supply.is_due:
+        if not self._supply.is_due and self._away is None:
             await self._begin_supply(deadline)
+            timeout_s = max(deadline - loop.time(), 0.0)
         asked_at = monotonic()
         answers = await run(calls, timeout_s, is_asking=is_asking)
-        missed = to_resend(calls, answers, FunctionMissing) if FunctionMissing in map(type, answers) else ()
-        if missed:
-            again: Sequence[Any | SharqError]
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self.load_library()
-            except (Unavailable, TimeoutError) as error:
-                again = [_without_library(error)] * len(missed)
-            else:
-                left_s = max(deadline - loop.time(), 0.0)
-                again = await run([calls[index] for index in missed], left_s, is_asking=is_asking)
-            for index, answer in zip(missed, again, strict=True):
+        if FunctionMissing in map(type, answers) and (missed := to_resend(calls, answers, FunctionMissing)):
+            lacking = await self._supplied(deadline)
+            left_s = max(deadline - loop.time(), 0.0)
+            again = [calls[index] for index in missed]
+            found = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
+            for index, answer in zip(missed, found, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):
             self.clock.learn(self._library.time_us(answers[-1]), asked_at)
@@ -208,12 +203,26 @@ class StoreNode:
         return Keeping(promise, self._connections, self.execute, self.timeout_s, self._where)
 
     async def _begin_supply(self, deadline: float) -> None:
-        """Before the first call of all; where it fails the calls go on, and say what they miss."""
+        """Before the first call of all. Where it fails the calls go on and say what they miss; a server out of reach is
+        in the log already.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 await self.load_library()
         except (Unavailable, TimeoutError) as error:
-            log.warning("library_refused name=%s %s error=%r", self._library.name, self._where, str(error))
+            level = logging.WARNING if self._supply.is_due else logging.DEBUG
+            log.log(level, "library_refused name=%s %s error=%r", self._library.name, self._where, str(error))
+
+    async def _supplied(self, deadline: float) -> Unavailable | None:
+        """Give the server the library that a call missed; returns what the call comes to when it takes none."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.load_library()
+        except Misplaced as error:
+            return error
+        except (Unavailable, TimeoutError) as error:
+            return Unavailable(f"the store has no function library and took none: {error}")
+        return None
 
     async def _prepare(self, connection: AbstractConnection) -> None:
         """Learn the server's time, so that even the first call carries a time after which it is not done. See to the
@@ -300,10 +309,3 @@ class StoreNode:
         except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
             return error
         return None
-
-
-def _without_library(error: Exception) -> Unavailable:
-    """What a call comes to that found no library, when none was taken: it was not done."""
-    if isinstance(error, Misplaced):
-        return error
-    return Unavailable(f"the store has no function library and took none: {error}")

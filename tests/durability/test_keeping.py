@@ -72,7 +72,7 @@ async def until_kept(parts: Parts, queue: str = "victim") -> None:
 
 async def state_of(parts: Parts, queue: str, job_id: str) -> JobState | None:
     status = await parts.dispatch.job(QueueKey(KIND, queue), job_id)
-    return status and status.state
+    return None if status is None else status.state
 
 
 def metric(parts: Parts, name: str) -> list[float]:
@@ -90,7 +90,7 @@ async def test_what_no_replica_would_have_is_refused_and_not_done_until_one_is_b
         for number in range(20):
             refused = await enqueue(parts, "q", str(number))
             assert isinstance(refused, Unavailable), refused
-            assert "no replica follows" in refused.message
+            assert "no replica confirms" in refused.message
             assert await state_of(parts, "q", str(number)) is None
         assert metric(parts, "sharq_store_promises_kept") == [0]
         assert metric(parts, "sharq_store_refused_calls_total") == [20]

@@ -85,13 +85,13 @@ async def enqueue(parts: Parts, *job_ids: str, queue: str = "q", **more: object)
     return [*await parts.dispatch.enqueue([job(KIND, queue, job_id, **more) for job_id in job_ids])]
 
 
-async def enqueue_until_kept(parts: Parts, job_id: str, **more: object) -> Enqueued:
+async def enqueue_until_kept(parts: Parts, job_id: str, delay_us: int = 0) -> Enqueued:
     """Repeat an enqueue until it is acknowledged: a replica counts only when it has caught up, and where its disk is
     asked for, when it has rewritten its file.
     """
     async with asyncio.timeout(30):
         while True:
-            (outcome,) = await enqueue(parts, job_id, repeat=True, **more)
+            (outcome,) = await enqueue(parts, job_id, repeat=True, delay_us=delay_us)
             if isinstance(outcome, Enqueued):
                 return outcome
             await asyncio.sleep(0.02)
