@@ -28,6 +28,7 @@ class StoreMetrics(Collector):
             value=self._store.resent_calls,
         )
         yield from self._links()
+        yield from self._promises()
         yield from self._facts()
 
     def _links(self) -> Iterator[Metric]:
@@ -42,6 +43,19 @@ class StoreMetrics(Collector):
             failures.add_metric([node.name, "not_done"], node.failed_unsent)
             failures.add_metric([node.name, "perhaps_done"], node.failed_sent)
         yield from (up, connects, failures)
+
+    def _promises(self) -> Iterator[Metric]:
+        kept = GaugeMetricFamily(
+            "sharq_store_promises_kept", "0: new work is refused for want of a replica", labels=_SERVER
+        )
+        refused = CounterMetricFamily(
+            "sharq_store_refused_calls", "Calls refused because no replica follows", labels=_SERVER
+        )
+        for node in self._store.nodes():
+            keeping = node.keeping
+            kept.add_metric([node.name], keeping is None or keeping.refusal is None)
+            refused.add_metric([node.name], 0 if keeping is None else keeping.refused)
+        yield from (kept, refused)
 
     def _facts(self) -> Iterator[Metric]:
         role = GaugeMetricFamily("sharq_store_role", "1, labelled with its role", labels=["server", "role"])

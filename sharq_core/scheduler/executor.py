@@ -15,8 +15,9 @@ from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept
-from sharq_core.store.node import FunctionLibrary, StoreNode
+from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
+from sharq_core.store.supply import FunctionLibrary
 
 T = TypeVar("T")
 

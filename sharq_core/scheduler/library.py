@@ -117,15 +117,20 @@ FUNCTIONS = (
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, CLAIM_PARTITIONS, HEARTBEAT, LEAVE})
-"""What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again. (A promise
-covers all that was written before, so no promised job outlives the number of partitions.)
+_UNPROMISED = frozenset({REAP, TURN, HEARTBEAT, LEAVE})
+"""What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
+
+The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may
+outlive it, or a node of another number could start on them.
 """
 
 PROMISED = frozenset(
     function.wire_name for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED
 )
 """Wire names of the functions whose answer promises a caller that something lasts, or that it lasted already."""
+
+ENDINGS = frozenset(function.wire_name for function in (FINISH, EXTEND, RELEASE))
+"""Those of them that end a lease or make it longer."""
 
 
 @cache

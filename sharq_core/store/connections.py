@@ -1,13 +1,13 @@
-"""Plain connections to one server, kept while idle. The driver's own retries are off: they repeat what is not safe to
-repeat.
+"""Plain connections to one server, kept while they are used now and then. The driver's own retries are off: they repeat
+what is not safe to repeat.
 
 Not here: what is sent over them (node.py).
 """
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 import redis.exceptions as driver
 from hiredis import pack_command
@@ -15,9 +15,10 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError
 from sharq_core.store.failures import refusal
+
+Prepare: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 
 
 class Connections:
@@ -26,11 +27,10 @@ class Connections:
     Args:
         url: redis://, rediss:// or unix://, with user, password and db.
         timeout_s: longest wait for a new one.
-        clock: is told the server's time by each new one, so that even the first call carries a time after which it is
-            not done.
+        prepare: is given each new one, over which nothing was said yet; what it raises `open` raises.
     """
 
-    def __init__(self, url: str, timeout_s: float, clock: RemoteClock) -> None:
+    def __init__(self, url: str, timeout_s: float, prepare: Prepare) -> None:
         self._pool = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -39,8 +39,9 @@ class Connections:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
-        self._clock = clock
+        self._prepare = prepare
         self._idle: list[AbstractConnection] = []
+        self._least_idle = 0
         self._is_closed = False
         self.opened = 0
 
@@ -52,6 +53,7 @@ class Connections:
         """
         while self._idle:
             idle = self._idle.pop()
+            self._least_idle = min(self._least_idle, len(self._idle))
             if not await _is_stale(idle):
                 return idle
             await drop(idle)
@@ -64,16 +66,23 @@ class Connections:
         else:
             self._idle.append(connection)
 
+    async def drop_unused(self) -> None:
+        """Close those that nobody has taken since this was called last: the one given back last is taken first."""
+        unused, self._idle = self._idle[: self._least_idle], self._idle[self._least_idle :]
+        self._least_idle = len(self._idle)
+        for connection in unused:
+            await drop(connection)
+
     async def drop_idle(self) -> None:
         """Close those that nobody uses; each new call gets a new one."""
-        idle, self._idle = self._idle, []
+        idle, self._idle, self._least_idle = self._idle, [], 0
         for connection in idle:
             await drop(connection)
 
     async def close(self) -> None:
         """Close the idle ones now and the others as they are given back."""
         self._is_closed = True
-        idle, self._idle = self._idle, []
+        idle, self._idle, self._least_idle = self._idle, [], 0
         for connection in idle:
             await _end(connection)
 
@@ -82,20 +91,21 @@ class Connections:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-            await self._learn_time(connection)
+            await self._prepare(connection)
             self.opened += 1
         except BaseException:
             await drop(connection)
             raise
         return connection
 
-    async def _learn_time(self, connection: AbstractConnection) -> None:
-        asked_at = monotonic()
-        await connection.send_packed_command(pack_command((b"TIME",)), check_health=False)
-        answer = await read(connection)
-        if isinstance(answer, SharqError):
-            raise answer
-        self._clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
+
+async def ask(
+    connection: AbstractConnection, commands: Sequence[Sequence[bytes | str | int]]
+) -> list[Any | SharqError]:
+    """The answers to some commands, waiting as long as the caller's timeout lets it; raises what the driver raises."""
+    packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
+    await connection.send_packed_command(packed, check_health=False)
+    return [await read(connection) for _ in commands]
 
 
 async def read(connection: AbstractConnection) -> Any | SharqError:

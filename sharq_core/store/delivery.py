@@ -8,12 +8,13 @@ so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sharq_core.errors import SharqError
 from sharq_core.store.failures import Misplaced, Redirected
 from sharq_core.store.node import Command, StoreNode
+from sharq_core.store.order import to_resend
 
 _FIRST_PAUSE_S = 0.001
 _LAST_PAUSE_S = 0.05
@@ -67,7 +68,7 @@ class Delivery:
         left: Sequence[int] = range(len(self._calls))
         for pause_s in _pauses():
             routes = await self._send(left)
-            left = self._refused(left)
+            left = to_resend(self._calls, self._answers, Misplaced, left)
             if not left or self._loop.time() + pause_s >= self._deadline:
                 break
             self._learn(left, routes)
@@ -100,27 +101,6 @@ class Delivery:
             self._answers[index] = answer
         if not node.is_reachable:
             self._known.doubt()
-
-    def _refused(self, indices: Sequence[int]) -> list[int]:
-        """The calls to send again.
-
-        Not those that would come behind a later call of their own kind that was done: the jobs of a bulk call are
-        queued in order or not at all (I3).
-        """
-        refused: list[int] = []
-        done: set[Hashable] = set()
-        for index in reversed(indices):
-            kind = self._kind(index)
-            if not isinstance(self._answers[index], Misplaced):
-                done.add(kind)
-            elif kind not in done:
-                refused.append(index)
-        return refused[::-1]
-
-    def _kind(self, index: int) -> Hashable:
-        """The function and its first key."""
-        call = self._calls[index]
-        return call[1], call[3] if len(call) > 3 else None
 
     def _learn(self, refused: Sequence[int], routes: dict[int, _Route]) -> None:
         """What the first refusal of each slot says of the way there."""

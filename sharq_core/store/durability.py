@@ -1,7 +1,7 @@
 """What an answer promises: that the primary has done the work, that a replica has it too, or that both have it on disk.
 
-Not here: sending (node.py), which functions are covered (scheduler/library.py), and whether the servers are set up for
-it (inspection.py).
+Not here: sending (node.py), what happens while promises are not kept (keeping.py), which functions are covered
+(scheduler/library.py), and whether the servers are set up for it (inspection.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError
 
-_Words: TypeAlias = Sequence[bytes | str | int]
+Words: TypeAlias = Sequence[bytes | str | int]
 
 _WAIT_SHARE = 0.75
 """Of a call's time, for the wait: its answer must come before the call is given up, for a server
@@ -52,25 +52,32 @@ class Promise(msgspec.Struct, frozen=True):
 
     Attributes:
         functions: names of the functions whose callers are promised something.
+        endings: those of them that are done even while no replica follows: they end leases or make them longer, and a
+            lease must not run out under its worker because a replica is away.
         words: the questions without their time.
         is_kept: whether the answer of the last one is good.
     """
 
     durability: Durability
     functions: frozenset[bytes]
+    endings: frozenset[bytes]
     words: tuple[tuple[bytes, ...], ...]
     is_kept: Callable[[Any], bool]
 
-    def covers(self, call: _Words) -> bool:
+    def covers(self, call: Words) -> bool:
         """The caller of this FCALL is promised something."""
         return call[1] in self.functions
 
-    def questions(self, timeout_s: float) -> list[_Words]:
+    def refuses(self, call: Words) -> bool:
+        """This FCALL is not done at all while no replica follows."""
+        return call[1] in self.functions and call[1] not in self.endings
+
+    def questions(self, timeout_s: float) -> list[Words]:
         """To be sent behind calls that have this much time; they cover what their connection wrote before."""
         wait_ms = max(int(timeout_s * _WAIT_SHARE * 1000) // len(self.words), 1)
         return [[*words, wait_ms] for words in self.words]
 
-    def settle(self, call: _Words, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
+    def settle(self, call: Words, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
         """A call's answer, or NotKept.
 
         Args:
@@ -85,10 +92,12 @@ class Promise(msgspec.Struct, frozen=True):
         return NotKept(f"done, but no replica confirmed it in time (durability {self.durability})", answer)
 
 
-def promise_of(durability: Durability, functions: frozenset[bytes]) -> Promise | None:
-    """What keeps a durability; None for `fast`, which asks nothing."""
+def promise_of(
+    durability: Durability, functions: frozenset[bytes], endings: frozenset[bytes] = frozenset()
+) -> Promise | None:
+    """What keeps a durability (see Promise); None for `fast`, which asks nothing."""
     if durability is Durability.REPLICATED:
-        return Promise(durability, functions, (_WAIT,), lambda replicas: bool(replicas >= 1))
+        return Promise(durability, functions, endings, (_WAIT,), lambda replicas: bool(replicas >= 1))
     if durability is Durability.SYNCED:
-        return Promise(durability, functions, (_WAIT, _WAITAOF), lambda disks: min(disks) >= 1)
+        return Promise(durability, functions, endings, (_WAIT, _WAITAOF), lambda disks: min(disks) >= 1)
     return None

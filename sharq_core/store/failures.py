@@ -18,6 +18,10 @@ class Misplaced(Unavailable):
     """
 
 
+class NotPermitted(Unavailable):
+    """The store's user may not do this. Nothing was done."""
+
+
 class Redirected(Misplaced):
     """Another server holds the call's slot, or has got its keys already. Nothing was done.
 
@@ -72,7 +76,7 @@ def refusal(error: Exception) -> SharqError:
     if isinstance(error, driver.AskError):
         is_lasting = isinstance(error, driver.MovedError)
         return Redirected(f"the slot is at {error.node_addr}", _host(error.host), error.port, is_lasting)
-    if isinstance(error, _MISPLACED_CLASSES):
+    if isinstance(error, _MISPLACED_CLASSES) or "cannot be used with replica instances" in text:
         return Misplaced(f"the store refuses: {text}")
     word = text.partition(" ")[0]
     if isinstance(error, driver.OutOfMemoryError) or word == "OOM":
@@ -80,7 +84,8 @@ def refusal(error: Exception) -> SharqError:
     if "Function not found" in text:
         return FunctionMissing("the store lost the function library")
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
-        return Unavailable(f"the store refuses: {text}")
+        kind = NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
+        return kind(f"the store refuses: {text}")
     return SharqError(f"the store failed: {text}")
 
 

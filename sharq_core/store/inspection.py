@@ -1,18 +1,19 @@
 """Looks at the servers' own settings: is there anything in them by which jobs may be lost?
 
-What is off is said in the log when it begins and when it ends, and kept for whoever asks. Not here: what happens to
-calls (node.py, durability.py).
+What is off is said in the log when it begins and when it ends, and kept for whoever asks. What comes and goes by itself
+during a failover is said when it was seen twice. Not here: what happens to calls (node.py, keeping.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
-from sharq_core.errors import ConfigError, SharqError
+from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
 from sharq_core.store.durability import Durability
+from sharq_core.store.failures import NotPermitted
 from sharq_core.store.node import StoreNode
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,18 @@ CHECKS = ("version", "info", "eviction", "persistence", "replicas", "min_replica
 
 LOOK_EVERY_S = 10.0
 _LEAST_PAUSE_S = 0.5
+_LOOK_AGAIN_S = 3.0
+"""After something fleeting was seen for the first time."""
+
+_FLEETING = frozenset({"replicas"})
+"""What ends by itself when a failover does: a new primary has no replicas for some seconds."""
+
+_OF_PRIMARIES = frozenset({"replicas", "min_replicas"})
+"""What says nothing of a server that is a replica now, and soon none of ours."""
+
+_MOST_LAG_S = 10
+"""A replica that has not been heard of for so long counts as gone; the default of min-replicas-max-lag."""
+
 _SHOWN_SERVERS = 3
 
 _UNFIT = frozenset({"version"})
@@ -46,6 +59,8 @@ class Inspector:
         self._is_strict = is_strict
         self._news = asyncio.Event()
         self._off: dict[str, dict[str, str]] = {}
+        self._suspected: set[tuple[str, str]] = set()
+        self._has_looked = False
         self.facts: dict[str, dict[str, str]] = {}
 
     @property
@@ -61,11 +76,13 @@ class Inspector:
         """Ask these servers; of one that does not answer what was known stays."""
         found: dict[str, dict[str, str]] = {}
         for node, off in zip(nodes, await asyncio.gather(*map(self._look_at, nodes)), strict=True):
-            for check, text in (self._known(node.name) if off is None else off).items():
+            for check, text in self._settled(node.name, off).items():
                 found.setdefault(check, {})[node.name] = text
-        self._log_changes(found)
-        self._off = found
         names = {node.name for node in nodes}
+        self._log_changes(found, names)
+        self._off = found
+        self._suspected = {(check, name) for check, name in self._suspected if name in names}
+        self._has_looked = True
         self.facts = {name: facts for name, facts in self.facts.items() if name in names}
 
     def refuse_unfit(self) -> None:
@@ -82,11 +99,11 @@ class Inspector:
         self._news.set()
 
     async def run(self, nodes: Callable[[], Sequence[StoreNode]]) -> None:
-        """Look at news and every ten seconds, until cancelled."""
+        """Look at news and every ten seconds, sooner at what was seen once, until cancelled."""
         while True:
             await asyncio.sleep(_LEAST_PAUSE_S)
             try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(_LOOK_AGAIN_S if self._suspected else LOOK_EVERY_S):
                     await self._news.wait()
             except TimeoutError:
                 pass
@@ -96,26 +113,47 @@ class Inspector:
             except Exception:
                 log.exception("store_inspection_failed")
 
-    async def _look_at(self, node: StoreNode) -> dict[str, str] | None:
-        """What is off with a server, by check; None when it does not answer."""
+    async def _look_at(self, node: StoreNode) -> dict[str, str]:
+        """What is off with a server, by check; as far as it does not say, what was known of it."""
         answer = (await node.execute([[b"INFO"]]))[0]
-        if not isinstance(answer, SharqError):
-            self.facts[node.name] = parse_info(answer)
-            return faults(self.facts[node.name], self._durability)
-        if not node.is_reachable:
-            return None
-        return {"info": f"INFO is refused, so nothing can be checked: {answer.message}"}
+        known = self._known(node.name)
+        if isinstance(answer, (OutcomeUnknown, Unavailable)) and not isinstance(answer, NotPermitted):
+            return known
+        if isinstance(answer, SharqError):
+            return {**known, "info": f"INFO is refused, so nothing can be checked: {answer.message}"}
+        facts = self.facts[node.name] = parse_info(answer)
+        off = faults(facts, self._durability)
+        if facts.get("role") != "slave":
+            return off
+        kept = {check: known[check] for check in _OF_PRIMARIES & known.keys()}
+        return {check: text for check, text in off.items() if check not in _OF_PRIMARIES} | kept
+
+    def _settled(self, server: str, off: dict[str, str]) -> dict[str, str]:
+        """What is said of a server in which this is off. What is fleeting changes when it was seen twice, and at the
+        first look of all at once.
+        """
+        known, said = self._known(server), dict(off)
+        for check in _FLEETING:
+            has_changed = (check in off) != (check in known)
+            if has_changed and self._has_looked and (check, server) not in self._suspected:
+                self._suspected.add((check, server))
+                said.pop(check, None)
+                said.update({check: known[check]} if check in known else {})
+            else:
+                self._suspected.discard((check, server))
+        return said
 
     def _known(self, server: str) -> dict[str, str]:
         return {check: servers[server] for check, servers in self._off.items() if server in servers}
 
-    def _log_changes(self, found: Mapping[str, Mapping[str, str]]) -> None:
+    def _log_changes(self, found: Mapping[str, Mapping[str, str]], primaries: Collection[str]) -> None:
         for check in CHECKS:
             old, new = self._off.get(check, {}), found.get(check, {})
             for server in sorted(new.keys() - old.keys()):
                 log.warning("store_notice check=%s server=%s text=%r", check, server, new[server])
             for server in sorted(old.keys() - new.keys()):
-                log.info("store_notice_gone check=%s server=%s", check, server)
+                why = "mended" if server in primaries else "no_primary"
+                log.info("store_notice_gone check=%s server=%s why=%s", check, server, why)
 
 
 def faults(facts: Facts, durability: Durability) -> dict[str, str]:
@@ -166,14 +204,20 @@ def _persistence_fault(facts: Facts, durability: Durability) -> str | None:
 
 
 def _replicas_fault(facts: Facts, durability: Durability) -> str | None:
-    if durability is Durability.FAST or _online_replicas(facts) >= 1:
+    if durability is Durability.FAST or any(map(_follows, _replica_rows(facts))):
         return None
-    return f"no replica is connected, so with durability {durability} every call is answered 504"
+    return f"no replica follows it, so with durability {durability} nothing new is taken and nothing leased (503)"
 
 
-def _online_replicas(facts: Facts) -> int:
+def _replica_rows(facts: Facts) -> list[dict[str, str]]:
+    """What INFO says of each replica, by name."""
     rows = (value for name, value in facts.items() if name.startswith("slave") and name[5:].isdecimal())
-    return sum("state=online" in row for row in rows)
+    return [dict(field.split("=", 1) for field in row.split(",") if "=" in field) for row in rows]
+
+
+def _follows(replica: Mapping[str, str]) -> bool:
+    """It is in step, and was heard of lately: one that hangs stays connected for a minute."""
+    return replica.get("state") == "online" and int(replica.get("lag", "0")) <= _MOST_LAG_S
 
 
 def _min_replicas_fault(facts: Facts, durability: Durability) -> str | None:

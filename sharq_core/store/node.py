@@ -1,28 +1,30 @@
-"""One server of the store: pipelines over a few connections, its clock, its function library, and whether it answers.
+"""One server of the store: pipelines over a few connections, its clock, and whether it answers.
 
 A pipeline that was sent is never sent again: what was not answered in time is *perhaps done*. Not here: which server
-a call belongs to (store.py).
+a call belongs to (store.py), its function library (supply.py), and whether its replicas keep up (keeping.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-import msgspec
 import redis.exceptions as driver
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.store.connections import Connections, drop, read
+from sharq_core.store.connections import Connections, ask, drop, read
 from sharq_core.store.durability import Promise
-from sharq_core.store.failures import FunctionMissing
+from sharq_core.store.failures import FunctionMissing, Misplaced
+from sharq_core.store.keeping import Keeping
+from sharq_core.store.order import to_resend
+from sharq_core.store.supply import FunctionLibrary, Supply
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +32,6 @@ Command: TypeAlias = Sequence[bytes | str | int]
 
 CONNECTIONS = 8
 """Most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
-
-KEEPING_CONNECTIONS = 4
-"""Besides those, most that wait for replicas: nothing else is ever behind them."""
 
 _FIRST_PAUSE_S = 0.1
 _LAST_PAUSE_S = 0.5
@@ -42,21 +41,6 @@ _LOOK_TIMEOUT_S = 0.5
 """Longest wait of one such try."""
 
 _ASKING = pack_command((b"ASKING",))
-
-
-class FunctionLibrary(msgspec.Struct, frozen=True):
-    """The functions that every server must have.
-
-    Attributes:
-        revision: a server's library is replaced only by one of a higher revision; `<name>_revision` tells it.
-        source: what FUNCTION LOAD takes.
-        time_us: what an answer of its functions says of the server's time.
-    """
-
-    name: str
-    revision: int
-    source: str
-    time_us: Callable[[Any], int]
 
 
 class StoreNode:
@@ -69,6 +53,7 @@ class StoreNode:
 
     Attributes:
         name: host:port or the path of its socket.
+        keeping: whether its replicas keep what is promised; None when nothing is.
         failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
     """
 
@@ -83,11 +68,10 @@ class StoreNode:
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
         self._library = library
-        self._loading = asyncio.Lock()
-        self._connections = Connections(url, timeout_s, self.clock)
+        self._supply = Supply(library, self._where)
+        self._connections = Connections(url, timeout_s, self._prepare)
         self._slots = asyncio.Semaphore(CONNECTIONS)
-        self._promise = promise
-        self._keeping_slots = asyncio.Semaphore(KEEPING_CONNECTIONS)
+        self.keeping = None if promise is None else self._make_keeping(promise)
         self._heard_at = asyncio.get_running_loop().time()
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
@@ -104,29 +88,24 @@ class StoreNode:
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and give the server the library if it lacks it.
 
-        A call that found no library did nothing, so it is sent once more when the library is there. A call that the
-        promise covers and that was done without it comes to NotKept.
+        A call that found no library did nothing, so it is sent once more when the library is there, unless a later one
+        of its kind was done (I3). A call that the promise covers and that was done without it comes to NotKept.
         """
-        is_promised = self._promise is not None and any(map(self._promise.covers, calls))
-        run = self._execute_kept if is_promised else self.execute
+        keeping = self.keeping
+        run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._bounded(timeout_s)
+        if not self._supply.is_due and self._away is None:
+            await self._begin_supply(deadline)
+            timeout_s = max(deadline - loop.time(), 0.0)
         asked_at = monotonic()
         answers = await run(calls, timeout_s, is_asking=is_asking)
-        missed = [index for index, answer in enumerate(answers) if isinstance(answer, FunctionMissing)]
-        if missed:
-            again: Sequence[Any | SharqError]
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self.load_library()
-            except (Unavailable, TimeoutError) as error:
-                again = [Unavailable(f"the store has no function library and took none: {error}")] * len(
-                    missed
-                )
-            else:
-                left_s = max(deadline - loop.time(), 0.0)
-                again = await run([calls[index] for index in missed], left_s, is_asking=is_asking)
-            for index, answer in zip(missed, again, strict=True):
+        if FunctionMissing in map(type, answers) and (missed := to_resend(calls, answers, FunctionMissing)):
+            lacking = await self._supplied(deadline)
+            left_s = max(deadline - loop.time(), 0.0)
+            again = [calls[index] for index in missed]
+            found = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
+            for index, answer in zip(missed, found, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):
             self.clock.learn(self._library.time_us(answers[-1]), asked_at)
@@ -139,6 +118,7 @@ class StoreNode:
         *,
         is_asking: bool = False,
         slots: asyncio.Semaphore | None = None,
+        used: list[AbstractConnection] | None = None,
     ) -> list[Any | SharqError]:
         """Send commands as one pipeline; for each its answer, or the error that it came to.
 
@@ -146,6 +126,7 @@ class StoreNode:
             timeout_s: the time left, at most the node's own timeout, which it is when None.
             is_asking: the server is getting the slot and does not own it yet: ASKING goes before each command.
             slots: bound the connections in use; None for the ordinary ones.
+            used: gets the connection, if everything was answered, instead of it being kept for the next one.
         """
         if self._away is not None:
             return [self._away] * len(commands)
@@ -165,7 +146,10 @@ class StoreNode:
                     if is_asking:
                         await read(connection)
                     answers.append(await read(connection))
-                await self._connections.give_back(connection)
+                if used is None:
+                    await self._connections.give_back(connection)
+                else:
+                    used.append(connection)
                 connection = None
                 self._note_reached()
         except Unavailable as error:
@@ -177,39 +161,80 @@ class StoreNode:
                 await drop(connection)
         return answers
 
-    async def _execute_kept(
-        self, calls: Sequence[Command], timeout_s: float | None = None, *, is_asking: bool = False
-    ) -> list[Any | SharqError]:
-        """As `execute`, with the promise's questions behind the calls, on a connection that nothing else waits for."""
-        assert self._promise is not None
-        questions = self._promise.questions(self._bounded(timeout_s))
-        answers = await self.execute(
-            [*calls, *questions], timeout_s, is_asking=is_asking, slots=self._keeping_slots
-        )
-        settle, kept = self._promise.settle, answers[-1]
-        return [settle(call, answer, kept) for call, answer in zip(calls, answers, strict=False)]
-
     async def load_library(self) -> None:
-        """Give the server the library, unless it has one of the same or a higher revision.
+        """Give the server the library, unless it has one of the same or a higher revision; from now on whoever reaches
+        it anew sees to that.
 
         Raises:
             Unavailable: the server cannot be reached or refuses.
         """
-        async with self._loading:
-            revision = (await self.execute([[b"FCALL", f"{self._library.name}_revision", 0]]))[0]
-            if isinstance(revision, SharqError) and not isinstance(revision, FunctionMissing):
-                raise Unavailable(revision.message)
-            if not isinstance(revision, SharqError) and int(revision) >= self._library.revision:
-                return
-            answer = (await self.execute([[b"FUNCTION", b"LOAD", b"REPLACE", self._library.source]]))[0]
-            if isinstance(answer, SharqError):
-                raise Unavailable(answer.message)
-            log.info(
-                "library_loaded name=%s revision=%d %s",
-                self._library.name,
-                self._library.revision,
-                self._where,
-            )
+        if self._away is not None:
+            raise self._away
+        connection: AbstractConnection | None = None
+        try:
+            async with asyncio.timeout(self.timeout_s), self._slots:
+                connection = await self._connections.take()
+                await self._supply.see_to(connection)
+                await self._connections.give_back(connection)
+                connection = None
+                self._note_reached()
+        except (TimeoutError, OSError, driver.RedisError) as error:
+            raise Unavailable(self._failed(error, connection is not None, self.timeout_s).message) from error
+        finally:
+            if connection is not None:
+                await drop(connection)
+
+    def stand_by(self) -> None:
+        """The server is in charge of nothing: see to the library before it gets calls again."""
+        self._supply.is_due = False
+
+    async def tidy(self) -> None:
+        """Close connections that were not used since this was called last, and see to the library of a server that gets
+        calls: an older node may have brought an older one.
+
+        Raises:
+            Unavailable: the server cannot be reached or refuses the library.
+        """
+        await self._connections.drop_unused()
+        if self._supply.is_due:
+            await self.load_library()
+
+    def _make_keeping(self, promise: Promise) -> Keeping:
+        return Keeping(promise, self._connections, self.execute, self.timeout_s, self._where)
+
+    async def _begin_supply(self, deadline: float) -> None:
+        """Before the first call of all. Where it fails the calls go on and say what they miss; a server out of reach is
+        in the log already.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.load_library()
+        except (Unavailable, TimeoutError) as error:
+            level = logging.WARNING if self._supply.is_due else logging.DEBUG
+            log.log(level, "library_refused name=%s %s error=%r", self._library.name, self._where, str(error))
+
+    async def _supplied(self, deadline: float) -> Unavailable | None:
+        """Give the server the library that a call missed; returns what the call comes to when it takes none."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.load_library()
+        except Misplaced as error:
+            return error
+        except (Unavailable, TimeoutError) as error:
+            return Unavailable(f"the store has no function library and took none: {error}")
+        return None
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        """Learn the server's time, so that even the first call carries a time after which it is not done. See to the
+        library, too: what is reached anew may have been started on older data.
+        """
+        asked_at = monotonic()
+        (answer,) = await ask(connection, [(b"TIME",)])
+        if isinstance(answer, SharqError):
+            raise answer
+        self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
+        if self._supply.is_due:
+            await self._supply.look_after(connection)
 
     def not_after_us(self, since: float | None = None) -> int | None:
         """The server's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None:
@@ -226,6 +251,8 @@ class StoreNode:
         if self._look_out is not None:
             self._look_out.cancel()
             await asyncio.gather(self._look_out, return_exceptions=True)
+        if self.keeping is not None:
+            await self.keeping.close()
         await self._connections.close()
 
     def _bounded(self, timeout_s: float | None) -> float:

@@ -16,11 +16,15 @@ from sharq_core.store.delivery import Delivery
 from sharq_core.store.durability import Promise
 from sharq_core.store.inspection import Inspector
 from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
-from sharq_core.store.node import Command, FunctionLibrary, StoreNode
+from sharq_core.store.node import Command, StoreNode
+from sharq_core.store.supply import FunctionLibrary
 
 log = logging.getLogger(__name__)
 
 _READ_EVERY_S = 2.0
+TIDY_EVERY_S = 30.0
+"""A connection that nobody took for so long is closed, and so often each library is looked at."""
+
 _READ_PAUSE_S = 0.1
 """Least time between two readings of the layout, whatever fails meanwhile."""
 
@@ -100,7 +104,10 @@ class Store:
         if failures and len(failures) == len(outcomes):
             raise failures[0]
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self.inspector.run(self.nodes))]
+            self._tasks = [
+                asyncio.create_task(self.inspector.run(self.nodes)),
+                asyncio.create_task(self._tidy()),
+            ]
             if not self._topology.is_fixed:
                 self._tasks += [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
         log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
@@ -192,6 +199,18 @@ class Store:
             except Exception:
                 log.exception("store_layout_failed")
 
+    async def _tidy(self) -> None:
+        """Now and then close connections that nobody uses and look at the libraries, until cancelled."""
+        while True:
+            await asyncio.sleep(TIDY_EVERY_S)
+            for node in tuple(self._nodes.values()):
+                try:
+                    await node.tidy()
+                except Unavailable as error:
+                    log.debug("store_tidy_failed error=%r", error.message)
+                except Exception:
+                    log.exception("store_tidy_failed")
+
     async def _listen(self) -> None:
         try:
             await self._topology.listen(self._news)
@@ -214,3 +233,6 @@ class Store:
         kept = {*layout.urls(), *self._topology.seeds}
         for url in [url for url in self._nodes if url not in kept]:
             await self._nodes.pop(url).close()
+        for node in self._nodes.values():
+            if node not in self._primaries:
+                node.stand_by()

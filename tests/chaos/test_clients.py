@@ -17,6 +17,12 @@ from tests.chaos.history import Dequeue, Outcome
 from tests.chaos.stage import QUIET_S, Stage, is_quick
 
 BAD_CLIENTS = 20
+BYTE_EVERY_S = 0.02
+"""How slow a slow client is."""
+
+LEAVES_AFTER_S = 0.01
+"""When a client leaves its long poll, and how long until the next one comes."""
+
 MAX_PAYLOAD_BYTES = 256 * 1024
 LARGE_JOBS = 200 if is_quick() else 1000
 JOBS_A_BODY = 50
@@ -37,7 +43,7 @@ async def send_slowly(url: str, kind: str, until_s: float) -> None:
         if time.monotonic() > until_s:
             break
         writer.write(bytes([byte]))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(BYTE_EVERY_S)
     writer.transport.abort()
     with suppress(ConnectionError):
         await reader.read()
@@ -58,10 +64,10 @@ async def leave_during_polls(crowd: Crowd, url: str, until_s: float) -> None:
         _, writer = await open_raw(url)
         path = f"/dequeue/{crowd.kind}/?wait={WAIT_MS}&lease={LEASE_MS}"
         writer.write(f"POST {path} HTTP/1.1\r\nHost: sharq\r\n\r\n".encode())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(LEAVES_AFTER_S)
         writer.transport.abort()
         crowd.history.dequeues.append(Dequeue(began_s=began_s, ended_s=time.monotonic(), outcome=Outcome.OK))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(LEAVES_AFTER_S)
 
 
 async def test_bad_clients_disturb_nobody(shared_stage: Stage) -> None:

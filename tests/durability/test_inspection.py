@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from prometheus_client import generate_latest
 
 from shard.node import NodeSettings
 from sharq_core.errors import ConfigError
 from sharq_core.messages import DescribeStore
+from sharq_core.scheduler.executor import function_library
 from sharq_core.store.durability import Durability
-from sharq_core.store.inspection import CHECKS, faults, parse_info
+from sharq_core.store.inspection import CHECKS, Inspector, faults, parse_info
+from sharq_core.store.node import StoreNode
 from tests.cluster.nodes import Parts, running_node, until
 from tests.conftest import StoreFactory
 from tests.servers import SharqServer, get_json
-from tests.store_groups import running_cluster, running_pair
+from tests.store_groups import Pair, running_cluster, running_pair
 from tests.stores import KINDS, StoreServer
 
 DEADLINE_S = 30.0
@@ -59,7 +64,8 @@ def test_a_server_that_keeps_everything_has_no_notice(durability: Durability) ->
         ({"aof_enabled": "0"}, Durability.FAST, "persistence", "after the last snapshot"),
         ({"aof_enabled": "0"}, Durability.SYNCED, "persistence", "every call is answered 504"),
         ({"aof_last_write_status": "err"}, Durability.FAST, "persistence", "disk full"),
-        ({"slave0": "ip=a,state=wait_bgsave"}, Durability.REPLICATED, "replicas", "no replica is connected"),
+        ({"slave0": "ip=a,state=wait_bgsave"}, Durability.REPLICATED, "replicas", "no replica follows it"),
+        ({"slave0": "ip=a,state=online,lag=11"}, Durability.REPLICATED, "replicas", "no replica follows it"),
     ],
 )
 def test_each_thing_that_is_off_is_named(
@@ -106,14 +112,119 @@ def configure(server: StoreServer, name: str, value: str) -> None:
         client.config_set(name, value)
 
 
+@asynccontextmanager
+async def looked_at(
+    server: StoreServer, durability: Durability
+) -> AsyncIterator[Callable[[], Awaitable[list[str]]]]:
+    """Looks at a server each time it is called, and returns the checks that are off."""
+    node = StoreNode(server.url, function_library(), timeout_s=1.0)
+    inspector = Inspector(durability, is_strict=False)
+
+    async def look() -> list[str]:
+        await inspector.look([node])
+        return [check for check, count in inspector.counts().items() if count]
+
+    try:
+        yield look
+    finally:
+        await node.close()
+
+
+FIT = ("--appendonly", "yes", "--min-replicas-to-write", "1")
+
+
+async def test_a_replica_that_is_gone_for_one_look_is_no_notice_and_one_that_stays_away_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with running_pair("valkey", *FIT) as pair:
+        async with looked_at(pair.primary, Durability.REPLICATED) as look:
+            assert await look() == []
+            await leave(pair)
+            assert await look() == []
+            await come_back(pair)
+            assert await look() == []
+            assert "store_notice" not in caplog.text
+            await leave(pair)
+            assert [await look(), await look()] == [[], ["replicas"]]
+            await come_back(pair)
+            assert [await look(), await look()] == [["replicas"], []]
+    assert caplog.text.count("store_notice ") == 1
+
+
+async def leave(pair: Pair) -> None:
+    pair.replica.kill()
+    await until(lambda: b"connected_slaves:0" in pair.primary.ask("INFO", "replication"))
+
+
+async def come_back(pair: Pair) -> None:
+    pair.replica.start()
+    pair.replica.ask("REPLICAOF", "127.0.0.1", pair.primary.port)
+    await until(lambda: b"state=online" in pair.primary.ask("INFO", "replication"))
+
+
+async def test_a_missing_replica_is_said_at_once_at_the_start() -> None:
+    with running_pair("valkey", *FIT) as pair:
+        await leave(pair)
+        async with looked_at(pair.primary, Durability.REPLICATED) as look:
+            assert await look() == ["replicas"]
+
+
+async def test_a_primary_that_is_made_a_replica_keeps_its_notices_until_it_is_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with running_pair("valkey") as pair:
+        async with looked_at(pair.primary, Durability.REPLICATED) as look:
+            known = await look()
+            assert known == ["persistence", "min_replicas"]
+            pair.replica.ask("REPLICAOF", "NO", "ONE")
+            pair.primary.ask("REPLICAOF", "127.0.0.1", pair.replica.port)
+            assert [await look(), await look()] == [known, known]
+    assert "store_notice_gone" not in caplog.text
+
+
+async def test_a_server_that_is_busy_or_silent_keeps_its_notices_and_has_no_new_one(
+    own_store: StoreFactory,
+) -> None:
+    server = own_store("--busy-reply-threshold", "20")
+    async with looked_at(server, Durability.FAST) as look:
+        known = await look()
+        assert known == ["persistence"]
+        async with endless_script(server):
+            assert await look() == known
+        server.pause()
+        assert [await look(), await look()] == [known, known]
+
+
+@asynccontextmanager
+async def endless_script(server: StoreServer) -> AsyncIterator[None]:
+    """The server answers BUSY to everything."""
+    script = asyncio.create_task(asyncio.to_thread(run_endlessly, server))
+    with server.client() as client:
+        await until(lambda: is_busy(client))
+        yield
+        client.script_kill()
+    await script
+
+
+def run_endlessly(server: StoreServer) -> None:
+    with server.client(timeout_s=DEADLINE_S) as client, pytest.raises(redis.ResponseError, match="killed"):
+        client.eval("while true do end", 0)
+
+
+def is_busy(client: redis.Redis) -> bool:
+    try:
+        client.ping()
+    except redis.ResponseError as error:
+        return "BUSY" in str(error)
+    return False
+
+
 async def test_what_goes_off_later_is_noticed_without_a_restart(own_store: StoreFactory, prefix: str) -> None:
     server = own_store("--appendonly", "yes")
     async with running_node(server.url, NodeSettings(key_prefix=prefix), is_strict=True) as parts:
         assert metric(parts) == dict.fromkeys(CHECKS, 0.0)
         configure(server, "maxmemory-policy", "allkeys-random")
-        async with asyncio.timeout(DEADLINE_S):
-            while metric(parts)["eviction"] == 0:
-                await asyncio.sleep(0.05)
+        await until(lambda: metric(parts)["eviction"] == 1)
         assert parts.node.is_ready, "strict is about the start"
 
 

@@ -1,4 +1,5 @@
 -- claim_partitions: write the number of partitions if none is written yet.
+-- What holds is written again, so that a WAIT after the call covers it.
 --
 -- Keys: partitions
 -- Args: now, '', number
@@ -8,6 +9,7 @@
 local claim_partitions = {}
 
 function claim_partitions.run(own, args)
-  redis.call('SET', own.keys.partitions, args[3], 'NX')
-  return {0, own.now, -1, -1, tonumber(redis.call('GET', own.keys.partitions))}
+  local number = redis.call('GET', own.keys.partitions) or args[3]
+  redis.call('SET', own.keys.partitions, number)
+  return {0, own.now, -1, -1, tonumber(number)}
 end
