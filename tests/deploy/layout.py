@@ -202,7 +202,7 @@ class Layout:
 
     def _paths(self, name: str, given: Mapping[str, Any]) -> dict[str, str]:
         """Where the mounted paths of a service are here; what is named or translated is a copy or a new folder."""
-        paths = {}
+        paths: dict[str, str] = {}
         for volume in sorted(given.get("volumes", []), key=lambda one: "/etc/prometheus" in one):
             source, target = volume.split(":")[:2]
             here = Path(source) if source.startswith("/") else self._folder / f"{name}-data"

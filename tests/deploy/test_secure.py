@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -70,7 +71,7 @@ def test_nothing_answers_in_the_clear(layout: Layout) -> None:
 
 def test_the_store_knows_its_clients_by_their_certificates(layout: Layout) -> None:
     store = layout.of("valkey")[0]
-    settings = {"ssl": True, "ssl_ca_certs": os.environ["SSL_CERT_FILE"]}
+    settings: dict[str, Any] = {"ssl": True, "ssl_ca_certs": os.environ["SSL_CERT_FILE"]}
     with pytest.raises(redis.ConnectionError), redis.Redis(store.address, STORE_PORT, **settings) as stranger:
         stranger.ping()
     link = layout.secrets / "router"
