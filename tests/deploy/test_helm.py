@@ -20,6 +20,7 @@ from router.process import read_command as read_router_command
 from router.tokens import new_token
 from shard.command import read_command as read_shard_command
 from sharq_core.config import load
+from tests.deploy.trust import trust
 from tests.servers import SharqServer
 from tests.store_groups import make_certificates
 from tests.stores import missing_tool
@@ -357,7 +358,7 @@ def secure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     token, line = new_token("test")
     (folder / "tokens").write_text(f"{line}\n")
     monkeypatch.setenv("SHARQ_TOKEN", token)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made / "ca.pem"))
+    trust(made / "ca.pem", monkeypatch)
     return {
         "SHARQ_AUTH_TOKENS_FILE": str(folder / "tokens"),
         "SHARQ_SERVER_TLS_CERT": str(made / "cert.pem"),

@@ -16,6 +16,7 @@ import redis
 
 from tests.deploy.layout import STORE_PORT, Layout, Service, is_whole, until
 from tests.deploy.prometheus import query
+from tests.deploy.trust import trust
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -29,7 +30,7 @@ def layout() -> Iterator[Layout]:
         trusted = Path(folder) / "trusted.pem"
         authorities = (layout.secrets / "authorities").glob("*.pem")
         trusted.write_text("".join(file.read_text() for file in authorities))
-        environ.setenv("SSL_CERT_FILE", str(trusted))
+        trust(trusted, environ)
         try:
             layout.start()
             yield layout
