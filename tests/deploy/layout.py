@@ -122,14 +122,20 @@ class Layout:
 
     def add_shard(self, node_id: str) -> Service:
         """A shard with the settings of shard-1 and a name and address of its own; it does not run yet."""
-        model = self.services["shard-1"]
-        net, _, _ = model.address.rpartition(".")
-        self._addresses[node_id] = f"{net}.{len(self._addresses) + 1}"
-        given = dict(self._file["services"]["shard-1"])
-        given["command"] = [word.replace("shard-1", node_id) for word in given["command"]]
-        self._file["services"][node_id] = given
-        self.services[node_id] = self._service(node_id)
-        return self.services[node_id]
+        return self._add(node_id, "shard-1")
+
+    def add_store(self, name: str) -> Service:
+        """A server with the settings of valkey-1, and a folder and address of its own; it does not run yet."""
+        return self._add(name, "valkey-1")
+
+    def _add(self, name: str, model: str) -> Service:
+        net, _, _ = self.services[model].address.rpartition(".")
+        self._addresses[name] = f"{net}.{len(self._addresses) + 1}"
+        given = dict(self._file["services"][model])
+        given["command"] = [word.replace(model, name) for word in given["command"]]
+        self._file["services"][name] = given
+        self.services[name] = self._service(name)
+        return self.services[name]
 
     def until_in_turn(self, router: Service) -> None:
         """Wait until HAProxy gives requests to a router, after its checks."""
