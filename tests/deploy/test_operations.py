@@ -27,18 +27,13 @@ async def test_store_servers_are_added_and_removed_without_a_failed_request(
     for store in (new, replica):
         store.launch()
         await asyncio.to_thread(until, lambda store=store: is_alive(store), f"{store.name} does not answer")
-    count = str(len(layout.of("valkey")) - 1)
-    places = {
-        "COUNT": count,
-        "OLD": place(old),
-        "NEW": place(new),
-        "REPLICA": place(replica),
-        "GONE": place(new),
-    }
+    share = f"--cluster-weight {ask_store(new, 'CLUSTER', 'MYID')}=0.1"  # all of it takes redis-cli minutes
+    places = {"OLD": place(old), "NEW": place(new), "REPLICA": place(replica), "GONE": place(new)}
+    places |= {"COUNT": str(len(layout.of("valkey")) - 1), "OPTIONS": share}
     async with running_load(layout.front.url) as load:
         await load.go_on(MORE_JOBS)
         await asyncio.to_thread(run, primary, tmp_path, **places)
-        assert slots_of(new) == 16384 // 4
+        assert slots_of(new) > 500, "about two partitions"
         await load.go_on(MORE_JOBS)
         await asyncio.to_thread(run, with_replica, tmp_path, **places)
         await asyncio.to_thread(until, lambda: replicas_of(new) == 1, "it has no replica")
