@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -135,6 +136,19 @@ def test_every_object_is_what_kubernetes_takes(values: Mapping[str, Any], kubern
             kubernetes_validate.validate(one, kubernetes, strict=True)
     names = [(one["kind"], one["metadata"]["name"]) for one in objects]
     assert len(set(names)) == len(names)
+
+
+def test_the_values_that_the_document_shows_secure_everything() -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.M | re.S)
+    values = yaml.safe_load(shown)
+    assert helm("lint", "--strict", str(CHART), values=values).returncode == 0
+    objects = render(values)
+    for kind, name in WORKLOADS:
+        spec, container = pod(objects, kind, name)
+        assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+        assert {volume["name"] for volume in spec["volumes"]} >= {"link", "link-tls"}
+    for role in ("router", "shard"):
+        assert endpoint(values, role)["scheme"] == "https"
 
 
 def test_custom_resources_are_rendered_when_asked_for() -> None:
