@@ -48,7 +48,7 @@ test: setup  ## every test, on real stores; ARGS='-m "not slow"' leaves out the 
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: deploy-check
-deploy-check: setup $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (4 min)
+deploy-check: setup $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
 	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
 
 $(TOOLS)/bin/helm:

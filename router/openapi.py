@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import groupby
 from typing import TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from router.answers import Failed
 from router.bodies import NoQuery
 from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN
 from router.routes import Route
+from sharq_core import request_ids
 from sharq_core.errors import SharqError, Unauthorized
 from sharq_core.version import __version__
 
@@ -27,6 +29,30 @@ _BEARER = {
     "description": "Asked for where the server has a file of tokens.",
 }
 _PATH_PART = re.compile(r"\{(\w+)\}")
+
+_REQUEST_ID: dict[str, Json] = {
+    "required": True,
+    "description": "The request's own id, or a new one; log lines about the request have it.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": request_ids.MAX_LENGTH},
+}
+_RETRY_AFTER: dict[str, Json] = {
+    "required": True,
+    "description": "Seconds after which a repeat makes sense.",
+    "schema": {"type": "string", "pattern": "^[0-9]+$"},
+}
+_CHALLENGE: dict[str, Json] = {
+    "required": True,
+    "description": "That a bearer token is asked for.",
+    "schema": {"type": "string"},
+}
+_GIVEN_ID: dict[str, Json] = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "required": False,
+    "description": "The request's id, to follow it through the logs. One of another form is not refused but replaced: "
+    f"up to {request_ids.MAX_LENGTH} of `A-Z a-z 0-9 . _ : / + = @ -`.",
+    "schema": {"type": "string"},
+}
 
 
 def build_openapi(routes: Iterable[Route], *, asks_token: bool = False) -> bytes:
@@ -67,7 +93,11 @@ def _operation(route: Route, method: str, path: str) -> Json:
     operation: dict[str, Json] = {
         "operationId": _operation_id(route, method, path),
         "summary": route.summary,
-        "parameters": [*map(_path_parameter, _PATH_PART.findall(path)), *_query_parameters(route.query)],
+        "parameters": [
+            *map(_path_parameter, _PATH_PART.findall(path)),
+            *_query_parameters(route.query),
+            _GIVEN_ID,
+        ],
         "responses": _responses(route),
     }
     if route.is_open:
@@ -103,22 +133,36 @@ def _responses(route: Route) -> Json:
     responses: dict[str, Json] = {}
     for status, shapes in route.answers.items():
         content = _content(shapes) if shapes else {route.media_type: {}}
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
-    failures: tuple[type[SharqError], ...] = (
-        route.failures if route.is_open else (*route.failures, Unauthorized)
-    )
-    for error in sorted(failures, key=lambda kind: kind.status):
-        _add_failure(responses, error)
-    responses["default"] = {"description": "The unforeseen", "content": _content((Failed,))}
+        responses[str(status)] = _response(HTTPStatus(status).phrase, content)
+    failures = route.failures if route.is_open else (*route.failures, Unauthorized)
+    for status, errors in groupby(sorted(failures, key=_status), key=_status):
+        responses[str(status)] = _failure(tuple(errors))
+    responses["default"] = _response("The unforeseen", _content((Failed,)))
     return responses
 
 
-def _add_failure(responses: dict[str, Json], error: type[SharqError]) -> None:
-    words = f"`{error.code}`: {(error.__doc__ or '').strip()}"
-    response = responses.get(str(error.status))
-    if isinstance(response, dict):
-        words = f"{response['description']} {words}"
-    responses[str(error.status)] = {"description": words, "content": _content((Failed,))}
+def _status(error: type[SharqError]) -> int:
+    return error.status
+
+
+def _failure(errors: tuple[type[SharqError], ...]) -> Json:
+    """The response for errors of one status."""
+    words = " ".join(f"`{error.code}`: {(error.__doc__ or '').strip()}" for error in errors)
+    headers: dict[str, Json] = {}
+    hinting = [error.code for error in errors if error.retry_after_s is not None]
+    if hinting:
+        headers["Retry-After"] = {**_RETRY_AFTER, "required": len(hinting) == len(errors)}
+    if Unauthorized in errors:
+        headers["WWW-Authenticate"] = _CHALLENGE
+    return _response(words, _content((Failed,)), headers)
+
+
+def _response(words: str, content: Json, headers: dict[str, Json] | None = None) -> Json:
+    return {
+        "description": words,
+        "headers": {"X-Request-Id": _REQUEST_ID, **(headers or {})},
+        "content": content,
+    }
 
 
 def _content(shapes: tuple[type[Struct], ...]) -> Json:

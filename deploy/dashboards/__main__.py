@@ -9,8 +9,9 @@ from deploy.dashboards.model import Dashboard, render
 from deploy.dashboards.nodes import NODES
 from deploy.dashboards.overview import OVERVIEW
 from deploy.dashboards.queues import QUEUES
+from deploy.dashboards.store import STORE
 
-DASHBOARDS = (OVERVIEW, QUEUES, NODES)
+DASHBOARDS = (OVERVIEW, QUEUES, NODES, STORE)
 FOLDER = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 

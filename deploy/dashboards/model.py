@@ -1,6 +1,6 @@
 """What a dashboard is made of, and its JSON as Grafana reads it.
 
-Not here: which panels there are (overview.py, queues.py, nodes.py), and the queries' idioms (promql.py).
+Not here: which panels there are (overview.py, queues.py, nodes.py, store.py), and the queries' idioms (promql.py).
 """
 
 from __future__ import annotations

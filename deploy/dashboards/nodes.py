@@ -1,23 +1,59 @@
-"""The processes: routers and shards, who owns what, and what the shards see of the store."""
+"""The processes: routers and shards, who owns what, the links between them, and how full each of them is."""
 
 from __future__ import annotations
 
 from deploy.dashboards.model import Dashboard, Query, graph
-from deploy.dashboards.promql import OF_CLIENTS, per_second, quantile
+from deploy.dashboards.promql import OF_CLIENTS, OF_PROCESSES, per_second, quantile
 
 LEGEND = "{{instance}}"
 
 NODES = Dashboard(
     "sharq-nodes",
-    "SHARQ / Shards and store",
+    "SHARQ / Routers and shards",
     (
         graph(
             "Partitions owned", "Even, up to 15 % above the average.", Query("sharq_shard_partitions", LEGEND)
         ),
         graph(
             "Members seen",
-            "All curves at one height: all shards agree.",
+            "All curves at one height: all routers and shards agree.",
             Query("sharq_shard_members", LEGEND),
+            Query("sharq_router_members", LEGEND),
+        ),
+        graph(
+            "Ring version",
+            "A step is a shard that came or went. All curves at one height within seconds.",
+            Query("sharq_shard_ring_version", LEGEND),
+            Query("sharq_router_ring_version", LEGEND),
+        ),
+        graph(
+            "Partitions that moved",
+            "To a shard. After a step of the ring only; again and again: a shard that comes and goes.",
+            Query(per_second("sharq_partitions_taken_total", "instance"), LEGEND),
+            unit="ops",
+        ),
+        graph(
+            "Links that are down",
+            "Pairs of router and shard. The router asks others for that shard's partitions.",
+            Query("sum by (instance) (1 - sharq_router_link_up)", LEGEND),
+        ),
+        graph(
+            "Links that came up",
+            "More than a start explains: they break.",
+            Query(per_second("sharq_router_link_connects_total", "shard"), "to {{shard}}"),
+            unit="ops",
+        ),
+        graph(
+            "Calls that failed on the way to a shard",
+            "By the shard and the error: as a whole, not a single job of them.",
+            Query(per_second("sharq_router_link_errors_total", "shard, code"), "{{shard}} {{code}}"),
+            unit="ops",
+        ),
+        graph(
+            "Calls in flight",
+            "To each shard, and as that shard counts them. Growing: it is full, or it waits for the store.",
+            Query("sum by (shard) (sharq_router_link_calls_in_flight)", "to {{shard}}"),
+            Query("sharq_shard_calls_in_flight", "at {{instance}}"),
         ),
         graph("Links of routers", "As many as there are routers.", Query("sharq_shard_links", LEGEND)),
         graph(
@@ -55,15 +91,27 @@ NODES = Dashboard(
             unit="s",
         ),
         graph(
-            "Finished jobs remembered",
-            "What makes a repeated finish or enqueue harmless.",
-            Query("sum(sharq_finished_remembered)", "remembered"),
+            "CPU of each process",
+            "A process uses one core: near 1 it is full. Then more processes help, and nothing else.",
+            Query(per_second("process_cpu_seconds_total", "instance", OF_PROCESSES), LEGEND),
         ),
         graph(
-            "Forgotten before a minute",
-            "More finished jobs than may be remembered: a late repetition may be done twice.",
-            Query(per_second("sharq_finished_forgotten_early_total", "instance"), LEGEND),
-            unit="ops",
+            "Event loop lag, p99",
+            "How late a process wakes up; it is part of every time measured above.",
+            Query(quantile(0.99, "sharq_event_loop_lag_seconds", "instance", OF_PROCESSES), LEGEND),
+            unit="s",
+        ),
+        graph(
+            "Memory of each process",
+            "Jobs are not in it: it grows with connections and with what is in flight.",
+            Query(f"process_resident_memory_bytes{{{OF_PROCESSES}}}", LEGEND),
+            unit="bytes",
+        ),
+        graph(
+            "Open files, of those allowed",
+            "Each connection is one. At 100 % new ones are refused.",
+            Query(f"process_open_fds{{{OF_PROCESSES}}} / process_max_fds{{{OF_PROCESSES}}}", LEGEND),
+            unit="percentunit",
         ),
         graph(
             "Versions",

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from deploy.dashboards.model import Dashboard, Query, graph, number
-from deploy.dashboards.promql import OF_CLIENTS, growth, per_second, quantile, share_broken, total
+from deploy.dashboards.promql import (
+    OF_CLIENTS,
+    OF_PROCESSES,
+    WINDOW,
+    growth,
+    per_second,
+    quantile,
+    share_broken,
+    total,
+    worst,
+)
 
 OVERVIEW = Dashboard(
     "sharq-overview",
@@ -62,5 +72,22 @@ OVERVIEW = Dashboard(
             unit="s",
         ),
         graph("Jobs by state", "All queue types.", Query(total("sharq_jobs", "state"), "{{state}}")),
+        graph(
+            "Longest ready",
+            "How long jobs have been ready that nobody took, by type. Growing: too few workers, or none.",
+            Query(f"topk(10, {worst('sharq_oldest_ready_age_seconds', 'queue_type')})", "{{queue_type}}"),
+            unit="s",
+        ),
+        graph(
+            "Processes that are full",
+            "The fullest router and shard, in cores: a process uses one.",
+            Query(f"max by (job) (rate(process_cpu_seconds_total{{{OF_PROCESSES}}}[{WINDOW}]))", "{{job}}"),
+        ),
+        graph(
+            "Memory of the store's fullest server",
+            "Of what it may take; at 100 % enqueue is answered 507. Empty: it has no limit.",
+            Query("max(sharq_store_memory_bytes / (sharq_store_memory_limit_bytes > 0))", "memory"),
+            unit="percentunit",
+        ),
     ),
 )

@@ -13,6 +13,9 @@ OF_CLIENTS = 'operation!~"healthz|readyz|prometheus"'
 OF_TYPE = 'queue_type=~"$type"'
 """What the dashboard's choice of queue types leaves."""
 
+OF_PROCESSES = 'job=~"sharq-router|sharq-shard"'
+"""Ours, where one Prometheus scrapes others, too."""
+
 BROKEN = "unavailable|outcome_unknown|internal_error|overloaded|store_full"
 """Results that are the service's fault; the others are answers."""
 
@@ -30,6 +33,11 @@ def per_second(counter: str, by: str = "", where: str = "") -> str:
 def total(gauge: str, by: str = "", where: str = "") -> str:
     """The sum of a gauge over processes."""
     return f"sum{_by(by)} ({gauge}{_where(where)})"
+
+
+def worst(gauge: str, by: str) -> str:
+    """A gauge that every shard tells of the same thing: the highest of them, for one may not have heard of it yet."""
+    return f"max by ({by}) ({gauge})"
 
 
 def quantile(share: float, histogram: str, by: str = "", where: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.dashboards.model import Dashboard, Query, graph
-from deploy.dashboards.promql import OF_TYPE, growth, per_second, quantile, total
+from deploy.dashboards.promql import OF_TYPE, growth, per_second, quantile, total, worst
 
 BY_TYPE = "queue_type"
 LEGEND = "{{queue_type}}"
@@ -56,6 +56,34 @@ QUEUES = Dashboard(
             "Ready to handed out.",
             Query(quantile(0.99, "sharq_ready_delay_seconds", BY_TYPE, OF_TYPE), LEGEND),
             unit="s",
+        ),
+        graph(
+            "Longest ready",
+            "How long jobs have been ready that nobody took. GET /top/<type>/ names the queues.",
+            Query(worst(f"sharq_oldest_ready_age_seconds{{{OF_TYPE}}}", BY_TYPE), LEGEND),
+            unit="s",
+        ),
+        graph(
+            "Enqueues that queued nothing",
+            "duplicate: the job is there already. full: the cap. no_interval: a queue without a rate.",
+            Query(
+                per_second(
+                    "sharq_enqueue_outcomes_total", f"{BY_TYPE}, outcome", f'{OF_TYPE}, outcome!="queued"'
+                ),
+                "{{queue_type}} {{outcome}}",
+            ),
+            unit="ops",
+        ),
+        graph(
+            "Finishes, extends and releases in vain",
+            "lost: by a worker whose lease had passed to another. not_found: the job is gone.",
+            Query(
+                per_second(
+                    "sharq_lease_outcomes_total", f"{BY_TYPE}, outcome", f'{OF_TYPE}, outcome!="done"'
+                ),
+                "{{queue_type}} {{outcome}}",
+            ),
+            unit="ops",
         ),
         graph(
             "Leases that ended unfinished",

@@ -104,8 +104,9 @@ class Api:
                 reply.status,
                 reply.content[:500],
             )
-            content = operation["responses"][str(reply.status)]["content"]
-            schema = content.get("application/json", {}).get("schema", {})
+            documented = operation["responses"][str(reply.status)]
+            _check_headers(documented["headers"], reply)
+            schema = documented["content"].get("application/json", {}).get("schema", {})
         if schema:
             validator = jsonschema.Draft202012Validator({**schema, "components": self.document["components"]})
             validator.validate(reply.json)
@@ -117,6 +118,16 @@ class Api:
                 operation: Document = operations[method.lower()]
                 return operation
         return None
+
+
+def _check_headers(documented: Document, reply: Reply) -> None:
+    """Those that an answer of its status must have, in the form that they must have; and no hint is kept secret."""
+    for name, header in documented.items():
+        assert name in reply.headers or not header["required"], (name, reply.status)
+        if name in reply.headers:
+            jsonschema.validate(reply.headers[name], header["schema"])
+    for name in ("Retry-After", "WWW-Authenticate"):
+        assert name not in reply.headers or name in documented, (name, reply.status)
 
 
 def _pattern_of(path: str) -> re.Pattern[str]:

@@ -118,6 +118,34 @@ async def test_what_an_operation_may_answer_is_in_the_document(document: Documen
                 assert set(by_path[method, path]) == {"default", *map(str, statuses)}
 
 
+async def test_every_answer_has_the_request_s_id_and_every_request_may_bring_one(document: Document) -> None:
+    for _, _, operation in operations(document):
+        for response in operation["responses"].values():
+            assert response["headers"]["X-Request-Id"]["required"]
+        (given,) = [one for one in operation["parameters"] if one["in"] == "header"]
+        assert (given["name"], given["required"]) == ("X-Request-Id", False)
+
+
+async def test_answers_that_say_when_to_come_back_are_documented_so(document: Document) -> None:
+    enqueue = document["paths"]["/enqueue/{queue_type}/{queue_id}/"]["post"]["responses"]
+    hints = {status: response["headers"].get("Retry-After") for status, response in enqueue.items()}
+    always = {status for status, hint in hints.items() if hint is not None and hint["required"]}
+    sometimes = {status for status, hint in hints.items() if hint is not None and not hint["required"]}
+    assert always == {"503", "504"}
+    assert sometimes == {"429"}, "an overloaded server says when; how long a queue is full nobody knows"
+    assert "507" in hints, "nor how long the store is"
+    dequeue = document["paths"]["/dequeue/{queue_type}/"]["get"]["responses"]
+    assert dequeue["429"]["headers"]["Retry-After"]["required"]
+
+
+async def test_a_refusal_for_want_of_a_token_says_what_it_wants(document: Document) -> None:
+    for _, _, operation in operations(document):
+        asks = operation.get("security") != []
+        assert asks == ("401" in operation["responses"])
+        if asks:
+            assert operation["responses"]["401"]["headers"]["WWW-Authenticate"]["required"]
+
+
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [

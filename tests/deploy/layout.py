@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ from tests.servers import SharqProcess
 from tests.stores import missing_tool, store_binary
 
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose" / "compose.yaml"
+SECURE = COMPOSE.with_name("compose.secure.yaml")
 DEADLINE_S = 60.0
 STORE_PORT = 6379
 PROGRAMS = Path(sys.executable).parent
 """Where this environment has sharq-router and sharq-shard."""
 
+SETTINGS_OF_PROMETHEUS = COMPOSE.parents[1] / "prometheus"
 ENTRYPOINTS = {"prometheus": "prometheus"}
 """Programs that an image starts by itself, so that its service's command holds arguments only."""
 
@@ -43,6 +46,8 @@ class Service(SharqProcess):
 
     Attributes:
         address: its own loopback address.
+        command: its words.
+        environ: its variables, all of them.
     """
 
     def __init__(
@@ -57,24 +62,32 @@ class Service(SharqProcess):
         super().__init__("", directory, name, port, ())
         self.address = address
         self.url = f"http://{address}:{port}"
-        self._command = list(command)
-        self._environ = environ
+        self.command = self._command = list(command)
+        self.environ = self._environ = environ
 
 
 class Layout:
     """All services of the file but Grafana, which no Debian package has.
 
+    Args:
+        is_secured: with compose.secure.yaml laid over it. This process has to trust the authorities in secrets/
+            before `start`.
+
     Attributes:
         services: by name, in the file's order.
+        secrets: the folder that make-secrets filled; of use where it is_secured.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_secured: bool = False) -> None:
         self._folder = folder
-        self._file = read_compose()
+        self.secrets = folder / "secrets"
+        self._file = read_compose(SECURE if is_secured else None, secrets=self.secrets)
         net = f"127.{random.randint(1, 250)}.{random.randint(0, 255)}"
         names = [name for name in self._file["services"] if name != "grafana"]
         self._addresses = {name: f"{net}.{number}" for number, name in enumerate(names, 1)}
         self._setup = self._file["services"]["store-setup"]
+        if is_secured:
+            self._make_secrets()
         self.services = {name: self._service(name) for name in names if name != "store-setup"}
 
     @property
@@ -109,14 +122,20 @@ class Layout:
 
     def add_shard(self, node_id: str) -> Service:
         """A shard with the settings of shard-1 and a name and address of its own; it does not run yet."""
-        model = self.services["shard-1"]
-        net, _, _ = model.address.rpartition(".")
-        self._addresses[node_id] = f"{net}.{len(self._addresses) + 1}"
-        given = dict(self._file["services"]["shard-1"])
-        given["command"] = [word.replace("shard-1", node_id) for word in given["command"]]
-        self._file["services"][node_id] = given
-        self.services[node_id] = self._service(node_id)
-        return self.services[node_id]
+        return self._add(node_id, "shard-1")
+
+    def add_store(self, name: str) -> Service:
+        """A server with the settings of valkey-1, and a folder and address of its own; it does not run yet."""
+        return self._add(name, "valkey-1")
+
+    def _add(self, name: str, model: str) -> Service:
+        net, _, _ = self.services[model].address.rpartition(".")
+        self._addresses[name] = f"{net}.{len(self._addresses) + 1}"
+        given = dict(self._file["services"][model])
+        given["command"] = [word.replace(model, name) for word in given["command"]]
+        self._file["services"][name] = given
+        self.services[name] = self._service(name)
+        return self.services[name]
 
     def until_in_turn(self, router: Service) -> None:
         """Wait until HAProxy gives requests to a router, after its checks."""
@@ -137,16 +156,28 @@ class Layout:
     def _set_up_store(self) -> None:
         script, addresses = COMPOSE.parent / "store-setup.sh", self._setup["command"]
         cli = shutil.which("redis-cli") or missing_tool("redis-cli")
+        environ = self._environ("store-setup", self._setup, self._paths("store-setup", self._setup))
         done = subprocess.run(
             ["sh", str(script), *(self._translate(word, "store-setup", {}) for word in addresses)],
             check=False,
-            env={"PATH": os.environ["PATH"], "CLI": cli},
+            env={**environ, "CLI": cli},
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         until(lambda: all(map(is_whole, self.of("valkey"))), "the store is not whole")
+
+    def _make_secrets(self) -> None:
+        """What an operator makes for containers, for the addresses of this run."""
+        names = "DNS:sharq,DNS:shard," + ",".join(f"IP:{address}" for address in self._addresses.values())
+        subprocess.run(
+            [COMPOSE.with_name("make-secrets"), self.secrets],
+            check=True,
+            env={"PATH": os.environ["PATH"], "API_NAMES": names, "LINK_NAMES": names, "STORE_NAMES": names},
+            capture_output=True,
+            timeout=DEADLINE_S,
+        )
 
     def _service(self, name: str) -> Service:
         given = self._file["services"][name]
@@ -158,33 +189,41 @@ class Layout:
         program = words[0]
         if program == "valkey-server":  # a container has but one address, to listen on and to speak from
             words += ["--bind", address, "--bind-source-addr", address]
-        words[0] = find(program)
-        environ = {
-            key: self._translate(str(text), name, paths) for key, text in given.get("environment", {}).items()
-        }
+        words[0] = find(
+            "redis-server" if "--tls-port" in words else program
+        )  # our Valkey is built without TLS
         port = {"haproxy": 8000, "prometheus": 9090, "router": 8080, "shard": 8090}.get(
             name.split("-", maxsplit=1)[0], STORE_PORT
         )
-        return Service(self._folder, name, address, port, words, {"PATH": os.environ["PATH"], **environ})
+        service = Service(self._folder, name, address, port, words, self._environ(name, given, paths))
+        if {"SHARQ_CLUSTER_LINK_TLS_CERT", "SHARQ_HAPROXY_CERT"} & service.environ.keys():
+            service.url = service.url.replace("http:", "https:")
+        return service
+
+    def _environ(self, name: str, given: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, str]:
+        variables = {
+            key: self._translate(str(text), name, paths) for key, text in given.get("environment", {}).items()
+        }
+        return {"PATH": os.environ["PATH"], **variables}
 
     def _paths(self, name: str, given: Mapping[str, Any]) -> dict[str, str]:
         """Where the mounted paths of a service are here; what is named or translated is a copy or a new folder."""
-        paths = {}
-        for volume in given.get("volumes", []):
+        paths: dict[str, str] = {}
+        for volume in sorted(given.get("volumes", []), key=lambda one: "/etc/prometheus" in one):
             source, target = volume.split(":")[:2]
             here = Path(source) if source.startswith("/") else self._folder / f"{name}-data"
-            if name == "prometheus" and source.startswith("/"):
-                here = self._translated_copy(here, name)
+            if here == SETTINGS_OF_PROMETHEUS:
+                here = self._translated_copy(here, name, paths)
             elif not source.startswith("/"):
                 here.mkdir(exist_ok=True)
             paths[target] = str(here)
         return paths
 
-    def _translated_copy(self, source: Path, name: str) -> Path:
-        """A folder of settings, with the addresses of this run."""
+    def _translated_copy(self, source: Path, name: str, paths: Mapping[str, str]) -> Path:
+        """A folder of settings, with the addresses of this run and the paths of what was mounted before it."""
         copy = Path(shutil.copytree(source, self._folder / f"{name}-settings"))
         for file in copy.iterdir():
-            file.write_text(self._translate(file.read_text(), name, {}))
+            file.write_text(self._translate(file.read_text(), name, paths))
         return copy
 
     def _translate(self, text: str, own: str, paths: Mapping[str, str]) -> str:
@@ -209,15 +248,22 @@ def running_layout() -> Iterator[Layout]:
             layout.stop()
 
 
-def read_compose() -> dict[str, Any]:
-    """The file as docker-compose reads it: aliases, merges and variables resolved."""
+def read_compose(laid_over: Path | None = None, secrets: Path | None = None) -> dict[str, Any]:
+    """The file as docker-compose reads it: aliases, merges and variables resolved.
+
+    Args:
+        laid_over: a second file.
+        secrets: where that one finds what make-secrets made.
+    """
+    files = [COMPOSE] if laid_over is None else [COMPOSE, laid_over]
     done = subprocess.run(
-        [find("docker-compose"), "-f", str(COMPOSE), "config"],
+        [find("docker-compose"), *(f"-f{file}" for file in files), "config"],
         check=False,
         env={
             **os.environ,
             "SHARQ_CLUSTER_SECRET": "a secret of tests",
             "GRAFANA_PASSWORD": "a password of tests",
+            "SHARQ_SECRETS": str(secrets or ""),
         },
         capture_output=True,
         text=True,
@@ -240,12 +286,25 @@ def find(program: str) -> str:
 
 def ask_store(store: Service, *words: str) -> Any:
     """The answer of one store server to one command, as it came."""
-    no_retry = Retry(NoBackoff(), 0)
+    no_retry, tls = Retry(NoBackoff(), 0), _tls_of(store)
     with redis.Redis(
-        store.address, STORE_PORT, retry=no_retry, socket_timeout=5, decode_responses=True
+        store.address, STORE_PORT, retry=no_retry, socket_timeout=5, decode_responses=True, **tls
     ) as client:
         client.response_callbacks.clear()
         return client.execute_command(*words)
+
+
+def _tls_of(store: Service) -> dict[str, Any]:
+    """What a client of a store server needs, by the server's own words; empty for a plain one."""
+    if "--tls-port" not in store.command:
+        return {}
+    after = dict(pairwise(store.command))
+    return {
+        "ssl": True,
+        "ssl_ca_certs": after["--tls-ca-cert-file"],
+        "ssl_certfile": after["--tls-cert-file"],
+        "ssl_keyfile": after["--tls-key-file"],
+    }
 
 
 def is_whole(store: Service) -> bool:

@@ -10,16 +10,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.layout import COMPOSE, find, read_compose
+from tests.deploy.layout import COMPOSE, SECURE, find, read_compose
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"SHARQ_CLUSTER_SECRET": "a secret of tests", "GRAFANA_PASSWORD": "a password of tests"}
 
 
-def config(given: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Let docker-compose check the file with these variables and no others of its own."""
+LAYERS = {"plain": [COMPOSE], "secured": [COMPOSE, SECURE]}
+with_layers = pytest.mark.parametrize("files", LAYERS.values(), ids=LAYERS)
+
+
+def config(given: dict[str, str], files: list[Path]) -> subprocess.CompletedProcess[str]:
+    """Let docker-compose check the files with these variables and no others of its own."""
     return subprocess.run(
-        [find("docker-compose"), "-f", str(COMPOSE), "config", "-q"],
+        [find("docker-compose"), *(f"-f{file}" for file in files), "config", "-q"],
         check=False,
         env={"PATH": os.environ["PATH"], **given},
         capture_output=True,
@@ -28,14 +32,15 @@ def config(given: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_docker_compose_takes_the_file() -> None:
-    done = config(SECRETS)
+@with_layers
+def test_docker_compose_takes_the_files(files: list[Path]) -> None:
+    done = config(SECRETS, files)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("missing", SECRETS)
 def test_nothing_starts_without_its_secrets(missing: str) -> None:
-    done = config({name: text for name, text in SECRETS.items() if name != missing})
+    done = config({name: text for name, text in SECRETS.items() if name != missing}, [COMPOSE])
     assert done.returncode != 0
     assert missing in done.stderr
     assert missing in (COMPOSE.parent / ".env.example").read_text()
@@ -54,8 +59,9 @@ def test_every_container_is_confined_and_of_a_fixed_version() -> None:
         assert re.search(r":v?[0-9]+\.[0-9]+|^sharq-cluster:", service["image"]), name
 
 
-def test_prometheus_scrapes_every_router_and_shard() -> None:
-    settings = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.secure.yml"])
+def test_prometheus_scrapes_every_router_and_shard(name: str) -> None:
+    settings = yaml.safe_load((ROOT / "deploy" / "prometheus" / name).read_text())
     targets = {
         target.partition(":")[0]
         for job in settings["scrape_configs"]
@@ -63,3 +69,35 @@ def test_prometheus_scrapes_every_router_and_shard() -> None:
         for target in static["targets"]
     }
     assert targets == {name for name in read_compose()["services"] if name.startswith(("router-", "shard-"))}
+
+
+def test_what_secures_the_services_adds_to_them_and_takes_nothing_away(tmp_path: Path) -> None:
+    plain, secured = read_compose()["services"], read_compose(SECURE, secrets=tmp_path)["services"]
+    assert plain.keys() == secured.keys()
+    for name, service in plain.items():
+        assert set(service.get("volumes", [])) <= set(secured[name].get("volumes", [])), name
+        assert service.get("environment", {}).keys() <= secured[name].get("environment", {}).keys(), name
+        if name.startswith("valkey-"):
+            assert {*service["command"], "--tls-port"} <= set(secured[name]["command"]), name
+
+
+def test_every_folder_of_secrets_is_one_that_the_script_fills(tmp_path: Path) -> None:
+    made_by_script(tmp_path / "made")
+    for service in read_compose(SECURE, secrets=tmp_path / "made")["services"].values():
+        for volume in service.get("volumes", []):
+            source, target = volume.split(":")[:2]
+            if target == "/run/secrets/sharq":
+                assert any(Path(source).iterdir()), source
+
+
+def test_the_script_makes_nothing_twice(tmp_path: Path) -> None:
+    first, second = made_by_script(tmp_path / "made"), made_by_script(tmp_path / "made")
+    assert first == second
+    (tokens,) = [text for file, text in second.items() if file.name == "tokens"]
+    assert len(tokens.splitlines()) == 2
+
+
+def made_by_script(folder: Path) -> dict[Path, bytes]:
+    """Run it; returns what lies there then, by file."""
+    subprocess.run([COMPOSE.with_name("make-secrets"), folder], check=True, timeout=60)
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -17,9 +18,12 @@ import pytest
 import yaml
 
 from router.process import read_command as read_router_command
+from router.tokens import new_token
 from shard.command import read_command as read_shard_command
 from sharq_core.config import load
+from tests.deploy.trust import trust
 from tests.servers import SharqServer
+from tests.store_groups import make_certificates
 from tests.stores import missing_tool
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +53,30 @@ SENTINEL_STORE = {
     "store": {"sentinels": ["sentinel:26379"], "sentinelService": "main"},
     "networkPolicy": {"enabled": False},
 }
+SECURED: dict[str, Any] = {
+    "api": {"tokens": {"existingSecret": "sharq-tokens"}, "tls": {"existingSecret": "sharq-api"}},
+    "link": {"existingSecret": "sharq-link", "key": "secret", "tls": {"existingSecret": "sharq-link-tls"}},
+    "store": {"url": "rediss://valkey:6379/0", "tls": {"existingSecret": "valkey-tls"}},
+    "service": {"port": 443},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "token": {"existingSecret": "prometheus", "key": "token"}}
+    },
+    "test": {"token": {"existingSecret": "sharq-test"}},
+}
+NAMED = {
+    **SECURED,
+    "api": {
+        "tokens": {"existingSecret": "sharq-tokens"},
+        "tls": {"existingSecret": "sharq-api", "caKey": "", "serverName": "sharq.example"},
+    },
+    "link": {**SECURED["link"], "tls": {"existingSecret": "sharq-link-tls", "serverName": "shard"}},
+    "config": {"auth": {"allow_anonymous": False, "metrics_open": True}},
+    "metrics": {"serviceMonitor": {"enabled": True}},
+}
 VALUES: dict[str, Mapping[str, Any]] = {
     "defaults": {},
+    "secured": SECURED,
+    "secured by known names": NAMED,
     "monitored": MONITORED,
     "cluster store": CLUSTER_STORE,
     "sentinel store": SENTINEL_STORE,
@@ -112,6 +138,19 @@ def test_every_object_is_what_kubernetes_takes(values: Mapping[str, Any], kubern
     assert len(set(names)) == len(names)
 
 
+def test_the_values_that_the_document_shows_secure_everything() -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.M | re.S)
+    values = yaml.safe_load(shown)
+    assert helm("lint", "--strict", str(CHART), values=values).returncode == 0
+    objects = render(values)
+    for kind, name in WORKLOADS:
+        spec, container = pod(objects, kind, name)
+        assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+        assert {volume["name"] for volume in spec["volumes"]} >= {"link", "link-tls"}
+    for role in ("router", "shard"):
+        assert endpoint(values, role)["scheme"] == "https"
+
+
 def test_custom_resources_are_rendered_when_asked_for() -> None:
     kinds = [one["kind"] for one in render(MONITORED)]
     assert kinds.count("ServiceMonitor") == 2
@@ -129,10 +168,14 @@ def test_rules_and_dashboards_are_the_committed_ones() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), WORKLOADS)
-def test_liveness_does_not_look_at_the_store_and_readiness_drains(kind: str, name: str) -> None:
-    _, container = pod(render({}), kind, name)
-    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
-    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+@pytest.mark.parametrize(("values", "scheme"), [({}, "HTTP"), (SECURED, "HTTPS")], ids=["plain", "secured"])
+def test_liveness_does_not_look_at_the_store_and_readiness_drains(
+    kind: str, name: str, values: Mapping[str, Any], scheme: str
+) -> None:
+    _, container = pod(render(values), kind, name)
+    asked = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "liveness", "readiness")}
+    assert asked["startup"] == asked["liveness"] == {"path": "/healthz", "port": "http", "scheme": scheme}
+    assert asked["readiness"] == {"path": "/readyz", "port": "http", "scheme": scheme}
     assert container["lifecycle"]["preStop"]["exec"]["command"][0] == "sleep"
 
 
@@ -193,6 +236,80 @@ def test_processes_accept_the_settings_that_pods_give_them(
                 assert not read_shard_command(words[1:]).config.notices
 
 
+@pytest.mark.parametrize(("kind", "name"), WORKLOADS)
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_every_file_that_a_pod_is_told_of_is_mounted_from_a_secret(
+    values: Mapping[str, Any], kind: str, name: str
+) -> None:
+    spec, container = pod(render(values), kind, name)
+    mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    secrets = {
+        volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume
+    }
+    told = [one["value"] for one in container["env"] if one.get("value", "").startswith("/run/secrets/")]
+    assert {secrets[mounted[path.rpartition("/")[0]]] for path in told} == set(secrets.values())
+    assert all("subPath" not in one for one in container["volumeMounts"]), "such a file is never renewed"
+
+
+def test_secrets_go_only_where_they_are_needed() -> None:
+    objects = render(SECURED)
+    held = {}
+    for kind, name in WORKLOADS:
+        spec, _ = pod(objects, kind, name)
+        held[kind] = {volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
+    shared = {"sharq-link", "sharq-link-tls"}
+    assert held["Deployment"] == {*shared, "sharq-tokens", "sharq-api"}
+    assert held["StatefulSet"] == {*shared, "valkey-tls"}
+
+
+def test_prometheus_scrapes_secured_processes_with_a_token_and_their_authorities() -> None:
+    router = endpoint(SECURED, "router")
+    assert router["scheme"] == "https"
+    assert router["tlsConfig"] == {
+        "serverName": "sharq.default.svc",
+        "ca": {"secret": {"name": "sharq-api", "key": "ca.crt"}},
+    }
+    assert router["authorization"] == {"credentials": {"name": "prometheus", "key": "token"}}
+    shard = endpoint(SECURED, "shard")
+    link_ca = {"secret": {"name": "sharq-link-tls", "key": "ca.crt"}}
+    assert (shard["scheme"], shard["tlsConfig"]) == ("https", {"ca": link_ca, "insecureSkipVerify": True})
+    assert "authorization" not in shard
+
+
+def test_prometheus_knows_processes_by_the_names_in_their_certificates() -> None:
+    router, shard = endpoint(NAMED, "router"), endpoint(NAMED, "shard")
+    assert router["tlsConfig"] == {"serverName": "sharq.example"}
+    assert "authorization" not in router, "its metrics are open"
+    assert shard["tlsConfig"]["serverName"] == "shard"
+    assert "insecureSkipVerify" not in shard["tlsConfig"]
+
+
+def test_plain_processes_are_scraped_plainly() -> None:
+    for role in ("router", "shard"):
+        found = endpoint(MONITORED, role)
+        assert found["scheme"] == "http"
+        assert found.keys().isdisjoint({"tlsConfig", "authorization"})
+
+
+def endpoint(values: Mapping[str, Any], role: str) -> dict[str, Any]:
+    (found,) = find(render(values), "ServiceMonitor", f"sharq-{role}")["spec"]["endpoints"]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({**SECURED, "metrics": {"serviceMonitor": {"enabled": True}}}, "Prometheus needs a token"),
+        ({**SECURED, "store": {**SECURED["store"], "url": "redis://valkey:6379/0"}}, "rediss://"),
+    ],
+    ids=["no token for Prometheus", "TLS on a plain address"],
+)
+def test_values_that_would_not_work_together_are_refused(values: Mapping[str, Any], words: str) -> None:
+    done = helm("template", "sharq", str(CHART), "--kube-version", KUBERNETES[-1], values=values)
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -202,6 +319,9 @@ def test_processes_accept_the_settings_that_pods_give_them(
         {"store": {"url": "redis://user:password@valkey:6379/0"}},
         {"config": {"cluster": {"secret": "x"}}},
         {"service": {"port": "http"}},
+        {"api": {"tokens": {"secret": "x"}}},
+        {"api": {"tls": {"existingSecret": "Not a name"}}},
+        {"link": {"existingSecret": "x", "key": "secret", "tls": True}},
     ],
     ids=str,
 )
@@ -217,13 +337,26 @@ def test_helm_test_is_a_pod_that_runs_one_job() -> None:
     ]
     (container,) = test["spec"]["containers"]
     assert container["command"][2].rstrip() == (CHART / "files" / "one_job.py").read_text().rstrip()
-    assert container["env"] == [{"name": "SERVICE_URL", "value": "http://sharq:80"}]
+    assert container["env"] == [{"name": "SERVICE_URL", "value": "http://sharq.default.svc:80"}]
 
 
+def test_helm_test_of_a_secured_release_shows_a_token_and_gets_no_key() -> None:
+    test = find(render(SECURED), "Pod", "sharq-test")
+    (container,), (volume,) = test["spec"]["containers"], test["spec"]["volumes"]
+    environ = {one["name"]: one for one in container["env"]}
+    assert environ["SERVICE_URL"]["value"] == "https://sharq.default.svc:443"
+    assert environ["SHARQ_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "sharq-test", "key": "token"}
+    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    mount = container["volumeMounts"][0]["mountPath"]
+    assert environ["SSL_CERT_FILE"]["value"] == f"{mount}/ca.crt"
+
+
+@pytest.mark.parametrize("is_secured", [False, True], ids=["plain", "secured"])
 def test_one_job_goes_all_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    is_secured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server = SharqServer(tmp_path)
+    server = SharqServer(tmp_path, environ=secure(tmp_path, monkeypatch) if is_secured else {})
+    server.url = server.url.replace("http:", "https:" if is_secured else "http:")
     server.start()
     try:
         monkeypatch.setenv("SERVICE_URL", server.url)
@@ -231,3 +364,17 @@ def test_one_job_goes_all_the_way(
     finally:
         server.stop()
     assert "enqueued, leased and finished" in capsys.readouterr().out
+
+
+def secure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings of a server with a certificate and tokens; this process shows a token, and trusts its authority."""
+    made = make_certificates(folder / "certificates")
+    token, line = new_token("test")
+    (folder / "tokens").write_text(f"{line}\n")
+    monkeypatch.setenv("SHARQ_TOKEN", token)
+    trust(made / "ca.pem", monkeypatch)
+    return {
+        "SHARQ_AUTH_TOKENS_FILE": str(folder / "tokens"),
+        "SHARQ_SERVER_TLS_CERT": str(made / "cert.pem"),
+        "SHARQ_SERVER_TLS_KEY": str(made / "key.pem"),
+    }

@@ -68,19 +68,63 @@ topologySpreadConstraints:
   {{- end }}
 {{- end -}}
 
+{{/* http or https: what the port of a component speaks. Call with (dict "root" $ "component" "router"). */}}
+{{- define "sharq.scheme" -}}
+{{- $tls := ternary .root.Values.api.tls .root.Values.link.tls (eq .component "router") -}}
+{{- ternary "https" "http" (ne $tls.existingSecret "") -}}
+{{- end -}}
+
+{{/* By which name clients reach the routers. */}}
+{{- define "sharq.host" -}}
+{{- .Values.api.tls.serverName | default (printf "%s.%s.svc" (include "sharq.name" .) .Release.Namespace) -}}
+{{- end -}}
+
+{{- define "sharq.url" -}}
+{{- printf "%s://%s:%v" (include "sharq.scheme" (dict "root" . "component" "router")) (include "sharq.host" .) .Values.service.port -}}
+{{- end -}}
+
+{{/* The link's secret and files, which both ends have: variables, mounts, volumes. */}}
+{{- define "sharq.linkEnv" -}}
+- {name: SHARQ_CLUSTER_SECRET_FILE, value: /run/secrets/link/{{ .Values.link.key }}}
+{{- if .Values.link.tls.existingSecret }}
+- {name: SHARQ_CLUSTER_LINK_TLS_CERT, value: /run/secrets/link-tls/tls.crt}
+- {name: SHARQ_CLUSTER_LINK_TLS_KEY, value: /run/secrets/link-tls/tls.key}
+- {name: SHARQ_CLUSTER_LINK_TLS_CA, value: /run/secrets/link-tls/ca.crt}
+{{- end }}
+{{- end -}}
+
+{{/* Volumes of secrets, and where they are mounted: whole, for a single file would never be renewed. */}}
+{{- define "sharq.secretMounts" -}}
+{{- range $name, $secret := . }}
+{{- if $secret }}
+- {name: {{ $name }}, mountPath: /run/secrets/{{ $name }}, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "sharq.secretVolumes" -}}
+{{- range $name, $secret := . }}
+{{- if $secret }}
+- name: {{ $name }}
+  secret: {secretName: {{ $secret }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Liveness asks the process alone; readiness says no while it drains. preStop: first out of the service, then SIGTERM. */}}
 {{- define "sharq.life" -}}
+{{- $scheme := include "sharq.scheme" . | upper -}}
 startupProbe:
-  httpGet: {path: /healthz, port: http}
+  httpGet: {path: /healthz, port: http, scheme: {{ $scheme }}}
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /healthz, port: http}
+  httpGet: {path: /healthz, port: http, scheme: {{ $scheme }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
 readinessProbe:
-  httpGet: {path: /readyz, port: http}
+  httpGet: {path: /readyz, port: http, scheme: {{ $scheme }}}
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 2
