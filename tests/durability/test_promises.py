@@ -156,6 +156,7 @@ async def test_a_dequeue_that_no_replica_has_hands_nothing_out_and_counts_no_att
             with pytest.raises(OutcomeUnknown):
                 await parts.dequeue(KIND, wait_us=30_000_000)
             await until_state(parts, "a", JobState.QUEUED)
+    await enqueue_until_kept(parts, "probe", delay_us=LEASE_US)
     (leased,) = await lease(parts)
     assert (leased.job_id, leased.attempt) == ("a", 1)
 
