@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
 
 from router.answers import Answer
@@ -20,7 +21,7 @@ from router.paths import Paths
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
-from tests.api.contract import until
+from tests.api.contract import open_raw, until
 
 SETTINGS = RouterSettings(max_in_flight=2, max_waiting=5, max_in_flight_bytes=1000, max_body_bytes=600)
 
@@ -104,6 +105,56 @@ async def test_more_requests_than_allowed_are_refused_at_once(
     assert [(await response).status for response in held] == [200, 200]
     await in_flight_is(fronted, 0)
     assert fronted.sample("requests_total", operation="enqueue", result="overloaded") == 1
+
+
+@pytest.mark.parametrize(
+    ("request_line", "header", "status_line", "connection", "body"),
+    [
+        ("POST /enqueue HTTP/1.1", "", "HTTP/1.1 201 Created", None, b"{}"),
+        ("POST /enqueue HTTP/1.1", "Connection: close", "HTTP/1.1 201 Created", "close", b"{}"),
+        ("POST /enqueue HTTP/1.0", "", "HTTP/1.0 201 Created", "close", b"{}"),
+        ("POST /enqueue HTTP/1.0", "Connection: keep-alive", "HTTP/1.0 201 Created", "keep-alive", b"{}"),
+        ("HEAD /enqueue HTTP/1.1", "Connection: close", "HTTP/1.1 405 Method Not Allowed", "close", b""),
+    ],
+)
+async def test_an_answer_is_whole_for_every_kind_of_client(
+    serve: Serve, request_line: str, header: str, status_line: str, connection: str | None, body: bytes
+) -> None:
+    async def handle(_: Request) -> Answer:
+        return Answer(b"{}", 201)
+
+    fronted = await serve(handle)
+    reader, writer = await open_raw(fronted.url)
+    writer.write("\r\n".join([request_line, "Host: h", *filter(None, [header]), "", ""]).encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+    headers = CIMultiDict(line.split(": ", 1) for line in head[1:])
+    assert head[0] == status_line
+    assert headers.get("Connection") == connection
+    assert {"Content-Type", "Content-Length", "Date", "Server", "X-Request-Id"} <= {*headers}
+    assert await reader.readexactly(len(body)) == body
+    if connection == "close":
+        assert await reader.read() == b""
+    if body:
+        assert int(headers["Content-Length"]) == len(body)
+    writer.close()
+
+
+async def test_a_client_that_has_left_is_no_failure(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(_: Request) -> Answer:
+        begun.set()
+        await go_on.wait()
+        return Answer(b"{}")
+
+    fronted = await serve(handle)
+    _, writer = await open_raw(fronted.url)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\n\r\n")
+    await begun.wait()
+    writer.transport.abort()
+    go_on.set()
+    await in_flight_is(fronted, 0)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_dequeues_that_wait_have_a_bound_of_their_own_and_are_not_timed(

@@ -237,6 +237,19 @@ async def test_a_store_that_was_restarted_without_the_library_gets_it_again(
         assert leased.job_id == "kept"
 
 
+async def test_a_crowd_before_a_store_that_is_away_is_refused_whole(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    """A pipeline that is refused before it was sent makes room for the next at once, hundreds of times over."""
+    server = own_store()
+    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+        server.stop()
+        await parts.dispatch.enqueue([job(KIND, "q", "j")])
+        crowd = [parts.dispatch.enqueue([job(f"type{n}", "q", "j")]) for n in range(10_000)]
+        for (outcome,) in await asyncio.gather(*crowd):
+            assert isinstance(outcome, Unavailable)
+
+
 async def test_a_store_that_is_away_at_the_start_is_waited_for(own_store: StoreFactory, prefix: str) -> None:
     server = own_store()
     server.stop()
