@@ -73,6 +73,9 @@ class Pipeline:
 
     Args:
         observe_s: told how long each pipeline took, in seconds.
+
+    Attributes:
+        waiting_bytes: payload bytes of calls that are packed and wait for a pipeline.
     """
 
     def __init__(self, executor: Executor, observe_s: Callable[[float], None]) -> None:
@@ -84,6 +87,7 @@ class Pipeline:
         self._is_scheduled = False
         self._is_flushing = False
         self._fresh = 0
+        self.waiting_bytes = 0
 
     def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
         """Ask `take(has_room)` for calls that change jobs whenever pipelines are packed; it says by `wake` that it has
@@ -144,11 +148,6 @@ class Pipeline:
         reply, _ = await self.run(call)
         return value_of(reply)
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Payload bytes of calls that are packed and wait for a pipeline."""
-        return sum(lane.waiting_bytes for lane in self._lanes.values())
-
     async def drained(self) -> None:
         """Wait until nothing waits or is in flight."""
         while self._is_scheduled or any(lane.in_flight for lane in self._lanes.values()):
@@ -190,6 +189,7 @@ class Pipeline:
                     self._lane(one.call.partition, self._executor.promises).waiting.append(one)
             for lane in self._lanes.values():
                 lane.send()
+            self.waiting_bytes = sum(lane.waiting_bytes for lane in self._lanes.values())
         finally:
             self._is_flushing = False
 

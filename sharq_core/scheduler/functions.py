@@ -105,8 +105,10 @@ class Functions:
     ) -> FunctionCall[T]:
         keys = self._keys.of(partition, queue_type, function.keys)
         now: int | str = "" if now_us is None else now_us
-        head: list[bytes | str | int] = [b"FCALL", function.wire_name, len(keys), *keys, now, queue_type]
-        return FunctionCall(partition, head + arguments, decode, is_read=function.is_read)
+        words: list[bytes | str | int] = [
+            b"FCALL", function.wire_name, len(keys), *keys, now, queue_type, *arguments
+        ]  # fmt: skip
+        return FunctionCall(partition, words, decode, is_read=function.is_read)
 
     def enqueue(
         self,

@@ -127,7 +127,7 @@ async def test_an_answer_is_whole_for_every_kind_of_client(
     reader, writer = await open_raw(fronted.url)
     writer.write("\r\n".join([request_line, "Host: h", *filter(None, [header]), "", ""]).encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-    headers = CIMultiDict(line.split(": ", 1) for line in head[1:])
+    headers = CIMultiDict([(name, value) for name, _, value in (line.partition(": ") for line in head[1:])])
     assert head[0] == status_line
     assert headers.get("Connection") == connection
     assert {"Content-Type", "Content-Length", "Date", "Server", "X-Request-Id"} <= {*headers}
