@@ -20,6 +20,7 @@ import msgspec
 
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
+from sharq_core import eager
 from sharq_core.errors import Overloaded, SharqError
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
@@ -103,14 +104,15 @@ class Dequeuer:
         due = self._index.next_due(queue_type)
         if due is None or due > monotonic():
             return []
+        request = _Request(count, lease_us, self._loop.create_future())
         requests = self._requests.get(queue_type)
         if requests is None:
-            requests = self._requests[queue_type] = deque()
+            requests = self._requests[queue_type] = deque([request])
             self._start(self._serve(queue_type, requests))
-        if len(requests) >= MAX_REQUESTS:
+        elif len(requests) >= MAX_REQUESTS:
             raise Overloaded(f"{len(requests)} dequeues of this type wait already; try again in a moment")
-        request = _Request(count, lease_us, self._loop.create_future())
-        requests.append(request)
+        else:
+            requests.append(request)
         return await request.future
 
     async def drained(self) -> None:
@@ -119,7 +121,7 @@ class Dequeuer:
             await asyncio.wait(self._tasks)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
+        task = eager.begin(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -168,6 +170,10 @@ class Dequeuer:
             not_after_us=self._not_after_us(partition),
         )
         return self._pipeline.send(call, partial(self._settle, partition, queue_type), is_urgent=True)
+
+    def push(self) -> None:
+        """Let what was sent go at once."""
+        self._pipeline.push(is_urgent=True)
 
     def _settle(self, partition: int, queue_type: str, reply: Reply[DequeueReply], sent_at: float) -> None:
         """Tell the index and the timers what a reply says."""
@@ -279,6 +285,8 @@ class _Run:
             )
             for partition, count, per_queue, max_bytes in self._plan()
         ]
+        if self._wave:
+            self._dequeuer.push()
 
     def _plan(self) -> list[tuple[int, int, int, int]]:
         """The next wave: (partition, count, most a queue, most bytes) for each partition to ask; empty when done."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from sharq_core import eager
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.functions import FunctionCall
@@ -103,11 +103,11 @@ class Pipeline:
             self._fresh += 1
             self._schedule()
 
-    def push(self) -> None:
-        """Send what waits, if it is worth a pipeline. Not between the jobs of one bulk call: they stay together, and so
-        in order (I3).
+    def push(self, *, is_urgent: bool = False) -> None:
+        """Send what waits, if it is worth a pipeline or urgent. Not between the jobs of one bulk call: they stay
+        together, and so in order (I3).
         """
-        if self._fresh >= FULL:
+        if is_urgent or self._fresh >= FULL:
             self._flush()
 
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
@@ -232,7 +232,7 @@ class _Lane:
             pending, self.waiting = self.waiting, []
             fresh = self._cut(self._drop_late(pending, now))
             if fresh:
-                task = _begin(self._loop, self._run(fresh, now))
+                task = eager.begin(self._run(fresh, now))
                 self.in_flight.add(task)
                 task.add_done_callback(self._on_done)
 
@@ -284,13 +284,6 @@ class _Lane:
     def _make_room(self, task: asyncio.Task[None]) -> None:
         self.in_flight.discard(task)
         self._on_room()
-
-
-def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Starts a task at once, up to where it waits: behind whatever else is due its bytes would be sent late."""
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)
 
 
 def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
