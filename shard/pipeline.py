@@ -162,7 +162,9 @@ class Pipeline:
             self._loop.call_soon(self._flush)
 
     def _has_room(self, partition: int) -> bool:
-        return self._lane(partition, self._executor.promises).has_room
+        """For what its sources have: nothing of them may wait here, where nobody counts it (I11)."""
+        lane = self._lane(partition, self._executor.promises)
+        return lane.has_room and not lane.is_cut
 
     def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> _Lane:
         """The lane of the server that holds a partition now; calls that wait for replicas have one of their own, so
@@ -200,6 +202,9 @@ class _Lane:
     Args:
         on_room: told when a pipeline has come back.
         observe_s: told how long each took.
+
+    Attributes:
+        is_cut: what waits is the rest of what was too much for one pipeline.
     """
 
     def __init__(
@@ -207,6 +212,7 @@ class _Lane:
     ) -> None:
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
+        self.is_cut = False
         self.in_flight: set[asyncio.Task[None]] = set()
         self._executor = executor
         self._on_room = on_room
@@ -242,10 +248,10 @@ class _Lane:
         for index, one in enumerate(pending):
             total += one.size
             if index == CALLS_AT_ONCE or (index and total > BYTES_AT_ONCE):
-                self.waiting = pending[index:]
+                self.waiting, self.is_cut = pending[index:], True
                 self.waiting_bytes = sum(late.size for late in self.waiting)
                 return pending[:index]
-        self.waiting_bytes = 0
+        self.is_cut, self.waiting_bytes = False, 0
         return pending
 
     def _drop_late(self, pending: list[Pending], now: float) -> list[Pending]:
