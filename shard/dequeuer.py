@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 MAX_DEMAND = 1000
 """Jobs leased in one run: the most that one request may ask for."""
 
-MAX_TOGETHER = 32
-"""Requests of one run. While they are answered, the store works for the others that came with them."""
+TOGETHER = 32
+TOGETHER_SHARE = 4
+"""Requests of one run: so many, or one in so many of those that wait. While they are answered, the store works for the
+others that came with them; and where each run takes long there are few."""
 
 MAX_ANSWER_BYTES = 8 << 20
 """Payload bytes of one run, and so of one answer."""
@@ -179,6 +181,7 @@ class Dequeuer:
         """Tell the index and the timers what a reply says."""
         if reply.value is not None:
             leased, hint = reply.value, reply.hint
+            # Where some are left due, those that were served will be due again by the next time.
             queues = leased.due_before if leased.due_after else 1
             self._index.settle(partition, queue_type, hint.now_us, leased.head_us, queues, sent_at)
             self._on_reply(partition, queue_type, hint)
@@ -355,9 +358,9 @@ class _Run:
 def _take_alike(requests: deque[_Request]) -> list[_Request]:
     """The first requests that want leases of one length, as many as one run serves; those nobody waits for drop out."""
     taken: list[_Request] = []
-    demand = 0
+    demand, most = 0, max(TOGETHER, len(requests) // TOGETHER_SHARE)
     while requests and (not taken or requests[0].lease_us == taken[0].lease_us):
-        if taken and (demand + requests[0].count > MAX_DEMAND or len(taken) == MAX_TOGETHER):
+        if taken and (demand + requests[0].count > MAX_DEMAND or len(taken) == most):
             break
         request = requests.popleft()
         if not request.future.done():

@@ -82,6 +82,7 @@ class Keeping:
         self._in_vain = 0
         self._witness: AbstractConnection | None = None
         self._probe: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def covers(self, calls: Sequence[Words]) -> bool:
         """The callers of some of these are promised something."""
@@ -112,6 +113,7 @@ class Keeping:
 
     async def close(self) -> None:
         """Ask no more."""
+        self._is_closed = True
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
@@ -139,7 +141,7 @@ class Keeping:
         unkept = next((answer for answer in settled if isinstance(answer, NotKept)), None)
         if unkept is None:
             self._in_vain = 0
-        elif self.refusal is None and self._says_enough(waited_s):
+        elif self.refusal is None and not self._is_closed and self._says_enough(waited_s):
             self._break(unkept, connection)
             return
         await self._connections.give_back(connection)

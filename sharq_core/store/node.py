@@ -75,6 +75,7 @@ class StoreNode:
         self._heard_at = asyncio.get_running_loop().time()
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.failed_unsent = 0
         self.failed_sent = 0
 
@@ -132,6 +133,8 @@ class StoreNode:
             return [self._away] * len(commands)
         answers: list[Any | SharqError] = []
         timeout_s = self._bounded(timeout_s)
+        if timeout_s <= 0:
+            return [Unavailable("its time was up before it could be sent")] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
@@ -248,6 +251,7 @@ class StoreNode:
 
     async def close(self) -> None:
         """Close the connections; what is in flight gets its answers first."""
+        self._is_closed = True
         if self._look_out is not None:
             self._look_out.cancel()
             await asyncio.gather(self._look_out, return_exceptions=True)
@@ -269,7 +273,7 @@ class StoreNode:
         if self.is_reachable or not was_sent:
             log.warning("store_unreachable %s sent=%s error=%r", self._where, was_sent, reason)
         self.is_reachable = False
-        if self._look_out is None:
+        if self._look_out is None and not self._is_closed:
             self._look_out = asyncio.create_task(self._look_until_reached())
         if was_sent:
             self.failed_sent += 1

@@ -139,6 +139,33 @@ async def test_an_answer_is_whole_for_every_kind_of_client(
     writer.close()
 
 
+async def test_a_client_that_does_not_read_is_not_served_on(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    """I11: what it was sent and has not read bounds what it is sent."""
+    answered = 0
+
+    async def handle(_: Request) -> Answer:
+        nonlocal answered
+        answered += 1
+        return Answer(b"x" * 200_000)
+
+    fronted = await serve(handle)
+    reader, writer = await open_raw(fronted.url)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\n\r\n" * 500)
+    reader._transport.pause_reading()  # type: ignore[attr-defined] # else the test's own buffer takes some of it
+    for _ in range(50):
+        async with http.get(f"{fronted.url}/healthz") as probe:
+            assert probe.status == 200
+    assert 0 < answered < 100
+    reader._transport.resume_reading()  # type: ignore[attr-defined]
+    for _ in range(500):
+        await reader.readuntil(b"\r\n\r\n")
+        assert len(await reader.readexactly(200_000)) == 200_000
+    assert answered == 500
+    writer.close()
+
+
 async def test_a_client_that_has_left_is_no_failure(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 

@@ -116,7 +116,7 @@ local function earlier(left, right)
   return right
 end
 
--- Adds one or two values to a list that is made with its first.
+-- Adds one or two values to a list that is made with its first. (To set what is past the end to nil is to do nothing.)
 local function append(list, first, second)
   if not list then return {first, second} end
   local count = #list
