@@ -1,0 +1,130 @@
+"""How many calls go to a server together, before a store that answers when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from shard.pipeline import CALLS_AT_ONCE, FULL, IN_FLIGHT, HasRoom, Pending, Pipeline
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.replies import Hint, Reply, decode_nothing
+
+PARTITION = 0
+CALL: FunctionCall[None] = FunctionCall(PARTITION, [b"FCALL"], decode_nothing)
+
+
+class HeldExecutor:
+    """Answers a pipeline when it is let go.
+
+    Attributes:
+        sent: calls of each pipeline so far.
+    """
+
+    timeout_s = 60.0
+    promises = False
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self._held: list[asyncio.Event] = []
+
+    def node_of(self, _partition: int) -> None:
+        return None
+
+    def has_promised(self, _call: FunctionCall[Any]) -> bool:
+        return False
+
+    async def run(self, calls: Sequence[FunctionCall[Any]], _timeout_s: float) -> list[Reply[None]]:
+        self.sent.append(len(calls))
+        go_on = asyncio.Event()
+        self._held.append(go_on)
+        await go_on.wait()
+        return [Reply(Hint(0, None, None), None)] * len(calls)
+
+    async def let_go(self) -> None:
+        """Answer the pipeline that has waited longest, and see what is sent then."""
+        self._held.pop(0).set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+class Jobs:
+    """A source with calls to send.
+
+    Attributes:
+        left: calls that it has.
+        taken: calls that it has given.
+        most_at_once: of those, when it was asked.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.left = 0
+        self.taken = 0
+        self.most_at_once = 0
+        self._pipeline = pipeline
+        pipeline.add_source(self._take)
+
+    def add(self, count: int) -> None:
+        self.left += count
+        for _ in range(count):
+            self._pipeline.wake(PARTITION)
+
+    def _take(self, has_room: HasRoom) -> list[Pending]:
+        if not has_room(PARTITION):
+            return []
+        count, self.left = self.left, 0
+        self.taken += count
+        self.most_at_once = max(self.most_at_once, count)
+        since = asyncio.get_running_loop().time()
+        return [Pending(CALL, since, 0, False, None, lambda reply, sent_at: None)] * count
+
+
+@pytest.fixture
+async def executor() -> HeldExecutor:
+    return HeldExecutor()
+
+
+@pytest.fixture
+async def pipeline(executor: HeldExecutor) -> Pipeline:
+    return Pipeline(cast(Executor, executor), lambda duration_s: None)
+
+
+async def test_what_is_worth_a_pipeline_does_not_wait_for_the_rest(
+    executor: HeldExecutor, pipeline: Pipeline
+) -> None:
+    jobs = Jobs(pipeline)
+    for count in (FULL - 1, 1, 3):
+        jobs.add(count)
+        pipeline.push()
+    await asyncio.sleep(0)
+    assert executor.sent == [FULL, 3]
+
+
+async def test_what_is_too_much_for_the_pipelines_stays_where_it_is_counted(
+    executor: HeldExecutor, pipeline: Pipeline
+) -> None:
+    """I11: under more load than the store takes, behind the pipelines is no more than was taken at once."""
+    jobs = Jobs(pipeline)
+    jobs.add(100)
+    await asyncio.sleep(0)
+    assert executor.sent == [CALLS_AT_ONCE] * IN_FLIGHT
+    for _ in range(50):
+        jobs.add(100)
+        await executor.let_go()
+        assert jobs.taken - sum(executor.sent) <= jobs.most_at_once
+    assert max(executor.sent) == CALLS_AT_ONCE
+
+
+async def test_urgent_calls_are_not_behind_the_others(executor: HeldExecutor, pipeline: Pipeline) -> None:
+    Jobs(pipeline).add(1000)
+    await asyncio.sleep(0)
+    urgent = pipeline.send(CALL, is_urgent=True)
+    pipeline.push(is_urgent=True)
+    await asyncio.sleep(0)
+    assert executor.sent == [*[CALLS_AT_ONCE] * IN_FLIGHT, 1]
+    for _ in range(IN_FLIGHT + 1):
+        await executor.let_go()
+    assert urgent.done()
