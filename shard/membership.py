@@ -72,7 +72,8 @@ class Membership:
     async def join(self) -> None:
         """Become a member; returns once this node is one, however long the store is away.
 
-        Another process that holds the node_id may be this one's predecessor, so it is given a TTL to run out.
+        Another process that holds the node_id may be this one's predecessor, so it is given a TTL to run out; and a
+        second one, which all members get when nobody was heard for long (lua/members.lua).
 
         Raises:
             NotAMember: somebody else holds the node_id, or there are too many.
@@ -83,7 +84,7 @@ class Membership:
             pause_s = self._pause_s()
             if refused is not None:
                 if give_up_at is None:
-                    give_up_at = loop.time() + self._ttl_s + 2 * self._interval_s
+                    give_up_at = loop.time() + 2 * (self._ttl_s + self._interval_s)
                     log.warning("join_refused reason=%r: waiting for it to run out", refused.reason)
                 elif loop.time() > give_up_at:
                     raise NotAMember(refused.reason)
