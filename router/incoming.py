@@ -13,7 +13,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from multidict import MultiDict, MultiMapping
 
-from sharq_core.errors import TooLarge, TooSlow
+from sharq_core.errors import TooSlow
 
 BODY_TIMEOUT_S = 30.0
 _NO_PARAMETERS: MultiMapping[str] = MultiDict()
@@ -39,14 +39,14 @@ class Request(web.BaseRequest):
         """The whole body.
 
         Raises:
-            TooLarge, TooSlow: it is longer than it may be, or does not come in time. Nothing was done.
+            HTTPRequestEntityTooLarge, TooSlow: it is longer than it may be, or does not come in time. Nothing was done.
         """
         if self._read_bytes is None:
             if not self._payload.is_eof():
                 return await self._read_in_time()
             self._read_bytes = self._payload.read_nowait()
             if len(self._read_bytes) > self._client_max_size:
-                raise TooLarge("body: longer than a request may be")
+                raise web.HTTPRequestEntityTooLarge(self._client_max_size)
         return self._read_bytes
 
     async def _read_in_time(self) -> bytes:

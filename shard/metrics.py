@@ -37,6 +37,7 @@ class NodeMetrics:
         )
         self.store_calls = Durations(_STORE_S)
         self.ready_delays: dict[str, Durations] = {}
+        self._ready_delay = _by_type(self._new_delays)
         self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
@@ -64,9 +65,9 @@ class NodeMetrics:
 
     def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
         """Some jobs were leased; how long each was ready, in µs."""
-        delays = self.ready_delays.get(queue_type) or self._new_delays(queue_type)
+        observe = self._ready_delay(queue_type)
         for delay_us in ready_for_us:
-            delays.observe(delay_us / 1e6)
+            observe(delay_us / 1e6)
 
     def released(self, queue_type: str, outcomes: list[LeaseOutcome]) -> None:
         """Some jobs were given back, or not; those past their limit are dead letters now."""
@@ -82,9 +83,9 @@ class NodeMetrics:
         if died:
             self._died(queue_type)(died)
 
-    def _new_delays(self, queue_type: str) -> Durations:
-        name = queue_type if len(self.ready_delays) < MAX_TYPES else OTHER_TYPES
-        return self.ready_delays.setdefault(name, Durations(_DELAYS_S))
+    def _new_delays(self, queue_type: str) -> Callable[[float], None]:
+        delays = self.ready_delays[queue_type] = Durations(_DELAYS_S)
+        return delays.observe
 
 
 def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], Callable[[float], None]]:
@@ -94,9 +95,8 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
     def child(queue_type: str) -> Callable[[float], None]:
         found = known.get(queue_type)
         if found is None:
-            if len(known) >= MAX_TYPES:
-                return known.setdefault(OTHER_TYPES, make(OTHER_TYPES))
-            found = known[queue_type] = make(queue_type)
+            name = queue_type if len(known) < MAX_TYPES else OTHER_TYPES
+            found = known.get(name) or known.setdefault(name, make(name))
         return found
 
     return child

@@ -88,8 +88,13 @@ STORE = Dashboard(
         ),
         graph(
             "Replicas by primary",
-            "With `replicated` or `synced` none is too few: changing calls are answered 504.",
+            "With `replicated` or `synced` none is too few: nothing new is taken and nothing leased (503).",
             Query(worst("sharq_store_replicas", "server"), LEGEND),
+        ),
+        graph(
+            "Promises kept",
+            "0: no replica confirms what this primary does, so it refuses new work.",
+            Query("min by (server) (sharq_store_promises_kept)", LEGEND),
         ),
         graph(
             "What may cost jobs",
