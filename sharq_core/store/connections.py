@@ -18,6 +18,9 @@ from redis.backoff import NoBackoff
 from sharq_core.errors import SharqError
 from sharq_core.store.failures import refusal
 
+Command: TypeAlias = Sequence[bytes | str | int]
+"""Its words."""
+
 Prepare: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 
 
@@ -99,13 +102,15 @@ class Connections:
         return connection
 
 
-async def ask(
-    connection: AbstractConnection, commands: Sequence[Sequence[bytes | str | int]]
-) -> list[Any | SharqError]:
+async def ask(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any | SharqError]:
     """The answers to some commands, waiting as long as the caller's timeout lets it; raises what the driver raises."""
-    packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
-    await connection.send_packed_command(packed, check_health=False)
+    await connection.send_packed_command(pack(commands), check_health=False)
     return [await read(connection) for _ in commands]
+
+
+def pack(commands: Sequence[Command]) -> list[bytes]:
+    """Commands as they are sent."""
+    return [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
 
 
 async def read(connection: AbstractConnection) -> Any | SharqError:

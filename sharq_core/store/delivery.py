@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sharq_core.errors import SharqError
+from sharq_core.store.connections import Command
 from sharq_core.store.failures import Misplaced, Redirected
-from sharq_core.store.node import Command, StoreNode
+from sharq_core.store.node import StoreNode
 from sharq_core.store.order import to_resend
 
 _FIRST_PAUSE_S = 0.001

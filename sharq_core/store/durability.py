@@ -7,14 +7,13 @@ Not here: sending (node.py), what happens while promises are not kept (keeping.p
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError
-
-Words: TypeAlias = Sequence[bytes | str | int]
+from sharq_core.store.connections import Command
 
 _WAIT_SHARE = 0.75
 """Of a call's time, for the wait: its answer must come before the call is given up, for a server
@@ -64,20 +63,20 @@ class Promise(msgspec.Struct, frozen=True):
     words: tuple[tuple[bytes, ...], ...]
     is_kept: Callable[[Any], bool]
 
-    def covers(self, call: Words) -> bool:
+    def covers(self, call: Command) -> bool:
         """The caller of this FCALL is promised something."""
         return call[1] in self.functions
 
-    def refuses(self, call: Words) -> bool:
+    def refuses(self, call: Command) -> bool:
         """This FCALL is not done at all while no replica follows."""
         return call[1] in self.functions and call[1] not in self.endings
 
-    def questions(self, timeout_s: float) -> list[Words]:
+    def questions(self, timeout_s: float) -> list[Command]:
         """To be sent behind calls that have this much time; they cover what their connection wrote before."""
         wait_ms = max(int(timeout_s * _WAIT_SHARE * 1000) // len(self.words), 1)
         return [[*words, wait_ms] for words in self.words]
 
-    def settle(self, call: Words, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
+    def settle(self, call: Command, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
         """A call's answer, or NotKept.
 
         Args:

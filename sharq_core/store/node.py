@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis.exceptions as driver
@@ -19,7 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.store.connections import Connections, ask, drop, read
+from sharq_core.store.connections import Command, Connections, ask, drop, pack, read
 from sharq_core.store.durability import Promise
 from sharq_core.store.failures import FunctionMissing, Misplaced
 from sharq_core.store.keeping import Keeping
@@ -27,8 +27,6 @@ from sharq_core.store.order import to_resend
 from sharq_core.store.supply import FunctionLibrary, Supply
 
 log = logging.getLogger(__name__)
-
-Command: TypeAlias = Sequence[bytes | str | int]
 
 CONNECTIONS = 8
 """Most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
@@ -96,7 +94,7 @@ class StoreNode:
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._bounded(timeout_s)
-        if not self._supply.is_due and self._away is None:
+        if not self._supply.has_begun and self._away is None:
             await self._begin_supply(deadline)
             timeout_s = max(deadline - loop.time(), 0.0)
         asked_at = monotonic()
@@ -140,7 +138,7 @@ class StoreNode:
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
                 connection = await self._connections.take()
-                packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
+                packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
                 was_sent = True
@@ -189,7 +187,7 @@ class StoreNode:
 
     def stand_by(self) -> None:
         """The server is in charge of nothing: see to the library before it gets calls again."""
-        self._supply.is_due = False
+        self._supply.has_begun = False
 
     async def tidy(self) -> None:
         """Close connections that were not used since this was called last, and see to the library of a server that gets
@@ -199,7 +197,7 @@ class StoreNode:
             Unavailable: the server cannot be reached or refuses the library.
         """
         await self._connections.drop_unused()
-        if self._supply.is_due:
+        if self._supply.has_begun:
             await self.load_library()
 
     def _make_keeping(self, promise: Promise) -> Keeping:
@@ -213,7 +211,7 @@ class StoreNode:
             async with asyncio.timeout_at(deadline):
                 await self.load_library()
         except (Unavailable, TimeoutError) as error:
-            level = logging.WARNING if self._supply.is_due else logging.DEBUG
+            level = logging.WARNING if self._supply.has_begun else logging.DEBUG
             log.log(level, "library_refused name=%s %s error=%r", self._library.name, self._where, str(error))
 
     async def _supplied(self, deadline: float) -> Unavailable | None:
@@ -236,7 +234,7 @@ class StoreNode:
         if isinstance(answer, SharqError):
             raise answer
         self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
-        if self._supply.is_due:
+        if self._supply.has_begun:
             await self._supply.look_after(connection)
 
     def not_after_us(self, since: float | None = None) -> int | None:

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError
-from sharq_core.store.durability import Words
+from sharq_core.store.connections import Command
 
 
 def to_resend(
-    calls: Sequence[Words],
+    calls: Sequence[Command],
     answers: Sequence[Any | SharqError],
     refusal: type[SharqError],
     indices: Sequence[int] | None = None,
@@ -34,6 +34,6 @@ def to_resend(
     return refused[::-1]
 
 
-def _kind(call: Words) -> Hashable:
+def _kind(call: Command) -> Hashable:
     """The function and its first key."""
     return call[1], call[3] if len(call) > 3 else None

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.connections import Command
 from sharq_core.store.delivery import Delivery
 from sharq_core.store.durability import Promise
 from sharq_core.store.inspection import Inspector
 from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
-from sharq_core.store.node import Command, StoreNode
+from sharq_core.store.node import StoreNode
 from sharq_core.store.supply import FunctionLibrary
 
 log = logging.getLogger(__name__)

@@ -42,11 +42,11 @@ class Supply:
         where: the server, for the log.
 
     Attributes:
-        is_due: it was seen to once, so it is again on each new connection.
+        has_begun: it was seen to once; from then on it is on each new connection.
     """
 
     def __init__(self, library: FunctionLibrary, where: str) -> None:
-        self.is_due = False
+        self.has_begun = False
         self._library = library
         self._where = where
         self._loading = asyncio.Lock()
@@ -65,7 +65,7 @@ class Supply:
                 if not await self._is_there(connection):
                     await self._load(connection)
         finally:
-            self.is_due = True
+            self.has_begun = True
 
     async def look_after(self, connection: AbstractConnection) -> None:
         """As `see_to`; a server that refuses goes on with what it has, and its calls say what they miss."""
