@@ -6,6 +6,7 @@ import asyncio
 
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.node import CONNECTIONS, StoreNode
+from tests.cluster.nodes import until
 from tests.conftest import StoreFactory
 
 PING = [[b"PING"]]
@@ -29,9 +30,7 @@ async def test_connections_that_nobody_used_for_a_while_are_closed_and_those_in_
             assert connected() == CONNECTIONS, "all were used since"
             await asyncio.gather(node.execute(PING), node.execute(PING))
             await node.tidy()
-            async with asyncio.timeout(TIMEOUT_S):
-                while connected() != 2:
-                    await asyncio.sleep(0.01)
+            await until(lambda: connected() == 2)
             opened = node.connects
             await asyncio.gather(*(node.execute(PING) for _ in range(10 * CONNECTIONS)))
             assert node.connects == opened + CONNECTIONS - 2

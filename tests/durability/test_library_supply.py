@@ -49,6 +49,13 @@ async def enqueue(parts: Parts, job_id: str, *queues: str) -> list[object]:
     return [*await parts.dispatch.enqueue([job(KIND, queue, job_id) for queue in queues or ("q",)])]
 
 
+async def until_enqueued(parts: Parts, job_id: str, *queues: str) -> None:
+    """Repeat an enqueue until the store takes it."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not all(isinstance(one, Enqueued) for one in await enqueue(parts, job_id, *queues)):
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def running_store_node(server: StoreServer) -> AsyncIterator[StoreNode]:
     node = StoreNode(server.url, OURS, timeout_s=TIMEOUT_S)
@@ -77,9 +84,7 @@ async def test_a_server_that_was_restarted_on_an_older_library_gets_ours_before_
         assert isinstance((await enqueue(parts, "a"))[0], Enqueued)
         make_older(server)
         await asyncio.to_thread(restart, server)
-        async with asyncio.timeout(DEADLINE_S):
-            while not isinstance((await enqueue(parts, "b"))[0], Enqueued):
-                await asyncio.sleep(0.01)
+        await until_enqueued(parts, "b")
         assert revision_of(server) == library.REVISION
 
 
@@ -159,9 +164,7 @@ async def test_a_promoted_replica_with_an_older_library_gets_ours_before_its_cal
             make_older(old)
             await until(lambda: revision_of(heir) == library.REVISION - 1)
             old.kill()
-            async with asyncio.timeout(DEADLINE_S):
-                while not isinstance((await enqueue(parts, "a"))[0], Enqueued):
-                    await asyncio.sleep(0.02)
+            await until_enqueued(parts, "a")
             (primary,) = parts.node.store.nodes()
             (server,) = [one for one in group.servers if primary.name.endswith(f":{one.port}")]
             assert revision_of(server) == library.REVISION
@@ -177,10 +180,7 @@ async def test_a_promoted_replica_that_was_asked_for_the_layout_gets_the_library
                 make_older(server)
             await until(lambda: revision_of(heir) == library.REVISION - 1)
             cluster.servers[0].kill()
-            queues = queues_in_different_partitions(KIND, 24)
-            async with asyncio.timeout(DEADLINE_S):
-                while not all(isinstance(one, Enqueued) for one in await enqueue(parts, "a", *queues)):
-                    await asyncio.sleep(0.02)
+            await until_enqueued(parts, "a", *queues_in_different_partitions(KIND, 24))
             assert revision_of(heir) == library.REVISION
 
 
