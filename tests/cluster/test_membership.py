@@ -202,7 +202,7 @@ async def test_nodes_come_together_again_on_a_store_that_lost_everything(
         await until(lambda: a.membership.view.version > version and agree(a, b) and a.known == ["a", "b"])
 
 
-async def test_a_second_process_with_the_same_id_waits_one_ttl_and_says_who_holds_it(nodes: Nodes) -> None:
+async def test_a_second_process_with_the_same_id_waits_its_time_and_says_who_holds_it(nodes: Nodes) -> None:
     (first,) = await nodes.join("a")
     second = nodes.make("a", address="10.0.0.2:8090")
     began = time.monotonic()
@@ -220,6 +220,19 @@ async def test_a_node_that_starts_again_after_a_crash_takes_its_id_back_within_a
     async with asyncio.timeout(TTL_S + SLACK_S):
         await again.join()
     assert len(again.owned) == PARTITIONS
+
+
+async def test_a_node_waits_for_its_predecessor_whose_ttl_began_anew_after_a_silence(nodes: Nodes) -> None:
+    """All were killed at once, and the first to come back gives all of them another TTL: perhaps the store was away."""
+    old, other = await nodes.join("a", "b")
+    await asyncio.gather(old.stop(), other.stop())
+    again = nodes.make("a", address="a:9999")
+    joining = asyncio.create_task(again.join())
+    await asyncio.sleep(0.75 * TTL_S)  # the silence: longer than members.SILENCE, and no predecessor is out yet
+    await nodes.join("c")
+    async with asyncio.timeout(2 * TTL_S + SLACK_S):
+        await joining
+    assert "a" in again.known
 
 
 async def test_a_node_whose_id_was_taken_while_it_was_silent_stays_out(nodes: Nodes) -> None:
