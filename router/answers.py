@@ -5,80 +5,115 @@ A field that an answer may lack is UNSET then. Not here: when which answer is gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Literal, TypeAlias
 
 import msgspec
 from aiohttp import HttpVersion, HttpVersion10, web
-from aiohttp.hdrs import CONNECTION, CONTENT_LENGTH, DATE, METH_HEAD, SERVER
+from aiohttp.hdrs import METH_HEAD
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 
 from sharq_core.models import JobState
 
 _encode = msgspec.json.Encoder().encode
 
-JSON_HEADERS = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
-NO_STORE_HEADERS = CIMultiDictProxy(
-    CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
-)
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values, as they are sent."""
+
+JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
+NO_STORE_HEADERS: Headers = (*JSON_HEADERS, ("Cache-Control", "no-store"))
+
+_KNOWN_HEADS = 256
+"""Heads that are kept ready; there are some dozens in all."""
 
 
-class Answer(web.StreamResponse):
+class Answer:
     """A whole response, head and body sent with one write, that also says its result for the metrics.
 
-    It stands on what `prepare`, `write_eof` and `keep_alive` mean to aiohttp's server, as of 3.14;
-    tests/api/test_front.py holds it to that.
+    It is what aiohttp's server asks of a response, as of 3.14, and no more: `prepare`, `write_eof` and `keep_alive`, and
+    for its access log `status`, `headers` and `body_length`; tests/api/test_front.py holds it to that. aiohttp's own
+    goes step by step, for bodies that come piece by piece, and writes each header anew.
 
     Attributes:
         body: what follows the head; to a HEAD request only its length is told.
         result: ok, empty, duplicate, gone, or an error code.
+        request_id: given to the client; empty for none.
+        keep_alive: whether the connection is kept; None until it is sent, for what the request asks for.
+        body_length: bytes sent, the head included.
     """
 
+    __slots__ = ("_headers", "body", "body_length", "keep_alive", "request_id", "result", "status")
+
     def __init__(
-        self, body: bytes, status: int = 200, result: str = "ok", headers: Mapping[str, str] = JSON_HEADERS
+        self, body: bytes, status: int = 200, result: str = "ok", headers: Headers = JSON_HEADERS
     ) -> None:
-        super().__init__(status=status, headers=headers)
         self.body = body
+        self.status = status
         self.result = result
+        self.request_id = ""
+        self.keep_alive: bool | None = None
+        self.body_length = 0
+        self._headers = headers
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """Those that it was made with, and the request's id."""
+        headers = CIMultiDict(self._headers)
+        if self.request_id:
+            headers["X-Request-Id"] = self.request_id
+        return headers
+
+    def force_close(self) -> None:
+        """Close the connection once it is sent."""
+        self.keep_alive = False
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send it, and wait while the client is behind with reading what it was sent.
 
-        aiohttp's own goes step by step, for bodies that come piece by piece: an eighth of a small request's time.
-
         Raises:
             ConnectionError: the client has left.
         """
-        if self._keep_alive is None:
-            self._keep_alive = request.keep_alive
+        if self.keep_alive is None:
+            self.keep_alive = request.keep_alive
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         message = self._head(request.version) + (b"" if request.method == METH_HEAD else self.body)
-        self._body_length = len(message)
+        self.body_length = len(message)
         transport.write(message)
         if transport.get_write_buffer_size():
             await request.writer.drain()
 
-    async def write_eof(self, data: bytes = b"") -> None:
+    async def write_eof(self) -> None:
         """Nothing: it has been sent."""
 
     def _head(self, version: HttpVersion) -> bytes:
-        headers = self._headers
-        headers[CONTENT_LENGTH] = str(len(self.body))
-        headers[DATE] = rfc822_formatted_time()
-        headers[SERVER] = SERVER_SOFTWARE
-        if not self._keep_alive:
-            headers[CONNECTION] = "close"
-        elif version == HttpVersion10:
-            headers[CONNECTION] = "keep-alive"
-        return _serialize_headers(
-            f"HTTP/{version.major}.{version.minor} {self.status} {self.reason}", headers
-        )
+        fixed = _fixed_head(version, self.status, self._headers, self.keep_alive)
+        request_id = f"X-Request-Id: {self.request_id}\r\n" if self.request_id else ""
+        return (
+            f"{fixed}{request_id}Content-Length: {len(self.body)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
+        ).encode()
+
+
+@lru_cache(_KNOWN_HEADS)
+def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive: bool | None) -> str:
+    """The status line and the headers that do not change from answer to answer.
+
+    Raises:
+        ValueError: a header holds a control character.
+    """
+    all_headers = CIMultiDict((*headers, ("Server", SERVER_SOFTWARE)))
+    if not keep_alive:
+        all_headers["Connection"] = "close"
+    elif version == HttpVersion10:
+        all_headers["Connection"] = "keep-alive"
+    status_line = f"HTTP/{version.major}.{version.minor} {status} {HTTPStatus(status).phrase}"
+    return _serialize_headers(status_line, all_headers).decode().removesuffix("\r\n")
 
 
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Answer:

@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
 from router.access_log import AccessLog
+from router.answers import Answer
 from router.errors import failure_answer
 from router.incoming import Request, request_factory
 from sharq_core.config import ServerSettings
@@ -70,7 +71,7 @@ class Connections(web.Server):
 
     def __init__(
         self,
-        answer: Callable[[Request], Awaitable[web.StreamResponse]],
+        answer: Callable[[Request], Awaitable[Answer]],
         bounds: Bounds,
         max_body_bytes: int,
         access_log: AccessLog | None,

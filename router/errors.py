@@ -10,7 +10,6 @@ import logging
 import msgspec
 from aiohttp import web
 from msgspec import UNSET
-from multidict import CIMultiDict
 
 from router.answers import JSON_HEADERS, Answer, Failed
 from sharq_core.errors import (
@@ -35,7 +34,7 @@ def failed(error: SharqError) -> Failed:
 
 def failure_answer(error: Exception, operation: str) -> Answer:
     """The answer for whatever ended a request; what is no error of ours is logged and answered with 500."""
-    headers = CIMultiDict(JSON_HEADERS)
+    headers = dict(JSON_HEADERS)
     known = _known(error)
     if known is None:
         _logger.error("request_failed operation=%s", operation, exc_info=error)
@@ -46,7 +45,7 @@ def failure_answer(error: Exception, operation: str) -> Answer:
         headers["WWW-Authenticate"] = 'Bearer realm="sharq"'
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
-    answer = Answer(_encode(failed(known)), known.status, known.code, headers)
+    answer = Answer(_encode(failed(known)), known.status, known.code, tuple(headers.items()))
     if isinstance(known, TooSlow):
         answer.force_close()
     return answer

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11
 from msgspec import Struct
 from multidict import istr
 
@@ -71,7 +71,7 @@ class Front:
         self.body_bytes = 0
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
 
-    async def answer(self, request: Request) -> web.StreamResponse:
+    async def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever happens. One that may wait is not timed."""
         started_s: float | None = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
@@ -91,7 +91,7 @@ class Front:
         if started_s is not None:
             meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
-        response.headers[_REQUEST_ID] = request_id
+        response.request_id = request_id
         if self._readiness.is_draining:
             response.force_close()
         return response

@@ -56,7 +56,7 @@ class OperationHandlers:
 
     async def prometheus(self, _: Request) -> Answer:
         """The process's metrics as Prometheus text."""
-        return Answer(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Answer(generate_latest(self._registry), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
 
     async def openapi(self, _: Request) -> Answer:
         """The OpenAPI document."""
