@@ -35,9 +35,9 @@ _KNOWN_HEADS = 256
 class Answer:
     """A whole response, head and body sent with one write, that also says its result for the metrics.
 
-    It is what aiohttp's server asks of a response, as of 3.14, and no more: `prepare`, `write_eof` and `keep_alive`, and
-    for its access log `status`, `headers` and `body_length`; tests/api/test_front.py holds it to that. aiohttp's own
-    goes step by step, for bodies that come piece by piece, and writes each header anew.
+    It is what aiohttp's server asks of a response, as of 3.14, and no more: `prepare`, `write_eof` and `keep_alive`,
+    and for its access log `status`, `headers` and `body_length`; tests/api/test_front.py holds it to that. aiohttp's
+    own goes step by step, for bodies that come piece by piece, and writes each header anew.
 
     Attributes:
         body: what follows the head; to a HEAD request only its length is told.

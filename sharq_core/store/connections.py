@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import redis.exceptions as driver
 from hiredis import pack_command
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -105,7 +106,9 @@ class Connections:
 async def ask(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any | SharqError]:
     """The answers to some commands, waiting as long as the caller's timeout lets it; raises what the driver raises."""
     await connection.send_packed_command(pack(commands), check_health=False)
-    return [await read(connection) for _ in commands]
+    answers: list[Any | SharqError] = []
+    await read(connection, len(commands), answers)
+    return answers
 
 
 def pack(commands: Sequence[Command]) -> list[bytes]:
@@ -113,14 +116,23 @@ def pack(commands: Sequence[Command]) -> list[bytes]:
     return [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type] # its stub says one
 
 
-async def read(connection: AbstractConnection) -> Any | SharqError:
-    """One answer, waiting as long as the caller's timeout lets it.
+async def read(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:
+    """So many answers, waiting as long as the caller's timeout lets it; raises what the driver raises.
 
-    By the connection's parser: what the connection's own method adds to each answer of a pipeline (a timeout, a check
-    of its health) costs 4 µs and is done by the caller once for all of them.
+    By the connection's parser, and what has arrived together without a coroutine each: what the connection's own method
+    adds to every answer of a pipeline (a timeout, a check of its health) costs 4 µs, its parser's 2 µs.
+
+    Args:
+        answers: get each one as it comes, so that those before a failure count.
     """
-    answer = await connection._parser.read_response(disable_decoding=True)  # type: ignore[attr-defined]
-    return refusal(answer) if isinstance(answer, driver.ResponseError) else answer
+    parser: Any = connection._parser
+    for _ in range(count):
+        answer = parser._reader.gets(False)
+        if answer is NOT_ENOUGH_DATA:
+            answer = await parser.read_response(disable_decoding=True)
+        if isinstance(answer, driver.ConnectionError):
+            raise answer
+        answers.append(refusal(answer) if isinstance(answer, driver.ResponseError) else answer)
 
 
 async def drop(connection: AbstractConnection) -> None:

@@ -143,10 +143,7 @@ class StoreNode:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
                 was_sent = True
                 await connection.send_packed_command(packed, check_health=False)
-                for _ in commands:
-                    if is_asking:
-                        await read(connection)
-                    answers.append(await read(connection))
+                await (_read_asked if is_asking else read)(connection, len(commands), answers)
                 if used is None:
                     await self._connections.give_back(connection)
                 else:
@@ -311,3 +308,10 @@ class StoreNode:
         except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
             return error
         return None
+
+
+async def _read_asked(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:
+    """As `read`, where ASKING, which has an answer too, went before each command."""
+    for _ in range(count):
+        await read(connection, 1, [])
+        await read(connection, 1, answers)
