@@ -28,6 +28,7 @@ from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
 Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 _REQUEST_ID = istr("X-Request-Id")
+_EXPECT = istr("Expect")
 
 _PROBES = frozenset({"healthz", "readyz", "prometheus"})
 """Let in always: who is restarted for being busy is busier afterwards."""
@@ -73,22 +74,20 @@ class Front:
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever happens. One that may wait is not timed."""
-        started_s: float | None = time.perf_counter()
+        started_s = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
         meter = self._unmatched
+        may_wait = False
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
             meter = self._meters[endpoint.operation]
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
-            if endpoint.operation == "dequeue" and _may_wait(request):
-                started_s = None
-                response = await self._run_waiting(request, endpoint.handler)
-            else:
-                response = await self._run_bounded(request, endpoint)
+            may_wait = endpoint.operation == "dequeue" and _may_wait(request)
+            response = await self._run(request, endpoint, may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
             response = failure_answer(error, meter.operation)
-        if started_s is not None:
+        if not may_wait:
             meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
         response.request_id = request_id
@@ -96,42 +95,52 @@ class Front:
             response.force_close()
         return response
 
-    async def _run_bounded(self, request: Request, endpoint: Endpoint) -> Answer:
-        if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
-            raise Overloaded(f"{self.in_flight} requests are in flight already")
-        self.in_flight += 1
+    async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Answer:
+        """Runs a handler while the request and its body count against the bounds."""
+        self._let_in(endpoint, may_wait)
+        body_bytes = 0
         try:
-            return await self._run(request, endpoint.handler)
-        finally:
-            self.in_flight -= 1
-
-    async def _run_waiting(self, request: Request, handler: Handler) -> Answer:
-        if self.waiting >= self.settings.max_waiting:
-            raise Overloaded(f"{self.waiting} dequeues may wait here already")
-        self.waiting += 1
-        try:
-            return await self._run(request, handler)
-        finally:
-            self.waiting -= 1
-
-    def _run(self, request: Request, handler: Handler) -> Awaitable[Answer]:
-        return self._run_with_body(request, handler) if request.body_exists else handler(request)
-
-    async def _run_with_body(self, request: Request, handler: Handler) -> Answer:
-        """Runs a handler while its body counts against the bound."""
-        declared_bytes = _declared_bytes(request)
-        body_bytes = self._expected_bytes(declared_bytes)
-        self._take_bytes(body_bytes)
-        try:
-            if "Expect" in request.headers:
-                await _go_on(request)
-            if declared_bytes is None:
-                actual_bytes = len(await request.read())
-                self.body_bytes += actual_bytes - body_bytes
-                body_bytes = actual_bytes
-            return await handler(request)
+            if request.body_exists:
+                declared_bytes = request.body_bytes
+                body_bytes = self._take_bytes(declared_bytes)
+                if _EXPECT in request.headers:
+                    await _go_on(request)
+                if declared_bytes is None:
+                    body_bytes = await self._count_bytes(request, body_bytes)
+            return await endpoint.handler(request)
         finally:
             self.body_bytes -= body_bytes
+            self._let_out(may_wait)
+
+    def _let_in(self, endpoint: Endpoint, may_wait: bool) -> None:
+        if may_wait:
+            if self.waiting >= self.settings.max_waiting:
+                raise Overloaded(f"{self.waiting} dequeues may wait here already")
+            self.waiting += 1
+        else:
+            if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
+                raise Overloaded(f"{self.in_flight} requests are in flight already")
+            self.in_flight += 1
+
+    def _let_out(self, may_wait: bool) -> None:
+        if may_wait:
+            self.waiting -= 1
+        else:
+            self.in_flight -= 1
+
+    def _take_bytes(self, declared_bytes: int | None) -> int:
+        """Counts what a body may come to, and returns it."""
+        body_bytes = self._expected_bytes(declared_bytes)
+        if self.body_bytes + body_bytes > self.settings.max_in_flight_bytes:
+            raise Overloaded(f"{self.body_bytes} bytes of requests are in flight already")
+        self.body_bytes += body_bytes
+        return body_bytes
+
+    async def _count_bytes(self, request: Request, expected_bytes: int) -> int:
+        """Reads a body of unknown length, and counts what it came to instead of what it might have."""
+        body_bytes = len(await request.read())
+        self.body_bytes += body_bytes - expected_bytes
+        return body_bytes
 
     def _expected_bytes(self, declared_bytes: int | None) -> int:
         """What a body may come to: its declared length, or the limit while one of unknown length is read."""
@@ -142,26 +151,16 @@ class Front:
             raise TooLarge(f"body: {declared_bytes} bytes, at most {limit_bytes} are allowed")
         return declared_bytes
 
-    def _take_bytes(self, body_bytes: int) -> None:
-        if self.body_bytes + body_bytes > self.settings.max_in_flight_bytes:
-            raise Overloaded(f"{self.body_bytes} bytes of requests are in flight already")
-        self.body_bytes += body_bytes
-
 
 def _may_wait(request: Request) -> bool:
     return bool(request.rel_url.raw_query_string) and "wait" in request.query
-
-
-def _declared_bytes(request: Request) -> int | None:
-    """A body's length; None for one that is chunked or compressed."""
-    return None if "Content-Encoding" in request.headers else request.content_length
 
 
 async def _go_on(request: Request) -> None:
     """Tell a client that asks before it sends its body (curl does, for a large one) to send it."""
     if request.version != HttpVersion11:
         return
-    if request.headers["Expect"].lower() != "100-continue":
+    if request.headers[_EXPECT].lower() != "100-continue":
         raise InvalidRequest("Expect: only 100-continue is known here")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0
