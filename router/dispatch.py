@@ -89,9 +89,17 @@ class Dispatch:
         """Queue jobs; one answer a job, in order."""
         return self._bulk(Enqueue, jobs)
 
+    def enqueue_one(self, job: NewJob) -> Coroutine[Any, Any, Enqueued]:
+        """Queue a job; raises what a bulk call answers."""
+        return self._one(Enqueue, job)
+
     def finish(self, jobs: list[FinishJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """End leases and forget the jobs; one answer a job, in order."""
         return self._bulk(Finish, jobs)
+
+    def finish_one(self, job: FinishJob) -> Coroutine[Any, Any, LeaseOutcome]:
+        """End a lease and forget the job; raises what a bulk call answers."""
+        return self._one(Finish, job)
 
     def extend(self, jobs: list[ExtendJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """Move the ends of leases; one answer a job, in order."""
@@ -245,11 +253,29 @@ class Dispatch:
         try:
             return await shard.call(call)
         except errors.SharqError as error:
-            again = repeated(call, error)
-            other = self._directory.owner(partition)
-            if again is None or other is shard:
-                raise
-            return await other.call(again)
+            return await self._ask_again(partition, call, shard, error)
+
+    async def _ask_again(
+        self, partition: int, call: Call[ReplyT], failed: ShardPort, error: errors.SharqError
+    ) -> ReplyT:
+        again = repeated(call, error)
+        other = self._directory.owner(partition)
+        if again is None or other is failed:
+            raise error
+        return await other.call(again)
+
+    async def _one(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
+        """Ask for one job as _ask does, which is a coroutine less for the most frequent of all calls."""
+        partition = self._partition(job)
+        shard = self._directory.owner(partition)
+        call = make_call([job])
+        try:
+            (answer,) = await shard.call(call)
+        except errors.SharqError as error:
+            (answer,) = await self._ask_again(partition, call, shard, error)
+        if isinstance(answer, Failure):
+            raise errors.from_code(answer.code, answer.message)
+        return answer
 
     async def _bulk(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]

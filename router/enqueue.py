@@ -27,9 +27,7 @@ class EnqueueHandlers:
         """One job for the queue of the path."""
         requests.no_query(request.query)
         job, has_new_id = requests.enqueue(request.path_values, await request.read(), self._settings)
-        (outcome,) = await self._dispatch.enqueue([job])
-        if isinstance(outcome, SharqError):
-            raise outcome
+        outcome = await self._dispatch.enqueue_one(job)
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Answer(_QUEUED_BODY, 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"

@@ -26,8 +26,7 @@ class LeaseHandlers:
     async def finish(self, request: Request) -> Answer:
         """End a lease and forget the job."""
         job = requests.finish(request.path_values, request.query, await request.read())
-        (outcome,) = await self._dispatch.finish([job])
-        _check(outcome)
+        _check(await self._dispatch.finish_one(job))
         return Answer(_DONE_BODY)
 
     async def extend(self, request: Request) -> Answer:
