@@ -96,7 +96,8 @@ class Request(web.BaseRequest):
         """
         if not self.body_exists or self._protocol._reading_paused:
             return self._payload.read_nowait()
-        return b"".join(self._payload._buffer)
+        chunks = self._payload._buffer
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _read_in_time(self) -> bytes:
         try:
