@@ -287,6 +287,8 @@ class Dispatch:
         partitions = [self._partition(job) for job in jobs]
         for index, partition in enumerate(partitions):
             groups.setdefault(self._directory.owner(partition), []).append(index)
+        if len(groups) == 1:
+            return await self._ask_group(partitions[0], make_call(jobs), len(jobs))
         results: dict[int, OutcomeT | errors.SharqError] = {}
 
         async def ask(indexes: list[int]) -> None:

@@ -28,13 +28,13 @@ from router.bodies import (
     NoQuery,
     PageQuery,
     RateBody,
-    RawBulk,
     RawRedrive,
     RedriveEntry,
     ReleaseBody,
     ReleaseEntry,
     TopQuery,
 )
+from router.bulk_forms import BulkForm, Entries
 from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN, clamp_cap, to_us
 from router.forms import MAX_DEPTH, Form, explain_broken_json, is_nested_too_deep
 from router.job_ids import new_job_id
@@ -44,21 +44,21 @@ from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, R
 
 ValueT = TypeVar("ValueT")
 JobT = TypeVar("JobT")
+EntryT = TypeVar("EntryT", bound=msgspec.Struct)
 
 _is_identifier = re.compile(STRICT_IDENTIFIER_PATTERN).search
 _decode_any = msgspec.json.Decoder().decode
 
 _ENQUEUE = Form(EnqueueBody)
-_ENQUEUE_ENTRY = Form(EnqueueEntry)
+_ENQUEUE_BULK = BulkForm(EnqueueEntry)
 _FINISH = Form(FinishBody)
-_FINISH_ENTRY = Form(FinishEntry)
+_FINISH_BULK = BulkForm(FinishEntry)
 _EXTEND = Form(ExtendBody)
-_EXTEND_ENTRY = Form(ExtendEntry)
+_EXTEND_BULK = BulkForm(ExtendEntry)
 _RELEASE = Form(ReleaseBody)
-_RELEASE_ENTRY = Form(ReleaseEntry)
+_RELEASE_BULK = BulkForm(ReleaseEntry)
 _REDRIVE = Form(RawRedrive)
-_REDRIVE_ENTRY = Form(RedriveEntry)
-_BULK = Form(RawBulk)
+_REDRIVE_BULK = BulkForm(RedriveEntry)
 _RATE = Form(RateBody)
 _DELETE_QUEUE = Form(DeleteQueueBody)
 _NO_BODY = Form(NoBody)
@@ -102,11 +102,10 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
         InvalidRequest: the body as a whole is no list of jobs. Nothing was done.
     """
 
-    def read(entry: Raw, place: str) -> NewJob:
-        form = _ENQUEUE_ENTRY.from_json(entry, place)
+    def make(form: EnqueueEntry, place: str) -> NewJob:
         return _new_job(form, form.queue_type, form.queue_id, settings, f"{place}.payload")
 
-    return _each(_BULK.from_json(body).jobs, read)
+    return _each(_ENQUEUE_BULK.from_json(body), make)
 
 
 def finish(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> FinishJob:
@@ -132,42 +131,38 @@ def release(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> R
 def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
     """As enqueue_bulk."""
 
-    def read(entry: Raw, place: str) -> FinishJob:
-        form = _FINISH_ENTRY.from_json(entry, place)
+    def make(form: FinishEntry, _: str) -> FinishJob:
         return FinishJob(form.queue_type, form.queue_id, form.job_id, _given(form.lease))
 
-    return _each(_BULK.from_json(body).jobs, read)
+    return _each(_FINISH_BULK.from_json(body), make)
 
 
 def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
     """As enqueue_bulk."""
 
-    def read(entry: Raw, place: str) -> ExtendJob:
-        form = _EXTEND_ENTRY.from_json(entry, place)
+    def make(form: ExtendEntry, _: str) -> ExtendJob:
         return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by))
 
-    return _each(_BULK.from_json(body).jobs, read)
+    return _each(_EXTEND_BULK.from_json(body), make)
 
 
 def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
     """As enqueue_bulk."""
 
-    def read(entry: Raw, place: str) -> ReleaseJob:
-        form = _RELEASE_ENTRY.from_json(entry, place)
+    def make(form: ReleaseEntry, _: str) -> ReleaseJob:
         return ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
 
-    return _each(_BULK.from_json(body).jobs, read)
+    return _each(_RELEASE_BULK.from_json(body), make)
 
 
 def redrive(queue_type: str, body: bytes) -> list[DeadRef | SharqError] | None:
     """Dead letters to queue again, as enqueue_bulk; None for all of the type."""
 
-    def read(entry: Raw, place: str) -> DeadRef:
-        form = _REDRIVE_ENTRY.from_json(entry, place)
+    def make(form: RedriveEntry, _: str) -> DeadRef:
         return DeadRef(queue_type, form.queue_id, form.job_id)
 
-    entries = _given(_REDRIVE.from_json(body or b"{}").jobs)
-    return None if entries is None else _each(entries, read)
+    texts = _given(_REDRIVE.from_json(body or b"{}").jobs)
+    return None if texts is None else _each(_REDRIVE_BULK.one_by_one(texts), make)
 
 
 def rate(body: bytes) -> tuple[int, int | None, bool | None]:
@@ -214,11 +209,14 @@ def top(query: MultiMapping[str]) -> tuple[TopOrder, int]:
     return TopOrder(form.by), form.limit
 
 
-def _each(entries: list[Raw], read: Callable[[Raw, str], JobT]) -> list[JobT | SharqError]:
+def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list[JobT | SharqError]:
     results: list[JobT | SharqError] = []
     for index, entry in enumerate(entries):
+        if isinstance(entry, InvalidRequest):
+            results.append(entry)
+            continue
         try:
-            results.append(read(entry, f"jobs[{index}]"))
+            results.append(make(entry, f"jobs[{index}]"))
         except SharqError as error:
             results.append(error)
     return results

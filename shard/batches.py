@@ -5,11 +5,12 @@ bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from shard.pipeline import HasRoom, Pending, Pipeline
 from sharq_core.errors import Overloaded, SharqError, Unavailable
+from sharq_core.messages import Failure
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply
@@ -66,30 +67,41 @@ class Batches(Generic[JobT, OutcomeT]):
         self._bytes = 0
         pipeline.add_source(self._take)
 
-    def add(self, job: JobT) -> asyncio.Future[OutcomeT]:
-        """Let a job go with the next pipeline.
+    def add(self, jobs: Sequence[JobT]) -> asyncio.Future[list[OutcomeT | Failure]]:
+        """Let the jobs of one call go with the next pipelines: one answer a job, in order.
 
-        Raises:
-            Overloaded: too many wait already. Nothing was done.
+        A job is refused at once when too many wait already; the others of its call are not.
         """
-        size = self._size_of(job)
+        batch: _Call[OutcomeT] = _Call(len(jobs), self._loop.create_future())
+        for index, job in enumerate(jobs):
+            size = self._size_of(job)
+            if self._has_room_for(size):
+                self._group_of(job).add(job, size, batch, index)
+                self._count += 1
+                self._bytes += size
+            else:
+                batch.settle(index, _failure(self._overloaded()))
+        return batch.answers
+
+    def _has_room_for(self, size: int) -> bool:
+        return (
+            self._count < MAX_WAITING_JOBS
+            and self._bytes + self._pipeline.waiting_bytes + size <= MAX_WAITING_BYTES
+        )
+
+    def _overloaded(self) -> Overloaded:
         waiting = self._bytes + self._pipeline.waiting_bytes
-        if self._count >= MAX_WAITING_JOBS or waiting + size > MAX_WAITING_BYTES:
-            raise Overloaded(
-                f"this node holds {self._count} unsent jobs of {waiting} bytes; try again in a moment"
-            )
+        return Overloaded(
+            f"this node holds {self._count} unsent jobs of {waiting} bytes; try again in a moment"
+        )
+
+    def _group_of(self, job: JobT) -> _Group[JobT, OutcomeT]:
         key = (partition_of(job.queue_type, job.queue_id, self._partitions), job.queue_type)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(self._loop.time())
             self._pipeline.wake(key[0])
-        future: asyncio.Future[OutcomeT] = self._loop.create_future()
-        group.jobs.append(job)
-        group.futures.append(future)
-        group.sizes.append(size)
-        self._count += 1
-        self._bytes += size
-        return future
+        return group
 
     def _take(self, has_room: HasRoom) -> list[Pending]:
         """The calls for the partitions whose server has room; the jobs of the others gather on."""
@@ -122,14 +134,35 @@ class Batches(Generic[JobT, OutcomeT]):
         return Pending(call, chunk.since, sum(chunk.sizes), follows, note, deliver)
 
 
+class _Call(Generic[OutcomeT]):
+    """The jobs of one call: what each came to so far; `answers` has all of it when the last is there."""
+
+    def __init__(self, size: int, answers: asyncio.Future[list[OutcomeT | Failure]]) -> None:
+        self.answers = answers
+        self._outcomes: dict[int, OutcomeT | Failure] = {}
+        self._size = size
+        if not size:
+            answers.set_result([])
+
+    def settle(self, index: int, outcome: OutcomeT | Failure) -> None:
+        self._outcomes[index] = outcome
+        if len(self._outcomes) == self._size and not self.answers.done():
+            self.answers.set_result([self._outcomes[number] for number in range(self._size)])
+
+
 class _Group(Generic[JobT, OutcomeT]):
-    """Jobs of one partition and type that wait, and who waits for them."""
+    """Jobs of one partition and type that wait, and for each the call that it is of and its number there."""
 
     def __init__(self, since: float) -> None:
         self.since = since
         self.jobs: list[JobT] = []
-        self.futures: list[asyncio.Future[OutcomeT]] = []
         self.sizes: list[int] = []
+        self._calls: list[tuple[_Call[OutcomeT], int]] = []
+
+    def add(self, job: JobT, size: int, call: _Call[OutcomeT], index: int) -> None:
+        self.jobs.append(job)
+        self.sizes.append(size)
+        self._calls.append((call, index))
 
     def chunks(self) -> list[_Group[JobT, OutcomeT]]:
         """Itself, or cut in order into what one call may carry; a job over the byte bound goes alone."""
@@ -137,22 +170,22 @@ class _Group(Generic[JobT, OutcomeT]):
             return [self]
         chunks: list[_Group[JobT, OutcomeT]] = []
         room = 0
-        for job, future, size in zip(self.jobs, self.futures, self.sizes, strict=True):
+        for job, size, (call, index) in zip(self.jobs, self.sizes, self._calls, strict=True):
             if not chunks or len(chunks[-1].jobs) == MAX_BATCH or size > room:
                 chunks.append(_Group(self.since))
                 room = MAX_CALL_BYTES
-            chunks[-1].jobs.append(job)
-            chunks[-1].futures.append(future)
-            chunks[-1].sizes.append(size)
+            chunks[-1].add(job, size, call, index)
             room -= size
         return chunks
 
-    def answer(self, outcomes: list[OutcomeT]) -> None:
-        for future, outcome in zip(self.futures, outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
+    def answer(self, outcomes: Sequence[OutcomeT]) -> None:
+        for (call, index), outcome in zip(self._calls, outcomes, strict=True):
+            call.settle(index, outcome)
 
     def fail(self, error: SharqError) -> None:
-        for future in self.futures:
-            if not future.done():
-                future.set_exception(error)
+        for call, index in self._calls:
+            call.settle(index, _failure(error))
+
+
+def _failure(error: SharqError) -> Failure:
+    return Failure(error.code, error.message)

@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
-from shard.batches import Batches, OnHint
+from shard.batches import Addressed, Batches, OnHint
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.pipeline import Pipeline
 from shard.top import top_queues
 from shard.watchers import Watchers
 from sharq_core import messages
-from sharq_core.errors import InvalidRequest, SharqError
+from sharq_core.errors import InvalidRequest
 from sharq_core.messages import Call, Failure
 from sharq_core.models import (
     Counts,
@@ -43,7 +43,7 @@ from sharq_core.scheduler.functions import FunctionCall, Functions
 from sharq_core.scheduler.replies import CountsReply, Reply, minute_counts
 from sharq_core.store.store import Store
 
-JobT = TypeVar("JobT")
+JobT = TypeVar("JobT", bound=Addressed)
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
 
@@ -134,12 +134,21 @@ class Calls:
         releases = Batches(new, self._partitions, release, note, on_outcomes=counts.released)
         redrives = Batches(new, self._partitions, redrive, note)
         return {
-            messages.Enqueue: lambda call: _each(enqueues.add, call.jobs, new.push),
-            messages.Finish: lambda call: _each(finishes.add, call.jobs, new.push),
-            messages.Extend: lambda call: _each(extends.add, call.jobs, new.push),
-            messages.Release: lambda call: _each(releases.add, call.jobs, new.push),
-            messages.Redrive: lambda call: _each(redrives.add, call.jobs, new.push),
+            messages.Enqueue: lambda call: self._batch(enqueues, call.jobs),
+            messages.Finish: lambda call: self._batch(finishes, call.jobs),
+            messages.Extend: lambda call: self._batch(extends, call.jobs),
+            messages.Release: lambda call: self._batch(releases, call.jobs),
+            messages.Redrive: lambda call: self._batch(redrives, call.jobs),
         }
+
+    async def _batch(
+        self, batches: Batches[JobT, OutcomeT], jobs: Sequence[JobT]
+    ) -> list[OutcomeT | Failure]:
+        """One answer a job, in order."""
+        answers = batches.add(jobs)
+        if len(jobs) == 1:
+            self._pipeline.push()
+        return await answers
 
     async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
         jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
@@ -218,36 +227,6 @@ class Calls:
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
         """The queue's partition, type and id."""
         return partition_of(key.queue_type, key.queue_id, self._partitions), key.queue_type, key.queue_id
-
-
-async def _each(
-    add: Callable[[JobT], asyncio.Future[OutcomeT]], jobs: Sequence[JobT], push: Callable[[], None]
-) -> list[OutcomeT | Failure]:
-    """Add every job, then wait for all: one answer a job, in order."""
-    if len(jobs) == 1:
-        try:
-            only = add(jobs[0])
-            push()
-            return [await only]
-        except SharqError as error:
-            return [Failure(error.code, error.message)]
-    outcomes: list[OutcomeT | Failure] = []
-    for future in [_add(add, job) for job in jobs]:
-        if isinstance(future, SharqError):
-            outcomes.append(Failure(future.code, future.message))
-            continue
-        try:
-            outcomes.append(await future)
-        except SharqError as error:
-            outcomes.append(Failure(error.code, error.message))
-    return outcomes
-
-
-def _add(add: Callable[[JobT], asyncio.Future[OutcomeT]], job: JobT) -> asyncio.Future[OutcomeT] | SharqError:
-    try:
-        return add(job)
-    except SharqError as error:
-        return error
 
 
 def _sum_counts(now_us: int, parts: list[CountsReply]) -> Counts:

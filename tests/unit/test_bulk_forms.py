@@ -1,0 +1,79 @@
+"""A bulk body read all at once gives what its jobs give that are read one by one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.bodies import EnqueueEntry, FinishEntry, RawBulk, ReleaseEntry
+from router.bulk_forms import BulkForm
+from router.fields import are_identifiers
+from sharq_core.errors import InvalidRequest
+
+FORMS = {kind: BulkForm(kind) for kind in (EnqueueEntry, FinishEntry, ReleaseEntry)}
+RAW = msgspec.json.Decoder(RawBulk)
+
+identifiers = st.sampled_from(["a", "sms", "a.b", "...", "A-Z_+@9", "x" * 100])
+bad_identifiers: st.SearchStrategy[Any] = st.sampled_from(
+    ["", ".", "..", "a\n", "\na", "a\nb", "\n", ".\n.", "x" * 101, "ü", "a b", 7, None, True, ["a"], {}]
+)
+values: st.SearchStrategy[Any] = st.sampled_from(
+    [0, 1, 2.5, -1, "1", None, False, True, [], {}, 10**30, 1e300]
+)
+names = st.sampled_from(["job_id", "payload", "interval", "burst", "lease", "delay", "repeat", "other"])
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Any:
+    """Mostly an entry that fits, with a flaw now and then."""
+    entry: Any = {"queue_type": draw(identifiers), "queue_id": draw(identifiers)}
+    entry |= {"job_id": draw(identifiers), "payload": {"a": 1}, "lease": "0" * 32}
+    for name in draw(st.lists(st.sampled_from(list(entry)), max_size=2)):
+        entry.pop(name, None)
+    for name in draw(st.lists(st.sampled_from(["queue_type", "queue_id", "job_id"]), max_size=1)):
+        entry[name] = draw(bad_identifiers)
+    return entry | draw(st.dictionaries(names, values, max_size=1))
+
+
+def as_told(outcome: Any) -> Any:
+    """An entry's fields, or the words of what is wrong with it."""
+    if isinstance(outcome, InvalidRequest):
+        return outcome.message
+    return {name: repr(getattr(outcome, name)) for name in outcome.__struct_fields__}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+@given(jobs=st.lists(entries(), min_size=1, max_size=4))
+def test_all_at_once_gives_what_one_by_one_gives(kind: type[Any], jobs: list[Any]) -> None:
+    form, body = FORMS[kind], json.dumps({"jobs": jobs}).encode()
+    alone = [as_told(outcome) for outcome in form.one_by_one(RAW.decode(body).jobs)]
+    assert [as_told(outcome) for outcome in form.from_json(body)] == alone
+
+
+def test_only_a_bad_job_fails() -> None:
+    good = {"queue_type": "sms", "queue_id": "q", "job_id": "j"}
+    jobs = [good, good | {"queue_id": ".."}, good | {"job_id": "a\nb"}, good | {"lease": 1}, good]
+    first, dots, newline, number, last = FORMS[FinishEntry].from_json(json.dumps({"jobs": jobs}).encode())
+    assert isinstance(first, FinishEntry)
+    assert isinstance(last, FinishEntry)
+    for flaw, field in ((dots, "jobs[1].queue_id"), (newline, "jobs[2].job_id"), (number, "jobs[3].lease")):
+        assert isinstance(flaw, InvalidRequest)
+        assert flaw.message.startswith(f"{field}: expected a string")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"jobs":[]}', b'{"jobs":[1]', b'{"jobs":[{}],"more":1}']
+)
+def test_body_that_is_no_list_of_jobs_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        FORMS[FinishEntry].from_json(body)
+
+
+@given(st.lists(identifiers | bad_identifiers.filter(lambda value: isinstance(value, str)), max_size=6))
+def test_identifiers_are_told_together_as_alone(words: list[str]) -> None:
+    assert are_identifiers(words) == all(are_identifiers([word]) for word in words) or not words
