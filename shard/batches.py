@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from shard.pipeline import HasRoom, Pending, Pipeline
 from sharq_core.errors import Overloaded, SharqError, Unavailable
@@ -105,15 +105,13 @@ class Batches(Generic[JobT, OutcomeT]):
 
     def _take(self, has_room: HasRoom) -> list[Pending]:
         """The calls for the partitions whose server has room; the jobs of the others gather on."""
-        taken = [key for key in self._groups if has_room(key[0])]
-        groups = [(key, self._groups.pop(key)) for key in taken]
-        self._count -= sum(len(group.jobs) for _, group in groups)
-        self._bytes -= sum(sum(group.sizes) for _, group in groups)
-        return [
-            self._pack(key, chunk, index > 0)
-            for key, group in groups
-            for index, chunk in enumerate(group.chunks())
-        ]
+        pending: list[Pending] = []
+        for key in [key for key in self._groups if has_room(key[0])]:
+            group = self._groups.pop(key)
+            self._count -= len(group.jobs)
+            self._bytes -= group.bytes
+            pending += [self._pack(key, chunk, index > 0) for index, chunk in enumerate(group.chunks())]
+        return pending
 
     def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT], follows: bool) -> Pending:
         partition, queue_type = key
@@ -131,7 +129,7 @@ class Batches(Generic[JobT, OutcomeT]):
                 self._on_outcomes(queue_type, reply.value)
 
         call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
-        return Pending(call, chunk.since, sum(chunk.sizes), follows, note, deliver)
+        return Pending(call, chunk.since, chunk.bytes, follows, note, deliver)
 
 
 class _Call(Generic[OutcomeT]):
@@ -139,15 +137,16 @@ class _Call(Generic[OutcomeT]):
 
     def __init__(self, size: int, answers: asyncio.Future[list[OutcomeT | Failure]]) -> None:
         self.answers = answers
-        self._outcomes: dict[int, OutcomeT | Failure] = {}
-        self._size = size
+        self._outcomes: list[Any] = [None] * size
+        self._left = size
         if not size:
             answers.set_result([])
 
     def settle(self, index: int, outcome: OutcomeT | Failure) -> None:
         self._outcomes[index] = outcome
-        if len(self._outcomes) == self._size and not self.answers.done():
-            self.answers.set_result([self._outcomes[number] for number in range(self._size)])
+        self._left -= 1
+        if not self._left and not self.answers.done():
+            self.answers.set_result(self._outcomes)
 
 
 class _Group(Generic[JobT, OutcomeT]):
@@ -156,21 +155,23 @@ class _Group(Generic[JobT, OutcomeT]):
     def __init__(self, since: float) -> None:
         self.since = since
         self.jobs: list[JobT] = []
-        self.sizes: list[int] = []
+        self.bytes = 0
+        self._sizes: list[int] = []
         self._calls: list[tuple[_Call[OutcomeT], int]] = []
 
     def add(self, job: JobT, size: int, call: _Call[OutcomeT], index: int) -> None:
         self.jobs.append(job)
-        self.sizes.append(size)
+        self.bytes += size
+        self._sizes.append(size)
         self._calls.append((call, index))
 
     def chunks(self) -> list[_Group[JobT, OutcomeT]]:
         """Itself, or cut in order into what one call may carry; a job over the byte bound goes alone."""
-        if len(self.jobs) <= MAX_BATCH and sum(self.sizes) <= MAX_CALL_BYTES:
+        if len(self.jobs) <= MAX_BATCH and self.bytes <= MAX_CALL_BYTES:
             return [self]
         chunks: list[_Group[JobT, OutcomeT]] = []
         room = 0
-        for job, size, (call, index) in zip(self.jobs, self.sizes, self._calls, strict=True):
+        for job, size, (call, index) in zip(self.jobs, self._sizes, self._calls, strict=True):
             if not chunks or len(chunks[-1].jobs) == MAX_BATCH or size > room:
                 chunks.append(_Group(self.since))
                 room = MAX_CALL_BYTES

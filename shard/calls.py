@@ -82,7 +82,7 @@ class Calls:
         self._make_sure = make_sure
         self._cover = cover
         self._metrics = metrics
-        self._handlers: dict[type, Callable[[Any], Coroutine[Any, Any, object]]] = {
+        self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             **self._batched(),
             messages.Dequeue: self._dequeue,
             messages.Peek: self._peek,
@@ -101,11 +101,11 @@ class Calls:
             messages.Cover: lambda call: self._cover(call.partitions),
         }
 
-    def answer(self, call: Call[ReplyT]) -> Coroutine[Any, Any, ReplyT]:
+    def answer(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
         """Do what a call asks for; raises as ShardPort.call does."""
-        return cast("Coroutine[Any, Any, ReplyT]", self._handlers[type(call)](call))
+        return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
-    def _batched(self) -> dict[type, Callable[[Any], Coroutine[Any, Any, object]]]:
+    def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
         make, late = self._functions, self._executor.not_after_us
 
         def enqueue(p: int, kind: str, jobs: list[NewJob], since: float) -> FunctionCall[list[Enqueued]]:
@@ -141,14 +141,14 @@ class Calls:
             messages.Redrive: lambda call: self._batch(redrives, call.jobs),
         }
 
-    async def _batch(
+    def _batch(
         self, batches: Batches[JobT, OutcomeT], jobs: Sequence[JobT]
-    ) -> list[OutcomeT | Failure]:
+    ) -> Awaitable[list[OutcomeT | Failure]]:
         """One answer a job, in order."""
         answers = batches.add(jobs)
         if len(jobs) == 1:
             self._pipeline.push()
-        return await answers
+        return answers
 
     async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
         jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)

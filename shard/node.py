@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any, Never, TypeVar
+from typing import Never, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -189,7 +189,7 @@ class ShardNode:
         await self._pipeline.drained()
         await self.store.close()
 
-    def call(self, call: Call[ReplyT]) -> Coroutine[Any, Any, ReplyT]:
+    def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
         """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
         return self._calls.answer(call) if self._opened.is_set() else _refuse_unopened()
 

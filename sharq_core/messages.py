@@ -6,7 +6,7 @@ the owner of the queue's partition; bulk calls are split by owner first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -243,8 +243,8 @@ OnDue: TypeAlias = Callable[[int | None], None]
 class ShardPort(Protocol):
     """How a router reaches one shard."""
 
-    async def call(self, call: Call[ReplyT]) -> ReplyT:
-        """Send one call.
+    def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
+        """Send one call, to be awaited at once.
 
         Raises:
             Overloaded, Unavailable, StoreFull: nothing was done.

@@ -92,11 +92,13 @@ class Executor:
 
 
 def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
+    if not isinstance(answer, SharqError):
+        return call.decode(answer)
     if isinstance(answer, NotKept):
         return NotKept(answer.message, call.decode(answer.reply))
     if isinstance(answer, OutcomeUnknown) and call.is_read:
         return Unavailable(answer.message)
-    return answer if isinstance(answer, SharqError) else call.decode(answer)
+    return answer
 
 
 def value_of(reply: Reply[T] | SharqError) -> T:

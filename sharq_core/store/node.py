@@ -70,7 +70,8 @@ class StoreNode:
         self._connections = Connections(url, timeout_s, self._prepare)
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self.keeping = None if promise is None else self._make_keeping(promise)
-        self._heard_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -92,16 +93,15 @@ class StoreNode:
         """
         keeping = self.keeping
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._bounded(timeout_s)
+        deadline = self._loop.time() + self._bounded(timeout_s)
         if not self._supply.has_begun and self._away is None:
             await self._begin_supply(deadline)
-            timeout_s = max(deadline - loop.time(), 0.0)
+            timeout_s = max(deadline - self._loop.time(), 0.0)
         asked_at = monotonic()
         answers = await run(calls, timeout_s, is_asking=is_asking)
         if FunctionMissing in map(type, answers) and (missed := to_resend(calls, answers, FunctionMissing)):
             lacking = await self._supplied(deadline)
-            left_s = max(deadline - loop.time(), 0.0)
+            left_s = max(deadline - self._loop.time(), 0.0)
             again = [calls[index] for index in missed]
             found = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
             for index, answer in zip(missed, found, strict=True):
@@ -241,7 +241,7 @@ class StoreNode:
         now_us = self.clock.now_us()
         if now_us is None:
             return None
-        waited_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
+        waited_s = 0.0 if since is None else self._loop.time() - since
         return now_us + int((self.timeout_s - waited_s) * 1e6)
 
     async def close(self) -> None:
@@ -258,7 +258,7 @@ class StoreNode:
         return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
 
     def _note_reached(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._loop.time()
         if not self.is_reachable:
             self.is_reachable = True
             log.info("store_reached %s", self._where)
@@ -283,7 +283,7 @@ class StoreNode:
         """A server that refuses connections is away at once, a silent one when nothing came of it for a whole timeout:
         it may have been busy.
         """
-        silent_s = asyncio.get_running_loop().time() - self._heard_at
+        silent_s = self._loop.time() - self._heard_at
         return silent_s >= self.timeout_s or not isinstance(failure, TimeoutError)
 
     async def _look_until_reached(self) -> None:
