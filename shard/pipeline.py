@@ -99,7 +99,7 @@ class Pipeline:
         """There is one call more to send for a partition: at the next `push`, at the end of this tick, or when a
         pipeline comes back.
         """
-        if self._lane(partition, self._executor.promises).takes_changes:
+        if self._has_room(partition):
             self._fresh += 1
             self._schedule()
 
@@ -161,6 +161,11 @@ class Pipeline:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
 
+    def _has_room(self, partition: int) -> bool:
+        """For what its sources have: nothing of them may wait here, where nobody counts it (I11)."""
+        lane = self._lane(partition, self._executor.promises)
+        return lane.has_room and not lane.is_cut
+
     def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> _Lane:
         """The lane of the server that holds a partition now; calls that wait for replicas have one of their own, so
         that nothing else is behind them, and so have urgent ones.
@@ -180,16 +185,10 @@ class Pipeline:
             self._schedule()
             return
         self._is_scheduled, self._fresh, self._is_flushing = False, 0, True
-        lanes: dict[int, _Lane] = {}
-
-        def has_room(partition: int) -> bool:
-            lane = lanes[partition] = self._lane(partition, self._executor.promises)
-            return lane.takes_changes
-
         try:
             for take in self._sources:
-                for one in take(has_room):
-                    lanes[one.call.partition].waiting.append(one)
+                for one in take(self._has_room):
+                    self._lane(one.call.partition, self._executor.promises).waiting.append(one)
             for lane in self._lanes.values():
                 lane.send()
             self.waiting_bytes = sum(lane.waiting_bytes for lane in self._lanes.values())
@@ -226,13 +225,6 @@ class _Lane:
         jobs of one queue never overtake each other on two connections (I3).
         """
         return len(self.in_flight) < (1 if self.waiting and self.waiting[0].follows else IN_FLIGHT)
-
-    @property
-    def takes_changes(self) -> bool:
-        """It has room for what the pipeline's sources have: nothing of them may wait here, where nobody counts it
-        (I11).
-        """
-        return self.has_room and not self.is_cut
 
     @property
     def is_busy(self) -> bool:
