@@ -28,7 +28,9 @@ _FCALL = b"FCALL"
 _MAX_KNOWN_HEADS = 20_000
 """Packed beginnings of calls that are kept: 1 µs saved a call; some MB when full, then they are packed anew."""
 
-_known_heads: dict[tuple[bytes | str | int, ...], bytes] = {}
+_NO_HEAD: tuple[Command, bytes] = (), b""
+_known_heads: dict[tuple[bytes | str | int, bytes | str | int], tuple[Command, bytes]] = {}
+"""By the function and its first key: the words, and how they are sent."""
 
 
 class Connections:
@@ -119,18 +121,23 @@ async def ask(connection: AbstractConnection, commands: Sequence[Command]) -> li
 
 def pack(commands: Sequence[Command]) -> list[bytes]:
     """Commands as they are sent."""
-    return [_pack_call(command) if command[0] == _FCALL else _pack(command) for command in commands]
+    return [
+        _pack_call(command) if command[0] == _FCALL and command[2] else _pack(command) for command in commands
+    ]
 
 
 def _pack_call(command: Command) -> bytes:
-    """A function call, whose name and keys are most of its words and the same each time."""
-    end = 3 + int(command[2])
-    words = tuple(command[:end])
-    head = _known_heads.get(words)
-    if head is None:
+    """A function call with keys. Most of its words are the same each time: its name, its keys, and as a rule the two
+    after them (sharq_core/scheduler/functions.py: no time but the store's, and the type).
+    """
+    end = 5 + int(command[2])
+    words = command[:end]
+    known, head = _known_heads.get((command[1], command[3]), _NO_HEAD)
+    if known != words:
+        head = _without_count(_pack(words))
         if len(_known_heads) >= _MAX_KNOWN_HEADS:
             _known_heads.clear()
-        head = _known_heads[words] = _without_count(_pack(words))
+        _known_heads[command[1], command[3]] = words, head
     return b"*%d\r\n%b%b" % (len(command), head, _without_count(_pack(command[end:])))
 
 
