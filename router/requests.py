@@ -235,7 +235,7 @@ def _new_job(
         None if form.interval is UNSET else to_us(form.interval),
         _given(form.burst),
         to_us(form.delay) if form.delay else 0,
-        _lower(_given(form.max_queued_length), payload_cap),
+        _cap(form.max_queued_length, payload_cap),
         form.repeat,
     )
 
@@ -259,9 +259,11 @@ def _read_payload(raw: Raw, max_payload_bytes: int, place: str) -> tuple[bytes, 
     return text, cap
 
 
-def _lower(cap: int | None, payload_cap: int | None) -> int | None:
-    caps = [length for length in (cap, payload_cap) if length is not None]
-    return clamp_cap(min(caps)) if caps else None
+def _cap(own: int | UnsetType, in_payload: int | None) -> int | None:
+    """The lower of the caps that there are."""
+    if isinstance(own, UnsetType):
+        return None if in_payload is None else clamp_cap(in_payload)
+    return clamp_cap(own if in_payload is None else min(own, in_payload))
 
 
 def _given(value: ValueT | UnsetType) -> ValueT | None:

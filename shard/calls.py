@@ -6,8 +6,9 @@ Not here: the dequeue (shard/dequeuer.py), and what a call means (sharq_core/mes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from shard.batches import Addressed, Batches, OnHint
 from shard.dequeuer import Dequeuer
@@ -46,6 +47,13 @@ from sharq_core.store.store import Store
 JobT = TypeVar("JobT", bound=Addressed)
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
+
+
+class _OfJobs(Protocol[JobT]):
+    """A call about some jobs."""
+
+    @property
+    def jobs(self) -> list[JobT]: ...
 
 
 class Calls:
@@ -134,19 +142,19 @@ class Calls:
         releases = Batches(new, self._partitions, release, note, on_outcomes=counts.released)
         redrives = Batches(new, self._partitions, redrive, note)
         return {
-            messages.Enqueue: lambda call: self._batch(enqueues, call.jobs),
-            messages.Finish: lambda call: self._batch(finishes, call.jobs),
-            messages.Extend: lambda call: self._batch(extends, call.jobs),
-            messages.Release: lambda call: self._batch(releases, call.jobs),
-            messages.Redrive: lambda call: self._batch(redrives, call.jobs),
+            messages.Enqueue: partial(self._batch, enqueues),
+            messages.Finish: partial(self._batch, finishes),
+            messages.Extend: partial(self._batch, extends),
+            messages.Release: partial(self._batch, releases),
+            messages.Redrive: partial(self._batch, redrives),
         }
 
     def _batch(
-        self, batches: Batches[JobT, OutcomeT], jobs: Sequence[JobT]
+        self, batches: Batches[JobT, OutcomeT], call: _OfJobs[JobT]
     ) -> Awaitable[list[OutcomeT | Failure]]:
         """One answer a job, in order."""
-        answers = batches.add(jobs)
-        if len(jobs) == 1:
+        answers = batches.add(call.jobs)
+        if len(call.jobs) == 1:
             self._pipeline.push()
         return answers
 
