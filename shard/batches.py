@@ -131,7 +131,7 @@ class Batches(Generic[JobT, OutcomeT]):
                 self._on_outcomes(queue_type, reply.value)
 
         call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
-        return Pending(call, chunk.since, sum(chunk.sizes), follows, note, deliver)
+        return Pending(call, chunk.since, len(chunk.jobs), sum(chunk.sizes), follows, note, deliver)
 
 
 class _Call(Generic[OutcomeT]):
