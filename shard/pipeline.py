@@ -40,8 +40,8 @@ CALLS_AT_ONCE = 32
 """Calls of one pipeline: so long, some ms, the server does nothing else."""
 
 JOBS_WHILE_AWAITED = 32
-"""Jobs of one pipeline (one call may carry more) while workers wait for jobs: what becomes due meanwhile is behind those
-in flight, about 2 ms, and not behind a thousand that somebody finishes.
+"""Jobs of one pipeline (one call may carry more) while workers wait for some: what becomes due meanwhile is behind
+those in flight, about 2 ms, and not behind a thousand that somebody finishes.
 """
 
 BYTES_AT_ONCE = 4 << 20
