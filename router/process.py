@@ -170,7 +170,7 @@ class _Router:
             partial(_cluster_info, directory),
             guard,
         )
-        await serve(stack, front, sockets, config, self._access_log)
+        await serve(stack, front, sockets, config, registry, self._access_log)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)
         drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
