@@ -1,6 +1,6 @@
 """What the HTTP server says of its connections to Prometheus, read at each scrape.
 
-Who is refused here never becomes a request, so no other metric of the router shows it. Not here: the bounds
+What is refused here never becomes a request, so no other metric of the router shows it. Not here: the bounds
 (router/connections.py), and what requests come to (router/metrics.py).
 """
 
@@ -29,7 +29,12 @@ class ConnectionMetrics(Collector):
             value=connections.bounds.max_connections,
         )
         yield CounterMetricFamily(
-            "sharq_router_refused_connections", "Connections that were one too many.", value=connections.refused
+            "sharq_router_refused_connections",
+            "Connections that were one too many.",
+            value=connections.refused,
+        )
+        yield CounterMetricFamily(
+            "sharq_router_malformed_requests", "What came and is not HTTP.", value=connections.malformed
         )
         ended = CounterMetricFamily(
             "sharq_router_ended_connections", "Connections that were kept without use.", labels=["reason"]

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_log import AccessLogger
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
@@ -22,7 +23,7 @@ from router.access_log import AccessLog
 from router.errors import failure_answer
 from router.incoming import Request, request_factory
 from sharq_core.config import ServerSettings
-from sharq_core.errors import Unavailable
+from sharq_core.errors import InvalidRequest, Unavailable
 
 log = logging.getLogger("sharq.router")
 
@@ -75,6 +76,7 @@ class Connections(web.Server):
     Attributes:
         bounds: what a client may take.
         refused: connections that were one too many, so far.
+        malformed: what came and is not HTTP, so far.
         ended: connections that were kept without use, so far, by the reason.
     """
 
@@ -87,6 +89,7 @@ class Connections(web.Server):
     ) -> None:
         self.bounds = bounds
         self.refused = 0
+        self.malformed = 0
         self.ended: Counter[str] = Counter({NO_REQUEST: 0, ANSWER_UNREAD: 0})
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
         self._fresh: dict[RequestHandler, float] = {}
@@ -100,6 +103,10 @@ class Connections(web.Server):
             keepalive_timeout=bounds.keepalive_timeout_s,
             lingering_time=_LINGER_S,
         )
+
+    def __call__(self) -> RequestHandler:
+        """What serves the next connection."""
+        return _Connection(self, loop=self._loop, **self._kwargs)
 
     @property
     def open(self) -> int:
@@ -166,6 +173,32 @@ class Connections(web.Server):
         self.ended[reason] += len(handlers)
         if handlers:
             log.info("connections_ended count=%d reason=%s", len(handlers), reason)
+
+
+class _Connection(RequestHandler):
+    """One connection. What is not HTTP gets the same kind of answer as every other failure, and is counted; aiohttp's
+    own answer is plain text, and a traceback in the log of an operator who can do nothing about it.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read; aiohttp's own for what nobody foresaw."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        if isinstance(self._manager, Connections):
+            self._manager.malformed += 1
+        reason = exc.message.partition("\n")[0].rstrip(":")
+        answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
+        response = web.Response(body=answer.body, status=answer.status, headers=answer.headers)
+        response.force_close()
+        return response
 
 
 def _refusal() -> bytes:

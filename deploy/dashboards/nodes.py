@@ -80,11 +80,13 @@ NODES = Dashboard(
         ),
         graph(
             "Connections refused and ended",
-            "Refused: one too many. Ended: no whole request came, or nobody read the answer.",
+            "Refused: one too many. Ended: no whole request came, nobody read the answer, or it was not HTTP.",
             Query(per_second("sharq_router_refused_connections_total", "instance"), "{{instance}} refused"),
             Query(
-                per_second("sharq_router_ended_connections_total", "instance, reason"), "{{instance}} {{reason}}"
+                per_second("sharq_router_ended_connections_total", "instance, reason"),
+                "{{instance}} {{reason}}",
             ),
+            Query(per_second("sharq_router_malformed_requests_total", "instance"), "{{instance}} not HTTP"),
             unit="ops",
         ),
         graph(

@@ -187,7 +187,9 @@ async def test_metrics_count_open_refused_and_ended_connections(start: StartServ
     writer.write(request("/metrics"))
     status, text = await text_of(reader)
     assert status == 200
-    samples = {line for line in text.splitlines() if line.startswith("sharq_router_") and "connections" in line}
+    samples = {
+        line for line in text.splitlines() if line.startswith("sharq_router_") and "connections" in line
+    }
     assert samples == {
         "sharq_router_connections 2.0",
         "sharq_router_connections_limit 2.0",
