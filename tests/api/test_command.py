@@ -276,3 +276,35 @@ def test_an_access_log_that_cannot_be_written_exits_with_2(start: StartServer, t
     assert server.stderr == (
         f"sharq-server: [sharq-server] accesslog: {tmp_path} cannot be written: Is a directory\n"
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_an_access_log_on_a_full_disk_is_said_once_and_costs_no_request(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start(SHARQ_SERVER_ACCESSLOG="/dev/full")
+    url = server.url()
+    for _ in range(20):
+        assert await status_of(http, f"{url}/healthz") == 200
+    server.wait_for(lambda: "access_log_lost path=/dev/full" in server.stderr)
+    assert server.stop() == 0
+    assert server.stderr.count("access_log_lost") == 1
+    assert "Traceback" not in server.stderr
+
+
+async def test_an_access_log_whose_directory_goes_away_is_written_again_when_it_is_back(
+    start: StartServer, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    logs.mkdir()
+    server = start(SHARQ_SERVER_ACCESSLOG=str(logs / "access.log"))
+    url = server.url()
+    logs.rename(away)
+    for _ in range(3):
+        assert await status_of(http, f"{url}/healthz") == 200
+    server.wait_for(lambda: "access_log_lost" in server.stderr)
+    away.rename(logs)
+    assert await status_of(http, f"{url}/healthz") == 200
+    server.wait_for(lambda: "access_log_back" in server.stderr)
+    server.wait_for(lambda: "GET /healthz HTTP" in (logs / "access.log").read_text())
+    assert "Traceback" not in server.stderr
