@@ -60,23 +60,30 @@ class _File(WatchedFileHandler):
     this begins and ends is logged, not each line.
     """
 
-    _error: BaseException | None = None
+    _failure: BaseException | None = None
+    _is_lost = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
-        error, self._error = self._error, None
-        try:
-            super().emit(record)
-        except OSError:
-            self.handleError(record)
-        if self._error is not None and error is None:
-            log.warning("access_log_lost path=%s error=%r", self.baseFilename, str(self._error))
-        elif error is not None and self._error is None:
+        failure = self._write(record)
+        if failure is not None and not self._is_lost:
+            log.warning("access_log_lost path=%s error=%r", self.baseFilename, str(failure))
+        elif failure is None and self._is_lost:
             log.info("access_log_back path=%s", self.baseFilename)
+        self._is_lost = failure is not None
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """Note why the line was not written."""
-        self._error = sys.exc_info()[1]
+        self._failure = sys.exc_info()[1]
+
+    def _write(self, record: logging.LogRecord) -> BaseException | None:
+        """Returns why the line was not written, None when it was."""
+        self._failure = None
+        try:
+            super().emit(record)
+        except OSError as error:
+            return error
+        return self._failure
 
 
 class _JsonLines(AbstractAccessLogger):
