@@ -151,9 +151,9 @@ async def test_an_unknown_path_is_a_404_in_json(api: Api, path: str) -> None:
         ("GET", "/enqueue/t/1/", "POST"),
         ("DELETE", "/dequeue/t/", "GET, POST"),
         ("POST", "/deletequeue/t/1/", "DELETE"),
-        ("PATCH", "/dead/t/", "DELETE, GET"),
-        ("POST", "/metrics", "GET"),
-        ("POST", "/healthz", "GET"),
+        ("PATCH", "/dead/t/", "DELETE, GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_a_405_in_json_that_says_which_are_right(
