@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 
@@ -19,6 +20,8 @@ from aiohttp.web_log import AccessLogger
 from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.process.logs import JSON
+
+log = logging.getLogger("sharq.router")
 
 _FAILED = 500
 _encode = msgspec.json.Encoder().encode
@@ -41,7 +44,7 @@ def open_access_log(config: Config) -> AccessLog | None:
     if path is None:
         return None
     try:
-        handler = WatchedFileHandler(path)
+        handler = _File(path)
     except OSError as error:
         raise ConfigError(f"[sharq-server] accesslog: {path} cannot be written: {error.strerror}") from error
     logger = logging.getLogger("sharq.access")
@@ -50,6 +53,37 @@ def open_access_log(config: Config) -> AccessLog | None:
     logger.propagate = False
     writer = _JsonLines if config.log.format == JSON else AccessLogger
     return AccessLog(logger, _sampled(writer, config.server.accesslog_sample))
+
+
+class _File(WatchedFileHandler):
+    """The file, opened anew when it was moved away. A line that cannot be written is lost and its request is not; that
+    this begins and ends is logged, not each line.
+    """
+
+    _failure: BaseException | None = None
+    _is_lost = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        failure = self._write(record)
+        if failure is not None and not self._is_lost:
+            log.warning("access_log_lost path=%s error=%r", self.baseFilename, str(failure))
+        elif failure is None and self._is_lost:
+            log.info("access_log_back path=%s", self.baseFilename)
+        self._is_lost = failure is not None
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Note why the line was not written."""
+        self._failure = sys.exc_info()[1]
+
+    def _write(self, record: logging.LogRecord) -> BaseException | None:
+        """Returns why the line was not written, None when it was."""
+        self._failure = None
+        try:
+            super().emit(record)
+        except OSError as error:
+            return error
+        return self._failure
 
 
 class _JsonLines(AbstractAccessLogger):

@@ -55,7 +55,7 @@ def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
     paths: Paths[Endpoint] = Paths()
     for route in ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
-        for path, method in itertools.product(route.paths, route.methods):
+        for path, method in itertools.product(route.paths, route.served_methods):
             for spelling in spellings(path):
                 paths.add(method, spelling, endpoint)
     return paths

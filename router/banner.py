@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from sharq_core.config import Address
+from sharq_core.process.standard_files import announce
 from sharq_core.version import __version__
 
 _NAME = r"""
@@ -17,7 +17,6 @@ _NAME = r"""
 
 
 def show_banner(addresses: Sequence[Address]) -> None:
-    """Write name, version and each address to stdout, flushed, so that who waits for the lines sees them."""
+    """Write name, version and each address to stdout."""
     lines = [f"Version: {__version__}", *(f"Listening on: {address}" for address in addresses)]
-    sys.stdout.write(f"{_NAME}\n" + "".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    announce(f"{_NAME}\n" + "".join(f"{line}\n" for line in lines))

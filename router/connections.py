@@ -1,18 +1,20 @@
 """The connections of the HTTP server: bounded in number, and ended when the client keeps them without using them.
 
 A client that is slow on purpose costs a connection, and no more than a few seconds of it. Looked at once a second, on
-no request's time. Not here: the time that a body may take (router/incoming.py), and requests in flight
-(router/front.py).
+no request's time. Not here: the time that a body may take (router/incoming.py), requests in flight (router/front.py),
+and how the counts here become metrics (router/connection_metrics.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_log import AccessLogger
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
@@ -22,11 +24,15 @@ from router.answers import Answer
 from router.errors import failure_answer
 from router.incoming import Request, request_factory
 from sharq_core.config import ServerSettings
-from sharq_core.errors import Unavailable
+from sharq_core.errors import InvalidRequest, Unavailable
 
 log = logging.getLogger("sharq.router")
 
 LOOK_EVERY_S = 1.0
+
+NO_REQUEST = "no_request"
+ANSWER_UNREAD = "answer_unread"
+"""Why a connection was ended."""
 
 _LINGER_S = 3.0
 """How long the rest of a body that nobody wants is read, so that its sender reads the answer, before it is cut off."""
@@ -67,6 +73,12 @@ class Connections(web.Server):
     Args:
         answer: answers each request.
         max_body_bytes: of one body, decompressed.
+
+    Attributes:
+        bounds: what a client may take.
+        refused: connections that were one too many, so far.
+        malformed: what came and is not HTTP, so far.
+        ended: connections that were kept without use, so far, by the reason.
     """
 
     def __init__(
@@ -76,11 +88,14 @@ class Connections(web.Server):
         max_body_bytes: int,
         access_log: AccessLog | None,
     ) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
+        self.refused = 0
+        self.malformed = 0
+        self.ended: Counter[str] = Counter({NO_REQUEST: 0, ANSWER_UNREAD: 0})
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
         self._fresh: dict[RequestHandler, float] = {}
         self._unread: dict[RequestHandler, float] = {}
-        self._refused = 0
+        self._refused_logged = 0
         super().__init__(
             cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", answer),
             request_factory=request_factory(max_body_bytes, bounds.body_timeout_s, self._fresh.pop),
@@ -90,17 +105,26 @@ class Connections(web.Server):
             lingering_time=_LINGER_S,
         )
 
+    def __call__(self) -> RequestHandler:
+        """What serves the next connection."""
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def open(self) -> int:
+        """Connections that are taken in and not closed."""
+        return len(self._transports)
+
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Take a connection in, or refuse it."""
         super().connection_made(handler, transport)
-        if len(self._transports) >= self._bounds.max_connections:
-            self._refused += 1
+        if len(self._transports) >= self.bounds.max_connections:
+            self.refused += 1
             handler.close()
             transport.write(_REFUSAL)
             transport.close()
             return
         self._transports[handler] = transport
-        self._fresh[handler] = self._loop.time() + self._bounds.header_timeout_s
+        self._fresh[handler] = self._loop.time() + self.bounds.header_timeout_s
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Forget it."""
@@ -114,9 +138,13 @@ class Connections(web.Server):
             await asyncio.sleep(LOOK_EVERY_S)
             self._end_fresh()
             self._end_unread()
-            if self._refused:
-                log.warning("connections_refused count=%d open=%d", self._refused, len(self._transports))
-                self._refused = 0
+            self._log_refused()
+
+    def _log_refused(self) -> None:
+        count = self.refused - self._refused_logged
+        if count:
+            log.warning("connections_refused count=%d open=%d", count, self.open)
+        self._refused_logged = self.refused
 
     def _end_fresh(self) -> None:
         """Those that have not sent a whole request's headers; the oldest come first."""
@@ -126,7 +154,7 @@ class Connections(web.Server):
             if deadline_s > now_s:
                 break
             late.append(handler)
-        self._end(late, "no request")
+        self._end(late, NO_REQUEST)
 
     def _end_unread(self) -> None:
         """Those where something has waited to be sent at each look. Cost: O(connections), 0.1 ms for 1,000."""
@@ -136,16 +164,42 @@ class Connections(web.Server):
             for handler, transport in self._transports.items()
             if transport.get_write_buffer_size()
         }
-        limit_s = self._bounds.answer_timeout_s
-        self._end(
-            [one for one, since_s in self._unread.items() if now_s - since_s > limit_s], "answer unread"
-        )
+        limit_s = self.bounds.answer_timeout_s
+        late = [one for one, since_s in self._unread.items() if now_s - since_s > limit_s]
+        self._end(late, ANSWER_UNREAD)
 
     def _end(self, handlers: list[RequestHandler], reason: str) -> None:
         for handler in handlers:
             self._transports[handler].abort()
+        self.ended[reason] += len(handlers)
         if handlers:
-            log.info("connections_ended count=%d reason=%r", len(handlers), reason)
+            log.info("connections_ended count=%d reason=%s", len(handlers), reason)
+
+
+class _Connection(RequestHandler):
+    """One connection. What is not HTTP gets the same kind of answer as every other failure, and is counted; aiohttp's
+    own answer is plain text, and a traceback in the log of an operator who can do nothing about it.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read; aiohttp's own for what nobody foresaw."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        if isinstance(self._manager, Connections):
+            self._manager.malformed += 1
+        reason = exc.message.partition("\n")[0].rstrip(":")
+        answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
+        response = web.Response(body=answer.body, status=answer.status, headers=answer.headers)
+        response.force_close()
+        return response
 
 
 def _refusal() -> bytes:

@@ -62,6 +62,9 @@ PAGE = 100
 PARTITIONS_AT_ONCE = 8
 """Partitions asked side by side for a listing: enough to hide the round trip, few enough to bound the excess read."""
 
+_MAX_SCAN = 2**64 - 1
+"""The largest cursor that the store's HSCAN knows."""
+
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
 
@@ -167,6 +170,8 @@ class Dispatch:
         if scan and not scan.isdecimal():
             raise _bad_cursor()
         position = int(scan or 0)
+        if position > _MAX_SCAN:
+            raise _bad_cursor()
         found: dict[str, None] = {}
         while partition < self._directory.partitions:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
@@ -312,7 +317,8 @@ class Dispatch:
         if cursor is None:
             return 0, ""
         partition, dash, scan = cursor.partition("-")
-        if not dash or not partition.isdecimal() or int(partition) >= self._directory.partitions:
+        is_ours = dash and cursor.isascii() and partition.isdecimal()
+        if not is_ours or int(partition) >= self._directory.partitions:
             raise _bad_cursor()
         return int(partition), scan
 

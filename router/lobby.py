@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
 
+from router.alarms import AlarmClock
 from router.directory import Directory
+from sharq_core import eager
 from sharq_core.errors import SharqError
 from sharq_core.messages import Dequeue, OnDue, ShardPort
 from sharq_core.models import LeasedJob
@@ -25,7 +27,6 @@ MAX_TAKERS = 64
 """Polls served by one claim: a claim looks at no more, however many wait."""
 
 _PAUSE_AFTER_FAILURE_S = 0.1
-_TICK_S = 0.001
 
 
 class Waiter:
@@ -60,16 +61,16 @@ class Lobby:
         self,
         queue_type: str,
         directory: Directory,
+        clock: AlarmClock,
         give_back: Callable[[list[LeasedJob]], Awaitable[None]],
     ) -> None:
         self._queue_type = queue_type
         self._directory = directory
         self._give_back = give_back
-        self._loop = asyncio.get_running_loop()
+        self._alarm = clock.alarm(self._start_claim)
         self.waiters: dict[Waiter, None] = {}
         self._due_at: dict[ShardPort, float] = {}
         self._watches: dict[ShardPort, OnDue] = {}
-        self._timer: asyncio.TimerHandle | None = None
         self._claim: asyncio.Task[None] | None = None
         self.follow()
 
@@ -95,8 +96,7 @@ class Lobby:
         """Nobody waits any more."""
         for shard, on_due in self._watches.items():
             shard.unwatch(self._queue_type, on_due)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.clear()
 
     def _on_due(self, shard: ShardPort, in_us: int | None) -> None:
         """A shard's next job is due in so many µs, or it has none."""
@@ -108,21 +108,17 @@ class Lobby:
 
     def _arm(self) -> None:
         """Claim when the earliest shard is due, unless a claim is under way (it arms again at its end)."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._claim is None and self._due_at and self.waiters:
-            self._timer = self._loop.call_at(min(self._due_at.values()), self._start_claim)
+            self._alarm.set(min(self._due_at.values()))
+        else:
+            self._alarm.clear()
 
     def _start_claim(self) -> None:
-        """The timer's: event loops count in ms, so that it may come up to one early."""
-        self._timer = None
-        left_s = min(self._due_at.values(), default=0.0) - monotonic()
-        if left_s > 0:
-            self._timer = self._loop.call_later(max(left_s, _TICK_S), self._start_claim)
-        elif self._claim is None:
-            self._claim = self._loop.create_task(self._claim_due())
-            self._claim.add_done_callback(self._on_claimed)
+        """The alarm's. A claim that is under way arms it again."""
+        if self._claim is not None:
+            return
+        self._claim = eager.begin(self._claim_due())
+        self._claim.add_done_callback(self._on_claimed)
 
     def _on_claimed(self, task: asyncio.Task[None]) -> None:
         self._claim = None

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from router.alarms import AlarmClock
 from router.directory import Directory
 from router.dispatch import Dispatch
 from router.hints import Hints
@@ -33,6 +34,7 @@ class Polls:
         self._directory = directory
         self._dispatch = Dispatch(directory)
         self._hints = Hints()
+        self._clock = AlarmClock()
         self._lobbies: dict[str, Lobby] = {}
         self._is_draining = False
         directory.on_change(self._follow)
@@ -107,7 +109,9 @@ class Polls:
     async def _park(self, queue_type: str, waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         lobby = self._lobbies.get(queue_type)
         if lobby is None:
-            lobby = self._lobbies[queue_type] = Lobby(queue_type, self._directory, self.give_back)
+            lobby = self._lobbies[queue_type] = Lobby(
+                queue_type, self._directory, self._clock, self.give_back
+            )
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.answer, [])
         lobby.enter(waiter)
         try:

@@ -38,6 +38,7 @@ from sharq_core.process.command_line import load_config, log_notices, make_parse
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
+from sharq_core.process.standard_files import announce
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.process.watching import follow_files
@@ -170,13 +171,12 @@ class _Router:
             partial(_cluster_info, directory),
             guard,
         )
-        await serve(stack, front, sockets, config, self._access_log)
+        await serve(stack, front, sockets, config, registry, self._access_log)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)
         drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
         for address in addresses_of(sockets):
-            sys.stdout.write(f"sharq-router {__version__} listening on {address}\n")
-        sys.stdout.flush()
+            announce(f"sharq-router {__version__} listening on {address}\n")
 
     async def watch(self) -> None:
         """Returns never: nothing here needs to be looked after."""

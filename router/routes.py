@@ -95,6 +95,11 @@ class Route(Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
     is_open: bool = False
 
+    @property
+    def served_methods(self) -> tuple[str, ...]:
+        """Where GET is all there is, it only reads, so that HEAD is served, too: a GET may lease jobs else."""
+        return ("GET", "HEAD") if self.methods == ("GET",) else self.methods
+
 
 def spellings(path: str) -> tuple[str, ...]:
     """A path with and without the trailing slash; `/metrics` and `/metrics/` are two things, though."""

@@ -12,8 +12,10 @@ from contextlib import AsyncExitStack
 from socket import socket
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from router.access_log import AccessLog
+from router.connection_metrics import ConnectionMetrics
 from router.connections import Connections, bounds_of
 from router.front import Front
 from router.polls import Polls
@@ -41,15 +43,20 @@ async def serve(
     front: Front,
     sockets: Sequence[socket],
     config: Config,
+    registry: CollectorRegistry,
     access_log: AccessLog | None,
 ) -> None:
     """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight.
+
+    Args:
+        registry: gets the metrics of the connections.
 
     Raises:
         ConfigError: the files of its TLS cannot be used.
     """
     tls = kept_context(stack, api_tls_files(config.server), server_context)
     server = Connections(front.answer, bounds_of(config.server), front.settings.max_body_bytes, access_log)
+    registry.register(ConnectionMetrics(server))
     stack.callback(asyncio.create_task(server.watch()).cancel)
     runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)
     await runner.setup()

@@ -138,7 +138,7 @@ class _Server:
             partial(_cluster_info, self._config, node),
             self._guard,
         )
-        await serve(self._stack, front, sockets, self._config, self._access_log)
+        await serve(self._stack, front, sockets, self._config, self._registry, self._access_log)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)

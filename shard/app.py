@@ -30,6 +30,7 @@ from sharq_core.partitions import Ring
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
+from sharq_core.process.standard_files import announce
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
@@ -113,8 +114,7 @@ class _Process:
         await self._node.until_open()
         await self._membership.join()
         name, listen = self._command.node_id, self._command.listen
-        sys.stdout.write(f"sharq-shard {__version__} node={name} listening on {listen}\n")
-        sys.stdout.flush()
+        announce(f"sharq-shard {__version__} node={name} listening on {listen}\n")
         await self._membership.run()
 
     def _make_membership(self) -> Membership:

@@ -129,7 +129,7 @@ class Batches(Generic[JobT, OutcomeT]):
                 self._on_outcomes(queue_type, reply.value)
 
         call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
-        return Pending(call, chunk.since, chunk.bytes, follows, note, deliver)
+        return Pending(call, chunk.since, len(chunk.jobs), chunk.bytes, follows, note, deliver)
 
 
 class _Call(Generic[OutcomeT]):

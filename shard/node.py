@@ -99,10 +99,10 @@ class ShardNode:
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
-        self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe)
+        self._watchers = Watchers()
+        self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe, self._watchers.__bool__)
         registry.register(StoreMetrics(store))
         self._metrics.watch_store(store.inspector.counts)
-        self._watchers = Watchers()
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
         self._reaper = self._make_reaper()

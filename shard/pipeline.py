@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar, cast
@@ -38,6 +39,11 @@ tick brings sent together, process and server would take turns under load, each 
 CALLS_AT_ONCE = 32
 """Calls of one pipeline: so long, some ms, the server does nothing else."""
 
+JOBS_WHILE_AWAITED = 32
+"""Jobs of one pipeline (one call may carry more) while workers wait for some: what becomes due meanwhile is behind
+those in flight, about 2 ms, and not behind a thousand that somebody finishes.
+"""
+
 BYTES_AT_ONCE = 4 << 20
 """Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
 
@@ -53,6 +59,7 @@ class Pending(msgspec.Struct, frozen=True):
 
     Attributes:
         since: the loop's time at which its oldest work came in, in seconds.
+        jobs: how many it is about.
         size: payload bytes, about.
         follows: it has more jobs for the queues of the call before it.
         on_news: told a reply, and when (time.monotonic) the call was sent, before anybody who waits goes on.
@@ -62,6 +69,7 @@ class Pending(msgspec.Struct, frozen=True):
 
     call: FunctionCall[Any]
     since: float
+    jobs: int
     size: int
     follows: bool
     on_news: Callable[[Reply[Any], float], None] | None
@@ -73,14 +81,18 @@ class Pipeline:
 
     Args:
         observe_s: told how long each pipeline took, in seconds.
+        is_awaited: whether workers wait for jobs now.
 
     Attributes:
         waiting_bytes: payload bytes of calls that are packed and wait for a pipeline.
     """
 
-    def __init__(self, executor: Executor, observe_s: Callable[[float], None]) -> None:
+    def __init__(
+        self, executor: Executor, observe_s: Callable[[float], None], is_awaited: Callable[[], bool]
+    ) -> None:
         self._executor = executor
         self._observe_s = observe_s
+        self._is_awaited = is_awaited
         self._loop = asyncio.get_running_loop()
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
         self._lanes: dict[_Place, _Lane] = {}
@@ -138,7 +150,7 @@ class Pipeline:
                 future.set_result((reply, sent_at))
 
         lane = self._lane(call.partition, self._executor.has_promised(call), is_urgent)
-        lane.waiting.append(Pending(call, self._loop.time(), 0, False, on_news, deliver))
+        lane.waiting.append(Pending(call, self._loop.time(), 1, 0, False, on_news, deliver))
         if lane.has_room:
             self._schedule()
         return future
@@ -174,7 +186,7 @@ class Pipeline:
         lane = self._lanes.get(place)
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
-            lane = self._lanes[place] = _Lane(self._executor, self._flush, self._observe_s)
+            lane = self._lanes[place] = _Lane(self._executor, self._flush, self._observe_s, self._is_awaited)
         return lane
 
     def _flush(self) -> None:
@@ -202,13 +214,18 @@ class _Lane:
     Args:
         on_room: told when a pipeline has come back.
         observe_s: told how long each took.
+        is_awaited: whether workers wait for jobs now.
 
     Attributes:
         is_cut: what waits is the rest of what was too much for one pipeline.
     """
 
     def __init__(
-        self, executor: Executor, on_room: Callable[[], None], observe_s: Callable[[float], None]
+        self,
+        executor: Executor,
+        on_room: Callable[[], None],
+        observe_s: Callable[[float], None],
+        is_awaited: Callable[[], bool],
     ) -> None:
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
@@ -217,6 +234,7 @@ class _Lane:
         self._executor = executor
         self._on_room = on_room
         self._observe_s = observe_s
+        self._is_awaited = is_awaited
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -244,10 +262,11 @@ class _Lane:
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
         """The first calls, as many as one pipeline may carry; the rest goes on waiting."""
-        total = 0
+        jobs, size = 0, 0
+        most_jobs = JOBS_WHILE_AWAITED if self._is_awaited() else math.inf
         for index, one in enumerate(pending):
-            total += one.size
-            if index == CALLS_AT_ONCE or (index and total > BYTES_AT_ONCE):
+            jobs, size = jobs + one.jobs, size + one.size
+            if index == CALLS_AT_ONCE or (index and (jobs > most_jobs or size > BYTES_AT_ONCE)):
                 self.waiting, self.is_cut = pending[index:], True
                 self.waiting_bytes = sum(late.size for late in self.waiting)
                 return pending[:index]

@@ -53,9 +53,14 @@ class StoreMetrics(Collector):
         )
         for node in self._store.nodes():
             keeping = node.keeping
-            kept.add_metric([node.name], keeping is None or keeping.refusal is None)
+            is_kept = keeping is None or keeping.refusal is None
+            kept.add_metric([node.name], is_kept and not self._refuses_writes(node))
             refused.add_metric([node.name], 0 if keeping is None else keeping.refused)
         yield from (kept, refused)
+
+    def _refuses_writes(self, node: StoreNode) -> bool:
+        """The server itself does, for want of a replica; INFO has the field where min-replicas-to-write is set."""
+        return self._store.inspector.facts.get(node.name, {}).get("min_slaves_good_slaves") == "0"
 
     def _facts(self) -> Iterator[Metric]:
         role = GaugeMetricFamily("sharq_store_role", "1, labelled with its role", labels=["server", "role"])

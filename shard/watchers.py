@@ -21,6 +21,10 @@ class Watchers:
         """How many want to know, each type of each router once."""
         return sum(map(len, self._by_type.values()))
 
+    def __bool__(self) -> bool:
+        """Whether anybody wants to know anything."""
+        return bool(self._by_type)
+
     def add(self, queue_type: str, on_due: OnDue) -> None:
         """Tell on_due the current time soon, and every earlier one from now on."""
         self._by_type.setdefault(queue_type, []).append(on_due)

@@ -73,6 +73,23 @@ NODES = Dashboard(
             Query("sharq_router_waiting_dequeues", LEGEND),
         ),
         graph(
+            "Connections, of those allowed",
+            "Of clients, by router. At 100 % new ones are answered 503 and closed.",
+            Query("sharq_router_connections / sharq_router_connections_limit", LEGEND),
+            unit="percentunit",
+        ),
+        graph(
+            "Connections refused and ended",
+            "Refused: one too many. Ended: no whole request came, nobody read the answer, or it was not HTTP.",
+            Query(per_second("sharq_router_refused_connections_total", "instance"), "{{instance}} refused"),
+            Query(
+                per_second("sharq_router_ended_connections_total", "instance, reason"),
+                "{{instance}} {{reason}}",
+            ),
+            Query(per_second("sharq_router_malformed_requests_total", "instance"), "{{instance}} not HTTP"),
+            unit="ops",
+        ),
+        graph(
             "Time to an answer by router, p99",
             "One curve above the others: that machine. All: the store or the shards.",
             Query(quantile(0.99, "sharq_router_request_duration_seconds", "instance", OF_CLIENTS), LEGEND),

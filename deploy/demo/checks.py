@@ -151,6 +151,11 @@ def interval_in_force_ms(rates: Sequence[Rate], at_ms: float) -> float:
     return min(possible)
 
 
+def is_behind(finding: Finding) -> bool:
+    """It got less than its rate allowed."""
+    return bool(rate_problems(finding.allowed, finding.sent, finding.delivered))
+
+
 def rate_problems(allowed: float, sent: int, delivered: int) -> list[str]:
     has_backlog = sent > allowed
     if has_backlog and delivered < DELIVERED_AT_LEAST * allowed:

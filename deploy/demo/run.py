@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 
 from deploy.demo.board import Board, introduce, summarize
-from deploy.demo.checks import Finding, findings
+from deploy.demo.checks import Finding, findings, is_behind
 from deploy.demo.crew import Crew, working_crew
 from deploy.demo.customers import (
     CUSTOMERS,
@@ -33,6 +33,8 @@ from deploy.demo.processes import ClusterProcess, OwnCluster, own_cluster, own_s
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
 from sharq_core.client import SharqClient
+
+_BUSY = "  (A machine that is busy delivers less than promised, never too early: try again when it is idle.)"
 
 WATCH_S = 1.0
 
@@ -185,6 +187,8 @@ def _say(
     broken += [f"{finding.name}: {problem}" for finding in found for problem in finding.problems]
     if broken:
         console.print("\n[red b]FAILED[/red b]", *broken, sep="\n  ")
+        if any(map(is_behind, found)):
+            console.print(_BUSY, highlight=False)
         return False
     console.print(
         f"\n[green b]OK[/green b]: {sum(finding.sent for finding in found):,} jobs acknowledged, none lost;"

@@ -27,6 +27,7 @@ from router.cluster.state import write_state
 from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_environ, store_programs
 from sharq_core.process.listening import ListenError
 from sharq_core.process.running import run_program
+from sharq_core.process.standard_files import announce
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.store.data_dir import DataDirError, lock_data_dir
 from sharq_core.version import __version__
@@ -129,8 +130,7 @@ class _Cluster:
             self._stack.callback(command.state_file.unlink, missing_ok=True)
         urls = " ".join(state.url for state in states if state.role == "router")
         about = f"{command.shards} shards, store {command.store}, data in {command.data_dir}"
-        sys.stdout.write(f"sharq-cluster {__version__} is ready: {urls} ({about})\n")
-        sys.stdout.flush()
+        announce(f"sharq-cluster {__version__} is ready: {urls} ({about})\n")
 
 
 async def _tell_of_death(child: Child) -> None:

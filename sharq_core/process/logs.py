@@ -39,6 +39,8 @@ def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
     stdout is for what a person waits for.
     """
     _stderr.setFormatter(JsonFormatter() if form == JSON else ConsoleFormatter(_LINE))
+    if _stderr.stream is None:
+        _stderr.setStream(sys.stderr)
     root = logging.getLogger()
     root.setLevel(level.upper())
     if _stderr not in root.handlers:

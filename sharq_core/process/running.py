@@ -14,6 +14,7 @@ from typing import Any
 
 from sharq_core.errors import ConfigError
 from sharq_core.process.logs import log_to_stderr
+from sharq_core.process.standard_files import open_standard_files
 
 EXIT_FAILED = 1
 """It cannot start, or cannot go on."""
@@ -47,6 +48,7 @@ def run_program(
     Returns:
         its exit status: what the work returns, EXIT_FAILED, or EXIT_MISCONFIGURED for a ConfigError.
     """
+    open_standard_files()
     log_to_stderr()
     try:
         return run(work())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -10,6 +12,7 @@ import pytest
 from yarl import URL
 
 from tests.api.contract import Api, Document, Server, open_raw
+from tests.servers import SharqServer
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
 LEASE_CALLS = ("finish", "extend", "release")
@@ -72,10 +75,13 @@ REFUSED_AS_A_WHOLE = [
     ("GET", "/dequeue/%20/", None, "queue_type"),
     ("GET", "/metrics/t/?limit=0", None, "limit"),
     ("GET", "/metrics/t/?cursor=nonsense", None, "cursor"),
+    ("GET", "/metrics/t/?cursor=0-99999999999999999999", None, "cursor"),
+    ("GET", "/metrics/t/?cursor=%D9%A1-0", None, "cursor"),
     ("GET", "/metrics/t/1/?limit=1", None, "limit"),
     ("GET", "/metrics/%20/", None, "queue_type"),
     ("GET", "/dead/t/?limit=10001", None, "limit"),
     ("GET", "/dead/t/?cursor=9999-", None, "cursor"),
+    ("GET", "/dead/t/?cursor=0-%D9%A1", None, "cursor"),
     ("POST", "/dead/t/redrive/", b'{"jobs": []}', "jobs"),
     ("GET", "/job/t/1/%20/", None, "job_id"),
     ("GET", "/queue/t/%20/", None, "queue_id"),
@@ -145,9 +151,9 @@ async def test_an_unknown_path_is_a_404_in_json(api: Api, path: str) -> None:
         ("GET", "/enqueue/t/1/", "POST"),
         ("DELETE", "/dequeue/t/", "GET, POST"),
         ("POST", "/deletequeue/t/1/", "DELETE"),
-        ("PATCH", "/dead/t/", "DELETE, GET"),
-        ("POST", "/metrics", "GET"),
-        ("POST", "/healthz", "GET"),
+        ("PATCH", "/dead/t/", "DELETE, GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_a_405_in_json_that_says_which_are_right(
@@ -156,6 +162,42 @@ async def test_a_wrong_method_is_a_405_in_json_that_says_which_are_right(
     reply = await api.call(method, path)
     assert (reply.status, reply.json["code"]) == (405, "method_not_allowed")
     assert reply.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b"GET /healthz\xff HTTP/1.1\r\nHost: h\r\n\r\n", "Invalid char in url path"),
+        (b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", "Invalid method encountered"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", "Missing 'Host' header in request."),
+        (b"POST /enqueue/ HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", "Content-Length"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "Received HTTPS traffic on an HTTP port"),
+    ],
+    ids=["raw byte", "method", "no host", "length", "TLS"],
+)
+async def test_what_is_not_http_is_a_400_in_json_that_is_counted_and_leaves_no_traceback(
+    server: SharqServer, api: Api, sent: bytes, words: str
+) -> None:
+    before = await malformed_requests(api)
+    reader, writer = await open_raw(server.url)
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.split()[1] == b"400"
+    assert b"\r\nContent-Type: application/json" in head
+    answer = json.loads(body)
+    assert (answer["status"], answer["code"]) == ("failure", "invalid_request")
+    assert answer["message"].startswith("request: ")
+    assert words in answer["message"]
+    assert await malformed_requests(api) == before + 1
+    assert "Traceback" not in server.log
+
+
+async def malformed_requests(api: Api) -> float:
+    text = (await api.get("/metrics")).content.decode()
+    (found,) = re.findall(r"^sharq_router_malformed_requests_total (\S+)$", text, re.M)
+    return float(found)
 
 
 async def test_a_body_that_ends_early_harms_nobody(api: Api, kind: str) -> None:

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -26,6 +28,7 @@ from tests.api.server_command import (
     until_status,
 )
 from tests.conftest import StoreFactory
+from tests.stores import free_port
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -55,6 +58,47 @@ def test_an_unknown_option_exits_with_2(tmp_path: Path) -> None:
     exit_code, _, stderr = run(tmp_path, "--prot", "1")
     assert exit_code == 2
     assert "unrecognized arguments: --prot" in stderr
+
+
+def start_in_shell(directory: Path, port: int, redirection: str) -> subprocess.Popen[bytes]:
+    """A server whose standard files are what the shell makes of them."""
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
+    words = [sys.executable, "-m", "router.standalone", "--port", str(port), "--data-dir", "data"]
+    with (directory / "stderr").open("wb") as stderr:
+        return subprocess.Popen(
+            ["sh", "-c", f'exec "$@" {redirection}', "sh", *words],
+            cwd=directory,
+            env=inherited | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+async def test_it_serves_whatever_its_standard_files_are(
+    tmp_path: Path, http: aiohttp.ClientSession, redirection: str
+) -> None:
+    port = free_port()
+    process = start_in_shell(tmp_path, port, redirection)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await is_healthy(http, port):
+                assert process.poll() is None, (tmp_path / "stderr").read_text()
+                await asyncio.sleep(0.02)
+        assert await enqueue(http, f"http://127.0.0.1:{port}") == 201
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def is_healthy(http: aiohttp.ClientSession, port: int) -> bool:
+    try:
+        return await status_of(http, f"http://127.0.0.1:{port}/readyz") == 200
+    except aiohttp.ClientConnectionError:
+        return False
 
 
 async def test_the_banner_shows_version_and_address(start: StartServer, http: aiohttp.ClientSession) -> None:
@@ -232,3 +276,35 @@ def test_an_access_log_that_cannot_be_written_exits_with_2(start: StartServer, t
     assert server.stderr == (
         f"sharq-server: [sharq-server] accesslog: {tmp_path} cannot be written: Is a directory\n"
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_an_access_log_on_a_full_disk_is_said_once_and_costs_no_request(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start(SHARQ_SERVER_ACCESSLOG="/dev/full")
+    url = server.url()
+    for _ in range(20):
+        assert await status_of(http, f"{url}/healthz") == 200
+    server.wait_for(lambda: "access_log_lost path=/dev/full" in server.stderr)
+    assert server.stop() == 0
+    assert server.stderr.count("access_log_lost") == 1
+    assert "Traceback" not in server.stderr
+
+
+async def test_an_access_log_whose_directory_goes_away_is_written_again_when_it_is_back(
+    start: StartServer, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    logs.mkdir()
+    server = start(SHARQ_SERVER_ACCESSLOG=str(logs / "access.log"))
+    url = server.url()
+    logs.rename(away)
+    for _ in range(3):
+        assert await status_of(http, f"{url}/healthz") == 200
+    server.wait_for(lambda: "access_log_lost" in server.stderr)
+    away.rename(logs)
+    assert await status_of(http, f"{url}/healthz") == 200
+    server.wait_for(lambda: "access_log_back" in server.stderr)
+    server.wait_for(lambda: "GET /healthz HTTP" in (logs / "access.log").read_text())
+    assert "Traceback" not in server.stderr

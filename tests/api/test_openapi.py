@@ -45,14 +45,16 @@ class NoShards:
 
 
 def served_routes() -> set[tuple[str, str]]:
-    """(method, path) of what is served, those with and without a slash counted once."""
+    """(method, path) of what is served, those with and without a slash counted once; HEAD goes with GET."""
     directory: Directory = NoShards()
     front = make_front(
         Dispatch(directory), Polls(directory), RouterSettings(), CollectorRegistry(), Readiness(), _no_cluster
     )
     routes = set(front.paths.all())
     return {
-        (method, path) for method, path in routes if (method, f"{path}/") not in routes or path == "/metrics"
+        (method, path)
+        for method, path in routes
+        if method != "HEAD" and ((method, f"{path}/") not in routes or path == "/metrics")
     }
 
 

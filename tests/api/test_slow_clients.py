@@ -45,13 +45,19 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
     return bytes(content)
 
 
-async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """The status and the JSON of one answer."""
+async def text_of(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """The status and the body of one answer."""
     async with asyncio.timeout(DEADLINE_S):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = next(line for line in head.lower().splitlines() if line.startswith("content-length:"))
         body = await reader.readexactly(int(length.partition(":")[2]))
-    return int(head.split()[1]), json.loads(body)
+    return int(head.split()[1]), body.decode()
+
+
+async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """The status and the JSON of one answer."""
+    status, text = await text_of(reader)
+    return status, json.loads(text)
 
 
 def request(path: str, *headers: str, method: str = "GET") -> bytes:
@@ -65,7 +71,7 @@ async def test_a_connection_without_a_whole_request_is_ended(start: StartServer,
     writer.write(sent)
     assert await rest_of(reader) == b""
     writer.close()
-    server.until(lambda: "connections_ended count=1 reason='no request'" in server.log)
+    server.until(lambda: "connections_ended count=1 reason=no_request" in server.log)
 
 
 async def test_headers_that_drip_in_are_cut_off_in_time(start: StartServer) -> None:
@@ -138,7 +144,7 @@ async def test_answers_that_nobody_reads_are_not_kept_for_ever(start: StartServe
         client.connect(("127.0.0.1", server.port))
         client.settimeout(DEADLINE_S)
         client.sendall(request("/openapi.json") * 400)
-        server.until(lambda: "connections_ended count=1 reason='answer unread'" in server.log)
+        server.until(lambda: "connections_ended count=1 reason=answer_unread" in server.log)
     assert server.status("/healthz") == 200
 
 
@@ -164,6 +170,34 @@ async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: 
     await until(probe, lambda status: status == 200)
     server.until(lambda: "connections_refused count=" in server.log)
     for _, writer in held:
+        writer.close()
+
+
+async def test_metrics_count_open_refused_and_ended_connections(start: StartServer) -> None:
+    server = start(max_connections=2, header_timeout=2000)
+    silent_reader, silent_writer = await open_raw(server.url)
+    assert await rest_of(silent_reader) == b""
+    held = [await open_raw(server.url) for _ in range(2)]
+    for reader, writer in held:
+        writer.write(request("/healthz"))
+        assert (await answer_of(reader))[0] == 200
+    refused_reader, refused_writer = await open_raw(server.url)
+    assert (await answer_of(refused_reader))[0] == 503
+    reader, writer = held[0]
+    writer.write(request("/metrics"))
+    status, text = await text_of(reader)
+    assert status == 200
+    samples = {
+        line for line in text.splitlines() if line.startswith("sharq_router_") and "connections" in line
+    }
+    assert samples == {
+        "sharq_router_connections 2.0",
+        "sharq_router_connections_limit 2.0",
+        "sharq_router_refused_connections_total 1.0",
+        'sharq_router_ended_connections_total{reason="no_request"} 1.0',
+        'sharq_router_ended_connections_total{reason="answer_unread"} 0.0',
+    }
+    for writer in (silent_writer, refused_writer, *(writer for _, writer in held)):
         writer.close()
 
 

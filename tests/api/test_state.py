@@ -206,3 +206,24 @@ async def test_what_top_cannot_do_is_refused_by_name(
     reply = await (await Api.open(server.url, http)).get(f"/top/{kind}/?{query}")
     assert reply.status == 400
     assert query.partition("=")[0] in reply.json["message"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/deepstatus/", "/metrics", "/metrics/", "/cluster/"]
+)
+async def test_head_is_answered_as_get_without_the_body(
+    server: Server, http: aiohttp.ClientSession, path: str
+) -> None:
+    """Monitors ask so."""
+    async with http.get(server.url + path) as whole, http.head(server.url + path) as head:
+        assert (head.status, head.content_type) == (whole.status, whole.content_type)
+        assert int(head.headers["Content-Length"]) > 0
+        assert await head.read() == b""
+
+
+async def test_head_never_leases(server: Server, http: aiohttp.ClientSession, kind: str) -> None:
+    api = await Api.open(server.url, http)
+    await api.enqueue(kind)
+    async with http.head(f"{server.url}/dequeue/{kind}/") as head:
+        assert (head.status, head.headers["Allow"]) == (405, "GET, POST")
+    assert (await api.lease(kind))["attempt"] == 1

@@ -236,11 +236,21 @@ async def test_a_primary_that_misses_its_replicas_refuses_before_it_writes(prefi
         settings = NodeSettings(key_prefix=prefix)
         async with running_node(pair.primary.url, settings, QUICK_S, Durability.REPLICATED) as parts:
             assert await enqueue(parts, "a") == [QUEUED]
+            (leased,) = await lease(parts)
             pair.replica.kill()
             await until(lambda: b"min_slaves_good_slaves:0" in pair.primary.ask("INFO", "replication"))
-            (refused,) = await enqueue(parts, "b")
-            assert isinstance(refused, Unavailable)
-            assert "NOREPLICAS" in refused.message
+            for (refused,) in (await enqueue(parts, "b"), await parts.dispatch.finish([finish(leased)])):
+                assert isinstance(refused, Unavailable)
+                assert "NOREPLICAS" in refused.message
+            async with asyncio.timeout(30):
+                while promises_kept(parts) != 0:
+                    await asyncio.sleep(0.05)
+
+
+def promises_kept(parts: Parts) -> float | None:
+    """The gauge, of the only server."""
+    (node,) = parts.node.store.nodes()
+    return parts.registry.get_sample_value("sharq_store_promises_kept", {"server": node.name})
 
 
 async def test_synced_answers_when_both_servers_have_it_on_disk(prefix: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from router.alarms import AlarmClock
 from router.lobby import Lobby, Waiter
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.messages import Call, Dequeued, OnDue, ShardPort
@@ -68,7 +69,7 @@ class Scene:
     def __init__(self) -> None:
         self.leaving, self.staying = Shard(), Shard()
         self.directory = Shards(self.leaving, self.staying)
-        self.lobby = Lobby("sms", self.directory, self._give_back)
+        self.lobby = Lobby("sms", self.directory, AlarmClock(), self._give_back)
         self.waiter = Waiter(1, 1_000_000, lambda: False)
         self.lobby.enter(self.waiter)
 

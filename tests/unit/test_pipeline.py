@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from shard.pipeline import CALLS_AT_ONCE, FULL, IN_FLIGHT, HasRoom, Pending, Pipeline
+from shard.pipeline import CALLS_AT_ONCE, FULL, IN_FLIGHT, JOBS_WHILE_AWAITED, HasRoom, Pending, Pipeline
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply, decode_nothing
@@ -28,6 +28,7 @@ class HeldExecutor:
 
     Attributes:
         sent: calls of each pipeline so far.
+        is_awaited: whether workers wait for jobs.
     """
 
     timeout_s = 60.0
@@ -35,6 +36,7 @@ class HeldExecutor:
 
     def __init__(self) -> None:
         self.sent: list[int] = []
+        self.is_awaited = False
         self._held: list[asyncio.Event] = []
 
     def node_of(self, _partition: int) -> None:
@@ -63,12 +65,14 @@ class Jobs:
         left: calls that it has.
         taken: calls that it has given.
         most_at_once: of those, when it was asked.
+        jobs_a_call: how many a call is about.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.left = 0
         self.taken = 0
         self.most_at_once = 0
+        self.jobs_a_call = 1
         self._pipeline = pipeline
         pipeline.add_source(self._take)
 
@@ -84,7 +88,7 @@ class Jobs:
         self.taken += count
         self.most_at_once = max(self.most_at_once, count)
         since = asyncio.get_running_loop().time()
-        return [Pending(CALL, since, 0, False, None, lambda reply, sent_at: None)] * count
+        return [Pending(CALL, since, self.jobs_a_call, 0, False, None, lambda reply, sent_at: None)] * count
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ async def executor() -> HeldExecutor:
 
 @pytest.fixture
 async def pipeline(executor: HeldExecutor) -> Pipeline:
-    return Pipeline(cast(Executor, executor), lambda duration_s: None)
+    return Pipeline(cast(Executor, executor), lambda duration_s: None, lambda: executor.is_awaited)
 
 
 async def test_what_is_worth_a_pipeline_does_not_wait_for_the_rest(
@@ -133,3 +137,30 @@ async def test_urgent_calls_are_not_behind_the_others(executor: HeldExecutor, pi
     for _ in range(IN_FLIGHT + 1):
         await executor.let_go()
     assert urgent.done()
+
+
+@pytest.mark.parametrize(
+    ("is_awaited", "most_calls"), [(True, JOBS_WHILE_AWAITED // 10), (False, CALLS_AT_ONCE)]
+)
+async def test_bulk_work_goes_in_small_pipelines_while_workers_wait(
+    executor: HeldExecutor, pipeline: Pipeline, is_awaited: bool, most_calls: int
+) -> None:
+    executor.is_awaited = is_awaited
+    jobs = Jobs(pipeline)
+    jobs.jobs_a_call = 10
+    jobs.add(2 * CALLS_AT_ONCE)
+    await some_ticks()
+    while sum(executor.sent) < 2 * CALLS_AT_ONCE:
+        await executor.let_go()
+    assert max(executor.sent) == most_calls
+
+
+async def test_call_with_more_jobs_than_that_goes_alone(executor: HeldExecutor, pipeline: Pipeline) -> None:
+    executor.is_awaited = True
+    jobs = Jobs(pipeline)
+    jobs.jobs_a_call = JOBS_WHILE_AWAITED + 1
+    jobs.add(4)
+    await some_ticks()
+    while sum(executor.sent) < 4:
+        await executor.let_go()
+    assert executor.sent == [1] * 4

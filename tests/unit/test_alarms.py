@@ -1,0 +1,117 @@
+"""Alarms ring at their time and not before, on the kernel's timer and on the event loop's."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from router import alarms
+from router.alarms import AlarmClock, LoopTimer
+
+DEADLINE_S = 10.0
+
+
+@pytest.fixture(params=["best", "loop"])
+async def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AlarmClock:
+    if request.param == "loop":
+        monkeypatch.setattr(alarms, "_best_timer", LoopTimer)
+    return AlarmClock()
+
+
+class Bell:
+    """Notes when it rang."""
+
+    def __init__(self, clock: AlarmClock) -> None:
+        self.alarm = clock.alarm(self._ring)
+        self.rang_at: list[float] = []
+        self._rings = asyncio.Event()
+
+    def _ring(self) -> None:
+        self.rang_at.append(monotonic())
+        self._rings.set()
+
+    async def heard(self) -> float:
+        """Waits for a ring, and returns when it was."""
+        await asyncio.wait_for(self._rings.wait(), DEADLINE_S)
+        self._rings.clear()
+        return self.rang_at[-1]
+
+
+async def test_alarm_never_rings_early(clock: AlarmClock) -> None:
+    bell = Bell(clock)
+    for step in range(40):
+        at = monotonic() + step * 0.00013
+        bell.alarm.set(at)
+        assert await bell.heard() >= at
+
+
+async def test_time_that_has_passed_rings_at_once(clock: AlarmClock) -> None:
+    bell = Bell(clock)
+    bell.alarm.set(monotonic() - 5)
+    await bell.heard()
+
+
+async def test_earlier_alarms_ring_first(clock: AlarmClock) -> None:
+    bells = [Bell(clock) for _ in range(20)]
+    now = monotonic()
+    for number, bell in enumerate(reversed(bells)):
+        bell.alarm.set(now + 0.05 - number * 0.002)
+    rang = [await bell.heard() for bell in bells]
+    assert rang == sorted(rang)
+
+
+async def test_alarm_that_is_set_again_rings_at_the_new_time_alone(clock: AlarmClock) -> None:
+    bell, later = Bell(clock), Bell(clock)
+    now = monotonic()
+    bell.alarm.set(now + 0.01)
+    bell.alarm.set(now + 0.03)
+    later.alarm.set(now + 0.05)
+    await later.heard()
+    assert [at >= now + 0.03 for at in bell.rang_at] == [True]
+
+
+async def test_cleared_alarm_is_silent(clock: AlarmClock) -> None:
+    bell, later = Bell(clock), Bell(clock)
+    bell.alarm.set(monotonic() + 0.01)
+    bell.alarm.clear()
+    later.alarm.set(monotonic() + 0.03)
+    await later.heard()
+    assert not bell.rang_at
+
+
+async def test_alarm_can_be_set_where_it_rings(clock: AlarmClock) -> None:
+    rings: list[float] = []
+    done = asyncio.Event()
+
+    def ring() -> None:
+        rings.append(monotonic())
+        alarm.set(monotonic() + 0.001) if len(rings) < 5 else done.set()
+
+    alarm = clock.alarm(ring)
+    alarm.set(monotonic())
+    await asyncio.wait_for(done.wait(), DEADLINE_S)
+
+
+async def test_ring_that_fails_leaves_the_others_alone(clock: AlarmClock) -> None:
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def fail() -> None:
+        raise RuntimeError("this bell is broken")
+
+    bell = Bell(clock)
+    bell.alarm.set(monotonic() + 0.002)
+    clock.alarm(fail).set(monotonic() + 0.001)
+    await bell.heard()
+    assert len(told) == 1
+
+
+async def test_times_that_are_not_meant_any_more_take_no_room(clock: AlarmClock) -> None:
+    bells = [Bell(clock) for _ in range(10)]
+    for step in range(10_000):
+        bells[step % 10].alarm.set(monotonic() + 3600 + step)
+    assert len(clock._times) <= 200
+    bells[3].alarm.set(monotonic())
+    await bells[3].heard()
