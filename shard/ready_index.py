@@ -154,7 +154,10 @@ class ReadyIndex:
 
     def _type(self, queue_type: str) -> _Type:
         """To put an entry into."""
-        return self._types.setdefault(queue_type, _Type())
+        known = self._types.get(queue_type)
+        if known is None:
+            known = self._types[queue_type] = _Type()
+        return known
 
     def _bring_forward(self, known: _Type, entry: _Entry, due_at: float) -> None:
         if due_at < entry.due_at:
