@@ -91,12 +91,13 @@ class Request(web.BaseRequest):
         return self._read_bytes
 
     def _take_all(self) -> bytes:
-        """A body that has come whole. Unless it is so long that its connection was halted, its reader need not see to
-        that: a thirtieth of a small request's time.
+        """A body that has come whole. Unless it is broken, or so long that its connection was halted, its reader need
+        not see to that: a thirtieth of a small request's time.
         """
-        if not self.body_exists or self._protocol._reading_paused:
-            return self._payload.read_nowait()
-        chunks = self._payload._buffer
+        payload = self._payload
+        if not self.body_exists or payload.exception() is not None or self._protocol._reading_paused:
+            return payload.read_nowait()
+        chunks = payload._buffer
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _read_in_time(self) -> bytes:

@@ -30,6 +30,22 @@ class TestEnqueue:
         assert UUID7.fullmatch(reply.json["job_id"])
         assert (await api.lease(kind))["job_id"] == reply.json["job_id"]
 
+    async def test_long_bodies_that_come_in_one_breath_are_read_each_in_its_turn(
+        self, api: Api, kind: str, server: Server
+    ) -> None:
+        """So long that the server halts the connection until it has read them."""
+        payloads = [letter * 200_000 for letter in "abc"]
+        reader, writer = await open_raw(server.url)
+        for payload in payloads:
+            body = f'{{"interval": 0, "job_id": "{payload[0]}", "payload": "{payload}"}}'
+            writer.write(
+                f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+        for _ in payloads:
+            assert (await reader.readuntil(b'"queued"}')).startswith(b"HTTP/1.1 201 ")
+        writer.close()
+        assert [(await api.lease(kind))["payload"] for _ in payloads] == payloads
+
     async def test_the_interval_may_be_left_out_once_the_queue_has_one(self, api: Api, kind: str) -> None:
         refused = await api.post(f"/enqueue/{kind}/1/", {"payload": 1})
         assert refused.status == 400
