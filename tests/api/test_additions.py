@@ -33,7 +33,7 @@ class TestEnqueue:
     async def test_long_bodies_that_come_in_one_breath_are_read_each_in_its_turn(
         self, api: Api, kind: str, server: Server
     ) -> None:
-        """So long that the server halts the connection until it has read them."""
+        """So long that the connection is halted while one of them comes."""
         payloads = [letter * 200_000 for letter in "abc"]
         reader, writer = await open_raw(server.url)
         for payload in payloads:
