@@ -44,7 +44,8 @@ def as_told(outcome: Any) -> Any:
     """An entry's fields, or the words of what is wrong with it."""
     if isinstance(outcome, InvalidRequest):
         return outcome.message
-    return {name: repr(getattr(outcome, name)) for name in outcome.__struct_fields__}
+    values = ((name, getattr(outcome, name)) for name in outcome.__struct_fields__)
+    return {name: bytes(value) if isinstance(value, msgspec.Raw) else repr(value) for name, value in values}
 
 
 @pytest.mark.parametrize("kind", FORMS)
