@@ -125,8 +125,9 @@ class Functions:
             self.retention.finished_us,
             self.retention.dead_us,
         ]
-        for job in jobs:
-            arguments += (_enqueue_header(job), job.queue_id, job.job_id, job.payload)
+        arguments += _names(jobs)
+        arguments += map(_enqueue_header, jobs)
+        arguments += [job.payload for job in jobs]
         return self._call(library.ENQUEUE, partition, queue_type, now_us, arguments, replies.decode_enqueue)
 
     def dequeue(
@@ -169,8 +170,8 @@ class Functions:
         """End leases and forget the jobs. Value: one answer a job."""
         keep = self.retention
         arguments: list[bytes | str | int] = [keep.finished_us, keep.dead_us, keep.tombstones]
-        for job in jobs:
-            arguments += (job.queue_id, job.job_id, _token(job.lease))
+        arguments += _names(jobs)
+        arguments += [_token(job.lease) for job in jobs]
         return self._call(library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses)
 
     def extend(
@@ -178,8 +179,9 @@ class Functions:
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Move the ends of leases. Value: one answer a job."""
         arguments: list[bytes | str | int] = [self.retention.finished_us, self.retention.dead_us]
-        for job in jobs:
-            arguments += (job.queue_id, job.job_id, _token(job.lease), job.by_us)
+        arguments += _names(jobs)
+        arguments += [_token(job.lease) for job in jobs]
+        arguments += [job.by_us for job in jobs]
         return self._call(library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend)
 
     def release(
@@ -197,8 +199,10 @@ class Functions:
             self.retention.finished_us,
             self.retention.dead_us,
         ]
-        for job in jobs:
-            arguments += (job.queue_id, job.job_id, _token(job.lease), job.delay_us, int(job.is_void))
+        arguments += _names(jobs)
+        arguments += [_token(job.lease) for job in jobs]
+        arguments += [job.delay_us for job in jobs]
+        arguments += [int(job.is_void) for job in jobs]
         return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release)
 
     def interval(
@@ -268,7 +272,7 @@ class Functions:
         """Queue dead letters again, attempts from 0. Value: one answer a job."""
         arguments: list[bytes | str | int] = [self.retention.dead_us]
         for job in jobs:
-            arguments += (job.queue_id, job.job_id)
+            arguments += (job.queue_id, _field(job))
         return self._call(library.REDRIVE, partition, queue_type, now_us, arguments, replies.decode_redrive)
 
     def drop_dead(
@@ -283,7 +287,7 @@ class Functions:
         """What is known of one job. Value: None for nothing."""
         arguments: list[bytes | str | int] = [
             queue_id,
-            job_id,
+            f"{queue_id}:{job_id}",
             self.retention.finished_us,
             self.retention.dead_us,
         ]
@@ -367,6 +371,19 @@ class Functions:
 
 def _late(not_after_us: int | None) -> int | str:
     return "" if not_after_us is None else not_after_us
+
+
+_AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef
+
+
+def _field(job: _AnyJob) -> str:
+    """The job's field in the store's hashes."""
+    return f"{job.queue_id}:{job.job_id}"
+
+
+def _names(jobs: Sequence[_AnyJob]) -> list[str]:
+    """The ids of the jobs' queues and then the jobs' fields: the store reads either with one command."""
+    return [job.queue_id for job in jobs] + [_field(job) for job in jobs]
 
 
 def _enqueue_header(job: NewJob) -> bytes:

@@ -34,7 +34,6 @@ _ALL = (
     "jobs",
     "timers",
     "queues",
-    "agenda",
     "counters",
     "done0",
     "done1",
@@ -78,15 +77,15 @@ PAUSE = Function("pause", _ALL)
 DELETE_QUEUE = Function("delete_queue", _ALL)
 REAP = Function("reap", _ALL)
 REDRIVE = Function("redrive", _ALL)
-TURN = Function("turn", ("agenda", "counters", "done0", "done1"))
-DROP_DEAD = Function("drop_dead", ("agenda", "counters", "dead", "deadjobs"))
+TURN = Function("turn", ("counters", "done0", "done1"))
+DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs"))
 GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs"), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues",), _READ)
 TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
-REFRESH = Function("refresh", ("agenda", "counters", "done0", "done1"), _READ)
+REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ)
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
 HEARTBEAT = Function("heartbeat", ("members",))
 LEAVE = Function("leave", ("members",))

@@ -7,9 +7,9 @@
 
 local dead_letters = {PREFIX = '>BI7I6I4', PREFIX_LENGTH = 18}
 
-local function unpack_letter(field, queue_id, job_id, raw)
+local function unpack_letter(queue_id, field, raw)
   local _, at, interval, burst = struct.unpack(dead_letters.PREFIX, raw)
-  local job = job_record.unpack(field, queue_id, job_id, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
+  local job = job_record.unpack(queue_id, field, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
   job.died, job.interval, job.burst = at, interval, burst
   return job
 end
@@ -23,21 +23,19 @@ function dead_letters.bury(own, queue, job)
 end
 
 -- The dead letter, younger than retention (µs), or nil.
-function dead_letters.find(own, queue_id, job_id, retention)
-  local field = job_record.field(queue_id, job_id)
+function dead_letters.find(own, queue_id, field, retention)
   local raw = own.buried and own.buried[field] or redis.call('HGET', own.keys.deadjobs, field)
   if not raw then return nil end
-  local job = unpack_letter(field, queue_id, job_id, raw)
+  local job = unpack_letter(queue_id, field, raw)
   return own.now - job.died < retention and job or nil
 end
 
 function dead_letters.flush(own)
   for field, raw in pairs(own.buried) do
-    if redis.call('HSET', own.keys.deadjobs, field, raw) == 0 then counters.move(own, 'dead', 'cancelled') end
+    if redis.call('HSET', own.keys.deadjobs, field, raw) == 0 then counters.cancel_dead(own, 1) end
     redis.call('ZADD', own.keys.dead, own.now, field)
   end
-  local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
-  if not is_armed then own.timers['X'] = own.now end
+  if redis.call('ZADD', own.keys.timers, 'NX', own.now, 'X') == 1 then own.timer_hint = own.now end
   own.buried = false
 end
 
@@ -54,13 +52,13 @@ function dead_letters.drop(own, before, limit)
   if #fields > 0 then
     redis.call('ZREM', own.keys.dead, unpack(fields))
     redis.call('HDEL', own.keys.deadjobs, unpack(fields))
-    counters.move(own, 'dead', 'cancelled', #fields)
+    counters.cancel_dead(own, #fields)
   end
   return #fields
 end
 
 -- Up to limit dead letters (and about budget bytes of payload) after the one that died at `at` as `field`, oldest first.
--- Calls visit(job, field) for each; returns true when more follow.
+-- Calls visit(job) for each; returns true when more follow.
 function dead_letters.each(own, at, field, limit, budget, retention, visit)
   local floor = math.max(at, own.now - retention + 1)
   local start = redis.call('ZCOUNT', own.keys.dead, '-inf', '(' .. string.format('%.0f', floor))
@@ -73,7 +71,7 @@ function dead_letters.each(own, at, field, limit, budget, retention, visit)
       if raw then
         if count == limit or (count > 0 and bytes + #raw > budget) then return true end
         local colon = string.find(name, ':', 1, true)
-        visit(unpack_letter(name, string.sub(name, 1, colon - 1), string.sub(name, colon + 1), raw), name)
+        visit(unpack_letter(string.sub(name, 1, colon - 1), name, raw))
         count, bytes = count + 1, bytes + #raw
       end
     end

@@ -1,25 +1,31 @@
 -- dequeue: lease ready jobs of one type, the longest ready queue first, ties in rounds.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
 -- Args: now, type, not_after (µs or ''), count (1-100), most jobs a queue in this call, lease (µs),
 --       payload bytes to stay below (looked at before a job is taken; one is always taken), 8 random bytes
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 when the bytes ended it,
---        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id, payload, token, leased until, enqueued, attempt, requeues remaining,
---        jobs queued in its queue after it, how long it was ready (µs)}
+--        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id,
+--        payload, token, leased until, enqueued, attempt, requeues remaining, jobs queued in its queue after it, how
+--        long it was ready (µs)}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Cost: O(log n) a job, and 16 timers at the most
 
-local dequeue = {TIMERS = 16, FEW = 4}
+local dequeue = {
+  TIMERS = 16,
+  FEW = 4,        -- queues looked at first
+  AHEAD = 8,      -- jobs read at once: what is read beyond the bytes is at most so many payloads
+}
+
 local NONE = {}
 
 -- Runs a few due timers: an ended lease is not invisible until the reaper comes. The agenda knows when the first is due
--- (early perhaps, never late), at a third of the price of looking. Returns how many leases ended.
+-- (early perhaps, never late). Returns how many leases ended.
 local function run_timers(own)
-  own.timer_head = tonumber(redis.call('ZSCORE', own.keys.agenda, 't' .. own.type))
-  if not own.timer_head or own.timer_head > own.now then return 0 end
-  local leased = own.counters.totals.leased
-  if timers.run(own, dequeue.TIMERS) > 0 then unit.flush(own) end
-  return leased - own.counters.totals.leased
+  local totals = own.totals
+  if not totals.timer_at or totals.timer_at > own.now then return 0 end
+  local leased = totals.leased
+  if timers.run(own, dequeue.TIMERS) > 0 then unit.go_on(own) end
+  return leased - totals.leased
 end
 
 -- The first queues of the type in pairs of id and time, one more than count; few are read while few are due.
@@ -47,94 +53,119 @@ end
 
 -- The lanes of a round: due queues, longest ready first. A name in ready without a waiting queue is taken out.
 local function open_lanes(own, heads)
-  local lanes, ids = {}, heads.ids
+  local lanes, ids, now = {}, heads.ids, own.now
   local count = math.min(heads.due, #ids)
-  unit.read_ahead(own, own.keys.queues, ids, count)
+  unit.read_queues(own, ids, 1, count)
   for index = 1, count do
     local queue_id = ids[index]
-    local queue = unit.queue(own, queue_id)
-    if not queue or queue.queued == 0 or queue.is_paused then
+    local queue = own.queues[queue_id]
+    if not queue or not queue.place then
       redis.call('ZREM', own.keys.ready, queue_id)
-    elseif own.now < queue.tat then
-      queue.is_moved = true
-      unit.touch(own, queue)
+    elseif now < queue.tat then
+      queue.place, queue.is_changed = heads.scores[index], true
     else
-      lanes[#lanes + 1] = {queue = queue, members = NONE, next = 1, from = queue.fence, last = false, given = 0}
+      lanes[#lanes + 1] = {queue = queue, members = NONE, fields = NONE, next = 1, given = 0}
     end
   end
   return lanes
 end
 
--- The lane's next member: fetched a share at a time, so that one queue costs one range and a hundred cost a hundred.
-local function next_member(own, lane, share)
-  if lane.next > #lane.members then
-    local from, to = job_record.range(lane.queue.queue_id, job_record.PRIORITY_LANE, lane.from)
-    if lane.last then from = '(' .. lane.last end
-    local size = math.min(share, queue_record.turns(lane.queue, own.now))
-    lane.members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, size)
-    lane.next = 1
-  end
-  local member = lane.members[lane.next]
-  lane.next, lane.last = lane.next + 1, member
-  return member
+-- Fetches the lane's next members, a share at a time: so one queue costs one range and a hundred cost a hundred.
+local function fetch_members(own, lane, share)
+  local queue, last = lane.queue, lane.members[#lane.members]
+  local queue_id = queue.queue_id
+  local from, to = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
+  if last then from = '(' .. last end
+  local members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0,
+    queue_record.turns(queue, own.now, share))
+  local fields = {}
+  for at = 1, #members do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, members[at]) end
+  lane.members, lane.fields, lane.next = members, fields, 1
 end
 
--- The lane's next job and its member, or nil when it has none. A place without a record is taken out (nothing may block a type).
-local function next_job(own, lane, share)
-  while true do
-    local member = next_member(own, lane, share)
-    if not member then return nil end
-    local job_id, seq = job_record.parse_member(lane.queue.queue_id, member)
-    local job = unit.job(own, lane.queue.queue_id, job_id)
-    if job and job.seq == seq and job.state == job_record.QUEUED then return job, member end
-    own.members[member] = false
-    if lane.queue.queued > 0 then
-      lane.queue.queued = lane.queue.queued - 1
-      counters.move(own, 'queued', 'cancelled')
+-- Reads a few of the jobs whose turn comes next: those of the lanes from this one on.
+local function read_ahead(own, lanes, first, share)
+  local fields, count = {}, 0
+  for index = first, #lanes do
+    local lane = lanes[index]
+    if lane.next > #lane.members then fetch_members(own, lane, share) end
+    for at = lane.next, #lane.members do
+      if count == dequeue.AHEAD then break end
+      count = count + 1
+      fields[count] = lane.fields[at]
     end
-    unit.touch(own, lane.queue)
+    if count == dequeue.AHEAD then break end
+  end
+  if count > 0 then unit.read_jobs(own, fields, 1, count) end
+end
+
+-- A place without a record is taken out: nothing may block a type.
+local function clear_place(own, queue, member)
+  unit.drop_place(own, member)
+  if queue.queued > 0 then
+    local totals = own.totals
+    queue.queued, totals.queued, totals.cancelled = queue.queued - 1, totals.queued - 1, totals.cancelled + 1
+  end
+  queue.is_changed = true
+end
+
+-- The next job of a lane and its member, or nil when it has none.
+local function next_job(own, lanes, index, share)
+  local lane = lanes[index]
+  local queue, records = lane.queue, own.records
+  while true do
+    local field = lane.fields[lane.next]
+    if not field or records[field] == nil then
+      read_ahead(own, lanes, index, share)
+      field = lane.fields[lane.next]
+      if not field then return nil end
+    end
+    local member, raw = lane.members[lane.next], records[field]
+    lane.next = lane.next + 1
+    local job = raw and job_record.unpack(queue.queue_id, field, raw)
+    if job and job.state == job_record.QUEUED and job.seq == job_record.seq_of_member(queue.queue_id, member) then
+      return job, member
+    end
+    clear_place(own, queue, member)
   end
 end
 
+-- Leases a job and adds it to the reply.
 local function lease_job(own, queue, job, member, settings, reply)
-  local since = queue.tat > job.due and queue.tat or job.due
-  local ready_for = since < own.now and own.now - since or 0
-  local payload = job_record.payload(job)
-  job.token = struct.pack('>I8', counters.next_lease(own)) .. settings.random
-  job.attempt = job.attempt + 1
-  job.payload = payload
-  queue_record.lease(queue, own.now)
-  queue.is_moved, queue.leased_now = true, (queue.leased_now or 0) + 1
-  transitions.lease(own, queue, job, own.now + settings.lease, member)
-  unit.touch(own, queue, true)
-  local at = #reply
-  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = job.queue_id, job.job_id, payload, job.token
-  reply[at + 5], reply[at + 6], reply[at + 7] = job.due, job.enqueued, job.attempt
-  reply[at + 8] = job.limit < 0 and -1 or job.limit - job.attempt + 1
-  reply[at + 9], reply[at + 10] = queue.queued, ready_for
-  return #payload
+  local head, now, tat, since = own.counters, own.now, queue.tat, job.due
+  if tat > since then since = tat end
+  head.lease, head.leased = head.lease + 1, head.leased + 1
+  job.token, job.attempt = struct.pack('>I8', head.lease) .. settings.random, job.attempt + 1
+  queue_record.lease(queue, now, head.minute)
+  queue.place, queue.active = now, now
+  transitions.lease(own, queue, job, now + settings.lease, member)
+  local at, limit, queue_id = #reply, job.limit, job.queue_id
+  reply[at + 1], reply[at + 2] = queue_id, job_record.job_id(queue_id, job.field)
+  reply[at + 3], reply[at + 4], reply[at + 5] = job_record.payload(job), job.token, job.due
+  reply[at + 6], reply[at + 7] = job.enqueued, job.attempt
+  reply[at + 8] = limit < 0 and -1 or limit - job.attempt + 1
+  reply[at + 9], reply[at + 10] = queue.queued, since < now and now - since or 0
 end
 
 -- Serves the lanes in rounds: a queue that is still due goes to the end. Returns true when the bytes ended it.
 local function serve(own, lanes, settings, reply)
   local share = math.ceil(settings.count / math.max(#lanes, 1))
-  local taken, bytes = 0, 0
+  local left, bytes, now = settings.count, 0, own.now
   while #lanes > 0 do
     local again = {}
     for index = 1, #lanes do
+      if left == 0 then return false end
       local lane = lanes[index]
-      if taken == settings.count then return false end
-      local job, member = next_job(own, lane, share)
+      local queue = lane.queue
+      local job, member = next_job(own, lanes, index, share)
       if job then
-        if taken > 0 and bytes + job_record.payload_length(job) > settings.bytes then return true end
-        bytes = bytes + lease_job(own, lane.queue, job, member, settings, reply)
-        taken, lane.given = taken + 1, lane.given + 1
-        if lane.given < settings.per_queue and lane.queue.queued > 0 and own.now >= lane.queue.tat then
-          again[#again + 1] = lane
-        end
+        local length = job_record.payload_length(job)
+        if left < settings.count and bytes + length > settings.bytes then return true end
+        lease_job(own, queue, job, member, settings, reply)
+        left, bytes, lane.given = left - 1, bytes + length, lane.given + 1
+        if queue.queued > 0 and now >= queue.tat and lane.given < settings.per_queue then again[#again + 1] = lane end
       else
-        lane.queue.queued = 0
-        unit.touch(own, lane.queue)
+        queue.queued, queue.is_changed = 0, true
       end
     end
     lanes = again
@@ -146,11 +177,12 @@ end
 local function ready_after(own, heads, index)
   local queue = own.queues[heads.ids[index]]
   if queue == nil then return heads.scores[index] end
-  if not queue or queue.queued == 0 or queue.is_paused then return nil end
-  return queue.ready_at or heads.scores[index]
+  local place = queue and queue.place
+  if place == true then return heads.scores[index] end
+  return place or nil
 end
 
--- The agenda says exactly when the type's next queue is due. Returns that time or -1, and how many queues are due.
+-- The agenda says exactly when the type's next queue is due. Returns how many queues are due.
 local function settle_agenda(own, heads)
   local first, due, now = heads.rest, heads.due, own.now
   for index = 1, #heads.ids do
@@ -158,12 +190,8 @@ local function settle_agenda(own, heads)
     if heads.scores[index] <= now and not (at and at <= now) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
-  if first then
-    redis.call('ZADD', own.keys.agenda, first, 'r' .. own.type)
-  else
-    redis.call('ZREM', own.keys.agenda, 'r' .. own.type)
-  end
-  return first or -1, due
+  own.totals.ready_at, own.ready_hint = first, false
+  return due
 end
 
 function dequeue.run(own, args)
@@ -175,8 +203,9 @@ function dequeue.run(own, args)
   local heads = read_heads(own, settings.count)
   local reply = {0, own.now, -1, -1, heads.due, heads.due, 0, ended, own.died}
   if heads.due > 0 and serve(own, open_lanes(own, heads), settings, reply) then reply[7] = 1 end
-  unit.close_but_ready(own)
-  reply[3], reply[6] = settle_agenda(own, heads)
-  reply[4] = own.timer_hint or -1
+  unit.flush(own)
+  reply[6] = settle_agenda(own, heads)
+  unit.close_counters(own, reply)
+  reply[3] = own.totals.ready_at or -1
   return reply
 end

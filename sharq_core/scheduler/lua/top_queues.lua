@@ -12,11 +12,11 @@ local top_queues = {}
 -- The queues that are due, longest due first.
 local function longest_due(own, limit)
   local row = redis.call('ZRANGE', own.keys.ready, '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
-  unit.read_ahead(own, own.keys.queues, row, #row)
+  if #row > 0 then unit.read_queues(own, row, 1, #row) end
   local found = {}
   for _, queue_id in ipairs(row) do
     local queue = unit.queue(own, queue_id)
-    if queue and queue.was_ready then found[#found + 1] = queue end
+    if queue and queue.place then found[#found + 1] = queue end
   end
   return found, '0', #row
 end
@@ -32,7 +32,7 @@ local function deepest(own, limit, scan, count)
   local page = redis.call('HSCAN', own.keys.queues, scan, 'COUNT', count)
   local found = {}
   for index = 1, #page[2], 2 do
-    local queue = queue_record.unpack(page[2][index], page[2][index + 1])
+    local queue = queue_record.unpack(page[2][index], page[2][index + 1], own.now)
     if queue.queued + queue.delayed > 0 then found[#found + 1] = queue end
   end
   table.sort(found, is_deeper)
