@@ -42,6 +42,10 @@ _ALL = (
 )
 
 
+_NUMBERED = (*_ALL, "partitions", "members")
+"""The keys by the numbers under which the Lua knows them (KEY): a table of names a call would cost 1-2 % of it."""
+
+
 class Function(msgspec.Struct, frozen=True):
     """One function of the library.
 
@@ -138,16 +142,28 @@ def source() -> str:
     folder = files(__package__) / "lua"
     names = (*_SHARED, *(function.name for function in FUNCTIONS))
     bodies = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
-    return "\n".join([f"#!lua name={LIBRARY}", *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+    return "\n".join([f"#!lua name={LIBRARY}", _KEY_NUMBERS, *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+
+
+_KEY_NUMBERS = (
+    "local KEY = {" + ", ".join(f"{key} = {number}" for number, key in enumerate(_NUMBERED, start=1)) + "}"
+)
+
+
+def _keys(function: Function) -> str:
+    """The function's keys as it passes them on: by their numbers, which those of _ALL have already."""
+    if function.keys == _ALL:
+        return "keys"
+    numbers = (_NUMBERED.index(key) + 1 for key in function.keys)
+    return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
 
 
 def _registration(function: Function) -> str:
-    names = ", ".join(f"{key} = keys[{number}]" for number, key in enumerate(function.keys, start=1))
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     return (
         f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
         f"  callback = function(keys, args)\n"
-        f"    return {function.name}.run(unit.open({{{names}}}, args), args)\n  end}}"
+        f"    return {function.name}.run(unit.open({_keys(function)}, args), args)\n  end}}"
     )
 
 

@@ -62,7 +62,7 @@ local function turn_minute(own, minute)
     head.past = {minute_field(head.minute), struct.pack(counters.MINUTE, head.minute, head.enqueued, head.leased)}
   end
   head.minute, head.enqueued, head.leased = minute, 0, 0
-  local raw = redis.call('HGET', own.keys.counters, minute_field(minute))
+  local raw = redis.call('HGET', own.keys[KEY.counters], minute_field(minute))
   if raw then
     local stored, enqueued, leased = struct.unpack(counters.MINUTE, raw)
     if stored == minute then head.enqueued, head.leased, head.moved = enqueued, leased, minute_field(minute) end
@@ -70,7 +70,7 @@ local function turn_minute(own, minute)
 end
 
 function counters.open(own)
-  local row = redis.call('HMGET', own.keys.counters, 'head', 't:' .. own.type)
+  local row = redis.call('HMGET', own.keys[KEY.counters], 'head', 't:' .. own.type)
   local head = unpack_head(row[1])
   own.counters, own.totals = head, counters.unpack_totals(row[2])
   local minute = (own.now - own.now % counters.MINUTE_US) / counters.MINUTE_US
@@ -92,7 +92,7 @@ end
 -- Writes even when nothing changed, so that a WAIT after the call covers what the call has read. But a call about what
 -- does not exist creates nothing: no key before the partition's first job, no totals of a type that never had one.
 function counters.close(own)
-  local head, totals, key = own.counters, own.totals, own.keys.counters
+  local head, totals, key = own.counters, own.totals, own.keys[KEY.counters]
   local has_totals = totals.is_known or totals.enqueued > 0 or totals.timer_at
   if head.seq == 0 and not has_totals then return end
   if head.moved then redis.call('HDEL', key, head.moved) end

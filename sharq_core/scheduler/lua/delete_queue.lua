@@ -21,7 +21,7 @@ function delete_queue.run(own, args)
   totals.cancelled = totals.cancelled + dropped
   queue.queued, queue.delayed = 0, 0
   queue.fence = own.counters.seq + 1
-  queue.is_purged = args[4] == '1'
+  queue_record.flag(queue, 'is_purged', args[4] == '1')
   unit.touch(own, queue)
   sweep.run(own, queue, tonumber(args[5]))
   if queue.is_unswept then unit.put_timer(own, 'F' .. queue.queue_id, own.now) end

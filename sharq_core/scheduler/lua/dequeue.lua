@@ -12,6 +12,7 @@
 
 local dequeue = {
   TIMERS = 16,
+  HEAD = 9,       -- values in a reply before the first job
   FEW = 4,        -- queues looked at first
   AHEAD = 8,      -- jobs read at once: what is read beyond the bytes is at most so many payloads
 }
@@ -28,26 +29,30 @@ local function run_timers(own)
   return leased - totals.leased
 end
 
--- The first queues of the type in pairs of id and time, one more than count; few are read while few are due.
+-- The first queues of the type in pairs of id and time, one more than count; few are read while few are due. Returns
+-- them and how many of them are looked at.
 local function read_row(own, count)
-  local few = math.min(count, dequeue.FEW)
-  local row = redis.call('ZRANGE', own.keys.ready, 0, few, 'WITHSCORES')
-  if few == count or not row[2 * few + 2] or tonumber(row[2 * few + 2]) > own.now then return row, few end
-  return redis.call('ZRANGE', own.keys.ready, 0, count, 'WITHSCORES'), count
+  local key, few = own.keys[KEY.ready], dequeue.FEW
+  if count > few then
+    local row = redis.call('ZRANGE', key, 0, few, 'WITHSCORES')
+    local last = tonumber(row[2 * few + 2])
+    if not last or last > own.now then return row, few end
+  end
+  return redis.call('ZRANGE', key, 0, count, 'WITHSCORES'), count
 end
 
 -- The type's first queues, longest ready first, and what follows them.
 -- Returns {ids, scores (µs), due: how many queues of the type are due, rest: when the first one after these is, or nil}
 local function read_heads(own, limit)
   local row, count = read_row(own, limit)
-  local ids, scores, due = {}, {}, 0
-  for index = 1, math.min(#row / 2, count) do
-    local score = tonumber(row[2 * index])
-    ids[index], scores[index] = row[2 * index - 1], score
-    if score <= own.now then due = index end
-  end
+  local ids, scores, due, now = {}, {}, 0, own.now
   local rest = tonumber(row[2 * count + 2])
-  if rest and rest <= own.now then due = redis.call('ZCOUNT', own.keys.ready, '-inf', own.now) end
+  for at = 1, rest and count or #row / 2 do
+    local score = tonumber(row[2 * at])
+    ids[at], scores[at] = row[2 * at - 1], score
+    if score <= now then due = at end
+  end
+  if rest and rest <= now then due = redis.call('ZCOUNT', own.keys[KEY.ready], '-inf', now) end
   return {ids = ids, scores = scores, due = due, rest = rest}
 end
 
@@ -60,11 +65,11 @@ local function open_lanes(own, heads)
     local queue_id = ids[index]
     local queue = own.queues[queue_id]
     if not queue or not queue.place then
-      redis.call('ZREM', own.keys.ready, queue_id)
+      redis.call('ZREM', own.keys[KEY.ready], queue_id)
     elseif now < queue.tat then
       queue.place, queue.is_changed = heads.scores[index], true
     else
-      lanes[#lanes + 1] = {queue = queue, members = NONE, fields = NONE, next = 1, given = 0}
+      lanes[#lanes + 1] = {queue = queue, members = NONE, fields = NONE, next = 1}
     end
   end
   return lanes
@@ -76,7 +81,7 @@ local function fetch_members(own, lane, share)
   local queue_id = queue.queue_id
   local from, to = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
   if last then from = '(' .. last end
-  local members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0,
+  local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
     queue_record.turns(queue, own.now, share))
   local fields = {}
   for at = 1, #members do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, members[at]) end
@@ -111,46 +116,52 @@ end
 
 -- The next job of a lane and its member, or nil when it has none.
 local function next_job(own, lanes, index, share)
-  local lane = lanes[index]
-  local queue, records = lane.queue, own.records
+  local lane, records = lanes[index], own.records
+  local queue_id = lane.queue.queue_id
   while true do
-    local field = lane.fields[lane.next]
+    local at = lane.next
+    local field = lane.fields[at]
     if not field or records[field] == nil then
       read_ahead(own, lanes, index, share)
-      field = lane.fields[lane.next]
+      at = lane.next
+      field = lane.fields[at]
       if not field then return nil end
     end
-    local member, raw = lane.members[lane.next], records[field]
-    lane.next = lane.next + 1
-    local job = raw and job_record.unpack(queue.queue_id, field, raw)
-    if job and job.state == job_record.QUEUED and job.seq == job_record.seq_of_member(queue.queue_id, member) then
+    lane.next = at + 1
+    local member, raw = lane.members[at], records[field]
+    local job = raw and job_record.unpack(queue_id, field, raw)
+    if job and job.seq == job_record.seq_of_member(queue_id, member) and job.state == job_record.QUEUED then
       return job, member
     end
-    clear_place(own, queue, member)
+    clear_place(own, lane.queue, member)
   end
 end
 
--- Leases a job and adds it to the reply.
-local function lease_job(own, queue, job, member, settings, reply)
-  local head, now, tat, since = own.counters, own.now, queue.tat, job.due
-  if tat > since then since = tat end
-  head.lease, head.leased = head.lease + 1, head.leased + 1
-  job.token, job.attempt = struct.pack('>I8', head.lease) .. settings.random, job.attempt + 1
+-- Leases a job until `due` and adds it to the reply.
+local function lease_job(own, queue, job, member, due, random, reply)
+  local head, now, since = own.counters, own.now, job.due
+  if queue.tat > since then since = queue.tat end
+  local number, attempt, limit = head.lease + 1, job.attempt + 1, job.limit
+  local token = struct.pack('>I8', number) .. random
+  head.lease, head.leased, job.token, job.attempt = number, head.leased + 1, token, attempt
   queue_record.lease(queue, now, head.minute)
   queue.place, queue.active = now, now
-  transitions.lease(own, queue, job, now + settings.lease, member)
-  local at, limit, queue_id = #reply, job.limit, job.queue_id
+  transitions.lease(own, queue, job, due, member)
+  local at, queue_id = #reply, job.queue_id
   reply[at + 1], reply[at + 2] = queue_id, job_record.job_id(queue_id, job.field)
-  reply[at + 3], reply[at + 4], reply[at + 5] = job_record.payload(job), job.token, job.due
-  reply[at + 6], reply[at + 7] = job.enqueued, job.attempt
-  reply[at + 8] = limit < 0 and -1 or limit - job.attempt + 1
+  reply[at + 3], reply[at + 4], reply[at + 5] = job_record.payload(job), token, due
+  reply[at + 6], reply[at + 7] = job.enqueued, attempt
+  reply[at + 8] = limit < 0 and -1 or limit - attempt + 1
   reply[at + 9], reply[at + 10] = queue.queued, since < now and now - since or 0
 end
 
--- Serves the lanes in rounds: a queue that is still due goes to the end. Returns true when the bytes ended it.
-local function serve(own, lanes, settings, reply)
-  local share = math.ceil(settings.count / math.max(#lanes, 1))
-  local left, bytes, now = settings.count, 0, own.now
+-- Serves the lanes in rounds: a queue that is still due goes to the end, until it gave per_queue jobs (one a round).
+-- Returns true when the bytes ended it.
+local function serve(own, lanes, args, reply)
+  local left, per_queue, budget = tonumber(args[4]), tonumber(args[5]), tonumber(args[7])
+  local now, due, random = own.now, own.now + tonumber(args[6]), args[8]
+  local share = math.ceil(left / math.max(#lanes, 1))
+  local bytes, round = 0, 1
   while #lanes > 0 do
     local again = {}
     for index = 1, #lanes do
@@ -160,15 +171,15 @@ local function serve(own, lanes, settings, reply)
       local job, member = next_job(own, lanes, index, share)
       if job then
         local length = job_record.payload_length(job)
-        if left < settings.count and bytes + length > settings.bytes then return true end
-        lease_job(own, queue, job, member, settings, reply)
-        left, bytes, lane.given = left - 1, bytes + length, lane.given + 1
-        if queue.queued > 0 and now >= queue.tat and lane.given < settings.per_queue then again[#again + 1] = lane end
+        if #reply > dequeue.HEAD and bytes + length > budget then return true end
+        lease_job(own, queue, job, member, due, random, reply)
+        left, bytes = left - 1, bytes + length
+        if queue.queued > 0 and now >= queue.tat and round < per_queue then again[#again + 1] = lane end
       else
         queue.queued, queue.is_changed = 0, true
       end
     end
-    lanes = again
+    lanes, round = again, round + 1
   end
   return false
 end
@@ -196,13 +207,11 @@ end
 
 function dequeue.run(own, args)
   if unit.is_late(own, args[3]) then return unit.expired(own) end
-  local settings = {count = tonumber(args[4]), per_queue = tonumber(args[5]), lease = tonumber(args[6]),
-    bytes = tonumber(args[7]), random = args[8]}
   counters.open(own)
   local ended = run_timers(own)
-  local heads = read_heads(own, settings.count)
-  local reply = {0, own.now, -1, -1, heads.due, heads.due, 0, ended, own.died}
-  if heads.due > 0 and serve(own, open_lanes(own, heads), settings, reply) then reply[7] = 1 end
+  local heads = read_heads(own, tonumber(args[4]))
+  local reply = {0, own.now, -1, -1, heads.due, heads.due, 0, ended, own.died or 0}
+  if heads.due > 0 and serve(own, open_lanes(own, heads), args, reply) then reply[7] = 1 end
   unit.flush(own)
   reply[6] = settle_agenda(own, heads)
   unit.close_counters(own, reply)

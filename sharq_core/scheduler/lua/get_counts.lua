@@ -18,7 +18,7 @@ local function minute_of(name, value)
 end
 
 function get_counts.run(own)
-  local row = redis.call('HGETALL', own.keys.counters)
+  local row = redis.call('HGETALL', own.keys[KEY.counters])
   local oldest = math.floor(own.now / counters.MINUTE_US) - 9
   local minutes, types = {}, {}
   for index = 1, #row, 2 do

@@ -14,9 +14,9 @@ function interval.run(own, args)
   counters.open(own)
   queue = queue or unit.new_queue(own, queue_id)
   queue_record.change_rate(queue, new, burst > 0 and burst or queue.burst)
-  queue.is_purged = nil
+  queue_record.flag(queue, 'is_purged', false)
   unit.move(own, queue)
-  if pin ~= '' then queue.is_pinned = pin == '1' end
+  if pin ~= '' then queue_record.flag(queue, 'is_pinned', pin == '1') end
   unit.touch(own, queue)
   return unit.close(own, {0, own.now, -1, -1, 1})
 end

@@ -33,7 +33,7 @@ function leases.find(own, queue_id, field, token, verb, retention, dead_retentio
     if job and job.state == job_record.LEASED then return job, queue end
     return nil, leases.NOT_FOUND
   end
-  local is_deleted = job and unit.is_deleted(queue, job)
+  local is_deleted = job and queue.fence and unit.is_deleted(queue, job)
   if job and job.token == token and not is_deleted then return job, queue end
   return nil, gone(own, queue_id, field, job, is_deleted, token, verb, retention, dead_retention)
 end

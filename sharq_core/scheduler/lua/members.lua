@@ -31,7 +31,7 @@ end
 -- Everybody on record, run out or not.
 function members.read(own)
   local known = {by_id = {}, count = 0, version = 0, heard = own.now, removed = {}}
-  local row = redis.call('HGETALL', own.keys.members)
+  local row = redis.call('HGETALL', own.keys[KEY.members])
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if field == 'version' or field == 'heard' then
@@ -85,7 +85,7 @@ function members.write(own, known)
       values[#values + 1] = pack_member(member)
     end
   end
-  if #known.removed > 0 then redis.call('HDEL', own.keys.members, unpack(known.removed)) end
-  redis.call('HSET', own.keys.members, unpack(values))
+  if #known.removed > 0 then redis.call('HDEL', own.keys[KEY.members], unpack(known.removed)) end
+  redis.call('HSET', own.keys[KEY.members], unpack(values))
   return known.version
 end

@@ -11,7 +11,7 @@ function pause.run(own, args)
   local queue = unit.queue(own, args[3])
   if not queue then return {0, own.now, -1, -1, 0} end
   counters.open(own)
-  queue.is_paused = args[4] == '1'
+  queue_record.flag(queue, 'is_paused', args[4] == '1')
   unit.touch(own, queue)
   return unit.close(own, {0, own.now, -1, -1, 1})
 end

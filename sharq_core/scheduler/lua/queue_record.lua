@@ -30,7 +30,7 @@ end
 local function unpack_flags(queue, flags)
   queue.is_pinned, queue.is_paused = flags % 2 >= 1, flags % 4 >= 2
   queue.is_purged, queue.is_unswept = flags % 8 >= 4, flags % 16 >= 8
-  queue.newer_flags = flags - flags % 16
+  queue.newer_flags, queue.is_flagged = flags - flags % 16, true
   if queue.is_paused then queue.place = false end
 end
 
@@ -43,7 +43,13 @@ local function pack_flags(queue)
   return flags
 end
 
--- now: a clock that stepped back must not hold a queue longer than one interval after its last lease.
+-- Sets is_pinned, is_paused, is_purged or is_unswept.
+function queue_record.flag(queue, name, is_set)
+  queue[name], queue.is_flagged = is_set, true
+end
+
+-- The queue of a record, or false when it counts as forgotten. A clock that stepped back must not hold it longer than
+-- one interval after its last lease.
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given, at =
     struct.unpack(queue_record.FORMAT, raw)
@@ -53,11 +59,13 @@ function queue_record.unpack(queue_id, raw, now)
     given = given, older = string.sub(raw, at), place = queued > 0}
   if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags) end
+  local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
+  if may_go and queue_record.is_forgettable(queue, now) then return false end
   return queue
 end
 
 function queue_record.pack(queue)
-  return struct.pack(queue_record.FORMAT, 1, pack_flags(queue), queue.interval, queue.burst, queue.tat, queue.last,
+  return struct.pack(queue_record.FORMAT, 1, queue.is_flagged and pack_flags(queue) or 0, queue.interval, queue.burst, queue.tat, queue.last,
     queue.active, queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
     queue.enqueued, queue.given) .. queue.older
 end

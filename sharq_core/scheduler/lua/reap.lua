@@ -10,10 +10,10 @@ local reap = {}
 
 -- Drops letters above the bound. The agenda says exactly when the type's next timer is due. Returns letters dropped.
 local function settle(own, limit, keep)
-  local excess = redis.call('ZCARD', own.keys.dead) - keep
+  local excess = redis.call('ZCARD', own.keys[KEY.dead]) - keep
   local dropped = dead_letters.drop(own, math.huge, math.min(excess, limit))
   own.timer_hint = false
-  own.totals.timer_at = tonumber(redis.call('ZRANGE', own.keys.timers, 0, 0, 'WITHSCORES')[2])
+  own.totals.timer_at = tonumber(redis.call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
   return dropped
 end
 
@@ -26,9 +26,9 @@ function reap.run(own, args)
   unit.go_on(own)
   handled = handled + settle(own, limit, keep)
   local reply = unit.close(own, {0, own.now, -1, -1})
-  if counters.is_blank(own) and redis.call('HLEN', own.keys.queues) == 0 then
-    redis.call('HDEL', own.keys.counters, 't:' .. own.type)
+  if counters.is_blank(own) and redis.call('HLEN', own.keys[KEY.queues]) == 0 then
+    redis.call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
   end
-  reply[4], reply[5], reply[6], reply[7] = own.totals.timer_at or -1, handled, ended, own.died
+  reply[4], reply[5], reply[6], reply[7] = own.totals.timer_at or -1, handled, ended, own.died or 0
   return reply
 end

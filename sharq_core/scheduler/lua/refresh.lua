@@ -33,7 +33,7 @@ local function add_type(agenda, counts, name, totals)
 end
 
 function refresh.run(own, args)
-  local row = redis.call('HGETALL', own.keys.counters)
+  local row = redis.call('HGETALL', own.keys[KEY.counters])
   local early, agenda, counts = 0, {}, {}
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
@@ -45,6 +45,6 @@ function refresh.run(own, args)
       add_type(agenda, counts, string.sub(name, 3), counters.unpack_totals(value))
     end
   end
-  local stones = redis.call('HLEN', own.keys.done0) + redis.call('HLEN', own.keys.done1)
+  local stones = redis.call('HLEN', own.keys[KEY.done0]) + redis.call('HLEN', own.keys[KEY.done1])
   return {0, own.now, -1, -1, stones, early, flatten(agenda, tonumber(args[3])), counts}
 end

@@ -4,7 +4,7 @@ local sweep = {}
 
 local function sweep_lane(own, queue, lane, limit)
   local from, to = job_record.range(queue.queue_id, lane, nil, queue.fence)
-  local members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, limit)
+  local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
     local queue_id = queue.queue_id
     local job = unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
@@ -21,7 +21,7 @@ end
 function sweep.run(own, queue, limit)
   local count = sweep_lane(own, queue, job_record.PRIORITY_LANE, limit)
   if count < limit then count = count + sweep_lane(own, queue, job_record.DELAYED_LANE, limit - count) end
-  queue.is_unswept = count >= limit
+  queue_record.flag(queue, 'is_unswept', count >= limit)
   queue.is_changed = true
   return count
 end

@@ -39,7 +39,7 @@ end
 -- The tombstone of a job, younger than retention (µs), or nil.
 function tombstones.find(own, field, retention)
   local name = own.type .. ':' .. field
-  local raw = added(own, name) or redis.call('HGET', own.keys.done0, name) or redis.call('HGET', own.keys.done1, name)
+  local raw = added(own, name) or redis.call('HGET', own.keys[KEY.done0], name) or redis.call('HGET', own.keys[KEY.done1], name)
   if not raw then return nil end
   local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
   if own.now - at >= retention then return nil end
@@ -49,10 +49,10 @@ end
 function tombstones.flush(own)
   local head = own.counters
   if head.stones == 0 then
-    redis.call('HSETNX', own.keys.counters, 'gen', own.now)
-    redis.call('HSETNX', own.keys.counters, 'turn', own.now)
+    redis.call('HSETNX', own.keys[KEY.counters], 'gen', own.now)
+    redis.call('HSETNX', own.keys[KEY.counters], 'turn', own.now)
   end
-  head.stones = head.stones + redis.call('HSET', own.keys.done0, unpack(own.tombstones))
+  head.stones = head.stones + redis.call('HSET', own.keys[KEY.done0], unpack(own.tombstones))
   own.tombstones = false
 end
 
@@ -67,7 +67,7 @@ end
 -- Turns the generations when the retention (µs) has passed, or when a generation holds more than limit.
 -- Cost: O(1); the old generation is freed in the background.
 function tombstones.turn(own, retention, limit)
-  local key, done0, done1 = own.keys.counters, own.keys.done0, own.keys.done1
+  local key, done0, done1 = own.keys[KEY.counters], own.keys[KEY.done0], own.keys[KEY.done1]
   local began = tonumber(redis.call('HGET', key, 'gen') or own.now)
   local count = redis.call('HLEN', done0)
   if own.now - began >= retention or count > limit then

@@ -6,12 +6,12 @@
 
 local unit = {}
 
--- keys: the names of the keys by what they hold. args[1]: the time in µs, or '' for the store's clock; args[2]: the
+-- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the store's clock; args[2]: the
 -- queue type. queues: records by queue_id, false for none. records: jobs' bytes by field, as the call leaves them.
 function unit.open(keys, args)
-  local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, died = 0, counters = false,
-    totals = false, jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false,
-    timers = false, buried = false, tombstones = false, ready_hint = false, timer_hint = false}
+  local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false, totals = false,
+    jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
+    tombstones = false, ready_hint = false, timer_hint = false}
   if args[1] ~= '' then
     own.now = tonumber(args[1])
   else
@@ -26,46 +26,50 @@ function unit.is_late(own, not_after)
   return not_after ~= '' and own.now > tonumber(not_after)
 end
 
--- Adds one or two values to a list that is made with its first. (To set what is past the end to nil is to do nothing.)
-local function append(list, first, second)
-  if not list then return {first, second} end
-  local count = #list
-  list[count + 1] = first
-  if second then list[count + 2] = second end
+-- Adds a value to a list that is made with its first.
+local function append(list, value)
+  if not list then return {value} end
+  list[#list + 1] = value
   return list
 end
 
--- Keeps a queue's record as it was read; one that counts as forgotten is none.
-local function keep_queue(own, queue_id, raw)
-  local queue = raw and queue_record.unpack(queue_id, raw, own.now)
-  if queue and not queue.place and queue.leased == 0 and queue_record.is_forgettable(queue, own.now) then
-    queue = false
-  end
-  own.queues[queue_id] = queue
-  return queue
+local function append_pair(list, first, second)
+  if not list then return {first, second} end
+  local count = #list
+  list[count + 1], list[count + 2] = first, second
+  return list
 end
 
 -- Reads at once what a call names: the ids of `count` queues stand in args from first on, or in a list of their own.
 function unit.read_queues(own, args, first, count)
-  local queues = own.queues
-  local raws = redis.call('HMGET', own.keys.queues, unpack(args, first, first + count - 1))
+  if count == 1 then return unit.queue(own, args[first]) end
+  local queues, now = own.queues, own.now
+  local raws = redis.call('HMGET', own.keys[KEY.queues], unpack(args, first, first + count - 1))
   for index = 1, count do
-    local queue_id = args[first + index - 1]
-    if queues[queue_id] == nil then keep_queue(own, queue_id, raws[index]) end
+    local queue_id, raw = args[first + index - 1], raws[index]
+    if queues[queue_id] == nil then queues[queue_id] = raw and queue_record.unpack(queue_id, raw, now) end
   end
 end
 
 -- The same of jobs by their fields.
 function unit.read_jobs(own, args, first, count)
   local records = own.records
-  local raws = redis.call('HMGET', own.keys.jobs, unpack(args, first, first + count - 1))
+  if count == 1 then
+    records[args[first]] = redis.call('HGET', own.keys[KEY.jobs], args[first])
+    return
+  end
+  local raws = redis.call('HMGET', own.keys[KEY.jobs], unpack(args, first, first + count - 1))
   for index = 1, count do records[args[first + index - 1]] = raws[index] end
 end
 
 -- The queue's record, or nil when there is none or it counts as forgotten.
 function unit.queue(own, queue_id)
   local queue = own.queues[queue_id]
-  if queue == nil then queue = keep_queue(own, queue_id, redis.call('HGET', own.keys.queues, queue_id)) end
+  if queue == nil then
+    local raw = redis.call('HGET', own.keys[KEY.queues], queue_id)
+    queue = raw and queue_record.unpack(queue_id, raw, own.now)
+    own.queues[queue_id] = queue
+  end
   return queue or nil
 end
 
@@ -83,7 +87,7 @@ end
 -- The queue has another rate: its place in ready may be another, and keeps the time since which it is ready.
 function unit.move(own, queue)
   if queue.place == true then
-    queue.place = math.min(tonumber(redis.call('ZSCORE', own.keys.ready, queue.queue_id) or own.now), own.now)
+    queue.place = math.min(tonumber(redis.call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now), own.now)
   end
 end
 
@@ -91,7 +95,7 @@ end
 function unit.job(own, queue_id, field)
   local raw = own.records[field]
   if raw == nil then
-    raw = redis.call('HGET', own.keys.jobs, field)
+    raw = redis.call('HGET', own.keys[KEY.jobs], field)
     own.records[field] = raw
   end
   return raw and job_record.unpack(queue_id, field, raw) or nil
@@ -102,7 +106,7 @@ function unit.head_age(own, queue)
   if queue.queued == 0 then return -1 end
   local queue_id = queue.queue_id
   local from, to = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
-  local member = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
   local job = member and unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
   return job and math.max(own.now - job.enqueued, 0) or -1
 end
@@ -114,7 +118,7 @@ end
 
 function unit.put_job(own, field, raw)
   own.records[field] = raw
-  own.jobs = append(own.jobs, field, raw)
+  own.jobs = append_pair(own.jobs, field, raw)
 end
 
 function unit.drop_job(own, field)
@@ -123,7 +127,7 @@ function unit.drop_job(own, field)
 end
 
 function unit.put_place(own, member)
-  own.places = append(own.places, 0, member)
+  own.places = append_pair(own.places, 0, member)
 end
 
 function unit.drop_place(own, member)
@@ -131,7 +135,7 @@ function unit.drop_place(own, member)
 end
 
 function unit.put_timer(own, timer, at)
-  own.timers = append(own.timers, at, timer)
+  own.timers = append_pair(own.timers, at, timer)
   local hint = own.timer_hint
   if not hint or at < hint then own.timer_hint = at end
 end
@@ -143,27 +147,23 @@ end
 -- Sees to it that an idle queue's record goes in time. A queue that falls idle again and again keeps its first timer:
 -- that one looks and sets itself again, and the store is spared a move each time.
 local function watch_idle(own, queue)
-  if queue.timer > 0 and queue.timer <= queue.active + queue_record.KEEP_US and not queue.is_purged then return end
+  local timer = queue.timer
+  if timer > 0 and timer <= queue.active + queue_record.KEEP_US and not queue.is_purged
+    or not queue_record.is_idle(queue) then return end
   local forget_at = queue_record.forget_at(queue)
-  if queue.timer == 0 or forget_at < queue.timer then
+  if timer == 0 or forget_at < timer then
     queue.timer = forget_at
     unit.put_timer(own, 'Q' .. queue.queue_id, forget_at)
   end
 end
 
--- Gives a queue its place in ready, or takes it out: adds to the lists of either.
-local function place(own, queue, ready, unready)
-  if queue.queued == 0 or queue.is_paused then
-    if queue.place then unready = append(unready, queue.queue_id) end
-    queue.place = false
-  elseif queue.place ~= true then
-    local at, tat, hint = queue.place or own.now, queue.tat, own.ready_hint
-    if at < tat then at = tat end
-    if not hint or at < hint then own.ready_hint = at end
-    queue.place = at
-    ready = append(ready, at, queue.queue_id)
-  end
-  return ready, unready
+-- The score under which a queue is to stand in ready.
+local function ready_score(own, queue)
+  local at, tat, hint = queue.place or own.now, queue.tat, own.ready_hint
+  if at < tat then at = tat end
+  if not hint or at < hint then own.ready_hint = at end
+  queue.place = at
+  return at
 end
 
 -- Numbers go to the store with 17 digits: µs stay whole.
@@ -171,30 +171,37 @@ local function write(command, key, values)
   redis.call(command, key, unpack(values))
 end
 
+-- Writes the queues' records and their places in ready.
 local function flush_queues(own)
   local records, ready, unready = false, false, false
   for queue_id, queue in pairs(own.queues) do
     if queue and queue.is_changed then
-      ready, unready = place(own, queue, ready, unready)
-      if queue.leased == 0 and not queue.place and queue_record.is_idle(queue) then watch_idle(own, queue) end
-      records = append(records, queue_id, queue_record.pack(queue))
+      if queue.queued == 0 or queue.is_paused then
+        if queue.place then
+          queue.place, unready = false, append(unready, queue_id)
+        end
+        if queue.leased == 0 then watch_idle(own, queue) end
+      elseif queue.place ~= true then
+        ready = append_pair(ready, ready_score(own, queue), queue_id)
+      end
+      records = append_pair(records, queue_id, queue_record.pack(queue))
     end
   end
-  if records then write('HSET', own.keys.queues, records) end
-  if unready then write('ZREM', own.keys.ready, unready) end
-  if ready then write('ZADD', own.keys.ready, ready) end
+  if records then write('HSET', own.keys[KEY.queues], records) end
+  if unready then write('ZREM', own.keys[KEY.ready], unready) end
+  if ready then write('ZADD', own.keys[KEY.ready], ready) end
 end
 
 -- Writes what changed so far, all but the counters.
 function unit.flush(own)
   local keys = own.keys
   flush_queues(own)
-  if own.jobs_gone then write('HDEL', keys.jobs, own.jobs_gone) end
-  if own.jobs then write('HSET', keys.jobs, own.jobs) end
-  if own.places_gone then write('ZREM', keys.queued, own.places_gone) end
-  if own.places then write('ZADD', keys.queued, own.places) end
-  if own.timers_gone then write('ZREM', keys.timers, own.timers_gone) end
-  if own.timers then write('ZADD', keys.timers, own.timers) end
+  if own.jobs_gone then write('HDEL', keys[KEY.jobs], own.jobs_gone) end
+  if own.jobs then write('HSET', keys[KEY.jobs], own.jobs) end
+  if own.places_gone then write('ZREM', keys[KEY.queued], own.places_gone) end
+  if own.places then write('ZADD', keys[KEY.queued], own.places) end
+  if own.timers_gone then write('ZREM', keys[KEY.timers], own.timers_gone) end
+  if own.timers then write('ZADD', keys[KEY.timers], own.timers) end
   if own.buried then dead_letters.flush(own) end
   if own.tombstones then tombstones.flush(own) end
 end
