@@ -15,7 +15,7 @@ local function unpack_letter(queue_id, field, raw)
 end
 
 function dead_letters.bury(own, queue, job)
-  job.state, job.due = job_record.DEAD, own.now
+  job.state, job.due = DEAD, own.now
   own.died = (own.died or 0) + 1
   own.buried = own.buried or {}
   own.buried[job.field] =

@@ -79,8 +79,12 @@ end
 local function fetch_members(own, lane, share)
   local queue, last = lane.queue, lane.members[#lane.members]
   local queue_id = queue.queue_id
-  local from, to = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
-  if last then from = '(' .. last end
+  local from, to = job_record.bounds(queue_id)
+  if last then
+    from = '(' .. last
+  elseif queue.fence then
+    from = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
+  end
   local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
     queue_record.turns(queue, own.now, share))
   local fields = {}
@@ -130,7 +134,7 @@ local function next_job(own, lanes, index, share)
     lane.next = at + 1
     local member, raw = lane.members[at], records[field]
     local job = raw and job_record.unpack(queue_id, field, raw)
-    if job and job.seq == job_record.seq_of_member(queue_id, member) and job.state == job_record.QUEUED then
+    if job and job.seq == job_record.seq_of_member(queue_id, member) and job.state == QUEUED then
       return job, member
     end
     clear_place(own, lane.queue, member)
@@ -142,14 +146,14 @@ local function lease_job(own, queue, job, member, due, random, reply)
   local head, now, since = own.counters, own.now, job.due
   if queue.tat > since then since = queue.tat end
   local number, attempt, limit = head.lease + 1, job.attempt + 1, job.limit
-  local token = struct.pack('>I8', number) .. random
+  local token, payload = struct.pack('>I8', number) .. random, job_record.payload(job)
   head.lease, head.leased, job.token, job.attempt = number, head.leased + 1, token, attempt
   queue_record.lease(queue, now, head.minute)
   queue.place, queue.active = now, now
   transitions.lease(own, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
   reply[at + 1], reply[at + 2] = queue_id, job_record.job_id(queue_id, job.field)
-  reply[at + 3], reply[at + 4], reply[at + 5] = job_record.payload(job), token, due
+  reply[at + 3], reply[at + 4], reply[at + 5] = payload, token, due
   reply[at + 6], reply[at + 7] = job.enqueued, attempt
   reply[at + 8] = limit < 0 and -1 or limit - attempt + 1
   reply[at + 9], reply[at + 10] = queue.queued, since < now and now - since or 0

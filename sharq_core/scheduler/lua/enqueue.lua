@@ -43,7 +43,7 @@ local function enqueue_one(own, queue_id, field, header, payload, retention, dea
   end
   if cap >= 0 and length >= cap then return enqueue.FULL, length end
   if interval < 0 and not queue then return enqueue.NO_INTERVAL, length end
-  if live then transitions.clear_deleted(own, queue, live) end
+  if live then transitions.clear_deleted(own, live) end
   queue = queue or unit.new_queue(own, queue_id)
   adopt_rate(own, queue, interval, burst)
   transitions.enqueue(own, queue, field, limit, own.now + delay, payload)

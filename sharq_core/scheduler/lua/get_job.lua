@@ -19,7 +19,7 @@ function get_job.run(own, args)
   local queue = unit.queue(own, queue_id)
   local job = unit.job(own, queue_id, field)
   if job and queue and not unit.is_deleted(queue, job) then
-    local place = job.state == job_record.QUEUED and position(own, queue, job) or 0
+    local place = job.state == QUEUED and position(own, queue, job) or 0
     return {0, own.now, -1, -1, job.state, job.attempt, job.enqueued, job.due, place,
       job_record.payload(job)}
   end
@@ -29,6 +29,6 @@ function get_job.run(own, args)
     return {0, own.now, -1, -1, get_job.FINISHED, stone.attempt, stone.enqueued, 0, 0, ''}
   end
   if not letter then return {0, own.now, -1, -1} end
-  return {0, own.now, -1, -1, job_record.DEAD, letter.attempt, letter.enqueued, letter.due, 0,
+  return {0, own.now, -1, -1, DEAD, letter.attempt, letter.enqueued, letter.due, 0,
     job_record.payload(letter)}
 end

@@ -14,9 +14,8 @@ function get_queue.run(own, args)
   local next_ready = queue.place and math.max(queue.tat - own.now, 0) or -1
   local reply = {0, own.now, -1, -1, queue.interval, queue.burst, queue.is_pinned and 1 or 0,
     queue.is_paused and 1 or 0, queue.queued, queue.delayed, queue.leased, next_ready, unit.head_age(own, queue)}
-  queue_record.each_minute(queue, function(minute, enqueued, leased)
-    local count = #reply
-    reply[count + 1], reply[count + 2], reply[count + 3] = minute, enqueued, leased
-  end)
+  for _, row in ipairs(queue_record.minutes(queue)) do
+    for _, number in ipairs(row) do reply[#reply + 1] = number end
+  end
   return reply
 end

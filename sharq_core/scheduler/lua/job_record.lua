@@ -6,8 +6,9 @@
 -- The header's second byte is its length with token and newer bytes, so an older version keeps what it cannot read.
 -- The lane byte is the priority of a job that may be leased, or DELAYED, so that a queue's delayed jobs can be found too.
 
+local QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4 -- the states, for all files
+
 local job_record = {
-  QUEUED = 1, DELAYED = 2, LEASED = 3, DEAD = 4,
   RELEASED = 1,                 -- flag: the last lease was given back, not timed out
   PRIORITY = 128,               -- the only priority there is yet
   PRIORITY_LANE = '\128', DELAYED_LANE = '\255',
@@ -39,8 +40,11 @@ function job_record.unpack(queue_id, field, raw)
   return job
 end
 
+-- The payload of a job, cut out of its record only when it is asked for.
 function job_record.payload(job)
-  return string.sub(job.raw, job.payload_at)
+  local payload = job.payload or string.sub(job.raw, job.payload_at)
+  job.payload = payload
+  return payload
 end
 
 function job_record.payload_length(job)
@@ -51,7 +55,7 @@ function job_record.pack(job)
   local extra = job.token or ''
   if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
   return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
-    job.limit, job.attempt, job.enqueued, job.due) .. extra .. string.sub(job.raw, job.payload_at)
+    job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or string.sub(job.raw, job.payload_at))
 end
 
 -- The record of a job that nobody has leased yet.
@@ -68,7 +72,7 @@ end
 -- The job's member in queued:<type>, in the lane of its state.
 function job_record.member(job)
   local lane = job_record.PRIORITY_LANE
-  if job.state == job_record.DELAYED then
+  if job.state == DELAYED then
     lane = job_record.DELAYED_LANE
   elseif job.priority ~= job_record.PRIORITY then
     lane = string.char(job.priority)
@@ -76,7 +80,12 @@ function job_record.member(job)
   return job_record.new_member(job.queue_id, lane, job.seq, job.field)
 end
 
--- The bounds (for ZRANGE BYLEX) of a queue's members in a lane with from <= seq < below; nil: from or to the lane's end.
+-- The bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
+function job_record.bounds(queue_id)
+  return '[' .. queue_id .. '\0\128', '(' .. queue_id .. '\0\129'
+end
+
+-- The bounds of a queue's members in a lane with from <= seq < below; nil: from or to the lane's end.
 function job_record.range(queue_id, lane, from, below)
   local start = queue_id .. '\0' .. lane
   return '[' .. start .. (from and struct.pack('>I8', from) or ''),

@@ -30,7 +30,7 @@ function leases.find(own, queue_id, field, token, verb, retention, dead_retentio
   local job = raw and job_record.unpack(queue_id, field, raw)
   local queue = job and (own.queues[queue_id] or unit.new_queue(own, queue_id))
   if token == '' then
-    if job and job.state == job_record.LEASED then return job, queue end
+    if job and job.state == LEASED then return job, queue end
     return nil, leases.NOT_FOUND
   end
   local is_deleted = job and queue.fence and unit.is_deleted(queue, job)

@@ -70,34 +70,47 @@ function queue_record.pack(queue)
     queue.enqueued, queue.given) .. queue.older
 end
 
--- Calls visit(minute, enqueued, leased, bytes) for each older minute.
-local function each_older(queue, visit)
-  local length = queue_record.MINUTE_LENGTH
-  for at = 2, string.byte(queue.older) * length, length do
+-- The rows of minutes that had any: {minute, enqueued, leased} each, the latest last.
+function queue_record.minutes(queue)
+  local rows = {}
+  for at = 2, string.byte(queue.older) * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
     local minute, enqueued, leased = struct.unpack(queue_record.MINUTE, queue.older, at)
-    visit(minute, enqueued, leased, string.sub(queue.older, at, at + length - 1))
+    rows[#rows + 1] = {minute, enqueued, leased}
   end
+  if queue.enqueued + queue.given > 0 then rows[#rows + 1] = {queue.minute, queue.enqueued, queue.given} end
+  return rows
 end
 
--- Calls visit(minute, enqueued, leased) for each minute that had any.
-function queue_record.each_minute(queue, visit)
-  each_older(queue, visit)
-  if queue.enqueued + queue.given > 0 then visit(queue.minute, queue.enqueued, queue.given) end
+-- Puts the latest minute's counts behind the older ones, the first of which goes when it is ten minutes old.
+local function keep_latest(queue, minute)
+  local older, count, first = queue.older, string.byte(queue.older), 2
+  local past = first + count * queue_record.MINUTE_LENGTH
+  if count == queue_record.OLDER or count > 0 and struct.unpack('>I4', older, first) <= minute - 10 then
+    first, count = first + queue_record.MINUTE_LENGTH, count - 1
+  end
+  queue.older = string.char(count + 1) .. string.sub(older, first, past - 1)
+    .. struct.pack(queue_record.MINUTE, queue.minute, queue.enqueued, queue.given) .. string.sub(older, past)
+end
+
+-- Takes what was counted in a minute out of the older ones. Returns both counts.
+local function take_minute(queue, minute)
+  local older, count = queue.older, string.byte(queue.older)
+  for at = 2, count * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
+    local other, enqueued, leased = struct.unpack(queue_record.MINUTE, older, at)
+    if other == minute then
+      queue.older = string.char(count - 1) .. string.sub(older, 2, at - 1)
+        .. string.sub(older, at + queue_record.MINUTE_LENGTH)
+      return enqueued, leased
+    end
+  end
+  return 0, 0
 end
 
 -- Counts another minute from now on. (A clock that stepped back finds what it counted in that one.)
 function queue_record.turn_minute(queue, minute)
-  local kept, enqueued, given = {}, 0, 0
-  queue_record.each_minute(queue, function(other, other_enqueued, other_leased, bytes)
-    if other == minute then
-      enqueued, given = other_enqueued, other_leased
-    elseif other > minute - 10 then
-      kept[#kept + 1] = bytes or struct.pack(queue_record.MINUTE, other, other_enqueued, other_leased)
-    end
-  end)
-  if #kept > queue_record.OLDER then table.remove(kept, 1) end
-  local newer_at = 2 + string.byte(queue.older) * queue_record.MINUTE_LENGTH
-  queue.older = string.char(#kept) .. table.concat(kept) .. string.sub(queue.older, newer_at)
+  local latest, enqueued, given = queue.minute, 0, 0
+  if minute < latest then enqueued, given = take_minute(queue, minute) end
+  if queue.enqueued + queue.given > 0 and latest > minute - 10 then keep_latest(queue, minute) end
   queue.minute, queue.enqueued, queue.given = minute, enqueued, given
 end
 

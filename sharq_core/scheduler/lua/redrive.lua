@@ -14,7 +14,7 @@ local function redrive_one(own, queue_id, field, retention)
   local queue = unit.queue(own, queue_id)
   local live = unit.job(own, queue_id, field)
   if live and not unit.is_deleted(queue, live) then return redrive.DUPLICATE end
-  if live then transitions.clear_deleted(own, queue, live) end
+  if live then transitions.clear_deleted(own, live) end
   if not queue then
     queue = unit.new_queue(own, queue_id)
     queue.interval, queue.burst = letter.interval, letter.burst

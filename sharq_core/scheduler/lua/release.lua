@@ -15,7 +15,7 @@ local release = {DIED = 3}
 local function release_one(own, queue_id, field, token, delay, is_void, retention, dead_retention)
   local job, found = leases.find(own, queue_id, field, token, 'release', retention, dead_retention)
   if not job then return found end
-  if job.state ~= job_record.LEASED then return leases.DONE end
+  if job.state ~= LEASED then return leases.DONE end
   if is_void then
     job.attempt, job.token = job.attempt - 1, nil
   else

@@ -9,7 +9,7 @@ local function sweep_lane(own, queue, lane, limit)
     local queue_id = queue.queue_id
     local job = unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
     if job and job.seq == job_record.seq_of_member(queue_id, member) then
-      transitions.clear_deleted(own, queue, job)
+      transitions.clear_deleted(own, job)
     else
       unit.drop_place(own, member)
     end

@@ -20,22 +20,22 @@ end
 
 function timers.handlers.L(own, field, timer)
   local job = job_of(own, field)
-  if job and job.state == job_record.LEASED and job.due <= own.now then
+  if job and job.state == LEASED and job.due <= own.now then
     transitions.end_lease(own, unit.queue(own, job.queue_id) or unit.new_queue(own, job.queue_id), job)
   else
-    reset(own, timer, job and job.state == job_record.LEASED and job.due)
+    reset(own, timer, job and job.state == LEASED and job.due)
   end
 end
 
 function timers.handlers.D(own, field, timer)
   local job = job_of(own, field)
-  if not job or job.state ~= job_record.DELAYED or job.due > own.now then
-    reset(own, timer, job and job.state == job_record.DELAYED and job.due)
+  if not job or job.state ~= DELAYED or job.due > own.now then
+    reset(own, timer, job and job.state == DELAYED and job.due)
     return
   end
   local queue = unit.queue(own, job.queue_id) or unit.new_queue(own, job.queue_id)
   if unit.is_deleted(queue, job) then
-    transitions.clear_deleted(own, queue, job)
+    transitions.clear_deleted(own, job)
   else
     transitions.make_ready(own, queue, job)
   end

@@ -3,24 +3,24 @@
 
 local transitions = {}
 
--- Takes a waiting job out of its line. A deleted one is counted as cancelled already. member: the job's, if it is known.
+-- Takes a waiting job out of its line. member: the job's, if it is known.
 local function leave_line(own, queue, job, member)
+  local totals = own.totals
   unit.drop_place(own, member or job_record.member(job))
-  local name = 'queued'
-  if job.state == job_record.DELAYED then
-    name = 'delayed'
+  queue.is_changed = true
+  if job.state == QUEUED then
+    if queue.queued > 0 then queue.queued = queue.queued - 1 end
+    totals.queued = totals.queued - 1
+  else
     unit.drop_timer(own, 'D' .. job.field)
-  end
-  if queue and not unit.is_deleted(queue, job) then
-    if queue[name] > 0 then queue[name] = queue[name] - 1 end
-    own.totals[name] = own.totals[name] - 1
-    queue.is_changed = true
+    if queue.delayed > 0 then queue.delayed = queue.delayed - 1 end
+    totals.delayed = totals.delayed - 1
   end
 end
 
 -- Takes a live job out of its state.
 local function leave(own, queue, job)
-  if job.state ~= job_record.LEASED then return leave_line(own, queue, job) end
+  if job.state ~= LEASED then return leave_line(own, queue, job) end
   unit.drop_timer(own, 'L' .. job.field)
   if queue.leased > 0 then queue.leased = queue.leased - 1 end
   own.totals.leased = own.totals.leased - 1
@@ -29,14 +29,15 @@ end
 
 -- Counts a job that waits from now on; with due (µs) after now apart, until then. Returns its state, due time and lane.
 local function enter_line(own, queue, field, due)
+  local totals = own.totals
   queue.is_changed = true
   if due and due > own.now then
-    queue.delayed, own.totals.delayed = queue.delayed + 1, own.totals.delayed + 1
+    queue.delayed, totals.delayed = queue.delayed + 1, totals.delayed + 1
     unit.put_timer(own, 'D' .. field, due)
-    return job_record.DELAYED, due, job_record.DELAYED_LANE
+    return DELAYED, due, job_record.DELAYED_LANE
   end
-  queue.queued, own.totals.queued = queue.queued + 1, own.totals.queued + 1
-  return job_record.QUEUED, own.now, job_record.PRIORITY_LANE
+  queue.queued, totals.queued = queue.queued + 1, totals.queued + 1
+  return QUEUED, own.now, job_record.PRIORITY_LANE
 end
 
 -- Puts a job that the store does not have at the end of its queue.
@@ -74,11 +75,11 @@ end
 
 -- Into a worker's hands until `due`, under the job's token. member: of a job in its line, if it is known.
 function transitions.lease(own, queue, job, due, member)
-  if job.state ~= job_record.LEASED then
+  if job.state ~= LEASED then
     leave_line(own, queue, job, member)
     queue.leased, own.totals.leased = queue.leased + 1, own.totals.leased + 1
   end
-  job.state, job.flags, job.due = job_record.LEASED, 0, due
+  job.state, job.flags, job.due = LEASED, 0, due
   unit.put_job(own, job.field, job_record.pack(job))
   unit.put_timer(own, 'L' .. job.field, due)
 end
@@ -107,9 +108,10 @@ function transitions.finish(own, queue, job)
   unit.drop_job(own, job.field)
 end
 
--- Removes a job that its queue's fence deleted: it is counted already, its record goes now.
-function transitions.clear_deleted(own, queue, job)
-  leave(own, queue, job)
+-- Removes a waiting job that its queue's fence deleted: it is counted already, its record and its place go now.
+function transitions.clear_deleted(own, job)
+  unit.drop_place(own, job_record.member(job))
+  if job.state == DELAYED then unit.drop_timer(own, 'D' .. job.field) end
   if job.attempt > 0 then tombstones.add_deleted(own, job) end
   unit.drop_job(own, job.field)
 end

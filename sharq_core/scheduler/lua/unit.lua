@@ -16,7 +16,7 @@ function unit.open(keys, args)
     own.now = tonumber(args[1])
   else
     local time = redis.call('TIME')
-    own.now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    own.now = time[1] * 1000000 + time[2]
   end
   return own
 end
@@ -113,7 +113,7 @@ end
 
 -- A queued or delayed job was deleted when it is older than its queue's fence; a leased one runs out first.
 function unit.is_deleted(queue, job)
-  return queue and queue.fence and job.seq < queue.fence and job.state ~= job_record.LEASED
+  return queue and queue.fence and job.seq < queue.fence and job.state ~= LEASED
 end
 
 function unit.put_job(own, field, raw)
