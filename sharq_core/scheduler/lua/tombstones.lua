@@ -71,7 +71,9 @@ function tombstones.turn(own, retention, limit)
   local began = tonumber(redis.call('HGET', key, 'gen') or own.now)
   local count = redis.call('HLEN', done0)
   if own.now - began >= retention or count > limit then
-    if own.now - began < tombstones.PROMISED_US then redis.call('HINCRBY', key, 'early', redis.call('HLEN', done1)) end
+    if own.now - began < tombstones.PROMISED_US then
+      redis.call('HINCRBY', key, 'early', redis.call('HLEN', done1))
+    end
     redis.call('UNLINK', done1)
     if count > 0 then redis.call('RENAME', done0, done1) end
     began, count = own.now, 0

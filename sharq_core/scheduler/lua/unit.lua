@@ -6,8 +6,9 @@
 
 local unit = {}
 
--- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the store's clock; args[2]: the
--- queue type. queues: records by queue_id, false for none. records: jobs' bytes by field, as the call leaves them.
+-- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the
+-- store's clock; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field, as
+-- the call leaves them.
 function unit.open(keys, args)
   local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false, totals = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
