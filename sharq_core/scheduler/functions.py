@@ -43,6 +43,8 @@ MAX_CALL_BYTES = 1 << 20
 """Payload bytes in one call."""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
+_TERMS = struct.Struct(">QQQI")
+_DEMAND = struct.Struct(">QHHQI8s")
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
@@ -110,6 +112,11 @@ class Functions:
         ]  # fmt: skip
         return FunctionCall(partition, words, decode, is_read=function.is_read)
 
+    def _terms(self, not_after_us: int | None = None) -> bytes:
+        """What a call about jobs goes by: unit.lua's TERMS."""
+        keep = self.retention
+        return _TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us, keep.tombstones)
+
     def enqueue(
         self,
         partition: int,
@@ -120,11 +127,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs, each on its own, in order. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [
-            _late(not_after_us),
-            self.retention.finished_us,
-            self.retention.dead_us,
-        ]
+        arguments: list[bytes | str | int] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += map(_enqueue_header, jobs)
         arguments += [job.payload for job in jobs]
@@ -150,26 +153,18 @@ class Functions:
             per_queue: most jobs that one queue gives.
             max_bytes: payload bytes to stay below; one job is always taken.
         """
-        arguments: list[bytes | str | int] = [
-            _late(not_after_us),
-            count,
-            per_queue,
-            lease_us,
-            max_bytes,
-            random,
-        ]
+        demand = _DEMAND.pack(not_after_us or 0, count, per_queue, lease_us, max_bytes, random)
 
         def decode(raw: list[Any]) -> Reply[DequeueReply]:
             return replies.decode_dequeue(queue_type, raw)
 
-        return self._call(library.DEQUEUE, partition, queue_type, now_us, arguments, decode)
+        return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode)
 
     def finish(
         self, partition: int, queue_type: str, jobs: Sequence[FinishJob], *, now_us: int | None = None
     ) -> FunctionCall[list[LeaseOutcome]]:
         """End leases and forget the jobs. Value: one answer a job."""
-        keep = self.retention
-        arguments: list[bytes | str | int] = [keep.finished_us, keep.dead_us, keep.tombstones]
+        arguments: list[bytes | str | int] = [self._terms()]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         return self._call(library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses)
@@ -178,7 +173,7 @@ class Functions:
         self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], *, now_us: int | None = None
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Move the ends of leases. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self.retention.finished_us, self.retention.dead_us]
+        arguments: list[bytes | str | int] = [self._terms()]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.by_us for job in jobs]
@@ -194,11 +189,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Give jobs back unfinished. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [
-            _late(not_after_us),
-            self.retention.finished_us,
-            self.retention.dead_us,
-        ]
+        arguments: list[bytes | str | int] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.delay_us for job in jobs]
@@ -367,10 +358,6 @@ class Functions:
             self._keys.partitions,
         ]
         return FunctionCall(-1, arguments, replies.decode_number)
-
-
-def _late(not_after_us: int | None) -> int | str:
-    return "" if not_after_us is None else not_after_us
 
 
 _AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef

@@ -1,8 +1,7 @@
 -- dequeue: lease ready jobs of one type, the longest ready queue first, ties in rounds.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, not_after (µs or ''), count (1-100), most jobs a queue in this call, lease (µs),
---       payload bytes to stay below (looked at before a job is taken; one is always taken), 8 random bytes
+-- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 when the bytes ended it,
 --        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id,
 --        payload, token, leased until, enqueued, attempt, requeues remaining, jobs queued in its queue after it, how
@@ -11,6 +10,9 @@
 -- Cost: O(log n) a job, and 16 timers at the most
 
 local dequeue = {
+  -- not_after (µs, 0: none), count (1-100), most jobs a queue in this call, lease (µs), payload bytes to stay below
+  -- (looked at before a job is taken; one is always taken), random bytes
+  DEMAND = '>I8I2I2I8I4c8',
   TIMERS = 16,
   HEAD = 9,       -- values in a reply before the first job
   FEW = 4,        -- queues looked at first
@@ -42,7 +44,7 @@ local function read_row(own, count)
 end
 
 -- The type's first queues, longest ready first, and what follows them.
--- Returns {ids, scores (µs), due: how many queues of the type are due, rest: when the first one after these is, or nil}
+-- Returns their ids and scores (µs), how many queues of the type are due, and when the first one after these is, or nil.
 local function read_heads(own, limit)
   local row, count = read_row(own, limit)
   local ids, scores, due, now = {}, {}, 0, own.now
@@ -53,13 +55,12 @@ local function read_heads(own, limit)
     if score <= now then due = at end
   end
   if rest and rest <= now then due = redis.call('ZCOUNT', own.keys[KEY.ready], '-inf', now) end
-  return {ids = ids, scores = scores, due = due, rest = rest}
+  return ids, scores, due, rest
 end
 
 -- The lanes of a round: due queues, longest ready first. A name in ready without a waiting queue is taken out.
-local function open_lanes(own, heads)
-  local lanes, ids, now = {}, heads.ids, own.now
-  local count = math.min(heads.due, #ids)
+local function open_lanes(own, ids, scores, due)
+  local lanes, count, now = {}, math.min(due, #ids), own.now
   unit.read_queues(own, ids, 1, count)
   for index = 1, count do
     local queue_id = ids[index]
@@ -67,7 +68,7 @@ local function open_lanes(own, heads)
     if not queue or not queue.place then
       redis.call('ZREM', own.keys[KEY.ready], queue_id)
     elseif now < queue.tat then
-      queue.place, queue.is_changed = heads.scores[index], true
+      queue.place, queue.is_changed = scores[index], true
     else
       lanes[#lanes + 1] = {queue = queue, members = NONE, fields = NONE, next = 1}
     end
@@ -161,9 +162,9 @@ end
 
 -- Serves the lanes in rounds: a queue that is still due goes to the end, until it gave per_queue jobs (one a round).
 -- Returns true when the bytes ended it.
-local function serve(own, lanes, args, reply)
-  local left, per_queue, budget = tonumber(args[4]), tonumber(args[5]), tonumber(args[7])
-  local now, due, random = own.now, own.now + tonumber(args[6]), args[8]
+local function serve(own, lanes, demand, reply)
+  local _, left, per_queue, lease, budget, random = struct.unpack(dequeue.DEMAND, demand)
+  local now, due = own.now, own.now + lease
   local share = math.ceil(left / math.max(#lanes, 1))
   local bytes, round = 0, 1
   while #lanes > 0 do
@@ -189,20 +190,20 @@ local function serve(own, lanes, args, reply)
 end
 
 -- When a head is due after the call, or nil when it left ready.
-local function ready_after(own, heads, index)
-  local queue = own.queues[heads.ids[index]]
-  if queue == nil then return heads.scores[index] end
+local function ready_after(own, queue_id, score)
+  local queue = own.queues[queue_id]
+  if queue == nil then return score end
   local place = queue and queue.place
-  if place == true then return heads.scores[index] end
+  if place == true then return score end
   return place or nil
 end
 
 -- The agenda says exactly when the type's next queue is due. Returns how many queues are due.
-local function settle_agenda(own, heads)
-  local first, due, now = heads.rest, heads.due, own.now
-  for index = 1, #heads.ids do
-    local at = ready_after(own, heads, index)
-    if heads.scores[index] <= now and not (at and at <= now) then due = due - 1 end
+local function settle_agenda(own, ids, scores, due, rest)
+  local first, now = rest, own.now
+  for index = 1, #ids do
+    local at = ready_after(own, ids[index], scores[index])
+    if scores[index] <= now and not (at and at <= now) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
   own.totals.ready_at, own.ready_hint = first, false
@@ -210,14 +211,15 @@ local function settle_agenda(own, heads)
 end
 
 function dequeue.run(own, args)
-  if unit.is_late(own, args[3]) then return unit.expired(own) end
+  local not_after, count = struct.unpack('>I8I2', args[3])
+  if unit.is_late(own, not_after) then return unit.expired(own) end
   counters.open(own)
   local ended = run_timers(own)
-  local heads = read_heads(own, tonumber(args[4]))
-  local reply = {0, own.now, -1, -1, heads.due, heads.due, 0, ended, own.died or 0}
-  if heads.due > 0 and serve(own, open_lanes(own, heads), args, reply) then reply[7] = 1 end
+  local ids, scores, due, rest = read_heads(own, count)
+  local reply = {0, own.now, -1, -1, due, due, 0, ended, own.died or 0}
+  if due > 0 and serve(own, open_lanes(own, ids, scores, due), args[3], reply) then reply[7] = 1 end
   unit.flush(own)
-  reply[6] = settle_agenda(own, heads)
+  reply[6] = settle_agenda(own, ids, scores, due, rest)
   unit.close_counters(own, reply)
   reply[3] = own.totals.ready_at or -1
   return reply

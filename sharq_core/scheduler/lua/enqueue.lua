@@ -1,7 +1,7 @@
 -- enqueue: queue jobs of one type, each on its own.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, not_after (µs or ''), retention of finished jobs (µs), of dead letters (µs),
+-- Args: now, type, terms (unit.TERMS),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below), n payloads
 -- Reply: {0, now, ready hint, timer hint, status and jobs queued and delayed before, for each job}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
@@ -51,14 +51,14 @@ local function enqueue_one(own, queue_id, field, header, payload, retention, dea
 end
 
 function enqueue.run(own, args)
-  if unit.is_late(own, args[3]) then return unit.expired(own) end
-  local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
-  local count = (#args - 5) / 4
+  local not_after, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  if unit.is_late(own, not_after) then return unit.expired(own) end
+  local count = (#args - 3) / 4
   counters.open(own)
-  unit.read_queues(own, args, 6, count)
-  unit.read_jobs(own, args, 6 + count, count)
+  unit.read_queues(own, args, 4, count)
+  unit.read_jobs(own, args, 4 + count, count)
   local reply = {0, own.now, -1, -1}
-  for at = 6, 5 + count do
+  for at = 4, 3 + count do
     local status, length = enqueue_one(own, args[at], args[at + count], args[at + 2 * count], args[at + 3 * count],
       retention, dead_retention)
     local last = #reply

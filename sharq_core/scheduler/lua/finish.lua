@@ -1,7 +1,7 @@
 -- finish: the work is done: end the lease and forget the job.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, retention of finished jobs (µs), of dead letters (µs), most tombstones of a generation,
+-- Args: now, type, terms (unit.TERMS; not_after does not count),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease)
 -- Reply: {0, now, ready hint, timer hint, status for each job}
 -- Statuses: 0 done (or this lease had done it), 1 not found, 2 lost; 1 and 2 changed nothing
@@ -18,16 +18,16 @@ local function finish_one(own, queue_id, field, token, retention, dead_retention
 end
 
 function finish.run(own, args)
-  local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
-  local count = (#args - 5) / 3
+  local _, retention, dead_retention, most = struct.unpack(unit.TERMS, args[3])
+  local count = (#args - 3) / 3
   counters.open(own)
-  unit.read_queues(own, args, 6, count)
-  unit.read_jobs(own, args, 6 + count, count)
+  unit.read_queues(own, args, 4, count)
+  unit.read_jobs(own, args, 4 + count, count)
   local reply = {0, own.now, -1, -1}
-  for at = 6, 5 + count do
-    reply[at - 1] = finish_one(own, args[at], args[at + count], args[at + 2 * count], retention, dead_retention)
+  for at = 4, 3 + count do
+    reply[at + 1] = finish_one(own, args[at], args[at + count], args[at + 2 * count], retention, dead_retention)
   end
   unit.close(own, reply)
-  tombstones.keep_bound(own, retention, tonumber(args[5]))
+  tombstones.keep_bound(own, retention, most)
   return reply
 end

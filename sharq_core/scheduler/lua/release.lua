@@ -1,7 +1,7 @@
 -- release: give a job back unfinished; it keeps its place, and past its requeue limit it is a dead letter at once.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, not_after (µs or ''), retention of finished jobs (µs), of dead letters (µs),
+-- Args: now, type, terms (unit.TERMS),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens, n delays (µs), n times 1 when nobody
 --       received the lease (its attempt is not counted) or 0
 -- Reply: {0, now, ready hint, timer hint, status for each job}
@@ -28,15 +28,15 @@ local function release_one(own, queue_id, field, token, delay, is_void, retentio
 end
 
 function release.run(own, args)
-  if unit.is_late(own, args[3]) then return unit.expired(own) end
-  local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
-  local count = (#args - 5) / 5
+  local not_after, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  if unit.is_late(own, not_after) then return unit.expired(own) end
+  local count = (#args - 3) / 5
   counters.open(own)
-  unit.read_queues(own, args, 6, count)
-  unit.read_jobs(own, args, 6 + count, count)
+  unit.read_queues(own, args, 4, count)
+  unit.read_jobs(own, args, 4 + count, count)
   local reply = {0, own.now, -1, -1}
-  for at = 6, 5 + count do
-    reply[at - 1] = release_one(own, args[at], args[at + count], args[at + 2 * count],
+  for at = 4, 3 + count do
+    reply[at + 1] = release_one(own, args[at], args[at + count], args[at + 2 * count],
       tonumber(args[at + 3 * count]), args[at + 4 * count] == '1', retention, dead_retention)
   end
   return unit.close(own, reply)
