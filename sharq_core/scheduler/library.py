@@ -41,6 +41,9 @@ _ALL = (
     "dead",
 )
 
+_NO_DEATH = _ALL[:-1]
+"""Of the functions that look at dead letters and make none."""
+
 
 _NUMBERED = (*_ALL, "partitions", "members")
 """The keys by the numbers under which the Lua knows them (KEY): a table of names a call would cost 1-2 % of it."""
@@ -71,10 +74,10 @@ class Function(msgspec.Struct, frozen=True):
 
 _READ = ("no-writes",)
 
-ENQUEUE = Function("enqueue", _ALL, ())
+ENQUEUE = Function("enqueue", _NO_DEATH, ())
 DEQUEUE = Function("dequeue", _ALL)
-FINISH = Function("finish", _ALL)
-EXTEND = Function("extend", _ALL)
+FINISH = Function("finish", _NO_DEATH)
+EXTEND = Function("extend", _NO_DEATH)
 RELEASE = Function("release", _ALL)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
@@ -142,7 +145,8 @@ def source() -> str:
     folder = files(__package__) / "lua"
     names = (*_SHARED, *(function.name for function in FUNCTIONS))
     bodies = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
-    return "\n".join([f"#!lua name={LIBRARY}", _KEY_NUMBERS, *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+    head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS)
+    return "\n".join([*head, *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
 
 
 _KEY_NUMBERS = (
@@ -151,8 +155,8 @@ _KEY_NUMBERS = (
 
 
 def _keys(function: Function) -> str:
-    """The function's keys as it passes them on: by their numbers, which those of _ALL have already."""
-    if function.keys == _ALL:
+    """The function's keys as it passes them on: by their numbers, which the first ones have already."""
+    if function.keys == _NUMBERED[: len(function.keys)]:
         return "keys"
     numbers = (_NUMBERED.index(key) + 1 for key in function.keys)
     return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"

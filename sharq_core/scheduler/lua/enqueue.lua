@@ -1,6 +1,6 @@
 -- enqueue: queue jobs of one type, each on its own.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
 -- Args: now, type, terms (unit.TERMS),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below), n payloads
 -- Reply: {0, now, ready hint, timer hint, status and jobs queued and delayed before, for each job}

@@ -1,6 +1,6 @@
 -- extend: move the end of a lease to now + by; a job that waits again under its newest lease is taken back in hand.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
 -- Args: now, type, terms (unit.TERMS; not_after does not count),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens, n times by which to extend (µs)
 -- Reply: {0, now, ready hint, timer hint, status and new end (µs, or 0) for each job}

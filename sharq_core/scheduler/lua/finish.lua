@@ -1,6 +1,6 @@
 -- finish: the work is done: end the lease and forget the job.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
 -- Args: now, type, terms (unit.TERMS; not_after does not count),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease)
 -- Reply: {0, now, ready hint, timer hint, status for each job}

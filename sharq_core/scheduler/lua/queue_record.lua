@@ -51,8 +51,8 @@ end
 -- The queue of a record, or false when it counts as forgotten. A clock that stepped back must not hold it longer than
 -- one interval after its last lease.
 function queue_record.unpack(queue_id, raw, now)
-  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given, at =
-    struct.unpack(queue_record.FORMAT, raw)
+  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
+    at = struct.unpack(queue_record.FORMAT, raw)
   if tat > now then tat = math.min(tat, math.max(now, last) + interval) end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,
@@ -65,9 +65,10 @@ function queue_record.unpack(queue_id, raw, now)
 end
 
 function queue_record.pack(queue)
-  return struct.pack(queue_record.FORMAT, 1, queue.is_flagged and pack_flags(queue) or 0, queue.interval, queue.burst, queue.tat, queue.last,
-    queue.active, queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
-    queue.enqueued, queue.given) .. queue.older
+  local flags = queue.is_flagged and pack_flags(queue) or 0
+  return struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
+    queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute, queue.enqueued, queue.given)
+    .. queue.older
 end
 
 -- The rows of minutes that had any: {minute, enqueued, leased} each, the latest last.

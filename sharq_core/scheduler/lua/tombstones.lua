@@ -39,7 +39,8 @@ end
 -- The tombstone of a job, younger than retention (µs), or nil.
 function tombstones.find(own, field, retention)
   local name = own.type .. ':' .. field
-  local raw = added(own, name) or redis.call('HGET', own.keys[KEY.done0], name) or redis.call('HGET', own.keys[KEY.done1], name)
+  local raw = added(own, name) or redis.call('HGET', own.keys[KEY.done0], name)
+    or redis.call('HGET', own.keys[KEY.done1], name)
   if not raw then return nil end
   local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
   if own.now - at >= retention then return nil end
