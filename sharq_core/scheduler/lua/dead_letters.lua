@@ -57,7 +57,7 @@ function dead_letters.drop(own, before, limit)
   return #fields
 end
 
--- Up to limit dead letters (and about budget bytes of payload) after the one that died at `at` as `field`, oldest first.
+-- Up to limit dead letters (and about budget bytes of payload), oldest first, after the one that died at `at` as `field`.
 -- Calls visit(job) for each; returns true when more follow.
 function dead_letters.each(own, at, field, limit, budget, retention, visit)
   local floor = math.max(at, own.now - retention + 1)

@@ -44,7 +44,7 @@ local function read_row(own, count)
 end
 
 -- The type's first queues, longest ready first, and what follows them.
--- Returns their ids and scores (µs), how many queues of the type are due, and when the first one after these is, or nil.
+-- Returns their ids and scores (µs), how many queues of the type are due, and when the first after these is, or nil.
 local function read_heads(own, limit)
   local row, count = read_row(own, limit)
   local ids, scores, due, now = {}, {}, 0, own.now
@@ -87,7 +87,7 @@ local function fetch_members(own, lane, share)
     from = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
   end
   local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
-    queue_record.turns(queue, own.now, share))
+    share == 1 and 1 or queue_record.turns(queue, own.now, share))
   local fields = {}
   for at = 1, #members do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, members[at]) end
   lane.members, lane.fields, lane.next = members, fields, 1
@@ -168,23 +168,26 @@ local function serve(own, lanes, demand, reply)
   local share = math.ceil(left / math.max(#lanes, 1))
   local bytes, round = 0, 1
   while #lanes > 0 do
-    local again = {}
+    local again
     for index = 1, #lanes do
       if left == 0 then return false end
       local lane = lanes[index]
       local queue = lane.queue
       local job, member = next_job(own, lanes, index, share)
       if job then
-        local length = job_record.payload_length(job)
+        local length = job.payload_bytes
         if #reply > dequeue.HEAD and bytes + length > budget then return true end
         lease_job(own, queue, job, member, due, random, reply)
         left, bytes = left - 1, bytes + length
-        if queue.queued > 0 and now >= queue.tat and round < per_queue then again[#again + 1] = lane end
+        if queue.queued > 0 and now >= queue.tat and round < per_queue then
+          again = again or {}
+          again[#again + 1] = lane
+        end
       else
         queue.queued, queue.is_changed = 0, true
       end
     end
-    lanes, round = again, round + 1
+    lanes, round = again or NONE, round + 1
   end
   return false
 end

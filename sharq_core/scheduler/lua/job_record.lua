@@ -3,8 +3,8 @@
 -- jobs:<type>    queue_id:job_id -> header, [lease token], [bytes of a newer version], payload
 -- queued:<type>  queue_id \0 lane seq job_id, all scores 0
 --
--- The header's second byte is its length with token and newer bytes, so an older version keeps what it cannot read.
--- The lane byte is the priority of a job that may be leased, or DELAYED, so that a queue's delayed jobs can be found too.
+-- The header's second byte is its length with token and newer bytes: an older version keeps what it cannot read.
+-- The lane byte is the priority of a job that may be leased, or DELAYED: so a queue's delayed jobs can be found, too.
 
 local QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4 -- the states, for all files
 
@@ -30,7 +30,7 @@ function job_record.unpack(queue_id, field, raw)
     struct.unpack(job_record.FORMAT, raw)
   local job = {
     queue_id = queue_id, field = field, state = state, flags = flags, priority = priority, seq = seq, limit = limit,
-    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1,
+    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1, payload_bytes = #raw - length,
   }
   if length >= token_at then
     local token = string.sub(raw, token_at, job_record.TOKEN_END)
@@ -45,10 +45,6 @@ function job_record.payload(job)
   local payload = job.payload or string.sub(job.raw, job.payload_at)
   job.payload = payload
   return payload
-end
-
-function job_record.payload_length(job)
-  return #job.raw - job.payload_at + 1
 end
 
 function job_record.pack(job)

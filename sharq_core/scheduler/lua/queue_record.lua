@@ -152,7 +152,7 @@ end
 function queue_record.turns(queue, now, limit)
   local interval, tat = queue.interval, queue.tat
   if now < tat then return 0 end
-  if interval == 0 or limit == 1 then return limit end
+  if interval == 0 then return limit end
   local earliest = now - (queue.burst - 1) * interval
   return math.min(math.floor((now - (tat > earliest and tat or earliest)) / interval) + 1, limit)
 end

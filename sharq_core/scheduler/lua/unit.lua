@@ -11,8 +11,8 @@ local unit = {
 }
 
 -- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the
--- store's clock; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field, as
--- the call leaves them.
+-- store's clock; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
+-- as the call leaves them.
 function unit.open(keys, args)
   local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false, totals = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
@@ -29,20 +29,6 @@ end
 -- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.
 function unit.is_late(own, not_after)
   return not_after > 0 and own.now > not_after
-end
-
--- Adds a value to a list that is made with its first.
-local function append(list, value)
-  if not list then return {value} end
-  list[#list + 1] = value
-  return list
-end
-
-local function append_pair(list, first, second)
-  if not list then return {first, second} end
-  local count = #list
-  list[count + 1], list[count + 2] = first, second
-  return list
 end
 
 -- Reads at once what a call names: the ids of `count` queues stand in args from first on, or in a list of their own.
@@ -121,32 +107,55 @@ function unit.is_deleted(queue, job)
   return queue and queue.fence and job.seq < queue.fence and job.state ~= LEASED
 end
 
+-- What is to be written of jobs, of their places in line and of timers. Each looks after its own list: a shared helper
+-- would be a second call for each of a job's four moves.
+
 function unit.put_job(own, field, raw)
+  local jobs = own.jobs
   own.records[field] = raw
-  own.jobs = append_pair(own.jobs, field, raw)
+  if jobs then
+    local count = #jobs
+    jobs[count + 1], jobs[count + 2] = field, raw
+  else
+    own.jobs = {field, raw}
+  end
 end
 
 function unit.drop_job(own, field)
+  local gone = own.jobs_gone
   own.records[field] = false
-  own.jobs_gone = append(own.jobs_gone, field)
+  if gone then gone[#gone + 1] = field else own.jobs_gone = {field} end
 end
 
 function unit.put_place(own, member)
-  own.places = append_pair(own.places, 0, member)
+  local places = own.places
+  if places then
+    local count = #places
+    places[count + 1], places[count + 2] = 0, member
+  else
+    own.places = {0, member}
+  end
 end
 
 function unit.drop_place(own, member)
-  own.places_gone = append(own.places_gone, member)
+  local gone = own.places_gone
+  if gone then gone[#gone + 1] = member else own.places_gone = {member} end
 end
 
 function unit.put_timer(own, timer, at)
-  own.timers = append_pair(own.timers, at, timer)
-  local hint = own.timer_hint
+  local timers, hint = own.timers, own.timer_hint
   if not hint or at < hint then own.timer_hint = at end
+  if timers then
+    local count = #timers
+    timers[count + 1], timers[count + 2] = at, timer
+  else
+    own.timers = {at, timer}
+  end
 end
 
 function unit.drop_timer(own, timer)
-  own.timers_gone = append(own.timers_gone, timer)
+  local gone = own.timers_gone
+  if gone then gone[#gone + 1] = timer else own.timers_gone = {timer} end
 end
 
 -- Sees to it that an idle queue's record goes in time. A queue that falls idle again and again keeps its first timer:
@@ -178,23 +187,25 @@ end
 
 -- Writes the queues' records and their places in ready.
 local function flush_queues(own)
-  local records, ready, unready = false, false, false
+  local records, ready, unready, last, placed = {}, {}, {}, 0, 0
   for queue_id, queue in pairs(own.queues) do
     if queue and queue.is_changed then
       if queue.queued == 0 or queue.is_paused then
         if queue.place then
-          queue.place, unready = false, append(unready, queue_id)
+          queue.place, unready[#unready + 1] = false, queue_id
         end
         if queue.leased == 0 then watch_idle(own, queue) end
       elseif queue.place ~= true then
-        ready = append_pair(ready, ready_score(own, queue), queue_id)
+        ready[placed + 1], ready[placed + 2] = ready_score(own, queue), queue_id
+        placed = placed + 2
       end
-      records = append_pair(records, queue_id, queue_record.pack(queue))
+      records[last + 1], records[last + 2] = queue_id, queue_record.pack(queue)
+      last = last + 2
     end
   end
-  if records then write('HSET', own.keys[KEY.queues], records) end
-  if unready then write('ZREM', own.keys[KEY.ready], unready) end
-  if ready then write('ZADD', own.keys[KEY.ready], ready) end
+  if last > 0 then write('HSET', own.keys[KEY.queues], records) end
+  if #unready > 0 then write('ZREM', own.keys[KEY.ready], unready) end
+  if placed > 0 then write('ZADD', own.keys[KEY.ready], ready) end
 end
 
 -- Writes what changed so far, all but the counters.
