@@ -57,8 +57,8 @@ function dead_letters.drop(own, before, limit)
   return #fields
 end
 
--- Up to limit dead letters (and about budget bytes of payload), oldest first, after the one that died at `at` as `field`.
--- Calls visit(job) for each; returns true when more follow.
+-- Up to limit dead letters (and about budget bytes of payload), oldest first, after the one that died at `at` as
+-- `field`. Calls visit(job) for each; returns true when more follow.
 function dead_letters.each(own, at, field, limit, budget, retention, visit)
   local floor = math.max(at, own.now - retention + 1)
   local start = redis.call('ZCOUNT', own.keys[KEY.dead], '-inf', '(' .. string.format('%.0f', floor))

@@ -30,7 +30,8 @@ function job_record.unpack(queue_id, field, raw)
     struct.unpack(job_record.FORMAT, raw)
   local job = {
     queue_id = queue_id, field = field, state = state, flags = flags, priority = priority, seq = seq, limit = limit,
-    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1, payload_bytes = #raw - length,
+    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1,
+    payload_bytes = #raw - length,
   }
   if length >= token_at then
     local token = string.sub(raw, token_at, job_record.TOKEN_END)

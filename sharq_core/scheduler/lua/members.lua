@@ -1,13 +1,13 @@
 -- The shard nodes that are there: one hash for the whole deployment.
 --
--- members  'version' -> grows with every change of who is there, and never falls behind the store's clock in ms, so that
---          a store that lost its last writes or all of them goes on with a higher one
+-- members  'version' -> grows with every change of who is there, and never falls behind the store's clock in ms, so
+--          that a store that lost its last writes or all of them goes on with a higher one
 --          'heard' -> when the latest heartbeat of any node came, µs
 --          'm'<node_id> -> format, flags, record format it reads, seen, ttl, incarnation, address, newer bytes
 
 local members = {
   DRAINING = 1,
-  HEAD = '>BBBI7I5BI2', -- format, flags, record format it reads, seen (µs), ttl (µs), lengths of incarnation and address
+  HEAD = '>BBBI7I5BI2', -- format, flags, record format it reads, seen, ttl (µs), lengths of incarnation and address
   HEAD_LENGTH = 18,
   SILENCE = 0.6,      -- of a ttl; above half of one, which is the longest pause that a configuration may set
 }
@@ -18,8 +18,8 @@ local function unpack_member(node_id, raw)
   local last = middle + address_length
   return {
     node_id = node_id, incarnation = string.sub(raw, members.HEAD_LENGTH + 1, middle),
-    address = string.sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen, ttl = ttl,
-    newer = string.sub(raw, last + 1),
+    address = string.sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen,
+    ttl = ttl, newer = string.sub(raw, last + 1),
   }
 end
 
