@@ -316,6 +316,8 @@ def test_a_minute_that_comes_again_goes_on_with_its_counts(driver: Driver) -> No
     )
     assert [count for _, count in queue][-4:] == [1, 3, 1, 1]
     assert partition == queue
+    driver.enqueue(new_job("at last", interval_us=0))
+    assert [count for _, count in driver.get_queue().enqueue_counts][-4:] == [1, 3, 1, 2]
 
 
 def test_the_queues_that_are_due_longest_come_first_by_age(driver: Driver) -> None:

@@ -107,10 +107,12 @@ local function take_minute(queue, minute)
   return 0, 0
 end
 
--- Counts another minute from now on. (A clock that stepped back finds what it counted in that one.)
+-- Counts another minute from now on. When the clock had stepped back, that one may have counts among the older.
 function queue_record.turn_minute(queue, minute)
   local latest, enqueued, given = queue.minute, 0, 0
-  if minute < latest then enqueued, given = take_minute(queue, minute) end
+  if string.find(queue.older, struct.pack('>I4', minute), 2, true) then
+    enqueued, given = take_minute(queue, minute)
+  end
   if queue.enqueued + queue.given > 0 and latest > minute - 10 then keep_latest(queue, minute) end
   queue.minute, queue.enqueued, queue.given = minute, enqueued, given
 end
