@@ -43,6 +43,8 @@ MAX_CALL_BYTES = 1 << 20
 """Payload bytes in one call."""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
+_TERMS = struct.Struct(">QQQI")
+_DEMAND = struct.Struct(">QHHQI8s")
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
@@ -110,6 +112,11 @@ class Functions:
         ]  # fmt: skip
         return FunctionCall(partition, words, decode, is_read=function.is_read)
 
+    def _terms(self, not_after_us: int | None = None) -> bytes:
+        """What a call about jobs goes by: unit.lua's TERMS."""
+        keep = self.retention
+        return _TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us, keep.tombstones)
+
     def enqueue(
         self,
         partition: int,
@@ -120,13 +127,10 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs, each on its own, in order. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [
-            _late(not_after_us),
-            self.retention.finished_us,
-            self.retention.dead_us,
-        ]
-        for job in jobs:
-            arguments += (_enqueue_header(job), job.queue_id, job.job_id, job.payload)
+        arguments: list[bytes | str | int] = [self._terms(not_after_us)]
+        arguments += _names(jobs)
+        arguments += map(_enqueue_header, jobs)
+        arguments += [job.payload for job in jobs]
         return self._call(library.ENQUEUE, partition, queue_type, now_us, arguments, replies.decode_enqueue)
 
     def dequeue(
@@ -149,37 +153,30 @@ class Functions:
             per_queue: most jobs that one queue gives.
             max_bytes: payload bytes to stay below; one job is always taken.
         """
-        arguments: list[bytes | str | int] = [
-            _late(not_after_us),
-            count,
-            per_queue,
-            lease_us,
-            max_bytes,
-            random,
-        ]
+        demand = _DEMAND.pack(not_after_us or 0, count, per_queue, lease_us, max_bytes, random)
 
         def decode(raw: list[Any]) -> Reply[DequeueReply]:
             return replies.decode_dequeue(queue_type, raw)
 
-        return self._call(library.DEQUEUE, partition, queue_type, now_us, arguments, decode)
+        return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode)
 
     def finish(
         self, partition: int, queue_type: str, jobs: Sequence[FinishJob], *, now_us: int | None = None
     ) -> FunctionCall[list[LeaseOutcome]]:
         """End leases and forget the jobs. Value: one answer a job."""
-        keep = self.retention
-        arguments: list[bytes | str | int] = [keep.finished_us, keep.dead_us, keep.tombstones]
-        for job in jobs:
-            arguments += (job.queue_id, job.job_id, _token(job.lease))
+        arguments: list[bytes | str | int] = [self._terms()]
+        arguments += _names(jobs)
+        arguments += [_token(job.lease) for job in jobs]
         return self._call(library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses)
 
     def extend(
         self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], *, now_us: int | None = None
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Move the ends of leases. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self.retention.finished_us, self.retention.dead_us]
-        for job in jobs:
-            arguments += (job.queue_id, job.job_id, _token(job.lease), job.by_us)
+        arguments: list[bytes | str | int] = [self._terms()]
+        arguments += _names(jobs)
+        arguments += [_token(job.lease) for job in jobs]
+        arguments += [job.by_us for job in jobs]
         return self._call(library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend)
 
     def release(
@@ -192,13 +189,11 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Give jobs back unfinished. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [
-            _late(not_after_us),
-            self.retention.finished_us,
-            self.retention.dead_us,
-        ]
-        for job in jobs:
-            arguments += (job.queue_id, job.job_id, _token(job.lease), job.delay_us, int(job.is_void))
+        arguments: list[bytes | str | int] = [self._terms(not_after_us)]
+        arguments += _names(jobs)
+        arguments += [_token(job.lease) for job in jobs]
+        arguments += [job.delay_us for job in jobs]
+        arguments += [int(job.is_void) for job in jobs]
         return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release)
 
     def interval(
@@ -268,7 +263,7 @@ class Functions:
         """Queue dead letters again, attempts from 0. Value: one answer a job."""
         arguments: list[bytes | str | int] = [self.retention.dead_us]
         for job in jobs:
-            arguments += (job.queue_id, job.job_id)
+            arguments += (job.queue_id, _field(job))
         return self._call(library.REDRIVE, partition, queue_type, now_us, arguments, replies.decode_redrive)
 
     def drop_dead(
@@ -283,7 +278,7 @@ class Functions:
         """What is known of one job. Value: None for nothing."""
         arguments: list[bytes | str | int] = [
             queue_id,
-            job_id,
+            f"{queue_id}:{job_id}",
             self.retention.finished_us,
             self.retention.dead_us,
         ]
@@ -365,8 +360,17 @@ class Functions:
         return FunctionCall(-1, arguments, replies.decode_number)
 
 
-def _late(not_after_us: int | None) -> int | str:
-    return "" if not_after_us is None else not_after_us
+_AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef
+
+
+def _field(job: _AnyJob) -> str:
+    """The job's field in the store's hashes."""
+    return f"{job.queue_id}:{job.job_id}"
+
+
+def _names(jobs: Sequence[_AnyJob]) -> list[str]:
+    """The ids of the jobs' queues and then the jobs' fields: the store reads either with one command."""
+    return [job.queue_id for job in jobs] + [_field(job) for job in jobs]
 
 
 def _enqueue_header(job: NewJob) -> bytes:

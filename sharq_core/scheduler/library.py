@@ -34,13 +34,19 @@ _ALL = (
     "jobs",
     "timers",
     "queues",
-    "agenda",
     "counters",
     "done0",
     "done1",
     "deadjobs",
     "dead",
 )
+
+_NO_DEATH = _ALL[:-1]
+"""Of the functions that look at dead letters and make none."""
+
+
+_NUMBERED = (*_ALL, "partitions", "members")
+"""The keys by the numbers under which the Lua knows them (KEY): a table of names a call would cost 1-2 % of it."""
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -68,25 +74,25 @@ class Function(msgspec.Struct, frozen=True):
 
 _READ = ("no-writes",)
 
-ENQUEUE = Function("enqueue", _ALL, ())
+ENQUEUE = Function("enqueue", _NO_DEATH, ())
 DEQUEUE = Function("dequeue", _ALL)
-FINISH = Function("finish", _ALL)
-EXTEND = Function("extend", _ALL)
+FINISH = Function("finish", _NO_DEATH)
+EXTEND = Function("extend", _NO_DEATH)
 RELEASE = Function("release", _ALL)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
 DELETE_QUEUE = Function("delete_queue", _ALL)
 REAP = Function("reap", _ALL)
 REDRIVE = Function("redrive", _ALL)
-TURN = Function("turn", ("agenda", "counters", "done0", "done1"))
-DROP_DEAD = Function("drop_dead", ("agenda", "counters", "dead", "deadjobs"))
+TURN = Function("turn", ("counters", "done0", "done1"))
+DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs"))
 GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs"), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues",), _READ)
 TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
-REFRESH = Function("refresh", ("agenda", "counters", "done0", "done1"), _READ)
+REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ)
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
 HEARTBEAT = Function("heartbeat", ("members",))
 LEAVE = Function("leave", ("members",))
@@ -139,16 +145,29 @@ def source() -> str:
     folder = files(__package__) / "lua"
     names = (*_SHARED, *(function.name for function in FUNCTIONS))
     bodies = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
-    return "\n".join([f"#!lua name={LIBRARY}", *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+    head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS)
+    return "\n".join([*head, *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+
+
+_KEY_NUMBERS = (
+    "local KEY = {" + ", ".join(f"{key} = {number}" for number, key in enumerate(_NUMBERED, start=1)) + "}"
+)
+
+
+def _keys(function: Function) -> str:
+    """The function's keys as it passes them on: by their numbers, which the first ones have already."""
+    if function.keys == _NUMBERED[: len(function.keys)]:
+        return "keys"
+    numbers = (_NUMBERED.index(key) + 1 for key in function.keys)
+    return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
 
 
 def _registration(function: Function) -> str:
-    names = ", ".join(f"{key} = keys[{number}]" for number, key in enumerate(function.keys, start=1))
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     return (
         f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
         f"  callback = function(keys, args)\n"
-        f"    return {function.name}.run(unit.open({{{names}}}, args), args)\n  end}}"
+        f"    return {function.name}.run(unit.open({_keys(function)}, args), args)\n  end}}"
     )
 
 

@@ -20,12 +20,12 @@ KEEP_US = 600_000_000
 LATEST_US = 2**53
 
 HASHES = ("jobs", "queues", "deadjobs", "counters", "done0", "done1")
-ZSETS = ("queued", "ready", "timers", "dead", "agenda")
+ZSETS = ("queued", "ready", "timers", "dead")
 
 _JOB = struct.Struct(">BBBBB7siI7s7s")
-_QUEUE = struct.Struct(">BB6sI7s7s7sIII7sB")
+_QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
 _LETTER = struct.Struct(">B7s6sI")
-_TOTALS = struct.Struct(">B7s7s7s7s7s7s7s")
+_TOTALS = struct.Struct(">B7s7s7s7s7s7s7s7s7s")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class QueueRecord:
     burst: int
     tat_us: int
     active_us: int
+    timer_us: int
     queued: int
     delayed: int
     leased: int
@@ -72,9 +73,9 @@ class QueueRecord:
 
     @property
     def forget_us(self) -> int:
-        """From when on an idle queue counts as forgotten."""
+        """When the reaper should look at an idle queue: from then on it counts as forgotten."""
         full_us = self.tat_us + (self.burst - 1) * self.interval_us
-        kept_us = 0 if self.flags & PURGED else self.active_us + KEEP_US + 1
+        kept_us = self.active_us if self.flags & PURGED else self.active_us + KEEP_US + 1
         return min(max(full_us, kept_us), LATEST_US)
 
     def is_deleted(self, job: JobRecord) -> bool:
@@ -93,7 +94,7 @@ class Snapshot:
     timers: dict[bytes, int]
     dead: dict[bytes, int]
     deadjobs: dict[bytes, int]
-    agenda: dict[bytes, int]
+    agenda: dict[str, int]
     totals: list[int]
     tombstones: int
 
@@ -107,16 +108,16 @@ def parse_job(field: bytes, raw: bytes) -> JobRecord:
 
 def parse_queue(raw: bytes) -> QueueRecord:
     """A record of queues:<type>."""
-    _, flags, interval, burst, tat, _, active, queued, delayed, leased, fence, minutes = _QUEUE.unpack_from(
-        raw
-    )
-    assert len(raw) == _QUEUE.size + 12 * minutes
+    values = _QUEUE.unpack_from(raw)
+    _, flags, interval, burst, tat, _, active, timer, queued, delayed, leased, fence, *_, older = values
+    assert len(raw) == _QUEUE.size + 12 * older
     return QueueRecord(
         flags,
         int.from_bytes(interval),
         burst,
         int.from_bytes(tat),
         int.from_bytes(active),
+        int.from_bytes(timer),
         queued,
         delayed,
         leased,
@@ -130,7 +131,13 @@ def _parse_death(raw: bytes) -> int:
 
 
 def _parse_totals(raw: bytes | None) -> list[int]:
-    return [int.from_bytes(count) for count in _TOTALS.unpack_from(raw)[1:]] if raw else [0] * 7
+    return [int.from_bytes(count) for count in _TOTALS.unpack_from(raw)[1:]] if raw else [0] * 9
+
+
+def _parse_agenda(counters: dict[bytes, bytes], due: list[int]) -> dict[str, int]:
+    """When the type's next queue (r) and timer (t) are due and when the tombstones turn (g)."""
+    agenda = dict(zip("rt", due, strict=True)) | {"g": int(float(counters.get(b"turn", 0)))}
+    return {kind: at_us for kind, at_us in agenda.items() if at_us}
 
 
 def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
@@ -147,6 +154,7 @@ def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
 def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
     """What read_raw read."""
     scores = {name: {member: int(score) for member, score in raw[name].items()} for name in ZSETS}
+    *totals, ready_us, timer_us = _parse_totals(raw["counters"].get(f"t:{queue_type}".encode()))
     return Snapshot(
         jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
         queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},
@@ -155,8 +163,8 @@ def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
         timers=scores["timers"],
         dead=scores["dead"],
         deadjobs={field: _parse_death(record) for field, record in raw["deadjobs"].items()},
-        agenda=scores["agenda"],
-        totals=_parse_totals(raw["counters"].get(f"t:{queue_type}".encode())),
+        agenda=_parse_agenda(raw["counters"], [ready_us, timer_us]),
+        totals=totals,
         tombstones=len(raw["done0"]) + len(raw["done1"]),
     )
 
@@ -174,7 +182,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_queues(found)
     _check_line(found)
     _check_dead(found, driver.functions.retention.dead_us)
-    _check_agenda(found, driver.queue_type)
+    _check_agenda(found)
     _check_totals(found)
 
 
@@ -200,7 +208,7 @@ def _check_queues(found: Snapshot) -> None:
         counts = [live[queue_id, state] for state in (QUEUED, DELAYED, LEASED)]
         assert [queue.queued, queue.delayed, queue.leased] == counts
         if queue.is_idle:
-            assert found.timers[b"Q" + queue_id.encode()] <= queue.forget_us
+            assert found.timers[b"Q" + queue_id.encode()] <= queue.timer_us <= queue.forget_us
         if queue.flags & UNSWEPT:
             assert b"F" + queue_id.encode() in found.timers
 
@@ -221,13 +229,13 @@ def _check_dead(found: Snapshot, retention_us: int) -> None:
         assert found.timers[b"X"] <= min(found.dead.values()) + retention_us
 
 
-def _check_agenda(found: Snapshot, queue_type: str) -> None:
+def _check_agenda(found: Snapshot) -> None:
     """Early perhaps, never late."""
-    for kind, members in ((b"r", found.ready), (b"t", found.timers)):
+    for kind, members in (("r", found.ready), ("t", found.timers)):
         if members:
-            assert found.agenda[kind + queue_type.encode()] <= min(members.values())
+            assert found.agenda[kind] <= min(members.values())
     if found.tombstones:
-        assert b"g" in found.agenda
+        assert "g" in found.agenda
 
 
 def _check_totals(found: Snapshot) -> None:

@@ -145,3 +145,15 @@ def test_tombstones_are_bounded_by_count_and_say_when_they_went_too_early(driver
         assert driver.refresh().tombstones <= 22
         driver.advance(SECOND_US)
     assert driver.refresh().forgotten_early == 60 - driver.refresh().tombstones
+
+
+def test_a_job_alone_costs_few_commands(driver: Driver) -> None:
+    """Half of a single call's price is its commands: each is one that another call would have to make up for."""
+    client = driver.client
+    driver.enqueue(new_job("first", interval_us=0))
+    driver.finish("first", driver.lease_one().lease)
+    enqueue = commands_of(client, lambda: driver.enqueue(new_job("1", interval_us=0)))
+    leases: list[str] = []
+    dequeue = commands_of(client, lambda: leases.append(driver.lease_one().lease))
+    finish = commands_of(client, lambda: driver.finish("1", leases[0]))
+    assert [sum(commands.values()) for commands in (enqueue, dequeue, finish)] == [9, 12, 9]

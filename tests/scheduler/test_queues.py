@@ -9,9 +9,11 @@ import pytest
 
 from sharq_core.models import EnqueueStatus, JobState, TopOrder, TopQueue
 from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.replies import minute_counts
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,
+    MINUTE_US,
     RANDOM,
     SECOND_US,
     Driver,
@@ -298,6 +300,24 @@ def test_counts_cover_the_current_minute_and_the_nine_before(driver: Driver) -> 
     assert [count for _, count in queue.enqueue_counts] == list(range(3, 13))
     minutes = driver.get_counts().minutes
     assert sorted(row[1] for row in minutes) == list(range(3, 13))
+
+
+def test_a_minute_that_comes_again_goes_on_with_its_counts(driver: Driver) -> None:
+    """A clock that stepped back: nothing is counted twice and nothing is forgotten."""
+    for minute in range(4):
+        driver.enqueue(new_job(f"{minute}", interval_us=0))
+        driver.advance(MINUTE_US)
+    driver.advance(-3 * MINUTE_US)
+    driver.enqueue(new_job("again", interval_us=0), new_job("and again", interval_us=0))
+    driver.advance(2 * MINUTE_US)
+    queue, partition = (
+        driver.get_queue().enqueue_counts,
+        minute_counts(driver.now_us, driver.get_counts().minutes, 1),
+    )
+    assert [count for _, count in queue][-4:] == [1, 3, 1, 1]
+    assert partition == queue
+    driver.enqueue(new_job("at last", interval_us=0))
+    assert [count for _, count in driver.get_queue().enqueue_counts][-4:] == [1, 3, 1, 2]
 
 
 def test_the_queues_that_are_due_longest_come_first_by_age(driver: Driver) -> None:

@@ -7,73 +7,71 @@
 
 local dead_letters = {PREFIX = '>BI7I6I4', PREFIX_LENGTH = 18}
 
-local function unpack_letter(field, queue_id, job_id, raw)
+local function unpack_letter(queue_id, field, raw)
   local _, at, interval, burst = struct.unpack(dead_letters.PREFIX, raw)
-  local job = job_record.unpack(field, queue_id, job_id, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
+  local job = job_record.unpack(queue_id, field, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
   job.died, job.interval, job.burst = at, interval, burst
   return job
 end
 
 function dead_letters.bury(own, queue, job)
-  job.state, job.due = job_record.DEAD, own.now
-  own.died = own.died + 1
+  job.state, job.due = DEAD, own.now
+  own.died = (own.died or 0) + 1
   own.buried = own.buried or {}
   own.buried[job.field] =
     struct.pack(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
 end
 
 -- The dead letter, younger than retention (µs), or nil.
-function dead_letters.find(own, queue_id, job_id, retention)
-  local field = job_record.field(queue_id, job_id)
-  local raw = own.buried and own.buried[field] or redis.call('HGET', own.keys.deadjobs, field)
+function dead_letters.find(own, queue_id, field, retention)
+  local raw = own.buried and own.buried[field] or redis.call('HGET', own.keys[KEY.deadjobs], field)
   if not raw then return nil end
-  local job = unpack_letter(field, queue_id, job_id, raw)
+  local job = unpack_letter(queue_id, field, raw)
   return own.now - job.died < retention and job or nil
 end
 
 function dead_letters.flush(own)
   for field, raw in pairs(own.buried) do
-    if redis.call('HSET', own.keys.deadjobs, field, raw) == 0 then counters.move(own, 'dead', 'cancelled') end
-    redis.call('ZADD', own.keys.dead, own.now, field)
+    if redis.call('HSET', own.keys[KEY.deadjobs], field, raw) == 0 then counters.cancel_dead(own, 1) end
+    redis.call('ZADD', own.keys[KEY.dead], own.now, field)
   end
-  local is_armed = own.timers['X'] or (own.timers['X'] == nil and redis.call('ZSCORE', own.keys.timers, 'X'))
-  if not is_armed then own.timers['X'] = own.now end
+  if redis.call('ZADD', own.keys[KEY.timers], 'NX', own.now, 'X') == 1 then own.timer_hint = own.now end
   own.buried = false
 end
 
 -- Takes one dead letter away; what becomes of it is the caller's.
 function dead_letters.take(own, field)
-  redis.call('ZREM', own.keys.dead, field)
-  redis.call('HDEL', own.keys.deadjobs, field)
+  redis.call('ZREM', own.keys[KEY.dead], field)
+  redis.call('HDEL', own.keys[KEY.deadjobs], field)
 end
 
 -- Drops up to limit of the oldest that died at or before `before`; returns how many.
 function dead_letters.drop(own, before, limit)
   if limit <= 0 then return 0 end
-  local fields = redis.call('ZRANGE', own.keys.dead, '-inf', before, 'BYSCORE', 'LIMIT', 0, limit)
+  local fields = redis.call('ZRANGE', own.keys[KEY.dead], '-inf', before, 'BYSCORE', 'LIMIT', 0, limit)
   if #fields > 0 then
-    redis.call('ZREM', own.keys.dead, unpack(fields))
-    redis.call('HDEL', own.keys.deadjobs, unpack(fields))
-    counters.move(own, 'dead', 'cancelled', #fields)
+    redis.call('ZREM', own.keys[KEY.dead], unpack(fields))
+    redis.call('HDEL', own.keys[KEY.deadjobs], unpack(fields))
+    counters.cancel_dead(own, #fields)
   end
   return #fields
 end
 
--- Up to limit dead letters (and about budget bytes of payload) after the one that died at `at` as `field`, oldest first.
--- Calls visit(job, field) for each; returns true when more follow.
+-- Up to limit dead letters (and about budget bytes of payload), oldest first, after the one that died at `at` as
+-- `field`. Calls visit(job) for each; returns true when more follow.
 function dead_letters.each(own, at, field, limit, budget, retention, visit)
   local floor = math.max(at, own.now - retention + 1)
-  local start = redis.call('ZCOUNT', own.keys.dead, '-inf', '(' .. string.format('%.0f', floor))
-  local row = redis.call('ZRANGE', own.keys.dead, start, start + limit + 256, 'WITHSCORES')
+  local start = redis.call('ZCOUNT', own.keys[KEY.dead], '-inf', '(' .. string.format('%.0f', floor))
+  local row = redis.call('ZRANGE', own.keys[KEY.dead], start, start + limit + 256, 'WITHSCORES')
   local count, bytes = 0, 0
   for index = 1, #row, 2 do
     local name, died = row[index], tonumber(row[index + 1])
     if died > at or name > field then
-      local raw = redis.call('HGET', own.keys.deadjobs, name)
+      local raw = redis.call('HGET', own.keys[KEY.deadjobs], name)
       if raw then
         if count == limit or (count > 0 and bytes + #raw > budget) then return true end
         local colon = string.find(name, ':', 1, true)
-        visit(unpack_letter(name, string.sub(name, 1, colon - 1), string.sub(name, colon + 1), raw), name)
+        visit(unpack_letter(string.sub(name, 1, colon - 1), name, raw))
         count, bytes = count + 1, bytes + #raw
       end
     end

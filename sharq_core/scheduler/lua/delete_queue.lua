@@ -1,7 +1,7 @@
 -- delete_queue: drop what is queued and delayed. A fence makes those jobs absent at once; their records go in bounded
 -- steps, the first here. Leased jobs run out and are not requeued. The rate stays until its ready time has passed.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
 -- Args: now, type, queue_id, '1' to forget the rate as soon as its ready time has passed, most jobs to remove here
 -- Reply: {0, now, ready hint, timer hint, number of jobs dropped}; with 0 nothing changed
 -- Cost: O(log n), and the jobs removed here
@@ -16,13 +16,14 @@ function delete_queue.run(own, args)
     counters.close(own)
     return {0, own.now, -1, -1, 0}
   end
-  counters.move(own, 'queued', 'cancelled', queue.queued)
-  counters.move(own, 'delayed', 'cancelled', queue.delayed)
+  local totals = own.totals
+  totals.queued, totals.delayed = totals.queued - queue.queued, totals.delayed - queue.delayed
+  totals.cancelled = totals.cancelled + dropped
   queue.queued, queue.delayed = 0, 0
   queue.fence = own.counters.seq + 1
-  queue.is_purged = args[4] == '1'
-  unit.touch(own, queue, true)
+  queue_record.flag(queue, 'is_purged', args[4] == '1')
+  unit.touch(own, queue)
   sweep.run(own, queue, tonumber(args[5]))
-  if queue.is_unswept then own.timers['F' .. queue.queue_id] = own.now end
+  if queue.is_unswept then unit.put_timer(own, 'F' .. queue.queue_id, own.now) end
   return unit.close(own, {0, own.now, -1, -1, dropped})
 end

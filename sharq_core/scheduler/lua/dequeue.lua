@@ -1,182 +1,229 @@
 -- dequeue: lease ready jobs of one type, the longest ready queue first, ties in rounds.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
--- Args: now, type, not_after (µs or ''), count (1-100), most jobs a queue in this call, lease (µs),
---       payload bytes to stay below (looked at before a job is taken; one is always taken), 8 random bytes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 when the bytes ended it,
---        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id, payload, token, leased until, enqueued, attempt, requeues remaining,
---        jobs queued in its queue after it, how long it was ready (µs)}
+--        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id,
+--        payload, token, leased until, enqueued, attempt, requeues remaining, jobs queued in its queue after it, how
+--        long it was ready (µs)}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Cost: O(log n) a job, and 16 timers at the most
 
-local dequeue = {TIMERS = 16, FEW = 4}
+local dequeue = {
+  -- not_after (µs, 0: none), count (1-100), most jobs a queue in this call, lease (µs), payload bytes to stay below
+  -- (looked at before a job is taken; one is always taken), random bytes
+  DEMAND = '>I8I2I2I8I4c8',
+  TIMERS = 16,
+  HEAD = 9,       -- values in a reply before the first job
+  FEW = 4,        -- queues looked at first
+  AHEAD = 8,      -- jobs read at once: what is read beyond the bytes is at most so many payloads
+}
+
 local NONE = {}
 
 -- Runs a few due timers: an ended lease is not invisible until the reaper comes. The agenda knows when the first is due
--- (early perhaps, never late), at a third of the price of looking. Returns how many leases ended.
+-- (early perhaps, never late). Returns how many leases ended.
 local function run_timers(own)
-  own.timer_head = tonumber(redis.call('ZSCORE', own.keys.agenda, 't' .. own.type))
-  if not own.timer_head or own.timer_head > own.now then return 0 end
-  local leased = own.counters.totals.leased
-  if timers.run(own, dequeue.TIMERS) > 0 then unit.flush(own) end
-  return leased - own.counters.totals.leased
+  local totals = own.totals
+  if not totals.timer_at or totals.timer_at > own.now then return 0 end
+  local leased = totals.leased
+  if timers.run(own, dequeue.TIMERS) > 0 then unit.go_on(own) end
+  return leased - totals.leased
 end
 
--- The first queues of the type in pairs of id and time, one more than count; few are read while few are due.
+-- The first queues of the type in pairs of id and time, one more than count; few are read while few are due. Returns
+-- them and how many of them are looked at.
 local function read_row(own, count)
-  local few = math.min(count, dequeue.FEW)
-  local row = redis.call('ZRANGE', own.keys.ready, 0, few, 'WITHSCORES')
-  if few == count or not row[2 * few + 2] or tonumber(row[2 * few + 2]) > own.now then return row, few end
-  return redis.call('ZRANGE', own.keys.ready, 0, count, 'WITHSCORES'), count
+  local key, few = own.keys[KEY.ready], dequeue.FEW
+  if count > few then
+    local row = redis.call('ZRANGE', key, 0, few, 'WITHSCORES')
+    local last = tonumber(row[2 * few + 2])
+    if not last or last > own.now then return row, few end
+  end
+  return redis.call('ZRANGE', key, 0, count, 'WITHSCORES'), count
 end
 
 -- The type's first queues, longest ready first, and what follows them.
--- Returns {ids, scores (µs), due: how many queues of the type are due, rest: when the first one after these is, or nil}
+-- Returns their ids and scores (µs), how many queues of the type are due, and when the first after these is, or nil.
 local function read_heads(own, limit)
   local row, count = read_row(own, limit)
-  local ids, scores, due = {}, {}, 0
-  for index = 1, math.min(#row / 2, count) do
-    local score = tonumber(row[2 * index])
-    ids[index], scores[index] = row[2 * index - 1], score
-    if score <= own.now then due = index end
-  end
+  local ids, scores, due, now = {}, {}, 0, own.now
   local rest = tonumber(row[2 * count + 2])
-  if rest and rest <= own.now then due = redis.call('ZCOUNT', own.keys.ready, '-inf', own.now) end
-  return {ids = ids, scores = scores, due = due, rest = rest}
+  for at = 1, rest and count or #row / 2 do
+    local score = tonumber(row[2 * at])
+    ids[at], scores[at] = row[2 * at - 1], score
+    if score <= now then due = at end
+  end
+  if rest and rest <= now then due = redis.call('ZCOUNT', own.keys[KEY.ready], '-inf', now) end
+  return ids, scores, due, rest
 end
 
 -- The lanes of a round: due queues, longest ready first. A name in ready without a waiting queue is taken out.
-local function open_lanes(own, heads)
-  local lanes, ids = {}, heads.ids
-  local count = math.min(heads.due, #ids)
-  unit.read_ahead(own, own.keys.queues, ids, count)
+local function open_lanes(own, ids, scores, due)
+  local lanes, count, now = {}, math.min(due, #ids), own.now
+  unit.read_queues(own, ids, 1, count)
   for index = 1, count do
     local queue_id = ids[index]
-    local queue = unit.queue(own, queue_id)
-    if not queue or queue.queued == 0 or queue.is_paused then
-      redis.call('ZREM', own.keys.ready, queue_id)
-    elseif own.now < queue.tat then
-      queue.is_moved = true
-      unit.touch(own, queue)
+    local queue = own.queues[queue_id]
+    if not queue or not queue.place then
+      redis.call('ZREM', own.keys[KEY.ready], queue_id)
+    elseif now < queue.tat then
+      queue.place, queue.is_changed = scores[index], true
     else
-      lanes[#lanes + 1] = {queue = queue, members = NONE, next = 1, from = queue.fence, last = false, given = 0}
+      lanes[#lanes + 1] = {queue = queue, members = NONE, fields = NONE, next = 1}
     end
   end
   return lanes
 end
 
--- The lane's next member: fetched a share at a time, so that one queue costs one range and a hundred cost a hundred.
-local function next_member(own, lane, share)
-  if lane.next > #lane.members then
-    local from, to = job_record.range(lane.queue.queue_id, job_record.PRIORITY_LANE, lane.from)
-    if lane.last then from = '(' .. lane.last end
-    local size = math.min(share, queue_record.turns(lane.queue, own.now))
-    lane.members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, size)
-    lane.next = 1
+-- Fetches the lane's next members, a share at a time: so one queue costs one range and a hundred cost a hundred.
+local function fetch_members(own, lane, share)
+  local queue, last = lane.queue, lane.members[#lane.members]
+  local queue_id = queue.queue_id
+  local from, to = job_record.bounds(queue_id)
+  if last then
+    from = '(' .. last
+  elseif queue.fence then
+    from = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
   end
-  local member = lane.members[lane.next]
-  lane.next, lane.last = lane.next + 1, member
-  return member
+  local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
+    share == 1 and 1 or queue_record.turns(queue, own.now, share))
+  local fields = {}
+  for at = 1, #members do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, members[at]) end
+  lane.members, lane.fields, lane.next = members, fields, 1
 end
 
--- The lane's next job and its member, or nil when it has none. A place without a record is taken out (nothing may block a type).
-local function next_job(own, lane, share)
-  while true do
-    local member = next_member(own, lane, share)
-    if not member then return nil end
-    local job_id, seq = job_record.parse_member(lane.queue.queue_id, member)
-    local job = unit.job(own, lane.queue.queue_id, job_id)
-    if job and job.seq == seq and job.state == job_record.QUEUED then return job, member end
-    own.members[member] = false
-    if lane.queue.queued > 0 then
-      lane.queue.queued = lane.queue.queued - 1
-      counters.move(own, 'queued', 'cancelled')
+-- Reads a few of the jobs whose turn comes next: those of the lanes from this one on.
+local function read_ahead(own, lanes, first, share)
+  local fields, count = {}, 0
+  for index = first, #lanes do
+    local lane = lanes[index]
+    if lane.next > #lane.members then fetch_members(own, lane, share) end
+    for at = lane.next, #lane.members do
+      if count == dequeue.AHEAD then break end
+      count = count + 1
+      fields[count] = lane.fields[at]
     end
-    unit.touch(own, lane.queue)
+    if count == dequeue.AHEAD then break end
+  end
+  if count > 0 then unit.read_jobs(own, fields, 1, count) end
+end
+
+-- A place without a record is taken out: nothing may block a type.
+local function clear_place(own, queue, member)
+  unit.drop_place(own, member)
+  if queue.queued > 0 then
+    local totals = own.totals
+    queue.queued, totals.queued, totals.cancelled = queue.queued - 1, totals.queued - 1, totals.cancelled + 1
+  end
+  queue.is_changed = true
+end
+
+-- The next job of a lane and its member, or nil when it has none.
+local function next_job(own, lanes, index, share)
+  local lane, records = lanes[index], own.records
+  local queue_id = lane.queue.queue_id
+  while true do
+    local at = lane.next
+    local field = lane.fields[at]
+    if not field or records[field] == nil then
+      read_ahead(own, lanes, index, share)
+      at = lane.next
+      field = lane.fields[at]
+      if not field then return nil end
+    end
+    lane.next = at + 1
+    local member, raw = lane.members[at], records[field]
+    local job = raw and job_record.unpack(queue_id, field, raw)
+    if job and job.seq == job_record.seq_of_member(queue_id, member) and job.state == QUEUED then
+      return job, member
+    end
+    clear_place(own, lane.queue, member)
   end
 end
 
-local function lease_job(own, queue, job, member, settings, reply)
-  local since = queue.tat > job.due and queue.tat or job.due
-  local ready_for = since < own.now and own.now - since or 0
-  local payload = job_record.payload(job)
-  job.token = struct.pack('>I8', counters.next_lease(own)) .. settings.random
-  job.attempt = job.attempt + 1
-  job.payload = payload
-  queue_record.lease(queue, own.now)
-  queue.is_moved, queue.leased_now = true, (queue.leased_now or 0) + 1
-  transitions.lease(own, queue, job, own.now + settings.lease, member)
-  unit.touch(own, queue, true)
-  local at = #reply
-  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = job.queue_id, job.job_id, payload, job.token
-  reply[at + 5], reply[at + 6], reply[at + 7] = job.due, job.enqueued, job.attempt
-  reply[at + 8] = job.limit < 0 and -1 or job.limit - job.attempt + 1
-  reply[at + 9], reply[at + 10] = queue.queued, ready_for
-  return #payload
+-- Leases a job until `due` and adds it to the reply.
+local function lease_job(own, queue, job, member, due, random, reply)
+  local head, now, since = own.counters, own.now, job.due
+  if queue.tat > since then since = queue.tat end
+  local number, attempt, limit = head.lease + 1, job.attempt + 1, job.limit
+  local token, payload = struct.pack('>I8', number) .. random, job_record.payload(job)
+  head.lease, head.leased, job.token, job.attempt = number, head.leased + 1, token, attempt
+  queue_record.lease(queue, now, head.minute)
+  queue.place, queue.active = now, now
+  transitions.lease(own, queue, job, due, member)
+  local at, queue_id = #reply, job.queue_id
+  reply[at + 1], reply[at + 2] = queue_id, job_record.job_id(queue_id, job.field)
+  reply[at + 3], reply[at + 4], reply[at + 5] = payload, token, due
+  reply[at + 6], reply[at + 7] = job.enqueued, attempt
+  reply[at + 8] = limit < 0 and -1 or limit - attempt + 1
+  reply[at + 9], reply[at + 10] = queue.queued, since < now and now - since or 0
 end
 
--- Serves the lanes in rounds: a queue that is still due goes to the end. Returns true when the bytes ended it.
-local function serve(own, lanes, settings, reply)
-  local share = math.ceil(settings.count / math.max(#lanes, 1))
-  local taken, bytes = 0, 0
+-- Serves the lanes in rounds: a queue that is still due goes to the end, until it gave per_queue jobs (one a round).
+-- Returns true when the bytes ended it.
+local function serve(own, lanes, demand, reply)
+  local _, left, per_queue, lease, budget, random = struct.unpack(dequeue.DEMAND, demand)
+  local now, due = own.now, own.now + lease
+  local share = math.ceil(left / math.max(#lanes, 1))
+  local bytes, round = 0, 1
   while #lanes > 0 do
-    local again = {}
+    local again
     for index = 1, #lanes do
+      if left == 0 then return false end
       local lane = lanes[index]
-      if taken == settings.count then return false end
-      local job, member = next_job(own, lane, share)
+      local queue = lane.queue
+      local job, member = next_job(own, lanes, index, share)
       if job then
-        if taken > 0 and bytes + job_record.payload_length(job) > settings.bytes then return true end
-        bytes = bytes + lease_job(own, lane.queue, job, member, settings, reply)
-        taken, lane.given = taken + 1, lane.given + 1
-        if lane.given < settings.per_queue and lane.queue.queued > 0 and own.now >= lane.queue.tat then
+        local length = job.payload_bytes
+        if #reply > dequeue.HEAD and bytes + length > budget then return true end
+        lease_job(own, queue, job, member, due, random, reply)
+        left, bytes = left - 1, bytes + length
+        if queue.queued > 0 and now >= queue.tat and round < per_queue then
+          again = again or {}
           again[#again + 1] = lane
         end
       else
-        lane.queue.queued = 0
-        unit.touch(own, lane.queue)
+        queue.queued, queue.is_changed = 0, true
       end
     end
-    lanes = again
+    lanes, round = again or NONE, round + 1
   end
   return false
 end
 
 -- When a head is due after the call, or nil when it left ready.
-local function ready_after(own, heads, index)
-  local queue = own.queues[heads.ids[index]]
-  if queue == nil then return heads.scores[index] end
-  if not queue or queue.queued == 0 or queue.is_paused then return nil end
-  return queue.ready_at or heads.scores[index]
+local function ready_after(own, queue_id, score)
+  local queue = own.queues[queue_id]
+  if queue == nil then return score end
+  local place = queue and queue.place
+  if place == true then return score end
+  return place or nil
 end
 
--- The agenda says exactly when the type's next queue is due. Returns that time or -1, and how many queues are due.
-local function settle_agenda(own, heads)
-  local first, due, now = heads.rest, heads.due, own.now
-  for index = 1, #heads.ids do
-    local at = ready_after(own, heads, index)
-    if heads.scores[index] <= now and not (at and at <= now) then due = due - 1 end
+-- The agenda says exactly when the type's next queue is due. Returns how many queues are due.
+local function settle_agenda(own, ids, scores, due, rest)
+  local first, now = rest, own.now
+  for index = 1, #ids do
+    local at = ready_after(own, ids[index], scores[index])
+    if scores[index] <= now and not (at and at <= now) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
-  if first then
-    redis.call('ZADD', own.keys.agenda, first, 'r' .. own.type)
-  else
-    redis.call('ZREM', own.keys.agenda, 'r' .. own.type)
-  end
-  return first or -1, due
+  own.totals.ready_at, own.ready_hint = first, false
+  return due
 end
 
 function dequeue.run(own, args)
-  if unit.is_late(own, args[3]) then return unit.expired(own) end
-  local settings = {count = tonumber(args[4]), per_queue = tonumber(args[5]), lease = tonumber(args[6]),
-    bytes = tonumber(args[7]), random = args[8]}
+  local not_after, count = struct.unpack('>I8I2', args[3])
+  if unit.is_late(own, not_after) then return unit.expired(own) end
   counters.open(own)
   local ended = run_timers(own)
-  local heads = read_heads(own, settings.count)
-  local reply = {0, own.now, -1, -1, heads.due, heads.due, 0, ended, own.died}
-  if heads.due > 0 and serve(own, open_lanes(own, heads), settings, reply) then reply[7] = 1 end
-  unit.close_but_ready(own)
-  reply[3], reply[6] = settle_agenda(own, heads)
-  reply[4] = own.timer_hint or -1
+  local ids, scores, due, rest = read_heads(own, count)
+  local reply = {0, own.now, -1, -1, due, due, 0, ended, own.died or 0}
+  if due > 0 and serve(own, open_lanes(own, ids, scores, due), args[3], reply) then reply[7] = 1 end
+  unit.flush(own)
+  reply[6] = settle_agenda(own, ids, scores, due, rest)
+  unit.close_counters(own, reply)
+  reply[3] = own.totals.ready_at or -1
   return reply
 end

@@ -1,6 +1,6 @@
 -- drop_dead: drop dead letters for good, oldest first.
 --
--- Keys: agenda counters dead deadjobs
+-- Keys: counters dead deadjobs
 -- Args: now, type, most letters
 -- Reply: {0, now, -1, -1, number dropped}
 -- Cost: O(log n) a letter

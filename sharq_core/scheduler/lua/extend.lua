@@ -1,29 +1,34 @@
 -- extend: move the end of a lease to now + by; a job that waits again under its newest lease is taken back in hand.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
--- Args: now, type, retention of finished jobs (µs), of dead letters (µs),
---       then four a job: queue_id, job_id, token, by (µs)
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
+-- Args: now, type, terms (unit.TERMS; not_after does not count),
+--       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens, n times by which to extend (µs)
 -- Reply: {0, now, ready hint, timer hint, status and new end (µs, or 0) for each job}
 -- Statuses: 0 done, 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 
 local extend = {}
 
-local function extend_one(own, queue_id, job_id, token, by, retention, dead_retention)
-  local job, found = leases.find(own, queue_id, job_id, token, 'extend', retention, dead_retention)
+local function extend_one(own, queue_id, field, token, by, retention, dead_retention)
+  local job, found = leases.find(own, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
   transitions.lease(own, found, job, own.now + by)
-  unit.touch(own, found, true)
+  found.is_changed, found.active = true, own.now
   return leases.DONE, job.due
 end
 
 function extend.run(own, args)
-  local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
+  local _, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  local count = (#args - 3) / 4
   counters.open(own)
+  unit.read_queues(own, args, 4, count)
+  unit.read_jobs(own, args, 4 + count, count)
   local reply = {0, own.now, -1, -1}
-  for at = 5, #args, 4 do
-    reply[#reply + 1], reply[#reply + 2] = extend_one(own, args[at], args[at + 1], args[at + 2],
-      tonumber(args[at + 3]), retention, dead_retention)
+  for at = 4, 3 + count do
+    local status, due = extend_one(own, args[at], args[at + count], args[at + 2 * count],
+      tonumber(args[at + 3 * count]), retention, dead_retention)
+    local last = #reply
+    reply[last + 1], reply[last + 2] = status, due
   end
   return unit.close(own, reply)
 end

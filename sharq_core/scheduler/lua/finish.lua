@@ -1,31 +1,33 @@
 -- finish: the work is done: end the lease and forget the job.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
--- Args: now, type, retention of finished jobs (µs), of dead letters (µs), most tombstones of a generation,
---       then three a job: queue_id, job_id, token ('' for the live lease)
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
+-- Args: now, type, terms (unit.TERMS; not_after does not count),
+--       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease)
 -- Reply: {0, now, ready hint, timer hint, status for each job}
 -- Statuses: 0 done (or this lease had done it), 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 
 local finish = {}
 
-local function finish_one(own, queue_id, job_id, token, retention, dead_retention)
-  local job, found = leases.find(own, queue_id, job_id, token, 'finish', retention, dead_retention)
+local function finish_one(own, queue_id, field, token, retention, dead_retention)
+  local job, found = leases.find(own, queue_id, field, token, 'finish', retention, dead_retention)
   if not job then return found end
   transitions.finish(own, found, job)
-  unit.touch(own, found, true)
+  found.is_changed, found.active = true, own.now
   return leases.DONE
 end
 
 function finish.run(own, args)
-  local retention, dead_retention = tonumber(args[3]), tonumber(args[4])
+  local _, retention, dead_retention, most = struct.unpack(unit.TERMS, args[3])
+  local count = (#args - 3) / 3
   counters.open(own)
-  unit.read_named(own, args, 6, 3)
+  unit.read_queues(own, args, 4, count)
+  unit.read_jobs(own, args, 4 + count, count)
   local reply = {0, own.now, -1, -1}
-  for at = 6, #args, 3 do
-    reply[#reply + 1] = finish_one(own, args[at], args[at + 1], args[at + 2], retention, dead_retention)
+  for at = 4, 3 + count do
+    reply[at + 1] = finish_one(own, args[at], args[at + count], args[at + 2 * count], retention, dead_retention)
   end
   unit.close(own, reply)
-  tombstones.keep_bound(own, retention, tonumber(args[5]))
+  tombstones.keep_bound(own, retention, most)
   return reply
 end

@@ -11,12 +11,11 @@ local get_queue = {}
 function get_queue.run(own, args)
   local queue = unit.queue(own, args[3])
   if not queue then return {0, own.now, -1, -1} end
-  local next_ready = queue.was_ready and math.max(queue.tat - own.now, 0) or -1
+  local next_ready = queue.place and math.max(queue.tat - own.now, 0) or -1
   local reply = {0, own.now, -1, -1, queue.interval, queue.burst, queue.is_pinned and 1 or 0,
     queue.is_paused and 1 or 0, queue.queued, queue.delayed, queue.leased, next_ready, unit.head_age(own, queue)}
-  for at = 1, #queue.minutes, queue_record.MINUTE_LENGTH do
-    local count = #reply
-    reply[count + 1], reply[count + 2], reply[count + 3] = struct.unpack(queue_record.MINUTE, queue.minutes, at)
+  for _, row in ipairs(queue_record.minutes(queue)) do
+    for _, number in ipairs(row) do reply[#reply + 1] = number end
   end
   return reply
 end

@@ -1,6 +1,6 @@
 -- interval: change a queue's rate, with effect on its waiting slot at once; pin it, so that no enqueue changes it.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
 -- Args: now, type, queue_id, interval (µs), burst (0: as it is), pin ('1', '0', or '' for as it is)
 -- Reply: {0, now, ready hint, timer hint, 1 when it was done, 0 when there is no such queue and pin is not '1'}
 -- Cost: O(log n)
@@ -14,8 +14,9 @@ function interval.run(own, args)
   counters.open(own)
   queue = queue or unit.new_queue(own, queue_id)
   queue_record.change_rate(queue, new, burst > 0 and burst or queue.burst)
-  queue.is_moved, queue.is_purged = true, false
-  if pin ~= '' then queue.is_pinned = pin == '1' end
-  unit.touch(own, queue, true)
+  queue_record.flag(queue, 'is_purged', false)
+  unit.move(own, queue)
+  if pin ~= '' then queue_record.flag(queue, 'is_pinned', pin == '1') end
+  unit.touch(own, queue)
   return unit.close(own, {0, own.now, -1, -1, 1})
 end

@@ -3,11 +3,12 @@
 -- jobs:<type>    queue_id:job_id -> header, [lease token], [bytes of a newer version], payload
 -- queued:<type>  queue_id \0 lane seq job_id, all scores 0
 --
--- The header's second byte is its length with token and newer bytes, so an older version keeps what it cannot read.
--- The lane byte is the priority of a job that may be leased, or DELAYED, so that a queue's delayed jobs can be found too.
+-- The header's second byte is its length with token and newer bytes: an older version keeps what it cannot read.
+-- The lane byte is the priority of a job that may be leased, or DELAYED: so a queue's delayed jobs can be found, too.
+
+local QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4 -- the states, for all files
 
 local job_record = {
-  QUEUED = 1, DELAYED = 2, LEASED = 3, DEAD = 4,
   RELEASED = 1,                 -- flag: the last lease was given back, not timed out
   PRIORITY = 128,               -- the only priority there is yet
   PRIORITY_LANE = '\128', DELAYED_LANE = '\255',
@@ -18,63 +19,82 @@ local job_record = {
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- before newer bytes, when there is none
 }
 
-function job_record.field(queue_id, job_id)
-  return queue_id .. ':' .. job_id
+-- The job id in a field (queue_id:job_id).
+function job_record.job_id(queue_id, field)
+  return string.sub(field, #queue_id + 2)
 end
 
 -- field: as in jobs:<type>. due: since when it is queued, until when it is delayed or leased, or when it died.
-function job_record.unpack(field, queue_id, job_id, raw)
-  local _, length, state, flags, priority, seq, limit, attempt, enqueued, due =
+function job_record.unpack(queue_id, field, raw)
+  local _, length, state, flags, priority, seq, limit, attempt, enqueued, due, token_at =
     struct.unpack(job_record.FORMAT, raw)
-  local token_end, token = job_record.TOKEN_END, nil
-  if length >= token_end then
-    token = string.sub(raw, job_record.LENGTH + 1, token_end)
-    if token == job_record.NO_TOKEN then token = nil end
-  end
-  return {
-    field = field, queue_id = queue_id, job_id = job_id, state = state, flags = flags, priority = priority, seq = seq,
-    limit = limit, attempt = attempt, enqueued = enqueued, due = due,
-    token = token,
-    newer = length > token_end and string.sub(raw, token_end + 1, length) or nil,
-    raw = raw, payload_at = length + 1,
+  local job = {
+    queue_id = queue_id, field = field, state = state, flags = flags, priority = priority, seq = seq, limit = limit,
+    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1,
+    payload_bytes = #raw - length,
   }
+  if length >= token_at then
+    local token = string.sub(raw, token_at, job_record.TOKEN_END)
+    if token ~= job_record.NO_TOKEN then job.token = token end
+    if length > job_record.TOKEN_END then job.newer = string.sub(raw, job_record.TOKEN_END + 1, length) end
+  end
+  return job
 end
 
 -- The payload of a job, cut out of its record only when it is asked for.
 function job_record.payload(job)
-  return job.payload or string.sub(job.raw, job.payload_at)
-end
-
-function job_record.payload_length(job)
-  return job.payload and #job.payload or #job.raw - job.payload_at + 1
+  local payload = job.payload or string.sub(job.raw, job.payload_at)
+  job.payload = payload
+  return payload
 end
 
 function job_record.pack(job)
   local extra = job.token or ''
   if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
   return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
-    job.limit, job.attempt, job.enqueued, job.due) .. extra .. job_record.payload(job)
+    job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or string.sub(job.raw, job.payload_at))
+end
+
+-- The record of a job that nobody has leased yet.
+function job_record.pack_new(state, seq, limit, enqueued, due, payload)
+  return struct.pack(job_record.FORMAT, 1, job_record.LENGTH, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued,
+    due) .. payload
+end
+
+-- The member of a new job in queued:<type>.
+function job_record.new_member(queue_id, lane, seq, field)
+  return queue_id .. '\0' .. lane .. struct.pack('>I8', seq) .. string.sub(field, #queue_id + 2)
 end
 
 -- The job's member in queued:<type>, in the lane of its state.
 function job_record.member(job)
   local lane = job_record.PRIORITY_LANE
-  if job.state == job_record.DELAYED then
+  if job.state == DELAYED then
     lane = job_record.DELAYED_LANE
   elseif job.priority ~= job_record.PRIORITY then
     lane = string.char(job.priority)
   end
-  return job.queue_id .. '\0' .. lane .. struct.pack('>I8', job.seq) .. job.job_id
+  return job_record.new_member(job.queue_id, lane, job.seq, job.field)
 end
 
--- The bounds (for ZRANGE BYLEX) of a queue's members in a lane with from <= seq < below; below nil: to the lane's end.
+-- The bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
+function job_record.bounds(queue_id)
+  return '[' .. queue_id .. '\0\128', '(' .. queue_id .. '\0\129'
+end
+
+-- The bounds of a queue's members in a lane with from <= seq < below; nil: from or to the lane's end.
 function job_record.range(queue_id, lane, from, below)
-  local upper = below and struct.pack('>I8', below) or job_record.LAST
-  return '[' .. queue_id .. '\0' .. lane .. struct.pack('>I8', from), '(' .. queue_id .. '\0' .. lane .. upper
+  local start = queue_id .. '\0' .. lane
+  return '[' .. start .. (from and struct.pack('>I8', from) or ''),
+    '(' .. start .. (below and struct.pack('>I8', below) or job_record.LAST)
 end
 
--- The job id and seq that a member of queued:<type> names.
-function job_record.parse_member(queue_id, member)
-  local start = #queue_id + 3
-  return string.sub(member, start + 8), (struct.unpack('>I8', member, start))
+-- The job id that a member of queued:<type> names.
+function job_record.id_of_member(queue_id, member)
+  return string.sub(member, #queue_id + 11)
+end
+
+-- The seq that it names.
+function job_record.seq_of_member(queue_id, member)
+  return (struct.unpack('>I8', member, #queue_id + 3))
 end

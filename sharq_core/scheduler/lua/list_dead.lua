@@ -11,7 +11,8 @@ local list_dead = {}
 function list_dead.run(own, args)
   local reply = {0, own.now, -1, -1, 0}
   local function visit(job)
-    local values = {job.queue_id, job.job_id, job_record.payload(job), job.attempt, job.enqueued, job.died}
+    local values = {job.queue_id, job_record.job_id(job.queue_id, job.field), job_record.payload(job), job.attempt,
+      job.enqueued, job.died}
     for _, value in ipairs(values) do reply[#reply + 1] = value end
   end
   local is_more = dead_letters.each(own, tonumber(args[3]), args[4], tonumber(args[5]), tonumber(args[6]),

@@ -8,11 +8,11 @@
 local list_queues = {}
 
 function list_queues.run(own, args)
-  local page = redis.call('HSCAN', own.keys.queues, args[3], 'COUNT', args[4])
+  local page = redis.call('HSCAN', own.keys[KEY.queues], args[3], 'COUNT', args[4])
   local reply = {0, own.now, -1, -1, page[1]}
   for index = 1, #page[2], 2 do
-    local queue = queue_record.unpack(page[2][index], page[2][index + 1])
-    if queue.queued + queue.delayed + queue.leased > 0 then reply[#reply + 1] = queue.queue_id end
+    local queue = queue_record.unpack(page[2][index], page[2][index + 1], own.now)
+    if queue and queue.queued + queue.delayed + queue.leased > 0 then reply[#reply + 1] = queue.queue_id end
   end
   return reply
 end

@@ -1,13 +1,13 @@
 -- The shard nodes that are there: one hash for the whole deployment.
 --
--- members  'version' -> grows with every change of who is there, and never falls behind the store's clock in ms, so that
---          a store that lost its last writes or all of them goes on with a higher one
+-- members  'version' -> grows with every change of who is there, and never falls behind the store's clock in ms, so
+--          that a store that lost its last writes or all of them goes on with a higher one
 --          'heard' -> when the latest heartbeat of any node came, µs
 --          'm'<node_id> -> format, flags, record format it reads, seen, ttl, incarnation, address, newer bytes
 
 local members = {
   DRAINING = 1,
-  HEAD = '>BBBI7I5BI2', -- format, flags, record format it reads, seen (µs), ttl (µs), lengths of incarnation and address
+  HEAD = '>BBBI7I5BI2', -- format, flags, record format it reads, seen, ttl (µs), lengths of incarnation and address
   HEAD_LENGTH = 18,
   SILENCE = 0.6,      -- of a ttl; above half of one, which is the longest pause that a configuration may set
 }
@@ -18,8 +18,8 @@ local function unpack_member(node_id, raw)
   local last = middle + address_length
   return {
     node_id = node_id, incarnation = string.sub(raw, members.HEAD_LENGTH + 1, middle),
-    address = string.sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen, ttl = ttl,
-    newer = string.sub(raw, last + 1),
+    address = string.sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen,
+    ttl = ttl, newer = string.sub(raw, last + 1),
   }
 end
 
@@ -31,7 +31,7 @@ end
 -- Everybody on record, run out or not.
 function members.read(own)
   local known = {by_id = {}, count = 0, version = 0, heard = own.now, removed = {}}
-  local row = redis.call('HGETALL', own.keys.members)
+  local row = redis.call('HGETALL', own.keys[KEY.members])
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if field == 'version' or field == 'heard' then
@@ -85,7 +85,7 @@ function members.write(own, known)
       values[#values + 1] = pack_member(member)
     end
   end
-  if #known.removed > 0 then redis.call('HDEL', own.keys.members, unpack(known.removed)) end
-  redis.call('HSET', own.keys.members, unpack(values))
+  if #known.removed > 0 then redis.call('HDEL', own.keys[KEY.members], unpack(known.removed)) end
+  redis.call('HSET', own.keys[KEY.members], unpack(values))
   return known.version
 end

@@ -1,31 +1,37 @@
 -- The record of one queue, and its rate: a leaky bucket kept as the time of the next lease (GCRA's theoretical arrival
 -- time, ITU-T I.371).
 --
--- queues:<type>  queue_id -> header, counts of up to 10 minutes (minute, enqueued, leased), bytes of a newer version
+-- queues:<type>  queue_id -> header, how many older minutes follow, those (minute, enqueued, leased), bytes of a newer
+--                version
 --
--- In a call's memory what is seldom is nil: flags, newer bytes. So a queue with all that a call notes about it has 16
--- fields at most: Lua doubles a table at the 17th, and one of 32 is above what the allocator keeps at hand (5 % of a
--- call).
+-- In a call's memory what is seldom is nil: fence, flags. So a queue with all that a call notes about it has 16 fields
+-- at most: Lua doubles a table at the 17th, and one of 32 is above what the allocator keeps at hand.
+--
+-- A call notes of a queue: is_changed; and place, its place in ready: false for none, true for the one it has, or the
+-- time since which it is ready when it is to get another.
 
 local queue_record = {
   PINNED = 1, PAUSED = 2, PURGED = 4, UNSWEPT = 8,
   KEEP_US = 600000000,             -- an idle queue is remembered so long
   LATEST_US = 9007199254740992,    -- numbers are exact up to here
-  FORMAT = '>BBI6I4I7I7I7I4I4I4I7B', -- format, flags, interval, burst, tat, last, active, queued, delayed, leased,
-  LENGTH = 53,                     -- fence, minutes
-  MINUTE = '>I4I4I4',
+  FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4', -- format, flags, interval, burst, tat, last, active, timer, queued,
+  MINUTE = '>I4I4I4',              -- delayed, leased, fence, the latest minute and what was enqueued and leased in it
   MINUTE_LENGTH = 12,
+  OLDER = 9,                       -- minutes kept beside the latest
 }
 
+-- timer: a timer stands at this time or earlier, to look whether the queue may be forgotten; 0: none does.
+-- older: the older minutes' bytes behind their number, and those of a newer version.
 function queue_record.new(queue_id)
-  return {queue_id = queue_id, interval = 0, burst = 1, tat = 0, last = 0, active = 0, queued = 0, delayed = 0,
-    leased = 0, fence = 0, minutes = ''}
+  return {queue_id = queue_id, interval = 0, burst = 1, tat = 0, last = 0, active = 0, timer = 0, queued = 0,
+    delayed = 0, leased = 0, minute = 0, enqueued = 0, given = 0, older = '\0', place = false}
 end
 
 local function unpack_flags(queue, flags)
   queue.is_pinned, queue.is_paused = flags % 2 >= 1, flags % 4 >= 2
   queue.is_purged, queue.is_unswept = flags % 8 >= 4, flags % 16 >= 8
-  queue.newer_flags = flags - flags % 16
+  queue.newer_flags, queue.is_flagged = flags - flags % 16, true
+  if queue.is_paused then queue.place = false end
 end
 
 local function pack_flags(queue)
@@ -37,80 +43,83 @@ local function pack_flags(queue)
   return flags
 end
 
-function queue_record.unpack(queue_id, raw)
-  local _, flags, interval, burst, tat, last, active, queued, delayed, leased, fence, count =
-    struct.unpack(queue_record.FORMAT, raw)
-  local minutes_end = queue_record.LENGTH + count * queue_record.MINUTE_LENGTH
+-- Sets is_pinned, is_paused, is_purged or is_unswept.
+function queue_record.flag(queue, name, is_set)
+  queue[name], queue.is_flagged = is_set, true
+end
+
+-- The queue of a record, or false when it counts as forgotten. A clock that stepped back must not hold it longer than
+-- one interval after its last lease.
+function queue_record.unpack(queue_id, raw, now)
+  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
+    at = struct.unpack(queue_record.FORMAT, raw)
+  if tat > now then tat = math.min(tat, math.max(now, last) + interval) end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
-    queued = queued, delayed = delayed, leased = leased, fence = fence,
-    minutes = string.sub(raw, queue_record.LENGTH + 1, minutes_end)}
+    timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,
+    given = given, older = string.sub(raw, at), place = queued > 0}
+  if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags) end
-  if #raw > minutes_end then queue.newer = string.sub(raw, minutes_end + 1) end
+  local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
+  if may_go and queue_record.is_forgettable(queue, now) then return false end
   return queue
 end
 
--- The bytes of the counts without those of one minute and of minutes that are ten minutes old.
-local function other_minutes(minutes, minute)
-  local kept, length = '', queue_record.MINUTE_LENGTH
-  for at = 1, #minutes, length do
-    local other = struct.unpack('>I4', minutes, at)
-    if other ~= minute and other > minute - 10 then kept = kept .. string.sub(minutes, at, at + length - 1) end
-  end
-  return #kept < 10 * length and kept or string.sub(kept, length + 1)
+function queue_record.pack(queue)
+  local flags = queue.is_flagged and pack_flags(queue) or 0
+  return struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
+    queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute, queue.enqueued, queue.given)
+    .. queue.older
 end
 
--- The counts of one minute: enqueued, leased.
-local function counts_of(minutes, minute)
-  for at = #minutes - queue_record.MINUTE_LENGTH + 1, 1, -queue_record.MINUTE_LENGTH do
-    local other, enqueued, leased = struct.unpack(queue_record.MINUTE, minutes, at)
-    if other == minute then return enqueued, leased end
+-- The rows of minutes that had any: {minute, enqueued, leased} each, the latest last.
+function queue_record.minutes(queue)
+  local rows = {}
+  for at = 2, string.byte(queue.older) * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
+    local minute, enqueued, leased = struct.unpack(queue_record.MINUTE, queue.older, at)
+    rows[#rows + 1] = {minute, enqueued, leased}
+  end
+  if queue.enqueued + queue.given > 0 then rows[#rows + 1] = {queue.minute, queue.enqueued, queue.given} end
+  return rows
+end
+
+-- Puts the latest minute's counts behind the older ones, the first of which goes when it is ten minutes old.
+local function keep_latest(queue, minute)
+  local older, count, first = queue.older, string.byte(queue.older), 2
+  local past = first + count * queue_record.MINUTE_LENGTH
+  if count == queue_record.OLDER or count > 0 and struct.unpack('>I4', older, first) <= minute - 10 then
+    first, count = first + queue_record.MINUTE_LENGTH, count - 1
+  end
+  queue.older = string.char(count + 1) .. string.sub(older, first, past - 1)
+    .. struct.pack(queue_record.MINUTE, queue.minute, queue.enqueued, queue.given) .. string.sub(older, past)
+end
+
+-- Takes what was counted in a minute out of the older ones. Returns both counts.
+local function take_minute(queue, minute)
+  local older, count = queue.older, string.byte(queue.older)
+  for at = 2, count * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
+    local other, enqueued, leased = struct.unpack(queue_record.MINUTE, older, at)
+    if other == minute then
+      queue.older = string.char(count - 1) .. string.sub(older, 2, at - 1)
+        .. string.sub(older, at + queue_record.MINUTE_LENGTH)
+      return enqueued, leased
+    end
   end
   return 0, 0
 end
 
--- The bytes of the other minutes' counts, and the counts of this one: it stands last, or nowhere, or (when the clock
--- stepped back) anywhere.
-local function split(minutes, minute)
-  local last_at = #minutes - queue_record.MINUTE_LENGTH + 1
-  if last_at > 0 then
-    local last, enqueued, leased = struct.unpack(queue_record.MINUTE, minutes, last_at)
-    if last == minute then return string.sub(minutes, 1, last_at - 1), enqueued, leased end
+-- Counts another minute from now on. When the clock had stepped back, that one may have counts among the older.
+function queue_record.turn_minute(queue, minute)
+  local latest, enqueued, given = queue.minute, 0, 0
+  if string.find(queue.older, struct.pack('>I4', minute), 2, true) then
+    enqueued, given = take_minute(queue, minute)
   end
-  return other_minutes(minutes, minute), counts_of(minutes, minute)
-end
-
--- Adds the jobs that the call enqueued or leased to the counts of its minute, which stand last from then on.
-local function count(queue, minute)
-  local others, enqueued, leased = split(queue.minutes, minute)
-  queue.minutes = others
-    .. struct.pack(queue_record.MINUTE, minute, enqueued + (queue.enqueued_now or 0), leased + (queue.leased_now or 0))
-end
-
--- minute: of the call, since the epoch.
-function queue_record.pack(queue, minute)
-  if queue.enqueued_now or queue.leased_now then count(queue, minute) end
-  return struct.pack(queue_record.FORMAT, 1, pack_flags(queue), queue.interval, queue.burst, queue.tat, queue.last,
-    queue.active, queue.queued, queue.delayed, queue.leased, queue.fence,
-    #queue.minutes / queue_record.MINUTE_LENGTH) .. queue.minutes .. (queue.newer or '')
-end
-
--- The record holds all that the call changed. What is nil stays untouched: Lua makes room even for a nil.
-function queue_record.settle(queue, is_ready)
-  queue.was_ready, queue.is_changed = is_ready, nil
-  if queue.is_moved then queue.is_moved = nil end
-  if queue.enqueued_now then queue.enqueued_now = nil end
-  if queue.leased_now then queue.leased_now = nil end
-end
-
--- A clock that stepped back must not hold a queue longer than one interval after its last lease.
-function queue_record.heal(queue, now)
-  local latest = (now > queue.last and now or queue.last) + queue.interval
-  if queue.tat > latest then queue.tat = latest end
+  if queue.enqueued + queue.given > 0 and latest > minute - 10 then keep_latest(queue, minute) end
+  queue.minute, queue.enqueued, queue.given = minute, enqueued, given
 end
 
 -- Nothing of it is queued, delayed, leased or still to be swept, and no operator holds it.
 function queue_record.is_idle(queue)
-  return queue.queued + queue.delayed + queue.leased == 0
+  return queue.leased == 0 and queue.queued == 0 and queue.delayed == 0
     and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
 end
 
@@ -121,27 +130,33 @@ end
 
 -- The one rule of forgetting. Every function applies it on reading, so when the reaper drops the record is not visible.
 function queue_record.is_forgettable(queue, now)
-  return queue_record.is_idle(queue) and now >= queue_record.full_at(queue)
-    and (queue.is_purged or now - queue.active > queue_record.KEEP_US)
+  return (now - queue.active > queue_record.KEEP_US or queue.is_purged) and queue_record.is_idle(queue)
+    and now >= queue_record.full_at(queue)
 end
 
 -- When the reaper should look at an idle queue.
 function queue_record.forget_at(queue)
-  if queue.is_purged then return queue_record.full_at(queue) end
-  return math.max(queue_record.full_at(queue), queue.active + queue_record.KEEP_US + 1)
+  local kept_until = queue.is_purged and queue.active or queue.active + queue_record.KEEP_US + 1
+  return math.max(queue_record.full_at(queue), kept_until)
 end
 
-function queue_record.lease(queue, now)
-  queue.tat = math.max(queue.tat, now - (queue.burst - 1) * queue.interval) + queue.interval
+-- Uses one turn of the rate at now, and counts it.
+function queue_record.lease(queue, now, minute)
+  local interval, tat = queue.interval, queue.tat
+  local earliest = now - (queue.burst - 1) * interval
+  queue.tat = (tat > earliest and tat or earliest) + interval
   queue.last = now
+  if queue.minute ~= minute then queue_record.turn_minute(queue, minute) end
+  queue.given = queue.given + 1
 end
 
--- How many leases the rate allows at once.
-function queue_record.turns(queue, now)
-  if now < queue.tat then return 0 end
-  if queue.interval == 0 then return math.huge end
-  local from = math.max(queue.tat, now - (queue.burst - 1) * queue.interval)
-  return math.floor((now - from) / queue.interval) + 1
+-- How many leases the rate allows at once, at most `limit`.
+function queue_record.turns(queue, now, limit)
+  local interval, tat = queue.interval, queue.tat
+  if now < tat then return 0 end
+  if interval == 0 then return limit end
+  local earliest = now - (queue.burst - 1) * interval
+  return math.min(math.floor((now - (tat > earliest and tat or earliest)) / interval) + 1, limit)
 end
 
 -- A new rate moves the waiting slot at once, and never closer to the last lease than the new interval allows.

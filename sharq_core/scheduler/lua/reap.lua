@@ -1,6 +1,6 @@
 -- reap: run due timers: end leases, make delayed jobs ready, forget idle queues, drop old dead letters, sweep.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
 -- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep here
 -- Reply: {0, now, ready hint, next timer or -1, timers run, deleted jobs removed and excess letters dropped,
 --        leases ended, jobs that became dead letters}
@@ -8,25 +8,27 @@
 
 local reap = {}
 
+-- Drops letters above the bound. The agenda says exactly when the type's next timer is due. Returns letters dropped.
+local function settle(own, limit, keep)
+  local excess = redis.call('ZCARD', own.keys[KEY.dead]) - keep
+  local dropped = dead_letters.drop(own, math.huge, math.min(excess, limit))
+  own.timer_hint = false
+  own.totals.timer_at = tonumber(redis.call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
+  return dropped
+end
+
 function reap.run(own, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
   counters.open(own)
-  local leased = own.counters.totals.leased
+  local leased = own.totals.leased
   local handled = timers.run(own, limit, retention)
-  local ended, died = leased - own.counters.totals.leased, own.died
-  unit.flush(own)
-  local excess = redis.call('ZCARD', own.keys.dead) - keep
-  handled = handled + dead_letters.drop(own, math.huge, math.min(excess, limit))
+  local ended = leased - own.totals.leased
+  unit.go_on(own)
+  handled = handled + settle(own, limit, keep)
   local reply = unit.close(own, {0, own.now, -1, -1})
-  local head = redis.call('ZRANGE', own.keys.timers, 0, 0, 'WITHSCORES')[2]
-  if head then
-    redis.call('ZADD', own.keys.agenda, head, 't' .. own.type)
-  else
-    redis.call('ZREM', own.keys.agenda, 't' .. own.type)
+  if counters.is_blank(own) and redis.call('HLEN', own.keys[KEY.queues]) == 0 then
+    redis.call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
   end
-  if counters.is_blank(own) and redis.call('HLEN', own.keys.queues) == 0 then
-    redis.call('HDEL', own.keys.counters, 't:' .. own.type)
-  end
-  reply[4], reply[5], reply[6], reply[7] = head and tonumber(head) or -1, handled, ended, died
+  reply[4], reply[5], reply[6], reply[7] = own.totals.timer_at or -1, handled, ended, own.died or 0
   return reply
 end

@@ -1,8 +1,9 @@
 -- release: give a job back unfinished; it keeps its place, and past its requeue limit it is a dead letter at once.
 --
--- Keys: ready queued jobs timers queues agenda counters done0 done1 deadjobs dead
--- Args: now, type, not_after (µs or ''), retention of finished jobs (µs), of dead letters (µs),
---       then five a job: queue_id, job_id, token, delay (µs), 1 when nobody received the lease (its attempt is not counted)
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Args: now, type, terms (unit.TERMS),
+--       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens, n delays (µs), n times 1 when nobody
+--       received the lease (its attempt is not counted) or 0
 -- Reply: {0, now, ready hint, timer hint, status for each job}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Statuses: 0 done (or the job waits again already), 1 not found, 2 lost, 3 done, and it is a dead letter now;
@@ -11,10 +12,10 @@
 
 local release = {DIED = 3}
 
-local function release_one(own, queue_id, job_id, token, delay, is_void, retention, dead_retention)
-  local job, found = leases.find(own, queue_id, job_id, token, 'release', retention, dead_retention)
+local function release_one(own, queue_id, field, token, delay, is_void, retention, dead_retention)
+  local job, found = leases.find(own, queue_id, field, token, 'release', retention, dead_retention)
   if not job then return found end
-  if job.state ~= job_record.LEASED then return leases.DONE end
+  if job.state ~= LEASED then return leases.DONE end
   if is_void then
     job.attempt, job.token = job.attempt - 1, nil
   else
@@ -22,18 +23,21 @@ local function release_one(own, queue_id, job_id, token, delay, is_void, retenti
   end
   local died = own.died
   transitions.end_lease(own, found, job, own.now + delay)
-  unit.touch(own, found, true)
-  return own.died > died and release.DIED or leases.DONE
+  found.is_changed, found.active = true, own.now
+  return own.died ~= died and release.DIED or leases.DONE
 end
 
 function release.run(own, args)
-  if unit.is_late(own, args[3]) then return unit.expired(own) end
-  local retention, dead_retention = tonumber(args[4]), tonumber(args[5])
+  local not_after, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  if unit.is_late(own, not_after) then return unit.expired(own) end
+  local count = (#args - 3) / 5
   counters.open(own)
+  unit.read_queues(own, args, 4, count)
+  unit.read_jobs(own, args, 4 + count, count)
   local reply = {0, own.now, -1, -1}
-  for at = 6, #args, 5 do
-    reply[#reply + 1] = release_one(own, args[at], args[at + 1], args[at + 2], tonumber(args[at + 3]),
-      args[at + 4] == '1', retention, dead_retention)
+  for at = 4, 3 + count do
+    reply[at + 1] = release_one(own, args[at], args[at + count], args[at + 2 * count],
+      tonumber(args[at + 3 * count]), args[at + 4 * count] == '1', retention, dead_retention)
   end
   return unit.close(own, reply)
 end

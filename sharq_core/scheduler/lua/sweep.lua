@@ -3,13 +3,16 @@
 local sweep = {}
 
 local function sweep_lane(own, queue, lane, limit)
-  local from, to = job_record.range(queue.queue_id, lane, 0, queue.fence)
-  local members = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, limit)
+  local from, to = job_record.range(queue.queue_id, lane, nil, queue.fence)
+  local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
-    local job_id, seq = job_record.parse_member(queue.queue_id, member)
-    local job = unit.job(own, queue.queue_id, job_id)
-    own.members[member] = false
-    if job and job.seq == seq then transitions.clear_deleted(own, queue, job) end
+    local queue_id = queue.queue_id
+    local job = unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
+    if job and job.seq == job_record.seq_of_member(queue_id, member) then
+      transitions.clear_deleted(own, job)
+    else
+      unit.drop_place(own, member)
+    end
   end
   return #members
 end
@@ -18,7 +21,7 @@ end
 function sweep.run(own, queue, limit)
   local count = sweep_lane(own, queue, job_record.PRIORITY_LANE, limit)
   if count < limit then count = count + sweep_lane(own, queue, job_record.DELAYED_LANE, limit - count) end
-  queue.is_unswept = count >= limit
-  unit.touch(own, queue)
+  queue_record.flag(queue, 'is_unswept', count >= limit)
+  queue.is_changed = true
   return count
 end

@@ -11,9 +11,16 @@ local tombstones = {
 }
 
 function tombstones.add(own, job, kind)
-  own.tombstones = own.tombstones or {}
-  own.tombstones[own.type .. ':' .. job.field] = struct.pack(tombstones.FORMAT, 1, kind,
-    job.token or job_record.NO_TOKEN, own.now, job.enqueued, job.attempt)
+  local name = own.type .. ':' .. job.field
+  local stone = struct.pack(tombstones.FORMAT, 1, kind, job.token or job_record.NO_TOKEN, own.now, job.enqueued,
+    job.attempt)
+  local stones = own.tombstones
+  if stones then
+    local count = #stones
+    stones[count + 1], stones[count + 2] = name, stone
+  else
+    own.tombstones = {name, stone}
+  end
 end
 
 -- For a job that its queue's deletion took: whoever gave it back may say so again.
@@ -21,11 +28,19 @@ function tombstones.add_deleted(own, job)
   tombstones.add(own, job, job.flags == job_record.RELEASED and tombstones.RELEASED or tombstones.CANCELLED)
 end
 
+-- The tombstone that this call added under a name.
+local function added(own, name)
+  local stones = own.tombstones or {}
+  for at = #stones - 1, 1, -2 do
+    if stones[at] == name then return stones[at + 1] end
+  end
+end
+
 -- The tombstone of a job, younger than retention (µs), or nil.
-function tombstones.find(own, queue_id, job_id, retention)
-  local name = own.type .. ':' .. job_record.field(queue_id, job_id)
-  local raw = own.tombstones and own.tombstones[name] or redis.call('HGET', own.keys.done0, name)
-    or redis.call('HGET', own.keys.done1, name)
+function tombstones.find(own, field, retention)
+  local name = own.type .. ':' .. field
+  local raw = added(own, name) or redis.call('HGET', own.keys[KEY.done0], name)
+    or redis.call('HGET', own.keys[KEY.done1], name)
   if not raw then return nil end
   local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
   if own.now - at >= retention then return nil end
@@ -33,44 +48,41 @@ function tombstones.find(own, queue_id, job_id, retention)
 end
 
 function tombstones.flush(own)
-  local values = {}
-  for name, raw in pairs(own.tombstones) do
-    local count = #values
-    values[count + 1], values[count + 2] = name, raw
+  local head = own.counters
+  if head.stones == 0 then
+    redis.call('HSETNX', own.keys[KEY.counters], 'gen', own.now)
+    redis.call('HSETNX', own.keys[KEY.counters], 'turn', own.now)
   end
+  head.stones = head.stones + redis.call('HSET', own.keys[KEY.done0], unpack(own.tombstones))
   own.tombstones = false
-  local added = redis.call('HSET', own.keys.done0, unpack(values))
-  own.stones = redis.call('HLEN', own.keys.done0)
-  if own.stones == added then
-    redis.call('HSETNX', own.keys.counters, 'gen', own.now)
-    redis.call('ZADD', own.keys.agenda, 'NX', own.now, 'g')
-  end
 end
 
--- Turns the generations early when the younger one holds more than limit after what this call added to it; the reaper
--- turns them in time.
+-- Turns the generations early when the younger one holds more than limit; the reaper turns them in time.
 function tombstones.keep_bound(own, retention, limit)
-  if own.stones and own.stones > limit then tombstones.turn(own, retention, limit) end
+  if own.counters.stones > limit then
+    tombstones.turn(own, retention, limit)
+    counters.close(own)
+  end
 end
 
 -- Turns the generations when the retention (µs) has passed, or when a generation holds more than limit.
 -- Cost: O(1); the old generation is freed in the background.
 function tombstones.turn(own, retention, limit)
-  local began = tonumber(redis.call('HGET', own.keys.counters, 'gen') or own.now)
-  local count = redis.call('HLEN', own.keys.done0)
+  local key, done0, done1 = own.keys[KEY.counters], own.keys[KEY.done0], own.keys[KEY.done1]
+  local began = tonumber(redis.call('HGET', key, 'gen') or own.now)
+  local count = redis.call('HLEN', done0)
   if own.now - began >= retention or count > limit then
     if own.now - began < tombstones.PROMISED_US then
-      redis.call('HINCRBY', own.keys.counters, 'early', redis.call('HLEN', own.keys.done1))
+      redis.call('HINCRBY', key, 'early', redis.call('HLEN', done1))
     end
-    redis.call('UNLINK', own.keys.done1)
-    if count > 0 then redis.call('RENAME', own.keys.done0, own.keys.done1) end
-    began = own.now
+    redis.call('UNLINK', done1)
+    if count > 0 then redis.call('RENAME', done0, done1) end
+    began, count = own.now, 0
   end
-  if redis.call('EXISTS', own.keys.done0, own.keys.done1) == 0 then
-    redis.call('HDEL', own.keys.counters, 'gen')
-    redis.call('ZREM', own.keys.agenda, 'g')
+  own.counters.stones = count
+  if redis.call('EXISTS', done0, done1) == 0 then
+    redis.call('HDEL', key, 'gen', 'turn')
   else
-    redis.call('HSET', own.keys.counters, 'gen', began)
-    redis.call('ZADD', own.keys.agenda, began + retention, 'g')
+    redis.call('HSET', key, 'gen', began, 'turn', began + retention)
   end
 end

@@ -11,12 +11,12 @@ local top_queues = {}
 
 -- The queues that are due, longest due first.
 local function longest_due(own, limit)
-  local row = redis.call('ZRANGE', own.keys.ready, '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
-  unit.read_ahead(own, own.keys.queues, row, #row)
+  local row = redis.call('ZRANGE', own.keys[KEY.ready], '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
+  if #row > 0 then unit.read_queues(own, row, 1, #row) end
   local found = {}
   for _, queue_id in ipairs(row) do
     local queue = unit.queue(own, queue_id)
-    if queue and queue.was_ready then found[#found + 1] = queue end
+    if queue and queue.place then found[#found + 1] = queue end
   end
   return found, '0', #row
 end
@@ -29,18 +29,18 @@ end
 
 -- The deepest of the next records of a scan.
 local function deepest(own, limit, scan, count)
-  local page = redis.call('HSCAN', own.keys.queues, scan, 'COUNT', count)
+  local page = redis.call('HSCAN', own.keys[KEY.queues], scan, 'COUNT', count)
   local found = {}
   for index = 1, #page[2], 2 do
-    local queue = queue_record.unpack(page[2][index], page[2][index + 1])
-    if queue.queued + queue.delayed > 0 then found[#found + 1] = queue end
+    local queue = queue_record.unpack(page[2][index], page[2][index + 1], own.now)
+    if queue and queue.queued + queue.delayed > 0 then found[#found + 1] = queue end
   end
   table.sort(found, is_deeper)
   return {unpack(found, 1, limit)}, page[1], #page[2] / 2
 end
 
 local function due_since(own, queue)
-  local score = tonumber(redis.call('ZSCORE', own.keys.ready, queue.queue_id) or own.now + 1)
+  local score = tonumber(redis.call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now + 1)
   return score <= own.now and score or -1
 end
 

@@ -3,79 +3,115 @@
 
 local transitions = {}
 
-local STATE_TOTAL = {'queued', 'delayed', 'leased'}
-
--- Takes a live job out of its state. A deleted one is counted as cancelled already. member: the job's, if it is known.
-function transitions.leave(own, queue, job, member)
-  local state = job.state
-  if state == job_record.LEASED then
-    own.timers['L' .. job.field] = false
+-- Takes a waiting job out of its line. member: the job's, if it is known.
+local function leave_line(own, queue, job, member)
+  local totals = own.totals
+  unit.drop_place(own, member or job_record.member(job))
+  queue.is_changed = true
+  if job.state == QUEUED then
+    if queue.queued > 0 then queue.queued = queue.queued - 1 end
+    totals.queued = totals.queued - 1
   else
-    own.members[member or job_record.member(job)] = false
-    if state == job_record.DELAYED then own.timers['D' .. job.field] = false end
-  end
-  if queue and not unit.is_deleted(queue, job) then
-    local name = STATE_TOTAL[state]
-    local count = queue[name]
-    if count > 0 then queue[name] = count - 1 end
-    counters.move(own, name)
-    queue.is_changed = true
+    unit.drop_timer(own, 'D' .. job.field)
+    if queue.delayed > 0 then queue.delayed = queue.delayed - 1 end
+    totals.delayed = totals.delayed - 1
   end
 end
 
-local function enter(own, queue, job, state, due)
-  job.state, job.due, job.is_changed = state, due, true
-  own.jobs[job.field] = job
-  local name = STATE_TOTAL[state]
-  queue[name], queue.is_changed = queue[name] + 1, true
-  counters.move(own, nil, name)
+-- Takes a live job out of its state.
+local function leave(own, queue, job)
+  if job.state ~= LEASED then return leave_line(own, queue, job) end
+  unit.drop_timer(own, 'L' .. job.field)
+  if queue.leased > 0 then queue.leased = queue.leased - 1 end
+  own.totals.leased = own.totals.leased - 1
+  queue.is_changed = true
 end
 
--- Puts a job in its place by its seq; with due (µs) after now it waits apart until then.
-function transitions.queue_up(own, queue, job, due)
+-- Counts a job that waits from now on; with due (µs) after now apart, until then. Returns its state, due time and lane.
+local function enter_line(own, queue, field, due)
+  local totals = own.totals
+  queue.is_changed = true
   if due and due > own.now then
-    enter(own, queue, job, job_record.DELAYED, due)
-    own.timers['D' .. job.field] = due
-  else
-    enter(own, queue, job, job_record.QUEUED, own.now)
+    queue.delayed, totals.delayed = queue.delayed + 1, totals.delayed + 1
+    unit.put_timer(own, 'D' .. field, due)
+    return DELAYED, due, job_record.DELAYED_LANE
   end
-  own.members[job_record.member(job)] = 0
+  queue.queued, totals.queued = queue.queued + 1, totals.queued + 1
+  return QUEUED, own.now, job_record.PRIORITY_LANE
 end
 
--- Into a worker's hands until `due`, under the job's token. member: the job's, if it is known.
+-- Puts a job that the store does not have at the end of its queue.
+function transitions.add(own, queue, field, limit, due, payload)
+  local state, due_at, lane = enter_line(own, queue, field, due)
+  local head, now = own.counters, own.now
+  local seq = head.seq + 1
+  head.seq, queue.active = seq, now
+  if queue.is_purged then queue.is_purged = nil end
+  unit.put_job(own, field, job_record.pack_new(state, seq, limit, now, due_at, payload))
+  unit.put_place(own, job_record.new_member(queue.queue_id, lane, seq, field))
+end
+
+-- A new job: it counts for its queue's and its partition's minute.
+function transitions.enqueue(own, queue, field, limit, due, payload)
+  local head, totals = own.counters, own.totals
+  head.enqueued, totals.enqueued = head.enqueued + 1, totals.enqueued + 1
+  if queue.minute ~= head.minute then queue_record.turn_minute(queue, head.minute) end
+  queue.enqueued = queue.enqueued + 1
+  transitions.add(own, queue, field, limit, due, payload)
+end
+
+-- Puts a job in its place by its seq.
+local function queue_up(own, queue, job, due)
+  job.state, job.due = enter_line(own, queue, job.field, due)
+  unit.put_job(own, job.field, job_record.pack(job))
+  unit.put_place(own, job_record.member(job))
+end
+
+-- A delayed job is due.
+function transitions.make_ready(own, queue, job)
+  leave_line(own, queue, job)
+  queue_up(own, queue, job)
+end
+
+-- Into a worker's hands until `due`, under the job's token. member: of a job in its line, if it is known.
 function transitions.lease(own, queue, job, due, member)
-  transitions.leave(own, queue, job, member)
-  job.flags = 0
-  enter(own, queue, job, job_record.LEASED, due)
-  own.timers['L' .. job.field] = due
+  if job.state ~= LEASED then
+    leave_line(own, queue, job, member)
+    queue.leased, own.totals.leased = queue.leased + 1, own.totals.leased + 1
+  end
+  job.state, job.flags, job.due = LEASED, 0, due
+  unit.put_job(own, job.field, job_record.pack(job))
+  unit.put_timer(own, 'L' .. job.field, due)
 end
 
 -- The lease ended: back to its place, or dead, or gone when the queue was deleted meanwhile.
 function transitions.end_lease(own, queue, job, due)
-  transitions.leave(own, queue, job)
-  if job.seq < queue.fence then
-    counters.move(own, nil, 'cancelled')
+  leave(own, queue, job)
+  local totals = own.totals
+  if queue.fence and job.seq < queue.fence then
+    totals.cancelled = totals.cancelled + 1
     tombstones.add_deleted(own, job)
-    unit.drop_job(own, job)
+    unit.drop_job(own, job.field)
   elseif job.limit >= 0 and job.attempt > job.limit then
-    counters.move(own, nil, 'dead')
-    unit.drop_job(own, job)
+    totals.dead = totals.dead + 1
+    unit.drop_job(own, job.field)
     dead_letters.bury(own, queue, job)
   else
-    transitions.queue_up(own, queue, job, due)
+    queue_up(own, queue, job, due)
   end
 end
 
 function transitions.finish(own, queue, job)
-  transitions.leave(own, queue, job)
-  counters.move(own, nil, 'finished')
+  leave(own, queue, job)
+  own.totals.finished = own.totals.finished + 1
   tombstones.add(own, job, tombstones.FINISHED)
-  unit.drop_job(own, job)
+  unit.drop_job(own, job.field)
 end
 
--- Removes a job that its queue's fence deleted: it is counted already, its record goes now.
-function transitions.clear_deleted(own, queue, job)
-  transitions.leave(own, queue, job)
+-- Removes a waiting job that its queue's fence deleted: it is counted already, its record and its place go now.
+function transitions.clear_deleted(own, job)
+  unit.drop_place(own, job_record.member(job))
+  if job.state == DELAYED then unit.drop_timer(own, 'D' .. job.field) end
   if job.attempt > 0 then tombstones.add_deleted(own, job) end
-  unit.drop_job(own, job)
+  unit.drop_job(own, job.field)
 end

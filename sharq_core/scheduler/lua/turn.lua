@@ -1,6 +1,6 @@
 -- turn: drop the older generation of the partition's tombstones when its retention has passed.
 --
--- Keys: agenda counters done0 done1
+-- Keys: counters done0 done1
 -- Args: now, '' (tombstones are of no type), retention (µs), most tombstones of a generation
 -- Reply: {0, now, -1, -1}
 -- Cost: O(1)
@@ -8,6 +8,8 @@
 local turn = {}
 
 function turn.run(own, args)
+  counters.open(own)
   tombstones.turn(own, tonumber(args[3]), tonumber(args[4]))
+  counters.close(own)
   return {0, own.now, -1, -1}
 end

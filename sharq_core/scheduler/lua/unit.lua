@@ -1,51 +1,64 @@
 -- One call's unit of work: what it read, each thing once, and what it will write, all at the end. So a function decides
 -- everything before its first write, and twenty jobs cost few commands.
+--
+-- What is to be written is kept in lists in the form that the commands take. What goes is written before what comes: a
+-- job, a place or a timer may go and come back in one unit, never the other way round.
 
-local unit = {}
+local unit = {
+  -- The terms of a call about jobs: not_after (µs, 0: none), how long a finished job and a dead letter are remembered
+  -- (µs), most tombstones of a generation. One argument of bytes costs a third of four numbers.
+  TERMS = '>I8I8I8I4',
+}
 
--- keys: the names of the keys by what they hold. args[1]: the time in µs, or '' for the store's clock; args[2]: the
--- queue type.
+-- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the
+-- store's clock; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
+-- as the call leaves them.
 function unit.open(keys, args)
-  local own = {keys = keys, type = args[2], queues = {}, jobs = {}, members = {}, timers = {}, died = 0, now = 0,
-    counters = false, ahead = false, buried = false, tombstones = false}
+  local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false, totals = false,
+    jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
+    tombstones = false, ready_hint = false, timer_hint = false}
   if args[1] ~= '' then
     own.now = tonumber(args[1])
   else
     local time = redis.call('TIME')
-    own.now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    own.now = time[1] * 1000000 + time[2]
   end
   return own
 end
 
 -- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.
 function unit.is_late(own, not_after)
-  return not_after ~= '' and own.now > tonumber(not_after)
+  return not_after > 0 and own.now > not_after
 end
 
--- Reads the records of queues or jobs that are asked for soon, at once: that costs a third of one by one. They share
--- `ahead`: only a job's field has a ':' in it.
-function unit.read_ahead(own, key, fields, count)
-  if count < 2 then return end
-  local ahead = own.ahead or {}
-  local values = redis.call('HMGET', key, unpack(fields, 1, count))
-  for index = 1, count do ahead[fields[index]] = values[index] end
-  own.ahead = ahead
+-- Reads at once what a call names: the ids of `count` queues stand in args from first on, or in a list of their own.
+function unit.read_queues(own, args, first, count)
+  if count == 1 then return unit.queue(own, args[first]) end
+  local queues, now = own.queues, own.now
+  local raws = redis.call('HMGET', own.keys[KEY.queues], unpack(args, first, first + count - 1))
+  for index = 1, count do
+    local queue_id, raw = args[first + index - 1], raws[index]
+    if queues[queue_id] == nil then queues[queue_id] = raw and queue_record.unpack(queue_id, raw, now) end
+  end
+end
+
+-- The same of jobs by their fields.
+function unit.read_jobs(own, args, first, count)
+  local records = own.records
+  if count == 1 then
+    records[args[first]] = redis.call('HGET', own.keys[KEY.jobs], args[first])
+    return
+  end
+  local raws = redis.call('HMGET', own.keys[KEY.jobs], unpack(args, first, first + count - 1))
+  for index = 1, count do records[args[first + index - 1]] = raws[index] end
 end
 
 -- The queue's record, or nil when there is none or it counts as forgotten.
 function unit.queue(own, queue_id)
   local queue = own.queues[queue_id]
   if queue == nil then
-    local ahead = own.ahead
-    local raw
-    if ahead then raw = ahead[queue_id] end
-    if raw == nil then raw = redis.call('HGET', own.keys.queues, queue_id) end
-    queue = raw and queue_record.unpack(queue_id, raw) or false
-    if queue then
-      queue_record.heal(queue, own.now)
-      queue.was_ready = queue.queued > 0 and not queue.is_paused
-      if not queue.was_ready and queue_record.is_forgettable(queue, own.now) then queue = false end
-    end
+    local raw = redis.call('HGET', own.keys[KEY.queues], queue_id)
+    queue = raw and queue_record.unpack(queue_id, raw, own.now)
     own.queues[queue_id] = queue
   end
   return queue or nil
@@ -57,189 +70,186 @@ function unit.new_queue(own, queue_id)
   return queue
 end
 
--- Marks a queue as changed. is_activity: by a client's call, not by a timer.
-function unit.touch(own, queue, is_activity)
-  queue.is_changed = true
-  if is_activity then queue.active = own.now end
+-- Marks a queue as changed by a client's call, not by a timer.
+function unit.touch(own, queue)
+  queue.is_changed, queue.active = true, own.now
+end
+
+-- The queue has another rate: its place in ready may be another, and keeps the time since which it is ready.
+function unit.move(own, queue)
+  if queue.place == true then
+    queue.place = math.min(tonumber(redis.call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now), own.now)
+  end
 end
 
 -- The job's record as this call knows it, deleted ones (below their queue's fence) included; or nil.
-function unit.job(own, queue_id, job_id)
-  local field = job_record.field(queue_id, job_id)
-  local job = own.jobs[field]
-  if job == nil then
-    local ahead = own.ahead
-    local raw
-    if ahead then raw = ahead[field] end
-    if raw == nil then raw = redis.call('HGET', own.keys.jobs, field) end
-    job = raw and job_record.unpack(field, queue_id, job_id, raw) or false
-    own.jobs[field] = job
+function unit.job(own, queue_id, field)
+  local raw = own.records[field]
+  if raw == nil then
+    raw = redis.call('HGET', own.keys[KEY.jobs], field)
+    own.records[field] = raw
   end
-  return job or nil
+  return raw and job_record.unpack(queue_id, field, raw) or nil
 end
 
 -- The age (µs) of the job at a queue's head, or -1 when none is queued.
 function unit.head_age(own, queue)
   if queue.queued == 0 then return -1 end
-  local from, to = job_record.range(queue.queue_id, job_record.PRIORITY_LANE, queue.fence)
-  local member = redis.call('ZRANGE', own.keys.queued, from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
-  local job = member and unit.job(own, queue.queue_id, (job_record.parse_member(queue.queue_id, member)))
+  local queue_id = queue.queue_id
+  local from, to = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
+  local member = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+  local job = member and unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
   return job and math.max(own.now - job.enqueued, 0) or -1
-end
-
--- Reads ahead what a call is about that names its jobs: queue_id and job_id stand in args from first on, every step-th.
-function unit.read_named(own, args, first, step)
-  if first + step > #args then return end
-  local queue_ids, fields, count = {}, {}, 0
-  for at = first, #args, step do
-    count = count + 1
-    queue_ids[count], fields[count] = args[at], job_record.field(args[at], args[at + 1])
-  end
-  unit.read_ahead(own, own.keys.queues, queue_ids, count)
-  unit.read_ahead(own, own.keys.jobs, fields, count)
-end
-
-function unit.drop_job(own, job)
-  own.jobs[job.field] = false
-  own.dropped = own.dropped or {}
-  own.dropped[job.field] = true
 end
 
 -- A queued or delayed job was deleted when it is older than its queue's fence; a leased one runs out first.
 function unit.is_deleted(queue, job)
-  return job.state ~= job_record.LEASED and queue ~= nil and job.seq < queue.fence
+  return queue and queue.fence and job.seq < queue.fence and job.state ~= LEASED
 end
 
--- The earlier of two times; either may be nil.
+-- What is to be written of jobs, of their places in line and of timers. Each looks after its own list: a shared helper
+-- would be a second call for each of a job's four moves.
+
+function unit.put_job(own, field, raw)
+  local jobs = own.jobs
+  own.records[field] = raw
+  if jobs then
+    local count = #jobs
+    jobs[count + 1], jobs[count + 2] = field, raw
+  else
+    own.jobs = {field, raw}
+  end
+end
+
+function unit.drop_job(own, field)
+  local gone = own.jobs_gone
+  own.records[field] = false
+  if gone then gone[#gone + 1] = field else own.jobs_gone = {field} end
+end
+
+function unit.put_place(own, member)
+  local places = own.places
+  if places then
+    local count = #places
+    places[count + 1], places[count + 2] = 0, member
+  else
+    own.places = {0, member}
+  end
+end
+
+function unit.drop_place(own, member)
+  local gone = own.places_gone
+  if gone then gone[#gone + 1] = member else own.places_gone = {member} end
+end
+
+function unit.put_timer(own, timer, at)
+  local timers, hint = own.timers, own.timer_hint
+  if not hint or at < hint then own.timer_hint = at end
+  if timers then
+    local count = #timers
+    timers[count + 1], timers[count + 2] = at, timer
+  else
+    own.timers = {at, timer}
+  end
+end
+
+function unit.drop_timer(own, timer)
+  local gone = own.timers_gone
+  if gone then gone[#gone + 1] = timer else own.timers_gone = {timer} end
+end
+
+-- Sees to it that an idle queue's record goes in time. A queue that falls idle again and again keeps its first timer:
+-- that one looks and sets itself again, and the store is spared a move each time.
+local function watch_idle(own, queue)
+  local timer = queue.timer
+  if timer > 0 and timer <= queue.active + queue_record.KEEP_US and not queue.is_purged
+    or not queue_record.is_idle(queue) then return end
+  local forget_at = queue_record.forget_at(queue)
+  if timer == 0 or forget_at < timer then
+    queue.timer = forget_at
+    unit.put_timer(own, 'Q' .. queue.queue_id, forget_at)
+  end
+end
+
+-- The score under which a queue is to stand in ready.
+local function ready_score(own, queue)
+  local at, tat, hint = queue.place or own.now, queue.tat, own.ready_hint
+  if at < tat then at = tat end
+  if not hint or at < hint then own.ready_hint = at end
+  queue.place = at
+  return at
+end
+
+-- Numbers go to the store with 17 digits: µs stay whole.
+local function write(command, key, values)
+  redis.call(command, key, unpack(values))
+end
+
+-- Writes the queues' records and their places in ready.
+local function flush_queues(own)
+  local records, ready, unready, last, placed = {}, {}, {}, 0, 0
+  for queue_id, queue in pairs(own.queues) do
+    if queue and queue.is_changed then
+      if queue.queued == 0 or queue.is_paused then
+        if queue.place then
+          queue.place, unready[#unready + 1] = false, queue_id
+        end
+        if queue.leased == 0 then watch_idle(own, queue) end
+      elseif queue.place ~= true then
+        ready[placed + 1], ready[placed + 2] = ready_score(own, queue), queue_id
+        placed = placed + 2
+      end
+      records[last + 1], records[last + 2] = queue_id, queue_record.pack(queue)
+      last = last + 2
+    end
+  end
+  if last > 0 then write('HSET', own.keys[KEY.queues], records) end
+  if #unready > 0 then write('ZREM', own.keys[KEY.ready], unready) end
+  if placed > 0 then write('ZADD', own.keys[KEY.ready], ready) end
+end
+
+-- Writes what changed so far, all but the counters.
+function unit.flush(own)
+  local keys = own.keys
+  flush_queues(own)
+  if own.jobs_gone then write('HDEL', keys[KEY.jobs], own.jobs_gone) end
+  if own.jobs then write('HSET', keys[KEY.jobs], own.jobs) end
+  if own.places_gone then write('ZREM', keys[KEY.queued], own.places_gone) end
+  if own.places then write('ZADD', keys[KEY.queued], own.places) end
+  if own.timers_gone then write('ZREM', keys[KEY.timers], own.timers_gone) end
+  if own.timers then write('ZADD', keys[KEY.timers], own.timers) end
+  if own.buried then dead_letters.flush(own) end
+  if own.tombstones then tombstones.flush(own) end
+end
+
+-- Writes what changed so far and forgets what was read, so that the unit can go on.
+function unit.go_on(own)
+  unit.flush(own)
+  own.queues, own.records, own.jobs_gone, own.jobs, own.places_gone = {}, {}, false, false, false
+  own.places, own.timers_gone, own.timers = false, false, false
+end
+
+-- The earlier of two times; either may be nil or false for none.
 local function earlier(left, right)
   if not right or (left and left <= right) then return left end
   return right
 end
 
--- Adds one or two values to a list that is made with its first. (To set what is past the end to nil is to do nothing.)
-local function append(list, first, second)
-  if not list then return {first, second} end
-  local count = #list
-  list[count + 1], list[count + 2] = first, second
-  return list
-end
-
--- Numbers go to the store with 17 digits: µs stay whole.
-local function write(command, key, values)
-  if values then redis.call(command, key, unpack(values)) end
-end
-
--- The score under which a queue waits: it keeps the time since which it is ready, so that idle time earns no precedence.
-local function ready_score(own, queue)
-  local since = own.now
-  if queue.was_ready and not queue.leased_now then
-    since = math.min(tonumber(redis.call('ZSCORE', own.keys.ready, queue.queue_id) or since), since)
-  end
-  return math.max(queue.tat, since)
-end
-
--- Writes the queues' records and places in ready. Returns the times at which idle ones may be forgotten and their
--- timers, in pairs, or nil.
-local function flush_queues(own)
-  local records, count, ready, unready, idle = nil, 0, nil, nil, nil
-  for queue_id, queue in pairs(own.queues) do
-    if queue and queue.is_changed then
-      local is_ready = queue.queued > 0 and not queue.is_paused
-      if is_ready and (queue.is_moved or not queue.was_ready) then
-        queue.ready_at = ready_score(own, queue)
-        ready = append(ready, queue.ready_at, queue_id)
-        own.ready_hint = earlier(own.ready_hint, queue.ready_at)
-      elseif queue.was_ready and not is_ready then
-        unready = append(unready, queue_id)
-      end
-      if not is_ready and queue_record.is_idle(queue) then
-        local forget_at = queue_record.forget_at(queue)
-        idle = append(idle, forget_at, 'Q' .. queue_id)
-        own.timer_hint = earlier(own.timer_hint, forget_at)
-      end
-      records = records or {}
-      records[count + 1], records[count + 2] = queue_id, queue_record.pack(queue, own.counters.minute)
-      count = count + 2
-      queue_record.settle(queue, is_ready)
-    end
-  end
-  write('HSET', own.keys.queues, records)
-  write('ZREM', own.keys.ready, unready)
-  write('ZADD', own.keys.ready, ready)
-  return idle
-end
-
-local function flush_jobs(own)
-  local records, count, gone = nil, 0, nil
-  for field, job in pairs(own.jobs) do
-    if not job then
-      if own.dropped and own.dropped[field] then gone = append(gone, field) end
-    elseif job.is_changed then
-      records = records or {}
-      records[count + 1], records[count + 2] = field, job_record.pack(job)
-      count = count + 2
-      job.is_changed = nil
-    end
-  end
-  own.dropped = nil
-  write('HDEL', own.keys.jobs, gone)
-  write('HSET', own.keys.jobs, records)
-end
-
--- A member or timer set to false goes, any other value is its score. Returns the earliest score set, or nil.
-local function flush_scores(key, scores)
-  local added, removed, more, less, first = nil, nil, 0, 0, nil
-  for member, score in pairs(scores) do
-    if score then
-      added = added or {}
-      added[more + 1], added[more + 2] = score, member
-      more = more + 2
-      if not first or score < first then first = score end
-    else
-      removed, less = removed or {}, less + 1
-      removed[less] = member
-    end
-  end
-  write('ZREM', key, removed)
-  write('ZADD', key, added)
-  return first
-end
-
--- Writes what changed so far; the unit can go on. A queue that falls idle again and again keeps its first timer: that
--- one looks and sets itself again, and the store is spared a move each time.
-function unit.flush(own)
-  local idle = flush_queues(own)
-  flush_jobs(own)
-  if next(own.members) then
-    flush_scores(own.keys.queued, own.members)
-    own.members = {}
-  end
-  if own.buried then dead_letters.flush(own) end
-  if own.tombstones then tombstones.flush(own) end
-  if next(own.timers) then
-    own.timer_hint = earlier(own.timer_hint, flush_scores(own.keys.timers, own.timers))
-    own.timers = {}
-  end
-  if idle then redis.call('ZADD', own.keys.timers, 'LT', unpack(idle)) end
-end
-
--- Writes everything but the agenda's ready time.
-function unit.close_but_ready(own)
-  unit.flush(own)
-  counters.close(own)
-  local hint, known = own.timer_hint, own.timer_head
-  if hint and not (known and known <= hint) then
-    redis.call('ZADD', own.keys.agenda, 'LT', hint, 't' .. own.type)
-  end
-end
-
--- Writes everything, lets the agenda know of what became due earlier, and completes the head of the reply:
+-- Writes the counters, lets the agenda know of what became due earlier, and completes the head of the reply:
 -- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
-function unit.close(own, reply)
-  unit.close_but_ready(own)
-  if own.ready_hint then redis.call('ZADD', own.keys.agenda, 'LT', own.ready_hint, 'r' .. own.type) end
-  reply[3], reply[4] = own.ready_hint or -1, own.timer_hint or -1
+function unit.close_counters(own, reply)
+  local totals, ready, timer = own.totals, own.ready_hint, own.timer_hint
+  if ready then totals.ready_at = earlier(totals.ready_at, ready) end
+  if timer then totals.timer_at = earlier(totals.timer_at, timer) end
+  counters.close(own)
+  reply[3], reply[4] = ready or -1, timer or -1
   return reply
+end
+
+-- Writes everything, and completes the head of the reply.
+function unit.close(own, reply)
+  unit.flush(own)
+  return unit.close_counters(own, reply)
 end
 
 -- The reply of a call that came too late; nothing was done.
