@@ -257,6 +257,8 @@ def _store_settings(is_durable: bool) -> list[str]:
         "appendonly": "yes" if is_durable else "no",
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
+        "hash-max-listpack-entries": "16",
+        "zset-max-listpack-entries": "16",
     }
     return [word for name, value in settings.items() for word in (f"--{name}", value)]
 

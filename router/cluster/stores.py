@@ -39,6 +39,8 @@ _SETTINGS = {
     "appendfsync": "everysec",
     "save": "",
     "maxmemory-policy": "noeviction",
+    "hash-max-listpack-entries": "16",
+    "zset-max-listpack-entries": "16",
     "shutdown-timeout": "1",
 }
 """What was acknowledged survives the processes; a crash of the machine may take the last second."""

@@ -52,8 +52,12 @@ _SETTINGS = {
     "appendfsync": "everysec",
     "save": "",
     "maxmemory-policy": "noeviction",
+    "hash-max-listpack-entries": "16",
+    "zset-max-listpack-entries": "16",
 }
-"""What was acknowledged survives the store's process; a crash of the machine may take the last second."""
+"""What was acknowledged survives the store's process; a crash of the machine may take the last second. Lists that are
+searched from end to end are short: at 128 entries, the default, the searches were 15 % of the store's instructions.
+"""
 
 
 class _Answer(enum.Enum):
