@@ -302,6 +302,21 @@ def test_counts_cover_the_current_minute_and_the_nine_before(driver: Driver) -> 
     assert sorted(row[1] for row in minutes) == list(range(3, 13))
 
 
+def test_a_sweep_that_comes_late_takes_no_job_of_the_queue_that_came_after(driver: Driver) -> None:
+    """The timer of the first deletion outlives the record whose fence it was set for."""
+    driver.enqueue(*(new_job(f"{number}", interval_us=0) for number in range(3)))
+    assert driver.delete_queue(limit=2) == 3
+    driver.enqueue(new_job("more", interval_us=0))
+    assert driver.delete_queue(purge=True) == 1
+    assert not driver.get_queue().is_known
+    driver.enqueue(new_job("kept", interval_us=0), new_job("later", interval_us=0, delay_us=SECOND_US))
+    assert driver.dequeue_ids() == ["kept"]
+    driver.advance(SECOND_US)
+    driver.reap()
+    assert driver.dequeue_ids() == ["later"]
+    assert_keys_agree(driver)
+
+
 def test_a_minute_that_comes_again_goes_on_with_its_counts(driver: Driver) -> None:
     """A clock that stepped back: nothing is counted twice and nothing is forgotten."""
     for minute in range(4):
