@@ -37,6 +37,8 @@ class Waiter:
         self.lease_us = lease_us
         self.is_gone = is_gone
         self.future: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
+        self._claims = 0
+        self._is_over = False
 
     def answer(self, jobs: list[LeasedJob]) -> None:
         if not self.future.done():
@@ -45,6 +47,24 @@ class Waiter:
     def fail(self, error: SharqError) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+    def expire(self) -> None:
+        """Its time is over. A claim that is under way may bring it a job still: that would go back for nothing, and the
+        queue's slot with it.
+        """
+        self._is_over = True
+        if not self._claims:
+            self.answer([])
+
+    def count_on(self) -> None:
+        """A claim is made for it."""
+        self._claims += 1
+
+    def let_go(self) -> None:
+        """The claim has come back, and what it brought was handed out."""
+        self._claims -= 1
+        if self._is_over:
+            self.expire()
 
     @property
     def is_waiting(self) -> bool:
@@ -139,18 +159,28 @@ class Lobby:
 
     async def _claim_from(self, shard: ShardPort, takers: list[Waiter]) -> None:
         del self._due_at[shard]
+        for taker in takers:
+            taker.count_on()
+        try:
+            left = await self._claim_for(shard, takers)
+        finally:
+            for taker in takers:
+                taker.let_go()
+        if left:
+            await self._give_back(left)
+
+    async def _claim_for(self, shard: ShardPort, takers: list[Waiter]) -> list[LeasedJob]:
+        """Returns the jobs that nobody is left for."""
         demand = min(sum(taker.count for taker in takers), MAX_CLAIM)
         try:
             reply = await shard.call(Dequeue(self._queue_type, demand, takers[0].lease_us))
         except SharqError as error:
             self._on_failure(shard, takers, error)
-            return
+            return []
         if reply.next_due_in_us is not None and shard in self._watches:
             due_at = monotonic() + reply.next_due_in_us / 1e6
             self._due_at[shard] = min(due_at, self._due_at.get(shard, due_at))
-        left = _hand_out(takers, reply.jobs)
-        if left:
-            await self._give_back(left)
+        return _hand_out(takers, reply.jobs)
 
     def _on_failure(self, shard: ShardPort, takers: list[Waiter], error: SharqError) -> None:
         """Tell the polls, unless nothing was done and the shard is gone: then they wait for the others."""

@@ -75,7 +75,7 @@ class Polls:
         self._is_draining = True
         for lobby in self._lobbies.values():
             for waiter in list(lobby.waiters):
-                waiter.answer([])
+                waiter.expire()
 
     async def _ask_now(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
         """Ready jobs, of the longest due shard first.
@@ -112,7 +112,7 @@ class Polls:
             lobby = self._lobbies[queue_type] = Lobby(
                 queue_type, self._directory, self._clock, self.give_back
             )
-        timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.answer, [])
+        timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.expire)
         lobby.enter(waiter)
         try:
             return await waiter.future

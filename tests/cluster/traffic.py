@@ -74,13 +74,17 @@ class Traffic:
         ]
 
     @property
-    def is_overtaken(self) -> list[str]:
+    def overtaken(self) -> list[str]:
         """Jobs of a first attempt that left after a younger one of their queue."""
         found = []
         for queue, leases in self.leases.items():
             first = sorted((lease for lease in leases if lease.attempt == 1), key=lambda lease: lease.at_ms)
             pairs = itertools.pairwise(first)
-            found += [f"{queue}: {b.number} after {a.number}" for a, b in pairs if b.number < a.number]
+            found += [
+                f"{queue}: {b.number} {b.at_ms - a.at_ms} ms after {a.number}"
+                for a, b in pairs
+                if b.number < a.number
+            ]
         return found
 
     @property
@@ -113,9 +117,8 @@ class Traffic:
     def check(self) -> None:
         """Nothing lost, nothing too early, nothing overtaken."""
         assert min(self.sent.values()) > 10
-        assert self.missing == []
-        assert self.too_close == []
-        assert self.is_overtaken == []
+        for flaws in (self.missing, self.too_close, self.overtaken):
+            assert not flaws, flaws
 
     def failures_after(self, at_s: float) -> list[Failed]:
         """Those of the monotonic clock's times past at_s."""

@@ -126,3 +126,32 @@ async def test_a_poll_is_told_that_a_shard_which_is_still_there_cannot_serve() -
     call.set_exception(Unavailable("the store cannot be reached"))
     with pytest.raises(Unavailable):
         await asyncio.wait_for(scene.waiter.future, DEADLINE_S)
+
+
+@pytest.mark.parametrize("jobs", [[JOB], []])
+async def test_a_poll_whose_time_is_over_takes_what_the_claim_under_way_brings(jobs: list[LeasedJob]) -> None:
+    """I2: a job that went back would have used its queue's slot for nothing."""
+    scene = Scene()
+    scene.staying.tell_due()
+    call = await asyncio.wait_for(scene.staying.calls.get(), DEADLINE_S)
+    scene.waiter.expire()
+    assert not scene.waiter.future.done()
+    call.set_result(Dequeued(jobs, None))
+    assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == jobs
+
+
+async def test_a_poll_whose_time_is_over_is_answered_at_once_where_no_claim_is_under_way() -> None:
+    scene = Scene()
+    scene.waiter.expire()
+    assert scene.waiter.future.result() == []
+
+
+async def test_a_poll_whose_time_is_over_ends_with_a_claim_that_fails() -> None:
+    scene = Scene()
+    scene.leaving.tell_due()
+    call = await asyncio.wait_for(scene.leaving.calls.get(), DEADLINE_S)
+    scene.waiter.expire()
+    scene.directory.present.remove(scene.leaving)
+    scene.lobby.follow()
+    call.set_exception(Unavailable("this shard has stopped"))
+    assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == []
