@@ -75,7 +75,7 @@ class QueueRecord:
     def forget_us(self) -> int:
         """When the reaper should look at an idle queue: from then on it counts as forgotten."""
         full_us = self.tat_us + (self.burst - 1) * self.interval_us
-        kept_us = self.active_us if self.flags & PURGED else self.active_us + KEEP_US + 1
+        kept_us = 1 if self.flags & PURGED else self.active_us + KEEP_US + 1
         return min(max(full_us, kept_us), LATEST_US)
 
     def is_deleted(self, job: JobRecord) -> bool:

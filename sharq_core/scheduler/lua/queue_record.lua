@@ -136,7 +136,7 @@ end
 
 -- When the reaper should look at an idle queue.
 function queue_record.forget_at(queue)
-  local kept_until = queue.is_purged and queue.active or queue.active + queue_record.KEEP_US + 1
+  local kept_until = queue.is_purged and 1 or queue.active + queue_record.KEEP_US + 1
   return math.max(queue_record.full_at(queue), kept_until)
 end
 
