@@ -235,6 +235,14 @@ def test_a_deleted_queue_takes_new_jobs_at_once_under_the_ids_of_the_old(driver:
     assert driver.totals().cancelled == 30
 
 
+def test_a_purged_queue_goes_though_the_clock_steps_back(driver: Driver) -> None:
+    driver.enqueue(new_job("1", interval_us=0))
+    assert driver.delete_queue(purge=True) == 1
+    driver.now_us -= 1
+    driver.reap()
+    assert driver.refresh().totals == []
+
+
 def test_deleting_an_empty_queue_changes_nothing(driver: Driver) -> None:
     driver.enqueue(new_job("1"))
     driver.lease_one()
