@@ -15,6 +15,7 @@ LIBRARY = "sharq_1"
 REVISION = 1
 
 _SHARED = (
+    "lists",
     "job_record",
     "queue_record",
     "counters",
@@ -43,7 +44,6 @@ _ALL = (
 
 _NO_DEATH = _ALL[:-1]
 """Of the functions that look at dead letters and make none."""
-
 
 _NUMBERED = (*_ALL, "partitions", "members")
 """The keys by the numbers under which the Lua knows them (KEY): a table of names a call would cost 1-2 % of it."""

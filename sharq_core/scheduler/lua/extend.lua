@@ -13,7 +13,7 @@ local function extend_one(own, queue_id, field, token, by, retention, dead_reten
   local job, found = leases.find(own, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
   transitions.lease(own, found, job, own.now + by)
-  found.is_changed, found.active = true, own.now
+  unit.touch(own, found)
   return leases.DONE, job.due
 end
 

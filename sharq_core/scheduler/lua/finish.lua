@@ -13,7 +13,7 @@ local function finish_one(own, queue_id, field, token, retention, dead_retention
   local job, found = leases.find(own, queue_id, field, token, 'finish', retention, dead_retention)
   if not job then return found end
   transitions.finish(own, found, job)
-  found.is_changed, found.active = true, own.now
+  unit.touch(own, found)
   return leases.DONE
 end
 

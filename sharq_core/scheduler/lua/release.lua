@@ -23,7 +23,7 @@ local function release_one(own, queue_id, field, token, delay, is_void, retentio
   end
   local died = own.died
   transitions.end_lease(own, found, job, own.now + delay)
-  found.is_changed, found.active = true, own.now
+  unit.touch(own, found)
   return own.died ~= died and release.DIED or leases.DONE
 end
 

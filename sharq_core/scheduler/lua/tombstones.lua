@@ -14,13 +14,7 @@ function tombstones.add(own, job, kind)
   local name = own.type .. ':' .. job.field
   local stone = struct.pack(tombstones.FORMAT, 1, kind, job.token or job_record.NO_TOKEN, own.now, job.enqueued,
     job.attempt)
-  local stones = own.tombstones
-  if stones then
-    local count = #stones
-    stones[count + 1], stones[count + 2] = name, stone
-  else
-    own.tombstones = {name, stone}
-  end
+  own.tombstones = append(own.tombstones, name, stone)
 end
 
 -- For a job that its queue's deletion took: whoever gave it back may say so again.

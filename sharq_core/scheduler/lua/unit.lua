@@ -107,55 +107,34 @@ function unit.is_deleted(queue, job)
   return queue and queue.fence and job.seq < queue.fence and job.state ~= LEASED
 end
 
--- What is to be written of jobs, of their places in line and of timers. Each looks after its own list: a shared helper
--- would be a second call for each of a job's four moves.
+-- What is to be written of jobs, of their places in line and of timers.
 
 function unit.put_job(own, field, raw)
-  local jobs = own.jobs
   own.records[field] = raw
-  if jobs then
-    local count = #jobs
-    jobs[count + 1], jobs[count + 2] = field, raw
-  else
-    own.jobs = {field, raw}
-  end
+  own.jobs = append(own.jobs, field, raw)
 end
 
 function unit.drop_job(own, field)
-  local gone = own.jobs_gone
   own.records[field] = false
-  if gone then gone[#gone + 1] = field else own.jobs_gone = {field} end
+  own.jobs_gone = append(own.jobs_gone, field)
 end
 
 function unit.put_place(own, member)
-  local places = own.places
-  if places then
-    local count = #places
-    places[count + 1], places[count + 2] = 0, member
-  else
-    own.places = {0, member}
-  end
+  own.places = append(own.places, 0, member)
 end
 
 function unit.drop_place(own, member)
-  local gone = own.places_gone
-  if gone then gone[#gone + 1] = member else own.places_gone = {member} end
+  own.places_gone = append(own.places_gone, member)
 end
 
 function unit.put_timer(own, timer, at)
-  local timers, hint = own.timers, own.timer_hint
+  local hint = own.timer_hint
   if not hint or at < hint then own.timer_hint = at end
-  if timers then
-    local count = #timers
-    timers[count + 1], timers[count + 2] = at, timer
-  else
-    own.timers = {at, timer}
-  end
+  own.timers = append(own.timers, at, timer)
 end
 
 function unit.drop_timer(own, timer)
-  local gone = own.timers_gone
-  if gone then gone[#gone + 1] = timer else own.timers_gone = {timer} end
+  own.timers_gone = append(own.timers_gone, timer)
 end
 
 -- Sees to it that an idle queue's record goes in time. A queue that falls idle again and again keeps its first timer:
