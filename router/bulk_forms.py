@@ -6,7 +6,7 @@ Not here: how one form is read, and what is said of a wrong one (router/forms.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar, cast, get_type_hints
 
@@ -20,7 +20,7 @@ from sharq_core.errors import InvalidRequest
 
 EntryT = TypeVar("EntryT", bound=Struct)
 
-Entries: TypeAlias = list[EntryT | InvalidRequest]
+Entries: TypeAlias = Sequence[EntryT | InvalidRequest]
 """One for each job, in order: its entry, or what is wrong with it."""
 
 _RAW_BULK = Form(RawBulk)
@@ -48,7 +48,7 @@ class BulkForm(Generic[EntryT]):
             InvalidRequest: the body as a whole is no list of jobs. Nothing was done.
         """
         entries = self._all_at_once(body)
-        return self.one_by_one(_RAW_BULK.from_json(body).jobs) if entries is None else list(entries)
+        return self.one_by_one(_RAW_BULK.from_json(body).jobs) if entries is None else entries
 
     def one_by_one(self, texts: Iterable[Raw]) -> Entries[EntryT]:
         """The entries in some texts, `jobs[0]` and so on in messages."""
