@@ -75,7 +75,13 @@ def start_in_shell(directory: Path, port: int, redirection: str) -> subprocess.P
         )
 
 
-@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+needs_full_device = pytest.mark.skipif(sys.platform != "linux", reason="Linux has /dev/full")
+
+
+@pytest.mark.parametrize(
+    "redirection",
+    ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", pytest.param(">/dev/full", marks=needs_full_device)],
+)
 async def test_it_serves_whatever_its_standard_files_are(
     tmp_path: Path, http: aiohttp.ClientSession, redirection: str
 ) -> None:
@@ -278,7 +284,7 @@ def test_an_access_log_that_cannot_be_written_exits_with_2(start: StartServer, t
     )
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@needs_full_device
 async def test_an_access_log_on_a_full_disk_is_said_once_and_costs_no_request(
     start: StartServer, http: aiohttp.ClientSession
 ) -> None:

@@ -228,9 +228,8 @@ async def test_a_node_waits_for_its_predecessor_whose_ttl_began_anew_after_a_sil
     await asyncio.gather(old.stop(), other.stop())
     again = nodes.make("a", address="a:9999")
     joining = asyncio.create_task(again.join())
-    await asyncio.sleep(
-        0.75 * TTL_S
-    )  # the silence: longer than members.SILENCE, and no predecessor is out yet
+    silence_s = 0.75 * TTL_S  # longer than members.SILENCE, and no predecessor is out yet
+    await asyncio.sleep(silence_s)
     await nodes.join("c")
     async with asyncio.timeout(2 * TTL_S + SLACK_S):
         await joining
