@@ -238,11 +238,6 @@ class Calls:
 
 
 def _sum_counts(now_us: int, parts: list[CountsReply]) -> Counts:
-    rows: dict[int, tuple[int, int, int]] = {}
-    for part in parts:
-        for minute, enqueued, leased in part.minutes:
-            _, old_enqueued, old_leased = rows.get(minute, (minute, 0, 0))
-            rows[minute] = (minute, old_enqueued + enqueued, old_leased + leased)
     types = sorted({queue_type for part in parts for queue_type in part.queue_types})
-    minutes = list(rows.values())
+    minutes = [row for part in parts for row in part.minutes]
     return Counts(types, minute_counts(now_us, minutes, 1), minute_counts(now_us, minutes, 2))

@@ -43,7 +43,7 @@ MAX_CALL_BYTES = 1 << 20
 """Payload bytes in one call."""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
-_TERMS = struct.Struct(">QQQI")
+_TERMS = struct.Struct(">QQQ")
 _DEMAND = struct.Struct(">QHHQI8s")
 
 
@@ -115,7 +115,7 @@ class Functions:
     def _terms(self, not_after_us: int | None = None) -> bytes:
         """What a call about jobs goes by: unit.lua's TERMS."""
         keep = self.retention
-        return _TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us, keep.tombstones)
+        return _TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
 
     def enqueue(
         self,
@@ -344,7 +344,8 @@ class Functions:
         self, partition: int, *, limit: int = 1000, now_us: int | None = None
     ) -> FunctionCall[RefreshReply]:
         """What a shard's index needs to know of a partition; at most `limit` agenda entries."""
-        return self._call(library.REFRESH, partition, "", now_us, [limit], replies.decode_refresh)
+        arguments: list[bytes | str | int] = [limit, self.retention.tombstones]
+        return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
 
     def claim_partitions(self, *, now_us: int | None = None) -> FunctionCall[int]:
         """Write P if none is written yet. Value: the P that holds."""

@@ -5,6 +5,7 @@ Every reply begins with {0 done or 1 expired, the store's time, ready hint, time
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -146,7 +147,7 @@ class TopReply(msgspec.Struct, frozen=True):
 
 
 class CountsReply(msgspec.Struct, frozen=True):
-    """A partition's types with live jobs, and (minute of the epoch, enqueued, leased) for minutes that had any."""
+    """A partition's types with live jobs, and rows of (minute of the epoch, enqueued, leased), to be added up."""
 
     queue_types: list[str]
     minutes: list[tuple[int, int, int]]
@@ -166,10 +167,12 @@ def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]
 
 
 def minute_counts(now_us: int, minutes: Sequence[tuple[int, int, int]], index: int) -> MinuteCounts:
-    """The last ten minutes, oldest first: column `index` (1 enqueued, 2 leased) of rows by minute, zero where none."""
+    """The last ten minutes, oldest first: the sums of column `index` (1 enqueued, 2 leased) of rows by minute."""
     current = now_us // (_MINUTE_MS * 1000)
-    found = {row[0]: row[index] for row in minutes}
-    return [(minute * _MINUTE_MS, found.get(minute, 0)) for minute in range(current - 9, current + 1)]
+    found: Counter[int] = Counter()
+    for row in minutes:
+        found[row[0]] += row[index]
+    return [(minute * _MINUTE_MS, found[minute]) for minute in range(current - 9, current + 1)]
 
 
 def _triples(flat: list[int]) -> list[tuple[int, int, int]]:

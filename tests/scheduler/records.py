@@ -25,7 +25,7 @@ ZSETS = ("queued", "ready", "timers", "dead")
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
 _LETTER = struct.Struct(">B7s6sI")
-_TOTALS = struct.Struct(">B7s7s7s7s7s7s7s7s7s")
+_COUNTS = struct.Struct(">B7s7sIII7s7s7s7s7s7s7s7s7s")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,6 @@ class Snapshot:
     deadjobs: dict[bytes, int]
     agenda: dict[str, int]
     totals: list[int]
-    tombstones: int
 
 
 def parse_job(field: bytes, raw: bytes) -> JobRecord:
@@ -130,14 +129,9 @@ def _parse_death(raw: bytes) -> int:
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
 
-def _parse_totals(raw: bytes | None) -> list[int]:
-    return [int.from_bytes(count) for count in _TOTALS.unpack_from(raw)[1:]] if raw else [0] * 9
-
-
-def _parse_agenda(counters: dict[bytes, bytes], due: list[int]) -> dict[str, int]:
-    """When the type's next queue (r) and timer (t) are due and when the tombstones turn (g)."""
-    agenda = dict(zip("rt", due, strict=True)) | {"g": int(float(counters.get(b"turn", 0)))}
-    return {kind: at_us for kind, at_us in agenda.items() if at_us}
+def _parse_counts(raw: bytes | None) -> list[int]:
+    """The totals, and when the type's next queue and timer are due, 0 for none."""
+    return [int.from_bytes(count) for count in _COUNTS.unpack_from(raw)[6:]] if raw else [0] * 9
 
 
 def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
@@ -154,7 +148,7 @@ def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
 def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
     """What read_raw read."""
     scores = {name: {member: int(score) for member, score in raw[name].items()} for name in ZSETS}
-    *totals, ready_us, timer_us = _parse_totals(raw["counters"].get(f"t:{queue_type}".encode()))
+    *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(f"t:{queue_type}".encode()))
     return Snapshot(
         jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
         queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},
@@ -163,9 +157,8 @@ def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
         timers=scores["timers"],
         dead=scores["dead"],
         deadjobs={field: _parse_death(record) for field, record in raw["deadjobs"].items()},
-        agenda=_parse_agenda(raw["counters"], [ready_us, timer_us]),
+        agenda={kind: at_us for kind, at_us in (("r", ready_us), ("t", timer_us)) if at_us},
         totals=totals,
-        tombstones=len(raw["done0"]) + len(raw["done1"]),
     )
 
 
@@ -234,8 +227,6 @@ def _check_agenda(found: Snapshot) -> None:
     for kind, members in (("r", found.ready), ("t", found.timers)):
         if members:
             assert found.agenda[kind] <= min(members.values())
-    if found.tombstones:
-        assert "g" in found.agenda
 
 
 def _check_totals(found: Snapshot) -> None:

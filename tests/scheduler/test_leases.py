@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sharq_core.models import DeadLetter, JobState, LeaseStatus, RedriveStatus
+from sharq_core.scheduler.functions import Retention
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, START_US, Driver, new_job
 
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
@@ -110,6 +111,8 @@ def test_tombstones_turn_within_two_retentions_and_leave_nothing(driver: Driver)
     retention_us = driver.functions.retention.finished_us
     driver.enqueue(new_job("1"))
     driver.finish("1", driver.lease_one().lease)
+    assert driver.refresh().turn_us == driver.now_us
+    driver.turn()
     for _ in range(2):
         assert driver.refresh().tombstones == 1
         driver.advance(retention_us)
@@ -296,6 +299,25 @@ def test_unknown_leases_find_nothing_and_create_nothing(driver: Driver) -> None:
         assert driver.release("1", lease) is NOT_FOUND
     assert driver.dequeue() == []
     assert driver.store_keys() == set()
+
+
+def test_a_repeated_finish_writes_though_its_type_is_gone(driver: Driver) -> None:
+    """WAIT covers only what its connection wrote: what is answered again must be promised again."""
+    driver.functions.retention = Retention(finished_us=DAY_US)
+    driver.enqueue(new_job("1"))
+    job = driver.lease_one()
+    driver.finish("1", job.lease)
+    driver.advance(DAY_US - 1)
+    driver.reap()
+    assert not driver.client.hexists(driver.key("counters"), "t:sms")
+    before = _writes(driver)
+    assert driver.finish("1", job.lease) is DONE
+    assert _writes(driver) == before + 1
+    assert driver.get_job("1") is not None
+
+
+def _writes(driver: Driver) -> int:
+    return int(driver.client.info("persistence")["rdb_changes_since_last_save"])
 
 
 def test_calls_about_an_unknown_type_leave_no_trace_in_a_partition_in_use(driver: Driver) -> None:

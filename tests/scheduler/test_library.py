@@ -257,15 +257,15 @@ def test_bytes_of_a_newer_version_survive_every_older_function(driver: Driver) -
     assert all(record is not None and b"NEWER" in record for record in kept)
 
 
-NEWER = (("jobs", "q:1"), ("queues", "q"), ("counters", "t:sms"), ("counters", "head"))
+NEWER = (("jobs", "q:1"), ("queues", "q"), ("counters", "t:sms"))
 
 
 def _add_newer_bytes(driver: Driver) -> None:
     records = [driver.client.hget(driver.key(key), field) for key, field in NEWER]
-    job, queue, totals, head = (record for record in records if isinstance(record, bytes))
+    job, queue, counts = (record for record in records if isinstance(record, bytes))
     length = job[1]
     job = job[:1] + bytes([length + 5]) + job[2:length] + b"NEWER" + job[length:]
-    newer = (job, *(record + b"NEWER" for record in (queue, totals, head)))
+    newer = (job, *(record + b"NEWER" for record in (queue, counts)))
     for (key, field), record in zip(NEWER, newer, strict=True):
         driver.client.hset(driver.key(key), field, record)
 

@@ -343,6 +343,35 @@ def test_a_minute_that_comes_again_goes_on_with_its_counts(driver: Driver) -> No
     assert [count for _, count in driver.get_queue().enqueue_counts][-4:] == [1, 3, 1, 2]
 
 
+def test_a_type_that_is_gone_is_still_in_the_counts_of_its_minute(driver: Driver) -> None:
+    driver.enqueue(new_job("1", interval_us=0))
+    driver.delete_queue(purge=True)
+    driver.reap()
+    assert driver.totals().enqueued == 0
+    assert minute_counts(driver.now_us, driver.get_counts().minutes, 1)[-1][1] == 1
+
+
+def test_minutes_of_a_type_that_rested_do_not_take_the_place_of_newer_ones(driver: Driver) -> None:
+    """Two minutes, twenty apart, share a field of the counters."""
+    for queue_type, minutes in (("sms", 0), ("voice", 20), ("voice", 1), ("sms", 0)):
+        driver.advance(minutes * MINUTE_US)
+        driver.queue_type = queue_type
+        driver.enqueue(new_job(f"{driver.now_us}", queue_type=queue_type))
+    counts = minute_counts(driver.now_us, driver.get_counts().minutes, 1)
+    assert [count for _, count in counts[-2:]] == [1, 2]
+
+
+def test_a_pinned_queues_fence_hides_no_job_of_a_type_that_comes_back(driver: Driver) -> None:
+    driver.interval(0, pin=True)
+    driver.enqueue(*(new_job(str(n)) for n in range(3)))
+    driver.delete_queue()
+    driver.advance(DAY_US)
+    driver.reap()
+    driver.enqueue(new_job("new"))
+    assert driver.dequeue_ids() == ["new"]
+    assert_keys_agree(driver)
+
+
 def test_the_queues_that_are_due_longest_come_first_by_age(driver: Driver) -> None:
     for queue_id in ("first", "second", "third"):
         driver.enqueue(new_job("1", queue_id), new_job("2", queue_id))

@@ -16,11 +16,11 @@ function delete_queue.run(own, args)
     counters.close(own)
     return {0, own.now, -1, -1, 0}
   end
-  local totals = own.totals
-  totals.queued, totals.delayed = totals.queued - queue.queued, totals.delayed - queue.delayed
-  totals.cancelled = totals.cancelled + dropped
+  local counts = own.counters
+  counts.queued, counts.delayed = counts.queued - queue.queued, counts.delayed - queue.delayed
+  counts.cancelled = counts.cancelled + dropped
   queue.queued, queue.delayed = 0, 0
-  queue.fence = own.counters.seq + 1
+  queue.fence = counts.seq + 1
   queue_record.flag(queue, 'is_purged', args[4] == '1')
   unit.touch(own, queue)
   sweep.run(own, queue, tonumber(args[5]))

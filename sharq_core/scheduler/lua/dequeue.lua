@@ -24,11 +24,11 @@ local NONE = {}
 -- Runs a few due timers: an ended lease is not invisible until the reaper comes. The agenda knows when the first is due
 -- (early perhaps, never late). Returns how many leases ended.
 local function run_timers(own)
-  local totals = own.totals
-  if not totals.timer_at or totals.timer_at > own.now then return 0 end
-  local leased = totals.leased
+  local counts = own.counters
+  if not counts.timer_at or counts.timer_at > own.now then return 0 end
+  local leased = counts.leased
   if timers.run(own, dequeue.TIMERS) > 0 then unit.go_on(own) end
-  return leased - totals.leased
+  return leased - counts.leased
 end
 
 -- The first queues of the type in pairs of id and time, one more than count; few are read while few are due. Returns
@@ -113,8 +113,8 @@ end
 local function clear_place(own, queue, member)
   unit.drop_place(own, member)
   if queue.queued > 0 then
-    local totals = own.totals
-    queue.queued, totals.queued, totals.cancelled = queue.queued - 1, totals.queued - 1, totals.cancelled + 1
+    local counts = own.counters
+    queue.queued, counts.queued, counts.cancelled = queue.queued - 1, counts.queued - 1, counts.cancelled + 1
   end
   queue.is_changed = true
 end
@@ -144,12 +144,12 @@ end
 
 -- Leases a job until `due` and adds it to the reply.
 local function lease_job(own, queue, job, member, due, random, reply)
-  local head, now, since = own.counters, own.now, job.due
+  local counts, now, since = own.counters, own.now, job.due
   if queue.tat > since then since = queue.tat end
-  local number, attempt, limit = head.lease + 1, job.attempt + 1, job.limit
+  local number, attempt, limit = counts.lease + 1, job.attempt + 1, job.limit
   local token, payload = struct.pack('>I8', number) .. random, job_record.payload(job)
-  head.lease, head.leased, job.token, job.attempt = number, head.leased + 1, token, attempt
-  queue_record.lease(queue, now, head.minute)
+  counts.lease, counts.given_now, job.token, job.attempt = number, counts.given_now + 1, token, attempt
+  queue_record.lease(queue, now, counts.minute)
   queue.place, queue.active = now, now
   transitions.lease(own, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
@@ -209,7 +209,7 @@ local function settle_agenda(own, ids, scores, due, rest)
     if scores[index] <= now and not (at and at <= now) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
-  own.totals.ready_at, own.ready_hint = first, false
+  own.counters.ready_at, own.ready_hint = first, false
   return due
 end
 
@@ -224,6 +224,6 @@ function dequeue.run(own, args)
   unit.flush(own)
   reply[6] = settle_agenda(own, ids, scores, due, rest)
   unit.close_counters(own, reply)
-  reply[3] = own.totals.ready_at or -1
+  reply[3] = own.counters.ready_at or -1
   return reply
 end

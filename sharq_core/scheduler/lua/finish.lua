@@ -18,7 +18,7 @@ local function finish_one(own, queue_id, field, token, retention, dead_retention
 end
 
 function finish.run(own, args)
-  local _, retention, dead_retention, most = struct.unpack(unit.TERMS, args[3])
+  local _, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
   local count = (#args - 3) / 3
   counters.open(own)
   unit.read_queues(own, args, 4, count)
@@ -27,7 +27,5 @@ function finish.run(own, args)
   for at = 4, 3 + count do
     reply[at + 1] = finish_one(own, args[at], args[at + count], args[at + 2 * count], retention, dead_retention)
   end
-  unit.close(own, reply)
-  tombstones.keep_bound(own, retention, most)
-  return reply
+  return unit.close(own, reply)
 end

@@ -13,22 +13,20 @@ local function settle(own, limit, keep)
   local excess = redis.call('ZCARD', own.keys[KEY.dead]) - keep
   local dropped = dead_letters.drop(own, math.huge, math.min(excess, limit))
   own.timer_hint = false
-  own.totals.timer_at = tonumber(redis.call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
+  own.counters.timer_at = tonumber(redis.call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
   return dropped
 end
 
 function reap.run(own, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
   counters.open(own)
-  local leased = own.totals.leased
+  local leased = own.counters.leased
   local handled = timers.run(own, limit, retention)
-  local ended = leased - own.totals.leased
+  local ended = leased - own.counters.leased
   unit.go_on(own)
   handled = handled + settle(own, limit, keep)
   local reply = unit.close(own, {0, own.now, -1, -1})
-  if counters.is_blank(own) and redis.call('HLEN', own.keys[KEY.queues]) == 0 then
-    redis.call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
-  end
-  reply[4], reply[5], reply[6], reply[7] = own.totals.timer_at or -1, handled, ended, own.died or 0
+  counters.drop_blank(own)
+  reply[4], reply[5], reply[6], reply[7] = own.counters.timer_at or -1, handled, ended, own.died or 0
   return reply
 end

@@ -20,7 +20,7 @@ local function redrive_one(own, queue_id, field, retention)
     queue.interval, queue.burst = letter.interval, letter.burst
   end
   own.taken[field] = true
-  own.totals.dead = own.totals.dead - 1
+  own.counters.dead = own.counters.dead - 1
   transitions.add(own, queue, field, letter.limit, own.now, job_record.payload(letter))
   return redrive.QUEUED
 end

@@ -36,31 +36,27 @@ function tombstones.find(own, field, retention)
   local raw = added(own, name) or redis.call('HGET', own.keys[KEY.done0], name)
     or redis.call('HGET', own.keys[KEY.done1], name)
   if not raw then return nil end
+  own.has_stone = true
   local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
   if own.now - at >= retention then return nil end
   return {kind = kind, token = token, at = at, enqueued = enqueued, attempt = attempt}
 end
 
 function tombstones.flush(own)
-  local head = own.counters
-  if head.stones == 0 then
-    redis.call('HSETNX', own.keys[KEY.counters], 'gen', own.now)
-    redis.call('HSETNX', own.keys[KEY.counters], 'turn', own.now)
-  end
-  head.stones = head.stones + redis.call('HSET', own.keys[KEY.done0], unpack(own.tombstones))
+  redis.call('HSET', own.keys[KEY.done0], unpack(own.tombstones))
   own.tombstones = false
 end
 
--- Turns the generations early when the younger one holds more than limit; the reaper turns them in time.
-function tombstones.keep_bound(own, retention, limit)
-  if own.counters.stones > limit then
-    tombstones.turn(own, retention, limit)
-    counters.close(own)
-  end
+-- When the generations are to turn, or nil while nothing is remembered: at once when the younger one, not looked after
+-- yet, has no time, or holds more than limit. early, never late: `turn` looks again. due: what the counters say.
+function tombstones.next_turn(own, count, count_old, due, limit)
+  if count + count_old == 0 then return nil end
+  if not due or count > limit then return own.now end
+  return due
 end
 
--- Turns the generations when the retention (µs) has passed, or when a generation holds more than limit.
--- Cost: O(1); the old generation is freed in the background.
+-- Turns the generations when the retention (µs) has passed since the younger one was first looked after, or when it
+-- holds more than limit. Cost: O(1); the old generation is freed in the background.
 function tombstones.turn(own, retention, limit)
   local key, done0, done1 = own.keys[KEY.counters], own.keys[KEY.done0], own.keys[KEY.done1]
   local began = tonumber(redis.call('HGET', key, 'gen') or own.now)
@@ -73,7 +69,6 @@ function tombstones.turn(own, retention, limit)
     if count > 0 then redis.call('RENAME', done0, done1) end
     began, count = own.now, 0
   end
-  own.counters.stones = count
   if redis.call('EXISTS', done0, done1) == 0 then
     redis.call('HDEL', key, 'gen', 'turn')
   else

@@ -5,16 +5,16 @@ local transitions = {}
 
 -- Takes a waiting job out of its line. member: the job's, if it is known.
 local function leave_line(own, queue, job, member)
-  local totals = own.totals
+  local counts = own.counters
   unit.drop_place(own, member or job_record.member(job))
   queue.is_changed = true
   if job.state == QUEUED then
     if queue.queued > 0 then queue.queued = queue.queued - 1 end
-    totals.queued = totals.queued - 1
+    counts.queued = counts.queued - 1
   else
     unit.drop_timer(own, 'D' .. job.field)
     if queue.delayed > 0 then queue.delayed = queue.delayed - 1 end
-    totals.delayed = totals.delayed - 1
+    counts.delayed = counts.delayed - 1
   end
 end
 
@@ -23,29 +23,29 @@ local function leave(own, queue, job)
   if job.state ~= LEASED then return leave_line(own, queue, job) end
   unit.drop_timer(own, 'L' .. job.field)
   if queue.leased > 0 then queue.leased = queue.leased - 1 end
-  own.totals.leased = own.totals.leased - 1
+  own.counters.leased = own.counters.leased - 1
   queue.is_changed = true
 end
 
 -- Counts a job that waits from now on; with due (µs) after now apart, until then. Returns its state, due time and lane.
 local function enter_line(own, queue, field, due)
-  local totals = own.totals
+  local counts = own.counters
   queue.is_changed = true
   if due and due > own.now then
-    queue.delayed, totals.delayed = queue.delayed + 1, totals.delayed + 1
+    queue.delayed, counts.delayed = queue.delayed + 1, counts.delayed + 1
     unit.put_timer(own, 'D' .. field, due)
     return DELAYED, due, job_record.DELAYED_LANE
   end
-  queue.queued, totals.queued = queue.queued + 1, totals.queued + 1
+  queue.queued, counts.queued = queue.queued + 1, counts.queued + 1
   return QUEUED, own.now, job_record.PRIORITY_LANE
 end
 
 -- Puts a job that the store does not have at the end of its queue.
 function transitions.add(own, queue, field, limit, due, payload)
   local state, due_at, lane = enter_line(own, queue, field, due)
-  local head, now = own.counters, own.now
-  local seq = head.seq + 1
-  head.seq, queue.active = seq, now
+  local counts, now = own.counters, own.now
+  local seq = counts.seq + 1
+  counts.seq, queue.active = seq, now
   if queue.is_purged then queue.is_purged = nil end
   unit.put_job(own, field, job_record.pack_new(state, seq, limit, now, due_at, payload))
   unit.put_place(own, job_record.new_member(queue.queue_id, lane, seq, field))
@@ -53,9 +53,9 @@ end
 
 -- A new job: it counts for its queue's and its partition's minute.
 function transitions.enqueue(own, queue, field, limit, due, payload)
-  local head, totals = own.counters, own.totals
-  head.enqueued, totals.enqueued = head.enqueued + 1, totals.enqueued + 1
-  if queue.minute ~= head.minute then queue_record.turn_minute(queue, head.minute) end
+  local counts = own.counters
+  counts.enqueued, counts.enqueued_now = counts.enqueued + 1, counts.enqueued_now + 1
+  if queue.minute ~= counts.minute then queue_record.turn_minute(queue, counts.minute) end
   queue.enqueued = queue.enqueued + 1
   transitions.add(own, queue, field, limit, due, payload)
 end
@@ -77,7 +77,7 @@ end
 function transitions.lease(own, queue, job, due, member)
   if job.state ~= LEASED then
     leave_line(own, queue, job, member)
-    queue.leased, own.totals.leased = queue.leased + 1, own.totals.leased + 1
+    queue.leased, own.counters.leased = queue.leased + 1, own.counters.leased + 1
   end
   job.state, job.flags, job.due = LEASED, 0, due
   unit.put_job(own, job.field, job_record.pack(job))
@@ -87,13 +87,13 @@ end
 -- The lease ended: back to its place, or dead, or gone when the queue was deleted meanwhile.
 function transitions.end_lease(own, queue, job, due)
   leave(own, queue, job)
-  local totals = own.totals
+  local counts = own.counters
   if queue.fence and job.seq < queue.fence then
-    totals.cancelled = totals.cancelled + 1
+    counts.cancelled = counts.cancelled + 1
     tombstones.add_deleted(own, job)
     unit.drop_job(own, job.field)
   elseif job.limit >= 0 and job.attempt > job.limit then
-    totals.dead = totals.dead + 1
+    counts.dead = counts.dead + 1
     unit.drop_job(own, job.field)
     dead_letters.bury(own, queue, job)
   else
@@ -103,7 +103,7 @@ end
 
 function transitions.finish(own, queue, job)
   leave(own, queue, job)
-  own.totals.finished = own.totals.finished + 1
+  own.counters.finished = own.counters.finished + 1
   tombstones.add(own, job, tombstones.FINISHED)
   unit.drop_job(own, job.field)
 end

@@ -8,8 +8,6 @@
 local turn = {}
 
 function turn.run(own, args)
-  counters.open(own)
   tombstones.turn(own, tonumber(args[3]), tonumber(args[4]))
-  counters.close(own)
   return {0, own.now, -1, -1}
 end

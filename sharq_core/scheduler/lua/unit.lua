@@ -6,15 +6,15 @@
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), how long a finished job and a dead letter are remembered
-  -- (µs), most tombstones of a generation. One argument of bytes costs a third of four numbers.
-  TERMS = '>I8I8I8I4',
+  -- (µs). One argument of bytes costs a third of three numbers.
+  TERMS = '>I8I8I8',
 }
 
 -- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the
 -- store's clock; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
 -- as the call leaves them.
 function unit.open(keys, args)
-  local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false, totals = false,
+  local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
     tombstones = false, ready_hint = false, timer_hint = false}
   if args[1] ~= '' then
@@ -217,9 +217,9 @@ end
 -- Writes the counters, lets the agenda know of what became due earlier, and completes the head of the reply:
 -- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
 function unit.close_counters(own, reply)
-  local totals, ready, timer = own.totals, own.ready_hint, own.timer_hint
-  if ready then totals.ready_at = earlier(totals.ready_at, ready) end
-  if timer then totals.timer_at = earlier(totals.timer_at, timer) end
+  local counts, ready, timer = own.counters, own.ready_hint, own.timer_hint
+  if ready then counts.ready_at = earlier(counts.ready_at, ready) end
+  if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(own)
   reply[3], reply[4] = ready or -1, timer or -1
   return reply
