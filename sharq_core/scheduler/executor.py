@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept
+from sharq_core.store.failures import KeysApart
 from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 from sharq_core.store.supply import FunctionLibrary
@@ -33,7 +35,7 @@ def _time_us(answer: Any) -> int:
 
 
 class Executor:
-    """Function calls on one store.
+    """Function calls on one store. A server that refuses a joint call, a Cluster's that may not say so, gets no more.
 
     Args:
         keys: say in which slot each partition is.
@@ -45,6 +47,7 @@ class Executor:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._slots = keys.slots
+        self._joins = True
         self.promises = store.promises
 
     @property
@@ -75,15 +78,25 @@ class Executor:
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None
     ) -> list[Reply[Any] | SharqError]:
-        """Run calls, those of each server as one pipeline; for each its reply, or the error that it came to.
+        """Run calls, those of each server as one pipeline, joined where they can be; for each its reply, or the error
+        that it came to.
 
         Args:
             timeout_s: the time left, at most the store's own timeout, which it is when None.
         """
-        commands = [call.arguments for call in calls]
-        slots = [self._slots[call.partition] for call in calls]
+        joins = self._joins and self._store.is_one_server
+        joints = join(calls) if joins else [JointCall([call]) for call in calls]
+        commands = [joint.command for joint in joints]
+        slots = [self._slots[joint.calls[0].partition] for joint in joints]
         answers = await self._store.execute(commands, slots, timeout_s)
-        return [_decode(call, answer) for call, answer in zip(calls, answers, strict=True)]
+        replies: list[Reply[Any] | SharqError] = []
+        for joint, answer in zip(joints, answers, strict=True):
+            if isinstance(answer, KeysApart):
+                self._joins = False
+                replies += await self.run(joint.calls, timeout_s)
+            else:
+                replies += map(_decode, joint.calls, joint.split(answer))
+        return replies
 
     async def one(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise the error that it came to."""

@@ -55,12 +55,18 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
         arguments: the whole command.
         decode: turns the store's answer into the reply.
         is_read: it writes nothing, so it is safe to repeat and never *perhaps done*.
+        joins: it may be part of a joint call (joint.py).
+        jobs: how many it is about, at the most.
+        size: payload bytes in its arguments.
     """
 
     partition: int
     arguments: list[bytes | str | int]
     decode: Callable[[list[Any]], Reply[T]]
     is_read: bool = False
+    joins: bool = False
+    jobs: int = 1
+    size: int = 0
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -104,13 +110,15 @@ class Functions:
         now_us: int | None,
         arguments: list[bytes | str | int],
         decode: Callable[[list[Any]], Reply[T]],
+        jobs: int = 1,
+        size: int = 0,
     ) -> FunctionCall[T]:
         keys = self._keys.of(partition, queue_type, function.keys)
         now: int | str = "" if now_us is None else now_us
         words: list[bytes | str | int] = [
             b"FCALL", function.wire_name, len(keys), *keys, now, queue_type, *arguments
         ]  # fmt: skip
-        return FunctionCall(partition, words, decode, is_read=function.is_read)
+        return FunctionCall(partition, words, decode, function.is_read, function.joins, jobs, size)
 
     def _terms(self, not_after_us: int | None = None) -> bytes:
         """What a call about jobs goes by: unit.lua's TERMS."""
@@ -130,8 +138,18 @@ class Functions:
         arguments: list[bytes | str | int] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += map(_enqueue_header, jobs)
-        arguments += [job.payload for job in jobs]
-        return self._call(library.ENQUEUE, partition, queue_type, now_us, arguments, replies.decode_enqueue)
+        payloads = [job.payload for job in jobs]
+        arguments += payloads
+        return self._call(
+            library.ENQUEUE,
+            partition,
+            queue_type,
+            now_us,
+            arguments,
+            replies.decode_enqueue,
+            len(jobs),
+            sum(map(len, payloads)),
+        )
 
     def dequeue(
         self,
@@ -158,7 +176,7 @@ class Functions:
         def decode(raw: list[Any]) -> Reply[DequeueReply]:
             return replies.decode_dequeue(queue_type, raw)
 
-        return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode)
+        return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
 
     def finish(
         self, partition: int, queue_type: str, jobs: Sequence[FinishJob], *, now_us: int | None = None
@@ -167,7 +185,9 @@ class Functions:
         arguments: list[bytes | str | int] = [self._terms()]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
-        return self._call(library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses)
+        return self._call(
+            library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
+        )
 
     def extend(
         self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], *, now_us: int | None = None
@@ -177,7 +197,9 @@ class Functions:
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.by_us for job in jobs]
-        return self._call(library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend)
+        return self._call(
+            library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend, len(jobs)
+        )
 
     def release(
         self,
@@ -194,7 +216,9 @@ class Functions:
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.delay_us for job in jobs]
         arguments += [int(job.is_void) for job in jobs]
-        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release)
+        return self._call(
+            library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release, len(jobs)
+        )
 
     def interval(
         self,

@@ -27,6 +27,7 @@ _SHARED = (
     "timers",
     "leases",
     "members",
+    "joint",
 )
 
 _ALL = (
@@ -55,11 +56,13 @@ class Function(msgspec.Struct, frozen=True):
     Attributes:
         keys: the names of its keys, in the order they are passed.
         flags: what the store may run it under: a full store still drains (allow-oom), a replica may read (no-writes).
+        joins: calls of it for several partitions may go as one (joint.py).
     """
 
     name: str
     keys: tuple[str, ...]
     flags: tuple[str, ...] = ("allow-oom",)
+    joins: bool = False
 
     @property
     def wire_name(self) -> bytes:
@@ -74,11 +77,11 @@ class Function(msgspec.Struct, frozen=True):
 
 _READ = ("no-writes",)
 
-ENQUEUE = Function("enqueue", _NO_DEATH, ())
-DEQUEUE = Function("dequeue", _ALL)
-FINISH = Function("finish", _NO_DEATH)
-EXTEND = Function("extend", _NO_DEATH)
-RELEASE = Function("release", _ALL)
+ENQUEUE = Function("enqueue", _NO_DEATH, (), joins=True)
+DEQUEUE = Function("dequeue", _ALL, joins=True)
+FINISH = Function("finish", _NO_DEATH, joins=True)
+EXTEND = Function("extend", _NO_DEATH, joins=True)
+RELEASE = Function("release", _ALL, joins=True)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
 DELETE_QUEUE = Function("delete_queue", _ALL)
@@ -90,9 +93,9 @@ GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "de
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues",), _READ)
 TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ)
-GET_COUNTS = Function("get_counts", ("counters",), _READ)
+GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
-REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ)
+REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
 HEARTBEAT = Function("heartbeat", ("members",))
 LEAVE = Function("leave", ("members",))
@@ -166,8 +169,16 @@ def _registration(function: Function) -> str:
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     return (
         f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
-        f"  callback = function(keys, args)\n"
+        f"  callback = function(keys, args)\n{_joint_call(function) if function.joins else ''}"
         f"    return {function.name}.run(unit.open({_keys(function)}, args), args)\n  end}}"
+    )
+
+
+def _joint_call(function: Function) -> str:
+    numbered = f"function(keys) return {_keys(function)} end"
+    return (
+        f"    if #keys > {len(function.keys)} then\n"
+        f"      return joint.run({function.name}.run, {numbered}, keys, args)\n    end\n"
     )
 
 

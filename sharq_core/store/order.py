@@ -23,17 +23,27 @@ def to_resend(
     Args:
         indices: the calls that were sent, ascending; None for all.
     """
+    sent = range(len(calls)) if indices is None else indices
+    if not any(isinstance(answers[index], refusal) for index in sent):
+        return []
     refused: list[int] = []
     done: set[Hashable] = set()
-    for index in reversed(range(len(calls)) if indices is None else indices):
-        kind = _kind(calls[index])
+    for index in reversed(sent):
+        kinds = _kinds(calls[index])
         if not isinstance(answers[index], refusal):
-            done.add(kind)
-        elif kind not in done:
+            done |= kinds
+        elif done.isdisjoint(kinds):
             refused.append(index)
     return refused[::-1]
 
 
-def _kind(call: Command) -> Hashable:
-    """The function and its first key."""
-    return call[1], call[3] if len(call) > 3 else None
+def _kinds(call: Command) -> set[Hashable]:
+    """The function with its first key, and those of the same name: a joint call has one of each partition."""
+    keys = [str(key) for key in call[3 : 3 + int(call[2])]] if len(call) > 2 else [""]
+    name = _name(keys[0])
+    return {(call[1], key) for key in keys if _name(key) == name}
+
+
+def _name(key: str) -> str:
+    """What stands behind a key's hash tag."""
+    return key.partition("}")[2]

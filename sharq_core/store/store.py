@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.cluster import ClusterSlots
 from sharq_core.store.connections import Command
 from sharq_core.store.delivery import Delivery
 from sharq_core.store.durability import Promise
@@ -77,6 +78,11 @@ class Store:
     def is_reachable(self) -> bool:
         """Some primary answered when it was last asked."""
         return any(node.is_reachable for node in self._primaries)
+
+    @property
+    def is_one_server(self) -> bool:
+        """One server holds all keys, and takes calls about any of them together: not one of a Cluster."""
+        return self._only is not None and self.mode != ClusterSlots.mode
 
     @property
     def promises(self) -> bool:

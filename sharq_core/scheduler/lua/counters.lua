@@ -7,6 +7,7 @@
 --           m<0-9> -> minute, enqueued, leased of all types in an older minute (by its last digit)
 --           gen, turn -> when the younger generation of tombstones began; when the generations turn (tombstones.lua)
 --           early -> tombstones that went too young
+--           last -> the newest numbers of jobs and leases of the types that are gone: none comes again
 
 local counters = {
   MINUTE_US = 60000000,
@@ -14,16 +15,13 @@ local counters = {
   -- version
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
+  LAST = '>I7I7',
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
 
 -- seq, lease: the newest numbers. enqueued_now, given_now: what the latest minute had. ready_at, timer_at: nil for none.
 -- is_known: the type has a record.
 function counters.unpack(raw)
-  if not raw then
-    return {seq = 0, lease = 0, minute = 0, enqueued_now = 0, given_now = 0, enqueued = 0, queued = 0, delayed = 0,
-      leased = 0, finished = 0, dead = 0, cancelled = 0}
-  end
   local _, seq, lease, minute, enqueued_now, given_now, enqueued, queued, delayed, leased, finished, dead, cancelled,
     ready_at, timer_at, newer_at = struct.unpack(counters.FORMAT, raw)
   local counts = {seq = seq, lease = lease, minute = minute, enqueued_now = enqueued_now, given_now = given_now,
@@ -33,6 +31,19 @@ function counters.unpack(raw)
   if timer_at > 0 then counts.timer_at = timer_at end
   if newer_at <= #raw then counts.newer = string.sub(raw, newer_at) end
   return counts
+end
+
+local function last_numbers(own)
+  local raw = redis.call('HGET', own.keys[KEY.counters], 'last')
+  if not raw then return 0, 0 end
+  return struct.unpack(counters.LAST, raw)
+end
+
+-- The counts of a type that has no record.
+local function new(own)
+  local seq, lease = last_numbers(own)
+  return {seq = seq, lease = lease, minute = 0, enqueued_now = 0, given_now = 0, enqueued = 0, queued = 0, delayed = 0,
+    leased = 0, finished = 0, dead = 0, cancelled = 0}
 end
 
 local function pack(counts)
@@ -59,7 +70,8 @@ local function turn_minute(own, counts, minute)
 end
 
 function counters.open(own)
-  local counts = counters.unpack(redis.call('HGET', own.keys[KEY.counters], 't:' .. own.type))
+  local raw = redis.call('HGET', own.keys[KEY.counters], 't:' .. own.type)
+  local counts = raw and counters.unpack(raw) or new(own)
   local minute = (own.now - own.now % counters.MINUTE_US) / counters.MINUTE_US
   own.counters = counts
   if counts.minute ~= minute then turn_minute(own, counts, minute) end
@@ -71,13 +83,17 @@ local function write_past_minute(own)
   own.past_minute = nil
 end
 
--- Drops the record when the type has no job, letter, queue or timer. What its latest minute had is kept with the others'.
+-- Drops the record when the type has no job, letter, queue or timer. Its newest numbers and its latest minute are kept
+-- with those of the others.
 function counters.drop_blank(own)
   local counts = own.counters
   if counts.queued + counts.delayed + counts.leased + counts.dead > 0 or counts.timer_at
     or redis.call('HLEN', own.keys[KEY.queues]) > 0 then return end
+  local seq, lease = last_numbers(own)
   turn_minute(own, counts, 0)
   write_past_minute(own)
+  redis.call('HSET', own.keys[KEY.counters], 'last',
+    struct.pack(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
   redis.call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
 end
 

@@ -10,20 +10,20 @@ local unit = {
   TERMS = '>I8I8I8',
 }
 
--- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time in µs, or '' for the
--- store's clock; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
+-- The time (µs) that a call names, or, for '', that of the store's clock.
+function unit.time(named)
+  if named ~= '' then return tonumber(named) end
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time as unit.time
+-- takes it; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
 -- as the call leaves them.
 function unit.open(keys, args)
-  local own = {keys = keys, type = args[2], now = 0, queues = {}, records = {}, counters = false,
+  return {keys = keys, type = args[2], now = unit.time(args[1]), queues = {}, records = {}, counters = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
     tombstones = false, ready_hint = false, timer_hint = false}
-  if args[1] ~= '' then
-    own.now = tonumber(args[1])
-  else
-    local time = redis.call('TIME')
-    own.now = time[1] * 1000000 + time[2]
-  end
-  return own
 end
 
 -- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.

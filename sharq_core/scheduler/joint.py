@@ -1,0 +1,88 @@
+"""Joint calls: what calls of one function for several partitions do, as one call, where one server has them all.
+
+Half of what a call of one job costs the store is the call itself, and a batch of a hundred jobs falls on 50 of 64
+partitions. A Redis Cluster takes no such call: its keys must be of one slot. Not here: what it does there
+(lua/joint.lua).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from sharq_core.errors import SharqError
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.store.connections import Command
+from sharq_core.store.durability import NotKept
+from sharq_core.store.failures import refusal
+
+_SHARED = 2
+"""Arguments that the calls have together: the time, which is the store's but in tests, and the type."""
+
+_HEAD = 2
+"""Values of a joint reply before the first call's."""
+
+
+class JointCall(msgspec.Struct, frozen=True):
+    """Some calls that are sent as one.
+
+    Attributes:
+        calls: of one function and type, at least one, and several only where all of them join.
+    """
+
+    calls: list[FunctionCall[Any]]
+
+    @property
+    def command(self) -> Command:
+        """What is sent."""
+        first = self.calls[0].arguments
+        if len(self.calls) == 1:
+            return first
+        width, now_at = int(first[2]), 3 + int(first[2])
+        keys = [key for call in self.calls for key in call.arguments[3:now_at]]
+        parts = [call.arguments[now_at + _SHARED :] for call in self.calls]
+        lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
+        words = [word for part in parts for word in part]
+        return [*first[:2], width * len(parts), *keys, *first[now_at : now_at + _SHARED], lengths, *words]
+
+    def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
+        """Each call's own answer, of the one that came."""
+        if len(self.calls) == 1:
+            return [answer]
+        if isinstance(answer, NotKept):
+            return [_not_kept(answer.message, own) for own in self.split(answer.reply)]
+        if isinstance(answer, SharqError):
+            return [answer] * len(self.calls)
+        return [refusal(own) if isinstance(own, ResponseError) else own for own in answer[_HEAD:]]
+
+
+def _not_kept(message: str, own: Any | SharqError) -> SharqError:
+    return own if isinstance(own, SharqError) else NotKept(message, own)
+
+
+def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
+    """The calls in their order; neighbours of one function and type go together, within the bounds of a call."""
+    joints: list[JointCall] = []
+    jobs = size = 0
+    for call in calls:
+        jobs, size = jobs + call.jobs, size + call.size
+        if joints and jobs <= MAX_BATCH and size <= MAX_CALL_BYTES and _may_follow(joints[-1].calls[0], call):
+            joints[-1].calls.append(call)
+        else:
+            joints.append(JointCall([call]))
+            jobs, size = call.jobs, call.size
+    return joints
+
+
+def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
+    name, now_at = 1, 3 + int(call.arguments[2])
+    shared = slice(now_at, now_at + _SHARED)
+    return (
+        call.joins
+        and call.arguments[name] == first.arguments[name]
+        and call.arguments[shared] == first.arguments[shared]
+    )
