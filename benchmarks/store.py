@@ -169,7 +169,8 @@ def _report(plan: _Plan, rounds: list[dict[int, _Cost]], version: str) -> Report
             Grid("By partitions (medians, µs a job)", ("partitions", "enqueue", "dequeue", "finish"), grid)
         ],
         notes=[
-            "A batch is one pipeline of one call a partition; a dequeue asks every partition for an equal share."
+            "A batch is one joint call for all its partitions, as a shard sends it to one server; a dequeue asks every "
+            "partition for an equal share. On a Redis Cluster it is one call a partition."
         ],
     )
 

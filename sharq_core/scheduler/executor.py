@@ -73,7 +73,7 @@ class Executor:
 
     def has_promised(self, call: FunctionCall[Any]) -> bool:
         """Its caller is promised more than that the primary has done it, so that its answer may take long."""
-        return self._store.has_promised(call.arguments)
+        return self._store.has_promised(call.alone)
 
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None
@@ -86,9 +86,9 @@ class Executor:
         """
         joins = self._joins and self._store.is_one_server
         joints = join(calls) if joins else [JointCall([call]) for call in calls]
-        commands = [joint.command for joint in joints]
+        wholes = [joint.whole for joint in joints]
         slots = [self._slots[joint.calls[0].partition] for joint in joints]
-        answers = await self._store.execute(commands, slots, timeout_s)
+        answers = await self._store.execute(wholes, slots, timeout_s)
         replies: list[Reply[Any] | SharqError] = []
         for joint, answer in zip(joints, answers, strict=True):
             if isinstance(answer, KeysApart):

@@ -33,6 +33,7 @@ from sharq_core.models import (
 from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
+from sharq_core.store.commands import Call, KeyList, Word
 
 T = TypeVar("T")
 
@@ -48,25 +49,33 @@ _DEMAND = struct.Struct(">QHHQI8s")
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
-    """One FCALL, ready to be sent.
+    """One FCALL, ready to be sent, alone or as part of a joint one (joint.py).
 
     Attributes:
         partition: whose keys it works on; -1 for the deployment's own.
-        arguments: the whole command.
+        function: its name on the wire.
+        arguments: the time, the type and the function's own.
         decode: turns the store's answer into the reply.
         is_read: it writes nothing, so it is safe to repeat and never *perhaps done*.
-        joins: it may be part of a joint call (joint.py).
+        joins: it may be part of a joint call.
         jobs: how many it is about, at the most.
         size: payload bytes in its arguments.
     """
 
     partition: int
-    arguments: list[bytes | str | int]
+    function: bytes
+    keys: KeyList
+    arguments: list[Word]
     decode: Callable[[list[Any]], Reply[T]]
     is_read: bool = False
     joins: bool = False
     jobs: int = 1
     size: int = 0
+
+    @property
+    def alone(self) -> Call:
+        """What is sent when it goes alone."""
+        return Call(self.function, (self.keys,), self.arguments)
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -108,17 +117,17 @@ class Functions:
         partition: int,
         queue_type: str,
         now_us: int | None,
-        arguments: list[bytes | str | int],
+        arguments: list[Word],
         decode: Callable[[list[Any]], Reply[T]],
         jobs: int = 1,
         size: int = 0,
     ) -> FunctionCall[T]:
         keys = self._keys.of(partition, queue_type, function.keys)
         now: int | str = "" if now_us is None else now_us
-        words: list[bytes | str | int] = [
-            b"FCALL", function.wire_name, len(keys), *keys, now, queue_type, *arguments
-        ]  # fmt: skip
-        return FunctionCall(partition, words, decode, function.is_read, function.joins, jobs, size)
+        words = [now, queue_type, *arguments]
+        return FunctionCall(
+            partition, function.wire_name, keys, words, decode, function.is_read, function.joins, jobs, size
+        )
 
     def _terms(self, not_after_us: int | None = None) -> bytes:
         """What a call about jobs goes by: unit.lua's TERMS."""
@@ -135,7 +144,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs, each on its own, in order. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self._terms(not_after_us)]
+        arguments: list[Word] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += map(_enqueue_header, jobs)
         payloads = [job.payload for job in jobs]
@@ -182,7 +191,7 @@ class Functions:
         self, partition: int, queue_type: str, jobs: Sequence[FinishJob], *, now_us: int | None = None
     ) -> FunctionCall[list[LeaseOutcome]]:
         """End leases and forget the jobs. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self._terms()]
+        arguments: list[Word] = [self._terms()]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         return self._call(
@@ -193,7 +202,7 @@ class Functions:
         self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], *, now_us: int | None = None
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Move the ends of leases. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self._terms()]
+        arguments: list[Word] = [self._terms()]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.by_us for job in jobs]
@@ -211,7 +220,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Give jobs back unfinished. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self._terms(not_after_us)]
+        arguments: list[Word] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.delay_us for job in jobs]
@@ -233,14 +242,14 @@ class Functions:
     ) -> FunctionCall[bool]:
         """Change a queue's rate. Value: False when there is no such queue and pin is not True."""
         pinned: int | str = "" if pin is None else int(pin)
-        arguments: list[bytes | str | int] = [queue_id, interval_us, burst or 0, pinned]
+        arguments: list[Word] = [queue_id, interval_us, burst or 0, pinned]
         return self._call(library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag)
 
     def pause(
         self, partition: int, queue_type: str, queue_id: str, is_paused: bool, *, now_us: int | None = None
     ) -> FunctionCall[bool]:
         """Pause or resume a queue. Value: False when there is no such queue."""
-        arguments: list[bytes | str | int] = [queue_id, int(is_paused)]
+        arguments: list[Word] = [queue_id, int(is_paused)]
         return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_flag)
 
     def delete_queue(
@@ -254,7 +263,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[int]:
         """Drop what is queued and delayed, removing the records of up to `limit` at once. Value: jobs dropped."""
-        arguments: list[bytes | str | int] = [queue_id, int(purge), limit]
+        arguments: list[Word] = [queue_id, int(purge), limit]
         return self._call(
             library.DELETE_QUEUE, partition, queue_type, now_us, arguments, replies.decode_number
         )
@@ -270,7 +279,7 @@ class Functions:
     ) -> FunctionCall[ReapReply]:
         """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters above keep_dead."""
         keep = self.retention.dead if keep_dead is None else keep_dead
-        arguments: list[bytes | str | int] = [limit, self.retention.dead_us, keep]
+        arguments: list[Word] = [limit, self.retention.dead_us, keep]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
     def turn(
@@ -278,14 +287,14 @@ class Functions:
     ) -> FunctionCall[None]:
         """Drop the older generation of tombstones when its retention has passed, or the younger holds over `limit`."""
         most = self.retention.tombstones if limit is None else limit
-        arguments: list[bytes | str | int] = [self.retention.finished_us, most]
+        arguments: list[Word] = [self.retention.finished_us, most]
         return self._call(library.TURN, partition, "", now_us, arguments, replies.decode_nothing)
 
     def redrive(
         self, partition: int, queue_type: str, jobs: Sequence[DeadRef], *, now_us: int | None = None
     ) -> FunctionCall[list[RedriveStatus]]:
         """Queue dead letters again, attempts from 0. Value: one answer a job."""
-        arguments: list[bytes | str | int] = [self.retention.dead_us]
+        arguments: list[Word] = [self.retention.dead_us]
         for job in jobs:
             arguments += (job.queue_id, _field(job))
         return self._call(library.REDRIVE, partition, queue_type, now_us, arguments, replies.decode_redrive)
@@ -300,7 +309,7 @@ class Functions:
         self, partition: int, queue_type: str, queue_id: str, job_id: str, *, now_us: int | None = None
     ) -> FunctionCall[JobStatus | None]:
         """What is known of one job. Value: None for nothing."""
-        arguments: list[bytes | str | int] = [
+        arguments: list[Word] = [
             queue_id,
             f"{queue_id}:{job_id}",
             self.retention.finished_us,
@@ -339,7 +348,7 @@ class Functions:
             scan: where to go on (0 at first), and
             count: how many to look at; for depth alone.
         """
-        arguments: list[bytes | str | int] = [by.value, limit, scan, count]
+        arguments: list[Word] = [by.value, limit, scan, count]
         return self._call(
             library.TOP_QUEUES, partition, queue_type, now_us, arguments, replies.decode_top_queues
         )
@@ -353,7 +362,7 @@ class Functions:
     ) -> FunctionCall[DeadPage]:
         """Up to `limit` dead letters, oldest first, after `scan` (empty at first: `<time of death>:<field>`)."""
         died, _, field = scan.partition(":")
-        arguments: list[bytes | str | int] = [
+        arguments: list[Word] = [
             died or "0",
             field,
             limit,
@@ -368,21 +377,14 @@ class Functions:
         self, partition: int, *, limit: int = 1000, now_us: int | None = None
     ) -> FunctionCall[RefreshReply]:
         """What a shard's index needs to know of a partition; at most `limit` agenda entries."""
-        arguments: list[bytes | str | int] = [limit, self.retention.tombstones]
+        arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
 
     def claim_partitions(self, *, now_us: int | None = None) -> FunctionCall[int]:
         """Write P if none is written yet. Value: the P that holds."""
-        arguments: list[bytes | str | int] = [
-            b"FCALL",
-            library.CLAIM_PARTITIONS.wire_name,
-            1,
-            self._keys.partition_count,
-            "" if now_us is None else now_us,
-            "",
-            self._keys.partitions,
-        ]
-        return FunctionCall(-1, arguments, replies.decode_number)
+        name, keys = library.CLAIM_PARTITIONS.wire_name, KeyList.of(self._keys.partition_count)
+        arguments: list[Word] = ["" if now_us is None else now_us, "", self._keys.partitions]
+        return FunctionCall(-1, name, keys, arguments, replies.decode_number)
 
 
 _AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.store.connections import Command
+from sharq_core.store.commands import Call
 from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import refusal
 
@@ -37,17 +38,15 @@ class JointCall(msgspec.Struct, frozen=True):
     calls: list[FunctionCall[Any]]
 
     @property
-    def command(self) -> Command:
+    def whole(self) -> Call:
         """What is sent."""
-        first = self.calls[0].arguments
+        first = self.calls[0]
         if len(self.calls) == 1:
-            return first
-        width, now_at = int(first[2]), 3 + int(first[2])
-        keys = [key for call in self.calls for key in call.arguments[3:now_at]]
-        parts = [call.arguments[now_at + _SHARED :] for call in self.calls]
+            return first.alone
+        parts = [call.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
-        words = [word for part in parts for word in part]
-        return [*first[:2], width * len(parts), *keys, *first[now_at : now_at + _SHARED], lengths, *words]
+        keys = tuple([call.keys for call in self.calls])
+        return Call(first.function, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)])
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
         """Each call's own answer, of the one that came."""
@@ -79,10 +78,8 @@ def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
 
 
 def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
-    name, now_at = 1, 3 + int(call.arguments[2])
-    shared = slice(now_at, now_at + _SHARED)
     return (
         call.joins
-        and call.arguments[name] == first.arguments[name]
-        and call.arguments[shared] == first.arguments[shared]
+        and call.function == first.function
+        and call.arguments[:_SHARED] == first.arguments[:_SHARED]
     )

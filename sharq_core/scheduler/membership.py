@@ -15,6 +15,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint, Reply
+from sharq_core.store.commands import KeyList, Word
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class MembershipCalls:
         self, member: Member, ttl_us: int, *, most: int = MAX_MEMBERS, now_us: int | None = None
     ) -> FunctionCall[View | Refused]:
         """Be a member for ttl_us more, as described. Value: who is there now. Safe to repeat. Cost: O(members)."""
-        arguments: list[bytes | str | int] = [
+        arguments: list[Word] = [
             member.node_id,
             member.incarnation,
             member.address,
@@ -75,12 +76,12 @@ class MembershipCalls:
         self,
         function: library.Function,
         now_us: int | None,
-        arguments: list[bytes | str | int],
+        arguments: list[Word],
         decode: Callable[[list[Any]], Reply[T]],
     ) -> FunctionCall[T]:
         now: int | str = "" if now_us is None else now_us
-        head: list[bytes | str | int] = [b"FCALL", function.wire_name, 1, self._keys.members, now, ""]
-        return FunctionCall(MEMBERS, head + arguments, decode)
+        keys = KeyList.of(self._keys.members)
+        return FunctionCall(MEMBERS, function.wire_name, keys, [now, "", *arguments], decode)
 
 
 def _hint(raw: list[Any]) -> Hint:

@@ -10,27 +10,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import redis.exceptions as driver
-from hiredis import pack_command
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sharq_core.errors import SharqError
+from sharq_core.store.commands import Command, pack
 from sharq_core.store.failures import refusal
 
-Command: TypeAlias = Sequence[bytes | str | int]
-"""Its words."""
-
 Prepare: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
-
-_FCALL = b"FCALL"
-_MAX_KNOWN_HEADS = 20_000
-"""Packed beginnings of calls that are kept: 1 µs saved a call; some MB when full, then they are packed anew."""
-
-_NO_HEAD: tuple[Command, bytes] = (), b""
-_known_heads: dict[tuple[bytes | str | int, bytes | str | int], tuple[Command, bytes]] = {}
-"""By the function and its first key: the words, and how they are sent."""
 
 
 class Connections:
@@ -117,37 +106,6 @@ async def ask(connection: AbstractConnection, commands: Sequence[Command]) -> li
     answers: list[Any | SharqError] = []
     await read(connection, len(commands), answers)
     return answers
-
-
-def pack(commands: Sequence[Command]) -> list[bytes]:
-    """Commands as they are sent."""
-    return [
-        _pack_call(command) if command[0] == _FCALL and command[2] else _pack(command) for command in commands
-    ]
-
-
-def _pack_call(command: Command) -> bytes:
-    """A function call with keys. Most of its words are the same each time: its name, its keys, and as a rule the two
-    after them (sharq_core/scheduler/functions.py: no time but the store's, and the type).
-    """
-    end = 5 + int(command[2])
-    words = command[:end]
-    known, head = _known_heads.get((command[1], command[3]), _NO_HEAD)
-    if known != words:
-        head = _without_count(_pack(words))
-        if len(_known_heads) >= _MAX_KNOWN_HEADS:
-            _known_heads.clear()
-        _known_heads[command[1], command[3]] = words, head
-    return b"*%d\r\n%b%b" % (len(command), head, _without_count(_pack(command[end:])))
-
-
-def _pack(command: Command) -> bytes:
-    packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type] # its stub says one
-    return packed
-
-
-def _without_count(packed: bytes) -> bytes:
-    return packed[packed.index(b"\n") + 1 :]
 
 
 async def read(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:

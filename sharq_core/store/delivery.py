@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sharq_core.errors import SharqError
-from sharq_core.store.connections import Command
+from sharq_core.store.commands import Call
 from sharq_core.store.failures import Misplaced, Redirected
 from sharq_core.store.node import StoreNode
 from sharq_core.store.order import to_resend
@@ -54,7 +54,7 @@ class Delivery:
         resent: calls sent again so far.
     """
 
-    def __init__(self, known: Slots, calls: Sequence[Command], slots: Sequence[int], deadline: float) -> None:
+    def __init__(self, known: Slots, calls: Sequence[Call], slots: Sequence[int], deadline: float) -> None:
         self._known = known
         self._calls = calls
         self._slots = slots

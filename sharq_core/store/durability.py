@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.store.connections import Command
+from sharq_core.store.commands import Call, Command
 
 _WAIT_SHARE = 0.75
 """Of a call's time, for the wait: its answer must come before the call is given up, for a server
@@ -63,20 +63,20 @@ class Promise(msgspec.Struct, frozen=True):
     words: tuple[tuple[bytes, ...], ...]
     is_kept: Callable[[Any], bool]
 
-    def covers(self, call: Command) -> bool:
+    def covers(self, call: Call) -> bool:
         """The caller of this FCALL is promised something."""
-        return call[1] in self.functions
+        return call.function in self.functions
 
-    def refuses(self, call: Command) -> bool:
+    def refuses(self, call: Call) -> bool:
         """This FCALL is not done at all while no replica follows."""
-        return call[1] in self.functions and call[1] not in self.endings
+        return call.function in self.functions and call.function not in self.endings
 
     def questions(self, timeout_s: float) -> list[Command]:
         """To be sent behind calls that have this much time; they cover what their connection wrote before."""
         wait_ms = max(int(timeout_s * _WAIT_SHARE * 1000) // len(self.words), 1)
         return [[*words, wait_ms] for words in self.words]
 
-    def settle(self, call: Command, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
+    def settle(self, call: Call, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
         """A call's answer, or NotKept.
 
         Args:

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError
-from sharq_core.store.connections import Command
+from sharq_core.store.commands import Call
 
 
 def to_resend(
-    calls: Sequence[Command],
+    calls: Sequence[Call],
     answers: Sequence[Any | SharqError],
     refusal: type[SharqError],
     indices: Sequence[int] | None = None,
@@ -37,13 +37,6 @@ def to_resend(
     return refused[::-1]
 
 
-def _kinds(call: Command) -> set[Hashable]:
-    """The function with its first key, and those of the same name: a joint call has one of each partition."""
-    keys = [str(key) for key in call[3 : 3 + int(call[2])]] if len(call) > 2 else [""]
-    name = _name(keys[0])
-    return {(call[1], key) for key in keys if _name(key) == name}
-
-
-def _name(key: str) -> str:
-    """What stands behind a key's hash tag."""
-    return key.partition("}")[2]
+def _kinds(call: Call) -> set[Hashable]:
+    """The function with the first key of each partition."""
+    return {(call.function, keys.names[0]) for keys in call.keys}

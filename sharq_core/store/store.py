@@ -13,7 +13,7 @@ from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.store.cluster import ClusterSlots
-from sharq_core.store.connections import Command
+from sharq_core.store.commands import Call
 from sharq_core.store.delivery import Delivery
 from sharq_core.store.durability import Promise
 from sharq_core.store.inspection import Inspector
@@ -89,7 +89,7 @@ class Store:
         """Some calls are answered only when a replica has them."""
         return self._promise is not None
 
-    def has_promised(self, call: Command) -> bool:
+    def has_promised(self, call: Call) -> bool:
         """The caller of this FCALL is promised more than that the primary has done it."""
         return self._promise is not None and self._promise.covers(call)
 
@@ -136,7 +136,7 @@ class Store:
         return self._only or self._owners[slot]
 
     async def execute(
-        self, calls: Sequence[Command], slots: Sequence[int], timeout_s: float | None = None
+        self, calls: Sequence[Call], slots: Sequence[int], timeout_s: float | None = None
     ) -> list[Any | SharqError]:
         """Run function calls, those of each server as one pipeline; for each its answer, or the error that it came to.
 

@@ -19,6 +19,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import function_library
 from sharq_core.scheduler.functions import FunctionCall, Functions, Retention
 from sharq_core.scheduler.keys import Keys
+from sharq_core.store.commands import Call, pack
 from sharq_core.store.node import StoreNode
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
 from tests.conftest import StoreFactory
@@ -100,7 +101,7 @@ async def test_a_server_of_no_calls_yet_gets_the_library_before_the_first(
     server = own_store()
     make_older(server)
     async with running_store_node(server) as node:
-        (answer,) = await node.call([enqueue_call(prefix, "a").arguments])
+        (answer,) = await node.call([enqueue_call(prefix, "a").alone])
         assert isinstance(answer, list)
         assert revision_of(server) == library.REVISION
 
@@ -111,7 +112,7 @@ async def test_a_server_is_asked_for_its_library_once_a_connection_and_not_once_
     server = own_store()
     async with running_store_node(server) as node:
         for number in range(50):
-            await node.call([enqueue_call(prefix, str(number)).arguments])
+            await node.call([enqueue_call(prefix, str(number)).alone])
         with server.client() as client:
             calls = client.info("commandstats")["cmdstat_fcall"]["calls"]
         assert calls <= 50 + 3
@@ -125,7 +126,7 @@ async def test_a_newer_library_stays(own_store: StoreFactory, prefix: str) -> No
         with server.client() as client:
             client.function_load(newer, replace=True)
         await node.tidy()
-        await node.call([enqueue_call(prefix, "a").arguments])
+        await node.call([enqueue_call(prefix, "a").alone])
     assert revision_of(server) == library.REVISION + 1
 
 
@@ -148,7 +149,7 @@ async def test_a_full_server_goes_on_with_its_older_library(own_store: StoreFact
         client.config_set("maxmemory", "1")
     async with running_store_node(server) as node:
         call = Functions(Keys(prefix, 64), Retention()).refresh(0)
-        (answer,) = await node.call([call.arguments])
+        (answer,) = await node.call([call.alone])
         assert isinstance(answer, list)
     assert revision_of(server) == library.REVISION - 1
 
@@ -184,6 +185,14 @@ async def test_a_promoted_replica_that_was_asked_for_the_layout_gets_the_library
             assert revision_of(heir) == library.REVISION
 
 
+class Load(Call, frozen=True):
+    """In place of a call: the library is loaded."""
+
+    def packed(self) -> bytes:
+        (packed,) = pack([[b"FUNCTION", b"LOAD", OURS.source]])
+        return packed
+
+
 async def test_a_call_that_missed_the_library_is_not_done_behind_a_later_one_of_its_queue(
     own_store: StoreFactory, prefix: str
 ) -> None:
@@ -193,12 +202,12 @@ async def test_a_call_that_missed_the_library_is_not_done_behind_a_later_one_of_
         await node.load_library()
         with server.client() as client:
             client.function_flush()
-        first, second = enqueue_call(prefix, "1").arguments, enqueue_call(prefix, "2").arguments
-        answers = await node.call([first, (b"FUNCTION", b"LOAD", OURS.source), second])
+        first, second = enqueue_call(prefix, "1").alone, enqueue_call(prefix, "2").alone
+        answers = await node.call([first, Load(b"", first.keys, []), second])
         assert isinstance(answers[0], Unavailable)
         assert isinstance(answers[2], list)
         with server.client() as client:
-            assert client.hlen(Keys(prefix, 64).of(0, KIND, ("jobs",))[0]) == 1
+            assert client.hlen(Keys(prefix, 64).of(0, KIND, ("jobs",)).names[0]) == 1
 
 
 async def test_calls_that_all_missed_the_library_are_done_in_order(
@@ -209,7 +218,7 @@ async def test_calls_that_all_missed_the_library_are_done_in_order(
         await node.load_library()
         with server.client() as client:
             client.function_flush()
-        answers = await node.call([enqueue_call(prefix, str(number)).arguments for number in range(5)])
+        answers = await node.call([enqueue_call(prefix, str(number)).alone for number in range(5)])
         assert all(isinstance(answer, list) for answer in answers)
     async with running_node(server.url, NodeSettings(key_prefix=prefix), TIMEOUT_S) as parts:
         assert [one.job_id for one in await parts.dequeue(KIND, 5)] == [str(number) for number in range(5)]

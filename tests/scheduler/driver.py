@@ -101,13 +101,13 @@ class Driver:
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         """Execute one call and decode its reply."""
-        return call.decode(execute(self.client, *call.arguments))
+        return call.decode(execute(self.client, *call.alone.words))
 
     def replies(self, calls: Sequence[FunctionCall[Any]]) -> list[Reply[Any]]:
         """Execute calls in one round trip and decode their replies."""
         pipe = self.client.pipeline(transaction=False)
         for call in calls:
-            execute(pipe, *call.arguments)
+            execute(pipe, *call.alone.words)
         return [call.decode(raw) for call, raw in zip(calls, pipe.execute(), strict=True)]
 
     def value(self, call: FunctionCall[T]) -> T:
@@ -122,7 +122,7 @@ class Driver:
 
     def key(self, name: str) -> bytes:
         """One of the partition's keys by its name."""
-        return self.keys.of(self.partition, self.queue_type, (name,))[0]
+        return self.keys.of(self.partition, self.queue_type, (name,)).names[0]
 
     def store_keys(self) -> set[bytes]:
         """The deployment's keys that exist."""

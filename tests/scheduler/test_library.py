@@ -111,7 +111,7 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.list_dead(0, TYPE, "", 10),
         driver.functions.refresh(0),
     ):
-        reply = execute(driver.client, b"FCALL_RO", *call.arguments[1:])
+        reply = execute(driver.client, b"FCALL_RO", *call.alone.words[1:])
         assert reply[0] == 0
 
 
@@ -138,8 +138,7 @@ class RestrictedDriver(Driver):
         super().__init__(user, prefix)
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
-        declared = call.arguments[3 : 3 + int(call.arguments[2])][self.withheld :]
-        patterns = [b"~" + key for key in declared if isinstance(key, bytes)]
+        patterns = [b"~" + key for key in call.keys.names[self.withheld :]]
         execute(self.admin, "ACL", "SETUSER", self.user, "resetkeys", *patterns)
         return super().reply(call)
 

@@ -38,7 +38,7 @@ class Group:
         """A heartbeat now."""
         member = Member(node_id, incarnation, address or f"{node_id}:8090", is_draining, formats)
         call = self.calls.heartbeat(member, TTL_US, most=most, now_us=self.now_us)
-        value = call.decode(execute(self.client, *call.arguments)).value
+        value = call.decode(execute(self.client, *call.alone.words)).value
         assert value is not None
         return value
 
@@ -61,7 +61,7 @@ class Group:
 
     def leave(self, node_id: str, incarnation: str = "1") -> bool:
         call = self.calls.leave(node_id, incarnation, now_us=self.now_us)
-        return bool(call.decode(execute(self.client, *call.arguments)).value)
+        return bool(call.decode(execute(self.client, *call.alone.words)).value)
 
     def record(self) -> dict[bytes, bytes]:
         return self.client.hgetall(self.keys.members)  # type: ignore[return-value]

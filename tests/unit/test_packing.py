@@ -1,23 +1,14 @@
-"""How commands are packed for the store: as the driver does it, also where the beginning is known already."""
+"""How commands and calls are packed for the store: as the driver does it."""
 
 from __future__ import annotations
 
 import pytest
 from hiredis import pack_command
 
-from sharq_core.store.connections import Command, pack
+from sharq_core.store.commands import Call, Command, KeyList, pack
 
-CALL: list[bytes | str | int] = [
-    b"FCALL",
-    b"sharq_enqueue",
-    2,
-    b"{a}:ready:sms",
-    b"{a}:jobs:sms",
-    "",
-    "sms",
-    1_700_000_000_000_000,
-    b"\r\n\x00",
-]
+ONE = KeyList.of(b"{a}:ready:sms", b"{a}:jobs:sms")
+OTHER = KeyList.of(b"{b}:ready:sms", b"{b}:jobs:sms")
 
 
 def whole(command: Command) -> bytes:
@@ -26,23 +17,16 @@ def whole(command: Command) -> bytes:
     return packed
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [b"TIME"],
-        [b"WAIT", 1, 900],
-        CALL,
-        [*CALL[:-1], b"x" * 300_000],
-        [*CALL[:5], 1_700_000_000_000_000, "sms", *CALL[7:]],
-        [*CALL[:4], b"{a}:queues:sms", *CALL[5:]],
-        [b"FCALL", b"sharq_reap", *CALL[2:]],
-        CALL[:7],
-        [b"FCALL", b"sharq_revision", 0],
-        [b"FCALL", b"sharq_revision", 0, "x"],
-        [b"FCALL", b"sharq_claim", 1, b"{a}:partitions", "", "", 64],
-        ["FCALL_RO", *CALL[1:]],
-    ],
-    ids=lambda command: f"{len(command)} words",
-)
+@pytest.mark.parametrize("command", [[b"TIME"], [b"WAIT", 1, 900], ["FCALL_RO", b"f", 0, "", b"\r\n\x00"]])
 def test_a_command_is_packed_as_the_driver_packs_it(command: Command) -> None:
-    assert pack([CALL, command, CALL, command]) == [whole(CALL), whole(command)] * 2
+    assert pack([command, command]) == [whole(command)] * 2
+
+
+@pytest.mark.parametrize("keys", [(ONE,), (ONE, OTHER), (ONE, OTHER) * 50])
+@pytest.mark.parametrize("arguments", [[], ["", "sms", 1_700_000_000_000_000, b"\r\n\x00"], [b"x" * 300_000]])
+def test_a_call_is_packed_as_the_driver_packs_its_words(
+    keys: tuple[KeyList, ...], arguments: Command
+) -> None:
+    call = Call(b"sharq_enqueue", keys, arguments)
+    assert pack([call, call]) == [whole(call.words)] * 2
+    assert call.words[:3] == [b"FCALL", b"sharq_enqueue", 2 * len(keys)]

@@ -60,4 +60,4 @@ def test_the_slot_is_redis_clusters() -> None:
 def test_all_keys_of_a_partition_hold_its_tag_and_no_queue_id() -> None:
     keys = Keys("p", 64).of(5, "sms", ("ready", "counters"))
     tag = tags("p", 64)[5]
-    assert keys == [f"{{{tag}}}:ready:sms".encode(), f"{{{tag}}}:counters".encode()]
+    assert keys.names == (f"{{{tag}}}:ready:sms".encode(), f"{{{tag}}}:counters".encode())
