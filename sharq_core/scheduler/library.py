@@ -15,6 +15,7 @@ LIBRARY = "sharq_1"
 REVISION = 1
 
 _SHARED = (
+    "shortcuts",
     "lists",
     "job_record",
     "queue_record",
@@ -169,7 +170,8 @@ def _registration(function: Function) -> str:
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     return (
         f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
-        f"  callback = function(keys, args)\n{_joint_call(function) if function.joins else ''}"
+        f"  callback = function(keys, args)\n    if not call then bind() end\n"
+        f"{_joint_call(function) if function.joins else ''}"
         f"    return {function.name}.run(unit.open({_keys(function)}, args), args)\n  end}}"
     )
 

@@ -9,7 +9,7 @@
 local claim_partitions = {}
 
 function claim_partitions.run(own, args)
-  local number = redis.call('GET', own.keys[KEY.partitions]) or args[3]
-  redis.call('SET', own.keys[KEY.partitions], number)
+  local number = call('GET', own.keys[KEY.partitions]) or args[3]
+  call('SET', own.keys[KEY.partitions], number)
   return {0, own.now, -1, -1, tonumber(number)}
 end

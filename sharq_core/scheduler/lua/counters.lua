@@ -23,20 +23,20 @@ local counters = {
 -- is_known: the type has a record.
 function counters.unpack(raw)
   local _, seq, lease, minute, enqueued_now, given_now, enqueued, queued, delayed, leased, finished, dead, cancelled,
-    ready_at, timer_at, newer_at = struct.unpack(counters.FORMAT, raw)
+    ready_at, timer_at, newer_at = unpack_bytes(counters.FORMAT, raw)
   local counts = {seq = seq, lease = lease, minute = minute, enqueued_now = enqueued_now, given_now = given_now,
     enqueued = enqueued, queued = queued, delayed = delayed, leased = leased, finished = finished, dead = dead,
     cancelled = cancelled, is_known = true}
   if ready_at > 0 then counts.ready_at = ready_at end
   if timer_at > 0 then counts.timer_at = timer_at end
-  if newer_at <= #raw then counts.newer = string.sub(raw, newer_at) end
+  if newer_at <= #raw then counts.newer = sub(raw, newer_at) end
   return counts
 end
 
 local function last_numbers(own)
-  local raw = redis.call('HGET', own.keys[KEY.counters], 'last')
+  local raw = call('HGET', own.keys[KEY.counters], 'last')
   if not raw then return 0, 0 end
-  return struct.unpack(counters.LAST, raw)
+  return unpack_bytes(counters.LAST, raw)
 end
 
 -- The counts of a type that has no record.
@@ -48,7 +48,7 @@ end
 
 local function pack(counts)
   local queued, delayed, leased, dead = counts.queued, counts.delayed, counts.leased, counts.dead
-  return struct.pack(counters.FORMAT, 1, counts.seq, counts.lease, counts.minute, counts.enqueued_now,
+  return pack_bytes(counters.FORMAT, 1, counts.seq, counts.lease, counts.minute, counts.enqueued_now,
     counts.given_now, counts.enqueued, queued > 0 and queued or 0, delayed > 0 and delayed or 0,
     leased > 0 and leased or 0, counts.finished, dead > 0 and dead or 0, counts.cancelled, counts.ready_at or 0,
     counts.timer_at or 0) .. (counts.newer or '')
@@ -60,17 +60,17 @@ local function turn_minute(own, counts, minute)
   counts.minute, counts.enqueued_now, counts.given_now = minute, 0, 0
   if enqueued + given == 0 then return end
   local field = 'm' .. past % 10
-  local raw = redis.call('HGET', own.keys[KEY.counters], field)
+  local raw = call('HGET', own.keys[KEY.counters], field)
   if raw then
-    local stored, others_enqueued, others_given = struct.unpack(counters.MINUTE, raw)
+    local stored, others_enqueued, others_given = unpack_bytes(counters.MINUTE, raw)
     if stored > past then return end
     if stored == past then enqueued, given = enqueued + others_enqueued, given + others_given end
   end
-  own.past_minute = {field, struct.pack(counters.MINUTE, past, enqueued, given)}
+  own.past_minute = {field, pack_bytes(counters.MINUTE, past, enqueued, given)}
 end
 
 function counters.open(own)
-  local raw = redis.call('HGET', own.keys[KEY.counters], 't:' .. own.type)
+  local raw = call('HGET', own.keys[KEY.counters], 't:' .. own.type)
   local counts = raw and counters.unpack(raw) or new(own)
   local minute = (own.now - own.now % counters.MINUTE_US) / counters.MINUTE_US
   own.counters = counts
@@ -79,7 +79,7 @@ end
 
 local function write_past_minute(own)
   local past = own.past_minute
-  if past then redis.call('HSET', own.keys[KEY.counters], past[1], past[2]) end
+  if past then call('HSET', own.keys[KEY.counters], past[1], past[2]) end
   own.past_minute = nil
 end
 
@@ -88,13 +88,13 @@ end
 function counters.drop_blank(own)
   local counts = own.counters
   if counts.queued + counts.delayed + counts.leased + counts.dead > 0 or counts.timer_at
-    or redis.call('HLEN', own.keys[KEY.queues]) > 0 then return end
+    or call('HLEN', own.keys[KEY.queues]) > 0 then return end
   local seq, lease = last_numbers(own)
   turn_minute(own, counts, 0)
   write_past_minute(own)
-  redis.call('HSET', own.keys[KEY.counters], 'last',
-    struct.pack(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
-  redis.call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
+  call('HSET', own.keys[KEY.counters], 'last',
+    pack_bytes(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
+  call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
 end
 
 -- So many dead letters are gone for good.
@@ -109,8 +109,8 @@ function counters.close(own)
   local counts, key = own.counters, own.keys[KEY.counters]
   write_past_minute(own)
   if counts.is_known or counts.enqueued > 0 or counts.timer_at then
-    redis.call('HSET', key, 't:' .. own.type, pack(counts))
+    call('HSET', key, 't:' .. own.type, pack(counts))
   elseif own.has_stone then
-    redis.call('HSET', key, 'turn', redis.call('HGET', key, 'turn') or own.now)
+    call('HSET', key, 'turn', call('HGET', key, 'turn') or own.now)
   end
 end

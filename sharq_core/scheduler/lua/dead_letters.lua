@@ -8,8 +8,8 @@
 local dead_letters = {PREFIX = '>BI7I6I4', PREFIX_LENGTH = 18}
 
 local function unpack_letter(queue_id, field, raw)
-  local _, at, interval, burst = struct.unpack(dead_letters.PREFIX, raw)
-  local job = job_record.unpack(queue_id, field, string.sub(raw, dead_letters.PREFIX_LENGTH + 1))
+  local _, at, interval, burst = unpack_bytes(dead_letters.PREFIX, raw)
+  local job = job_record.unpack(queue_id, field, sub(raw, dead_letters.PREFIX_LENGTH + 1))
   job.died, job.interval, job.burst = at, interval, burst
   return job
 end
@@ -19,12 +19,12 @@ function dead_letters.bury(own, queue, job)
   own.died = (own.died or 0) + 1
   own.buried = own.buried or {}
   own.buried[job.field] =
-    struct.pack(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
+    pack_bytes(dead_letters.PREFIX, 1, own.now, queue.interval, queue.burst) .. job_record.pack(job)
 end
 
 -- The dead letter, younger than retention (µs), or nil.
 function dead_letters.find(own, queue_id, field, retention)
-  local raw = own.buried and own.buried[field] or redis.call('HGET', own.keys[KEY.deadjobs], field)
+  local raw = own.buried and own.buried[field] or call('HGET', own.keys[KEY.deadjobs], field)
   if not raw then return nil end
   local job = unpack_letter(queue_id, field, raw)
   return own.now - job.died < retention and job or nil
@@ -32,26 +32,26 @@ end
 
 function dead_letters.flush(own)
   for field, raw in pairs(own.buried) do
-    if redis.call('HSET', own.keys[KEY.deadjobs], field, raw) == 0 then counters.cancel_dead(own, 1) end
-    redis.call('ZADD', own.keys[KEY.dead], own.now, field)
+    if call('HSET', own.keys[KEY.deadjobs], field, raw) == 0 then counters.cancel_dead(own, 1) end
+    call('ZADD', own.keys[KEY.dead], own.now, field)
   end
-  if redis.call('ZADD', own.keys[KEY.timers], 'NX', own.now, 'X') == 1 then own.timer_hint = own.now end
+  if call('ZADD', own.keys[KEY.timers], 'NX', own.now, 'X') == 1 then own.timer_hint = own.now end
   own.buried = false
 end
 
 -- Takes one dead letter away; what becomes of it is the caller's.
 function dead_letters.take(own, field)
-  redis.call('ZREM', own.keys[KEY.dead], field)
-  redis.call('HDEL', own.keys[KEY.deadjobs], field)
+  call('ZREM', own.keys[KEY.dead], field)
+  call('HDEL', own.keys[KEY.deadjobs], field)
 end
 
 -- Drops up to limit of the oldest that died at or before `before`; returns how many.
 function dead_letters.drop(own, before, limit)
   if limit <= 0 then return 0 end
-  local fields = redis.call('ZRANGE', own.keys[KEY.dead], '-inf', before, 'BYSCORE', 'LIMIT', 0, limit)
+  local fields = call('ZRANGE', own.keys[KEY.dead], '-inf', before, 'BYSCORE', 'LIMIT', 0, limit)
   if #fields > 0 then
-    redis.call('ZREM', own.keys[KEY.dead], unpack(fields))
-    redis.call('HDEL', own.keys[KEY.deadjobs], unpack(fields))
+    call('ZREM', own.keys[KEY.dead], unpack(fields))
+    call('HDEL', own.keys[KEY.deadjobs], unpack(fields))
     counters.cancel_dead(own, #fields)
   end
   return #fields
@@ -61,17 +61,17 @@ end
 -- `field`. Calls visit(job) for each; returns true when more follow.
 function dead_letters.each(own, at, field, limit, budget, retention, visit)
   local floor = math.max(at, own.now - retention + 1)
-  local start = redis.call('ZCOUNT', own.keys[KEY.dead], '-inf', '(' .. string.format('%.0f', floor))
-  local row = redis.call('ZRANGE', own.keys[KEY.dead], start, start + limit + 256, 'WITHSCORES')
+  local start = call('ZCOUNT', own.keys[KEY.dead], '-inf', '(' .. string.format('%.0f', floor))
+  local row = call('ZRANGE', own.keys[KEY.dead], start, start + limit + 256, 'WITHSCORES')
   local count, bytes = 0, 0
   for index = 1, #row, 2 do
     local name, died = row[index], tonumber(row[index + 1])
     if died > at or name > field then
-      local raw = redis.call('HGET', own.keys[KEY.deadjobs], name)
+      local raw = call('HGET', own.keys[KEY.deadjobs], name)
       if raw then
         if count == limit or (count > 0 and bytes + #raw > budget) then return true end
         local colon = string.find(name, ':', 1, true)
-        visit(unpack_letter(string.sub(name, 1, colon - 1), name, raw))
+        visit(unpack_letter(sub(name, 1, colon - 1), name, raw))
         count, bytes = count + 1, bytes + #raw
       end
     end

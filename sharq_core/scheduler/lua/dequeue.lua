@@ -36,11 +36,11 @@ end
 local function read_row(own, count)
   local key, few = own.keys[KEY.ready], dequeue.FEW
   if count > few then
-    local row = redis.call('ZRANGE', key, 0, few, 'WITHSCORES')
+    local row = call('ZRANGE', key, 0, few, 'WITHSCORES')
     local last = tonumber(row[2 * few + 2])
     if not last or last > own.now then return row, few end
   end
-  return redis.call('ZRANGE', key, 0, count, 'WITHSCORES'), count
+  return call('ZRANGE', key, 0, count, 'WITHSCORES'), count
 end
 
 -- The type's first queues, longest ready first, and what follows them.
@@ -54,7 +54,7 @@ local function read_heads(own, limit)
     ids[at], scores[at] = row[2 * at - 1], score
     if score <= now then due = at end
   end
-  if rest and rest <= now then due = redis.call('ZCOUNT', own.keys[KEY.ready], '-inf', now) end
+  if rest and rest <= now then due = call('ZCOUNT', own.keys[KEY.ready], '-inf', now) end
   return ids, scores, due, rest
 end
 
@@ -66,7 +66,7 @@ local function open_lanes(own, ids, scores, due)
     local queue_id = ids[index]
     local queue = own.queues[queue_id]
     if not queue or not queue.place then
-      redis.call('ZREM', own.keys[KEY.ready], queue_id)
+      call('ZREM', own.keys[KEY.ready], queue_id)
     elseif now < queue.tat then
       queue.place, queue.is_changed = scores[index], true
     else
@@ -86,7 +86,7 @@ local function fetch_members(own, lane, share)
   elseif queue.fence then
     from = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
   end
-  local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
+  local members = call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
     share == 1 and 1 or queue_record.turns(queue, own.now, share))
   local fields = {}
   for at = 1, #members do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, members[at]) end
@@ -147,7 +147,7 @@ local function lease_job(own, queue, job, member, due, random, reply)
   local counts, now, since = own.counters, own.now, job.due
   if queue.tat > since then since = queue.tat end
   local number, attempt, limit = counts.lease + 1, job.attempt + 1, job.limit
-  local token, payload = struct.pack('>I8', number) .. random, job_record.payload(job)
+  local token, payload = pack_bytes('>I8', number) .. random, job_record.payload(job)
   counts.lease, counts.given_now, job.token, job.attempt = number, counts.given_now + 1, token, attempt
   queue_record.lease(queue, now, counts.minute)
   queue.place, queue.active = now, now
@@ -163,7 +163,7 @@ end
 -- Serves the lanes in rounds: a queue that is still due goes to the end, until it gave per_queue jobs (one a round).
 -- Returns true when the bytes ended it.
 local function serve(own, lanes, demand, reply)
-  local _, left, per_queue, lease, budget, random = struct.unpack(dequeue.DEMAND, demand)
+  local _, left, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
   local now, due = own.now, own.now + lease
   local share = math.ceil(left / math.max(#lanes, 1))
   local bytes, round = 0, 1
@@ -214,7 +214,7 @@ local function settle_agenda(own, ids, scores, due, rest)
 end
 
 function dequeue.run(own, args)
-  local not_after, count = struct.unpack('>I8I2', args[3])
+  local not_after, count = unpack_bytes('>I8I2', args[3])
   if unit.is_late(own, not_after) then return unit.expired(own) end
   counters.open(own)
   local ended = run_timers(own)

@@ -33,7 +33,7 @@ local function adopt_rate(own, queue, interval, burst)
 end
 
 local function enqueue_one(own, queue_id, field, header, payload, retention, dead_retention)
-  local interval, burst, delay, limit, cap, is_repeat = struct.unpack(enqueue.HEADER, header)
+  local interval, burst, delay, limit, cap, is_repeat = unpack_bytes(enqueue.HEADER, header)
   local queue, raw = own.queues[queue_id], own.records[field]
   local length = queue and queue.queued + queue.delayed or 0
   local live = raw and job_record.unpack(queue_id, field, raw)
@@ -51,7 +51,7 @@ local function enqueue_one(own, queue_id, field, header, payload, retention, dea
 end
 
 function enqueue.run(own, args)
-  local not_after, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
   if unit.is_late(own, not_after) then return unit.expired(own) end
   local count = (#args - 3) / 4
   counters.open(own)

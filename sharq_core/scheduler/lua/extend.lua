@@ -18,7 +18,7 @@ local function extend_one(own, queue_id, field, token, by, retention, dead_reten
 end
 
 function extend.run(own, args)
-  local _, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
   local count = (#args - 3) / 4
   counters.open(own)
   unit.read_queues(own, args, 4, count)

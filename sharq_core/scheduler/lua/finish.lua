@@ -18,7 +18,7 @@ local function finish_one(own, queue_id, field, token, retention, dead_retention
 end
 
 function finish.run(own, args)
-  local _, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
   local count = (#args - 3) / 3
   counters.open(own)
   unit.read_queues(own, args, 4, count)

@@ -16,17 +16,17 @@ local function add_minute(minutes, oldest, minute, enqueued, leased)
 end
 
 function get_counts.run(own)
-  local row = redis.call('HGETALL', own.keys[KEY.counters])
+  local row = call('HGETALL', own.keys[KEY.counters])
   local oldest = math.floor(own.now / counters.MINUTE_US) - 9
   local minutes, types = {}, {}
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
-    if string.sub(name, 1, 1) == 'm' then
-      add_minute(minutes, oldest, struct.unpack(counters.MINUTE, value))
-    elseif string.sub(name, 1, 2) == 't:' then
+    if sub(name, 1, 1) == 'm' then
+      add_minute(minutes, oldest, unpack_bytes(counters.MINUTE, value))
+    elseif sub(name, 1, 2) == 't:' then
       local counts = counters.unpack(value)
       add_minute(minutes, oldest, counts.minute, counts.enqueued_now, counts.given_now)
-      if counts.queued + counts.delayed + counts.leased > 0 then types[#types + 1] = string.sub(name, 3) end
+      if counts.queued + counts.delayed + counts.leased > 0 then types[#types + 1] = sub(name, 3) end
     end
   end
   return {0, own.now, -1, -1, minutes, types}

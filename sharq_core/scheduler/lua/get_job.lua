@@ -11,7 +11,7 @@ local get_job = {FINISHED = 5}
 local function position(own, queue, job)
   local lane = string.char(job.priority)
   local from, to = job_record.range(job.queue_id, lane, queue.fence, job.seq)
-  return redis.call('ZLEXCOUNT', own.keys[KEY.queued], from, to) + 1
+  return call('ZLEXCOUNT', own.keys[KEY.queued], from, to) + 1
 end
 
 function get_job.run(own, args)

@@ -21,29 +21,29 @@ local job_record = {
 
 -- The job id in a field (queue_id:job_id).
 function job_record.job_id(queue_id, field)
-  return string.sub(field, #queue_id + 2)
+  return sub(field, #queue_id + 2)
 end
 
 -- field: as in jobs:<type>. due: since when it is queued, until when it is delayed or leased, or when it died.
 function job_record.unpack(queue_id, field, raw)
   local _, length, state, flags, priority, seq, limit, attempt, enqueued, due, token_at =
-    struct.unpack(job_record.FORMAT, raw)
+    unpack_bytes(job_record.FORMAT, raw)
   local job = {
     queue_id = queue_id, field = field, state = state, flags = flags, priority = priority, seq = seq, limit = limit,
     attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1,
     payload_bytes = #raw - length,
   }
   if length >= token_at then
-    local token = string.sub(raw, token_at, job_record.TOKEN_END)
+    local token = sub(raw, token_at, job_record.TOKEN_END)
     if token ~= job_record.NO_TOKEN then job.token = token end
-    if length > job_record.TOKEN_END then job.newer = string.sub(raw, job_record.TOKEN_END + 1, length) end
+    if length > job_record.TOKEN_END then job.newer = sub(raw, job_record.TOKEN_END + 1, length) end
   end
   return job
 end
 
 -- The payload of a job, cut out of its record only when it is asked for.
 function job_record.payload(job)
-  local payload = job.payload or string.sub(job.raw, job.payload_at)
+  local payload = job.payload or sub(job.raw, job.payload_at)
   job.payload = payload
   return payload
 end
@@ -51,19 +51,19 @@ end
 function job_record.pack(job)
   local extra = job.token or ''
   if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
-  return struct.pack(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
-    job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or string.sub(job.raw, job.payload_at))
+  return pack_bytes(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
+    job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or sub(job.raw, job.payload_at))
 end
 
 -- The record of a job that nobody has leased yet.
 function job_record.pack_new(state, seq, limit, enqueued, due, payload)
-  return struct.pack(job_record.FORMAT, 1, job_record.LENGTH, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued,
+  return pack_bytes(job_record.FORMAT, 1, job_record.LENGTH, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued,
     due) .. payload
 end
 
 -- The member of a new job in queued:<type>.
 function job_record.new_member(queue_id, lane, seq, field)
-  return queue_id .. '\0' .. lane .. struct.pack('>I8', seq) .. string.sub(field, #queue_id + 2)
+  return queue_id .. '\0' .. lane .. pack_bytes('>I8', seq) .. sub(field, #queue_id + 2)
 end
 
 -- The job's member in queued:<type>, in the lane of its state.
@@ -85,16 +85,16 @@ end
 -- The bounds of a queue's members in a lane with from <= seq < below; nil: from or to the lane's end.
 function job_record.range(queue_id, lane, from, below)
   local start = queue_id .. '\0' .. lane
-  return '[' .. start .. (from and struct.pack('>I8', from) or ''),
-    '(' .. start .. (below and struct.pack('>I8', below) or job_record.LAST)
+  return '[' .. start .. (from and pack_bytes('>I8', from) or ''),
+    '(' .. start .. (below and pack_bytes('>I8', below) or job_record.LAST)
 end
 
 -- The job id that a member of queued:<type> names.
 function job_record.id_of_member(queue_id, member)
-  return string.sub(member, #queue_id + 11)
+  return sub(member, #queue_id + 11)
 end
 
 -- The seq that it names.
 function job_record.seq_of_member(queue_id, member)
-  return (struct.unpack('>I8', member, #queue_id + 3))
+  return (unpack_bytes('>I8', member, #queue_id + 3))
 end

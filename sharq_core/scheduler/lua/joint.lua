@@ -17,7 +17,7 @@ function joint.run(run, numbered, keys, args)
   local count = #lengths / 2
   local width, reply = #keys / count, {0, now}
   for index = 1, count do
-    local next_at = at + struct.unpack('>I2', lengths, 2 * index - 1)
+    local next_at = at + unpack_bytes('>I2', lengths, 2 * index - 1)
     local own_args = {now, type, unpack(args, at, next_at - 1)}
     local own = unit.open(numbered({unpack(keys, (index - 1) * width + 1, index * width)}), own_args)
     local is_done, answer = pcall(run, own, own_args)

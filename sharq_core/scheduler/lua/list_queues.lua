@@ -8,7 +8,7 @@
 local list_queues = {}
 
 function list_queues.run(own, args)
-  local page = redis.call('HSCAN', own.keys[KEY.queues], args[3], 'COUNT', args[4])
+  local page = call('HSCAN', own.keys[KEY.queues], args[3], 'COUNT', args[4])
   local reply = {0, own.now, -1, -1, page[1]}
   for index = 1, #page[2], 2 do
     local queue = queue_record.unpack(page[2][index], page[2][index + 1], own.now)

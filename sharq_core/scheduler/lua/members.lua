@@ -13,31 +13,31 @@ local members = {
 }
 
 local function unpack_member(node_id, raw)
-  local _, flags, formats, seen, ttl, incarnation_length, address_length = struct.unpack(members.HEAD, raw)
+  local _, flags, formats, seen, ttl, incarnation_length, address_length = unpack_bytes(members.HEAD, raw)
   local middle = members.HEAD_LENGTH + incarnation_length
   local last = middle + address_length
   return {
-    node_id = node_id, incarnation = string.sub(raw, members.HEAD_LENGTH + 1, middle),
-    address = string.sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen,
-    ttl = ttl, newer = string.sub(raw, last + 1),
+    node_id = node_id, incarnation = sub(raw, members.HEAD_LENGTH + 1, middle),
+    address = sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen,
+    ttl = ttl, newer = sub(raw, last + 1),
   }
 end
 
 local function pack_member(member)
-  return struct.pack(members.HEAD, 1, member.is_draining and members.DRAINING or 0, member.formats, member.seen,
+  return pack_bytes(members.HEAD, 1, member.is_draining and members.DRAINING or 0, member.formats, member.seen,
     member.ttl, #member.incarnation, #member.address) .. member.incarnation .. member.address .. member.newer
 end
 
 -- Everybody on record, run out or not.
 function members.read(own)
   local known = {by_id = {}, count = 0, version = 0, heard = own.now, removed = {}}
-  local row = redis.call('HGETALL', own.keys[KEY.members])
+  local row = call('HGETALL', own.keys[KEY.members])
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if field == 'version' or field == 'heard' then
       known[field] = tonumber(value)
     else
-      local member = unpack_member(string.sub(field, 2), value)
+      local member = unpack_member(sub(field, 2), value)
       if member.seen > own.now then -- the clock stepped back: it keeps nobody longer than one ttl
         member.seen, member.is_changed = own.now, true
       end
@@ -85,7 +85,7 @@ function members.write(own, known)
       values[#values + 1] = pack_member(member)
     end
   end
-  if #known.removed > 0 then redis.call('HDEL', own.keys[KEY.members], unpack(known.removed)) end
-  redis.call('HSET', own.keys[KEY.members], unpack(values))
+  if #known.removed > 0 then call('HDEL', own.keys[KEY.members], unpack(known.removed)) end
+  call('HSET', own.keys[KEY.members], unpack(values))
   return known.version
 end

@@ -52,11 +52,11 @@ end
 -- one interval after its last lease.
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
-    at = struct.unpack(queue_record.FORMAT, raw)
+    at = unpack_bytes(queue_record.FORMAT, raw)
   if tat > now then tat = math.min(tat, math.max(now, last) + interval) end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,
-    given = given, older = string.sub(raw, at), place = queued > 0}
+    given = given, older = sub(raw, at), place = queued > 0}
   if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags) end
   local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
@@ -66,7 +66,7 @@ end
 
 function queue_record.pack(queue)
   local flags = queue.is_flagged and pack_flags(queue) or 0
-  return struct.pack(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
+  return pack_bytes(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
     queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute, queue.enqueued, queue.given)
     .. queue.older
 end
@@ -75,7 +75,7 @@ end
 function queue_record.minutes(queue)
   local rows = {}
   for at = 2, string.byte(queue.older) * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
-    local minute, enqueued, leased = struct.unpack(queue_record.MINUTE, queue.older, at)
+    local minute, enqueued, leased = unpack_bytes(queue_record.MINUTE, queue.older, at)
     rows[#rows + 1] = {minute, enqueued, leased}
   end
   if queue.enqueued + queue.given > 0 then rows[#rows + 1] = {queue.minute, queue.enqueued, queue.given} end
@@ -86,21 +86,21 @@ end
 local function keep_latest(queue, minute)
   local older, count, first = queue.older, string.byte(queue.older), 2
   local past = first + count * queue_record.MINUTE_LENGTH
-  if count == queue_record.OLDER or count > 0 and struct.unpack('>I4', older, first) <= minute - 10 then
+  if count == queue_record.OLDER or count > 0 and unpack_bytes('>I4', older, first) <= minute - 10 then
     first, count = first + queue_record.MINUTE_LENGTH, count - 1
   end
-  queue.older = string.char(count + 1) .. string.sub(older, first, past - 1)
-    .. struct.pack(queue_record.MINUTE, queue.minute, queue.enqueued, queue.given) .. string.sub(older, past)
+  queue.older = string.char(count + 1) .. sub(older, first, past - 1)
+    .. pack_bytes(queue_record.MINUTE, queue.minute, queue.enqueued, queue.given) .. sub(older, past)
 end
 
 -- Takes what was counted in a minute out of the older ones. Returns both counts.
 local function take_minute(queue, minute)
   local older, count = queue.older, string.byte(queue.older)
   for at = 2, count * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
-    local other, enqueued, leased = struct.unpack(queue_record.MINUTE, older, at)
+    local other, enqueued, leased = unpack_bytes(queue_record.MINUTE, older, at)
     if other == minute then
-      queue.older = string.char(count - 1) .. string.sub(older, 2, at - 1)
-        .. string.sub(older, at + queue_record.MINUTE_LENGTH)
+      queue.older = string.char(count - 1) .. sub(older, 2, at - 1)
+        .. sub(older, at + queue_record.MINUTE_LENGTH)
       return enqueued, leased
     end
   end
@@ -110,7 +110,7 @@ end
 -- Counts another minute from now on. When the clock had stepped back, that one may have counts among the older.
 function queue_record.turn_minute(queue, minute)
   local latest, enqueued, given = queue.minute, 0, 0
-  if string.find(queue.older, struct.pack('>I4', minute), 2, true) then
+  if string.find(queue.older, pack_bytes('>I4', minute), 2, true) then
     enqueued, given = take_minute(queue, minute)
   end
   if queue.enqueued + queue.given > 0 and latest > minute - 10 then keep_latest(queue, minute) end

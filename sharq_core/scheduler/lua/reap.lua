@@ -10,10 +10,10 @@ local reap = {}
 
 -- Drops letters above the bound. The agenda says exactly when the type's next timer is due. Returns letters dropped.
 local function settle(own, limit, keep)
-  local excess = redis.call('ZCARD', own.keys[KEY.dead]) - keep
+  local excess = call('ZCARD', own.keys[KEY.dead]) - keep
   local dropped = dead_letters.drop(own, math.huge, math.min(excess, limit))
   own.timer_hint = false
-  own.counters.timer_at = tonumber(redis.call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
+  own.counters.timer_at = tonumber(call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
   return dropped
 end
 

@@ -33,7 +33,7 @@ local function add_type(agenda, totals, name, counts)
 end
 
 function refresh.run(own, args)
-  local row = redis.call('HGETALL', own.keys[KEY.counters])
+  local row = call('HGETALL', own.keys[KEY.counters])
   local early, turn, agenda, totals = 0, nil, {}, {}
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
@@ -41,11 +41,11 @@ function refresh.run(own, args)
       early = tonumber(value)
     elseif name == 'turn' then
       turn = tonumber(value)
-    elseif string.sub(name, 1, 2) == 't:' then
-      add_type(agenda, totals, string.sub(name, 3), counters.unpack(value))
+    elseif sub(name, 1, 2) == 't:' then
+      add_type(agenda, totals, sub(name, 3), counters.unpack(value))
     end
   end
-  local stones, old = redis.call('HLEN', own.keys[KEY.done0]), redis.call('HLEN', own.keys[KEY.done1])
+  local stones, old = call('HLEN', own.keys[KEY.done0]), call('HLEN', own.keys[KEY.done1])
   turn = tombstones.next_turn(own, stones, old, turn, tonumber(args[4]))
   if turn then agenda[#agenda + 1] = {name = 'g', at = turn} end
   return {0, own.now, -1, -1, stones + old, early, flatten(agenda, tonumber(args[3])), totals}

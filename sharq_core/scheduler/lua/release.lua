@@ -28,7 +28,7 @@ local function release_one(own, queue_id, field, token, delay, is_void, retentio
 end
 
 function release.run(own, args)
-  local not_after, retention, dead_retention = struct.unpack(unit.TERMS, args[3])
+  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
   if unit.is_late(own, not_after) then return unit.expired(own) end
   local count = (#args - 3) / 5
   counters.open(own)

@@ -5,7 +5,7 @@ local sweep = {}
 -- A queue without a fence came after the deleted one, whose timer still stands: all its jobs are its own.
 local function sweep_lane(own, queue, lane, limit)
   local from, to = job_record.range(queue.queue_id, lane, nil, queue.fence or 0)
-  local members = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, limit)
+  local members = call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
     local queue_id = queue.queue_id
     local job = unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))

@@ -10,7 +10,7 @@
 local timers = {handlers = {}}
 
 local function job_of(own, field)
-  return unit.job(own, string.sub(field, 1, string.find(field, ':', 1, true) - 1), field)
+  return unit.job(own, sub(field, 1, string.find(field, ':', 1, true) - 1), field)
 end
 
 -- A timer that found nothing to do comes again at a time (µs), or, when that is false, goes.
@@ -48,7 +48,7 @@ function timers.handlers.Q(own, queue_id, timer)
     queue.is_changed = true
     reset(own, timer, queue.timer > 0 and queue.timer)
   else
-    redis.call('HDEL', own.keys[KEY.queues], queue_id)
+    call('HDEL', own.keys[KEY.queues], queue_id)
     unit.drop_timer(own, timer)
   end
 end
@@ -63,18 +63,18 @@ end
 function timers.handlers.X(own, _, timer, limits)
   if not limits.dead_retention then return end
   dead_letters.drop(own, own.now - limits.dead_retention, limits.jobs)
-  local oldest = redis.call('ZRANGE', own.keys[KEY.dead], 0, 0, 'WITHSCORES')[2]
+  local oldest = call('ZRANGE', own.keys[KEY.dead], 0, 0, 'WITHSCORES')[2]
   reset(own, timer, oldest and tonumber(oldest) + limits.dead_retention)
 end
 
 -- Runs up to limit due timers, of all kinds, or those in front would hide those behind. A dequeue does not know the
 -- retention of dead letters (µs) and leaves that one timer. Returns how many timers ran and deleted jobs went.
 function timers.run(own, limit, dead_retention)
-  local due = redis.call('ZRANGE', own.keys[KEY.timers], '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
+  local due = call('ZRANGE', own.keys[KEY.timers], '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
   local limits = {jobs = limit, swept = 0, dead_retention = dead_retention}
   for _, timer in ipairs(due) do
-    local handler = timers.handlers[string.sub(timer, 1, 1)]
-    if handler then handler(own, string.sub(timer, 2), timer, limits) end
+    local handler = timers.handlers[sub(timer, 1, 1)]
+    if handler then handler(own, sub(timer, 2), timer, limits) end
   end
   return #due + limits.swept
 end

@@ -12,7 +12,7 @@ local tombstones = {
 
 function tombstones.add(own, job, kind)
   local name = own.type .. ':' .. job.field
-  local stone = struct.pack(tombstones.FORMAT, 1, kind, job.token or job_record.NO_TOKEN, own.now, job.enqueued,
+  local stone = pack_bytes(tombstones.FORMAT, 1, kind, job.token or job_record.NO_TOKEN, own.now, job.enqueued,
     job.attempt)
   own.tombstones = append(own.tombstones, name, stone)
 end
@@ -33,17 +33,17 @@ end
 -- The tombstone of a job, younger than retention (µs), or nil.
 function tombstones.find(own, field, retention)
   local name = own.type .. ':' .. field
-  local raw = added(own, name) or redis.call('HGET', own.keys[KEY.done0], name)
-    or redis.call('HGET', own.keys[KEY.done1], name)
+  local raw = added(own, name) or call('HGET', own.keys[KEY.done0], name)
+    or call('HGET', own.keys[KEY.done1], name)
   if not raw then return nil end
   own.has_stone = true
-  local _, kind, token, at, enqueued, attempt = struct.unpack(tombstones.FORMAT, raw)
+  local _, kind, token, at, enqueued, attempt = unpack_bytes(tombstones.FORMAT, raw)
   if own.now - at >= retention then return nil end
   return {kind = kind, token = token, at = at, enqueued = enqueued, attempt = attempt}
 end
 
 function tombstones.flush(own)
-  redis.call('HSET', own.keys[KEY.done0], unpack(own.tombstones))
+  call('HSET', own.keys[KEY.done0], unpack(own.tombstones))
   own.tombstones = false
 end
 
@@ -59,19 +59,19 @@ end
 -- holds more than limit. Cost: O(1); the old generation is freed in the background.
 function tombstones.turn(own, retention, limit)
   local key, done0, done1 = own.keys[KEY.counters], own.keys[KEY.done0], own.keys[KEY.done1]
-  local began = tonumber(redis.call('HGET', key, 'gen') or own.now)
-  local count = redis.call('HLEN', done0)
+  local began = tonumber(call('HGET', key, 'gen') or own.now)
+  local count = call('HLEN', done0)
   if own.now - began >= retention or count > limit then
     if own.now - began < tombstones.PROMISED_US then
-      redis.call('HINCRBY', key, 'early', redis.call('HLEN', done1))
+      call('HINCRBY', key, 'early', call('HLEN', done1))
     end
-    redis.call('UNLINK', done1)
-    if count > 0 then redis.call('RENAME', done0, done1) end
+    call('UNLINK', done1)
+    if count > 0 then call('RENAME', done0, done1) end
     began, count = own.now, 0
   end
-  if redis.call('EXISTS', done0, done1) == 0 then
-    redis.call('HDEL', key, 'gen', 'turn')
+  if call('EXISTS', done0, done1) == 0 then
+    call('HDEL', key, 'gen', 'turn')
   else
-    redis.call('HSET', key, 'gen', began, 'turn', began + retention)
+    call('HSET', key, 'gen', began, 'turn', began + retention)
   end
 end

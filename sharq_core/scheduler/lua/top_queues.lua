@@ -11,7 +11,7 @@ local top_queues = {}
 
 -- The queues that are due, longest due first.
 local function longest_due(own, limit)
-  local row = redis.call('ZRANGE', own.keys[KEY.ready], '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
+  local row = call('ZRANGE', own.keys[KEY.ready], '-inf', own.now, 'BYSCORE', 'LIMIT', 0, limit)
   if #row > 0 then unit.read_queues(own, row, 1, #row) end
   local found = {}
   for _, queue_id in ipairs(row) do
@@ -29,7 +29,7 @@ end
 
 -- The deepest of the next records of a scan.
 local function deepest(own, limit, scan, count)
-  local page = redis.call('HSCAN', own.keys[KEY.queues], scan, 'COUNT', count)
+  local page = call('HSCAN', own.keys[KEY.queues], scan, 'COUNT', count)
   local found = {}
   for index = 1, #page[2], 2 do
     local queue = queue_record.unpack(page[2][index], page[2][index + 1], own.now)
@@ -40,7 +40,7 @@ local function deepest(own, limit, scan, count)
 end
 
 local function due_since(own, queue)
-  local score = tonumber(redis.call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now + 1)
+  local score = tonumber(call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now + 1)
   return score <= own.now and score or -1
 end
 

@@ -13,7 +13,7 @@ local unit = {
 -- The time (µs) that a call names, or, for '', that of the store's clock.
 function unit.time(named)
   if named ~= '' then return tonumber(named) end
-  local time = redis.call('TIME')
+  local time = call('TIME')
   return time[1] * 1000000 + time[2]
 end
 
@@ -35,7 +35,7 @@ end
 function unit.read_queues(own, args, first, count)
   if count == 1 then return unit.queue(own, args[first]) end
   local queues, now = own.queues, own.now
-  local raws = redis.call('HMGET', own.keys[KEY.queues], unpack(args, first, first + count - 1))
+  local raws = call('HMGET', own.keys[KEY.queues], unpack(args, first, first + count - 1))
   for index = 1, count do
     local queue_id, raw = args[first + index - 1], raws[index]
     if queues[queue_id] == nil then queues[queue_id] = raw and queue_record.unpack(queue_id, raw, now) end
@@ -46,10 +46,10 @@ end
 function unit.read_jobs(own, args, first, count)
   local records = own.records
   if count == 1 then
-    records[args[first]] = redis.call('HGET', own.keys[KEY.jobs], args[first])
+    records[args[first]] = call('HGET', own.keys[KEY.jobs], args[first])
     return
   end
-  local raws = redis.call('HMGET', own.keys[KEY.jobs], unpack(args, first, first + count - 1))
+  local raws = call('HMGET', own.keys[KEY.jobs], unpack(args, first, first + count - 1))
   for index = 1, count do records[args[first + index - 1]] = raws[index] end
 end
 
@@ -57,7 +57,7 @@ end
 function unit.queue(own, queue_id)
   local queue = own.queues[queue_id]
   if queue == nil then
-    local raw = redis.call('HGET', own.keys[KEY.queues], queue_id)
+    local raw = call('HGET', own.keys[KEY.queues], queue_id)
     queue = raw and queue_record.unpack(queue_id, raw, own.now)
     own.queues[queue_id] = queue
   end
@@ -78,7 +78,7 @@ end
 -- The queue has another rate: its place in ready may be another, and keeps the time since which it is ready.
 function unit.move(own, queue)
   if queue.place == true then
-    queue.place = math.min(tonumber(redis.call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now), own.now)
+    queue.place = math.min(tonumber(call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now), own.now)
   end
 end
 
@@ -86,7 +86,7 @@ end
 function unit.job(own, queue_id, field)
   local raw = own.records[field]
   if raw == nil then
-    raw = redis.call('HGET', own.keys[KEY.jobs], field)
+    raw = call('HGET', own.keys[KEY.jobs], field)
     own.records[field] = raw
   end
   return raw and job_record.unpack(queue_id, field, raw) or nil
@@ -97,7 +97,7 @@ function unit.head_age(own, queue)
   if queue.queued == 0 then return -1 end
   local queue_id = queue.queue_id
   local from, to = job_record.range(queue_id, job_record.PRIORITY_LANE, queue.fence)
-  local member = redis.call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+  local member = call('ZRANGE', own.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
   local job = member and unit.job(own, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
   return job and math.max(own.now - job.enqueued, 0) or -1
 end
@@ -161,30 +161,28 @@ end
 
 -- Numbers go to the store with 17 digits: µs stay whole.
 local function write(command, key, values)
-  redis.call(command, key, unpack(values))
+  call(command, key, unpack(values))
 end
 
 -- Writes the queues' records and their places in ready.
 local function flush_queues(own)
-  local records, ready, unready, last, placed = {}, {}, {}, 0, 0
+  local records, ready, unready = false, false, false
   for queue_id, queue in pairs(own.queues) do
     if queue and queue.is_changed then
       if queue.queued == 0 or queue.is_paused then
         if queue.place then
-          queue.place, unready[#unready + 1] = false, queue_id
+          queue.place, unready = false, append(unready, queue_id)
         end
         if queue.leased == 0 then watch_idle(own, queue) end
       elseif queue.place ~= true then
-        ready[placed + 1], ready[placed + 2] = ready_score(own, queue), queue_id
-        placed = placed + 2
+        ready = append(ready, ready_score(own, queue), queue_id)
       end
-      records[last + 1], records[last + 2] = queue_id, queue_record.pack(queue)
-      last = last + 2
+      records = append(records, queue_id, queue_record.pack(queue))
     end
   end
-  if last > 0 then write('HSET', own.keys[KEY.queues], records) end
-  if #unready > 0 then write('ZREM', own.keys[KEY.ready], unready) end
-  if placed > 0 then write('ZADD', own.keys[KEY.ready], ready) end
+  if records then write('HSET', own.keys[KEY.queues], records) end
+  if unready then write('ZREM', own.keys[KEY.ready], unready) end
+  if ready then write('ZADD', own.keys[KEY.ready], ready) end
 end
 
 -- Writes what changed so far, all but the counters.
