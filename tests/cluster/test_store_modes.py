@@ -32,6 +32,7 @@ from sharq_core.models import (
 )
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
+from sharq_core.store.layout import SLOTS
 from sharq_core.store.store import Store
 from tests.cluster.load import steady_load
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
@@ -46,6 +47,7 @@ from tests.store_groups import (
     running_member,
     running_sentinel_group,
 )
+from tests.stores import StoreServer, free_port
 
 KIND = "sms"
 PARTITIONS = 64
@@ -195,6 +197,52 @@ async def test_one_server_that_is_a_node_of_a_cluster_leads_to_the_whole_of_it(
             queues = queues_everywhere()
             await enqueue_everywhere(parts, queues)
             assert len(await dequeue_all(parts, len(queues))) == len(queues)
+
+
+async def test_a_clusters_only_server_that_may_not_say_so_is_asked_for_each_partition(
+    own_store: StoreFactory, prefix: str
+) -> None:
+    """It refuses the first call about several partitions; nothing is lost by that."""
+    server = own_store("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with server.client() as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+        client.execute_command("ACL", "SETUSER", "default", "-info")
+        await until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
+    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+        assert parts.node.store.mode == "single"
+        queues = queues_everywhere()
+        await enqueue_everywhere(parts, queues)
+        assert len(await dequeue_all(parts, len(queues))) == len(queues)
+
+
+@pytest.mark.parametrize("is_guarded", [False, True])
+async def test_what_comes_together_is_one_call_to_one_server(
+    own_store: StoreFactory, prefix: str, is_guarded: bool
+) -> None:
+    """Of a Sentinel group, too."""
+    with ExitStack() as stack:
+        if is_guarded:
+            group = stack.enter_context(running_sentinel_group())
+            place: str | StoreAddress = group.address
+            server: StoreServer = group.servers[0]
+        else:
+            server = own_store()
+            place = server.url
+        async with running_node(place, NodeSettings(key_prefix=prefix)) as parts:
+            queues = queues_in_different_partitions(KIND, 16)
+            before = function_calls(server)
+            await parts.dispatch.enqueue([job(KIND, queue, "1") for queue in queues])
+            assert len(await parts.dequeue(KIND, 16)) == 16
+            assert function_calls(server) - before <= 10, (
+                "with heartbeats and a refresh; 32 if each went alone"
+            )
+
+
+def function_calls(server: StoreServer) -> int:
+    """So far."""
+    with server.client() as client:
+        stats = client.info("commandstats")
+    return sum(stats[name]["calls"] for name in ("cmdstat_fcall", "cmdstat_fcall_ro") if name in stats)
 
 
 async def test_sentinels_that_ask_for_no_password_lead_to_a_primary_that_does(prefix: str) -> None:

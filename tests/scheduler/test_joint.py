@@ -1,0 +1,225 @@
+"""Joint calls: what they answer and leave is what their calls alone do, and one that fails hinders no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sharq_core.errors import OutcomeUnknown, SharqError, StoreFull
+from sharq_core.models import ExtendJob, FinishJob, LeasedJob, ReleaseJob
+from sharq_core.scheduler import library
+from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.joint import JointCall, join
+from sharq_core.scheduler.replies import Reply
+from sharq_core.store.durability import NotKept
+from tests.conftest import StoreFactory
+from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
+from tests.scheduler.records import assert_keys_agree, read_raw
+from tests.stores import KINDS
+
+PARTITIONS = 4
+
+Answer = Reply[Any] | SharqError
+
+
+@pytest.fixture
+def drivers(client: redis.Redis, prefix: str) -> list[Driver]:
+    """One for each partition of a deployment."""
+    return drivers_of(client, prefix)
+
+
+def drivers_of(client: redis.Redis, prefix: str) -> list[Driver]:
+    return [Driver(client, prefix, partitions=PARTITIONS, partition=at) for at in range(PARTITIONS)]
+
+
+def run(client: redis.Redis, joints: list[JointCall]) -> list[Answer]:
+    """Each call's reply or error, as it came within its joint call."""
+    answers: list[Answer] = []
+    for joint in joints:
+        raw = execute(client, *joint.whole.words)
+        answers += [
+            own if isinstance(own, SharqError) else call.decode(own)
+            for call, own in zip(joint.calls, joint.split(raw), strict=True)
+        ]
+    return answers
+
+
+def joined(calls: list[FunctionCall[Any]]) -> list[JointCall]:
+    return join(calls)
+
+
+def apart(calls: list[FunctionCall[Any]]) -> list[JointCall]:
+    return [JointCall([call]) for call in calls]
+
+
+Way = Callable[[list[FunctionCall[Any]]], list[JointCall]]
+
+
+class Life:
+    """Rounds of every function that joins, in all partitions; the same for the same numbers."""
+
+    def __init__(self, drivers: list[Driver], way: Way) -> None:
+        self._drivers = drivers
+        self._way = way
+        self._held: list[tuple[int, LeasedJob]] = []
+        self.answers: list[Answer] = []
+
+    def round(self, verb: str, counts: list[int], now_us: int) -> None:
+        calls = [call for at, count in enumerate(counts) if (call := self._call(verb, at, count, now_us))]
+        answers = run(self._drivers[0].client, self._way(calls))
+        if verb == "dequeue":
+            self._held += [
+                (call.partition, job)
+                for call, answer in zip(calls, answers, strict=True)
+                if isinstance(answer, Reply) and answer.value
+                for job in answer.value.jobs
+            ]
+        self.answers += answers
+
+    def _call(self, verb: str, at: int, count: int, now_us: int) -> FunctionCall[Any] | None:
+        functions = self._drivers[at].functions
+        if verb == "enqueue":
+            jobs = [
+                new_job(
+                    f"{now_us}-{n}", f"q{n % 2}", interval_us=0, delay_us=n % 3 * SECOND_US, repeat=n == 1
+                )
+                for n in range(count)
+            ]
+            return functions.enqueue(at, TYPE, jobs, now_us=now_us) if jobs else None
+        if verb == "dequeue":
+            return functions.dequeue(at, TYPE, count, LEASE_US, RANDOM, now_us=now_us) if count else None
+        if verb == "refresh":
+            return functions.refresh(at, now_us=now_us)
+        if verb == "get_counts":
+            return functions.get_counts(at, now_us=now_us)
+        mine = [job for partition, job in self._held if partition == at][:count]
+        return self._ending(verb, at, mine, now_us) if mine else None
+
+    def _ending(self, verb: str, at: int, held: list[LeasedJob], now_us: int) -> FunctionCall[Any]:
+        functions = self._drivers[at].functions
+        if verb == "finish":
+            ends = [FinishJob(TYPE, job.queue_id, job.job_id, job.lease) for job in held]
+            return functions.finish(at, TYPE, ends, now_us=now_us)
+        if verb == "extend":
+            more = [ExtendJob(TYPE, job.queue_id, job.job_id, job.lease, SECOND_US) for job in held]
+            return functions.extend(at, TYPE, more, now_us=now_us)
+        back = [ReleaseJob(TYPE, job.queue_id, job.job_id, job.lease, SECOND_US, False) for job in held]
+        return functions.release(at, TYPE, back, now_us=now_us)
+
+
+VERBS = ["enqueue", "dequeue", "finish", "extend", "release", "refresh", "get_counts"]
+ROUNDS = st.lists(
+    st.tuples(
+        st.sampled_from(VERBS),
+        st.lists(st.integers(0, 4), min_size=PARTITIONS, max_size=PARTITIONS),
+        st.integers(0, 2 * SECOND_US),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=ROUNDS)
+def test_joint_calls_answer_and_leave_what_the_calls_alone_do(
+    client: redis.Redis, prefix: str, rounds: list[tuple[str, list[int], int]]
+) -> None:
+    lives, left = [], []
+    for name, way in (("a", joined), ("b", apart)):
+        drivers = drivers_of(client, prefix + name)
+        life, now_us = Life(drivers, way), START_US
+        for verb, counts, later_us in rounds:
+            now_us += later_us
+            life.round(verb, counts, now_us)
+        lives.append(life.answers)
+        left.append([read_raw(driver) for driver in drivers])
+        for driver in drivers:
+            assert_keys_agree(driver)
+        client.delete(*[key for driver in drivers[:1] for key in driver.store_keys()] or [b"none"])
+    assert lives[0] == lives[1]
+    assert left[0] == left[1]
+
+
+def test_one_that_fails_hinders_no_other(drivers: list[Driver]) -> None:
+    client = drivers[0].client
+    client.set(drivers[1].key("jobs"), "no hash")
+    calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")], now_us=one.now_us) for one in drivers]
+    (joint,) = join(calls)
+    first, second, *others = run(client, [joint])
+    assert isinstance(second, SharqError) and "WRONGTYPE" in second.message
+    assert all(isinstance(one, Reply) and one.value and one.value[0].status == 0 for one in (first, *others))
+    assert [driver.dequeue_ids() for driver in (drivers[0], *drivers[2:])] == [["1"]] * 3
+
+
+def test_all_of_them_happen_at_one_time_of_the_store(drivers: list[Driver]) -> None:
+    calls = [driver.functions.refresh(driver.partition) for driver in drivers]
+    answers = run(drivers[0].client, join(calls))
+    assert len({answer.hint.now_us for answer in answers if isinstance(answer, Reply)}) == 1
+    seconds, us = drivers[0].client.time()
+    (now_us,) = {answer.hint.now_us for answer in answers if isinstance(answer, Reply)}
+    assert abs(seconds * 1_000_000 + us - now_us) < 5 * SECOND_US
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_store_refuses_all_of_them(own_store: StoreFactory, prefix: str, kind: str) -> None:
+    server = own_store(kind=kind)
+    with server.client() as client:
+        client.function_load(library.source(), replace=True)
+        drivers = drivers_of(client, prefix)
+        client.config_set("maxmemory", "1mb")
+        calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")]) for one in drivers]
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            run(client, join(calls))
+        assert drivers[0].store_keys() == set()
+    (joint,) = join(calls)
+    refusal = StoreFull("full")
+    assert joint.split(refusal) == [refusal] * PARTITIONS
+
+
+def test_what_no_replica_confirmed_is_told_call_by_call(drivers: list[Driver]) -> None:
+    calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")]) for one in drivers]
+    (joint,) = join(calls)
+    broken = redis.ResponseError("WRONGTYPE")
+    first, second, *_ = joint.split(NotKept("none did", [0, 1, [0, 1, -1, -1, 0, 0], broken, [], []]))
+    assert isinstance(first, NotKept) and first.reply == [0, 1, -1, -1, 0, 0]
+    assert isinstance(second, SharqError) and not isinstance(second, NotKept)
+    unknown = OutcomeUnknown("?")
+    assert joint.split(unknown) == [unknown] * PARTITIONS
+
+
+def test_only_neighbours_of_one_function_type_and_time_are_joined(drivers: list[Driver]) -> None:
+    functions = drivers[0].functions
+    jobs = [new_job("1")]
+    calls: list[FunctionCall[Any]] = [
+        functions.enqueue(0, TYPE, jobs),
+        functions.enqueue(1, TYPE, jobs),
+        functions.enqueue(2, "mail", jobs),
+        functions.enqueue(3, "mail", jobs, now_us=START_US),
+        functions.dequeue(0, TYPE, 1, LEASE_US, RANDOM),
+        functions.dequeue(1, TYPE, 1, LEASE_US, RANDOM),
+        functions.interval(0, TYPE, "q", 5),
+        functions.interval(1, TYPE, "q", 5),
+        functions.enqueue(3, TYPE, jobs),
+    ]
+    assert [len(joint.calls) for joint in join(calls)] == [2, 1, 1, 2, 1, 1, 1]
+    assert [call for joint in join(calls) for call in joint.calls] == calls
+
+
+def test_together_they_keep_the_bounds_of_one_call(drivers: list[Driver]) -> None:
+    functions = drivers[0].functions
+    jobs = [new_job(str(n)) for n in range(60)]
+    by_count = [functions.enqueue(at, TYPE, jobs[:size]) for at, size in enumerate((60, 40, 1, 60))]
+    assert [sum(call.jobs for call in joint.calls) for joint in join(by_count)] == [MAX_BATCH, 61]
+    large = msgspec.structs.replace(new_job("1"), payload=b"x" * (MAX_CALL_BYTES // 2))
+    by_size = [functions.enqueue(at, TYPE, [large]) for at in range(PARTITIONS)]
+    assert [len(joint.calls) for joint in join([*by_size, functions.enqueue(0, TYPE, [large] * 3)])] == [
+        2,
+        2,
+        1,
+    ]
+    assert len(join([functions.dequeue(at, TYPE, 50, LEASE_US, RANDOM) for at in range(3)])) == 2
