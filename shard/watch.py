@@ -58,6 +58,7 @@ class Watch:
         self._dead_limit = dead_limit
         self._loop = asyncio.get_running_loop()
         self._known: dict[int, RefreshReply] = {}
+        self._just_turned: set[int] = set()
 
     def totals(self) -> dict[str, TypeTotals]:
         """By type, the totals of all partitions together."""
@@ -127,6 +128,7 @@ class Watch:
             self._tell(partition, known, reply.hint.now_us, sent_at)
         if known.turn_us is not None and known.turn_us <= reply.hint.now_us:
             await self._pipeline.value(self._functions.turn(partition))
+            self._just_turned.add(partition)
 
     def forget(self, partition: int) -> None:
         """The partition is another node's now, which counts it from now on."""
@@ -152,7 +154,12 @@ class Watch:
 
     async def _keep_bounds(self) -> None:
         """Trims the partitions that remember most, so that all stay within this node's share of the limits (I11)."""
-        counts = {partition: known.tombstones for partition, known in self._known.items()}
+        counts = {
+            partition: known.tombstones
+            for partition, known in self._known.items()
+            if partition not in self._just_turned
+        }
+        self._just_turned.clear()
         for partition in over_level(counts, self._share(self._tombstone_limit)):
             await self._pipeline.value(self._functions.turn(partition, limit=0))
         dead: dict[str, dict[int, int]] = {}

@@ -16,7 +16,6 @@ from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept
-from sharq_core.store.failures import KeysApart
 from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 from sharq_core.store.supply import FunctionLibrary
@@ -35,7 +34,7 @@ def _time_us(answer: Any) -> int:
 
 
 class Executor:
-    """Function calls on one store. A server that refuses a joint call, a Cluster's that may not say so, gets no more.
+    """Function calls on one store.
 
     Args:
         keys: say in which slot each partition is.
@@ -47,7 +46,6 @@ class Executor:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._slots = keys.slots
-        self._joins = True
         self.promises = store.promises
 
     @property
@@ -73,7 +71,7 @@ class Executor:
 
     def has_promised(self, call: FunctionCall[Any]) -> bool:
         """Its caller is promised more than that the primary has done it, so that its answer may take long."""
-        return self._store.has_promised(call.alone)
+        return self._store.has_promised(call.function)
 
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None
@@ -84,19 +82,15 @@ class Executor:
         Args:
             timeout_s: the time left, at most the store's own timeout, which it is when None.
         """
-        joins = self._joins and self._store.is_one_server
-        joints = join(calls) if joins else [JointCall([call]) for call in calls]
+        joints = join(calls) if self._store.takes_joint_calls else [JointCall((call,)) for call in calls]
         wholes = [joint.whole for joint in joints]
         slots = [self._slots[joint.calls[0].partition] for joint in joints]
         answers = await self._store.execute(wholes, slots, timeout_s)
-        replies: list[Reply[Any] | SharqError] = []
-        for joint, answer in zip(joints, answers, strict=True):
-            if isinstance(answer, KeysApart):
-                self._joins = False
-                replies += await self.run(joint.calls, timeout_s)
-            else:
-                replies += map(_decode, joint.calls, joint.split(answer))
-        return replies
+        return [
+            _decode(call, own)
+            for joint, answer in zip(joints, answers, strict=True)
+            for call, own in zip(joint.calls, joint.split(answer), strict=True)
+        ]
 
     async def one(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise the error that it came to."""

@@ -33,7 +33,7 @@ from sharq_core.models import (
 from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
-from sharq_core.store.commands import Call, KeyList, Word
+from sharq_core.store.commands import Fcall, KeyList, Word
 
 T = TypeVar("T")
 
@@ -73,9 +73,9 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     size: int = 0
 
     @property
-    def alone(self) -> Call:
+    def alone(self) -> Fcall:
         """What is sent when it goes alone."""
-        return Call(self.function, (self.keys,), self.arguments)
+        return Fcall(self.function, (self.keys,), self.arguments)
 
 
 class Retention(msgspec.Struct, frozen=True):

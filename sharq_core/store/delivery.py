@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sharq_core.errors import SharqError
-from sharq_core.store.commands import Call
+from sharq_core.store.commands import Fcall
 from sharq_core.store.failures import Misplaced, Redirected
 from sharq_core.store.node import StoreNode
 from sharq_core.store.order import to_resend
@@ -54,7 +54,7 @@ class Delivery:
         resent: calls sent again so far.
     """
 
-    def __init__(self, known: Slots, calls: Sequence[Call], slots: Sequence[int], deadline: float) -> None:
+    def __init__(self, known: Slots, calls: Sequence[Fcall], slots: Sequence[int], deadline: float) -> None:
         self._known = known
         self._calls = calls
         self._slots = slots
@@ -73,7 +73,7 @@ class Delivery:
             if not left or self._loop.time() + pause_s >= self._deadline:
                 break
             self._learn(left, routes)
-            self.resent += len(left)
+            self.resent += sum(len(self._calls[index].keys) for index in left)
             await asyncio.sleep(pause_s)
         return self._answers
 

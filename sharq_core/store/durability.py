@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.store.commands import Call, Command
+from sharq_core.store.commands import Command, Fcall
 
 _WAIT_SHARE = 0.75
 """Of a call's time, for the wait: its answer must come before the call is given up, for a server
@@ -63,26 +63,26 @@ class Promise(msgspec.Struct, frozen=True):
     words: tuple[tuple[bytes, ...], ...]
     is_kept: Callable[[Any], bool]
 
-    def covers(self, call: Call) -> bool:
-        """The caller of this FCALL is promised something."""
-        return call.function in self.functions
+    def covers(self, function: bytes) -> bool:
+        """Who calls it is promised something."""
+        return function in self.functions
 
-    def refuses(self, call: Call) -> bool:
-        """This FCALL is not done at all while no replica follows."""
-        return call.function in self.functions and call.function not in self.endings
+    def refuses(self, function: bytes) -> bool:
+        """It is not done at all while no replica follows."""
+        return function in self.functions and function not in self.endings
 
     def questions(self, timeout_s: float) -> list[Command]:
         """To be sent behind calls that have this much time; they cover what their connection wrote before."""
         wait_ms = max(int(timeout_s * _WAIT_SHARE * 1000) // len(self.words), 1)
         return [[*words, wait_ms] for words in self.words]
 
-    def settle(self, call: Call, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
+    def settle(self, call: Fcall, answer: Any | SharqError, kept: Any | SharqError) -> Any | SharqError:
         """A call's answer, or NotKept.
 
         Args:
             kept: what the last question was answered; an error when the server is a replica now, or nothing came.
         """
-        if isinstance(answer, SharqError) or not self.covers(call):
+        if isinstance(answer, SharqError) or not self.covers(call.function):
             return answer
         if isinstance(kept, SharqError):
             return NotKept(f"done, but whether a replica has it is not known: {kept.message}", answer)

@@ -18,10 +18,6 @@ class Misplaced(Unavailable):
     """
 
 
-class KeysApart(Unavailable):
-    """The server, one of a Cluster, takes no call about keys of several slots. Nothing was done."""
-
-
 class NotPermitted(Unavailable):
     """The store's user may not do this. Nothing was done."""
 
@@ -59,14 +55,8 @@ _REFUSED_CLASSES = (
     driver.AuthenticationError,
     driver.AuthorizationError,
     driver.BusyLoadingError,
-    driver.ClusterCrossSlotError,
     driver.NoPermissionError,
 )
-
-_KINDS: dict[type[Exception], type[Unavailable]] = {
-    driver.ClusterCrossSlotError: KeysApart,
-    driver.NoPermissionError: NotPermitted,
-}
 
 _MISPLACED_CLASSES = (
     driver.ClusterDownError,
@@ -94,7 +84,8 @@ def refusal(error: Exception) -> SharqError:
     if "Function not found" in text:
         return FunctionMissing("the store lost the function library")
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
-        return _KINDS.get(type(error), Unavailable)(f"the store refuses: {text}")
+        kind = NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
+        return kind(f"the store refuses: {text}")
     return SharqError(f"the store failed: {text}")
 
 

@@ -16,7 +16,7 @@ import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.store.commands import Call, Command
+from sharq_core.store.commands import Command, Fcall
 from sharq_core.store.connections import Connections, ask, drop
 from sharq_core.store.durability import NotKept, Promise
 from sharq_core.store.failures import Misplaced
@@ -46,7 +46,7 @@ class Execute(Protocol):
 
     async def __call__(
         self,
-        commands: Sequence[Command | Call],
+        commands: Sequence[Command | Fcall],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
@@ -85,12 +85,12 @@ class Keeping:
         self._probe: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def covers(self, calls: Sequence[Call]) -> bool:
+    def covers(self, calls: Sequence[Fcall]) -> bool:
         """The callers of some of these are promised something."""
-        return any(map(self._promise.covers, calls))
+        return any(self._promise.covers(call.function) for call in calls)
 
     async def execute(
-        self, calls: Sequence[Call], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """As StoreNode.execute, with the promise's questions behind the calls, on a connection that nothing else waits
         for. A call that was done and not kept comes to NotKept.
@@ -120,14 +120,14 @@ class Keeping:
             await asyncio.gather(self._probe, return_exceptions=True)
 
     async def _execute_endings(
-        self, calls: Sequence[Call], refusal: Unavailable, timeout_s: float | None, is_asking: bool
+        self, calls: Sequence[Fcall], refusal: Unavailable, timeout_s: float | None, is_asking: bool
     ) -> list[Any | SharqError]:
         """While no replica follows: refuse what begins something; do the rest at once, which only the primary knows of
         then.
         """
         settled: list[Any | SharqError] = [refusal] * len(calls)
-        sent = [index for index, call in enumerate(calls) if not self._promise.refuses(call)]
-        self.refused += len(calls) - len(sent)
+        sent = [index for index, call in enumerate(calls) if not self._promise.refuses(call.function)]
+        self.refused += sum(len(call.keys) for call in calls if self._promise.refuses(call.function))
         if sent:
             endings = [calls[index] for index in sent]
             answers = await self._execute(endings, timeout_s, is_asking=is_asking, slots=self._slots)

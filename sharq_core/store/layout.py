@@ -55,6 +55,11 @@ class Topology(Protocol):
         ...
 
     @property
+    def takes_joint_calls(self) -> bool:
+        """A server takes calls about keys of several slots: it is certain that it is none of a Cluster."""
+        ...
+
+    @property
     def seeds(self) -> Sequence[str]:
         """URLs of servers that are asked for the layout, whether they are in it or not."""
         ...

@@ -19,7 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.store.commands import Call, Command, pack
+from sharq_core.store.commands import Command, Fcall, pack
 from sharq_core.store.connections import Connections, ask, drop, read
 from sharq_core.store.durability import Promise
 from sharq_core.store.failures import FunctionMissing, Misplaced
@@ -85,7 +85,7 @@ class StoreNode:
         return self._connections.opened
 
     async def call(
-        self, calls: Sequence[Call], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and give the server the library if it lacks it.
 
@@ -113,7 +113,7 @@ class StoreNode:
 
     async def execute(
         self,
-        commands: Sequence[Command | Call],
+        commands: Sequence[Command | Fcall],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,

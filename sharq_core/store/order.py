@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError
-from sharq_core.store.commands import Call
+from sharq_core.store.commands import Fcall
 
 
 def to_resend(
-    calls: Sequence[Call],
+    calls: Sequence[Fcall],
     answers: Sequence[Any | SharqError],
     refusal: type[SharqError],
     indices: Sequence[int] | None = None,
@@ -37,6 +37,6 @@ def to_resend(
     return refused[::-1]
 
 
-def _kinds(call: Call) -> set[Hashable]:
+def _kinds(call: Fcall) -> set[Hashable]:
     """The function with the first key of each partition."""
     return {(call.function, keys.names[0]) for keys in call.keys}

@@ -43,6 +43,7 @@ class SentinelGroup:
 
     mode = "sentinel"
     is_fixed = False
+    takes_joint_calls = True
     seeds: Sequence[str] = ()
 
     def __init__(self, sentinels: Sequence[SentinelUrls], service: str, url_of: UrlOf) -> None:

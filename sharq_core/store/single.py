@@ -27,6 +27,7 @@ class SingleServer:
         self._url = url
         self._url_of = url_of
         self._cluster: ClusterSlots | None = None
+        self.takes_joint_calls = False
 
     @property
     def mode(self) -> str:
@@ -42,20 +43,23 @@ class SingleServer:
 
     async def read(self, node_at: NodeAt) -> Layout:
         """The one server, or the layout of its Cluster; raises Unavailable while it is away."""
-        if self._cluster is None and await _is_of_cluster(node_at(self._url)):
-            log.warning("store_is_cluster: the server is a node of a Redis Cluster, whose nodes are used")
-            self._cluster = ClusterSlots([self._url], self._url_of)
+        if self._cluster is None:
+            is_of_cluster = await _is_of_cluster(node_at(self._url))
+            self.takes_joint_calls = is_of_cluster is False
+            if is_of_cluster:
+                log.warning("store_is_cluster: the server is a node of a Redis Cluster, whose nodes are used")
+                self._cluster = ClusterSlots([self._url], self._url_of)
         return Layout.of_one(self._url) if self._cluster is None else await self._cluster.read(node_at)
 
     async def listen(self, news: asyncio.Event) -> None:
         """Nobody tells."""
 
 
-async def _is_of_cluster(node: StoreNode) -> bool:
-    """Whether a server runs as a Cluster's; one that may not say (by its ACL) counts as a single one."""
+async def _is_of_cluster(node: StoreNode) -> bool | None:
+    """Whether a server runs as a Cluster's; None for one that may not say (by its ACL) and counts as a single one."""
     answer = (await node.execute([[b"INFO", b"cluster"]]))[0]
     if isinstance(answer, SharqError):
         if not node.is_reachable:
             raise Unavailable(answer.message)
-        return False
+        return None
     return b"cluster_enabled:1" in answer

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.store.cluster import ClusterSlots
-from sharq_core.store.commands import Call
+from sharq_core.store.commands import Fcall
 from sharq_core.store.delivery import Delivery
 from sharq_core.store.durability import Promise
 from sharq_core.store.inspection import Inspector
@@ -80,18 +79,18 @@ class Store:
         return any(node.is_reachable for node in self._primaries)
 
     @property
-    def is_one_server(self) -> bool:
-        """One server holds all keys, and takes calls about any of them together: not one of a Cluster."""
-        return self._only is not None and self.mode != ClusterSlots.mode
+    def takes_joint_calls(self) -> bool:
+        """One server holds all keys, and takes calls about several partitions."""
+        return self._only is not None and self._topology.takes_joint_calls
 
     @property
     def promises(self) -> bool:
         """Some calls are answered only when a replica has them."""
         return self._promise is not None
 
-    def has_promised(self, call: Call) -> bool:
-        """The caller of this FCALL is promised more than that the primary has done it."""
-        return self._promise is not None and self._promise.covers(call)
+    def has_promised(self, function: bytes) -> bool:
+        """Who calls it is promised more than that the primary has done it."""
+        return self._promise is not None and self._promise.covers(function)
 
     async def open(self) -> None:
         """Find the servers and give each the library; once it has succeeded the servers are followed.
@@ -136,7 +135,7 @@ class Store:
         return self._only or self._owners[slot]
 
     async def execute(
-        self, calls: Sequence[Call], slots: Sequence[int], timeout_s: float | None = None
+        self, calls: Sequence[Fcall], slots: Sequence[int], timeout_s: float | None = None
     ) -> list[Any | SharqError]:
         """Run function calls, those of each server as one pipeline; for each its answer, or the error that it came to.
 

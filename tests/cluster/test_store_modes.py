@@ -199,10 +199,10 @@ async def test_one_server_that_is_a_node_of_a_cluster_leads_to_the_whole_of_it(
             assert len(await dequeue_all(parts, len(queues))) == len(queues)
 
 
-async def test_a_clusters_only_server_that_may_not_say_so_is_asked_for_each_partition(
+async def test_a_server_that_may_not_say_that_it_is_a_clusters_gets_no_joint_calls(
     own_store: StoreFactory, prefix: str
 ) -> None:
-    """It refuses the first call about several partitions; nothing is lost by that."""
+    """It would refuse them: their keys are of several slots."""
     server = own_store("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     with server.client() as client:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)

@@ -55,7 +55,7 @@ def joined(calls: list[FunctionCall[Any]]) -> list[JointCall]:
 
 
 def apart(calls: list[FunctionCall[Any]]) -> list[JointCall]:
-    return [JointCall([call]) for call in calls]
+    return [JointCall((call,)) for call in calls]
 
 
 Way = Callable[[list[FunctionCall[Any]]], list[JointCall]]
@@ -179,6 +179,27 @@ def test_a_full_store_refuses_all_of_them(own_store: StoreFactory, prefix: str, 
     (joint,) = join(calls)
     refusal = StoreFull("full")
     assert joint.split(refusal) == [refusal] * PARTITIONS
+
+
+def test_joint_dequeues_stay_below_the_bytes_of_one_call_together(drivers: list[Driver]) -> None:
+    """The jobs of those behind are ready still."""
+    payload = b"x" * (MAX_CALL_BYTES * 2 // 5)
+    for driver in drivers:
+        driver.enqueue(*(new_job(str(n), payload=payload, interval_us=0) for n in range(2)))
+    counts: list[int] = []
+    while sum(counts) < 2 * PARTITIONS:
+        calls = [
+            one.functions.dequeue(one.partition, TYPE, 2, LEASE_US, RANDOM, now_us=START_US)
+            for one in drivers
+        ]
+        replies = [
+            answer.value for answer in run(drivers[0].client, join(calls)) if isinstance(answer, Reply)
+        ]
+        counts.append(sum(len(reply.jobs) for reply in replies if reply))
+        assert [bool(reply and reply.is_cut) for reply in replies] == [
+            bool(reply and reply.due_after) for reply in replies
+        ]
+    assert counts == [2, 2, 2, 2]
 
 
 def test_what_no_replica_confirmed_is_told_call_by_call(drivers: list[Driver]) -> None:

@@ -316,6 +316,21 @@ def test_a_repeated_finish_writes_though_its_type_is_gone(driver: Driver) -> Non
     assert driver.get_job("1") is not None
 
 
+def test_a_repeated_delete_writes_though_its_type_is_gone(driver: Driver) -> None:
+    driver.enqueue(new_job("1", interval_us=0))
+    assert driver.delete_queue(purge=True) == 1
+    driver.reap()
+    before = _writes(driver)
+    assert driver.delete_queue(purge=True) == 0
+    assert driver.drop_dead() == 0
+    assert _writes(driver) == before + 2
+
+
+def test_a_reap_that_finds_nothing_creates_nothing(driver: Driver) -> None:
+    driver.reap()
+    assert driver.store_keys() == set()
+
+
 def _writes(driver: Driver) -> int:
     return int(driver.client.info("persistence")["rdb_changes_since_last_save"])
 

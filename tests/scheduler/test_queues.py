@@ -361,6 +361,17 @@ def test_minutes_of_a_type_that_rested_do_not_take_the_place_of_newer_ones(drive
     assert [count for _, count in counts[-2:]] == [1, 2]
 
 
+def test_counts_heal_after_a_clock_that_was_a_day_ahead(driver: Driver) -> None:
+    driver.advance(DAY_US)
+    for number in range(42):
+        if number == 12:
+            driver.advance(-DAY_US)
+        driver.enqueue(new_job(f"{number}", interval_us=0))
+        driver.advance(MINUTE_US)
+    counts = minute_counts(driver.now_us, driver.get_counts().minutes, 1)
+    assert [count for _, count in counts] == [1] * 9 + [0]
+
+
 def test_a_pinned_queues_fence_hides_no_job_of_a_type_that_comes_back(driver: Driver) -> None:
     driver.interval(0, pin=True)
     driver.enqueue(*(new_job(str(n)) for n in range(3)))

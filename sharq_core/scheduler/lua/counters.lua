@@ -5,7 +5,7 @@
 --                   and the agenda: when the type's next queue and its next timer are due, early perhaps, never late;
 --                   0 none
 --           m<0-9> -> minute, enqueued, leased of all types in an older minute (by its last digit)
---           gen, turn -> when the younger generation of tombstones began; when the generations turn (tombstones.lua)
+--           gen, turn -> when the younger generation of tombstones was first looked after; when they turn (tombstones.lua)
 --           early -> tombstones that went too young
 --           last -> the newest numbers of jobs and leases of the types that are gone: none comes again
 
@@ -36,6 +36,7 @@ end
 local function last_numbers(own)
   local raw = call('HGET', own.keys[KEY.counters], 'last')
   if not raw then return 0, 0 end
+  own.last = raw
   return unpack_bytes(counters.LAST, raw)
 end
 
@@ -63,7 +64,7 @@ local function turn_minute(own, counts, minute)
   local raw = call('HGET', own.keys[KEY.counters], field)
   if raw then
     local stored, others_enqueued, others_given = unpack_bytes(counters.MINUTE, raw)
-    if stored > past then return end
+    if stored > past and stored < minute + 10 then return end
     if stored == past then enqueued, given = enqueued + others_enqueued, given + others_given end
   end
   own.past_minute = {field, pack_bytes(counters.MINUTE, past, enqueued, given)}
@@ -87,10 +88,10 @@ end
 -- with those of the others.
 function counters.drop_blank(own)
   local counts = own.counters
-  if counts.queued + counts.delayed + counts.leased + counts.dead > 0 or counts.timer_at
+  if not counts.is_known or counts.queued + counts.delayed + counts.leased + counts.dead > 0 or counts.timer_at
     or call('HLEN', own.keys[KEY.queues]) > 0 then return end
   local seq, lease = last_numbers(own)
-  turn_minute(own, counts, 0)
+  turn_minute(own, counts, counts.minute)
   write_past_minute(own)
   call('HSET', own.keys[KEY.counters], 'last',
     pack_bytes(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
@@ -103,14 +104,14 @@ function counters.cancel_dead(own, count)
   counts.dead, counts.cancelled = counts.dead - count, counts.cancelled + count
 end
 
--- Writes even when nothing changed, so that a WAIT after the call covers what the call has read. But a call about what
--- does not exist creates nothing: where only a tombstone is left of a type, what is written is when they turn.
+-- Writes even when nothing changed, so that a WAIT after the call covers what the call has read: where types are gone,
+-- the last numbers. But a call about what never existed creates nothing.
 function counters.close(own)
   local counts, key = own.counters, own.keys[KEY.counters]
   write_past_minute(own)
   if counts.is_known or counts.enqueued > 0 or counts.timer_at then
     call('HSET', key, 't:' .. own.type, pack(counts))
-  elseif own.has_stone then
-    call('HSET', key, 'turn', call('HGET', key, 'turn') or own.now)
+  elseif own.last then
+    call('HSET', key, 'last', own.last)
   end
 end

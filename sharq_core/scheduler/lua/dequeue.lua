@@ -17,6 +17,7 @@ local dequeue = {
   HEAD = 9,       -- values in a reply before the first job
   FEW = 4,        -- queues looked at first
   AHEAD = 8,      -- jobs read at once: what is read beyond the bytes is at most so many payloads
+  CARRIED = 1048576, -- payload bytes of a joint call to stay below
 }
 
 local NONE = {}
@@ -176,9 +177,12 @@ local function serve(own, lanes, demand, reply)
       local job, member = next_job(own, lanes, index, share)
       if job then
         local length = job.payload_bytes
-        if #reply > dequeue.HEAD and bytes + length > budget then return true end
+        local carried = own.carried + length
+        if #reply > dequeue.HEAD and bytes + length > budget or carried > length and carried > dequeue.CARRIED then
+          return true
+        end
         lease_job(own, queue, job, member, due, random, reply)
-        left, bytes = left - 1, bytes + length
+        left, bytes, own.carried = left - 1, bytes + length, carried
         if queue.queued > 0 and now >= queue.tat and round < per_queue then
           again = again or {}
           again[#again + 1] = lane

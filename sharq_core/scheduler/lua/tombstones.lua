@@ -36,7 +36,6 @@ function tombstones.find(own, field, retention)
   local raw = added(own, name) or call('HGET', own.keys[KEY.done0], name)
     or call('HGET', own.keys[KEY.done1], name)
   if not raw then return nil end
-  own.has_stone = true
   local _, kind, token, at, enqueued, attempt = unpack_bytes(tombstones.FORMAT, raw)
   if own.now - at >= retention then return nil end
   return {kind = kind, token = token, at = at, enqueued = enqueued, attempt = attempt}

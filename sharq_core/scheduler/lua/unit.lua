@@ -17,13 +17,13 @@ function unit.time(named)
   return time[1] * 1000000 + time[2]
 end
 
--- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time as unit.time
+-- carried: payload bytes that a joint call hands out so far. keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time as unit.time
 -- takes it; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
 -- as the call leaves them.
 function unit.open(keys, args)
   return {keys = keys, type = args[2], now = unit.time(args[1]), queues = {}, records = {}, counters = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
-    tombstones = false, ready_hint = false, timer_hint = false}
+    tombstones = false, ready_hint = false, timer_hint = false, carried = 0}
 end
 
 -- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.
