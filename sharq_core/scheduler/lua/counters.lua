@@ -80,8 +80,10 @@ end
 
 local function write_past_minute(own)
   local past = own.past_minute
-  if past then call('HSET', own.keys[KEY.counters], past[1], past[2]) end
-  own.past_minute = nil
+  if past then
+    call('HSET', own.keys[KEY.counters], past[1], past[2])
+    own.past_minute = nil
+  end
 end
 
 -- Drops the record when the type has no job, letter, queue or timer. Its newest numbers and its latest minute are kept
