@@ -58,6 +58,8 @@ class _Finishes(msgspec.Struct, frozen=True):
 
 class _Outcome(msgspec.Struct, frozen=True):
     status: str
+    code: str = ""
+    message: str = ""
 
 
 class _Outcomes(msgspec.Struct, frozen=True):
@@ -116,8 +118,9 @@ class _Worker:
         async with self._session.post(self._finish, data=msgspec.json.encode(body)) as answer:
             answer.raise_for_status()
             outcomes = _OUTCOMES.decode(await answer.read()).results
-        if refused := [outcome.status for outcome in outcomes if outcome.status != "success"]:
-            raise RuntimeError(f"{len(refused)} finishes were refused, the first with {refused[0]}")
+        if refused := [outcome for outcome in outcomes if outcome.status != "success"]:
+            first = f"{refused[0].code}: {refused[0].message}"
+            raise RuntimeError(f"{len(refused)} finishes were refused, the first with {first}")
 
 
 def _finish_of(job: _Job) -> dict[str, str]:
