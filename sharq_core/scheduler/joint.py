@@ -1,7 +1,7 @@
 """Joint calls: what calls of one function for several partitions do, as one call, where one server has them all.
 
-Half of what a call of one job costs the store is the call itself, and a batch of a hundred jobs falls on 50 of 64
-partitions. A Redis Cluster takes no such call: its keys must be of one slot. Not here: what it does there
+A batch of a hundred jobs falls on 50 of 64 partitions, and what a call of two jobs costs the store is to an eighth the
+call itself. A Redis Cluster takes no such call: its keys must be of one slot. Not here: what it does in the store
 (lua/joint.lua).
 """
 
@@ -78,6 +78,7 @@ def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
 
 
 def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
+    """Whether they differ in nothing that a joint call has once."""
     return (
         call.joins
         and call.function == first.function
