@@ -71,7 +71,7 @@ class Executor:
 
     def has_promised(self, call: FunctionCall[Any]) -> bool:
         """Its caller is promised more than that the primary has done it, so that its answer may take long."""
-        return self._store.has_promised(call.function)
+        return self._store.has_promised(call.function.wire_name)
 
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None
@@ -103,7 +103,7 @@ def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
         return call.decode(answer)
     if isinstance(answer, NotKept):
         return NotKept(answer.message, call.decode(answer.reply))
-    if isinstance(answer, OutcomeUnknown) and call.is_read:
+    if isinstance(answer, OutcomeUnknown) and call.function.is_read:
         return Unavailable(answer.message)
     return answer
 

@@ -53,29 +53,24 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
 
     Attributes:
         partition: whose keys it works on; -1 for the deployment's own.
-        function: its name on the wire.
         arguments: the time, the type and the function's own.
         decode: turns the store's answer into the reply.
-        is_read: it writes nothing, so it is safe to repeat and never *perhaps done*.
-        joins: it may be part of a joint call.
         jobs: how many it is about, at the most.
         size: payload bytes in its arguments.
     """
 
     partition: int
-    function: bytes
+    function: library.Function
     keys: KeyList
     arguments: list[Word]
     decode: Callable[[list[Any]], Reply[T]]
-    is_read: bool = False
-    joins: bool = False
     jobs: int = 1
     size: int = 0
 
     @property
     def alone(self) -> Fcall:
         """What is sent when it goes alone."""
-        return Fcall(self.function, (self.keys,), self.arguments)
+        return Fcall(self.function.wire_name, (self.keys,), self.arguments)
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -124,10 +119,7 @@ class Functions:
     ) -> FunctionCall[T]:
         keys = self._keys.of(partition, queue_type, function.keys)
         now: int | str = "" if now_us is None else now_us
-        words = [now, queue_type, *arguments]
-        return FunctionCall(
-            partition, function.wire_name, keys, words, decode, function.is_read, function.joins, jobs, size
-        )
+        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, jobs, size)
 
     def _terms(self, not_after_us: int | None = None) -> bytes:
         """What a call about jobs goes by: unit.lua's TERMS."""
@@ -382,9 +374,9 @@ class Functions:
 
     def claim_partitions(self, *, now_us: int | None = None) -> FunctionCall[int]:
         """Write P if none is written yet. Value: the P that holds."""
-        name, keys = library.CLAIM_PARTITIONS.wire_name, KeyList.of(self._keys.partition_count)
+        keys = KeyList.of(self._keys.partition_count)
         arguments: list[Word] = ["" if now_us is None else now_us, "", self._keys.partitions]
-        return FunctionCall(-1, name, keys, arguments, replies.decode_number)
+        return FunctionCall(-1, library.CLAIM_PARTITIONS, keys, arguments, replies.decode_number)
 
 
 _AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef

@@ -46,7 +46,9 @@ class JointCall(msgspec.Struct, frozen=True):
         parts = [call.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
         keys = tuple([call.keys for call in self.calls])
-        return Fcall(first.function, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)])
+        return Fcall(
+            first.function.wire_name, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)]
+        )
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
         """Each call's own answer, of the one that came."""
@@ -80,7 +82,7 @@ def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
 def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
     """Whether they differ in nothing that a joint call has once."""
     return (
-        call.joins
-        and call.function == first.function
+        call.function.joins
+        and call.function is first.function
         and call.arguments[:_SHARED] == first.arguments[:_SHARED]
     )

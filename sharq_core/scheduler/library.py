@@ -72,7 +72,7 @@ class Function(msgspec.Struct, frozen=True):
 
     @property
     def is_read(self) -> bool:
-        """It writes nothing."""
+        """It writes nothing, so it is safe to repeat and never *perhaps done*."""
         return "no-writes" in self.flags
 
 

@@ -81,7 +81,7 @@ class MembershipCalls:
     ) -> FunctionCall[T]:
         now: int | str = "" if now_us is None else now_us
         keys = KeyList.of(self._keys.members)
-        return FunctionCall(MEMBERS, function.wire_name, keys, [now, "", *arguments], decode)
+        return FunctionCall(MEMBERS, function, keys, [now, "", *arguments], decode)
 
 
 def _hint(raw: list[Any]) -> Hint:

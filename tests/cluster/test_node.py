@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,9 +26,6 @@ from tests.conftest import StoreFactory
 from tests.stores import KINDS, StoreServer
 
 KIND = "sms"
-REPEATED_AFTER_S = 0.3
-REMEMBERED_FOR_S = 0.9
-"""Two looks at what a partition remembers are a second apart, and what the first kept may go with the second."""
 
 
 @pytest.fixture
@@ -397,30 +394,3 @@ async def test_a_user_with_the_documented_rights_is_enough(
         assert done == [LeaseOutcome(LeaseStatus.DONE)] * 2
         with store.client() as client:
             assert client.execute_command("ACL", "LOG") == []
-
-
-async def test_a_finish_is_remembered_for_a_moment_however_many_there_are(
-    store_url: str, prefix: str
-) -> None:
-    """The one partition holds more than its bound at each look at it, once a second (I5)."""
-    repeated: list[object] = []
-    async with running_node(store_url, NodeSettings(key_prefix=prefix, tombstone_limit=400)) as parts:
-
-        async def work(word: str, until_s: float) -> None:
-            nonlocal repeated
-            number, done = 0, deque[tuple[float, FinishJob]]()
-            while time.monotonic() < until_s:
-                number += 10
-                await enqueued(parts, *(job(KIND, "q", f"{word}-{number + n}") for n in range(10)))
-                ends = [FinishJob(KIND, "q", one.job_id, one.lease) for one in await parts.dequeue(KIND, 10)]
-                await parts.dispatch.finish(ends)
-                done += [(time.monotonic(), end) for end in ends]
-                while done and time.monotonic() > done[0][0] + REPEATED_AFTER_S:
-                    finished_at, end = done.popleft()
-                    outcomes = await parts.dispatch.finish([end])
-                    if time.monotonic() < finished_at + REMEMBERED_FOR_S:
-                        repeated += outcomes
-
-        await asyncio.gather(*(work(word, time.monotonic() + 5) for word in "abcd"))
-    assert len(repeated) > 100
-    assert all(outcome == LeaseOutcome(LeaseStatus.DONE) for outcome in repeated)

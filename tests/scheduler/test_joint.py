@@ -50,10 +50,6 @@ def run(client: redis.Redis, joints: list[JointCall]) -> list[Answer]:
     return answers
 
 
-def joined(calls: list[FunctionCall[Any]]) -> list[JointCall]:
-    return join(calls)
-
-
 def apart(calls: list[FunctionCall[Any]]) -> list[JointCall]:
     return [JointCall((call,)) for call in calls]
 
@@ -130,7 +126,7 @@ def test_joint_calls_answer_and_leave_what_the_calls_alone_do(
     client: redis.Redis, prefix: str, rounds: list[tuple[str, list[int], int]]
 ) -> None:
     lives, left = [], []
-    for name, way in (("a", joined), ("b", apart)):
+    for name, way in (("a", join), ("b", apart)):
         drivers = drivers_of(client, prefix + name)
         life, now_us = Life(drivers, way), START_US
         for verb, counts, later_us in rounds:

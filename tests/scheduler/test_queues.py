@@ -9,11 +9,9 @@ import pytest
 
 from sharq_core.models import EnqueueStatus, JobState, TopOrder, TopQueue
 from sharq_core.scheduler.functions import FunctionCall
-from sharq_core.scheduler.replies import minute_counts
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,
-    MINUTE_US,
     RANDOM,
     SECOND_US,
     Driver,
@@ -298,18 +296,6 @@ def test_status_names_state_position_attempt_and_times(driver: Driver) -> None:
     assert (found[0].lease_expires_at_us, found[0].enqueued_at_us) == (job.leased_until_us, enqueued_us)
 
 
-def test_counts_cover_the_current_minute_and_the_nine_before(driver: Driver) -> None:
-    for minute in range(12):
-        driver.enqueue(*(new_job(f"{minute}-{n}", interval_us=0) for n in range(minute + 1)))
-        driver.dequeue()
-        driver.advance(60 * SECOND_US)
-    driver.advance(-60 * SECOND_US)
-    queue = driver.get_queue()
-    assert [count for _, count in queue.enqueue_counts] == list(range(3, 13))
-    minutes = driver.get_counts().minutes
-    assert sorted(row[1] for row in minutes) == list(range(3, 13))
-
-
 def test_a_sweep_that_comes_late_takes_no_job_of_the_queue_that_came_after(driver: Driver) -> None:
     """The timer of the first deletion outlives the record whose fence it was set for."""
     driver.enqueue(*(new_job(f"{number}", interval_us=0) for number in range(3)))
@@ -323,53 +309,6 @@ def test_a_sweep_that_comes_late_takes_no_job_of_the_queue_that_came_after(drive
     driver.reap()
     assert driver.dequeue_ids() == ["later"]
     assert_keys_agree(driver)
-
-
-def test_a_minute_that_comes_again_goes_on_with_its_counts(driver: Driver) -> None:
-    """A clock that stepped back: nothing is counted twice and nothing is forgotten."""
-    for minute in range(4):
-        driver.enqueue(new_job(f"{minute}", interval_us=0))
-        driver.advance(MINUTE_US)
-    driver.advance(-3 * MINUTE_US)
-    driver.enqueue(new_job("again", interval_us=0), new_job("and again", interval_us=0))
-    driver.advance(2 * MINUTE_US)
-    queue, partition = (
-        driver.get_queue().enqueue_counts,
-        minute_counts(driver.now_us, driver.get_counts().minutes, 1),
-    )
-    assert [count for _, count in queue][-4:] == [1, 3, 1, 1]
-    assert partition == queue
-    driver.enqueue(new_job("at last", interval_us=0))
-    assert [count for _, count in driver.get_queue().enqueue_counts][-4:] == [1, 3, 1, 2]
-
-
-def test_a_type_that_is_gone_is_still_in_the_counts_of_its_minute(driver: Driver) -> None:
-    driver.enqueue(new_job("1", interval_us=0))
-    driver.delete_queue(purge=True)
-    driver.reap()
-    assert driver.totals().enqueued == 0
-    assert minute_counts(driver.now_us, driver.get_counts().minutes, 1)[-1][1] == 1
-
-
-def test_minutes_of_a_type_that_rested_do_not_take_the_place_of_newer_ones(driver: Driver) -> None:
-    """Two minutes, twenty apart, share a field of the counters."""
-    for queue_type, minutes in (("sms", 0), ("voice", 20), ("voice", 1), ("sms", 0)):
-        driver.advance(minutes * MINUTE_US)
-        driver.queue_type = queue_type
-        driver.enqueue(new_job(f"{driver.now_us}", queue_type=queue_type))
-    counts = minute_counts(driver.now_us, driver.get_counts().minutes, 1)
-    assert [count for _, count in counts[-2:]] == [1, 2]
-
-
-def test_counts_heal_after_a_clock_that_was_a_day_ahead(driver: Driver) -> None:
-    driver.advance(DAY_US)
-    for number in range(42):
-        if number == 12:
-            driver.advance(-DAY_US)
-        driver.enqueue(new_job(f"{number}", interval_us=0))
-        driver.advance(MINUTE_US)
-    counts = minute_counts(driver.now_us, driver.get_counts().minutes, 1)
-    assert [count for _, count in counts] == [1] * 9 + [0]
 
 
 def test_a_pinned_queues_fence_hides_no_job_of_a_type_that_comes_back(driver: Driver) -> None:

@@ -9,13 +9,14 @@ from typing import Any, cast
 import pytest
 
 from shard.pipeline import CALLS_AT_ONCE, FULL, IN_FLIGHT, JOBS_WHILE_AWAITED, HasRoom, Pending, Pipeline
+from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply, decode_nothing
 from sharq_core.store.commands import KeyList
 
 PARTITION = 0
-CALL: FunctionCall[None] = FunctionCall(PARTITION, b"", KeyList.of(b""), [], decode_nothing)
+CALL: FunctionCall[None] = FunctionCall(PARTITION, library.TURN, KeyList.of(b""), [], decode_nothing)
 
 
 async def some_ticks() -> None:

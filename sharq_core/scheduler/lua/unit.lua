@@ -17,9 +17,9 @@ function unit.time(named)
   return time[1] * 1000000 + time[2]
 end
 
--- carried: payload bytes that a joint call hands out so far. keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time as unit.time
--- takes it; args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field,
--- as the call leaves them.
+-- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time as unit.time takes it;
+-- args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field, as the call leaves
+-- them. carried: payload bytes that a joint call hands out so far.
 function unit.open(keys, args)
   return {keys = keys, type = args[2], now = unit.time(args[1]), queues = {}, records = {}, counters = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
