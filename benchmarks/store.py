@@ -18,7 +18,8 @@ from benchmarks.servers import store as running_store
 from benchmarks.spread import Spread
 from sharq_core.models import FinishJob, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
-from sharq_core.scheduler.functions import FunctionCall, Functions, Retention
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 
 J = TypeVar("J", NewJob, FinishJob)

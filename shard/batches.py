@@ -12,7 +12,7 @@ from shard.pipeline import HasRoom, Pending, Pipeline
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.messages import Failure
 from sharq_core.partitions import partition_of
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply
 
 MAX_WAITING_JOBS = 20_000

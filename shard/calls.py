@@ -40,7 +40,8 @@ from sharq_core.models import (
 )
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.executor import Executor, value_of
-from sharq_core.scheduler.functions import FunctionCall, Functions
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import CountsReply, Reply, minute_counts
 from sharq_core.store.store import Store
 

@@ -24,7 +24,8 @@ from sharq_core import eager
 from sharq_core.errors import Overloaded, SharqError
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, Functions
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
+from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
 from sharq_core.store.durability import NotKept
 

@@ -20,7 +20,7 @@ import msgspec
 from sharq_core import eager
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.scheduler.executor import Executor, value_of
-from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept
 from sharq_core.store.node import StoreNode

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from shard.pipeline import Pipeline
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import MAX_BATCH, Functions
+from sharq_core.scheduler.function_call import MAX_BATCH
+from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import Hint, ReapReply
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.scheduler import library
-from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply

@@ -1,7 +1,7 @@
 """One method for each function of the library: it packs the arguments and names the keys.
 
-Nothing is sent here: a FunctionCall is a value that the store executes (sharq_core/store), alone or in a pipeline. Not
-here: what the answers mean (replies.py).
+Nothing is sent here: a FunctionCall is a value that the store executes (executor.py). Not here: what the answers mean
+(replies.py).
 
 All methods take `now_us` (None: the store's clock), for tests; some take `not_after_us`: past that time by the store's
 clock nothing is done and the reply is expired.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,46 +31,16 @@ from sharq_core.models import (
     TopOrder,
 )
 from sharq_core.scheduler import library, replies
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
-from sharq_core.store.commands import Fcall, KeyList, Word
+from sharq_core.store.commands import KeyList, Word
 
 T = TypeVar("T")
-
-MAX_BATCH = 100
-"""Jobs in one call."""
-
-MAX_CALL_BYTES = 1 << 20
-"""Payload bytes in one call."""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _TERMS = struct.Struct(">QQQ")
 _DEMAND = struct.Struct(">QHHQI8s")
-
-
-class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
-    """One FCALL, ready to be sent, alone or as part of a joint one (joint.py).
-
-    Attributes:
-        partition: whose keys it works on; -1 for the deployment's own.
-        arguments: the time, the type and the function's own.
-        decode: turns the store's answer into the reply.
-        jobs: how many it is about, at the most.
-        size: payload bytes in its arguments.
-    """
-
-    partition: int
-    function: library.Function
-    keys: KeyList
-    arguments: list[Word]
-    decode: Callable[[list[Any]], Reply[T]]
-    jobs: int = 1
-    size: int = 0
-
-    @property
-    def alone(self) -> Fcall:
-        """What is sent when it goes alone."""
-        return Fcall(self.function.wire_name, (self.keys,), self.arguments)
 
 
 class Retention(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from sharq_core.errors import SharqError
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.store.commands import Fcall
 from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import refusal

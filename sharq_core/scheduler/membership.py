@@ -12,7 +12,7 @@ import msgspec
 
 from sharq_core.messages import Member, View
 from sharq_core.scheduler import library
-from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint, Reply
 from sharq_core.store.commands import KeyList, Word

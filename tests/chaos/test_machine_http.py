@@ -29,7 +29,8 @@ from hypothesis.stateful import (
 )
 
 from sharq_core.models import EnqueueStatus, FinishJob, LeaseStatus, NewJob, ReleaseJob
-from sharq_core.scheduler.functions import MAX_CALL_BYTES, Retention
+from sharq_core.scheduler.function_call import MAX_CALL_BYTES
+from sharq_core.scheduler.functions import Retention
 from tests.chaos.stage import is_quick
 from tests.conftest import running_store
 from tests.scheduler.driver import DAY_US, HOUR_US, START_US

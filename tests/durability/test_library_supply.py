@@ -17,7 +17,8 @@ from sharq_core.errors import Unavailable
 from sharq_core.models import Enqueued
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import function_library
-from sharq_core.scheduler.functions import FunctionCall, Functions, Retention
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.commands import Fcall, pack
 from sharq_core.store.node import StoreNode

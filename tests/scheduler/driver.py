@@ -26,7 +26,8 @@ from sharq_core.models import (
     TopOrder,
     TopQueue,
 )
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, Functions, Retention
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TypeTotals
 

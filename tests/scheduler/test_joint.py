@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreFull
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, ReleaseJob
 from sharq_core.scheduler import library
-from sharq_core.scheduler.functions import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept

@@ -15,7 +15,8 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError
 from sharq_core.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
-from sharq_core.scheduler.functions import FunctionCall, Functions, Retention
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply

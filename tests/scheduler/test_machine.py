@@ -36,7 +36,8 @@ from sharq_core.models import (
     QueueStats,
     ReleaseJob,
 )
-from sharq_core.scheduler.functions import MAX_CALL_BYTES, FunctionCall, Retention
+from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import CountsReply, RefreshReply, TypeTotals, minute_counts
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sharq_core.models import EnqueueStatus, JobState, TopOrder, TopQueue
-from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,

@@ -11,7 +11,7 @@ import pytest
 from shard.pipeline import CALLS_AT_ONCE, FULL, IN_FLIGHT, JOBS_WHILE_AWAITED, HasRoom, Pending, Pipeline
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.functions import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply, decode_nothing
 from sharq_core.store.commands import KeyList
 
