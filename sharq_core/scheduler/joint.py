@@ -8,7 +8,8 @@ call itself. A Redis Cluster takes no such call: its keys must be of one slot. N
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -17,15 +18,25 @@ from redis.exceptions import ResponseError
 
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import Fcall, KeyList
 from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import refusal
 
 _SHARED = 2
-"""Arguments that the calls have together: the time, which is the store's but in tests, and the type."""
+"""Arguments that the calls have together: the time, which is the store's but in tests, and the type; and as many values
+of their replies: that the whole was done, and the time.
+"""
 
-_HEAD = 2
-"""Values of a joint reply before the first call's."""
+_DONE, _EXPIRED, _NO_TIME = 0, 1, -1
+"""What the head of a reply is made of."""
+
+_DECLARED = "counters"
+"""The one key of each partition that is declared: a server that has not all of them refuses (CROSSSLOT)."""
+
+
+@lru_cache(maxsize=1024)
+def _alone(name: bytes) -> KeyList:
+    return KeyList.of(name)
 
 
 class JointCall(msgspec.Struct, frozen=True):
@@ -45,9 +56,10 @@ class JointCall(msgspec.Struct, frozen=True):
             return first.alone
         parts = [call.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
-        keys = tuple([call.keys for call in self.calls])
+        at = first.function.keys.index(_DECLARED)
+        keys = tuple([_alone(call.keys.names[at]) for call in self.calls])
         return Fcall(
-            first.function.wire_name, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)]
+            first.function.joint_name, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)]
         )
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
@@ -58,7 +70,22 @@ class JointCall(msgspec.Struct, frozen=True):
             return [_not_kept(answer.message, own) for own in self.split(answer.reply)]
         if isinstance(answer, SharqError):
             return [answer] * len(self.calls)
-        return [refusal(own) if isinstance(own, ResponseError) else own for own in answer[_HEAD:]]
+        return list(_replies(answer))
+
+
+def _replies(row: list[Any]) -> Iterator[Any | SharqError]:
+    """Each call's own reply, as it is when the call goes alone, or its error."""
+    now_us, at = row[1], _SHARED
+    while at < len(row):
+        head = row[at]
+        at += 1
+        if isinstance(head, ResponseError):
+            yield refusal(head)
+        elif head:
+            yield [_DONE, now_us, *row[at : at + head]]
+            at += head
+        else:
+            yield [_EXPIRED, now_us, _NO_TIME, _NO_TIME]
 
 
 def _not_kept(message: str, own: Any | SharqError) -> SharqError:

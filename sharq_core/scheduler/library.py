@@ -6,10 +6,13 @@ change of the text within one LIBRARY; a server's library is replaced only by on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 import msgspec
+
+from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
 REVISION = 1
@@ -28,6 +31,7 @@ _SHARED = (
     "timers",
     "leases",
     "members",
+    "partition_keys",
     "joint",
 )
 
@@ -69,6 +73,11 @@ class Function(msgspec.Struct, frozen=True):
     def wire_name(self) -> bytes:
         """The name that FCALL takes."""
         return f"{LIBRARY}_{self.name}".encode()
+
+    @property
+    def joint_name(self) -> bytes:
+        """The same of a joint call of it."""
+        return f"{LIBRARY}_joint_{self.name}".encode()
 
     @property
     def is_read(self) -> bool:
@@ -134,12 +143,15 @@ The number of partitions is promised: on a Redis Cluster the jobs are on other s
 outlive it, or a node of another number could start on them.
 """
 
-PROMISED = frozenset(
-    function.wire_name for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED
-)
+
+def _names(functions: Iterable[Function]) -> frozenset[bytes]:
+    return frozenset(name for function in functions for name in (function.wire_name, function.joint_name))
+
+
+PROMISED = _names(function for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED)
 """Wire names of the functions whose answer promises a caller that something lasts, or that it lasted already."""
 
-ENDINGS = frozenset(function.wire_name for function in (FINISH, EXTEND, RELEASE))
+ENDINGS = _names((FINISH, EXTEND, RELEASE))
 """Those of them that end a lease or make it longer."""
 
 
@@ -149,13 +161,20 @@ def source() -> str:
     folder = files(__package__) / "lua"
     names = (*_SHARED, *(function.name for function in FUNCTIONS))
     bodies = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
-    head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS)
-    return "\n".join([*head, *bodies, *map(_registration, FUNCTIONS), _REVISION_FUNCTION])
+    head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
+    registrations = [
+        _registration(function, is_joint)
+        for function in FUNCTIONS
+        for is_joint in ((False, True) if function.joins else (False,))
+    ]
+    return "\n".join([*head, *bodies, *registrations, _REVISION_FUNCTION])
 
 
 _KEY_NUMBERS = (
     "local KEY = {" + ", ".join(f"{key} = {number}" for number, key in enumerate(_NUMBERED, start=1)) + "}"
 )
+_KEY_KINDS = "local KEY_KINDS = {" + ", ".join(f"'{key}'" for key in _ALL) + "}"
+_KEY_OF_TYPE = "local KEY_OF_TYPE = {" + ", ".join(f"{key} = true" for key in _ALL if key in OF_TYPE) + "}"
 
 
 def _keys(function: Function) -> str:
@@ -166,21 +185,14 @@ def _keys(function: Function) -> str:
     return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
 
 
-def _registration(function: Function) -> str:
+def _registration(function: Function, is_joint: bool) -> str:
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
+    name, run = (function.joint_name if is_joint else function.wire_name).decode(), f"{function.name}.run"
+    own = f"unit.open({_keys(function)}, unit.time(args[1]), args[2])"
+    call = f"joint.run({run}, keys, args)" if is_joint else f"{run}({own}, args, 3, #args - 2)"
     return (
-        f"redis.register_function{{function_name = '{LIBRARY}_{function.name}', flags = {{{flags}}},\n"
-        f"  callback = function(keys, args)\n    if not call then bind() end\n"
-        f"{_joint_call(function) if function.joins else ''}"
-        f"    return {function.name}.run(unit.open({_keys(function)}, args), args)\n  end}}"
-    )
-
-
-def _joint_call(function: Function) -> str:
-    numbered = f"function(keys) return {_keys(function)} end"
-    return (
-        f"    if #keys > {len(function.keys)} then\n"
-        f"      return joint.run({function.name}.run, {numbered}, keys, args)\n    end\n"
+        f"redis.register_function{{function_name = '{name}', flags = {{{flags}}},\n"
+        f"  callback = function(keys, args)\n    if not call then bind() end\n    return {call}\n  end}}"
     )
 
 

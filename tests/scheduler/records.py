@@ -148,7 +148,7 @@ def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
 def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
     """What read_raw read."""
     scores = {name: {member: int(score) for member, score in raw[name].items()} for name in ZSETS}
-    *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(f"t:{queue_type}".encode()))
+    *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(queue_type.encode()))
     return Snapshot(
         jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
         queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},

@@ -202,7 +202,7 @@ def test_what_no_replica_confirmed_is_told_call_by_call(drivers: list[Driver]) -
     calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")]) for one in drivers]
     (joint,) = join(calls)
     broken = redis.ResponseError("WRONGTYPE")
-    first, second, *_ = joint.split(NotKept("none did", [0, 1, [0, 1, -1, -1, 0, 0], broken, [], []]))
+    first, second, *_ = joint.split(NotKept("none did", [0, 1, 6, 0, 1, -1, -1, 0, 0, broken, 0, 0]))
     assert isinstance(first, NotKept) and first.reply == [0, 1, -1, -1, 0, 0]
     assert isinstance(second, SharqError) and not isinstance(second, NotKept)
     unknown = OutcomeUnknown("?")

@@ -309,7 +309,7 @@ def test_a_repeated_finish_writes_though_its_type_is_gone(driver: Driver) -> Non
     driver.finish("1", job.lease)
     driver.advance(DAY_US - 1)
     driver.reap()
-    assert not driver.client.hexists(driver.key("counters"), "t:sms")
+    assert not driver.client.hexists(driver.key("counters"), "sms")
     before = _writes(driver)
     assert driver.finish("1", job.lease) is DONE
     assert _writes(driver) == before + 1
@@ -342,4 +342,4 @@ def test_calls_about_an_unknown_type_leave_no_trace_in_a_partition_in_use(driver
     driver.finish("1", None)
     driver.reap()
     assert [totals.queue_type for totals in driver.refresh().totals] == ["sms"]
-    assert not driver.client.hexists(driver.key("counters"), "t:mail")
+    assert not driver.client.hexists(driver.key("counters"), "mail")

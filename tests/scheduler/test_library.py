@@ -257,7 +257,7 @@ def test_bytes_of_a_newer_version_survive_every_older_function(driver: Driver) -
     assert all(record is not None and b"NEWER" in record for record in kept)
 
 
-NEWER = (("jobs", "q:1"), ("queues", "q"), ("counters", "t:sms"))
+NEWER = (("jobs", "q:1"), ("queues", "q"), ("counters", "sms"))
 
 
 def _add_newer_bytes(driver: Driver) -> None:

@@ -1,6 +1,6 @@
 -- What is counted of a type in a partition: one record, read and written once a call.
 --
--- counters  t:<type> -> numbers of the newest job and of the newest lease; the latest minute and what was enqueued and
+-- counters  <type> -> numbers of the newest job and of the newest lease; the latest minute and what was enqueued and
 --                   leased in it; the totals: enqueued = queued + delayed + leased + finished + dead + cancelled (I8);
 --                   and the agenda: when the type's next queue and its next timer are due, early perhaps, never late;
 --                   0 none
@@ -19,22 +19,30 @@ local counters = {
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
 
--- seq, lease: the newest numbers. enqueued_now, given_now: what the latest minute had. ready_at, timer_at: nil for none.
--- is_known: the type has a record.
+-- The counts of a record. seq, lease: the newest numbers. enqueued_now, given_now: what the latest minute had. ready_at,
+-- timer_at, newer: false for none. is_known: the type has a record.
 function counters.unpack(raw)
   local _, seq, lease, minute, enqueued_now, given_now, enqueued, queued, delayed, leased, finished, dead, cancelled,
     ready_at, timer_at, newer_at = unpack_bytes(counters.FORMAT, raw)
-  local counts = {seq = seq, lease = lease, minute = minute, enqueued_now = enqueued_now, given_now = given_now,
+  return {seq = seq, lease = lease, minute = minute, enqueued_now = enqueued_now, given_now = given_now,
     enqueued = enqueued, queued = queued, delayed = delayed, leased = leased, finished = finished, dead = dead,
-    cancelled = cancelled, is_known = true}
-  if ready_at > 0 then counts.ready_at = ready_at end
-  if timer_at > 0 then counts.timer_at = timer_at end
-  if newer_at <= #raw then counts.newer = sub(raw, newer_at) end
+    cancelled = cancelled, ready_at = ready_at > 0 and ready_at, timer_at = timer_at > 0 and timer_at,
+    newer = newer_at <= #raw and sub(raw, newer_at), is_known = true}
+end
+
+-- The same, written over those of another partition, which a joint call needs no longer: at half the cost.
+local function unpack_over(counts, raw)
+  local _, ready_at, timer_at, newer_at
+  _, counts.seq, counts.lease, counts.minute, counts.enqueued_now, counts.given_now, counts.enqueued, counts.queued,
+    counts.delayed, counts.leased, counts.finished, counts.dead, counts.cancelled, ready_at, timer_at, newer_at =
+    unpack_bytes(counters.FORMAT, raw)
+  counts.ready_at, counts.timer_at = ready_at > 0 and ready_at, timer_at > 0 and timer_at
+  counts.newer, counts.is_known = newer_at <= #raw and sub(raw, newer_at), true
   return counts
 end
 
 local function last_numbers(own)
-  local raw = call('HGET', own.keys[KEY.counters], 'last')
+  local raw = call('HGET', own.keys[KEY.counters], ':last')
   if not raw then return 0, 0 end
   own.last = raw
   return unpack_bytes(counters.LAST, raw)
@@ -44,7 +52,8 @@ end
 local function new(own)
   local seq, lease = last_numbers(own)
   return {seq = seq, lease = lease, minute = 0, enqueued_now = 0, given_now = 0, enqueued = 0, queued = 0, delayed = 0,
-    leased = 0, finished = 0, dead = 0, cancelled = 0}
+    leased = 0, finished = 0, dead = 0, cancelled = 0, ready_at = false, timer_at = false, newer = false,
+    is_known = false}
 end
 
 local function pack(counts)
@@ -60,7 +69,7 @@ local function turn_minute(own, counts, minute)
   local past, enqueued, given = counts.minute, counts.enqueued_now, counts.given_now
   counts.minute, counts.enqueued_now, counts.given_now = minute, 0, 0
   if enqueued + given == 0 then return end
-  local field = 'm' .. past % 10
+  local field = ':m' .. past % 10
   local raw = call('HGET', own.keys[KEY.counters], field)
   if raw then
     local stored, others_enqueued, others_given = unpack_bytes(counters.MINUTE, raw)
@@ -71,8 +80,8 @@ local function turn_minute(own, counts, minute)
 end
 
 function counters.open(own)
-  local raw = call('HGET', own.keys[KEY.counters], 't:' .. own.type)
-  local counts = raw and counters.unpack(raw) or new(own)
+  local raw = call('HGET', own.keys[KEY.counters], own.type)
+  local counts = not raw and new(own) or own.counters and unpack_over(own.counters, raw) or counters.unpack(raw)
   local minute = (own.now - own.now % counters.MINUTE_US) / counters.MINUTE_US
   own.counters = counts
   if counts.minute ~= minute then turn_minute(own, counts, minute) end
@@ -95,9 +104,9 @@ function counters.drop_blank(own)
   local seq, lease = last_numbers(own)
   turn_minute(own, counts, counts.minute)
   write_past_minute(own)
-  call('HSET', own.keys[KEY.counters], 'last',
+  call('HSET', own.keys[KEY.counters], ':last',
     pack_bytes(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
-  call('HDEL', own.keys[KEY.counters], 't:' .. own.type)
+  call('HDEL', own.keys[KEY.counters], own.type)
 end
 
 -- So many dead letters are gone for good.
@@ -112,8 +121,8 @@ function counters.close(own)
   local counts, key = own.counters, own.keys[KEY.counters]
   write_past_minute(own)
   if counts.is_known or counts.enqueued > 0 or counts.timer_at then
-    call('HSET', key, 't:' .. own.type, pack(counts))
+    call('HSET', key, own.type, pack(counts))
   elseif own.last then
-    call('HSET', key, 'last', own.last)
+    call('HSET', key, ':last', own.last)
   end
 end

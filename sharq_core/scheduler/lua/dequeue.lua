@@ -14,7 +14,6 @@ local dequeue = {
   -- (looked at before a job is taken; one is always taken), random bytes
   DEMAND = '>I8I2I2I8I4c8',
   TIMERS = 16,
-  HEAD = 9,       -- values in a reply before the first job
   FEW = 4,        -- queues looked at first
   AHEAD = 8,      -- jobs read at once: what is read beyond the bytes is at most so many payloads
   CARRIED = 1048576, -- payload bytes of a joint call to stay below
@@ -165,7 +164,7 @@ end
 -- Returns true when the bytes ended it.
 local function serve(own, lanes, demand, reply)
   local _, left, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
-  local now, due = own.now, own.now + lease
+  local now, due, shared = own.now, own.now + lease, own.shared
   local share = math.ceil(left / math.max(#lanes, 1))
   local bytes, round = 0, 1
   while #lanes > 0 do
@@ -177,12 +176,11 @@ local function serve(own, lanes, demand, reply)
       local job, member = next_job(own, lanes, index, share)
       if job then
         local length = job.payload_bytes
-        local carried = own.carried + length
-        if #reply > dequeue.HEAD and bytes + length > budget or carried > length and carried > dequeue.CARRIED then
-          return true
-        end
+        if bytes > 0 and bytes + length > budget
+          or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
         lease_job(own, queue, job, member, due, random, reply)
-        left, bytes, own.carried = left - 1, bytes + length, carried
+        left, bytes = left - 1, bytes + length
+        if shared then shared.carried = shared.carried + length end
         if queue.queued > 0 and now >= queue.tat and round < per_queue then
           again = again or {}
           again[#again + 1] = lane
@@ -217,17 +215,17 @@ local function settle_agenda(own, ids, scores, due, rest)
   return due
 end
 
-function dequeue.run(own, args)
-  local not_after, count = unpack_bytes('>I8I2', args[3])
+function dequeue.run(own, args, first)
+  local not_after, count = unpack_bytes('>I8I2', args[first])
   if unit.is_late(own, not_after) then return unit.expired(own) end
   counters.open(own)
   local ended = run_timers(own)
   local ids, scores, due, rest = read_heads(own, count)
-  local reply = {0, own.now, -1, -1, due, due, 0, ended, own.died or 0}
-  if due > 0 and serve(own, open_lanes(own, ids, scores, due), args[3], reply) then reply[7] = 1 end
+  local reply, before = unit.reply(own, due, due, 0, ended, own.died or 0)
+  if due > 0 and serve(own, open_lanes(own, ids, scores, due), args[first], reply) then reply[before + 7] = 1 end
   unit.flush(own)
-  reply[6] = settle_agenda(own, ids, scores, due, rest)
+  reply[before + 6] = settle_agenda(own, ids, scores, due, rest)
   unit.close_counters(own, reply)
-  reply[3] = own.counters.ready_at or -1
+  reply[before + 3] = own.counters.ready_at or -1
   return reply
 end

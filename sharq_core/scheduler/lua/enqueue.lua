@@ -50,19 +50,19 @@ local function enqueue_one(own, queue_id, field, header, payload, retention, dea
   return enqueue.QUEUED, length
 end
 
-function enqueue.run(own, args)
-  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
+function enqueue.run(own, args, first, length)
+  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   if unit.is_late(own, not_after) then return unit.expired(own) end
-  local count = (#args - 3) / 4
+  local first_id, count = first + 1, (length - 1) / 4
   counters.open(own)
-  unit.read_queues(own, args, 4, count)
-  unit.read_jobs(own, args, 4 + count, count)
-  local reply = {0, own.now, -1, -1}
-  for at = 4, 3 + count do
-    local status, length = enqueue_one(own, args[at], args[at + count], args[at + 2 * count], args[at + 3 * count],
+  unit.read_queues(own, args, first_id, count)
+  unit.read_jobs(own, args, first_id + count, count)
+  local reply = unit.reply(own)
+  for at = first_id, first + count do
+    local status, waiting = enqueue_one(own, args[at], args[at + count], args[at + 2 * count], args[at + 3 * count],
       retention, dead_retention)
     local last = #reply
-    reply[last + 1], reply[last + 2] = status, length
+    reply[last + 1], reply[last + 2] = status, waiting
   end
   return unit.close(own, reply)
 end

@@ -17,14 +17,14 @@ local function extend_one(own, queue_id, field, token, by, retention, dead_reten
   return leases.DONE, job.due
 end
 
-function extend.run(own, args)
-  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
-  local count = (#args - 3) / 4
+function extend.run(own, args, first, length)
+  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
+  local first_id, count = first + 1, (length - 1) / 4
   counters.open(own)
-  unit.read_queues(own, args, 4, count)
-  unit.read_jobs(own, args, 4 + count, count)
-  local reply = {0, own.now, -1, -1}
-  for at = 4, 3 + count do
+  unit.read_queues(own, args, first_id, count)
+  unit.read_jobs(own, args, first_id + count, count)
+  local reply = unit.reply(own)
+  for at = first_id, first + count do
     local status, due = extend_one(own, args[at], args[at + count], args[at + 2 * count],
       tonumber(args[at + 3 * count]), retention, dead_retention)
     local last = #reply

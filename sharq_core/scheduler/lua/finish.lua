@@ -17,15 +17,15 @@ local function finish_one(own, queue_id, field, token, retention, dead_retention
   return leases.DONE
 end
 
-function finish.run(own, args)
-  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
-  local count = (#args - 3) / 3
+function finish.run(own, args, first, length)
+  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
+  local first_id, count = first + 1, (length - 1) / 3
   counters.open(own)
-  unit.read_queues(own, args, 4, count)
-  unit.read_jobs(own, args, 4 + count, count)
-  local reply = {0, own.now, -1, -1}
-  for at = 4, 3 + count do
-    reply[at + 1] = finish_one(own, args[at], args[at + count], args[at + 2 * count], retention, dead_retention)
+  unit.read_queues(own, args, first_id, count)
+  unit.read_jobs(own, args, first_id + count, count)
+  local reply = unit.reply(own)
+  for at = first_id, first + count do
+    reply[#reply + 1] = finish_one(own, args[at], args[at + count], args[at + 2 * count], retention, dead_retention)
   end
   return unit.close(own, reply)
 end

@@ -21,12 +21,12 @@ function get_counts.run(own)
   local minutes, types = {}, {}
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
-    if sub(name, 1, 1) == 'm' then
+    if sub(name, 1, 2) == ':m' then
       add_minute(minutes, oldest, unpack_bytes(counters.MINUTE, value))
-    elseif sub(name, 1, 2) == 't:' then
+    elseif sub(name, 1, 1) ~= ':' then
       local counts = counters.unpack(value)
       add_minute(minutes, oldest, counts.minute, counts.enqueued_now, counts.given_now)
-      if counts.queued + counts.delayed + counts.leased > 0 then types[#types + 1] = sub(name, 3) end
+      if counts.queued + counts.delayed + counts.leased > 0 then types[#types + 1] = name end
     end
   end
   return {0, own.now, -1, -1, minutes, types}

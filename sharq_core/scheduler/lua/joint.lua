@@ -1,30 +1,42 @@
 -- A joint call: what calls of one function for several partitions of one server do, at the price of one.
 --
--- Keys: those of one call after those of another
+-- Keys: of each partition its counters; the others follow (partition_keys.lua)
 -- Args: now, type, how many more arguments each call has (2 bytes each), then those of one call after another's
--- Reply: {0, now, the reply of each call}; where one of them failed its reply is the error, and the others are done
+-- Reply: {0, now, then for each call how many values its reply has after those two, and these: none when it came after
+--        its not_after; for one that failed only its error: the others are done}
 -- Cost: that of the calls
 
-local joint = {}
+local joint = {
+  SHARED = 2,  -- values of a reply that stand there once
+}
 
-local function failure(raised)
-  return {err = raised.err or tostring(raised)}
+-- A table within a reply costs as much as eight values, and one to copy from no less: so the replies stand in one row,
+-- and most functions write into it themselves (unit.reply).
+local function add_reply(row, at, reply)
+  if reply ~= row and reply[1] == 0 then
+    for index = joint.SHARED + 1, #reply do row[at + index - joint.SHARED] = reply[index] end
+  end
+  row[at] = #row - at
 end
 
--- numbered: gives keys the numbers of KEY.
-function joint.run(run, numbered, keys, args)
-  local now, type, lengths, at = unit.time(args[1]), args[2], args[3], 4
-  local count = #lengths / 2
-  local width, reply, carried = #keys / count, {0, now}, 0
-  for index = 1, count do
-    local next_at = at + unpack_bytes('>I2', lengths, 2 * index - 1)
-    local own_args = {now, type, unpack(args, at, next_at - 1)}
-    local own = unit.open(numbered({unpack(keys, (index - 1) * width + 1, index * width)}), own_args)
-    own.carried = carried
-    local is_done, answer = pcall(run, own, own_args)
-    carried = own.carried
-    reply[index + 2] = is_done and answer or failure(answer)
-    at = next_at
+-- In the place of what the call may have written.
+local function add_failure(row, at, raised)
+  for last = #row, at + 1, -1 do row[last] = nil end
+  row[at] = {err = raised.err or tostring(raised)}
+end
+
+function joint.run(run, keys, args)
+  local now, type, lengths, first = unit.time(args[1]), args[2], args[3], 4
+  local row = {0, now}
+  -- at: where the present call's reply begins. carried: payload bytes that dequeues hand out so far.
+  local shared, own = {row = row, at = 3, carried = 0}, nil
+  for index = 1, #keys do
+    local length, at, own_keys = unpack_bytes('>I2', lengths, 2 * index - 1), #row + 1, partition_keys.of(keys[index], type)
+    if own then unit.reopen(own, own_keys) else own = unit.open(own_keys, now, type, shared) end
+    row[at], shared.at = 0, at
+    local is_done, answer = pcall(run, own, args, first, length)
+    if is_done then add_reply(row, at, answer) else add_failure(row, at, answer) end
+    first = first + length
   end
-  return reply
+  return row
 end

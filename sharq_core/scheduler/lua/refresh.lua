@@ -32,21 +32,21 @@ local function add_type(agenda, totals, name, counts)
   for _, total in ipairs(counters.NAMES) do totals[#totals + 1] = counts[total] end
 end
 
-function refresh.run(own, args)
+function refresh.run(own, args, first)
   local row = call('HGETALL', own.keys[KEY.counters])
   local early, turn, agenda, totals = 0, nil, {}, {}
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
-    if name == 'early' then
+    if name == ':early' then
       early = tonumber(value)
-    elseif name == 'turn' then
+    elseif name == ':turn' then
       turn = tonumber(value)
-    elseif sub(name, 1, 2) == 't:' then
-      add_type(agenda, totals, sub(name, 3), counters.unpack(value))
+    elseif sub(name, 1, 1) ~= ':' then
+      add_type(agenda, totals, name, counters.unpack(value))
     end
   end
   local stones, old = call('HLEN', own.keys[KEY.done0]), call('HLEN', own.keys[KEY.done1])
-  turn = tombstones.next_turn(own, stones, old, turn, tonumber(args[4]))
+  turn = tombstones.next_turn(own, stones, old, turn, tonumber(args[first + 1]))
   if turn then agenda[#agenda + 1] = {name = 'g', at = turn} end
-  return {0, own.now, -1, -1, stones + old, early, flatten(agenda, tonumber(args[3])), totals}
+  return {0, own.now, -1, -1, stones + old, early, flatten(agenda, tonumber(args[first])), totals}
 end

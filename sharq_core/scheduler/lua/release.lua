@@ -27,16 +27,16 @@ local function release_one(own, queue_id, field, token, delay, is_void, retentio
   return own.died ~= died and release.DIED or leases.DONE
 end
 
-function release.run(own, args)
-  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
+function release.run(own, args, first, length)
+  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   if unit.is_late(own, not_after) then return unit.expired(own) end
-  local count = (#args - 3) / 5
+  local first_id, count = first + 1, (length - 1) / 5
   counters.open(own)
-  unit.read_queues(own, args, 4, count)
-  unit.read_jobs(own, args, 4 + count, count)
-  local reply = {0, own.now, -1, -1}
-  for at = 4, 3 + count do
-    reply[at + 1] = release_one(own, args[at], args[at + count], args[at + 2 * count],
+  unit.read_queues(own, args, first_id, count)
+  unit.read_jobs(own, args, first_id + count, count)
+  local reply = unit.reply(own)
+  for at = first_id, first + count do
+    reply[#reply + 1] = release_one(own, args[at], args[at + count], args[at + 2 * count],
       tonumber(args[at + 3 * count]), args[at + 4 * count] == '1', retention, dead_retention)
   end
   return unit.close(own, reply)

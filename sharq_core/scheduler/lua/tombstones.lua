@@ -58,19 +58,19 @@ end
 -- holds more than limit. Cost: O(1); the old generation is freed in the background.
 function tombstones.turn(own, retention, limit)
   local key, done0, done1 = own.keys[KEY.counters], own.keys[KEY.done0], own.keys[KEY.done1]
-  local began = tonumber(call('HGET', key, 'gen') or own.now)
+  local began = tonumber(call('HGET', key, ':gen') or own.now)
   local count = call('HLEN', done0)
   if own.now - began >= retention or count > limit then
     if own.now - began < tombstones.PROMISED_US then
-      call('HINCRBY', key, 'early', call('HLEN', done1))
+      call('HINCRBY', key, ':early', call('HLEN', done1))
     end
     call('UNLINK', done1)
     if count > 0 then call('RENAME', done0, done1) end
     began, count = own.now, 0
   end
   if call('EXISTS', done0, done1) == 0 then
-    call('HDEL', key, 'gen', 'turn')
+    call('HDEL', key, ':gen', ':turn')
   else
-    call('HSET', key, 'gen', began, 'turn', began + retention)
+    call('HSET', key, ':gen', began, ':turn', began + retention)
   end
 end

@@ -17,13 +17,36 @@ function unit.time(named)
   return time[1] * 1000000 + time[2]
 end
 
--- keys: the names of the keys, by the numbers that KEY gives to what they hold. args[1]: the time as unit.time takes it;
--- args[2]: the queue type. queues: records by queue_id, false for none. records: jobs' bytes by field, as the call leaves
--- them. carried: payload bytes that a joint call hands out so far.
-function unit.open(keys, args)
-  return {keys = keys, type = args[2], now = unit.time(args[1]), queues = {}, records = {}, counters = false,
+-- keys: the names of the keys, by the numbers that KEY gives to what they hold. queues: records by queue_id, false for
+-- none. records: jobs' bytes by field, as the call leaves them. shared: what the calls of a joint call have together
+-- (joint.lua), false for a call alone.
+function unit.open(keys, now, type, shared)
+  return {keys = keys, type = type, now = now, queues = {}, records = {}, counters = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
-    tombstones = false, ready_hint = false, timer_hint = false, carried = 0}
+    tombstones = false, ready_hint = false, timer_hint = false, shared = shared or false}
+end
+
+-- Opens a unit for the next call of a joint one, which costs a third of a new one.
+function unit.reopen(own, keys)
+  own.keys, own.queues, own.records, own.tombstones, own.ready_hint, own.timer_hint = keys, {}, {}, false, false, false
+  own.jobs_gone, own.jobs, own.places_gone, own.places, own.timers_gone, own.timers = false, false, false, false, false,
+    false
+  if own.died then own.died = nil end
+  if own.buried then own.buried = nil end
+  if own.last then own.last = nil end
+  if own.past_minute then own.past_minute = nil end
+end
+
+-- Begins the reply of a call: {0, now, ready hint, timer hint}, the hints to be filled in by unit.close, and further
+-- values; in a joint call (joint.lua) in the row of all replies, and without the first two. Returns the table and how
+-- many values of other calls stand before this one's.
+function unit.reply(own, ...)
+  local shared = own.shared
+  if not shared then return {0, own.now, -1, -1, ...}, 0 end
+  local row, at = shared.row, shared.at
+  row[at + 1], row[at + 2] = -1, -1
+  for index = 1, select('#', ...) do row[at + 2 + index] = select(index, ...) end
+  return row, at - 2
 end
 
 -- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.
@@ -215,11 +238,12 @@ end
 -- Writes the counters, lets the agenda know of what became due earlier, and completes the head of the reply:
 -- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
 function unit.close_counters(own, reply)
-  local counts, ready, timer = own.counters, own.ready_hint, own.timer_hint
+  local counts, ready, timer, shared = own.counters, own.ready_hint, own.timer_hint, own.shared
   if ready then counts.ready_at = earlier(counts.ready_at, ready) end
   if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(own)
-  reply[3], reply[4] = ready or -1, timer or -1
+  local hint = shared and shared.at + 1 or 3
+  reply[hint], reply[hint + 1] = ready or -1, timer or -1
   return reply
 end
 
