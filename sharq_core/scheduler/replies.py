@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -30,7 +31,9 @@ from sharq_core.models import (
 
 T = TypeVar("T")
 
-_JOB_REPLY = 10
+_JOB_REPLY = 4
+_LEASE = Struct(">16sQQIiIQ")
+"""dequeue.lua's LEASE."""
 _COUNT_REPLY = 3
 _DEAD_REPLY = 6
 _TOTALS_REPLY = 8
@@ -187,26 +190,30 @@ def decode_enqueue(raw: list[Any]) -> list[Enqueued]:
 def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     if raw[0]:
         return Reply(_hint(raw), None, is_expired=True)
-    jobs = [
-        LeasedJob(
-            queue_type=queue_type,
-            queue_id=raw[i].decode(),
-            job_id=raw[i + 1].decode(),
-            payload=raw[i + 2],
-            lease=raw[i + 3].hex(),
-            leased_until_us=raw[i + 4],
-            enqueued_at_us=raw[i + 5],
-            attempt=raw[i + 6],
-            requeues_remaining=raw[i + 7],
-            queue_length=raw[i + 8],
+    jobs: list[LeasedJob] = []
+    ready_for_us: list[int] = []
+    for i in range(9, len(raw), _JOB_REPLY):
+        token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack(raw[i + 3])
+        jobs.append(
+            LeasedJob(
+                queue_type=queue_type,
+                queue_id=raw[i].decode(),
+                job_id=raw[i + 1].decode(),
+                payload=raw[i + 2],
+                lease=token.hex(),
+                leased_until_us=until_us,
+                enqueued_at_us=enqueued_us,
+                attempt=attempt,
+                requeues_remaining=remaining,
+                queue_length=queue_length,
+            )
         )
-        for i in range(9, len(raw), _JOB_REPLY)
-    ]
+        ready_for_us.append(ready_us)
     hint = _hint(raw)
     return Reply(
         hint,
         DequeueReply(
-            jobs, raw[18::_JOB_REPLY], hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
+            jobs, ready_for_us, hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
         ),
     )
 

@@ -24,6 +24,7 @@ from tests.scheduler.records import assert_keys_agree, read_raw
 from tests.stores import KINDS
 
 PARTITIONS = 4
+MOST_KNOWN = 4096
 
 Answer = Reply[Any] | SharqError
 
@@ -141,15 +142,48 @@ def test_joint_calls_answer_and_leave_what_the_calls_alone_do(
     assert left[0] == left[1]
 
 
-def test_one_that_fails_hinders_no_other(drivers: list[Driver]) -> None:
+@pytest.mark.parametrize("broken", ["jobs", "done0"])
+def test_one_that_fails_hinders_no_other(drivers: list[Driver], broken: str) -> None:
+    """Before it has begun its reply, and after."""
     client = drivers[0].client
-    client.set(drivers[1].key("jobs"), "no hash")
-    calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")], now_us=one.now_us) for one in drivers]
+    client.set(drivers[1].key(broken), "no hash")
+    jobs = [new_job("1", repeat=True)]
+    calls = [one.functions.enqueue(one.partition, TYPE, jobs, now_us=one.now_us) for one in drivers]
     (joint,) = join(calls)
     first, second, *others = run(client, [joint])
     assert isinstance(second, SharqError) and "WRONGTYPE" in second.message
     assert all(isinstance(one, Reply) and one.value and one.value[0].status == 0 for one in (first, *others))
     assert [driver.dequeue_ids() for driver in (drivers[0], *drivers[2:])] == [["1"]] * 3
+
+
+def test_one_that_comes_too_late_does_nothing_and_the_others_all(drivers: list[Driver]) -> None:
+    calls = [
+        one.functions.enqueue(
+            one.partition,
+            TYPE,
+            [new_job("1")],
+            not_after_us=one.now_us - (one.partition == 1),
+            now_us=one.now_us,
+        )
+        for one in drivers
+    ]
+    answers = run(drivers[0].client, join(calls))
+    assert [isinstance(one, Reply) and one.is_expired for one in answers] == [False, True, False, False]
+    assert [driver.dequeue_ids() for driver in drivers] == [["1"], [], ["1"], ["1"]]
+
+
+def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, prefix: str) -> None:
+    """The store keeps the names of the keys of 4,096 (type, partition) between calls (partition_keys.lua)."""
+    functions = drivers_of(client, prefix)[0].functions
+    types = [f"t{n}" for n in range(MOST_KNOWN // PARTITIONS + 2)]
+    enqueues = [functions.enqueue(at, kind, [new_job("1")]) for kind in types for at in range(PARTITIONS)]
+    assert all(isinstance(one, Reply) and one.value for one in run(client, join(enqueues)))
+    for kind in (types[0], types[-1]):
+        dequeues = [functions.dequeue(at, kind, 1, LEASE_US, RANDOM) for at in range(PARTITIONS)]
+        answers = run(client, join(dequeues))
+        assert [one.value.jobs[0].job_id for one in answers if isinstance(one, Reply) and one.value] == [
+            "1"
+        ] * PARTITIONS
 
 
 def test_all_of_them_happen_at_one_time_of_the_store(drivers: list[Driver]) -> None:
@@ -202,7 +236,7 @@ def test_what_no_replica_confirmed_is_told_call_by_call(drivers: list[Driver]) -
     calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")]) for one in drivers]
     (joint,) = join(calls)
     broken = redis.ResponseError("WRONGTYPE")
-    first, second, *_ = joint.split(NotKept("none did", [0, 1, 6, 0, 1, -1, -1, 0, 0, broken, 0, 0]))
+    first, second, *_ = joint.split(NotKept("none did", [0, 1, 4, -1, -1, 0, 0, broken, 0, 0]))
     assert isinstance(first, NotKept) and first.reply == [0, 1, -1, -1, 0, 0]
     assert isinstance(second, SharqError) and not isinstance(second, NotKept)
     unknown = OutcomeUnknown("?")

@@ -17,6 +17,7 @@ from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.joint import join
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
@@ -81,7 +82,8 @@ def test_the_library_has_every_function_and_says_its_revision(client: redis.Redi
     (loaded,) = client.function_list(library=library.LIBRARY)
     functions = dict(zip(loaded[::2], loaded[1::2], strict=True))[b"functions"]
     found = {dict(zip(row[::2], row[1::2], strict=True))[b"name"] for row in functions}
-    assert found == {*(function.wire_name for function in library.FUNCTIONS), b"sharq_1_revision"}
+    joint = {function.joint_name for function in library.FUNCTIONS if function.joins}
+    assert found == {*(function.wire_name for function in library.FUNCTIONS), *joint, b"sharq_1_revision"}
     assert client.fcall(f"{library.LIBRARY}_revision", 0) == library.REVISION
 
 
@@ -177,6 +179,10 @@ def test_every_function_runs_on_a_cluster(own_store: StoreFactory, prefix: str, 
             slot_of(tags(prefix, 64)[63]),
             slot_of(f"{prefix}:members"),
         }
+        (joint,) = join([driver.functions.enqueue(at, TYPE, [new_job("joint")]) for at in (62, 63)])
+        with pytest.raises(redis.ResponseError, match="slot"):
+            execute(client, *joint.whole.words)
+        assert driver.get_job("joint") is None
 
 
 @pytest.mark.parametrize("partitions", [1, 6, 64, 256])

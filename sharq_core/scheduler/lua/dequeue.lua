@@ -4,8 +4,7 @@
 -- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 when the bytes ended it,
 --        leases that ended by timer, jobs of those that became dead letters, then for each job: queue_id, job_id,
---        payload, token, leased until, enqueued, attempt, requeues remaining, jobs queued in its queue after it, how
---        long it was ready (µs)}
+--        payload, its lease (LEASE below)}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Cost: O(log n) a job, and 16 timers at the most
 
@@ -13,6 +12,9 @@ local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs a queue in this call, lease (µs), payload bytes to stay below
   -- (looked at before a job is taken; one is always taken), random bytes
   DEMAND = '>I8I2I2I8I4c8',
+  -- token, leased until, enqueued, attempt, requeues remaining (-1 for ever), jobs queued in its queue after it, how long
+  -- it was ready (µs). Seven values of a reply cost twice as much.
+  LEASE = '>c16I8I8I4i4I4I8',
   TIMERS = 16,
   FEW = 4,        -- queues looked at first
   AHEAD = 8,      -- jobs read at once: what is read beyond the bytes is at most so many payloads
@@ -153,11 +155,9 @@ local function lease_job(own, queue, job, member, due, random, reply)
   queue.place, queue.active = now, now
   transitions.lease(own, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
-  reply[at + 1], reply[at + 2] = queue_id, job_record.job_id(queue_id, job.field)
-  reply[at + 3], reply[at + 4], reply[at + 5] = payload, token, due
-  reply[at + 6], reply[at + 7] = job.enqueued, attempt
-  reply[at + 8] = limit < 0 and -1 or limit - attempt + 1
-  reply[at + 9], reply[at + 10] = queue.queued, since < now and now - since or 0
+  reply[at + 1], reply[at + 2], reply[at + 3] = queue_id, job_record.job_id(queue_id, job.field), payload
+  reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, job.enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
+    queue.queued, since < now and now - since or 0)
 end
 
 -- Serves the lanes in rounds: a queue that is still due goes to the end, until it gave per_queue jobs (one a round).
