@@ -4,10 +4,10 @@
 --                   leased in it; the totals: enqueued = queued + delayed + leased + finished + dead + cancelled (I8);
 --                   and the agenda: when the type's next queue and its next timer are due, early perhaps, never late;
 --                   0 none
---           m<0-9> -> minute, enqueued, leased of all types in an older minute (by its last digit)
---           gen, turn -> when the younger generation of tombstones was first looked after; when they turn
---           early -> tombstones that went too young
---           last -> the newest numbers of jobs and leases of the types that are gone: none comes again
+--           :m<0-9> -> minute, enqueued, leased of all types in an older minute (by its last digit)
+--           :gen, :turn -> when the younger generation of tombstones was first looked after; when they turn
+--           :early -> tombstones that went too young
+--           :last -> the newest numbers of jobs and leases of the types that are gone: none comes again
 
 local counters = {
   MINUTE_US = 60000000,

@@ -31,7 +31,8 @@ function joint.run(run, keys, args)
   -- at: where the present call's reply begins. carried: payload bytes that dequeues hand out so far.
   local shared, own = {row = row, at = 3, carried = 0}, nil
   for index = 1, #keys do
-    local length, at, own_keys = unpack_bytes('>I2', lengths, 2 * index - 1), #row + 1, partition_keys.of(keys[index], type)
+    local length, at = unpack_bytes('>I2', lengths, 2 * index - 1), #row + 1
+    local own_keys = partition_keys.of(keys[index], type)
     if own then unit.reopen(own, own_keys) else own = unit.open(own_keys, now, type, shared) end
     row[at], shared.at = 0, at
     local is_done, answer = pcall(run, own, args, first, length)

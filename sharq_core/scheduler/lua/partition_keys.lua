@@ -1,7 +1,5 @@
--- The names of a partition's keys, made of the name of one of them: where one server has every partition, a joint call
--- declares only that one, and the store has 10 fewer names to read for each call in it.
---
--- The names are kept between calls, a list (of 1 KB) a type and partition.
+-- The names of a partition's keys, made of the name of one of them: a joint call declares only that one (README.md), and
+-- the store has nine fewer to read for each call in it. They are kept between calls, a list of 1 KB a type and partition.
 
 local partition_keys = {
   MOST_KNOWN = 4096,
