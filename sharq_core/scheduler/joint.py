@@ -59,7 +59,9 @@ class JointCall(msgspec.Struct, frozen=True):
         at = first.function.keys.index(_DECLARED)
         keys = tuple([_alone(call.keys.names[at]) for call in self.calls])
         return Fcall(
-            first.function.joint_name, keys, [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)]
+            first.function.joint_name,
+            keys,
+            [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)],
         )
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:

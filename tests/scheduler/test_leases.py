@@ -326,6 +326,17 @@ def test_a_repeated_delete_writes_though_its_type_is_gone(driver: Driver) -> Non
     assert _writes(driver) == before + 2
 
 
+def test_a_type_goes_though_its_dead_letters_were_dropped_before_their_time(driver: Driver) -> None:
+    driver.enqueue(new_job("1", requeue_limit=0))
+    driver.release("1", driver.lease_one().lease)
+    driver.reap()
+    driver.advance(DAY_US)
+    assert driver.drop_dead() == 1
+    driver.reap()
+    assert driver.store_keys() == {driver.key("counters")}
+    assert not driver.client.hexists(driver.key("counters"), "sms")
+
+
 def test_a_reap_that_finds_nothing_creates_nothing(driver: Driver) -> None:
     driver.reap()
     assert driver.store_keys() == set()

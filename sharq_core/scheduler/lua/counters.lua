@@ -11,16 +11,16 @@
 
 local counters = {
   MINUTE_US = 60000000,
-  -- format, seq, lease, minute, enqueued and given in it, the totals by NAMES, ready_at, timer_at; then bytes of a newer
-  -- version
+  -- format, seq, lease, minute, enqueued and given in it, the totals by NAMES, ready_at, timer_at; then bytes of a
+  -- newer version
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
 
--- The counts of a record. seq, lease: the newest numbers. enqueued_now, given_now: what the latest minute had. ready_at,
--- timer_at, newer: false for none. is_known: the type has a record.
+-- The counts of a record. seq, lease: the newest numbers. enqueued_now, given_now: what the latest minute had.
+-- ready_at, timer_at, newer: false for none. is_known: the type has a record.
 function counters.unpack(raw)
   local _, seq, lease, minute, enqueued_now, given_now, enqueued, queued, delayed, leased, finished, dead, cancelled,
     ready_at, timer_at, newer_at = unpack_bytes(counters.FORMAT, raw)

@@ -12,8 +12,8 @@ local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs a queue in this call, lease (µs), payload bytes to stay below
   -- (looked at before a job is taken; one is always taken), random bytes
   DEMAND = '>I8I2I2I8I4c8',
-  -- token, leased until, enqueued, attempt, requeues remaining (-1 for ever), jobs queued in its queue after it, how long
-  -- it was ready (µs). Seven values of a reply cost twice as much.
+  -- token, leased until, enqueued, attempt, requeues remaining (-1 for ever), jobs queued in its queue after it, how
+  -- long it was ready (µs). Seven values of a reply cost twice as much.
   LEASE = '>c16I8I8I4i4I4I8',
   TIMERS = 16,
   FEW = 4,        -- queues looked at first

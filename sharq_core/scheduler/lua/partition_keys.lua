@@ -1,5 +1,5 @@
--- The names of a partition's keys, made of the name of one of them: a joint call declares only that one (README.md), and
--- the store has nine fewer to read for each call in it. They are kept between calls, a list of 1 KB a type and partition.
+-- The names of a partition's keys, made of one of them: a joint call declares only that one (README.md), and the store
+-- has nine fewer to read for each call in it. They are kept between calls, a list of 1 KB a type and partition.
 
 local partition_keys = {
   MOST_KNOWN = 4096,

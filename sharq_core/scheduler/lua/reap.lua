@@ -8,12 +8,24 @@
 
 local reap = {}
 
+-- The type's next timer. That of dead letters goes when there are none: they may have been dropped or redriven long
+-- before their retention ended, and a type without anything else is to go.
+local function next_timer(own, has_letters)
+  local key = own.keys[KEY.timers]
+  local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if head[1] == 'X' and not has_letters then
+    call('ZREM', key, 'X')
+    head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  end
+  return tonumber(head[2])
+end
+
 -- Drops letters above the bound. The agenda says exactly when the type's next timer is due. Returns letters dropped.
 local function settle(own, limit, keep)
-  local excess = call('ZCARD', own.keys[KEY.dead]) - keep
-  local dropped = dead_letters.drop(own, math.huge, math.min(excess, limit))
+  local letters = call('ZCARD', own.keys[KEY.dead])
+  local dropped = dead_letters.drop(own, math.huge, math.min(letters - keep, limit))
   own.timer_hint = false
-  own.counters.timer_at = tonumber(call('ZRANGE', own.keys[KEY.timers], 0, 0, 'WITHSCORES')[2])
+  own.counters.timer_at = next_timer(own, letters > dropped)
   return dropped
 end
 
