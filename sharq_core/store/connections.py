@@ -6,6 +6,7 @@ Not here: what is sent over them (node.py).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -129,15 +130,31 @@ async def read(connection: AbstractConnection, count: int, answers: list[Any | S
 
 async def drop(connection: AbstractConnection) -> None:
     """Close a connection at once, whatever it is doing."""
+    _abort(_writer(connection))
     await connection.disconnect(nowait=True)
 
 
 async def _end(connection: AbstractConnection) -> None:
-    """Close a connection that is at rest, and wait until it is closed."""
+    """Close a connection that is at rest, and wait until it is closed; one that the server does not close in time is
+    dropped.
+    """
+    writer = _writer(connection)
     try:
         await connection.disconnect()
     except driver.TimeoutError:
-        await drop(connection)
+        _abort(writer)
+
+
+def _writer(connection: AbstractConnection) -> asyncio.StreamWriter | None:
+    """None for one that is closed."""
+    writer: asyncio.StreamWriter | None = connection._writer
+    return writer
+
+
+def _abort(writer: asyncio.StreamWriter | None) -> None:
+    """Neither send what it still has to send nor, with TLS, wait half a minute for the server's own goodbye."""
+    if writer is not None:
+        writer.transport.abort()
 
 
 async def _is_stale(connection: AbstractConnection) -> bool:

@@ -1,16 +1,34 @@
-"""How many connections a node keeps to a server."""
+"""How many connections a node keeps to a server, and how it closes them."""
 
 from __future__ import annotations
 
 import asyncio
+from asyncio.trsock import TransportSocket
+from pathlib import Path
+
+from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.scheduler.executor import function_library
+from sharq_core.store.connections import Connections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
 from tests.cluster.nodes import until
 from tests.conftest import StoreFactory
+from tests.store_groups import Security, make_certificates, running_member
 
 PING = [[b"PING"]]
 TIMEOUT_S = 10.0
+SHORT_S = 0.5
+SOON_S = 5.0
+"""Asyncio waits 30 s for the server's goodbye on a TLS connection."""
+
+
+async def nothing(connection: AbstractConnection) -> None:
+    """A new connection needs no more."""
+
+
+def socket_of(connection: AbstractConnection) -> TransportSocket:
+    socket: TransportSocket = connection._writer.get_extra_info("socket")
+    return socket
 
 
 async def test_connections_that_nobody_used_for_a_while_are_closed_and_those_in_use_are_kept(
@@ -36,3 +54,20 @@ async def test_connections_that_nobody_used_for_a_while_are_closed_and_those_in_
             assert node.connects == opened + CONNECTIONS - 2
         finally:
             await node.close()
+
+
+async def test_a_tls_connection_is_closed_though_its_server_says_no_goodbye(tmp_path: Path) -> None:
+    security = Security(certificates=make_certificates(tmp_path / "certificates"))
+    with running_member("redis", security) as server:
+        connections = Connections(server.url, SHORT_S, nothing)
+        in_use, idle = await connections.open(), await connections.open()
+        sockets = [socket_of(in_use), socket_of(idle)]
+        await connections.give_back(idle)
+        server.pause()
+        try:
+            await drop(in_use)
+            await connections.close()
+            async with asyncio.timeout(SOON_S):
+                await until(lambda: [socket.fileno() for socket in sockets] == [-1, -1])
+        finally:
+            server.resume()
