@@ -21,7 +21,7 @@ from shard.link_server import LinkServer
 from shard.membership import Membership, NotAMember
 from shard.node import ShardNode
 from shard.opening import open_node
-from shard.pages import make_app, measure
+from shard.pages import make_app, measure, server_log
 from shard.stores import make_configured_store
 from sharq_core.config import Config
 from sharq_core.errors import ConfigError
@@ -134,7 +134,11 @@ class _Process:
         app = make_app(self._links, registry, self._why_not_ready)
         tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
         runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S, keepalive_timeout=_KEEPALIVE_S
+            app,
+            access_log=None,
+            logger=server_log(),
+            shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
+            keepalive_timeout=_KEEPALIVE_S,
         )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -45,6 +47,23 @@ def make_app(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     return app
+
+
+def server_log() -> logging.Logger:
+    """What aiohttp is to log to on this port."""
+    log = logging.getLogger("shard.http")
+    log.addFilter(_one_line)
+    return log
+
+
+def _one_line(record: logging.LogRecord) -> bool:
+    """What is not HTTP is one line: nobody who operates a node can do anything with a traceback about it."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = "request_malformed reason=%r", (error.message.partition("\n")[0],)
+        record.exc_info = None
+    return True
 
 
 def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership, links: LinkServer) -> None:

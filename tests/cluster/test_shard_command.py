@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -230,3 +231,16 @@ async def test_a_router_s_link_carries_calls_and_hears_that_its_shard_stops(shar
     finally:
         await link.close()
     assert shard.wait() == 0
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"GET /healthz\xff HTTP/1.1\r\nHost: h\r\n\r\n"])
+def test_what_is_not_http_is_refused_and_leaves_one_line(shards: ShardFactory, sent: bytes) -> None:
+    shard = shards("a")
+    shard.start()
+    host, port = shard.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=DEADLINE_S) as connection:
+        connection.sendall(sent)
+        assert connection.recv(100).split()[1] == b"400"
+    assert "WARNING request_malformed reason=" in shard.log
+    assert "Traceback" not in shard.log
+    assert shard.gauge("sharq_shard_members") == 1
