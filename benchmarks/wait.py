@@ -146,7 +146,7 @@ def _report(plan: _Plan, rounds: list[_Round], version: str) -> Report:
         ],
         notes=[
             "The wake-up holds the enqueue itself. The polls and the enqueues come from one process.",
-            "Each second a node refreshes its view of the 64 partitions, here in one joint call, and gives its heartbeat. "
-            "On a Redis Cluster it is one call a partition.",
+            "Each second a node refreshes its view of the 64 partitions, here in one joint call, and gives its "
+            "heartbeat. On a Redis Cluster it is one call a partition.",
         ],
     )

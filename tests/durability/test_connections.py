@@ -27,6 +27,7 @@ async def nothing(connection: AbstractConnection) -> None:
 
 
 def socket_of(connection: AbstractConnection) -> TransportSocket:
+    assert connection._writer is not None
     socket: TransportSocket = connection._writer.get_extra_info("socket")
     return socket
 
