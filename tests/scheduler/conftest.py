@@ -8,8 +8,9 @@ import pytest
 import redis
 
 from sharq_core.scheduler import library
+from tests.conftest import running_store
 from tests.scheduler.driver import Driver
-from tests.stores import StoreServer
+from tests.stores import KINDS, StoreServer
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +21,21 @@ def client(store: StoreServer) -> Iterator[redis.Redis]:
         yield connected
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def lone_client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """The same of a server that nobody else uses, so that what it does can be counted."""
+    with running_store(request.param) as server, server.client(timeout_s=20.0) as connected:
+        connected.function_load(library.source())
+        yield connected
+
+
 @pytest.fixture
 def driver(client: redis.Redis, prefix: str) -> Driver:
     """An empty deployment of one partition."""
     return Driver(client, prefix)
+
+
+@pytest.fixture
+def lone_driver(lone_client: redis.Redis, prefix: str) -> Driver:
+    """The same on a server that nobody else uses."""
+    return Driver(lone_client, prefix)

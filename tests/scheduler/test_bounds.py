@@ -60,13 +60,13 @@ def test_idle_queues_do_not_hide_an_ended_lease_from_a_dequeue(driver: Driver) -
     assert found == ["slow"]
 
 
-def test_a_dequeue_costs_the_same_at_20000_ready_queues_as_at_100(driver: Driver) -> None:
+def test_a_dequeue_costs_the_same_at_20000_ready_queues_as_at_100(lone_driver: Driver) -> None:
     """U2."""
-    fill(driver, queues=100, jobs=2)
-    driver.dequeue(1)  # the first lease of all enters the agenda
-    few = commands_of(driver.client, lambda: driver.dequeue(10))
-    fill(driver, queues=20_000, jobs=2)
-    many = commands_of(driver.client, lambda: driver.dequeue(10))
+    fill(lone_driver, queues=100, jobs=2)
+    lone_driver.dequeue(1)  # the first lease of all enters the agenda
+    few = commands_of(lone_driver.client, lambda: lone_driver.dequeue(10))
+    fill(lone_driver, queues=20_000, jobs=2)
+    many = commands_of(lone_driver.client, lambda: lone_driver.dequeue(10))
     assert many == few
     assert sum(few.values()) < 60
 
@@ -83,21 +83,21 @@ def test_a_reap_handles_as_many_timers_as_it_may(driver: Driver) -> None:
     assert_keys_agree(driver)
 
 
-def test_deleting_50000_jobs_is_one_short_call_and_then_bounded_steps(driver: Driver) -> None:
-    fill(driver, queues=1, jobs=50_000)
-    jobs = driver.key("jobs")
-    commands = commands_of(driver.client, lambda: driver.delete_queue("q0"))
+def test_deleting_50000_jobs_is_one_short_call_and_then_bounded_steps(lone_driver: Driver) -> None:
+    fill(lone_driver, queues=1, jobs=50_000)
+    jobs = lone_driver.key("jobs")
+    commands = commands_of(lone_driver.client, lambda: lone_driver.delete_queue("q0"))
     assert sum(commands.values()) < 150
-    assert driver.get_queue("q0").queued == 0
-    assert driver.client.hlen(jobs) == 49_900
-    driver.enqueue(new_job("0", "q0", interval_us=0))
-    assert driver.dequeue_ids() == ["0"]
-    left = [driver.client.hlen(jobs)]
-    while driver.reap().handled > 1:
-        left.append(driver.client.hlen(jobs))
+    assert lone_driver.get_queue("q0").queued == 0
+    assert lone_driver.client.hlen(jobs) == 49_900
+    lone_driver.enqueue(new_job("0", "q0", interval_us=0))
+    assert lone_driver.dequeue_ids() == ["0"]
+    left = [lone_driver.client.hlen(jobs)]
+    while lone_driver.reap().handled > 1:
+        left.append(lone_driver.client.hlen(jobs))
         assert left[-2] - left[-1] <= 100
     assert left[-1] == 1
-    assert driver.totals().cancelled == 50_000
+    assert lone_driver.totals().cancelled == 50_000
 
 
 def test_many_deleted_queues_share_the_bound_of_one_reap_and_leave_room_for_leases(driver: Driver) -> None:
@@ -150,13 +150,13 @@ def test_tombstones_are_bounded_by_count_and_say_when_they_went_too_early(driver
     assert driver.refresh().forgotten_early == 60 - driver.refresh().tombstones
 
 
-def test_a_job_alone_costs_few_commands(driver: Driver) -> None:
+def test_a_job_alone_costs_few_commands(lone_driver: Driver) -> None:
     """Half of a single call's price is its commands: each is one that another call would have to make up for."""
-    client = driver.client
-    driver.enqueue(new_job("first", interval_us=0))
-    driver.finish("first", driver.lease_one().lease)
-    enqueue = commands_of(client, lambda: driver.enqueue(new_job("1", interval_us=0)))
+    client = lone_driver.client
+    lone_driver.enqueue(new_job("first", interval_us=0))
+    lone_driver.finish("first", lone_driver.lease_one().lease)
+    enqueue = commands_of(client, lambda: lone_driver.enqueue(new_job("1", interval_us=0)))
     leases: list[str] = []
-    dequeue = commands_of(client, lambda: leases.append(driver.lease_one().lease))
-    finish = commands_of(client, lambda: driver.finish("1", leases[0]))
+    dequeue = commands_of(client, lambda: leases.append(lone_driver.lease_one().lease))
+    finish = commands_of(client, lambda: lone_driver.finish("1", leases[0]))
     assert [sum(commands.values()) for commands in (enqueue, dequeue, finish)] == [9, 12, 9]

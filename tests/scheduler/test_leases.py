@@ -301,29 +301,29 @@ def test_unknown_leases_find_nothing_and_create_nothing(driver: Driver) -> None:
     assert driver.store_keys() == set()
 
 
-def test_a_repeated_finish_writes_though_its_type_is_gone(driver: Driver) -> None:
+def test_a_repeated_finish_writes_though_its_type_is_gone(lone_driver: Driver) -> None:
     """WAIT covers only what its connection wrote: what is answered again must be promised again."""
-    driver.functions.retention = Retention(finished_us=DAY_US)
-    driver.enqueue(new_job("1"))
-    job = driver.lease_one()
-    driver.finish("1", job.lease)
-    driver.advance(DAY_US - 1)
-    driver.reap()
-    assert not driver.client.hexists(driver.key("counters"), "sms")
-    before = _writes(driver)
-    assert driver.finish("1", job.lease) is DONE
-    assert _writes(driver) == before + 1
-    assert driver.get_job("1") is not None
+    lone_driver.functions.retention = Retention(finished_us=DAY_US)
+    lone_driver.enqueue(new_job("1"))
+    job = lone_driver.lease_one()
+    lone_driver.finish("1", job.lease)
+    lone_driver.advance(DAY_US - 1)
+    lone_driver.reap()
+    assert not lone_driver.client.hexists(lone_driver.key("counters"), "sms")
+    before = _writes(lone_driver)
+    assert lone_driver.finish("1", job.lease) is DONE
+    assert _writes(lone_driver) == before + 1
+    assert lone_driver.get_job("1") is not None
 
 
-def test_a_repeated_delete_writes_though_its_type_is_gone(driver: Driver) -> None:
-    driver.enqueue(new_job("1", interval_us=0))
-    assert driver.delete_queue(purge=True) == 1
-    driver.reap()
-    before = _writes(driver)
-    assert driver.delete_queue(purge=True) == 0
-    assert driver.drop_dead() == 0
-    assert _writes(driver) == before + 2
+def test_a_repeated_delete_writes_though_its_type_is_gone(lone_driver: Driver) -> None:
+    lone_driver.enqueue(new_job("1", interval_us=0))
+    assert lone_driver.delete_queue(purge=True) == 1
+    lone_driver.reap()
+    before = _writes(lone_driver)
+    assert lone_driver.delete_queue(purge=True) == 0
+    assert lone_driver.drop_dead() == 0
+    assert _writes(lone_driver) == before + 2
 
 
 def test_a_type_goes_though_its_dead_letters_were_dropped_before_their_time(driver: Driver) -> None:
