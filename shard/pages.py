@@ -16,6 +16,9 @@ from shard.node import ShardNode
 from sharq_core.errors import Unavailable
 from sharq_core.version import __version__
 
+_REASON_LENGTH = 200
+"""Characters; aiohttp shows what it could not read."""
+
 
 def make_app(
     links: LinkServer, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
@@ -57,11 +60,16 @@ def server_log() -> logging.Logger:
 
 
 def _one_line(record: logging.LogRecord) -> bool:
-    """What is not HTTP is one line: nobody who operates a node can do anything with a traceback about it."""
+    """What is not HTTP is one line at the most: nobody who operates a node can do anything with a traceback about it.
+
+    aiohttp tells of it as an error, and at debug level of what does not even begin like HTTP.
+    """
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args = "request_malformed reason=%r", (error.message.partition("\n")[0],)
+        if record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        reason = " ".join(error.message.split())[:_REASON_LENGTH]
+        record.msg, record.args = "request_malformed peer=%s reason=%r", (*(record.args or ("",)), reason)
         record.exc_info = None
     return True
 

@@ -5,7 +5,7 @@ Not here: how each function's call is made (functions.py), which go together (jo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -45,4 +45,9 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     @property
     def alone(self) -> Fcall:
         """What is sent when it goes alone."""
-        return Fcall(self.function.wire_name, (self.keys,), self.arguments)
+        return Fcall(self.function.wire_name, (self.keys,), self.arguments, (self.kind,))
+
+    @property
+    def kind(self) -> Hashable:
+        """The function and where it works: the first key is the type's in the partition, or the partition's."""
+        return self.function.name, self.keys.names[0]

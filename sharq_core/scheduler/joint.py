@@ -34,8 +34,8 @@ _DECLARED = "counters"
 """The one key of each partition that is declared: a server that has not all of them refuses (CROSSSLOT)."""
 
 
-@lru_cache(maxsize=1024)
-def _alone(name: bytes) -> KeyList:
+@lru_cache(maxsize=4096)
+def _declared(name: bytes) -> KeyList:
     return KeyList.of(name)
 
 
@@ -57,11 +57,12 @@ class JointCall(msgspec.Struct, frozen=True):
         parts = [call.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
         at = first.function.keys.index(_DECLARED)
-        keys = tuple([_alone(call.keys.names[at]) for call in self.calls])
+        keys = tuple([_declared(call.keys.names[at]) for call in self.calls])
         return Fcall(
             first.function.joint_name,
             keys,
             [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)],
+            [call.kind for call in self.calls],
         )
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -38,11 +38,13 @@ class Fcall(msgspec.Struct, frozen=True):
         function: its name.
         keys: of each call's partition, all of the same kinds.
         arguments: what follows the keys.
+        kinds: of each call that it holds; those of one kind keep their order (order.py).
     """
 
     function: bytes
     keys: tuple[KeyList, ...]
     arguments: Sequence[Word]
+    kinds: Sequence[Hashable]
 
     @property
     def key_count(self) -> int:

@@ -143,6 +143,9 @@ async def _end(connection: AbstractConnection) -> None:
         await connection.disconnect()
     except driver.TimeoutError:
         _abort(writer)
+    except asyncio.CancelledError:
+        _abort(writer)
+        raise
 
 
 def _writer(connection: AbstractConnection) -> asyncio.StreamWriter | None:

@@ -17,8 +17,8 @@ def to_resend(
 ) -> list[int]:
     """The calls that were refused in this way and may be sent again, ascending.
 
-    Not those that would come behind a later call of their own kind that was done: the jobs of a bulk call are queued
-    in order or not at all (I3).
+    Not those that would come behind a later call of their own kind that was done, whether either goes alone or with
+    others: the jobs of a bulk call are queued in order or not at all (I3).
 
     Args:
         indices: the calls that were sent, ascending; None for all.
@@ -29,14 +29,9 @@ def to_resend(
     refused: list[int] = []
     done: set[Hashable] = set()
     for index in reversed(sent):
-        kinds = _kinds(calls[index])
+        kinds = calls[index].kinds
         if not isinstance(answers[index], refusal):
-            done |= kinds
+            done.update(kinds)
         elif done.isdisjoint(kinds):
             refused.append(index)
     return refused[::-1]
-
-
-def _kinds(call: Fcall) -> set[Hashable]:
-    """The function with the first key of each partition."""
-    return {(call.function, keys.names[0]) for keys in call.keys}

@@ -204,7 +204,7 @@ async def test_a_call_that_missed_the_library_is_not_done_behind_a_later_one_of_
         with server.client() as client:
             client.function_flush()
         first, second = enqueue_call(prefix, "1").alone, enqueue_call(prefix, "2").alone
-        answers = await node.call([first, Load(b"", first.keys, []), second])
+        answers = await node.call([first, Load(b"", first.keys, [], ()), second])
         assert isinstance(answers[0], Unavailable)
         assert isinstance(answers[2], list)
         with server.client() as client:

@@ -24,7 +24,7 @@ from tests.scheduler.records import assert_keys_agree, read_raw
 from tests.stores import KINDS
 
 PARTITIONS = 4
-MOST_KNOWN = 4096
+MOST_KNOWN = 16_384
 
 Answer = Reply[Any] | SharqError
 
@@ -84,7 +84,12 @@ class Life:
         if verb == "enqueue":
             jobs = [
                 new_job(
-                    f"{now_us}-{n}", f"q{n % 2}", interval_us=0, delay_us=n % 3 * SECOND_US, repeat=n == 1
+                    f"{now_us}-{n}",
+                    f"q{n % 2}",
+                    requeue_limit=n % 2 - 1,
+                    interval_us=0,
+                    delay_us=n % 3 * SECOND_US,
+                    repeat=n == 1,
                 )
                 for n in range(count)
             ]
@@ -173,7 +178,7 @@ def test_one_that_comes_too_late_does_nothing_and_the_others_all(drivers: list[D
 
 
 def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, prefix: str) -> None:
-    """The store keeps the names of the keys of 4,096 (type, partition) between calls (partition_keys.lua)."""
+    """The store keeps the names of the keys of 16,384 (type, partition) between calls (partition_keys.lua)."""
     functions = drivers_of(client, prefix)[0].functions
     types = [f"t{n}" for n in range(MOST_KNOWN // PARTITIONS + 2)]
     enqueues = [functions.enqueue(at, kind, [new_job("1")]) for kind in types for at in range(PARTITIONS)]

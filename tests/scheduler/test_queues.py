@@ -158,6 +158,12 @@ def test_the_byte_budget_is_looked_at_before_a_job_is_taken(driver: Driver) -> N
     assert ([job.job_id for job in reply.jobs], reply.is_cut) == (["2"], False)
 
 
+def test_a_job_without_a_byte_counts_as_the_one_that_is_always_taken(driver: Driver) -> None:
+    driver.enqueue(new_job("0", payload=b"", interval_us=0), new_job("1", payload=b"x" * 500, interval_us=0))
+    reply = driver.dequeue_reply(2, max_bytes=100)
+    assert ([job.job_id for job in reply.jobs], reply.is_cut) == (["0"], True)
+
+
 def test_a_hundred_jobs_of_the_largest_payload_come_back_equal(driver: Driver) -> None:
     payloads = [bytes([33 + n]) * 262_144 for n in range(100)]
     driver.enqueue(*(new_job(str(n), payload=payload, interval_us=0) for n, payload in enumerate(payloads)))

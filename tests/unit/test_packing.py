@@ -27,6 +27,6 @@ def test_a_command_is_packed_as_the_driver_packs_it(command: Command) -> None:
 def test_a_call_is_packed_as_the_driver_packs_its_words(
     keys: tuple[KeyList, ...], arguments: Command
 ) -> None:
-    call = Fcall(b"sharq_enqueue", keys, arguments)
+    call = Fcall(b"sharq_enqueue", keys, arguments, ())
     assert pack([call, call]) == [whole(call.words)] * 2
     assert call.words[:3] == [b"FCALL", b"sharq_enqueue", 2 * len(keys)]

@@ -164,7 +164,7 @@ end
 -- Returns true when the bytes ended it.
 local function serve(own, lanes, demand, reply)
   local _, left, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
-  local now, due, shared = own.now, own.now + lease, own.shared
+  local now, due, shared, wanted = own.now, own.now + lease, own.shared, left
   local share = math.ceil(left / math.max(#lanes, 1))
   local bytes, round = 0, 1
   while #lanes > 0 do
@@ -176,7 +176,7 @@ local function serve(own, lanes, demand, reply)
       local job, member = next_job(own, lanes, index, share)
       if job then
         local length = job.payload_bytes
-        if bytes > 0 and bytes + length > budget
+        if left < wanted and bytes + length > budget
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
         lease_job(own, queue, job, member, due, random, reply)
         left, bytes = left - 1, bytes + length

@@ -5,6 +5,9 @@
 -- Reply: {0, now, then for each call how many values its reply has after those two, and these: none when it came after
 --        its not_after; for one that failed only its error: the others are done}
 -- Cost: that of the calls
+--
+-- A function that joins finds its own arguments at args[first] to args[first + length - 1]; those that do not join begin
+-- at the third.
 
 local joint = {
   SHARED = 2,  -- values of a reply that stand there once
@@ -29,7 +32,7 @@ function joint.run(run, keys, args)
   local now, type, lengths, first = unit.time(args[1]), args[2], args[3], 4
   local row = {0, now}
   -- at: where the present call's reply begins. carried: payload bytes that dequeues hand out so far.
-  local shared, own = {row = row, at = 3, carried = 0}, nil
+  local shared, own = {row = row, at = 0, carried = 0}, nil
   for index = 1, #keys do
     local length, at = unpack_bytes('>I2', lengths, 2 * index - 1), #row + 1
     local own_keys = partition_keys.of(keys[index], type)

@@ -26,7 +26,8 @@ function unit.open(keys, now, type, shared)
     tombstones = false, ready_hint = false, timer_hint = false, shared = shared or false}
 end
 
--- Opens a unit for the next call of a joint one, which costs a third of a new one.
+-- Opens a unit for the next call of a joint one, which costs a third of a new one. The counts stay, to be written over
+-- when that one opens its own (counters.open).
 function unit.reopen(own, keys)
   own.keys, own.queues, own.records, own.tombstones, own.ready_hint, own.timer_hint = keys, {}, {}, false, false, false
   own.jobs_gone, own.jobs, own.places_gone, own.places, own.timers_gone, own.timers = false, false, false, false, false,
