@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sharq_core.models import NewJob
@@ -21,7 +23,7 @@ REFUSED = Misplaced("elsewhere")
 def sent(queue_type: str, *partitions: int) -> Fcall:
     """Enqueues of a type in these partitions, sent as one."""
     job = NewJob(queue_type, "q", "1", b"{}", requeue_limit=-1, interval_us=1)
-    calls: list[FunctionCall[object]] = [FUNCTIONS.enqueue(at, queue_type, [job]) for at in partitions]
+    calls: list[FunctionCall[Any]] = [FUNCTIONS.enqueue(at, queue_type, [job]) for at in partitions]
     return JointCall(tuple(calls)).whole
 
 
