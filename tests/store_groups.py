@@ -258,7 +258,8 @@ class RedisCluster:
         return all(map(self._is_whole_at, self.servers)) and all(map(self._has_replicas, primaries))
 
     def _has_replicas(self, primary: Member) -> bool:
-        return primary.ask("INFO", "replication").count(b"state=online") == self._replicas
+        info: bytes = primary.ask("INFO", "replication")
+        return info.count(b"state=online") == self._replicas
 
     def _is_whole_at(self, server: Member) -> bool:
         rows = server.ask("CLUSTER", "SLOTS")
