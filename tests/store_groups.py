@@ -24,6 +24,7 @@ from tests.slots import Slots
 from tests.stores import StoreServer, free_port, missing_tool
 
 DEADLINE_S = 30.0
+QUICK_S = 0.3
 POLL_S = 0.05
 SERVICE = "main"
 NODE_TIMEOUT_MS = 2000
@@ -174,8 +175,8 @@ class SentinelGroup:
             _until(lambda sentinel=sentinel: _state(sentinel) == state)  # type: ignore[misc]
 
     def primary(self) -> Member:
-        """Return the server that most of the running Sentinels name."""
-        named = Counter(_primary_port(sentinel) for sentinel in self.sentinels if sentinel.is_running)
+        """Return the server that most of the Sentinels name that answer."""
+        named = Counter(filter(None, map(_primary_port, self.sentinels)))
         port = named.most_common(1)[0][0]
         return next(server for server in self.servers if server.port == port)
 
@@ -394,9 +395,15 @@ def _state(sentinel: Member) -> tuple[int, int]:
     return int(fields[b"num-slaves"]), int(fields[b"num-other-sentinels"])
 
 
-def _primary_port(sentinel: Member) -> int:
-    """The port of the primary that a Sentinel names."""
-    return int(sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+def _primary_port(sentinel: Member) -> int | None:
+    """The port of the primary that a Sentinel names; None if it does not answer."""
+    try:
+        with sentinel.client(QUICK_S) as client:
+            client.response_callbacks.clear()
+            _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)  # type: ignore[no-untyped-call]
+    except redis.RedisError:
+        return None
+    return int(port)
 
 
 def _is_replica(server: Member) -> bool:

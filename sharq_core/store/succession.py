@@ -19,7 +19,6 @@ AskReplication: TypeAlias = Callable[[str, int], Awaitable[Replication | None]]
 """Asks the server at (host, port) for its replication; None if it does not answer."""
 
 _UNREACHED = frozenset({"s_down", "o_down", "disconnected"})
-_IN_FAILOVER = frozenset({"failover_in_progress", "promoted"})
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -58,8 +57,11 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def is_failing_over(self) -> bool:
-        """This Sentinel is replacing the primary."""
-        return bool(_IN_FAILOVER & self.flags.union(*(watched.flags for watched in self.replicas)))
+        """This Sentinel is replacing the primary that it names. One that names the promoted server already is not: it
+        is about to make replicas of the others.
+        """
+        promoted = [watched.name for watched in self.replicas if "promoted" in watched.flags]
+        return "failover_in_progress" in self.flags and f"{self.host}:{self.port}" not in promoted
 
 
 def parse_report(answers: Sequence[Any]) -> Report:

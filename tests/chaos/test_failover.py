@@ -107,6 +107,13 @@ async def order_without_a_replica(group: SentinelGroup, chance: random.Random) -
     replica.resume()
 
 
+async def until_whole(group: SentinelGroup | RedisCluster) -> None:
+    """Wait until the group is as healthy as at the beginning."""
+    async with asyncio.timeout(WHOLE_WITHIN_S):
+        while not await asyncio.to_thread(is_whole, group):
+            await asyncio.sleep(0.1)
+
+
 def is_whole(group: SentinelGroup | RedisCluster) -> bool:
     try:
         return group.is_whole()
@@ -125,7 +132,7 @@ async def play(found: Stage, group: SentinelGroup, scenario: str, event: Event, 
             if switched_s is not None:
                 await until_back(crowd, scenario, switched_s)
             await happening
-            await until(lambda: is_whole(group), WHOLE_WITHIN_S, "the group is whole again")
+            await until_whole(group)
             await found.go_on(crowd)
 
     await found.play(scenario, fault)
@@ -134,7 +141,7 @@ async def play(found: Stage, group: SentinelGroup, scenario: str, event: Event, 
 async def switch(group: SentinelGroup, old: Member, happening: asyncio.Task[None]) -> float | None:
     """Return when most Sentinels named another primary; None if the event ended and none was chosen."""
     quiet_s = time.monotonic() + 3 * NODE_TIMEOUT_MS / 1000
-    while group.primary() is old:
+    while await asyncio.to_thread(group.primary) is old:
         if happening.done() and time.monotonic() > quiet_s:
             return None
         await asyncio.sleep(0.02)
@@ -183,7 +190,7 @@ async def test_no_failover_to_the_only_replica_forgets_what_was_acknowledged(
             async def fault(crowd: Crowd, event: Event = event, chance: random.Random = chance) -> None:
                 for _ in range(2):
                     await event(group, chance)
-                    await until(lambda: is_whole(group), WHOLE_WITHIN_S, "the group is whole again")
+                    await until_whole(group)
                     await found.go_on(crowd)
 
             await found.play(f"{event.__name__} of the primary, {durability}, 1 replica", fault)
@@ -218,7 +225,7 @@ async def test_no_failover_of_a_cluster_forgets_what_was_acknowledged(seed: int,
                     await asyncio.sleep(NODE_TIMEOUT_MS / 1000 + chance.uniform(0, 2.5))
                     primary.resume()
                 await asyncio.sleep(1)
-                await until(lambda: is_whole(group), WHOLE_WITHIN_S, "the Cluster is whole again")
+                await until_whole(group)
                 await found.go_on(crowd)
 
         await found.play("forced failovers and hangs of a Redis Cluster, replicated, 2 replicas each", fault)

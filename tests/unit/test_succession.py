@@ -100,13 +100,21 @@ async def test_nobody_is_excused_as_an_old_primary_while_either_side_is_silent(s
     assert set(found.needed) == names(A, B)
 
 
-@pytest.mark.parametrize("flags", [("failover_in_progress",), ()])
-async def test_nobody_is_excused_as_an_old_primary_during_a_failover(flags: tuple[str, ...]) -> None:
-    promoted = () if flags else ("promoted",)
-    replicas = (watched(A, *promoted, is_primary=True), watched(B))
+async def test_nobody_is_excused_as_an_old_primary_while_a_sentinel_replaces_the_primary() -> None:
+    replicas = (watched(A, is_primary=True), watched(B))
     servers = Servers(h9=("new", "old"), h1=("old", "older"))
-    found = await find_successors([report(*replicas), report(*replicas, flags=flags)], servers)
+    reports = [report(*replicas), report(*replicas, flags=("failover_in_progress",))]
+    found = await find_successors(reports, servers)
     assert set(found.needed) == names(A, B)
+
+
+async def test_the_old_primary_is_excused_while_the_failover_to_the_primary_ends() -> None:
+    """The Sentinel that leads it names the promoted server already, and makes replicas of the others."""
+    leader = report(watched(P, "promoted"), watched(B), flags=("failover_in_progress",))
+    servers = Servers(h9=("new", "old"), h1=("old", "older"))
+    found = await find_successors([leader, report(watched(A, is_primary=True), watched(B))], servers)
+    assert set(found.needed) == names(B)
+    assert set(found.excused) == names(A)
 
 
 async def test_a_server_that_sentinels_know_by_two_addresses_is_one() -> None:
@@ -142,7 +150,7 @@ def test_the_answers_of_a_sentinel_are_read() -> None:
     ]  # fmt: skip
     found = parse_report(answers)
     assert (found.host, found.port) == A
-    assert found.is_failing_over
+    assert not found.is_failing_over
     assert [(one.identity, one.is_reached, one.is_primary, one.has_priority) for one in found.replicas] == [
         ("a", True, True, True),
         ("b", False, False, False),
