@@ -400,7 +400,7 @@ def _primary_port(sentinel: Member) -> int | None:
     try:
         with sentinel.client(QUICK_S) as client:
             client.response_callbacks.clear()
-            _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)  # type: ignore[no-untyped-call]
+            _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
     except redis.RedisError:
         return None
     return int(port)

@@ -32,6 +32,9 @@ TIDY_EVERY_S = 30.0
 _READ_PAUSE_S = 0.1
 """Least time between two readings of the layout, whatever fails meanwhile."""
 
+_REMIND_EVERY_S = 30.0
+"""Between two warnings that the layout is unknown, while it lasts."""
+
 
 class Store:
     """The servers of one store.
@@ -70,6 +73,7 @@ class Store:
         self._only: StoreNode | None = None
         self._news = asyncio.Event()
         self._awaits_reading: list[asyncio.Future[None]] = []
+        self._warns_again_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -219,13 +223,20 @@ class Store:
             waiting, self._awaits_reading = self._awaits_reading, []
             try:
                 await self._read_layout()
+                self._warns_again_at = 0.0
             except Unavailable as error:
-                log.warning("store_layout_unknown error=%r", error.message)
+                self._warn_of_unknown(error)
             except Exception:
                 log.exception("store_layout_failed")
             for reading in waiting:
                 if not reading.done():
                     reading.set_result(None)
+
+    def _warn_of_unknown(self, error: Unavailable) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._warns_again_at:
+            self._warns_again_at = now_s + _REMIND_EVERY_S
+            log.warning("store_layout_unknown error=%r", error.message)
 
     async def _tidy(self) -> None:
         """Now and then close connections that nobody uses and look at the libraries, until cancelled."""
