@@ -69,14 +69,26 @@ def sentinel_stage(
 
 async def order(group: SentinelGroup, chance: random.Random) -> None:
     """SENTINEL FAILOVER: the old primary goes on until Sentinel makes a replica of it."""
-    chance.choice(group.sentinels).ask("SENTINEL", "FAILOVER", SERVICE)
+    await begin_failover(chance.choice(group.sentinels))
+
+
+async def begin_failover(sentinel: Member) -> None:
+    """A Sentinel refuses while it still ends the failover before, or knows of no good replica yet."""
+    async with asyncio.timeout(WHOLE_WITHIN_S):
+        while True:
+            try:
+                await asyncio.to_thread(sentinel.ask, "SENTINEL", "FAILOVER", SERVICE)
+            except redis.ResponseError:
+                await asyncio.sleep(0.2)
+            else:
+                return
 
 
 async def order_beside_a_silent_sentinel(group: SentinelGroup, chance: random.Random) -> None:
     """One Sentinel is cut off, and names the old primary when it is back."""
     silent, *others = chance.sample(group.sentinels, 3)
     silent.pause()
-    others[0].ask("SENTINEL", "FAILOVER", SERVICE)
+    await begin_failover(others[0])
     await asyncio.sleep(chance.uniform(0.5, 4))
     silent.resume()
 
