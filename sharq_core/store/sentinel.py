@@ -75,12 +75,7 @@ class SentinelGroup:
         reports = [answer for answer in answers if isinstance(answer, Report)]
         (host, port), votes = _most_named(reports)
         if 2 * votes <= len(self._sentinels):
-            refusals = [answer for answer in answers if not isinstance(answer, Report)]
-            named = sorted({f"{report.host}:{report.port}" for report in reports})
-            raise Unavailable(
-                f"no majority of the {len(self._sentinels)} Sentinels names one primary: "
-                + "; ".join([f"named: {', '.join(named) or 'none'}", *refusals])
-            )
+            raise Unavailable(_describe_disunity(answers))
         url = self._url_of(host, port)
         if not self._needs_successors:
             return Layout.of_one(url, None)
@@ -107,6 +102,16 @@ def _most_named(reports: Sequence[Report]) -> tuple[tuple[str, int], int]:
     """Return the primary that most Sentinels name, and how many do."""
     named = Counter((report.host, report.port) for report in reports)
     return named.most_common(1)[0] if named else (("", 0), 0)
+
+
+def _describe_disunity(answers: Sequence[Report | str]) -> str:
+    """Say what each Sentinel answered, if no majority names one server."""
+    named = Counter(f"{one.host}:{one.port}" for one in answers if isinstance(one, Report))
+    refusals = [one for one in answers if not isinstance(one, Report)]
+    if not named:
+        return "no Sentinel names a primary: " + "; ".join(refusals)
+    said = [f"{count} of {len(answers)} names {server}" for server, count in named.most_common()]
+    return "no majority of the Sentinels names one primary: " + "; ".join([*said, *refusals])
 
 
 class _Sentinel:
