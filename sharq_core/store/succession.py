@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from sharq_core.store.successors import Replication, Successors, group_names, is_promoted_from
+from sharq_core.store.successors import Replication, Successors, group_names, may_replace
 
 AskReplication: TypeAlias = Callable[[str, int], Awaitable[Replication | None]]
 """Asks the server at (host, port) for its replication; None if it does not answer."""
@@ -79,7 +79,7 @@ async def find_successors(reports: Sequence[Report], ask: AskReplication) -> Suc
 
     Excused are a replica that none of them reaches, and an old primary that has not become a replica yet. A server that
     says it is a primary is no old one if it may have been promoted just now: a failover is under way, or it followed
-    this primary's stream until it became a primary itself.
+    this primary's stream, or the same stream as this primary, until it became a primary itself.
     """
     primary = (reports[0].host, reports[0].port)
     seen = [one for report in reports for one in report.replicas if (one.host, one.port) != primary]
@@ -108,7 +108,7 @@ async def _find_old_primaries(
     return {
         identity
         for identity, other in zip(claimants, found, strict=True)
-        if current is not None and other is not None and not is_promoted_from(other, current)
+        if current is not None and other is not None and not may_replace(other, current)
     }
 
 

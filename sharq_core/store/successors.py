@@ -120,9 +120,13 @@ def parse_replication(answer: bytes) -> Replication:
     )
 
 
-def is_promoted_from(other: Replication, primary: Replication) -> bool:
-    """True if `other` may have been promoted in the place of `primary`: it followed that one's stream until then."""
-    return other.previous_stream_id == primary.stream_id
+def may_replace(other: Replication, primary: Replication) -> bool:
+    """Return True if `other` may have been promoted in the place of `primary`, or beside it.
+
+    A server that is promoted remembers the stream that it followed until then: that of `primary`, or, if two Sentinels
+    promoted one server each, the same that `primary` followed.
+    """
+    return other.previous_stream_id in (primary.stream_id, primary.previous_stream_id)
 
 
 def group_names(servers: Iterable[tuple[str, Collection[str]]]) -> tuple[Names, ...]:

@@ -219,7 +219,7 @@ async def test_no_failover_of_a_cluster_forgets_what_was_acknowledged(seed: int,
             seed,
             report,
             address=group.address,
-            audited=lambda: redis.RedisCluster(port=group.servers[0].port),  # type: ignore[arg-type, return-value]
+            audited=lambda: redis.RedisCluster(host="127.0.0.1", port=group.servers[0].port),  # type: ignore[arg-type, return-value]
             SHARQ_REDIS_DURABILITY="replicated",
         ) as found,
     ):

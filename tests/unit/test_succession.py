@@ -92,6 +92,13 @@ async def test_a_replica_that_was_promoted_just_now_is_needed() -> None:
     assert set(found.needed) == names(A, B)
 
 
+async def test_a_server_that_another_sentinel_promoted_beside_the_primary_is_needed() -> None:
+    """Both followed the same stream. Whichever wins, the other forgets what it took."""
+    servers = Servers(h9=("new", "old"), h1=("newer", "old"))
+    found = await find_successors([report(watched(A, is_primary=True), watched(B))], servers)
+    assert set(found.needed) == names(A, B)
+
+
 @pytest.mark.parametrize("silent", ["h1", "h9"])
 async def test_nobody_is_excused_as_an_old_primary_while_either_side_is_silent(silent: str) -> None:
     said = {"h9": ("new", "old"), "h1": ("old", "older")}
