@@ -226,6 +226,7 @@ class Keeping:
         replication = parse_replication(cast(bytes, answers[-1]))
         if self._successors is None or not replication.is_primary:
             return _NOT_CONFIRMED
+        self._successors = self._successors.noting(replication)
         if lacking := self._current(self._successors).lacking(replication, offset):
             log.debug("not_confirmed %s by=%s offset=%d", self._where, ",".join(lacking), offset)
             return _NOT_CONFIRMED

@@ -99,7 +99,10 @@ async def find_successors(reports: Sequence[Report], ask: AskReplication) -> Suc
 async def _find_old_primaries(
     primary: tuple[str, int], seen: Sequence[Watched], ask: AskReplication
 ) -> set[str]:
-    """Return the identities of the servers that were primaries before this one was."""
+    """Return the identities of the servers that were primaries before this one was, and are not its replicas yet.
+
+    The servers are asked themselves: what a Sentinel knows of a replica's role is up to ten seconds old.
+    """
     claimants = {watched.identity: watched for watched in seen if watched.is_primary}
     if not claimants:
         return set()
@@ -108,7 +111,7 @@ async def _find_old_primaries(
     return {
         identity
         for identity, other in zip(claimants, found, strict=True)
-        if current is not None and other is not None and not may_replace(other, current)
+        if current is not None and other is not None and other.is_primary and not may_replace(other, current)
     }
 
 

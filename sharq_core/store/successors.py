@@ -76,6 +76,22 @@ class Successors(msgspec.Struct, frozen=True, kw_only=True):
         """Return the same servers when it is no longer known that the excused ones cannot be promoted."""
         return msgspec.structs.replace(self, needed=self.needed + self.excused, excused=())
 
+    def noting(self, replication: Replication) -> Successors:
+        """Return the same servers when the primary has listed its replicas: one that is in step is needed from now on,
+        even if it leaves again, because it may be promoted.
+        """
+        known = frozenset().union(*self.needed, self.ignored)
+        online = {replica.name for replica in replication.replicas if replica.is_online} - known
+        if not online or self.any_one_will_do:
+            return self
+        back = tuple(names for names in self.excused if names & online)
+        strangers = online.difference(*back)
+        return msgspec.structs.replace(
+            self,
+            needed=self.needed + back + tuple(frozenset({name}) for name in sorted(strangers)),
+            excused=tuple(names for names in self.excused if names not in back),
+        )
+
     def lacking(self, replication: Replication, offset: int) -> list[str]:
         """Return the servers that have not confirmed the primary's stream up to an offset; empty when it is safe.
 

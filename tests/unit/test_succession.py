@@ -32,14 +32,20 @@ def names(*servers: tuple[str, int]) -> set[Names]:
 
 
 class Servers:
-    """Answers for servers that say of their replication: (the id of their stream, that of the one before)."""
+    """Answers for servers that say of their replication: (the id of their stream, that of the one before).
 
-    def __init__(self, **said: tuple[str, str]) -> None:
+    Args:
+        replica: a server that is a replica by now.
+    """
+
+    def __init__(self, replica: str = "", **said: tuple[str, str]) -> None:
+        self._replica = replica
         self._said = said
 
     async def __call__(self, host: str, port: int) -> Replication | None:
-        ids = self._said.get(f"h{host.rpartition('.')[2]}")
-        return None if ids is None else Replication(True, 0, *ids, replicas=())
+        name = f"h{host.rpartition('.')[2]}"
+        ids = self._said.get(name)
+        return None if ids is None else Replication(name != self._replica, 0, *ids, replicas=())
 
 
 SILENT = Servers()
@@ -78,6 +84,14 @@ async def test_an_old_primary_that_was_not_made_a_replica_yet_is_excused() -> No
     assert set(found.excused) == names(A)
 
 
+async def test_an_old_primary_that_has_become_a_replica_is_needed_although_sentinels_do_not_know_yet() -> (
+    None
+):
+    servers = Servers("h1", h9=("new", "old"), h1=("new", "0"))
+    found = await find_successors([report(watched(A, is_primary=True), watched(B))], servers)
+    assert set(found.needed) == names(A, B)
+
+
 async def test_an_old_primary_that_was_restarted_is_excused() -> None:
     """It has a stream of its own, which has nothing to do with the primary's."""
     servers = Servers(h9=("new", "old"), h1=("its own", "0"))
@@ -103,7 +117,7 @@ async def test_a_server_that_another_sentinel_promoted_beside_the_primary_is_nee
 async def test_nobody_is_excused_as_an_old_primary_while_either_side_is_silent(silent: str) -> None:
     said = {"h9": ("new", "old"), "h1": ("old", "older")}
     del said[silent]
-    found = await find_successors([report(watched(A, is_primary=True), watched(B))], Servers(**said))
+    found = await find_successors([report(watched(A, is_primary=True), watched(B))], Servers("", **said))
     assert set(found.needed) == names(A, B)
 
 

@@ -51,6 +51,25 @@ def test_an_excused_one_that_follows_again_is_needed_at_once() -> None:
     assert excused.lacking(replication((B, OFFSET), (A, OFFSET - 1)), OFFSET) == [A]
 
 
+def test_one_that_was_seen_in_step_is_needed_when_it_has_left_again() -> None:
+    """It came back, and was promoted before anybody looked at the Sentinels."""
+    excused = Successors(needed=named(B), excused=named(A), ignored=frozenset({X}))
+    seen = excused.noting(replication((B, OFFSET), (A, OFFSET), (X, OFFSET)))
+    assert set(seen.needed) == set(named(A, B))
+    assert seen.excused == ()
+    assert seen.lacking(replication((B, OFFSET)), OFFSET) == [A]
+
+
+def test_one_that_nobody_knew_of_is_needed_when_it_has_left_again() -> None:
+    seen = Successors(needed=named(B)).noting(replication((B, OFFSET), (X, OFFSET)))
+    assert seen.lacking(replication((B, OFFSET)), OFFSET) == [X]
+
+
+def test_one_that_is_given_its_first_copy_is_not_in_step_yet() -> None:
+    excused = Successors(needed=named(B), excused=named(A))
+    assert excused.noting(replication((B, OFFSET), syncing=(A,))) is excused
+
+
 def test_without_their_excuse_all_are_needed() -> None:
     excused = Successors(needed=named(B), excused=named(A)).without_excuses()
     assert excused.lacking(replication((B, OFFSET)), OFFSET) == [A]
