@@ -2,7 +2,7 @@
 
 After a wait in vain, calls that would begin something are refused, so that nobody waits for a replica that is gone and
 no lease is made for nothing, until the servers have confirmed what was written then. Not here: what a promise is
-(durability.py), which servers have to confirm (successors.py), and how calls are sent (node.py).
+(durability.py), whether the servers have confirmed (confirmation.py), and how calls are sent (node.py).
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.confirmation import ROUND_S, Confirmation
 from sharq_core.store.connections import Connections, ask, drop
 from sharq_core.store.durability import NotKept, Promise
 from sharq_core.store.failures import Misplaced
-from sharq_core.store.successors import REPLICATION, Replication, Successors, parse_replication
+from sharq_core.store.successors import REPLICATION, parse_replication
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,6 @@ KEEPING_CONNECTIONS = 4
 _WAIT_SHARE = 0.75
 """Share of a call's time for which it waits: its answer must come before the call is given up, because a server that
 says nothing counts as unreachable."""
-
-_ROUND_S = 0.25
-"""Longest wait of one question. Which servers have to confirm is looked at anew before the next one."""
 
 _FIRST_PAUSE_S = 0.001
 _LAST_PAUSE_S = 0.05
@@ -48,10 +46,6 @@ _IN_A_ROW = 3
 _PAUSE_S = 0.25
 """Between two questions whether the replicas are back."""
 
-EXCUSED_FOR_S = 1.5
-"""A server that cannot be promoted is passed over for so long after this was last heard."""
-
-_NOT_CONFIRMED = "not every server that may take over confirmed it in time"
 _NOT_ASKED = "no replica confirms anything now"
 
 
@@ -82,6 +76,7 @@ class Keeping:
     Attributes:
         refusal: what new work comes to now; None while promises are kept.
         refused: calls refused so far.
+        confirmation: the servers that have to confirm.
     """
 
     def __init__(
@@ -95,6 +90,7 @@ class Keeping:
     ) -> None:
         self.refusal: Unavailable | None = None
         self.refused = 0
+        self.confirmation = Confirmation(promise, where)
         self._promise = promise
         self._connections = connections
         self._execute = execute
@@ -103,18 +99,11 @@ class Keeping:
         self._where = where
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(KEEPING_CONNECTIONS)
-        self._successors: Successors | None = None
-        self._excused_until = 0.0
         self._in_vain = 0
         self._witness: AbstractConnection | None = None
         self._witnessed = 0
         self._probe: asyncio.Task[None] | None = None
         self._is_closed = False
-
-    def follow(self, successors: Successors | None) -> None:
-        """Go by what was found out just now; None while it is not known who may take over, and nothing is kept."""
-        self._successors = successors
-        self._excused_until = self._loop.time() + EXCUSED_FOR_S
 
     def covers(self, calls: Sequence[Fcall]) -> bool:
         """Return True if the callers of some of these are promised something."""
@@ -155,7 +144,7 @@ class Keeping:
         wait_until = self._loop.time() + _WAIT_SHARE * left_s
         used: list[AbstractConnection] = []
         answers = await self._execute(
-            [*calls, REPLICATION, *self._questions(wait_until)],
+            [*calls, REPLICATION, *self.confirmation.questions(wait_until)],
             left_s,
             is_asking=is_asking,
             slots=nullcontext(),
@@ -190,54 +179,25 @@ class Keeping:
             The connection, None if it was lost; and why the promise is not kept, None if it is.
         """
         pause_s = _FIRST_PAUSE_S
-        why_not = self._why_not(offset, answers)
+        why_not = self.confirmation.why_not(offset, answers)
         while why_not is not None:
             self._doubt()
             is_over = self._is_closed or self._loop.time() + pause_s >= wait_until
             if is_over or isinstance(answers[0], SharqError):
                 break
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             try:
                 async with asyncio.timeout_at(give_up_at):
-                    answers = await ask(connection, self._questions(wait_until))
+                    await asyncio.sleep(pause_s)
+                    answers = await ask(connection, self.confirmation.questions(wait_until))
             except (TimeoutError, OSError, driver.RedisError) as error:
                 await drop(connection)
                 return None, f"it is not known whether others have it: {error}"
             except BaseException:
                 await drop(connection)
                 raise
-            why_not = self._why_not(offset, answers)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+            why_not = self.confirmation.why_not(offset, answers)
         return connection, why_not
-
-    def _questions(self, wait_until: float) -> list[Command]:
-        wait_s = min(_ROUND_S, max(wait_until - self._loop.time(), 0.0))
-        count = 1 if self._successors is None else self._current(self._successors).count
-        return self._promise.questions(count, wait_s)
-
-    def _current(self, successors: Successors) -> Successors:
-        return successors if self._loop.time() < self._excused_until else successors.without_excuses()
-
-    def _why_not(self, offset: int, answers: Sequence[Any | SharqError]) -> str | None:
-        """Say why the promise is not kept by what was answered; None if it is."""
-        for answer in answers:
-            if isinstance(answer, SharqError):
-                return f"it is not known whether others have it: {answer.message}"
-        replication = parse_replication(cast(bytes, answers[-1]))
-        if self._successors is None or not replication.is_primary:
-            return _NOT_CONFIRMED
-        self._successors = self._successors.noting(replication)
-        if lacking := self._current(self._successors).lacking(replication, offset):
-            log.debug("not_confirmed %s by=%s offset=%d", self._where, ",".join(lacking), offset)
-            return _NOT_CONFIRMED
-        return None if self._is_on_disks(answers, replication) else _NOT_CONFIRMED
-
-    def _is_on_disks(self, answers: Sequence[Any], replication: Replication) -> bool:
-        """WAITAOF counts replicas and does not name them, so all that follow have to have it."""
-        if not self._promise.asks_disks:
-            return True
-        primary, replicas = answers[-2]
-        return bool(primary >= 1 and replicas >= sum(replica.is_online for replica in replication.replicas))
 
     def _settle(
         self, calls: Sequence[Fcall], answers: Sequence[Any | SharqError], why_not: str | None
@@ -312,19 +272,21 @@ class Keeping:
         If the witness is lost, a new connection asks for what the server has written until then.
         """
         try:
-            async with asyncio.timeout(self._timeout_s + _ROUND_S):
+            async with asyncio.timeout(self._timeout_s + ROUND_S):
                 if self._witness is None:
                     self._witness = await self._connections.open()
                     (answer,) = await ask(self._witness, [REPLICATION])
                     self._witnessed = (
                         0 if isinstance(answer, SharqError) else parse_replication(answer).offset
                     )
-                answers = await ask(self._witness, self._questions(self._loop.time() + _ROUND_S))
+                answers = await ask(self._witness, self.confirmation.questions(self._loop.time() + ROUND_S))
         except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
             log.debug("promise_probe_failed %s error=%r", self._where, str(error))
             await self._drop_witness()
             return False
-        return isinstance(answers[0], Misplaced) or self._why_not(self._witnessed, answers) is None
+        return (
+            isinstance(answers[0], Misplaced) or self.confirmation.why_not(self._witnessed, answers) is None
+        )
 
     async def _drop_witness(self) -> None:
         witness, self._witness = self._witness, None

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _READ_EVERY_S = 2.0
 _READ_EXCUSED_EVERY_S = 0.5
-"""The same while a server is passed over because it cannot be promoted: it is needed as soon as it can (keeping.py)."""
+"""The same while a server is passed over because it cannot be promoted: as soon as it can be, it is needed."""
 
 TIDY_EVERY_S = 30.0
 """A connection that nobody took for so long is closed, and so often each library is looked at."""
@@ -274,6 +274,6 @@ class Store:
             await self._nodes.pop(url).close()
         for url, node in self._nodes.items():
             if node.keeping is not None:
-                node.keeping.follow(layout.successors.get(url))
+                node.keeping.confirmation.follow(layout.successors.get(url))
             if node not in self._primaries:
                 node.stand_by()
