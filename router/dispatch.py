@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from router.dead_walk import DeadWalk
 from router.directory import Directory
 from router.repeats import repeated
 from sharq_core import errors
@@ -17,7 +18,6 @@ from sharq_core.messages import (
     Call,
     CheckStore,
     DeleteQueue,
-    DropDead,
     Enqueue,
     Extend,
     Failure,
@@ -88,6 +88,11 @@ class Dispatch:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
+    @property
+    def partitions(self) -> int:
+        """P, as far as it is known."""
+        return self._directory.partitions
+
     def enqueue(self, jobs: list[NewJob]) -> Coroutine[Any, Any, list[Enqueued | errors.SharqError]]:
         """Queue jobs; one answer a job, in order."""
         return self._bulk(Enqueue, jobs)
@@ -120,23 +125,23 @@ class Dispatch:
         self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
     ) -> bool:
         """Change a queue's rate at once; False when there is no such queue (and pin is not True)."""
-        return await self._ask(self._partition(key), SetRate(key, interval_us, burst, pin))
+        return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
 
     async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
         """Pause or resume a queue; False when there is no such queue."""
-        return await self._ask(self._partition(key), SetPaused(key, is_paused))
+        return await self.ask(self._partition(key), SetPaused(key, is_paused))
 
     async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
         """Drop what is queued and delayed in a queue."""
-        return await self._ask(self._partition(key), DeleteQueue(key, purge))
+        return await self.ask(self._partition(key), DeleteQueue(key, purge))
 
     async def queue(self, key: QueueKey) -> QueueStats:
         """What is known of one queue; an unknown one has zeros and is_known False."""
-        return await self._ask(self._partition(key), GetQueue(key))
+        return await self.ask(self._partition(key), GetQueue(key))
 
     async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
         """What is known of one job."""
-        return await self._ask(self._partition(key), GetJob(key, job_id))
+        return await self.ask(self._partition(key), GetJob(key, job_id))
 
     async def counts(self) -> Counts:
         """The counters of all shards together. Cost: one store call a partition."""
@@ -177,7 +182,7 @@ class Dispatch:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
             pages = await asyncio.gather(
                 *(
-                    self._ask(
+                    self.ask(
                         p, ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
                     )
                     for p in ahead
@@ -205,35 +210,18 @@ class Dispatch:
         found: list[DeadLetter] = []
         while partition < self._directory.partitions and len(found) < limit:
             call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
-            page = await self._ask(partition, call)
+            page = await self.ask(partition, call)
             found += page.jobs
             partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
         return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
 
-    async def redrive_all(self, queue_type: str) -> int:
-        """Queue every dead letter of a type again, page by page; returns how many were queued."""
-        redriven = 0
-        cursor: str | None = None
-        while True:
-            page, cursor = await self.list_dead(queue_type, PAGE, cursor)
-            outcomes = await self.redrive([DeadRef(queue_type, job.queue_id, job.job_id) for job in page])
-            for outcome in outcomes:
-                if isinstance(outcome, errors.SharqError):
-                    raise outcome
-                redriven += outcome is RedriveStatus.QUEUED
-            if cursor is None:
-                return redriven
+    async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
+        """Queue again every dead letter that a type has now; returns how many were queued. See `DeadWalk`."""
+        return await DeadWalk(self, queue_type, is_gone).redrive()
 
-    async def drop_dead(self, queue_type: str) -> int:
-        """Drop every dead letter of a type, page by page; returns how many were dropped."""
-        dropped = 0
-        for partition in range(self._directory.partitions):
-            while True:
-                count = await self._ask(partition, DropDead(queue_type, partition, PAGE))
-                dropped += count
-                if count < PAGE:
-                    break
-        return dropped
+    async def drop_dead(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
+        """Drop every dead letter that a type has now; returns how many were dropped. See `DeadWalk`."""
+        return await DeadWalk(self, queue_type, is_gone).drop()
 
     async def check_store(self) -> None:
         """Returns when every store node answers every shard; raises Unavailable when not, or with no shard."""
@@ -252,7 +240,7 @@ class Dispatch:
     def _partition(self, key: _Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
 
-    async def _ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
+    async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
         """Ask a partition's owner; when it fails, and it does no harm, the one that is its owner then."""
         shard = self._directory.owner(partition)
         try:
@@ -287,7 +275,7 @@ class Dispatch:
     ) -> list[OutcomeT | errors.SharqError]:
         """Split by owner, ask side by side, and join in order."""
         if len(jobs) == 1:
-            return [_outcome((await self._ask(self._partition(jobs[0]), make_call(jobs)))[0])]
+            return [_outcome((await self.ask(self._partition(jobs[0]), make_call(jobs)))[0])]
         groups: dict[ShardPort, list[int]] = {}
         partitions = [self._partition(job) for job in jobs]
         for index, partition in enumerate(partitions):
@@ -309,7 +297,7 @@ class Dispatch:
     ) -> list[OutcomeT | errors.SharqError]:
         """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike."""
         try:
-            return [_outcome(answer) for answer in await self._ask(partition, call)]
+            return [_outcome(answer) for answer in await self.ask(partition, call)]
         except errors.SharqError as error:
             return [error for _ in range(size)]
 

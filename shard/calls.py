@@ -224,7 +224,7 @@ class Calls:
 
     async def _drop_dead(self, call: messages.DropDead) -> int:
         return await self._pipeline.value(
-            self._functions.drop_dead(call.partition, call.queue_type, call.limit)
+            self._functions.drop_dead(call.partition, call.queue_type, call.limit, call.before_us)
         )
 
     async def _check_store(self, _: messages.CheckStore) -> None:

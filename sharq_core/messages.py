@@ -178,11 +178,15 @@ class Redrive(Call[list[RedriveStatus | Failure]], frozen=True):
 
 
 class DropDead(Call[int], frozen=True):
-    """Drop up to `limit` of a partition's dead letters, oldest first; returns how many were dropped."""
+    """Drop up to `limit` of a partition's dead letters, oldest first; returns how many were dropped.
+
+    before_us: those that died later, by the time of the partition's server, are left; None leaves none.
+    """
 
     queue_type: str
     partition: int
     limit: int
+    before_us: int | None = None
 
 
 class Cover(Call[None], frozen=True):

@@ -284,10 +284,16 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeadPage(msgspec.Struct, frozen=True, array_like=True):
-    """Dead letters of one partition, oldest first. scan: where to go on, empty at the end."""
+    """Dead letters of one partition, oldest first.
+
+    Attributes:
+        scan: where to go on, empty at the end.
+        now_us: the time of the partition's server when it was asked, µs; None from an older shard.
+    """
 
     jobs: list[DeadLetter]
     scan: str
+    now_us: int | None = None
 
 
 class DeadRef(msgspec.Struct, frozen=True, array_like=True):
