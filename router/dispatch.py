@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from router.dead_walk import DeadWalk
 from router.directory import Directory
-from router.repeats import repeated
+from router.second_try import Addressed, BulkCall, SecondTry, error_of
 from sharq_core import errors
 from sharq_core.messages import (
     Call,
@@ -69,15 +69,7 @@ OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
 
 
-class _Addressed(Protocol):
-    @property
-    def queue_type(self) -> str: ...
-    @property
-    def queue_id(self) -> str: ...
-
-
-JobT = TypeVar("JobT", bound=_Addressed)
-BulkCall: TypeAlias = Callable[[list[JobT]], Call[list[OutcomeT | Failure]]]
+JobT = TypeVar("JobT", bound=Addressed)
 
 
 class Dispatch:
@@ -87,6 +79,7 @@ class Dispatch:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+        self._second_try = SecondTry(directory)
 
     @property
     def partitions(self) -> int:
@@ -145,8 +138,7 @@ class Dispatch:
 
     async def counts(self) -> Counts:
         """The counters of all shards together. Cost: one store call a partition."""
-        by_shard = self._by_shard()
-        parts = await asyncio.gather(*(shard.call(GetCounts(own)) for shard, own in by_shard.items()))
+        parts = await self._ask_owners(GetCounts)
         return Counts(
             sorted({queue_type for part in parts for queue_type in part.queue_types}),
             _sum_minutes([part.enqueue_counts for part in parts]),
@@ -155,11 +147,8 @@ class Dispatch:
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
         """The queues of a type that come first. Cost: bounded, see shard/top.py."""
-        calls = [
-            shard.call(GetTop(queue_type, partitions, by, limit))
-            for shard, partitions in self._by_shard().items()
-        ]
-        return merge(await asyncio.gather(*calls), by, limit)
+        parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit))
+        return merge(parts, by, limit)
 
     async def list_queues(
         self, queue_type: str, limit: int, cursor: str | None
@@ -237,69 +226,96 @@ class Dispatch:
             by_shard.setdefault(self._directory.owner(partition), []).append(partition)
         return by_shard
 
-    def _partition(self, key: _Addressed) -> int:
+    def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
 
     async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
-        """Ask a partition's owner; when it fails, and it does no harm, the one that is its owner then."""
+        """Ask a partition's owner; when it fails, and it does no harm, another that may do better."""
         shard = self._directory.owner(partition)
         try:
             return await shard.call(call)
         except errors.SharqError as error:
-            return await self._ask_again(partition, call, shard, error)
+            return await self._second_try.ask(partition, call, shard, error)
 
-    async def _ask_again(
-        self, partition: int, call: Call[ReplyT], failed: ShardPort, error: errors.SharqError
-    ) -> ReplyT:
-        again = repeated(call, error)
-        other = self._directory.owner(partition)
-        if again is None or other is failed:
-            raise error
-        return await other.call(again)
+    async def _ask_owners(self, make_call: Callable[[list[int]], Call[ReplyT]]) -> list[ReplyT]:
+        """Ask every shard about its own partitions; for one that does not reach its store, its stand-ins."""
+        asked = self._by_shard()
+        answers = await asyncio.gather(
+            *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
+        )
+        found: list[ReplyT] = []
+        for (shard, own), answer in zip(asked.items(), answers, strict=True):
+            if not isinstance(answer, BaseException):
+                found.append(answer)
+            elif isinstance(answer, errors.SharqError) and answer.is_away:
+                found += await self._second_try.ask_each(make_call, own, shard, answer)
+            else:
+                raise answer
+        return found
 
     async def _one(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
-        """Ask for one job as _ask does, which is a coroutine less for the most frequent of all calls."""
+        """Ask for one job as `ask` does, which is a coroutine less for the most frequent of all calls."""
         partition = self._partition(job)
         shard = self._directory.owner(partition)
         call = make_call([job])
         try:
             (answer,) = await shard.call(call)
         except errors.SharqError as error:
-            (answer,) = await self._ask_again(partition, call, shard, error)
+            (answer,) = await self._second_try.ask(partition, call, shard, error)
+        else:
+            if isinstance(answer, Failure) and answer.is_away:
+                answers: list[OutcomeT | Failure] = [answer]
+                (answer,) = await self._second_try.ask_jobs(make_call, [job], shard, answers)
         if isinstance(answer, Failure):
-            raise errors.from_code(answer.code, answer.message)
+            raise error_of(answer)
         return answer
 
     async def _bulk(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Split by owner, ask side by side, and join in order."""
-        if len(jobs) == 1:
-            return [_outcome((await self.ask(self._partition(jobs[0]), make_call(jobs)))[0])]
         groups: dict[ShardPort, list[int]] = {}
-        partitions = [self._partition(job) for job in jobs]
-        for index, partition in enumerate(partitions):
-            groups.setdefault(self._directory.owner(partition), []).append(index)
+        for index, job in enumerate(jobs):
+            groups.setdefault(self._directory.owner(self._partition(job)), []).append(index)
         if len(groups) == 1:
-            return await self._ask_group(partitions[0], make_call(jobs), len(jobs))
+            return await self._ask_group(next(iter(groups)), make_call, jobs)
         results: dict[int, OutcomeT | errors.SharqError] = {}
 
-        async def ask(indexes: list[int]) -> None:
-            call = make_call([jobs[index] for index in indexes])
-            outcomes = await self._ask_group(partitions[indexes[0]], call, len(indexes))
+        async def ask(shard: ShardPort, indexes: list[int]) -> None:
+            outcomes = await self._ask_group(shard, make_call, [jobs[index] for index in indexes])
             results.update(zip(indexes, outcomes, strict=True))
 
-        await asyncio.gather(*map(ask, groups.values()))
+        await asyncio.gather(*(ask(shard, indexes) for shard, indexes in groups.items()))
         return [results[index] for index in range(len(jobs))]
 
     async def _ask_group(
-        self, partition: int, call: Call[list[OutcomeT | Failure]], size: int
+        self, shard: ShardPort, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike."""
+        call = make_call(jobs)
         try:
-            return [_outcome(answer) for answer in await self.ask(partition, call)]
+            answers = await shard.call(call)
         except errors.SharqError as error:
-            return [error for _ in range(size)]
+            if not error.is_away:
+                return await self._ask_group_again(shard, call, jobs, error)
+            failure: OutcomeT | Failure = Failure(error.code, error.message, is_away=True)
+            answers = [failure for _ in jobs]
+        if any(isinstance(answer, Failure) and answer.is_away for answer in answers):
+            answers = await self._second_try.ask_jobs(make_call, jobs, shard, answers)
+        return [_outcome(answer) for answer in answers]
+
+    async def _ask_group_again(
+        self,
+        failed: ShardPort,
+        call: Call[list[OutcomeT | Failure]],
+        jobs: list[JobT],
+        error: errors.SharqError,
+    ) -> list[OutcomeT | errors.SharqError]:
+        try:
+            answers = await self._second_try.ask(self._partition(jobs[0]), call, failed, error)
+        except errors.SharqError as last:
+            return [last for _ in jobs]
+        return [_outcome(answer) for answer in answers]
 
     def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
         if cursor is None:
@@ -316,7 +332,7 @@ def _bad_cursor() -> errors.InvalidRequest:
 
 
 def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:
-    return errors.from_code(answer.code, answer.message) if isinstance(answer, Failure) else answer
+    return error_of(answer) if isinstance(answer, Failure) else answer
 
 
 def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:

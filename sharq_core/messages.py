@@ -37,10 +37,14 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
-    """One job of a bulk call that could not be answered: the code and message of the error class."""
+    """One job of a bulk call that could not be answered: the code and message of the error class.
+
+    is_away: the shard does not reach the job's store server; another shard may.
+    """
 
     code: str
     message: str
+    is_away: bool = False
 
 
 class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=True):
@@ -191,6 +195,16 @@ class DropDead(Call[int], frozen=True):
 
 class Cover(Call[None], frozen=True):
     """Answer for these partitions too for a while: their owner cannot be reached. Returns when they have been read."""
+
+    partitions: list[int]
+
+
+class Yield(Call[None], frozen=True):
+    """Others answer for these partitions now, since this shard has said that it does not reach their store server.
+
+    For a second it counts them as nobody's that it answers for, and while their server is silent it refuses what it has
+    not sent. Said only to a shard that has said so (frames.Away), again and again while it holds.
+    """
 
     partitions: list[int]
 

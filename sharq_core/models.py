@@ -265,11 +265,14 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
         mode: embedded, single, sentinel or cluster.
         is_reachable: it answered when it was last asked.
         notices: what is off with it, in words.
+        partitions_away: how many partitions the node leaves to others, because it does not reach their server, or has
+            not reached it well for long enough.
     """
 
     mode: str
     is_reachable: bool
     notices: tuple[str, ...] = ()
+    partitions_away: int = 0
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
