@@ -369,12 +369,15 @@ class ShardDirectory:
         for link in self._links_by_node().values():
             if link.away_since > said_before:
                 continue
-            partitions = [
-                p for p in link.away if p < len(self._owner_links) and self._owner_links[p] is not link
-            ]
+            partitions = [p for p in link.away if self._is_served_by_another(p, link)]
             if partitions:
                 yielded[link] = sorted(partitions)
         return yielded
+
+    def _is_served_by_another(self, partition: int, link: ShardLink) -> bool:
+        """Another shard is asked about the partition, and has not said that it is away, too."""
+        asked = self._owner_links[partition] if partition < len(self._owner_links) else link
+        return asked is not link and partition not in asked.away
 
     async def _ask_to_cover(self, link: ShardLink, call: Cover | Yield) -> None:
         try:

@@ -85,10 +85,10 @@ class Server:
 
     def silence_s(self, now: float) -> float:
         """How long it has been asked without an answer, or could not be reached."""
+        if not self.node.is_reachable:
+            return now - self.node.heard_at
         asked_at = self._asked_at
-        if asked_at is not None and self.node.heard_at < asked_at:
-            return now - asked_at
-        return 0.0 if self.node.is_reachable else now - self.node.heard_at
+        return 0.0 if asked_at is None or self.node.heard_at >= asked_at else now - asked_at
 
     def is_silent(self, now: float) -> bool:
         """It is away now, and not only until it has been reached for long enough."""

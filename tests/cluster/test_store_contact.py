@@ -189,7 +189,7 @@ async def test_a_shard_that_loses_the_store_is_stood_in_for_within_a_second(scen
 
 
 async def test_a_store_that_stands_still_for_a_second_fails_next_to_nothing(scene: Scene) -> None:
-    """Every shard is away then, so nobody is asked instead of anybody, and what waits is done when the store is back."""
+    """Every shard is away then: nobody is asked instead of another, and what waits is done when the store is back."""
     await asyncio.sleep(BEFORE_S)
     scene.store.pause()
     await asyncio.sleep(1.0)
@@ -197,7 +197,7 @@ async def test_a_store_that_stands_still_for_a_second_fails_next_to_nothing(scen
     resumed_s = time.monotonic()
     await until(lambda: scene.queues_served_after(resumed_s) == set(QUEUES), "every queue is served")
     assert [f for f in scene.failures if f.ended_s > resumed_s + SLACK_S] == []
-    assert all(failure.status == 504 for failure in scene.failures)
+    assert scene.failures == []
 
 
 async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene) -> None:
