@@ -79,16 +79,16 @@ async def test_a_server_that_refuses_connections_is_lost_after_half_a_second() -
 async def test_one_short_interruption_loses_nothing_and_a_second_one_does() -> None:
     scene = Scene()
     await scene.go_on(1.0)
-    assert await scene.go_on(0.3, refuses=True) == []
+    assert await scene.go_on(0.2, refuses=True) == []
     assert await scene.go_on(0.3) == []
-    assert len(await scene.go_on(0.3, refuses=True)) == 1
+    assert len(await scene.go_on(0.2, refuses=True)) == 1
 
 
 async def test_short_interruptions_far_apart_lose_nothing() -> None:
     scene = Scene()
     for _ in range(3):
         await scene.go_on(FLAPPING_S + 1)
-        assert await scene.go_on(0.3, refuses=True) == []
+        assert await scene.go_on(0.2, refuses=True) == []
 
 
 async def test_it_is_not_back_between_the_interruptions_of_a_flapping_connection() -> None:
