@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import tempfile
 import time
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,11 @@ import msgspec
 import pytest
 
 from sharq_core.config import parse_url
+from sharq_core.scheduler.keys import slot_of
+from sharq_core.store.layout import SLOTS
 from tests.conftest import StoreFactory
-from tests.servers import SharqCluster, SharqProcess, get_json
+from tests.servers import SharqCluster, SharqProcess, get_json, serving
+from tests.store_groups import RedisCluster, running_cluster
 from tests.stores import StoreServer
 from tests.tcp_proxy import TcpProxy, running_tcp_proxy
 
@@ -45,28 +47,24 @@ class Failure(msgspec.Struct, frozen=True):
     status: int
 
 
-class Scene:
-    """Two routers and two shards, the second of which has a proxy before the store, under load.
+class Load:
+    """Clients of two routers and two shards, the second of which is cut off later.
 
     Attributes:
         failures: so far.
         delivered: the queues of the jobs that were leased, and when.
     """
 
-    def __init__(
-        self, cluster: SharqCluster, cut_off: SharqProcess, proxy: TcpProxy, store: StoreServer
-    ) -> None:
-        self.store = store
+    def __init__(self, cluster: SharqCluster, cut_off: SharqProcess) -> None:
         self.cluster = cluster
         self.cut_off = cut_off
-        self.proxy = proxy
         self.kind = f"t-{uuid.uuid4().hex[:8]}"
         self.failures: list[Failure] = []
         self.delivered: list[tuple[str, float]] = []
         self.enqueued = 0
         self._urls = itertools.cycle(cluster.urls)
 
-    async def load(self) -> None:
+    async def run(self) -> None:
         """Enqueue, lease and finish, until cancelled."""
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
@@ -114,30 +112,44 @@ class Scene:
         return {queue for queue, at_s in self.delivered if at_s >= since_s}
 
 
+class Scene(Load):
+    """As Load; the second shard has a proxy before the store."""
+
+    def __init__(
+        self, cluster: SharqCluster, cut_off: SharqProcess, proxy: TcpProxy, store: StoreServer
+    ) -> None:
+        super().__init__(cluster, cut_off)
+        self.proxy = proxy
+        self.store = store
+
+
+@asynccontextmanager
+async def running(load: Load) -> AsyncIterator[None]:
+    """The cluster, and its clients; both end with the block."""
+    try:
+        await asyncio.to_thread(load.cluster.start)
+        clients = asyncio.create_task(load.run())
+        try:
+            yield
+        finally:
+            clients.cancel()
+            await asyncio.gather(clients, return_exceptions=True)
+    finally:
+        for process in (*load.cluster.routers, *load.cluster.shards):
+            if process.is_running:
+                process.kill()
+
+
 @pytest.fixture
-async def scene(own_store: StoreFactory, prefix: str) -> AsyncIterator[Scene]:
-    async with AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sharq-")))
-        store = own_store()
-        proxy = await stack.enter_async_context(running_tcp_proxy(store.port))
-        cluster = SharqCluster(directory, parse_url(store.url), {"SHARQ_REDIS_KEY_PREFIX": prefix}, shards=1)
+async def scene(own_store: StoreFactory, prefix: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    store = own_store()
+    async with running_tcp_proxy(store.port) as proxy:
+        cluster = SharqCluster(tmp_path, parse_url(store.url), {"SHARQ_REDIS_KEY_PREFIX": prefix}, shards=1)
         cut_off = cluster.make_shard("cut-off", SHARQ_REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
         cluster.shards.append(cut_off)
-        stack.callback(_kill, cluster)
-        await asyncio.to_thread(cluster.start)
         found = Scene(cluster, cut_off, proxy, store)
-        load = asyncio.create_task(found.load())
-        try:
+        async with running(found):
             yield found
-        finally:
-            load.cancel()
-            await asyncio.gather(load, return_exceptions=True)
-
-
-def _kill(cluster: SharqCluster) -> None:
-    for process in (*cluster.routers, *cluster.shards):
-        if process.is_running:
-            process.kill()
 
 
 async def until(is_true: Any, what: str) -> None:
@@ -215,6 +227,53 @@ async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene) ->
     scene.store.start()
     back_s = time.monotonic()
     await until(lambda: scene.queues_served_after(back_s) == set(QUEUES), "every queue is served")
+
+
+async def test_a_shard_that_loses_one_primary_of_a_cluster_keeps_the_partitions_of_the_others(
+    prefix: str, tmp_path: Path
+) -> None:
+    """It has a user of its own, which that primary does not let in any more."""
+    with running_cluster() as group:
+        for server in group.servers:
+            server.ask("ACL", "SETUSER", "second", "on", ">p", "~*", "&*", "+@all")
+        cluster = SharqCluster(tmp_path, group.address, {"SHARQ_REDIS_KEY_PREFIX": prefix}, shards=1)
+        cut_off = cluster.make_shard("cut-off", SHARQ_REDIS_USERNAME="second", SHARQ_REDIS_PASSWORD="p")
+        cluster.shards.append(cut_off)
+        load = Load(cluster, cut_off)
+        async with running(load):
+            await asyncio.sleep(BEFORE_S)
+            assert load.failures == []
+            owned, lost = get_partitions(cluster), away_from(group, prefix)
+            cut_s = time.monotonic()
+            group.servers[lost].ask("ACL", "SETUSER", "second", "off")
+            group.servers[lost].ask("CLIENT", "KILL", "USER", "second")
+            await asyncio.sleep(AFTER_S)
+            late = [f for f in load.failures if f.ended_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S]
+            assert late == []
+            assert load.queues_served_after(cut_s + FAILURES_END_WITHIN_S) == set(QUEUES)
+            assert get_partitions(cluster) == owned, "it is a member still"
+            assert 0 < get_away(cluster) < owned["cut-off"]
+            assert cut_off.status("/readyz") == 200
+            group.servers[lost].ask("ACL", "SETUSER", "second", "on")
+            await until(lambda: get_away(cluster) == 0, "it takes its partitions back")
+
+
+def away_from(group: RedisCluster, prefix: str) -> int:
+    """The number of a primary that does not hold the membership, without which a shard is none."""
+    slot = slot_of(f"{prefix}:members")
+    return 0 if slot >= SLOTS // 3 else 1
+
+
+def get_partitions(cluster: SharqCluster) -> dict[str, int]:
+    """By shard, how many it owns."""
+    return serving(cluster.routers[0])
+
+
+def get_away(cluster: SharqCluster) -> int:
+    """How many partitions the second shard leaves to the other."""
+    found = get_json(f"{cluster.routers[0].url}/cluster/")["members"]
+    (away,) = [one["store"]["partitions_away"] for one in found if one["node"] == "cut-off"]
+    return int(away)
 
 
 def second_tries(cluster: SharqCluster) -> float:
