@@ -62,6 +62,9 @@ PAGE = 100
 PARTITIONS_AT_ONCE = 8
 """Partitions asked side by side for a listing: enough to hide the round trip, few enough to bound the excess read."""
 
+MAX_SCANS = 100
+"""Times that one listing goes on within a partition: a type may have a million queues and no job in any of them."""
+
 _MAX_SCAN = 2**64 - 1
 """The largest cursor that the store's HSCAN knows."""
 
@@ -155,7 +158,8 @@ class Dispatch:
     ) -> tuple[list[str], str | None]:
         """Ids of a type's queues with queued, delayed or leased jobs, each once, and where to go on (None at the end).
 
-        A page may run over `limit` by what one store call returned more; nothing is left out for it.
+        A page may run over `limit` by what one store call returned more; nothing is left out for it. It may be short,
+        and even empty, before the end, when it has looked at many queues without jobs.
 
         Raises:
             InvalidRequest: the cursor is not one of ours.
@@ -167,7 +171,8 @@ class Dispatch:
         if position > _MAX_SCAN:
             raise _bad_cursor()
         found: dict[str, None] = {}
-        while partition < self._directory.partitions:
+        scans = 0
+        while partition < self._directory.partitions and scans < MAX_SCANS:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
             pages = await asyncio.gather(
                 *(
@@ -180,6 +185,7 @@ class Dispatch:
             for p, page in zip(ahead, pages, strict=True):
                 found.update(dict.fromkeys(page.queue_ids))
                 partition, position = (p, page.scan) if page.scan else (p + 1, 0)
+                scans += page.scan > 0
                 if len(found) >= limit or page.scan:
                     break
             if len(found) >= limit:
