@@ -372,8 +372,9 @@ class _Flight:
 
     def land(self, replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
         """Answer what was not answered yet."""
+        answered = self._answered
         for index, (one, reply) in enumerate(zip(self.pending, replies, strict=True)):
-            if index not in self._answered:
+            if not answered or index not in answered:
                 one.on_reply(reply, sent_at)
 
 
