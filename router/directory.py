@@ -332,9 +332,12 @@ class ShardDirectory:
 
     def _cover(self) -> None:
         """Ask the nodes that stand in for others to answer for their partitions too (I6)."""
+        if self.view is None or (self._usable >= self.view.serving() and not self._owners.away):
+            return
+        intended = Ring.build(self.view.version, self.view.serving(), self.partitions)
         covers = [
             self._spawn(self._ask_to_cover(link, Cover(partitions)))
-            for link, partitions in self._stood_in().items()
+            for link, partitions in self._owners.covers(intended).items()
         ]
         if covers and (self._covering is None or self._covering[0] is not self._owners):
             self._covering = self._owners, asyncio.gather(*covers, return_exceptions=True)
@@ -344,40 +347,8 @@ class ShardDirectory:
         if self._task is None or self._task.done():
             return
         self._settle()
-        for link, partitions in self._yielded().items():
+        for link, partitions in self._owners.yielded(self._loop.time() - GRACE_S).items():
             self._spawn(self._ask_to_cover(link, Yield(partitions)))
-
-    def _stood_in(self) -> dict[ShardLink, list[int]]:
-        """By the link that is asked, the partitions of other owners."""
-        stood_in: dict[ShardLink, list[int]] = {}
-        if self.view is None or not self._owner_links:
-            return stood_in
-        serving = self.view.serving()
-        if self._usable >= serving and not self._owners.away:
-            return stood_in
-        intended = Ring.build(self.view.version, serving, self.partitions)
-        links = self._links_by_node()
-        for partition, node in enumerate(intended.owners):
-            if links.get(node) is not self._owner_links[partition]:
-                stood_in.setdefault(self._owner_links[partition], []).append(partition)
-        return stood_in
-
-    def _yielded(self) -> dict[ShardLink, list[int]]:
-        """By the link of a shard that has said that it is away, the partitions that another is asked about instead."""
-        yielded: dict[ShardLink, list[int]] = {}
-        said_before = self._loop.time() - GRACE_S
-        for link in self._links_by_node().values():
-            if link.away_since > said_before:
-                continue
-            partitions = [p for p in link.away if self._is_served_by_another(p, link)]
-            if partitions:
-                yielded[link] = sorted(partitions)
-        return yielded
-
-    def _is_served_by_another(self, partition: int, link: ShardLink) -> bool:
-        """Another shard is asked about the partition, and has not said that it is away, too."""
-        asked = self._owner_links[partition] if partition < len(self._owner_links) else link
-        return asked is not link and partition not in asked.away
 
     async def _ask_to_cover(self, link: ShardLink, call: Cover | Yield) -> None:
         try:

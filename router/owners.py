@@ -56,6 +56,30 @@ class Owners:
         )
         return self._links[self._ring(able).owners[partition]] if able else None
 
+    def covers(self, intended: Ring) -> dict[ShardLink, list[int]]:
+        """By the link that is asked, the partitions that are another's on the ring of all members."""
+        covers: dict[ShardLink, list[int]] = {}
+        for partition, (node, asked) in enumerate(zip(intended.owners, self.links, strict=False)):
+            if self._links.get(node) is not asked:
+                covers.setdefault(asked, []).append(partition)
+        return covers
+
+    def yielded(self, said_before: float) -> dict[ShardLink, list[int]]:
+        """By the link of a shard that has said before a time of the loop that it is away, the partitions about which
+        another is asked that has not said so, too.
+        """
+        yielded: dict[ShardLink, list[int]] = {}
+        for link in self._links.values():
+            if link.away and link.away_since <= said_before:
+                others = [p for p in sorted(link.away) if self._is_asked_elsewhere(p, link)]
+                if others:
+                    yielded[link] = others
+        return yielded
+
+    def _is_asked_elsewhere(self, partition: int, link: ShardLink) -> bool:
+        asked = self.links[partition] if partition < len(self.links) else link
+        return asked is not link and partition not in asked.away
+
     def _share_out(self) -> tuple[ShardLink, ...]:
         """By partition, its owner on the ring of all these shards; where that one is away, its owner on the ring of
         those that are not.
