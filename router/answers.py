@@ -355,12 +355,14 @@ class QueueCounts(
 class StoreView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one node says of its store.
 
-    mode: embedded, single, sentinel or cluster; notices: what is off with it, in words.
+    mode: embedded, single, sentinel or cluster; notices: what is off with it, in words; partitions_away: how many of
+    its partitions the node leaves to others, because it does not reach their server.
     """
 
     mode: str
     is_reachable: bool
     notices: list[str] = []
+    partitions_away: int = 0
 
 
 class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from router import requests
 from router.answers import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
-from router.incoming import Request
+from router.incoming import Request, is_gone
 from router.polls import Polls
 from router.settings import RouterSettings
 from sharq_core.models import LeasedJob
@@ -40,20 +40,15 @@ class DequeueHandlers:
         count, lease_us, wait_us = requests.dequeue(request.query, self._settings)
         if request.body_exists:
             requests.nothing(await request.read())
-        is_gone = partial(_is_gone, request)
-        jobs = await self._polls.dequeue(queue_type, count or 1, lease_us, wait_us, is_gone)
-        if jobs and is_gone():
+        has_left = partial(is_gone, request)
+        jobs = await self._polls.dequeue(queue_type, count or 1, lease_us, wait_us, has_left)
+        if jobs and has_left():
             await self._polls.give_back(jobs)
             return Answer(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:
             return Answer(_EMPTY_BODY, 404, "empty", NO_STORE_HEADERS)
         body = _encode(_leased(LeasedOne, jobs[0]) if count is None else _leased_jobs(jobs))
         return Answer(body, headers=NO_STORE_HEADERS)
-
-
-def _is_gone(request: Request) -> bool:
-    transport = request.transport
-    return transport is None or transport.is_closing()
 
 
 def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:

@@ -12,12 +12,14 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from router.link_client import ShardLink
+from router.owners import Excuses, Owners
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.messages import Cover, Member, ShardPort, View
+from sharq_core.messages import Cover, Member, ShardPort, View, Yield
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 
 log = logging.getLogger(__name__)
@@ -28,12 +30,26 @@ LOOK_EVERY_S = 0.25
 RESOLVE_EVERY_S = 2.0
 """How often the seeds' names are looked up while no shard is reached."""
 
+GRACE_S = 0.15
+"""How long after a shard has said that it is away it is told that others answer. In an outage of the store the others
+have said by then that they are away, too, and it goes on waiting as they do.
+"""
+
+DOUBT_S = 0.5
+"""How long a shard is passed over that did not reach its store for a dequeue: until then it says itself how it is."""
+
 PARTING_S = 10.0
 """How long the link to a node that is no member any more stays: calls under way end, and a drain is not cut."""
 
 
 class Directory(Protocol):
-    """Which shard owns what, as this router knows it now."""
+    """Which shard owns what, as this router knows it now.
+
+    Attributes:
+        second_tries: calls made again at another shard so far.
+    """
+
+    second_tries: int
 
     @property
     def partitions(self) -> int:
@@ -52,12 +68,27 @@ class Directory(Protocol):
         """Call tell whenever `shards` may have changed."""
         ...
 
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+        ...
+
+    def doubt(self, shard: ShardPort) -> None:
+        """A shard does not reach its store, so that what is ready there is not known: others are asked for a moment,
+        and are told to answer for its partitions.
+        """
+        ...
+
+    async def covered(self) -> None:
+        """Return when those that were told so answer for the partitions of others, or have failed to."""
+        ...
+
 
 class OneShard:
     """The directory of a router whose only shard is in the same process."""
 
     def __init__(self, shard: ShardPort, partitions: int) -> None:
         self.partitions = partitions
+        self.second_tries = 0
         self._shards = (shard,)
 
     def owner(self, partition: int) -> ShardPort:
@@ -68,6 +99,15 @@ class OneShard:
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Nothing ever changes."""
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        return None
+
+    def doubt(self, shard: ShardPort) -> None:
+        """There is no other."""
+
+    async def covered(self) -> None:
+        """Nobody answers for others."""
 
 
 class ShardDirectory:
@@ -81,6 +121,7 @@ class ShardDirectory:
 
     Attributes:
         view: who is there; None before the first shard was reached.
+        second_tries: calls made again at another shard so far.
     """
 
     def __init__(
@@ -91,6 +132,7 @@ class ShardDirectory:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.view: View | None = None
+        self.second_tries = 0
         self._seeds = seeds
         self._secret = secret
         self._timeout_s = timeout_s
@@ -98,8 +140,13 @@ class ShardDirectory:
         self._loop = asyncio.get_running_loop()
         self._links: dict[str, ShardLink] = {}
         self._parting: dict[str, float] = {}
-        self._owners: tuple[ShardLink, ...] = ()
+        self._owners = Owners(0, 0, {}, {})
+        self._owner_links: tuple[ShardLink, ...] = ()
         self._usable: frozenset[str] = frozenset()
+        self._excuses = Excuses()
+        self._excused: frozenset[str] = frozenset()
+        self._said: dict[str, frozenset[int]] = {}
+        self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[None]] = set()
@@ -131,17 +178,46 @@ class ShardDirectory:
         Raises:
             Unavailable: no shard can be reached.
         """
-        owner = self._owners[partition] if partition < len(self._owners) else None
+        owner = self._owner_links[partition] if partition < len(self._owner_links) else None
         if owner is None or owner.is_suspect:
             self._settle()
-            if partition >= len(self._owners):
+            if partition >= len(self._owner_links):
                 raise Unavailable("no shard can be reached")
-            owner = self._owners[partition]
+            owner = self._owner_links[partition]
         return owner
 
     def shards(self) -> Sequence[ShardPort]:
-        """Every node that owns partitions and can be reached; of those that drain, only when there is no other."""
-        return list(self._links_by_node().values())
+        """Every node that owns partitions and can be reached; of those that drain, or do not reach their store, only
+        when there is no other.
+        """
+        links = self._links_by_node()
+        away = self._owners.away
+        able = [link for node, link in links.items() if len(away.get(node, ())) < self.partitions]
+        return able or list(links.values())
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+        self._settle()
+        return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
+
+    def doubt(self, shard: ShardPort) -> None:
+        """A shard did not reach its store: others are asked for a moment, and are told to answer for it."""
+        if isinstance(shard, ShardLink):
+            shard.doubted_until = self._loop.time() + DOUBT_S
+            if shard.node_id is not None and self._said.keys() != self._usable:
+                self._excuses.revoke(shard.node_id)
+            self._settle()
+            self._cover()
+
+    async def covered(self) -> None:
+        """Return when those that stand in for others have been told and answered."""
+        if self._covering is not None:
+            await asyncio.shield(self._covering[1])
+
+    @property
+    def stood_in(self) -> int:
+        """Partitions that another than their owner is asked about, because the owner does not reach its store."""
+        return self._owners.stood_in
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever a link was added or dropped."""
@@ -161,6 +237,7 @@ class ShardDirectory:
             self._settle()
             self._drop_parted()
             self._cover()
+            self._tell_yielded()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_up_seeds(self) -> None:
@@ -181,6 +258,7 @@ class ShardDirectory:
             self._secret,
             on_view=self._on_view,
             on_down=self._on_down,
+            on_away=self._on_away,
             timeout_s=self._timeout_s,
             tls=self._tls,
         )
@@ -212,16 +290,30 @@ class ShardDirectory:
         self._settle()
         self._cover()
 
+    def _on_away(self, link: ShardLink) -> None:
+        self._settle()
+        self._cover()
+        if link.away:
+            self._loop.call_later(GRACE_S + 0.01, self._tell_yielded)  # a timer may be early
+
     def _settle(self) -> None:
-        """Build the owners anew when another set of nodes can be reached. Cost: some ms then, else O(nodes)."""
+        """Build the owners anew when others can be reached, or reach the store. Cost: some ms then, else O(nodes)."""
         links = self._links_by_node()
+        now = self._loop.time()
+        said = {node: lost for node, link in links.items() if (lost := self._away_of(link, now))}
+        whole = frozenset(node for node, lost in said.items() if len(lost) >= self.partitions)
         usable = frozenset(links)
-        if usable == self._usable:
+        excused = self._excuses.update(usable, whole, now)
+        if (usable, said, excused) == (self._usable, self._said, self._excused):
             return
-        self._usable = usable
-        ring = Ring.build(self.ring_version, usable, self.partitions)
-        self._owners = tuple(links[node] for node in ring.owners)
+        self._usable, self._said, self._excused = usable, said, excused
+        self._owners = Owners(self.ring_version, self.partitions, links, said, excused)
+        self._owner_links = self._owners.links
         self._tell()
+
+    def _away_of(self, link: ShardLink, now: float) -> frozenset[int]:
+        """The partitions that a shard cannot serve now."""
+        return _all(self.partitions) if link.doubted_until > now else link.away
 
     def _links_by_node(self) -> dict[str, ShardLink]:
         """The reachable links of the nodes that own partitions; of all members when no such node is reached."""
@@ -239,20 +331,28 @@ class ShardDirectory:
         return self._links.get(member.address)
 
     def _cover(self) -> None:
-        """Ask the nodes that stand in for unreachable ones to answer for their partitions too (I6)."""
-        if self.view is None or not self._owners or self._usable >= self.view.serving():
+        """Ask the nodes that stand in for others to answer for their partitions too (I6)."""
+        if self.view is None or (self._usable >= self.view.serving() and not self._owners.away):
             return
         intended = Ring.build(self.view.version, self.view.serving(), self.partitions)
-        stood_in: dict[ShardLink, list[int]] = {}
-        for partition, node in enumerate(intended.owners):
-            if node not in self._usable:
-                stood_in.setdefault(self._owners[partition], []).append(partition)
-        for link, partitions in stood_in.items():
-            self._spawn(self._ask_to_cover(link, partitions))
+        covers = [
+            self._spawn(self._ask_to_cover(link, Cover(partitions)))
+            for link, partitions in self._owners.covers(intended).items()
+        ]
+        if covers and (self._covering is None or self._covering[0] is not self._owners):
+            self._covering = self._owners, asyncio.gather(*covers, return_exceptions=True)
 
-    async def _ask_to_cover(self, link: ShardLink, partitions: list[int]) -> None:
+    def _tell_yielded(self) -> None:
+        """Let the shards that are away know that others answer for them."""
+        if self._task is None or self._task.done():
+            return
+        self._settle()
+        for link, partitions in self._owners.yielded(self._loop.time() - GRACE_S).items():
+            self._spawn(self._ask_to_cover(link, Yield(partitions)))
+
+    async def _ask_to_cover(self, link: ShardLink, call: Cover | Yield) -> None:
         try:
-            await link.call(Cover(partitions))
+            await link.call(call)
         except SharqError as error:
             log.debug("cover_failed shard=%s error=%r", link.address, error.message)
 
@@ -268,7 +368,13 @@ class ShardDirectory:
         for tell in self._listeners:
             tell()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+        return task
+
+
+@lru_cache(maxsize=4)
+def _all(partitions: int) -> frozenset[int]:
+    return frozenset(range(partitions))

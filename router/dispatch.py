@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
+from router.dead_walk import DeadWalk
 from router.directory import Directory
-from router.repeats import repeated
+from router.second_try import Addressed, BulkCall, SecondTry, error_of
 from sharq_core import errors
 from sharq_core.messages import (
     Call,
     CheckStore,
     DeleteQueue,
-    DropDead,
     Enqueue,
     Extend,
     Failure,
@@ -62,6 +62,9 @@ PAGE = 100
 PARTITIONS_AT_ONCE = 8
 """Partitions asked side by side for a listing: enough to hide the round trip, few enough to bound the excess read."""
 
+MAX_SCANS = 100
+"""Times that one listing goes on within a partition: a type may have a million queues and no job in any of them."""
+
 _MAX_SCAN = 2**64 - 1
 """The largest cursor that the store's HSCAN knows."""
 
@@ -69,15 +72,7 @@ OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
 
 
-class _Addressed(Protocol):
-    @property
-    def queue_type(self) -> str: ...
-    @property
-    def queue_id(self) -> str: ...
-
-
-JobT = TypeVar("JobT", bound=_Addressed)
-BulkCall: TypeAlias = Callable[[list[JobT]], Call[list[OutcomeT | Failure]]]
+JobT = TypeVar("JobT", bound=Addressed)
 
 
 class Dispatch:
@@ -87,6 +82,12 @@ class Dispatch:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+        self._second_try = SecondTry(directory)
+
+    @property
+    def partitions(self) -> int:
+        """P, as far as it is known."""
+        return self._directory.partitions
 
     def enqueue(self, jobs: list[NewJob]) -> Coroutine[Any, Any, list[Enqueued | errors.SharqError]]:
         """Queue jobs; one answer a job, in order."""
@@ -120,28 +121,27 @@ class Dispatch:
         self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
     ) -> bool:
         """Change a queue's rate at once; False when there is no such queue (and pin is not True)."""
-        return await self._ask(self._partition(key), SetRate(key, interval_us, burst, pin))
+        return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
 
     async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
         """Pause or resume a queue; False when there is no such queue."""
-        return await self._ask(self._partition(key), SetPaused(key, is_paused))
+        return await self.ask(self._partition(key), SetPaused(key, is_paused))
 
     async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
         """Drop what is queued and delayed in a queue."""
-        return await self._ask(self._partition(key), DeleteQueue(key, purge))
+        return await self.ask(self._partition(key), DeleteQueue(key, purge))
 
     async def queue(self, key: QueueKey) -> QueueStats:
         """What is known of one queue; an unknown one has zeros and is_known False."""
-        return await self._ask(self._partition(key), GetQueue(key))
+        return await self.ask(self._partition(key), GetQueue(key))
 
     async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
         """What is known of one job."""
-        return await self._ask(self._partition(key), GetJob(key, job_id))
+        return await self.ask(self._partition(key), GetJob(key, job_id))
 
     async def counts(self) -> Counts:
         """The counters of all shards together. Cost: one store call a partition."""
-        by_shard = self._by_shard()
-        parts = await asyncio.gather(*(shard.call(GetCounts(own)) for shard, own in by_shard.items()))
+        parts = await self._ask_owners(GetCounts)
         return Counts(
             sorted({queue_type for part in parts for queue_type in part.queue_types}),
             _sum_minutes([part.enqueue_counts for part in parts]),
@@ -150,18 +150,16 @@ class Dispatch:
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
         """The queues of a type that come first. Cost: bounded, see shard/top.py."""
-        calls = [
-            shard.call(GetTop(queue_type, partitions, by, limit))
-            for shard, partitions in self._by_shard().items()
-        ]
-        return merge(await asyncio.gather(*calls), by, limit)
+        parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit))
+        return merge(parts, by, limit)
 
     async def list_queues(
         self, queue_type: str, limit: int, cursor: str | None
     ) -> tuple[list[str], str | None]:
         """Ids of a type's queues with queued, delayed or leased jobs, each once, and where to go on (None at the end).
 
-        A page may run over `limit` by what one store call returned more; nothing is left out for it.
+        A page may run over `limit` by what one store call returned more; nothing is left out for it. It may be short,
+        and even empty, before the end, when it has looked at many queues without jobs.
 
         Raises:
             InvalidRequest: the cursor is not one of ours.
@@ -173,11 +171,12 @@ class Dispatch:
         if position > _MAX_SCAN:
             raise _bad_cursor()
         found: dict[str, None] = {}
-        while partition < self._directory.partitions:
+        scans = 0
+        while partition < self._directory.partitions and scans < MAX_SCANS:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
             pages = await asyncio.gather(
                 *(
-                    self._ask(
+                    self.ask(
                         p, ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
                     )
                     for p in ahead
@@ -186,6 +185,7 @@ class Dispatch:
             for p, page in zip(ahead, pages, strict=True):
                 found.update(dict.fromkeys(page.queue_ids))
                 partition, position = (p, page.scan) if page.scan else (p + 1, 0)
+                scans += page.scan > 0
                 if len(found) >= limit or page.scan:
                     break
             if len(found) >= limit:
@@ -205,35 +205,18 @@ class Dispatch:
         found: list[DeadLetter] = []
         while partition < self._directory.partitions and len(found) < limit:
             call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
-            page = await self._ask(partition, call)
+            page = await self.ask(partition, call)
             found += page.jobs
             partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
         return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
 
-    async def redrive_all(self, queue_type: str) -> int:
-        """Queue every dead letter of a type again, page by page; returns how many were queued."""
-        redriven = 0
-        cursor: str | None = None
-        while True:
-            page, cursor = await self.list_dead(queue_type, PAGE, cursor)
-            outcomes = await self.redrive([DeadRef(queue_type, job.queue_id, job.job_id) for job in page])
-            for outcome in outcomes:
-                if isinstance(outcome, errors.SharqError):
-                    raise outcome
-                redriven += outcome is RedriveStatus.QUEUED
-            if cursor is None:
-                return redriven
+    async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
+        """Queue again every dead letter that a type has now; returns how many were queued. See `DeadWalk`."""
+        return await DeadWalk(self, queue_type, is_gone).redrive()
 
-    async def drop_dead(self, queue_type: str) -> int:
-        """Drop every dead letter of a type, page by page; returns how many were dropped."""
-        dropped = 0
-        for partition in range(self._directory.partitions):
-            while True:
-                count = await self._ask(partition, DropDead(queue_type, partition, PAGE))
-                dropped += count
-                if count < PAGE:
-                    break
-        return dropped
+    async def drop_dead(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
+        """Drop every dead letter that a type has now; returns how many were dropped. See `DeadWalk`."""
+        return await DeadWalk(self, queue_type, is_gone).drop()
 
     async def check_store(self) -> None:
         """Returns when every store node answers every shard; raises Unavailable when not, or with no shard."""
@@ -249,69 +232,96 @@ class Dispatch:
             by_shard.setdefault(self._directory.owner(partition), []).append(partition)
         return by_shard
 
-    def _partition(self, key: _Addressed) -> int:
+    def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
 
-    async def _ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
-        """Ask a partition's owner; when it fails, and it does no harm, the one that is its owner then."""
+    async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
+        """Ask a partition's owner; when it fails, and it does no harm, another that may do better."""
         shard = self._directory.owner(partition)
         try:
             return await shard.call(call)
         except errors.SharqError as error:
-            return await self._ask_again(partition, call, shard, error)
+            return await self._second_try.ask(partition, call, shard, error)
 
-    async def _ask_again(
-        self, partition: int, call: Call[ReplyT], failed: ShardPort, error: errors.SharqError
-    ) -> ReplyT:
-        again = repeated(call, error)
-        other = self._directory.owner(partition)
-        if again is None or other is failed:
-            raise error
-        return await other.call(again)
+    async def _ask_owners(self, make_call: Callable[[list[int]], Call[ReplyT]]) -> list[ReplyT]:
+        """Ask every shard about its own partitions; for one that does not reach its store, its stand-ins."""
+        asked = self._by_shard()
+        answers = await asyncio.gather(
+            *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
+        )
+        found: list[ReplyT] = []
+        for (shard, own), answer in zip(asked.items(), answers, strict=True):
+            if not isinstance(answer, BaseException):
+                found.append(answer)
+            elif isinstance(answer, errors.SharqError) and answer.is_away:
+                found += await self._second_try.ask_each(make_call, own, shard, answer)
+            else:
+                raise answer
+        return found
 
     async def _one(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
-        """Ask for one job as _ask does, which is a coroutine less for the most frequent of all calls."""
+        """Ask for one job as `ask` does, which is a coroutine less for the most frequent of all calls."""
         partition = self._partition(job)
         shard = self._directory.owner(partition)
         call = make_call([job])
         try:
             (answer,) = await shard.call(call)
         except errors.SharqError as error:
-            (answer,) = await self._ask_again(partition, call, shard, error)
+            (answer,) = await self._second_try.ask(partition, call, shard, error)
+        else:
+            if isinstance(answer, Failure) and answer.is_away:
+                answers: list[OutcomeT | Failure] = [answer]
+                (answer,) = await self._second_try.ask_jobs(make_call, [job], shard, answers)
         if isinstance(answer, Failure):
-            raise errors.from_code(answer.code, answer.message)
+            raise error_of(answer)
         return answer
 
     async def _bulk(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Split by owner, ask side by side, and join in order."""
-        if len(jobs) == 1:
-            return [_outcome((await self._ask(self._partition(jobs[0]), make_call(jobs)))[0])]
         groups: dict[ShardPort, list[int]] = {}
-        partitions = [self._partition(job) for job in jobs]
-        for index, partition in enumerate(partitions):
-            groups.setdefault(self._directory.owner(partition), []).append(index)
+        for index, job in enumerate(jobs):
+            groups.setdefault(self._directory.owner(self._partition(job)), []).append(index)
         if len(groups) == 1:
-            return await self._ask_group(partitions[0], make_call(jobs), len(jobs))
+            return await self._ask_group(next(iter(groups)), make_call, jobs)
         results: dict[int, OutcomeT | errors.SharqError] = {}
 
-        async def ask(indexes: list[int]) -> None:
-            call = make_call([jobs[index] for index in indexes])
-            outcomes = await self._ask_group(partitions[indexes[0]], call, len(indexes))
+        async def ask(shard: ShardPort, indexes: list[int]) -> None:
+            outcomes = await self._ask_group(shard, make_call, [jobs[index] for index in indexes])
             results.update(zip(indexes, outcomes, strict=True))
 
-        await asyncio.gather(*map(ask, groups.values()))
+        await asyncio.gather(*(ask(shard, indexes) for shard, indexes in groups.items()))
         return [results[index] for index in range(len(jobs))]
 
     async def _ask_group(
-        self, partition: int, call: Call[list[OutcomeT | Failure]], size: int
+        self, shard: ShardPort, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike."""
+        call = make_call(jobs)
         try:
-            return [_outcome(answer) for answer in await self._ask(partition, call)]
+            answers = await shard.call(call)
         except errors.SharqError as error:
-            return [error for _ in range(size)]
+            if not error.is_away:
+                return await self._ask_group_again(shard, call, jobs, error)
+            failure: OutcomeT | Failure = Failure(error.code, error.message, is_away=True)
+            answers = [failure for _ in jobs]
+        if any(isinstance(answer, Failure) and answer.is_away for answer in answers):
+            answers = await self._second_try.ask_jobs(make_call, jobs, shard, answers)
+        return [_outcome(answer) for answer in answers]
+
+    async def _ask_group_again(
+        self,
+        failed: ShardPort,
+        call: Call[list[OutcomeT | Failure]],
+        jobs: list[JobT],
+        error: errors.SharqError,
+    ) -> list[OutcomeT | errors.SharqError]:
+        try:
+            answers = await self._second_try.ask(self._partition(jobs[0]), call, failed, error)
+        except errors.SharqError as last:
+            return [last for _ in jobs]
+        return [_outcome(answer) for answer in answers]
 
     def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
         if cursor is None:
@@ -328,7 +338,7 @@ def _bad_cursor() -> errors.InvalidRequest:
 
 
 def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:
-    return errors.from_code(answer.code, answer.message) if isinstance(answer, Failure) else answer
+    return error_of(answer) if isinstance(answer, Failure) else answer
 
 
 def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:

@@ -22,6 +22,12 @@ _CONTENT_ENCODING = istr("Content-Encoding")
 _NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
 
+def is_gone(request: Request) -> bool:
+    """The client has left, so nobody reads an answer any more."""
+    transport = request.transport
+    return transport is None or transport.is_closing()
+
+
 class Request(web.BaseRequest):
     """A request, and what its path named.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import UNSET, Raw
 
@@ -10,7 +11,7 @@ from router import requests
 from router.answers import Answer, DeadJob, DeadJobs, Dropped, Failed, JobAnswer, Queued, Redriven, answer
 from router.dispatch import Dispatch
 from router.errors import failed
-from router.incoming import Request
+from router.incoming import Request, is_gone
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
 
@@ -47,7 +48,8 @@ class JobHandlers:
         queue_type = requests.identifier(request.path_values, "queue_type")
         jobs = requests.redrive(queue_type, await request.read())
         if jobs is None:
-            return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type)))
+            has_left = partial(is_gone, request)
+            return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type, has_left)))
         outcomes = await self._dispatch.redrive([job for job in jobs if isinstance(job, DeadRef)])
         return answer(Redriven(results=_redrive_results(jobs, outcomes)))
 
@@ -56,7 +58,7 @@ class JobHandlers:
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
         requests.nothing(await request.read())
-        return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type)))
+        return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
 
 
 def _job_answer(status: JobStatus) -> JobAnswer:

@@ -138,7 +138,7 @@ class LinkCalls:
         self._late_dequeues.discard(entry.number)
         if entry.number in self._waiting:
             waiting = self._take(entry.number)
-            self._set_error(waiting, from_code(entry.code, entry.message, entry.queue_length))
+            self._set_error(waiting, from_code(entry.code, entry.message, entry.queue_length, entry.is_away))
 
     def end(self, reason: str) -> None:
         """The connection is no more: calls that were never handed to it were not done, the others perhaps."""

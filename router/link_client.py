@@ -19,7 +19,18 @@ import aiohttp
 from router.link_calls import LinkCalls
 from sharq_core import frames
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
-from sharq_core.frames import Answer, Due, Failed, FrameError, FromShard, Greeting, NewView, Proof, Welcome
+from sharq_core.frames import (
+    Answer,
+    Away,
+    Due,
+    Failed,
+    FrameError,
+    FromShard,
+    Greeting,
+    NewView,
+    Proof,
+    Welcome,
+)
 from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
 from sharq_core.models import Enqueued, LeasedJob
@@ -46,6 +57,7 @@ class ShardLink:
         secret: what both ends must know; None for neither.
         on_view: told each view that the shard sends, the first as soon as the link is up.
         on_down: told when a link that was up broke, after its calls have failed; not told of `close`.
+        on_away: told when `away` has changed.
         timeout_s: how long a call may take.
         tls: None for a plain connection.
 
@@ -54,6 +66,9 @@ class ShardLink:
         is_draining: the shard has said that it stops soon.
         connects: how often the link came up.
         errors: by code, the calls that failed as a whole.
+        away: the partitions that the shard leaves to others, since it does not reach their store server.
+        away_since: when `away` became empty or not last, by the loop, in seconds.
+        doubted_until: up to this time of the loop, in seconds, it is taken to reach no store at all.
     """
 
     def __init__(
@@ -63,6 +78,7 @@ class ShardLink:
         *,
         on_view: Callable[[View], None],
         on_down: Callable[[ShardLink], None],
+        on_away: Callable[[ShardLink], None] = lambda link: None,
         timeout_s: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -70,10 +86,14 @@ class ShardLink:
         self.node_id: str | None = None
         self.is_draining = False
         self.connects = 0
+        self.away: frozenset[int] = frozenset()
+        self.away_since = 0.0
+        self.doubted_until = 0.0
         self.errors = Counter(dict.fromkeys(_COMMON_ERRORS, 0))
         self._secret = secret
         self._on_view = on_view
         self._on_down = on_down
+        self._on_away = on_away
         self._timeout_s = timeout_s
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -175,7 +195,7 @@ class ShardLink:
             try:
                 outcomes = await self._send(part)
             except SharqError as error:
-                answers += [Failure(error.code, error.message)] * len(part.jobs)
+                answers += [Failure(error.code, error.message, error.is_away)] * len(part.jobs)
                 return answers + _not_sent(parts[index + 1 :], error.message)
             answers += outcomes
             if self._loop.time() > give_up_at:
@@ -244,7 +264,7 @@ class ShardLink:
                 raise FrameError("no greeting")
         nonce = os.urandom(frames.NONCE_BYTES)
         proof = frames.prove(self._secret, frames.ROUTER, greeting.nonce, nonce)
-        entry = frames.encode(Proof(frames.VERSION, nonce, proof))
+        entry = frames.encode(Proof(frames.VERSION, nonce, proof, reads_away=True))
         await socket.send_bytes(frames.pack(int(self._loop.time() * 1e6), [entry], 1))
         frame = await self._next_hello(socket)
         match frame.entries:
@@ -275,6 +295,7 @@ class ShardLink:
 
     def _go_down(self, reason: str) -> None:
         calls, self._calls, self._outbox = self._calls, None, None
+        self.away, self.doubted_until = frozenset(), 0.0
         if calls is None or self._sender is None:
             return
         self._sender.cancel()
@@ -299,10 +320,21 @@ class ShardLink:
                         on_due(entry.in_us)
                 case NewView():
                     self._on_view(entry.view)
+                case Away():
+                    self._take_away(entry.partitions)
                 case frames.Draining():
                     self.is_draining = True
                 case _:
                     raise FrameError("a second greeting or welcome")
+
+    def _take_away(self, partitions: list[int]) -> None:
+        """The shard has said what it leaves to others, which is newer than any doubt."""
+        if bool(partitions) != bool(self.away):
+            self.away_since = self._loop.time()
+            words = "does not reach its store" if partitions else "takes its partitions back"
+            log.warning("shard_away shard=%s partitions=%d: it %s", self.address, len(partitions), words)
+        self.away, self.doubted_until = frozenset(partitions), 0.0
+        self._on_away(self)
 
     def _tell_nothing(self, queue_type: str, on_due: OnDue) -> None:
         """Nothing is known to be due on a shard that cannot be reached."""

@@ -33,6 +33,16 @@ class LinkMetrics(Collector):
             ("ring_version", "Version of the ring in force; 0 before the first", directory.ring_version),
             ("members", "Shard nodes, draining ones included, as this router knows them", members),
             ("reachable_shards", "Shards that it can ask now", len(directory.shards())),
+            (
+                "stood_in_partitions",
+                "Partitions whose shard does not reach its store, so that another one is asked",
+                directory.stood_in,
+            ),
+        )
+        yield CounterMetricFamily(
+            "sharq_router_second_tries",
+            "Calls made again at another shard, because the first one was gone or does not reach its store",
+            value=directory.second_tries,
         )
         for name, words, value in gauges:
             yield GaugeMetricFamily(f"sharq_router_{name}", words, value=value)

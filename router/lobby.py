@@ -183,7 +183,11 @@ class Lobby:
         return _hand_out(takers, reply.jobs)
 
     def _on_failure(self, shard: ShardPort, takers: list[Waiter], error: SharqError) -> None:
-        """Tell the polls, unless nothing was done and the shard is gone: then they wait for the others."""
+        """Tell the polls, unless nothing was done and the shard is gone: then they wait for the others. One that does
+        not reach its store is gone for a moment, if there is another.
+        """
+        if error.is_away:
+            self._directory.doubt(shard)
         is_gone = shard not in self._watches
         if not is_gone:
             self._due_at[shard] = monotonic() + _PAUSE_AFTER_FAILURE_S

@@ -82,10 +82,14 @@ class Polls:
 
         Hints say whom to ask; when that gave nothing every shard is asked what its index knows (I6). A shard that fails
         does not keep the others from answering; with no job the first failure is raised. When nothing was done, and the
-        shards are others by now (one drains, or broke), those are asked, once.
+        shards are others by now (one drains, broke, or does not reach its store), those are asked, once.
         """
         shards = self._directory.shards()
         ask = await self._ask(shards, queue_type, count, lease_us)
+        for shard in ask.away:
+            self._directory.doubt(shard)
+        if ask.away and ask.may_be_repeated:
+            await self._directory.covered()
         if ask.may_be_repeated and (others := self._directory.shards()) != shards:
             ask = await self._ask(others, queue_type, count, lease_us)
         if ask.failures and not ask.jobs:
@@ -135,11 +139,12 @@ class Polls:
 
 
 class _Ask:
-    """One dequeue that does not wait: what it got, and what went wrong."""
+    """One dequeue that does not wait: what it got, what went wrong, and which shards do not reach their store."""
 
     def __init__(self, hints: Hints, queue_type: str, count: int, lease_us: int) -> None:
         self.jobs: list[LeasedJob] = []
         self.failures: list[SharqError] = []
+        self.away: set[ShardPort] = set()
         self._failed: set[ShardPort] = set()
         self._hints = hints
         self._queue_type = queue_type
@@ -168,7 +173,7 @@ class _Ask:
             try:
                 reply = await shard.call(Dequeue(self._queue_type, wanted, self._lease_us))
             except SharqError as error:
-                self.failures.append(error)
+                self._fail(shard, error)
                 self._failed.add(shard)
             else:
                 self.jobs += reply.jobs
@@ -178,4 +183,9 @@ class _Ask:
         try:
             self._hints.hear(self._queue_type, shard, await shard.call(Peek(self._queue_type)))
         except SharqError as error:
-            self.failures.append(error)
+            self._fail(shard, error)
+
+    def _fail(self, shard: ShardPort, error: SharqError) -> None:
+        self.failures.append(error)
+        if error.is_away:
+            self.away.add(shard)

@@ -217,7 +217,12 @@ async def _store_of(link: ShardPort) -> StoreView | None:
         state = await link.call(DescribeStore())
     except SharqError:
         return None
-    return StoreView(mode=state.mode, is_reachable=state.is_reachable, notices=list(state.notices))
+    return StoreView(
+        mode=state.mode,
+        is_reachable=state.is_reachable,
+        notices=list(state.notices),
+        partitions_away=state.partitions_away,
+    )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from typing import TypeVar, cast
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.messages import Call, Enqueue, Extend, Finish
+from sharq_core.messages import Call, Enqueue
+from sharq_core.models import ExtendJob, FinishJob, NewJob
 
 ReplyT = TypeVar("ReplyT")
+JobT = TypeVar("JobT")
 
 
 def repeated(call: Call[ReplyT], error: SharqError) -> Call[ReplyT] | None:
@@ -20,12 +22,18 @@ def repeated(call: Call[ReplyT], error: SharqError) -> Call[ReplyT] | None:
     """
     if isinstance(error, Unavailable):
         return call
-    if not isinstance(error, OutcomeUnknown):
+    jobs = getattr(call, "jobs", None)
+    if not isinstance(error, OutcomeUnknown) or jobs is None:
         return None
     if isinstance(call, Enqueue):
-        jobs = [msgspec.structs.replace(job, repeat=True) for job in call.jobs]
-        return cast(Call[ReplyT], Enqueue(jobs))
-    has_leases = isinstance(call, Extend) or (
-        isinstance(call, Finish) and all(job.lease is not None for job in call.jobs)
-    )
-    return call if has_leases else None
+        return cast(Call[ReplyT], Enqueue([msgspec.structs.replace(job, repeat=True) for job in call.jobs]))
+    return None if any(repeated_job(job) is None for job in jobs) else call
+
+
+def repeated_job(job: JobT) -> JobT | None:
+    """What to ask about a job after it was perhaps done, or None when it must not be asked again."""
+    if isinstance(job, NewJob):
+        return cast(JobT, msgspec.structs.replace(job, repeat=True))
+    if isinstance(job, ExtendJob) or (isinstance(job, FinishJob) and job.lease is not None):
+        return job
+    return None

@@ -97,6 +97,7 @@ class _Process:
             self._hello,
             asks_certificate=self._config.cluster.link_tls_ca is not None,
         )
+        self._node.tell_away(self._links.push_away)
         measure(registry, self._node, self._membership, self._links)
         await self._listen(sockets, registry)
         self._stack.push_async_callback(self._leave)
@@ -128,6 +129,7 @@ class _Process:
             interval_s=cluster.heartbeat_interval_ms / 1000,
             ttl_s=cluster.heartbeat_ttl_ms / 1000,
             on_view=self._on_view,
+            is_away=self._leaves_all,
         )
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
@@ -158,7 +160,13 @@ class _Process:
             return "draining"
         if not self._node.is_ready:
             return "the store does not answer"
+        if self._leaves_all():
+            return "this node does not reach its store, or has not reached it well for long enough"
         return None if self._membership.is_member else "not a member yet"
+
+    def _leaves_all(self) -> bool:
+        """Other nodes answer for all partitions, as far as they reach the store."""
+        return len(self._node.contact.away) == self._config.cluster.partitions
 
     async def _leave(self) -> None:
         """Say so, serve on until the others have heard, be a member no longer, and end the links."""

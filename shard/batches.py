@@ -189,4 +189,4 @@ class _Group(Generic[JobT, OutcomeT]):
 
 
 def _failure(error: SharqError) -> Failure:
-    return Failure(error.code, error.message)
+    return Failure(error.code, error.message, error.is_away)

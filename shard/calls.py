@@ -63,6 +63,8 @@ class Calls:
     Args:
         on_hint: told what each reply that may have changed something says of the time.
         cover: answers for partitions of other nodes too, from when it returns.
+        leave: lets others answer for partitions whose server this node does not reach.
+        count_away: how many of its partitions are so.
         make_sure: reads what the index may not know; False when it knew everything, so that asking again is useless.
     """
 
@@ -78,6 +80,8 @@ class Calls:
         on_hint: OnHint,
         make_sure: Callable[[], Awaitable[bool]],
         cover: Callable[[list[int]], Coroutine[Any, Any, None]],
+        leave: Callable[[list[int]], Coroutine[Any, Any, None]],
+        count_away: Callable[[], int],
         metrics: NodeMetrics,
     ) -> None:
         self._store = store
@@ -90,6 +94,7 @@ class Calls:
         self._on_hint = on_hint
         self._make_sure = make_sure
         self._cover = cover
+        self._count_away = count_away
         self._metrics = metrics
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             **self._batched(),
@@ -108,6 +113,7 @@ class Calls:
             messages.CheckStore: self._check_store,
             messages.DescribeStore: self._describe_store,
             messages.Cover: lambda call: self._cover(call.partitions),
+            messages.Yield: lambda call: leave(call.partitions),
         }
 
     def answer(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
@@ -224,14 +230,15 @@ class Calls:
 
     async def _drop_dead(self, call: messages.DropDead) -> int:
         return await self._pipeline.value(
-            self._functions.drop_dead(call.partition, call.queue_type, call.limit)
+            self._functions.drop_dead(call.partition, call.queue_type, call.limit, call.before_us)
         )
 
     async def _check_store(self, _: messages.CheckStore) -> None:
         await self._store.check()
 
     async def _describe_store(self, _: messages.DescribeStore) -> StoreState:
-        return StoreState(self._store.mode, self._store.is_reachable, self._store.inspector.notices)
+        notices, away = self._store.inspector.notices, self._count_away()
+        return StoreState(self._store.mode, self._store.is_reachable, notices, away)
 
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
         """The queue's partition, type and id."""

@@ -12,7 +12,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -172,7 +171,14 @@ class Dequeuer:
             max_bytes=max_bytes,
             not_after_us=self._not_after_us(partition),
         )
-        return self._pipeline.send(call, partial(self._settle, partition, queue_type), is_urgent=True)
+
+        def settle(reply: Reply[DequeueReply], sent_at: float) -> None:
+            self._settle(partition, queue_type, reply, sent_at)
+            if answer.done():  # its server was given up: nobody waits for these leases
+                self.void(reply)
+
+        answer: Answer = self._pipeline.send(call, settle, is_urgent=True)
+        return answer
 
     def push(self) -> None:
         """Let what was sent go at once."""

@@ -60,6 +60,9 @@ class LinkServer:
         secret: what both ends must know; None for neither.
         hello: this node's id, and the view as it is now.
         asks_certificate: links come over TLS with a client's certificate, which the TLS has checked, or not at all.
+
+    Attributes:
+        away: the partitions that this node leaves to others, since it does not reach their store server.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class LinkServer:
         self.hello = hello
         self.asks_certificate = asks_certificate
         self.is_closing = False
+        self.away: list[int] = []
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -114,6 +118,12 @@ class LinkServer:
         """Tell every router that this node stops soon."""
         self._push(frames.encode(frames.Draining()))
 
+    def push_away(self, away: Sequence[int]) -> None:
+        """Tell every router that understands it which partitions this node leaves to others."""
+        self.away = list(away)
+        for link in self._links:
+            link.push_away()
+
     async def close(self) -> None:
         """Refuse new calls, let those under way answer (for 5 s at most), then end every link."""
         self.is_closing = True
@@ -148,6 +158,7 @@ class _Link:
         self._watches: dict[str, OnDue] = {}
         self.under_way = 0
         self.is_up = False
+        self._reads_away = False
         self._is_traced = log.isEnabledFor(logging.DEBUG)
 
     async def run(self) -> None:
@@ -177,6 +188,11 @@ class _Link:
         if self.is_up:
             self._outbox.add(entry, ())
 
+    def push_away(self) -> None:
+        """Tell the router which partitions this node leaves to others, if it understands that."""
+        if self._reads_away:
+            self.push(frames.encode(frames.Away(self._server.away)))
+
     async def _say_hello(self) -> None:
         """Have the secret proved, prove it, and be up."""
         nonce = os.urandom(frames.NONCE_BYTES)
@@ -195,6 +211,9 @@ class _Link:
         self._outbox.add(frames.encode(Welcome(ours, view)), ())
         self._sender = asyncio.create_task(self._outbox.run())
         self.is_up = True
+        self._reads_away = theirs.reads_away
+        if self._server.away:
+            self.push_away()
         log.info("link_up router=%s", self._router)
 
     async def _first_frame(self) -> frames.Frame[FromRouter]:
@@ -268,7 +287,7 @@ class _Link:
 
     def _fail(self, number: int, error: SharqError) -> None:
         queue_length = error.queue_length if isinstance(error, QueueFull) else 0
-        self.push(frames.encode(Failed(number, error.code, error.message, queue_length)))
+        self.push(frames.encode(Failed(number, error.code, error.message, queue_length, error.is_away)))
 
     def _watch(self, queue_type: str) -> None:
         self._unwatch(queue_type)

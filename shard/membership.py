@@ -37,6 +37,7 @@ class Membership:
         address: host:port at which routers reach this node.
         interval_s, ttl_s: pause between two heartbeats; the silence after which a node is none.
         on_view: told each view that differs from the one before, at once.
+        is_away: this node reaches no server of its store well, and leaves all to others: no heartbeat is due.
 
     Attributes:
         view: who is there, as this node heard last; version 0 before it has joined.
@@ -52,6 +53,7 @@ class Membership:
         interval_s: float,
         ttl_s: float,
         on_view: Callable[[View], None],
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self.view = View(0, keys.partitions, ())
         self._executor = executor
@@ -60,6 +62,7 @@ class Membership:
         self._interval_s = interval_s
         self._ttl_s = ttl_s
         self._on_view = on_view
+        self._is_away = is_away
         self._is_heard = True
         self._has_left = False
         self._beating = asyncio.Lock()
@@ -101,7 +104,7 @@ class Membership:
         """
         while not self._has_left:
             await asyncio.sleep(self._pause_s())
-            refused = await self._try_beat()
+            refused = None if self._is_away() else await self._try_beat()
             if refused is not None:
                 raise NotAMember(refused.reason)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Never, TypeVar
 
@@ -16,6 +16,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from shard.calls import Calls
+from shard.contact import Contact
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.ownership import Ownership
@@ -25,7 +26,7 @@ from shard.reaper import Reaper
 from shard.store_metrics import StoreMetrics
 from shard.watch import Watch
 from shard.watchers import Watchers
-from sharq_core.errors import ConfigError, SharqError, Unavailable
+from sharq_core.errors import ConfigError, SharqError, StoreAway
 from sharq_core.messages import Call, OnDue, View
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
@@ -127,9 +128,15 @@ class ShardNode:
             self._note,
             self._make_sure,
             self._cover,
+            self._yield,
+            lambda: self.contact.owned_away,
             self._metrics,
         )
         self._watch = self._make_watch()
+        self.contact = Contact(
+            store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
+        )
+        self._on_away_changed: Callable[[Sequence[int]], None] = lambda away: None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -153,6 +160,13 @@ class ShardNode:
             if self._reaper is not None:
                 self._reaper.forget(partition)
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
+
+    def tell_away(self, on_change: Callable[[Sequence[int]], None]) -> None:
+        """Watch from when the store is open whether this node reaches it, and tell the partitions that it does not
+        reach whenever those change. Without other nodes there is nobody to leave them to, and nothing to watch for.
+        """
+        self._on_away_changed = on_change
+        self._tasks.append(asyncio.create_task(self._watch_contact()))
 
     async def start(self) -> None:
         """Open the store, or keep trying in the background while it is away.
@@ -280,10 +294,22 @@ class ShardNode:
             self._ownership.host(partition)
         await asyncio.gather(*map(self._watch.read, partitions))
 
+    async def _yield(self, partitions: list[int]) -> None:
+        """Others answer for these partitions, as long as this node does not reach their server well."""
+        if self.contact.stand_aside(partitions):
+            self._index.keep(self._ownership.covers)
+
+    async def _watch_contact(self) -> None:
+        await self._opened.wait()
+        await self.contact.run()
+
+    def _on_away(self, away: Sequence[int]) -> None:
+        self._on_away_changed(away)
+
     def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
         if self._reaper is not None:
             self._reaper.note(partition, queue_type, hint)
 
 
 async def _refuse_unopened() -> Never:
-    raise Unavailable("the store has not been reached yet")
+    raise StoreAway("the store has not been reached yet")

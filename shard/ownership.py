@@ -1,13 +1,14 @@
 """Which partitions this node answers for, and what it must still read before it may say that nothing is ready in them.
 
-It owns those that the ring gives it. For a while it also answers for those that it had or was asked about as another's:
+It owns those that the ring gives it, but stands aside for a while where it does not reach their store server and others
+answer. For a while it also answers for those that it had or was asked about as another's:
 routers learn of a change one after the other. Nothing here is needed for correctness: truth is in the store.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from sharq_core.partitions import Ring
 
@@ -36,6 +37,7 @@ class Ownership:
         self._mine = frozenset(self.owned)
         self._unread = set(self.owned)
         self._guests: dict[int, float] = {}
+        self._asides: dict[int, float] = {}
         self._looking = asyncio.Lock()
         self._looks_begun = 0
         self._last_look: tuple[int, BaseException | None] = (0, None)
@@ -46,14 +48,15 @@ class Ownership:
 
     def covers(self, partition: int) -> bool:
         """This node answers for the partition, as its own or as a guest."""
-        return partition in self._mine or partition in self._guests
+        is_here = partition in self._mine or partition in self._guests
+        return is_here and partition not in self._asides
 
     def change(self, ring: Ring) -> list[int]:
         """Go by another ring; returns the partitions that were given up."""
         before = self._mine
         self.ring, self.owned = ring, ring.owned_by(self._node_id)
         self._mine = frozenset(self.owned)
-        self._unread = (self._unread | (self._mine - before)) & self._mine
+        self._unread = ((self._unread | (self._mine - before)) & self._mine) - self._asides.keys()
         given_up = sorted(before - self._mine)
         self.taken += len(self._mine - before)
         self.given_up += len(given_up)
@@ -65,7 +68,7 @@ class Ownership:
 
     def host(self, partition: int) -> None:
         """A call for the partition was done; when it is another's it is a guest from now on."""
-        if partition not in self._mine:
+        if partition not in self._mine and partition not in self._asides:
             self._guests[partition] = self._loop.time() + GUEST_S
 
     def send_off(self) -> None:
@@ -73,6 +76,32 @@ class Ownership:
         now = self._loop.time()
         for partition in [partition for partition, until in self._guests.items() if until <= now]:
             del self._guests[partition]
+
+    @property
+    def stands_aside(self) -> bool:
+        """It answers not even for all that it owns."""
+        return bool(self._asides)
+
+    def stand_aside(self, partitions: Iterable[int], until: float) -> bool:
+        """Answer for these no longer, up to a time by the loop, in seconds; True when one of them is new."""
+        before = len(self._asides)
+        for partition in partitions:
+            self._asides[partition] = until
+            self._unread.discard(partition)
+            self._guests.pop(partition, None)
+        return len(self._asides) > before
+
+    def come_back(self, partitions: Iterable[int]) -> None:
+        """Answer for these again; what was in them meanwhile is to be read."""
+        for partition in partitions:
+            if self._asides.pop(partition, None) is not None and partition in self._mine:
+                self._unread.add(partition)
+                self.changed.set()
+
+    def end_asides(self, now: float) -> None:
+        """Come back to those whose time is over."""
+        if self._asides:
+            self.come_back([partition for partition, until in self._asides.items() if until <= now])
 
     def was_read(self, partition: int) -> None:
         """The index knows what was in the partition when it came to this node."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
+from shard.contact import Contact
 from shard.link_server import LinkServer
 from shard.membership import Membership
 from shard.node import ShardNode
@@ -89,9 +92,29 @@ def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership
         ),
         ("sharq_shard_ring_version", "Version of the ring that it goes by", lambda: node.ring.version),
         ("sharq_shard_calls_in_flight", "Calls of routers under way", lambda: links.calls_in_flight),
+        (
+            "sharq_shard_partitions_away",
+            "Partitions of this node that it leaves to others, because it does not reach their store server",
+            lambda: node.contact.owned_away,
+        ),
         ("sharq_shard_links", "Links of routers", lambda: len(links)),
     )
     for name, words, read in gauges:
         Gauge(name, words, registry=registry).set_function(read)
+    registry.register(_Losses(node.contact))
     build = Gauge("sharq_shard_build_info", "1, labelled with the version", ["version"], registry=registry)
     build.labels(__version__).set(1)
+
+
+class _Losses(Collector):
+    """How often this node lost its store."""
+
+    def __init__(self, contact: Contact) -> None:
+        self._contact = contact
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "sharq_shard_store_losses",
+            "Times that this node left the partitions of a store server to other nodes",
+            value=self._contact.losses,
+        )

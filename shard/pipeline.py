@@ -18,7 +18,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 import msgspec
 
 from sharq_core import eager
-from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
+from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Reply
@@ -96,6 +97,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
         self._lanes: dict[_Place, _Lane] = {}
+        self._given_up: dict[StoreNode, StoreAway] = {}
         self._is_scheduled = False
         self._is_flushing = False
         self._fresh = 0
@@ -160,6 +162,26 @@ class Pipeline:
         reply, _ = await self.run(call)
         return value_of(reply)
 
+    def give_up(self, node: StoreNode, refusal: StoreAway) -> None:
+        """Refuse what is for a server until `take_up`: what waits, what comes, and what is in flight and need not wait.
+
+        An enqueue in flight goes on waiting: until its time is up it may still be done, and only then may it be made
+        again elsewhere without a job that was finished meanwhile coming back. Other calls do no harm when they are done
+        late.
+        """
+        self._given_up[node] = refusal
+        for (server, _, _), lane in self._lanes.items():
+            if server is node:
+                lane.give_up(refusal)
+        self._schedule()
+
+    def take_up(self, node: StoreNode) -> None:
+        """Send to a server again that was given up."""
+        self._given_up.pop(node, None)
+        for (server, _, _), lane in self._lanes.items():
+            if server is node:
+                lane.refusal = None
+
     async def drained(self) -> None:
         """Wait until nothing waits or is in flight."""
         while self._is_scheduled or any(lane.in_flight for lane in self._lanes.values()):
@@ -187,6 +209,8 @@ class Pipeline:
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
             lane = self._lanes[place] = _Lane(self._executor, self._flush, self._observe_s, self._is_awaited)
+            if self._given_up and place[0] is not None:
+                lane.refusal = self._given_up.get(place[0])
         return lane
 
     def _flush(self) -> None:
@@ -218,6 +242,7 @@ class _Lane:
 
     Attributes:
         is_cut: what waits is the rest of what was too much for one pipeline.
+        refusal: what every call comes to, while the server is given up.
     """
 
     def __init__(
@@ -230,7 +255,8 @@ class _Lane:
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
         self.is_cut = False
-        self.in_flight: set[asyncio.Task[None]] = set()
+        self.refusal: StoreAway | None = None
+        self.in_flight: dict[asyncio.Task[None], _Flight] = {}
         self._executor = executor
         self._on_room = on_room
         self._observe_s = observe_s
@@ -242,6 +268,8 @@ class _Lane:
         """Another pipeline may be sent now. One that goes on with a cut bulk call waits until all are back, so that the
         jobs of one queue never overtake each other on two connections (I3).
         """
+        if self.refusal is not None:
+            return True
         return len(self.in_flight) < (1 if self.waiting and self.waiting[0].follows else IN_FLIGHT)
 
     @property
@@ -251,14 +279,30 @@ class _Lane:
 
     def send(self) -> None:
         """Send what waits, as far as there is room."""
+        if self.refusal is not None:
+            self._refuse_waiting(self.refusal)
         while self.waiting and self.has_room:
             now = self._loop.time()
             pending, self.waiting = self.waiting, []
             fresh = self._cut(self._drop_late(pending, now))
             if fresh:
-                task = eager.begin(self._run(fresh, now))
-                self.in_flight.add(task)
+                flight = _Flight(fresh)
+                task = eager.begin(self._run(flight, now))
+                self.in_flight[task] = flight
                 task.add_done_callback(self._on_done)
+
+    def give_up(self, refusal: StoreAway) -> None:
+        """Refuse what waits and comes from now on, and answer what is in flight, but for enqueues."""
+        self.refusal = refusal
+        self._refuse_waiting(refusal)
+        for flight in self.in_flight.values():
+            flight.give_up(refusal)
+
+    def _refuse_waiting(self, refusal: StoreAway) -> None:
+        refused, self.waiting = self.waiting, []
+        self.is_cut, self.waiting_bytes = False, 0
+        for one in refused:
+            one.on_reply(refusal, monotonic())
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
         """The first calls, as many as one pipeline may carry; the rest goes on waiting."""
@@ -281,10 +325,11 @@ class _Lane:
             one.on_reply(Unavailable("the store did not come free in time"), monotonic())
         return [one for one in pending if one.since > oldest] if late else pending
 
-    async def _run(self, pending: list[Pending], now: float) -> None:
+    async def _run(self, flight: _Flight, now: float) -> None:
         """One pipeline. The next is on its way before anybody goes on who waited for this one, so that the server has
         work meanwhile.
         """
+        pending = flight.pending
         left_s = min(one.since for one in pending) + self._executor.timeout_s - now
         sent_at = monotonic()
         replies: Sequence[Reply[Any] | SharqError]
@@ -297,8 +342,7 @@ class _Lane:
             replies = [OutcomeUnknown(words)] * len(pending)
         self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
         self._observe_s(monotonic() - sent_at)
-        for one, reply in zip(pending, replies, strict=True):
-            one.on_reply(reply, sent_at)
+        flight.land(replies, sent_at)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -307,8 +351,31 @@ class _Lane:
             self._make_room(task)
 
     def _make_room(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.discard(task)
+        self.in_flight.pop(task, None)
         self._on_room()
+
+
+class _Flight:
+    """The calls of one pipeline on its way."""
+
+    def __init__(self, pending: list[Pending]) -> None:
+        self.pending = pending
+        self._answered: set[int] = set()
+
+    def give_up(self, refusal: StoreAway) -> None:
+        """Answer now what may be done late without harm: all but enqueues."""
+        for index, one in enumerate(self.pending):
+            if index not in self._answered and one.call.function is not library.ENQUEUE:
+                self._answered.add(index)
+                words = f"{refusal.message}, and the call may have been done"
+                one.on_reply(refusal if one.call.function.is_read else StoreSilent(words), monotonic())
+
+    def land(self, replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
+        """Answer what was not answered yet."""
+        answered = self._answered
+        for index, (one, reply) in enumerate(zip(self.pending, replies, strict=True)):
+            if not answered or index not in answered:
+                one.on_reply(reply, sent_at)
 
 
 def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:

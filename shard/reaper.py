@@ -119,8 +119,9 @@ class Reaper:
             reply, _ = await self._pipeline.run(self._functions.reap(partition, queue_type))
             reaped = value_of(reply)
         except SharqError as error:
-            log.warning(
-                "reap_failed partition=%d queue_type=%s error=%r", partition, queue_type, error.message
+            level = logging.DEBUG if error.is_away else logging.WARNING
+            log.log(
+                level, "reap_failed partition=%d queue_type=%s error=%r", partition, queue_type, error.message
             )
             self.note_at(partition, queue_type, self._loop.time() + RETRY_S)
             return

@@ -17,12 +17,14 @@ class SharqError(Exception):
         status: the HTTP status.
         perhaps_done: True when the work may have been done; False when certainly nothing changed.
         retry_after_s: seconds after which a repeat makes sense, or None where repeating cannot help.
+        is_away: the node that was asked does not reach its store; another node may.
     """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     perhaps_done: ClassVar[bool] = True
     retry_after_s: ClassVar[int | None] = None
+    is_away: ClassVar[bool] = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -148,6 +150,18 @@ class OutcomeUnknown(SharqError):
     retry_after_s = 1
 
 
+class StoreAway(Unavailable):
+    """This node does not reach the store. Nothing was done; another node may reach it."""
+
+    is_away = True
+
+
+class StoreSilent(OutcomeUnknown):
+    """This node has sent the call to the store and lost it: it may have been done. Another node may reach the store."""
+
+    is_away = True
+
+
 class StoreFull(SharqError):
     """The store's memory is full, so it takes no more jobs; dequeue and finish go on. Nothing was done."""
 
@@ -164,13 +178,18 @@ _BY_CODE: dict[str, type[SharqError]] = {
     kind.code: kind for kind in SharqError.__subclasses__() if kind is not QueueFull
 }
 
+_AWAY_BY_CODE: dict[str, type[SharqError]] = {kind.code: kind for kind in (StoreAway, StoreSilent)}
 
-def from_code(code: str, message: str, queue_length: int = 0) -> SharqError:
+
+def from_code(code: str, message: str, queue_length: int = 0, is_away: bool = False) -> SharqError:
     """The error that another process named by its code; an unknown code counts as perhaps done.
 
     Args:
         queue_length: what a full queue held; other errors have no use for it.
+        is_away: that process does not reach its store.
     """
+    if is_away and code in _AWAY_BY_CODE:
+        return _AWAY_BY_CODE[code](message)
     if code == QueueFull.code:
         return QueueFull(queue_length)
     return _BY_CODE.get(code, SharqError)(message)

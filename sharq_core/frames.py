@@ -43,6 +43,7 @@ READS: frozenset[type] = frozenset(
         messages.ListDead,
         messages.CheckStore,
         messages.Cover,
+        messages.Yield,
         messages.DescribeStore,
     }
 )
@@ -80,11 +81,15 @@ class Greeting(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The router's answer to the greeting. proof: see `prove`."""
+    """The router's answer to the greeting.
+
+    proof: see `prove`. reads_away: it understands Away, which older ones do not.
+    """
 
     version: int
     nonce: Nonce
     proof: bytes
+    reads_away: bool = False
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -121,6 +126,7 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     code: str
     message: str
     queue_length: int = 0
+    is_away: bool = False
 
 
 class Watch(msgspec.Struct, frozen=True, array_like=True, tag=6):
@@ -152,6 +158,14 @@ class Draining(msgspec.Struct, frozen=True, array_like=True, tag=10):
     """The shard stops soon."""
 
 
+class Away(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """The shard leaves these partitions to others from now on, because it does not reach their store server; empty when
+    it takes all of its own back. Said only to a router whose proof says that it reads this.
+    """
+
+    partitions: list[int]
+
+
 class Frame(msgspec.Struct, Generic[T], frozen=True, array_like=True):
     """Entries that left together.
 
@@ -165,7 +179,7 @@ class Frame(msgspec.Struct, Generic[T], frozen=True, array_like=True):
 
 
 FromRouter: TypeAlias = Proof | Request[Call[Any]] | Watch | Unwatch
-FromShard: TypeAlias = Greeting | Welcome | Answer[msgspec.Raw] | Failed | Due | NewView | Draining
+FromShard: TypeAlias = Greeting | Welcome | Answer[msgspec.Raw] | Failed | Due | NewView | Draining | Away
 
 _CALLS: tuple[type[Call[Any]], ...] = tuple(Call.__subclasses__())
 _AnyCall: Any = Union[_CALLS]  # noqa: UP007 - made of the list of calls

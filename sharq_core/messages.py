@@ -37,10 +37,14 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
-    """One job of a bulk call that could not be answered: the code and message of the error class."""
+    """One job of a bulk call that could not be answered: the code and message of the error class.
+
+    is_away: the shard does not reach the job's store server; another shard may.
+    """
 
     code: str
     message: str
+    is_away: bool = False
 
 
 class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=True):
@@ -178,15 +182,29 @@ class Redrive(Call[list[RedriveStatus | Failure]], frozen=True):
 
 
 class DropDead(Call[int], frozen=True):
-    """Drop up to `limit` of a partition's dead letters, oldest first; returns how many were dropped."""
+    """Drop up to `limit` of a partition's dead letters, oldest first; returns how many were dropped.
+
+    before_us: those that died later, by the time of the partition's server, are left; None leaves none.
+    """
 
     queue_type: str
     partition: int
     limit: int
+    before_us: int | None = None
 
 
 class Cover(Call[None], frozen=True):
     """Answer for these partitions too for a while: their owner cannot be reached. Returns when they have been read."""
+
+    partitions: list[int]
+
+
+class Yield(Call[None], frozen=True):
+    """Others answer for these partitions now, since this shard has said that it does not reach their store server.
+
+    For a second it counts them as nobody's that it answers for, and while their server is silent it refuses what it has
+    not sent. Said only to a shard that has said so (frames.Away), again and again while it holds.
+    """
 
     partitions: list[int]
 

@@ -265,11 +265,14 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
         mode: embedded, single, sentinel or cluster.
         is_reachable: it answered when it was last asked.
         notices: what is off with it, in words.
+        partitions_away: how many partitions the node leaves to others, because it does not reach their server, or has
+            not reached it well for long enough.
     """
 
     mode: str
     is_reachable: bool
     notices: tuple[str, ...] = ()
+    partitions_away: int = 0
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
@@ -284,10 +287,16 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeadPage(msgspec.Struct, frozen=True, array_like=True):
-    """Dead letters of one partition, oldest first. scan: where to go on, empty at the end."""
+    """Dead letters of one partition, oldest first.
+
+    Attributes:
+        scan: where to go on, empty at the end.
+        now_us: the time of the partition's server when it was asked, µs; None from an older shard.
+    """
 
     jobs: list[DeadLetter]
     scan: str
+    now_us: int | None = None
 
 
 class DeadRef(msgspec.Struct, frozen=True, array_like=True):

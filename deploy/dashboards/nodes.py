@@ -38,6 +38,11 @@ NODES = Dashboard(
             Query("sum by (instance) (1 - sharq_router_link_up)", LEGEND),
         ),
         graph(
+            "Partitions left to others",
+            "By a shard that does not reach their store server. The others answer for them.",
+            Query("max by (instance) (sharq_shard_partitions_away)", LEGEND),
+        ),
+        graph(
             "Links that came up",
             "More than a start explains: they break.",
             Query(per_second("sharq_router_link_connects_total", "shard"), "to {{shard}}"),

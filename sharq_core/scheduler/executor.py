@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, Unavailable
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import JointCall, join
@@ -104,7 +104,7 @@ def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
     if isinstance(answer, NotKept):
         return NotKept(answer.message, call.decode(answer.reply))
     if isinstance(answer, OutcomeUnknown) and call.function.is_read:
-        return Unavailable(answer.message)
+        return StoreAway(answer.message) if answer.is_away else Unavailable(answer.message)
     return answer
 
 

@@ -262,10 +262,21 @@ class Functions:
         return self._call(library.REDRIVE, partition, queue_type, now_us, arguments, replies.decode_redrive)
 
     def drop_dead(
-        self, partition: int, queue_type: str, limit: int, *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        limit: int,
+        before_us: int | None = None,
+        *,
+        now_us: int | None = None,
     ) -> FunctionCall[int]:
-        """Drop up to `limit` dead letters, oldest first. Value: how many."""
-        return self._call(library.DROP_DEAD, partition, queue_type, now_us, [limit], replies.decode_number)
+        """Drop up to `limit` dead letters, oldest first. Value: how many.
+
+        Args:
+            before_us: leave out those that died after it, by the server's time; None to leave out none.
+        """
+        arguments: list[Word] = [limit] if before_us is None else [limit, before_us]
+        return self._call(library.DROP_DEAD, partition, queue_type, now_us, arguments, replies.decode_number)
 
     def get_job(
         self, partition: int, queue_type: str, queue_id: str, job_id: str, *, now_us: int | None = None

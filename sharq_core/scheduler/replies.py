@@ -331,7 +331,7 @@ def decode_dead_page(raw: list[Any]) -> DeadPage:
         for i in range(5, len(raw), _DEAD_REPLY)
     ]
     scan = f"{jobs[-1].dead_at_us}:{jobs[-1].queue_id}:{jobs[-1].job_id}" if raw[4] else ""
-    return DeadPage(jobs, scan)
+    return DeadPage(jobs, scan, int(raw[1]))
 
 
 @decoder

@@ -19,7 +19,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
-from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.store.commands import Command, Fcall, pack
 from sharq_core.store.connections import Connections, ask, drop, read
 from sharq_core.store.durability import Promise
@@ -96,6 +96,11 @@ class StoreNode:
     def connects(self) -> int:
         """Connections opened so far."""
         return self._connections.opened
+
+    @property
+    def heard_at(self) -> float:
+        """When it answered last, in the loop's seconds; when it was made, before the first answer."""
+        return self._heard_at
 
     async def call(
         self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
@@ -286,9 +291,9 @@ class StoreNode:
             self._look_out = asyncio.create_task(self._look_until_reached())
         if was_sent:
             self.failed_sent += 1
-            return OutcomeUnknown(f"the store did not answer ({reason}): the call may have been done")
+            return StoreSilent(f"the store did not answer ({reason}): the call may have been done")
         self.failed_unsent += 1
-        refusal = Unavailable(f"the store cannot be reached: {reason}")
+        refusal = StoreAway(f"the store cannot be reached: {reason}")
         if self._is_away(error):
             self._away = refusal
         return refusal
@@ -307,7 +312,7 @@ class StoreNode:
         pause_s = _FIRST_PAUSE_S
         while (failure := await self._look()) is not None:
             if self._is_away(failure):
-                self._away = Unavailable(f"the store cannot be reached: {str(failure) or 'it is silent'}")
+                self._away = StoreAway(f"the store cannot be reached: {str(failure) or 'it is silent'}")
                 await self._connections.drop_idle()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)

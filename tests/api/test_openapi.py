@@ -33,6 +33,7 @@ class NoShards:
     """The directory of a router that knows no shard."""
 
     partitions = 64
+    second_tries = 0
 
     def owner(self, partition: int) -> ShardPort:
         raise NotImplementedError
@@ -42,6 +43,15 @@ class NoShards:
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """No shard ever comes."""
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        return None
+
+    def doubt(self, shard: ShardPort) -> None:
+        """There is none to doubt."""
+
+    async def covered(self) -> None:
+        """Nobody answers for others."""
 
 
 def served_routes() -> set[tuple[str, str]]:

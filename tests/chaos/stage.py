@@ -167,6 +167,7 @@ def stage(
     store_url: str | None = None,
     address: StoreAddress | None = None,
     audited: Callable[[], redis.Redis] | None = None,
+    first_shard_url: str | None = None,
     reached_at: Callable[[int], int] = int,
     routers: int = 2,
     shards: int = 3,
@@ -177,6 +178,7 @@ def stage(
     Args:
         store_url: what the shards know the store by; its own when None.
         address: what they know it by if it is a group; audited: see Stage.
+        first_shard_url: what the first shard knows the store by; as the others when None.
         reached_at: see SharqCluster.
     """
     prefix = f"chaos-{uuid.uuid4().hex[:12]}"
@@ -189,6 +191,8 @@ def stage(
             shards=shards,
             reached_at=reached_at,
         )
+        if first_shard_url is not None:
+            cluster.shards[0] = cluster.make_shard("shard-1", SHARQ_REDIS_URL=first_shard_url)
         try:
             cluster.start()
             yield Stage(store, cluster, prefix, seed, report, audited)

@@ -23,7 +23,14 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)
 _ADDED_BY_HISTOGRAMS = {"le"}
 ROUTER_ONLY = ("sharq_router_",)
-CLUSTER_ROUTER = ("sharq_router_link", "sharq_router_ring", "sharq_router_members", "sharq_router_reachable")
+CLUSTER_ROUTER = (
+    "sharq_router_link",
+    "sharq_router_ring",
+    "sharq_router_members",
+    "sharq_router_reachable",
+    "sharq_router_stood_in",
+    "sharq_router_second_tries",
+)
 ANY_PROCESS = ("process_", "sharq_event_loop_")
 
 

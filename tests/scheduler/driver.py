@@ -232,10 +232,10 @@ class Driver:
         jobs: Sequence[DeadRef] = [DeadRef(self.queue_type, queue_id, job_id) for job_id in job_ids]
         return self.value(self.functions.redrive(self.partition, self.queue_type, jobs, now_us=self.now_us))
 
-    def drop_dead(self, limit: int = MAX_BATCH) -> int:
+    def drop_dead(self, limit: int = MAX_BATCH, before_us: int | None = None) -> int:
         """Drop dead letters."""
         return self.value(
-            self.functions.drop_dead(self.partition, self.queue_type, limit, now_us=self.now_us)
+            self.functions.drop_dead(self.partition, self.queue_type, limit, before_us, now_us=self.now_us)
         )
 
     def get_job(self, job_id: str, queue_id: str = "q") -> JobStatus | None:

@@ -244,6 +244,24 @@ def test_drop_dead_drops_letters_that_died_later_than_the_clock_says_now(driver:
     assert driver.drop_dead() == 1
 
 
+def test_drop_dead_leaves_letters_that_died_after_a_time(driver: Driver) -> None:
+    kill(driver, "1")
+    begun_us = driver.now_us
+    driver.advance(SECOND_US)
+    kill(driver, "2")
+    assert driver.drop_dead(before_us=begun_us) == 1
+    assert [letter.job_id for letter in driver.list_dead().jobs] == ["2"]
+    assert driver.totals().dead == 1
+
+
+def test_drop_dead_with_a_time_drops_letters_that_died_later_than_the_clock_says_now(driver: Driver) -> None:
+    """They were there before the clock stepped back."""
+    kill(driver, "future")
+    driver.advance(-DAY_US)
+    assert driver.drop_dead(before_us=driver.now_us) == 1
+    assert driver.totals().dead == 0
+
+
 def test_dead_letters_are_listed_in_pages_without_gaps_or_repeats(driver: Driver) -> None:
     driver.enqueue(*(new_job(f"{n:02}", requeue_limit=0, interval_us=0) for n in range(30)))
     driver.dequeue()

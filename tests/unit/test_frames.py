@@ -37,6 +37,7 @@ CALLS: list[Call[Any]] = [
     messages.Redrive([DeadRef("sms", "q", "j")]),
     messages.DropDead("sms", 3, 100),
     messages.Cover([1, 2, 3]),
+    messages.Yield([0, 63]),
     messages.DescribeStore(),
     messages.CheckStore(),
 ]

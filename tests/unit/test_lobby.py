@@ -49,6 +49,7 @@ class Shards:
     """A directory whose shards the test adds and removes."""
 
     partitions = 64
+    second_tries = 0
 
     def __init__(self, *shards: Shard) -> None:
         self.present: list[ShardPort] = list(shards)
@@ -61,6 +62,15 @@ class Shards:
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """The test calls `follow` itself."""
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        return None
+
+    def doubt(self, shard: ShardPort) -> None:
+        """The test removes it itself."""
+
+    async def covered(self) -> None:
+        """Nobody answers for others."""
 
 
 class Scene:

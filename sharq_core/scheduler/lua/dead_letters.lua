@@ -45,10 +45,10 @@ function dead_letters.take(own, field)
   call('HDEL', own.keys[KEY.deadjobs], field)
 end
 
--- Drops up to limit of the oldest that died at or before `before`; returns how many.
-function dead_letters.drop(own, before, limit)
+-- Drops up to limit of the oldest whose time of death is from first to last, bounds of a ZRANGE; returns how many.
+function dead_letters.drop(own, first, last, limit)
   if limit <= 0 then return 0 end
-  local fields = call('ZRANGE', own.keys[KEY.dead], '-inf', before, 'BYSCORE', 'LIMIT', 0, limit)
+  local fields = call('ZRANGE', own.keys[KEY.dead], first, last, 'BYSCORE', 'LIMIT', 0, limit)
   if #fields > 0 then
     call('ZREM', own.keys[KEY.dead], unpack(fields))
     call('HDEL', own.keys[KEY.deadjobs], unpack(fields))

@@ -23,7 +23,7 @@ end
 -- Drops letters above the bound. The agenda says exactly when the type's next timer is due. Returns letters dropped.
 local function settle(own, limit, keep)
   local letters = call('ZCARD', own.keys[KEY.dead])
-  local dropped = dead_letters.drop(own, math.huge, math.min(letters - keep, limit))
+  local dropped = dead_letters.drop(own, '-inf', '+inf', math.min(letters - keep, limit))
   own.timer_hint = false
   own.counters.timer_at = next_timer(own, letters > dropped)
   return dropped

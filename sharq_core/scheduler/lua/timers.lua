@@ -62,7 +62,7 @@ end
 
 function timers.handlers.X(own, _, timer, limits)
   if not limits.dead_retention then return end
-  dead_letters.drop(own, own.now - limits.dead_retention, limits.jobs)
+  dead_letters.drop(own, '-inf', own.now - limits.dead_retention, limits.jobs)
   local oldest = call('ZRANGE', own.keys[KEY.dead], 0, 0, 'WITHSCORES')[2]
   reset(own, timer, oldest and tonumber(oldest) + limits.dead_retention)
 end

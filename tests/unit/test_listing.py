@@ -1,0 +1,40 @@
+"""One listing looks at a bounded number of pages, and says where to go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.directory import OneShard
+from router.dispatch import MAX_SCANS, PARTITIONS_AT_ONCE, Dispatch
+from sharq_core.messages import Call, ListQueues, OnDue
+from sharq_core.models import QueuePage
+
+
+class IdleQueues:
+    """A shard each of whose partitions has a million queues without jobs.
+
+    Attributes:
+        asked: how often so far.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def call(self, call: Call[Any]) -> Any:
+        assert isinstance(call, ListQueues)
+        self.asked += 1
+        return QueuePage([], call.scan + 1 if call.scan < 10_000 else 0)
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Nobody waits here."""
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Nobody waits here."""
+
+
+async def test_a_listing_of_queues_without_jobs_ends_and_goes_on_where_it_stopped() -> None:
+    shard = IdleQueues()
+    dispatch = Dispatch(OneShard(shard, 64))
+    assert await dispatch.list_queues("t", 10, None) == ([], f"0-{MAX_SCANS}")
+    assert shard.asked <= MAX_SCANS * PARTITIONS_AT_ONCE
+    assert await dispatch.list_queues("t", 10, f"0-{MAX_SCANS}") == ([], f"0-{2 * MAX_SCANS}")

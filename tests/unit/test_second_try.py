@@ -1,0 +1,182 @@
+"""What another shard is asked when the first one does not reach its store, and what is left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from router.dispatch import Dispatch
+from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
+from sharq_core.messages import Call, Enqueue, Failure, GetCounts, GetQueue, OnDue, Release, ShardPort
+from sharq_core.models import (
+    Counts,
+    Enqueued,
+    EnqueueStatus,
+    LeaseOutcome,
+    LeaseStatus,
+    NewJob,
+    QueueKey,
+    QueueStats,
+    ReleaseJob,
+)
+
+QUEUED = Enqueued(EnqueueStatus.QUEUED, 0)
+AWAY = Failure("unavailable", "the store cannot be reached", is_away=True)
+SILENT = Failure("outcome_unknown", "the store did not answer", is_away=True)
+FULL = Failure("overloaded", "too much waits")
+
+
+class Shard:
+    """Answers each call as it is told; the last answer holds.
+
+    Attributes:
+        calls: all that it was asked.
+    """
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.calls: list[Any] = []
+
+    async def call(self, call: Call[Any]) -> Any:
+        self.calls.append(call)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, SharqError):
+            raise answer
+        return answer
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Nobody waits here."""
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Nobody waits here."""
+
+
+class Directory:
+    """One shard owns everything, and another stands in for it, perhaps."""
+
+    partitions = 4
+
+    def __init__(self, owner: Shard, other: Shard | None) -> None:
+        self.second_tries = 0
+        self._owner, self._other = owner, other
+
+    def owner(self, partition: int) -> ShardPort:
+        return self._owner
+
+    def shards(self) -> Sequence[ShardPort]:
+        return [self._owner]
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Nothing changes."""
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        assert failed is self._owner
+        return self._other
+
+    def doubt(self, shard: ShardPort) -> None:
+        """Nobody dequeues here."""
+
+    async def covered(self) -> None:
+        """Nobody dequeues here."""
+
+
+def job(queue: str, job_id: str) -> NewJob:
+    return NewJob("t", queue, job_id, payload=b"{}", requeue_limit=-1, interval_us=0)
+
+
+async def test_a_job_that_was_not_done_is_asked_elsewhere_as_it_was() -> None:
+    owner, other = Shard([AWAY]), Shard([QUEUED])
+    directory = Directory(owner, other)
+    assert await Dispatch(directory).enqueue_one(job("q", "a")) == QUEUED
+    assert other.calls == [Enqueue([job("q", "a")])]
+    assert directory.second_tries == 1
+
+
+async def test_a_job_that_was_perhaps_done_is_repeated_by_its_id() -> None:
+    owner, other = Shard([SILENT]), Shard([QUEUED])
+    assert await Dispatch(Directory(owner, other)).enqueue_one(job("q", "a")) == QUEUED
+    assert other.calls[0].jobs[0].repeat
+
+
+async def test_a_release_that_was_perhaps_done_is_not_repeated() -> None:
+    owner, other = Shard([SILENT]), Shard([LeaseOutcome(LeaseStatus.DONE)])
+    (outcome,) = await Dispatch(Directory(owner, other)).release([ReleaseJob("t", "q", "a", "lease")])
+    assert isinstance(outcome, OutcomeUnknown)
+    assert other.calls == []
+    owner, other = Shard([AWAY]), Shard([LeaseOutcome(LeaseStatus.DONE)])
+    (outcome,) = await Dispatch(Directory(owner, other)).release([ReleaseJob("t", "q", "a", "lease")])
+    assert outcome == LeaseOutcome(LeaseStatus.DONE)
+    assert isinstance(other.calls[0], Release)
+
+
+@pytest.mark.parametrize("second", [[AWAY], StoreAway("away, too"), Unavailable("gone")])
+async def test_what_was_perhaps_done_stays_so_when_the_second_try_was_not_done(second: Any) -> None:
+    """I9: "unavailable" says that nothing changed, and the first try may have changed something."""
+    dispatch = Dispatch(Directory(Shard([SILENT]), Shard(second)))
+    with pytest.raises(OutcomeUnknown):
+        await dispatch.enqueue_one(job("q", "a"))
+
+
+async def test_nobody_is_asked_more_than_once_more() -> None:
+    owner, other = Shard([AWAY]), Shard([AWAY])
+    with pytest.raises(Unavailable):
+        await Dispatch(Directory(owner, other)).enqueue_one(job("q", "a"))
+    assert (len(owner.calls), len(other.calls)) == (1, 1)
+
+
+async def test_nobody_is_asked_when_nobody_reaches_the_store() -> None:
+    owner = Shard([AWAY])
+    with pytest.raises(Unavailable):
+        await Dispatch(Directory(owner, None)).enqueue_one(job("q", "a"))
+    assert len(owner.calls) == 1
+
+
+async def test_a_refusal_that_has_nothing_to_do_with_the_store_is_not_asked_elsewhere() -> None:
+    owner, other = Shard([FULL, Failure("unavailable", "no replica")]), Shard([QUEUED])
+    outcomes = await Dispatch(Directory(owner, other)).enqueue([job("q", "a"), job("q", "b")])
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Overloaded", "Unavailable"]
+    assert other.calls == []
+
+
+async def test_the_failed_jobs_of_a_bulk_are_asked_elsewhere_together_and_in_order() -> None:
+    jobs = [job("q", "a"), job("r", "b"), job("q", "c")]
+    owner, other = Shard([AWAY, QUEUED, AWAY]), Shard([QUEUED, QUEUED])
+    assert await Dispatch(Directory(owner, other)).enqueue(jobs) == [QUEUED] * 3
+    assert other.calls == [Enqueue([jobs[0], jobs[2]])]
+
+
+async def test_a_job_is_not_asked_again_behind_a_later_one_of_its_queue() -> None:
+    """I3: a bulk call keeps its order."""
+    owner, other = Shard([AWAY, QUEUED, AWAY]), Shard([QUEUED])
+    first, second, third = await Dispatch(Directory(owner, other)).enqueue(
+        [job("q", "a"), job("q", "b"), job("q", "c")]
+    )
+    assert isinstance(first, Unavailable)
+    assert (second, third) == (QUEUED, QUEUED)
+    assert [one.job_id for one in other.calls[0].jobs] == ["c"]
+
+
+async def test_a_bulk_that_fails_as_a_whole_is_asked_elsewhere() -> None:
+    owner, other = Shard(StoreSilent("no answer")), Shard([QUEUED, QUEUED])
+    assert await Dispatch(Directory(owner, other)).enqueue([job("q", "a"), job("r", "b")]) == [QUEUED] * 2
+    assert all(one.repeat for one in other.calls[0].jobs)
+
+
+async def test_reads_and_changes_of_one_queue_are_asked_elsewhere_when_they_were_not_done() -> None:
+    key = QueueKey("t", "q")
+    stats = QueueStats(False, 0, 1, False, False, 0, 0, 0, None, None, [], [])
+    owner, other = Shard(StoreAway("away")), Shard(stats)
+    assert await Dispatch(Directory(owner, other)).queue(key) == stats
+    assert other.calls == [GetQueue(key)]
+    assert await Dispatch(Directory(Shard(StoreAway("away")), Shard(True))).set_rate(key, 5)
+    with pytest.raises(OutcomeUnknown):
+        await Dispatch(Directory(Shard(StoreSilent("perhaps")), Shard(True))).set_rate(key, 5)
+
+
+async def test_counts_of_a_shard_that_is_away_come_from_those_that_stand_in_for_it() -> None:
+    owner, other = Shard(StoreAway("away")), Shard(Counts(["t"], [(0, 3)], []))
+    counts = await Dispatch(Directory(owner, other)).counts()
+    assert counts.enqueue_counts == [(0, 3)]
+    assert other.calls == [GetCounts([0, 1, 2, 3])]
