@@ -6,47 +6,70 @@ Not here: what the clients saw (history.py).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TypeAlias
 
 import redis
 
 from sharq_core.partitions import DEFAULT_PARTITIONS
+from sharq_core.scheduler.keys import Keys
 from tests.scheduler.driver import Driver
 from tests.scheduler.records import assert_keys_agree
+from tests.store_groups import RedisCluster
 
 LIVE = ("queued", "delayed", "leased")
 
+ClientOf: TypeAlias = Callable[[int], redis.Redis]
+"""A client of the server that holds a partition."""
 
-def totals(client: redis.Redis, prefix: str, kind: str) -> Counter[str]:
+
+@contextmanager
+def one_client(open_client: Callable[[], redis.Redis]) -> Iterator[ClientOf]:
+    """One server holds all partitions."""
+    with open_client() as client:
+        yield lambda _partition: client
+
+
+@contextmanager
+def cluster_clients(cluster: RedisCluster, prefix: str) -> Iterator[ClientOf]:
+    """Each primary of a Redis Cluster, as it is now, holds some."""
+    slots = Keys(prefix, DEFAULT_PARTITIONS).slots
+    with ExitStack() as stack:
+        clients = {node.port: stack.enter_context(node.client()) for node in cluster.slots.primaries()}
+        yield lambda partition: clients[cluster.slots.owner(slots[partition]).port]
+
+
+def totals(client_of: ClientOf, prefix: str, kind: str) -> Counter[str]:
     """The type's totals over all partitions, by the names of replies.TypeTotals."""
-    drivers = _drivers(client, prefix, kind)
-    calls = [driver.functions.refresh(driver.partition) for driver in drivers]
     summed: Counter[str] = Counter()
-    for reply in drivers[0].replies(calls):
-        assert reply.value is not None
-        for found in reply.value.totals:
+    for driver in _drivers(client_of, prefix, kind):
+        for found in driver.value(driver.functions.refresh(driver.partition)).totals:
             if found.queue_type == kind:
                 fields = (name for name in found.__struct_fields__ if name != "queue_type")
                 summed.update({name: getattr(found, name) for name in fields})
     return summed
 
 
-def live(client: redis.Redis, prefix: str, kind: str) -> int:
+def live(client_of: ClientOf, prefix: str, kind: str) -> int:
     """Jobs that are queued, delayed or leased."""
-    summed = totals(client, prefix, kind)
+    summed = totals(client_of, prefix, kind)
     return sum(summed[name] for name in LIVE)
 
 
-def assert_conserved(client: redis.Redis, prefix: str, kind: str) -> None:
+def assert_conserved(client_of: ClientOf, prefix: str, kind: str) -> None:
     """Every job that came is where it should be, and in every partition the keys agree."""
-    summed = totals(client, prefix, kind)
+    summed = totals(client_of, prefix, kind)
     rest = sum(count for name, count in summed.items() if name != "enqueued")
     assert summed["enqueued"] == rest, summed
-    for driver in _drivers(client, prefix, kind):
+    for driver in _drivers(client_of, prefix, kind):
         assert_keys_agree(driver)
 
 
-def _drivers(client: redis.Redis, prefix: str, kind: str) -> list[Driver]:
+def _drivers(client_of: ClientOf, prefix: str, kind: str) -> list[Driver]:
     return [
-        Driver(client, prefix, partitions=DEFAULT_PARTITIONS, partition=partition, queue_type=kind)
+        Driver(
+            client_of(partition), prefix, partitions=DEFAULT_PARTITIONS, partition=partition, queue_type=kind
+        )
         for partition in range(DEFAULT_PARTITIONS)
     ]

@@ -11,14 +11,13 @@ import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 from zlib import crc32
 
 import msgspec
-import redis
 
 from sharq_core.config import StoreAddress, parse_url
 from tests.chaos import audit
@@ -34,6 +33,8 @@ QUIET_S = 45.0
 """Longest wait until everything is delivered and ended after a fault."""
 
 Fault: TypeAlias = Callable[[Crowd], Awaitable[None]]
+
+Audited: TypeAlias = Callable[[str], AbstractContextManager[audit.ClientOf]]
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ class Stage:
     Args:
         seed: of the clients' choices in every scenario.
         report: gets the counts of each.
-        audited: opens a client of the server that has the data in the end; None for the store's.
+        audited: given the key prefix, opens clients of the servers that have the data in the end; None for the store's.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Stage:
         prefix: str,
         seed: int,
         report: Report,
-        audited: Callable[[], redis.Redis] | None = None,
+        audited: Audited | None = None,
     ) -> None:
         self.store = store
         self.cluster = cluster
@@ -84,7 +85,7 @@ class Stage:
         self.kind = ""
         self._seed = seed
         self._report = report
-        self._audited = audited or store.client
+        self._audited: Audited = audited or (lambda _: audit.one_client(store.client))
 
     def repair(self) -> None:
         """Let everything run again that a test has ended or paused."""
@@ -131,8 +132,8 @@ class Stage:
         whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
         assert not counts.violations, f"seed {self._seed}: {counts} {whys}"
         assert may_fail or not counts.failed, f"seed {self._seed}: {counts.failed} failed: {whys}"
-        with self._audited() as client:
-            audit.assert_conserved(client, self.prefix, self.kind)
+        with self._audited(self.prefix) as client_of:
+            audit.assert_conserved(client_of, self.prefix, self.kind)
         return counts, history
 
     async def go_on(self, crowd: Crowd) -> None:
@@ -149,9 +150,9 @@ class Stage:
         return next(served, 0.0)
 
     async def _until_drained(self, crowd: Crowd) -> None:
-        with self._audited() as client:
+        with self._audited(self.prefix) as client_of:
             deadline_s = time.monotonic() + QUIET_S
-            while (left := audit.live(client, self.prefix, self.kind)) or crowd.unfinished:
+            while (left := audit.live(client_of, self.prefix, self.kind)) or crowd.unfinished:
                 assert time.monotonic() < deadline_s, (
                     f"{left} live jobs, {crowd.unfinished} undelivered; seed {self._seed}"
                 )
@@ -166,8 +167,8 @@ def stage(
     *,
     store_url: str | None = None,
     address: StoreAddress | None = None,
-    audited: Callable[[], redis.Redis] | None = None,
     first_shard_url: str | None = None,
+    audited: Audited | None = None,
     reached_at: Callable[[int], int] = int,
     routers: int = 2,
     shards: int = 3,

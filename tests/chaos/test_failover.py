@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pytest
 import redis
 
+from tests.chaos.audit import cluster_clients, one_client
 from tests.chaos.crowd import Crowd, until
 from tests.chaos.history import Outcome
 from tests.chaos.report import Report
@@ -31,8 +32,9 @@ from tests.store_groups import (
 WHOLE_WITHIN_S = 60.0
 """Sentinels make an old primary a replica of the new one about ten seconds after the failover."""
 
-BACK_WITHIN_S = 10.0
-"""Longest time from a new primary to the first acknowledged enqueue on a busy machine; how long it took is printed."""
+BACK_WITHIN_S = 30.0
+"""Longest time from a new primary to the first acknowledged enqueue; how long it took is printed. It is under a second,
+but about ten if Sentinel makes replicas of both other servers only then."""
 
 ROUNDS = 1 if is_quick() else 5
 
@@ -59,7 +61,7 @@ def sentinel_stage(
             seed,
             report,
             address=group.address,
-            audited=lambda: group.primary().client(),
+            audited=lambda _prefix: one_client(lambda: group.primary().client()),
             SHARQ_REDIS_DURABILITY=durability,
             SHARQ_REDIS_TIMEOUT="5000" if durability == "synced" else "2000",
         ) as found,
@@ -219,7 +221,7 @@ async def test_no_failover_of_a_cluster_forgets_what_was_acknowledged(seed: int,
             seed,
             report,
             address=group.address,
-            audited=lambda: redis.RedisCluster(host="127.0.0.1", port=group.servers[0].port),  # type: ignore[arg-type, return-value]
+            audited=lambda prefix: cluster_clients(group, prefix),
             SHARQ_REDIS_DURABILITY="replicated",
         ) as found,
     ):
