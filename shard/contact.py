@@ -179,9 +179,10 @@ class Contact:
                 except Exception:
                     log.exception("store_contact_failed")
         finally:
-            for server in self._servers.values():
-                for probe in server.probes:
-                    probe.cancel()
+            probes = [probe for server in self._servers.values() for probe in server.probes]
+            for probe in probes:
+                probe.cancel()
+            await asyncio.gather(*probes, return_exceptions=True)
 
     def stand_aside(self, partitions: Sequence[int]) -> bool:
         """Others answer for these partitions now: those that are away are not this node's for a second, and what it has
