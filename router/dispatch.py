@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from router.dead_walk import DeadWalk
 from router.directory import Directory
-from router.second_try import Addressed, BulkCall, SecondTry, error_of
+from router.second_try import Addressed, BulkCall, SecondTry
 from sharq_core import errors
 from sharq_core.messages import (
     Call,
@@ -273,7 +273,7 @@ class Dispatch:
                 answers: list[OutcomeT | Failure] = [answer]
                 (answer,) = await self._second_try.ask_jobs(make_call, [job], shard, answers)
         if isinstance(answer, Failure):
-            raise error_of(answer)
+            raise errors.from_code(answer.code, answer.message)
         return answer
 
     async def _bulk(
@@ -297,11 +297,17 @@ class Dispatch:
     async def _ask_group(
         self, shard: ShardPort, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
-        """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike."""
+        """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike, and
+        is raised for one that is alone.
+        """
         call = make_call(jobs)
         try:
             answers = await shard.call(call)
         except errors.SharqError as error:
+            if len(jobs) == 1:
+                partition = self._partition(jobs[0])
+                answers = await self._second_try.ask(partition, call, shard, error)
+                return [_outcome(answer) for answer in answers]
             if not error.is_away:
                 return await self._ask_group_again(shard, call, jobs, error)
             failure: OutcomeT | Failure = Failure(error.code, error.message, is_away=True)
@@ -338,7 +344,7 @@ def _bad_cursor() -> errors.InvalidRequest:
 
 
 def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:
-    return error_of(answer) if isinstance(answer, Failure) else answer
+    return errors.from_code(answer.code, answer.message) if isinstance(answer, Failure) else answer
 
 
 def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:

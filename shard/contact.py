@@ -40,7 +40,10 @@ PROBE_EVERY_S = 0.1
 
 PROBE_AGAIN_S = 0.25
 MAX_PROBES = 8
-"""While it says nothing it is asked again, each time over another connection: those that were open may be dead."""
+PROBE_S = 2.0
+"""While it says nothing it is asked again, each time over another connection: those that were open may be dead. A probe
+waits so long at the most, whatever the store's timeout is.
+"""
 
 TICK_S = 0.05
 STALL_S = 0.2
@@ -179,9 +182,10 @@ class Contact:
                 except Exception:
                     log.exception("store_contact_failed")
         finally:
-            for server in self._servers.values():
-                for probe in server.probes:
-                    probe.cancel()
+            probes = [probe for server in self._servers.values() for probe in server.probes]
+            for probe in probes:
+                probe.cancel()
+            await asyncio.gather(*probes, return_exceptions=True)
 
     def stand_aside(self, partitions: Sequence[int]) -> bool:
         """Others answer for these partitions now: those that are away are not this node's for a second, and what it has
@@ -257,4 +261,4 @@ class Contact:
 
     async def _ask(self, server: Server) -> None:
         """A PING; that its answer was heard the node itself notes."""
-        await server.node.execute([[b"PING"]], slots=server.slots)
+        await server.node.execute([[b"PING"]], PROBE_S, slots=server.slots)

@@ -76,10 +76,13 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert await ask(messages.Finish([FinishJob(KIND, "q", "j", leased.lease)])) == done
     assert await ask(messages.SetRate(KEY, 5_000_000, 1, True)) is True
     assert await ask(messages.SetPaused(KEY, True)) is True
-    assert await ask(messages.ListDead(KIND, partition, "", 10)) == DeadPage([], "")
+    page = await ask(messages.ListDead(KIND, partition, "", 10))
+    assert page == DeadPage([], "", page.now_us)
+    assert page.now_us > 0
     assert await ask(messages.Redrive([DeadRef(KIND, "q", "j")])) == [RedriveStatus.NOT_FOUND]
     assert await ask(messages.DropDead(KIND, partition, 10)) == 0
     assert await ask(messages.DeleteQueue(KEY)) == DeletedQueue(0)
+    assert await ask(messages.Yield([partition])) is None
     assert used == set(Call.__subclasses__())
 
 
