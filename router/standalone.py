@@ -173,7 +173,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
 
 
 def _why_not_ready(node: ShardNode) -> str | None:
-    return None if node.is_ready else "the store does not answer"
+    return node.why_not_ready
 
 
 if __name__ == "__main__":

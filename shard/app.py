@@ -128,6 +128,7 @@ class _Process:
             interval_s=cluster.heartbeat_interval_ms / 1000,
             ttl_s=cluster.heartbeat_ttl_ms / 1000,
             on_view=self._on_view,
+            data_id=lambda: self._node.guard.data_id,
         )
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
@@ -157,7 +158,7 @@ class _Process:
         if self._is_draining:
             return "draining"
         if not self._node.is_ready:
-            return "the store does not answer"
+            return self._node.guard.reason or "the store does not answer"
         return None if self._membership.is_member else "not a member yet"
 
     async def _leave(self) -> None:

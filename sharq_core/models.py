@@ -265,11 +265,13 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
         mode: embedded, single, sentinel or cluster.
         is_reachable: it answered when it was last asked.
         notices: what is off with it, in words.
+        data_lost: why the node serves no partition, in words; None while it serves some.
     """
 
     mode: str
     is_reachable: bool
     notices: tuple[str, ...] = ()
+    data_lost: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
@@ -21,6 +23,17 @@ from sharq_core.store.store import Store
 from sharq_core.store.supply import FunctionLibrary
 
 T = TypeVar("T")
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Partitions whose data is not what it should be: calls to them are refused, nothing done.
+
+    Attributes:
+        refusal: what those calls come to.
+    """
+
+    partitions: frozenset[int]
+    refusal: Unavailable
 
 
 def function_library() -> FunctionLibrary:
@@ -41,12 +54,14 @@ class Executor:
 
     Attributes:
         promises: callers who change jobs are promised more than that the primary has done it.
+        lost: what is refused because its data was lost; None for nothing.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._slots = keys.slots
         self.promises = store.promises
+        self.lost: Lost | None = None
 
     @property
     def timeout_s(self) -> float:
@@ -82,6 +97,29 @@ class Executor:
         Args:
             timeout_s: the time left, at most the store's own timeout, which it is when None.
         """
+        if self.lost is not None:
+            return await self._run_around(self.lost, calls, timeout_s)
+        return await self._run(calls, timeout_s)
+
+    async def _run_around(
+        self, lost: Lost, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
+    ) -> list[Reply[Any] | SharqError]:
+        """As `run`, without the calls to lost partitions."""
+        outcomes: list[Reply[Any] | SharqError] = [lost.refusal] * len(calls)
+        sent = [
+            at
+            for at, call in enumerate(calls)
+            if call.partition not in lost.partitions or call.function.wire_name in library.OF_DATA_SET
+        ]
+        if sent:
+            replies = await self._run([calls[at] for at in sent], timeout_s)
+            for at, reply in zip(sent, replies, strict=True):
+                outcomes[at] = reply
+        return outcomes
+
+    async def _run(
+        self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
+    ) -> list[Reply[Any] | SharqError]:
         joints = join(calls) if self._store.takes_joint_calls else [JointCall((call,)) for call in calls]
         wholes = [joint.whole for joint in joints]
         slots = [self._slots[joint.calls[0].partition] for joint in joints]

@@ -34,7 +34,7 @@ from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
-from sharq_core.store.commands import KeyList, Word
+from sharq_core.store.commands import Word
 
 T = TypeVar("T")
 
@@ -341,12 +341,6 @@ class Functions:
         """What a shard's index needs to know of a partition; at most `limit` agenda entries."""
         arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
-
-    def claim_partitions(self, *, now_us: int | None = None) -> FunctionCall[int]:
-        """Write P if none is written yet. Value: the P that holds."""
-        keys = KeyList.of(self._keys.partition_count)
-        arguments: list[Word] = ["" if now_us is None else now_us, "", self._keys.partitions]
-        return FunctionCall(-1, library.CLAIM_PARTITIONS, keys, arguments, replies.decode_number)
 
 
 _AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef

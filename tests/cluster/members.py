@@ -53,6 +53,7 @@ class MemberNode:
             interval_s=INTERVAL_S,
             ttl_s=TTL_S,
             on_view=self._on_view,
+            data_id=lambda: self.node.guard.data_id,
         )
         self.views: list[View] = []
         self.beating: asyncio.Task[None] | None = None

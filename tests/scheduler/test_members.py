@@ -39,7 +39,7 @@ class Group:
         member = Member(node_id, incarnation, address or f"{node_id}:8090", is_draining, formats)
         call = self.calls.heartbeat(member, TTL_US, most=most, now_us=self.now_us)
         value = call.decode(execute(self.client, *call.alone.words)).value
-        assert value is not None
+        assert isinstance(value, (View, Refused))
         return value
 
     def beat(
