@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from shard.data_loss import DataSet, is_whole
+from shard.data_memory import NoMemory
 from sharq_core.errors import ConfigError, SharqError, Unavailable
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import NONE, DataCalls, DataRecord, Remembered, new_id
@@ -45,6 +46,10 @@ _WAY_ON = (
     "put the data back, or accept the loss with this node's configuration: "
     "sharq-shard --accept-data-loss (or sharq-server --accept-data-loss); see docs/runbook.md#sharqdatalost"
 )
+_WAY_ON_WITHOUT_FILES = (
+    "stop the server, put a backup of the directory in its place or none to begin anew, and start it again: what the "
+    "store holds now is in memory only"
+)
 _REFUSAL = (
     "the store has lost data, or holds another data set than before: nothing was done, and nothing will be until an "
     "operator puts the data back or accepts the loss (see SharqDataLost in docs/runbook.md)"
@@ -62,14 +67,16 @@ class Loss(msgspec.Struct, frozen=True):
     """What is not as it should be.
 
     Attributes:
-        partitions: those whose data is lost.
-        is_record_lost: the deployment's record is lost, or another data set's.
+        partitions: those whose data is lost; none when only the deployment's record is.
         found: what there is instead, in words.
+        way_on: what an operator can do, in words.
+        can_be_accepted: there is data to go on with.
     """
 
     partitions: frozenset[int]
-    is_record_lost: bool
     found: str
+    way_on: str = _WAY_ON
+    can_be_accepted: bool = True
 
 
 class DataGuard:
@@ -77,14 +84,13 @@ class DataGuard:
 
     Args:
         executor: refuses calls to what is lost.
+        memory: what is known of the data set besides.
         goes_on: accept every loss at once instead of refusing calls.
         on_lost: told the partitions that were lost when the loss begins or grows.
-        on_remembered: told the data set that this node works on, whenever it is another one.
         on_misfit: told why this node can never work on the data.
 
     Attributes:
         losses, rollbacks: how often data was found to be lost, or to be an older copy.
-        directory_fault: says what is wrong with the directory of an embedded store; None for nothing.
     """
 
     def __init__(
@@ -93,15 +99,14 @@ class DataGuard:
         executor: Executor,
         keys: Keys,
         node_id: str,
+        memory: NoMemory,
         *,
         goes_on: bool,
         on_lost: Callable[[frozenset[int]], None],
         on_misfit: Callable[[ConfigError], None],
-        on_remembered: Callable[[Remembered], None] = lambda _: None,
     ) -> None:
         self.losses = 0
         self.rollbacks = 0
-        self.directory_fault: Callable[[], str | None] = lambda: None
         self._store = store
         self._executor = executor
         self._keys = keys
@@ -109,11 +114,12 @@ class DataGuard:
         self._goes_on = goes_on
         self._on_lost = on_lost
         self._on_misfit = on_misfit
-        self._on_remembered = on_remembered
+        self._memory = memory
+        self._noted = memory.expected_id()
         self._data = DataSet(executor, DataCalls(keys), keys.partitions)
         self._all = frozenset(range(keys.partitions))
         self._loop = asyncio.get_running_loop()
-        self._remembered: Remembered | None = None
+        self._remembered = Remembered(self._noted, 0) if self._noted else None
         self._loss: Loss | None = None
         self._suspicion = asyncio.Event()
         self._doubts = 0
@@ -150,10 +156,6 @@ class DataGuard:
     def is_lost(self, partition: int) -> bool:
         """The partition is refused."""
         return self._executor.lost is not None and partition in self._executor.lost.partitions
-
-    def remember(self, data_id: str) -> None:
-        """The data set that is expected before the store is opened for the first time."""
-        self._remembered = Remembered(data_id, 0)
 
     async def open(self) -> None:
         """Find the deployment's data set, or begin one, and remember it from now on.
@@ -192,6 +194,10 @@ class DataGuard:
         Raises:
             SharqError: the store cannot be read; what was known holds.
         """
+        fault = self._memory.fault()
+        if fault is not None:
+            await self._lose(Loss(self._all, fault, _WAY_ON_WITHOUT_FILES, can_be_accepted=False))
+            return
         is_suspicious, doubts = self._suspicion.is_set() or self._loss is not None, self._doubts
         self._suspicion.clear()
         try:
@@ -268,15 +274,12 @@ class DataGuard:
         is_record_lost = not self._is_ours(record)
         if record.replaces(self.data_id) or (lost and record.data_id == self.data_id and not record.is_whole):
             lost = self._all  # the record was begun on what is left of another data set
-        fault = self.directory_fault()
-        if fault is not None:
-            await self._lose(Loss(self._all, is_record_lost, fault))
-        elif self.data_id == NONE:
+        if self.data_id == NONE:
             return
-        elif not lost and is_record_lost and record.data_id == NONE and len(ids) == len(self._all):
+        if not lost and is_record_lost and record.data_id == NONE and len(ids) == len(self._all):
             await self._restore_record(record)
         elif lost or is_record_lost:
-            await self._lose(Loss(lost, is_record_lost, _what_is_there(ids, lost, record)))
+            await self._lose(Loss(lost, _what_is_there(ids, lost, record)))
         else:
             self._found(record)
 
@@ -298,8 +301,6 @@ class DataGuard:
             log.warning("data_set_taken_over data=%s instead_of=%s", data_id, self.data_id)
         self._remembered = Remembered(data_id, record.generation, record.now_us)
         self._pulse = None
-        if record.data_id != NONE:
-            self._on_remembered(self._remembered)
 
     def _found(self, record: DataRecord) -> None:
         """Everything is as it should be."""
@@ -309,6 +310,9 @@ class DataGuard:
             log.warning("data_loss_ended data=%s", self.data_id)
         self._loss = self._executor.lost = None
         self._store.inspector.tell("data_lost", None)
+        if self._noted != self.data_id and record.pulse:
+            self._noted = self.data_id
+            self._memory.note(self.data_id)
 
     async def _lose(self, loss: Loss) -> None:
         is_news = self._loss is None or bool(loss.partitions - self._loss.partitions)
@@ -323,7 +327,7 @@ class DataGuard:
         if is_news or now >= self._said_at + SAY_EVERY_S:
             self._said_at = now
             log.critical("data_lost %s", self._describe(loss))
-        if self._goes_on and self.directory_fault() is None:
+        if self._goes_on and loss.can_be_accepted:
             await self._go_on()
 
     async def _go_on(self) -> None:
@@ -339,15 +343,13 @@ class DataGuard:
 
     def _describe(self, loss: Loss) -> str:
         return (
-            f"the store should hold the data set {self.data_id or 'of this directory'} and {loss.found}; "
-            f"{len(loss.partitions)} of {len(self._all)} partitions are lost. "
-            f"{'Going on with what is there' if self._goes_on else 'Calls to them are refused. The way on: ' + _WAY_ON}"
+            f"the store should hold the data set {self.data_id}, but {loss.found}. {len(loss.partitions)} of "
+            f"{len(self._all)} partitions are lost"
+            f"{', and this node goes on' if self._goes_on else f', and refused. The way on: {loss.way_on}'}"
         )
 
     async def _is_odd(self) -> bool:
-        """A primary of several does not hold the data set in the first of its partitions, or the directory is gone."""
-        if self.directory_fault() is not None:
-            return True
+        """A primary of several does not hold the data set in the first of its partitions."""
         if len(self._store.nodes()) <= 1 or self.data_id == NONE:
             return False
         probes = {self._first_partition(node) for node in self._store.nodes()} - {None}
@@ -395,4 +397,4 @@ def _what_is_there(ids: Mapping[int, str], lost: frozenset[int], record: DataRec
     missed = "".join(
         f", and the node {one.node_id} misses {one.data_id}" for one in record.missed if one.is_replaced
     )
-    return f"holds {there} in the lost partitions; its record names {in_record}{missed}"
+    return f"it holds {there} in the lost partitions; its record names {in_record}{missed}"

@@ -5,6 +5,7 @@ Not here: when that is done by itself (shard/data_guard.py), and the command tha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -65,8 +66,11 @@ class DataSet:
             await self._executor.one(self.calls.settle(record.data_id, record.generation))
         return ids
 
-    async def accept_loss(self) -> Accepted | None:
+    async def accept_loss(self, expected: Sequence[str] = ()) -> Accepted | None:
         """Go on with what the store holds now, as a new generation; returns None when nothing is lost.
+
+        Args:
+            expected: ids of data sets that should be there, as far as the store does not say so itself.
 
         Raises:
             ConfigError: the data was made with another number of partitions. Nothing was changed.
@@ -77,17 +81,19 @@ class DataSet:
             if record.partitions not in (None, self.partitions):
                 raise ConfigError(other_partitions(self.partitions, record.partitions))
             ids = await self._read_all_ids()
-            if is_whole(record) and set(ids.values()) == {record.data_id}:
+            if is_whole(record) and {record.data_id} == {*ids.values(), *expected}:
                 return None
-            accepted = await self._accept(record, ids)
+            accepted = await self._accept(record, ids, expected)
             if accepted is not None:
                 return accepted
         raise Unavailable("other nodes change the record of the data set all the time: try again")
 
-    async def _accept(self, record: DataRecord, ids: dict[int, str]) -> Accepted | None:
+    async def _accept(
+        self, record: DataRecord, ids: dict[int, str], expected: Sequence[str]
+    ) -> Accepted | None:
         """None when another call has changed the record meanwhile."""
-        found = {data_id: list(ids.values()).count(data_id) for data_id in sorted(set(ids.values()))}
-        replaced = [data_id for data_id in found if data_id != NONE]
+        found = dict(sorted(Counter(ids.values()).items()))
+        replaced = [data_id for data_id in (*found, *expected) if data_id != NONE]
         data_id = new_id()
         acceptance = await self._executor.one(self.calls.accept(data_id, record.data_id, replaced))
         if acceptance.partitions is not None:

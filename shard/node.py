@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from shard.calls import Calls
 from shard.data_guard import DataGuard
+from shard.data_memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.ownership import Ownership
@@ -86,6 +87,7 @@ class ShardNode:
         store: not open yet (shard/stores.py); the node opens and closes it.
         registry: gets the node's metrics.
         ring: what it owns until it follows a view; None for everything.
+        memory: what is known of the data set besides; None for nothing.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class ShardNode:
         store: Store,
         registry: CollectorRegistry,
         ring: Ring | None = None,
+        memory: NoMemory | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -109,6 +112,7 @@ class ShardNode:
             self._executor,
             keys,
             settings.node_id,
+            memory or NoMemory(),
             goes_on=settings.continues_on_data_loss,
             on_lost=self._forget_lost,
             on_misfit=self._end,
