@@ -138,7 +138,7 @@ class _Process:
             interval_s=cluster.heartbeat_interval_ms / 1000,
             ttl_s=cluster.heartbeat_ttl_ms / 1000,
             on_view=self._on_view,
-            data_id=lambda: self._node.guard.data_id,
+            guard=self._node.guard,
         )
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:

@@ -33,6 +33,9 @@ LOOK_EVERY_S = 1.0
 _LEAST_PAUSE_S = 0.1
 """Between two looks, however often something is suspected."""
 
+READ_EVERY_S = 0.9
+"""While the record is another's, all partitions are read no more often than this."""
+
 SAY_EVERY_S = 30.0
 """A loss is said again so often while it lasts."""
 
@@ -124,6 +127,7 @@ class DataGuard:
         self._suspicion = asyncio.Event()
         self._doubts = 0
         self._said_at = 0.0
+        self._read_at = 0.0
         self._pulse: tuple[int, float] | None = None
         self._pulses_per_s = 1.0
         self._rolled_back_at: float | None = None
@@ -214,10 +218,14 @@ class DataGuard:
         if doubts == self._doubts:
             self._store.settle_doubts()
 
+    def suspect(self) -> None:
+        """Something says that the data is another: look now."""
+        self._suspicion.set()
+
     def note(self, partition: int, data_id: str | None) -> None:
         """A partition was read and belongs to this data set; None when it did not say."""
         if data_id is not None and data_id != self.data_id and not self.is_lost(partition):
-            self._suspicion.set()
+            self.suspect()
 
     def question(self, node: StoreNode) -> Command | None:
         """As Witness.question: the record of a store of one server, a partition of a Cluster's."""
@@ -233,11 +241,11 @@ class DataGuard:
         if isinstance(answer, SharqError) or answer == self.data_id.encode():
             return None
         if self._goes_on or (self._loss is not None and self._loss.partitions == self._all):
-            self._suspicion.set()
+            self.suspect()
             return None
         log.warning("data_in_doubt server=%s expected=%s found=%s", node.name, self.data_id, answer)
         self._doubts += 1
-        self._suspicion.set()
+        self.suspect()
         return DataLost(_IN_DOUBT)
 
     def lets_pass(self, commands: Sequence[Command | Fcall]) -> bool:
@@ -263,7 +271,13 @@ class DataGuard:
         if record.data_id == self.data_id != NONE and not record.is_whole:
             await self._settle(await self._data.begin(record), record)
         elif is_suspicious or not self._is_ours(record):
-            await self._settle(await self._data.read_ids(), record)
+            if (
+                self._loss is None
+                or self._is_ours(record)
+                or self._loop.time() >= self._read_at + READ_EVERY_S
+            ):
+                self._read_at = self._loop.time()
+                await self._settle(await self._data.read_ids(), record)
         elif self._remembered is not None:
             self._found(record)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from shard.data_guard import DataGuard
 from sharq_core.errors import SharqError
 from sharq_core.messages import Member, View
 from sharq_core.scheduler.executor import Executor
@@ -37,7 +38,7 @@ class Membership:
         address: host:port at which routers reach this node.
         interval_s, ttl_s: pause between two heartbeats; the silence after which a node is none.
         on_view: told each view that differs from the one before, at once.
-        data_id: says which data set this node works on; empty for none that it knows.
+        guard: knows which data set this node works on, and looks again when the members do not know it; None for none.
 
     Attributes:
         view: who is there, as this node heard last; version 0 before it has joined.
@@ -53,7 +54,7 @@ class Membership:
         interval_s: float,
         ttl_s: float,
         on_view: Callable[[View], None],
-        data_id: Callable[[], str] = str,
+        guard: DataGuard | None = None,
     ) -> None:
         self.view = View(0, keys.partitions, ())
         self._executor = executor
@@ -62,7 +63,7 @@ class Membership:
         self._interval_s = interval_s
         self._ttl_s = ttl_s
         self._on_view = on_view
-        self._data_id = data_id
+        self._guard = guard
         self._is_heard = True
         self._has_left = False
         self._beating = asyncio.Lock()
@@ -153,6 +154,8 @@ class Membership:
             if isinstance(outcome, Refused):
                 return outcome
             if not isinstance(outcome, View):
+                if self._guard is not None:
+                    self._guard.suspect()
                 raise outcome
             self._take(outcome)
             return None
@@ -161,7 +164,7 @@ class Membership:
         call = self._calls.heartbeat(
             self._me,
             int(self._ttl_s * 1e6),
-            data_id=self._data_id(),
+            data_id=self._guard.data_id if self._guard else "",
             view=self.view,
             names_members=names_members,
         )

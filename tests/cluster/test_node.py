@@ -223,7 +223,8 @@ async def test_a_store_that_was_restarted_without_the_library_gets_it_again(
     own_store: StoreFactory, prefix: str, kind: str
 ) -> None:
     server = own_store(kind=kind)
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    settings = NodeSettings(key_prefix=prefix, continues_on_data_loss=True)
+    async with running_node(server.url, settings) as parts:
         await enqueued(parts, job(KIND, "q", "lost"))
         server.stop()
         (outcome,) = await parts.dispatch.enqueue([job(KIND, "q", "refused")])
