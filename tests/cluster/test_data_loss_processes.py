@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,6 @@ from typing import Any
 import pytest
 
 from sharq_core.config import parse_url
-from sharq_core.scheduler.keys import Keys
 from tests.chaos.stage import AOF
 from tests.conftest import StoreFactory
 from tests.servers import SharqCluster, SharqProcess, SharqServer, get_json
@@ -219,7 +220,7 @@ def test_a_deleted_directory_of_the_embedded_store_is_noticed(
     embedded: tuple[SharqServer, Path], what: str
 ) -> None:
     sharq, data_dir = embedded
-    assert enqueue(sharq.url, "in memory")[0] == 201
+    assert enqueue(sharq.url, "in-memory")[0] == 201
     since_s = time.monotonic()
     shutil.rmtree(data_dir.parent / what)
     sharq.until_status(503)
@@ -274,12 +275,9 @@ def test_an_embedded_store_that_dies_and_keeps_its_files_goes_on(
 ) -> None:
     sharq, data_dir = embedded
     assert enqueue(sharq.url, "kept")[0] == 201
-    holder = subprocess.run(
-        ["pgrep", "-P", str(sharq.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert len(holder) == 1
-    subprocess.run(["kill", "-9", holder[0]], check=True)
-    sharq.until(lambda: enqueue_or_none(sharq.url) == 409)
+    (pid,) = re.findall(r"embedded_store_ready pid=(\d+)", sharq.log)
+    os.kill(int(pid), signal.SIGKILL)
+    sharq.until(lambda: enqueue_or_none(sharq.url) == 201)
     sharq.until_status(200)
+    assert post(f"{sharq.url}/dequeue/sms/?wait=5000")[1]["job_id"] == "kept"
     assert data_dir.is_dir()
-    assert Keys("sharq_server", 64).identity
