@@ -91,6 +91,7 @@ class DataGuard:
         goes_on: accept every loss at once instead of refusing calls.
         on_lost: told the partitions that were lost when the loss begins or grows.
         on_misfit: told why this node can never work on the data.
+        on_remembered: told the id of the data set that this node works on, whenever it is another one.
 
     Attributes:
         losses, rollbacks: how often data was found to be lost, or to be an older copy.
@@ -107,6 +108,7 @@ class DataGuard:
         goes_on: bool,
         on_lost: Callable[[frozenset[int]], None],
         on_misfit: Callable[[ConfigError], None],
+        on_remembered: Callable[[str], None],
     ) -> None:
         self.losses = 0
         self.rollbacks = 0
@@ -117,12 +119,15 @@ class DataGuard:
         self._goes_on = goes_on
         self._on_lost = on_lost
         self._on_misfit = on_misfit
+        self._on_remembered = on_remembered
+        executor.on_other_data = self.suspect
         self._memory = memory
         self._noted = memory.expected_id()
         self._data = DataSet(executor, DataCalls(keys), keys.partitions)
         self._all = frozenset(range(keys.partitions))
         self._loop = asyncio.get_running_loop()
         self._remembered = Remembered(self._noted, 0) if self._noted else None
+        on_remembered(self.data_id)
         self._loss: Loss | None = None
         self._suspicion = asyncio.Event()
         self._doubts = 0
@@ -315,6 +320,7 @@ class DataGuard:
             log.warning("data_set_taken_over data=%s instead_of=%s", data_id, self.data_id)
         self._remembered = Remembered(data_id, record.generation, record.now_us)
         self._pulse = None
+        self._on_remembered(data_id)
 
     def _found(self, record: DataRecord) -> None:
         """Everything is as it should be."""

@@ -107,6 +107,7 @@ class ShardNode:
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
+        self._functions = Functions(keys, settings.retention())
         self.guard = DataGuard(
             store,
             self._executor,
@@ -116,9 +117,9 @@ class ShardNode:
             goes_on=settings.continues_on_data_loss,
             on_lost=self._forget_lost,
             on_misfit=self._end,
+            on_remembered=self._mean,
         )
         self._has_opened_store = False
-        self._functions = Functions(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe, self._watchers.__bool__)
@@ -291,6 +292,10 @@ class ShardNode:
         """This node can never serve."""
         if not self._fatal.done():
             self._fatal.set_exception(error)
+
+    def _mean(self, data_id: str) -> None:
+        """Jobs are meant for this data set from now on."""
+        self._functions.data_id = data_id.encode()
 
     def _forget_lost(self, partitions: frozenset[int]) -> None:
         """Nothing is known to be due in partitions whose data was lost."""

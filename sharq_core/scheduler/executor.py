@@ -6,7 +6,7 @@ Not here: which calls go together (shard/pipeline.py), which server holds a slot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept
+from sharq_core.store.failures import OtherData
 from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 from sharq_core.store.supply import FunctionLibrary
@@ -55,6 +56,7 @@ class Executor:
     Attributes:
         promises: callers who change jobs are promised more than that the primary has done it.
         lost: what is refused because its data was lost; None for nothing.
+        on_other_data: called when a call found that a partition belongs to another data set.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
@@ -62,6 +64,7 @@ class Executor:
         self._slots = keys.slots
         self.promises = store.promises
         self.lost: Lost | None = None
+        self.on_other_data: Callable[[], None] = lambda: None
 
     @property
     def timeout_s(self) -> float:
@@ -125,25 +128,26 @@ class Executor:
         slots = [self._slots[joint.calls[0].partition] for joint in joints]
         answers = await self._store.execute(wholes, slots, timeout_s)
         return [
-            _decode(call, own)
+            self._decode(call, own)
             for joint, answer in zip(joints, answers, strict=True)
             for call, own in zip(joint.calls, joint.split(answer), strict=True)
         ]
+
+    def _decode(self, call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
+        if not isinstance(answer, SharqError):
+            return call.decode(answer)
+        if isinstance(answer, NotKept):
+            return NotKept(answer.message, call.decode(answer.reply))
+        if isinstance(answer, OutcomeUnknown) and call.function.is_read:
+            return Unavailable(answer.message)
+        if isinstance(answer, OtherData):
+            self.on_other_data()
+        return answer
 
     async def one(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise the error that it came to."""
         replies: list[Reply[T] | SharqError] = await self.run([call])
         return value_of(replies[0])
-
-
-def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
-    if not isinstance(answer, SharqError):
-        return call.decode(answer)
-    if isinstance(answer, NotKept):
-        return NotKept(answer.message, call.decode(answer.reply))
-    if isinstance(answer, OutcomeUnknown) and call.function.is_read:
-        return Unavailable(answer.message)
-    return answer
 
 
 def value_of(reply: Reply[T] | SharqError) -> T:

@@ -70,11 +70,16 @@ def _token(lease: str | None) -> bytes:
 
 
 class Functions:
-    """Makes the calls of one deployment. A call's jobs must all be of its partition and type, at most MAX_BATCH."""
+    """Makes the calls of one deployment. A call's jobs must all be of its partition and type, at most MAX_BATCH.
+
+    Attributes:
+        data_id: of the data set that jobs are meant for; empty for whichever is there.
+    """
 
     def __init__(self, keys: Keys, retention: Retention) -> None:
         self._keys = keys
         self.retention = retention
+        self.data_id = b""
 
     def _call(
         self,
@@ -106,7 +111,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs, each on its own, in order. Value: one answer a job."""
-        arguments: list[Word] = [self._terms(not_after_us)]
+        arguments: list[Word] = [self._terms(not_after_us) + self.data_id]
         arguments += _names(jobs)
         arguments += map(_enqueue_header, jobs)
         payloads = [job.payload for job in jobs]

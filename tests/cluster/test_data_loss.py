@@ -173,6 +173,18 @@ async def test_nothing_is_acknowledged_by_a_store_that_was_started_again_empty(
         assert not [key for key in client.scan_iter(count=1000) if b":jobs:" in key]
 
 
+async def test_no_job_is_acknowledged_by_a_flushed_store_even_before_the_next_look(
+    nodes: Nodes, client: redis.Redis, prefix: str
+) -> None:
+    (a,) = await nodes.join("a")
+    await a.enqueue(job_in(1, "gone"))
+    client.flushall()
+    for number in range(50):
+        await refused(a, number % PARTITIONS)
+    await until(lambda: is_stopped(a))
+    assert not [key for key in client.scan_iter(count=1000) if b":jobs:" in key]
+
+
 async def test_a_store_that_keeps_its_data_is_served_on_without_a_word(
     nodes: Nodes, server: StoreServer
 ) -> None:

@@ -7,10 +7,13 @@ from typing import TypeVar
 import pytest
 import redis
 
+from sharq_core.models import EnqueueStatus
 from sharq_core.scheduler.data_set import DataCalls, DataRecord, Missed, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.joint import JointCall
 from sharq_core.scheduler.keys import Keys
-from tests.scheduler.driver import SECOND_US, START_US, Driver, execute, new_job
+from sharq_core.store.failures import OtherData, refusal
+from tests.scheduler.driver import SECOND_US, START_US, TYPE, Driver, execute, new_job
 
 T = TypeVar("T")
 
@@ -233,3 +236,24 @@ def test_the_index_is_told_which_data_set_a_partition_belongs_to(driver: Driver)
     assert driver.refresh().data_id == "a"
     assert [totals.queue_type for totals in driver.refresh().totals] == [driver.queue_type]
     assert driver.get_counts().queue_types == [driver.queue_type]
+
+
+@pytest.mark.parametrize("is_joint", [False, True])
+def test_a_job_that_is_meant_for_another_data_set_is_not_taken(driver: Driver, is_joint: bool) -> None:
+    """Where its type is new: in an emptied store all of them are."""
+    data = DataCalls(driver.keys)
+    driver.functions.data_id = b"mine"
+    calls = [driver.functions.enqueue(0, TYPE, [new_job(job_id)], now_us=driver.now_us) for job_id in "12"]
+    whole = JointCall(tuple(calls)) if is_joint else JointCall((calls[0],))
+    for _ in range(2):
+        try:
+            answers = whole.split(execute(driver.client, *whole.whole.words))
+        except redis.ResponseError as error:
+            answers = [refusal(error)]
+        assert [type(answer) for answer in answers] == [OtherData] * len(whole.calls)
+        assert driver.store_keys() <= {driver.keys.counters(0)}, "nothing was written"
+        driver.value(data.enter(0, "theirs", ()))
+    driver.value(data.enter(0, "mine", ("theirs",)))
+    assert [one.status for one in driver.enqueue(new_job("1"))] == [EnqueueStatus.QUEUED]
+    driver.client.hdel(driver.keys.counters(0), ":id")
+    assert [one.status for one in driver.enqueue(new_job("2"))] == [EnqueueStatus.QUEUED], "a known type"

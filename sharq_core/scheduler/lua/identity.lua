@@ -59,6 +59,14 @@ function identity.misses_another(found, id)
   return false
 end
 
+-- Raises an error when the partition does not belong to the data set of this id ('': any will do). Asked only where a
+-- type is new in a partition: then it costs other calls nothing, and in an emptied store every type is new.
+function identity.require(own, id)
+  if id ~= '' and call('HGET', own.keys[KEY.counters], identity.FIELD) ~= id then
+    error({err = 'OTHERDATA the partition belongs to no data set, or to another one than the call'})
+  end
+end
+
 -- Writes a record anew. pairs: its fields and values.
 function identity.write(own, ...)
   call('DEL', own.keys[KEY.identity])
