@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
 from shard.data_loss import DataSet, is_whole
 from shard.data_memory import NoMemory
+from shard.data_pulse import Pulse
+from shard.data_witness import DataWitness
 from sharq_core.errors import ConfigError, SharqError, Unavailable
-from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import NONE, DataCalls, DataRecord, Remembered, new_id
 from sharq_core.scheduler.executor import Executor, Lost
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import other_partitions
-from sharq_core.store.commands import Command, Fcall
-from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -39,12 +37,6 @@ READ_EVERY_S = 0.9
 SAY_EVERY_S = 30.0
 """A loss is said again so often while it lasts."""
 
-ROLLED_BACK_S = 5.0
-"""The data counts as an older copy when it is behind by more than this: a failover loses less."""
-
-_SAY_ROLLED_BACK_S = 3600.0
-"""So long the notice of an older copy stays."""
-
 _WAY_ON = (
     "put the data back, or accept the loss with this node's configuration: "
     "sharq-shard --accept-data-loss (or sharq-server --accept-data-loss); see docs/runbook.md#sharqdatalost"
@@ -56,9 +48,6 @@ _WAY_ON_WITHOUT_FILES = (
 _REFUSAL = (
     "the store has lost data, or holds another data set than before: nothing was done, and nothing will be until an "
     "operator puts the data back or accepts the loss (see SharqDataLost in docs/runbook.md)"
-)
-_IN_DOUBT = (
-    "the store may have lost its data, which is being looked at: nothing was done; try again in a moment"
 )
 
 
@@ -83,7 +72,7 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class DataGuard:
-    """The memory of one node, and its looks. It is the store's Witness.
+    """The memory of one node, and its looks.
 
     Args:
         executor: refuses calls to what is lost.
@@ -94,7 +83,9 @@ class DataGuard:
         on_remembered: told the id of the data set that this node works on, whenever it is another one.
 
     Attributes:
-        losses, rollbacks: how often data was found to be lost, or to be an older copy.
+        losses: how often data was found to be lost.
+        pulse: tells an older copy.
+        refusal: what every call comes to; None while some partition can be served.
     """
 
     def __init__(
@@ -111,7 +102,7 @@ class DataGuard:
         on_remembered: Callable[[str], None],
     ) -> None:
         self.losses = 0
-        self.rollbacks = 0
+        self.refusal: DataLost | None = None
         self._store = store
         self._executor = executor
         self._keys = keys
@@ -127,15 +118,12 @@ class DataGuard:
         self._all = frozenset(range(keys.partitions))
         self._loop = asyncio.get_running_loop()
         self._remembered = Remembered(self._noted, 0) if self._noted else None
-        on_remembered(self.data_id)
+        self._witness = DataWitness(store, executor, keys, stops=not goes_on, suspect=self.suspect)
+        self.pulse = Pulse(store.inspector)
         self._loss: Loss | None = None
         self._suspicion = asyncio.Event()
-        self._doubts = 0
         self._said_at = 0.0
         self._read_at = 0.0
-        self._pulse: tuple[int, float] | None = None
-        self._pulses_per_s = 1.0
-        self._rolled_back_at: float | None = None
 
     @property
     def data_id(self) -> str:
@@ -157,11 +145,6 @@ class DataGuard:
         """The same once no partition is left that can be served."""
         return self.reason if self._loss is not None and self._loss.partitions == self._all else None
 
-    @property
-    def refusal(self) -> DataLost | None:
-        """What every call comes to; None while some partition can be served."""
-        return DataLost(_REFUSAL) if self.whole_reason else None
-
     def is_lost(self, partition: int) -> bool:
         """The partition is refused."""
         return self._executor.lost is not None and partition in self._executor.lost.partitions
@@ -178,10 +161,11 @@ class DataGuard:
         if self._remembered is not None:
             await self._executor.one(calls.look(self._remembered, self._node_id))
         record = await self._claim()
-        self._store.watch_data(self)
+        self._store.watch_data(self._witness)
         await self._judge(record, is_suspicious=True)
-        if self._loss is not None and not self._goes_on and self._loss.partitions == self._all:
-            raise DataLost(_REFUSAL)
+        self._tell_id()
+        if self.refusal is not None:
+            raise self.refusal
 
     async def run(self) -> None:
         """Look every second, and at once when something is suspected, until cancelled."""
@@ -207,20 +191,21 @@ class DataGuard:
         if fault is not None:
             await self._lose(Loss(self._all, fault, _WAY_ON_WITHOUT_FILES, can_be_accepted=False))
             return
-        is_suspicious, doubts = self._suspicion.is_set() or self._loss is not None, self._doubts
+        is_suspicious, doubts = self._suspicion.is_set() or self._loss is not None, self._witness.doubts
         self._suspicion.clear()
         try:
             if self.data_id == NONE:
                 record = await self._claim()
             else:
                 record = await self._executor.one(self._data.calls.look(self._remembered, self._node_id))
-            self._note_pulse(record)
+            if record.data_id == self.data_id:
+                self.pulse.note(record)
             await self._judge(record, is_suspicious or await self._is_odd())
         except BaseException:
             if is_suspicious:
                 self._suspicion.set()
             raise
-        if doubts == self._doubts:
+        if doubts == self._witness.doubts:
             self._store.settle_doubts()
 
     def suspect(self) -> None:
@@ -231,32 +216,6 @@ class DataGuard:
         """A partition was read and belongs to this data set; None when it did not say."""
         if data_id is not None and data_id != self.data_id and not self.is_lost(partition):
             self.suspect()
-
-    def question(self, node: StoreNode) -> Command | None:
-        """As Witness.question: the record of a store of one server, a partition of a Cluster's."""
-        if self._remembered is None or self._remembered.data_id == NONE:
-            return None
-        if len(self._store.nodes()) == 1:
-            return (b"HGET", self._keys.identity, b"id")
-        partition = self._first_partition(node)
-        return None if partition is None else (b"HGET", self._keys.counters(partition), b":id")
-
-    def doubt(self, node: StoreNode, answer: Any | SharqError) -> Unavailable | None:
-        """As Witness.doubt. Only a look makes sure: the server may be a replica that has no data yet."""
-        if isinstance(answer, SharqError) or answer == self.data_id.encode():
-            return None
-        if self._goes_on or (self._loss is not None and self._loss.partitions == self._all):
-            self.suspect()
-            return None
-        log.warning("data_in_doubt server=%s expected=%s found=%s", node.name, self.data_id, answer)
-        self._doubts += 1
-        self.suspect()
-        return DataLost(_IN_DOUBT)
-
-    def lets_pass(self, commands: Sequence[Command | Fcall]) -> bool:
-        """As Witness.lets_pass."""
-        first = commands[0]
-        return not isinstance(first, Fcall) or first.function in library.OF_DATA_SET
 
     async def _claim(self) -> DataRecord:
         """Remember the deployment's data set; an older library on the store knows of none, and is asked again."""
@@ -319,8 +278,13 @@ class DataGuard:
         if self.data_id != NONE:
             log.warning("data_set_taken_over data=%s instead_of=%s", data_id, self.data_id)
         self._remembered = Remembered(data_id, record.generation, record.now_us)
-        self._pulse = None
-        self._on_remembered(data_id)
+        self.pulse.forget()
+        self._tell_id()
+
+    def _tell_id(self) -> None:
+        """Jobs are meant for this data set, and every server should hold it."""
+        self._witness.data_id = self.data_id
+        self._on_remembered(self.data_id)
 
     def _found(self, record: DataRecord) -> None:
         """Everything is as it should be."""
@@ -328,7 +292,7 @@ class DataGuard:
         self._remembered = msgspec.structs.replace(self._remembered, found_us=record.now_us)
         if self._loss is not None:
             log.warning("data_loss_ended data=%s", self.data_id)
-        self._loss = self._executor.lost = None
+        self._loss = self._executor.lost = self.refusal = None
         self._store.inspector.tell("data_lost", None)
         if self._noted != self.data_id and record.pulse:
             self._noted = self.data_id
@@ -340,6 +304,7 @@ class DataGuard:
         self._store.inspector.tell("data_lost", self._describe(loss))
         if not self._goes_on:
             self._executor.lost = Lost(loss.partitions, DataLost(_REFUSAL))
+            self.refusal = DataLost(_REFUSAL) if loss.partitions == self._all else None
             self._on_lost(loss.partitions)
         now = self._loop.time()
         if is_news:
@@ -372,41 +337,10 @@ class DataGuard:
         """A primary of several does not hold the data set in the first of its partitions."""
         if len(self._store.nodes()) <= 1 or self.data_id == NONE:
             return False
-        probes = {self._first_partition(node) for node in self._store.nodes()} - {None}
+        probes = {self._witness.first_partition(node) for node in self._store.nodes()} - {None}
         calls = [self._data.calls.check(partition) for partition in probes if partition is not None]
         replies = await self._executor.run(calls) if calls else []
         return any(not isinstance(reply, SharqError) and reply.value != self.data_id for reply in replies)
-
-    def _first_partition(self, node: StoreNode) -> int | None:
-        """The first partition that a server holds; None for none."""
-        return next((at for at in self._all if self._executor.node_of(at) is node), None)
-
-    def _note_pulse(self, record: DataRecord) -> None:
-        """Every look of every node makes the pulse grow, so a smaller one is that of an older copy."""
-        now = self._loop.time()
-        if record.data_id != self.data_id or not record.pulse:
-            return
-        if self._pulse is not None:
-            pulse, seen_at = self._pulse
-            behind_s = (pulse - record.pulse) / self._pulses_per_s
-            if behind_s > ROLLED_BACK_S:
-                self._say_rolled_back(behind_s)
-            elif record.pulse > pulse:
-                self._pulses_per_s = max((record.pulse - pulse) / max(now - seen_at, 0.1), 1.0)
-        if self._rolled_back_at is not None and now > self._rolled_back_at + _SAY_ROLLED_BACK_S:
-            self._rolled_back_at = None
-            self._store.inspector.tell("data_rolled_back", None)
-        self._pulse = record.pulse, now
-
-    def _say_rolled_back(self, behind_s: float) -> None:
-        self.rollbacks += 1
-        self._rolled_back_at = self._loop.time()
-        text = (
-            f"the store holds an older copy of its data: what was done in about the last {behind_s:.0f} s before it "
-            "came back is lost (a restored backup, a snapshot, a failover to a replica that was far behind)"
-        )
-        self._store.inspector.tell("data_rolled_back", text)
-        log.error("data_rolled_back behind_s=%.0f text=%r", behind_s, text)
 
 
 def _what_is_there(ids: Mapping[int, str], lost: frozenset[int], record: DataRecord) -> str:

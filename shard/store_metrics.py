@@ -101,5 +101,5 @@ class DataMetrics(Collector):
         yield CounterMetricFamily(
             "sharq_store_data_rollbacks",
             "Times that the store was found to hold an older copy of its data",
-            value=self._guard.rollbacks,
+            value=self._guard.pulse.rollbacks,
         )

@@ -67,6 +67,11 @@ class Executor:
         self.on_other_data: Callable[[], None] = lambda: None
 
     @property
+    def is_all_lost(self) -> bool:
+        """Every partition is refused."""
+        return self.lost is not None and len(self.lost.partitions) == len(self._slots) - 1
+
+    @property
     def timeout_s(self) -> float:
         """No call takes longer."""
         return self._store.timeout_s

@@ -87,9 +87,9 @@ async def noticed(*nodes: MemberNode) -> None:
 
 async def looked(*nodes: MemberNode) -> None:
     """Each of them has found its data once more."""
-    before = [node.node.guard._pulse for node in nodes]
+    before = [node.node.guard.pulse.seen for node in nodes]
     for node, pulse in zip(nodes, before, strict=True):
-        await until(lambda node=node, pulse=pulse: node.node.guard._pulse != pulse)  # type: ignore[misc]
+        await until(lambda node=node, pulse=pulse: node.node.guard.pulse.seen != pulse)  # type: ignore[misc]
 
 
 async def refused(node: MemberNode, partition: int = 0, job_id: str = "refused") -> str:
@@ -197,7 +197,7 @@ async def test_a_store_that_keeps_its_data_is_served_on_without_a_word(
     async with asyncio.timeout(DEADLINE_S):
         while await a.dequeue() != ["kept"]:
             await asyncio.sleep(0.02)
-    assert a.node.guard.losses == a.node.guard.rollbacks == 0
+    assert a.node.guard.losses == a.node.guard.pulse.rollbacks == 0
 
 
 async def test_swapped_data_is_noticed_and_served_again_when_it_is_swapped_back(
@@ -423,10 +423,10 @@ async def test_an_older_copy_of_the_data_is_said_and_served(
     backup = client.dump(identity)
     assert backup is not None
     client.hincrby(identity, "pulse", 50)
-    await until(lambda: a.node.guard._pulse is not None and a.node.guard._pulse[0] > 50)
-    monkeypatch.setattr(a.node.guard, "_pulses_per_s", 5.0)
+    await until(lambda: (a.node.guard.pulse.seen or 0) > 50)
+    a.node.guard.pulse.per_s = 5.0
     client.restore(identity, 0, backup, replace=True)
-    await until(lambda: a.node.guard.rollbacks == 1)
+    await until(lambda: a.node.guard.pulse.rollbacks == 1)
     assert any("older copy" in notice for notice in a.node.store.inspector.notices)
     assert a.node.is_ready
     await served(a, a.owned[0], "on")
