@@ -1,4 +1,4 @@
-"""Asks the shards once a second what they say of their stores' data: a router whose shards have all lost theirs is not
+"""Asks the shards twice a second what they say of their stores' data: a router whose shards have all lost theirs is not
 ready. Not here: what is answered to requests meanwhile, which is each shard's own refusal.
 """
 
@@ -14,7 +14,7 @@ from sharq_core.messages import DescribeStore, ShardPort
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY_S = 1.0
+ASK_EVERY_S = 0.5
 
 
 class Shards(Protocol):
