@@ -379,6 +379,18 @@ async def test_nodes_that_go_on_by_their_setting_say_so_and_go_on(
         await until(lambda: agree(a, b))
 
 
+async def test_a_node_that_starts_and_goes_on_by_its_setting_accepts_what_others_miss(
+    nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str
+) -> None:
+    (a,) = await nodes.join("a")
+    client.flushall()
+    await noticed(a)
+    async with running_nodes(server.url, prefix, continues_on_data_loss=True) as others:
+        (b,) = await others.join("b")
+        await until(lambda: agree(a, b) and a.node.is_ready and b.node.is_ready)
+        assert a.node.guard.data_id == b.node.guard.data_id
+
+
 async def test_data_of_an_older_version_is_taken_over_without_alarm(
     nodes: Nodes, client: redis.Redis, prefix: str
 ) -> None:

@@ -111,9 +111,9 @@ def test_every_process_says_it_and_goes_on_after_the_command(
     assert "accepts the loss" in answer["message"]
     assert "127.0.0.1" not in answer["message"]
     assert post(f"{router.url}/dequeue/sms/")[0] == 503
-    members = get_json(f"{router.url}/cluster/")["members"]
-    assert [member["node"] for member in members] == ["shard-1", "shard-2"]
-    for member in members:
+    assert [member["node"] for member in members_of(router)] == ["shard-1", "shard-2"]
+    router.until(lambda: all(member["store"] for member in members_of(router)))
+    for member in members_of(router):
         assert "should hold the data set" in member["store"]["notices"][0]
     for shard in cluster.shards:
         assert shard.log.count(" CRITICAL ") >= 1
@@ -128,6 +128,11 @@ def test_every_process_says_it_and_goes_on_after_the_command(
     assert enqueue(router.url, "after")[0] == 201
     assert post(f"{router.url}/dequeue/sms/?wait=5000")[1]["job_id"] == "after"
     assert "nothing to accept" in accept("shard.app", cluster.environ)
+
+
+def members_of(router: SharqProcess) -> list[dict[str, Any]]:
+    """The shards as a router names them."""
+    return list(get_json(f"{router.url}/cluster/")["members"])
 
 
 def metrics_of(process: SharqProcess) -> dict[str, float]:
