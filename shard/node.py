@@ -108,17 +108,7 @@ class ShardNode:
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
-        self.guard = DataGuard(
-            store,
-            self._executor,
-            keys,
-            settings.node_id,
-            memory or NoMemory(),
-            goes_on=settings.continues_on_data_loss,
-            on_lost=self._forget_lost,
-            on_misfit=self._end,
-            on_remembered=self._mean,
-        )
+        self.guard = self._make_guard(keys, memory or NoMemory())
         self._has_opened_store = False
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
@@ -139,20 +129,7 @@ class ShardNode:
             self._metrics.reaped,
             partial(give_back, self),
         )
-        self._calls = Calls(
-            store,
-            self._executor,
-            self._functions,
-            self._pipeline,
-            self._dequeuer,
-            self._watchers,
-            settings.partitions,
-            self._note,
-            self._make_sure,
-            self._cover,
-            self._metrics,
-            self.guard,
-        )
+        self._calls = self._make_calls()
         self._watch = self._make_watch()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -236,6 +213,35 @@ class ShardNode:
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Stop; unknown watches are ignored."""
         self._watchers.remove(queue_type, on_due)
+
+    def _make_guard(self, keys: Keys, memory: NoMemory) -> DataGuard:
+        return DataGuard(
+            self.store,
+            self._executor,
+            keys,
+            self.settings.node_id,
+            memory,
+            goes_on=self.settings.continues_on_data_loss,
+            on_lost=self._forget_lost,
+            on_misfit=self._end,
+            on_remembered=self._mean,
+        )
+
+    def _make_calls(self) -> Calls:
+        return Calls(
+            self.store,
+            self._executor,
+            self._functions,
+            self._pipeline,
+            self._dequeuer,
+            self._watchers,
+            self.settings.partitions,
+            self._note,
+            self._make_sure,
+            self._cover,
+            self._metrics,
+            self.guard,
+        )
 
     def _make_reaper(self) -> Reaper | None:
         if not self.settings.reaps:

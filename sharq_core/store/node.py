@@ -133,23 +133,16 @@ class StoreNode:
             slots: bound the connections in use; None for the ordinary ones.
             used: gets the connection, if everything was answered, instead of it being kept for the next one.
         """
-        if self._away is not None:
-            return [self._away] * len(commands)
-        if self.doubt is not None and self._bars(commands):
-            return [self.doubt] * len(commands)
         answers: list[Any | SharqError] = []
         timeout_s = self._bounded(timeout_s)
-        if timeout_s <= 0:
-            return [Unavailable("its time was up before it could be sent")] * len(commands)
+        refusal = self._refusal_of(commands, timeout_s)
+        if refusal is not None:
+            return [refusal] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
-                connection = await self._connections.take()
-                if self.doubt is not None and self._bars(commands):
-                    await self._connections.give_back(connection)
-                    connection = None
-                    raise self.doubt
+                connection = await self._take(commands)
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
@@ -268,6 +261,24 @@ class StoreNode:
         if self.keeping is not None:
             await self.keeping.close()
         await self._connections.close()
+
+    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+        """What these commands come to without being sent; None when they may be sent."""
+        if self._away is not None:
+            return self._away
+        if self.doubt is not None and self._bars(commands):
+            return self.doubt
+        return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
+
+    async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
+        """A connection for these commands, unless it is a new one and what was heard over it puts the server in doubt;
+        raises as Connections.take does.
+        """
+        connection = await self._connections.take()
+        if self.doubt is not None and self._bars(commands):
+            await self._connections.give_back(connection)
+            raise Unavailable(self.doubt.message)
+        return connection
 
     def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
         """A server in doubt gets nothing but what settles the doubt."""

@@ -274,6 +274,14 @@ def test_a_lost_membership_begins_anew_with_all_that_were_known(group: Group) ->
     assert ids(group.beat_after(6, "b")) == ["b"], "who does not say so itself runs out"
 
 
+def test_what_was_put_in_the_place_of_the_members_gives_way_to_those_that_were_known(group: Group) -> None:
+    view = group.beat("a")
+    group.client.set(group.keys.members, "planted")
+    assert isinstance(refusal_of(group, "a", view=view), MembersLost)
+    assert refusal_of(group, "a", view=view, names_members=True) != view
+    assert ids(group.beat("a")) == ["a"]
+
+
 def test_a_heartbeat_of_an_older_version_is_taken_as_before(group: Group) -> None:
     group.beat("a")
     words: list[str | bytes | int] = ["FCALL", "sharq_1_heartbeat", 1, group.keys.members]

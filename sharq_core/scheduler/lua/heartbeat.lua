@@ -56,15 +56,16 @@ local function begin_anew(own, args, known, ttl)
 end
 
 function heartbeat.run(own, args)
-  local known, ttl, has_number = members.read(own), tonumber(args[8]), true
+  local is_of_members, ttl, has_number = true, tonumber(args[8]), true
   if args[10] then
     local status, value = refuse_data(own, args)
     if status then return {0, own.now, -1, -1, status, value} end
-    has_number = value ~= nil
-    if known.version == 0 and tonumber(args[12]) > 0 then
-      if not args[13] then return {0, own.now, -1, -1, 5} end
-      begin_anew(own, args, known, ttl)
-    end
+    has_number, is_of_members = value ~= nil, members.is_right_type(own)
+  end
+  local known = is_of_members and members.read(own) or members.none(own)
+  if args[10] and known.version == 0 and (tonumber(args[12]) > 0 or not is_of_members) then
+    if not args[13] then return {0, own.now, -1, -1, 5} end
+    begin_anew(own, args, known, ttl)
   end
   local old = known.by_id[args[3]]
   if old and old.incarnation ~= args[4] and members.is_live(own, old) then
@@ -78,6 +79,7 @@ function heartbeat.run(own, args)
   }
   known.is_changed = known.is_changed or not is_same(known.by_id[new.node_id], new)
   known.by_id[new.node_id], known.heard = new, own.now
+  if not is_of_members then call('DEL', own.keys[KEY.members]) end
   if not has_number then call('SET', own.keys[KEY.partitions], args[10]) end
   return describe({0, own.now, -1, -1, 0, members.write(own, known)}, known)
 end
