@@ -14,7 +14,7 @@ import msgspec
 from router.tokens import PrintNewToken
 from sharq_core.config import Config, Key, StoreMode
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import load_config, log_notices, make_parser
+from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
 
 _DATA_DIR = Path("sharq-data")
 
@@ -29,10 +29,15 @@ examples:
 
 
 class Command(msgspec.Struct, frozen=True):
-    """What the server was told; data_dir is for the embedded store only."""
+    """What the server was told; data_dir is for the embedded store only.
+
+    Attributes:
+        accepts_data_loss: it is to accept what the store has lost, and to serve nobody.
+    """
 
     config: Config
     data_dir: Path
+    accepts_data_loss: bool = False
 
 
 def read_command(argv: Sequence[str] | None) -> Command:
@@ -50,7 +55,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     config = load_config(arguments.config, options)
     _refuse_lonely(config)
     log_notices((*config.notices, *_notices(arguments, config)))
-    return Command(config, arguments.data_dir or _DATA_DIR)
+    return Command(config, arguments.data_dir or _DATA_DIR, accepts_data_loss=arguments.accept_data_loss)
 
 
 class _Arguments(argparse.Namespace):
@@ -59,6 +64,7 @@ class _Arguments(argparse.Namespace):
     port: str
     data_dir: Path | None
     gunicorn_config: str | None
+    accept_data_loss: bool
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
@@ -79,6 +85,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
     )
+    parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     return parser.parse_args(argv, _Arguments())
 
 

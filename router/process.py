@@ -27,6 +27,7 @@ from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, router_settings, serve
+from router.shard_stores import ShardStores
 from router.tokens import make_guard
 from sharq_core import messages
 from sharq_core.config import Address, Config, Key
@@ -172,9 +173,11 @@ class _Router:
             guard,
         )
         await serve(stack, front, sockets, config, registry, self._access_log)
+        stores = ShardStores(directory)
+        stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)
-        drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory), _SERVE_ON_S)
+        drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory, stores), _SERVE_ON_S)
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
 
@@ -183,8 +186,8 @@ class _Router:
         await asyncio.Event().wait()
 
 
-def _why_not_ready(directory: ShardDirectory) -> str | None:
-    return None if directory.shards() else "no shard can be reached"
+def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None:
+    return stores.data_lost if directory.shards() else "no shard can be reached"
 
 
 async def _cluster_info(directory: ShardDirectory) -> ClusterInfo:

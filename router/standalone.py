@@ -11,6 +11,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from socket import socket
 
 from prometheus_client import CollectorRegistry
@@ -30,6 +31,8 @@ from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, router_settings, serve
 from router.tokens import Guard, make_guard
+from shard.acceptance import NotAccepted, accept_data_loss
+from shard.data_memory import DirectoryMemory
 from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
@@ -39,8 +42,8 @@ from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import serve_until_stopped
 from sharq_core.process.watching import follow_files
-from sharq_core.store.data_dir import DataDirError
-from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
+from sharq_core.store.data_dir import DataDirError, read_data_id, write_data_id
+from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError, url_of_running
 from sharq_core.store.legacy import report_original_data
 from sharq_core.store.store import Store
 
@@ -61,10 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
+        if command.accepts_data_loss:
+            return _accept(command)
         access_log = open_access_log(command.config)
         return serve_until_stopped(partial(_Server, command, access_log))
 
-    return run_program("sharq-server", work, DataDirError, EmbeddedStoreError, ListenError)
+    return run_program("sharq-server", work, DataDirError, EmbeddedStoreError, ListenError, NotAccepted)
 
 
 class _Server:
@@ -90,7 +95,13 @@ class _Server:
         warn_of_exposure(sockets, self._config.auth)
         store = await self._make_store()
         self._node = node = await open_node(
-            self._config, store, self._registry, self._config.cluster.node_id or "local"
+            self._config,
+            store,
+            self._registry,
+            self._config.cluster.node_id or "local",
+            memory=None
+            if self._store is None
+            else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
         self._stack.push_async_callback(node.stop)
         await self._listen(node, sockets)
@@ -144,6 +155,30 @@ class _Server:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
 
 
+async def _accept(command: Command) -> int:
+    """`--accept-data-loss`: also on an embedded store, whether a server runs on it or not."""
+    config = command.config
+    if config.store.mode is not StoreMode.EMBEDDED:
+        await accept_data_loss(config, config.store)
+    elif (url := await url_of_running(command.data_dir)) is not None:
+        await accept_data_loss(config, parse_url(url))
+    elif not command.data_dir.is_dir():
+        raise NotAccepted(f"there is no data directory {command.data_dir}: nothing to accept")
+    else:
+        await _accept_at_rest(config, command.data_dir)
+    return 0
+
+
+async def _accept_at_rest(config: Config, data_dir: Path) -> None:
+    store = await EmbeddedStore.start(data_dir)
+    try:
+        accepted = await accept_data_loss(config, parse_url(store.url), read_data_id(data_dir))
+        if accepted is not None:
+            write_data_id(data_dir, accepted.data_id)
+    finally:
+        await store.stop()
+
+
 async def _keep_alive(store: EmbeddedStore) -> None:
     """Start the store again whenever it dies, until it has died too often too soon."""
     loop = asyncio.get_running_loop()
@@ -173,7 +208,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
 
 
 def _why_not_ready(node: ShardNode) -> str | None:
-    return None if node.is_ready else "the store does not answer"
+    return node.why_not_ready
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from socket import socket
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from shard.acceptance import NotAccepted, accept_data_loss
 from shard.command import Command, read_command
 from shard.link_server import LinkServer
 from shard.membership import Membership, NotAMember
@@ -53,14 +54,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
 
     Returns:
-        0 after a stop that was asked for; 1 when it cannot start or go on, as when another process holds its node_id;
+        0 after a stop that was asked for, or an accepted loss; 1 when it cannot start or go on, as when another process
+            holds its node_id;
         2 for a wrong configuration.
     """
 
     def work() -> Coroutine[None, None, int]:
-        return serve_until_stopped(partial(_Process, read_command(argv)))
+        command = read_command(argv)
+        return (
+            _accept(command) if command.accepts_data_loss else serve_until_stopped(partial(_Process, command))
+        )
 
-    return run_program("sharq-shard", work, ListenError, NotAMember)
+    return run_program("sharq-shard", work, ListenError, NotAMember, NotAccepted)
+
+
+async def _accept(command: Command) -> int:
+    await accept_data_loss(command.config, command.config.store)
+    return 0
 
 
 class _Process:
@@ -130,6 +140,7 @@ class _Process:
             ttl_s=cluster.heartbeat_ttl_ms / 1000,
             on_view=self._on_view,
             is_away=self._leaves_all,
+            guard=self._node.guard,
         )
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
@@ -159,7 +170,7 @@ class _Process:
         if self._is_draining:
             return "draining"
         if not self._node.is_ready:
-            return "the store does not answer"
+            return self._node.guard.reason or "the store does not answer"
         if self._leaves_all():
             return "this node does not reach its store, or has not reached it well for long enough"
         return None if self._membership.is_member else "not a member yet"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from shard.batches import Addressed, Batches, OnHint
+from shard.data_guard import DataGuard
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.pipeline import Pipeline
@@ -83,7 +84,9 @@ class Calls:
         leave: Callable[[list[int]], Coroutine[Any, Any, None]],
         count_away: Callable[[], int],
         metrics: NodeMetrics,
+        guard: DataGuard,
     ) -> None:
+        self._guard = guard
         self._store = store
         self._executor = executor
         self._functions = functions
@@ -237,8 +240,13 @@ class Calls:
         await self._store.check()
 
     async def _describe_store(self, _: messages.DescribeStore) -> StoreState:
-        notices, away = self._store.inspector.notices, self._count_away()
-        return StoreState(self._store.mode, self._store.is_reachable, notices, away)
+        return StoreState(
+            self._store.mode,
+            self._store.is_reachable,
+            self._store.inspector.notices,
+            self._count_away(),
+            self._guard.whole_reason,
+        )
 
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
         """The queue's partition, type and id."""

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.config import Address, Config, Key, StoreMode
 from sharq_core.config.settings import LINK_PORT
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import load_config, log_notices, make_parser
+from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
 
 _LISTEN = Address("127.0.0.1", LINK_PORT)
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -37,12 +37,14 @@ class Command(msgspec.Struct, frozen=True):
         node_id: this node's name; a restart has the same.
         listen: where it listens.
         advertised: where routers on other machines reach it.
+        accepts_data_loss: it is to accept what the store has lost, and to serve nobody.
     """
 
     config: Config
     node_id: str
     listen: Address
     advertised: Address
+    accepts_data_loss: bool = False
 
 
 def read_command(argv: Sequence[str] | None) -> Command:
@@ -64,13 +66,16 @@ def read_command(argv: Sequence[str] | None) -> Command:
     listen = config.cluster.listen or _LISTEN
     own = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
     node_id = config.cluster.node_id or f"{host}-{listen.port}"
-    return Command(config, node_id, listen, config.cluster.advertise or own)
+    return Command(
+        config, node_id, listen, config.cluster.advertise or own, accepts_data_loss=arguments.accept_data_loss
+    )
 
 
 class _Arguments(argparse.Namespace):
     config: Path | None
     node_id: str
     listen: str
+    accept_data_loss: bool
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
@@ -89,6 +94,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--listen", default="", metavar="HOST:PORT", help=f"links, health and metrics ({_LISTEN})"
     )
+    parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     return parser.parse_args(argv, _Arguments())
 
 

@@ -13,11 +13,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from shard.data_guard import DataGuard
 from sharq_core.errors import SharqError
 from sharq_core.messages import Member, View
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.membership import MembershipCalls, Refused
+from sharq_core.scheduler.membership import DataMissed, MembershipCalls, MembersLost, Refused
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Membership:
         interval_s, ttl_s: pause between two heartbeats; the silence after which a node is none.
         on_view: told each view that differs from the one before, at once.
         is_away: this node reaches no server of its store well, and leaves all to others: no heartbeat is due.
+        guard: knows which data set this node works on, and looks again when the members do not know it; None for none.
 
     Attributes:
         view: who is there, as this node heard last; version 0 before it has joined.
@@ -54,6 +56,7 @@ class Membership:
         ttl_s: float,
         on_view: Callable[[View], None],
         is_away: Callable[[], bool] = lambda: False,
+        guard: DataGuard | None = None,
     ) -> None:
         self.view = View(0, keys.partitions, ())
         self._executor = executor
@@ -63,6 +66,7 @@ class Membership:
         self._ttl_s = ttl_s
         self._on_view = on_view
         self._is_away = is_away
+        self._guard = guard
         self._is_heard = True
         self._has_left = False
         self._beating = asyncio.Lock()
@@ -79,13 +83,15 @@ class Membership:
         second one, which all members get when nobody was heard for long (lua/members.lua).
 
         Raises:
-            NotAMember: somebody else holds the node_id, or there are too many.
+            NotAMember: somebody else holds the node_id, there are too many, or they have another number of partitions.
         """
         loop = asyncio.get_running_loop()
         give_up_at = None
         while (refused := await self._try_beat()) is not None or not self.is_member:
             pause_s = self._pause_s()
             if refused is not None:
+                if refused.is_lasting:
+                    raise NotAMember(refused.reason)
                 if give_up_at is None:
                     give_up_at = loop.time() + 2 * (self._ttl_s + self._interval_s)
                     log.warning("join_refused reason=%r: waiting for it to run out", refused.reason)
@@ -144,11 +150,28 @@ class Membership:
         async with self._beating:
             if self._has_left:
                 return None
-            outcome = await self._executor.one(self._calls.heartbeat(self._me, int(self._ttl_s * 1e6)))
+            outcome = await self._ask(names_members=False)
+            if isinstance(outcome, MembersLost):
+                log.warning("members_lost members=%d: naming them again", len(self.view.members))
+                outcome = await self._ask(names_members=True)
             if isinstance(outcome, Refused):
                 return outcome
+            if not isinstance(outcome, View):
+                if self._guard is not None:
+                    self._guard.suspect()
+                raise outcome
             self._take(outcome)
             return None
+
+    async def _ask(self, *, names_members: bool) -> View | Refused | DataMissed | MembersLost:
+        call = self._calls.heartbeat(
+            self._me,
+            int(self._ttl_s * 1e6),
+            data_id=self._guard.data_id if self._guard else "",
+            view=self.view,
+            names_members=names_members,
+        )
+        return await self._executor.one(call)
 
     def _take(self, view: View) -> None:
         if view == self.view:

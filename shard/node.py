@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Never, TypeVar
 
 import msgspec
@@ -17,17 +18,19 @@ from prometheus_client import CollectorRegistry
 
 from shard.calls import Calls
 from shard.contact import Contact
+from shard.data_guard import DataGuard
+from shard.data_memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
-from shard.store_metrics import StoreMetrics
+from shard.store_metrics import DataMetrics, StoreMetrics
 from shard.watch import Watch
 from shard.watchers import Watchers
-from sharq_core.errors import ConfigError, SharqError, StoreAway
-from sharq_core.messages import Call, OnDue, View
+from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
+from sharq_core.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions, Retention
@@ -42,6 +45,9 @@ ReplyT = TypeVar("ReplyT")
 
 _RETRY_S = 0.5
 
+_OF_THE_STORE = (CheckStore, DescribeStore)
+"""Calls that are not about the data: they are answered when it is lost, too."""
+
 
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a node is told.
@@ -54,6 +60,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         finished_retention_us, dead_retention_us: how long finished jobs and dead letters are kept.
         tombstone_limit: most finished jobs remembered, of all types.
         dead_limit: most dead letters kept, of each type.
+        continues_on_data_loss: go on with what the store holds when it lost its data; else calls are refused.
     """
 
     node_id: str = "local"
@@ -65,6 +72,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     dead_retention_us: int = 604_800_000_000
     tombstone_limit: int = 1_000_000
     dead_limit: int = 100_000
+    continues_on_data_loss: bool = False
 
     def retention(self) -> Retention:
         """What the functions are told; one partition may hold all, and two generations of tombstones together do."""
@@ -80,6 +88,7 @@ class ShardNode:
         store: not open yet (shard/stores.py); the node opens and closes it.
         registry: gets the node's metrics.
         ring: what it owns until it follows a view; None for everything.
+        memory: what is known of the data set besides; None for nothing.
     """
 
     def __init__(
@@ -88,6 +97,7 @@ class ShardNode:
         store: Store,
         registry: CollectorRegistry,
         ring: Ring | None = None,
+        memory: NoMemory | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -99,11 +109,14 @@ class ShardNode:
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
+        self.guard = self._make_guard(keys, memory or NoMemory())
+        self._has_opened_store = False
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe, self._watchers.__bool__)
         registry.register(StoreMetrics(store))
         self._metrics.watch_store(store.inspector.counts)
+        registry.register(DataMetrics(self.guard))
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
         self._reaper = self._make_reaper()
@@ -132,6 +145,7 @@ class ShardNode:
             lambda: self.contact.owned_away,
             self._metrics,
         )
+        self._calls = self._make_calls()
         self._watch = self._make_watch()
         self.contact = Contact(
             store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
@@ -147,7 +161,14 @@ class ShardNode:
     @property
     def is_ready(self) -> bool:
         """The store holds what this node can work with, and answered when it was last asked."""
-        return self._opened.is_set() and self.store.is_reachable
+        return self._opened.is_set() and self.store.is_reachable and self.guard.reason is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """Why a load balancer should send nothing here, in words for a person; None while some partition is served."""
+        if self.guard.whole_reason is not None:
+            return self.guard.whole_reason
+        return None if self._opened.is_set() and self.store.is_reachable else "the store does not answer"
 
     def follow(self, view: View) -> None:
         """Own from now on what the ring over the view's members gives this node.
@@ -205,7 +226,12 @@ class ShardNode:
 
     def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
         """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
-        return self._calls.answer(call) if self._opened.is_set() else _refuse_unopened()
+        refusal = self.guard.refusal
+        if refusal is not None and not isinstance(call, _OF_THE_STORE):
+            return _refuse(refusal)
+        if not self._opened.is_set() and not (refusal is not None and isinstance(call, DescribeStore)):
+            return _refuse(StoreAway("the store has not been reached yet"))
+        return self._calls.answer(call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
@@ -214,6 +240,35 @@ class ShardNode:
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Stop; unknown watches are ignored."""
         self._watchers.remove(queue_type, on_due)
+
+    def _make_guard(self, keys: Keys, memory: NoMemory) -> DataGuard:
+        return DataGuard(
+            self.store,
+            self._executor,
+            keys,
+            self.settings.node_id,
+            memory,
+            goes_on=self.settings.continues_on_data_loss,
+            on_lost=self._forget_lost,
+            on_misfit=self._end,
+            on_remembered=self._mean,
+        )
+
+    def _make_calls(self) -> Calls:
+        return Calls(
+            self.store,
+            self._executor,
+            self._functions,
+            self._pipeline,
+            self._dequeuer,
+            self._watchers,
+            self.settings.partitions,
+            self._note,
+            self._make_sure,
+            self._cover,
+            self._metrics,
+            self.guard,
+        )
 
     def _make_reaper(self) -> Reaper | None:
         if not self.settings.reaps:
@@ -231,6 +286,7 @@ class ShardNode:
             min(self.settings.reap_every_s, 1.0),
             self.settings.tombstone_limit,
             self.settings.dead_limit,
+            self.guard,
         )
         self._metrics.watch(
             watch,
@@ -242,19 +298,17 @@ class ShardNode:
         return watch
 
     async def _open(self) -> None:
-        await self.store.open()
-        partitions = await self._executor.one(self._functions.claim_partitions())
-        if partitions != self.settings.partitions:
-            raise ConfigError(
-                f"[cluster] partitions: {self.settings.partitions} is configured, but the store's data was made with "
-                f"{partitions}; the number is fixed for the life of the data"
-            )
+        if not self._has_opened_store:
+            await self.store.open()
+            self._has_opened_store = True
+        await self.guard.open()
         await self._watch.read_all()
         self._opened.set()
+        self._tasks.append(asyncio.create_task(self.guard.run()))
         self._tasks.append(asyncio.create_task(self._watch.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
-        log.info("node_ready node=%s partitions=%d", self.settings.node_id, partitions)
+        log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)
 
     async def _open_later(self) -> None:
         while not self._opened.is_set():
@@ -264,8 +318,25 @@ class ShardNode:
             except SharqError as error:
                 log.debug("store_away error=%r", error.message)
             except ConfigError as error:
-                self._fatal.set_exception(error)
+                self._end(error)
                 return
+
+    def _end(self, error: ConfigError) -> None:
+        """This node can never serve."""
+        if not self._fatal.done():
+            self._fatal.set_exception(error)
+
+    def _mean(self, data_id: str) -> None:
+        """Jobs are meant for this data set from now on."""
+        self._functions.data_id = data_id.encode()
+
+    def _forget_lost(self, partitions: frozenset[int]) -> None:
+        """Nothing is known to be due in partitions whose data was lost."""
+        for partition in partitions:
+            self._watch.forget(partition)
+            self._index.refresh(partition, 0, {}, monotonic())
+            if self._reaper is not None:
+                self._reaper.forget(partition)
 
     def _note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """A reply's news: a queue became due earlier, or a timer was set."""
@@ -311,5 +382,5 @@ class ShardNode:
             self._reaper.note(partition, queue_type, hint)
 
 
-async def _refuse_unopened() -> Never:
-    raise StoreAway("the store has not been reached yet")
+async def _refuse(refusal: Unavailable) -> Never:
+    raise refusal

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shard.data_guard import DataGuard
 from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 
@@ -80,3 +81,25 @@ class StoreMetrics(Collector):
         """The primaries that have said something, and what."""
         known = self._store.inspector.facts
         return ((node, known[node.name]) for node in self._store.nodes() if node.name in known)
+
+
+class DataMetrics(Collector):
+    """Whether the store still holds the data set that the node remembers."""
+
+    def __init__(self, guard: DataGuard) -> None:
+        self._guard = guard
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "sharq_store_lost_partitions",
+            "Partitions whose data the store has lost, or holds of another data set; they are refused",
+            value=self._guard.lost_partitions,
+        )
+        yield CounterMetricFamily(
+            "sharq_store_data_losses", "Times that data was found to be lost", value=self._guard.losses
+        )
+        yield CounterMetricFamily(
+            "sharq_store_data_rollbacks",
+            "Times that the store was found to hold an older copy of its data",
+            value=self._guard.pulse.rollbacks,
+        )

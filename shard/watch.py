@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TypeVar
 
+from shard.data_guard import DataGuard
 from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
@@ -35,6 +36,7 @@ class Watch:
         reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
         tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, in the whole
             deployment; of those this node keeps its share.
+        guard: is told which data set each partition belongs to, and knows whose data is lost.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Watch:
         period_s: float,
         tombstone_limit: int,
         dead_limit: int,
+        guard: DataGuard,
     ) -> None:
+        self._guard = guard
         self._pipeline = pipeline
         self._functions = functions
         self._index = index
@@ -120,8 +124,12 @@ class Watch:
         Raises:
             SharqError: it could not be read, and what was known is kept.
         """
+        if self._guard.is_lost(partition):
+            self._ownership.was_read(partition)
+            return
         reply, sent_at = await self._pipeline.run(self._functions.refresh(partition))
         known = value_of(reply)
+        self._guard.note(partition, known.data_id)
         if self._ownership.owns(partition):
             self._known[partition] = known
         if self._ownership.covers(partition):

@@ -267,12 +267,14 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
         notices: what is off with it, in words.
         partitions_away: how many partitions the node leaves to others, because it does not reach their server, or has
             not reached it well for long enough.
+        data_lost: why the node serves no partition, in words; None while it serves some.
     """
 
     mode: str
     is_reachable: bool
     notices: tuple[str, ...] = ()
     partitions_away: int = 0
+    data_lost: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):

@@ -102,6 +102,12 @@ STORE = Dashboard(
             Query(worst("sharq_store_notices", "check"), "{{check}}"),
         ),
         graph(
+            "Lost partitions",
+            "Refused, because the store has lost their data: docs/runbook.md, SharqDataLost.",
+            Query("max(sharq_store_lost_partitions)", "lost"),
+            Query("sum(sharq_store_data_rollbacks_total)", "older copies seen"),
+        ),
+        graph(
             "Forgotten before a minute",
             "More finished jobs than may be remembered: a late repetition may be done twice.",
             Query(per_second("sharq_finished_forgotten_early_total", "instance"), "{{instance}}"),

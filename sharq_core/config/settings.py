@@ -102,6 +102,7 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
         timeout_ms: longest wait for the store's answer to one call.
         durability: what an acknowledged call promises: fast, replicated or synced.
         strict_store: refuse to start on a store whose own settings may lose jobs.
+        on_data_loss: stop: refuse calls to data that was lost until an operator accepts it; continue: go on at once.
     """
 
     url: Annotated[Secret | None, kinds.secret] = None
@@ -129,6 +130,7 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: Annotated[int, milliseconds(10, _MINUTE_MS)] = 2000
     durability: Annotated[str, kinds.one_of("fast", "replicated", "synced")] = "fast"
     strict_store: Annotated[bool, kinds.yes_or_no] = False
+    on_data_loss: Annotated[str, kinds.one_of("stop", "continue")] = "stop"
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,11 @@ from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.process")
 
+ACCEPT_HELP = (
+    "do not serve: accept that the store has lost data, so that its nodes go on with what it holds now"
+)
+"""Of the option `--accept-data-loss`, which two of the commands have."""
+
 
 def make_parser(program: str, description: str, examples: str, config_help: str) -> argparse.ArgumentParser:
     """A parser that knows `--config` and `--version`."""

@@ -6,8 +6,10 @@ Not here: which calls go together (shard/pipeline.py), which server holds a slot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, Unavailable
 from sharq_core.scheduler import library
@@ -16,11 +18,23 @@ from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.durability import NotKept
+from sharq_core.store.failures import OtherData
 from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 from sharq_core.store.supply import FunctionLibrary
 
 T = TypeVar("T")
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Partitions whose data is not what it should be: calls to them are refused, nothing done.
+
+    Attributes:
+        refusal: what those calls come to.
+    """
+
+    partitions: frozenset[int]
+    refusal: Unavailable
 
 
 def function_library() -> FunctionLibrary:
@@ -41,12 +55,21 @@ class Executor:
 
     Attributes:
         promises: callers who change jobs are promised more than that the primary has done it.
+        lost: what is refused because its data was lost; None for nothing.
+        on_other_data: called when a call found that a partition belongs to another data set.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._slots = keys.slots
         self.promises = store.promises
+        self.lost: Lost | None = None
+        self.on_other_data: Callable[[], None] = lambda: None
+
+    @property
+    def is_all_lost(self) -> bool:
+        """Every partition is refused."""
+        return self.lost is not None and len(self.lost.partitions) == len(self._slots) - 1
 
     @property
     def timeout_s(self) -> float:
@@ -82,30 +105,54 @@ class Executor:
         Args:
             timeout_s: the time left, at most the store's own timeout, which it is when None.
         """
+        if self.lost is not None:
+            return await self._run_around(self.lost, calls, timeout_s)
+        return await self._run(calls, timeout_s)
+
+    async def _run_around(
+        self, lost: Lost, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
+    ) -> list[Reply[Any] | SharqError]:
+        """As `run`, without the calls to lost partitions."""
+        outcomes: list[Reply[Any] | SharqError] = [lost.refusal] * len(calls)
+        sent = [
+            at
+            for at, call in enumerate(calls)
+            if call.partition not in lost.partitions or call.function.wire_name in library.OF_DATA_SET
+        ]
+        if sent:
+            replies = await self._run([calls[at] for at in sent], timeout_s)
+            for at, reply in zip(sent, replies, strict=True):
+                outcomes[at] = reply
+        return outcomes
+
+    async def _run(
+        self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
+    ) -> list[Reply[Any] | SharqError]:
         joints = join(calls) if self._store.takes_joint_calls else [JointCall((call,)) for call in calls]
         wholes = [joint.whole for joint in joints]
         slots = [self._slots[joint.calls[0].partition] for joint in joints]
         answers = await self._store.execute(wholes, slots, timeout_s)
         return [
-            _decode(call, own)
+            self._decode(call, own)
             for joint, answer in zip(joints, answers, strict=True)
             for call, own in zip(joint.calls, joint.split(answer), strict=True)
         ]
+
+    def _decode(self, call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
+        if not isinstance(answer, SharqError):
+            return call.decode(answer)
+        if isinstance(answer, NotKept):
+            return NotKept(answer.message, call.decode(answer.reply))
+        if isinstance(answer, OutcomeUnknown) and call.function.is_read:
+            return StoreAway(answer.message) if answer.is_away else Unavailable(answer.message)
+        if isinstance(answer, OtherData):
+            self.on_other_data()
+        return answer
 
     async def one(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise the error that it came to."""
         replies: list[Reply[T] | SharqError] = await self.run([call])
         return value_of(replies[0])
-
-
-def _decode(call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
-    if not isinstance(answer, SharqError):
-        return call.decode(answer)
-    if isinstance(answer, NotKept):
-        return NotKept(answer.message, call.decode(answer.reply))
-    if isinstance(answer, OutcomeUnknown) and call.function.is_read:
-        return StoreAway(answer.message) if answer.is_away else Unavailable(answer.message)
-    return answer
 
 
 def value_of(reply: Reply[T] | SharqError) -> T:

@@ -34,7 +34,7 @@ from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
-from sharq_core.store.commands import KeyList, Word
+from sharq_core.store.commands import Word
 
 T = TypeVar("T")
 
@@ -70,11 +70,16 @@ def _token(lease: str | None) -> bytes:
 
 
 class Functions:
-    """Makes the calls of one deployment. A call's jobs must all be of its partition and type, at most MAX_BATCH."""
+    """Makes the calls of one deployment. A call's jobs must all be of its partition and type, at most MAX_BATCH.
+
+    Attributes:
+        data_id: of the data set that jobs are meant for; empty for whichever is there.
+    """
 
     def __init__(self, keys: Keys, retention: Retention) -> None:
         self._keys = keys
         self.retention = retention
+        self.data_id = b""
 
     def _call(
         self,
@@ -106,7 +111,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs, each on its own, in order. Value: one answer a job."""
-        arguments: list[Word] = [self._terms(not_after_us)]
+        arguments: list[Word] = [self._terms(not_after_us) + self.data_id]
         arguments += _names(jobs)
         arguments += map(_enqueue_header, jobs)
         payloads = [job.payload for job in jobs]
@@ -352,12 +357,6 @@ class Functions:
         """What a shard's index needs to know of a partition; at most `limit` agenda entries."""
         arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
-
-    def claim_partitions(self, *, now_us: int | None = None) -> FunctionCall[int]:
-        """Write P if none is written yet. Value: the P that holds."""
-        keys = KeyList.of(self._keys.partition_count)
-        arguments: list[Word] = ["" if now_us is None else now_us, "", self._keys.partitions]
-        return FunctionCall(-1, library.CLAIM_PARTITIONS, keys, arguments, replies.decode_number)
 
 
 _AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef

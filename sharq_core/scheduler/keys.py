@@ -87,3 +87,12 @@ class Keys:
     def members(self) -> bytes:
         """Where the shard nodes are written."""
         return f"{{{self.prefix}:members}}:members".encode()
+
+    @property
+    def identity(self) -> bytes:
+        """Where the record of the data set is written."""
+        return f"{{{self.prefix}:members}}:identity".encode()
+
+    def counters(self, partition: int) -> bytes:
+        """Where a partition has its totals, and the id of the data set."""
+        return f"{{{self._tags[partition]}}}:counters".encode()

@@ -31,6 +31,7 @@ _SHARED = (
     "timers",
     "leases",
     "members",
+    "identity",
     "partition_keys",
     "joint",
 )
@@ -51,7 +52,7 @@ _ALL = (
 _NO_DEATH = _ALL[:-1]
 """Of the functions that look at dead letters and make none."""
 
-_NUMBERED = (*_ALL, "partitions", "members")
+_NUMBERED = (*_ALL, "partitions", "members", "identity")
 """The keys by the numbers under which the Lua knows them (KEY): a table of names a call would cost 1-2 % of it."""
 
 
@@ -106,8 +107,13 @@ TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
 REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)
-CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
-HEARTBEAT = Function("heartbeat", ("members",))
+CLAIM_PARTITIONS = Function("claim_partitions", ("partitions", "identity"))
+LOOK_AT_DATA = Function("look_at_data", ("partitions", "identity"))
+CHECK_PARTITION = Function("check_partition", ("counters",), joins=True)
+ENTER_PARTITION = Function("enter_partition", ("counters",), joins=True)
+SETTLE_DATA = Function("settle_data", ("partitions", "identity"))
+ACCEPT_LOSS = Function("accept_loss", ("partitions", "identity"))
+HEARTBEAT = Function("heartbeat", ("members", "partitions", "identity"))
 LEAVE = Function("leave", ("members",))
 
 # enqueue stands first: redrive adds jobs as it does.
@@ -132,11 +138,16 @@ FUNCTIONS = (
     LIST_DEAD,
     REFRESH,
     CLAIM_PARTITIONS,
+    LOOK_AT_DATA,
+    CHECK_PARTITION,
+    ENTER_PARTITION,
+    SETTLE_DATA,
+    ACCEPT_LOSS,
     HEARTBEAT,
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset({REAP, TURN, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
 """What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
 
 The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may
@@ -150,6 +161,20 @@ def _names(functions: Iterable[Function]) -> frozenset[bytes]:
 
 PROMISED = _names(function for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED)
 """Wire names of the functions whose answer promises a caller that something lasts, or that it lasted already."""
+
+OF_DATA_SET = _names(
+    (
+        CLAIM_PARTITIONS,
+        LOOK_AT_DATA,
+        CHECK_PARTITION,
+        ENTER_PARTITION,
+        SETTLE_DATA,
+        ACCEPT_LOSS,
+        HEARTBEAT,
+        LEAVE,
+    )
+)
+"""Those that find out whether this is the right data set, or say so themselves: they run when it is in doubt."""
 
 ENDINGS = _names((FINISH, EXTEND, RELEASE))
 """Those of them that end a lease or make it longer."""

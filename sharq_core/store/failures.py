@@ -18,6 +18,10 @@ class Misplaced(Unavailable):
     """
 
 
+class OtherData(Unavailable):
+    """The server holds another data set than the call is meant for, or none. Nothing was done."""
+
+
 class NotPermitted(Unavailable):
     """The store's user may not do this. Nothing was done."""
 
@@ -81,12 +85,21 @@ def refusal(error: Exception) -> SharqError:
     word = text.partition(" ")[0]
     if isinstance(error, driver.OutOfMemoryError) or word == "OOM":
         return StoreFull("the store's memory is full: it takes no more jobs until some are finished")
-    if "Function not found" in text:
-        return FunctionMissing("the store lost the function library")
+    if (lost := _what_is_lost(text)) is not None:
+        return lost
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
         kind = NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
         return kind(f"the store refuses: {text}")
     return SharqError(f"the store failed: {text}")
+
+
+def _what_is_lost(text: str) -> Unavailable | None:
+    """The error for a server that lacks the library or the data; None for one that says neither."""
+    if "Function not found" in text:
+        return FunctionMissing("the store lost the function library")
+    if text.startswith("OTHERDATA "):
+        return OtherData("the store may have lost its data, which is being looked at: nothing was done")
+    return None
 
 
 def _host(text: str) -> str:

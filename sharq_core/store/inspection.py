@@ -21,8 +21,19 @@ log = logging.getLogger(__name__)
 Facts: TypeAlias = Mapping[str, str]
 """What INFO says, all of its sections."""
 
-CHECKS = ("version", "info", "eviction", "persistence", "replicas", "min_replicas")
-"""Everything that is looked at; each is off by the name of one of these."""
+CHECKS = (
+    "data_lost",
+    "data_rolled_back",
+    "version",
+    "info",
+    "eviction",
+    "persistence",
+    "replicas",
+    "min_replicas",
+)
+"""Everything that is looked at; each is off by the name of one of these. What begins with `data` is found out by
+whoever remembers the data (shard/data_guard.py), and told here.
+"""
 
 LOOK_EVERY_S = 10.0
 _LEAST_PAUSE_S = 0.5
@@ -61,16 +72,25 @@ class Inspector:
         self._off: dict[str, dict[str, str]] = {}
         self._suspected: set[tuple[str, str]] = set()
         self._has_looked = False
+        self._told: dict[str, str] = {}
         self.facts: dict[str, dict[str, str]] = {}
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What is off, one sentence a check, with the servers it is about."""
-        return tuple(_sentence(self._off[check]) for check in CHECKS if check in self._off)
+        own = tuple(_sentence(self._off[check]) for check in CHECKS if check in self._off)
+        return (*(self._told[check] for check in CHECKS if check in self._told), *own)
 
     def counts(self) -> dict[str, int]:
         """By check: on how many primaries it is off; all checks."""
-        return {check: len(self._off.get(check, ())) for check in CHECKS}
+        return {check: len(self._off.get(check, ())) or int(check in self._told) for check in CHECKS}
+
+    def tell(self, check: str, text: str | None) -> None:
+        """What somebody else has found out; None: it is not so any more. Saying so in the log is theirs, too."""
+        if text is None:
+            self._told.pop(check, None)
+        else:
+            self._told[check] = text
 
     async def look(self, nodes: Sequence[StoreNode]) -> None:
         """Ask these servers; of one that does not answer what was known stays."""

@@ -27,6 +27,7 @@ from sharq_core.store.failures import FunctionMissing, Misplaced
 from sharq_core.store.keeping import Keeping
 from sharq_core.store.order import to_resend
 from sharq_core.store.supply import FunctionLibrary, Supply
+from sharq_core.store.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class StoreNode:
         name: host:port or the path of its socket.
         keeping: whether its replicas keep what is promised; None when nothing is.
         failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
+        witness: looks at the data over each new connection; None for nobody.
+        doubt: what calls come to because the server may not hold the data that it should; None while it does.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class StoreNode:
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
         self._is_closed = False
+        self.witness: Witness | None = None
+        self.doubt: Unavailable | None = None
         self.failed_unsent = 0
         self.failed_sent = 0
 
@@ -146,17 +151,16 @@ class StoreNode:
             slots: bounds the connections in use; None for the bound of the ordinary ones.
             used: gets the connection, if everything was answered, instead of it being kept for the next one.
         """
-        if self._away is not None:
-            return [self._away] * len(commands)
         answers: list[Any | SharqError] = []
         timeout_s = self._bounded(timeout_s)
-        if timeout_s <= 0:
-            return [Unavailable("its time was up before it could be sent")] * len(commands)
+        refusal = self._refusal_of(commands, timeout_s)
+        if refusal is not None:
+            return [refusal] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
-                connection = await self._connections.take()
+                connection = await self._take(commands)
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
@@ -243,13 +247,16 @@ class StoreNode:
 
     async def _prepare(self, connection: AbstractConnection) -> None:
         """Learn the server's time, so that even the first call carries a time after which it is not done. See to the
-        library, too: what is reached anew may have been started on older data.
+        library and to the data, too: what is reached anew may have been started on older data, or on none.
         """
         asked_at = monotonic()
-        (answer,) = await ask(connection, [(b"TIME",)])
+        question = self.witness.question(self) if self.witness is not None else None
+        answer, *told = await ask(connection, [(b"TIME",), *([question] if question else [])])
         if isinstance(answer, SharqError):
             raise answer
         self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
+        if self.witness is not None and told:
+            self.doubt = self.witness.doubt(self, told[0]) or self.doubt
         if self._supply.has_begun:
             await self._supply.look_after(connection)
 
@@ -272,6 +279,28 @@ class StoreNode:
         if self.keeping is not None:
             await self.keeping.close()
         await self._connections.close()
+
+    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+        """What these commands come to without being sent; None when they may be sent."""
+        if self._away is not None:
+            return self._away
+        if self.doubt is not None and self._bars(commands):
+            return self.doubt
+        return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
+
+    async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
+        """A connection for these commands, unless it is a new one and what was heard over it puts the server in doubt;
+        raises as Connections.take does.
+        """
+        connection = await self._connections.take()
+        if self.doubt is not None and self._bars(commands):
+            await self._connections.give_back(connection)
+            raise Unavailable(self.doubt.message)
+        return connection
+
+    def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
+        """A server in doubt gets nothing but what settles the doubt."""
+        return self.witness is None or not self.witness.lets_pass(commands)
 
     def _bounded(self, timeout_s: float | None) -> float:
         return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)

@@ -19,6 +19,7 @@ from sharq_core.store.inspection import Inspector
 from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
 from sharq_core.store.node import StoreNode
 from sharq_core.store.supply import FunctionLibrary
+from sharq_core.store.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Store:
         self.inspector = inspector
         self.resent_calls = 0
         self._promise = promise
+        self._witness: Witness | None = None
         self._topology = topology
         self._library = library
         self._url_of = url_of
@@ -99,6 +101,17 @@ class Store:
     def has_promised(self, function: bytes) -> bool:
         """Who calls it is promised more than that the primary has done it."""
         return self._promise is not None and self._promise.covers(function)
+
+    def watch_data(self, witness: Witness) -> None:
+        """Have a witness look at every server that is reached anew."""
+        self._witness = witness
+        for node in self._nodes.values():
+            node.witness = witness
+
+    def settle_doubts(self) -> None:
+        """What the witness doubted was looked at."""
+        for node in self._nodes.values():
+            node.doubt = None
 
     async def open(self) -> None:
         """Find the servers and give each the library; once it has succeeded the servers are followed.
@@ -199,6 +212,7 @@ class Store:
                 doubt=self.doubt,
                 until_confirmed=self._until_read,
             )
+            node.witness = self._witness
         return node
 
     async def _until_read(self) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from shard.membership import Membership
 from shard.node import NodeSettings, ShardNode
 from shard.stores import make_store
-from sharq_core.config import parse_url
+from sharq_core.config import StoreAddress, parse_url
 from sharq_core.messages import Dequeue, Dequeued, Enqueue, GetJob, ListDead, Peek, View
 from sharq_core.models import Enqueued, EnqueueStatus, JobState, NewJob, QueueKey
 from sharq_core.partitions import Ring, partition_of
@@ -32,18 +32,28 @@ class MemberNode:
         views: all that it was told, oldest first.
     """
 
-    def __init__(self, url: str, prefix: str, node_id: str, address: str, dead_limit: int) -> None:
+    def __init__(
+        self,
+        url: str | StoreAddress,
+        prefix: str,
+        node_id: str,
+        address: str,
+        dead_limit: int,
+        continues_on_data_loss: bool,
+    ) -> None:
         settings = NodeSettings(
             node_id=node_id,
             key_prefix=prefix,
             partitions=PARTITIONS,
             reap_every_s=0.2,
             dead_limit=dead_limit,
+            continues_on_data_loss=continues_on_data_loss,
         )
+        store = parse_url(url) if isinstance(url, str) else url
         keys = Keys(prefix, PARTITIONS)
         self.node_id = node_id
         self.node = ShardNode(
-            settings, make_store(parse_url(url), timeout_s=1.0), CollectorRegistry(), Ring(0, (), ())
+            settings, make_store(store, timeout_s=1.0), CollectorRegistry(), Ring(0, (), ())
         )
         self.membership = Membership(
             Executor(self.node.store, keys),
@@ -53,6 +63,7 @@ class MemberNode:
             interval_s=INTERVAL_S,
             ttl_s=TTL_S,
             on_view=self._on_view,
+            guard=self.node.guard,
         )
         self.views: list[View] = []
         self.beating: asyncio.Task[None] | None = None
@@ -120,14 +131,17 @@ class MemberNode:
 class Nodes:
     """The member nodes of one test."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str | StoreAddress, prefix: str, continues_on_data_loss: bool) -> None:
         self._url = url
         self._prefix = prefix
+        self._continues = continues_on_data_loss
         self._made: list[MemberNode] = []
 
     def make(self, node_id: str, *, address: str | None = None, dead_limit: int = 1000) -> MemberNode:
         """A node that has not joined yet."""
-        node = MemberNode(self._url, self._prefix, node_id, address or f"{node_id}:8090", dead_limit)
+        node = MemberNode(
+            self._url, self._prefix, node_id, address or f"{node_id}:8090", dead_limit, self._continues
+        )
         self._made.append(node)
         return node
 
@@ -144,9 +158,11 @@ class Nodes:
 
 
 @asynccontextmanager
-async def running_nodes(url: str, prefix: str) -> AsyncIterator[Nodes]:
+async def running_nodes(
+    url: str | StoreAddress, prefix: str, *, continues_on_data_loss: bool = False
+) -> AsyncIterator[Nodes]:
     """A place for member nodes, which all end with it."""
-    nodes = Nodes(url, prefix)
+    nodes = Nodes(url, prefix, continues_on_data_loss)
     try:
         yield nodes
     finally:

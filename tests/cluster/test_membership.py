@@ -193,7 +193,7 @@ async def test_nodes_come_together_again_on_a_store_that_lost_everything(
     own_store: StoreFactory, prefix: str
 ) -> None:
     server = own_store()
-    async with running_nodes(server.url, prefix) as nodes:
+    async with running_nodes(server.url, prefix, continues_on_data_loss=True) as nodes:
         a, b = await nodes.join("a", "b")
         await until(lambda: agree(a, b))
         version = a.membership.view.version

@@ -223,8 +223,10 @@ async def test_a_store_that_was_restarted_without_the_library_gets_it_again(
     own_store: StoreFactory, prefix: str, kind: str
 ) -> None:
     server = own_store(kind=kind)
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    settings = NodeSettings(key_prefix=prefix, continues_on_data_loss=True)
+    async with running_node(server.url, settings) as parts:
         await enqueued(parts, job(KIND, "q", "lost"))
+        lost_id = parts.node.guard.data_id
         server.stop()
         (outcome,) = await parts.dispatch.enqueue([job(KIND, "q", "refused")])
         assert isinstance(outcome, SharqError)
@@ -232,6 +234,7 @@ async def test_a_store_that_was_restarted_without_the_library_gets_it_again(
         assert isinstance(outcome, Unavailable)
         server.start()
         await until_answered(parts)
+        await until(lambda: parts.node.guard.data_id != lost_id)
         await enqueued(parts, job(KIND, "q", "kept"))
         (leased,) = await parts.dequeue(KIND, wait_us=3_000_000)
         assert leased.job_id == "kept"

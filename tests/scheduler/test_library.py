@@ -15,8 +15,8 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError
 from sharq_core.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
+from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.joint import join
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
@@ -42,7 +42,16 @@ def load(server: StoreServer) -> redis.Redis:
 
 def live_every_life(driver: Driver) -> None:
     """Call every function, and take jobs through every state."""
-    driver.value(driver.functions.claim_partitions())
+    data = DataCalls(driver.keys)
+    at = driver.partition
+    driver.value(data.claim("one", now_us=driver.now_us))
+    driver.value(data.enter(at, "one", (), now_us=driver.now_us))
+    driver.value(data.settle("one", 1, now_us=driver.now_us))
+    driver.value(data.look(Remembered("other", 1), "n", now_us=driver.now_us))
+    driver.value(data.accept("two", "one", (), now_us=driver.now_us))
+    driver.value(data.enter(at, "two", ["one"], now_us=driver.now_us))
+    driver.value(data.settle("two", 2, now_us=driver.now_us))
+    assert driver.value(data.check(at, now_us=driver.now_us)) == "two"
     members = MembershipCalls(driver.keys)
     driver.value(members.heartbeat(Member("n", "1", "n:8090"), MINUTE_US, now_us=driver.now_us))
     driver.reply(members.leave("n", "1", now_us=driver.now_us))
@@ -237,9 +246,9 @@ def test_every_life_leaves_keys_that_agree(driver: Driver) -> None:
 
 
 def test_the_number_of_partitions_is_written_once(client: redis.Redis, prefix: str) -> None:
-    first, second = (Functions(Keys(prefix, number), Retention()) for number in (64, 16))
+    first, second = (DataCalls(Keys(prefix, number)) for number in (64, 16))
     driver = Driver(client, prefix)
-    assert [driver.value(functions.claim_partitions()) for functions in (first, second, first)] == [
+    assert [driver.value(calls.claim("an id")).partitions for calls in (first, second, first)] == [
         64,
         64,
         64,

@@ -9,8 +9,9 @@ import pytest
 import redis
 
 from sharq_core.messages import Member, View
+from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.membership import MembershipCalls, Refused
+from sharq_core.scheduler.membership import DataMissed, MembershipCalls, MembersLost, Refused
 from tests.scheduler.driver import SECOND_US, START_US, execute
 
 TTL_US = 5 * SECOND_US
@@ -39,7 +40,7 @@ class Group:
         member = Member(node_id, incarnation, address or f"{node_id}:8090", is_draining, formats)
         call = self.calls.heartbeat(member, TTL_US, most=most, now_us=self.now_us)
         value = call.decode(execute(self.client, *call.alone.words)).value
-        assert value is not None
+        assert isinstance(value, (View, Refused))
         return value
 
     def beat(
@@ -225,3 +226,65 @@ def test_bytes_of_a_newer_version_survive_an_older_function(group: Group) -> Non
 def test_a_view_survives_its_way_over_the_wire(group: Group) -> None:
     view = group.beat("a")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(view), type=View) == view
+
+
+def refusal_of(group: Group, node_id: str, partitions: int = 8, **more: object) -> object:
+    """What a heartbeat of a node with this number of partitions comes to."""
+    calls = MembershipCalls(Keys(group.keys.prefix, partitions))
+    member = Member(node_id, "1", f"{node_id}:8090")
+    call = calls.heartbeat(member, TTL_US, now_us=group.now_us, **more)  # type: ignore[arg-type]
+    return call.decode(execute(group.client, *call.alone.words)).value
+
+
+def test_a_node_of_another_number_of_partitions_is_no_member(group: Group) -> None:
+    group.beat("a")
+    refused = refusal_of(group, "b", 32)
+    assert isinstance(refused, Refused)
+    assert refused.is_lasting
+    assert "32 is configured" in refused.reason
+    assert "made with 8" in refused.reason
+    assert ids(group.beat("a")) == ["a"]
+
+
+def test_a_node_that_remembers_another_data_set_is_refused_and_changes_nothing(group: Group) -> None:
+    data = DataCalls(group.keys)
+    execute(group.client, *data.claim("here", now_us=group.now_us).alone.words)
+    group.beat("a")
+    before = group.record()
+    for data_id in ("gone", "here"):
+        outcome = refusal_of(group, "b", data_id=data_id)
+        assert isinstance(outcome, DataMissed) == (data_id == "gone")
+        if data_id == "gone":
+            assert group.record() == before
+    execute(group.client, *data.look(Remembered("gone", 1), "c", now_us=group.now_us).alone.words)
+    assert isinstance(refusal_of(group, "b", data_id="here"), DataMissed), "one is missed here"
+
+
+def test_a_lost_membership_begins_anew_with_all_that_were_known(group: Group) -> None:
+    for node_id in ("a", "b", "c"):
+        view = group.beat(node_id)
+    group.client.delete(group.keys.members)
+    group.now_us -= 60 * SECOND_US
+    assert isinstance(refusal_of(group, "b", view=view), MembersLost)
+    assert group.record() == {}
+    begun = refusal_of(group, "b", view=view, names_members=True)
+    assert isinstance(begun, View)
+    assert begun.members == view.members
+    assert begun.version > view.version, "even by a clock that went back"
+    assert ids(group.beat_after(6, "b")) == ["b"], "who does not say so itself runs out"
+
+
+def test_what_was_put_in_the_place_of_the_members_gives_way_to_those_that_were_known(group: Group) -> None:
+    view = group.beat("a")
+    group.client.set(group.keys.members, "planted")
+    assert isinstance(refusal_of(group, "a", view=view), MembersLost)
+    assert refusal_of(group, "a", view=view, names_members=True) != view
+    assert ids(group.beat("a")) == ["a"]
+
+
+def test_a_heartbeat_of_an_older_version_is_taken_as_before(group: Group) -> None:
+    group.beat("a")
+    words: list[str | bytes | int] = ["FCALL", "sharq_1_heartbeat", 1, group.keys.members]
+    old: list[str | int] = [group.now_us, "", "old", "1", "old:8090", "0", 1, TTL_US, 1000]
+    assert execute(group.client, *words, *old)[4] == 0
+    assert ids(group.beat("a")) == ["a", "old"]

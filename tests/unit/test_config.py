@@ -69,6 +69,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("redis", "timeout", "10", 10),
     ("redis", "durability", "replicated", "replicated"),
     ("redis", "strict_store", "on", True),
+    ("redis", "on_data_loss", "continue", "continue"),
     ("cluster", "partitions", "256", 256),
     ("cluster", "node_id", "shard-1", "shard-1"),
     ("cluster", "listen", "0.0.0.0:9000", Address("0.0.0.0", 9000)),
@@ -182,6 +183,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("redis", "timeout", ["9", "60001", "2s"]),
     ("redis", "durability", ["slow"]),
     ("redis", "strict_store", ["x"]),
+    ("redis", "on_data_loss", ["ignore"]),
     ("cluster", "partitions", ["0", "4097", "x"]),
     ("cluster", "node_id", ["a b"]),
     ("cluster", "listen", ["h:x", "a:1, b:2"]),
@@ -236,7 +238,11 @@ def test_without_a_file_every_setting_has_its_default() -> None:
         host="127.0.0.1", port=8080, accesslog=None, shutdown_timeout_ms=10_000, workers=1
     )
     assert config.redis == RedisSettings(
-        key_prefix="sharq_server", timeout_ms=2000, durability="fast", strict_store=False
+        key_prefix="sharq_server",
+        timeout_ms=2000,
+        durability="fast",
+        strict_store=False,
+        on_data_loss="stop",
     )
     assert config.cluster == ClusterSettings(partitions=64, heartbeat_interval_ms=1000, heartbeat_ttl_ms=5000)
     assert config.auth == AuthSettings(tokens_file=None, metrics_open=False, allow_anonymous=False)

@@ -1,11 +1,12 @@
 -- enqueue: queue jobs of one type, each on its own.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
--- Args: now, type, terms (unit.TERMS),
+-- Args: now, type, terms (unit.TERMS) and, but for older versions, the id of the caller's data set,
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below), n payloads
 -- Reply: {0, now, ready hint, timer hint, status and jobs queued and delayed before, for each job}
 --        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval; all but 0 changed nothing
+-- Error: OTHERDATA, before anything is written, where a type would be new in a partition of another data set
 -- Cost: O(log n) a job
 
 local enqueue = {
@@ -55,6 +56,7 @@ function enqueue.run(own, args, first, length)
   if unit.is_late(own, not_after) then return unit.expired(own) end
   local first_id, count = first + 1, (length - 1) / 4
   counters.open(own)
+  if not own.counters.is_known then identity.require(own, sub(args[first], unit.TERMS_LENGTH + 1)) end
   unit.read_queues(own, args, first_id, count)
   unit.read_jobs(own, args, first_id + count, count)
   local reply = unit.reply(own)

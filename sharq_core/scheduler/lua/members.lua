@@ -28,9 +28,20 @@ local function pack_member(member)
     member.ttl, #member.incarnation, #member.address) .. member.incarnation .. member.address .. member.newer
 end
 
+-- False when somebody has put something else in the place of the members.
+function members.is_right_type(own)
+  local type = call('TYPE', own.keys[KEY.members]).ok
+  return type == 'hash' or type == 'none'
+end
+
+-- Nobody.
+function members.none(own)
+  return {by_id = {}, count = 0, version = 0, heard = own.now, removed = {}}
+end
+
 -- Everybody on record, run out or not.
 function members.read(own)
-  local known = {by_id = {}, count = 0, version = 0, heard = own.now, removed = {}}
+  local known = members.none(own)
   local row = call('HGETALL', own.keys[KEY.members])
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]

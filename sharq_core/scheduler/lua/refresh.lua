@@ -3,7 +3,8 @@
 -- Keys: counters done0 done1
 -- Args: now, '', most agenda entries, most tombstones of a generation
 -- Reply: {0, now, -1, -1, tombstones, tombstones dropped younger than promised, {entry, when, ...},
---        {type, enqueued, queued, delayed, leased, finished, dead, cancelled, ...}}
+--        {type, enqueued, queued, delayed, leased, finished, dead, cancelled, ...},
+--        id of the data set that the partition belongs to, '' for none}
 -- Entries: r<type> a queue is due, t<type> a timer is due, g the tombstones turn; each may be early, never late; the
 --        earliest come first
 -- Cost: O(n log n) of the types of the partition
@@ -34,13 +35,15 @@ end
 
 function refresh.run(own, args, first)
   local row = call('HGETALL', own.keys[KEY.counters])
-  local early, turn, agenda, totals = 0, nil, {}, {}
+  local early, turn, agenda, totals, id = 0, nil, {}, {}, ''
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
     if name == ':early' then
       early = tonumber(value)
     elseif name == ':turn' then
       turn = tonumber(value)
+    elseif name == identity.FIELD then
+      id = value
     elseif sub(name, 1, 1) ~= ':' then
       add_type(agenda, totals, name, counters.unpack(value))
     end
@@ -48,5 +51,6 @@ function refresh.run(own, args, first)
   local stones, old = call('HLEN', own.keys[KEY.done0]), call('HLEN', own.keys[KEY.done1])
   turn = tombstones.next_turn(own, stones, old, turn, tonumber(args[first + 1]))
   if turn then agenda[#agenda + 1] = {name = 'g', at = turn} end
-  return {0, own.now, -1, -1, stones + old, early, flatten(agenda, tonumber(args[first])), totals}
+  return {0, own.now, -1, -1, stones + old, early, flatten(agenda, tonumber(args[first])), totals,
+    id}
 end

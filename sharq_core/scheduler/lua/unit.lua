@@ -8,6 +8,7 @@ local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), how long a finished job and a dead letter are remembered
   -- (µs). One argument of bytes costs a third of three numbers.
   TERMS = '>I8I8I8',
+  TERMS_LENGTH = 24,
 }
 
 -- The time (µs) that a call names, or, for '', that of the store's clock.
