@@ -10,28 +10,33 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from functools import partial
-from typing import Never, TypeVar
+from typing import Any, Never, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from shard.calls import Calls
+from shard.census import Census
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
+from shard.set_aside import SetAside
 from shard.store_metrics import StoreMetrics
+from shard.surveyor import Surveyor
 from shard.watch import Watch
 from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, Unavailable
 from sharq_core.messages import Call, OnDue, View
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint
+from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.store import Store
 from sharq_core.voiding import give_back
 
@@ -98,13 +103,18 @@ class ShardNode:
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
+        self._surveys = SurveyCalls(keys, settings.retention().tombstones)
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
-        self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe, self._watchers.__bool__)
+        self._pipeline = Pipeline(
+            self._executor, self._metrics.store_calls.observe, self._watchers.__bool__, self._word_of
+        )
         registry.register(StoreMetrics(store))
         self._metrics.watch_store(store.inspector.counts)
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
+        self._set_aside = SetAside()
+        self._census = Census()
         self._reaper = self._make_reaper()
         self._dequeuer = Dequeuer(
             self._pipeline,
@@ -115,19 +125,32 @@ class ShardNode:
             self._metrics.leased,
             self._metrics.reaped,
             partial(give_back, self),
+            self._set_aside,
         )
         self._calls = Calls(
             store,
             self._executor,
             self._functions,
+            self._surveys,
             self._pipeline,
             self._dequeuer,
             self._watchers,
             settings.partitions,
             self._note,
             self._make_sure,
+            self._hurry,
             self._cover,
             self._metrics,
+        )
+        self._surveyor = Surveyor(
+            self._pipeline,
+            self._surveys,
+            self._index,
+            self._reaper,
+            self._ownership,
+            self._census,
+            self._set_aside,
+            self._executor.server_of,
         )
         self._watch = self._make_watch()
         self._tasks: list[asyncio.Task[None]] = []
@@ -148,10 +171,12 @@ class ShardNode:
         What it takes over is read at once, and before it says that nothing is ready there.
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
-        for partition in self._ownership.change(ring):
-            self._watch.forget(partition)
-            if self._reaper is not None:
+        given_up = self._ownership.change(ring)
+        self._watch.give_up(given_up)
+        if self._reaper is not None:
+            for partition in given_up:
                 self._reaper.forget(partition)
+        self._surveyor.begin_again(self._ownership.unread)
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
 
     async def start(self) -> None:
@@ -205,14 +230,23 @@ class ShardNode:
         if not self.settings.reaps:
             return None
         owns = self._ownership.owns
-        return Reaper(self._pipeline, self._functions, owns, self._note, self._metrics.reaped)
+        return Reaper(
+            self._pipeline,
+            self._functions,
+            owns,
+            self._watchers.is_watched,
+            self._note,
+            self._metrics.reaped,
+        )
 
     def _make_watch(self) -> Watch:
         watch = Watch(
             self._pipeline,
             self._functions,
+            self._surveys,
+            self._surveyor,
             self._index,
-            self._reaper,
+            self._census,
             self._ownership,
             min(self.settings.reap_every_s, 1.0),
             self.settings.tombstone_limit,
@@ -220,8 +254,10 @@ class ShardNode:
         )
         self._metrics.watch(
             watch,
+            self._census,
             self._index,
             self._ownership,
+            self._set_aside,
             self._watchers,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
         )
@@ -235,7 +271,7 @@ class ShardNode:
                 f"[cluster] partitions: {self.settings.partitions} is configured, but the store's data was made with "
                 f"{partitions}; the number is fixed for the life of the data"
             )
-        await self._watch.read_all()
+        await self._watch.read_first()
         self._opened.set()
         self._tasks.append(asyncio.create_task(self._watch.run()))
         if self._reaper is not None:
@@ -259,15 +295,27 @@ class ShardNode:
         self._index.note(partition, queue_type, hint)
         self._note_timer(partition, queue_type, hint)
 
-    async def _make_sure(self) -> bool:
-        """Read what this node must not call empty unread; False when it is sure of everything.
+    def _word_of(self, call: FunctionCall[Any]) -> FunctionCall[None] | None:
+        """What the owner of another node's partition is to hear of a call."""
+        if self._ownership.owns(call.partition) or call.function.is_read or call.partition < 0:
+            return None
+        queue_type = str(call.arguments[1])
+        return self._surveys.touch(call.partition, queue_type) if queue_type else None
+
+    def _hurry(self, queue_type: str) -> None:
+        """Somebody asks for jobs of a type that has none ready: one with an ended lease may."""
+        if self._reaper is not None:
+            self._reaper.hurry(queue_type)
+
+    async def _make_sure(self, queue_type: str) -> bool:
+        """Find out what this node must not call empty of a type; False when it is sure of everything.
 
         Raises:
             SharqError: a partition could not be read.
         """
         if self._ownership.is_sure:
             return False
-        await self._ownership.look(self._watch.read)
+        await self._ownership.look(queue_type, self._surveyor.find)
         return True
 
     async def _cover(self, partitions: list[int]) -> None:
@@ -278,7 +326,7 @@ class ShardNode:
         """
         for partition in partitions:
             self._ownership.host(partition)
-        await asyncio.gather(*map(self._watch.read, partitions))
+        await self._surveyor.read(partitions, 0)
 
     def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
         if self._reaper is not None:

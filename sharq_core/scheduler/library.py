@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 1
+REVISION = 2
 
 _SHARED = (
     "shortcuts",
@@ -23,6 +23,7 @@ _SHARED = (
     "job_record",
     "queue_record",
     "counters",
+    "touched",
     "tombstones",
     "dead_letters",
     "unit",
@@ -106,6 +107,10 @@ TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
 REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)
+SURVEY = Function("survey", ("counters", "done0", "done1"), _READ, joins=True)
+GET_TYPE = Function("get_type", ("counters",), _READ, joins=True)
+LIST_TYPES = Function("list_types", ("counters",), _READ, joins=True)
+TOUCH = Function("touch", ("counters",))
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
 HEARTBEAT = Function("heartbeat", ("members",))
 LEAVE = Function("leave", ("members",))
@@ -131,12 +136,16 @@ FUNCTIONS = (
     GET_COUNTS,
     LIST_DEAD,
     REFRESH,
+    SURVEY,
+    GET_TYPE,
+    LIST_TYPES,
+    TOUCH,
     CLAIM_PARTITIONS,
     HEARTBEAT,
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset({REAP, TURN, TOUCH, HEARTBEAT, LEAVE})
 """What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
 
 The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may
