@@ -5,7 +5,7 @@ A node may hold 100,000 types, so nothing here goes over all of them at once. No
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from itertools import islice
 
 import msgspec
@@ -20,10 +20,10 @@ _DEAD = 5
 """The place of the dead letters among the totals."""
 
 
-class _Sums(msgspec.Struct):
+class _Sums(msgspec.Struct, gc=False):
     """The totals of a type in all partitions, in the order of TypeTotals, and how many partitions have it."""
 
-    totals: list[int]
+    totals: tuple[int, ...]
     partitions: int
 
 
@@ -33,7 +33,7 @@ class Census:
     def __init__(self) -> None:
         self._rows: dict[int, dict[str, bytes]] = {}
         self._sums: dict[str, _Sums] = {}
-        self._all = [0] * 7
+        self._all: tuple[int, ...] = (0,) * 7
         self._named: dict[str, None] = {}
         self._unnamed: dict[str, None] = {}
         self._with_dead: set[str] = set()
@@ -54,9 +54,9 @@ class Census:
                 self._add(queue_type, TypeRow(old).totals(), -1, -1)
         elif old != row.raw:
             rows[queue_type] = row.raw
-            totals = row.totals()
+            totals: Sequence[int] = row.totals()
             if old is not None:
-                totals = [new - before for new, before in zip(totals, TypeRow(old).totals(), strict=True)]
+                totals = _sum(totals, TypeRow(old).totals(), -1)
             self._add(queue_type, totals, 1, 0 if old is not None else 1)
 
     def types_in(self, partition: int) -> list[str]:
@@ -81,9 +81,9 @@ class Census:
         named = [TypeTotals(name, *self._sums[name].totals) for name in sorted(self._named)]
         if not self._unnamed:
             return named, None
-        rest = list(self._all)
+        rest = self._all
         for name in self._named:
-            rest = [left - own for left, own in zip(rest, self._sums[name].totals, strict=True)]
+            rest = _sum(rest, self._sums[name].totals, -1)
         return named, TypeTotals("", *rest)
 
     def with_dead_above(self, limit: int, most: int) -> list[str]:
@@ -103,15 +103,14 @@ class Census:
             if queue_type in rows
         }
 
-    def _add(self, queue_type: str, totals: list[int], sign: int, partitions: int) -> None:
+    def _add(self, queue_type: str, totals: Sequence[int], sign: int, partitions: int) -> None:
         sums = self._sums.get(queue_type)
         if sums is None:
-            sums = self._sums[queue_type] = _Sums([0] * len(totals), 0)
+            sums = self._sums[queue_type] = _Sums((0,) * len(totals), 0)
             (self._named if len(self._named) < MAX_NAMED else self._unnamed)[queue_type] = None
         sums.partitions += partitions
-        for at, number in enumerate(totals):
-            sums.totals[at] += sign * number
-            self._all[at] += sign * number
+        sums.totals = _sum(sums.totals, totals, sign)
+        self._all = _sum(self._all, totals, sign)
         (self._with_dead.add if sums.totals[_DEAD] else self._with_dead.discard)(queue_type)
         if not sums.partitions:
             self._drop(queue_type)
@@ -125,3 +124,8 @@ class Census:
             if self._unnamed:
                 name, _ = self._unnamed.popitem()
                 self._named[name] = None
+
+
+def _sum(left: Sequence[int], right: Sequence[int], sign: int) -> tuple[int, ...]:
+    """Totals and `sign` times others."""
+    return tuple([own + sign * other for own, other in zip(left, right, strict=True)])

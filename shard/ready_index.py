@@ -16,7 +16,7 @@ import msgspec
 from sharq_core.scheduler.replies import Hint
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     """due_at: when the partition's next queue of the type is due; queues: how many are due, about, at least 1;
     noted_at: when the last news came that a function call changed something.
     """
@@ -26,19 +26,21 @@ class _Entry(msgspec.Struct):
     noted_at: float
 
 
-class _Type:
-    """The partitions of a type, at least one; remembers the earliest due time until that one changes."""
+class _Type(msgspec.Struct, gc=False):
+    """The partitions of a type, at least one; remembers the earliest due time until that one changes.
 
-    def __init__(self) -> None:
-        self.entries: dict[int, _Entry] = {}
-        self._earliest: float | None = None
+    There may be 100,000, and each that the cycle collector had to look at would make it stop the process for longer.
+    """
+
+    entries: dict[int, _Entry] = {}
+    known_earliest: float | None = None
 
     @property
     def earliest(self) -> float:
         """When the next queue is due. Cost: O(partitions) after the earliest has changed."""
-        if self._earliest is None:
-            self._earliest = min(entry.due_at for entry in self.entries.values())
-        return self._earliest
+        if self.known_earliest is None:
+            self.known_earliest = min(entry.due_at for entry in self.entries.values())
+        return self.known_earliest
 
     def put(self, partition: int, entry: _Entry) -> None:
         self.drop(partition)
@@ -47,13 +49,13 @@ class _Type:
 
     def lower(self, due_at: float) -> None:
         """An entry is due at due_at now, not later than it was."""
-        if self._earliest is not None and due_at < self._earliest:
-            self._earliest = due_at
+        if self.known_earliest is not None and due_at < self.known_earliest:
+            self.known_earliest = due_at
 
     def drop(self, partition: int) -> None:
         old = self.entries.pop(partition, None)
-        if old is not None and old.due_at == self._earliest:
-            self._earliest = None
+        if old is not None and old.due_at == self.known_earliest:
+            self.known_earliest = None
 
 
 class ReadyIndex:

@@ -82,6 +82,15 @@ class _Reading(msgspec.Struct):
         return (not self.is_whole or self.is_doubted) and self.look_at <= monotonic()
 
 
+class _Look(msgspec.Struct, frozen=True):
+    """One call about a partition: what was known of it, how many types were asked for, and its answer."""
+
+    partition: int
+    known: _Reading
+    count: int
+    answer: asyncio.Future[tuple[Reply[SurveyReply], float]]
+
+
 class Surveyor:
     """What this node knows of the types in the partitions that it covers.
 
@@ -139,12 +148,17 @@ class Surveyor:
         failures: list[SharqError] = []
         types = served = 0
         for group in self._groups(partitions, most_types):
-            calls = [self._read(partition, count) for partition, count in group]
-            for failure in await asyncio.gather(*calls, return_exceptions=True):
-                if isinstance(failure, SharqError):
-                    failures.append(failure)
-                elif failure is not None:
-                    raise failure
+            looks = [self._begin_look(partition, count) for partition, count in group]
+            answers = await asyncio.gather(*(look.answer for look in looks), return_exceptions=True)
+            for look, answer in zip(looks, answers, strict=True):
+                if isinstance(answer, CallFailed):
+                    self._put_off(look, answer)
+                elif isinstance(answer, SharqError):
+                    failures.append(answer)
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    await self._end_look(look, *answer)
             types += sum(count for _, count in group)
             served += len(group) if types < most_types else 0
             await asyncio.sleep(0)
@@ -205,7 +219,7 @@ class Surveyor:
             await asyncio.sleep(0)
 
     def _groups(self, partitions: Sequence[int], most_types: int) -> Iterable[list[tuple[int, int]]]:
-        """(partition, types to read) of each, in groups that are one round trip and are planned when their turn comes."""
+        """(partition, types to read) of each, in groups of one round trip; each is planned when its turn comes."""
         group: list[tuple[int, int]] = []
         size = 0
         for partition in partitions:
@@ -220,51 +234,41 @@ class Surveyor:
         if group:
             yield group
 
-    async def _read(self, partition: int, count: int) -> None:
-        """One look with a page of about `count` types."""
-        known = self._readings.get(partition)
-        if known is None:
-            return
+    def _begin_look(self, partition: int, count: int) -> _Look:
+        """Ask for what is to be known of a partition, and a page of about `count` types."""
+        known = self._readings[partition]
         if count and not known.scan:
             self._begin_round(partition, known, monotonic())
         call = self._surveys.survey(partition, touches=known.touches, scan=known.scan, count=count)
-        try:
-            reply, sent_at = await self._pipeline.run(call)
-            value = value_of(reply)
-        except CallFailed as error:
-            known.look_at, known.turn_us = monotonic() + ASIDE_S, None
-            self._set_aside.add(partition, "", error.message)
-            self._ownership.was_read(partition)
-            return
-        if self._readings.get(partition) is known:
-            await self._take(partition, known, count, reply, value, sent_at)
+        return _Look(partition, known, count, self._pipeline.send(call))
 
     def _begin_round(self, partition: int, known: _Reading, begun_at: float) -> None:
         known.begun_at, known.met, known.server = begun_at, set(), self._server_of(partition)
         known.is_sound, known.is_doubted = True, False
 
-    async def _take(
-        self,
-        partition: int,
-        known: _Reading,
-        count: int,
-        reply: Reply[SurveyReply],
-        value: SurveyReply,
-        sent_at: float,
-    ) -> None:
-        now_us = reply.hint.now_us
+    def _put_off(self, look: _Look, error: CallFailed) -> None:
+        """The partition failed by itself. It counts as read, so that it does not make the whole node unsure."""
+        look.known.look_at, look.known.turn_us = monotonic() + ASIDE_S, None
+        self._set_aside.add(look.partition, "", error.message)
+        self._ownership.was_read(look.partition)
+
+    async def _end_look(self, look: _Look, reply: Reply[SurveyReply], sent_at: float) -> None:
+        partition, known, value, now_us = look.partition, look.known, value_of(reply), reply.hint.now_us
+        if self._readings.get(partition) is not known:
+            return
         known.fields, known.touches = value.fields, value.touches
         known.tombstones, known.forgotten_early = value.tombstones, value.forgotten_early
         known.turn_us, known.now_us = value.turn_us, now_us
         known.is_doubted |= value.is_cut
-        self._tell(partition, [*value.touched, *value.page], now_us, sent_at)
+        self._tell(partition, value.touched, now_us, sent_at)
+        self._tell(partition, value.page, now_us, sent_at)
         if not value.fields:
             self._begin_round(partition, known, sent_at)
-        elif not count:
+        elif not look.count:
             return
         known.is_sound &= known.server == self._server_of(partition)
-        known.met.update(name for name, _ in value.page)
-        known.met.update(name for name, row in value.touched if row is not None)
+        known.met.update([name for name, _ in value.page])
+        known.met.update([name for name, row in value.touched if row is not None])
         known.scan = value.scan if known.is_sound or known.is_whole else 0
         if not known.scan and known.is_sound:
             await self._end_round(partition, known, now_us)
@@ -287,7 +291,7 @@ class Surveyor:
     def _tell(
         self,
         partition: int,
-        rows: Sequence[tuple[str, TypeRow | None]],
+        rows: Sequence[tuple[str, TypeRow]] | Sequence[tuple[str, TypeRow | None]],
         now_us: int,
         sent_at: float,
         *,

@@ -26,8 +26,9 @@ MIN_PERIOD_S = 0.05
 TYPES_A_SECOND = 2_000
 """Types read again each second for certainty alone, all of them where there are not more: 1 to 2 % of a core."""
 
-RANKED_A_SECOND = 10_000
-"""Types looked at each second for how long the longest due one is due."""
+RANKED_A_SECOND = 5_000
+RANKED_AT_ONCE = 500
+"""Types looked at each second, and without a pause, for how long the longest due one is due."""
 
 LOOKS_A_SECOND = 4_000
 """Partitions looked at each second, at the most: with thousands of them a period is longer."""
@@ -38,7 +39,7 @@ CHECKED_A_LOOK = 10_000
 READ_ON_S = 0.002
 """Pause between two pages while a node reads what it does not know yet, so that it serves meanwhile."""
 
-FIRST_READ_S = 1.0
+FIRST_READ_S = 0.5
 """How long a node reads before it opens; for types that it has not met by then it asks the store (ownership.look)."""
 
 K = TypeVar("K")
@@ -147,7 +148,9 @@ class Watch:
         while (left := left - types) > 0 and (under_way := self._surveyor.under_way()):
             types, _ = await self._surveyor.read(under_way, left)
             types = max(types, 1)
-        self._index.rank(int(RANKED_A_SECOND * self._period_s), self._census.named)
+        for _ in range(max(int(RANKED_A_SECOND * self._period_s / RANKED_AT_ONCE), 1)):
+            self._index.rank(RANKED_AT_ONCE, self._census.named)
+            await asyncio.sleep(0)
         await self._turn()
         await self._keep_bounds()
 

@@ -340,7 +340,7 @@ class Functions:
     ) -> FunctionCall[RefreshReply]:
         """Read all types of a partition at once, with at most `limit` agenda entries.
 
-        A node reads bounded pages instead (surveys.py). Nodes of library revision 1, which may run beside it, read this.
+        A node reads bounded pages instead (surveys.py). Nodes of library revision 1, which may run beside it, do.
         """
         arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)

@@ -31,7 +31,7 @@ _READY_AT, _TIMER_AT, _ROW_BYTES = 49, 56, 63
 """counters.lua's row: seven totals, then when the next queue and the next timer are due (0: none)."""
 
 
-class TypeRow(msgspec.Struct, frozen=True):
+class TypeRow(msgspec.Struct, frozen=True, gc=False):
     """What is known of a type in a partition, as its bytes: it is unpacked only where they changed.
 
     Attributes:
@@ -166,8 +166,10 @@ class SurveyCalls:
 
 @decoder
 def _decode_survey(raw: list[Any]) -> SurveyReply:
-    touched = [(name.decode(), TypeRow(row) if row else None) for name, row in _pairs(raw[10])]
-    page = [(name.decode(), TypeRow(row)) for name, row in _pairs(raw[12])]
+    touched = (
+        [(name.decode(), TypeRow(row) if row else None) for name, row in _pairs(raw[10])] if raw[10] else []
+    )
+    page = [(name.decode(), TypeRow(row)) for name, row in _pairs(raw[12])] if raw[12] else []
     turn_us = raw[6] if raw[6] >= 0 else None
     return SurveyReply(raw[4], raw[5], turn_us, raw[7], raw[8], bool(raw[9]), touched, int(raw[11]), page)
 
