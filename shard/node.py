@@ -237,6 +237,7 @@ class ShardNode:
             self._watchers.is_watched,
             self._note,
             self._metrics.reaped,
+            self._set_aside,
         )
 
     def _make_watch(self) -> Watch:

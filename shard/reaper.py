@@ -14,11 +14,13 @@ from collections.abc import Callable
 from itertools import islice
 
 from shard.pipeline import Pipeline
+from shard.set_aside import SetAside
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import Hint, ReapReply
+from sharq_core.store.failures import CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Reaper:
         is_awaited: whether somebody waits for jobs of a type: where very many timers are due, its come first.
         on_reply: told (partition, queue type, hint) of each reply, for the ready index.
         on_reaped: told (queue type, leases ended, jobs that became dead letters).
+        set_aside: told of partitions that fail by themselves.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Reaper:
         is_awaited: Callable[[str], bool],
         on_reply: Callable[[int, str, Hint], None],
         on_reaped: Callable[[str, int, int], None],
+        set_aside: SetAside,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
@@ -63,6 +67,7 @@ class Reaper:
         self._is_awaited = is_awaited
         self._on_reply = on_reply
         self._on_reaped = on_reaped
+        self._set_aside = set_aside
         self._loop = asyncio.get_running_loop()
         self._due: dict[int, dict[str, float]] = {}
         self._heap: list[tuple[float, int, str]] = []
@@ -170,6 +175,10 @@ class Reaper:
         try:
             reply, _ = await self._pipeline.run(self._functions.reap(partition, queue_type))
             reaped = value_of(reply)
+        except CallFailed as error:
+            self._set_aside.add(partition, queue_type, error.message)
+            self.note_at(partition, queue_type, self._loop.time() + RETRY_S)
+            return
         except SharqError as error:
             log.warning(
                 "reap_failed partition=%d queue_type=%s error=%r", partition, queue_type, error.message
