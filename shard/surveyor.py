@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import takewhile
 from time import monotonic
 
 import msgspec
@@ -139,14 +140,14 @@ class Surveyor:
         """Look at each partition, and read pages of up to about `most_types` types in all, the first ones first.
 
         Returns:
-            How many types were asked for, and how many of the first partitions had their page.
+            How many types were asked for, and how many partitions had their page before one that had none.
 
         Raises:
             SharqError: the store did not answer for some; those keep what was known. A partition that fails by itself
                 is set aside and raises nothing.
         """
         failures: list[SharqError] = []
-        types = served = 0
+        types = served = looked_at = 0
         for group in self._groups(partitions, most_types):
             looks = [self._begin_look(partition, count) for partition, count in group]
             answers = await asyncio.gather(*(look.answer for look in looks), return_exceptions=True)
@@ -159,8 +160,13 @@ class Surveyor:
                     raise answer
                 else:
                     await self._end_look(look, *answer)
-            types += sum(count for _, count in group)
-            served += len(group) if types < most_types else 0
+            counts = [count for _, count in group]
+            types += sum(counts)
+            has_page = [
+                count > 0 or look.known.fields <= 0 for look, count in zip(looks, counts, strict=True)
+            ]
+            served += len(list(takewhile(bool, has_page))) if served == looked_at else 0
+            looked_at += len(group)
             await asyncio.sleep(0)
         if failures:
             raise failures[0]

@@ -144,7 +144,7 @@ class Watch:
         first = self._next % max(len(covered), 1)
         left = max(int(TYPES_A_SECOND * self._period_s), 1)
         types, served = await self._surveyor.read([*covered[first:], *covered[:first]], left)
-        self._next = first + served
+        self._next = first + max(served, 1)
         while (left := left - types) > 0 and (under_way := self._surveyor.under_way()):
             types, _ = await self._surveyor.read(under_way, left)
             types = max(types, 1)
