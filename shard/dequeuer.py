@@ -22,7 +22,7 @@ from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.set_aside import ASIDE_S, SetAside
 from sharq_core import eager
-from sharq_core.errors import Overloaded, SharqError
+from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
@@ -51,7 +51,9 @@ MAX_REQUESTS = 10_000
 """Requests of one type that may wait for their run."""
 
 MAX_WAVES = 200
-"""Waves of one run; each wave leases a job or learns that a partition has none, so this is never reached in order."""
+"""Waves of one run, beside one for each partition that was due when it began: each wave leases a job or learns that a
+partition has none, so that this is never reached in order. A run that reaches it says so, and does not say "nothing".
+"""
 
 
 Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
@@ -239,12 +241,18 @@ class _Run:
     async def collect(self) -> None:
         """Lease what is to be had, from the partitions that can be asked."""
         try:
-            for _ in range(MAX_WAVES):
-                if not self._wave:
-                    break
+            waves_left = MAX_WAVES + len(self._begun_with)
+            while self._wave:
                 for partition, per_queue, answer in self._wave:
                     await self._take(partition, per_queue, answer)
-                self._send_wave()
+                self._wave = []
+                waves_left -= 1
+                if waves_left:
+                    self._send_wave()
+                elif self._plan():
+                    self._error = Unavailable(
+                        "not every partition with a due queue could be asked; try again"
+                    )
         except Exception as error:  # noqa: BLE001 - logged and told there
             self._fail(error)
 

@@ -15,7 +15,7 @@ from shard import reaper, set_aside, surveyor, watch
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
 from sharq_core.messages import Member, View
-from sharq_core.models import Enqueued, LeasedJob
+from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
@@ -255,6 +255,22 @@ async def test_the_metrics_of_many_types_name_some_and_add_up_to_all(store_url: 
         counts = await parts.dispatch.counts()
         assert len(counts.queue_types) == 600
         assert sum(count for _, count in counts.enqueue_counts) == 600
+
+
+async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_only_seem_due(
+    store_url: str, prefix: str
+) -> None:
+    """Deleted queues leave times in the agenda that are early: a node that has just read them has to ask each."""
+    partitions = 1024
+    queues = {partition_of("sms", f"q{n}", partitions): f"q{n}" for n in range(6 * partitions)}
+    chosen = NodeSettings(key_prefix=prefix, partitions=partitions)
+    async with running_node(store_url, chosen) as parts:
+        await parts.dispatch.enqueue([job("sms", queue, "1") for queue in queues.values()])
+        gone, (kept, *_) = list(queues.values())[:-1], list(queues.values())[-1:]
+        await asyncio.gather(*(parts.dispatch.delete_queue(QueueKey("sms", queue), False) for queue in gone))
+    async with running_node(store_url, chosen) as parts:
+        await until(lambda: not parts.node._surveyor.behind())
+        assert [one.queue_id for one in await parts.dequeue("sms")] == [kept]
 
 
 @pytest.mark.parametrize("partitions", [256, 1024, 4096])
