@@ -26,7 +26,7 @@ from shard.reaper import Reaper
 from shard.set_aside import SetAside
 from shard.store_metrics import StoreMetrics
 from shard.surveyor import Surveyor
-from shard.watch import Watch
+from shard.watch import TYPES_A_SECOND, Watch
 from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, Unavailable
 from sharq_core.messages import Call, OnDue, View
@@ -328,6 +328,7 @@ class ShardNode:
         for partition in partitions:
             self._ownership.host(partition)
         await self._surveyor.read(partitions, 0)
+        await self._surveyor.read(partitions, TYPES_A_SECOND)
 
     def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
         if self._reaper is not None:

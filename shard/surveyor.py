@@ -132,9 +132,9 @@ class Surveyor:
             self._readings.pop(partition, None)
 
     def behind(self) -> list[int]:
-        """The covered partitions whose types are not all known."""
-        covered = self._ownership.covered()
-        return [p for p in covered if (known := self._readings.get(p)) is None or known.is_behind]
+        """The owned partitions whose types are not all known. Those of others are never: their owners change them."""
+        owned = self._ownership.owned
+        return [p for p in owned if (known := self._readings.get(p)) is None or known.is_behind]
 
     async def read(self, partitions: Sequence[int], most_types: int) -> tuple[int, int]:
         """Look at each partition, and read pages of up to about `most_types` types in all, the first ones first.
@@ -155,6 +155,7 @@ class Surveyor:
                 if isinstance(answer, CallFailed):
                     self._put_off(look, answer)
                 elif isinstance(answer, SharqError):
+                    look.known.look_at = monotonic() + ASIDE_S
                     failures.append(answer)
                 elif isinstance(answer, BaseException):
                     raise answer
