@@ -182,7 +182,7 @@ class Surveyor:
         types = 0
         for index, partition in enumerate(behind[:CALLS_AT_ONCE]):
             known = self._readings.get(partition)
-            types += _SPARE + (known.fields if known else 0)
+            types += known.fields if known else 0
             if index and types > PAGE_TYPES:
                 behind = behind[:index]
                 break
@@ -231,7 +231,7 @@ class Surveyor:
         size = 0
         for partition in partitions:
             known = self._readings.setdefault(partition, _Reading())
-            count = min(known.fields + _SPARE, PAGE_TYPES, max(most_types, 0)) if known.fields > 0 else 0
+            count = min(max(known.fields, 0), PAGE_TYPES, max(most_types, 0))
             if group and (size + count > PAGE_TYPES or len(group) == CALLS_AT_ONCE):
                 yield group
                 group, size = [], 0
@@ -246,7 +246,8 @@ class Surveyor:
         known = self._readings[partition]
         if count and not known.scan:
             self._begin_round(partition, known, monotonic())
-        call = self._surveys.survey(partition, touches=known.touches, scan=known.scan, count=count)
+        wanted = count + _SPARE if count else 0
+        call = self._surveys.survey(partition, touches=known.touches, scan=known.scan, count=wanted)
         return _Look(partition, known, count, self._pipeline.send(call))
 
     def _begin_round(self, partition: int, known: _Reading, begun_at: float) -> None:
