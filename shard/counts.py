@@ -15,8 +15,8 @@ from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.replies import minute_counts
 from sharq_core.scheduler.surveys import SurveyCalls
 
-TYPES_A_CALL = 100
-"""About a third of a millisecond of the store's time."""
+TYPES_A_CALL = 500
+"""One to two milliseconds of the store's time."""
 
 PARTITIONS_AT_ONCE = 8
 """Partitions read side by side."""
