@@ -10,6 +10,8 @@ from collections import Counter
 import redis
 
 from sharq_core.partitions import DEFAULT_PARTITIONS
+from sharq_core.scheduler.replies import TypeTotals
+from sharq_core.scheduler.surveys import SurveyCalls
 from tests.scheduler.driver import Driver
 from tests.scheduler.records import assert_keys_agree
 
@@ -19,14 +21,13 @@ LIVE = ("queued", "delayed", "leased")
 def totals(client: redis.Redis, prefix: str, kind: str) -> Counter[str]:
     """The type's totals over all partitions, by the names of replies.TypeTotals."""
     drivers = _drivers(client, prefix, kind)
-    calls = [driver.functions.refresh(driver.partition) for driver in drivers]
+    surveys = SurveyCalls(drivers[0].keys, 0)
+    calls = [surveys.get_type(driver.partition, kind) for driver in drivers]
     summed: Counter[str] = Counter()
+    names = [name for name in TypeTotals.__struct_fields__ if name != "queue_type"]
     for reply in drivers[0].replies(calls):
-        assert reply.value is not None
-        for found in reply.value.totals:
-            if found.queue_type == kind:
-                fields = (name for name in found.__struct_fields__ if name != "queue_type")
-                summed.update({name: getattr(found, name) for name in fields})
+        if reply.value is not None:
+            summed.update(dict(zip(names, reply.value.totals(), strict=True)))
     return summed
 
 

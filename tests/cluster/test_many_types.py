@@ -19,7 +19,7 @@ from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
-from tests.stores import StoreServer
+from tests.conftest import StoreFactory
 
 PARTITIONS = 4
 MANY = 2_500
@@ -147,7 +147,7 @@ async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, P
     ):
         for parts in (owner, other):
             parts.node.follow(OWNED_BY_ONE)
-        await until(lambda: not owner.node._surveyor.behind())
+        await until(lambda: not owner.node._ownership.unread)
         yield owner, other
 
 
@@ -173,7 +173,7 @@ async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_
     ):
         owner.node.follow(OWNED_BY_ONE)
         await enqueue(owner, types_of_partition(partition_of("late", "q", PARTITIONS), MANY))
-        await until(lambda: not owner.node._surveyor.behind())
+        await until(lambda: not owner.node._ownership.unread)
         poll = asyncio.create_task(owner.dequeue("late", wait_us=10_000_000))
         await asyncio.sleep(0.1)
         began_s = time.monotonic()
@@ -195,8 +195,30 @@ async def test_types_that_another_node_emptied_are_forgotten_after_a_whole_round
         await until(lambda: not index.types_in(0))
 
 
+async def test_a_scan_that_a_restart_of_the_store_cut_in_two_counts_for_nothing(
+    own_store: StoreFactory, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor means nothing to a server that was started anew: what such a scan did not meet may be there."""
+    monkeypatch.setattr(surveyor, "PAGE_TYPES", 50)
+    monkeypatch.setattr(watch, "READ_ON_S", 0.05)
+    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    server = own_store("--appendonly", "yes")
+    types = types_of_partition(0, MANY)
+    async with running_node(server.url, settings(prefix)) as parts:
+        await enqueue(parts, types)
+    async with running_node(server.url, settings(prefix)) as parts:
+        index = parts.node._index
+        await until(lambda: len(index.types_in(0)) > 300)
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+        monkeypatch.setattr(surveyor, "PAGE_TYPES", 500)
+        monkeypatch.setattr(watch, "READ_ON_S", 0.0)
+        await until(lambda: not parts.node._ownership.unread)
+        assert set(index.types_in(0)) == set(types)
+
+
 async def test_a_broken_partition_is_set_aside_and_the_others_are_served(
-    store: StoreServer, store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(set_aside, "ASIDE_S", 0.1)
     queues = {partition_of("sms", f"q{n}", PARTITIONS): f"q{n}" for n in range(100)}
@@ -269,7 +291,7 @@ async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_
         gone, (kept, *_) = list(queues.values())[:-1], list(queues.values())[-1:]
         await asyncio.gather(*(parts.dispatch.delete_queue(QueueKey("sms", queue), False) for queue in gone))
     async with running_node(store_url, chosen) as parts:
-        await until(lambda: not parts.node._surveyor.behind())
+        await until(lambda: not parts.node._ownership.unread)
         assert [one.queue_id for one in await parts.dequeue("sms")] == [kept]
 
 
@@ -284,7 +306,7 @@ async def test_jobs_of_all_partitions_are_found_whatever_their_number(
                 [job("sms", queue, "1") for queue in list(queues.values())[at : at + 500]]
             )
     async with running_node(store_url, NodeSettings(key_prefix=prefix, partitions=partitions)) as parts:
-        await until(lambda: not parts.node._surveyor.behind())
+        await until(lambda: not parts.node._ownership.unread)
         found: list[LeasedJob] = []
         while jobs := await parts.dequeue("sms", 1000):
             found += jobs
