@@ -7,13 +7,14 @@ import time
 from typing import Any
 
 import aiohttp
+import pytest
 
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from tests.chaos.crowd import STEADY, Crowd
 from tests.chaos.stage import Stage, is_quick
 from tests.chaos.test_processes import replace_shard
 
-MANY = 3_000 if is_quick() else 100_000
+MANY = 2_500 if is_quick() else 100_000
 BULK = 1_000
 PATIENCE_S = 180.0
 SAMPLE = 60
@@ -68,6 +69,7 @@ async def assert_served(http: aiohttp.ClientSession, url: str, types: list[str])
             assert reply.status == 200, (name, await reply.text())
 
 
+@pytest.mark.timeout(300 if is_quick() else 900)
 async def test_a_tenant_with_very_many_types_stops_nobody(own_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
         url = own_stage.cluster.urls[0]
