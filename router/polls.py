@@ -36,6 +36,7 @@ class Polls:
         self._hints = Hints()
         self._clock = AlarmClock()
         self._lobbies: dict[str, Lobby] = {}
+        self._waiting = 0
         self._is_draining = False
         directory.on_change(self._follow)
 
@@ -62,7 +63,7 @@ class Polls:
     @property
     def waiting(self) -> int:
         """Parked polls."""
-        return sum(len(lobby.waiters) for lobby in self._lobbies.values())
+        return self._waiting
 
     async def give_back(self, jobs: list[LeasedJob]) -> None:
         """Void leases that nobody received: the jobs go to another waiter or back to their place."""
@@ -118,6 +119,7 @@ class Polls:
             )
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.expire)
         lobby.enter(waiter)
+        self._waiting += 1
         try:
             return await waiter.future
         except asyncio.CancelledError:
@@ -127,6 +129,7 @@ class Polls:
         finally:
             timer.cancel()
             lobby.leave(waiter)
+            self._waiting -= 1
             if not lobby.waiters and self._lobbies.get(queue_type) is lobby:
                 lobby.close()
                 del self._lobbies[queue_type]

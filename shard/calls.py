@@ -5,12 +5,12 @@ Not here: the dequeue (shard/dequeuer.py), and what a call means (sharq_core/mes
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from shard.batches import Addressed, Batches, OnHint
+from shard.counts import count_types
 from shard.data_guard import DataGuard
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
@@ -43,7 +43,8 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions
-from sharq_core.scheduler.replies import CountsReply, Reply, minute_counts
+from sharq_core.scheduler.replies import Reply
+from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.store import Store
 
 JobT = TypeVar("JobT", bound=Addressed)
@@ -66,7 +67,9 @@ class Calls:
         cover: answers for partitions of other nodes too, from when it returns.
         leave: lets others answer for partitions whose server this node does not reach.
         count_away: how many of its partitions are so.
-        make_sure: reads what the index may not know; False when it knew everything, so that asking again is useless.
+        make_sure: reads what the index may not know of a type; False when it knew everything, so that asking again is
+            useless.
+        hurry: told of a type that somebody asks for and that has nothing ready.
     """
 
     def __init__(
@@ -74,12 +77,14 @@ class Calls:
         store: Store,
         executor: Executor,
         functions: Functions,
+        surveys: SurveyCalls,
         pipeline: Pipeline,
         dequeuer: Dequeuer,
         watchers: Watchers,
         partitions: int,
         on_hint: OnHint,
-        make_sure: Callable[[], Awaitable[bool]],
+        make_sure: Callable[[str], Awaitable[bool]],
+        hurry: Callable[[str], None],
         cover: Callable[[list[int]], Coroutine[Any, Any, None]],
         leave: Callable[[list[int]], Coroutine[Any, Any, None]],
         count_away: Callable[[], int],
@@ -90,12 +95,14 @@ class Calls:
         self._store = store
         self._executor = executor
         self._functions = functions
+        self._surveys = surveys
         self._pipeline = pipeline
         self._dequeuer = dequeuer
         self._watchers = watchers
         self._partitions = partitions
         self._on_hint = on_hint
         self._make_sure = make_sure
+        self._hurry = hurry
         self._cover = cover
         self._count_away = count_away
         self._metrics = metrics
@@ -170,15 +177,20 @@ class Calls:
 
     async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
         jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
-        if not jobs and await self._make_sure():
+        if not jobs and await self._is_news(call.queue_type):
             jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
         return messages.Dequeued(jobs, self._watchers.due_in_us(call.queue_type))
 
     async def _peek(self, call: messages.Peek) -> int | None:
         due_in_us = self._watchers.due_in_us(call.queue_type)
-        if (due_in_us is None or due_in_us > 0) and await self._make_sure():
+        if (due_in_us is None or due_in_us > 0) and await self._is_news(call.queue_type):
             due_in_us = self._watchers.due_in_us(call.queue_type)
         return due_in_us
+
+    def _is_news(self, queue_type: str) -> Awaitable[bool]:
+        """Look for jobs of a type of which the index knows none ready; False: there was nothing to look for."""
+        self._hurry(queue_type)
+        return self._make_sure(queue_type)
 
     async def _set_rate(self, call: messages.SetRate) -> bool:
         where = self._place(call.key)
@@ -219,10 +231,7 @@ class Calls:
         return await top_queues(self._pipeline, self._functions, call)
 
     async def _get_counts(self, call: messages.GetCounts) -> Counts:
-        runs = [self._pipeline.run(self._functions.get_counts(partition)) for partition in call.partitions]
-        replies = await asyncio.gather(*runs)
-        now_us = max(reply.hint.now_us for reply, _ in replies)
-        return _sum_counts(now_us, [value_of(reply) for reply, _ in replies])
+        return await count_types(self._pipeline, self._surveys, call.partitions)
 
     async def _list_dead(self, call: messages.ListDead) -> DeadPage:
         if call.scan and not call.scan.partition(":")[0].isdecimal():
@@ -251,9 +260,3 @@ class Calls:
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
         """The queue's partition, type and id."""
         return partition_of(key.queue_type, key.queue_id, self._partitions), key.queue_type, key.queue_id
-
-
-def _sum_counts(now_us: int, parts: list[CountsReply]) -> Counts:
-    types = sorted({queue_type for part in parts for queue_type in part.queue_types})
-    minutes = [row for part in parts for row in part.minutes]
-    return Counts(types, minute_counts(now_us, minutes, 1), minute_counts(now_us, minutes, 2))

@@ -19,14 +19,16 @@ import msgspec
 
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
+from shard.set_aside import ASIDE_S, SetAside
 from sharq_core import eager
-from sharq_core.errors import Overloaded, SharqError
+from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
 from sharq_core.store.durability import NotKept
+from sharq_core.store.failures import CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,9 @@ MAX_REQUESTS = 10_000
 """Requests of one type that may wait for their run."""
 
 MAX_WAVES = 200
-"""Waves of one run; each wave leases a job or learns that a partition has none, so this is never reached in order."""
+"""Waves of one run, beside one for each partition that was due when it began: each wave leases a job or learns that a
+partition has none, so that this is never reached in order. A run that reaches it says so, and does not say "nothing".
+"""
 
 
 Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
@@ -70,6 +74,7 @@ class Dequeuer:
         on_leased: told for each leased job how long it was ready, in µs.
         on_ended: told (queue type, leases ended, jobs that became dead letters) when a call found some over.
         give_back: voids leases that no request is left for.
+        set_aside: told of partitions that fail by themselves; they are not asked for a second.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Dequeuer:
         on_leased: Callable[[str, list[int]], None],
         on_ended: Callable[[str, int, int], None],
         give_back: Callable[[list[LeasedJob]], Coroutine[Any, Any, None]],
+        set_aside: SetAside,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
@@ -91,6 +97,7 @@ class Dequeuer:
         self.on_leased = on_leased
         self._on_ended = on_ended
         self._give_back = give_back
+        self._set_aside = set_aside
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[_Request]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -195,6 +202,11 @@ class Dequeuer:
             if leased.ended:
                 self._on_ended(queue_type, leased.ended, leased.died)
 
+    def put_off(self, partition: int, queue_type: str, error: CallFailed) -> bool:
+        """Do not ask a partition that failed by itself for a second; returns whether its failure is to be told."""
+        self._index.put_off(partition, queue_type, monotonic() + ASIDE_S)
+        return self._set_aside.add(partition, queue_type, error.message)
+
     def due(self, queue_type: str) -> list[tuple[int, int]]:
         """(partition, queues due, about), longest due first."""
         return self._index.due(queue_type, monotonic())
@@ -222,6 +234,7 @@ class _Run:
         self._counted: set[int] = set()
         self._rounds = 1
         self._failed: dict[int, SharqError] = {}
+        self._put_off: set[int] = set()
         self._error: SharqError | None = None
 
     def begin(self) -> None:
@@ -234,12 +247,18 @@ class _Run:
     async def collect(self) -> None:
         """Lease what is to be had, from the partitions that can be asked."""
         try:
-            for _ in range(MAX_WAVES):
-                if not self._wave:
-                    break
+            waves_left = MAX_WAVES + len(self._begun_with)
+            while self._wave:
                 for partition, per_queue, answer in self._wave:
                     await self._take(partition, per_queue, answer)
-                self._send_wave()
+                self._wave = []
+                waves_left -= 1
+                if waves_left:
+                    self._send_wave()
+                elif self._plan():
+                    self._error = Unavailable(
+                        "not every partition with a due queue could be asked; try again"
+                    )
         except Exception as error:  # noqa: BLE001 - logged and told there
             self._fail(error)
 
@@ -259,7 +278,8 @@ class _Run:
         """Give the jobs to the requests in order of arrival, and those back that nobody is left for.
 
         A request that gets none gets the failure, if there was one: nobody may be told that nothing is ready when a due
-        partition could not be asked (I6).
+        partition could not be asked (I6). That a partition is set aside is told once a minute: the others' jobs would
+        else wait behind an error that every request gets.
         """
         failure = self._error or next(iter(self._failed.values()), None)
         at = 0
@@ -284,7 +304,8 @@ class _Run:
     def _due(self) -> dict[int, int]:
         """Partition → queues due, about, longest due first, of those that can be asked."""
         due = self._dequeuer.due(self._queue_type)
-        return {partition: queues for partition, queues in due if partition not in self._failed}
+        left_out = self._failed.keys() | self._put_off
+        return {partition: queues for partition, queues in due if partition not in left_out}
 
     def _send_wave(self) -> None:
         self._wave = [
@@ -339,6 +360,11 @@ class _Run:
         except NotKept as error:
             self._failed[partition] = error
             self._dequeuer.void(error.reply)
+            return
+        except CallFailed as error:
+            if self._dequeuer.put_off(partition, self._queue_type, error):
+                self._failed[partition] = error
+            self._put_off.add(partition)
             return
         except SharqError as error:
             self._failed[partition] = error

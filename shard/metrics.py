@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shard.census import MAX_NAMED, Census
 from shard.outcomes import OTHER_TYPES, OutcomeCounts
 from shard.ownership import Ownership
 from shard.ready_index import ReadyIndex
+from shard.set_aside import SetAside
 from shard.watch import Watch
 from shard.watchers import Watchers
 from sharq_core.durations import Durations
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 
-MAX_TYPES = 200
+MAX_TYPES = MAX_NAMED
 """Types that get a label value of their own; the rest are together under one name."""
 
 _STORE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
@@ -50,14 +51,16 @@ class NodeMetrics:
     def watch(
         self,
         watch: Watch,
+        census: Census,
         index: ReadyIndex,
         ownership: Ownership,
+        set_aside: SetAside,
         watchers: Watchers,
         reaper_lag_s: Callable[[], float],
     ) -> None:
         """Export what these know."""
-        self._registry.register(_Totals(watch, reaper_lag_s))
-        self._registry.register(_Readiness(watch, index, ownership, watchers))
+        self._registry.register(_Totals(watch, census, reaper_lag_s))
+        self._registry.register(_Readiness(census, index, ownership, set_aside, watchers))
 
     def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
         """Export what is off with the store: by check, on how many primaries."""
@@ -154,10 +157,18 @@ class _Durations(Collector):
 class _Readiness(Collector):
     """What is ready, which partitions came and went, and who waits."""
 
-    def __init__(self, watch: Watch, index: ReadyIndex, ownership: Ownership, watchers: Watchers) -> None:
-        self._watch = watch
+    def __init__(
+        self,
+        census: Census,
+        index: ReadyIndex,
+        ownership: Ownership,
+        set_aside: SetAside,
+        watchers: Watchers,
+    ) -> None:
+        self._census = census
         self._index = index
         self._ownership = ownership
+        self._set_aside = set_aside
         self._watchers = watchers
 
     def collect(self) -> Iterator[Metric]:
@@ -166,10 +177,17 @@ class _Readiness(Collector):
             "How long the longest waiting queue has been ready to be leased from",
             labels=["queue_type"],
         )
-        overdue_s = {**dict.fromkeys(self._watch.totals(), 0.0), **self._index.overdue_s()}
-        for queue_type, age_s in islice(sorted(overdue_s.items(), key=lambda one: -one[1]), MAX_TYPES):
-            ages.add_metric([queue_type], age_s)
+        named, others = self._census.totals()
+        for one in named:
+            ages.add_metric([one.queue_type], self._index.overdue_s(one.queue_type))
+        if others is not None:
+            ages.add_metric([OTHER_TYPES], self._index.longest_overdue_s)
         yield ages
+        yield GaugeMetricFamily(
+            "sharq_partitions_set_aside",
+            "Partitions that failed by themselves in the last 10 s and are asked once a second",
+            value=len(self._set_aside),
+        )
         yield CounterMetricFamily(
             "sharq_partitions_taken", "Partitions that came to this node", value=self._ownership.taken
         )
@@ -199,10 +217,11 @@ class _StoreNotices(Collector):
 
 
 class _Totals(Collector):
-    """Jobs by type and state, from the watch's latest reading."""
+    """Jobs by type and state, as they were last read."""
 
-    def __init__(self, watch: Watch, reaper_lag_s: Callable[[], float]) -> None:
+    def __init__(self, watch: Watch, census: Census, reaper_lag_s: Callable[[], float]) -> None:
         self._watch = watch
+        self._census = census
         self._reaper_lag_s = reaper_lag_s
 
     def collect(self) -> Iterator[Metric]:
@@ -213,14 +232,17 @@ class _Totals(Collector):
         finished = CounterMetricFamily(
             "sharq_jobs_finished", "Jobs ever finished, by this store's count", labels=["queue_type"]
         )
-        totals = sorted(self._watch.totals().values(), key=lambda one: one.queue_type)
-        for one in islice(totals, MAX_TYPES):
-            jobs.add_metric([one.queue_type, "queued"], one.queued)
-            jobs.add_metric([one.queue_type, "delayed"], one.delayed)
-            jobs.add_metric([one.queue_type, "leased"], one.leased)
-            jobs.add_metric([one.queue_type, "dead"], one.dead)
-            enqueued.add_metric([one.queue_type], one.enqueued)
-            finished.add_metric([one.queue_type], one.finished)
+        named, others = self._census.totals()
+        for name, one in [
+            *((own.queue_type, own) for own in named),
+            *([(OTHER_TYPES, others)] if others else []),
+        ]:
+            jobs.add_metric([name, "queued"], one.queued)
+            jobs.add_metric([name, "delayed"], one.delayed)
+            jobs.add_metric([name, "leased"], one.leased)
+            jobs.add_metric([name, "dead"], one.dead)
+            enqueued.add_metric([name], one.enqueued)
+            finished.add_metric([name], one.finished)
         yield from (jobs, enqueued, finished)
         yield GaugeMetricFamily(
             "sharq_finished_remembered", "Finished jobs that are remembered", value=self._watch.tombstones

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from time import monotonic
-from typing import Never, TypeVar
+from typing import Any, Never, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from shard.calls import Calls
+from shard.census import Census
 from shard.contact import Contact
 from shard.data_guard import DataGuard
 from shard.data_memory import NoMemory
@@ -26,16 +26,20 @@ from shard.ownership import Ownership
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
+from shard.set_aside import SetAside
 from shard.store_metrics import DataMetrics, StoreMetrics
-from shard.watch import Watch
+from shard.surveyor import Surveyor
+from shard.watch import TYPES_A_SECOND, Watch
 from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint
+from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.store import Store
 from sharq_core.voiding import give_back
 
@@ -111,14 +115,19 @@ class ShardNode:
         self._functions = Functions(keys, settings.retention())
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._has_opened_store = False
+        self._surveys = SurveyCalls(keys, settings.retention().tombstones)
         self._metrics = NodeMetrics(registry)
         self._watchers = Watchers()
-        self._pipeline = Pipeline(self._executor, self._metrics.store_calls.observe, self._watchers.__bool__)
+        self._pipeline = Pipeline(
+            self._executor, self._metrics.store_calls.observe, self._watchers.__bool__, self._word_of
+        )
         registry.register(StoreMetrics(store))
         self._metrics.watch_store(store.inspector.counts)
         registry.register(DataMetrics(self.guard))
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
+        self._set_aside = SetAside()
+        self._census = Census()
         self._reaper = self._make_reaper()
         self._dequeuer = Dequeuer(
             self._pipeline,
@@ -129,23 +138,10 @@ class ShardNode:
             self._metrics.leased,
             self._metrics.reaped,
             partial(give_back, self),
-        )
-        self._calls = Calls(
-            store,
-            self._executor,
-            self._functions,
-            self._pipeline,
-            self._dequeuer,
-            self._watchers,
-            settings.partitions,
-            self._note,
-            self._make_sure,
-            self._cover,
-            self._yield,
-            lambda: self.contact.owned_away,
-            self._metrics,
+            self._set_aside,
         )
         self._calls = self._make_calls()
+        self._surveyor = self._make_surveyor()
         self._watch = self._make_watch()
         self.contact = Contact(
             store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
@@ -176,10 +172,12 @@ class ShardNode:
         What it takes over is read at once, and before it says that nothing is ready there.
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
-        for partition in self._ownership.change(ring):
-            self._watch.forget(partition)
-            if self._reaper is not None:
+        given_up = self._ownership.change(ring)
+        self._watch.give_up(given_up)
+        if self._reaper is not None:
+            for partition in given_up:
                 self._reaper.forget(partition)
+        self._surveyor.begin_again(self._ownership.unread)
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
 
     def tell_away(self, on_change: Callable[[Sequence[int]], None]) -> None:
@@ -259,39 +257,67 @@ class ShardNode:
             self.store,
             self._executor,
             self._functions,
+            self._surveys,
             self._pipeline,
             self._dequeuer,
             self._watchers,
             self.settings.partitions,
             self._note,
             self._make_sure,
+            self._hurry,
             self._cover,
+            self._yield,
+            lambda: self.contact.owned_away,
             self._metrics,
             self.guard,
+        )
+
+    def _make_surveyor(self) -> Surveyor:
+        return Surveyor(
+            self._pipeline,
+            self._surveys,
+            self._index,
+            self._reaper,
+            self._ownership,
+            self._census,
+            self._set_aside,
+            self.guard,
+            self._executor.server_of,
         )
 
     def _make_reaper(self) -> Reaper | None:
         if not self.settings.reaps:
             return None
         owns = self._ownership.owns
-        return Reaper(self._pipeline, self._functions, owns, self._note, self._metrics.reaped)
+        return Reaper(
+            self._pipeline,
+            self._functions,
+            owns,
+            self._watchers.is_watched,
+            self._note,
+            self._metrics.reaped,
+            self._set_aside,
+        )
 
     def _make_watch(self) -> Watch:
         watch = Watch(
             self._pipeline,
             self._functions,
+            self._surveys,
+            self._surveyor,
             self._index,
-            self._reaper,
+            self._census,
             self._ownership,
             min(self.settings.reap_every_s, 1.0),
             self.settings.tombstone_limit,
             self.settings.dead_limit,
-            self.guard,
         )
         self._metrics.watch(
             watch,
+            self._census,
             self._index,
             self._ownership,
+            self._set_aside,
             self._watchers,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
         )
@@ -302,7 +328,7 @@ class ShardNode:
             await self.store.open()
             self._has_opened_store = True
         await self.guard.open()
-        await self._watch.read_all()
+        await self._watch.read_first()
         self._opened.set()
         self._tasks.append(asyncio.create_task(self.guard.run()))
         self._tasks.append(asyncio.create_task(self._watch.run()))
@@ -333,8 +359,7 @@ class ShardNode:
     def _forget_lost(self, partitions: frozenset[int]) -> None:
         """Nothing is known to be due in partitions whose data was lost."""
         for partition in partitions:
-            self._watch.forget(partition)
-            self._index.refresh(partition, 0, {}, monotonic())
+            self._surveyor.lose(partition)
             if self._reaper is not None:
                 self._reaper.forget(partition)
 
@@ -344,15 +369,27 @@ class ShardNode:
         self._index.note(partition, queue_type, hint)
         self._note_timer(partition, queue_type, hint)
 
-    async def _make_sure(self) -> bool:
-        """Read what this node must not call empty unread; False when it is sure of everything.
+    def _word_of(self, call: FunctionCall[Any]) -> FunctionCall[None] | None:
+        """What the owner of another node's partition is to hear of a call."""
+        if self._ownership.owns(call.partition) or call.function.is_read or call.partition < 0:
+            return None
+        queue_type = str(call.arguments[1])
+        return self._surveys.touch(call.partition, queue_type) if queue_type else None
+
+    def _hurry(self, queue_type: str) -> None:
+        """Somebody asks for jobs of a type that has none ready: one with an ended lease may."""
+        if self._reaper is not None:
+            self._reaper.hurry(queue_type)
+
+    async def _make_sure(self, queue_type: str) -> bool:
+        """Find out what this node must not call empty of a type; False when it is sure of everything.
 
         Raises:
             SharqError: a partition could not be read.
         """
         if self._ownership.is_sure:
             return False
-        await self._ownership.look(self._watch.read)
+        await self._ownership.look(queue_type, self._surveyor.find)
         return True
 
     async def _cover(self, partitions: list[int]) -> None:
@@ -363,12 +400,13 @@ class ShardNode:
         """
         for partition in partitions:
             self._ownership.host(partition)
-        await asyncio.gather(*map(self._watch.read, partitions))
+        await self._surveyor.read(partitions, 0)
+        await self._surveyor.read(partitions, TYPES_A_SECOND)
 
     async def _yield(self, partitions: list[int]) -> None:
         """Others answer for these partitions, as long as this node does not reach their server well."""
         if self.contact.stand_aside(partitions):
-            self._index.keep(self._ownership.covers)
+            await self._surveyor.let_go()
 
     async def _watch_contact(self) -> None:
         await self._opened.wait()

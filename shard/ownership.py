@@ -38,9 +38,7 @@ class Ownership:
         self._unread = set(self.owned)
         self._guests: dict[int, float] = {}
         self._asides: dict[int, float] = {}
-        self._looking = asyncio.Lock()
-        self._looks_begun = 0
-        self._last_look: tuple[int, BaseException | None] = (0, None)
+        self._looks: dict[str, _Looks] = {}
 
     def owns(self, partition: int) -> bool:
         """The ring gives the partition to this node."""
@@ -50,6 +48,15 @@ class Ownership:
         """This node answers for the partition, as its own or as a guest."""
         is_here = partition in self._mine or partition in self._guests
         return is_here and partition not in self._asides
+
+    def covered(self) -> list[int]:
+        """The partitions that this node answers for, its own first."""
+        return [partition for partition in (*self.owned, *self._guests) if partition not in self._asides]
+
+    @property
+    def unread(self) -> frozenset[int]:
+        """Its own partitions of which it does not know everything yet."""
+        return frozenset(self._unread)
 
     def change(self, ring: Ring) -> list[int]:
         """Go by another ring; returns the partitions that were given up."""
@@ -112,22 +119,47 @@ class Ownership:
         """What the index says of all covered partitions is the whole truth, early at the most."""
         return not self._unread and not self._guests
 
-    async def look(self, read: Callable[[int], Awaitable[None]]) -> None:
-        """Read the partitions that this node is not sure of, and return when what was in them on the call is known.
+    async def look(self, queue_type: str, find: Callable[[int, str], Awaitable[None]]) -> None:
+        """Find a type in the partitions that this node is not sure of, and return when what was there on the call is
+        known.
 
-        Calls that come together share one look, and its failure.
+        Calls for one type that come together share one look, and its failure.
 
         Raises:
             SharqError: one could not be read, so nothing can be said.
         """
-        begun_before = self._looks_begun
-        async with self._looking:
-            if self._last_look[0] <= begun_before:
-                self._looks_begun += 1
-                places = (*self._unread, *self._guests)
-                results = await asyncio.gather(*map(read, places), return_exceptions=True)
-                failures = (result for result in results if result is not None)
-                self._last_look = (self._looks_begun, next(failures, None))
-            _, failure = self._last_look
+        looks = self._looks.setdefault(queue_type, _Looks())
+        looks.callers += 1
+        begun_before = looks.begun
+        try:
+            async with looks.lock:
+                if looks.last[0] <= begun_before:
+                    looks.begun += 1
+                    places = (*self._unread, *self._guests)
+                    finds = (find(partition, queue_type) for partition in places)
+                    results = await asyncio.gather(*finds, return_exceptions=True)
+                    failures = (result for result in results if result is not None)
+                    looks.last = (looks.begun, next(failures, None))
+                _, failure = looks.last
+        finally:
+            looks.callers -= 1
+            if not looks.callers:
+                del self._looks[queue_type]
         if failure is not None:
             raise failure
+
+
+class _Looks:
+    """The looks for one type, while somebody waits for one.
+
+    Attributes:
+        callers: who waits.
+        begun: looks so far.
+        last: the number of the last one that ended, and its failure.
+    """
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.callers = 0
+        self.begun = 0
+        self.last: tuple[int, BaseException | None] = (0, None)

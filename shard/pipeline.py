@@ -51,6 +51,8 @@ BYTES_AT_ONCE = 4 << 20
 _Place: TypeAlias = tuple[StoreNode | None, bool, bool]
 """Of a lane: the server, whether its calls wait for replicas, whether they are urgent."""
 
+WordOf: TypeAlias = Callable[[FunctionCall[Any]], "FunctionCall[None] | None"]
+
 HasRoom: TypeAlias = Callable[[int], bool]
 """Whether a partition's server may be sent something now that changes jobs."""
 
@@ -83,17 +85,24 @@ class Pipeline:
     Args:
         observe_s: told how long each pipeline took, in seconds.
         is_awaited: whether workers wait for jobs now.
+        word_of: of a call that changes a type in a partition of another node, the one by which that node hears of it;
+            None for any other call. Both go in one pipeline.
 
     Attributes:
         waiting_bytes: payload bytes of calls that are packed and wait for a pipeline.
     """
 
     def __init__(
-        self, executor: Executor, observe_s: Callable[[float], None], is_awaited: Callable[[], bool]
+        self,
+        executor: Executor,
+        observe_s: Callable[[float], None],
+        is_awaited: Callable[[], bool],
+        word_of: WordOf = lambda call: None,
     ) -> None:
         self._executor = executor
         self._observe_s = observe_s
         self._is_awaited = is_awaited
+        self._word_of = word_of
         self._loop = asyncio.get_running_loop()
         self._sources: list[Callable[[HasRoom], list[Pending]]] = []
         self._lanes: dict[_Place, _Lane] = {}
@@ -208,7 +217,9 @@ class Pipeline:
         lane = self._lanes.get(place)
         if lane is None:
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
-            lane = self._lanes[place] = _Lane(self._executor, self._flush, self._observe_s, self._is_awaited)
+            lane = self._lanes[place] = _Lane(
+                self._executor, self._flush, self._observe_s, self._is_awaited, self._word_of
+            )
             if self._given_up and place[0] is not None:
                 lane.refusal = self._given_up.get(place[0])
         return lane
@@ -251,6 +262,7 @@ class _Lane:
         on_room: Callable[[], None],
         observe_s: Callable[[float], None],
         is_awaited: Callable[[], bool],
+        word_of: WordOf,
     ) -> None:
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
@@ -261,6 +273,7 @@ class _Lane:
         self._on_room = on_room
         self._observe_s = observe_s
         self._is_awaited = is_awaited
+        self._word_of = word_of
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -286,7 +299,7 @@ class _Lane:
             pending, self.waiting = self.waiting, []
             fresh = self._cut(self._drop_late(pending, now))
             if fresh:
-                flight = _Flight(fresh)
+                flight = _Flight(fresh + self._words(fresh, now))
                 task = eager.begin(self._run(flight, now))
                 self.in_flight[task] = flight
                 task.add_done_callback(self._on_done)
@@ -303,6 +316,15 @@ class _Lane:
         self.is_cut, self.waiting_bytes = False, 0
         for one in refused:
             one.on_reply(refusal, monotonic())
+
+    def _words(self, pending: list[Pending], now: float) -> list[Pending]:
+        """What is to be said to the owners of the calls' partitions, each once."""
+        words = {
+            (word.partition, word.arguments[1]): word
+            for one in pending
+            if (word := self._word_of(one.call)) is not None
+        }
+        return [Pending(word, now, 0, 0, False, None, _log_failure) for word in words.values()]
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
         """The first calls, as many as one pipeline may carry; the rest goes on waiting."""
@@ -376,6 +398,11 @@ class _Flight:
         for index, (one, reply) in enumerate(zip(self.pending, replies, strict=True)):
             if not answered or index not in answered:
                 one.on_reply(reply, sent_at)
+
+
+def _log_failure(reply: Reply[Any] | SharqError, _: float) -> None:
+    if isinstance(reply, SharqError):
+        log.debug("word_not_left error=%r", reply.message)
 
 
 def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:

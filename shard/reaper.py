@@ -1,7 +1,7 @@
 """Runs due timers: ended leases are requeued or dead-lettered, delayed jobs made ready, idle queues forgotten.
 
-It sleeps until the earliest timer it knows of. It learns of timers from replies and from the agendas (shard/watch.py),
-which may be early but not late; a timer that it misses is found within a second.
+It sleeps until the earliest timer it knows of. It learns of timers from replies and from surveys (shard/surveyor.py),
+which may be early but not late.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 
 from shard.pipeline import Pipeline
+from shard.set_aside import SetAside
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import Hint, ReapReply
+from sharq_core.store.failures import CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,12 @@ GATHER_S = 0.005
 
 PAIRS_AT_ONCE = 64
 """Calls of one pass."""
+
+LOOKED_AT_ONCE = 2_000
+"""Due timers that one pass takes note of, some ms: so one that is awaited is found among very many soon."""
+
+FIRST_SHARE = 48
+"""Calls of one pass for types that somebody waits for, at the most; the others must not be left out for ever."""
 
 RETRY_S = 1.0
 """When to look again at what failed, or at a timer that this version can't handle."""
@@ -35,8 +45,10 @@ class Reaper:
 
     Args:
         owns: whether a partition is this node's; the timers of others are not run here.
+        is_awaited: whether somebody waits for jobs of a type: where very many timers are due, its come first.
         on_reply: told (partition, queue type, hint) of each reply, for the ready index.
         on_reaped: told (queue type, leases ended, jobs that became dead letters).
+        set_aside: told of partitions that fail by themselves.
     """
 
     def __init__(
@@ -44,17 +56,23 @@ class Reaper:
         pipeline: Pipeline,
         functions: Functions,
         owns: Callable[[int], bool],
+        is_awaited: Callable[[str], bool],
         on_reply: Callable[[int, str, Hint], None],
         on_reaped: Callable[[str, int, int], None],
+        set_aside: SetAside,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
         self._owns = owns
+        self._is_awaited = is_awaited
         self._on_reply = on_reply
         self._on_reaped = on_reaped
+        self._set_aside = set_aside
         self._loop = asyncio.get_running_loop()
-        self._due: dict[tuple[int, str], float] = {}
+        self._due: dict[int, dict[str, float]] = {}
         self._heap: list[tuple[float, int, str]] = []
+        self._first: deque[tuple[float, int, str]] = deque()
+        self._backlog: OrderedDict[str, list[tuple[float, int, str]]] = OrderedDict()
         self._earlier = asyncio.Event()
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
@@ -66,35 +84,43 @@ class Reaper:
         """A timer of the pair is due at due_at (the loop's time, seconds), perhaps later."""
         if not self._owns(partition):
             return
-        key = (partition, queue_type)
-        known = self._due.get(key)
+        due = self._due.get(partition)
+        if due is None:
+            due = self._due[partition] = {}
+        known = due.get(queue_type)
         if known is None or due_at < known:
-            self._due[key] = due_at
+            due[queue_type] = due_at
             heapq.heappush(self._heap, (due_at, partition, queue_type))
             if self._heap[0] == (due_at, partition, queue_type):
                 self._earlier.set()
 
     def forget(self, partition: int) -> None:
         """The partition is another node's now."""
-        for key in [key for key in self._due if key[0] == partition]:
-            del self._due[key]
+        self._due.pop(partition, None)
+
+    def hurry(self, queue_type: str) -> None:
+        """Somebody asks for jobs of the type: its due timers come before those that nobody waits for."""
+        self._first.extend(self._backlog.pop(queue_type, ()))
 
     @property
     def lag_s(self) -> float:
         """How long the earliest timer is overdue, in seconds; 0 when none is."""
-        earliest = min(self._due.values(), default=self._loop.time())
-        return max(self._loop.time() - earliest, 0.0)
+        self._drop_moved()
+        earliest = [timers[0][0] for timers in (self._heap, self._first) if timers]
+        earliest += [pairs[0][0] for pairs in islice(self._backlog.values(), 1)]
+        return max(self._loop.time() - min(earliest, default=self._loop.time()), 0.0)
 
     async def run(self) -> None:
         """Run timers until cancelled."""
         while True:
             await self._sleep_until_due()
             await asyncio.gather(*(self._reap(*key) for key in self._take_due()))
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(0 if self._backlog or self._first else GATHER_S)
 
     async def _sleep_until_due(self) -> None:
-        while True:
+        while not (self._backlog or self._first):
             self._earlier.clear()
+            self._drop_moved()
             wait = self._heap[0][0] - self._loop.time() if self._heap else None
             if wait is not None and wait <= 0:
                 return
@@ -104,20 +130,55 @@ class Reaper:
             except TimeoutError:
                 pass
 
+    def _drop_moved(self) -> None:
+        """The heap's first timer is one that stands: those that were brought forward stay in it until here."""
+        while self._heap and not self._stands(*self._heap[0]):
+            heapq.heappop(self._heap)
+
+    def _stands(self, due_at: float, partition: int, queue_type: str) -> bool:
+        due = self._due.get(partition)
+        return due is not None and due.get(queue_type) == due_at
+
     def _take_due(self) -> list[tuple[int, str]]:
-        now = self._loop.time()
+        """The pairs of the next pass."""
+        self._sort_due()
         taken: list[tuple[int, str]] = []
-        while self._heap and self._heap[0][0] <= now and len(taken) < PAIRS_AT_ONCE:
-            due_at, partition, queue_type = heapq.heappop(self._heap)
-            if self._due.get((partition, queue_type)) == due_at:
-                del self._due[partition, queue_type]
-                taken.append((partition, queue_type))
-        return taken
+        while self._first and len(taken) < (FIRST_SHARE if self._backlog else PAIRS_AT_ONCE):
+            _, partition, queue_type = self._first.popleft()
+            taken.append((partition, queue_type))
+        while self._backlog and len(taken) < PAIRS_AT_ONCE:
+            queue_type, pairs = self._backlog.popitem(last=False)
+            room = PAIRS_AT_ONCE - len(taken)
+            taken += [(partition, queue_type) for _, partition, _ in pairs[:room]]
+            if pairs[room:]:
+                self._backlog[queue_type] = pairs[room:]
+                self._backlog.move_to_end(queue_type, last=False)
+        return [pair for pair in taken if self._owns(pair[0])]
+
+    def _sort_due(self) -> None:
+        """Take due timers from the heap, apart by whether somebody waits for the type."""
+        now = self._loop.time()
+        for _ in range(LOOKED_AT_ONCE):
+            if not self._heap or self._heap[0][0] > now:
+                return
+            timer = heapq.heappop(self._heap)
+            if not self._stands(*timer):
+                continue
+            _, partition, queue_type = timer
+            del self._due[partition][queue_type]
+            if self._is_awaited(queue_type):
+                self._first.append(timer)
+            else:
+                self._backlog.setdefault(queue_type, []).append(timer)
 
     async def _reap(self, partition: int, queue_type: str) -> None:
         try:
             reply, _ = await self._pipeline.run(self._functions.reap(partition, queue_type))
             reaped = value_of(reply)
+        except CallFailed as error:
+            self._set_aside.add(partition, queue_type, error.message)
+            self.note_at(partition, queue_type, self._loop.time() + RETRY_S)
+            return
         except SharqError as error:
             level = logging.DEBUG if error.is_away else logging.WARNING
             log.log(

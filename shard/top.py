@@ -7,6 +7,8 @@ as the bounds here allow. Not here: what comes before what (sharq_core/ranking.p
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from time import monotonic
 
 from shard.pipeline import Pipeline
@@ -25,27 +27,51 @@ MAX_TIME_S = 1.0
 """Time after which nothing more is looked at: a router waits little longer for an answer than the store may take."""
 
 
+PARTITIONS_AT_ONCE = 8
+"""Partitions looked at side by side: with thousands of them the time of one after the other would not be enough."""
+
+
 async def top_queues(pipeline: Pipeline, functions: Functions, call: GetTop) -> TopQueues:
     """Answer a call. Cost: age O(log n) a partition and queue; depth O(queues of the type), bounded by MAX_RECORDS.
 
     Raises:
         SharqError: a partition could not be read.
     """
-    give_up_at = monotonic() + MAX_TIME_S
-    found: list[TopQueue] = []
-    looked_at = 0
-    for partition in call.partitions:
-        scan = 0
+    search = _Search(pipeline, functions, call)
+    await asyncio.gather(*(search.run() for _ in range(PARTITIONS_AT_ONCE)))
+    return TopQueues(search.found, is_complete=search.is_complete)
+
+
+class _Search:
+    """What was found so far, and what is still to be looked at."""
+
+    def __init__(self, pipeline: Pipeline, functions: Functions, call: GetTop) -> None:
+        self.found: list[TopQueue] = []
+        self.is_complete = True
+        self._pipeline = pipeline
+        self._functions = functions
+        self._call = call
+        self._left = deque(call.partitions)
+        self._looked_at = 0
+        self._give_up_at = monotonic() + MAX_TIME_S
+
+    async def run(self) -> None:
+        """Look at one partition after the other, until all were or a bound is reached."""
+        while self._left and self.is_complete:
+            await self._look_at(self._left.popleft())
+
+    async def _look_at(self, partition: int) -> None:
+        call, scan = self._call, 0
         while True:
-            if monotonic() > give_up_at or (call.by is TopOrder.DEPTH and looked_at >= MAX_RECORDS):
-                return TopQueues(found, is_complete=False)
-            reply = await pipeline.value(
-                functions.top_queues(
-                    partition, call.queue_type, call.by, call.limit, scan=scan, count=RECORDS_A_CALL
-                )
+            is_long = call.by is TopOrder.DEPTH and self._looked_at >= MAX_RECORDS
+            if is_long or monotonic() > self._give_up_at:
+                self.is_complete = False
+                return
+            make = self._functions.top_queues
+            reply = await self._pipeline.value(
+                make(partition, call.queue_type, call.by, call.limit, scan=scan, count=RECORDS_A_CALL)
             )
-            found = first([*found, *reply.queues], call.by, call.limit)
-            looked_at, scan = looked_at + reply.looked_at, reply.scan
+            self.found = first([*self.found, *reply.queues], call.by, call.limit)
+            self._looked_at, scan = self._looked_at + reply.looked_at, reply.scan
             if not scan:
-                break
-    return TopQueues(found, is_complete=True)
+                return

@@ -25,6 +25,10 @@ class Watchers:
         """Whether anybody wants to know anything."""
         return bool(self._by_type)
 
+    def is_watched(self, queue_type: str) -> bool:
+        """Whether anybody wants to know of the type."""
+        return queue_type in self._by_type
+
     def add(self, queue_type: str, on_due: OnDue) -> None:
         """Tell on_due the current time soon, and every earlier one from now on."""
         self._by_type.setdefault(queue_type, []).append(on_due)

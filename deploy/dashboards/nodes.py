@@ -113,6 +113,11 @@ NODES = Dashboard(
             unit="s",
         ),
         graph(
+            "Partitions set aside",
+            "Partitions that fail by themselves, as at a key of a wrong type; their jobs stand still.",
+            Query("sharq_partitions_set_aside", LEGEND),
+        ),
+        graph(
             "CPU of each process",
             "A process uses one core: near 1 it is full. Then more processes help, and nothing else.",
             Query(per_second("process_cpu_seconds_total", "instance", OF_PROCESSES), LEGEND),

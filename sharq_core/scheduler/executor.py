@@ -6,7 +6,7 @@ Not here: which calls go together (shard/pipeline.py), which server holds a slot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -79,6 +79,13 @@ class Executor:
     def node_of(self, partition: int) -> StoreNode | None:
         """The server that holds a partition; None while nobody does."""
         return self._store.node_of(self._slots[partition])
+
+    def server_of(self, partition: int) -> Hashable:
+        """The server that holds a partition, with the connections to it: another value, and what a scan of the server
+        gave as its cursor may mean nothing any more.
+        """
+        node = self.node_of(partition)
+        return None if node is None else (node, node.connects)
 
     def now_us(self, partition: int) -> int | None:
         """The time (µs) by the clock of the partition's server, or a little before it. None while it is unknown."""

@@ -354,7 +354,10 @@ class Functions:
     def refresh(
         self, partition: int, *, limit: int = 1000, now_us: int | None = None
     ) -> FunctionCall[RefreshReply]:
-        """What a shard's index needs to know of a partition; at most `limit` agenda entries."""
+        """Read all types of a partition at once, with at most `limit` agenda entries.
+
+        A node reads bounded pages instead (surveys.py). Nodes of library revision 1, which may run beside it, do.
+        """
         arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from functools import lru_cache
+from itertools import count
 
 from sharq_core.store.commands import KeyList
 from sharq_core.store.layout import SLOTS
@@ -28,16 +29,38 @@ def tags(prefix: str, partitions: int) -> tuple[str, ...]:
     """The hash tag of each partition, without its braces.
 
     `<prefix>:<p>.<n>` with the smallest n whose slot lies in the p-th of `partitions` equal parts of the slot space, so
-    that partitions spread evenly over any number of primaries. Cost: about partitions² CRCs, 2 ms at 64.
+    that partitions spread evenly over any number of primaries. Cost: O(slots), 30 ms at 4,096 partitions.
     """
     return tuple(_tag(prefix, partition, partitions) for partition in range(partitions))
 
 
 def _tag(prefix: str, partition: int, partitions: int) -> str:
-    number = 0
-    while slot_of(tag := f"{prefix}:{partition}.{number}") * partitions // SLOTS != partition:
-        number += 1
-    return tag
+    """The partition's tag. A CRC of two strings joined is that of the first, followed by as many zeros as the second is
+    long, XOR that of the second: so the numbers of one length are looked up by slot instead of tried one by one.
+    """
+    head = f"{prefix}:{partition}."
+    part = range(_first_slot(partition, partitions), _first_slot(partition + 1, partitions))
+    for digits in count(1):
+        shift = slot_of(head + "0" * digits) ^ slot_of("0" * digits)
+        by_slot = _numbers_by_slot(digits)
+        fitting = [number for slot in part if (number := by_slot.get(slot ^ shift)) is not None]
+        if fitting:
+            return f"{head}{min(fitting)}"
+    raise AssertionError("count() has no end")
+
+
+def _first_slot(partition: int, partitions: int) -> int:
+    """The smallest slot with slot * partitions // SLOTS == partition."""
+    return -(-partition * SLOTS // partitions)
+
+
+@lru_cache(maxsize=8)
+def _numbers_by_slot(digits: int) -> dict[int, int]:
+    """Slot of a number's text, by itself → the smallest number of so many digits with that slot."""
+    found: dict[int, int] = {}
+    for number in range(0 if digits == 1 else 10 ** (digits - 1), 10**digits):
+        found.setdefault(slot_of(str(number)), number)
+    return found
 
 
 class Keys:

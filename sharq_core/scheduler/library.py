@@ -23,6 +23,7 @@ _SHARED = (
     "job_record",
     "queue_record",
     "counters",
+    "touched",
     "tombstones",
     "dead_letters",
     "unit",
@@ -114,6 +115,10 @@ ENTER_PARTITION = Function("enter_partition", ("counters",), joins=True)
 SETTLE_DATA = Function("settle_data", ("partitions", "identity"))
 ACCEPT_LOSS = Function("accept_loss", ("partitions", "identity"))
 HEARTBEAT = Function("heartbeat", ("members", "partitions", "identity"))
+SURVEY = Function("survey", ("counters", "done0", "done1"), _READ, joins=True)
+GET_TYPE = Function("get_type", ("counters",), _READ, joins=True)
+LIST_TYPES = Function("list_types", ("counters",), _READ, joins=True)
+TOUCH = Function("touch", ("counters",))
 LEAVE = Function("leave", ("members",))
 
 # enqueue stands first: redrive adds jobs as it does.
@@ -137,6 +142,10 @@ FUNCTIONS = (
     GET_COUNTS,
     LIST_DEAD,
     REFRESH,
+    SURVEY,
+    GET_TYPE,
+    LIST_TYPES,
+    TOUCH,
     CLAIM_PARTITIONS,
     LOOK_AT_DATA,
     CHECK_PARTITION,
@@ -147,7 +156,7 @@ FUNCTIONS = (
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset({REAP, TURN, TOUCH, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
 """What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
 
 The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may

@@ -11,6 +11,13 @@ class FunctionMissing(Unavailable):
     """The server does not have the function library (it was restarted without persistence). Nothing was done."""
 
 
+class CallFailed(SharqError):
+    """A function failed at what it found in the keys of its partition, as at one of a wrong type. Perhaps done.
+
+    The server works, and so do its other partitions.
+    """
+
+
 class Misplaced(Unavailable):
     """The server may not run the call now: another holds its keys, they are on their way, or it is a replica.
 
@@ -74,7 +81,7 @@ def refusal(error: Exception) -> SharqError:
     """Our error for an error that the server answered.
 
     Unavailable where it refused before it started (Misplaced where another server would not), StoreFull where its
-    memory is full, SharqError (perhaps done) for what it should never say.
+    memory is full, CallFailed (perhaps done) for what it should never say.
     """
     text = str(error)
     if isinstance(error, driver.AskError):
@@ -90,7 +97,7 @@ def refusal(error: Exception) -> SharqError:
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
         kind = NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
         return kind(f"the store refuses: {text}")
-    return SharqError(f"the store failed: {text}")
+    return CallFailed(f"the store failed: {text}")
 
 
 def _what_is_lost(text: str) -> Unavailable | None:

@@ -14,6 +14,8 @@ import redis
 
 from sharq_core.partitions import DEFAULT_PARTITIONS
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import TypeTotals
+from sharq_core.scheduler.surveys import SurveyCalls
 from tests.scheduler.driver import Driver
 from tests.scheduler.records import assert_keys_agree
 from tests.store_groups import RedisCluster
@@ -43,11 +45,11 @@ def cluster_clients(cluster: RedisCluster, prefix: str) -> Iterator[ClientOf]:
 def totals(client_of: ClientOf, prefix: str, kind: str) -> Counter[str]:
     """The type's totals over all partitions, by the names of replies.TypeTotals."""
     summed: Counter[str] = Counter()
+    names = [name for name in TypeTotals.__struct_fields__ if name != "queue_type"]
     for driver in _drivers(client_of, prefix, kind):
-        for found in driver.value(driver.functions.refresh(driver.partition)).totals:
-            if found.queue_type == kind:
-                fields = (name for name in found.__struct_fields__ if name != "queue_type")
-                summed.update({name: getattr(found, name) for name in fields})
+        row = driver.reply(SurveyCalls(driver.keys, 0).get_type(driver.partition, kind)).value
+        if row is not None:
+            summed.update(dict(zip(names, row.totals(), strict=True)))
     return summed
 
 

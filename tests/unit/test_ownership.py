@@ -29,7 +29,7 @@ class Reader:
         self.failure: Unavailable | None = None
         self._owned = owned
 
-    async def read(self, partition: int) -> None:
+    async def read(self, partition: int, queue_type: str) -> None:
         self.begun.append(partition)
         await self.let_go.wait()
         if self.failure is not None:
@@ -78,7 +78,7 @@ async def test_a_partition_that_comes_back_is_read_again() -> None:
     mine.change(ring("aa"))
     reader = Reader(mine)
     reader.let_go.set()
-    await mine.look(reader.read)
+    await mine.look("sms", reader.read)
     assert reader.begun == [1]
     assert mine.is_sure
 
@@ -97,10 +97,10 @@ async def test_calls_that_come_together_share_a_look_and_a_later_call_does_not()
     mine = await known("aa")
     mine.change(ring("ab"))
     reader = Reader(mine)
-    first = asyncio.create_task(mine.look(reader.read))
+    first = asyncio.create_task(mine.look("sms", reader.read))
     await a_moment()
     assert reader.begun == [1]
-    later = [asyncio.create_task(mine.look(reader.read)) for _ in range(5)]
+    later = [asyncio.create_task(mine.look("sms", reader.read)) for _ in range(5)]
     await a_moment()
     assert reader.begun == [1]
     reader.let_go.set()
@@ -113,9 +113,9 @@ async def test_a_look_that_fails_fails_for_all_who_wait_for_it() -> None:
     mine.change(ring("aa"))
     reader = Reader(mine)
     reader.failure = Unavailable("the store is away")
-    first = asyncio.create_task(mine.look(reader.read))
+    first = asyncio.create_task(mine.look("sms", reader.read))
     await a_moment()
-    later = [asyncio.create_task(mine.look(reader.read)) for _ in range(5)]
+    later = [asyncio.create_task(mine.look("sms", reader.read)) for _ in range(5)]
     await a_moment()
     reader.let_go.set()
     outcomes = await asyncio.gather(first, *later, return_exceptions=True)

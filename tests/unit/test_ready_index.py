@@ -73,13 +73,40 @@ async def test_an_exact_view_does_not_hide_news_that_came_after_it_was_sent() ->
     assert known.due() == [(1, 1)]
 
 
-async def test_a_refresh_takes_out_types_that_the_agenda_no_longer_names() -> None:
+async def test_what_was_read_takes_out_only_the_types_that_it_names_as_empty() -> None:
     known = Index()
     known.note(1, -10)
     await asyncio.sleep(0.001)
-    known.index.refresh(1, NOW_US, {"voice": NOW_US - 5}, sent_at=known.now())
+    known.index.read(1, NOW_US, [("voice", NOW_US - 5)], sent_at=known.now())
+    assert known.due() == [(1, 1)]
+    assert sorted(known.index.types_in(1)) == ["sms", "voice"]
+    known.index.read(1, NOW_US, [("sms", None)], sent_at=known.now())
     assert known.index.next_due("sms") is None
     assert known.index.due("voice", known.now()) == [(1, 1)]
+
+
+async def test_a_partition_that_is_put_off_is_due_again_at_its_time_and_not_before() -> None:
+    known = Index()
+    known.note(1, -10)
+    known.note(2, -5)
+    until = known.now() + 60
+    known.index.put_off(1, "sms", until)
+    known.note(1, -10)
+    known.settle(1, -20, 1, sent_at=known.now() + 1)
+    assert known.due() == [(2, 1)]
+    assert known.index.due("sms", until) == [(2, 1), (1, 1)]
+
+
+async def test_the_longest_due_of_the_other_types_is_found_a_few_types_at_a_time() -> None:
+    known = Index()
+    known.index.read(1, NOW_US, [(f"type-{n}", NOW_US - n * 1_000_000) for n in range(10)], known.now())
+    for _ in range(6):
+        known.index.rank(2, {"type-9"})
+    assert 8 <= known.index.longest_overdue_s < 9
+    known.index.read(1, NOW_US, [(f"type-{n}", None) for n in range(9)], known.now())
+    for _ in range(6):
+        known.index.rank(2, {"type-9"})
+    assert known.index.longest_overdue_s == 0
 
 
 async def test_the_time_that_a_reply_took_makes_nothing_later() -> None:
@@ -97,10 +124,17 @@ async def test_a_partition_that_is_given_away_is_forgotten() -> None:
     known = Index()
     known.note(1, -10)
     known.note(2, -10)
-    known.index.keep(lambda partition: partition == 2)
+    assert not known.index.forget(1, 10)
     assert known.due() == [(2, 1)]
-    known.index.keep(lambda partition: False)
-    assert known.index.next_due("sms") is None
+    assert known.index.partitions() == [2]
+
+
+async def test_many_types_of_a_partition_are_forgotten_a_few_at_a_time() -> None:
+    known = Index()
+    known.index.read(1, NOW_US, [(f"type-{n}", NOW_US) for n in range(5)], known.now())
+    left = [known.index.forget(1, 2) for _ in range(3)]
+    assert left == [True, True, False]
+    assert known.index.next_due("type-4") is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@
 --           :gen, :turn -> when the younger generation of tombstones was first looked after; when they turn
 --           :early -> tombstones that went too young
 --           :last -> the newest numbers of jobs and leases of the types that are gone: none comes again
+--           :touches, :t<0-63> -> what other nodes than the partition's owner changed (touched.lua)
 
 local counters = {
   MINUTE_US = 60000000,
@@ -16,6 +17,7 @@ local counters = {
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
+  ROW_FROM = 28, ROW_TO = 90,  -- bytes of the totals and the agenda
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
 
@@ -28,6 +30,11 @@ function counters.unpack(raw)
     enqueued = enqueued, queued = queued, delayed = delayed, leased = leased, finished = finished, dead = dead,
     cancelled = cancelled, ready_at = ready_at > 0 and ready_at, timer_at = timer_at > 0 and timer_at,
     newer = newer_at <= #raw and sub(raw, newer_at), is_known = true}
+end
+
+-- What a shard reads of a record: nine numbers of 7 bytes, the totals by NAMES, ready_at and timer_at (0: none).
+function counters.row(raw)
+  return sub(raw, counters.ROW_FROM, counters.ROW_TO)
 end
 
 -- The same, written over those of another partition, which a joint call needs no longer: at half the cost.

@@ -1,0 +1,13 @@
+-- get_type: when a type's next queue and next timer are due in a partition. Writes nothing.
+--
+-- Keys: counters
+-- Args: now, type
+-- Reply: {0, now, -1, -1, the type's row (counters.row) or ''}
+-- Cost: O(1)
+
+local get_type = {}
+
+function get_type.run(own)
+  local raw = call('HGET', own.keys[KEY.counters], own.type)
+  return {0, own.now, -1, -1, raw and counters.row(raw) or ''}
+end

@@ -1,0 +1,195 @@
+"""The calls by which a shard learns which types its partitions hold and when they are due, and what these answer.
+
+A partition may hold 100,000 types, so nothing here reads all of them at once: a survey reads one bounded page, and
+`get_type` one type. Not here: when they are made (shard/watch.py), and calls about jobs (functions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from sharq_core.scheduler import library
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import Reply, decode_nothing, decoder
+from sharq_core.store.commands import Word
+
+T = TypeVar("T")
+
+_PLACES = 64
+"""touched.lua's PLACES."""
+
+_ROWS_A_JOB = 20
+"""Rows that cost the store about what a job does: so joint calls stay within their bounds."""
+
+_NUMBER_BYTES = 7
+_READY_AT, _TIMER_AT, _ROW_BYTES = 49, 56, 63
+"""counters.lua's row: seven totals, then when the next queue and the next timer are due (0: none)."""
+
+
+class TypeRow(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a type in a partition, as its bytes: it is unpacked only where they changed.
+
+    Attributes:
+        raw: two rows of equal bytes say the same.
+    """
+
+    raw: bytes
+
+    @property
+    def ready_us(self) -> int | None:
+        """When the type's next queue is due (µs), early perhaps, never late; None when none waits."""
+        return int.from_bytes(self.raw[_READY_AT:_TIMER_AT], "big") or None
+
+    @property
+    def timer_us(self) -> int | None:
+        """When the type's next timer is due (µs), early perhaps, never late; None when there is none."""
+        return int.from_bytes(self.raw[_TIMER_AT:_ROW_BYTES], "big") or None
+
+    @property
+    def has_jobs(self) -> bool:
+        """The type ever had a job here."""
+        return any(self.raw[:_NUMBER_BYTES])
+
+    def totals(self) -> list[int]:
+        """Jobs in the order of TypeTotals: enqueued, queued, delayed, leased, finished, dead, cancelled."""
+        raw = self.raw
+        return [
+            int.from_bytes(raw[at : at + _NUMBER_BYTES], "big") for at in range(0, _READY_AT, _NUMBER_BYTES)
+        ]
+
+
+class SurveyReply(msgspec.Struct, frozen=True):
+    """Attributes:
+    tombstones: jobs remembered as finished.
+    forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
+    turn_us: when the tombstones turn, or None.
+    fields: as many types as the partition has, and a few more.
+    touches: to be passed to the next survey.
+    is_cut: other nodes touched more types than `touched` names.
+    touched: the types that other nodes changed; None for one that has nothing left.
+    scan: where the next page begins; 0 after the last.
+    page: types with their rows.
+    data_id: of the data set that the partition belongs to; empty for none.
+    """
+
+    tombstones: int
+    forgotten_early: int
+    turn_us: int | None
+    fields: int
+    touches: int
+    is_cut: bool
+    touched: list[tuple[str, TypeRow | None]]
+    scan: int
+    page: list[tuple[str, TypeRow]]
+    data_id: str
+
+
+class TypesReply(msgspec.Struct, frozen=True):
+    """A page of a partition's types.
+
+    Attributes:
+        scan: where the next page begins; 0 after the last.
+        queue_types: those with live jobs.
+        minutes: rows of (minute of the epoch, enqueued, leased) by what they are counted of: a type, or all types in
+            one older minute. A scan may give one twice; then the later row holds.
+    """
+
+    scan: int
+    queue_types: list[str]
+    minutes: dict[str, tuple[int, int, int]]
+
+
+class SurveyCalls:
+    """Makes the calls of one deployment; they take `now_us` (None: the store's clock), for tests.
+
+    Args:
+        tombstone_limit: most finished jobs in one generation of a partition.
+    """
+
+    def __init__(self, keys: Keys, tombstone_limit: int) -> None:
+        self._keys = keys
+        self._tombstone_limit = tombstone_limit
+
+    def survey(
+        self,
+        partition: int,
+        *,
+        touches: int = -1,
+        scan: int = 0,
+        count: int = 0,
+        now_us: int | None = None,
+    ) -> FunctionCall[SurveyReply]:
+        """Read what a shard must know of a partition, and a page of about `count` types from `scan` (0 at first) on.
+
+        Args:
+            touches: the last reply's number: the types that other nodes changed since are named. -1: none is.
+        """
+        arguments: list[Word] = [touches, scan, count, self._tombstone_limit]
+        weight = 1 + count // _ROWS_A_JOB
+        return self._call(library.SURVEY, partition, "", now_us, arguments, _decode_survey, weight)
+
+    def get_type(
+        self, partition: int, queue_type: str, *, now_us: int | None = None
+    ) -> FunctionCall[TypeRow | None]:
+        """Read one type's row. Value: None when the partition has nothing of the type."""
+        return self._call(library.GET_TYPE, partition, queue_type, now_us, [], _decode_type)
+
+    def list_types(
+        self, partition: int, scan: int, count: int, *, now_us: int | None = None
+    ) -> FunctionCall[TypesReply]:
+        """Read which of about `count` types from `scan` (0 at first) on have live jobs, and their latest minutes."""
+        weight = 1 + count // _ROWS_A_JOB
+        return self._call(library.LIST_TYPES, partition, "", now_us, [scan, count], _decode_types, weight)
+
+    def touch(self, partition: int, queue_type: str) -> FunctionCall[None]:
+        """Leave word for a partition's owner that another node changed a type; "" for any number of types."""
+        place = crc32(queue_type.encode()) % _PLACES
+        return self._call(library.TOUCH, partition, queue_type, None, [place], decode_nothing)
+
+    def _call(
+        self,
+        function: library.Function,
+        partition: int,
+        queue_type: str,
+        now_us: int | None,
+        arguments: list[Word],
+        decode: Callable[[list[Any]], Reply[T]],
+        weight: int = 1,
+    ) -> FunctionCall[T]:
+        keys = self._keys.of(partition, "", function.keys)
+        now: int | str = "" if now_us is None else now_us
+        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, weight)
+
+
+@decoder
+def _decode_survey(raw: list[Any]) -> SurveyReply:
+    touched = (
+        [(name.decode(), TypeRow(row) if row else None) for name, row in _pairs(raw[10])] if raw[10] else []
+    )
+    page = [(name.decode(), TypeRow(row)) for name, row in _pairs(raw[12])] if raw[12] else []
+    turn_us = raw[6] if raw[6] >= 0 else None
+    return SurveyReply(
+        raw[4], raw[5], turn_us, raw[7], raw[8], bool(raw[9]), touched, int(raw[11]), page, raw[13].decode()
+    )
+
+
+@decoder
+def _decode_type(raw: list[Any]) -> TypeRow | None:
+    return TypeRow(raw[4]) if raw[4] else None
+
+
+@decoder
+def _decode_types(raw: list[Any]) -> TypesReply:
+    numbers = raw[5]
+    rows = [(numbers[at], numbers[at + 1], numbers[at + 2]) for at in range(0, len(numbers), 3)]
+    minutes = zip((name.decode() for name in raw[7]), rows, strict=True)
+    return TypesReply(int(raw[4]), [name.decode() for name in raw[6]], dict(minutes))
+
+
+def _pairs(flat: list[Any]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -1,0 +1,333 @@
+"""Many types in one partition: none counts as gone because a page does not name it, whoever changed what."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+
+from shard import reaper, set_aside, surveyor, watch
+from shard.node import NodeSettings
+from sharq_core.errors import SharqError
+from sharq_core.messages import Member, View
+from sharq_core.models import Enqueued, LeasedJob, QueueKey
+from sharq_core.partitions import partition_of
+from sharq_core.scheduler.keys import Keys
+from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
+from tests.conftest import StoreFactory
+
+PARTITIONS = 4
+MANY = 2_500
+FEW_A_PAGE = 20
+SOON_S = 1.5
+"""A second, and what a busy machine adds."""
+
+
+OWNED_BY_ONE = View(2, PARTITIONS, (Member("owner", "1", "owner:1"),))
+
+
+def settings(prefix: str, **more: object) -> NodeSettings:
+    return NodeSettings(key_prefix=prefix, partitions=PARTITIONS, **more)  # type: ignore[arg-type]
+
+
+def types_of_partition(partition: int, count: int) -> list[str]:
+    """Types whose queue `q` is in a partition."""
+    found: list[str] = []
+    number = 0
+    while len(found) < count:
+        number += 1
+        if partition_of(f"type-{number}", "q", PARTITIONS) == partition:
+            found.append(f"type-{number}")
+    return found
+
+
+async def enqueue(parts: Parts, types: list[str]) -> None:
+    for at in range(0, len(types), 500):
+        outcomes = await parts.dispatch.enqueue([job(name, "q", "1") for name in types[at : at + 500]])
+        assert all(isinstance(outcome, Enqueued) for outcome in outcomes)
+
+
+async def dequeue_all(parts: Parts, types: list[str], lease_us: int = LEASE_US) -> list[LeasedJob]:
+    """The job of each type; fails when one is not found."""
+    found: list[LeasedJob] = []
+    for at in range(0, len(types), 200):
+        calls = [parts.dequeue(name, lease_us=lease_us) for name in types[at : at + 200]]
+        for jobs in await asyncio.gather(*calls):
+            assert len(jobs) == 1
+            found += jobs
+    return found
+
+
+@pytest.fixture
+def slow_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages so small and so seldom that what is not named by one is not named for long."""
+    monkeypatch.setattr(surveyor, "PAGE_TYPES", FEW_A_PAGE)
+    monkeypatch.setattr(watch, "TYPES_A_SECOND", FEW_A_PAGE)
+    monkeypatch.setattr(watch, "READ_ON_S", 0.2)
+    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+
+
+async def test_a_type_is_served_however_many_there_are_beside_it(store_url: str, prefix: str) -> None:
+    types = types_of_partition(0, MANY)
+    async with running_node(store_url, settings(prefix, reap_every_s=0.1)) as parts:
+        await enqueue(parts, types)
+        await asyncio.sleep(0.5)
+        assert len(await dequeue_all(parts, types)) == MANY
+
+
+async def test_a_type_is_served_at_once_by_a_node_that_has_not_read_it_yet(
+    store_url: str, prefix: str, slow_pages: None
+) -> None:
+    types = types_of_partition(0, MANY)
+    async with running_node(store_url, settings(prefix)) as parts:
+        await enqueue(parts, types)
+    async with running_node(store_url, settings(prefix)) as parts:
+        sample = types[:: MANY // 50]
+        assert len(await dequeue_all(parts, sample)) == len(sample)
+        assert await parts.dequeue(sample[0]) == []
+
+
+async def test_the_job_of_an_ended_lease_is_there_for_a_node_that_has_not_read_it_yet(
+    store_url: str, prefix: str, slow_pages: None
+) -> None:
+    types = types_of_partition(0, 500)
+    async with running_node(store_url, settings(prefix)) as parts:
+        await enqueue(parts, types)
+        await dequeue_all(parts, types, lease_us=100_000)
+    await asyncio.sleep(0.2)
+    async with running_node(store_url, settings(prefix)) as parts:
+        assert len(await dequeue_all(parts, types[::25])) == 20
+
+
+async def test_leases_of_many_types_end_on_time_after_a_restart(store_url: str, prefix: str) -> None:
+    types = types_of_partition(0, MANY)
+    async with running_node(store_url, settings(prefix)) as parts:
+        await enqueue(parts, types)
+        leased = await dequeue_all(parts, types, lease_us=8_000_000)
+    async with running_node(store_url, settings(prefix)) as parts:
+        polls = [asyncio.create_task(parts.dequeue(name, wait_us=20_000_000)) for name in types[::50]]
+        found = await asyncio.gather(*polls)
+        assert all(len(jobs) == 1 and jobs[0].attempt == 2 for jobs in found)
+        ended_us = {one.queue_type: one.leased_until_us for one in leased}
+        late_us = [one.leased_until_us - LEASE_US - ended_us[one.queue_type] for (one,) in found]
+        assert min(late_us) >= 0
+        assert max(late_us) < SOON_S * 1e6
+
+
+async def test_the_timers_of_a_type_that_is_awaited_do_not_wait_behind_those_of_many(
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaper, "PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(reaper, "FIRST_SHARE", 3)
+    types = types_of_partition(0, MANY)
+    async with running_node(store_url, settings(prefix)) as parts:
+        await enqueue(parts, [*types, "victim"])
+        lease_us = 4_000_000
+        began_s = time.monotonic()
+        await dequeue_all(parts, types, lease_us=lease_us)
+        left_us = lease_us - int((time.monotonic() - began_s) * 1e6)
+        await dequeue_all(parts, ["victim"], lease_us=max(left_us, 1_000_000))
+        due_s = time.monotonic() + max(left_us, 1_000_000) / 1e6
+        (leased,) = await parts.dequeue("victim", wait_us=20_000_000)
+        assert leased.attempt == 2
+        assert time.monotonic() - due_s < SOON_S
+
+
+@asynccontextmanager
+async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, Parts]]:
+    """An owner of every partition, and a node that knows it for their owner and owns none."""
+    async with (
+        running_node(store_url, settings(prefix, node_id="owner")) as owner,
+        running_node(store_url, settings(prefix, node_id="other")) as other,
+    ):
+        for parts in (owner, other):
+            parts.node.follow(OWNED_BY_ONE)
+        await until(lambda: not owner.node._ownership.unread)
+        yield owner, other
+
+
+async def test_a_waiting_poll_hears_within_a_second_of_what_another_node_enqueued(
+    store_url: str, prefix: str, slow_pages: None
+) -> None:
+    async with two_nodes(store_url, prefix) as (owner, other):
+        await enqueue(owner, types_of_partition(0, MANY))
+        poll = asyncio.create_task(owner.dequeue("late", wait_us=10_000_000))
+        await asyncio.sleep(0.1)
+        began_s = time.monotonic()
+        await other.dispatch.enqueue([job("late", "q", "1")])
+        assert len(await poll) == 1
+        assert time.monotonic() - began_s < SOON_S
+
+
+async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_next_owner(
+    store_url: str, prefix: str
+) -> None:
+    async with (
+        running_node(store_url, settings(prefix, node_id="late")) as late,
+        running_node(store_url, settings(prefix, node_id="owner")) as owner,
+    ):
+        owner.node.follow(OWNED_BY_ONE)
+        await enqueue(owner, types_of_partition(partition_of("late", "q", PARTITIONS), MANY))
+        await until(lambda: not owner.node._ownership.unread)
+        poll = asyncio.create_task(owner.dequeue("late", wait_us=10_000_000))
+        await asyncio.sleep(0.1)
+        began_s = time.monotonic()
+        await late.dispatch.enqueue([job("late", "q", "1")])
+        late.node.follow(OWNED_BY_ONE)
+        assert len(await poll) == 1
+        assert time.monotonic() - began_s < 2 * SOON_S
+
+
+async def test_types_that_another_node_emptied_are_forgotten_after_a_whole_round(
+    store_url: str, prefix: str
+) -> None:
+    async with running_node(store_url, settings(prefix, reap_every_s=0.1)) as parts:
+        await enqueue(parts, types_of_partition(0, 50))
+        index = parts.node._index
+        await until(lambda: len(index.types_in(0)) == 50)
+        with redis.Redis.from_url(store_url) as client:
+            client.delete(Keys(prefix, PARTITIONS).of(0, "", ("counters",)).names[0])
+        await until(lambda: not index.types_in(0))
+
+
+async def test_a_scan_that_a_restart_of_the_store_cut_in_two_counts_for_nothing(
+    own_store: StoreFactory, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor means nothing to a server that was started anew: what such a scan did not meet may be there."""
+    monkeypatch.setattr(surveyor, "PAGE_TYPES", 50)
+    monkeypatch.setattr(watch, "READ_ON_S", 0.05)
+    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    server = own_store("--appendonly", "yes")
+    types = types_of_partition(0, MANY)
+    async with running_node(server.url, settings(prefix)) as parts:
+        await enqueue(parts, types)
+    async with running_node(server.url, settings(prefix)) as parts:
+        index = parts.node._index
+        await until(lambda: len(index.types_in(0)) > 300)
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+        monkeypatch.setattr(surveyor, "PAGE_TYPES", 500)
+        monkeypatch.setattr(watch, "READ_ON_S", 0.0)
+        await until(lambda: not parts.node._ownership.unread)
+        assert set(index.types_in(0)) == set(types)
+
+
+async def test_a_broken_partition_is_set_aside_and_the_others_are_served(
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_aside, "ASIDE_S", 0.1)
+    queues = {partition_of("sms", f"q{n}", PARTITIONS): f"q{n}" for n in range(100)}
+    async with running_node(store_url, settings(prefix)) as parts:
+        await parts.dispatch.enqueue([job("sms", queues[0], "broken")])
+        with redis.Redis.from_url(store_url) as client:
+            client.set(Keys(prefix, PARTITIONS).of(0, "sms", ("ready",)).names[0], "planted")
+        outcomes: list[object] = []
+        for number in range(50):
+            await parts.dispatch.enqueue([job("sms", queues[1], f"{number}")])
+            try:
+                outcomes += await parts.dequeue("sms", wait_us=2_000_000)
+            except SharqError as error:
+                outcomes.append(error)
+            await asyncio.sleep(0.01)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, SharqError)]
+        assert len(failures) <= 1
+        assert len(outcomes) == 50
+        assert parts.registry.get_sample_value("sharq_partitions_set_aside") == 1
+
+
+async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_url: str, prefix: str) -> None:
+    with redis.Redis.from_url(store_url) as client:
+        client.set(Keys(prefix, PARTITIONS).of(3, "", ("counters",)).names[0], "planted")
+    async with running_node(store_url, settings(prefix)) as parts:
+        assert parts.node.is_ready
+        assert await parts.dequeue("sms") == []
+        queue = next(f"q{n}" for n in range(100) if partition_of("sms", f"q{n}", PARTITIONS) == 0)
+        await parts.dispatch.enqueue([job("sms", queue, "1")])
+        assert len(await parts.dequeue("sms")) == 1
+
+
+def sums(registry: CollectorRegistry, name: str) -> tuple[int, float]:
+    """How many types a metric names, and the sum over them."""
+    samples = [sample for metric in registry.collect() for sample in metric.samples if sample.name == name]
+    return len({sample.labels["queue_type"] for sample in samples}), sum(one.value for one in samples)
+
+
+async def test_the_metrics_of_many_types_name_some_and_add_up_to_all(store_url: str, prefix: str) -> None:
+    async with running_node(store_url, settings(prefix, reap_every_s=0.1)) as parts:
+        await enqueue(parts, types_of_partition(0, 300))
+        await enqueue(parts, types_of_partition(1, 300))
+        await until(lambda: sums(parts.registry, "sharq_jobs_enqueued_total")[1] == 600)
+        assert sums(parts.registry, "sharq_jobs")[0] == 201
+        await until(
+            lambda: (
+                (
+                    parts.registry.get_sample_value(
+                        "sharq_oldest_ready_age_seconds", {"queue_type": "_other"}
+                    )
+                    or 0.0
+                )
+                > 0
+            )
+        )
+        counts = await parts.dispatch.counts()
+        assert len(counts.queue_types) == 600
+        assert sum(count for _, count in counts.enqueue_counts) == 600
+
+
+async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_only_seem_due(
+    store_url: str, prefix: str
+) -> None:
+    """Deleted queues leave times in the agenda that are early: a node that has just read them has to ask each."""
+    partitions = 1024
+    queues = {partition_of("sms", f"q{n}", partitions): f"q{n}" for n in range(6 * partitions)}
+    chosen = NodeSettings(key_prefix=prefix, partitions=partitions)
+    async with running_node(store_url, chosen) as parts:
+        await parts.dispatch.enqueue([job("sms", queue, "1") for queue in queues.values()])
+        gone, (kept, *_) = list(queues.values())[:-1], list(queues.values())[-1:]
+        await asyncio.gather(*(parts.dispatch.delete_queue(QueueKey("sms", queue), False) for queue in gone))
+    async with running_node(store_url, chosen) as parts:
+        await until(lambda: not parts.node._ownership.unread)
+        assert [one.queue_id for one in await parts.dequeue("sms")] == [kept]
+
+
+@pytest.mark.parametrize("partitions", [256, 1024, 4096])
+async def test_jobs_of_all_partitions_are_found_whatever_their_number(
+    store_url: str, prefix: str, partitions: int
+) -> None:
+    queues = {partition_of("sms", f"q{n}", partitions): f"q{n}" for n in range(3 * partitions)}
+    async with running_node(store_url, NodeSettings(key_prefix=prefix, partitions=partitions)) as parts:
+        for at in range(0, len(queues), 500):
+            await parts.dispatch.enqueue(
+                [job("sms", queue, "1") for queue in list(queues.values())[at : at + 500]]
+            )
+    async with running_node(store_url, NodeSettings(key_prefix=prefix, partitions=partitions)) as parts:
+        await until(lambda: not parts.node._ownership.unread)
+        found: list[LeasedJob] = []
+        while jobs := await parts.dequeue("sms", 1000):
+            found += jobs
+        assert len(found) == len(queues)
+
+
+async def cost_of_polls_s(parts: Parts, types: list[str]) -> float:
+    """CPU seconds of one poll on each of these types that waits a moment for nothing."""
+    began_s = time.process_time()
+    polls = [asyncio.create_task(parts.dequeue(name, wait_us=500_000)) for name in types]
+    await until(lambda: parts.polls.waiting == len(types))
+    assert all(jobs == [] for jobs in await asyncio.gather(*polls))
+    assert parts.polls.waiting == 0
+    return time.process_time() - began_s
+
+
+async def test_polls_on_types_of_their_own_cost_about_what_polls_on_one_type_do(
+    store_url: str, prefix: str
+) -> None:
+    count = 6_000
+    async with running_node(store_url, settings(prefix)) as parts:
+        shared_s = await cost_of_polls_s(parts, ["sms"] * count)
+        own_s = await cost_of_polls_s(parts, [f"type-{number}" for number in range(count)])
+    assert own_s < 3 * shared_s
