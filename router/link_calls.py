@@ -81,7 +81,8 @@ class LinkCalls:
         self._late_dequeues: set[int] = set()
         self._size_bytes = 0
         self._silent_since = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._tick_at = 0.0
 
     def __len__(self) -> int:
         """Calls that somebody waits for."""
@@ -171,16 +172,20 @@ class LinkCalls:
         """One timer for all calls: each has the same time, so the first to come is the first to be late."""
         first = next(iter(self._waiting.values()), None)
         tick_at = now + _TICK_S
-        self._timer = self._loop.call_at(min(tick_at, first.deadline_at) if first else tick_at, self._tick)
+        self._set_timer(min(tick_at, first.deadline_at) if first else tick_at)
+
+    def _set_timer(self, tick_at: float, has_read: bool = False) -> None:
+        """The time is kept here: a handle of uvloop that is due at once does not know it."""
+        self._tick_at = tick_at
+        self._timer = self._loop.call_at(tick_at, self._tick, has_read)
 
     def _tick(self, has_read: bool = False) -> None:
-        assert self._timer is not None
         now = self._loop.time()
-        late_s = now - self._timer.when()
+        late_s = now - self._tick_at
         if late_s > _TICK_S and not has_read:
             # This process stood still: that was not the shard's silence, and what came meanwhile is read first.
             self._silent_since = min(self._silent_since + late_s, now)
-            self._timer = self._loop.call_at(now + _READ_S, self._tick, True)
+            self._set_timer(now + _READ_S, has_read=True)
             return
         self._timer = None
         self._expire(now)

@@ -265,7 +265,8 @@ class DataGuard:
         """All partitions are there, so only the record's key was deleted."""
         assert self._remembered is not None
         log.warning("data_record_restored data=%s", self.data_id)
-        await self._executor.one(self._data.calls.settle(self.data_id, max(self._remembered.generation, 1)))
+        generation, pulse = max(self._remembered.generation, 1), self.pulse.seen or 0
+        await self._executor.one(self._data.calls.settle(self.data_id, generation, pulse=pulse))
         self._found(record)
 
     def _is_ours(self, record: DataRecord) -> bool:

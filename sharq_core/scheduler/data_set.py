@@ -135,9 +135,15 @@ class DataCalls:
         """Give a partition the id, if it has none or one of `follows`. Value: the id that it has then."""
         return self._of_partition(library.ENTER_PARTITION, partition, [data_id, " ".join(follows)], now_us)
 
-    def settle(self, data_id: str, generation: int, *, now_us: int | None = None) -> FunctionCall[bool]:
-        """Say that every partition has the id. Value: False when the record has another one, and is left alone."""
-        arguments: list[Word] = [self._keys.partitions, data_id, generation]
+    def settle(
+        self, data_id: str, generation: int, *, pulse: int = 0, now_us: int | None = None
+    ) -> FunctionCall[bool]:
+        """Say that every partition has the id. Value: False when the record has another one, and is left alone.
+
+        Args:
+            pulse: with which a record that was lost goes on.
+        """
+        arguments: list[Word] = [self._keys.partitions, data_id, generation, pulse]
         return self._call(library.SETTLE_DATA, arguments, lambda raw: raw[4] == 1, now_us=now_us)
 
     def accept(

@@ -338,7 +338,9 @@ async def test_a_deleted_record_is_written_anew_while_all_partitions_are_there(
     await until(lambda: client.hlen(keys.members) == 4)
     assert client.get(keys.partition_count) == str(PARTITIONS).encode()
     await served(a, a.owned[0], "on")
+    await looked(a, b)
     assert a.node.guard.losses == b.node.guard.losses == 0
+    assert a.node.guard.pulse.rollbacks == b.node.guard.pulse.rollbacks == 0
     for node, view in zip((a, b), views, strict=True):
         assert {each.members for each in node.views[node.views.index(view) :]} == {view.members}
 
