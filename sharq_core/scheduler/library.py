@@ -15,11 +15,12 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 1
+REVISION = 2
 
 _SHARED = (
     "shortcuts",
     "lists",
+    "clock",
     "job_record",
     "queue_record",
     "counters",
@@ -99,13 +100,14 @@ REAP = Function("reap", _ALL)
 REDRIVE = Function("redrive", _ALL)
 TURN = Function("turn", ("counters", "done0", "done1"))
 DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs"))
-GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs"), _READ)
-GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues"), _READ)
-LIST_QUEUES = Function("list_queues", ("queues",), _READ)
-TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ)
+GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters"), _READ)
+GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters"), _READ)
+LIST_QUEUES = Function("list_queues", ("queues", "counters"), _READ)
+TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
-LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
+LIST_DEAD = Function("list_dead", ("dead", "deadjobs", "counters"), _READ)
 REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)
+SET_CLOCK = Function("set_clock", ("counters",))
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions",))
 HEARTBEAT = Function("heartbeat", ("members",))
 LEAVE = Function("leave", ("members",))
@@ -131,12 +133,13 @@ FUNCTIONS = (
     GET_COUNTS,
     LIST_DEAD,
     REFRESH,
+    SET_CLOCK,
     CLAIM_PARTITIONS,
     HEARTBEAT,
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset({REAP, TURN, SET_CLOCK, HEARTBEAT, LEAVE})
 """What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
 
 The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may

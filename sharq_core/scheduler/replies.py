@@ -121,12 +121,27 @@ class TypeTotals(msgspec.Struct, frozen=True):
     cancelled: int
 
 
+class ClockShift(msgspec.Struct, frozen=True):
+    """The time of a partition (clock.lua).
+
+    Attributes:
+        number: of the record; grows with each change of the shift.
+        shift_us: how far the partition's time is ahead of the store's clock.
+        unseen_us: since when no call has written it, about; 0 when it has no record.
+    """
+
+    number: int = 0
+    shift_us: int = 0
+    unseen_us: int = 0
+
+
 class RefreshReply(msgspec.Struct, frozen=True):
     """Attributes:
     ready_us, timers_us: by type, when its next queue and its next timer are due; early perhaps, never late.
     turn_us: when the tombstones turn, or None.
     tombstones: jobs remembered as finished.
     forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
+    clock: the partition's time; that of a library that knows none is the store's clock.
     """
 
     ready_us: dict[str, int]
@@ -135,6 +150,7 @@ class RefreshReply(msgspec.Struct, frozen=True):
     tombstones: int
     forgotten_early: int
     totals: list[TypeTotals]
+    clock: ClockShift = ClockShift()
 
 
 class TopReply(msgspec.Struct, frozen=True):
@@ -344,4 +360,9 @@ def decode_refresh(raw: list[Any]) -> RefreshReply:
         TypeTotals(raw[7][i].decode(), *raw[7][i + 1 : i + _TOTALS_REPLY])
         for i in range(0, len(raw[7]), _TOTALS_REPLY)
     ]
-    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals)
+    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals, ClockShift(*raw[8:]))
+
+
+@decoder
+def decode_shift(raw: list[Any]) -> ClockShift:
+    return ClockShift(raw[4], raw[5])

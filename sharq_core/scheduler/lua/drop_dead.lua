@@ -11,5 +11,5 @@ function drop_dead.run(own, args)
   counters.open(own)
   local dropped = dead_letters.drop(own, math.huge, tonumber(args[3]))
   counters.close(own)
-  return {0, own.now, -1, -1, dropped}
+  return {0, clock.told(own), -1, -1, dropped}
 end
