@@ -19,6 +19,7 @@ from shard.calls import Calls
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.ownership import Ownership
+from shard.partition_clocks import PartitionClocks
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
@@ -31,7 +32,7 @@ from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import Hint
+from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.store.store import Store
 from sharq_core.voiding import give_back
 
@@ -105,12 +106,13 @@ class ShardNode:
         self._metrics.watch_store(store.inspector.counts)
         self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
         self._watchers.next_due = self._index.next_due
+        self._clocks = PartitionClocks(self._executor, self._set_clock, store.inspector.clock_steps)
         self._reaper = self._make_reaper()
         self._dequeuer = Dequeuer(
             self._pipeline,
             self._functions,
             self._index,
-            self._executor.not_after_us,
+            self._clocks.not_after_us,
             self._note_timer,
             self._metrics.leased,
             self._metrics.reaped,
@@ -118,7 +120,7 @@ class ShardNode:
         )
         self._calls = Calls(
             store,
-            self._executor,
+            self._clocks.not_after_us,
             self._functions,
             self._pipeline,
             self._dequeuer,
@@ -130,6 +132,7 @@ class ShardNode:
             self._metrics,
         )
         self._watch = self._make_watch()
+        store.on_clock_news = self._watch.look_soon
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -205,7 +208,14 @@ class ShardNode:
         if not self.settings.reaps:
             return None
         owns = self._ownership.owns
-        return Reaper(self._pipeline, self._functions, owns, self._note, self._metrics.reaped)
+        return Reaper(
+            self._pipeline,
+            self._functions,
+            owns,
+            self._clocks.not_after_us,
+            self._note,
+            self._metrics.reaped,
+        )
 
     def _make_watch(self) -> Watch:
         watch = Watch(
@@ -214,6 +224,7 @@ class ShardNode:
             self._index,
             self._reaper,
             self._ownership,
+            self._clocks,
             min(self.settings.reap_every_s, 1.0),
             self.settings.tombstone_limit,
             self.settings.dead_limit,
@@ -226,6 +237,9 @@ class ShardNode:
             lambda: self._reaper.lag_s if self._reaper else 0.0,
         )
         return watch
+
+    async def _set_clock(self, partition: int, number: int, shift_us: int) -> ClockShift:
+        return await self._pipeline.value(self._functions.set_clock(partition, number, shift_us))
 
     async def _open(self) -> None:
         await self.store.open()

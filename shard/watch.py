@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from shard.ownership import Ownership
+from shard.partition_clocks import PartitionClocks, elapsed_us
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
@@ -31,6 +32,7 @@ class Watch:
 
     Args:
         ownership: which partitions to watch.
+        clocks: told each reading of an owned partition.
         period_s: time between two readings.
         reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
         tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, in the whole
@@ -44,6 +46,7 @@ class Watch:
         index: ReadyIndex,
         reaper: Reaper | None,
         ownership: Ownership,
+        clocks: PartitionClocks,
         period_s: float,
         tombstone_limit: int,
         dead_limit: int,
@@ -53,6 +56,7 @@ class Watch:
         self._index = index
         self._reaper = reaper
         self._ownership = ownership
+        self._clocks = clocks
         self._period_s = max(period_s, MIN_PERIOD_S)
         self._tombstone_limit = tombstone_limit
         self._dead_limit = dead_limit
@@ -120,19 +124,28 @@ class Watch:
         Raises:
             SharqError: it could not be read, and what was known is kept.
         """
+        asked_us = elapsed_us()
         reply, sent_at = await self._pipeline.run(self._functions.refresh(partition))
         known = value_of(reply)
         if self._ownership.owns(partition):
             self._known[partition] = known
+            is_used = bool(known.totals or known.tombstones)
+            await self._clocks.see(partition, reply.hint.now_us, known.clock, asked_us, is_used=is_used)
         if self._ownership.covers(partition):
             self._tell(partition, known, reply.hint.now_us, sent_at)
         if known.turn_us is not None and known.turn_us <= reply.hint.now_us:
-            await self._pipeline.value(self._functions.turn(partition))
+            late_us = self._clocks.not_after_us(partition)
+            await self._pipeline.value(self._functions.turn(partition, not_after_us=late_us))
             self._just_turned.add(partition)
 
     def forget(self, partition: int) -> None:
         """The partition is another node's now, which counts it from now on."""
         self._known.pop(partition, None)
+        self._clocks.forget(partition)
+
+    def look_soon(self) -> None:
+        """Read all at once: the store's clock may have stepped."""
+        self._ownership.changed.set()
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):

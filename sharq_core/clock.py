@@ -7,6 +7,9 @@ from time import monotonic
 
 _WINDOW_S = 10.0
 
+_STEP_US = 500_000
+"""A smaller step is not told: it may be the drift of a long silence."""
+
 
 class RemoteClock:
     """Estimates the time of now by the clock of a store's server, or of a shard.
@@ -20,20 +23,26 @@ class RemoteClock:
         self._best: float | None = None
         self._recent = -math.inf
         self._turns_at = 0.0
+        self._most = math.inf
 
-    def learn(self, remote_us: int, asked_at: float | None = None) -> None:
+    def learn(self, remote_us: int, asked_at: float | None = None) -> bool:
         """Take note of an answer that arrived now.
 
         Args:
             remote_us: the time in it, in µs.
             asked_at: when it was asked for (time.monotonic), an upper bound of the offset: an estimate above it is of
                 a clock that has stepped back since, and is dropped.
+
+        Returns:
+            True when the clock has stepped, either way: no delay explains this answer after the one before.
         """
         received_at = monotonic()
         offset = remote_us - received_at * 1e6
-        has_stepped_back = (
-            asked_at is not None and self._best is not None and self._best > remote_us - asked_at * 1e6
-        )
+        most = math.inf if asked_at is None else remote_us - asked_at * 1e6
+        before = self._best
+        has_stepped_back = before is not None and before > most
+        is_step = offset > self._most + _STEP_US or (before is not None and before > most + _STEP_US)
+        self._most = most
         if received_at >= self._turns_at and not has_stepped_back:
             self._best = max(self._recent, offset)
             self._recent = offset
@@ -42,6 +51,7 @@ class RemoteClock:
             self._best = self._recent = offset
         elif offset > self._recent:
             self._recent = offset
+        return is_step
 
     def now_us(self) -> int | None:
         """The time there in µs, or None before its first answer."""

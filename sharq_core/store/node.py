@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +49,7 @@ class StoreNode:
         url: redis://, rediss:// or unix://, with user, password and db.
         timeout_s: no call takes longer, connecting included.
         promise: what has to be true before a call is answered; None for nothing.
+        on_clock_step: told when an answer shows that the server's clock has stepped.
 
     Attributes:
         name: host:port or the path of its socket.
@@ -57,12 +58,19 @@ class StoreNode:
     """
 
     def __init__(
-        self, url: str, library: FunctionLibrary, *, timeout_s: float, promise: Promise | None = None
+        self,
+        url: str,
+        library: FunctionLibrary,
+        *,
+        timeout_s: float,
+        promise: Promise | None = None,
+        on_clock_step: Callable[[], None] | None = None,
     ) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.timeout_s = timeout_s
         self.clock = RemoteClock()
+        self._on_clock_step = on_clock_step
         self.is_reachable = False
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
@@ -108,7 +116,7 @@ class StoreNode:
             for index, answer in zip(missed, found, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):
-            self.clock.learn(self._library.time_us(answers[-1]), asked_at)
+            self._learn(self._library.time_us(answers[-1]), asked_at)
         return answers
 
     async def execute(
@@ -231,9 +239,13 @@ class StoreNode:
         (answer,) = await ask(connection, [(b"TIME",)])
         if isinstance(answer, SharqError):
             raise answer
-        self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
+        self._learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
         if self._supply.has_begun:
             await self._supply.look_after(connection)
+
+    def _learn(self, remote_us: int, asked_at: float) -> None:
+        if self.clock.learn(remote_us, asked_at) and self._on_clock_step is not None:
+            self._on_clock_step()
 
     def not_after_us(self, since: float | None = None) -> int | None:
         """The server's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
@@ -41,6 +41,7 @@ class Store:
 
     Attributes:
         resent_calls: sent again because a slot was elsewhere, so far.
+        on_clock_news: told when a server's clock has stepped, or other servers are primaries; None for nobody.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Store:
         self.timeout_s = timeout_s
         self.inspector = inspector
         self.resent_calls = 0
+        self.on_clock_news: Callable[[], None] | None = None
         self._promise = promise
         self._topology = topology
         self._library = library
@@ -184,9 +186,17 @@ class Store:
         node = self._nodes.get(url)
         if node is None:
             node = self._nodes[url] = StoreNode(
-                url, self._library, timeout_s=self.timeout_s, promise=self._promise
+                url,
+                self._library,
+                timeout_s=self.timeout_s,
+                promise=self._promise,
+                on_clock_step=self._tell_clock_news,
             )
         return node
+
+    def _tell_clock_news(self) -> None:
+        if self.on_clock_news is not None:
+            self.on_clock_news()
 
     async def _follow(self) -> None:
         """Read the layout at news and every few seconds, until cancelled."""
@@ -235,6 +245,7 @@ class Store:
         if layout.urls() != self._layout.urls():
             log.info("store_primaries mode=%s count=%d", self.mode, len(self._primaries))
             self.inspector.look_soon()
+            self._tell_clock_news()
         self._layout = layout
         kept = {*layout.urls(), *self._topology.seeds}
         for url in [url for url in self._nodes if url not in kept]:
