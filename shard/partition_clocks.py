@@ -1,8 +1,9 @@
 """What this node knows of the time in its partitions, and how it mends that time when the store's clock steps.
 
 A partition's time (lua/clock.lua) is the store's clock and a shift. Nobody can set the clock that this machine counts
-by, so a reading that does not fit the earlier ones shows that the store's clock stepped, or that the partition is now at
-another server whose clock differs. The node then sets the shift so that the partition's time goes on as if nothing had happened.
+by, so a reading that does not fit the earlier ones shows that the store's clock stepped, or that the partition is at
+another server now whose clock differs. The node then sets the shift so that the partition's time goes on as if nothing
+had happened.
 docs/decisions/store-clock.md has the argument.
 """
 

@@ -14,6 +14,7 @@
 -- that say when they may be at the latest are refused meanwhile, and set_clock lowers the shift.
 --
 -- In a call own.now is the partition's time, and own.shift is what it is ahead of the store's clock, nil for nothing.
+-- Minutes of the counts are those of the store's clock.
 -- Callers know the store's clock alone: what they name is read with clock.own_time, what they are told is clock.shown.
 
 local clock = {
@@ -70,19 +71,16 @@ function clock.read(own)
   return number, shift, seen
 end
 
--- A time of the partition as callers are told it: by the store's clock.
+-- A time of the partition as callers are told it: by the store's clock, and never below 0, which would say none.
 function clock.shown(own, at)
-  return own.shift and at - own.shift or at
+  local shift = own.shift
+  if not shift then return at end
+  return at > shift and at - shift or 0
 end
 
 -- A time by the store's clock, as a caller names it, as the partition's.
 function clock.own_time(own, at)
   return own.shift and at + own.shift or at
-end
-
--- A minute of the partition's time as callers are told it.
-function clock.shown_minute(own, minute)
-  return own.shift and math.floor((minute * 60000000 - own.shift) / 60000000) or minute
 end
 
 -- The store's own time of a call.

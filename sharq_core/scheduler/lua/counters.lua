@@ -86,7 +86,8 @@ function counters.open(own, at_most)
   local raw = found[1]
   clock.set(own, found[2], at_most)
   local counts = not raw and new(own) or own.counters and unpack_over(own.counters, raw) or counters.unpack(raw)
-  local minute = (own.now - own.now % counters.MINUTE_US) / counters.MINUTE_US
+  local told = clock.told(own)
+  local minute = (told - told % counters.MINUTE_US) / counters.MINUTE_US
   own.counters = counts
   if counts.minute ~= minute then turn_minute(own, counts, minute) end
 end

@@ -8,27 +8,26 @@
 local get_counts = {}
 
 -- Adds a minute's counts to a list, unless it is too old.
-local function add_minute(own, minutes, oldest, minute, enqueued, leased)
+local function add_minute(minutes, oldest, minute, enqueued, leased)
   local count = #minutes
   if minute >= oldest then
-    minutes[count + 1], minutes[count + 2], minutes[count + 3] = clock.shown_minute(own, minute), enqueued, leased
+    minutes[count + 1], minutes[count + 2], minutes[count + 3] = minute, enqueued, leased
   end
 end
 
 function get_counts.run(own)
   local row = call('HGETALL', own.keys[KEY.counters])
-  clock.read(own)
   local oldest = math.floor(own.now / counters.MINUTE_US) - 9
   local minutes, types = {}, {}
   for index = 1, #row, 2 do
     local name, value = row[index], row[index + 1]
     if sub(name, 1, 2) == ':m' then
-      add_minute(own, minutes, oldest, unpack_bytes(counters.MINUTE, value))
+      add_minute(minutes, oldest, unpack_bytes(counters.MINUTE, value))
     elseif sub(name, 1, 1) ~= ':' then
       local counts = counters.unpack(value)
-      add_minute(own, minutes, oldest, counts.minute, counts.enqueued_now, counts.given_now)
+      add_minute(minutes, oldest, counts.minute, counts.enqueued_now, counts.given_now)
       if counts.queued + counts.delayed + counts.leased > 0 then types[#types + 1] = name end
     end
   end
-  return {0, clock.told(own), -1, -1, minutes, types}
+  return {0, own.now, -1, -1, minutes, types}
 end

@@ -16,8 +16,7 @@ function get_queue.run(own, args)
   local reply = {0, told, -1, -1, queue.interval, queue.burst, queue.is_pinned and 1 or 0,
     queue.is_paused and 1 or 0, queue.queued, queue.delayed, queue.leased, next_ready, unit.head_age(own, queue)}
   for _, row in ipairs(queue_record.minutes(queue)) do
-    local at = #reply
-    reply[at + 1], reply[at + 2], reply[at + 3] = clock.shown_minute(own, row[1]), row[2], row[3]
+    for _, number in ipairs(row) do reply[#reply + 1] = number end
   end
   return reply
 end

@@ -48,12 +48,10 @@ function queue_record.flag(queue, name, is_set)
   queue[name], queue.is_flagged = is_set, true
 end
 
--- The queue of a record, or false when it counts as forgotten. A clock that stepped back must not hold it longer than
--- one interval after its last lease.
+-- The queue of a record, or false when it counts as forgotten.
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
     at = unpack_bytes(queue_record.FORMAT, raw)
-  if tat > now then tat = math.min(tat, math.max(now, last) + interval) end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,
     given = given, older = sub(raw, at), place = queued > 0}
