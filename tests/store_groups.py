@@ -269,15 +269,21 @@ def running_pair(kind: str, *arguments: str) -> Iterator[Pair]:
 
 @contextmanager
 def running_sentinel_group(
-    kind: str = "valkey", security: Security = OPEN, guard: Security | None = None
+    kind: str = "valkey",
+    security: Security = OPEN,
+    guard: Security | None = None,
+    environs: Sequence[dict[str, str] | None] = (),
 ) -> Iterator[SentinelGroup]:
     """A Sentinel group, gone at the end.
 
     Args:
+        environs: of the servers, the first primary first; this process's own where none is given.
         guard: the Sentinels' own security; None for that of the servers.
     """
     with _folder() as folder:
         group = SentinelGroup(folder, kind, security, security if guard is None else guard)
+        for server, environ in zip(group.servers, environs, strict=False):
+            server.environ = environ
         with _running(group.servers):
             group.replicate()
             with _running(group.sentinels):
