@@ -5,9 +5,12 @@ A step moves the clock and no real time passes, so each test says what must hold
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sharq_core.models import FinishJob, JobState, LeaseStatus
+from sharq_core.scheduler.function_call import FunctionCall
 from tests.scheduler.driver import (
     DAY_US,
     HOUR_US,
@@ -152,7 +155,7 @@ def test_calls_are_refused_while_the_clock_is_ahead_and_not_mended(driver: Drive
     job = driver.lease_one()
     driver.advance(DAY_US)
     now_us = driver.now_us
-    refused = [
+    refused: list[FunctionCall[Any]] = [
         functions.dequeue(0, TYPE, 1, SECOND_US, RANDOM, not_after_us=late_us, now_us=now_us),
         functions.enqueue(0, TYPE, [new_job("3")], not_after_us=late_us, now_us=now_us),
         functions.reap(0, TYPE, not_after_us=late_us, now_us=now_us),
