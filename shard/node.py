@@ -238,8 +238,8 @@ class ShardNode:
         )
         return watch
 
-    async def _set_clock(self, partition: int, number: int, shift_us: int) -> ClockShift:
-        return await self._pipeline.value(self._functions.set_clock(partition, number, shift_us))
+    async def _set_clock(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
+        return await self._pipeline.value(self._functions.set_clock(partition, number, seen_us, shift_us))
 
     async def _open(self) -> None:
         await self.store.open()

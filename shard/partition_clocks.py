@@ -27,15 +27,15 @@ TOLERANCE_US = 500_000
 DRIFT = 0.01
 """Most difference in speed between two clocks that run."""
 
-MARK_AFTER_US = 60_000_000
+MARK_AFTER_US = 10_000_000
 """A partition that no call has written for so long is marked as seen: should a call come just after a step back, before
 the node has mended it, what waits there waits so much longer at the most.
 """
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-SetClock = Callable[[int, int, int], Awaitable[ClockShift]]
-"""Given a partition, the number of its clock record and a shift (µs), what holds then (functions.set_clock)."""
+SetClock = Callable[[int, int, int, int], Awaitable[ClockShift]]
+"""Given a partition, number and `seen` (µs) of its clock record and a shift (µs): what holds then (set_clock.lua)."""
 
 
 def elapsed_us() -> int:
@@ -49,12 +49,14 @@ class _Time(msgspec.Struct, frozen=True):
     Attributes:
         earliest_us, latest_us: bounds of the difference between the partition's time and elapsed_us.
         clock: number and shift as they were then.
+        seen_us: the partition's time at its latest call.
         at_us: elapsed_us of the reading.
     """
 
     earliest_us: int
     latest_us: int
     clock: ClockShift
+    seen_us: int
     at_us: int
 
     def off_us(self, known: _Time, *, is_raw: bool = False) -> int:
@@ -70,21 +72,30 @@ class _Time(msgspec.Struct, frozen=True):
         return ahead if ahead > 0 else -max(behind, 0)
 
     def joined(self, known: _Time) -> _Time:
-        """What both readings say together; of a small step the part that drift explains."""
+        """What both readings say together. Of a small step ahead it is the part that drift explains, so that many of
+        them add up to one that is mended; a small step back is taken as it is, or mending the next one would let the
+        time gain.
+        """
+        if self.clock.number != known.clock.number or self.off_us(known) < 0:
+            return self
         allowance = int(DRIFT * (self.at_us - known.at_us))
         low, high = known.earliest_us - allowance, known.latest_us + allowance
         return _Time(
-            min(max(low, self.earliest_us), high), max(min(high, self.latest_us), low), self.clock, self.at_us
+            min(max(low, self.earliest_us), high),
+            min(high, self.latest_us),
+            self.clock,
+            self.seen_us,
+            self.at_us,
         )
 
     def moved(self, clock: ClockShift) -> _Time:
         """The same reading with another shift."""
         by_us = clock.shift_us - self.clock.shift_us
-        return _Time(self.earliest_us + by_us, self.latest_us + by_us, clock, self.at_us)
+        return _Time(self.earliest_us + by_us, self.latest_us + by_us, clock, self.seen_us, self.at_us)
 
 
 class PartitionClocks:
-    """The times of the partitions that this node owns.
+    """The times of the partitions that this node answers for; those that it owns it mends.
 
     Args:
         set_clock: changes a partition's shift in the store.
@@ -109,14 +120,25 @@ class PartitionClocks:
             return self._executor.not_after_us(partition, since)
         return known.earliest_us - known.clock.shift_us + elapsed_us() + self._executor.left_us(since)
 
-    def forget(self, partition: int) -> None:
-        """The partition is another node's now."""
-        self._known.pop(partition, None)
+    def keep(self, covers: Callable[[int], bool]) -> None:
+        """Forget the partitions that this node answers for no longer."""
+        self._known = {partition: known for partition, known in self._known.items() if covers(partition)}
+
+    def others(self, owns: Callable[[int], bool]) -> list[int]:
+        """The partitions that this node answers for and does not own."""
+        return [partition for partition in self._known if not owns(partition)]
 
     async def see(
-        self, partition: int, now_us: int, clock: ClockShift, asked_us: int, *, is_used: bool
+        self,
+        partition: int,
+        now_us: int,
+        clock: ClockShift,
+        asked_us: int,
+        *,
+        is_used: bool = True,
+        is_owned: bool = True,
     ) -> None:
-        """Take note of a reading of an owned partition that arrived now, and mend the partition's time if need be.
+        """Take note of a reading that arrived now, and mend the partition's time if need be and it is owned.
 
         Args:
             now_us: the store's clock in it.
@@ -128,23 +150,26 @@ class PartitionClocks:
         """
         heard_us = elapsed_us()
         own_us = now_us + clock.shift_us
-        found = _Time(own_us - heard_us, own_us - asked_us, clock, heard_us)
+        seen_us = own_us - clock.unseen_us
+        found = _Time(own_us - heard_us, own_us - asked_us, clock, seen_us, heard_us)
         known = self._known.get(partition)
         if known is not None:
             self._report(partition, found.off_us(known, is_raw=True))
             off_us = found.off_us(known)
             if abs(off_us) > TOLERANCE_US and clock.number == known.clock.number:
+                if not is_owned:
+                    return
                 found = await self._mend(partition, found, known)
             elif abs(off_us) <= TOLERANCE_US:
                 found = found.joined(known)
         self._known[partition] = found
-        if is_used and clock.unseen_us > MARK_AFTER_US:
-            await self._set_clock(partition, found.clock.number, found.clock.shift_us)
+        if is_owned and is_used and clock.unseen_us > MARK_AFTER_US:
+            await self._set_clock(partition, found.clock.number, seen_us, found.clock.shift_us)
 
     async def _mend(self, partition: int, found: _Time, known: _Time) -> _Time:
         """Set the shift so that the partition's time is never ahead of what it would be without the step."""
         shift_us = found.clock.shift_us + known.earliest_us - found.latest_us
-        held = await self._set_clock(partition, found.clock.number, shift_us)
+        held = await self._set_clock(partition, found.clock.number, known.seen_us, shift_us)
         log.debug("partition_time_mended partition=%d shift_us=%d", partition, held.shift_us)
         return found.moved(held)
 

@@ -18,7 +18,7 @@ from shard.reaper import Reaper
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import Functions
-from sharq_core.scheduler.replies import RefreshReply, TypeTotals
+from sharq_core.scheduler.replies import RefreshReply, Reply, TypeTotals
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +98,8 @@ class Watch:
         Raises:
             SharqError: some could not be read; those keep what was known.
         """
-        owned = self._ownership.owned
-        results = await asyncio.gather(*(self.read(p) for p in owned), return_exceptions=True)
+        places = [*self._ownership.owned, *self._clocks.others(self._ownership.owns)]
+        results = await asyncio.gather(*(self.read(p) for p in places), return_exceptions=True)
         for result in results:
             if result is not None:
                 raise result
@@ -110,6 +110,7 @@ class Watch:
             await self._sleep()
             self._ownership.send_off()
             self._index.keep(self._ownership.covers)
+            self._clocks.keep(self._ownership.covers)
             try:
                 await self.read_all()
                 await self._keep_bounds()
@@ -129,9 +130,8 @@ class Watch:
         known = value_of(reply)
         if self._ownership.owns(partition):
             self._known[partition] = known
-            is_used = bool(known.totals or known.tombstones)
-            await self._clocks.see(partition, reply.hint.now_us, known.clock, asked_us, is_used=is_used)
         if self._ownership.covers(partition):
+            await self._see_clock(partition, reply, known, asked_us)
             self._tell(partition, known, reply.hint.now_us, sent_at)
         if known.turn_us is not None and known.turn_us <= reply.hint.now_us:
             late_us = self._clocks.not_after_us(partition)
@@ -141,7 +141,6 @@ class Watch:
     def forget(self, partition: int) -> None:
         """The partition is another node's now, which counts it from now on."""
         self._known.pop(partition, None)
-        self._clocks.forget(partition)
 
     def look_soon(self) -> None:
         """Read all at once: the store's clock may have stepped."""
@@ -152,6 +151,19 @@ class Watch:
             async with asyncio.timeout(self._period_s):
                 await self._ownership.changed.wait()
         self._ownership.changed.clear()
+
+    async def _see_clock(
+        self, partition: int, reply: Reply[RefreshReply], known: RefreshReply, asked_us: int
+    ) -> None:
+        """Tells what a reading says of the partition's time, before anything goes by that time."""
+        await self._clocks.see(
+            partition,
+            reply.hint.now_us,
+            known.clock,
+            asked_us,
+            is_used=bool(known.totals or known.tombstones),
+            is_owned=self._ownership.owns(partition),
+        )
 
     def _tell(self, partition: int, known: RefreshReply, now_us: int, sent_at: float) -> None:
         """Tells the index and the reaper what a reading found."""

@@ -378,12 +378,13 @@ class Functions:
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
 
     def set_clock(
-        self, partition: int, number: int, shift_us: int, *, now_us: int | None = None
+        self, partition: int, number: int, seen_us: int, shift_us: int, *, now_us: int | None = None
     ) -> FunctionCall[ClockShift]:
-        """Say how far a partition's time is ahead of the store's clock, if its record still has that number; or, with
-        the shift that it has, that its time has come so far. Value: what holds.
+        """Say how far a partition's time is ahead of the store's clock, if its record still has that number (to raise
+        it: if it was last seen at seen_us, too); or, with the shift that it has, that its time has come so far. Value:
+        what holds.
         """
-        arguments: list[Word] = [number, shift_us]
+        arguments: list[Word] = [number, seen_us, shift_us]
         return self._call(library.SET_CLOCK, partition, "", now_us, arguments, replies.decode_shift)
 
     def claim_partitions(self, *, now_us: int | None = None) -> FunctionCall[int]:

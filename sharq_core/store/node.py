@@ -251,7 +251,7 @@ class StoreNode:
         """The server's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None:
         now). None while that clock is unknown.
         """
-        now_us = self.clock.now_us()
+        now_us = self.clock.steady_us()
         if now_us is None:
             return None
         waited_s = 0.0 if since is None else self._loop.time() - since

@@ -181,9 +181,10 @@ class State:
             self.since_us = now_us
         self.seen_us = now_us
 
-    def set_clock(self, number: int, shift_us: int) -> tuple[int, int]:
+    def set_clock(self, number: int, seen_us: int, shift_us: int) -> tuple[int, int]:
         """A node mends the partition's time; returns what holds."""
-        if not self.seen_us or number != self.number:
+        is_stale = number != self.number or (shift_us > self.shift_us and seen_us != self.seen_us)
+        if not self.seen_us or is_stale:
             return self.number, self.shift_us
         if self.told_us + shift_us < self.seen_us and self.since_us <= self.told_us + shift_us:
             shift_us = self.seen_us - self.told_us

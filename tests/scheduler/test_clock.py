@@ -28,9 +28,10 @@ STEPS_US = [HOUR_US, 20 * SECOND_US, 3 * SECOND_US]
 def step_and_mend(driver: Driver, step_us: int) -> None:
     """The store's clock steps (ahead: positive), and a node notices it."""
     clock = driver.refresh().clock
+    seen_us = driver.now_us + clock.shift_us - clock.unseen_us
     driver.advance(step_us)
     shift_us = clock.shift_us - step_us
-    driver.value(driver.functions.set_clock(0, clock.number, shift_us, now_us=driver.now_us))
+    driver.value(driver.functions.set_clock(0, clock.number, seen_us, shift_us, now_us=driver.now_us))
 
 
 @pytest.mark.parametrize("step_us", STEPS_US)
@@ -170,7 +171,7 @@ def test_calls_are_refused_while_the_clock_is_ahead_and_not_mended(driver: Drive
     )
     assert driver.value(finish)[0].status is LeaseStatus.DONE
     clock = driver.refresh().clock
-    driver.value(functions.set_clock(0, clock.number, clock.shift_us - DAY_US, now_us=now_us))
+    driver.value(functions.set_clock(0, clock.number, 0, clock.shift_us - DAY_US, now_us=now_us))
     assert driver.get_queue().next_ready_in_us == SECOND_US
 
 
@@ -186,7 +187,7 @@ def test_two_nodes_that_mend_the_same_step_do_not_mend_it_twice(driver: Driver) 
     clock = driver.refresh().clock
     driver.advance(HOUR_US)
     calls = [
-        driver.functions.set_clock(0, clock.number, shift_us, now_us=driver.now_us)
+        driver.functions.set_clock(0, clock.number, 0, shift_us, now_us=driver.now_us)
         for shift_us in (-HOUR_US, -HOUR_US - 5)
     ]
     first, second = (driver.value(call) for call in calls)
@@ -200,7 +201,7 @@ def test_a_node_that_was_away_cannot_set_a_partition_in_use_back(driver: Driver)
         driver.advance(2 * SECOND_US)
         driver.enqueue(new_job(str(number), interval_us=0))
     clock = driver.refresh().clock
-    call = driver.functions.set_clock(0, clock.number, -MINUTE_US // 2, now_us=driver.now_us)
+    call = driver.functions.set_clock(0, clock.number, 0, -MINUTE_US // 2, now_us=driver.now_us)
     driver.value(call)
     assert driver.refresh().clock.shift_us == 0
 
@@ -229,3 +230,18 @@ def test_what_the_next_call_is_told_goes_by_the_stores_clock(driver: Driver) -> 
     (letter,) = driver.list_dead().jobs
     assert letter.dead_at_us == driver.now_us
     assert letter.enqueued_at_us == now_us
+
+
+def test_a_call_that_came_after_a_step_back_keeps_its_lease_when_the_time_is_mended(driver: Driver) -> None:
+    """The partition was idle for longer than the step: the call does not see it, and the node comes too late."""
+    driver.enqueue(new_job("1", interval_us=0))
+    driver.advance(MINUTE_US)
+    clock = driver.refresh().clock
+    seen_us = driver.now_us - clock.unseen_us
+    driver.advance(-20 * SECOND_US)
+    job = driver.lease_one(lease_us=5 * SECOND_US)
+    call = driver.functions.set_clock(0, clock.number, seen_us, 20 * SECOND_US, now_us=driver.now_us)
+    assert driver.value(call).shift_us == 0
+    driver.advance(5 * SECOND_US - 1)
+    assert driver.reap().ended == 0
+    assert driver.finish("1", job.lease) is LeaseStatus.DONE

@@ -125,12 +125,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         """The store's clock, and a node mends the partition's time before any call; stale: another node has already."""
         by_us = -by_us if is_back else by_us
         state = self.model.state
-        number, shift_us = state.number - is_stale, state.shift_us - by_us
+        number, seen_us, shift_us = state.number, state.seen_us - is_stale, state.shift_us - by_us
+        if not is_back:
+            number = max(number - is_stale, 0)
         self._move_clock(by_us)
         found = self.driver.value(
-            self.driver.functions.set_clock(0, max(number, 0), shift_us, now_us=self.driver.now_us)
+            self.driver.functions.set_clock(0, number, seen_us, shift_us, now_us=self.driver.now_us)
         )
-        assert (found.number, found.shift_us) == state.set_clock(max(number, 0), shift_us)
+        assert (found.number, found.shift_us) == state.set_clock(number, seen_us, shift_us)
         if state.shift_us != shift_us and not is_back:
             self.real_us += by_us
 
