@@ -150,17 +150,18 @@ class PartitionClocks:
         """
         heard_us = elapsed_us()
         own_us = now_us + clock.shift_us
-        seen_us = own_us - clock.unseen_us
+        seen_us = own_us - max(clock.unseen_us, 0)
         found = _Time(own_us - heard_us, own_us - asked_us, clock, seen_us, heard_us)
         known = self._known.get(partition)
         if known is not None:
             self._report(partition, found.off_us(known, is_raw=True))
             off_us = found.off_us(known)
-            if abs(off_us) > TOLERANCE_US and clock.number == known.clock.number:
+            is_off = abs(off_us) > TOLERANCE_US
+            if is_off and clock.unseen_us >= 0 and clock.number == known.clock.number:
                 if not is_owned:
                     return
                 found = await self._mend(partition, found, known)
-            elif abs(off_us) <= TOLERANCE_US:
+            elif not is_off:
                 found = found.joined(known)
         self._known[partition] = found
         if is_owned and is_used and clock.unseen_us > MARK_AFTER_US:

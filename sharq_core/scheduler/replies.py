@@ -127,12 +127,12 @@ class ClockShift(msgspec.Struct, frozen=True):
     Attributes:
         number: of the record; grows with each change of the shift.
         shift_us: how far the partition's time is ahead of the store's clock.
-        unseen_us: since when no call has written it, about; 0 when it has no record.
+        unseen_us: since when no call has written it, about; -1 when it has no record, or the library knows none.
     """
 
     number: int = 0
     shift_us: int = 0
-    unseen_us: int = 0
+    unseen_us: int = -1
 
 
 class RefreshReply(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from sharq_core.scheduler.replies import TypeTotals
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
 PROMISED_US = 60_000_000
-GRAIN_US = 100_000
+GRAIN_US = 200_000
 RUN_US = 5_000_000
 
 JobKey = tuple[str, str]

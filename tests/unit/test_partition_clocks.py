@@ -48,7 +48,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.real_us = START_US
         self.ahead_us = 0
-        self.clock = ClockShift(1, 0)
+        self.clock = ClockShift(1, 0, 0)
         self.set_calls = 0
         monkeypatch.setattr(partition_clocks, "elapsed_us", lambda: self.real_us - START_US)
         self.steps = ClockSteps(lambda: None)
@@ -72,7 +72,7 @@ class World:
     async def _set(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
         self.set_calls += 1
         if number == self.clock.number and shift_us != self.clock.shift_us:
-            self.clock = ClockShift(number + 1, shift_us)
+            self.clock = ClockShift(number + 1, shift_us, 0)
         return self.clock
 
 
@@ -123,7 +123,7 @@ async def test_a_clock_that_runs_fast_does_not_take_the_partition_with_it(world:
 async def test_what_another_node_has_mended_is_left_alone(world: World) -> None:
     await world.read()
     world.ahead_us = HOUR_US
-    world.clock = ClockShift(2, -HOUR_US - 3 * SECOND_US)
+    world.clock = ClockShift(2, -HOUR_US - 3 * SECOND_US, 0)
     await world.read()
     assert world.set_calls == 0
     assert sum(world.steps.counts.values()) == 1
@@ -156,7 +156,7 @@ async def test_a_partition_that_is_in_use_is_marked_when_nobody_has_called_it_fo
     assert world.set_calls == 0
     await world.read(unseen_us=11 * SECOND_US)
     assert world.set_calls == 1
-    assert world.clock == ClockShift(1, 0)
+    assert world.clock == ClockShift(1, 0, 0)
 
 
 def test_partitions_that_report_one_step_count_it_once(monkeypatch: pytest.MonkeyPatch) -> None:

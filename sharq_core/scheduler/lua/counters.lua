@@ -82,11 +82,15 @@ end
 
 -- Reads the counts, and sets the time of the call. at_most: as for clock.set.
 function counters.open(own, at_most)
-  local found = call('HMGET', own.keys[KEY.counters], own.type, clock.FIELD)
-  local raw = found[1]
-  clock.set(own, found[2], at_most)
+  local key, told, raw = own.keys[KEY.counters], own.now, nil
+  if clock.is_set(own, at_most) then
+    raw = call('HGET', key, own.type)
+  else
+    local found = call('HMGET', key, own.type, clock.FIELD)
+    raw = found[1]
+    clock.set(own, found[2], at_most)
+  end
   local counts = not raw and new(own) or own.counters and unpack_over(own.counters, raw) or counters.unpack(raw)
-  local told = clock.told(own)
   local minute = (told - told % counters.MINUTE_US) / counters.MINUTE_US
   own.counters = counts
   if counts.minute ~= minute then turn_minute(own, counts, minute) end
@@ -121,9 +125,8 @@ function counters.cancel_dead(own, count)
 end
 
 local function write(own, key, field, value)
-  local tick = own.tick
-  if tick then
-    call('HSET', key, field, value, clock.FIELD, tick)
+  if own.tick then
+    call('HSET', key, field, value, clock.FIELD, own.tick)
     own.tick = nil
   else
     call('HSET', key, field, value)

@@ -54,7 +54,7 @@ end
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
     at = unpack_bytes(queue_record.FORMAT, raw)
-  local is_ahead = last > now + queue_record.AHEAD_US
+  local is_ahead = last > now and last > now + queue_record.AHEAD_US
   if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,

@@ -4,7 +4,7 @@
 -- Args: now, '', most agenda entries, most tombstones of a generation
 -- Reply: {0, now, -1, -1, tombstones, tombstones dropped younger than promised, {entry, when, ...},
 --        {type, enqueued, queued, delayed, leased, finished, dead, cancelled, ...},
---        number and shift of the partition's time, how long ago it was last seen (µs)}
+--        number and shift of the partition's time, how long ago it was last seen (µs), -1 when it has no record}
 -- Entries: r<type> a queue is due, t<type> a timer is due, g the tombstones turn; each may be early, never late; the
 --        earliest come first
 -- Cost: O(n log n) of the types of the partition
@@ -51,5 +51,5 @@ function refresh.run(own, args, first)
   turn = tombstones.next_turn(own, stones, old, turn, tonumber(args[first + 1]))
   if turn then agenda[#agenda + 1] = {name = 'g', at = turn} end
   return {0, clock.told(own), -1, -1, stones + old, early, flatten(own, agenda, tonumber(args[first])), totals, number,
-    own.shift or 0, seen > 0 and own.now - seen or 0}
+    own.shift or 0, seen > 0 and own.now - seen or -1}
 end

@@ -21,6 +21,7 @@ function set_clock.run(own, args)
   if new ~= shift then number = number + 1 end
   local now = told + new
   if now > seen + clock.RUN_US or now < since then since = now end
+  clock.forget(own)
   call('HSET', key, clock.FIELD, clock.pack(number, new, now, since))
   return {0, told, -1, -1, number, new}
 end

@@ -256,7 +256,10 @@ function unit.close_counters(own, reply)
   if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(own)
   local hint = shared and shared.at + 1 or 3
-  reply[hint], reply[hint + 1] = ready and clock.shown(own, ready) or -1, timer and clock.shown(own, timer) or -1
+  if own.shift then
+    ready, timer = ready and clock.shown(own, ready), timer and clock.shown(own, timer)
+  end
+  reply[hint], reply[hint + 1] = ready or -1, timer or -1
   return reply
 end
 
