@@ -155,15 +155,20 @@ class Watch:
     async def _see_clock(
         self, partition: int, reply: Reply[RefreshReply], known: RefreshReply, asked_us: int
     ) -> None:
-        """Tells what a reading says of the partition's time, before anything goes by that time."""
-        await self._clocks.see(
-            partition,
-            reply.hint.now_us,
-            known.clock,
-            asked_us,
-            is_used=bool(known.totals or known.tombstones),
-            is_owned=self._ownership.owns(partition),
-        )
+        """Tells what a reading says of the partition's time, before anything goes by that time. A store that refuses to
+        set it (it lacks a replica) is asked again with the next reading.
+        """
+        try:
+            await self._clocks.see(
+                partition,
+                reply.hint.now_us,
+                known.clock,
+                asked_us,
+                is_used=bool(known.totals or known.tombstones),
+                is_owned=self._ownership.owns(partition),
+            )
+        except SharqError as error:
+            log.debug("partition_time_not_set partition=%d error=%r", partition, error.message)
 
     def _tell(self, partition: int, known: RefreshReply, now_us: int, sent_at: float) -> None:
         """Tells the index and the reaper what a reading found."""

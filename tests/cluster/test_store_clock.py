@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
+from shard import partition_clocks
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
 from tests.cluster.nodes import Parts, job, running_node, until
 from tests.conftest import running_store
 from tests.durability.test_failover import is_primary
+from tests.scheduler.driver import execute
 from tests.shifted_clock import ShiftedClock
 from tests.store_groups import SERVICE, Member, running_sentinel_group
 from tests.stores import KINDS, StoreServer
@@ -160,6 +162,18 @@ async def test_a_step_is_said_in_the_log_a_notice_and_the_metrics(
     assert 'sharq_store_notices{check="clock"} 1.0' in metrics
     rows = [row for row in metrics.splitlines() if row.startswith("sharq_store_clock_steps_total{")]
     assert sorted(row.split()[-1] for row in rows) == ["0.0", "1.0"]
+
+
+async def test_a_store_that_refuses_writes_is_still_read(
+    parts: Parts, shifted_store: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marking a partition as seen is a write; the index must know of its queues all the same."""
+    monkeypatch.setattr(partition_clocks, "MARK_AFTER_US", 0)
+    await enqueue(parts, job("late", "q", "j", delay_us=500_000))
+    with shifted_store.client() as client:
+        execute(client, "CONFIG", "SET", "min-replicas-to-write", 1)
+    await asyncio.sleep(1.0)
+    await parts.node._watch.read_all()
 
 
 @pytest.mark.slow

@@ -183,9 +183,10 @@ class State:
 
     def set_clock(self, number: int, seen_us: int, shift_us: int) -> tuple[int, int]:
         """A node mends the partition's time; returns what holds."""
-        is_stale = number != self.number or (shift_us > self.shift_us and seen_us != self.seen_us)
-        if not self.seen_us or is_stale:
-            return self.number, self.shift_us
+        is_before = self.told_us + self.shift_us < self.seen_us
+        is_late = shift_us > self.shift_us and not is_before and seen_us != self.seen_us
+        if not self.seen_us or number != self.number or is_late:
+            return self.number, self.now_us - self.told_us
         if self.told_us + shift_us < self.seen_us and self.since_us <= self.told_us + shift_us:
             shift_us = self.seen_us - self.told_us
         self.number += shift_us != self.shift_us

@@ -232,6 +232,22 @@ def test_what_the_next_call_is_told_goes_by_the_stores_clock(driver: Driver) -> 
     assert letter.enqueued_at_us == now_us
 
 
+def test_a_time_is_mended_exactly_when_the_last_call_came_just_before_the_step(driver: Driver) -> None:
+    """The node has not read the partition since that call; `seen` itself says that no call came after the step."""
+    driver.enqueue(new_job("1", interval_us=0))
+    clock = driver.refresh().clock
+    seen_us = driver.now_us - clock.unseen_us
+    driver.advance(500_000)
+    driver.lease_one(lease_us=2 * SECOND_US)
+    driver.advance(400_000 - HOUR_US)
+    call = driver.functions.set_clock(0, clock.number, seen_us, HOUR_US, now_us=driver.now_us)
+    assert driver.value(call).shift_us == HOUR_US
+    driver.advance(2 * SECOND_US - 400_001)
+    assert driver.reap().ended == 0
+    driver.advance(1)
+    assert driver.reap().ended == 1
+
+
 def test_a_call_that_came_after_a_step_back_keeps_its_lease_when_the_time_is_mended(driver: Driver) -> None:
     """The partition was idle for longer than the step: the call does not see it, and the node comes too late."""
     driver.enqueue(new_job("1", interval_us=0))
