@@ -40,7 +40,7 @@ from sharq_core.models import (
     TopQueues,
 )
 from sharq_core.partitions import partition_of
-from sharq_core.scheduler.executor import Executor, value_of
+from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import Reply
@@ -59,10 +59,18 @@ class _OfJobs(Protocol[JobT]):
     def jobs(self) -> list[JobT]: ...
 
 
+class NotAfter(Protocol):
+    """PartitionClocks.not_after_us."""
+
+    def __call__(self, partition: int, since: float | None = None) -> int | None: ...
+
+
 class Calls:
     """The calls that one node answers.
 
     Args:
+        not_after_us: the time of a partition's server after which a call is not to be done whose work came in at a time
+            of the loop (None: now); None while it is not known.
         on_hint: told what each reply that may have changed something says of the time.
         cover: answers for partitions of other nodes too, from when it returns.
         leave: lets others answer for partitions whose server this node does not reach.
@@ -75,7 +83,7 @@ class Calls:
     def __init__(
         self,
         store: Store,
-        executor: Executor,
+        not_after_us: NotAfter,
         functions: Functions,
         surveys: SurveyCalls,
         pipeline: Pipeline,
@@ -93,7 +101,7 @@ class Calls:
     ) -> None:
         self._guard = guard
         self._store = store
-        self._executor = executor
+        self._not_after_us = not_after_us
         self._functions = functions
         self._surveys = surveys
         self._pipeline = pipeline
@@ -131,16 +139,20 @@ class Calls:
         return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
     def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
-        make, late = self._functions, self._executor.not_after_us
+        make, late = self._functions, self._not_after_us
 
         def enqueue(p: int, kind: str, jobs: list[NewJob], since: float) -> FunctionCall[list[Enqueued]]:
             return make.enqueue(p, kind, jobs, not_after_us=late(p, since))
 
-        def finish(p: int, kind: str, jobs: list[FinishJob], _: float) -> FunctionCall[list[LeaseOutcome]]:
-            return make.finish(p, kind, jobs)
+        def finish(
+            p: int, kind: str, jobs: list[FinishJob], since: float
+        ) -> FunctionCall[list[LeaseOutcome]]:
+            return make.finish(p, kind, jobs, not_after_us=late(p, since))
 
-        def extend(p: int, kind: str, jobs: list[ExtendJob], _: float) -> FunctionCall[list[LeaseOutcome]]:
-            return make.extend(p, kind, jobs)
+        def extend(
+            p: int, kind: str, jobs: list[ExtendJob], since: float
+        ) -> FunctionCall[list[LeaseOutcome]]:
+            return make.extend(p, kind, jobs, not_after_us=late(p, since))
 
         def release(
             p: int, kind: str, jobs: list[ReleaseJob], since: float
@@ -195,16 +207,30 @@ class Calls:
     async def _set_rate(self, call: messages.SetRate) -> bool:
         where = self._place(call.key)
         return await self._change(
-            call.key, self._functions.interval(*where, call.interval_us, burst=call.burst, pin=call.pin)
+            call.key,
+            self._functions.interval(
+                *where,
+                call.interval_us,
+                burst=call.burst,
+                pin=call.pin,
+                not_after_us=self._not_after_us(where[0]),
+            ),
         )
 
     async def _set_paused(self, call: messages.SetPaused) -> bool:
-        return await self._change(call.key, self._functions.pause(*self._place(call.key), call.is_paused))
+        where = self._place(call.key)
+        late_us = self._not_after_us(where[0])
+        return await self._change(
+            call.key, self._functions.pause(*where, call.is_paused, not_after_us=late_us)
+        )
 
     async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
         where = self._place(call.key)
+        late_us = self._not_after_us(where[0])
         return DeletedQueue(
-            await self._change(call.key, self._functions.delete_queue(*where, purge=call.purge))
+            await self._change(
+                call.key, self._functions.delete_queue(*where, purge=call.purge, not_after_us=late_us)
+            )
         )
 
     async def _change(self, key: QueueKey, call: FunctionCall[OutcomeT]) -> OutcomeT:

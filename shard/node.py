@@ -23,6 +23,7 @@ from shard.data_memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.metrics import NodeMetrics
 from shard.ownership import Ownership
+from shard.partition_clocks import PartitionClocks
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
@@ -38,7 +39,7 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import Hint
+from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.store import Store
 from sharq_core.voiding import give_back
@@ -128,12 +129,13 @@ class ShardNode:
         self._watchers.next_due = self._index.next_due
         self._set_aside = SetAside()
         self._census = Census()
+        self._clocks = PartitionClocks(self._executor, self._set_clock, store.inspector.clock_steps)
         self._reaper = self._make_reaper()
         self._dequeuer = Dequeuer(
             self._pipeline,
             self._functions,
             self._index,
-            self._executor.not_after_us,
+            self._clocks.not_after_us,
             self._note_timer,
             self._metrics.leased,
             self._metrics.reaped,
@@ -147,6 +149,7 @@ class ShardNode:
             store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
         )
         self._on_away_changed: Callable[[Sequence[int]], None] = lambda away: None
+        store.on_clock_news = self._watch.look_soon
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -255,7 +258,7 @@ class ShardNode:
     def _make_calls(self) -> Calls:
         return Calls(
             self.store,
-            self._executor,
+            self._clocks.not_after_us,
             self._functions,
             self._surveys,
             self._pipeline,
@@ -282,6 +285,7 @@ class ShardNode:
             self._census,
             self._set_aside,
             self.guard,
+            self._clocks,
             self._executor.server_of,
         )
 
@@ -294,6 +298,7 @@ class ShardNode:
             self._functions,
             owns,
             self._watchers.is_watched,
+            self._clocks.not_after_us,
             self._note,
             self._metrics.reaped,
             self._set_aside,
@@ -308,6 +313,7 @@ class ShardNode:
             self._index,
             self._census,
             self._ownership,
+            self._clocks,
             min(self.settings.reap_every_s, 1.0),
             self.settings.tombstone_limit,
             self.settings.dead_limit,
@@ -322,6 +328,9 @@ class ShardNode:
             lambda: self._reaper.lag_s if self._reaper else 0.0,
         )
         return watch
+
+    async def _set_clock(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
+        return await self._pipeline.value(self._functions.set_clock(partition, number, seen_us, shift_us))
 
     async def _open(self) -> None:
         if not self._has_opened_store:

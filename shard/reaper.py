@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 GATHER_S = 0.005
 """Time between two passes, so that leases which end one after the other cost one call."""
 
+EXPIRED_S = 0.1
+"""When to try again what came too late: the store's clock may have stepped ahead, which is mended in a moment."""
+
 PAIRS_AT_ONCE = 64
 """Calls of one pass."""
 
@@ -46,6 +49,7 @@ class Reaper:
     Args:
         owns: whether a partition is this node's; the timers of others are not run here.
         is_awaited: whether somebody waits for jobs of a type: where very many timers are due, its come first.
+        not_after_us: given a partition, the time of its server after which a call sent now must not be done.
         on_reply: told (partition, queue type, hint) of each reply, for the ready index.
         on_reaped: told (queue type, leases ended, jobs that became dead letters).
         set_aside: told of partitions that fail by themselves.
@@ -57,6 +61,7 @@ class Reaper:
         functions: Functions,
         owns: Callable[[int], bool],
         is_awaited: Callable[[str], bool],
+        not_after_us: Callable[[int], int | None],
         on_reply: Callable[[int, str, Hint], None],
         on_reaped: Callable[[str, int, int], None],
         set_aside: SetAside,
@@ -65,6 +70,7 @@ class Reaper:
         self._functions = functions
         self._owns = owns
         self._is_awaited = is_awaited
+        self._not_after_us = not_after_us
         self._on_reply = on_reply
         self._on_reaped = on_reaped
         self._set_aside = set_aside
@@ -173,7 +179,12 @@ class Reaper:
 
     async def _reap(self, partition: int, queue_type: str) -> None:
         try:
-            reply, _ = await self._pipeline.run(self._functions.reap(partition, queue_type))
+            late_us = self._not_after_us(partition)
+            call = self._functions.reap(partition, queue_type, not_after_us=late_us)
+            reply, _ = await self._pipeline.run(call)
+            if reply.is_expired:
+                self.note_at(partition, queue_type, self._loop.time() + EXPIRED_S)
+                return
             reaped = value_of(reply)
         except CallFailed as error:
             self._set_aside.add(partition, queue_type, error.message)

@@ -4,6 +4,7 @@ few. Not here: how long calls take (shard/metrics.py), and what is off with a se
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -30,6 +31,7 @@ class StoreMetrics(Collector):
         )
         yield from self._links()
         yield from self._promises()
+        yield from self._clocks()
         yield from self._facts()
 
     def _links(self) -> Iterator[Metric]:
@@ -62,6 +64,26 @@ class StoreMetrics(Collector):
     def _refuses_writes(self, node: StoreNode) -> bool:
         """The server itself does, for want of a replica; INFO has the field where min-replicas-to-write is set."""
         return self._store.inspector.facts.get(node.name, {}).get("min_slaves_good_slaves") == "0"
+
+    def _clocks(self) -> Iterator[Metric]:
+        steps = CounterMetricFamily(
+            "sharq_store_clock_steps",
+            "Steps of its clock that this node noticed, failovers to another clock among them",
+            labels=["server", "direction"],
+        )
+        difference = GaugeMetricFamily(
+            "sharq_store_clock_difference_seconds",
+            "How far its clock is ahead of this machine's; behind: negative",
+            labels=_SERVER,
+        )
+        for node in self._store.nodes():
+            for direction in ("ahead", "back"):
+                count = self._store.inspector.clock_steps.counts[node.name, direction]
+                steps.add_metric([node.name, direction], count)
+            now_us = node.clock.now_us()
+            if now_us is not None:
+                difference.add_metric([node.name], now_us / 1e6 - time.time())
+        yield from (steps, difference)
 
     def _facts(self) -> Iterator[Metric]:
         role = GaugeMetricFamily("sharq_store_role", "1, labelled with its role", labels=["server", "role"])

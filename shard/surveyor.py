@@ -9,6 +9,7 @@ from end to end did not meet it. Not here: when to read (shard/watch.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import takewhile
 from time import monotonic
@@ -18,6 +19,7 @@ import msgspec
 from shard.census import Census
 from shard.data_guard import DataGuard
 from shard.ownership import Ownership
+from shard.partition_clocks import PartitionClocks, elapsed_us
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.reaper import Reaper
@@ -27,6 +29,8 @@ from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls, SurveyReply, TypeRow
 from sharq_core.store.failures import CallFailed
+
+log = logging.getLogger(__name__)
 
 PAGE_TYPES = 500
 """Types that one round trip reads, of all partitions together: about a millisecond of the store, some of the loop."""
@@ -85,12 +89,15 @@ class _Reading(msgspec.Struct):
 
 
 class _Look(msgspec.Struct, frozen=True):
-    """One call about a partition: what was known of it, how many types were asked for, and its answer."""
+    """One call about a partition: what was known of it, how many types were asked for, its answer, and when it was
+    asked (partition_clocks.elapsed_us).
+    """
 
     partition: int
     known: _Reading
     count: int
     answer: asyncio.Future[tuple[Reply[SurveyReply], float]]
+    asked_us: int
 
 
 class Surveyor:
@@ -98,6 +105,7 @@ class Surveyor:
 
     Args:
         reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
+        clocks: are told each reading of a partition's time.
         guard: is told which data set each partition belongs to, and knows whose data is lost: these are not read.
         server_of: by partition, something that changes when cursors given by its server mean nothing any more.
     """
@@ -112,6 +120,7 @@ class Surveyor:
         census: Census,
         set_aside: SetAside,
         guard: DataGuard,
+        clocks: PartitionClocks,
         server_of: Callable[[int], Hashable],
     ) -> None:
         self._pipeline = pipeline
@@ -122,6 +131,7 @@ class Surveyor:
         self._census = census
         self._set_aside = set_aside
         self._guard = guard
+        self._clocks = clocks
         self._server_of = server_of
         self._loop = asyncio.get_running_loop()
         self._readings: dict[int, _Reading] = {}
@@ -218,8 +228,9 @@ class Surveyor:
             self._set_aside.add(partition, queue_type, error.message)
             return
         if self._ownership.covers(partition):
-            row = reply.value
-            self._tell(partition, [(queue_type, row)], reply.hint.now_us, sent_at, with_timers=True)
+            row, shift_us = value_of(reply)
+            now_us = reply.hint.now_us
+            self._tell(partition, [(queue_type, row)], now_us, sent_at, shift_us, with_timers=True)
 
     async def let_go(self) -> None:
         """Forget the partitions that this node answers for no longer, some types at a time."""
@@ -262,7 +273,7 @@ class Surveyor:
             self._begin_round(partition, known, monotonic())
         wanted = count + _SPARE if count else 0
         call = self._surveys.survey(partition, touches=known.touches, scan=known.scan, count=wanted)
-        return _Look(partition, known, count, self._pipeline.send(call))
+        return _Look(partition, known, count, self._pipeline.send(call), elapsed_us())
 
     def _begin_round(self, partition: int, known: _Reading, begun_at: float) -> None:
         known.begun_at, known.met, known.server = begun_at, set(), self._server_of(partition)
@@ -283,8 +294,10 @@ class Surveyor:
         known.tombstones, known.forgotten_early = value.tombstones, value.forgotten_early
         known.turn_us, known.now_us = value.turn_us, now_us
         known.is_doubted |= value.is_cut
-        self._tell(partition, value.touched, now_us, sent_at)
-        self._tell(partition, value.page, now_us, sent_at)
+        await self._see_clock(look, now_us, value)
+        shift_us = value.clock.shift_us
+        self._tell(partition, value.touched, now_us, sent_at, shift_us)
+        self._tell(partition, value.page, now_us, sent_at, shift_us)
         if not value.fields:
             self._begin_round(partition, known, sent_at)
         elif not look.count:
@@ -295,6 +308,22 @@ class Surveyor:
         known.scan = value.scan if known.is_sound or known.is_whole else 0
         if not known.scan and known.is_sound:
             await self._end_round(partition, known, now_us)
+
+    async def _see_clock(self, look: _Look, now_us: int, value: SurveyReply) -> None:
+        """Tell what a reading says of the partition's time, before anything goes by that time. A store that refuses to
+        set it (it lacks a replica) is asked again with the next reading.
+        """
+        try:
+            await self._clocks.see(
+                look.partition,
+                now_us,
+                value.clock,
+                look.asked_us,
+                is_used=bool(value.fields or value.tombstones),
+                is_owned=self._ownership.owns(look.partition),
+            )
+        except SharqError as error:
+            log.debug("partition_time_not_set partition=%d error=%r", look.partition, error.message)
 
     async def _end_round(self, partition: int, known: _Reading, now_us: int) -> None:
         """Every type that was there throughout was met; the others are gone."""
@@ -317,27 +346,31 @@ class Surveyor:
         rows: Sequence[tuple[str, TypeRow]] | Sequence[tuple[str, TypeRow | None]],
         now_us: int,
         sent_at: float,
+        shift_us: int,
         *,
         with_timers: bool = False,
     ) -> None:
         """Tell the index, the reaper and the census what was read.
 
         Args:
+            now_us: the store's clock in the reply.
+            shift_us: how far the times of the rows are ahead of it.
             with_timers: what a due timer may make ready counts as ready.
         """
         if not rows or not self._ownership.covers(partition):
             return
         heads: list[tuple[str, int | None]] = []
         is_owned = self._ownership.owns(partition)
-        offset_s = self._loop.time() - now_us / 1e6
+        own_us = now_us + shift_us
+        offset_s = self._loop.time() - own_us / 1e6
         for name, row in rows:
             ready_us, timer_us = (row.ready_us, row.timer_us) if row else (None, None)
             if timer_us is not None:
                 if self._reaper is not None and is_owned:
                     self._reaper.note_at(partition, name, timer_us / 1e6 + offset_s)
-                if self._reaper is None or (with_timers and timer_us <= now_us):
+                if self._reaper is None or (with_timers and timer_us <= own_us):
                     ready_us = timer_us if ready_us is None else min(timer_us, ready_us)
-            heads.append((name, ready_us))
+            heads.append((name, None if ready_us is None else ready_us - shift_us))
             if is_owned:
                 self._census.put(partition, name, row if row and row.has_jobs else None)
         self._index.read(partition, now_us, heads, sent_at)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from shard.census import Census
 from shard.ownership import Ownership
+from shard.partition_clocks import PartitionClocks
 from shard.pipeline import Pipeline
 from shard.ready_index import ReadyIndex
 from shard.surveyor import Surveyor
@@ -50,6 +51,7 @@ class Watch:
 
     Args:
         ownership: which partitions to watch.
+        clocks: say until when a call about a partition may be done.
         period_s: time between two looks at them.
         tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, in the whole
             deployment; of those this node keeps its share.
@@ -64,6 +66,7 @@ class Watch:
         index: ReadyIndex,
         census: Census,
         ownership: Ownership,
+        clocks: PartitionClocks,
         period_s: float,
         tombstone_limit: int,
         dead_limit: int,
@@ -75,6 +78,7 @@ class Watch:
         self._index = index
         self._census = census
         self._ownership = ownership
+        self._clocks = clocks
         self._period_s = max(period_s, MIN_PERIOD_S)
         self._tombstone_limit = tombstone_limit
         self._dead_limit = dead_limit
@@ -138,6 +142,7 @@ class Watch:
     async def _look(self) -> None:
         """Look at every partition. Pages go round: each look goes on with the partitions behind those of the last."""
         self._ownership.send_off()
+        self._clocks.keep(self._ownership.covers)
         await self._surveyor.let_go()
         await self._say_given_up()
         covered = self._ownership.covered()
@@ -162,6 +167,10 @@ class Watch:
             if failure is not None:
                 log.warning("word_not_left error=%r", str(failure))
 
+    def look_soon(self) -> None:
+        """Look at all at once: the store's clock may have stepped."""
+        self._ownership.changed.set()
+
     async def _sleep(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._look_at):
@@ -171,7 +180,8 @@ class Watch:
         """Turn the generations of tombstones whose time has come."""
         due = [p for p, known in self._surveyor.readings() if known.must_turn]
         for partition in due:
-            await self._pipeline.value(self._functions.turn(partition))
+            late_us = self._clocks.not_after_us(partition)
+            await self._pipeline.value(self._functions.turn(partition, not_after_us=late_us))
             self._just_turned.add(partition)
 
     async def _keep_bounds(self) -> None:

@@ -328,10 +328,12 @@ def running_sentinel_group(
     *,
     replicas: int = 2,
     arguments: Sequence[str] = (),
+    environs: Sequence[dict[str, str] | None] = (),
 ) -> Iterator[SentinelGroup]:
     """A Sentinel group, gone at the end.
 
     Args:
+        environs: of the servers, the first primary first; this process's own where none is given.
         guard: the Sentinels' own security; None for that of the servers.
         replicas, arguments: see SentinelGroup.
     """
@@ -339,6 +341,8 @@ def running_sentinel_group(
         group = SentinelGroup(
             folder, kind, security, security if guard is None else guard, replicas, arguments
         )
+        for server, environ in zip(group.servers, environs, strict=False):
+            server.environ = environ
         with _running(group.servers):
             group.replicate()
             with _running(group.sentinels):

@@ -95,6 +95,7 @@ class StoreServer:
         port: its TCP port on 127.0.0.1.
         url: redis:// by TCP, database 0.
         socket_url: unix:// by its socket.
+        environ: what it is started with; None for this process's own.
     """
 
     def __init__(self, kind: str, directory: Path, *arguments: str) -> None:
@@ -104,6 +105,7 @@ class StoreServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.socket_path = directory / "s"
         self.socket_url = f"unix://{self.socket_path}"
+        self.environ: dict[str, str] | None = None
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -135,7 +137,7 @@ class StoreServer:
             raise RuntimeError("the store is running already")
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ
             )
         try:
             self._wait_until_it_answers(self._process)

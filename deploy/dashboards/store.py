@@ -97,6 +97,20 @@ STORE = Dashboard(
             Query("min by (server) (sharq_store_promises_kept)", LEGEND),
         ),
         graph(
+            "Clocks",
+            "Ahead of the shards' own. Servers far from each other: a failover between them is a step of the clock.",
+            Query("avg by (server) (sharq_store_clock_difference_seconds)", LEGEND),
+            unit="s",
+        ),
+        graph(
+            "Steps of the clock",
+            "That shards noticed in ten minutes; the queues go on at their pace.",
+            Query(
+                "max by (server, direction) (increase(sharq_store_clock_steps_total[10m]))",
+                "{{server}} {{direction}}",
+            ),
+        ),
+        graph(
             "What may cost jobs",
             "On how many primaries a check is off.",
             Query(worst("sharq_store_notices", "check"), "{{check}}"),

@@ -6,6 +6,7 @@ Not here: which calls go together (shard/pipeline.py), which server holds a slot
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -98,6 +99,11 @@ class Executor:
         """
         node = self.node_of(partition)
         return None if node is None else node.not_after_us(since)
+
+    def left_us(self, since: float | None = None) -> int:
+        """The time (µs) that a call has left whose work came in at `since` (the loop's seconds; None: now)."""
+        waited_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return int((self.timeout_s - waited_s) * 1e6)
 
     def has_promised(self, call: FunctionCall[Any]) -> bool:
         """Its caller is promised more than that the primary has done it, so that its answer may take long."""

@@ -33,7 +33,15 @@ from sharq_core.models import (
 from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TopReply
+from sharq_core.scheduler.replies import (
+    ClockShift,
+    CountsReply,
+    DequeueReply,
+    ReapReply,
+    RefreshReply,
+    Reply,
+    TopReply,
+)
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -155,10 +163,16 @@ class Functions:
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
 
     def finish(
-        self, partition: int, queue_type: str, jobs: Sequence[FinishJob], *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[FinishJob],
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
-        """End leases and forget the jobs. Value: one answer a job."""
-        arguments: list[Word] = [self._terms()]
+        """End leases and forget the jobs; later than not_after_us as of that time. Value: one answer a job."""
+        arguments: list[Word] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         return self._call(
@@ -166,10 +180,16 @@ class Functions:
         )
 
     def extend(
-        self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[ExtendJob],
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
-        """Move the ends of leases. Value: one answer a job."""
-        arguments: list[Word] = [self._terms()]
+        """Move the ends of leases; later than not_after_us as of that time. Value: one answer a job."""
+        arguments: list[Word] = [self._terms(not_after_us)]
         arguments += _names(jobs)
         arguments += [_token(job.lease) for job in jobs]
         arguments += [job.by_us for job in jobs]
@@ -205,18 +225,26 @@ class Functions:
         *,
         burst: int | None = None,
         pin: bool | None = None,
+        not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[bool]:
         """Change a queue's rate. Value: False when there is no such queue and pin is not True."""
         pinned: int | str = "" if pin is None else int(pin)
-        arguments: list[Word] = [queue_id, interval_us, burst or 0, pinned]
+        arguments: list[Word] = [queue_id, interval_us, burst or 0, pinned, not_after_us or 0]
         return self._call(library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag)
 
     def pause(
-        self, partition: int, queue_type: str, queue_id: str, is_paused: bool, *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        queue_id: str,
+        is_paused: bool,
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[bool]:
         """Pause or resume a queue. Value: False when there is no such queue."""
-        arguments: list[Word] = [queue_id, int(is_paused)]
+        arguments: list[Word] = [queue_id, int(is_paused), not_after_us or 0]
         return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_flag)
 
     def delete_queue(
@@ -227,10 +255,11 @@ class Functions:
         *,
         purge: bool = False,
         limit: int = MAX_BATCH,
+        not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[int]:
         """Drop what is queued and delayed, removing the records of up to `limit` at once. Value: jobs dropped."""
-        arguments: list[Word] = [queue_id, int(purge), limit]
+        arguments: list[Word] = [queue_id, int(purge), limit, not_after_us or 0]
         return self._call(
             library.DELETE_QUEUE, partition, queue_type, now_us, arguments, replies.decode_number
         )
@@ -242,19 +271,25 @@ class Functions:
         *,
         limit: int = MAX_BATCH,
         keep_dead: int | None = None,
+        not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[ReapReply]:
         """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters above keep_dead."""
         keep = self.retention.dead if keep_dead is None else keep_dead
-        arguments: list[Word] = [limit, self.retention.dead_us, keep]
+        arguments: list[Word] = [limit, self.retention.dead_us, keep, not_after_us or 0]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
     def turn(
-        self, partition: int, *, limit: int | None = None, now_us: int | None = None
+        self,
+        partition: int,
+        *,
+        limit: int | None = None,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[None]:
         """Drop the older generation of tombstones when its retention has passed, or the younger holds over `limit`."""
         most = self.retention.tombstones if limit is None else limit
-        arguments: list[Word] = [self.retention.finished_us, most]
+        arguments: list[Word] = [self.retention.finished_us, most, not_after_us or 0]
         return self._call(library.TURN, partition, "", now_us, arguments, replies.decode_nothing)
 
     def redrive(
@@ -360,6 +395,16 @@ class Functions:
         """
         arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
+
+    def set_clock(
+        self, partition: int, number: int, seen_us: int, shift_us: int, *, now_us: int | None = None
+    ) -> FunctionCall[ClockShift]:
+        """Say how far a partition's time is ahead of the store's clock, if its record still has that number (to raise
+        it: if it was last seen at seen_us, too); or, with the shift that it has, that its time has come so far. Value:
+        what holds.
+        """
+        arguments: list[Word] = [number, seen_us, shift_us]
+        return self._call(library.SET_CLOCK, partition, "", now_us, arguments, replies.decode_shift)
 
 
 _AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef

@@ -20,6 +20,7 @@ REVISION = 2
 _SHARED = (
     "shortcuts",
     "lists",
+    "clock",
     "job_record",
     "queue_record",
     "counters",
@@ -101,12 +102,12 @@ REAP = Function("reap", _ALL)
 REDRIVE = Function("redrive", _ALL)
 TURN = Function("turn", ("counters", "done0", "done1"))
 DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs"))
-GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs"), _READ)
-GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues"), _READ)
-LIST_QUEUES = Function("list_queues", ("queues",), _READ)
-TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues"), _READ)
+GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters"), _READ)
+GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters"), _READ)
+LIST_QUEUES = Function("list_queues", ("queues", "counters"), _READ)
+TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
-LIST_DEAD = Function("list_dead", ("dead", "deadjobs"), _READ)
+LIST_DEAD = Function("list_dead", ("dead", "deadjobs", "counters"), _READ)
 REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)
 CLAIM_PARTITIONS = Function("claim_partitions", ("partitions", "identity"))
 LOOK_AT_DATA = Function("look_at_data", ("partitions", "identity"))
@@ -119,6 +120,7 @@ SURVEY = Function("survey", ("counters", "done0", "done1"), _READ, joins=True)
 GET_TYPE = Function("get_type", ("counters",), _READ, joins=True)
 LIST_TYPES = Function("list_types", ("counters",), _READ, joins=True)
 TOUCH = Function("touch", ("counters",))
+SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
 
 # enqueue stands first: redrive adds jobs as it does.
@@ -146,6 +148,7 @@ FUNCTIONS = (
     GET_TYPE,
     LIST_TYPES,
     TOUCH,
+    SET_CLOCK,
     CLAIM_PARTITIONS,
     LOOK_AT_DATA,
     CHECK_PARTITION,
@@ -156,7 +159,7 @@ FUNCTIONS = (
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, TOUCH, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset({REAP, TURN, TOUCH, SET_CLOCK, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
 """What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
 
 The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may

@@ -121,6 +121,20 @@ class TypeTotals(msgspec.Struct, frozen=True):
     cancelled: int
 
 
+class ClockShift(msgspec.Struct, frozen=True):
+    """The time of a partition (clock.lua).
+
+    Attributes:
+        number: of the record; grows with each change of the shift.
+        shift_us: how far the partition's time is ahead of the store's clock.
+        unseen_us: since when no call has written it, about; -1 when it has no record, or the library knows none.
+    """
+
+    number: int = 0
+    shift_us: int = 0
+    unseen_us: int = -1
+
+
 class RefreshReply(msgspec.Struct, frozen=True):
     """Attributes:
     ready_us, timers_us: by type, when its next queue and its next timer are due; early perhaps, never late.
@@ -128,6 +142,7 @@ class RefreshReply(msgspec.Struct, frozen=True):
     tombstones: jobs remembered as finished.
     forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
     data_id: of the data set that the partition belongs to; empty for none, None when an older library does not say.
+    clock: the partition's time; that of a library that knows none is the store's clock.
     """
 
     ready_us: dict[str, int]
@@ -136,6 +151,7 @@ class RefreshReply(msgspec.Struct, frozen=True):
     tombstones: int
     forgotten_early: int
     totals: list[TypeTotals]
+    clock: ClockShift = ClockShift()
     data_id: str | None = None
 
 
@@ -346,5 +362,10 @@ def decode_refresh(raw: list[Any]) -> RefreshReply:
         TypeTotals(raw[7][i].decode(), *raw[7][i + 1 : i + _TOTALS_REPLY])
         for i in range(0, len(raw[7]), _TOTALS_REPLY)
     ]
-    data_id = raw[8].decode() if len(raw) > 8 else None
-    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals, data_id)
+    clock, data_id = ClockShift(*raw[8:11]), raw[11].decode() if len(raw) > 11 else None
+    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals, clock, data_id)
+
+
+@decoder
+def decode_shift(raw: list[Any]) -> ClockShift:
+    return ClockShift(raw[4], raw[5])

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import Reply, decode_nothing, decoder
+from sharq_core.scheduler.replies import ClockShift, Reply, decode_nothing, decoder
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -32,7 +32,8 @@ _READY_AT, _TIMER_AT, _ROW_BYTES = 49, 56, 63
 
 
 class TypeRow(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a type in a partition, as its bytes: it is unpacked only where they changed.
+    """What is known of a type in a partition, as its bytes: it is unpacked only where they changed. Its times are the
+    partition's (lua/clock.lua).
 
     Attributes:
         raw: two rows of equal bytes say the same.
@@ -75,6 +76,7 @@ class SurveyReply(msgspec.Struct, frozen=True):
     scan: where the next page begins; 0 after the last.
     page: types with their rows.
     data_id: of the data set that the partition belongs to; empty for none.
+    clock: the partition's time, which the rows go by.
     """
 
     tombstones: int
@@ -87,6 +89,7 @@ class SurveyReply(msgspec.Struct, frozen=True):
     scan: int
     page: list[tuple[str, TypeRow]]
     data_id: str
+    clock: ClockShift
 
 
 class TypesReply(msgspec.Struct, frozen=True):
@@ -135,8 +138,10 @@ class SurveyCalls:
 
     def get_type(
         self, partition: int, queue_type: str, *, now_us: int | None = None
-    ) -> FunctionCall[TypeRow | None]:
-        """Read one type's row. Value: None when the partition has nothing of the type."""
+    ) -> FunctionCall[tuple[TypeRow | None, int]]:
+        """Read one type's row. Value: the row, None when the partition has nothing of the type; and how far the
+        partition's time is ahead of the store's clock (µs).
+        """
         return self._call(library.GET_TYPE, partition, queue_type, now_us, [], _decode_type)
 
     def list_types(
@@ -172,15 +177,24 @@ def _decode_survey(raw: list[Any]) -> SurveyReply:
         [(name.decode(), TypeRow(row) if row else None) for name, row in _pairs(raw[10])] if raw[10] else []
     )
     page = [(name.decode(), TypeRow(row)) for name, row in _pairs(raw[12])] if raw[12] else []
-    turn_us = raw[6] if raw[6] >= 0 else None
     return SurveyReply(
-        raw[4], raw[5], turn_us, raw[7], raw[8], bool(raw[9]), touched, int(raw[11]), page, raw[13].decode()
+        tombstones=raw[4],
+        forgotten_early=raw[5],
+        turn_us=raw[6] if raw[6] >= 0 else None,
+        fields=raw[7],
+        touches=raw[8],
+        is_cut=bool(raw[9]),
+        touched=touched,
+        scan=int(raw[11]),
+        page=page,
+        data_id=raw[13].decode(),
+        clock=ClockShift(*raw[14:17]),
     )
 
 
 @decoder
-def _decode_type(raw: list[Any]) -> TypeRow | None:
-    return TypeRow(raw[4]) if raw[4] else None
+def _decode_type(raw: list[Any]) -> tuple[TypeRow | None, int]:
+    return TypeRow(raw[4]) if raw[4] else None, raw[5]
 
 
 @decoder

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
+from sharq_core.store.clock_steps import ClockSteps
 from sharq_core.store.durability import Durability
 from sharq_core.store.failures import NotPermitted
 from sharq_core.store.node import StoreNode
@@ -30,11 +31,11 @@ CHECKS = (
     "persistence",
     "replicas",
     "min_replicas",
+    "clock",
 )
 """Everything that is looked at; each is off by the name of one of these. What begins with `data` is found out by
 whoever remembers the data (shard/data_guard.py), and told here.
 """
-
 LOOK_EVERY_S = 10.0
 _LEAST_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 3.0
@@ -48,6 +49,9 @@ _OF_PRIMARIES = frozenset({"replicas", "min_replicas"})
 
 _MOST_LAG_S = 10
 """A replica that has not been heard of for so long counts as gone; the default of min-replicas-max-lag."""
+
+_PASSING = frozenset({"clock"})
+"""What says nothing of the settings: no node is kept from starting by it."""
 
 _SHOWN_SERVERS = 3
 
@@ -63,6 +67,7 @@ class Inspector:
 
     Attributes:
         facts: by server, what INFO said when it was last asked.
+        clock_steps: the steps of the servers' clocks.
     """
 
     def __init__(self, durability: Durability, *, is_strict: bool) -> None:
@@ -74,6 +79,7 @@ class Inspector:
         self._has_looked = False
         self._told: dict[str, str] = {}
         self.facts: dict[str, dict[str, str]] = {}
+        self.clock_steps = ClockSteps(self.look_soon)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -96,6 +102,9 @@ class Inspector:
         """Ask these servers; of one that does not answer what was known stays."""
         found: dict[str, dict[str, str]] = {}
         for node, off in zip(nodes, await asyncio.gather(*map(self._look_at, nodes)), strict=True):
+            stepped = self.clock_steps.fault(node.name)
+            if stepped is not None:
+                off["clock"] = stepped
             for check, text in self._settled(node.name, off).items():
                 found.setdefault(check, {})[node.name] = text
         names = {node.name for node in nodes}
@@ -109,7 +118,10 @@ class Inspector:
         """Raises:
         ConfigError: by what was seen no node may start here; all of it is named.
         """
-        barring = [check for check in CHECKS if check in self._off and (self._is_strict or check in _UNFIT)]
+        grave = CHECKS if self._is_strict else _UNFIT
+        barring = [
+            check for check in CHECKS if check in self._off and check in grave and check not in _PASSING
+        ]
         if barring:
             why = "; ".join(_sentence(self._off[check]) for check in barring)
             raise ConfigError(f"[redis]{' strict_store' * self._is_strict}: the store is not fit: {why}")
@@ -136,7 +148,7 @@ class Inspector:
     async def _look_at(self, node: StoreNode) -> dict[str, str]:
         """What is off with a server, by check; as far as it does not say, what was known of it."""
         answer = (await node.execute([[b"INFO"]]))[0]
-        known = self._known(node.name)
+        known = {check: text for check, text in self._known(node.name).items() if check not in _PASSING}
         if isinstance(answer, (OutcomeUnknown, Unavailable)) and not isinstance(answer, NotPermitted):
             return known
         if isinstance(answer, SharqError):

@@ -54,6 +54,7 @@ class StoreNode:
         doubt: called when it may be another server's turn.
         until_confirmed: waited for before a server that was away gets calls again, because another may have been
             promoted in its place meanwhile; None if nobody does that.
+        on_clock_step: told when an answer shows that the server's clock has stepped.
 
     Attributes:
         name: host:port or the path of its socket.
@@ -72,11 +73,13 @@ class StoreNode:
         promise: Promise | None = None,
         doubt: Callable[[], None] = lambda: None,
         until_confirmed: Callable[[], Awaitable[None]] | None = None,
+        on_clock_step: Callable[[], None] | None = None,
     ) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.timeout_s = timeout_s
         self.clock = RemoteClock()
+        self._on_clock_step = on_clock_step
         self.is_reachable = False
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
@@ -131,7 +134,7 @@ class StoreNode:
             for index, answer in zip(missed, found, strict=True):
                 answers[index] = answer
         if not isinstance(answers[-1], SharqError):
-            self.clock.learn(self._library.time_us(answers[-1]), asked_at)
+            self._learn(self._library.time_us(answers[-1]), asked_at)
         return answers
 
     async def execute(
@@ -254,17 +257,21 @@ class StoreNode:
         answer, *told = await ask(connection, [(b"TIME",), *([question] if question else [])])
         if isinstance(answer, SharqError):
             raise answer
-        self.clock.learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
+        self._learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
         if self.witness is not None and told:
             self.doubt = self.witness.doubt(self, told[0]) or self.doubt
         if self._supply.has_begun:
             await self._supply.look_after(connection)
 
+    def _learn(self, remote_us: int, asked_at: float) -> None:
+        if self.clock.learn(remote_us, asked_at) and self._on_clock_step is not None:
+            self._on_clock_step()
+
     def not_after_us(self, since: float | None = None) -> int | None:
         """The server's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None:
         now). None while that clock is unknown.
         """
-        now_us = self.clock.now_us()
+        now_us = self.clock.steady_us()
         if now_us is None:
             return None
         waited_s = 0.0 if since is None else self._loop.time() - since

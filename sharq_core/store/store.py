@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError, Unavailable
@@ -48,6 +48,7 @@ class Store:
 
     Attributes:
         resent_calls: sent again because a slot was elsewhere, so far.
+        on_clock_news: told when a server's clock has stepped, or other servers are primaries; None for nobody.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Store:
         self.timeout_s = timeout_s
         self.inspector = inspector
         self.resent_calls = 0
+        self.on_clock_news: Callable[[], None] | None = None
         self._promise = promise
         self._witness: Witness | None = None
         self._topology = topology
@@ -211,6 +213,7 @@ class Store:
                 promise=self._promise,
                 doubt=self.doubt,
                 until_confirmed=self._until_read,
+                on_clock_step=self._tell_clock_news,
             )
             node.witness = self._witness
         return node
@@ -222,6 +225,10 @@ class Store:
             self._awaits_reading.append(reading)
             self.doubt()
             await reading
+
+    def _tell_clock_news(self) -> None:
+        if self.on_clock_news is not None:
+            self.on_clock_news()
 
     async def _follow(self) -> None:
         """Read the layout at news and every few seconds, until cancelled."""
@@ -282,6 +289,7 @@ class Store:
         if layout.urls() != self._layout.urls():
             log.info("store_primaries mode=%s count=%d", self.mode, len(self._primaries))
             self.inspector.look_soon()
+            self._tell_clock_news()
         self._layout = layout
         kept = {*layout.urls(), *self._topology.seeds}
         for url in [url for url in self._nodes if url not in kept]:

@@ -47,7 +47,7 @@ def totals(client_of: ClientOf, prefix: str, kind: str) -> Counter[str]:
     summed: Counter[str] = Counter()
     names = [name for name in TypeTotals.__struct_fields__ if name != "queue_type"]
     for driver in _drivers(client_of, prefix, kind):
-        row = driver.reply(SurveyCalls(driver.keys, 0).get_type(driver.partition, kind)).value
+        row, _ = driver.value(SurveyCalls(driver.keys, 0).get_type(driver.partition, kind))
         if row is not None:
             summed.update(dict(zip(names, row.totals(), strict=True)))
     return summed

@@ -182,7 +182,7 @@ class Crowd:
         """What was leased; None when the request failed."""
         path = f"{url}/dequeue/{self.kind}/?count={MAX_LEASES}&wait={WAIT_MS}&lease={LEASE_MS}"
         answer = await self._ask(path, None)
-        leases = tuple(_lease(job, answer.ended_s) for job in answer.content.get("jobs", []))
+        leases = tuple(_lease(job, answer.ended_s, self.history) for job in answer.content.get("jobs", []))
         self.history.dequeues.append(
             Dequeue(
                 began_s=answer.began_s,
@@ -303,15 +303,15 @@ def _result(result: dict[str, Any]) -> tuple[Outcome, str, str]:
     return outcome, code, result["message"]
 
 
-def _lease(job: dict[str, Any], heard_s: float) -> Lease:
-    until_ms = job["lease_expires_at"]
+def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:
+    at_ms = history.real_ms(job["lease_expires_at"] - LEASE_MS)
     return Lease(
         job=(job["queue_id"], int(job["job_id"])),
         token=job["lease"],
         attempt=job["attempt"],
         heard_s=heard_s,
-        at_ms=until_ms - LEASE_MS,
-        until_ms=until_ms,
+        at_ms=at_ms,
+        until_ms=at_ms + LEASE_MS,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
@@ -64,7 +65,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         heard_s: when.
-        at_ms, until_ms: its moment and its end, by the store's clock.
+        at_ms, until_ms: its moment and its end, by the store's clock; where a test sets that, by the machine's.
     """
 
     job: Job
@@ -135,6 +136,9 @@ class History:
     Args:
         seed: of their random choices.
         interval_ms: of every queue; its burst is 1.
+
+    Attributes:
+        clock_shifts_ms: how far the store's clock was set ahead of the machine's so far, 0 at first.
     """
 
     def __init__(self, seed: int, interval_ms: int) -> None:
@@ -143,6 +147,14 @@ class History:
         self.enqueues: list[Enqueue] = []
         self.dequeues: list[Dequeue] = []
         self.ends: list[End] = []
+        self.clock_shifts_ms = [0]
+
+    def real_ms(self, told_ms: int) -> int:
+        """A time that an answer has just told by the store's clock, by the machine's own: the moments of two leases
+        compare in real time, whatever a test has done to the store's clock between them.
+        """
+        now_ms = time.time() * 1000
+        return min((told_ms - shift for shift in self.clock_shifts_ms), key=lambda real: abs(real - now_ms))
 
     @property
     def calls(self) -> Iterator[Call]:

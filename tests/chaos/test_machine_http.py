@@ -139,7 +139,7 @@ class HttpMachine(RuleBasedStateMachine):
 
     def _model(self) -> Model:
         """The model, a moment later: no two of the server's calls have one time."""
-        self.model.state.now_us += 1
+        self.model.state.told_us += 1
         return self.model
 
     def _end(self, verb: str, held: list[Lease]) -> list[LeaseStatus]:

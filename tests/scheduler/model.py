@@ -68,7 +68,7 @@ class Model:
             queue = self.state.queues[new.queue_id] = Queue()
         self._adopt_rate(queue, new)
         self.state.add(queue, new.queue_id, new.job_id, new.payload, new.requeue_limit, new.delay_us)
-        queue.count(self.state.now_us, 1, 0)
+        queue.count(self.state.told_us, 1, 0)
         self.state.count(1, 0)
         self.state.enqueued += 1
         return Enqueued(EnqueueStatus.QUEUED, length)
@@ -92,7 +92,7 @@ class Model:
         return DequeueReply(
             jobs,
             ready_for_us,
-            min(places, default=None),
+            self.state.shown(min(places)) if places else None,
             due_before,
             len(self.state.line()),
             is_cut,
@@ -129,7 +129,7 @@ class Model:
         self.state.hold(job, self.state.now_us + lease_us)
         queue.lease(self.state.now_us)
         queue.active_us = self.state.now_us
-        queue.count(self.state.now_us, 0, 1)
+        queue.count(self.state.told_us, 0, 1)
         self.state.count(0, 1)
         return LeasedJob(
             queue_type=self.state.queue_type,
@@ -137,8 +137,8 @@ class Model:
             job_id=job.job_id,
             payload=job.payload,
             lease=token,
-            leased_until_us=job.due_us,
-            enqueued_at_us=job.enqueued_at_us,
+            leased_until_us=self.state.shown(job.due_us),
+            enqueued_at_us=self.state.shown(job.enqueued_at_us),
             attempt=job.attempt,
             requeues_remaining=-1 if job.requeue_limit < 0 else job.requeue_limit - job.attempt + 1,
             queue_length=queue_length,
@@ -171,7 +171,7 @@ class Model:
             return LeaseOutcome(job)
         self.state.hold(job, self.state.now_us + ref.by_us)
         self.state.queues[job.queue_id].active_us = self.state.now_us
-        return LeaseOutcome(LeaseStatus.DONE, job.due_us)
+        return LeaseOutcome(LeaseStatus.DONE, self.state.shown(job.due_us))
 
     def release(self, refs: Sequence[ReleaseJob]) -> list[LeaseOutcome]:
         """Give jobs back unfinished."""
@@ -253,6 +253,7 @@ class Model:
             *self.state.in_state(JobState.DELAYED, queue_id),
         ]
         if not waiting:
+            self.state.keep_time()
             return 0
         for job in waiting:
             self.state.leftovers[job.key] = self.state.jobs.pop(job.key)
@@ -302,21 +303,24 @@ class Model:
         oldest = sorted(self.state.letters, key=self.state.death_of)[:limit]
         for key in oldest:
             self.state.drop_letter(key)
+        self.state.keep_time()
         return len(oldest)
 
     def get_job(self, key: JobKey) -> JobStatus | None:
         """One job's status; of a finished and a dead one the later."""
         job, letter, stone = self.state.jobs.get(key), self.state.letter(key), self.state.stone(key)
         if job:
-            end_us = job.due_us if job.state is JobState.LEASED else None
+            shown = self.state.shown
+            end_us = shown(job.due_us) if job.state is JobState.LEASED else None
             queued = self.state.in_state(JobState.QUEUED, job.queue_id)
             position = queued.index(job) + 1 if job in queued else None
-            return JobStatus(job.state, job.attempt, job.enqueued_at_us, end_us, position, job.payload)
+            return JobStatus(job.state, job.attempt, shown(job.enqueued_at_us), end_us, position, job.payload)
         if stone and stone.kind is Kind.FINISHED and not (letter and letter.died_us > stone.at_us):
-            return JobStatus(JobState.FINISHED, stone.job.attempt, stone.job.enqueued_at_us)
+            return JobStatus(JobState.FINISHED, stone.job.attempt, self.state.shown(stone.job.enqueued_at_us))
         if letter:
             dead = letter.job
-            return JobStatus(JobState.DEAD, dead.attempt, dead.enqueued_at_us, payload=dead.payload)
+            enqueued_us = self.state.shown(dead.enqueued_at_us)
+            return JobStatus(JobState.DEAD, dead.attempt, enqueued_us, payload=dead.payload)
         return None
 
     def get_queue(self, queue_id: str) -> QueueStats:
@@ -338,14 +342,14 @@ class Model:
             if queued and not known.is_paused
             else None,
             oldest_age_us=max(self.state.now_us - queued[0].enqueued_at_us, 0) if queued else None,
-            enqueue_counts=minute_counts(self.state.now_us, minutes, 1),
-            dequeue_counts=minute_counts(self.state.now_us, minutes, 2),
+            enqueue_counts=minute_counts(self.state.told_us, minutes, 1),
+            dequeue_counts=minute_counts(self.state.told_us, minutes, 2),
         )
 
     def list_dead(self, scan: str, limit: int) -> DeadPage:
         """A page of dead letters, oldest first."""
         died, _, name = scan.partition(":")
-        after = (int(died or 0), name)
+        after = (int(died or 0) + self.state.now_us - self.state.told_us, name)
         keys = sorted(filter(self.state.letter, self.state.letters), key=self.state.death_of)
         rest = [key for key in keys if self.state.death_of(key) > after]
         page = [self._list_letter(self.state.letters[key]) for key in rest[:limit]]
@@ -356,7 +360,12 @@ class Model:
     def _list_letter(self, letter: Letter) -> DeadLetter:
         job = letter.job
         return DeadLetter(
-            job.queue_id, job.job_id, job.payload, job.attempt, job.enqueued_at_us, letter.died_us
+            job.queue_id,
+            job.job_id,
+            job.payload,
+            job.attempt,
+            self.state.shown(job.enqueued_at_us),
+            self.state.shown(letter.died_us),
         )
 
     def minute_rows(self) -> list[tuple[int, int, int]]:

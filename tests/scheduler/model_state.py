@@ -15,6 +15,8 @@ from sharq_core.scheduler.replies import TypeTotals
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
 PROMISED_US = 60_000_000
+GRAIN_US = 200_000
+RUN_US = 5_000_000
 
 JobKey = tuple[str, str]
 """queue_id, job_id"""
@@ -132,7 +134,8 @@ class State:
     """Jobs, queues, dead letters and tombstones at a clock that only the test moves.
 
     Attributes:
-        now_us: the time of the next call.
+        told_us: the store's clock at the next call.
+        shift_us, number, seen_us, since_us: the partition's time (clock.lua); is_recorded: it has a record.
         jobs: queued, delayed and leased jobs.
         leftovers: deleted jobs whose records are still to be removed.
         stones, old_stones: the two generations of tombstones; turned_us: when the newer one began.
@@ -141,7 +144,9 @@ class State:
     def __init__(self, queue_type: str, retention: Retention, now_us: int) -> None:
         self.queue_type = queue_type
         self.retention = retention
-        self.now_us = now_us
+        self.told_us = now_us
+        self.shift_us = self.number = self.seen_us = self.since_us = 0
+        self.is_recorded = False
         self.jobs: dict[JobKey, Job] = {}
         self.leftovers: dict[JobKey, Job] = {}
         self.queues: dict[str, Queue] = {}
@@ -155,18 +160,56 @@ class State:
         self.enqueued = self.finished = self.cancelled = 0
         self.minutes: dict[int, list[int]] = {}
 
+    @property
+    def now_us(self) -> int:
+        """The partition's time at the next call: never before what it was seen at."""
+        return max(self.told_us + self.shift_us, self.seen_us)
+
+    def shown(self, at_us: int) -> int:
+        """A time of the partition by the store's clock."""
+        return max(at_us - self.now_us + self.told_us, 0)
+
+    def keep_time(self) -> None:
+        """A call ends that counts: the partition's time is remembered, once there is something to count."""
+        now_us = self.now_us
+        self.is_recorded = self.is_recorded or self.enqueued > 0 or any(map(self.is_idle, self.queues))
+        if not self.is_recorded or self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
+            return
+        if self.told_us + self.shift_us < self.seen_us:
+            self.number, self.shift_us = self.number + 1, self.seen_us - self.told_us
+        if now_us > self.seen_us + RUN_US:
+            self.since_us = now_us
+        self.seen_us = now_us
+
+    def set_clock(self, number: int, seen_us: int, shift_us: int) -> tuple[int, int]:
+        """A node mends the partition's time; returns what holds."""
+        is_before = self.told_us + self.shift_us < self.seen_us
+        is_late = shift_us > self.shift_us and not is_before and seen_us != self.seen_us
+        if not self.seen_us or number != self.number or is_late:
+            return self.number, self.now_us - self.told_us
+        if self.told_us + shift_us < self.seen_us and self.since_us <= self.told_us + shift_us:
+            shift_us = self.seen_us - self.told_us
+        self.number += shift_us != self.shift_us
+        now_us = self.told_us + shift_us
+        if now_us > self.seen_us + RUN_US or now_us < self.since_us:
+            self.since_us = now_us
+        self.shift_us, self.seen_us = shift_us, now_us
+        return self.number, self.shift_us
+
+    def is_idle(self, queue_id: str) -> bool:
+        """Nothing holds the queue, so that a timer looks whether it may be forgotten."""
+        queue = self.queues[queue_id]
+        is_held = queue.is_pinned or queue.is_paused or queue.sweep_due_us is not None
+        return not is_held and not any(job.queue_id == queue_id for job in self.jobs.values())
+
     def queue(self, queue_id: str) -> Queue | None:
         """The queue, unless it counts as forgotten."""
         queue = self.queues.get(queue_id)
-        if queue is None or self.is_forgettable(queue_id, queue):
-            return None
-        queue.tat_us = min(queue.tat_us, max(self.now_us, queue.last_us) + queue.interval_us)
-        return queue
+        return None if queue is None or self.is_forgettable(queue_id, queue) else queue
 
     def is_forgettable(self, queue_id: str, queue: Queue) -> bool:
         """The one rule of forgetting."""
-        is_held = queue.is_pinned or queue.is_paused or queue.sweep_due_us is not None
-        if is_held or any(job.queue_id == queue_id for job in self.jobs.values()):
+        if not self.is_idle(queue_id):
             return False
         is_quiet = queue.is_purged or self.now_us - queue.active_us > KEEP_US
         return is_quiet and self.now_us >= queue.full_us
@@ -269,7 +312,7 @@ class State:
 
     def count(self, enqueued: int, leased: int) -> None:
         """Add to the current minute."""
-        row = self.minutes.setdefault(self.now_us // MINUTE_US, [0, 0])
+        row = self.minutes.setdefault(self.told_us // MINUTE_US, [0, 0])
         row[0] += enqueued
         row[1] += leased
 
@@ -333,3 +376,4 @@ class State:
             elif queue.was_moved:
                 queue.place_us = max(queue.tat_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
+        self.keep_time()

@@ -62,8 +62,8 @@ def test_a_row_says_what_the_totals_and_the_agenda_are(driver: Driver, surveys: 
     assert (name, row.totals()) == ("sms", [3, 1, 1, 1, 0, 0, 0])
     assert row.ready_us == driver.now_us
     assert row.timer_us == driver.now_us + LEASE_US
-    assert driver.value(surveys.get_type(0, "sms", now_us=driver.now_us)) == row
-    assert driver.reply(surveys.get_type(0, "voice", now_us=driver.now_us)).value is None
+    assert driver.value(surveys.get_type(0, "sms", now_us=driver.now_us)) == (row, 0)
+    assert driver.reply(surveys.get_type(0, "voice", now_us=driver.now_us)).value == (None, 0)
     driver.finish(leased[0].job_id, leased[0].lease, leased[0].queue_id)
     assert survey(driver, surveys).tombstones == 1
 

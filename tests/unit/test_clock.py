@@ -44,3 +44,23 @@ def test_a_slow_answer_is_no_step_back() -> None:
     now_us = clock.now_us()
     assert now_us is not None
     assert store_us() - now_us < 1_000_000
+
+
+def test_an_answer_that_no_delay_explains_is_a_step() -> None:
+    clock = RemoteClock()
+    assert not clock.learn(store_us(), monotonic())
+    assert not clock.learn(store_us() - 1_500_000, monotonic() - 2.0)
+    assert not clock.learn(store_us(), monotonic())
+    assert clock.learn(store_us(HOUR_US + 1_000_000), monotonic())
+    assert not clock.learn(store_us(HOUR_US + 1_000_000), monotonic())
+    assert clock.learn(store_us(), monotonic())
+
+
+def test_calls_are_timed_for_a_moment_as_before_a_step_ahead() -> None:
+    clock = RemoteClock()
+    clock.learn(store_us(), monotonic())
+    clock.learn(store_us(2 * HOUR_US), monotonic())
+    assert (clock.now_us() or 0) > store_us(2 * HOUR_US) - 1_000_000
+    assert (clock.steady_us() or 0) < store_us() + 1_000_000
+    clock.learn(store_us(-HOUR_US), monotonic())
+    assert (clock.steady_us() or 0) <= store_us(-HOUR_US)

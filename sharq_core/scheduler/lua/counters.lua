@@ -7,6 +7,7 @@
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute (by its last digit)
 --           :gen, :turn -> when the younger generation of tombstones was first looked after; when they turn
 --           :early -> tombstones that went too young
+--           :clock -> the partition's time (clock.lua)
 --           :last -> the newest numbers of jobs and leases of the types that are gone: none comes again
 --           :touches, :t<0-63> -> what other nodes than the partition's owner changed (touched.lua)
 
@@ -86,10 +87,18 @@ local function turn_minute(own, counts, minute)
   own.past_minute = {field, pack_bytes(counters.MINUTE, past, enqueued, given)}
 end
 
-function counters.open(own)
-  local raw = call('HGET', own.keys[KEY.counters], own.type)
+-- Reads the counts, and sets the time of the call. at_most: as for clock.set.
+function counters.open(own, at_most)
+  local key, told, raw = own.keys[KEY.counters], own.now, nil
+  if clock.is_set(own, at_most) then
+    raw = call('HGET', key, own.type)
+  else
+    local found = call('HMGET', key, own.type, clock.FIELD)
+    raw = found[1]
+    clock.set(own, found[2], at_most)
+  end
   local counts = not raw and new(own) or own.counters and unpack_over(own.counters, raw) or counters.unpack(raw)
-  local minute = (own.now - own.now % counters.MINUTE_US) / counters.MINUTE_US
+  local minute = (told - told % counters.MINUTE_US) / counters.MINUTE_US
   own.counters = counts
   if counts.minute ~= minute then turn_minute(own, counts, minute) end
 end
@@ -122,14 +131,23 @@ function counters.cancel_dead(own, count)
   counts.dead, counts.cancelled = counts.dead - count, counts.cancelled + count
 end
 
+local function write(own, key, field, value)
+  if own.tick then
+    call('HSET', key, field, value, clock.FIELD, own.tick)
+    own.tick = nil
+  else
+    call('HSET', key, field, value)
+  end
+end
+
 -- Writes even when nothing changed, so that a WAIT after the call covers what the call has read: where types are gone,
 -- the last numbers. But a call about what never existed creates nothing.
 function counters.close(own)
   local counts, key = own.counters, own.keys[KEY.counters]
   write_past_minute(own)
   if counts.is_known or counts.enqueued > 0 or counts.timer_at then
-    call('HSET', key, own.type, pack(counts))
+    write(own, key, own.type, pack(counts))
   elseif own.last then
-    call('HSET', key, ':last', own.last)
+    write(own, key, ':last', own.last)
   end
 end

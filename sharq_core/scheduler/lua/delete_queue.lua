@@ -2,19 +2,21 @@
 -- steps, the first here. Leased jobs run out and are not requeued. The rate stays until its ready time has passed.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, queue_id, '1' to forget the rate as soon as its ready time has passed, most jobs to remove here
+-- Args: now, type, queue_id, '1' to forget the rate as soon as its ready time has passed, most jobs to remove here,
+--       not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, number of jobs dropped}; with 0 nothing changed
 -- Cost: O(log n), and the jobs removed here
 
 local delete_queue = {}
 
 function delete_queue.run(own, args)
-  local queue = unit.queue(own, args[3])
-  local dropped = queue and queue.queued + queue.delayed or 0
+  if unit.is_late_by(own, args[6]) then return unit.expired(own) end
   counters.open(own)
+  local queue, told = unit.queue(own, args[3]), clock.told(own)
+  local dropped = queue and queue.queued + queue.delayed or 0
   if dropped == 0 then
     counters.close(own)
-    return {0, own.now, -1, -1, 0}
+    return {0, told, -1, -1, 0}
   end
   local counts = own.counters
   counts.queued, counts.delayed = counts.queued - queue.queued, counts.delayed - queue.delayed
@@ -25,5 +27,5 @@ function delete_queue.run(own, args)
   unit.touch(own, queue)
   sweep.run(own, queue, tonumber(args[5]))
   if queue.is_unswept then unit.put_timer(own, 'F' .. queue.queue_id, own.now) end
-  return unit.close(own, {0, own.now, -1, -1, dropped})
+  return unit.close(own, {0, told, -1, -1, dropped})
 end

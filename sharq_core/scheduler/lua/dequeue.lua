@@ -156,7 +156,9 @@ local function lease_job(own, queue, job, member, due, random, reply)
   transitions.lease(own, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
   reply[at + 1], reply[at + 2], reply[at + 3] = queue_id, job_record.job_id(queue_id, job.field), payload
-  reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, job.enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
+  local enqueued = job.enqueued
+  if own.shift then due, enqueued = clock.shown(own, due), clock.shown(own, enqueued) end
+  reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
     queue.queued, since < now and now - since or 0)
 end
 
@@ -226,6 +228,7 @@ function dequeue.run(own, args, first)
   unit.flush(own)
   reply[before + 6] = settle_agenda(own, ids, scores, due, rest)
   unit.close_counters(own, reply)
-  reply[before + 3] = own.counters.ready_at or -1
+  local ready_at = own.counters.ready_at
+  reply[before + 3] = ready_at and clock.shown(own, ready_at) or -1
   return reply
 end

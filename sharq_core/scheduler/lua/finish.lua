@@ -1,7 +1,7 @@
 -- finish: the work is done: end the lease and forget the job.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
--- Args: now, type, terms (unit.TERMS; not_after does not count),
+-- Args: now, type, terms (unit.TERMS; one that comes after not_after is done, as of that time),
 --       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease)
 -- Reply: {0, now, ready hint, timer hint, status for each job}
 -- Statuses: 0 done (or this lease had done it), 1 not found, 2 lost; 1 and 2 changed nothing
@@ -18,9 +18,9 @@ local function finish_one(own, queue_id, field, token, retention, dead_retention
 end
 
 function finish.run(own, args, first, length)
-  local _, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
+  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local first_id, count = first + 1, (length - 1) / 3
-  counters.open(own)
+  counters.open(own, not_after)
   unit.read_queues(own, args, first_id, count)
   unit.read_jobs(own, args, first_id + count, count)
   local reply = unit.reply(own)

@@ -1,6 +1,6 @@
 -- get_job: what is known of one job. Writes nothing.
 --
--- Keys: queued jobs queues done0 done1 deadjobs
+-- Keys: queued jobs queues done0 done1 deadjobs counters
 -- Args: now, type, queue_id, queue_id:job_id, retention of finished jobs (µs), of dead letters (µs)
 -- Reply: {0, now, -1, -1} for an unknown job, else {.., state, attempt, enqueued, due, position, payload}
 --        state 1 queued, 2 delayed, 3 leased, 4 dead, 5 finished; due: a lease's end; position: 1 for the next, else 0
@@ -16,19 +16,20 @@ end
 
 function get_job.run(own, args)
   local queue_id, field, retention, dead_retention = args[3], args[4], tonumber(args[5]), tonumber(args[6])
-  local queue = unit.queue(own, queue_id)
+  clock.read(own)
+  local queue, told = unit.queue(own, queue_id), clock.told(own)
   local job = unit.job(own, queue_id, field)
   if job and queue and not unit.is_deleted(queue, job) then
     local place = job.state == QUEUED and position(own, queue, job) or 0
-    return {0, own.now, -1, -1, job.state, job.attempt, job.enqueued, job.due, place,
+    return {0, told, -1, -1, job.state, job.attempt, clock.shown(own, job.enqueued), clock.shown(own, job.due), place,
       job_record.payload(job)}
   end
   local letter = dead_letters.find(own, queue_id, field, dead_retention)
   local stone = tombstones.find(own, field, retention)
   if stone and stone.kind == tombstones.FINISHED and not (letter and letter.died > stone.at) then
-    return {0, own.now, -1, -1, get_job.FINISHED, stone.attempt, stone.enqueued, 0, 0, ''}
+    return {0, told, -1, -1, get_job.FINISHED, stone.attempt, clock.shown(own, stone.enqueued), 0, 0, ''}
   end
-  if not letter then return {0, own.now, -1, -1} end
-  return {0, own.now, -1, -1, DEAD, letter.attempt, letter.enqueued, letter.due, 0,
+  if not letter then return {0, told, -1, -1} end
+  return {0, told, -1, -1, DEAD, letter.attempt, clock.shown(own, letter.enqueued), clock.shown(own, letter.due), 0,
     job_record.payload(letter)}
 end

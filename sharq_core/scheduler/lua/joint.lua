@@ -36,7 +36,7 @@ function joint.run(run, keys, args)
   for index = 1, #keys do
     local length, at = unpack_bytes('>I2', lengths, 2 * index - 1), #row + 1
     local own_keys = partition_keys.of(keys[index], type)
-    if own then unit.reopen(own, own_keys) else own = unit.open(own_keys, now, type, shared) end
+    if own then unit.reopen(own, own_keys, now) else own = unit.open(own_keys, now, type, shared) end
     row[at], shared.at = 0, at
     local is_done, answer = pcall(run, own, args, first, length)
     if is_done then add_reply(row, at, answer) else add_failure(row, at, answer) end

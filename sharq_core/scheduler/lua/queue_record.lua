@@ -13,6 +13,7 @@
 local queue_record = {
   PINNED = 1, PAUSED = 2, PURGED = 4, UNSWEPT = 8,
   KEEP_US = 600000000,             -- an idle queue is remembered so long
+  AHEAD_US = 5000000,
   LATEST_US = 9007199254740992,    -- numbers are exact up to here
   FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4', -- format, flags, interval, burst, tat, last, active, timer, queued,
   MINUTE = '>I4I4I4',              -- delayed, leased, fence, the latest minute and what was enqueued and leased in it
@@ -48,15 +49,20 @@ function queue_record.flag(queue, name, is_set)
   queue[name], queue.is_flagged = is_set, true
 end
 
--- The queue of a record, or false when it counts as forgotten. A clock that stepped back must not hold it longer than
--- one interval after its last lease.
+-- The queue of a record, or false when it counts as forgotten. A last lease that lies ahead was of a time that was taken
+-- back (clock.lua), or of a version that knew no time of its own: the queue goes on as if it had been now.
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
     at = unpack_bytes(queue_record.FORMAT, raw)
-  if tat > now then tat = math.min(tat, math.max(now, last) + interval) end
+  local is_ahead = last > now and last > now + queue_record.AHEAD_US
+  if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,
     given = given, older = sub(raw, at), place = queued > 0}
+  if is_ahead then
+    queue.is_changed = true
+    if queue.place then queue.place = now end
+  end
   if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags) end
   local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)

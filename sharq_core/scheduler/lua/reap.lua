@@ -1,9 +1,11 @@
 -- reap: run due timers: end leases, make delayed jobs ready, forget idle queues, drop old dead letters, sweep.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep here
+-- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep here,
+--       not_after (µs)
 -- Reply: {0, now, ready hint, next timer or -1, timers run, deleted jobs removed and excess letters dropped,
 --        leases ended, jobs that became dead letters}
+--        or {1, now, -1, -1} when it came after not_after: nothing was done
 -- Cost: O(log n) a timer, and as many deleted jobs and dead letters at the most
 
 local reap = {}
@@ -31,14 +33,17 @@ end
 
 function reap.run(own, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
+  if unit.is_late_by(own, args[6]) then return unit.expired(own) end
   counters.open(own)
   local leased = own.counters.leased
   local handled = timers.run(own, limit, retention)
   local ended = leased - own.counters.leased
   unit.go_on(own)
   handled = handled + settle(own, limit, keep)
-  local reply = unit.close(own, {0, own.now, -1, -1})
+  local reply = unit.close(own, {0, clock.told(own), -1, -1})
   counters.drop_blank(own)
-  reply[4], reply[5], reply[6], reply[7] = own.counters.timer_at or -1, handled, ended, own.died or 0
+  local timer_at = own.counters.timer_at
+  reply[4], reply[5] = timer_at and clock.shown(own, timer_at) or -1, handled
+  reply[6], reply[7] = ended, own.died or 0
   return reply
 end

@@ -28,7 +28,7 @@ end
 function redrive.run(own, args)
   counters.open(own)
   own.taken = {}
-  local reply = {0, own.now, -1, -1}
+  local reply = {0, clock.told(own), -1, -1}
   for at = 4, #args, 2 do
     reply[#reply + 1] = redrive_one(own, args[at], args[at + 1], tonumber(args[3]))
   end

@@ -4,6 +4,7 @@
 -- Args: now, '', most agenda entries, most tombstones of a generation
 -- Reply: {0, now, -1, -1, tombstones, tombstones dropped younger than promised, {entry, when, ...},
 --        {type, enqueued, queued, delayed, leased, finished, dead, cancelled, ...},
+--        number and shift of the partition's time, how long ago it was last seen (µs), -1 when it has no record,
 --        id of the data set that the partition belongs to, '' for none}
 -- Entries: r<type> a queue is due, t<type> a timer is due, g the tombstones turn; each may be early, never late; the
 --        earliest come first
@@ -16,11 +17,11 @@ local function is_earlier(left, right)
 end
 
 -- The earliest entries of the agenda, flat.
-local function flatten(agenda, limit)
+local function flatten(own, agenda, limit)
   table.sort(agenda, is_earlier)
   local flat = {}
   for index = 1, math.min(#agenda, limit) do
-    flat[2 * index - 1], flat[2 * index] = agenda[index].name, agenda[index].at
+    flat[2 * index - 1], flat[2 * index] = agenda[index].name, clock.shown(own, agenda[index].at)
   end
   return flat
 end
@@ -34,6 +35,7 @@ local function add_type(agenda, totals, name, counts)
 end
 
 function refresh.run(own, args, first)
+  local number, _, seen = clock.read(own)
   local row = call('HGETALL', own.keys[KEY.counters])
   local early, turn, agenda, totals, id = 0, nil, {}, {}, ''
   for index = 1, #row, 2 do
@@ -51,6 +53,6 @@ function refresh.run(own, args, first)
   local stones, old = call('HLEN', own.keys[KEY.done0]), call('HLEN', own.keys[KEY.done1])
   turn = tombstones.next_turn(own, stones, old, turn, tonumber(args[first + 1]))
   if turn then agenda[#agenda + 1] = {name = 'g', at = turn} end
-  return {0, own.now, -1, -1, stones + old, early, flatten(agenda, tonumber(args[first])), totals,
-    id}
+  return {0, clock.told(own), -1, -1, stones + old, early, flatten(own, agenda, tonumber(args[first])), totals, number,
+    own.shift or 0, seen > 0 and own.now - seen or -1, id}
 end

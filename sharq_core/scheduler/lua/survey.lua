@@ -7,8 +7,8 @@
 -- Reply: {0, now, -1, -1, tombstones, tombstones dropped younger than promised, when the tombstones turn or -1, fields of
 --        counters, touches, 1 when more was touched than is named, {touched type, row or '', ...},
 --        scan to go on with ('0' at the end), {type, row, ...}, id of the data set that the partition belongs to, '' for
---        none}
--- Rows are the bytes that counters.row gives. A whole scan of one server names every type that is there throughout, once
+--        none, number and shift of the partition's time, how long ago it was last seen (µs), -1 when it has no record}
+-- Rows are the bytes that counters.row gives, with times of the partition. A whole scan of one server names every type that is there throughout, once
 -- or more.
 -- Cost: O(1), O(types of the page), and O(64) when something was touched
 
@@ -48,6 +48,7 @@ local function read_page(own, scan, count)
 end
 
 function survey.run(own, args, first)
+  local number, _, seen = clock.read(own)
   local key = own.keys[KEY.counters]
   local known = tonumber(args[first])
   local heads = call('HMGET', key, ':early', ':turn', touched.COUNT, identity.FIELD)
@@ -56,6 +57,6 @@ function survey.run(own, args, first)
   local touches = tonumber(heads[3] or 0)
   local changed, is_cut = read_touched(own, known, touches)
   local scan, rows = read_page(own, args[first + 1], tonumber(args[first + 2]))
-  return {0, own.now, -1, -1, stones + old, tonumber(heads[1] or 0), turn or -1, call('HLEN', key), touches, is_cut,
-    changed, scan, rows, heads[4] or ''}
+  return {0, clock.told(own), -1, -1, stones + old, tonumber(heads[1] or 0), turn and clock.shown(own, turn) or -1, call('HLEN', key), touches, is_cut,
+    changed, scan, rows, heads[4] or '', number, own.shift or 0, seen > 0 and own.now - seen or -1}
 end

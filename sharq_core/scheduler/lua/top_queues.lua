@@ -1,6 +1,6 @@
 -- top_queues: the queues of a type that wait longest or hold most. Writes nothing.
 --
--- Keys: ready queued jobs queues
+-- Keys: ready queued jobs queues counters
 -- Args: now, type, 'age' or 'depth', most queues to name, scan ('0' at first), about how many records to look at;
 --       the last two are for depth: ages are in order already
 -- Reply: {0, now, -1, -1, scan to go on with ('0' at the end), records looked at, then for each: queue_id, queued,
@@ -41,10 +41,11 @@ end
 
 local function due_since(own, queue)
   local score = tonumber(call('ZSCORE', own.keys[KEY.ready], queue.queue_id) or own.now + 1)
-  return score <= own.now and score or -1
+  return score <= own.now and clock.shown(own, score) or -1
 end
 
 function top_queues.run(own, args)
+  clock.read(own)
   local limit = tonumber(args[4])
   local found, scan, looked_at
   if args[3] == 'age' then
@@ -52,7 +53,7 @@ function top_queues.run(own, args)
   else
     found, scan, looked_at = deepest(own, limit, args[5], args[6])
   end
-  local reply = {0, own.now, -1, -1, scan, looked_at}
+  local reply = {0, clock.told(own), -1, -1, scan, looked_at}
   for _, queue in ipairs(found) do
     local at = #reply
     reply[at + 1], reply[at + 2], reply[at + 3] = queue.queue_id, queue.queued, queue.delayed

@@ -9,6 +9,7 @@ local unit = {
   -- (µs). One argument of bytes costs a third of three numbers.
   TERMS = '>I8I8I8',
   TERMS_LENGTH = 24,
+  LONGEST_US = 90000000,  -- no call has longer: [redis] timeout is at most a minute
 }
 
 -- The time (µs) that a call names, or, for '', that of the store's clock.
@@ -18,6 +19,7 @@ function unit.time(named)
   return time[1] * 1000000 + time[2]
 end
 
+-- now: the store's time; the partition's from the moment on at which the call has opened its counters (clock.lua).
 -- keys: the names of the keys, by the numbers that KEY gives to what they hold. queues: records by queue_id, false for
 -- none. records: jobs' bytes by field, as the call leaves them. shared: what the calls of a joint call have together
 -- (joint.lua), false for a call alone.
@@ -29,7 +31,10 @@ end
 
 -- Opens a unit for the next call of a joint one, which costs a third of a new one. The counts stay, to be written over
 -- when that one opens its own (counters.open).
-function unit.reopen(own, keys)
+function unit.reopen(own, keys, now)
+  own.now = now
+  if own.shift then own.shift = nil end
+  if own.tick then own.tick = nil end
   own.keys, own.queues, own.records, own.tombstones, own.ready_hint, own.timer_hint = keys, {}, {}, false, false, false
   own.jobs_gone, own.jobs, own.places_gone, own.places, own.timers_gone, own.timers = false, false, false, false, false,
     false
@@ -44,16 +49,23 @@ end
 -- many values of other calls stand before this one's.
 function unit.reply(own, ...)
   local shared = own.shared
-  if not shared then return {0, own.now, -1, -1, ...}, 0 end
+  if not shared then return {0, clock.told(own), -1, -1, ...}, 0 end
   local row, at = shared.row, shared.at
   row[at + 1], row[at + 2] = -1, -1
   for index = 1, select('#', ...) do row[at + 2 + index] = select(index, ...) end
   return row, at - 2
 end
 
--- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up.
+-- True when the call came too late to be done (a socket buffer during a pause): its sender has given it up. Or the
+-- store's clock stepped ahead, and the call must wait until the partition's time is mended; or it stepped back, and the
+-- call may be as old as the step is long. Both times are by the store's clock: ask before the counters are opened.
 function unit.is_late(own, not_after)
-  return not_after > 0 and own.now > not_after
+  return not_after > 0 and (own.now > not_after or not_after - own.now > unit.LONGEST_US)
+end
+
+-- The same of a call that names that time in its last argument, or not at all.
+function unit.is_late_by(own, argument)
+  return argument ~= nil and unit.is_late(own, tonumber(argument))
 end
 
 -- Reads at once what a call names: the ids of `count` queues stand in args from first on, or in a list of their own.
@@ -245,6 +257,9 @@ function unit.close_counters(own, reply)
   if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(own)
   local hint = shared and shared.at + 1 or 3
+  if own.shift then
+    ready, timer = ready and clock.shown(own, ready), timer and clock.shown(own, timer)
+  end
   reply[hint], reply[hint + 1] = ready or -1, timer or -1
   return reply
 end

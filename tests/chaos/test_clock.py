@@ -1,0 +1,55 @@
+"""The store's clock is set back and ahead under load; the history is judged in real time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.crowd import Crowd
+from tests.chaos.report import Report
+from tests.chaos.stage import AOF, Stage, stage
+from tests.conftest import running_store
+from tests.shifted_clock import ShiftedClock
+
+HOUR_S, DAY_S = 3600.0, 86400.0
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> ShiftedClock:
+    return ShiftedClock(tmp_path)
+
+
+@pytest.fixture
+def stage_by_clock(clock: ShiftedClock, seed: int, report: Report) -> Iterator[Stage]:
+    with running_store("valkey", *AOF) as store:
+        store.stop()
+        store.environ = clock.environ
+        store.start()
+        with stage(store, seed, report) as found:
+            yield found
+
+
+@pytest.mark.parametrize(
+    ("name", "shifts_s"),
+    [
+        ("back by an hour", (-HOUR_S,)),
+        ("back by 20 s", (-20.0,)),
+        ("ahead by an hour", (HOUR_S,)),
+        ("ahead by three days for seconds, twice", (3 * DAY_S, 0.0, 3 * DAY_S, 0.0)),
+        ("forth and back", (HOUR_S, -HOUR_S, 0.0)),
+    ],
+)
+async def test_queues_go_on_at_their_pace_when_the_stores_clock_steps(
+    stage_by_clock: Stage, clock: ShiftedClock, name: str, shifts_s: tuple[float, ...]
+) -> None:
+    async def fault(crowd: Crowd) -> None:
+        for shift_s in shifts_s:
+            crowd.history.clock_shifts_ms.append(int(shift_s * 1000))
+            clock.set(shift_s)
+            await asyncio.sleep(stage_by_clock.pace.hold_s)
+            await stage_by_clock.go_on(crowd)
+
+    await stage_by_clock.play(f"the store's clock: {name}", fault)

@@ -1,0 +1,176 @@
+"""A node's view of its partitions' time: what it takes for a step of the store's clock, and what it does about it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from shard import partition_clocks
+from shard.partition_clocks import PartitionClocks
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.replies import ClockShift
+from sharq_core.store import clock_steps
+from sharq_core.store.clock_steps import NOTICE_S, ClockSteps
+
+SECOND_US = 1_000_000
+HOUR_US = 3600 * SECOND_US
+START_US = 1_700_000_000 * SECOND_US
+DELAY_US = 20_000
+
+
+class Server:
+    """Names the one server."""
+
+    name = "store:6379"
+
+
+class FakeExecutor:
+    """Of a node whose calls take two seconds at most."""
+
+    def node_of(self, _: int) -> Server:
+        return Server()
+
+    def left_us(self, _: float | None = None) -> int:
+        return 2 * SECOND_US
+
+    def not_after_us(self, *_: object) -> None:
+        return None
+
+
+class World:
+    """Real time, the store's clock and one partition's record, and a node that reads it.
+
+    Attributes:
+        ahead_us: how far the store's clock was set ahead.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.real_us = START_US
+        self.ahead_us = 0
+        self.clock = ClockShift(1, 0, 0)
+        self.set_calls = 0
+        monkeypatch.setattr(partition_clocks, "elapsed_us", lambda: self.real_us - START_US)
+        self.steps = ClockSteps(lambda: None)
+        self.clocks = PartitionClocks(cast(Executor, FakeExecutor()), self._set, self.steps)
+
+    @property
+    def partition_us(self) -> int:
+        """The partition's time now."""
+        return self.real_us + self.ahead_us + self.clock.shift_us
+
+    async def read(self, after_us: int = SECOND_US, delay_us: int = DELAY_US, unseen_us: int = 0) -> None:
+        """Read the partition: the answer takes a while there and back."""
+        self.real_us += after_us
+        asked_us = self.real_us - START_US
+        self.real_us += delay_us // 2
+        now_us = self.real_us + self.ahead_us
+        self.real_us += delay_us // 2
+        found = ClockShift(self.clock.number, self.clock.shift_us, unseen_us)
+        await self.clocks.see(0, now_us, found, asked_us, is_used=True)
+
+    async def _set(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
+        self.set_calls += 1
+        if number == self.clock.number and shift_us != self.clock.shift_us:
+            self.clock = ClockShift(number + 1, shift_us, 0)
+        return self.clock
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "step_us", [HOUR_US, 30 * SECOND_US, SECOND_US, -SECOND_US, -30 * SECOND_US, -HOUR_US]
+)
+async def test_a_step_is_mended_and_the_time_is_never_ahead(world: World, step_us: int) -> None:
+    for _ in range(3):
+        await world.read()
+    world.ahead_us = step_us
+    await world.read()
+    assert 0 <= world.real_us - world.partition_us <= 2 * DELAY_US
+    await world.read()
+    assert world.set_calls == 1
+    (direction,) = {direction for _, direction in world.steps.counts}
+    assert direction == ("ahead" if step_us > 0 else "back")
+
+
+async def test_a_slow_answer_is_no_step(world: World) -> None:
+    await world.read()
+    for delay_us in (30 * SECOND_US, DELAY_US, 10 * SECOND_US, DELAY_US):
+        await world.read(delay_us=delay_us)
+    assert world.set_calls == 0
+    assert not world.steps.counts
+
+
+async def test_forth_and_back_adds_up_to_nothing_but_delays(world: World) -> None:
+    await world.read()
+    for ahead_us in (HOUR_US, 0, -HOUR_US, 0):
+        world.ahead_us = ahead_us
+        await world.read()
+    assert 0 <= world.real_us - world.partition_us <= 8 * DELAY_US
+
+
+async def test_a_clock_that_runs_fast_does_not_take_the_partition_with_it(world: World) -> None:
+    await world.read()
+    for _ in range(60):
+        world.ahead_us += SECOND_US // 2
+        await world.read()
+    assert world.partition_us - world.real_us < 2 * SECOND_US
+
+
+async def test_what_another_node_has_mended_is_left_alone(world: World) -> None:
+    await world.read()
+    world.ahead_us = HOUR_US
+    world.clock = ClockShift(2, -HOUR_US - 3 * SECOND_US, 0)
+    await world.read()
+    assert world.set_calls == 0
+    assert sum(world.steps.counts.values()) == 1
+
+
+async def test_calls_are_timed_as_before_a_step_until_it_is_mended(world: World) -> None:
+    await world.read()
+    world.ahead_us = HOUR_US
+    late_us = world.clocks.not_after_us(0)
+    assert late_us is not None
+    assert late_us < world.real_us + world.ahead_us, "the store refuses the call"
+    await world.read()
+    late_us = world.clocks.not_after_us(0)
+    assert late_us is not None
+    assert SECOND_US < late_us - world.real_us - world.ahead_us <= 2 * SECOND_US
+
+
+async def test_a_node_that_has_just_come_believes_what_it_finds(world: World) -> None:
+    world.ahead_us = HOUR_US
+    await world.read()
+    world.clocks.keep(lambda _: False)
+    world.ahead_us = 0
+    await world.read()
+    assert world.set_calls == 0
+
+
+async def test_a_partition_that_is_in_use_is_marked_when_nobody_has_called_it_for_long(world: World) -> None:
+    await world.read()
+    await world.read(unseen_us=9 * SECOND_US)
+    assert world.set_calls == 0
+    await world.read(unseen_us=11 * SECOND_US)
+    assert world.set_calls == 1
+    assert world.clock == ClockShift(1, 0, 0)
+
+
+def test_partitions_that_report_one_step_count_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(clock_steps, "monotonic", lambda: now)
+    told: list[None] = []
+    steps = ClockSteps(lambda: told.append(None))
+    assert steps.note("a", -HOUR_US)
+    assert not steps.note("a", -HOUR_US + 1000)
+    assert steps.note("b", -HOUR_US)
+    assert steps.note("a", HOUR_US)
+    assert len(told) == 3
+    assert steps.counts == {("a", "back"): 1, ("b", "back"): 1, ("a", "ahead"): 1}
+    assert steps.fault("a") is not None
+    assert steps.fault("other") is None
+    now = NOTICE_S + 1
+    assert steps.fault("a") is None
