@@ -1,4 +1,4 @@
-"""What each durability costs: enqueues over HTTP, one at a time and 64 at once, on a primary with one replica."""
+"""The price of each durability: enqueues over HTTP, one at a time and 64 at once, with one replica and with two."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 import msgspec
+import redis
 
 from benchmarks.errors import Spoiled
 from benchmarks.report import Peer, Report, Row
-from benchmarks.servers import Store, free_port, sharq_server, store
+from benchmarks.servers import SERVER, Store, child, free_port, sharq_server, store, wait_until
 from benchmarks.spread import Spread, percentile
 
 _AT_ONCE = (1, 64)
@@ -21,23 +24,27 @@ _START_TIMEOUT_S = 20.0
 _LOOK_AGAIN_S = 0.05
 _TIMEOUT_MS = 5_000
 _PAYLOAD = "x" * 100
+_SERVICE = "main"
 
 
 class _Setting(msgspec.Struct, frozen=True):
-    """A durability, and when the two servers flush their files."""
+    """A durability, when the servers flush their files, and how many replicas the primary has."""
 
     durability: str
     flush: str
+    replicas: int
 
     def __str__(self) -> str:
-        return f"{self.durability}, appendfsync {self.flush}"
+        return (
+            f"{self.durability}, appendfsync {self.flush}, {self.replicas} replica{'s' * (self.replicas > 1)}"
+        )
 
 
-_SETTINGS = (
-    _Setting("fast", "everysec"),
-    _Setting("replicated", "everysec"),
-    _Setting("synced", "always"),
-    _Setting("synced", "everysec"),
+_REPLICAS = (1, 2)
+_SETTINGS = tuple(
+    _Setting(durability, flush, replicas)
+    for replicas in _REPLICAS
+    for durability, flush in (("fast", "everysec"), ("replicated", "everysec"), ("synced", "always"))
 )
 
 
@@ -59,39 +66,78 @@ class _Cost(msgspec.Struct, frozen=True):
 def run(is_quick: bool) -> Report:
     """Each round measures every setting with every number of requests at once."""
     plan = _Plan(rounds=1, load_s=3) if is_quick else _Plan(rounds=3, load_s=6)
-    with _pair() as (primary, replica, url):
-        rounds = [
-            {setting: _measure_setting(setting, plan, (primary, replica), url) for setting in _SETTINGS}
-            for _ in range(plan.rounds)
-        ]
-        return _report(plan, rounds, primary.version)
+    rounds: list[dict[_Setting, dict[int, _Cost]]] = [{} for _ in range(plan.rounds)]
+    for replicas in _REPLICAS:
+        with _group(replicas) as group:
+            for measured in rounds:
+                for setting in _SETTINGS:
+                    if setting.replicas == replicas:
+                        measured[setting] = _measure_setting(setting, plan, group)
+            version = group.servers[0].version
+    return _report(plan, rounds, version)
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """A primary, the first of the servers, with its replicas; and the port of the Sentinel that watches them."""
+
+    servers: list[Store]
+    sentinel_port: int
 
 
 @contextmanager
-def _pair() -> Iterator[tuple[Store, Store, str]]:
-    """A primary, its replica, and the primary's URL."""
-    port, replica_port = free_port(), free_port()
-    following = ("--port", str(replica_port), "--replicaof", "127.0.0.1", str(port))
-    with (
-        store(is_durable=True, more=("--port", str(port), "--repl-diskless-sync-delay", "0")) as primary,
-        store(is_durable=True, more=following) as replica,
-    ):
-        deadline_s = time.monotonic() + _START_TIMEOUT_S
-        while replica.client.info("replication").get("master_link_status") != "up":
-            if time.monotonic() > deadline_s:
-                raise Spoiled("the replica does not follow")
-            time.sleep(_LOOK_AGAIN_S)
-        yield primary, replica, f"redis://127.0.0.1:{port}/0"
+def _group(replicas: int) -> Iterator[_Group]:
+    port = free_port()
+    with ExitStack() as stack:
+        words: tuple[str, ...] = ("--port", str(port))
+        servers = []
+        for _ in range(1 + replicas):
+            more = (*words, "--repl-diskless-sync-delay", "0")
+            servers.append(stack.enter_context(store(is_durable=True, more=more)))
+            words = ("--port", str(free_port()), "--replicaof", "127.0.0.1", str(port))
+        for replica in servers[1:]:
+            _wait_until_following(replica)
+        yield _Group(servers, stack.enter_context(_sentinel(port, replicas)))
 
 
-def _measure_setting(
-    setting: _Setting, plan: _Plan, stores: tuple[Store, Store], url: str
-) -> dict[int, _Cost]:
-    for one in stores:
+@contextmanager
+def _sentinel(port: int, replicas: int) -> Iterator[int]:
+    """One that knows the primary and its replicas; its port."""
+    own_port = free_port()
+    with TemporaryDirectory(prefix="sharq-bench-") as folder:
+        config = Path(folder) / "sentinel.conf"
+        config.write_text(f"port {own_port}\nsentinel monitor {_SERVICE} 127.0.0.1 {port} 1\n")
+        with child([SERVER, str(config), "--sentinel"], Path(folder)) as process:
+
+            def knows_all() -> bool:
+                with redis.Redis(port=own_port, socket_timeout=1) as client:
+                    try:
+                        return len(client.sentinel_slaves(_SERVICE)) == replicas
+                    except redis.ConnectionError:
+                        return False
+
+            wait_until(knows_all, process, Path(folder))
+            yield own_port
+
+
+def _wait_until_following(replica: Store) -> None:
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while replica.client.info("replication").get("master_link_status") != "up":
+        if time.monotonic() > deadline_s:
+            raise Spoiled("a replica does not follow")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _measure_setting(setting: _Setting, plan: _Plan, group: _Group) -> dict[int, _Cost]:
+    for one in group.servers:
         one.client.config_set("appendfsync", setting.flush)
-    stores[0].client.flushall()
-    environ = {"SHARQ_REDIS_DURABILITY": setting.durability, "SHARQ_REDIS_TIMEOUT": str(_TIMEOUT_MS)}
-    with sharq_server(url, environ) as server:
+    group.servers[0].client.flushall()
+    environ = {
+        "SHARQ_REDIS_SENTINELS": f"127.0.0.1:{group.sentinel_port}",
+        "SHARQ_REDIS_SENTINEL_SERVICE": _SERVICE,
+        "SHARQ_REDIS_DURABILITY": setting.durability,
+        "SHARQ_REDIS_TIMEOUT": str(_TIMEOUT_MS),
+    }
+    with sharq_server(None, environ) as server:
         return {at_once: asyncio.run(_load(server.url, at_once, plan.load_s)) for at_once in _AT_ONCE}
 
 
@@ -131,16 +177,17 @@ def _report(plan: _Plan, rounds: list[dict[_Setting, dict[int, _Cost]]], version
     for at_once, (field, unit) in itertools.product(
         _AT_ONCE, (("p50_ms", "ms"), ("p99_ms", "ms"), ("rate", "req/s"))
     ):
-        base = spread(_SETTINGS[0], at_once, field).median
         for setting in _SETTINGS:
-            peer = Peer("fast", base, is_same_run=True) if setting is not _SETTINGS[0] else None
+            if setting.durability == "fast":
+                base = spread(setting, at_once, field).median
+            peer = None if setting.durability == "fast" else Peer("fast", base, is_same_run=True)
             what = f"{setting}: {field.removesuffix('_ms')}, {at_once} at once"
             rows.append(Row(what, unit, spread(setting, at_once, field), peer=peer))
     return Report(
         name="durability",
-        question="What does it cost to wait for a replica, or for two disks, before an enqueue is answered?",
+        question="What does it cost to wait for all replicas, or for all disks, before an enqueue is answered?",
         parameters={
-            "store": f"{version}, a primary and one replica on this machine, append-only files",
+            "store": f"{version}, a primary, its replicas and a Sentinel on this machine, append-only files",
             "load": f"single enqueues over HTTP, payload {len(_PAYLOAD)} bytes, {plan.load_s:g} s each",
             "rounds": str(plan.rounds),
         },

@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 
+SERVER = str(get_binary_path())
+"""The embedded store's server, which is also a Sentinel."""
+
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 _LOOK_AGAIN_S = 0.02
@@ -141,7 +144,7 @@ def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
         more: words for its command line, which win over ours.
     """
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as directory:
-        command = [str(get_binary_path()), *_store_settings(is_durable), *more]
+        command = [SERVER, *_store_settings(is_durable), *more]
         with child(command, Path(directory), tuned_environ()) as process:
             running = Store(f"unix://{directory}/s", process.pid)
             with running.client:
@@ -150,13 +153,14 @@ def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
 
 
 @contextmanager
-def sharq_server(store_url: str, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
+def sharq_server(store_url: str | None, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run `sharq-server` on a store.
 
     Args:
+        store_url: None where the settings name the store.
         environ: settings, as variables.
     """
-    variables = {"SHARQ_REDIS_URL": store_url, **(environ or {})}
+    variables = {**({"SHARQ_REDIS_URL": store_url} if store_url else {}), **(environ or {})}
     with _http_server("router.standalone", ("--port",), "/readyz", variables) as server:
         yield server
 

@@ -33,7 +33,7 @@ def make_store(
         ConfigError: the address is of the embedded store, which has none before it runs.
     """
     return Store(
-        _topology(address),
+        _topology(address, needs_successors=durability is not Durability.FAST),
         function_library(),
         address.url_of,
         timeout_s=timeout_s,
@@ -48,7 +48,7 @@ def make_configured_store(redis: RedisSettings, address: StoreAddress) -> Store:
     return make_store(address, redis.timeout_ms / 1000, durability, is_strict=redis.strict_store)
 
 
-def _topology(address: StoreAddress) -> Topology:
+def _topology(address: StoreAddress, *, needs_successors: bool) -> Topology:
     if address.mode is StoreMode.SERVER:
         return SingleServer(address.url.reveal(), address.url_of)
     if address.mode is StoreMode.CLUSTER:
@@ -56,4 +56,6 @@ def _topology(address: StoreAddress) -> Topology:
     if address.sentinel_service is None:
         raise ConfigError("the embedded store has no address before it runs")
     sentinels = [SentinelUrls(url, other) for url, other in address.sentinel_urls()]
-    return SentinelGroup(sentinels, address.sentinel_service, address.url_of)
+    return SentinelGroup(
+        sentinels, address.sentinel_service, address.url_of, needs_successors=needs_successors
+    )

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.slots import Slots
 from tests.stores import StoreServer, free_port, missing_tool
 
 DEADLINE_S = 30.0
+QUICK_S = 0.3
 POLL_S = 0.05
 SERVICE = "main"
 NODE_TIMEOUT_MS = 2000
@@ -125,19 +127,30 @@ class Sentinel(Member):
 
 
 class SentinelGroup:
-    """A primary, two replicas and three Sentinels.
+    """A primary, its replicas and three Sentinels.
+
+    Args:
+        replicas: how many there are.
+        arguments: more words for the servers' command lines.
 
     Attributes:
         address: where a node finds it.
         servers: the first one is the first primary.
     """
 
-    def __init__(self, folder: Path, kind: str, security: Security, guard: Security) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kind: str,
+        security: Security,
+        guard: Security,
+        replicas: int,
+        arguments: Sequence[str],
+    ) -> None:
         self._security = security
-        joining = _replica_arguments(security)
+        joining = ("--repl-diskless-sync-delay", "0", *_replica_arguments(security), *arguments)
         self.servers = [
-            Member(kind, _made(folder / f"s{number}"), security, "--repl-diskless-sync-delay", "0", *joining)
-            for number in range(3)
+            Member(kind, _made(folder / f"s{number}"), security, *joining) for number in range(1 + replicas)
         ]
         self.sentinels = [
             Sentinel(_made(folder / f"w{number}"), self.servers[0], security, guard) for number in range(3)
@@ -150,14 +163,35 @@ class SentinelGroup:
         primary, *replicas = self.servers
         for replica in replicas:
             replica.ask("REPLICAOF", "127.0.0.1", primary.port)
-        _until(lambda: b"connected_slaves:2" in primary.ask("INFO", "replication"))
+        followed = b"connected_slaves:%d" % len(replicas)
+        _until(lambda: followed in primary.ask("INFO", "replication"))
         for replica in replicas:
             _until(lambda replica=replica: b"master_link_status:up" in replica.ask("INFO", "replication"))  # type: ignore[misc]
 
     def watch(self) -> None:
         """Wait until the running Sentinels know each other and all servers."""
+        state = (len(self.servers) - 1, len(self.sentinels) - 1)
         for sentinel in self.sentinels:
-            _until(lambda sentinel=sentinel: _state(sentinel) == (2, 2))  # type: ignore[misc]
+            _until(lambda sentinel=sentinel: _state(sentinel) == state)  # type: ignore[misc]
+
+    def primary(self) -> Member:
+        """Return the server that most of the Sentinels name that answer."""
+        named = Counter(filter(None, map(_primary_port, self.sentinels)))
+        port = named.most_common(1)[0][0]
+        return next(server for server in self.servers if server.port == port)
+
+    def is_whole(self) -> bool:
+        """Return True if all servers but the primary follow it, and all Sentinels name it."""
+        primary = self.primary()
+        if {_primary_port(sentinel) for sentinel in self.sentinels} != {primary.port}:
+            return False
+        followed = b"connected_slaves:%d" % (len(self.servers) - 1)
+        info = primary.ask("INFO", "replication")
+        return (
+            b"role:master" in info
+            and followed in info
+            and info.count(b"state=online") == len(self.servers) - 1
+        )
 
     def wait_until_replica(self, server: Member) -> None:
         """Return when the Sentinels have made a replica of a server, which cuts its connections."""
@@ -165,7 +199,10 @@ class SentinelGroup:
 
 
 class RedisCluster:
-    """Three primaries, each with a replica.
+    """Three primaries, each with its replicas.
+
+    Args:
+        replicas: how many each has.
 
     Attributes:
         address: where a node finds it.
@@ -173,7 +210,8 @@ class RedisCluster:
         slots: who holds which; they may be moved while it runs.
     """
 
-    def __init__(self, folder: Path, kind: str, security: Security) -> None:
+    def __init__(self, folder: Path, kind: str, security: Security, replicas: int) -> None:
+        self._replicas = replicas
         tls = ["--tls-cluster", "yes"] if security.certificates else []
         self.servers = [
             Member(
@@ -186,7 +224,7 @@ class RedisCluster:
                 *_replica_arguments(security),
                 *tls,
             )
-            for number in range(6)
+            for number in range(3 * (1 + replicas))
         ]
         ports = [server.port for server in self.servers[:2]]
         self.address = security.place(StoreMode.CLUSTER, *ports)
@@ -203,16 +241,31 @@ class RedisCluster:
         for server in self.servers[1:]:
             bus = int(server._arguments[server._arguments.index("--cluster-port") + 1])
             self.servers[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
+        known = str(len(self.servers))
         for server in self.servers:
-            _until(lambda server=server: _info(server)["cluster_known_nodes"] == "6")  # type: ignore[misc]
-        for primary, replica in zip(primaries, replicas, strict=True):
+            _until(lambda server=server: _info(server)["cluster_known_nodes"] == known)  # type: ignore[misc]
+        for primary, replica in zip(primaries * self._replicas, replicas, strict=True):
             name = self.slots.node_id(primary)
             _until(lambda replica=replica, name=name: name.encode() in replica.ask("CLUSTER", "NODES"))  # type: ignore[misc]
             replica.ask("CLUSTER", "REPLICATE", name)
         for server in self.servers:
-            _until(lambda server=server: _is_whole(server))  # type: ignore[misc]
+            _until(lambda server=server: self._is_whole_at(server))  # type: ignore[misc]
         for primary in primaries:
-            _until(lambda primary=primary: b"state=online" in primary.ask("INFO", "replication"))  # type: ignore[misc]
+            _until(lambda primary=primary: self._has_replicas(primary))  # type: ignore[misc]
+
+    def is_whole(self) -> bool:
+        """Return True if all nodes see all slots served, each by a primary whose replicas are in step."""
+        primaries = [server for server in self.servers if b"role:master" in server.ask("INFO", "replication")]
+        return all(map(self._is_whole_at, self.servers)) and all(map(self._has_replicas, primaries))
+
+    def _has_replicas(self, primary: Member) -> bool:
+        info: bytes = primary.ask("INFO", "replication")
+        return info.count(b"state=online") == self._replicas
+
+    def _is_whole_at(self, server: Member) -> bool:
+        rows = server.ask("CLUSTER", "SLOTS")
+        states = all(len(row) == 3 + self._replicas for row in rows)
+        return _info(server)["cluster_state"] == "ok" and len(rows) == 3 and states
 
 
 def make_certificates(folder: Path) -> Path:
@@ -269,15 +322,23 @@ def running_pair(kind: str, *arguments: str) -> Iterator[Pair]:
 
 @contextmanager
 def running_sentinel_group(
-    kind: str = "valkey", security: Security = OPEN, guard: Security | None = None
+    kind: str = "valkey",
+    security: Security = OPEN,
+    guard: Security | None = None,
+    *,
+    replicas: int = 2,
+    arguments: Sequence[str] = (),
 ) -> Iterator[SentinelGroup]:
     """A Sentinel group, gone at the end.
 
     Args:
         guard: the Sentinels' own security; None for that of the servers.
+        replicas, arguments: see SentinelGroup.
     """
     with _folder() as folder:
-        group = SentinelGroup(folder, kind, security, security if guard is None else guard)
+        group = SentinelGroup(
+            folder, kind, security, security if guard is None else guard, replicas, arguments
+        )
         with _running(group.servers):
             group.replicate()
             with _running(group.sentinels):
@@ -286,10 +347,12 @@ def running_sentinel_group(
 
 
 @contextmanager
-def running_cluster(kind: str = "valkey", security: Security = OPEN) -> Iterator[RedisCluster]:
+def running_cluster(
+    kind: str = "valkey", security: Security = OPEN, *, replicas: int = 1
+) -> Iterator[RedisCluster]:
     """A Redis Cluster, gone at the end."""
     with _folder() as folder:
-        cluster = RedisCluster(folder, kind, security)
+        cluster = RedisCluster(folder, kind, security, replicas)
         with _running(cluster.servers):
             cluster.join()
             yield cluster
@@ -332,6 +395,17 @@ def _state(sentinel: Member) -> tuple[int, int]:
     return int(fields[b"num-slaves"]), int(fields[b"num-other-sentinels"])
 
 
+def _primary_port(sentinel: Member) -> int | None:
+    """The port of the primary that a Sentinel names; None if it does not answer."""
+    try:
+        with sentinel.client(QUICK_S) as client:
+            client.response_callbacks.clear()
+            _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+    except redis.RedisError:
+        return None
+    return int(port)
+
+
 def _is_replica(server: Member) -> bool:
     try:
         return b"role:slave" in server.ask("INFO", "replication")
@@ -342,12 +416,6 @@ def _is_replica(server: Member) -> bool:
 def _info(server: Member) -> dict[str, str]:
     lines = server.ask("CLUSTER", "INFO").decode().splitlines()
     return dict(line.split(":", 1) for line in lines)
-
-
-def _is_whole(server: Member) -> bool:
-    """The node sees all slots served, each by a primary with a replica."""
-    rows = server.ask("CLUSTER", "SLOTS")
-    return _info(server)["cluster_state"] == "ok" and len(rows) == 3 and all(len(row) == 4 for row in rows)
 
 
 def _until(is_true: Callable[[], bool]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.store.layout import ASK_TIMEOUT_S, Layout, NodeAt, UrlOf
 from sharq_core.store.node import StoreNode
+from sharq_core.store.successors import Names, Successors
 
 _QUESTION = ([b"CLUSTER", b"INFO"], [b"CLUSTER", b"SLOTS"])
 
@@ -33,6 +34,7 @@ class ClusterSlots:
         self.seeds = tuple(seeds)
         self._url_of = url_of
         self._known: tuple[str, ...] = ()
+        self._names: Names = frozenset()
 
     async def read(self, node_at: NodeAt) -> Layout:
         """Ask one node after the other, until one says that all is well; else what the first one said.
@@ -65,11 +67,25 @@ class ClusterSlots:
         return layout
 
     def _parse(self, rows: list[Any], asked: StoreNode) -> Layout:
-        """A row: first slot, last slot, the primary (host, port, ...), its replicas. A node that knows no name for a
-        host, its own above all, says nothing or `?`: it is the host that was asked.
+        """Read the rows of CLUSTER SLOTS: first slot, last slot, the primary (host, port, ...), its replicas that work.
+
+        A node that knows no name for a host, its own above all, says nothing or `?`: it means the host that was asked.
         """
         ranges = []
-        for first, last, (host, port, *_), *_ in rows:
-            name = host.decode() if host and host != b"?" else asked.host
-            ranges.append((first, last, self._url_of(name, port)))
-        return Layout(tuple(ranges))
+        replicas: dict[str, set[str]] = {}
+        for first, last, (host, port, *_), *others in rows:
+            url = self._url_of(_host(host, asked), port)
+            ranges.append((first, last, url))
+            replicas.setdefault(url, set()).update(f"{_host(name, asked)}:{at}" for name, at, *_ in others)
+        self._names |= frozenset().union(*replicas.values())
+        return Layout(tuple(ranges), {url: self._successors(names) for url, names in replicas.items()})
+
+    def _successors(self, names: set[str]) -> Successors:
+        """Return the replicas that have not failed, because a failed one is not promoted. The primary may call its
+        replicas by other names than the nodes do (cluster-announce-ip).
+        """
+        return Successors(needed=tuple(frozenset({name}) for name in sorted(names)), known=self._names)
+
+
+def _host(name: bytes | None, asked: StoreNode) -> str:
+    return name.decode() if name and name != b"?" else asked.host

@@ -6,12 +6,13 @@ Not here: the ways to find out (single.py, sentinel.py, cluster.py), and sending
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from sharq_core.store.node import StoreNode
+from sharq_core.store.successors import Successors
 
 SLOTS = 16384
 """Redis Cluster's slot space; a key's slot is the CRC-16 of its hash tag modulo this (Redis Cluster specification)."""
@@ -27,14 +28,25 @@ NodeAt: TypeAlias = Callable[[str], StoreNode]
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The primaries and their slots: (first slot, last slot, URL), no slot twice. A slot may be in nobody's hands."""
+    """The primaries and their slots.
+
+    Attributes:
+        ranges: (first slot, last slot, URL), no slot twice. A slot may be in nobody's hands.
+        successors: by URL of a primary, the servers that may be promoted in its place.
+    """
 
     ranges: tuple[tuple[int, int, str], ...]
+    successors: Mapping[str, Successors] = {}
 
     @classmethod
-    def of_one(cls, url: str) -> Layout:
-        """One server that holds everything."""
-        return cls(((0, SLOTS - 1, url),))
+    def of_one(cls, url: str, successors: Successors | None) -> Layout:
+        """Return the layout in which one server holds everything; successors are None if nobody has asked for them."""
+        return cls(((0, SLOTS - 1, url),), {} if successors is None else {url: successors})
+
+    @property
+    def has_excuses(self) -> bool:
+        """Some server is passed over because it cannot be promoted now."""
+        return any(successors.excused for successors in self.successors.values())
 
     def urls(self) -> tuple[str, ...]:
         """The primaries, each once."""

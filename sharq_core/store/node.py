@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +50,9 @@ class StoreNode:
         url: redis://, rediss:// or unix://, with user, password and db.
         timeout_s: no call takes longer, connecting included.
         promise: what has to be true before a call is answered; None for nothing.
+        doubt: called when it may be another server's turn.
+        until_confirmed: waited for before a server that was away gets calls again, because another may have been
+            promoted in its place meanwhile; None if nobody does that.
 
     Attributes:
         name: host:port or the path of its socket.
@@ -57,7 +61,14 @@ class StoreNode:
     """
 
     def __init__(
-        self, url: str, library: FunctionLibrary, *, timeout_s: float, promise: Promise | None = None
+        self,
+        url: str,
+        library: FunctionLibrary,
+        *,
+        timeout_s: float,
+        promise: Promise | None = None,
+        doubt: Callable[[], None] = lambda: None,
+        until_confirmed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
@@ -70,6 +81,8 @@ class StoreNode:
         self._supply = Supply(library, self._where)
         self._connections = Connections(url, timeout_s, self._prepare)
         self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._doubt = doubt
+        self._until_confirmed = until_confirmed
         self.keeping = None if promise is None else self._make_keeping(promise)
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
@@ -122,7 +135,7 @@ class StoreNode:
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
-        slots: asyncio.Semaphore | None = None,
+        slots: AbstractAsyncContextManager[Any] | None = None,
         used: list[AbstractConnection] | None = None,
     ) -> list[Any | SharqError]:
         """Send commands as one pipeline; for each its answer, or the error that it came to.
@@ -130,7 +143,7 @@ class StoreNode:
         Args:
             timeout_s: the time left, at most the node's own timeout, which it is when None.
             is_asking: the server is getting the slot and does not own it yet: ASKING goes before each command.
-            slots: bound the connections in use; None for the ordinary ones.
+            slots: bounds the connections in use; None for the bound of the ordinary ones.
             used: gets the connection, if everything was answered, instead of it being kept for the next one.
         """
         if self._away is not None:
@@ -204,7 +217,7 @@ class StoreNode:
             await self.load_library()
 
     def _make_keeping(self, promise: Promise) -> Keeping:
-        return Keeping(promise, self._connections, self.execute, self.timeout_s, self._where)
+        return Keeping(promise, self._connections, self.execute, self._doubt, self.timeout_s, self._where)
 
     async def _begin_supply(self, deadline: float) -> None:
         """Before the first call of all. Where it fails the calls go on and say what they miss; a server out of reach is
@@ -303,6 +316,8 @@ class StoreNode:
                 await self._connections.drop_idle()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        if self._away is not None and self._until_confirmed is not None:
+            await self._until_confirmed()
         self._away = self._look_out = None
         self._note_reached()
 

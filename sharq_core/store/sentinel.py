@@ -1,28 +1,34 @@
-"""A store of one primary and its replicas, watched by Sentinels: who is the primary now?
+"""A store of one primary and its replicas, watched by Sentinels: who is the primary now, and who may be promoted next?
 
-All Sentinels are asked at once, and the answer of the highest configuration epoch counts: one that is cut off from the
-others would name the old primary for ever. They are asked every two seconds, at each failure, and when one of them
-announces a new primary.
+All Sentinels are asked at once, and the primary is the server that a majority of them names: one that is cut off from
+the others, or lies, names another in vain. They are asked every two seconds, at each failure, and when one of them
+announces a change. Not here: what follows from the replicas' states (succession.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import redis.exceptions as driver
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.connection import AbstractConnection
 
-from sharq_core.errors import Unavailable
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.commands import Command
+from sharq_core.store.connections import Connections, ask, drop, read
 from sharq_core.store.layout import ASK_TIMEOUT_S, Layout, NodeAt, UrlOf
+from sharq_core.store.succession import Report, find_successors, parse_report
+from sharq_core.store.successors import REPLICATION, Replication, parse_replication
 
 log = logging.getLogger(__name__)
 
-_CHANNEL = "+switch-master"
+_CHANNELS = ("+switch-master", "+sdown", "-sdown", "+slave", "+convert-to-slave")
+"""A primary was replaced; a server is away, or back; a replica has joined; an old primary became one."""
+
 _LISTEN_AGAIN_S = 1.0
 
 
@@ -39,6 +45,7 @@ class SentinelGroup:
     Args:
         service: what they call the primary.
         url_of: for the servers that they name.
+        needs_successors: find out who may be promoted, too; what is promised of calls depends on it.
     """
 
     mode = "sentinel"
@@ -46,36 +53,65 @@ class SentinelGroup:
     takes_joint_calls = True
     seeds: Sequence[str] = ()
 
-    def __init__(self, sentinels: Sequence[SentinelUrls], service: str, url_of: UrlOf) -> None:
+    def __init__(
+        self,
+        sentinels: Sequence[SentinelUrls],
+        service: str,
+        url_of: UrlOf,
+        *,
+        needs_successors: bool = True,
+    ) -> None:
         self._sentinels = [_Sentinel(urls, service) for urls in sentinels]
         self._url_of = url_of
+        self._needs_successors = needs_successors
 
     async def read(self, node_at: NodeAt) -> Layout:
-        """The primary as the newest answer names it.
+        """Return the primary that a majority of the Sentinels names, and its successors.
 
         Raises:
-            Unavailable: no Sentinel answers, or none knows of the service.
+            Unavailable: no majority names one server.
         """
         answers = await asyncio.gather(*(sentinel.ask() for sentinel in self._sentinels))
-        found = [answer for answer in answers if isinstance(answer, _Primary)]
-        if not found:
-            raise Unavailable("no Sentinel names a primary: " + "; ".join(map(str, answers)))
-        newest = max(found, key=lambda primary: primary.epoch)
-        return Layout.of_one(self._url_of(newest.host, newest.port))
+        reports = [answer for answer in answers if isinstance(answer, Report)]
+        (host, port), votes = _most_named(reports)
+        if 2 * votes <= len(self._sentinels):
+            raise Unavailable(_describe_disunity(answers))
+        url = self._url_of(host, port)
+        if not self._needs_successors:
+            return Layout.of_one(url, None)
+        agreed = [report for report in reports if (report.host, report.port) == (host, port)]
+        return Layout.of_one(url, await find_successors(agreed, self._ask_replication))
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` when a Sentinel announces that a primary was replaced."""
+        """Set `news` when a Sentinel announces a change."""
         async with asyncio.TaskGroup() as tasks:
             for sentinel in self._sentinels:
                 tasks.create_task(sentinel.listen(news))
 
+    async def _ask_replication(self, host: str, port: int) -> Replication | None:
+        """Return what a server says of its replication; None if it does not answer."""
+        try:
+            (answer,) = await _ask_once(_connections(self._url_of(host, port)), [REPLICATION])
+        except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
+            log.debug("replication_unknown host=%s port=%d error=%r", host, port, str(error))
+            return None
+        return None if isinstance(answer, SharqError) else parse_replication(answer)
 
-class _Primary(msgspec.Struct, frozen=True):
-    """What a Sentinel takes for the primary; the epoch grows with each failover."""
 
-    epoch: int
-    host: str
-    port: int
+def _most_named(reports: Sequence[Report]) -> tuple[tuple[str, int], int]:
+    """Return the primary that most Sentinels name, and how many do."""
+    named = Counter((report.host, report.port) for report in reports)
+    return named.most_common(1)[0] if named else (("", 0), 0)
+
+
+def _describe_disunity(answers: Sequence[Report | str]) -> str:
+    """Say what each Sentinel answered, if no majority names one server."""
+    named = Counter(f"{one.host}:{one.port}" for one in answers if isinstance(one, Report))
+    refusals = [one for one in answers if not isinstance(one, Report)]
+    if not named:
+        return "no Sentinel names a primary: " + "; ".join(refusals)
+    said = [f"{count} of {len(answers)} names {server}" for server, count in named.most_common()]
+    return "no majority of the Sentinels names one primary: " + "; ".join([*said, *refusals])
 
 
 class _Sentinel:
@@ -83,74 +119,90 @@ class _Sentinel:
 
     def __init__(self, urls: SentinelUrls, service: str) -> None:
         self._urls = urls
-        self._service = service
+        self._questions = [
+            (b"SENTINEL", b"MASTER", service),
+            (b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service),
+            (b"SENTINEL", b"REPLICAS", service),
+        ]
 
-    async def ask(self) -> _Primary | str:
-        """The primary's address and epoch; the reason when there is none."""
+    async def ask(self) -> Report | str:
+        """Return what it says of the primary and its replicas; the reason if it does not."""
         try:
-            async with asyncio.timeout(ASK_TIMEOUT_S), await self._connected() as client:
-                state = await _ask(client, "MASTER", self._service)
-                address = await _ask(client, "GET-MASTER-ADDR-BY-NAME", self._service)
+            answers = await self._asked()
         except TimeoutError:
             return "no answer in time"
-        except (OSError, driver.RedisError) as error:
+        except (OSError, driver.RedisError, SharqError) as error:
             return str(error)
-        return _parse_primary(state, address)
+        refusal = next((answer for answer in answers if isinstance(answer, SharqError)), None)
+        return parse_report(answers) if refusal is None else refusal.message
 
     async def listen(self, news: asyncio.Event) -> None:
         """Set `news` at each announcement, until cancelled; a Sentinel that is away is tried again each second."""
         while True:
             try:
-                async with await self._connected() as client, client.pubsub() as channel:
-                    await channel.subscribe(_CHANNEL)
-                    async for message in channel.listen():
-                        if message["type"] == "message":
-                            log.info("primary_switched announcement=%r", message["data"])
-                            news.set()
-            except (TimeoutError, OSError, driver.RedisError) as error:
+                await self._listen_once(news.set)
+            except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
                 log.debug("sentinel_lost error=%r", str(error))
             await asyncio.sleep(_LISTEN_AGAIN_S)
 
-    async def _connected(self) -> Redis:
-        """A client that the Sentinel takes: by the store's user and password, or without, which many Sentinels run."""
+    async def _listen_once(self, note: Callable[[], None]) -> None:
+        connection = await self._opened()
         try:
-            return await _accepted(self._urls.url)
+            await connection.send_packed_command(
+                [connection.pack_command("SUBSCRIBE", *_CHANNELS)[0]],
+                check_health=False,
+            )
+            while True:
+                pushed: list[Any] = []
+                await read(connection, 1, pushed)
+                (message,) = pushed
+                if isinstance(message, SharqError):
+                    raise message
+                if message[0] == b"message":
+                    log.info("sentinel_announces channel=%r text=%r", message[1], message[2])
+                    note()
+        finally:
+            await drop(connection)
+
+    async def _asked(self) -> list[Any | SharqError]:
+        try:
+            return await _ask_once(_connections(self._urls.url), self._questions)
         except driver.AuthenticationError as refused:
             try:
-                return await _accepted(self._urls.other_url)
+                return await _ask_once(_connections(self._urls.other_url), self._questions)
             except driver.AuthenticationError:
                 raise refused from None
 
-
-async def _accepted(url: str) -> Redis:
-    client = _client(url)
-    try:
-        await client.ping()
-    except BaseException:
-        await client.aclose()
-        raise
-    return client
-
-
-def _client(url: str) -> Redis:
-    return Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=True,
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=ASK_TIMEOUT_S,
-        socket_timeout=None,
-        socket_keepalive=True,
-    )
+    async def _opened(self) -> AbstractConnection:
+        """Return a connection that the Sentinel takes: with the store's user and password, or, as many Sentinels run,
+        without.
+        """
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            try:
+                return await _connections(self._urls.url).open()
+            except driver.AuthenticationError as refused:
+                try:
+                    return await _connections(self._urls.other_url).open()
+                except driver.AuthenticationError:
+                    raise refused from None
 
 
-async def _ask(client: Redis, *words: str) -> list[str]:
-    answer: list[str] | None = await client.execute_command("SENTINEL", *words)  # type: ignore[no-untyped-call]
-    return answer or []
+def _connections(url: str) -> Connections:
+    return Connections(url, ASK_TIMEOUT_S, _refuse_stranger)
 
 
-def _parse_primary(state: list[str], address: list[str]) -> _Primary:
-    """While a failover is under way only the address is the new primary's already, and the epoch its own."""
-    fields = dict(zip(state[::2], state[1::2], strict=True))
-    host, port = address
-    return _Primary(int(fields["config-epoch"]), host, int(port))
+async def _refuse_stranger(connection: AbstractConnection) -> None:
+    """A server that wants a password refuses PING from whoever has none."""
+    (answer,) = await ask(connection, [(b"PING",)])
+    if isinstance(answer, SharqError):
+        raise driver.AuthenticationError(answer.message)
+
+
+async def _ask_once(connections: Connections, questions: Sequence[Command]) -> list[Any | SharqError]:
+    """Ask over a connection that is closed at once, whatever comes of it."""
+    async with asyncio.timeout(ASK_TIMEOUT_S):
+        connection = await connections.open()
+        try:
+            return await ask(connection, questions)
+        finally:
+            await drop(connection)

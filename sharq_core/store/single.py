@@ -12,6 +12,7 @@ from sharq_core.errors import SharqError, Unavailable
 from sharq_core.store.cluster import ClusterSlots
 from sharq_core.store.layout import Layout, NodeAt, UrlOf
 from sharq_core.store.node import StoreNode
+from sharq_core.store.successors import ANY_REPLICA
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ class SingleServer:
             if is_of_cluster:
                 log.warning("store_is_cluster: the server is a node of a Redis Cluster, whose nodes are used")
                 self._cluster = ClusterSlots([self._url], self._url_of)
-        return Layout.of_one(self._url) if self._cluster is None else await self._cluster.read(node_at)
+        if self._cluster is not None:
+            return await self._cluster.read(node_at)
+        return Layout.of_one(self._url, ANY_REPLICA)
 
     async def listen(self, news: asyncio.Event) -> None:
         """Nobody tells."""

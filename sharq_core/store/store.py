@@ -23,11 +23,17 @@ from sharq_core.store.supply import FunctionLibrary
 log = logging.getLogger(__name__)
 
 _READ_EVERY_S = 2.0
+_READ_EXCUSED_EVERY_S = 0.5
+"""The same while a server is passed over because it cannot be promoted: as soon as it can be, it is needed."""
+
 TIDY_EVERY_S = 30.0
 """A connection that nobody took for so long is closed, and so often each library is looked at."""
 
 _READ_PAUSE_S = 0.1
 """Least time between two readings of the layout, whatever fails meanwhile."""
+
+_REMIND_EVERY_S = 30.0
+"""Between two warnings that the layout is unknown, while it lasts."""
 
 
 class Store:
@@ -66,6 +72,8 @@ class Store:
         self._owners: list[StoreNode | None] = [None] * SLOTS
         self._only: StoreNode | None = None
         self._news = asyncio.Event()
+        self._awaits_reading: list[asyncio.Future[None]] = []
+        self._warns_again_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -184,26 +192,51 @@ class Store:
         node = self._nodes.get(url)
         if node is None:
             node = self._nodes[url] = StoreNode(
-                url, self._library, timeout_s=self.timeout_s, promise=self._promise
+                url,
+                self._library,
+                timeout_s=self.timeout_s,
+                promise=self._promise,
+                doubt=self.doubt,
+                until_confirmed=self._until_read,
             )
         return node
+
+    async def _until_read(self) -> None:
+        """Return when the layout was read anew, or could not be."""
+        if self._tasks and not self._topology.is_fixed:
+            reading = asyncio.get_running_loop().create_future()
+            self._awaits_reading.append(reading)
+            self.doubt()
+            await reading
 
     async def _follow(self) -> None:
         """Read the layout at news and every few seconds, until cancelled."""
         while True:
             await asyncio.sleep(_READ_PAUSE_S)
             try:
-                async with asyncio.timeout(_READ_EVERY_S):
+                every_s = _READ_EXCUSED_EVERY_S if self._layout.has_excuses else _READ_EVERY_S
+                async with asyncio.timeout(every_s):
                     await self._news.wait()
             except TimeoutError:
                 pass
             self._news.clear()
+            waiting, self._awaits_reading = self._awaits_reading, []
             try:
                 await self._read_layout()
+                self._warns_again_at = 0.0
             except Unavailable as error:
-                log.warning("store_layout_unknown error=%r", error.message)
+                self._warn_of_unknown(error)
             except Exception:
                 log.exception("store_layout_failed")
+            for reading in waiting:
+                if not reading.done():
+                    reading.set_result(None)
+
+    def _warn_of_unknown(self, error: Unavailable) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._warns_again_at:
+            self._warns_again_at = now_s + _REMIND_EVERY_S
+            log.warning("store_layout_unknown error=%r", error.message)
 
     async def _tidy(self) -> None:
         """Now and then close connections that nobody uses and look at the libraries, until cancelled."""
@@ -239,6 +272,8 @@ class Store:
         kept = {*layout.urls(), *self._topology.seeds}
         for url in [url for url in self._nodes if url not in kept]:
             await self._nodes.pop(url).close()
-        for node in self._nodes.values():
+        for url, node in self._nodes.items():
+            if node.keeping is not None:
+                node.keeping.confirmation.follow(layout.successors.get(url))
             if node not in self._primaries:
                 node.stand_by()

@@ -18,8 +18,9 @@ from typing import TypeAlias
 from zlib import crc32
 
 import msgspec
+import redis
 
-from sharq_core.config import parse_url
+from sharq_core.config import StoreAddress, parse_url
 from tests.chaos import audit
 from tests.chaos.crowd import BUSY, Crowd, Habits, running_crowd, until
 from tests.chaos.history import Counts, History, check
@@ -64,10 +65,17 @@ class Stage:
     Args:
         seed: of the clients' choices in every scenario.
         report: gets the counts of each.
+        audited: opens a client of the server that has the data in the end; None for the store's.
     """
 
     def __init__(
-        self, store: StoreServer, cluster: SharqCluster, prefix: str, seed: int, report: Report
+        self,
+        store: StoreServer,
+        cluster: SharqCluster,
+        prefix: str,
+        seed: int,
+        report: Report,
+        audited: Callable[[], redis.Redis] | None = None,
     ) -> None:
         self.store = store
         self.cluster = cluster
@@ -76,6 +84,7 @@ class Stage:
         self.kind = ""
         self._seed = seed
         self._report = report
+        self._audited = audited or store.client
 
     def repair(self) -> None:
         """Let everything run again that a test has ended or paused."""
@@ -122,7 +131,7 @@ class Stage:
         whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
         assert not counts.violations, f"seed {self._seed}: {counts} {whys}"
         assert may_fail or not counts.failed, f"seed {self._seed}: {counts.failed} failed: {whys}"
-        with self.store.client() as client:
+        with self._audited() as client:
             audit.assert_conserved(client, self.prefix, self.kind)
         return counts, history
 
@@ -140,7 +149,7 @@ class Stage:
         return next(served, 0.0)
 
     async def _until_drained(self, crowd: Crowd) -> None:
-        with self.store.client() as client:
+        with self._audited() as client:
             deadline_s = time.monotonic() + QUIET_S
             while (left := audit.live(client, self.prefix, self.kind)) or crowd.unfinished:
                 assert time.monotonic() < deadline_s, (
@@ -157,6 +166,8 @@ def stage(
     *,
     store_url: str | None = None,
     first_shard_url: str | None = None,
+    address: StoreAddress | None = None,
+    audited: Callable[[], redis.Redis] | None = None,
     reached_at: Callable[[int], int] = int,
     routers: int = 2,
     shards: int = 3,
@@ -167,13 +178,14 @@ def stage(
     Args:
         store_url: what the shards know the store by; its own when None.
         first_shard_url: what the first shard knows the store by; as the others when None.
+        address: what they know it by if it is a group; audited: see Stage.
         reached_at: see SharqCluster.
     """
     prefix = f"chaos-{uuid.uuid4().hex[:12]}"
     with TemporaryDirectory(prefix="sharq-") as directory:
         cluster = SharqCluster(
             Path(directory),
-            parse_url(store_url or store.url),
+            address or parse_url(store_url or store.url),
             {"SHARQ_REDIS_KEY_PREFIX": prefix, **environ},
             routers=routers,
             shards=shards,
@@ -183,7 +195,7 @@ def stage(
             cluster.shards[0] = cluster.make_shard("shard-1", SHARQ_REDIS_URL=first_shard_url)
         try:
             cluster.start()
-            yield Stage(store, cluster, prefix, seed, report)
+            yield Stage(store, cluster, prefix, seed, report, audited)
         finally:
             for process in (*cluster.routers, *cluster.shards):
                 if process.is_running:
