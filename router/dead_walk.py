@@ -48,13 +48,17 @@ class DeadWalk:
 
     Args:
         is_gone: True once the client has left. The walk then stops before its next page; what was done stays done.
+
+    Attributes:
+        done: letters that were queued again, or dropped, so far.
     """
 
     def __init__(self, shards: Shards, queue_type: str, is_gone: Callable[[], bool]) -> None:
         self._shards = shards
         self._queue_type = queue_type
         self._is_gone = is_gone
-        self._done = 0
+        self.done = 0
+        self._without_letters: set[int] = set()
 
     async def redrive(self) -> int:
         """Queue the letters again; returns how many were queued.
@@ -75,27 +79,24 @@ class DeadWalk:
                 await do(partition, begun_us)
                 if self._is_gone():
                     log.info(
-                        "dead_walk_ended queue_type=%s done=%d: the client left", self._queue_type, self._done
+                        "dead_walk_ended queue_type=%s done=%d: the client left", self._queue_type, self.done
                     )
                     break
         except SharqError as error:
-            if not self._done or error.perhaps_done:
+            if not self.done or error.perhaps_done:
                 raise
-            raise OutcomeUnknown(f"{self._done} dead letters were done, then: {error.message}") from error
-        return self._done
+            raise OutcomeUnknown(f"{self.done} dead letters were done, then: {error.message}") from error
+        return self.done
 
     async def _begin(self) -> dict[int, int | None]:
-        """The partitions that have letters, each with its server's time now (µs); None when an older shard does not
-        tell it.
-        """
+        """All partitions, each with its server's time now (µs); None when an older shard does not tell it."""
         found: dict[int, int | None] = {}
         count = self._shards.partitions
         for first in range(0, count, PARTITIONS_AT_ONCE):
             some = range(first, min(first + PARTITIONS_AT_ONCE, count))
             pages = await asyncio.gather(*(self._page(partition, "", 1) for partition in some))
-            found |= {
-                partition: page.now_us for partition, page in zip(some, pages, strict=True) if page.jobs
-            }
+            found |= {partition: page.now_us for partition, page in zip(some, pages, strict=True)}
+            self._without_letters |= {p for p, page in zip(some, pages, strict=True) if not page.jobs}
             if self._is_gone():
                 break
         return found
@@ -107,7 +108,7 @@ class DeadWalk:
         there before its server's clock stepped back, and a step during the walk brings the bound back, too.
         """
         scan, jumps = "", 0
-        while not self._is_gone():
+        while not self._is_gone() and partition not in self._without_letters:
             page = await self._page(partition, scan, PAGE)
             if begun_us is not None and page.now_us is not None:
                 begun_us = min(begun_us, page.now_us)
@@ -125,12 +126,15 @@ class DeadWalk:
         for outcome in await self._shards.redrive(refs):
             if isinstance(outcome, SharqError):
                 raise outcome
-            self._done += outcome is RedriveStatus.QUEUED
+            self.done += outcome is RedriveStatus.QUEUED
 
     async def _drop_partition(self, partition: int, begun_us: int | None) -> None:
+        """Drop page by page. A partition without letters is asked, too: they may have been dropped by this call's first
+        try, whose answer was lost, and that is to be kept as `durability` promises.
+        """
         while not self._is_gone():
             count = await self._shards.ask(partition, DropDead(self._queue_type, partition, PAGE, begun_us))
-            self._done += count
+            self.done += count
             if count < PAGE:
                 return
 

@@ -30,11 +30,6 @@ LOOK_EVERY_S = 0.25
 RESOLVE_EVERY_S = 2.0
 """How often the seeds' names are looked up while no shard is reached."""
 
-GRACE_S = 0.15
-"""How long after a shard has said that it is away it is told that others answer. In an outage of the store the others
-have said by then that they are away, too, and it goes on waiting as they do.
-"""
-
 DOUBT_S = 0.5
 """How long a shard is passed over that did not reach its store for a dequeue: until then it says itself how it is."""
 
@@ -237,7 +232,6 @@ class ShardDirectory:
             self._settle()
             self._drop_parted()
             self._cover()
-            self._tell_yielded()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_up_seeds(self) -> None:
@@ -293,8 +287,6 @@ class ShardDirectory:
     def _on_away(self, link: ShardLink) -> None:
         self._settle()
         self._cover()
-        if link.away:
-            self._loop.call_later(GRACE_S + 0.01, self._tell_yielded)  # a timer may be early
 
     def _settle(self) -> None:
         """Build the owners anew when others can be reached, or reach the store. Cost: some ms then, else O(nodes)."""
@@ -336,25 +328,38 @@ class ShardDirectory:
             return
         intended = Ring.build(self.view.version, self.view.serving(), self.partitions)
         covers = [
-            self._spawn(self._ask_to_cover(link, Cover(partitions)))
+            self._spawn(self._ask_to_cover(link, partitions))
             for link, partitions in self._owners.covers(intended).items()
         ]
         if covers and (self._covering is None or self._covering[0] is not self._owners):
             self._covering = self._owners, asyncio.gather(*covers, return_exceptions=True)
 
     def _tell_yielded(self) -> None:
-        """Let the shards that are away know that others answer for them."""
-        if self._task is None or self._task.done():
-            return
+        """Let the shards that are away know that others answer for them, who have just read the store."""
         self._settle()
-        for link, partitions in self._owners.yielded(self._loop.time() - GRACE_S).items():
-            self._spawn(self._ask_to_cover(link, Yield(partitions)))
+        for link, partitions in self._owners.yielded().items():
+            self._spawn(self._tell_others_answer(link, partitions))
 
-    async def _ask_to_cover(self, link: ShardLink, call: Cover | Yield) -> None:
+    async def _ask_to_cover(self, link: ShardLink, partitions: list[int]) -> None:
+        """One that has covered has read the partitions from the store. Only then a shard that is away gives them up: in
+        an outage of the store it goes on waiting, as all do.
+        """
+        asked_at = self._loop.time()
+        if await self._ask(link, Cover(partitions)):
+            link.covered_at = asked_at
+            self._tell_yielded()
+
+    async def _tell_others_answer(self, link: ShardLink, partitions: list[int]) -> None:
+        await self._ask(link, Yield(partitions))
+
+    async def _ask(self, link: ShardLink, call: Cover | Yield) -> bool:
+        """Returns whether it was done."""
         try:
             await link.call(call)
         except SharqError as error:
             log.debug("cover_failed shard=%s error=%r", link.address, error.message)
+            return False
+        return True
 
     def _drop_parted(self) -> None:
         now = self._loop.time()

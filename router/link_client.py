@@ -68,6 +68,7 @@ class ShardLink:
         errors: by code, the calls that failed as a whole.
         away: the partitions that the shard leaves to others, since it does not reach their store server.
         away_since: when `away` became empty or not last, by the loop, in seconds.
+        covered_at: when it was last asked to cover for others and did so, by the loop, in seconds.
         doubted_until: up to this time of the loop, in seconds, it is taken to reach no store at all.
     """
 
@@ -88,6 +89,7 @@ class ShardLink:
         self.connects = 0
         self.away: frozenset[int] = frozenset()
         self.away_since = 0.0
+        self.covered_at = 0.0
         self.doubted_until = 0.0
         self.errors = Counter(dict.fromkeys(_COMMON_ERRORS, 0))
         self._secret = secret

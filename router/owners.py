@@ -64,21 +64,20 @@ class Owners:
                 covers.setdefault(asked, []).append(partition)
         return covers
 
-    def yielded(self, said_before: float) -> dict[ShardLink, list[int]]:
-        """By the link of a shard that has said before a time of the loop that it is away, the partitions about which
-        another is asked that has not said so, too.
+    def yielded(self) -> dict[ShardLink, list[int]]:
+        """By the link of a shard that has said that it is away, the partitions about which another is asked that has
+        read the store since.
         """
         yielded: dict[ShardLink, list[int]] = {}
         for link in self._links.values():
-            if link.away and link.away_since <= said_before:
-                others = [p for p in sorted(link.away) if self._is_asked_elsewhere(p, link)]
-                if others:
-                    yielded[link] = others
+            others = [p for p in sorted(link.away) if self._is_served_by_another(p, link)]
+            if others:
+                yielded[link] = others
         return yielded
 
-    def _is_asked_elsewhere(self, partition: int, link: ShardLink) -> bool:
+    def _is_served_by_another(self, partition: int, link: ShardLink) -> bool:
         asked = self.links[partition] if partition < len(self.links) else link
-        return asked is not link and partition not in asked.away
+        return asked is not link and partition not in asked.away and asked.covered_at >= link.away_since
 
     def _share_out(self) -> tuple[ShardLink, ...]:
         """By partition, its owner on the ring of all these shards; where that one is away, its owner on the ring of
