@@ -16,6 +16,10 @@ GUEST_S = 5.0
 """How long a partition is answered for after it was given up, or after a call for it as another's."""
 
 
+LOOKED_AT_ONCE = 200
+"""Partitions that one look asks side by side; with thousands unread it would else hold up everything else."""
+
+
 class Ownership:
     """The partitions of one node.
 
@@ -136,10 +140,12 @@ class Ownership:
                 if looks.last[0] <= begun_before:
                     looks.begun += 1
                     places = (*self._unread, *self._guests)
-                    finds = (find(partition, queue_type) for partition in places)
-                    results = await asyncio.gather(*finds, return_exceptions=True)
-                    failures = (result for result in results if result is not None)
-                    looks.last = (looks.begun, next(failures, None))
+                    failure: BaseException | None = None
+                    for at in range(0, len(places), LOOKED_AT_ONCE):
+                        finds = [find(place, queue_type) for place in places[at : at + LOOKED_AT_ONCE]]
+                        results = await asyncio.gather(*finds, return_exceptions=True)
+                        failure = failure or next((found for found in results if found is not None), None)
+                    looks.last = (looks.begun, failure)
                 _, failure = looks.last
         finally:
             looks.callers -= 1

@@ -17,6 +17,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.replies import Reply
+from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.durability import NotKept
 from tests.conftest import StoreFactory
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
@@ -100,8 +101,18 @@ class Life:
             return functions.refresh(at, now_us=now_us)
         if verb == "get_counts":
             return functions.get_counts(at, now_us=now_us)
+        if verb in ("survey", "get_type", "list_types"):
+            return self._survey(verb, at, now_us)
         mine = [job for partition, job in self._held if partition == at][:count]
         return self._ending(verb, at, mine, now_us) if mine else None
+
+    def _survey(self, verb: str, at: int, now_us: int) -> FunctionCall[Any]:
+        surveys = SurveyCalls(self._drivers[at].keys, 1000)
+        if verb == "survey":
+            return surveys.survey(at, touches=0, count=10, now_us=now_us)
+        if verb == "get_type":
+            return surveys.get_type(at, TYPE, now_us=now_us)
+        return surveys.list_types(at, 0, 10, now_us=now_us)
 
     def _ending(self, verb: str, at: int, held: list[LeasedJob], now_us: int) -> FunctionCall[Any]:
         functions = self._drivers[at].functions
@@ -115,7 +126,10 @@ class Life:
         return functions.release(at, TYPE, back, now_us=now_us)
 
 
-VERBS = ["enqueue", "dequeue", "finish", "extend", "release", "refresh", "get_counts"]
+VERBS = [
+    *("enqueue", "dequeue", "finish", "extend", "release"),
+    *("refresh", "get_counts", "survey", "get_type", "list_types"),
+]
 ROUNDS = st.lists(
     st.tuples(
         st.sampled_from(VERBS),

@@ -1,4 +1,5 @@
--- refresh: what a shard's index needs to know of a partition. Writes nothing.
+-- refresh: what a shard's index needs to know of a partition, all types at once. Writes nothing. It is there for nodes of
+-- revision 1, which may run beside newer ones; those read bounded pages (survey.lua).
 --
 -- Keys: counters done0 done1
 -- Args: now, '', most agenda entries, most tombstones of a generation
