@@ -207,7 +207,16 @@ def test_every_function_that_a_caller_is_answered_from_is_promised_or_a_read() -
     rest = {
         one.name for one in library.FUNCTIONS if not one.is_read and one.wire_name not in library.PROMISED
     }
-    assert rest == {"reap", "turn", "look_at_data", "check_partition", "heartbeat", "leave"}
+    assert rest == {
+        "reap",
+        "turn",
+        "touch",
+        "set_clock",
+        "look_at_data",
+        "check_partition",
+        "heartbeat",
+        "leave",
+    }
 
 
 async def test_reads_and_heartbeats_are_not_behind_calls_that_wait_for_a_replica(
