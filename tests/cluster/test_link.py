@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -93,8 +93,12 @@ async def test_an_error_keeps_its_class_and_message_over_the_link(router: Router
 
 
 async def test_a_call_that_fails_in_the_shard_is_logged_there_and_harms_no_other(
-    router: Router, caplog: pytest.LogCaptureFixture
+    router: Router, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("shard.calls.count_types", fail)
     with pytest.raises(SharqError, match="the call failed") as raised:
         await router.link.call(messages.GetCounts([]))
     assert raised.value.perhaps_done

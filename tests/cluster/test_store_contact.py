@@ -142,7 +142,7 @@ async def running(load: Load) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def scene(own_store: StoreFactory, prefix: str, tmp_path: Path) -> AsyncIterator[Scene]:
-    store = own_store()
+    store = own_store("--appendonly", "yes")
     async with running_tcp_proxy(store.port) as proxy:
         cluster = SharqCluster(tmp_path, parse_url(store.url), {"SHARQ_REDIS_KEY_PREFIX": prefix}, shards=1)
         cut_off = cluster.make_shard("cut-off", SHARQ_REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
