@@ -286,6 +286,11 @@ def test_the_embedded_store_is_fit_for_a_strict_server(tmp_path: Path) -> None:
     try:
         server.start()
         (member,) = get_json(f"{server.url}/cluster/")["members"]
-        assert member["store"] == {"mode": "embedded", "is_reachable": True, "notices": []}
+        assert member["store"] == {
+            "mode": "embedded",
+            "is_reachable": True,
+            "notices": [],
+            "partitions_away": 0,
+        }
     finally:
         server.stop()

@@ -355,7 +355,8 @@ class Model:
         page = [self._list_letter(self.state.letters[key]) for key in rest[:limit]]
         is_more = len(rest) > limit
         last = page[-1] if page else None
-        return DeadPage(page, f"{last.dead_at_us}:{last.queue_id}:{last.job_id}" if last and is_more else "")
+        next_scan = f"{last.dead_at_us}:{last.queue_id}:{last.job_id}" if last and is_more else ""
+        return DeadPage(page, next_scan, self.state.told_us)
 
     def _list_letter(self, letter: Letter) -> DeadLetter:
         job = letter.job
