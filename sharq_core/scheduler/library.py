@@ -189,7 +189,7 @@ OF_DATA_SET = _names(
 """Those that find out whether this is the right data set, or say so themselves: they run when it is in doubt."""
 
 ENDINGS = _names((FINISH, EXTEND, RELEASE))
-"""Those of them that end a lease or make it longer."""
+"""Those of PROMISED that end a lease or make it longer."""
 
 
 @cache
