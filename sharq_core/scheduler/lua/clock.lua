@@ -66,7 +66,8 @@ function clock.is_set(own, at_most)
   return true
 end
 
--- The record is another now.
+-- The record is another now, or will be: what was read of it would set the time back once the store's clock has come
+-- again to where it was read.
 function clock.forget(own)
   local known = clock.known[own.keys[KEY.counters]]
   if known then known.told = math.huge end
@@ -91,6 +92,7 @@ function clock.set(own, raw, at_most)
     return set(own, now)
   end
   if now > seen + clock.RUN_US then since = now end
+  clock.forget(own)
   own.tick = clock.pack(number, shift, now, since)
   set(own, now)
 end
