@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import itertools
 import os
+from copy import copy
 from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -122,12 +123,20 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(by_us=CLOCK_STEPS_US, is_back=st.booleans(), is_stale=st.sampled_from([False, False, False, True]))
     def step_and_mend(self, by_us: int, is_back: bool, is_stale: bool) -> None:
-        """The store's clock, and a node mends the partition's time before any call; stale: another node has already."""
+        """The store's clock, and a node mends the partition's time before any call; stale: another node has already.
+
+        Left out is a mending that takes back a time at which jobs were leased: nodes' calls are refused while a step
+        ahead is not mended, and the model has no such queues (queue_record.unpack heals them).
+        """
         by_us = -by_us if is_back else by_us
         state = self.model.state
         number, seen_us, shift_us = state.number, state.seen_us - is_stale, state.shift_us - by_us
         if not is_back:
             number = max(number - is_stale, 0)
+        foreseen = copy(state)
+        foreseen.told_us += by_us
+        foreseen.set_clock(number, seen_us, shift_us)
+        assume(all(queue.last_us <= foreseen.now_us for queue in state.queues.values()))
         self._move_clock(by_us)
         found = self.driver.value(
             self.driver.functions.set_clock(0, number, seen_us, shift_us, now_us=self.driver.now_us)
@@ -259,7 +268,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         found = self.driver.reap()
         assert (found.ended, found.died) == self.model.reap()
         head = self.driver.client.zrange(self.driver.key("timers"), 0, 0, withscores=True)
-        assert found.next_timer_us == (self.model.state.shown(int(head[0][1])) if head else None)
+        wanted_us = self.model.state.shown(int(head[0][1])) if head else None
+        # A score is a double: above 2^53 (the year 2255) it may be a microsecond off.
+        is_rounded = wanted_us is not None and found.next_timer_us is not None and wanted_us > 2**53
+        off_us = (found.next_timer_us or 0) - (wanted_us or 0)
+        assert found.next_timer_us == wanted_us or (is_rounded and abs(off_us) <= 2)
 
     @rule()
     def turn(self) -> None:
