@@ -92,8 +92,8 @@ async def test_redrive_of_all_ends_while_workers_fail_everything(shared_stage: S
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    with shared_stage.store.client() as client:
-        audit.assert_conserved(client, shared_stage.prefix, kind)
+    with audit.one_client(shared_stage.store.client) as client_of:
+        audit.assert_conserved(client_of, shared_stage.prefix, kind)
 
 
 async def leave_in_the_middle(url: str, kind: str) -> None:
