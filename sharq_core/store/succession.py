@@ -18,7 +18,9 @@ from sharq_core.store.successors import Replication, Successors, group_names, ma
 AskReplication: TypeAlias = Callable[[str, int], Awaitable[Replication | None]]
 """Asks the server at (host, port) for its replication; None if it does not answer."""
 
-_UNREACHED = frozenset({"s_down", "o_down", "disconnected"})
+_UNREACHED = frozenset({"s_down", "o_down"})
+"""Not `disconnected`: a Sentinel that promotes a server closes all connections to it, so that for up to a second every
+Sentinel calls just that server disconnected."""
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -27,8 +29,8 @@ class Watched(msgspec.Struct, frozen=True):
     Attributes:
         identity: the server's run id; its address while the Sentinel does not know that.
         flags: what the Sentinel says of it.
-        is_reached: the server answers the Sentinel, which promotes no other: not one that is down, cannot be connected
-            to, or has not told its run id yet.
+        is_reached: the server answers the Sentinel, which promotes no other: not one that is down, or has not told its
+            run id yet.
         is_primary: it says itself that it is a primary.
         has_priority: False for a replica of priority 0, which is never promoted.
     """

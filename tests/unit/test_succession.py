@@ -159,7 +159,9 @@ def row(**fields: str) -> list[bytes]:
 
 
 def test_the_answers_of_a_sentinel_are_read() -> None:
-    """During a failover the address is the new primary's already."""
+    """During a failover the address is the new primary's already. Whoever promotes a server closes the connections to it:
+    one that is only disconnected may be that server.
+    """
     answers = [
         row(ip="10.0.0.9", port="6379", flags="master,failover_in_progress"),
         [b"10.0.0.1", b"6379"],
@@ -167,6 +169,7 @@ def test_the_answers_of_a_sentinel_are_read() -> None:
             row(ip="10.0.0.1", port="6379", flags="slave,promoted", runid="a", role_reported="master"),
             row(ip="10.0.0.2", port="6379", flags="slave,disconnected", runid="b", slave_priority="0"),
             row(ip="10.0.0.3", port="6379", flags="slave", runid="", slave_priority="100"),
+            row(ip="10.0.0.4", port="6379", flags="slave,s_down,disconnected", runid="d"),
         ],
     ]  # fmt: skip
     found = parse_report(answers)
@@ -174,6 +177,7 @@ def test_the_answers_of_a_sentinel_are_read() -> None:
     assert not found.is_failing_over
     assert [(one.identity, one.is_reached, one.is_primary, one.has_priority) for one in found.replicas] == [
         ("a", True, True, True),
-        ("b", False, False, False),
+        ("b", True, False, False),
         ("10.0.0.3:6379", False, False, True),
+        ("d", False, False, True),
     ]
