@@ -159,8 +159,8 @@ def row(**fields: str) -> list[bytes]:
 
 
 def test_the_answers_of_a_sentinel_are_read() -> None:
-    """During a failover the address is the new primary's already. Whoever promotes a server closes the connections to it:
-    one that is only disconnected may be that server.
+    """During a failover the address is the new primary's already. Whoever promotes a server closes the connections to
+    it: one that is only disconnected may be that server.
     """
     answers = [
         row(ip="10.0.0.9", port="6379", flags="master,failover_in_progress"),
