@@ -2,7 +2,8 @@
 
 A node that is away leaves its partitions to others, and takes them back only when it has reached the store well for a
 while, longer each time it was away again: a connection that comes and goes must not fail a call each time. In a Redis
-Cluster this is about each server for itself. Not here: how calls get there (sharq_core/store/node.py), and who is asked
+Cluster this is about each server for itself. A server that keeps no promise while nobody can say who is the primary
+counts as silent: another may have been promoted in its place, which the other nodes know. Not here: how calls get there (sharq_core/store/node.py), and who is asked
 instead (router/owners.py).
 """
 
@@ -64,6 +65,7 @@ class Server:
         self.calm_s = CALM_S
         self._asked_at: float | None = None
         self._probed_at = now
+        self._superseded_since: float | None = None
         self._well_since = now
         self._back_at: float | None = None
         self._trouble_at: float | None = None
@@ -86,10 +88,18 @@ class Server:
         if self._asked_at is not None:
             self._asked_at += stood_still_s
 
+    def note_layout(self, unknown_since: float | None) -> None:
+        """Take note of since when nobody can say who is the primary (the loop's seconds); None if that is known."""
+        keeping = self.node.keeping
+        keeps_promises = keeping is None or keeping.refusal is None
+        self._superseded_since = None if keeps_promises else unknown_since
+
     def silence_s(self, now: float) -> float:
-        """How long it has been asked without an answer, or could not be reached."""
+        """Return how long it has been asked without an answer, could not be reached, or may have been superseded."""
         if not self.node.is_reachable:
             return now - self.node.heard_at
+        if self._superseded_since is not None:
+            return now - self._superseded_since
         asked_at = self._asked_at
         return 0.0 if asked_at is None or self.node.heard_at >= asked_at else now - asked_at
 
@@ -211,6 +221,7 @@ class Contact:
         self._follow_servers(now)
         is_changed = False
         for server in self._servers.values():
+            server.note_layout(self._store.layout_unknown_since)
             if stood_still_s:
                 server.excuse(stood_still_s)
             elif server.judge(now):

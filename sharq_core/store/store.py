@@ -48,6 +48,8 @@ class Store:
 
     Attributes:
         resent_calls: sent again because a slot was elsewhere, so far.
+        layout_unknown_since: when the first reading of the layout failed since one succeeded, in the loop's seconds;
+            None after a success.
         on_clock_news: told when a server's clock has stepped, or other servers are primaries; None for nobody.
     """
 
@@ -64,6 +66,7 @@ class Store:
         self.timeout_s = timeout_s
         self.inspector = inspector
         self.resent_calls = 0
+        self.layout_unknown_since: float | None = None
         self.on_clock_news: Callable[[], None] | None = None
         self._promise = promise
         self._witness: Witness | None = None
@@ -244,14 +247,20 @@ class Store:
             waiting, self._awaits_reading = self._awaits_reading, []
             try:
                 await self._read_layout()
-                self._warns_again_at = 0.0
+                self.layout_unknown_since, self._warns_again_at = None, 0.0
             except Unavailable as error:
+                self._note_unknown()
                 self._warn_of_unknown(error)
             except Exception:
+                self._note_unknown()
                 log.exception("store_layout_failed")
             for reading in waiting:
                 if not reading.done():
                     reading.set_result(None)
+
+    def _note_unknown(self) -> None:
+        if self.layout_unknown_since is None:
+            self.layout_unknown_since = asyncio.get_running_loop().time()
 
     def _warn_of_unknown(self, error: Unavailable) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -14,6 +14,7 @@ from shard.contact import (
     TICK_S,
     Server,
 )
+from sharq_core.errors import Unavailable
 from sharq_core.store.node import StoreNode
 
 
@@ -25,6 +26,13 @@ class Node:
     def __init__(self) -> None:
         self.heard_at = 0.0
         self.is_reachable = True
+        self.keeping: Keeping | None = None
+
+
+class Keeping:
+    """The promised calls of a server, as the contact reads them."""
+
+    refusal: Unavailable | None = None
 
 
 class Scene:
@@ -122,3 +130,18 @@ async def test_a_process_that_stood_still_does_not_blame_the_store() -> None:
     scene.now += 5.0
     scene.server.excuse(5.0)
     assert not scene.server.judge(scene.now + TICK_S)
+
+
+async def test_a_server_that_keeps_no_promise_while_the_primary_is_unknown_is_lost() -> None:
+    scene = Scene()
+    scene.node.keeping = Keeping()
+    scene.server.note_layout(0.0)
+    assert await scene.go_on(3.0) == []
+    scene.node.keeping.refusal = Unavailable("no replica confirms")
+    scene.server.note_layout(scene.now)
+    ((lost_s, is_away),) = await scene.go_on(3.0)
+    assert is_away
+    assert AWAY_AFTER_S <= lost_s <= AWAY_AFTER_S + 2 * TICK_S
+    scene.server.note_layout(None)
+    ((_, is_away),) = await scene.go_on(5.0)
+    assert not is_away
