@@ -2,9 +2,9 @@
 
 A node that is away leaves its partitions to others, and takes them back only when it has reached the store well for a
 while, longer each time it was away again: a connection that comes and goes must not fail a call each time. In a Redis
-Cluster this is about each server for itself. A server that keeps no promise while nobody can say who is the primary
-counts as silent: another may have been promoted in its place, which the other nodes know. Not here: how calls get there (sharq_core/store/node.py), and who is asked
-instead (router/owners.py).
+Cluster this is about each server for itself. A server that keeps no promise, or has become a replica, counts as silent
+while nobody can say which server is the primary, because the other nodes may know. Not here: how calls get there
+(sharq_core/store/node.py), and who is asked instead (router/owners.py).
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ class Server:
     def note_layout(self, unknown_since: float | None) -> None:
         """Take note of since when nobody can say who is the primary (the loop's seconds); None if that is known."""
         keeping = self.node.keeping
-        keeps_promises = keeping is None or keeping.refusal is None
-        self._superseded_since = None if keeps_promises else unknown_since
+        is_breaking = keeping is not None and keeping.refusal is not None
+        is_known = unknown_since is None or not (is_breaking or self.node.misplaced_at > unknown_since)
+        self._superseded_since = None if is_known else unknown_since
 
     def silence_s(self, now: float) -> float:
         """Return how long it has been asked without an answer, could not be reached, or may have been superseded."""

@@ -108,11 +108,14 @@ class Delivery:
         self._detours = {}
         for index in reversed(refused):
             slot, answer = self._slots[index], self._answers[index]
+            node = routes[slot][0]
             self._detours.pop(slot, None)
             if isinstance(answer, Redirected):
-                self._redirect(slot, answer, routes[slot][0])
-            else:
-                self._known.doubt()
+                self._redirect(slot, answer, node)
+                continue
+            if node is not None:
+                node.misplaced_at = self._loop.time()
+            self._known.doubt()
 
     def _redirect(self, slot: int, answer: Redirected, asked: StoreNode | None) -> None:
         node = self._known.node_at(answer.host or (asked.host if asked else ""), answer.port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
@@ -61,6 +62,8 @@ class StoreNode:
         keeping: whether its replicas keep what is promised; None when nothing is.
         failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
         witness: looks at the data over each new connection; None for nobody.
+        misplaced_at: when it last refused calls because it is a replica, or others hold their keys; in the loop's
+            seconds.
         doubt: what calls come to because the server may not hold the data that it should; None while it does.
     """
 
@@ -97,6 +100,7 @@ class StoreNode:
         self._is_closed = False
         self.witness: Witness | None = None
         self.doubt: Unavailable | None = None
+        self.misplaced_at = -math.inf
         self.failed_unsent = 0
         self.failed_sent = 0
 

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -167,7 +167,7 @@ def stage(
     *,
     store_url: str | None = None,
     address: StoreAddress | None = None,
-    first_shard_url: str | None = None,
+    first_shard: Mapping[str, str] | None = None,
     audited: Audited | None = None,
     reached_at: Callable[[int], int] = int,
     routers: int = 2,
@@ -179,7 +179,7 @@ def stage(
     Args:
         store_url: what the shards know the store by; its own when None.
         address: what they know it by if it is a group; audited: see Stage.
-        first_shard_url: what the first shard knows the store by; as the others when None.
+        first_shard: variables of the first shard's environment that the others do not have.
         reached_at: see SharqCluster.
     """
     prefix = f"chaos-{uuid.uuid4().hex[:12]}"
@@ -192,8 +192,8 @@ def stage(
             shards=shards,
             reached_at=reached_at,
         )
-        if first_shard_url is not None:
-            cluster.shards[0] = cluster.make_shard("shard-1", SHARQ_REDIS_URL=first_shard_url)
+        if first_shard is not None:
+            cluster.shards[0] = cluster.make_shard("shard-1", **first_shard)
         try:
             cluster.start()
             yield Stage(store, cluster, prefix, seed, report, audited)

@@ -26,6 +26,7 @@ class Node:
     def __init__(self) -> None:
         self.heard_at = 0.0
         self.is_reachable = True
+        self.misplaced_at = -1.0
         self.keeping: Keeping | None = None
 
 
@@ -145,3 +146,13 @@ async def test_a_server_that_keeps_no_promise_while_the_primary_is_unknown_is_lo
     scene.server.note_layout(None)
     ((_, is_away),) = await scene.go_on(5.0)
     assert not is_away
+
+
+async def test_a_server_that_became_a_replica_while_the_primary_is_unknown_is_lost() -> None:
+    scene = Scene()
+    await scene.go_on(1.0)
+    scene.server.note_layout(scene.now)
+    assert await scene.go_on(1.0) == []
+    scene.node.misplaced_at = scene.now
+    scene.server.note_layout(scene.now - 0.5)
+    assert [is_away for _, is_away in await scene.go_on(1.0)] == [True]
