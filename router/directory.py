@@ -177,7 +177,7 @@ class ShardDirectory:
         if owner is None or owner.is_suspect:
             self._settle()
             if partition >= len(self._owner_links):
-                raise Unavailable("no shard can be reached")
+                raise Unavailable(f"no shard can be reached{self._why()}")
             owner = self._owner_links[partition]
         return owner
 
@@ -213,6 +213,14 @@ class ShardDirectory:
     def stood_in(self) -> int:
         """Partitions that another than their owner is asked about, because the owner does not reach its store."""
         return self._owners.stood_in
+
+    @property
+    def why_unreached(self) -> str | None:
+        """Why the shards cannot be asked, in words without their addresses; None while a link is up."""
+        if any(not link.is_suspect for link in self._links.values()):
+            return None
+        reasons = dict.fromkeys(reason for link in self._links.values() if (reason := link.reason))
+        return "; ".join(reasons) or "no address of a shard is known"
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever a link was added or dropped."""
@@ -306,6 +314,10 @@ class ShardDirectory:
     def _away_of(self, link: ShardLink, now: float) -> frozenset[int]:
         """The partitions that a shard cannot serve now."""
         return _all(self.partitions) if link.doubted_until > now else link.away
+
+    def _why(self) -> str:
+        reason = self.why_unreached
+        return f": {reason}" if reason else ""
 
     def _links_by_node(self) -> dict[str, ShardLink]:
         """The reachable links of the nodes that own partitions; of all members when no such node is reached."""

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 
+from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -196,6 +197,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
         mode="embedded" if config.store.mode is StoreMode.EMBEDDED else node.store.mode,
         is_reachable=node.store.is_reachable,
         notices=list(node.store.inspector.notices),
+        reason=node.store.reason or UNSET,
     )
     member = Member(
         node=node.settings.node_id,

@@ -170,9 +170,11 @@ class _Process:
         if self._is_draining:
             return "draining"
         if not self._node.is_ready:
-            return self._node.guard.reason or "the store does not answer"
+            return self._node.guard.reason or self._node.why_no_store
         if self._leaves_all():
-            return "this node does not reach its store, or has not reached it well for long enough"
+            reason = self._node.store.reason
+            words = "this node does not reach its store, or has not reached it well for long enough"
+            return f"{words}: {reason}" if reason else words
         return None if self._membership.is_member else "not a member yet"
 
     def _leaves_all(self) -> bool:
