@@ -21,6 +21,7 @@ from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.messages import Cover, Member, ShardPort, View, Yield
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
+from sharq_core.troubles import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ class ShardDirectory:
         self._said: dict[str, frozenset[int]] = {}
         self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
         self._task: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[None]] = set()
 
@@ -220,7 +222,7 @@ class ShardDirectory:
         if any(not link.is_suspect for link in self._links.values()):
             return None
         reasons = dict.fromkeys(reason for link in self._links.values() if (reason := link.reason))
-        return "; ".join(reasons) or "no address of a shard is known"
+        return "; ".join(reasons) or "no name in [cluster] shards can be resolved"
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever a link was added or dropped."""
@@ -247,7 +249,7 @@ class ShardDirectory:
             try:
                 found = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
             except OSError as error:
-                log.warning("seed_unknown seed=%s error=%r", seed, str(error))
+                self._unknown_seeds.note(str(seed), seed, str(error))
                 continue
             for _, _, _, _, place in found:
                 await self._add(str(Address(str(place[0]), int(place[1]))))
