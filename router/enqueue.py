@@ -31,7 +31,7 @@ class EnqueueHandlers:
         requests.no_query(request.query)
         job, has_new_id = requests.enqueue(request.path_values, await request.read(), self._settings)
         outcome = await self._dispatch.enqueue_one(job)
-        warning = _warn(job) if rates.is_unkept(job.interval_us, job.burst) else UNSET
+        warning = _warn(job) if 0 < (job.interval_us or 0) < rates.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Answer(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
@@ -57,9 +57,13 @@ def _warned_body(warning: str) -> bytes:
     return json.encode(Queued(warning=warning))
 
 
-def _warn(job: NewJob) -> str:
-    assert job.interval_us is not None
-    return rates.warn(job.queue_type, job.queue_id, job.interval_us, job.burst)
+def _warn(job: NewJob) -> str | UnsetType:
+    """What to tell of the rate that a job brings."""
+    text = rates.warning(job.interval_us or 0, job.burst)
+    if text is None:
+        return UNSET
+    rates.unkept.note(job.queue_type, job.queue_id, text)
+    return text
 
 
 def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
@@ -68,9 +72,9 @@ def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
         index
         for index, job in enumerate(jobs)
         if isinstance(job, NewJob)
-        and job.interval_us is not None
+        and job.interval_us
         and job.interval_us < rates.SURE_FROM_US
-        and rates.is_unkept(job.interval_us, job.burst)
+        and rates.warning(job.interval_us, job.burst) is not None
     ]
     if not unkept:
         return UNSET

@@ -120,7 +120,7 @@ class ShardLink:
     def reason(self) -> str | None:
         """Why the shard is not asked, in words without its address; None while it is."""
         if self._calls is None:
-            return self._down.reason or "it has not been reached yet"
+            return self._down.reason or "it has not answered yet"
         return "it is silent" if self._calls.is_silent else None
 
     @property

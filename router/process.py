@@ -227,7 +227,7 @@ async def _member(one: messages.Member, partitions: int, link: ShardLink | None)
         is_draining=one.is_draining,
         partitions=partitions,
         store=None if link is None or link.is_suspect else await _store_of(link),
-        reason=(link.reason if link is not None else "it has not been reached yet") or UNSET,
+        reason=(link.reason if link is not None else "it has not answered yet") or UNSET,
     )
 
 

@@ -35,16 +35,16 @@ class QueueHandlers:
 
     async def _warning(self, key: QueueKey, interval_us: int, burst: int | None) -> str | UnsetType:
         """What to tell of a rate that is not kept; a burst that was not sent is the queue's."""
-        if not rates.is_unkept(interval_us, burst):
-            return UNSET
-        if burst is None:
+        text = rates.warning(interval_us, burst)
+        if text is not None and burst is None:
             try:
-                burst = (await self._dispatch.queue(key)).burst
+                text = rates.warning(interval_us, (await self._dispatch.queue(key)).burst)
             except SharqError as error:
                 log.debug("burst_unknown error=%r", error.message)
-            if not rates.is_unkept(interval_us, burst):
-                return UNSET
-        return rates.warn(key.queue_type, key.queue_id, interval_us, burst)
+        if text is None:
+            return UNSET
+        rates.unkept.note(key.queue_type, key.queue_id, text)
+        return text
 
     async def queue(self, request: Request) -> Answer:
         """What is known of the queue."""

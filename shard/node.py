@@ -41,7 +41,7 @@ from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.scheduler.surveys import SurveyCalls
-from sharq_core.store.failures import detail_of
+from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
 from sharq_core.troubles import Trouble
 from sharq_core.voiding import give_back
@@ -176,7 +176,7 @@ class ShardNode:
     def why_no_store(self) -> str:
         """Why the store cannot be used, in words for anybody."""
         reason = self.store.reason or self._opening.reason
-        return f"the store cannot be used: {reason}" if reason else "the store does not answer"
+        return f"the store cannot be used: {why_of(reason)}" if reason else "the store does not answer"
 
     def follow(self, view: View) -> None:
         """Own from now on what the ring over the view's members gives this node.

@@ -126,6 +126,7 @@ _WHY_BY_TEXT = (
 )
 
 _REFUSES = "the store refuses: "
+CANNOT_BE_REACHED = "the store cannot be reached: "
 
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9a-fA-F:.]+\](?::\d+)?")
 
@@ -205,7 +206,12 @@ def why_away(error: Exception, timeout_s: float | None = None) -> str:
 
 def why(error: SharqError) -> str:
     """Return what an error of ours says of the store, without its beginning."""
-    return error.message.removeprefix(_REFUSES)
+    return why_of(error.message)
+
+
+def why_of(message: str) -> str:
+    """Return the message of such an error without its beginning."""
+    return message.removeprefix(_REFUSES).removeprefix(CANNOT_BE_REACHED)
 
 
 def detail_of(error: SharqError) -> str | None:

@@ -23,7 +23,7 @@ from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.store.commands import Command, Fcall, pack
 from sharq_core.store.connections import Connections, ask, drop, read
 from sharq_core.store.durability import Promise
-from sharq_core.store.failures import FunctionMissing, Misplaced
+from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.keeping import Keeping
 from sharq_core.store.node_health import NodeHealth
 from sharq_core.store.order import to_resend
@@ -136,7 +136,8 @@ class StoreNode:
             found = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
             for index, answer in zip(missed, found, strict=True):
                 answers[index] = answer
-        self.health.note_answers(answers)
+        if isinstance(answers[-1], SharqError) or self.health.refuses:
+            self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
             self._learn(self._library.time_us(answers[-1]), asked_at)
         return answers
@@ -253,7 +254,7 @@ class StoreNode:
         except Misplaced as error:
             return error
         except (Unavailable, TimeoutError) as error:
-            return Unavailable(f"the store has no function library and took none: {error}")
+            return Unavailable(f"the store has no function library and took none: {why_away(error)}")
         return None
 
     async def _prepare(self, connection: AbstractConnection) -> None:

@@ -30,12 +30,16 @@ class NodeHealth:
     Args:
         where: the server, as fields for the log.
         has_tls: it is spoken to over TLS.
+
+    Attributes:
+        refuses: it answers, and does not do what it is asked.
     """
 
     def __init__(self, where: str, *, has_tls: bool) -> None:
         self._where = where
         self._hint = f" (perhaps it {'does not speak' if has_tls else 'expects'} TLS)"
         self._was_reached = False
+        self.refuses = False
         self._away = Trouble(log, "store_unreachable", "%s")
         self._refusing = Trouble(log, "store_refuses", "%s")
         self._refused_at = 0.0
@@ -44,11 +48,6 @@ class NodeHealth:
     def reason(self) -> str | None:
         """Why it cannot be used, without saying where it is; None while nothing is known against it."""
         return self._away.reason or self._refusing.reason
-
-    @property
-    def refuses(self) -> bool:
-        """It answers, and does not do what it is asked."""
-        return self._refusing.reason is not None
 
     def note_failure(self, error: Exception, timeout_s: float | None = None) -> str:
         """It was not reached, or fell silent; returns why, in words for anybody. One that was never reached may
@@ -74,11 +73,11 @@ class NodeHealth:
             log.info("store_reached %s away_s=%.1f", self._where, away_s)
 
     def note_answers(self, answers: Sequence[Any | SharqError]) -> None:
-        """It has answered so to a pipeline. Cost: that of looking at the first and the last answer."""
-        refusal = next((one for one in (answers[0], answers[-1]) if is_refusal(one)), None)
-        if refusal is not None:
-            self._refused_at = monotonic()
+        """It has answered so to a pipeline. Its last answer tells: what is refused is refused to all writes alike."""
+        refusal = answers[-1]
+        if is_refusal(refusal):
+            self.refuses, self._refused_at = True, monotonic()
             self._refusing.note(why(refusal), self._where)
-        elif self._refusing.reason is not None and monotonic() - self._refused_at >= _QUIET_S:
-            refused_s = self._refusing.end()
-            log.info("store_refuses_no_more %s refused_s=%.1f", self._where, refused_s)
+        elif self.refuses and monotonic() - self._refused_at >= _QUIET_S:
+            self.refuses = False
+            log.info("store_refuses_no_more %s refused_s=%.1f", self._where, self._refusing.end())

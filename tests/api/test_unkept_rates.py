@@ -93,5 +93,5 @@ async def test_the_log_says_it_once_in_a_while(own_server: ServerFactory) -> Non
 def test_the_burst_that_is_named_is_one_that_is_kept_and_the_least() -> None:
     for interval_us in (1, 3, 100, 333, 1_000, 2_500, 5_000, 7_000, 19_999):
         burst = rates.least_burst(interval_us)
-        assert not rates.is_unkept(interval_us, burst)
-        assert rates.is_unkept(interval_us, burst - 1)
+        assert rates.warning(interval_us, burst) is None
+        assert rates.warning(interval_us, burst - 1) is not None
