@@ -45,8 +45,8 @@ def least_burst(interval_us: int) -> int:
 
 
 class Unkept:
-    """The log's part: one line in 30 s for all queues together, with one of them, because enqueues of such rates may come
-    by the thousand.
+    """The log's part: one line in 30 s for all queues together, with one of them, for such enqueues may come by the
+    thousand.
     """
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ Not here: TLS to the store (the driver's, by sharq_core/config/store_address.py)
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from msgspec import Struct
 from sharq_core.config import ClusterSettings, ServerSettings
 from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
+from sharq_core.process.expiry import watch_certificate
 from sharq_core.process.watching import follow_files
 from sharq_core.reasons import why_tls_failed
 from sharq_core.troubles import Repeats
@@ -95,6 +97,8 @@ def kept_context(
     if files is None:
         return None
     context = make(files)
+    watch = asyncio.create_task(watch_certificate(files.setting, files.cert, files.key))
+    stack.callback(watch.cancel)
     follow_files(stack, [files.cert, files.key], partial(take_anew, context, files))
     return context
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from sharq_core import troubles
+from sharq_core.process.expiry import why_not_valid
 from tests.cluster.shards import SharqShard
 from tests.conftest import StoreFactory
 from tests.servers import SharqProcess, SharqServer, get_json
@@ -329,6 +330,24 @@ def test_both_ends_of_a_link_say_why_it_fails(
     assert "hush" not in router.log + shard.log
     refusals = [line for line in shard.log.splitlines() if "refused" in line]
     assert 1 <= len(refusals) <= 2, "a router that tries again is not said anew for 30 s"
+
+
+@pytest.mark.parametrize("which", ["expired", "ours"])
+def test_a_server_says_that_its_own_certificate_has_expired(
+    tmp_path: Path, own_store: StoreFactory, ours: Path, expired: Path, which: str
+) -> None:
+    folder = expired if which == "expired" else ours
+    environ = {"SHARQ_REDIS_URL": own_store().url, "SHARQ_SERVER_TLS_CERT": str(folder / "cert.pem"),
+               "SHARQ_SERVER_TLS_KEY": str(folder / "key.pem")}  # fmt: skip
+    server = SharqServer(tmp_path, environ=environ)
+    with running(server):
+        server.until(lambda: "Listening on" in server.log)
+        if which == "expired":
+            server.until(lambda: "certificate_refused_by_all" in server.log)
+            assert "reason='certificate has expired': renew it" in server.log
+        else:
+            assert why_not_valid(ours / "cert.pem", ours / "key.pem") is None
+            assert "certificate_refused_by_all" not in server.log
 
 
 def test_a_router_says_why_its_shard_does_not_reach_the_store(tmp_path: Path, prefix: str) -> None:
