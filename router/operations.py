@@ -8,7 +8,14 @@ from msgspec import UNSET
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from router.answers import Answer, ClusterInfo, Done, Greeting, Ready, answer
+from router.answers import (
+    Answer,
+    Done,
+    Greeting,
+    Ready,
+    answer,
+)
+from router.cluster_answers import ClusterInfo
 from router.dispatch import Dispatch
 from router.incoming import Request
 from router.readiness import Readiness

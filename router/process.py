@@ -19,8 +19,8 @@ from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 
 from router.access_log import AccessLog, open_access_log
-from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
+from router.cluster_answers import ClusterInfo, Member, StoreView
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
 from router.exposure import refuse_exposed

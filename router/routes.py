@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from router.answers import (
     AllCounts,
-    ClusterInfo,
     DeadJobs,
     DeletedAnswer,
     Done,
@@ -50,6 +49,7 @@ from router.bodies import (
     ReleaseBulk,
     TopQuery,
 )
+from router.cluster_answers import ClusterInfo
 from sharq_core.errors import (
     InvalidRequest,
     LeaseLost,

@@ -21,9 +21,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from router.access_log import AccessLog, open_access_log
-from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.banner import show_banner
+from router.cluster_answers import ClusterInfo, Member, StoreView
 from router.command import Command, read_command
 from router.directory import OneShard
 from router.dispatch import Dispatch
