@@ -19,7 +19,7 @@ from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict
 
-from router.cluster_answers import ClusterInfo as ClusterInfo
+from router.cluster_answers import ClusterInfo  # noqa: F401 - one of the answers, found here like the others
 from sharq_core.models import JobState
 
 _encode = msgspec.json.Encoder().encode
