@@ -313,6 +313,7 @@ class ShardLink:
         self._sender.cancel()
         calls.end(reason)
         if not self._is_closing:
+            self._down.note(reason, self.address, self.node_id)
             self._on_down(self)
         for queue_type, watches in list(self._watches.items()):
             for on_due in list(watches):

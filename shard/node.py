@@ -349,7 +349,7 @@ class ShardNode:
         await self._watch.read_first()
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
-            log.info("store_away_no_more away_s=%.1f", away_s)
+            log.info("store_back away_s=%.1f", away_s)
         self._tasks.append(asyncio.create_task(self.guard.run()))
         self._tasks.append(asyncio.create_task(self._watch.run()))
         if self._reaper is not None:

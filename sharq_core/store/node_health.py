@@ -78,6 +78,10 @@ class NodeHealth:
         if is_refusal(refusal):
             self.refuses, self._refused_at = True, monotonic()
             self._refusing.note(why(refusal), self._where)
-        elif self.refuses and monotonic() - self._refused_at >= _QUIET_S:
+        elif (
+            self.refuses
+            and not isinstance(refusal, SharqError)
+            and monotonic() - self._refused_at >= _QUIET_S
+        ):
             self.refuses = False
             log.info("store_refuses_no_more %s refused_s=%.1f", self._where, self._refusing.end())
