@@ -14,7 +14,7 @@ import msgspec
 from router.tokens import PrintNewToken
 from sharq_core.config import Config, Key, StoreMode
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, log_store, make_parser
+from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
 
 _DATA_DIR = Path("sharq-data")
 
@@ -55,7 +55,6 @@ def read_command(argv: Sequence[str] | None) -> Command:
     config = load_config(arguments.config, options)
     _refuse_lonely(config)
     log_notices((*config.notices, *_notices(arguments, config)))
-    log_store(config)
     return Command(config, arguments.data_dir or _DATA_DIR, accepts_data_loss=arguments.accept_data_loss)
 
 

@@ -38,6 +38,7 @@ from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
+from sharq_core.process.command_line import log_store
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
@@ -94,6 +95,7 @@ class _Server:
             self._stack.callback(bound.close)
         measure_process(self._registry, self._stack)
         warn_of_exposure(sockets, self._config.auth)
+        log_store(self._config)
         store = await self._make_store()
         self._node = node = await open_node(
             self._config,

@@ -28,6 +28,7 @@ from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
+from sharq_core.process.command_line import log_store
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
@@ -94,6 +95,7 @@ class _Process:
         _refuse_exposed(sockets, self._config)
         registry = CollectorRegistry()
         measure_process(registry, self._stack)
+        log_store(self._config)
         store = make_configured_store(self._config.redis, self._config.store)
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.config import Address, Config, Key, StoreMode
 from sharq_core.config.settings import LINK_PORT
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, log_store, make_parser
+from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
 
 _LISTEN = Address("127.0.0.1", LINK_PORT)
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -62,7 +62,6 @@ def read_command(argv: Sequence[str] | None) -> Command:
     config = load_config(arguments.config, options)
     _refuse_embedded(config)
     log_notices(config.notices)
-    log_store(config)
     host = socket.gethostname()
     listen = config.cluster.listen or _LISTEN
     own = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen

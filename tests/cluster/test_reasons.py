@@ -94,6 +94,20 @@ def check_everywhere(server: SharqProcess, reason: str, *hidden: str) -> None:
     assert PASSWORD not in server.log
 
 
+def test_the_log_says_which_store_was_chosen_and_why(tmp_path: Path, own_store: StoreFactory) -> None:
+    config = tmp_path / "sharq.conf"
+    config.write_text("[redis]\ntimeout : 500\n")
+    store = own_store()
+    with running(SharqServer(tmp_path, "--config", str(config))) as embedded:
+        embedded.until_status(200)
+        assert "store_chosen mode=embedded store=embedded because='no key names a server" in embedded.log
+    config.write_text(f"[redis]\nhost : 127.0.0.1\nport : {store.port}\npassword : {PASSWORD}\n")
+    with running(SharqServer(tmp_path, "--config", str(config))) as server:
+        server.until(lambda: "store_chosen mode=server" in server.log)
+        assert f"store=redis://127.0.0.1:{store.port}/0 because='{config}: [redis] host'" in server.log
+        assert PASSWORD not in server.log
+
+
 def place(port: int, db: int = 0, scheme: str = "redis", who: str = "") -> str:
     return f"{scheme}://{who}127.0.0.1:{port}/{db}"
 
