@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import redis.exceptions as driver
@@ -38,6 +39,13 @@ class SentinelUrls(msgspec.Struct, frozen=True):
 
     url: str
     other_url: str
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """A Sentinel that did not say who is the primary, and why."""
+
+    name: str
+    why: str
 
 
 class SentinelGroup:
@@ -105,12 +113,13 @@ def _most_named(reports: Sequence[Report]) -> tuple[tuple[str, int], int]:
     return named.most_common(1)[0] if named else (("", 0), 0)
 
 
-def _describe_disunity(answers: Sequence[Report | str], *, is_public: bool = False) -> str:
+def _describe_disunity(answers: Sequence[Report | Silence], *, is_public: bool = False) -> str:
     """Say what each Sentinel answered, if no majority names one server; to the public without the servers' names."""
     named = Counter(f"{one.host}:{one.port}" for one in answers if isinstance(one, Report))
-    refusals = [one for one in answers if not isinstance(one, Report)]
+    silent = [one for one in answers if isinstance(one, Silence)]
+    refusals = [one.why if is_public else f"{one.name}: {one.why}" for one in silent]
     if not named:
-        return "no Sentinel names a primary: " + "; ".join(refusals)
+        return "no Sentinel names a primary: " + "; ".join(dict.fromkeys(refusals))
     said = [
         f"{count} of {len(answers)} {'names' if count == 1 else 'name'} "
         + (("another server" if place else "one server") if is_public else server)
@@ -124,22 +133,23 @@ class _Sentinel:
 
     def __init__(self, urls: SentinelUrls, service: str) -> None:
         self._urls = urls
+        self._name = urlsplit(urls.url).netloc.rpartition("@")[2]
         self._questions = [
             (b"SENTINEL", b"MASTER", service),
             (b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service),
             (b"SENTINEL", b"REPLICAS", service),
         ]
 
-    async def ask(self) -> Report | str:
+    async def ask(self) -> Report | Silence:
         """Return what it says of the primary and its replicas; the reason if it does not."""
         try:
             answers = await self._asked()
         except TimeoutError:
-            return "no answer in time"
+            return Silence(self._name, "no answer in time")
         except (OSError, driver.RedisError, SharqError) as error:
-            return why_away(error)
+            return Silence(self._name, why_away(error))
         refusal = next((answer for answer in answers if isinstance(answer, SharqError)), None)
-        return parse_report(answers) if refusal is None else why(refusal)
+        return parse_report(answers) if refusal is None else Silence(self._name, why(refusal))
 
     async def listen(self, news: asyncio.Event) -> None:
         """Set `news` at each announcement, until cancelled; a Sentinel that is away is tried again each second."""

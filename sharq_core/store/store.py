@@ -104,7 +104,8 @@ class Store:
         reasons = [node.health.reason for node in nodes if node.health.reason is not None]
         if not reasons or len(nodes) == 1:
             return next(iter(reasons), self._unknown.reason)
-        return f"{len(reasons)} of its {len(nodes)} servers: {'; '.join(dict.fromkeys(reasons))}"
+        which = "each" if len(reasons) == len(nodes) else len(reasons)
+        return f"{which} of its {len(nodes)} servers: {'; '.join(dict.fromkeys(reasons))}"
 
     @property
     def takes_joint_calls(self) -> bool:
@@ -143,7 +144,8 @@ class Store:
         try:
             await self._read_layout()
         except Unavailable as error:
-            self._unknown.note(why(error), detail=detail_of(error))
+            if not any(node.health.reason for node in self._nodes.values()):
+                self._unknown.note(why(error), detail=detail_of(error))
             raise
         await self.inspector.look(self._primaries)
         self.inspector.refuse_unfit()
