@@ -147,6 +147,16 @@ def test_each_service_reads_what_it_mounts_and_a_stranger_no_key(open_home: Path
 
 
 @only_root
+def test_who_used_sudo_reads_what_a_client_needs(open_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "12345")
+    made_by_script(open_home / "made")
+    for name in ("token", "api-ca.pem"):
+        assert as_user("12345:12345", open_home, "cat", f"made/client/{name}").returncode == 0, name
+        assert as_user("23456:23456", open_home, "cat", f"made/client/{name}").returncode != 0, name
+
+
+@only_root
 def test_the_script_mends_what_an_earlier_one_left_unreadable(tmp_path: Path) -> None:
     made_by_script(tmp_path / "made")
     key = tmp_path / "made" / "shard" / "link.key"
