@@ -34,6 +34,16 @@ def lease(url: str, queue_type: str, count: int, lease_ms: float) -> list[Leased
     return asyncio.run(_lease(url, queue_type, count, lease_ms))
 
 
+def drop(url: str, queue_type: str, queue_id: str) -> None:
+    """Drop what is left in a queue."""
+    asyncio.run(_drop(url, queue_type, queue_id))
+
+
+async def _drop(url: str, queue_type: str, queue_id: str) -> None:
+    async with SharqClient(url, timeout_s=60, retries=0) as client:
+        await client.delete_queue(queue_type, queue_id, purge_all=True)
+
+
 async def _enqueue(url: str, jobs: Sequence[EnqueueJob]) -> None:
     calls = iter([jobs[first : first + _CALL] for first in range(0, len(jobs), _CALL)])
     async with SharqClient(url, timeout_s=60, retries=0) as client:

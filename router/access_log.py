@@ -18,6 +18,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 from aiohttp.web_log import AccessLogger
 
 from sharq_core.config import Config
+from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
 from sharq_core.process.logs import JSON
 
@@ -46,7 +47,9 @@ def open_access_log(config: Config) -> AccessLog | None:
     try:
         handler = _File(path)
     except OSError as error:
-        raise ConfigError(f"[sharq-server] accesslog: {path} cannot be written: {error.strerror}") from error
+        raise ConfigError(
+            f"[sharq-server] accesslog: {shown_path(path)} cannot be written: {error.strerror}"
+        ) from None
     logger = logging.getLogger("sharq.access")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

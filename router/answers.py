@@ -5,6 +5,7 @@ A field that an answer may lack is UNSET then. Not here: when which answer is gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Literal, TypeAlias
@@ -18,6 +19,7 @@ from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict
 
+from router.cluster_answers import ClusterInfo  # noqa: F401 - one of the answers, found here like the others
 from sharq_core.models import JobState
 
 _encode = msgspec.json.Encoder().encode
@@ -131,6 +133,20 @@ class Done(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", 
     """It was done."""
 
 
+class RateSet(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
+):
+    """The rate is set. warning: why the queue will not keep it."""
+
+    warning: str | UnsetType = UNSET
+
+
+class Ready(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"):
+    """Requests may come. warning: what is wrong all the same, because another router could do no more."""
+
+    warning: str | UnsetType = UNSET
+
+
 class Failed(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="failure"
 ):
@@ -141,6 +157,11 @@ class Failed(
     current_queue_length: int | UnsetType = UNSET
 
 
+def count_failed(results: Sequence[Struct]) -> int:
+    """How many results of a bulk call are failures."""
+    return [type(result) for result in results].count(Failed)
+
+
 class NothingReady(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="failure"):
     """No job is ready."""
 
@@ -148,19 +169,26 @@ class NothingReady(Struct, frozen=True, forbid_unknown_fields=True, tag_field="s
 class Queued(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="queued"):
     """The job is queued.
 
-    job_id: if the server made it, and in bulk; current_queue_length: before this job, if a cap was given.
+    job_id: if the server made it, and in bulk; current_queue_length: before this job, if a cap was given; warning: why
+    the queue will not keep the rate that was sent.
     """
 
     job_id: str | UnsetType = UNSET
     duplicate: bool | UnsetType = UNSET
     current_queue_length: int | UnsetType = UNSET
+    warning: str | UnsetType = UNSET
 
 
 class QueuedJobs(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """One result a job, in order: {"status": "queued", ...} or {"status": "failure", ...}."""
+    """One result a job, in order: {"status": "queued", ...} or {"status": "failure", ...}.
 
+    failed: how many of them are failures; warning: about the rates of some jobs, as in the answer of one.
+    """
+
+    failed: int
+    warning: str | UnsetType = UNSET
     results: list[Queued | Failed]
 
 
@@ -221,8 +249,12 @@ class LeaseDone(
 class LeaseResults(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """One result a job, in order: {"status": "success", ...} or {"status": "failure", ...}."""
+    """One result a job, in order: {"status": "success", ...} or {"status": "failure", ...}.
 
+    failed: how many of them are failures.
+    """
+
+    failed: int
     results: list[LeaseDone | Failed]
 
 
@@ -262,9 +294,10 @@ class DeadJobs(
 class Redriven(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """How many dead letters were queued, when all were meant; else one result a job, in order."""
+    """How many dead letters were queued, when all were meant; else one result a job, in order, and how many failed."""
 
     redriven: int | UnsetType = UNSET
+    failed: int | UnsetType = UNSET
     results: list[Queued | Failed] | UnsetType = UNSET
 
 
@@ -350,36 +383,3 @@ class QueueCounts(
     queue_length: int
     enqueue_counts: MinuteCount
     dequeue_counts: MinuteCount
-
-
-class StoreView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one node says of its store.
-
-    mode: embedded, single, sentinel or cluster; notices: what is off with it, in words; partitions_away: how many of
-    its partitions the node leaves to others, because it does not reach their server.
-    """
-
-    mode: str
-    is_reachable: bool
-    notices: list[str] = []
-    partitions_away: int = 0
-
-
-class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One shard node. partitions: how many it owns; store null: it has not said yet."""
-
-    node: str
-    address: str | None
-    is_draining: bool
-    partitions: int
-    store: StoreView | None
-
-
-class ClusterInfo(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The cluster as this router knows it now. version: of the ring; partitions: of the data, P."""
-
-    version: int
-    partitions: int
-    members: list[Member]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from router.answers import ClusterInfo
+from router.cluster_answers import ClusterInfo
 from router.counts import CountHandlers
 from router.dequeue import DequeueHandlers
 from router.dispatch import Dispatch

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from sharq_core.errors import OutcomeUnknown, SharqError
 from sharq_core.messages import Call, DropDead, ListDead
 from sharq_core.models import DeadLetter, DeadPage, DeadRef, RedriveStatus
+from sharq_core.plurals import counted, was_or_were
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class DeadWalk:
         except SharqError as error:
             if not self.done or error.perhaps_done:
                 raise
-            raise OutcomeUnknown(f"{self.done} dead letters were done, then: {error.message}") from error
+            done = f"{counted(self.done, 'dead letter')} {was_or_were(self.done)} done"
+            raise OutcomeUnknown(f"{done}, then: {error.message}") from error
         return self.done
 
     async def _begin(self) -> dict[int, int | None]:

@@ -21,6 +21,7 @@ from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.messages import Cover, Member, ShardPort, View, Yield
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
+from sharq_core.troubles import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ class ShardDirectory:
         self._said: dict[str, frozenset[int]] = {}
         self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
         self._task: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[None]] = set()
 
@@ -177,7 +179,7 @@ class ShardDirectory:
         if owner is None or owner.is_suspect:
             self._settle()
             if partition >= len(self._owner_links):
-                raise Unavailable("no shard can be reached")
+                raise Unavailable(f"no shard can be reached{self._why()}")
             owner = self._owner_links[partition]
         return owner
 
@@ -214,6 +216,14 @@ class ShardDirectory:
         """Partitions that another than their owner is asked about, because the owner does not reach its store."""
         return self._owners.stood_in
 
+    @property
+    def why_unreached(self) -> str | None:
+        """Why the shards cannot be asked, in words without their addresses; None while a link is up."""
+        if any(not link.is_suspect for link in self._links.values()):
+            return None
+        reasons = dict.fromkeys(reason for link in self._links.values() if (reason := link.reason))
+        return "; ".join(reasons) or "no name in [cluster] shards can be resolved"
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever a link was added or dropped."""
         self._listeners.append(tell)
@@ -239,7 +249,7 @@ class ShardDirectory:
             try:
                 found = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
             except OSError as error:
-                log.warning("seed_unknown seed=%s error=%r", seed, str(error))
+                self._unknown_seeds.note(str(seed), seed, str(error))
                 continue
             for _, _, _, _, place in found:
                 await self._add(str(Address(str(place[0]), int(place[1]))))
@@ -306,6 +316,10 @@ class ShardDirectory:
     def _away_of(self, link: ShardLink, now: float) -> frozenset[int]:
         """The partitions that a shard cannot serve now."""
         return _all(self.partitions) if link.doubted_until > now else link.away
+
+    def _why(self) -> str:
+        reason = self.why_unreached
+        return f": {reason}" if reason else ""
 
     def _links_by_node(self) -> dict[str, ShardLink]:
         """The reachable links of the nodes that own partitions; of all members when no such node is reached."""

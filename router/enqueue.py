@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from collections.abc import Sequence
+from functools import lru_cache
 
-from router import requests
-from router.answers import Answer, Failed, Queued, QueuedJobs, answer
+from msgspec import UNSET, UnsetType, json, structs
+
+from router import rates, requests
+from router.answers import Answer, Failed, Queued, QueuedJobs, answer, count_failed
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request
@@ -28,10 +31,12 @@ class EnqueueHandlers:
         requests.no_query(request.query)
         job, has_new_id = requests.enqueue(request.path_values, await request.read(), self._settings)
         outcome = await self._dispatch.enqueue_one(job)
+        warning = _warn(job) if 0 < (job.interval_us or 0) < rates.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
-            return Answer(_QUEUED_BODY, 201)
+            return Answer(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
-        return answer(_queued(job, outcome, has_new_id, "interval"), 201, result)
+        queued = _queued(job, outcome, has_new_id, "interval")
+        return answer(structs.replace(queued, warning=warning), 201, result)
 
     async def enqueue_bulk(self, request: Request) -> Answer:
         """Up to 1,000 jobs, each with a result of its own."""
@@ -44,7 +49,39 @@ class EnqueueHandlers:
             else _result(job, next(outcomes), f"jobs[{index}].interval")
             for index, job in enumerate(jobs)
         ]
-        return answer(QueuedJobs(results=results))
+        return answer(QueuedJobs(failed=count_failed(results), warning=_warning(jobs), results=results))
+
+
+@lru_cache(1000)
+def _warned_body(warning: str) -> bytes:
+    return json.encode(Queued(warning=warning))
+
+
+def _warn(job: NewJob) -> str | UnsetType:
+    """What to tell of the rate that a job brings."""
+    text = rates.warning(job.interval_us or 0, job.burst)
+    if text is None:
+        return UNSET
+    rates.unkept.note(job.queue_type, job.queue_id, text)
+    return text
+
+
+def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
+    """One for the whole call: the first job's, and how many are like it."""
+    unkept = [
+        index
+        for index, job in enumerate(jobs)
+        if isinstance(job, NewJob)
+        and job.interval_us
+        and job.interval_us < rates.SURE_FROM_US
+        and rates.warning(job.interval_us, job.burst) is not None
+    ]
+    if not unkept:
+        return UNSET
+    first = jobs[unkept[0]]
+    assert isinstance(first, NewJob)
+    more = f"; so it is with {len(unkept)} of the {len(jobs)} jobs" if len(unkept) > 1 else ""
+    return f"jobs[{unkept[0]}].{_warn(first)}{more}"
 
 
 def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) -> Queued | Failed:

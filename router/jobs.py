@@ -8,7 +8,18 @@ from functools import partial
 from msgspec import UNSET, Raw
 
 from router import requests
-from router.answers import Answer, DeadJob, DeadJobs, Dropped, Failed, JobAnswer, Queued, Redriven, answer
+from router.answers import (
+    Answer,
+    DeadJob,
+    DeadJobs,
+    Dropped,
+    Failed,
+    JobAnswer,
+    Queued,
+    Redriven,
+    answer,
+    count_failed,
+)
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request, is_gone
@@ -51,7 +62,8 @@ class JobHandlers:
             has_left = partial(is_gone, request)
             return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type, has_left)))
         outcomes = await self._dispatch.redrive([job for job in jobs if isinstance(job, DeadRef)])
-        return answer(Redriven(results=_redrive_results(jobs, outcomes)))
+        results = _redrive_results(jobs, outcomes)
+        return answer(Redriven(failed=count_failed(results), results=results))
 
     async def drop_dead(self, request: Request) -> Answer:
         """Drop all dead letters of a type."""

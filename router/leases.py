@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from router import requests
-from router.answers import Answer, Extended, Failed, LeaseDone, LeaseResults, answer
+from router.answers import Answer, Extended, Failed, LeaseDone, LeaseResults, answer, count_failed
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request
@@ -73,7 +73,7 @@ def _results(
     """One result a job: its own error, or the outcome of those that were sent, in order."""
     left = iter(outcomes)
     results = [_result(job if isinstance(job, SharqError) else next(left)) for job in jobs]
-    return answer(LeaseResults(results=results))
+    return answer(LeaseResults(failed=count_failed(results), results=results))
 
 
 def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | Failed:

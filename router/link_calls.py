@@ -19,6 +19,7 @@ from sharq_core.frames import MAX_ENTRY_BYTES, READS, Failed, Request, decode_re
 from sharq_core.link import Outbox
 from sharq_core.messages import Call, Dequeue, Dequeued
 from sharq_core.models import LeasedJob
+from sharq_core.plurals import counted
 
 ReplyT = TypeVar("ReplyT")
 
@@ -160,7 +161,8 @@ class LinkCalls:
         size_bytes = max(self._size_bytes, self._outbox.size_bytes)
         if calls >= MAX_CALLS or size_bytes + size > MAX_CALL_BYTES:
             raise Overloaded(
-                f"{calls} calls of {size_bytes} bytes wait for this shard; try again in a moment"
+                f"{counted(calls, 'call')} of {counted(size_bytes, 'byte')} wait for this shard already; "
+                "try again in a moment"
             )
 
     def _take(self, number: int) -> _Waiting:

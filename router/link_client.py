@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 import aiohttp
 
 from router.link_calls import LinkCalls
+from router.link_reasons import why_not_connected
 from sharq_core import frames
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.frames import (
@@ -34,6 +35,7 @@ from sharq_core.frames import (
 from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
 from sharq_core.models import Enqueued, LeasedJob
+from sharq_core.troubles import Trouble
 from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
@@ -104,7 +106,7 @@ class ShardLink:
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, list[OnDue]] = {}
         self._is_closing = False
-        self._down_reason = "it has not been reached yet"
+        self._down = Trouble(log, "link_down", "shard=%s node=%s")
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._give_backs: set[asyncio.Task[None]] = set()
@@ -113,6 +115,13 @@ class ShardLink:
     def is_up(self) -> bool:
         """Both ends have said who they are, and the connection stands."""
         return self._calls is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the shard is not asked, in words without its address; None while it is."""
+        if self._calls is None:
+            return self._down.reason or "it has not answered yet"
+        return "it is silent" if self._calls.is_silent else None
 
     @property
     def is_suspect(self) -> bool:
@@ -183,7 +192,7 @@ class ShardLink:
 
     def _send(self, call: Call[ReplyT]) -> asyncio.Future[ReplyT]:
         if self._calls is None:
-            raise Unavailable(f"the shard at {self.address} cannot be reached: {self._down_reason}")
+            raise Unavailable(f"a shard cannot be reached: {self.reason}")
         return self._calls.send(call)
 
     async def _enqueue(self, parts: list[Enqueue]) -> list[Enqueued | Failure]:
@@ -213,9 +222,7 @@ class ShardLink:
             except Exception as error:
                 log.exception("link_failed shard=%s", self.address)
                 reason = f"an error in this process: {type(error).__name__}"
-            if reason != self._down_reason:
-                log.warning("link_down shard=%s node=%s reason=%r", self.address, self.node_id, reason)
-                self._down_reason = reason
+            self._down.note(reason, self.address, self.node_id)
             if self._loop.time() - started_at > MAX_PAUSE_S:
                 pause_s = MIN_PAUSE_S
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
@@ -227,7 +234,7 @@ class ShardLink:
             async with asyncio.timeout(HELLO_S):
                 socket = await self._open(session)
         except (aiohttp.ClientError, OSError) as error:
-            return f"it cannot be connected to: {error or type(error).__name__}"
+            return why_not_connected(error, HELLO_S, has_tls=self._tls is not None)
         reason, code = "this router has closed it", aiohttp.WSCloseCode.GOING_AWAY
         try:
             await self._serve(socket)
@@ -289,11 +296,14 @@ class ShardLink:
         self._sender = asyncio.create_task(outbox.run())
         self._calls = LinkCalls(outbox, clock_us, self._timeout_s, self._give_back_soon, self.errors)
         self.connects += 1
-        self._down_reason = ""
         self.is_draining = False
         for queue_type in self._watches:
             outbox.add(frames.encode(frames.Watch(queue_type)), 0)
-        log.info("link_up shard=%s node=%s", self.address, self.node_id)
+        down_s = self._down.end()
+        if down_s is None:
+            log.info("link_up shard=%s node=%s", self.address, self.node_id)
+        else:
+            log.info("link_up shard=%s node=%s down_s=%.1f", self.address, self.node_id, down_s)
 
     def _go_down(self, reason: str) -> None:
         calls, self._calls, self._outbox = self._calls, None, None
@@ -303,6 +313,7 @@ class ShardLink:
         self._sender.cancel()
         calls.end(reason)
         if not self._is_closing:
+            self._down.note(reason, self.address, self.node_id)
             self._on_down(self)
         for queue_type, watches in list(self._watches.items()):
             for on_due in list(watches):

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from msgspec import UNSET
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from router.answers import Answer, ClusterInfo, Done, Greeting, answer
+from router.answers import (
+    Answer,
+    Done,
+    Greeting,
+    Ready,
+    answer,
+)
+from router.cluster_answers import ClusterInfo
 from router.dispatch import Dispatch
 from router.incoming import Request
 from router.readiness import Readiness
@@ -43,7 +51,7 @@ class OperationHandlers:
         """Whether a load balancer should send requests here."""
         if self._readiness.reason is not None:
             raise Unavailable(self._readiness.reason)
-        return answer(Done())
+        return answer(Ready(warning=self._readiness.warning() or UNSET))
 
     async def deepstatus(self, _: Request) -> Answer:
         """Whether every store node answers."""

@@ -15,14 +15,16 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 
 from router.access_log import AccessLog, open_access_log
-from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
+from router.cluster_answers import ClusterInfo, Member, StoreView
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
 from router.exposure import refuse_exposed
+from router.link_client import ShardLink
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
@@ -104,7 +106,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
         try:
             listen = host_and_port(_HTTP_PORT).parse(arguments.listen)
         except ValueError as error:
-            raise ConfigError(f"--listen: {error}") from error
+            raise ConfigError("--listen: expected host:port") from error
     config = load_config(arguments.config, options)
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
@@ -162,6 +164,7 @@ class _Router:
         stack.push_async_callback(directory.close)
         readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
         registry.register(LinkMetrics(directory))
+        stores = ShardStores(directory)
         measure_process(registry, stack)
         front = make_front(
             Dispatch(directory),
@@ -169,14 +172,14 @@ class _Router:
             router_settings(config),
             registry,
             readiness,
-            partial(_cluster_info, directory),
+            partial(_cluster_info, directory, stores),
             guard,
         )
         await serve(stack, front, sockets, config, registry, self._access_log)
-        stores = ShardStores(directory)
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)
+        readiness.warning = partial(_warning, stores)
         drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory, stores), _SERVE_ON_S)
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
@@ -187,30 +190,44 @@ class _Router:
 
 
 def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None:
-    return stores.data_lost if directory.shards() else "no shard can be reached"
+    return stores.data_lost if directory.shards() else _why_none(directory, stores)
 
 
-async def _cluster_info(directory: ShardDirectory) -> ClusterInfo:
+def _warning(stores: ShardStores) -> str | None:
+    """What /readyz says beside yes: another router would be no better off."""
+    return f"no shard reaches its store: {stores.away}" if stores.away else None
+
+
+def _why_none(directory: ShardDirectory, stores: ShardStores) -> str:
+    """Why no shard can be asked: a shard that does not reach the store is no member."""
+    reason = directory.why_unreached or (f"its store cannot be used: {stores.away}" if stores.away else None)
+    return f"no shard can be reached: {reason}" if reason else "no shard can be reached"
+
+
+async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> ClusterInfo:
     view = directory.view
+    reason = UNSET if directory.shards() else _why_none(directory, stores)
     if view is None:
-        return ClusterInfo(version=0, partitions=directory.partitions, members=[])
+        return ClusterInfo(version=0, partitions=directory.partitions, members=[], reason=reason)
     ring = Ring.build(view.version, view.serving(), view.partitions)
-    reached = {link.address: link for link in directory.links() if not link.is_suspect}
-    members = [
-        _member(one, len(ring.owned_by(one.node_id)), reached.get(one.address)) for one in view.members
-    ]
+    links = {link.address: link for link in directory.links()}
+    members = [_member(one, len(ring.owned_by(one.node_id)), links.get(one.address)) for one in view.members]
     return ClusterInfo(
-        version=view.version, partitions=view.partitions, members=list(await asyncio.gather(*members))
+        version=view.version,
+        partitions=view.partitions,
+        members=list(await asyncio.gather(*members)),
+        reason=reason,
     )
 
 
-async def _member(one: messages.Member, partitions: int, link: ShardPort | None) -> Member:
+async def _member(one: messages.Member, partitions: int, link: ShardLink | None) -> Member:
     return Member(
         node=one.node_id,
         address=one.address,
         is_draining=one.is_draining,
         partitions=partitions,
-        store=None if link is None else await _store_of(link),
+        store=None if link is None or link.is_suspect else await _store_of(link),
+        reason=(link.reason if link is not None else "it has not answered yet") or UNSET,
     )
 
 
@@ -225,6 +242,7 @@ async def _store_of(link: ShardPort) -> StoreView | None:
         is_reachable=state.is_reachable,
         notices=list(state.notices),
         partitions_away=state.partitions_away,
+        reason=state.reason or UNSET,
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from router import requests
-from router.answers import Answer, DeletedAnswer, Done, QueueAnswer, answer
+import logging
+
+from msgspec import UNSET, UnsetType
+
+from router import rates, requests
+from router.answers import Answer, DeletedAnswer, Done, QueueAnswer, RateSet, answer
 from router.dispatch import Dispatch
 from router.incoming import Request
-from sharq_core.errors import NotFound
-from sharq_core.models import QueueStats
+from sharq_core.errors import NotFound, SharqError
+from sharq_core.models import QueueKey, QueueStats
+
+log = logging.getLogger(__name__)
 
 _UNKNOWN_QUEUE = "no such queue"
 
@@ -23,7 +29,22 @@ class QueueHandlers:
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
         interval_us, burst, pin = requests.rate(await request.read())
-        return _done(await self._dispatch.set_rate(key, interval_us, burst, pin))
+        if not await self._dispatch.set_rate(key, interval_us, burst, pin):
+            raise NotFound(_UNKNOWN_QUEUE)
+        return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
+
+    async def _warning(self, key: QueueKey, interval_us: int, burst: int | None) -> str | UnsetType:
+        """What to tell of a rate that is not kept; a burst that was not sent is the queue's."""
+        text = rates.warning(interval_us, burst)
+        if text is not None and burst is None:
+            try:
+                text = rates.warning(interval_us, (await self._dispatch.queue(key)).burst)
+            except SharqError as error:
+                log.debug("burst_unknown error=%r", error.message)
+        if text is None:
+            return UNSET
+        rates.unkept.note(key.queue_type, key.queue_id, text)
+        return text
 
     async def queue(self, request: Request) -> Answer:
         """What is known of the queue."""

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from router.answers import (
     AllCounts,
-    ClusterInfo,
     DeadJobs,
     DeletedAnswer,
     Done,
@@ -26,6 +25,8 @@ from router.answers import (
     Queued,
     QueuedJobs,
     QueueIds,
+    RateSet,
+    Ready,
     Redriven,
     TopQueuesAnswer,
 )
@@ -48,6 +49,7 @@ from router.bodies import (
     ReleaseBulk,
     TopQuery,
 )
+from router.cluster_answers import ClusterInfo
 from sharq_core.errors import (
     InvalidRequest,
     LeaseLost,
@@ -208,7 +210,7 @@ ROUTES = (
         summary="Change a queue's rate at once, and pin or unpin it.",
         body=RateBody,
         needs_body=True,
-        answers={200: (Done,)},
+        answers={200: (RateSet,)},
         failures=(*_WRITE, NotFound),
     ),
     Route(
@@ -344,7 +346,7 @@ ROUTES = (
         methods=("GET",),
         paths=("/readyz",),
         summary="Whether a load balancer should send requests here.",
-        answers={200: (Done,)},
+        answers={200: (Ready,)},
         failures=(Unavailable,),
         is_open=True,
     ),

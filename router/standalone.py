@@ -14,15 +14,16 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 
+from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from router.access_log import AccessLog, open_access_log
-from router.answers import ClusterInfo, Member, StoreView
 from router.app import make_front
 from router.banner import show_banner
+from router.cluster_answers import ClusterInfo, Member, StoreView
 from router.command import Command, read_command
 from router.directory import OneShard
 from router.dispatch import Dispatch
@@ -37,6 +38,7 @@ from shard.node import ShardNode
 from shard.opening import open_node
 from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreMode, parse_url
+from sharq_core.process.command_line import log_store
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
@@ -93,6 +95,7 @@ class _Server:
             self._stack.callback(bound.close)
         measure_process(self._registry, self._stack)
         warn_of_exposure(sockets, self._config.auth)
+        log_store(self._config)
         store = await self._make_store()
         self._node = node = await open_node(
             self._config,
@@ -196,6 +199,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
         mode="embedded" if config.store.mode is StoreMode.EMBEDDED else node.store.mode,
         is_reachable=node.store.is_reachable,
         notices=list(node.store.inspector.notices),
+        reason=node.store.reason or UNSET,
     )
     member = Member(
         node=node.settings.node_id,

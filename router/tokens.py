@@ -20,6 +20,7 @@ from msgspec import Struct
 from router.incoming import Request
 from router.routes import ROUTES
 from sharq_core.config import Config
+from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError, Unauthorized
 
 _PREFIX = "sharq_"
@@ -106,11 +107,11 @@ def read_tokens(path: Path) -> list[Token]:
     Raises:
         ConfigError: it cannot be read, has none, or has a line that is no token. No line is shown: it may hold one.
     """
-    origin = f"[auth] tokens_file: {path}"
+    origin = f"[auth] tokens_file: {shown_path(path)}"
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{origin} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:

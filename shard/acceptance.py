@@ -10,6 +10,7 @@ from shard.data_loss import Accepted, DataSet
 from shard.stores import make_configured_store
 from sharq_core.config import Config, StoreAddress
 from sharq_core.errors import SharqError
+from sharq_core.plurals import counted
 from sharq_core.process.standard_files import announce
 from sharq_core.scheduler.data_set import NONE, DataCalls
 from sharq_core.scheduler.executor import Executor
@@ -48,12 +49,12 @@ async def accept_data_loss(
 
 def _report(accepted: Accepted | None, partitions: int) -> str:
     if accepted is None:
-        return f"nothing to accept: all {partitions} partitions belong to the data set that the store names\n"
+        return f"nothing to accept: every partition ({partitions}) belongs to the data set that the store names\n"
     found = ", ".join(
         f"{count} of {f'the data set {data_id}' if data_id != NONE else 'none'}"
         for data_id, count in accepted.found.items()
     )
     return (
         f"accepted: the data set is {accepted.data_id} from now on (generation {accepted.generation}). Before, of "
-        f"{partitions} partitions: {found}. Running nodes go on within about a second\n"
+        f"{counted(partitions, 'partition')}: {found}. Running nodes go on within about a second\n"
     )

@@ -28,6 +28,7 @@ from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
+from sharq_core.process.command_line import log_store
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
@@ -94,6 +95,7 @@ class _Process:
         _refuse_exposed(sockets, self._config)
         registry = CollectorRegistry()
         measure_process(registry, self._stack)
+        log_store(self._config)
         store = make_configured_store(self._config.redis, self._config.store)
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
@@ -170,9 +172,11 @@ class _Process:
         if self._is_draining:
             return "draining"
         if not self._node.is_ready:
-            return self._node.guard.reason or "the store does not answer"
+            return self._node.guard.reason or self._node.why_no_store
         if self._leaves_all():
-            return "this node does not reach its store, or has not reached it well for long enough"
+            reason = self._node.store.reason
+            words = "this node does not reach its store, or has not reached it well for long enough"
+            return f"{words}: {reason}" if reason else words
         return None if self._membership.is_member else "not a member yet"
 
     def _leaves_all(self) -> bool:

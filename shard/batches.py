@@ -12,6 +12,7 @@ from shard.pipeline import HasRoom, Pending, Pipeline
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.messages import Failure
 from sharq_core.partitions import partition_of
+from sharq_core.plurals import counted
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply
 
@@ -92,7 +93,7 @@ class Batches(Generic[JobT, OutcomeT]):
     def _overloaded(self) -> Overloaded:
         waiting = self._bytes + self._pipeline.waiting_bytes
         return Overloaded(
-            f"this node holds {self._count} unsent jobs of {waiting} bytes; try again in a moment"
+            f"this node holds {counted(self._count, 'unsent job')} of {counted(waiting, 'byte')}; try again in a moment"
         )
 
     def _group_of(self, job: JobT) -> _Group[JobT, OutcomeT]:

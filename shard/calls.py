@@ -281,6 +281,7 @@ class Calls:
             self._store.inspector.notices,
             self._count_away(),
             self._guard.whole_reason,
+            self._store.reason,
         )
 
     def _place(self, key: QueueKey) -> tuple[int, str, str]:

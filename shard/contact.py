@@ -215,7 +215,8 @@ class Contact:
         is_new = self._ownership.stand_aside(left, now + ASIDE_S)
         for node in nodes - self._given_up:
             self._given_up.add(node)
-            self._pipeline.give_up(node, StoreAway(f"the store cannot be reached: {node.name} is silent"))
+            reason = node.health.reason or "it is silent"
+            self._pipeline.give_up(node, StoreAway(f"the store cannot be reached: {reason}"))
         return is_new
 
     def _look(self, now: float, stood_still_s: float) -> None:

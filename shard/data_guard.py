@@ -19,6 +19,7 @@ from shard.data_memory import NoMemory
 from shard.data_pulse import Pulse
 from shard.data_witness import DataWitness
 from sharq_core.errors import ConfigError, SharqError, Unavailable
+from sharq_core.plurals import counted, is_or_are
 from sharq_core.scheduler.data_set import NONE, DataCalls, DataRecord, Remembered, new_id
 from sharq_core.scheduler.executor import Executor, Lost
 from sharq_core.scheduler.keys import Keys
@@ -330,7 +331,7 @@ class DataGuard:
     def _describe(self, loss: Loss) -> str:
         return (
             f"the store should hold the data set {self.data_id}, but {loss.found}. {len(loss.partitions)} of "
-            f"{len(self._all)} partitions are lost"
+            f"{counted(len(self._all), 'partition')} {is_or_are(len(loss.partitions))} lost"
             f"{', and this node goes on' if self._goes_on else f', and refused. The way on: {loss.way_on}'}"
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from sharq_core.errors import ConfigError, SharqError, Unavailable
+from sharq_core.plurals import counted
 from sharq_core.scheduler.data_set import NONE, DataCalls, DataRecord, new_id
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -110,8 +111,8 @@ class DataSet:
         ids = await self.read_ids()
         if len(ids) < self.partitions:
             raise Unavailable(
-                f"{self.partitions - len(ids)} of {self.partitions} partitions cannot be read: a server of the store "
-                "is away or refuses. Try again when all of them answer"
+                f"{self.partitions - len(ids)} of {counted(self.partitions, 'partition')} cannot be read: a server "
+                "of the store is away or refuses. Try again when all of them answer"
             )
         return ids
 

@@ -32,6 +32,7 @@ from sharq_core.frames import (
 from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.models import LeasedJob
+from sharq_core.troubles import Repeats
 from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class LinkServer:
         self.is_closing = False
         self.away: list[int] = []
         self._links: set[_Link] = set()
+        self._refused = Repeats(log, "link_refused router=%s reason=%r")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -96,7 +98,7 @@ class LinkServer:
         if self.is_closing:
             raise web.HTTPServiceUnavailable(text="this node has stopped")
         if self.asks_certificate and not request.get_extra_info("peercert"):
-            log.warning("link_refused router=%s reason='no certificate'", request.remote)
+            self.refuse(request.remote, "no certificate")
             raise web.HTTPForbidden(text="a link needs a certificate of its authority")
         socket = web.WebSocketResponse(
             compress=False, heartbeat=HEARTBEAT_S, max_msg_size=frames.MAX_MESSAGE_BYTES, timeout=CLOSE_S
@@ -109,6 +111,10 @@ class LinkServer:
         finally:
             self._links.discard(link)
         return socket
+
+    def refuse(self, router: str | None, reason: str) -> None:
+        """Say in the log why a router gets no link; one that comes again and again is said once in 30 s."""
+        self._refused.note(f"{router} {reason}", router, reason)
 
     def push_view(self, view: View) -> None:
         """Tell every router who is there now."""
@@ -168,7 +174,7 @@ class _Link:
             while True:
                 self._read(frames.decode_from_router(await receive(self._socket)))
         except FrameError as error:
-            log.warning("link_refused router=%s reason=%r", self._router, str(error))
+            self._server.refuse(self._router, str(error))
             self._end()
             await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, str(error))
         except (LinkBroken, ConnectionError) as error:

@@ -41,7 +41,9 @@ from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
+from sharq_core.troubles import Trouble
 from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
@@ -110,6 +112,7 @@ class ShardNode:
             settings.node_id, ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
         )
         self._opened = asyncio.Event()
+        self._opening = Trouble(log, "store_away", "", ": trying on")
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
@@ -160,14 +163,20 @@ class ShardNode:
     @property
     def is_ready(self) -> bool:
         """The store holds what this node can work with, and answered when it was last asked."""
-        return self._opened.is_set() and self.store.is_reachable and self.guard.reason is None
+        return self._opened.is_set() and self.store.is_usable and self.guard.reason is None
 
     @property
     def why_not_ready(self) -> str | None:
         """Why a load balancer should send nothing here, in words for a person; None while some partition is served."""
         if self.guard.whole_reason is not None:
             return self.guard.whole_reason
-        return None if self._opened.is_set() and self.store.is_reachable else "the store does not answer"
+        return None if self._opened.is_set() and self.store.is_usable else self.why_no_store
+
+    @property
+    def why_no_store(self) -> str:
+        """Why the store cannot be used, in words for anybody."""
+        reason = self.store.reason or self._opening.reason
+        return f"the store cannot be used: {why_of(reason)}" if reason else "the store does not answer"
 
     def follow(self, view: View) -> None:
         """Own from now on what the ring over the view's members gives this node.
@@ -201,7 +210,7 @@ class ShardNode:
         try:
             await self._open()
         except SharqError as error:
-            log.warning("store_away error=%r: trying on", error.message)
+            self._opening.note(error.message, detail=detail_of(error))
             self._tasks.append(asyncio.create_task(self._open_later()))
 
     async def until_fatal(self) -> None:
@@ -230,8 +239,8 @@ class ShardNode:
         refusal = self.guard.refusal
         if refusal is not None and not isinstance(call, _OF_THE_STORE):
             return _refuse(refusal)
-        if not self._opened.is_set() and not (refusal is not None and isinstance(call, DescribeStore)):
-            return _refuse(StoreAway("the store has not been reached yet"))
+        if not self._opened.is_set() and not isinstance(call, DescribeStore):
+            return _refuse(StoreAway(self.store.unreached()))
         return self._calls.answer(call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
@@ -339,6 +348,8 @@ class ShardNode:
         await self.guard.open()
         await self._watch.read_first()
         self._opened.set()
+        if (away_s := self._opening.end()) is not None:
+            log.info("store_back away_s=%.1f", away_s)
         self._tasks.append(asyncio.create_task(self.guard.run()))
         self._tasks.append(asyncio.create_task(self._watch.run()))
         if self._reaper is not None:
@@ -351,7 +362,7 @@ class ShardNode:
             try:
                 await self._open()
             except SharqError as error:
-                log.debug("store_away error=%r", error.message)
+                self._opening.note(error.message, detail=detail_of(error))
             except ConfigError as error:
                 self._end(error)
                 return

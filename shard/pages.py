@@ -17,10 +17,14 @@ from shard.link_server import LinkServer
 from shard.membership import Membership
 from shard.node import ShardNode
 from sharq_core.errors import Unavailable
+from sharq_core.troubles import Repeats
 from sharq_core.version import __version__
 
 _REASON_LENGTH = 200
 """Characters; aiohttp shows what it could not read."""
+
+_TLS_HELLO = "HTTPS traffic"
+"""What aiohttp says of a connection that begins as TLS does."""
 
 
 def make_app(
@@ -56,10 +60,14 @@ def make_app(
 
 
 def server_log() -> logging.Logger:
-    """What aiohttp is to log to on this port."""
+    """What aiohttp is to log to on this port. Debug level, because it tells no louder of a router that speaks TLS."""
     log = logging.getLogger("shard.http")
+    log.setLevel(logging.DEBUG)
     log.addFilter(_one_line)
     return log
+
+
+_refused = Repeats(logging.getLogger("shard.link_server"), "link_refused router=%s reason=%r")
 
 
 def _one_line(record: logging.LogRecord) -> bool:
@@ -68,13 +76,17 @@ def _one_line(record: logging.LogRecord) -> bool:
     aiohttp tells of it as an error, and at debug level of what does not even begin like HTTP.
     """
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError) and _TLS_HELLO in error.message:
+        (peer,) = record.args or ("",)
+        _refused.note(str(peer), peer, "it speaks TLS, and this shard does not ([cluster] link_tls_cert)")
+        return False
     if isinstance(error, HttpProcessingError):
         if record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         reason = " ".join(error.message.split())[:_REASON_LENGTH]
         record.msg, record.args = "request_malformed peer=%s reason=%r", (*(record.args or ("",)), reason)
         record.exc_info = None
-    return True
+    return record.levelno >= logging.getLogger().getEffectiveLevel()
 
 
 def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership, links: LinkServer) -> None:

@@ -268,6 +268,7 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
         partitions_away: how many partitions the node leaves to others, because it does not reach their server, or has
             not reached it well for long enough.
         data_lost: why the node serves no partition, in words; None while it serves some.
+        reason: why the store or a part of it cannot be used, in words without its address; None while nothing is known.
     """
 
     mode: str
@@ -275,6 +276,7 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
     notices: tuple[str, ...] = ()
     partitions_away: int = 0
     data_lost: str | None = None
+    reason: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True):

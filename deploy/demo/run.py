@@ -33,6 +33,7 @@ from deploy.demo.processes import ClusterProcess, OwnCluster, own_cluster, own_s
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
 from sharq_core.client import SharqClient
+from sharq_core.plurals import counted
 
 _BUSY = "  (A machine that is busy delivers less than promised, never too early: try again when it is idle.)"
 
@@ -57,7 +58,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
             urls = [router.url for router in cluster.of("router")]
             victims = [_victim(cluster, role) for role in killed_roles]
             console.print(
-                f"sharq-cluster runs: routers at {' and '.join(urls)}, {len(cluster.of('shard'))} shards"
+                f"sharq-cluster runs: routers at {' and '.join(urls)}, {counted(len(cluster.of('shard')), 'shard')}"
             )
         elif not urls:
             urls = [await stack.enter_async_context(own_server())]
@@ -131,7 +132,9 @@ async def _send_and_watch(
 async def _kill_a_worker(crew: Crew, board: Board) -> None:
     await asyncio.sleep(KILL_AT_S)
     pid, held = await crew.kill_one()
-    board.happened(f"worker {pid} is killed (SIGKILL) with {held} jobs in its hands; their leases will end")
+    board.happened(
+        f"worker {pid} is killed (SIGKILL) with {counted(held, 'job')} in its hands; their leases will end"
+    )
 
 
 async def _change_a_rate(client: SharqClient, queue_type: str, ledger: Ledger, board: Board) -> None:

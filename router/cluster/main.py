@@ -25,6 +25,7 @@ from router.cluster.redis_cluster import make_cluster
 from router.cluster.services import Services, service_environ
 from router.cluster.state import write_state
 from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_environ, store_programs
+from sharq_core.plurals import counted
 from sharq_core.process.listening import ListenError
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
@@ -129,7 +130,7 @@ class _Cluster:
             write_state(command.state_file, states)
             self._stack.callback(command.state_file.unlink, missing_ok=True)
         urls = " ".join(state.url for state in states if state.role == "router")
-        about = f"{command.shards} shards, store {command.store}, data in {command.data_dir}"
+        about = f"{counted(command.shards, 'shard')}, store {command.store}, data in {command.data_dir}"
         announce(f"sharq-cluster {__version__} is ready: {urls} ({about})\n")
 
 

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_core.errors import SharqError
 from sharq_core.models import JobState
 
+AnswerT = TypeVar("AnswerT")
 PayloadT = TypeVar("PayloadT")
 
 NOT_KEPT = msgspec.Raw(b"")
@@ -25,11 +27,22 @@ class Enqueued(msgspec.Struct, frozen=True):
         is_duplicate: the server held the job already and nothing was changed. After a repeated try it may be
             this very enqueue that came through the first time.
         queue_length: jobs queued and delayed before this one; None unless a cap was given.
+        warning: why the queue will not keep the rate that was sent; empty for nothing, and after enqueue_many.
     """
 
     job_id: str = ""
     is_duplicate: bool = msgspec.field(default=False, name="duplicate")
     queue_length: int | None = msgspec.field(default=None, name="current_queue_length")
+    warning: str = ""
+
+
+class Answers(list[AnswerT]):
+    """One answer a job, in order; an error for each job that failed."""
+
+    @property
+    def failed(self) -> int:
+        """How many jobs failed. Cost: O(jobs)."""
+        return sum(isinstance(answer, SharqError) for answer in self)
 
 
 class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):

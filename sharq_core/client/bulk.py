@@ -16,6 +16,7 @@ from sharq_core import errors
 from sharq_core.client import failures
 from sharq_core.client.requests import BulkJobT, calls
 from sharq_core.client.transport import Transport
+from sharq_core.plurals import counted
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -103,7 +104,9 @@ async def _send_call(
     except errors.SharqError as error:
         return [error] * len(jobs)
     if len(results) != len(jobs):
-        return [errors.OutcomeUnknown(f"{len(results)} answers for {len(jobs)} jobs")] * len(jobs)
+        return [
+            errors.OutcomeUnknown(f"{counted(len(results), 'answer')} came for {counted(len(jobs), 'job')}")
+        ] * len(jobs)
     return [_to_answer(result) for result in results]
 
 

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from sharq_core import errors
-from sharq_core.client.answers import Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+from sharq_core.client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
 from sharq_core.client.bulk import Result, send_bulk
 from sharq_core.client.failures import NothingReady
 from sharq_core.client.requests import Addressed, DeadRef, EnqueueJob, LeaseBody, RateBody
@@ -122,17 +122,17 @@ class SharqClient:
         answer = await self._transport.repeated(send, is_safe_twice=True)
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
-    async def enqueue_many(self, jobs: Sequence[EnqueueJob]) -> list[Enqueued | errors.SharqError]:
+    async def enqueue_many(self, jobs: Sequence[EnqueueJob]) -> Answers[Enqueued | errors.SharqError]:
         """Queue jobs of any queues; one answer a job, in order. Cost: one request for each 1,000 jobs or 8
         MiB."""
         ready = [_ready_to_send(job) for job in jobs]
         answers = await send_bulk(
             self._transport, "/enqueue/", ready, is_safe_twice=lambda job: True, to_repeat=_as_repeat
         )
-        return [
+        return Answers(
             answer if isinstance(answer, errors.SharqError) else _enqueued(job, answer)
             for job, answer in zip(ready, answers, strict=True)
-        ]
+        )
 
     @overload
     async def dequeue(
@@ -207,17 +207,17 @@ class SharqClient:
         """
         await self._lease_call("release", job, LeaseBody(lease=job.lease, delay_ms=delay_ms))
 
-    async def finish_many(self, jobs: Sequence[Addressed]) -> list[errors.SharqError | None]:
+    async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
         """End leases; one answer a job, in order, None for done."""
         return await self._lease_bulk("finish", [_lease_body(job) for job in jobs])
 
-    async def extend_many(self, jobs: Sequence[Addressed], by_ms: float) -> list[errors.SharqError | None]:
+    async def extend_many(self, jobs: Sequence[Addressed], by_ms: float) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now; one answer a job, in order, None for done."""
         return await self._lease_bulk("extend", [_lease_body(job, by_ms=by_ms) for job in jobs])
 
     async def release_many(
         self, jobs: Sequence[Addressed], delay_ms: float = 0
-    ) -> list[errors.SharqError | None]:
+    ) -> Answers[errors.SharqError | None]:
         """Give jobs back unfinished; one answer a job, in order, None for done."""
         return await self._lease_bulk("release", [_lease_body(job, delay_ms=delay_ms) for job in jobs])
 
@@ -315,7 +315,7 @@ class SharqClient:
 
     async def redrive_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
-    ) -> list[errors.SharqError | None]:
+    ) -> Answers[errors.SharqError | None]:
         """Queue these dead letters again; one answer each, in order, None for done."""
         refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
         path = path_of("dead", queue_type) + "redrive/"
@@ -338,7 +338,7 @@ class SharqClient:
         path = path_of(verb, job.queue_type, job.queue_id, job.job_id)
         return await self._ask("POST", path, _REPLY, body, is_safe_twice=job.lease is not None)
 
-    async def _lease_bulk(self, verb: str, bodies: list[LeaseBody]) -> list[errors.SharqError | None]:
+    async def _lease_bulk(self, verb: str, bodies: list[LeaseBody]) -> Answers[errors.SharqError | None]:
         return _failures(
             await send_bulk(
                 self._transport, f"/{verb}/", bodies, is_safe_twice=lambda body: body.lease is not None
@@ -396,5 +396,5 @@ def _lease_body(job: Addressed, by_ms: float | None = None, delay_ms: float = 0)
     return LeaseBody(job.queue_type, job.queue_id, job.job_id, job.lease, by_ms, delay_ms)
 
 
-def _failures(answers: list[Result | errors.SharqError]) -> list[errors.SharqError | None]:
-    return [answer if isinstance(answer, errors.SharqError) else None for answer in answers]
+def _failures(answers: list[Result | errors.SharqError]) -> Answers[errors.SharqError | None]:
+    return Answers(answer if isinstance(answer, errors.SharqError) else None for answer in answers)

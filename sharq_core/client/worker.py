@@ -1,8 +1,8 @@
 """Runs a handler over leased jobs: leases, heartbeats, outcomes, a graceful stop.
 
 A job starts the moment it is leased, and no more are leased than may run: the lease is when the queue's rate
-lets the job go, and a job that waited in a worker would blur the spacing. Not here: reporting outcomes
-(outcomes.py).
+lets the job go, and a job that waited in a worker would blur the spacing. Not here: what may be a handler, and the
+threads of plain functions (handlers.py), and reporting outcomes (outcomes.py).
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
 from sharq_core import errors
-from sharq_core.client import failures
+from sharq_core.client import failures, handlers
 from sharq_core.client.answers import LeasedJob
 from sharq_core.client.client import SharqClient
+from sharq_core.client.handlers import Handler, Threads, Unfit
 from sharq_core.client.outcomes import OnReported, Outcome, Outcomes
 
 log = logging.getLogger("sharq.worker")
-
-Handler: TypeAlias = Callable[[LeasedJob], Awaitable[object]]
 
 QUIET_PAUSE_S = 0.25
 """Pause after an empty answer that came before its wait was over, as a draining server gives them."""
 
 
 class Worker:
-    """Leases jobs of one type and runs `await handler(job)` for each: finished when it returns, released when
-    it raises.
+    """Leases jobs of one type and runs the handler for each: finished when it returns, released when it raises. An
+    `async def` handler runs on the event loop, a plain function in a thread.
 
     `await worker.run()` works until `stop()`; `async with Worker(...)` works in the background of its block.
     A job is
@@ -54,7 +52,9 @@ class Worker:
         """Nothing is leased yet.
 
         Args:
-            concurrency: most jobs in hand, 1 or more: running, or done and not yet reported.
+            handler: an `async def` function, or a plain one, which runs in a thread; anything that behaves as one of
+                them. What it returns is not looked at; an awaitable is awaited.
+            concurrency: most jobs in hand, 1 or more: running, or done and not yet reported. Also the most threads.
             batch: most jobs asked for at once, 1 to 1,000.
             lease_ms: length of a lease, 100 to 86,400,000. Half-way it is extended, for as long as the
                 handler runs.
@@ -63,12 +63,17 @@ class Worker:
             release_delay_ms: how long a job whose handler raised stays away.
             stop_timeout_s: how long a stop waits for handlers, and then for the reports.
             on_reported: called for each job once the server has taken its outcome, or refused it for good.
+
+        Raises:
+            TypeError: the handler is neither, as a class or a generator function.
+            ValueError: concurrency or batch is out of range.
         """
         if concurrency < 1 or not 1 <= batch <= 1_000:
             raise ValueError("concurrency: expected 1 or more; batch: expected 1 to 1,000")
         self._client = client
         self._queue_type = queue_type
         self._handler = handler
+        self._threads = None if handlers.is_async(handler) else Threads(concurrency)
         self._concurrency = concurrency
         self._batch = batch
         self._lease_ms = lease_ms
@@ -78,10 +83,12 @@ class Worker:
         self._on_reported = on_reported
         self._in_hand: set[str] = set()
         self._running: dict[asyncio.Task[None], LeasedJob] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
         self._extend_at_s: dict[str, float] = {}
         self._has_room = asyncio.Event()
         self._stopping = asyncio.Event()
         self._background: asyncio.Task[None] | None = None
+        self._unfit: Unfit | None = None
 
     async def __aenter__(self) -> Self:
         self._background = asyncio.create_task(self.run())
@@ -107,6 +114,7 @@ class Worker:
         Raises:
             InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and repeating
                 cannot help.
+            TypeError: the handler returned a generator, so that no job would ever be worked on.
         """
         log.info("worker_started queue_type=%s concurrency=%d", self._queue_type, self._concurrency)
         reports = asyncio.create_task(self._outcomes.run())
@@ -119,7 +127,11 @@ class Worker:
             await self._finish_handlers()
             await _cancel(heartbeat)
             await self._finish_reports(reports)
+            if self._threads is not None:
+                self._threads.close()
             log.info("worker_stopped queue_type=%s", self._queue_type)
+        if self._unfit is not None:
+            raise self._unfit
 
     async def _lease_until_stopped(self) -> None:
         failed_tries = 0
@@ -161,13 +173,24 @@ class Worker:
 
     async def _handle(self, job: LeasedJob) -> None:
         """Runs the handler; the outcome is noted when the task ends, however it ends."""
-        await self._handler(job)
+        if self._threads is None:
+            await handlers.settle(self._handler(job))
+        else:
+            await handlers.settle(await self._threads.run(self._handler, job))
 
     def _on_handled(self, task: asyncio.Task[None]) -> None:
         job = self._running.pop(task)
         self._extend_at_s.pop(job.lease, None)
+        if task.cancelled() and self._threads is not None and self._threads.holds(job):
+            log.warning(
+                "job_abandoned job_id=%s: its thread runs on, and its lease is left to end", job.job_id
+            )
+            return
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if isinstance(error, Unfit):
+            self._unfit = error
+            self.stop()
+        if error is not None or (task.cancelled() and task not in self._cancelled):
             log.error(
                 "job_failed queue_type=%s queue_id=%s job_id=%s attempt=%d",
                 job.queue_type, job.queue_id, job.job_id, job.attempt, exc_info=error,
@@ -223,12 +246,15 @@ class Worker:
         )  # fmt: skip
 
     async def _finish_handlers(self) -> None:
-        """Waits for the handlers; those that are still running at the timeout are cancelled and released."""
+        """Wait for the handlers. Those that are still running at the timeout are cancelled and their jobs released;
+        a thread cannot be cancelled, so its job keeps its lease, lest another worker begins it beside that thread.
+        """
         if not self._running:
             return
         _, late = await asyncio.wait(self._running, timeout=self._stop_timeout_s)
         for task in late:
             log.warning("job_cancelled job_id=%s", self._running[task].job_id)
+            self._cancelled.add(task)
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=self._stop_timeout_s)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from sharq_core.config.kinds import Address, Kind, Secret
+from sharq_core.config.kinds import Address, Kind, Secret, describe
 from sharq_core.config.settings import (
     SETTINGS,
     AuthSettings,
@@ -23,8 +23,8 @@ from sharq_core.config.settings import (
     ServerSettings,
     SharqSettings,
 )
-from sharq_core.config.sources import FileContent, Given, Source, read_environment, read_file, read_options
-from sharq_core.config.store_address import StoreAddress, StoreMode, parse_url, resolve_store
+from sharq_core.config.sources import Given, Source, read_environment, read_file, read_options
+from sharq_core.config.store_address import StoreAddress, StoreMode, chosen_by, parse_url, resolve_store
 from sharq_core.errors import ConfigError
 
 __all__ = [
@@ -43,9 +43,6 @@ __all__ = [
     "load",
     "parse_url",
 ]
-
-_SHOWN = 100
-"""Characters of a wrong value that its error shows."""
 
 SYNCED_TIMEOUT_MS = 5000
 """Least [redis] timeout with durability synced: a replica says once a second what it has on disk, and a call may come
@@ -66,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         store: which store the [redis] keys name.
+        store_chosen_by: the place of the key that names it, or why it is the embedded one.
         key_prefix: in front of every key, without braces.
         original_key_prefix: the prefix as written, under which the original kept its data.
         notices: one line for each thing that was given and has no effect, or not the expected one.
@@ -78,6 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     auth: AuthSettings
     log: LogSettings
     store: StoreAddress
+    store_chosen_by: str
     key_prefix: str
     original_key_prefix: str
     notices: tuple[str, ...]
@@ -95,9 +94,9 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, st
         ConfigError: something is wrong; the message names file (or variable, or option), section and key, and
             never holds a secret.
     """
-    file = read_file(path) if path is not None else FileContent({}, frozenset())
+    file = read_file(path) if path is not None else {}
     environment = read_environment(environ)
-    given = {**file.given, **environment.given, **read_options(options or {})}
+    given = {**file, **environment.given, **read_options(options or {})}
     redis = _make(RedisSettings, "redis", given)
     origins = {key.name: value.origin for key, value in given.items() if key.section == "redis"}
     config = Config(
@@ -107,7 +106,8 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, st
         cluster=_make(ClusterSettings, "cluster", given),
         auth=_make(AuthSettings, "auth", given),
         log=_make(LogSettings, "log", given),
-        store=resolve_store(redis, origins, is_section_present="redis" in file.sections),
+        store=resolve_store(redis, origins),
+        store_chosen_by=chosen_by(origins),
         key_prefix=redis.key_prefix.replace("{", "").replace("}", ""),
         original_key_prefix=redis.key_prefix,
         notices=environment.notices,
@@ -131,7 +131,7 @@ def _parse(key: Key, kind: Kind[object], given: Given) -> object:
         return kind.parse(text)
     except ValueError:
         place = given.origin if str(key) in given.origin else f"{given.origin} ({key})"
-        raise ConfigError(f"{place}: expected {kind.expected}, got {text[:_SHOWN]!r}") from None
+        raise ConfigError(f"{place}: expected {kind.expected}, got {describe(text)}") from None
 
 
 def _check_together(config: Config, given: Source) -> None:
@@ -173,7 +173,7 @@ def _notices(config: Config, given: Source) -> list[str]:
     if config.server.workers > 1:
         note(
             Key("sharq-server", "workers"),
-            f"{config.server.workers} has no effect: one process serves everything",
+            "more than 1 has no effect: one process serves everything",
         )
     if config.redis.clustered and config.store.mode is not StoreMode.CLUSTER:
         note(
@@ -181,9 +181,11 @@ def _notices(config: Config, given: Source) -> list[str]:
             "has no effect: the server itself is asked whether it is a node of a Redis Cluster",
         )
     if config.key_prefix != config.original_key_prefix:
-        note(Key("redis", "key_prefix"), f"braces are dropped: the prefix is {config.key_prefix}")
+        note(Key("redis", "key_prefix"), "the braces in it are dropped")
     if config.store.mode is StoreMode.EMBEDDED:
-        for name in ("username", "password", "db", "tls_ca", "tls_cert", "tls_key", "conn_type"):
+        for name in (
+            "username", "password", "db", "tls_ca", "tls_cert", "tls_key", "strict_store",
+        ):  # fmt: skip
             if Key("redis", name) in given:
                 note(Key("redis", name), "has no effect: no server is named, so the embedded store is used")
     return notices

@@ -68,6 +68,22 @@ class Address(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def describe(text: str) -> str:
+    """Say of a wrong value what it looks like. It is never shown: it may be a password in the wrong place."""
+    if _INTEGER.fullmatch(text):
+        return "another number"
+    return "a URL" if "://" in text else "something else (not shown here: it may be a secret)"
+
+
+def shown_path(path: Path) -> str:
+    """A path of the configuration for an error; what lies in no directory may be a secret in the wrong place."""
+    try:
+        is_place = path.exists() or (len(path.parts) > 2 and path.parent.is_dir())
+    except (OSError, ValueError):
+        is_place = False
+    return str(path) if is_place else "the file that it names"
+
+
 def whole_number(low: int, high: int, unit: str = "") -> Kind[int]:
     """A whole number from low to high, both included; the unit is for the error only."""
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from sharq_core.config.kinds import Secret
+from sharq_core.config.kinds import Secret, shown_path
 from sharq_core.config.settings import KINDS, SECTIONS, Key
 from sharq_core.errors import ConfigError
 
@@ -25,6 +25,7 @@ CLIENT_TOKEN = "SHARQ_TOKEN"
 """The variable that the client reads: no setting of a server, and none that was misspelled."""
 
 _MAX_SECRET_BYTES = 64 * 1024
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _KUBERNETES_LINK = re.compile(r"(tcp|udp|sctp)://[^/]*:[0-9]+")
 """What Kubernetes puts into <SERVICE>_PORT for a service named, say, sharq-server or sharq-redis."""
 
@@ -39,13 +40,6 @@ class Given(msgspec.Struct, frozen=True):
 Source: TypeAlias = dict[Key, Given]
 
 
-class FileContent(msgspec.Struct, frozen=True):
-    """What an INI file says; sections: those that it opens, empty ones too."""
-
-    given: Source
-    sections: frozenset[str]
-
-
 class EnvironmentContent(msgspec.Struct, frozen=True):
     """What the environment says, and a line for each SHARQ_ variable that says nothing."""
 
@@ -53,7 +47,7 @@ class EnvironmentContent(msgspec.Struct, frozen=True):
     notices: tuple[str, ...]
 
 
-def read_file(path: Path) -> FileContent:
+def read_file(path: Path) -> Source:
     """The settings in an INI file.
 
     Raises:
@@ -63,17 +57,19 @@ def read_file(path: Path) -> FileContent:
     given: Source = {}
     for section in parser.sections():
         if section not in SECTIONS:
-            raise ConfigError(f"{path}: unknown section [{section}]{_did_you_mean(section, SECTIONS)}")
+            guess = _did_you_mean(section, SECTIONS)
+            raise ConfigError(f"{path}: unknown section [{_shown_name(section)}]{guess}")
         for name, text in parser.items(section):
             key = Key(section, name)
             origin = f"{path}: {key}"
             if not _is_known(key):
-                raise ConfigError(f"{path}: unknown key {key}{_other_place(key)}")
+                shown = Key(section, _shown_name(name))
+                raise ConfigError(f"{path}: unknown key {shown}{_other_place(key)}")
             if "\n" in text:
                 raise ConfigError(f"{origin}: a value is one line, but the line after it is indented")
             if text:
                 given[key] = Given(Secret(text), origin)
-    return FileContent(_take_from_files(given), frozenset(parser.sections()))
+    return _take_from_files(given)
 
 
 def read_environment(environ: Mapping[str, str]) -> EnvironmentContent:
@@ -119,10 +115,12 @@ def _parse_ini(path: Path, text: str) -> configparser.ConfigParser:
     try:
         parser.read_string(text)
     except configparser.DuplicateOptionError as error:
-        key = Key(error.section, error.option)
+        key = Key(error.section, _shown_name(error.option))
         raise ConfigError(f"{path}: line {error.lineno}: {key} is given a second time") from None
     except configparser.DuplicateSectionError as error:
-        raise ConfigError(f"{path}: line {error.lineno}: [{error.section}] is opened a second time") from None
+        raise ConfigError(
+            f"{path}: line {error.lineno}: [{_shown_name(error.section)}] is opened a second time"
+        ) from None
     except configparser.MissingSectionHeaderError as error:
         raise ConfigError(f"{path}: line {error.lineno}: stands before the first [section]") from None
     except configparser.ParsingError as error:
@@ -164,20 +162,26 @@ def _read_secret(named: Given) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_SECRET_BYTES + 1)
-        text = content.decode().strip()
+        text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise ConfigError(f"{named.origin}: {path} is not UTF-8") from None
+        raise ConfigError(f"{named.origin}: {shown_path(path)} is not UTF-8") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{named.origin}: {path} cannot be read: {_reason(error)}") from error
+        raise ConfigError(f"{named.origin}: {shown_path(path)} cannot be read: {_reason(error)}") from None
     if not text:
-        raise ConfigError(f"{named.origin}: {path} is empty")
+        raise ConfigError(f"{named.origin}: {shown_path(path)} is empty")
     if len(content) > _MAX_SECRET_BYTES:
-        raise ConfigError(f"{named.origin}: {path} is larger than {_MAX_SECRET_BYTES} bytes")
+        raise ConfigError(f"{named.origin}: {shown_path(path)} is larger than {_MAX_SECRET_BYTES} bytes")
     return text
 
 
 def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+
+
+def _shown_name(name: str) -> str:
+    """The name of a key or section for an error: of `password hunter2 =` the first word."""
+    first, *more = _NAME.findall(name) or [""]
+    return first if first == name else f"{first} ..." if more or first else "..."
 
 
 def _is_known(key: Key) -> bool:

@@ -18,8 +18,8 @@ from sharq_core.config.settings import RedisSettings
 from sharq_core.errors import ConfigError
 
 _DEFAULT_SERVER = Address("127.0.0.1", 6379)
-_WHERE = ("url", "host", "port", "unix_socket_path", "sentinels", "nodes")
-"""Keys that point to a store: one of them, or a [redis] section, and the embedded store is not used."""
+_WHERE = ("url", "host", "port", "unix_socket_path", "sentinels", "sentinel_service", "nodes", "conn_type")
+"""Keys that name a store: without one of them the embedded store is used, whatever else stands in [redis]."""
 
 
 class StoreMode(enum.StrEnum):
@@ -100,21 +100,24 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
         return f"{scheme}://{credentials}{servers}/{self.db}{query and '?' + query}"
 
 
-def resolve_store(
-    redis: RedisSettings, origins: Mapping[str, str], *, is_section_present: bool
-) -> StoreAddress:
+def chosen_by(origins: Mapping[str, str]) -> str:
+    """The place of the first key that names a store, or why there is none."""
+    named = next((origins[key] for key in _WHERE if key in origins), None)
+    return named or f"no key names a server ([redis] {', '.join(_WHERE[:4])}, sentinels or nodes)"
+
+
+def resolve_store(redis: RedisSettings, origins: Mapping[str, str]) -> StoreAddress:
     """The store that the [redis] keys name.
 
     Args:
         origins: for each key that was given, how an error names its place.
-        is_section_present: a [redis] section names a server even when it is empty.
 
     Raises:
         ConfigError: keys contradict each other, or one lacks its partner.
     """
-    if not is_section_present and not any(key in origins for key in _WHERE):
-        return StoreAddress(mode=StoreMode.EMBEDDED)
     _check_pairs(origins)
+    if not any(key in _WHERE or key.startswith("sentinel") for key in origins):
+        return StoreAddress(mode=StoreMode.EMBEDDED)
     tls = {"tls_ca": redis.tls_ca, "tls_cert": redis.tls_cert, "tls_key": redis.tls_key}
     address = _resolve_place(redis, origins)
     if any(tls.values()):
@@ -146,7 +149,7 @@ def _resolve_url(redis: RedisSettings, url: Secret, origins: Mapping[str, str]) 
             "with user:password@ before the host if need be, and nothing else"
         ) from None
     if address.username or address.password:
-        _refuse_beside("url", ("username", "password"), origins, "which holds a user or a password,")
+        _refuse_beside("url", ("username", "password"), origins, "which holds a user or a password")
         return address
     return msgspec.structs.replace(address, username=redis.username, password=redis.password)
 
@@ -209,9 +212,7 @@ def _resolve_nodes(redis: RedisSettings, origins: Mapping[str, str]) -> StoreAdd
     _refuse_beside("nodes", ("host", "port", "unix_socket_path"), origins)
     _refuse_unix("nodes", redis, origins)
     if redis.db:
-        raise ConfigError(
-            f"{origins['db']}: expected 0, for a Redis Cluster (nodes) has no other, got {redis.db}"
-        )
+        raise ConfigError(f"{origins['db']}: expected 0, for a Redis Cluster (nodes) has no other")
     return StoreAddress(
         mode=StoreMode.CLUSTER, servers=redis.nodes, username=redis.username, password=redis.password
     )
@@ -255,7 +256,7 @@ def _refuse_beside(key: str, others: Iterable[str], origins: Mapping[str, str], 
     for other in others:
         if other in origins:
             raise ConfigError(
-                f"{origins[other]} contradicts {origins[key]}{why and ', ' + why} leave one of them out"
+                f"{origins[other]} contradicts {origins[key]}{why and ', ' + why}: leave one of them out"
             )
 
 

@@ -52,6 +52,13 @@ def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> 
     return config
 
 
+def log_store(config: Config) -> None:
+    """Say which store is used, and which key chose it: one that was not meant is found too late else."""
+    log.info(
+        "store_chosen mode=%s store=%s because=%r", config.store.mode, config.store, config.store_chosen_by
+    )
+
+
 def log_notices(notices: Iterable[str]) -> None:
     """A line for each thing that was given and has no effect, or not the expected one."""
     for notice in notices:

@@ -6,6 +6,8 @@ Not here: TLS to the store (the driver's, by sharq_core/config/store_address.py)
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -15,8 +17,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from sharq_core.config import ClusterSettings, ServerSettings
+from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
+from sharq_core.process.expiry import watch_certificate
 from sharq_core.process.watching import follow_files
+from sharq_core.reasons import why_tls_failed
+from sharq_core.troubles import Repeats
+
+log = logging.getLogger(__name__)
 
 
 class TlsFiles(Struct, frozen=True, kw_only=True):
@@ -59,6 +67,7 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
         ConfigError: the files cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _telling(files.setting)
     _load(context, files)
     if files.ca is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -88,8 +97,43 @@ def kept_context(
     if files is None:
         return None
     context = make(files)
+    watch = asyncio.create_task(watch_certificate(files.setting, files.cert, files.key))
+    stack.callback(watch.cancel)
     follow_files(stack, [files.cert, files.key], partial(take_anew, context, files))
     return context
+
+
+def _telling(setting: str) -> type[ssl.SSLObject]:
+    """A connection whose failed handshake is said in the log, once in 30 s for each reason: the event loop closes it
+    without a word, because to a server on the Internet it is nothing special.
+    """
+    refused = Repeats(log, "tls_refused setting=%r reason=%r")
+
+    def tell(reason: str) -> None:
+        refused.note(reason, setting, f"a client failed to connect: {reason}")
+
+    class Telling(ssl.SSLObject):
+        _steps = 0
+        """Of the handshake, that were begun; -1 once it has ended. The first is before the client has said anything."""
+
+        def do_handshake(self) -> None:
+            self._steps += 1
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError as error:
+                self._steps = -1
+                tell(why_tls_failed(error))
+                raise
+            self._steps = -1
+
+        def __del__(self) -> None:
+            """A client that does not believe the certificate leaves without a word, as all of asyncio's do."""
+            if self._steps > 1:
+                tell("it left in the handshake, as one does that does not accept this end's certificate")
+
+    return Telling
 
 
 def take_anew(context: ssl.SSLContext, files: TlsFiles) -> None:
@@ -112,7 +156,8 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
         if files.ca is not None:
             context.load_verify_locations(files.ca)
     except ssl.SSLError as error:
-        named = ", ".join(str(path) for path in (files.cert, files.key, files.ca) if path is not None)
+        named = ", ".join(shown_path(path) for path in (files.cert, files.key, files.ca) if path is not None)
         raise ConfigError(f"{files.setting}: {named} cannot be used: {error.reason or error}") from error
     except OSError as error:
-        raise ConfigError(f"{files.setting}: {error.filename} cannot be read: {error.strerror}") from error
+        named = shown_path(Path(error.filename or ""))
+        raise ConfigError(f"{files.setting}: {named} cannot be read: {error.strerror}") from None

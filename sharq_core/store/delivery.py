@@ -24,7 +24,7 @@ _LAST_PAUSE_S = 0.05
 _Route: TypeAlias = tuple[StoreNode | None, bool]
 """The server, and whether it has to be asked (ASKING) because the slot is still another's."""
 
-_NOBODY = Misplaced("no server of the store holds the slot")
+_NOBODY = Misplaced("no server of the store is in charge of these jobs now")
 
 
 class Slots(Protocol):

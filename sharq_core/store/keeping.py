@@ -21,7 +21,7 @@ from sharq_core.store.commands import Command, Fcall
 from sharq_core.store.confirmation import ROUND_S, Confirmation
 from sharq_core.store.connections import Connections, ask, drop
 from sharq_core.store.durability import NotKept, Promise
-from sharq_core.store.failures import Misplaced
+from sharq_core.store.failures import Misplaced, why_away
 from sharq_core.store.successors import REPLICATION, parse_replication
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class Keeping:
                     answers = await ask(connection, self.confirmation.questions(wait_until))
             except (TimeoutError, OSError, driver.RedisError) as error:
                 await drop(connection)
-                return None, f"it is not known whether others have it: {error}"
+                return None, f"it is not known whether others have it: {why_away(error)}"
             except BaseException:
                 await drop(connection)
                 raise

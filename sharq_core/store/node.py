@@ -24,8 +24,9 @@ from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.store.commands import Command, Fcall, pack
 from sharq_core.store.connections import Connections, ask, drop, read
 from sharq_core.store.durability import Promise
-from sharq_core.store.failures import FunctionMissing, Misplaced
+from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.keeping import Keeping
+from sharq_core.store.node_health import NodeHealth
 from sharq_core.store.order import to_resend
 from sharq_core.store.supply import FunctionLibrary, Supply
 from sharq_core.store.witness import Witness
@@ -61,6 +62,7 @@ class StoreNode:
         name: host:port or the path of its socket.
         keeping: whether its replicas keep what is promised; None when nothing is.
         failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
+        health: why it is out of reach, or does not do what it is asked.
         witness: looks at the data over each new connection; None for nobody.
         misplaced_at: when it last refused calls because it is a replica, or others hold their keys; in the loop's
             seconds.
@@ -94,6 +96,7 @@ class StoreNode:
         self._until_confirmed = until_confirmed
         self.keeping = None if promise is None else self._make_keeping(promise)
         self._loop = asyncio.get_running_loop()
+        self.health = NodeHealth(self._where, has_tls=parts.scheme == "rediss")
         self._heard_at = self._loop.time()
         self._away: Unavailable | None = None
         self._look_out: asyncio.Task[None] | None = None
@@ -137,6 +140,8 @@ class StoreNode:
             found = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
             for index, answer in zip(missed, found, strict=True):
                 answers[index] = answer
+        if isinstance(answers[-1], SharqError) or self.health.refuses:
+            self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
             self._learn(self._library.time_us(answers[-1]), asked_at)
         return answers
@@ -181,6 +186,7 @@ class StoreNode:
                 connection = None
                 self._note_reached()
         except Unavailable as error:
+            self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
             answers += [self._failed(error, was_sent, timeout_s)] * (len(commands) - len(answers))
@@ -206,6 +212,9 @@ class StoreNode:
                 await self._connections.give_back(connection)
                 connection = None
                 self._note_reached()
+        except Unavailable as error:
+            self.health.note_answers([error])
+            raise
         except (TimeoutError, OSError, driver.RedisError) as error:
             raise Unavailable(self._failed(error, connection is not None, self.timeout_s).message) from error
         finally:
@@ -249,7 +258,7 @@ class StoreNode:
         except Misplaced as error:
             return error
         except (Unavailable, TimeoutError) as error:
-            return Unavailable(f"the store has no function library and took none: {error}")
+            return Unavailable(f"the store has no function library and took none: {why_away(error)}")
         return None
 
     async def _prepare(self, connection: AbstractConnection) -> None:
@@ -320,12 +329,10 @@ class StoreNode:
         self._heard_at = self._loop.time()
         if not self.is_reachable:
             self.is_reachable = True
-            log.info("store_reached %s", self._where)
+            self.health.note_reached()
 
     def _failed(self, error: Exception, was_sent: bool, timeout_s: float) -> SharqError:
-        reason = f"no answer within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else str(error)
-        if self.is_reachable or not was_sent:
-            log.warning("store_unreachable %s sent=%s error=%r", self._where, was_sent, reason)
+        reason = self.health.note_failure(error, timeout_s)
         self.is_reachable = False
         if self._look_out is None and not self._is_closed:
             self._look_out = asyncio.create_task(self._look_until_reached())
@@ -351,8 +358,9 @@ class StoreNode:
         """
         pause_s = _FIRST_PAUSE_S
         while (failure := await self._look()) is not None:
+            reason = self.health.note_failure(failure)
             if self._is_away(failure):
-                self._away = StoreAway(f"the store cannot be reached: {str(failure) or 'it is silent'}")
+                self._away = StoreAway(f"the store cannot be reached: {reason}")
                 await self._connections.drop_idle()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)

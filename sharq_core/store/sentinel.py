@@ -12,14 +12,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
-from sharq_core.errors import SharqError, Unavailable
+from sharq_core.errors import SharqError
 from sharq_core.store.commands import Command
 from sharq_core.store.connections import Connections, ask, drop, read
+from sharq_core.store.failures import Leaderless, why, why_away
 from sharq_core.store.layout import ASK_TIMEOUT_S, Layout, NodeAt, UrlOf
 from sharq_core.store.succession import Report, find_successors, parse_report
 from sharq_core.store.successors import REPLICATION, Replication, parse_replication
@@ -37,6 +39,13 @@ class SentinelUrls(msgspec.Struct, frozen=True):
 
     url: str
     other_url: str
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """A Sentinel that did not say who is the primary, and why."""
+
+    name: str
+    why: str
 
 
 class SentinelGroup:
@@ -69,13 +78,13 @@ class SentinelGroup:
         """Return the primary that a majority of the Sentinels names, and its successors.
 
         Raises:
-            Unavailable: no majority names one server.
+            Leaderless: no majority names one server.
         """
         answers = await asyncio.gather(*(sentinel.ask() for sentinel in self._sentinels))
         reports = [answer for answer in answers if isinstance(answer, Report)]
         (host, port), votes = _most_named(reports)
         if 2 * votes <= len(self._sentinels):
-            raise Unavailable(_describe_disunity(answers))
+            raise Leaderless(_describe_disunity(answers, is_public=True), _describe_disunity(answers))
         url = self._url_of(host, port)
         if not self._needs_successors:
             return Layout.of_one(url, None)
@@ -104,13 +113,18 @@ def _most_named(reports: Sequence[Report]) -> tuple[tuple[str, int], int]:
     return named.most_common(1)[0] if named else (("", 0), 0)
 
 
-def _describe_disunity(answers: Sequence[Report | str]) -> str:
-    """Say what each Sentinel answered, if no majority names one server."""
+def _describe_disunity(answers: Sequence[Report | Silence], *, is_public: bool = False) -> str:
+    """Say what each Sentinel answered, if no majority names one server; to the public without the servers' names."""
     named = Counter(f"{one.host}:{one.port}" for one in answers if isinstance(one, Report))
-    refusals = [one for one in answers if not isinstance(one, Report)]
+    silent = [one for one in answers if isinstance(one, Silence)]
+    refusals = [one.why if is_public else f"{one.name}: {one.why}" for one in silent]
     if not named:
-        return "no Sentinel names a primary: " + "; ".join(refusals)
-    said = [f"{count} of {len(answers)} names {server}" for server, count in named.most_common()]
+        return "no Sentinel names a primary: " + "; ".join(dict.fromkeys(refusals))
+    said = [
+        f"{count} of {len(answers)} {'names' if count == 1 else 'name'} "
+        + (("another server" if place else "one server") if is_public else server)
+        for place, (server, count) in enumerate(named.most_common())
+    ]
     return "no majority of the Sentinels names one primary: " + "; ".join([*said, *refusals])
 
 
@@ -119,22 +133,23 @@ class _Sentinel:
 
     def __init__(self, urls: SentinelUrls, service: str) -> None:
         self._urls = urls
+        self._name = urlsplit(urls.url).netloc.rpartition("@")[2]
         self._questions = [
             (b"SENTINEL", b"MASTER", service),
             (b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service),
             (b"SENTINEL", b"REPLICAS", service),
         ]
 
-    async def ask(self) -> Report | str:
+    async def ask(self) -> Report | Silence:
         """Return what it says of the primary and its replicas; the reason if it does not."""
         try:
             answers = await self._asked()
         except TimeoutError:
-            return "no answer in time"
+            return Silence(self._name, "no answer in time")
         except (OSError, driver.RedisError, SharqError) as error:
-            return str(error)
+            return Silence(self._name, why_away(error))
         refusal = next((answer for answer in answers if isinstance(answer, SharqError)), None)
-        return parse_report(answers) if refusal is None else refusal.message
+        return parse_report(answers) if refusal is None else Silence(self._name, why(refusal))
 
     async def listen(self, news: asyncio.Event) -> None:
         """Set `news` at each announcement, until cancelled; a Sentinel that is away is tried again each second."""
@@ -195,7 +210,7 @@ async def _refuse_stranger(connection: AbstractConnection) -> None:
     """A server that wants a password refuses PING from whoever has none."""
     (answer,) = await ask(connection, [(b"PING",)])
     if isinstance(answer, SharqError):
-        raise driver.AuthenticationError(answer.message)
+        raise driver.AuthenticationError(answer.message) from answer
 
 
 async def _ask_once(connections: Connections, questions: Sequence[Command]) -> list[Any | SharqError]:

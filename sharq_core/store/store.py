@@ -11,15 +11,17 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sharq_core.errors import SharqError, Unavailable
+from sharq_core.errors import SharqError, StoreAway, Unavailable
 from sharq_core.store.commands import Fcall
 from sharq_core.store.delivery import Delivery
 from sharq_core.store.durability import Promise
+from sharq_core.store.failures import detail_of, why
 from sharq_core.store.inspection import Inspector
 from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
 from sharq_core.store.node import StoreNode
 from sharq_core.store.supply import FunctionLibrary
 from sharq_core.store.witness import Witness
+from sharq_core.troubles import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +34,6 @@ TIDY_EVERY_S = 30.0
 
 _READ_PAUSE_S = 0.1
 """Least time between two readings of the layout, whatever fails meanwhile."""
-
-_REMIND_EVERY_S = 30.0
-"""Between two warnings that the layout is unknown, while it lasts."""
 
 
 class Store:
@@ -75,12 +74,13 @@ class Store:
         self._url_of = url_of
         self._nodes: dict[str, StoreNode] = {}
         self._layout = Layout(())
+        self._was_found = False
         self._primaries: tuple[StoreNode, ...] = ()
         self._owners: list[StoreNode | None] = [None] * SLOTS
         self._only: StoreNode | None = None
         self._news = asyncio.Event()
         self._awaits_reading: list[asyncio.Future[None]] = []
-        self._warns_again_at = 0.0
+        self._unknown = Trouble(log, "store_layout_unknown", "")
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -92,6 +92,23 @@ class Store:
     def is_reachable(self) -> bool:
         """Some primary answered when it was last asked."""
         return any(node.is_reachable for node in self._primaries)
+
+    @property
+    def is_usable(self) -> bool:
+        """Some primary answered, and does what it is asked."""
+        return any(node.is_reachable and not node.health.refuses for node in self._primaries)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the store, or a part of it, cannot be used, in words that say neither where it is nor who we are there;
+        None while nothing is known against it.
+        """
+        nodes = self._primaries or tuple(self._nodes.values())
+        reasons = [node.health.reason for node in nodes if node.health.reason is not None]
+        if not reasons or len(nodes) == 1:
+            return next(iter(reasons), self._unknown.reason)
+        which = "each" if len(reasons) == len(nodes) else len(reasons)
+        return f"{which} of its {len(nodes)} servers: {'; '.join(dict.fromkeys(reasons))}"
 
     @property
     def takes_joint_calls(self) -> bool:
@@ -127,7 +144,12 @@ class Store:
             Unavailable: none can be reached; open it again later.
             ConfigError: a server is unfit (inspection.py). Nothing was changed.
         """
-        await self._read_layout()
+        try:
+            await self._read_layout()
+        except Unavailable as error:
+            if not any(node.health.reason for node in self._nodes.values()):
+                self._unknown.note(why(error), detail=detail_of(error))
+            raise
         await self.inspector.look(self._primaries)
         self.inspector.refuse_unfit()
         loads = [node.load_library() for node in self._primaries]
@@ -172,12 +194,18 @@ class Store:
         if self._only is not None and self._topology.is_fixed:
             return await self._only.call(calls, timeout_s)
         left_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        if not self._was_found:
+            return [StoreAway(self.unreached())] * len(calls)
         deadline = asyncio.get_running_loop().time() + left_s
         delivery = Delivery(self, calls, slots, deadline)
         try:
             return await delivery.run()
         finally:
             self.resent_calls += delivery.resent
+
+    def unreached(self) -> str:
+        """Return what to say of a store that has not been reached since the start."""
+        return f"the store has not been reached yet{(self.reason and ': ' + self.reason) or ''}"
 
     async def check(self) -> None:
         """Return when every primary answers.
@@ -186,7 +214,7 @@ class Store:
             Unavailable: one does not.
         """
         if not self._primaries:
-            raise Unavailable("the store has not been reached yet")
+            raise Unavailable(self.unreached())
         answers = await asyncio.gather(*(node.execute([[b"PING"]]) for node in self._primaries))
         for (answer,) in answers:
             if isinstance(answer, SharqError):
@@ -247,10 +275,10 @@ class Store:
             waiting, self._awaits_reading = self._awaits_reading, []
             try:
                 await self._read_layout()
-                self.layout_unknown_since, self._warns_again_at = None, 0.0
+                self.layout_unknown_since = None
             except Unavailable as error:
                 self._note_unknown()
-                self._warn_of_unknown(error)
+                self._unknown.note(why(error), detail=detail_of(error))
             except Exception:
                 self._note_unknown()
                 log.exception("store_layout_failed")
@@ -261,12 +289,6 @@ class Store:
     def _note_unknown(self) -> None:
         if self.layout_unknown_since is None:
             self.layout_unknown_since = asyncio.get_running_loop().time()
-
-    def _warn_of_unknown(self, error: Unavailable) -> None:
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._warns_again_at:
-            self._warns_again_at = now_s + _REMIND_EVERY_S
-            log.warning("store_layout_unknown error=%r", error.message)
 
     async def _tidy(self) -> None:
         """Now and then close connections that nobody uses and look at the libraries, until cancelled."""
@@ -289,10 +311,12 @@ class Store:
     async def _read_layout(self) -> None:
         """Take over what the topology says; servers that are in it no more are let go."""
         layout = await self._topology.read(self._node)
+        if (unknown_s := self._unknown.end()) is not None:
+            log.info("store_layout_known unknown_s=%.1f", unknown_s)
         owners: list[StoreNode | None] = [None] * SLOTS
         for first, last, url in layout.ranges:
             owners[first : last + 1] = [self._node(url)] * (last + 1 - first)
-        self._owners = owners
+        self._owners, self._was_found = owners, True
         self._primaries = tuple(map(self._node, layout.urls()))
         self._only = owners[0] if len(self._primaries) == 1 and None not in owners else None
         if layout.urls() != self._layout.urls():

@@ -106,6 +106,7 @@ class TestEnqueue:
         assert reply.status == 200
         results = reply.json["results"]
         assert len(results) == len(jobs)
+        assert reply.json["failed"] == 5
         assert results[0] == {"status": "queued", "job_id": "a"}
         assert results[1] == {"status": "queued", "job_id": "a", "duplicate": True}
         assert UUID7.fullmatch(results[2]["job_id"])
@@ -122,7 +123,10 @@ class TestEnqueue:
             {"queue_type": kind, "queue_id": "1", "interval": 0, "payload": n, "job_id": str(n)}
             for n in range(1000)
         ]
-        results = (await api.post("/enqueue/", {"jobs": jobs})).json["results"]
+        reply = await api.post("/enqueue/", {"jobs": jobs})
+        results = reply.json["results"]
+        assert reply.json["failed"] == 0
+        assert "warning" not in reply.json
         assert [result["job_id"] for result in results] == [str(n) for n in range(1000)]
         leased: list[int] = []
         while len(leased) < 1000:
@@ -258,6 +262,7 @@ class TestLeases:
             "failure",
             "success",
         ]
+        assert reply.json["failed"] == 3
         assert set(results[0]) == set(results[4]) == done
         assert results[1]["code"] == "lease_lost"
         assert results[2]["code"] == "not_found"

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
 
-from router.answers import ClusterInfo
 from router.app import make_front
+from router.cluster_answers import ClusterInfo
 from router.directory import Directory
 from router.dispatch import Dispatch
 from router.polls import Polls

@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from typing import Protocol, TypeAlias
 
 import pytest
 
+from tests.api.conftest import ServerFactory
 from tests.stores import missing_tool
 
 README = Path(__file__).parents[2] / "README.md"
+CLIENT_PAGE = README.parent / "docs" / "client.md"
 TIMES = {"lease_expires_at", "enqueued_at", "dead_at"}
 SPANS = {"next_ready_in", "oldest_age"}
 MADE_BY_SERVER = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -117,6 +120,26 @@ async def test_readme_examples_answer_as_printed(server: Server) -> None:
         comparison.check(json.loads(printed), json.loads(real), command)
         seen += 1
     assert seen == text.count("\n$ curl ") >= 15
+
+
+async def test_first_program_of_the_client_page_runs_on_what_the_readme_left(
+    own_server: ServerFactory,
+) -> None:
+    if shutil.which("curl") is None:
+        missing_tool("curl")
+    server, comparison = own_server(), Comparison()
+    for command, printed in examples(README.read_text()):
+        comparison.check(
+            json.loads(printed), json.loads(await curl(comparison.translate(command), server.url))
+        )
+    program, *_ = re.findall(r"^```python\n(.*?)^```$", CLIENT_PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program.replace("http://127.0.0.1:8080", server.url)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert (process.returncode, output.decode(), errors.decode()) == (0, "acme +15550100\n", "")
 
 
 @pytest.mark.parametrize(

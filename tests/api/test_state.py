@@ -82,7 +82,9 @@ class TestJobs:
         await bury(api, kind, "a", "b", "c")
         await api.enqueue(kind, job_id="b")
         names = [{"queue_id": "1", "job_id": job_id} for job_id in ("a", "b", "none", "..")]
-        results = (await api.post(f"/dead/{kind}/redrive/", {"jobs": names})).json["results"]
+        reply = await api.post(f"/dead/{kind}/redrive/", {"jobs": names})
+        results = reply.json["results"]
+        assert reply.json["failed"] == 3
         assert results[0] == {"status": "queued", "job_id": "a"}
         assert [result["code"] for result in results[1:]] == ["duplicate", "not_found", "invalid_request"]
         assert await api.state(kind, "c") == "dead"

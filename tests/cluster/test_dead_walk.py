@@ -182,5 +182,5 @@ async def test_a_walk_that_fails_in_the_middle_says_that_something_was_done() ->
         DeadPage([letter("b", 2)], "", 10),
     )
     letters.error = Unavailable("the store cannot be reached")
-    with pytest.raises(OutcomeUnknown, match="1 dead letters were done, then: the store cannot be reached"):
+    with pytest.raises(OutcomeUnknown, match="1 dead letter was done, then: the store cannot be reached"):
         await walk(letters).redrive()

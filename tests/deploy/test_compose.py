@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,80 @@ def test_every_folder_of_secrets_is_one_that_the_script_fills(tmp_path: Path) ->
             source, target = volume.split(":")[:2]
             if target == "/run/secrets/sharq":
                 assert any(Path(source).iterdir()), source
+
+
+def readers(folder: Path) -> set[tuple[Path, str]]:
+    """(folder of secrets, user as uid:gid) of every service that mounts one."""
+    plain, secured = read_compose()["services"], read_compose(SECURE, secrets=folder)["services"]
+    return {
+        (Path(source), plain[name]["user"])
+        for name, service in secured.items()
+        for source, target, *_ in (volume.split(":") for volume in service.get("volumes", []))
+        if target == "/run/secrets/sharq"
+    }
+
+
+def as_user(
+    user: str, folder: Path, *command: str, given: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as another user inside a folder, who need not be able to come there: so it is with a mount."""
+    uid, gid = user.split(":")
+    drop = [find("setpriv"), "--reuid", uid, "--regid", gid, "--clear-groups"]
+    return subprocess.run(
+        [*drop, *command], check=False, cwd=folder, input=given, capture_output=True, timeout=60
+    )
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A folder that every user can come to; pytest's own are for their owner."""
+    with tempfile.TemporaryDirectory(prefix="sharq-home-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+
+@only_root
+@pytest.mark.parametrize("maker", ["0:0", "12345:12345"], ids=["root", "another user"])
+def test_each_service_reads_what_it_mounts_and_a_stranger_no_key(open_home: Path, maker: str) -> None:
+    home = open_home
+    os.chown(home, *map(int, maker.split(":")))
+    script = COMPOSE.with_name("make-secrets").read_bytes()
+    done = as_user(maker, home, "sh", "-s", "made", given=script)
+    assert done.returncode == 0, done.stderr
+    made = home / "made"
+    assert len(readers(made)) >= 5
+    for folder, user in readers(made):
+        for file in folder.iterdir():
+            assert as_user(user, folder, "cat", file.name).returncode == 0, f"{user} cannot read {file}"
+        for key in folder.glob("*.key"):
+            assert as_user(user, folder, find("openssl"), "pkey", "-in", key.name, "-noout").returncode == 0
+            if maker == "0:0":
+                assert as_user("23456:23456", folder, "cat", key.name).returncode != 0, f"all can read {key}"
+    assert as_user("23456:23456", home, "ls", "made").returncode != 0
+    assert as_user("23456:23456", made / "authorities", "cat", "api.key").returncode != 0
+
+
+@only_root
+def test_who_used_sudo_reads_what_a_client_needs(open_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "12345")
+    made_by_script(open_home / "made")
+    for name in ("token", "api-ca.pem"):
+        assert as_user("12345:12345", open_home, "cat", f"made/client/{name}").returncode == 0, name
+        assert as_user("23456:23456", open_home, "cat", f"made/client/{name}").returncode != 0, name
+
+
+@only_root
+def test_the_script_mends_what_an_earlier_one_left_unreadable(tmp_path: Path) -> None:
+    made_by_script(tmp_path / "made")
+    key = tmp_path / "made" / "shard" / "link.key"
+    os.chown(key, 0, 0)
+    key.chmod(0o600)
+    made_by_script(tmp_path / "made")
+    assert as_user("10001:10001", key.parent, "cat", key.name).returncode == 0
 
 
 def test_the_script_makes_nothing_twice(tmp_path: Path) -> None:

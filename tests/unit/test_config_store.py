@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from sharq_core.config import (
+    Key,
     StoreMode,
     load,
 )
+from sharq_core.config.kinds import Kind
+from sharq_core.config.settings import KINDS
+from sharq_core.errors import ConfigError
 from tests.unit.config_files import WriteConfig, refusal
 
 
@@ -20,11 +24,11 @@ def redis_section(write: WriteConfig, *lines: str) -> Path:
 @pytest.mark.parametrize(
     ("lines", "mode", "shown", "url"),
     [
-        ([], StoreMode.SERVER, "redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        (["host:127.0.0.1"], StoreMode.SERVER, "redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
         (["port:1", "db:2"], StoreMode.SERVER, "redis://127.0.0.1:1/2", "redis://127.0.0.1:1/2"),
         (["host:::1"], StoreMode.SERVER, "redis://[::1]:6379/0", "redis://[::1]:6379/0"),
         (
-            ["password:p@/w"],
+            ["port:6379", "password:p@/w"],
             StoreMode.SERVER,
             "redis://127.0.0.1:6379/0",
             "redis://:p%40%2Fw@127.0.0.1:6379/0",
@@ -183,7 +187,10 @@ def test_a_wrong_url_is_refused_and_not_shown(write: WriteConfig, url: str) -> N
     ("content", "environ", "mode"),
     [
         ("", {}, StoreMode.EMBEDDED),
-        ("[redis]\n", {}, StoreMode.SERVER),
+        ("[redis]\n", {}, StoreMode.EMBEDDED),
+        ("[redis]\ntimeout : 100\nkey_prefix : p\n", {}, StoreMode.EMBEDDED),
+        ("[redis]\npassword : p\ndb : 1\n", {}, StoreMode.EMBEDDED),
+        ("[redis]\nport : 6379\n", {}, StoreMode.SERVER),
         ("", {"SHARQ_REDIS_TIMEOUT": "100", "SHARQ_REDIS_KEY_PREFIX": "p"}, StoreMode.EMBEDDED),
         ("", {"SHARQ_REDIS_HOST": "h"}, StoreMode.SERVER),
         ("", {"SHARQ_REDIS_PORT": "1"}, StoreMode.SERVER),
@@ -202,9 +209,9 @@ def test_the_embedded_store_is_for_who_names_no_server(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("[sharq-server]\nworkers : 4\n", "[sharq-server] workers: 4 has no effect"),
+        ("[sharq-server]\nworkers : 4\n", "[sharq-server] workers: more than 1 has no effect"),
         ("[redis]\nclustered : true\n", "[redis] clustered: has no effect"),
-        ("[redis]\nkey_prefix : {sharq}\n", "[redis] key_prefix: braces are dropped: the prefix is sharq"),
+        ("[redis]\nkey_prefix : {sharq}\n", "[redis] key_prefix: the braces in it are dropped"),
     ],
 )
 def test_what_has_no_meaning_here_gets_one_line_of_notice(
@@ -212,6 +219,65 @@ def test_what_has_no_meaning_here_gets_one_line_of_notice(
 ) -> None:
     (notice,) = load(write(content), {}).notices
     assert expected in notice
+
+
+@pytest.mark.parametrize(
+    ("content", "environ", "because"),
+    [
+        ("[redis]\ntimeout : 100\n", {}, "no key names a server"),
+        ("[redis]\nhost : h\n", {}, "[redis] host"),
+        ("", {"SHARQ_REDIS_URL": "redis://h"}, "SHARQ_REDIS_URL"),
+    ],
+)
+def test_what_chose_the_store_is_known(
+    write: WriteConfig, content: str, environ: dict[str, str], because: str
+) -> None:
+    assert because in load(write(content), environ).store_chosen_by
+
+
+SECRET = "hunter2-is-my-password"
+
+
+@pytest.mark.parametrize("value", [SECRET, f"redis://u:{SECRET}@h", f"u:{SECRET}@h:1", f"{SECRET} {SECRET}"])
+@pytest.mark.parametrize(("key", "kind"), [(key, kind) for key, kind in KINDS.items()], ids=map(str, KINDS))
+def test_a_password_in_the_wrong_key_is_never_shown(
+    write: WriteConfig, key: Key, kind: Kind[object], value: str
+) -> None:
+    variable = f"SHARQ_{key.section}_{key.name}".replace("-", "_").upper()
+    path = write(f"[{key.section}]\n{key.name} = {value}\n")
+    for file, environ in ((path, {}), (None, {variable: value})):
+        try:
+            config = load(file, environ)
+        except ConfigError as error:
+            assert SECRET not in str(error)
+        else:
+            assert SECRET not in "".join((*config.notices, config.store_chosen_by))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"[redis]\npassword_file : {SECRET}\n",
+        f"[cluster]\nsecret_file : {SECRET}\n",
+        f"[redis]\npassword {SECRET}=\n",
+        f"[redis]\npassword {SECRET}\n",
+        f"[redis]\npassword {SECRET}=\npassword {SECRET}=\n",
+        f"[password {SECRET}]\n",
+        f"[redis]\nurl redis://u:{SECRET}@h\n",
+        f"password : {SECRET}\n",
+        f"[redis]\npassword : x\n  {SECRET}\n",
+    ],
+)
+def test_a_password_in_a_broken_line_is_never_shown(write: WriteConfig, content: str) -> None:
+    assert SECRET not in refusal(write(content))
+
+
+def test_a_secret_file_may_begin_with_a_byte_order_mark(write: WriteConfig, tmp_path: Path) -> None:
+    named = tmp_path / "secret"
+    named.write_text("hush\n", encoding="utf-8-sig")
+    password = load(redis_section(write, "host : h", f"password_file : {named}"), {}).store.password
+    assert password is not None
+    assert password.reveal() == "hush"
 
 
 def test_a_password_without_a_server_is_noticed() -> None:

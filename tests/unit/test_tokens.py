@@ -26,6 +26,18 @@ def test_a_line_is_a_name_and_a_digest_and_comments_are_skipped(tmp_path: Path) 
     assert token.digest == sha256(b"token").digest()
 
 
+def test_a_byte_order_mark_at_the_beginning_of_the_file_is_taken_off(tmp_path: Path) -> None:
+    (token,) = read_tokens(written(tmp_path, f"sms-1 sha256:{DIGEST}\n".encode("utf-8-sig")))
+    assert token.name == "sms-1"
+
+
+def test_a_token_in_place_of_the_file_is_not_shown() -> None:
+    token, _ = new_token("sms-1")
+    with pytest.raises(ConfigError, match="the file that it names cannot be read") as caught:
+        read_tokens(Path(token))
+    assert token not in str(caught.value)
+
+
 def test_a_new_token_is_what_its_line_says(tmp_path: Path) -> None:
     token, line = new_token("worker@eu")
     (known,) = read_tokens(written(tmp_path, line))

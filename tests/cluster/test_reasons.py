@@ -1,0 +1,393 @@
+"""Why a store or a link fails stands in /readyz, in /cluster/, in what clients are told and in the log. What clients
+are told says neither where the store is nor who we are there.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from sharq_core.process.expiry import why_not_valid
+from tests.cluster.shards import SharqShard
+from tests.conftest import StoreFactory
+from tests.servers import SharqProcess, SharqServer, get_json
+from tests.store_groups import Security, make_certificates, running_member
+from tests.stores import StoreServer, free_port
+
+USER, PASSWORD = "sharq", "hush-hush"
+QUICK = {"SHARQ_REDIS_TIMEOUT": "500"}
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificates(tmp_path_factory.mktemp("ours") / "made")
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificates(tmp_path_factory.mktemp("theirs") / "made")
+
+
+@pytest.fixture(scope="module")
+def expired(ours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of our authority that ran out yesterday."""
+    folder = tmp_path_factory.mktemp("expired") / "made"
+    folder.mkdir()
+    for name in ("ca.pem", "key.pem"):
+        (folder / name).write_bytes((ours / name).read_bytes())
+    signed = ["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+    words = [*signed, "-days", "-1", "-extfile", "names", "-out", str(folder / "cert.pem")]
+    subprocess.run(["openssl", *words], cwd=ours, check=True, capture_output=True, timeout=30)
+    return folder
+
+
+@contextmanager
+def running(process: SharqProcess) -> Iterator[SharqProcess]:
+    process.launch()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def ask(process: SharqProcess, path: str, body: object = None) -> tuple[int, str]:
+    """Status and message of an answer."""
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(process.url + path, data, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, str(json.load(error)["message"])
+    except OSError:
+        return 0, ""
+
+
+def enqueue(process: SharqProcess) -> tuple[int, str]:
+    return ask(process, "/enqueue/sms/1/", {"job_id": str(time.time()), "interval": 0, "payload": 1})
+
+
+def check_everywhere(server: SharqProcess, reason: str, *hidden: str) -> None:
+    """The reason stands at all four places; what is hidden in no failure."""
+    server.until(lambda: reason in ask(server, "/readyz")[1])
+    status, ready = ask(server, "/readyz")
+    assert (status, ready) == (503, f"the store cannot be used: {reason}") or reason in ready
+    (member,) = get_json(f"{server.url}/cluster/")["members"]
+    assert reason in member["store"]["reason"]
+    server.until(lambda: reason in enqueue(server)[1])
+    status, told = enqueue(server)
+    assert status == 503
+    _, deep = ask(server, "/deepstatus/")
+    assert reason in server.log
+    for text in (ready, told, deep, member["store"]["reason"]):
+        assert not [word for word in ("127.0.0.1", *hidden) if word in text], text
+    assert PASSWORD not in server.log
+
+
+def test_the_log_says_which_store_was_chosen_and_why(tmp_path: Path, own_store: StoreFactory) -> None:
+    config = tmp_path / "sharq.conf"
+    config.write_text("[redis]\ntimeout : 500\n")
+    store = own_store()
+    with running(SharqServer(tmp_path, "--config", str(config))) as embedded:
+        embedded.until_status(200)
+        assert "store_chosen mode=embedded store=embedded because='no key names a server" in embedded.log
+    config.write_text(f"[redis]\nhost : 127.0.0.1\nport : {store.port}\npassword : {PASSWORD}\n")
+    with running(SharqServer(tmp_path, "--config", str(config))) as server:
+        server.until(lambda: "store_chosen mode=server" in server.log)
+        assert f"store=redis://127.0.0.1:{store.port}/0 because='{config}: [redis] host'" in server.log
+        assert PASSWORD not in server.log
+
+
+def place(port: int, db: int = 0, scheme: str = "redis", who: str = "") -> str:
+    return f"{scheme}://{who}127.0.0.1:{port}/{db}"
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        (f"{USER}:not-it@", "it does not know this user, or the password is another (WRONGPASS)"),
+        (":not-it@", "it does not know this user, or the password is another (WRONGPASS)"),
+        ("", "it asks for a password, and none was given (NOAUTH)"),
+    ],
+)
+def test_a_store_that_does_not_know_us(
+    tmp_path: Path, own_store: StoreFactory, who: str, reason: str
+) -> None:
+    store = own_store()
+    with store.client() as client:
+        client.config_set("requirepass", PASSWORD)
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": place(store.port, who=who)})
+    with running(server):
+        check_everywhere(server, reason, str(store.port), USER, "not-it")
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    port = free_port()
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": place(port)})
+    with running(server):
+        check_everywhere(server, "the connection was refused: nothing listens there", str(port))
+        assert f"store_unreachable host=127.0.0.1 port={port} reason=" in server.log
+
+
+def test_a_store_that_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": place(port)})
+        with running(server):
+            check_everywhere(server, "no answer ", str(port))
+
+
+def test_a_store_whose_name_is_unknown(tmp_path: Path) -> None:
+    url = "redis://no-such-host.invalid:6379/0"
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": url})
+    with running(server):
+        check_everywhere(server, "its name cannot be resolved", "no-such-host")
+
+
+def test_a_database_that_is_not_there(tmp_path: Path, own_store: StoreFactory) -> None:
+    store = own_store()
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": place(store.port, 99)})
+    with running(server):
+        check_everywhere(server, "it has no database of that number (SELECT)", str(store.port))
+
+
+def test_a_server_of_something_else(tmp_path: Path) -> None:
+    def greet(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=greet, args=(other,), daemon=True).start()
+        port = other.getsockname()[1]
+        server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": place(port)})
+        with running(server):
+            check_everywhere(server, "it does not speak the Redis protocol there", str(port))
+        other.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    "fault", ["plain to TLS", "TLS to plain", "other authority", "expired", "no certificate"]
+)
+def test_a_store_with_other_tls(
+    tmp_path: Path, own_store: StoreFactory, ours: Path, theirs: Path, expired: Path, fault: str
+) -> None:
+    with ExitStack() as stack:
+        if fault == "TLS to plain":
+            store = own_store()
+        else:
+            store = stack.enter_context(running_member("redis", Security(certificates=ours)))
+        if fault == "expired":
+            with store.client() as client:
+                client.config_set("tls-cert-file", str(expired / "cert.pem"))
+        believed = theirs if fault == "other authority" else ours
+        environ = {**QUICK, "SHARQ_REDIS_URL": place(store.port, scheme="rediss"),
+                   "SHARQ_REDIS_TLS_CA": str(believed / "ca.pem")}  # fmt: skip
+        if fault == "plain to TLS":
+            environ = {**QUICK, "SHARQ_REDIS_URL": place(store.port)}
+        server = stack.enter_context(running(SharqServer(tmp_path, environ=environ)))
+        reasons = {
+            "plain to TLS": "expects TLS",
+            "TLS to plain": "perhaps it does not speak TLS",
+            "other authority": "its certificate is not valid: ",
+            "expired": "its certificate is not valid: certificate has expired",
+            "no certificate": "a certificate is asked for, and none was shown",
+        }
+        check_everywhere(server, reasons[fault], str(store.port), str(ours))
+
+
+def test_a_primary_that_became_a_replica_and_one_again(tmp_path: Path, own_store: StoreFactory) -> None:
+    primary, other = own_store(), own_store()
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": primary.url})
+    with running(server), primary.client() as client:
+        server.until_status(200)
+        client.replicaof("127.0.0.1", str(other.port))
+        reason = "it is a replica, and takes no writes (READONLY)"
+        server.until(lambda: reason in ask(server, "/readyz")[1])
+        check_everywhere(server, reason, str(primary.port))
+        client.replicaof("NO", "ONE")
+        server.until(lambda: "store_refuses_no_more" in server.log)
+
+
+def test_a_password_that_is_changed_while_the_server_runs(tmp_path: Path, own_store: StoreFactory) -> None:
+    store = own_store()
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": store.url})
+    with running(server), store.client() as client:
+        server.until_status(200)
+        assert enqueue(server)[0] == 201
+        client.config_set("requirepass", PASSWORD)
+        client.client_kill_filter(_type="normal", skipme=True)
+        server.until(lambda: "(NOAUTH)" in ask(server, "/readyz")[1])
+        check_everywhere(server, "it asks for a password, and none was given (NOAUTH)", str(store.port))
+        client.config_set("requirepass", "")
+        server.until_status(200)
+        assert enqueue(server)[0] == 201
+        assert "store_reached host=127.0.0.1" in server.log
+        assert " away_s=" in server.log
+
+
+def test_a_loading_store(tmp_path: Path, own_store: StoreFactory) -> None:
+    slow = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"]
+    store = own_store("--enable-debug-command", "yes", *slow)
+    with store.client() as client:
+        for number in range(4):
+            client.mset({f"k{number}-{n}": "x" * 100 for n in range(2_000)})
+        server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": store.url})
+        with running(server):
+            server.until_status(200)
+            loading = threading.Thread(target=_reload, args=(store,))
+            loading.start()
+            server.until(lambda: "it is loading its data (LOADING)" in ask(server, "/readyz")[1])
+            status, told = enqueue(server)
+            assert status == 503
+            assert str(store.port) not in told
+            loading.join()
+            server.until_status(200)
+
+
+def _reload(store: StoreServer) -> None:
+    with store.client(timeout_s=60) as client:
+        client.execute_command("DEBUG", "RELOAD")
+
+
+class Cluster:
+    """A shard and a router that is told of it."""
+
+    def __init__(self, directory: Path, store_url: str, prefix: str, stack: ExitStack) -> None:
+        self._directory, self._url, self._prefix, self._stack = directory, store_url, prefix, stack
+
+    def shard(self, **settings: str) -> SharqShard:
+        shard = SharqShard(self._directory, self._url, self._prefix, "s1", None, **QUICK, **settings)
+        self._stack.enter_context(running(shard))
+        return shard
+
+    def router(self, shard: SharqShard, **environ: str) -> SharqProcess:
+        port = free_port()
+        words = ["--listen", f"127.0.0.1:{port}", "--shards", shard.address]
+        router = SharqProcess("router.process", self._directory, f"router-{port}", port, words, environ)
+        self._stack.enter_context(running(router))
+        return router
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, own_store: StoreFactory, prefix: str) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(tmp_path, own_store().url, prefix, stack)
+
+
+def link(cert: Path, ca: Path) -> dict[str, str]:
+    return {
+        "SHARQ_CLUSTER_LINK_TLS_CERT": str(cert / "cert.pem"),
+        "SHARQ_CLUSTER_LINK_TLS_KEY": str(cert / "key.pem"),
+        "SHARQ_CLUSTER_LINK_TLS_CA": str(ca / "ca.pem"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fault", "router_says", "shard_says"),
+    [
+        ("plain router", "expects TLS", "it does not speak TLS there"),
+        (
+            "plain shard",
+            "it does not speak TLS there, and this end does",
+            "it speaks TLS, and this shard does not",
+        ),
+        ("expired shard", "certificate has expired", "does not accept this end's certificate"),
+        ("expired router", "does not accept this router's certificate", "certificate has expired"),
+        ("other authority", "its certificate is not valid", "does not accept this end's certificate"),
+        ("secret", "another link secret", "another link secret"),
+    ],
+)
+def test_both_ends_of_a_link_say_why_it_fails(
+    cluster: Cluster, ours: Path, theirs: Path, expired: Path, fault: str, router_says: str, shard_says: str
+) -> None:
+    good = link(ours, ours)
+    of_shard, of_router = {
+        "plain router": (good, {}),
+        "plain shard": ({}, good),
+        "expired shard": (link(expired, ours), good),
+        "expired router": (good, link(expired, ours)),
+        "other authority": (good, link(theirs, theirs)),
+        "secret": ({"SHARQ_CLUSTER_SECRET": "hush-a"}, {"SHARQ_CLUSTER_SECRET": "hush-b"}),
+    }[fault]
+    shard = cluster.shard(**of_shard)
+    shard.until(lambda: "listening on" in shard.log)
+    router = cluster.router(shard, **of_router)
+    router.until(lambda: router_says in ask(router, "/readyz")[1])
+    shard.until(lambda: shard_says in shard.log)
+    assert router_says in get_json(f"{router.url}/cluster/")["reason"]
+    assert ask(router, "/readyz")[0] == 503
+    status, told = enqueue(router)
+    assert status == 503
+    assert router_says in told
+    assert "127.0.0.1" not in told
+    lines = [line for line in router.log.splitlines() if "link_down" in line]
+    assert router_says in lines[0]
+    assert "SSLContext" not in router.log
+    assert "hush" not in router.log + shard.log
+    refusals = [line for line in shard.log.splitlines() if "refused" in line]
+    assert 1 <= len(refusals) <= 2, "a router that tries again is not said anew for 30 s"
+
+
+@pytest.mark.parametrize("which", ["expired", "ours"])
+def test_a_server_says_that_its_own_certificate_has_expired(
+    tmp_path: Path, own_store: StoreFactory, ours: Path, expired: Path, which: str
+) -> None:
+    folder = expired if which == "expired" else ours
+    environ = {"SHARQ_REDIS_URL": own_store().url, "SHARQ_SERVER_TLS_CERT": str(folder / "cert.pem"),
+               "SHARQ_SERVER_TLS_KEY": str(folder / "key.pem")}  # fmt: skip
+    server = SharqServer(tmp_path, environ=environ)
+    with running(server):
+        server.until(lambda: "Listening on" in server.log)
+        if which == "expired":
+            server.until(lambda: "certificate_refused_by_all" in server.log)
+            assert "reason='certificate has expired': renew it" in server.log
+        else:
+            assert why_not_valid(ours / "cert.pem", ours / "key.pem") is None
+            assert "certificate_refused_by_all" not in server.log
+
+
+def test_a_router_says_why_its_shard_does_not_reach_the_store(tmp_path: Path, prefix: str) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, place(free_port()), prefix, stack)
+        shard = cluster.shard()
+        router = cluster.router(shard)
+        reason = "the connection was refused: nothing listens there"
+        router.until(lambda: "its store" in ask(router, "/readyz")[1])
+        assert ask(router, "/readyz") == (503, f"no shard can be reached: its store cannot be used: {reason}")
+        assert reason in get_json(f"{router.url}/cluster/")["reason"]
+        assert ask(shard, "/readyz") == (503, f"the store cannot be used: {reason}")
+        status, told = enqueue(router)
+        assert status == 503
+        assert reason in told or "no shard can be reached" in told
+
+
+def test_a_member_whose_store_or_link_fails_says_why(cluster: Cluster, own_store: StoreFactory) -> None:
+    shard = cluster.shard()
+    router = cluster.router(shard)
+    router.until_status(200)
+    (member,) = get_json(f"{router.url}/cluster/")["members"]
+    assert "reason" not in member
+    assert "reason" not in member["store"]
+    shard.kill()
+    router.until(lambda: "reason" in get_json(f"{router.url}/cluster/")["members"][0])
+    (member,) = get_json(f"{router.url}/cluster/")["members"]
+    assert member["store"] is None
+    router.until(
+        lambda: "nothing listens there" in get_json(f"{router.url}/cluster/")["members"][0]["reason"]
+    )

@@ -1,0 +1,59 @@
+"""What lasts is said when it begins, every 30 s and when it ends; what repeats is counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sharq_core import troubles
+
+
+class Records:
+    """A log that is read in a test."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warning(self, message: str, *values: Any) -> None:
+        self.lines.append(message % values)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of what reminds."""
+    clock = [1000.0]
+    monkeypatch.setattr(troubles, "monotonic", lambda: clock[0])
+    return clock
+
+
+def test_a_trouble_is_said_when_it_begins_every_30_s_and_by_each_new_reason(now: list[float]) -> None:
+    log = Records()
+    trouble = troubles.Trouble(log, "link_down", "shard=%s")  # type: ignore[arg-type]
+    assert trouble.end() is None
+    for _ in range(100):
+        trouble.note("it is away", "a")
+        now[0] += 1
+    trouble.note("it is back and refuses", "a")
+    assert trouble.end() == 100.0
+    trouble.note("it is away", "a")
+    assert log.lines == [
+        "link_down shard=a reason='it is away'",
+        "link_down shard=a lasted_s=30 reason='it is away'",
+        "link_down shard=a lasted_s=60 reason='it is away'",
+        "link_down shard=a lasted_s=90 reason='it is away'",
+        "link_down shard=a lasted_s=100 reason='it is back and refuses'",
+        "link_down shard=a reason='it is away'",
+    ]
+
+
+def test_what_happens_again_and_again_is_counted_and_the_kinds_are_bounded(now: list[float]) -> None:
+    log = Records()
+    repeats = troubles.Repeats(log, "link_refused reason=%r")  # type: ignore[arg-type]
+    for _ in range(31):
+        repeats.note("no proof", "no proof")
+        now[0] += 1
+    assert log.lines == ["link_refused reason='no proof'", "link_refused reason='no proof' times=30"]
+    for kind in range(10_000):
+        repeats.note(str(kind), str(kind))
+    assert len(log.lines) <= 3 + troubles.MOST_KINDS
