@@ -26,7 +26,7 @@ from router.exposure import refuse_exposed
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, router_settings, serve
+from router.serving import HttpServer, drain_at_end, router_settings
 from router.shard_stores import ShardStores
 from router.tokens import make_guard
 from sharq_core import messages
@@ -40,7 +40,7 @@ from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.process.watching import follow_files
 from sharq_core.version import __version__
@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
         access_log = open_access_log(command.config)
-        return serve_until_stopped(partial(_Router, command, access_log))
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Router, command, access_log), timeout_s)
 
     return run_program("sharq-router", work, ListenError)
 
@@ -138,10 +139,13 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
 class _Router:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+    ) -> None:
         self._command = command
         self._access_log = access_log
         self._stack = stack
+        self._stop = stop
 
     async def start(self) -> None:
         """Bind, look for the shards, then listen."""
@@ -172,7 +176,9 @@ class _Router:
             partial(_cluster_info, directory),
             guard,
         )
-        await serve(stack, front, sockets, config, registry, self._access_log)
+        http = HttpServer(sockets, config, registry, self._access_log, self._stop)
+        await http.open(stack)
+        http.serve(stack, front)
         stores = ShardStores(directory)
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:

@@ -29,6 +29,11 @@ class StoreMetrics(Collector):
             "Calls sent again because a slot had moved",
             value=self._store.resent_calls,
         )
+        yield CounterMetricFamily(
+            "sharq_store_cut_bytes",
+            "Bytes at the end of the embedded store's files that were lost before it started",
+            value=self._store.inspector.cut_bytes,
+        )
         yield from self._links()
         yield from self._promises()
         yield from self._clocks()

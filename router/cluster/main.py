@@ -28,7 +28,7 @@ from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_
 from sharq_core.process.listening import ListenError
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.store.data_dir import DataDirError, lock_data_dir
 from sharq_core.version import __version__
 
@@ -42,6 +42,7 @@ _ROUTER_STOP_S = 3.5
 _SHARD_STOP_S = 3.0
 _STORE_STOP_S = 2.5
 """Together under 10 s."""
+_STOP_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
 
     def work() -> Coroutine[None, None, int]:
-        return serve_until_stopped(partial(_Cluster, read_command(argv)))
+        return serve_until_stopped(partial(_Cluster, read_command(argv)), _STOP_S)
 
     return run_program("sharq-cluster", work, DataDirError, ListenError, OSError, RedisError, StartError)
 
@@ -63,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Cluster:
     """The processes, whose end is on the stack before they start."""
 
-    def __init__(self, command: Command, stack: AsyncExitStack) -> None:
+    def __init__(self, command: Command, stack: AsyncExitStack, stop: Stop) -> None:
         self._command = command
+        self._stop = stop
         self._stack = stack
         self._lock: int
         self._children: list[Child] = []

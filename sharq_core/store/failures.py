@@ -33,6 +33,10 @@ class NotPermitted(Unavailable):
     """The store's user may not do this. Nothing was done."""
 
 
+class WritesRefused(Unavailable):
+    """The store does not write what it cannot put on its disk, which is full or broken. Nothing was done."""
+
+
 class Redirected(Misplaced):
     """Another server holds the call's slot, or has got its keys already. Nothing was done.
 
@@ -95,9 +99,14 @@ def refusal(error: Exception) -> SharqError:
     if (lost := _what_is_lost(text)) is not None:
         return lost
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
-        kind = NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
-        return kind(f"the store refuses: {text}")
+        return _kind_of(error, word)(f"the store refuses: {text}")
     return CallFailed(f"the store failed: {text}")
+
+
+def _kind_of(error: Exception, word: str) -> type[Unavailable]:
+    if word == "MISCONF":
+        return WritesRefused
+    return NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
 
 
 def _what_is_lost(text: str) -> Unavailable | None:
