@@ -36,7 +36,7 @@ from sharq_core.errors import ConfigError, SharqError
 from sharq_core.messages import DescribeStore, ShardPort
 from sharq_core.partitions import Ring
 from sharq_core.process.command_line import load_config, log_notices, make_parser
-from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
@@ -63,10 +63,16 @@ examples:
 
 
 class Command(msgspec.Struct, frozen=True):
-    """What the router was told; listen: where it serves HTTP."""
+    """What the router was told.
+
+    Attributes:
+        listen: where it serves HTTP.
+        sockets: descriptors of sockets that listen there already; none for making them.
+    """
 
     config: Config
     listen: Address
+    sockets: tuple[int, ...] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,13 +116,15 @@ def read_command(argv: Sequence[str] | None) -> Command:
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
     log_notices(config.notices)
-    return Command(config, listen or Address(config.server.host, config.server.port))
+    listen = listen or Address(config.server.host, config.server.port)
+    return Command(config, listen, tuple(arguments.listen_fd))
 
 
 class _Arguments(argparse.Namespace):
     config: Path | None
     listen: str
     shards: str
+    listen_fd: list[int]
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
@@ -133,6 +141,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
         metavar="HOST:PORT,...",
         help="shards to ask first; the rest is learned from them",
     )
+    parser.add_argument("--listen-fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
     return parser.parse_args(argv, _Arguments())
 
 
@@ -151,7 +160,8 @@ class _Router:
         """Bind, look for the shards, then listen."""
         stack, config = self._stack, self._command.config
         guard = make_guard(config)
-        sockets = bind_sockets(self._command.listen.host, self._command.listen.port)
+        listen = self._command.listen
+        sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
         for bound in sockets:
             stack.callback(bound.close)
         refuse_exposed(sockets, config.auth)

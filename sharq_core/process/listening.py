@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 
@@ -49,6 +50,18 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
             bound_socket.close()
         raise ListenError(_explain(Address(host, port), error)) from error
     return bound
+
+
+def inherited_sockets(descriptors: Sequence[int]) -> list[socket.socket]:
+    """Take over sockets that whoever started this process has made and listens on.
+
+    Raises:
+        ListenError: one of the descriptors is no socket.
+    """
+    try:
+        return [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
+    except OSError as error:
+        raise ListenError(f"--listen-fd: cannot be taken over: {error.strerror}") from error
 
 
 def addresses_of(sockets: Sequence[socket.socket]) -> list[Address]:

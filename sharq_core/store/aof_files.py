@@ -48,9 +48,19 @@ class Part(Struct, frozen=True):
         return self.path.stat().st_size if self.path.exists() else 0
 
 
-def has_manifest(data_dir: Path) -> bool:
-    """The manifest is there, whatever is in it."""
-    return (data_dir / FOLDER / MANIFEST).exists()
+def refuse_lost_manifest(data_dir: Path) -> None:
+    """Return when a server may be started on the directory. It would begin anew, in the files that are there, where
+    only the manifest is missing.
+
+    Raises:
+        BrokenFiles: the manifest is missing, and there are files.
+    """
+    path = data_dir / FOLDER / MANIFEST
+    left = [] if path.exists() else files_there(data_dir)
+    if left:
+        raise BrokenFiles(
+            f"{path} is missing, which says which of the {len(left)} files beside it are the data"
+        )
 
 
 def files_there(data_dir: Path) -> list[Part]:
@@ -69,12 +79,8 @@ def files_named(data_dir: Path) -> list[Part]:
     """
     folder = data_dir / FOLDER
     path = folder / MANIFEST
+    refuse_lost_manifest(data_dir)
     if not path.exists():
-        left = files_there(data_dir)
-        if left:
-            raise BrokenFiles(
-                f"{path} is missing, which says which of the files beside it are the data ({len(left)} are there)"
-            )
         return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

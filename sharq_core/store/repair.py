@@ -79,8 +79,8 @@ def plan_repair(data_dir: Path, binary: str) -> Plan:
 
 
 def cut_zeros(data_dir: Path, binary: str) -> bool:
-    """Cut zeros off the end of the data, as file systems leave them after a power cut, if nothing else is wrong; returns
-    whether that was done. More of them than a moment's work are left for an operator to decide about.
+    """Cut zeros off the end of the data, as file systems leave them after a power cut, if nothing else is wrong;
+    returns whether that was done. More of them than a moment's work are left for an operator to decide about.
     """
     try:
         plan = plan_repair(data_dir, binary)
