@@ -112,7 +112,9 @@ class _File:
         log.info("access_log_back path=%s lost=%d", self.path, lost)
 
     def _open(self) -> None:
-        self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        # Not blocking: a pipe that nobody has opened for reading would hold up the start.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        self._number = os.open(self.path, flags, 0o666)
         self._file = Descriptor(self._number, self.on_loss)
         self._is_stale = False
 
