@@ -116,7 +116,7 @@ class _Server:
             if self._store is None
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
-        self._stack.push_async_callback(node.stop)
+        self._stack.push_async_callback(_stop_node, node, self._stop)
         self._serve(node, http)
         show_banner(addresses_of(sockets))
 
@@ -195,6 +195,10 @@ async def _accept_at_rest(config: Config, data_dir: Path) -> None:
             write_data_id(data_dir, accepted.data_id)
     finally:
         await store.stop()
+
+
+async def _stop_node(node: ShardNode, stop: Stop) -> None:
+    await stop.within(node.stop(), "calls to the store")
 
 
 def _tell_cut(store: EmbeddedStore, inspector: Inspector) -> None:

@@ -103,7 +103,7 @@ class _Process:
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
         )
-        self._stack.push_async_callback(self._node.stop)
+        self._stack.push_async_callback(self._stop_node)
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
         self._links = LinkServer(
@@ -185,6 +185,9 @@ class _Process:
     def _leaves_all(self) -> bool:
         """Other nodes answer for all partitions, as far as they reach the store."""
         return len(self._node.contact.away) == self._config.cluster.partitions
+
+    async def _stop_node(self) -> None:
+        await self._stop.within(self._node.stop(), "calls to the store")
 
     async def _leave(self) -> None:
         """Say so, serve on until the others have heard, be a member no longer, and end the links; with a store that

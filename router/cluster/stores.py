@@ -21,7 +21,7 @@ from router.cluster.child import Program, StartError
 from router.cluster.ports import HOST
 from sharq_core.errors import ConfigError
 from sharq_core.store.allocator import tuned_environ
-from sharq_core.store.aof_files import BrokenFiles, refuse_lost_manifest
+from sharq_core.store.aof_files import BrokenFiles, refuse_silent_loss
 from sharq_core.store.memory_limit import default_limit_bytes
 from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
@@ -99,7 +99,7 @@ def _program(kind: str, number: int, data_dir: Path, port: int, more: dict[str, 
     directory = data_dir / f"{kind}-{number}"
     directory.mkdir(mode=0o700, exist_ok=True)
     try:
-        refuse_lost_manifest(directory)
+        refuse_silent_loss(directory)
     except BrokenFiles as error:
         raise StartError(f"store-{number} is not started: {error}; put a backup in its place") from error
     settings = {**_SETTINGS, **more, "port": str(port)}

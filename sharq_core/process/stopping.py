@@ -21,6 +21,9 @@ log = logging.getLogger("sharq.process")
 MARGIN_S = 3.0
 """A stop takes at most `shutdown_timeout` and so much more; then the process ends in the middle of what it does."""
 
+_LEAST_S = 0.5
+"""Time that a part of the stop has, however much of the whole is spent."""
+
 _IDLE_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN)
 """Signals that scripts for the original's server send; they have no meaning here."""
 
@@ -75,6 +78,15 @@ class Stop:
     async def wait(self) -> None:
         """Wait until the stop is asked for."""
         await self._asked.wait()
+
+    async def within(self, work: Coroutine[None, None, None], what: str) -> None:
+        """Do a part of the stop, or give it up when the stop's time is over."""
+        try:
+            async with asyncio.timeout(self.left_s(_LEAST_S)):
+                await work
+        except TimeoutError:
+            log.warning("stop_cut_short what=%s: it was not done in time", what)
+            self.exit_status = 1
 
     def left_s(self, least_s: float = 0.0) -> float:
         """Return how much of the timeout is left, the whole of it before the stop was asked for, in seconds."""

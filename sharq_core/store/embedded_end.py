@@ -12,7 +12,7 @@ from sharq_core.store.embedded import EmbeddedStore
 
 log = logging.getLogger("sharq.store")
 
-LEAST_END_S = 2.0
+LEAST_END_S = 1.0
 """Time that the store has to end, however much of the stop's is spent."""
 
 _LOOK_EVERY_S = 0.1

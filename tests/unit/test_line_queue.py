@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -43,8 +43,7 @@ class Place:
         self.said_lost.append(lost)
 
 
-def until(is_true: threading.Event | object, what: str = "") -> None:
-    assert callable(is_true)
+def until(is_true: Callable[[], bool], what: str = "") -> None:
     deadline_s = time.monotonic() + DEADLINE_S
     while not is_true():
         assert time.monotonic() < deadline_s, what
