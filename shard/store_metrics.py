@@ -122,6 +122,11 @@ class DataMetrics(Collector):
             "Partitions whose data the store has lost, or holds of another data set; they are refused",
             value=self._guard.lost_partitions,
         )
+        yield GaugeMetricFamily(
+            "sharq_store_writes_refused",
+            "1: the store refuses every call that changes something, because it cannot write to its disk",
+            value=int(self._guard.writes_refused),
+        )
         yield CounterMetricFamily(
             "sharq_store_data_losses", "Times that data was found to be lost", value=self._guard.losses
         )
