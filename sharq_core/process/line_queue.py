@@ -109,41 +109,50 @@ class LineQueue:
 
     def _run(self) -> None:
         while True:
-            for piece, costs in _pieces(self._take()):
-                self._write(piece, costs)
-            self._say_lost()
+            lines, unsaid = self._take()
+            for piece, costs in _pieces(lines):
+                unsaid += self._write(piece, costs)
+            self._say_lost(unsaid)
             with self._changed:
                 self._is_writing = False
                 self._changed.notify_all()
 
-    def _take(self) -> list[bytes]:
-        """Wait for lines, or for the time to say again that some were lost; returns all that there are."""
+    def _take(self) -> tuple[list[bytes], int]:
+        """Wait for lines, or for the time to say that some were lost; returns all lines that there are, and how many
+        were lost until now: those came after these.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._lines), _TRY_AGAIN_S if self._unsaid else None)
+            self._changed.wait_for(
+                lambda: self._lines or (self._unsaid and not self._is_failing),
+                _TRY_AGAIN_S if self._is_failing else None,
+            )
             lines = list(self._lines)
             self._lines.clear()
             self._is_writing = True
-            return lines
+            return lines, self._unsaid
 
-    def _write(self, piece: bytes, costs: list[int]) -> None:
+    def _write(self, piece: bytes, costs: list[int]) -> int:
+        """Write lines; returns how many of them were lost."""
         failure = _failure_of(self._target.write, piece)
         self._is_failing = failure is not None
         with self._changed:
             self._waiting_bytes -= sum(costs)
             is_news = failure is not None and self._note_lost(len(costs))
-        if failure is not None and is_news:
+        if failure is None:
+            return 0
+        if is_news:
             self._target.on_loss(failure.strerror or str(failure))
+        return len(costs)
 
-    def _say_lost(self) -> None:
+    def _say_lost(self, unsaid: int) -> None:
         """Say how many lines were lost, if that can be written now."""
-        with self._changed:
-            unsaid = self._unsaid
         if not unsaid:
             return
         probe = self._target.on_room(unsaid)
         if self._is_failing and not probe:
             return
-        if _failure_of(self._target.write, probe) is None:
+        self._is_failing = _failure_of(self._target.write, probe) is not None
+        if not self._is_failing:
             with self._changed:
                 self._unsaid -= unsaid
             self._target.said(unsaid)
