@@ -12,7 +12,7 @@ from router.command import Command
 from sharq_core.config import StoreMode
 from sharq_core.process.standard_files import announce
 from sharq_core.store.data_dir import lock_data_dir
-from sharq_core.store.embedded import find_server
+from sharq_core.store.embedded_program import find_server
 from sharq_core.store.repair import NotRepaired, describe, plan_repair, repair
 
 _DRY_RUN = "nothing was changed; to do it: the same command with --yes\n"

@@ -18,6 +18,9 @@ _MOST_BYTES = 8 << 20
 _SHARE = 8
 """Of a small disk no more than one part in so many."""
 
+_ROOM = 2
+"""It is made where the disk has room for so many: it is not to be what fills the disk."""
+
 _PIECE = bytes(1 << 16)
 
 
@@ -29,6 +32,8 @@ def keep_reserve(data_dir: Path) -> bool:
         wanted = min(_MOST_BYTES, disk.f_blocks * disk.f_frsize // _SHARE)
         if path.exists() and path.stat().st_size >= wanted:
             return True
+        if disk.f_bavail * disk.f_frsize < _ROOM * wanted:
+            return False
         _fill(path, wanted)
     except OSError:
         give_up_reserve(data_dir)

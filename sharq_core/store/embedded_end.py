@@ -28,7 +28,7 @@ async def end_in_order(store: EmbeddedStore, stop: Stop) -> None:
     On a full disk the directory's reserve is given up for that. If it is not enough the store lives on until there is
     room, or until a second signal ends the process. A store that hangs is killed at the end of the stop's time.
     """
-    if await store.unwritten_bytes():
+    if await store.unwritten() is not None:
         stop.unlimit()
         await _until_written(store, stop)
         stop.limit()
@@ -38,16 +38,19 @@ async def end_in_order(store: EmbeddedStore, stop: Stop) -> None:
 
 async def _until_written(store: EmbeddedStore, stop: Stop) -> None:
     loop = asyncio.get_running_loop()
-    store.give_up_reserve()
     say_at = loop.time() + _PATIENCE_S
-    while unwritten := await store.unwritten_bytes():
+    while unwritten := await store.unwritten():
+        if unwritten.is_refused:
+            store.give_up_reserve()
         if loop.time() >= say_at:
             say_at = loop.time() + _SAY_EVERY_S
-            stop.unsaved = f"{unwritten} bytes of acknowledged work that the full disk does not take"
+            stop.unsaved = (
+                f"{unwritten.waiting_bytes} bytes of acknowledged work that the full disk does not take"
+            )
             log.critical(
                 "stop_waits_for_disk unwritten_bytes=%d data_dir=%s: acknowledged jobs are in memory only; make room "
                 "on the disk, or send the signal again to give them up",
-                unwritten,
+                unwritten.waiting_bytes,
                 store.data_dir,
             )
         await asyncio.sleep(_LOOK_EVERY_S)
