@@ -24,7 +24,7 @@ class EmbeddedStoreError(Exception):
 
 
 def choose_socket_path(data_dir: Path) -> Path:
-    """Return the path of the socket: in the data directory, or in a new short one if the system takes no longer path."""
+    """Return the path of the socket: in the data directory, or in a new short one if that path is too long."""
     inside = data_dir / SOCKET_NAME
     if len(os.fsencode(inside)) <= _MAX_SOCKET_PATH_BYTES:
         return inside
