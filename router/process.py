@@ -187,8 +187,7 @@ class _Router:
             guard,
         )
         http = HttpServer(sockets, config, registry, self._access_log, self._stop)
-        await http.open(stack)
-        http.serve(stack, front)
+        await http.serve(stack, front)
         stores = ShardStores(directory)
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:

@@ -24,7 +24,7 @@ from router.front import Front
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
-from router.starting import answer_early
+from router.starting import Starting
 from sharq_core.config import Config
 from sharq_core.process.listening import BACKLOG
 from sharq_core.process.stopping import Stop
@@ -49,7 +49,7 @@ def router_settings(config: Config) -> RouterSettings:
 
 
 class HttpServer:
-    """The HTTP server of this process. It serves from when it is opened, and says that it starts until it has a front.
+    """The HTTP server of this process. If it is opened before it has a front, it says meanwhile that it starts.
 
     Args:
         sockets: they listen.
@@ -68,11 +68,13 @@ class HttpServer:
         self._sockets = sockets
         self._config = config
         self._stop = stop
+        self._starting = Starting()
         self._server = Connections(
-            answer_early, bounds_of(config.server), config.sharq.max_body_bytes, access_log
+            self._starting.answer, bounds_of(config.server), config.sharq.max_body_bytes, access_log
         )
         registry.register(ConnectionMetrics(self._server))
         self._runner = web.ServerRunner(self._server, shutdown_timeout=None)
+        self._is_open = False
         self._is_closed = False
 
     async def open(self, stack: AsyncExitStack) -> None:
@@ -81,6 +83,7 @@ class HttpServer:
         Raises:
             ConfigError: the files of its TLS cannot be used.
         """
+        self._is_open = True
         tls = kept_context(stack, api_tls_files(self._config.server), server_context)
         stack.callback(asyncio.create_task(self._server.watch()).cancel)
         await self._runner.setup()
@@ -88,9 +91,16 @@ class HttpServer:
         for bound in self._sockets:
             await web.SockSite(self._runner, bound, ssl_context=tls, backlog=BACKLOG).start()
 
-    def serve(self, stack: AsyncExitStack, front: Front) -> None:
-        """Have the front answer from now on; the stack's end closes the server before what was opened until now."""
+    async def serve(self, stack: AsyncExitStack, front: Front) -> None:
+        """Have the front answer from now on; the stack's end closes the server before what was opened until now.
+
+        Raises:
+            ConfigError: the files of its TLS cannot be used.
+        """
         self._server.request_handler = cast("_RequestHandler", front.answer)
+        self._starting.hand_over(front.answer)
+        if not self._is_open:
+            await self.open(stack)
         stack.push_async_callback(self.close)
 
     async def close(self) -> None:

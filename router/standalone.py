@@ -105,7 +105,8 @@ class _Server:
         measure_process(self._registry, self._stack)
         warn_of_exposure(sockets, self._config.auth)
         http = HttpServer(sockets, self._config, self._registry, self._access_log, self._stop)
-        await http.open(self._stack)
+        if self._config.store.mode is StoreMode.EMBEDDED:
+            await http.open(self._stack)  # Its data may take minutes to be read.
         store = await self._make_store()
         self._node = node = await open_node(
             self._config,
@@ -117,7 +118,7 @@ class _Server:
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
         self._stack.push_async_callback(_stop_node, node, self._stop)
-        self._serve(node, http)
+        await self._serve(node, http)
         show_banner(addresses_of(sockets))
 
     async def watch(self) -> None:
@@ -154,7 +155,7 @@ class _Server:
         async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
             await report_original_data(client, self._config.original_key_prefix)
 
-    def _serve(self, node: ShardNode, http: HttpServer) -> None:
+    async def _serve(self, node: ShardNode, http: HttpServer) -> None:
         readiness = Readiness("starting")
         directory = OneShard(node, self._config.cluster.partitions)
         polls = Polls(directory)
@@ -167,7 +168,7 @@ class _Server:
             partial(_cluster_info, self._config, node),
             self._guard,
         )
-        http.serve(self._stack, front)
+        await http.serve(self._stack, front)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
