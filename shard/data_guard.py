@@ -187,12 +187,22 @@ class DataGuard:
                     await self._suspicion.wait()
             try:
                 await self.look()
-                self.writes_refused = False
+                self._note_writes(None)
             except (SharqError, ConfigError) as error:
-                self.writes_refused = isinstance(error, WritesRefused)
+                self._note_writes(error)
                 log.debug("data_not_looked_at error=%r", str(error))
             except Exception:
                 log.exception("data_look_failed")
+
+    def _note_writes(self, error: Exception | None) -> None:
+        """A look was done, or failed. One that failed otherwise says nothing of the store's disk."""
+        if error is None and self.writes_refused:
+            self.writes_refused = False
+            log.warning("store_writes_again: the store can write to its disk")
+        elif isinstance(error, WritesRefused) and not self.writes_refused:
+            self.writes_refused = True
+            log.critical("store_writes_refused error=%r: %s", error.message, _WRITES_REFUSED)
+            self._store.inspector.look_soon()
 
     async def look(self) -> None:
         """Look once.

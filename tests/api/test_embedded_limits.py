@@ -130,7 +130,8 @@ async def until_said(http: aiohttp.ClientSession, url: str, server: Server) -> N
     await until_status(http, f"{url}/readyz", 503)
     async with http.get(f"{url}/readyz") as answer:
         assert "cannot write to its disk" in (await answer.json())["message"]
-    assert server.process.poll() is None
+    assert "CRITICAL store_writes_refused" in server.stderr
+    server.wait_for(lambda: "store_notice check=persistence" in server.stderr)
 
 
 async def missing(http: aiohttp.ClientSession, url: str, jobs: list[str]) -> list[str]:
@@ -202,6 +203,7 @@ async def test_there_is_room_again_and_everything_goes_on(
     await until_said(http, url, server)
     other.unlink()
     await until_status(http, f"{url}/readyz", 200)
+    assert "store_writes_again" in server.stderr
     assert await enqueue(http, url, "after", "x") == 201
     assert server.stop() == 0
 
