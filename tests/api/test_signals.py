@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -118,3 +120,35 @@ def test_a_second_server_on_the_port_fails_before_it_touches_its_directory(
     assert exit_code == 1
     assert said == f"sharq-server: 127.0.0.1:{port} is in use by another process\n"
     assert not (tmp_path / "other").exists()
+
+
+STANDS_STILL = """
+import asyncio, sys, time
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import serve_until_stopped
+
+class Service:
+    def __init__(self, stack, stop):
+        stack.callback(time.sleep, 60)
+
+    async def start(self):
+        print("ready")
+
+    async def watch(self):
+        await asyncio.Event().wait()
+
+sys.exit(run_program("test", lambda: serve_until_stopped(Service, 0.1)))
+"""
+
+
+def test_a_stop_in_which_the_event_loop_stands_still_ends_all_the_same() -> None:
+    command = [sys.executable, "-c", STANDS_STILL]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        started_s = time.monotonic()
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    assert time.monotonic() - started_s < 0.1 + MARGIN_S + 2.0
+    assert process.returncode == 1
+    assert "CRITICAL stop_overdue limit_s=3.1" in said
