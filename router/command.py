@@ -18,6 +18,11 @@ from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notice
 
 _DATA_DIR = Path("sharq-data")
 
+_REPAIR_HELP = (
+    "do not serve: look at the files of an embedded store that does not start, and say what can be mended and what "
+    "that would lose"
+)
+
 _EXAMPLES = """\
 examples:
   sharq-server                             on an embedded store, data in ./sharq-data
@@ -33,11 +38,15 @@ class Command(msgspec.Struct, frozen=True):
 
     Attributes:
         accepts_data_loss: it is to accept what the store has lost, and to serve nobody.
+        repairs: it is to look at the embedded store's files, and to serve nobody.
+        is_sure: it is to mend them, too.
     """
 
     config: Config
     data_dir: Path
     accepts_data_loss: bool = False
+    repairs: bool = False
+    is_sure: bool = False
 
 
 def read_command(argv: Sequence[str] | None) -> Command:
@@ -55,7 +64,13 @@ def read_command(argv: Sequence[str] | None) -> Command:
     config = load_config(arguments.config, options)
     _refuse_lonely(config)
     log_notices((*config.notices, *_notices(arguments, config)))
-    return Command(config, arguments.data_dir or _DATA_DIR, accepts_data_loss=arguments.accept_data_loss)
+    return Command(
+        config,
+        arguments.data_dir or _DATA_DIR,
+        accepts_data_loss=arguments.accept_data_loss,
+        repairs=arguments.repair,
+        is_sure=arguments.yes,
+    )
 
 
 class _Arguments(argparse.Namespace):
@@ -65,6 +80,8 @@ class _Arguments(argparse.Namespace):
     data_dir: Path | None
     gunicorn_config: str | None
     accept_data_loss: bool
+    repair: bool
+    yes: bool
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
@@ -86,7 +103,14 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
         "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
     )
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
-    return parser.parse_args(argv, _Arguments())
+    parser.add_argument("--repair", action="store_true", help=_REPAIR_HELP)
+    parser.add_argument(
+        "--yes", action="store_true", help="with --repair: mend the files, and lose what it says"
+    )
+    arguments = parser.parse_args(argv, _Arguments())
+    if arguments.yes and not arguments.repair:
+        parser.error("argument --yes: has a meaning with --repair only")
+    return arguments
 
 
 def _notices(arguments: _Arguments, config: Config) -> list[str]:

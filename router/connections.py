@@ -132,6 +132,12 @@ class Connections(web.Server):
         self._fresh.pop(handler, None)
         super().connection_lost(handler, exc)
 
+    def cut_off(self) -> int:
+        """End every connection at once, whatever it is doing; returns how many there were."""
+        for transport in self._transports.values():
+            transport.abort()
+        return len(self._transports)
+
     async def watch(self) -> None:
         """End what is kept unused; returns never."""
         while True:

@@ -28,7 +28,7 @@ from router.link_client import ShardLink
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, router_settings, serve
+from router.serving import HttpServer, drain_at_end, router_settings
 from router.shard_stores import ShardStores
 from router.tokens import make_guard
 from sharq_core import messages
@@ -38,11 +38,11 @@ from sharq_core.errors import ConfigError, SharqError
 from sharq_core.messages import DescribeStore, ShardPort
 from sharq_core.partitions import Ring
 from sharq_core.process.command_line import load_config, log_notices, make_parser
-from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.process.watching import follow_files
 from sharq_core.version import __version__
@@ -65,10 +65,16 @@ examples:
 
 
 class Command(msgspec.Struct, frozen=True):
-    """What the router was told; listen: where it serves HTTP."""
+    """What the router was told.
+
+    Attributes:
+        listen: where it serves HTTP.
+        sockets: descriptors of sockets that listen there already; none for making them.
+    """
 
     config: Config
     listen: Address
+    sockets: tuple[int, ...] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
         access_log = open_access_log(command.config)
-        return serve_until_stopped(partial(_Router, command, access_log))
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Router, command, access_log), timeout_s)
 
     return run_program("sharq-router", work, ListenError)
 
@@ -111,13 +118,15 @@ def read_command(argv: Sequence[str] | None) -> Command:
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
     log_notices(config.notices)
-    return Command(config, listen or Address(config.server.host, config.server.port))
+    listen = listen or Address(config.server.host, config.server.port)
+    return Command(config, listen, tuple(arguments.listen_fd))
 
 
 class _Arguments(argparse.Namespace):
     config: Path | None
     listen: str
     shards: str
+    listen_fd: list[int]
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
@@ -134,22 +143,27 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
         metavar="HOST:PORT,...",
         help="shards to ask first; the rest is learned from them",
     )
+    parser.add_argument("--listen-fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
     return parser.parse_args(argv, _Arguments())
 
 
 class _Router:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+    ) -> None:
         self._command = command
         self._access_log = access_log
         self._stack = stack
+        self._stop = stop
 
     async def start(self) -> None:
         """Bind, look for the shards, then listen."""
         stack, config = self._stack, self._command.config
         guard = make_guard(config)
-        sockets = bind_sockets(self._command.listen.host, self._command.listen.port)
+        listen = self._command.listen
+        sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
         for bound in sockets:
             stack.callback(bound.close)
         refuse_exposed(sockets, config.auth)
@@ -175,7 +189,8 @@ class _Router:
             partial(_cluster_info, directory, stores),
             guard,
         )
-        await serve(stack, front, sockets, config, registry, self._access_log)
+        http = HttpServer(sockets, config, registry, self._access_log, self._stop)
+        await http.serve(stack, front)
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)

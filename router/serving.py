@@ -7,11 +7,14 @@ Not here: what answers (router/app.py), and the order of a whole process (router
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from socket import socket
+from typing import cast
 
 from aiohttp import web
+from aiohttp.web_protocol import _RequestHandler
 from prometheus_client import CollectorRegistry
 
 from router.access_log import AccessLog
@@ -21,10 +24,17 @@ from router.front import Front
 from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
+from router.starting import Starting
 from sharq_core.config import Config
+from sharq_core.process.listening import BACKLOG
+from sharq_core.process.stopping import Stop
 from sharq_core.process.tls import api_tls_files, kept_context, server_context
 
-_BACKLOG = 4096
+log = logging.getLogger("sharq.router")
+
+_END_S = 0.5
+"""Least time that requests in flight have at a stop, and most that their connections need to close."""
+
 _READINESS_EVERY_S = 0.1
 
 
@@ -38,31 +48,78 @@ def router_settings(config: Config) -> RouterSettings:
     )
 
 
-async def serve(
-    stack: AsyncExitStack,
-    front: Front,
-    sockets: Sequence[socket],
-    config: Config,
-    registry: CollectorRegistry,
-    access_log: AccessLog | None,
-) -> None:
-    """Listen on bound sockets; the stack's end stops accepting and finishes what is in flight.
+class HttpServer:
+    """The HTTP server of this process. If it is opened before it has a front, it says meanwhile that it starts.
 
     Args:
+        sockets: they listen.
         registry: gets the metrics of the connections.
-
-    Raises:
-        ConfigError: the files of its TLS cannot be used.
+        stop: bounds the end of what is in flight.
     """
-    tls = kept_context(stack, api_tls_files(config.server), server_context)
-    server = Connections(front.answer, bounds_of(config.server), front.settings.max_body_bytes, access_log)
-    registry.register(ConnectionMetrics(server))
-    stack.callback(asyncio.create_task(server.watch()).cancel)
-    runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    for bound in sockets:
-        await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
+
+    def __init__(
+        self,
+        sockets: Sequence[socket],
+        config: Config,
+        registry: CollectorRegistry,
+        access_log: AccessLog | None,
+        stop: Stop,
+    ) -> None:
+        self._sockets = sockets
+        self._config = config
+        self._stop = stop
+        self._starting = Starting()
+        self._server = Connections(
+            self._starting.answer, bounds_of(config.server), config.sharq.max_body_bytes, access_log
+        )
+        registry.register(ConnectionMetrics(self._server))
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=None)
+        self._is_open = False
+        self._is_closed = False
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Take connections in and say that the process starts, until the stack's end.
+
+        Raises:
+            ConfigError: the files of its TLS cannot be used.
+        """
+        self._is_open = True
+        tls = kept_context(stack, api_tls_files(self._config.server), server_context)
+        stack.callback(asyncio.create_task(self._server.watch()).cancel)
+        await self._runner.setup()
+        stack.push_async_callback(self.close)
+        for bound in self._sockets:
+            await web.SockSite(self._runner, bound, ssl_context=tls, backlog=BACKLOG).start()
+
+    async def serve(self, stack: AsyncExitStack, front: Front) -> None:
+        """Have the front answer from now on; the stack's end closes the server before what was opened until now.
+
+        Raises:
+            ConfigError: the files of its TLS cannot be used.
+        """
+        self._server.request_handler = cast("_RequestHandler", front.answer)
+        self._starting.hand_over(front.answer)
+        if not self._is_open:
+            await self.open(stack)
+        stack.push_async_callback(self.close)
+
+    async def close(self) -> None:
+        """Take no more connections in, and wait for what is in flight as long as the stop lets it; once is enough.
+
+        A client that does not read its answer by then, or does not send its request, is cut off.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        closing = asyncio.create_task(self._runner.cleanup())
+        await asyncio.wait({closing}, timeout=self._stop.left_s(_END_S))
+        if not closing.done():
+            cut = self._server.cut_off()
+            log.warning("connections_cut_off count=%d reason=stop", cut)
+            await asyncio.wait({closing}, timeout=_END_S)
+        if not closing.done():
+            closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
 
 
 def drain_at_end(

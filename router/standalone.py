@@ -12,7 +12,6 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from socket import socket
 
 from msgspec import UNSET
 from prometheus_client import CollectorRegistry
@@ -30,7 +29,8 @@ from router.dispatch import Dispatch
 from router.exposure import warn_of_exposure
 from router.polls import Polls
 from router.readiness import Readiness
-from router.serving import drain_at_end, router_settings, serve
+from router.repair import run_repair
+from router.serving import HttpServer, drain_at_end, router_settings
 from router.tokens import Guard, make_guard
 from shard.acceptance import NotAccepted, accept_data_loss
 from shard.data_memory import DirectoryMemory
@@ -42,13 +42,17 @@ from sharq_core.process.command_line import log_store
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.watching import follow_files
 from sharq_core.store.data_dir import DataDirError, read_data_id, write_data_id
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError, url_of_running
+from sharq_core.store.embedded_end import end_in_order
+from sharq_core.store.inspection import Inspector
 from sharq_core.store.legacy import report_original_data
+from sharq_core.store.repair import NotRepaired
 from sharq_core.store.store import Store
 
+_LOOK_AT_DISK_EVERY_S = 10.0
 _QUICK_DEATH_S = 10.0
 _MAX_QUICK_DEATHS = 3
 """A store that dies this often in a row, each time this soon, is not helped by another start."""
@@ -68,27 +72,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = read_command(argv)
         if command.accepts_data_loss:
             return _accept(command)
+        if command.repairs:
+            return run_repair(command)
         access_log = open_access_log(command.config)
-        return serve_until_stopped(partial(_Server, command, access_log))
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Server, command, access_log), timeout_s)
 
-    return run_program("sharq-server", work, DataDirError, EmbeddedStoreError, ListenError, NotAccepted)
+    failures = (DataDirError, EmbeddedStoreError, ListenError, NotAccepted, NotRepaired)
+    return run_program("sharq-server", work, *failures)
 
 
 class _Server:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+    ) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
         self._access_log = access_log
         self._stack = stack
+        self._stop = stop
         self._registry = CollectorRegistry()
         self._store: EmbeddedStore | None = None
         self._node: ShardNode | None = None
         self._guard: Guard | None = None
 
     async def start(self) -> None:
-        """Bind, start the store and the node, then listen."""
+        """Listen and say that it starts, start the store and the node, then serve."""
         self._guard = make_guard(self._config)
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
@@ -96,6 +107,9 @@ class _Server:
         measure_process(self._registry, self._stack)
         warn_of_exposure(sockets, self._config.auth)
         log_store(self._config)
+        http = HttpServer(sockets, self._config, self._registry, self._access_log, self._stop)
+        if self._config.store.mode is StoreMode.EMBEDDED:
+            await http.open(self._stack)  # Its data may take minutes to be read.
         store = await self._make_store()
         self._node = node = await open_node(
             self._config,
@@ -106,8 +120,8 @@ class _Server:
             if self._store is None
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
-        self._stack.push_async_callback(node.stop)
-        await self._listen(node, sockets)
+        self._stack.push_async_callback(_stop_node, node, self._stop)
+        await self._serve(node, http)
         show_banner(addresses_of(sockets))
 
     async def watch(self) -> None:
@@ -121,17 +135,22 @@ class _Server:
         await asyncio.gather(self._node.until_fatal(), self._look_after_store())
 
     async def _look_after_store(self) -> None:
+        assert self._node is not None
         if self._store is not None:
-            await _keep_alive(self._store)
+            await asyncio.gather(
+                _keep_alive(self._store, self._node.store.inspector), _look_at_disk(self._store)
+            )
         elif self._config.store.mode is StoreMode.SERVER:
             await self._report_original_data()
 
     async def _make_store(self) -> Store:
         if self._config.store.mode is not StoreMode.EMBEDDED:
             return make_configured_store(self._config.redis, self._config.store)
-        self._store = await EmbeddedStore.start(self._data_dir)
-        self._stack.push_async_callback(self._store.stop)
-        return make_configured_store(self._config.redis, parse_url(self._store.url))
+        self._store = await EmbeddedStore.start(self._data_dir, self._config.embedded.max_memory_bytes)
+        self._stack.push_async_callback(end_in_order, self._store, self._stop)
+        store = make_configured_store(self._config.redis, parse_url(self._store.url))
+        _tell_cut(self._store, store.inspector)
+        return store
 
     async def _report_original_data(self) -> None:
         """Also where the store is away: as soon as it answers."""
@@ -139,7 +158,7 @@ class _Server:
         async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
             await report_original_data(client, self._config.original_key_prefix)
 
-    async def _listen(self, node: ShardNode, sockets: Sequence[socket]) -> None:
+    async def _serve(self, node: ShardNode, http: HttpServer) -> None:
         readiness = Readiness("starting")
         directory = OneShard(node, self._config.cluster.partitions)
         polls = Polls(directory)
@@ -152,7 +171,7 @@ class _Server:
             partial(_cluster_info, self._config, node),
             self._guard,
         )
-        await serve(self._stack, front, sockets, self._config, self._registry, self._access_log)
+        await http.serve(self._stack, front)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
@@ -173,7 +192,7 @@ async def _accept(command: Command) -> int:
 
 
 async def _accept_at_rest(config: Config, data_dir: Path) -> None:
-    store = await EmbeddedStore.start(data_dir)
+    store = await EmbeddedStore.start(data_dir, config.embedded.max_memory_bytes)
     try:
         accepted = await accept_data_loss(config, parse_url(store.url), read_data_id(data_dir))
         if accepted is not None:
@@ -182,7 +201,25 @@ async def _accept_at_rest(config: Config, data_dir: Path) -> None:
         await store.stop()
 
 
-async def _keep_alive(store: EmbeddedStore) -> None:
+async def _stop_node(node: ShardNode, stop: Stop) -> None:
+    await stop.within(node.stop(), "calls to the store")
+
+
+def _tell_cut(store: EmbeddedStore, inspector: Inspector) -> None:
+    """What its files had lost before its start stands in the notices until this process ends."""
+    inspector.cut_bytes += sum(one.lost_bytes for one in store.cut)
+    if store.cut:
+        inspector.tell("data_cut", "; ".join(one.in_words for one in store.cut))
+
+
+async def _look_at_disk(store: EmbeddedStore) -> None:
+    """Look at the directory now and then, in a thread: a disk that hangs is to hold up nobody; returns never."""
+    while True:
+        await asyncio.sleep(_LOOK_AT_DISK_EVERY_S)
+        await asyncio.to_thread(store.look_at_disk)
+
+
+async def _keep_alive(store: EmbeddedStore, inspector: Inspector) -> None:
     """Start the store again whenever it dies, until it has died too often too soon."""
     loop = asyncio.get_running_loop()
     quick_deaths = 0
@@ -191,6 +228,7 @@ async def _keep_alive(store: EmbeddedStore) -> None:
         await store.wait_dead()
         quick_deaths = quick_deaths + 1 if loop.time() - started_s < _QUICK_DEATH_S else 0
         await store.restart()
+        _tell_cut(store, inspector)
     raise EmbeddedStoreError(f"the embedded store died {quick_deaths} times in a row; see {store.log_path}")
 
 

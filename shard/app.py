@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from socket import socket
 
@@ -33,7 +33,7 @@ from sharq_core.process.listening import ListenError, bind_sockets, public_addre
 from sharq_core.process.measuring import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
@@ -42,7 +42,10 @@ from sharq_core.version import __version__
 _BACKLOG = 1024
 _KEEPALIVE_S = 75.0
 """Idle connections, and those that never send a request, are closed after it; links have their own heartbeat."""
-_SHUTDOWN_TIMEOUT_S = 2.0
+_SHUTDOWN_TIMEOUT_S = 1.0
+"""For a page that is being read; the links are closed before."""
+
+_LEAST_LEAVE_S = 0.5
 _DRAIN_BEATS = 2
 _MAX_DRAIN_S = 1.5
 """A draining node serves on for two heartbeats, so that every other node has seen the view, or so long at the most."""
@@ -62,9 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
-        return (
-            _accept(command) if command.accepts_data_loss else serve_until_stopped(partial(_Process, command))
-        )
+        if command.accepts_data_loss:
+            return _accept(command)
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Process, command), timeout_s)
 
     return run_program("sharq-shard", work, ListenError, NotAMember, NotAccepted)
 
@@ -77,10 +81,11 @@ async def _accept(command: Command) -> int:
 class _Process:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, stack: AsyncExitStack) -> None:
+    def __init__(self, command: Command, stack: AsyncExitStack, stop: Stop) -> None:
         self._command = command
         self._config = command.config
         self._stack = stack
+        self._stop = stop
         self._is_draining = False
         self._node: ShardNode
         self._membership: Membership
@@ -100,7 +105,7 @@ class _Process:
         self._node = await open_node(
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
         )
-        self._stack.push_async_callback(self._node.stop)
+        self._stack.push_async_callback(self._stop_node)
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
         self._links = LinkServer(
@@ -173,6 +178,8 @@ class _Process:
             return "draining"
         if not self._node.is_ready:
             return self._node.guard.reason or self._node.why_no_store
+        if self._node.guard.whole_reason is not None:
+            return self._node.guard.whole_reason
         if self._leaves_all():
             reason = self._node.store.reason
             words = "this node does not reach its store, or has not reached it well for long enough"
@@ -183,15 +190,22 @@ class _Process:
         """Other nodes answer for all partitions, as far as they reach the store."""
         return len(self._node.contact.away) == self._config.cluster.partitions
 
+    async def _stop_node(self) -> None:
+        await self._stop.within(self._node.stop(), "calls to the store")
+
     async def _leave(self) -> None:
-        """Say so, serve on until the others have heard, be a member no longer, and end the links."""
+        """Say so, serve on until the others have heard, be a member no longer, and end the links; with a store that
+        hangs, as much of it as the stop has time for.
+        """
         self._is_draining = True
-        await self._membership.drain()
-        self._links.push_draining()
-        if len(self._links):
-            beats_s = _DRAIN_BEATS * self._config.cluster.heartbeat_interval_ms / 1000
-            await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
-        await self._membership.leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._stop.left_s(_LEAST_LEAVE_S)):
+                await self._membership.drain()
+                self._links.push_draining()
+                if len(self._links):
+                    beats_s = _DRAIN_BEATS * self._config.cluster.heartbeat_interval_ms / 1000
+                    await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
+                await self._membership.leave()
         await self._links.close()
 
 

@@ -24,6 +24,7 @@ from sharq_core.scheduler.data_set import NONE, DataCalls, DataRecord, Remembere
 from sharq_core.scheduler.executor import Executor, Lost
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import other_partitions
+from sharq_core.store.failures import WritesRefused
 from sharq_core.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,12 @@ _WAY_ON_WITHOUT_FILES = (
 _REFUSAL = (
     "the store has lost data, or holds another data set than before: nothing was done, and nothing will be until an "
     "operator puts the data back or accepts the loss (see SharqDataLost in docs/runbook.md)"
+)
+
+
+_WRITES_REFUSED = (
+    "the store cannot write to its disk (is it full?), so every call that changes something is refused; make room, and "
+    "it goes on by itself"
 )
 
 
@@ -87,6 +94,7 @@ class DataGuard:
         losses: how often data was found to be lost.
         pulse: tells an older copy.
         refusal: what every call comes to; None while some partition can be served.
+        writes_refused: the last look found a store that refuses to write, because its disk is full or broken.
     """
 
     def __init__(
@@ -103,6 +111,7 @@ class DataGuard:
         on_remembered: Callable[[str], None],
     ) -> None:
         self.losses = 0
+        self.writes_refused = False
         self.refusal: DataLost | None = None
         self._store = store
         self._executor = executor
@@ -143,8 +152,10 @@ class DataGuard:
 
     @property
     def whole_reason(self) -> str | None:
-        """The same once no partition is left that can be served."""
-        return self.reason if self._loss is not None and self._loss.partitions == self._all else None
+        """The same once no partition is left that can be served, because of a loss or of a disk that takes nothing."""
+        if self._loss is not None and self._loss.partitions == self._all:
+            return self.reason
+        return _WRITES_REFUSED if self.writes_refused and len(self._store.nodes()) == 1 else None
 
     def is_lost(self, partition: int) -> bool:
         """The partition is refused."""
@@ -177,10 +188,22 @@ class DataGuard:
                     await self._suspicion.wait()
             try:
                 await self.look()
+                self._note_writes(None)
             except (SharqError, ConfigError) as error:
+                self._note_writes(error)
                 log.debug("data_not_looked_at error=%r", str(error))
             except Exception:
                 log.exception("data_look_failed")
+
+    def _note_writes(self, error: Exception | None) -> None:
+        """A look was done, or failed. One that failed otherwise says nothing of the store's disk."""
+        if error is None and self.writes_refused:
+            self.writes_refused = False
+            log.warning("store_writes_again: the store can write to its disk")
+        elif isinstance(error, WritesRefused) and not self.writes_refused:
+            self.writes_refused = True
+            log.critical("store_writes_refused error=%r: %s", error.message, _WRITES_REFUSED)
+            self._store.inspector.look_soon()
 
     async def look(self) -> None:
         """Look once.

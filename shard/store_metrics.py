@@ -29,6 +29,11 @@ class StoreMetrics(Collector):
             "Calls sent again because a slot had moved",
             value=self._store.resent_calls,
         )
+        yield CounterMetricFamily(
+            "sharq_store_cut_bytes",
+            "Bytes at the end of the embedded store's files that were lost before it started",
+            value=self._store.inspector.cut_bytes,
+        )
         yield from self._links()
         yield from self._promises()
         yield from self._clocks()
@@ -116,6 +121,11 @@ class DataMetrics(Collector):
             "sharq_store_lost_partitions",
             "Partitions whose data the store has lost, or holds of another data set; they are refused",
             value=self._guard.lost_partitions,
+        )
+        yield GaugeMetricFamily(
+            "sharq_store_writes_refused",
+            "1: the store refuses every call that changes something, because it cannot write to its disk",
+            value=int(self._guard.writes_refused),
         )
         yield CounterMetricFamily(
             "sharq_store_data_losses", "Times that data was found to be lost", value=self._guard.losses

@@ -141,6 +141,12 @@ NODES = Dashboard(
             unit="percentunit",
         ),
         graph(
+            "Lines of logs lost",
+            "Dropped because the log's reader stood still or its disk was full. None, or the log collector hangs.",
+            Query(per_second("sharq_log_lines_lost_total", "instance, log"), "{{instance}} {{log}}"),
+            unit="ops",
+        ),
+        graph(
             "Versions",
             "More than one is an upgrade under way.",
             Query("count by (version) (sharq_router_build_info)", "router {{version}}"),

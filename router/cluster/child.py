@@ -37,6 +37,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         command: program and arguments.
         environ: its whole environment.
         directory: its working directory; None for ours.
+        sockets: descriptors that it inherits.
         is_ready: whether it serves now.
     """
 
@@ -46,6 +47,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     environ: dict[str, str]
     directory: Path | None = None
+    sockets: tuple[int, ...] = ()
     is_ready: Callable[[], Awaitable[bool]]
 
 
@@ -88,7 +90,7 @@ class Child:
                 stdin=DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
-                pass_fds=[self._lock],
+                pass_fds=[self._lock, *self.program.sockets],
                 start_new_session=True,
             )
         finally:
@@ -118,6 +120,12 @@ class Child:
         """Wait for its end; returns words about it, or None when it was told to end."""
         await self._started().wait()
         return None if self._is_stopping else self._last_words()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it died in this moment
+                self._process.send_signal(number)
 
     async def stop(self, timeout_s: float) -> bool:
         """Tell it to end, and kill it when it has not after timeout_s; returns once it is gone.

@@ -10,26 +10,29 @@ import asyncio
 import logging
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from socket import socket
 
 import aiohttp
 from redis.exceptions import RedisError
 
 from router.cluster.child import Child, Crew, Program, StartError
 from router.cluster.command import Command, read_command
-from router.cluster.ports import check_free, free_ports
+from router.cluster.ports import close_all, free_ports, listen_on
 from router.cluster.redis_cluster import make_cluster
 from router.cluster.services import Services, service_environ
 from router.cluster.state import write_state
 from router.cluster.stores import CLUSTER, port_count, refuse_other_kind, store_environ, store_programs
 from sharq_core.plurals import counted
 from sharq_core.process.listening import ListenError
+from sharq_core.process.reloading import on_reload
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.store.data_dir import DataDirError, lock_data_dir
 from sharq_core.version import __version__
 
@@ -43,6 +46,7 @@ _ROUTER_STOP_S = 3.5
 _SHARD_STOP_S = 3.0
 _STORE_STOP_S = 2.5
 """Together under 10 s."""
+_STOP_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
 
     def work() -> Coroutine[None, None, int]:
-        return serve_until_stopped(partial(_Cluster, read_command(argv)))
+        return serve_until_stopped(partial(_Cluster, read_command(argv)), _STOP_S)
 
     return run_program("sharq-cluster", work, DataDirError, ListenError, OSError, RedisError, StartError)
 
@@ -64,11 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Cluster:
     """The processes, whose end is on the stack before they start."""
 
-    def __init__(self, command: Command, stack: AsyncExitStack) -> None:
+    def __init__(self, command: Command, stack: AsyncExitStack, _: Stop) -> None:
         self._command = command
         self._stack = stack
         self._lock: int
         self._children: list[Child] = []
+        self._services: list[Child] = []
+        self._router_sockets: list[list[socket]] = []
 
     async def start(self) -> None:
         """Start the stores, then shards and routers, and say so when all of them are ready.
@@ -82,16 +88,24 @@ class _Cluster:
         self._lock = await lock_data_dir(command.data_dir)
         self._stack.callback(os.close, self._lock)
         refuse_other_kind(command.store, command.data_dir)
-        check_free(command.router_ports)
+        self._router_sockets = listen_on(command.router_ports)
+        for sockets in self._router_sockets:
+            self._stack.callback(close_all, sockets)
         ports = free_ports(port_count(command.store) + command.shards, command.router_ports)
         shard_ports, store_ports = ports[: command.shards], ports[command.shards :]
         await self._start_stores(store_ports)
         await self._start_services(store_ports, shard_ports)
+        on_reload("each router and shard, see their logs", self._reload_services, self._stack)
         self._say_ready()
 
     async def watch(self) -> None:
         """Tell of each child that dies; returns never."""
         await asyncio.gather(*map(_tell_of_death, self._children), asyncio.Event().wait())
+
+    def _reload_services(self) -> Sequence[str]:
+        for child in self._services:
+            child.send(signal.SIGHUP)
+        return ()
 
     async def _start_stores(self, ports: Sequence[int]) -> None:
         command = self._command
@@ -108,9 +122,14 @@ class _Cluster:
         async with aiohttp.ClientSession() as session:
             services = Services(session, environ, command.config)
             shards = self._crew(services.shards(shard_ports), _SHARD_STOP_S)
-            routers = self._crew(services.routers(command.router_ports, shard_ports), _ROUTER_STOP_S)
+            descriptors = [tuple(one.fileno() for one in sockets) for sockets in self._router_sockets]
+            programs = services.routers(command.router_ports, descriptors, shard_ports)
+            routers = self._crew(programs, _ROUTER_STOP_S)
+            self._services = [*shards.children, *routers.children]
             await shards.start()
             await routers.start()
+            for sockets in self._router_sockets:
+                close_all(sockets)
             await shards.until_ready(_SERVICE_READY_S)
             await routers.until_ready(_SERVICE_READY_S)
 

@@ -1,10 +1,10 @@
-"""The TCP ports of the cluster: whether the routers' are free, and free ones for everything else."""
+"""The TCP ports of the cluster: the routers' are held from the beginning, and everything else gets free ones."""
 
 from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import ExitStack
 
 from sharq_core.process.listening import ListenError, bind_sockets
@@ -15,15 +15,26 @@ _CANDIDATES = range(20_000, 30_000)
 """Below the ephemeral ports of Linux and macOS: no outgoing connection takes one before its server starts."""
 
 
-def check_free(ports: range) -> None:
-    """Make sure that each port can be listened on now.
+def listen_on(ports: range) -> list[list[socket.socket]]:
+    """Listen on each port, so that nobody else takes it until its router does; returns the sockets of each.
 
     Raises:
-        ListenError: one cannot; the message names it.
+        ListenError: one cannot be listened on; the message names it. None is held then.
     """
-    for port in ports:
-        for bound in bind_sockets(HOST, port):
-            bound.close()
+    held: list[list[socket.socket]] = []
+    try:
+        held.extend(bind_sockets(HOST, port) for port in ports)
+    except ListenError:
+        for sockets in held:
+            close_all(sockets)
+        raise
+    return held
+
+
+def close_all(sockets: Iterable[socket.socket]) -> None:
+    """Close them here; whoever has inherited one still listens."""
+    for one in sockets:
+        one.close()
 
 
 def free_ports(count: int, reserved: Container[int]) -> list[int]:

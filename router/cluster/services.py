@@ -15,8 +15,8 @@ from router.cluster.ports import HOST
 
 _READY_TIMEOUT_S = 2.0
 
-SHUTDOWN_TIMEOUT_MS = 1500
-"""What a router gives the requests in flight at its stop, whatever is configured: all must be over in 10 s."""
+SHUTDOWN_TIMEOUT_MS = 3000
+"""What a router has for its stop, whatever is configured: all must be over in 10 s. For half of it it serves on."""
 
 _OURS = frozenset(
     {
@@ -58,15 +58,23 @@ class Services:
             for number, port in enumerate(ports, 1)
         ]
 
-    def routers(self, ports: Sequence[int], shard_ports: Sequence[int]) -> list[Program]:
-        """router-1, router-2, ... on these ports, told of all shards."""
+    def routers(
+        self, ports: Sequence[int], sockets: Sequence[tuple[int, ...]], shard_ports: Sequence[int]
+    ) -> list[Program]:
+        """router-1, router-2, ... on these ports, told of all shards.
+
+        Args:
+            sockets: for each port the descriptors of the sockets that listen there.
+        """
         shards = ",".join(f"{HOST}:{port}" for port in shard_ports)
         return [
-            self._program("router", number, port, "router.process", "--shards", shards)
-            for number, port in enumerate(ports, 1)
+            self._program("router", number, port, "router.process", "--shards", shards, sockets=descriptors)
+            for number, (port, descriptors) in enumerate(zip(ports, sockets, strict=True), 1)
         ]
 
-    def _program(self, role: str, number: int, port: int, module: str, *arguments: str) -> Program:
+    def _program(
+        self, role: str, number: int, port: int, module: str, *arguments: str, sockets: tuple[int, ...] = ()
+    ) -> Program:
         """-P: a module of this name in the working directory is not ours."""
         url = f"http://{HOST}:{port}"
         command = (
@@ -78,6 +86,7 @@ class Services:
             *arguments,
             "--listen",
             f"{HOST}:{port}",
+            *(word for descriptor in sockets for word in ("--listen-fd", str(descriptor))),
         )
         return Program(
             role=role,
@@ -85,6 +94,7 @@ class Services:
             url=url,
             command=command,
             environ=self._environ,
+            sockets=sockets,
             is_ready=partial(_is_ready, self._session, url),
         )
 

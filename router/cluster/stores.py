@@ -21,6 +21,8 @@ from router.cluster.child import Program, StartError
 from router.cluster.ports import HOST
 from sharq_core.errors import ConfigError
 from sharq_core.store.allocator import tuned_environ
+from sharq_core.store.aof_files import BrokenFiles, refuse_silent_loss
+from sharq_core.store.memory_limit import default_limit_bytes
 from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
 
 SINGLE, CLUSTER = "single", "cluster"
@@ -68,14 +70,15 @@ def store_programs(kind: str, data_dir: Path, ports: Sequence[int]) -> list[Prog
         ports: `port_count` of them.
 
     Raises:
-        StartError: there is no Valkey for this system.
+        StartError: there is no Valkey for this system, or a directory has lost the manifest of its files.
         OSError: a directory cannot be made.
     """
+    memory = {"maxmemory": str(default_limit_bytes() // (1 if kind == SINGLE else CLUSTER_SIZE))}
     if kind == SINGLE:
-        return [_program(kind, 1, data_dir, ports[0], {})]
+        return [_program(kind, 1, data_dir, ports[0], memory)]
     pairs = zip(ports[:CLUSTER_SIZE], ports[CLUSTER_SIZE:], strict=True)
     return [
-        _program(kind, number, data_dir, port, {**_CLUSTER_SETTINGS, "cluster-port": str(bus_port)})
+        _program(kind, number, data_dir, port, {**_CLUSTER_SETTINGS, **memory, "cluster-port": str(bus_port)})
         for number, (port, bus_port) in enumerate(pairs, 1)
     ]
 
@@ -95,6 +98,10 @@ def client_of(port: int) -> Redis:
 def _program(kind: str, number: int, data_dir: Path, port: int, more: dict[str, str]) -> Program:
     directory = data_dir / f"{kind}-{number}"
     directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        refuse_silent_loss(directory)
+    except BrokenFiles as error:
+        raise StartError(f"store-{number} is not started: {error}; put a backup in its place") from error
     settings = {**_SETTINGS, **more, "port": str(port)}
     return Program(
         role="store",

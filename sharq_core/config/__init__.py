@@ -14,9 +14,11 @@ import msgspec
 
 from sharq_core.config.kinds import Address, Kind, Secret, describe
 from sharq_core.config.settings import (
+    SECTIONS,
     SETTINGS,
     AuthSettings,
     ClusterSettings,
+    EmbeddedSettings,
     Key,
     LogSettings,
     RedisSettings,
@@ -32,6 +34,7 @@ __all__ = [
     "AuthSettings",
     "ClusterSettings",
     "Config",
+    "EmbeddedSettings",
     "Key",
     "LogSettings",
     "RedisSettings",
@@ -55,6 +58,9 @@ _TOGETHER = (
 )
 """Keys of which all are given, or none."""
 
+_SECTION_FIELDS = {section: "server" if section == "sharq-server" else section for section in SECTIONS}
+"""By section, the field of Config that holds its settings."""
+
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
@@ -74,12 +80,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     cluster: ClusterSettings
     auth: AuthSettings
+    embedded: EmbeddedSettings
     log: LogSettings
     store: StoreAddress
     store_chosen_by: str
     key_prefix: str
     original_key_prefix: str
     notices: tuple[str, ...]
+
+    def differing(self, other: Config) -> list[Key]:
+        """Return the settings that another configuration has otherwise."""
+        return [key for key, field, _ in SETTINGS if self._value(key, field) != other._value(key, field)]
+
+    def _value(self, key: Key, field: str) -> object:
+        section: msgspec.Struct = getattr(self, _SECTION_FIELDS[key.section])
+        return getattr(section, field)
 
 
 def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, str] | None = None) -> Config:
@@ -105,6 +120,7 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, st
         redis=redis,
         cluster=_make(ClusterSettings, "cluster", given),
         auth=_make(AuthSettings, "auth", given),
+        embedded=_make(EmbeddedSettings, "embedded", given),
         log=_make(LogSettings, "log", given),
         store=resolve_store(redis, origins),
         store_chosen_by=chosen_by(origins),
@@ -182,6 +198,11 @@ def _notices(config: Config, given: Source) -> list[str]:
         )
     if config.key_prefix != config.original_key_prefix:
         note(Key("redis", "key_prefix"), "the braces in it are dropped")
+    if config.store.mode is not StoreMode.EMBEDDED and Key("embedded", "max_memory_bytes") in given:
+        note(
+            Key("embedded", "max_memory_bytes"),
+            "has no effect: a server is named, so no embedded store is used",
+        )
     if config.store.mode is StoreMode.EMBEDDED:
         for name in (
             "username", "password", "db", "tls_ca", "tls_cert", "tls_key", "strict_store",

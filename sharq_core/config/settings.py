@@ -34,6 +34,9 @@ _DAY_MS = 24 * 3600 * 1000
 _KIB = 1024
 _MIB = 1024 * _KIB
 
+_LEAST_STORE_BYTES = 16 * _MIB
+"""An empty store with our function library takes a few."""
+
 
 class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
     """[sharq]: the jobs.
@@ -175,6 +178,16 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
 
 
+class EmbeddedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[embedded]: the store that sharq-server starts where none is named.
+
+    Attributes:
+        max_memory_bytes: most memory that its data may take; None for a share of the machine's or the container's.
+    """
+
+    max_memory_bytes: Annotated[int | None, whole_number(_LEAST_STORE_BYTES, 1 << 50, "bytes")] = None
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """[log]: what the process says on stderr.
 
@@ -193,6 +206,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "redis": RedisSettings,
     "cluster": ClusterSettings,
     "auth": AuthSettings,
+    "embedded": EmbeddedSettings,
     "log": LogSettings,
 }
 

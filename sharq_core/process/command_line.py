@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from sharq_core.config import Config, Key, load
 from sharq_core.process.logs import log_to_stderr
+from sharq_core.process.reloading import on_reload
 from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.process")
@@ -38,7 +40,8 @@ def make_parser(program: str, description: str, examples: str, config_help: str)
 
 
 def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> Config:
-    """The configuration of this process: command line over environment over file. From here on the log is as it says.
+    """The configuration of this process: command line over environment over file. From here on the log is as it says,
+    and at a reload as it says then.
 
     Args:
         path: None for no file.
@@ -47,8 +50,10 @@ def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> 
     Raises:
         ConfigError: it is wrong.
     """
-    config = load(path, os.environ, options)
+    read = partial(load, path, os.environ, options)
+    config = read()
     log_to_stderr(config.log.format, config.log.level)
+    on_reload("[log] format and level", partial(_read_again, read, config))
     return config
 
 
@@ -57,6 +62,13 @@ def log_store(config: Config) -> None:
     log.info(
         "store_chosen mode=%s store=%s because=%r", config.store.mode, config.store, config.store_chosen_by
     )
+
+
+def _read_again(read: Callable[[], Config], running: Config) -> Sequence[str]:
+    """Take what [log] says now; returns the other settings that differ from those that the process runs with."""
+    config = read()
+    log_to_stderr(config.log.format, config.log.level)
+    return [str(key) for key in config.differing(running) if key.section != "log"]
 
 
 def log_notices(notices: Iterable[str]) -> None:

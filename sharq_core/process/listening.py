@@ -1,12 +1,14 @@
-"""The sockets of an HTTP server: bound before anything else starts, so that a port in use is known at once.
+"""The sockets of an HTTP server: they listen before anything else starts, so that a port in use is known at once and
+nobody else can take it meanwhile.
 
-Not here: serving on them, which makes them listen; until then a connection is refused.
+Not here: serving on them; until then a connection waits.
 """
 
 from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 
@@ -16,12 +18,18 @@ _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """`localhost` names ::1 also on a machine without IPv6: the other address is enough there."""
 
 
+BACKLOG = 4096
+"""Most connections that wait to be taken in; the system may allow fewer."""
+
+
 class ListenError(Exception):
     """The address cannot be listened on; the message says which and why."""
 
 
 def bind_sockets(host: str, port: int) -> list[socket.socket]:
-    """Bind one socket for each address that the host name has, all to the same port.
+    """Bind one socket for each address that the host name has, all to the same port, and listen on all of them.
+
+    Linux lets two sockets bind one port as long as neither listens, so only listening makes the port ours.
 
     Args:
         port: 0 takes any free port.
@@ -42,6 +50,18 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
             bound_socket.close()
         raise ListenError(_explain(Address(host, port), error)) from error
     return bound
+
+
+def inherited_sockets(descriptors: Sequence[int]) -> list[socket.socket]:
+    """Take over sockets that whoever started this process has made and listens on.
+
+    Raises:
+        ListenError: one of the descriptors is no socket.
+    """
+    try:
+        return [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
+    except OSError as error:
+        raise ListenError(f"--listen-fd: cannot be taken over: {error.strerror}") from error
 
 
 def addresses_of(sockets: Sequence[socket.socket]) -> list[Address]:
@@ -73,6 +93,7 @@ def _bind(family: socket.AddressFamily, place: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             unbound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         unbound.bind((place, port))
+        unbound.listen(BACKLOG)
     except OSError:
         unbound.close()
         raise

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from sharq_core import request_ids
+from sharq_core.process.standard_files import AsideStream
 
 CONSOLE, JSON = "console", "json"
 
@@ -27,6 +28,7 @@ _EVENT = re.compile(r"([a-z][a-z0-9_]*)(?=[ :]|$):?\s*")
 _PIECE = re.compile(rf"(?:(?<!\S)(\w+)=)?({_CONVERSION})(?=[\s,:;]|$)|({_CONVERSION})|%%")
 _PAIRS = re.compile(r"\w+=\S+(?: \w+=\S+)*")
 _RESERVED = frozenset({"time", "level", "logger", "event", "text", "request_id", "traceback"})
+_LOST = "log_lines_lost count=%d: the reader of the log stood still, or its disk was full"
 _PLAIN = (str, int, float, bool, type(None))
 
 _encode = msgspec.json.Encoder().encode
@@ -36,15 +38,22 @@ _stderr = logging.StreamHandler(sys.stderr)
 def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
     """Write events from `level` up to stderr, in one form (console or json); the last call holds.
 
-    stdout is for what a person waits for.
+    stdout is for what a person waits for. In a program the lines are written aside (standard_files.py), so that nobody
+    waits for the log.
     """
     _stderr.setFormatter(JsonFormatter() if form == JSON else ConsoleFormatter(_LINE))
-    if _stderr.stream is None:
+    if _stderr.stream is None or isinstance(sys.stderr, AsideStream):
         _stderr.setStream(sys.stderr)
     root = logging.getLogger()
     root.setLevel(level.upper())
     if _stderr not in root.handlers:
         root.addHandler(_stderr)
+
+
+def lost_line(lost: int) -> bytes:
+    """Return the log's line about lines that were lost, in the form of the others."""
+    record = logging.LogRecord("sharq.process", logging.WARNING, __file__, 0, _LOST, (lost,), None)
+    return f"{_stderr.format(record)}\n".encode()
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sharq_core.errors import ConfigError
-from sharq_core.process.logs import log_to_stderr
-from sharq_core.process.standard_files import open_standard_files
+from sharq_core.process.logs import log_to_stderr, lost_line
+from sharq_core.process.standard_files import open_standard_files, write_aside
+from sharq_core.process.stopping import ignore_signals
 
 EXIT_FAILED = 1
 """It cannot start, or cannot go on."""
@@ -49,7 +50,9 @@ def run_program(
         its exit status: what the work returns, EXIT_FAILED, or EXIT_MISCONFIGURED for a ConfigError.
     """
     open_standard_files()
+    write_aside(lost_line)
     log_to_stderr()
+    ignore_signals()
     try:
         return run(work())
     except ConfigError as error:

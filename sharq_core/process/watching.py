@@ -9,9 +9,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from sharq_core.errors import ConfigError
+from sharq_core.process.reloading import on_reload
 
 log = logging.getLogger("sharq.process")
 
@@ -21,7 +23,7 @@ _Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 def follow_files(stack: AsyncExitStack, paths: Sequence[Path], read_again: Callable[[], None]) -> None:
-    """Call read_again whenever a file is another than it was, until the stack's end.
+    """Call read_again whenever a file is another than it was, and at every reload, until the stack's end.
 
     One that cannot be used is said in the log, once, and what was read before stays in force.
 
@@ -30,6 +32,12 @@ def follow_files(stack: AsyncExitStack, paths: Sequence[Path], read_again: Calla
         read_again: raises ConfigError and has changed nothing when the files cannot be used.
     """
     stack.callback(asyncio.create_task(_follow(paths, read_again)).cancel)
+    on_reload(", ".join(map(str, paths)), partial(_read_now, read_again), stack)
+
+
+def _read_now(read_again: Callable[[], None]) -> Sequence[str]:
+    read_again()
+    return ()
 
 
 async def _follow(paths: Sequence[Path], read_again: Callable[[], None]) -> None:

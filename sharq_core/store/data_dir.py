@@ -40,8 +40,10 @@ async def lock_data_dir(data_dir: Path) -> int:
         raise DataDirError(f"data directory {data_dir}: {error.strerror}") from error
     try:
         await _take(descriptor, data_dir)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # Overwritten before it is cut: a full disk has no room for a file that was emptied first.
+        holder = f"{os.getpid()}\n".encode()
+        os.pwrite(descriptor, holder, 0)
+        os.ftruncate(descriptor, len(holder))
     except BaseException as error:
         os.close(descriptor)
         if isinstance(error, OSError):

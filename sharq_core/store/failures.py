@@ -50,6 +50,10 @@ class Leaderless(Unavailable):
         self.detail = detail
 
 
+class WritesRefused(Unavailable):
+    """The store does not write what it cannot put on its disk, which is full or broken. Nothing was done."""
+
+
 class Redirected(Misplaced):
     """Another server holds the call's slot, or has got its keys already. Nothing was done.
 
@@ -165,8 +169,7 @@ def refusal(error: Exception) -> SharqError:
     if (lost := _what_is_lost(text)) is not None:
         return lost
     if word in _REFUSED or isinstance(error, _REFUSED_CLASSES):
-        kind = NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
-        return kind(f"{_REFUSES}{why_refused(error)}")
+        return _kind_of(error, word)(f"{_REFUSES}{why_refused(error)}")
     return CallFailed(f"the store failed: {_ADDRESS.sub('(address)', text)}")
 
 
@@ -227,6 +230,12 @@ def is_refusal(error: object) -> bool:
 def _is_passing(error: Unavailable) -> bool:
     """A slot is on its way, which every move of one shows for a moment."""
     return error.message.endswith("(TRYAGAIN)")
+
+
+def _kind_of(error: Exception, word: str) -> type[Unavailable]:
+    if word == "MISCONF":
+        return WritesRefused
+    return NotPermitted if isinstance(error, driver.NoPermissionError) else Unavailable
 
 
 def _what_is_lost(text: str) -> Unavailable | None:

@@ -25,16 +25,18 @@ Facts: TypeAlias = Mapping[str, str]
 CHECKS = (
     "data_lost",
     "data_rolled_back",
+    "data_cut",
     "version",
     "info",
     "eviction",
     "persistence",
+    "memory",
     "replicas",
     "min_replicas",
     "clock",
 )
 """Everything that is looked at; each is off by the name of one of these. What begins with `data` is found out by
-whoever remembers the data (shard/data_guard.py), and told here.
+whoever remembers the data (shard/data_guard.py), or starts the embedded store, and told here.
 """
 LOOK_EVERY_S = 10.0
 _LEAST_PAUSE_S = 0.5
@@ -50,8 +52,11 @@ _OF_PRIMARIES = frozenset({"replicas", "min_replicas"})
 _MOST_LAG_S = 10
 """A replica that has not been heard of for so long counts as gone; the default of min-replicas-max-lag."""
 
-_PASSING = frozenset({"clock"})
+_PASSING = frozenset({"clock", "memory"})
 """What says nothing of the settings: no node is kept from starting by it."""
+
+_FILLS_UP, _HAS_ROOM = 0.85, 0.80
+"""The parts of its memory limit at which a server begins to be full, and has room again."""
 
 _SHOWN_SERVERS = 3
 
@@ -68,6 +73,7 @@ class Inspector:
     Attributes:
         facts: by server, what INFO said when it was last asked.
         clock_steps: the steps of the servers' clocks.
+        cut_bytes: lost at the end of the embedded store's files before its starts, as far as is known.
     """
 
     def __init__(self, durability: Durability, *, is_strict: bool) -> None:
@@ -78,6 +84,7 @@ class Inspector:
         self._suspected: set[tuple[str, str]] = set()
         self._has_looked = False
         self._told: dict[str, str] = {}
+        self.cut_bytes = 0
         self.facts: dict[str, dict[str, str]] = {}
         self.clock_steps = ClockSteps(self.look_soon)
 
@@ -155,6 +162,9 @@ class Inspector:
             return {**known, "info": f"INFO is refused, so nothing can be checked: {answer.message}"}
         facts = self.facts[node.name] = parse_info(answer)
         off = faults(facts, self._durability)
+        filling = _memory_fault(facts, was_full="memory" in self._known(node.name))
+        if filling is not None:
+            off["memory"] = filling
         if facts.get("role") != "slave":
             return off
         kept = {check: known[check] for check in _OF_PRIMARIES & known.keys()}
@@ -233,6 +243,16 @@ def _persistence_fault(facts: Facts, durability: Durability) -> str | None:
     if facts.get("aof_last_write_status", "ok") != "ok":
         return "the append-only file cannot be written (disk full?), so calls are refused"
     return None
+
+
+def _memory_fault(facts: Facts, *, was_full: bool) -> str | None:
+    used, limit = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
+    if not limit or used < limit * (_HAS_ROOM if was_full else _FILLS_UP):
+        return None
+    return (
+        f"{used * 100 // limit} % of its memory limit of {limit} bytes is used: at the limit enqueue is answered 507, "
+        "while dequeue and finish go on"
+    )
 
 
 def _replicas_fault(facts: Facts, durability: Durability) -> str | None:

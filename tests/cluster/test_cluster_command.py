@@ -314,3 +314,27 @@ def test_version_and_help_are_printed(tmp_path: Path) -> None:
     assert exit_code == 0
     for option in ("--routers", "--shards", "--port", "--store", "--data-dir", "--state-file", "--config"):
         assert option in text
+
+
+def test_a_second_cluster_on_the_ports_ends_while_the_first_one_still_starts(
+    start: Start, tmp_path: Path
+) -> None:
+    first = start("--routers", "1", "--shards", "1")
+    first.until(lambda: not is_free(first.port))
+    assert not first.state_path.exists(), "it is not ready yet"
+    exit_code, _, said = run(tmp_path, "--port", str(first.port), "--data-dir", str(tmp_path / "other"))
+    assert exit_code == 1
+    assert f"127.0.0.1:{first.port} is in use by another process" in said
+    (url,) = first.urls("router")
+    assert ask(f"{url}/healthz")[0] == 200
+
+
+def test_sighup_is_passed_on_to_routers_and_shards(start: Start, tmp_path: Path) -> None:
+    command = start("--routers", "1", "--shards", "1")
+    pids = command.pids()
+    command.process.send_signal(signal.SIGHUP)
+    logs = tmp_path / "data" / "logs"
+    for name in ("router-1", "shard-1"):
+        command.until(lambda name=name: " reloaded " in (logs / f"{name}.log").read_text())  # type: ignore[misc]
+    command.until(lambda: " reloaded " in command.stderr)
+    assert all(map(is_there, pids))

@@ -23,6 +23,7 @@ from sharq_core.store import allocator
 from sharq_core.store.allocator import find_jemalloc
 from sharq_core.store.data_dir import DataDirError
 from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
+from sharq_core.store.memory_limit import default_limit_bytes
 from tests.stores import missing_tool
 
 DEADLINE_S = 20.0
@@ -119,7 +120,7 @@ async def test_the_store_keeps_nothing_in_memory_only_and_evicts_nothing(data_di
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
-            "maxmemory": "0",
+            "maxmemory": str(default_limit_bytes()),
             "port": "0",
         }
 

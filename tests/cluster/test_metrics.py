@@ -31,7 +31,7 @@ CLUSTER_ROUTER = (
     "sharq_router_stood_in",
     "sharq_router_second_tries",
 )
-ANY_PROCESS = ("process_", "sharq_event_loop_")
+ANY_PROCESS = ("process_", "sharq_event_loop_", "sharq_log_")
 
 
 class Exported(msgspec.Struct, frozen=True):

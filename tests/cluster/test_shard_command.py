@@ -15,6 +15,7 @@ import pytest
 
 from router.link_client import ShardLink
 from sharq_core.messages import Dequeue, Enqueue, View
+from sharq_core.process.stopping import MARGIN_S
 from sharq_core.version import __version__
 from tests.cluster.nodes import LEASE_US, job, until
 from tests.cluster.shards import SharqShard
@@ -244,3 +245,29 @@ def test_what_is_not_http_is_refused_and_leaves_one_line(shards: ShardFactory, s
     assert "WARNING request_malformed peer=127.0.0.1 reason=" in shard.log
     assert "Traceback" not in shard.log
     assert shard.gauge("sharq_shard_members") == 1
+
+
+def test_a_stop_takes_no_longer_than_its_timeout_though_the_store_hangs(
+    shards: ShardFactory, server: StoreServer
+) -> None:
+    shard = shards("a", SHARQ_SERVER_SHUTDOWN_TIMEOUT="1000", SHARQ_REDIS_TIMEOUT="30000")
+    shard.start()
+    server.pause()
+    try:
+        started_s = time.monotonic()
+        shard.signal(signal.SIGTERM)
+        wait_until(lambda: not shard.is_running)
+        assert time.monotonic() - started_s < 1.0 + MARGIN_S + 0.5
+    finally:
+        server.resume()
+
+
+def test_a_shard_outlives_the_signals_of_other_peoples_scripts(shards: ShardFactory) -> None:
+    shard = shards("a")
+    shard.start()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        shard.signal(number)
+        wait_until(lambda number=number: f"signal_without_effect signal={number.name}" in shard.log)  # type: ignore[misc]
+    shard.signal(signal.SIGHUP)
+    wait_until(lambda: "reloaded done='[log] format and level'" in shard.log)
+    assert shard.status("/readyz") == 200

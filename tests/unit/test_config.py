@@ -82,6 +82,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("auth", "tokens_file", "tokens", Path("tokens")),
     ("auth", "metrics_open", "yes", True),
     ("auth", "allow_anonymous", "yes", True),
+    ("embedded", "max_memory_bytes", "16777216", 16_777_216),
 ]
 
 _SENTINELS = "sentinels : s1\nsentinel_service : main"
@@ -193,6 +194,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("cluster", "heartbeat_ttl", ["99", "600001"]),
     ("auth", "metrics_open", ["nein"]),
     ("auth", "allow_anonymous", ["nein"]),
+    ("embedded", "max_memory_bytes", ["0", "16777215", "1 GB", "half"]),
     ("sharq-server", "accesslog_sample", ["0", "0.5"]),
     ("log", "format", ["xml"]),
     ("log", "level", ["loud"]),

@@ -1,0 +1,193 @@
+"""The embedded store's files after a power cut or an accident: heard, said loudly, and mended by one command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.api.server_command import Server, StartServer, metrics, run, status_of, until_status
+
+JOBS = 500
+
+
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def increment(tmp_path: Path) -> Path:
+    (found,) = (data(tmp_path) / "appendonlydir").glob("*.incr.aof")
+    return found
+
+
+def manifest(tmp_path: Path) -> Path:
+    return data(tmp_path) / "appendonlydir" / "appendonly.aof.manifest"
+
+
+@pytest.fixture
+async def filled(start: StartServer, http: aiohttp.ClientSession, tmp_path: Path) -> Path:
+    """The directory of a stopped server that has jobs; it is the parent of `data`."""
+    server = start()
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    jobs = [{"queue_type": "t", "queue_id": "q", "interval": 0, "payload": n} for n in range(JOBS)]
+    async with http.post(f"{url}/enqueue/", json={"jobs": jobs}) as answer:
+        assert answer.status == 200
+    # The id of the data set is noted beside it once it was seen twice.
+    server.wait_for((data(tmp_path) / "data-set").exists)
+    assert server.stop() == 0
+    return tmp_path
+
+
+async def queued(http: aiohttp.ClientSession, server: Server) -> int:
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    async with http.get(f"{url}/queue/t/q/") as answer:
+        return int((await answer.json()).get("queued", 0))
+
+
+async def notices(http: aiohttp.ClientSession, server: Server) -> str:
+    async with http.get(f"{server.url()}/cluster/") as answer:
+        return "; ".join((await answer.json())["members"][0]["store"]["notices"])
+
+
+def repair(tmp_path: Path, *words: str) -> tuple[int, str, str]:
+    return run(tmp_path, "--repair", "--data-dir", str(data(tmp_path)), *words)
+
+
+async def test_zeros_at_the_end_are_cut_off_and_said_loudly(
+    start: StartServer, http: aiohttp.ClientSession, filled: Path
+) -> None:
+    with increment(filled).open("ab") as file:
+        file.write(bytes(4096))
+    server = start()
+    assert await queued(http, server) == JOBS
+    assert re.search(r"CRITICAL embedded_store_data_cut file=\S+\.incr\.aof lost_bytes=4096: ", server.stderr)
+    assert "4096 bytes of appendonly.aof.1.incr.aof are gone" in await notices(http, server)
+    text = await metrics(http, server.url())
+    assert "sharq_store_cut_bytes_total 4096.0" in text
+    assert 'sharq_store_notices{check="data_cut"} 1.0' in text
+    assert server.stop() == 0
+    again = start()
+    assert await queued(http, again) == JOBS
+    assert "embedded_store_data_cut" not in again.stderr, "it is said once"
+
+
+async def test_garbage_at_the_end_refuses_the_start_and_one_command_mends_it(
+    start: StartServer, http: aiohttp.ClientSession, filled: Path
+) -> None:
+    whole = increment(filled).stat().st_size
+    with increment(filled).open("ab") as file:
+        file.write(b"garbage" * 100)
+    server = start()
+    assert server.exit_code() == 1
+    assert "Bad file format reading the append only file" in server.stderr, "the store's last words"
+    assert f"sharq-server --repair --data-dir {data(filled)}" in server.stderr
+    exit_code, said, _ = repair(filled)
+    assert exit_code == 1
+    assert f"the last 700 of its {whole + 700} bytes cannot be read (no whole commands)" in said
+    assert f"the {whole} bytes before them can be read; they go up to about 20" in said
+    assert "the file was written last at 20" in said
+    assert said.endswith("nothing was changed; to do it: the same command with --yes\n")
+    assert increment(filled).stat().st_size == whole + 700
+    exit_code, said, _ = repair(filled, "--yes")
+    assert exit_code == 0, said
+    assert "cut the last 700 bytes off" in said
+    (kept,) = data(filled).glob("cut-off-*")
+    assert kept.read_bytes() == b"garbage" * 100
+    assert repair(filled)[:2] == (0, "nothing is wrong: 2 files can be read to their ends\n")
+    server = start()
+    assert await queued(http, server) == JOBS
+    assert "embedded_store_data_cut" in server.stderr, "the next start says it, too"
+
+
+@pytest.mark.parametrize("is_whole_command", [False, True])
+async def test_a_file_cut_short_is_said_loudly_with_what_is_gone(
+    start: StartServer, http: aiohttp.ClientSession, filled: Path, is_whole_command: bool
+) -> None:
+    """Cut in the middle of a command, and between two of them, where the store itself notices nothing."""
+    content = increment(filled).read_bytes()
+    kept = content.rindex(b"MULTI") - len(b"*1\r\n$5\r\n") if is_whole_command else len(content) * 9 // 10
+    with increment(filled).open("r+b") as file:
+        file.truncate(kept)
+    server = start()
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    (lost,) = re.findall(r"CRITICAL embedded_store_data_cut file=\S+ lost_bytes=(\d+)", server.stderr)
+    assert int(lost) >= len(content) - kept
+    assert f"the last {lost} bytes" in await notices(http, server)
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no manifest at all\n", bytes(100)])
+async def test_a_lost_or_broken_manifest_refuses_the_start_and_is_written_anew(
+    start: StartServer, http: aiohttp.ClientSession, filled: Path, content: bytes | None
+) -> None:
+    if content is None:
+        manifest(filled).unlink()
+    else:
+        manifest(filled).write_bytes(content)
+    before = {path.name: path.read_bytes() for path in manifest(filled).parent.iterdir()}
+    server = start()
+    assert server.exit_code() == 1
+    assert "manifest" in server.stderr
+    assert "sharq-server --repair" in server.stderr
+    assert {path.name: path.read_bytes() for path in manifest(filled).parent.iterdir()} == before
+    exit_code, said, _ = repair(filled)
+    assert exit_code == 1
+    assert "a new one would name: appendonly.aof.1.base.rdb, appendonly.aof.1.incr.aof" in said
+    assert repair(filled, "--yes")[0] == 0
+    server = start()
+    assert await queued(http, server) == JOBS
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["appendonly.aof.1.base.rdb", "appendonly.aof.1.incr.aof"])
+def test_a_missing_file_is_named_and_not_mended(start: StartServer, filled: Path, name: str) -> None:
+    (manifest(filled).parent / name).unlink()
+    server = start()
+    assert server.exit_code() == 1
+    assert name in server.stderr
+    exit_code, _, said = repair(filled, "--yes")
+    assert exit_code == 1
+    assert f"{name}: the manifest names it, and it is missing. Put a backup" in said
+
+
+@pytest.mark.parametrize("content", [b"REDIS9999" + bytes(100), b"not a snapshot", b""])
+def test_a_foreign_snapshot_is_named_and_not_mended(start: StartServer, filled: Path, content: bytes) -> None:
+    base = manifest(filled).parent / "appendonly.aof.1.base.rdb"
+    base.write_bytes(content)
+    server = start()
+    assert server.exit_code() == 1
+    assert "--repair" in server.stderr
+    exit_code, _, said = repair(filled, "--yes")
+    assert exit_code == 1
+    assert f"{base} cannot be read" in said
+
+
+async def test_a_folder_that_is_gone_is_a_loss_and_not_a_new_beginning(
+    start: StartServer, http: aiohttp.ClientSession, filled: Path
+) -> None:
+    for path in manifest(filled).parent.iterdir():
+        path.unlink()
+    server = start()
+    url = server.url()
+    server.wait_for(lambda: "CRITICAL data_lost" in server.stderr)
+    assert await status_of(http, f"{url}/readyz") == 503
+    assert server.stop() == 0
+
+
+def test_repair_is_refused_where_it_makes_no_sense(start: StartServer, tmp_path: Path) -> None:
+    exit_code, _, said = repair(tmp_path)
+    assert (exit_code, said) == (
+        1,
+        f"sharq-server: there is no data directory {data(tmp_path)}: nothing to mend\n",
+    )
+    server = start()
+    server.url()
+    exit_code, _, said = repair(tmp_path)
+    assert exit_code == 1
+    assert f"is in use by process {server.process.pid}" in said
+    assert run(tmp_path, "--yes")[0] == 2
