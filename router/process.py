@@ -23,6 +23,7 @@ from router.app import make_front
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
 from router.exposure import refuse_exposed
+from router.gate import make_gate
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
 from router.readiness import Readiness
@@ -171,6 +172,7 @@ class _Router:
             readiness,
             partial(_cluster_info, directory),
             guard,
+            make_gate(config, sockets),
         )
         await serve(stack, front, sockets, config, registry, self._access_log)
         stores = ShardStores(directory)

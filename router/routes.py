@@ -60,10 +60,11 @@ from sharq_core.errors import (
     TooLarge,
     TooSlow,
     Unavailable,
+    UnsupportedEncoding,
 )
 
 _READ = (InvalidRequest, Overloaded, Unavailable, OutcomeUnknown)
-_WRITE = (*_READ, TooLarge, TooSlow)
+_WRITE = (*_READ, TooLarge, TooSlow, UnsupportedEncoding)
 _LEASE = (*_WRITE, NotFound, LeaseLost)
 
 _QUEUE = "{queue_type}/{queue_id}"

@@ -22,6 +22,7 @@ from router.polls import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.config import Config
+from sharq_core.process.acceptor import PortSite
 from sharq_core.process.tls import api_tls_files, kept_context, server_context
 
 _BACKLOG = 4096
@@ -62,7 +63,7 @@ async def serve(
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     for bound in sockets:
-        await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
+        await PortSite(runner, bound, tls, _BACKLOG).start()
 
 
 def drain_at_end(

@@ -27,6 +27,7 @@ from router.command import Command, read_command
 from router.directory import OneShard
 from router.dispatch import Dispatch
 from router.exposure import warn_of_exposure
+from router.gate import make_gate
 from router.polls import Polls
 from router.readiness import Readiness
 from router.serving import drain_at_end, router_settings, serve
@@ -148,6 +149,7 @@ class _Server:
             readiness,
             partial(_cluster_info, self._config, node),
             self._guard,
+            make_gate(self._config, sockets),
         )
         await serve(self._stack, front, sockets, self._config, self._registry, self._access_log)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
