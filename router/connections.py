@@ -71,7 +71,7 @@ class Connections(Port):
         )
 
 
-def _malformed(status: int, reason: str) -> web.StreamResponse:
+def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamResponse:
     """Answer what is not HTTP, in the form of every other failure."""
     answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
     return web.Response(body=answer.body, status=status, headers=answer.headers)

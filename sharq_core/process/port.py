@@ -68,7 +68,7 @@ class Port(web.Server):
     Args:
         answer: answers each request.
         make_request: makes what `answer` gets; told the connection of each request.
-        malformed: the answer to what is not HTTP, from the status and the reason.
+        malformed: the answer to what is not HTTP, from the request as far as it was read, the status and the reason.
         refusal: the whole answer to a connection too many; nothing is said where there is TLS.
         log: for lines that strangers cause.
         more: further arguments of aiohttp's server.
@@ -89,7 +89,7 @@ class Port(web.Server):
         bounds: PortBounds,
         *,
         make_request: Callable[..., web.BaseRequest],
-        malformed: Callable[[int, str], web.StreamResponse],
+        malformed: Callable[[web.BaseRequest, int, str], web.StreamResponse],
         refusal: bytes,
         log: logging.Logger,
         **more: Any,

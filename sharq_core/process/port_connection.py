@@ -150,7 +150,7 @@ class PortConnection(RequestHandler):
         if not isinstance(exc, HttpProcessingError) or self._manager is None:
             return super().handle_error(request, status, exc, message)
         self._count_malformed()
-        response = self._port.answer_malformed(status, exc.message.partition("\n")[0].rstrip(":"))
+        response = self._port.answer_malformed(request, status, exc.message.partition("\n")[0].rstrip(":"))
         response.force_close()
         return response
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-EVERY_S = 10.0
+EVERY_S = 5.0
 """Least time between two lines of one event."""
 
 _MAX_EVENTS = 100
