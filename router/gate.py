@@ -80,16 +80,14 @@ class Gate:
         """Return when the request's body can be read, if it has one, and its connection stays HTTP.
 
         Another protocol than WebSocket is offered by clients that can do without (Java's offers h2c): they are
-        answered, and the connection ends.
+        answered, and the connection goes on as it was.
 
         Raises:
             UnsupportedEncoding, InvalidRequest: it cannot, or would not; nothing was done.
         """
         headers = request.headers
-        if request.asks_upgrade:
-            request.ends_connection = True
-            if headers.get(_UPGRADE, "").strip().lower() == "websocket":
-                raise InvalidRequest("Upgrade: there is no WebSocket here; nothing was done")
+        if request.asks_upgrade and headers.get(_UPGRADE, "").strip().lower() == "websocket":
+            raise InvalidRequest("Upgrade: there is no WebSocket here; nothing was done")
         if request.body_exists:
             if _ENCODING in headers:
                 _check_encoding(headers.getall(_ENCODING))

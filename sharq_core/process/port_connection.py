@@ -80,8 +80,12 @@ class PortConnection(RequestHandler):
             self._note_broken_body(request)
         elif not self._messages and data:
             self._hold(len(data), MAX_HEAD_BYTES)
-        if len(data) > MAX_HEAD_BYTES and self._messages:
-            self._refuse_long_heads()
+        if self._messages:
+            if len(data) > MAX_HEAD_BYTES:
+                self._refuse_long_heads()
+            message, payload = self._messages[-1]
+            if not self._upgraded and getattr(message, "upgrade", False) and payload.is_eof():
+                self._end_after_upgrade(message, data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the connection for its answers: True, unless nothing is to be answered or the TLS ends with it."""
@@ -186,6 +190,14 @@ class PortConnection(RequestHandler):
         last = self._messages[-1][0]
         if isinstance(last, _ErrInfo):
             request._payload.set_exception(RequestPayloadError(last.message))
+
+    def _end_after_upgrade(self, message: Any, data: bytes) -> None:
+        """Close after an offer of another protocol that is not taken up, if more came behind it in one piece: aiohttp
+        loses that, and its sender would wait for an answer.
+        """
+        body_bytes = int(message.headers.get("Content-Length", 0))
+        if data.find(b"\r\n\r\n") + 4 + body_bytes != len(data):
+            self.close()
 
     def _hold(self, size_bytes: int, limit_bytes: int | None) -> None:
         if self._manager is None or self.is_link or self._force_close:
