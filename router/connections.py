@@ -17,7 +17,7 @@ from router.answers import Answer
 from router.errors import failure_answer
 from router.incoming import Request, request_factory
 from sharq_core.config import ServerSettings
-from sharq_core.errors import InvalidRequest, Unavailable
+from sharq_core.errors import InvalidRequest, Unavailable, UnsupportedEncoding
 from sharq_core.process.port import Port, PortBounds
 
 log = logging.getLogger("sharq.router")
@@ -72,7 +72,16 @@ class Connections(Port):
 
 
 def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamResponse:
-    """Answer what is not HTTP, in the form of every other failure."""
+    """Answer what is not HTTP, in the form of every other failure.
+
+    A coding for which aiohttp lacks the library is not read at all by it; it is none of those understood here.
+    """
+    if reason.startswith("Can not decode content-encoding"):
+        error = UnsupportedEncoding(
+            "Content-Encoding: only gzip and deflate are known here; nothing was done"
+        )
+        answer, status = failure_answer(error, "malformed"), error.status
+        return web.Response(body=answer.body, status=status, headers=answer.headers)
     answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
     return web.Response(body=answer.body, status=status, headers=answer.headers)
 

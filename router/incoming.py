@@ -105,7 +105,7 @@ class Request(web.BaseRequest):
     @property
     def target_host(self) -> str | None:
         """The host of an absolute request target; None for a path."""
-        return None if self._message.path[:1] == "/" else self._rel_url.raw_host
+        return None if self._message.path[:1] == "/" else self._message.url.raw_host
 
     @property
     def query(self) -> MultiMapping[str]:

@@ -23,6 +23,11 @@ from sharq_core.process.rare_log import RareLog
 
 LOOK_EVERY_S = 1.0
 
+MAX_LINE_BYTES = 8190
+MAX_FIELD_BYTES = 8190
+MAX_HEADERS = 128
+"""Of one request's head: its first line, one header with its name, and how many headers."""
+
 MAX_HANDSHAKES = 1000
 """TLS handshakes under way at one port; of a port with few connections, at most half of those."""
 
@@ -115,6 +120,9 @@ class Port(web.Server):
             request_factory=make_request,
             keepalive_timeout=bounds.keepalive_timeout_s,
             lingering_time=LINGER_S,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            max_headers=MAX_HEADERS,
             logger=self.log,
             **more,
         )
