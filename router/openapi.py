@@ -16,7 +16,7 @@ from router.bodies import NoQuery
 from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN
 from router.routes import Route
 from sharq_core import request_ids
-from sharq_core.errors import Forbidden, SharqError, Unauthorized
+from sharq_core.errors import SharqError, Unauthorized
 from sharq_core.version import __version__
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool"
@@ -134,7 +134,7 @@ def _responses(route: Route) -> Json:
     for status, shapes in route.answers.items():
         content = _content(shapes) if shapes else {route.media_type: {}}
         responses[str(status)] = _response(HTTPStatus(status).phrase, content)
-    failures = route.failures if route.is_open else (*route.failures, Unauthorized, Forbidden)
+    failures = route.failures if route.is_open else (*route.failures, Unauthorized)
     for status, errors in groupby(sorted(failures, key=_status), key=_status):
         responses[str(status)] = _failure(tuple(errors))
     responses["default"] = _response("The unforeseen", _content((Failed,)))

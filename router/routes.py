@@ -49,6 +49,7 @@ from router.bodies import (
     TopQuery,
 )
 from sharq_core.errors import (
+    Forbidden,
     InvalidRequest,
     LeaseLost,
     NotFound,
@@ -63,7 +64,7 @@ from sharq_core.errors import (
     UnsupportedEncoding,
 )
 
-_READ = (InvalidRequest, Overloaded, Unavailable, OutcomeUnknown)
+_READ = (InvalidRequest, Forbidden, Overloaded, Unavailable, OutcomeUnknown)
 _WRITE = (*_READ, TooLarge, TooSlow, UnsupportedEncoding)
 _LEASE = (*_WRITE, NotFound, LeaseLost)
 
@@ -330,7 +331,7 @@ ROUTES = (
         paths=("/deepstatus/",),
         summary="Whether every store node answers.",
         answers={200: (Done,)},
-        failures=(Overloaded, Unavailable, OutcomeUnknown),
+        failures=(Forbidden, Overloaded, Unavailable, OutcomeUnknown),
     ),
     Route(
         operation="healthz",
@@ -355,6 +356,7 @@ ROUTES = (
         paths=("/cluster/",),
         summary="Members, ring version, partitions, and what each node says of its store.",
         answers={200: (ClusterInfo,)},
+        failures=(Forbidden,),
     ),
     Route(
         operation="prometheus",
@@ -363,6 +365,7 @@ ROUTES = (
         summary="This process's metrics as Prometheus text.",
         answers={200: ()},
         media_type="text/plain",
+        failures=(Forbidden,),
     ),
     Route(
         operation="openapi",

@@ -31,10 +31,10 @@ MAX_HEADERS = 128
 MAX_HANDSHAKES = 1000
 """TLS handshakes under way at one port; of a port with few connections, at most half of those."""
 
-MAX_HELD_BYTES = 64 << 20
+MAX_HELD_BYTES = 32 << 20
 """Unfinished heads and pipelined requests of all connections of a port."""
 
-HANDSHAKE_ROOM_S = 1.0
+HANDSHAKE_ROOM_S = 0.2
 """A handshake under way for longer gives its place to a new one when there are too many."""
 
 SILENT_ROOM_S = 2.0
@@ -178,7 +178,7 @@ class Port(web.Server):
         """Take note that a connection has sent a whole request's head."""
         self._fresh.pop(handler, None)
         if isinstance(handler, PortConnection) and handler.held_bytes:
-            handler.let_go()
+            handler.let_go(len(handler._messages))
 
     @property
     def is_holding_too_much(self) -> bool:

@@ -61,11 +61,12 @@ class PortConnection(RequestHandler):
         if size_bytes is not None:
             self._take_from_limit(len(self._message_tail))
 
-    def let_go(self) -> None:
-        """Count nothing as held any more."""
+    def let_go(self, parts: int = 0) -> None:
+        """Count one of what is held no longer; `parts` are left of about the same size."""
+        kept_bytes = self.held_bytes * parts // (parts + 1)
         if isinstance(self._manager, web.Server):
-            cast("Port", self._manager).held_bytes -= self.held_bytes
-        self.held_bytes = 0
+            cast("Port", self._manager).held_bytes += kept_bytes - self.held_bytes
+        self.held_bytes = kept_bytes
 
     def data_received(self, data: bytes) -> None:
         """Take what came. Cost for an ordinary request: some comparisons."""
@@ -80,6 +81,8 @@ class PortConnection(RequestHandler):
             self._note_broken_body(request)
         elif not self._messages and data:
             self._hold(len(data), MAX_HEAD_BYTES)
+        elif len(self._messages) > 1:
+            self._read_ahead(len(data))
         if self._messages:
             if len(data) > MAX_HEAD_BYTES:
                 self._refuse_long_heads()

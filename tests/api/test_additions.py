@@ -38,9 +38,10 @@ class TestEnqueue:
         reader, writer = await open_raw(server.url)
         for payload in payloads:
             body = f'{{"interval": 0, "job_id": "{payload[0]}", "payload": "{payload}"}}'
-            writer.write(
-                f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            head = (
+                f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
             )
+            writer.write(f"{head}{body}".encode())
         for _ in payloads:
             assert (await reader.readuntil(b'"queued"}')).startswith(b"HTTP/1.1 201 ")
         writer.close()
