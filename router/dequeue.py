@@ -41,7 +41,9 @@ class DequeueHandlers:
         if request.body_exists:
             requests.nothing(await request.read())
         request.may_last = wait_us > 0
-        jobs = await self._polls.dequeue(queue_type, count or 1, lease_us, wait_us, partial(is_gone, request))
+        jobs = await self._polls.dequeue(
+            queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
+        )
         if jobs and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
             return Answer(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)

@@ -61,6 +61,11 @@ class Request(web.BaseRequest):
     ends_connection: bool = False
     may_last: bool = False
 
+    def when_gone(self, call: Callable[[], object]) -> None:
+        """Have something called when the client leaves before its answer."""
+        if isinstance(self._protocol, PortConnection):
+            self._protocol.when_lost = call
+
     @property
     def method(self) -> str:
         """GET, POST and so on."""

@@ -43,9 +43,10 @@ class PortConnection(RequestHandler):
         is_link: it became a link, and has bounds of its own.
         is_half_closed: its client sends nothing any more, and may read still.
         is_over_limit: more came than `limit` allows.
+        when_lost: called once when the connection is lost.
     """
 
-    __slots__ = ("_bytes_left", "held_bytes", "is_half_closed", "is_link", "is_over_limit")
+    __slots__ = ("_bytes_left", "held_bytes", "is_half_closed", "is_link", "is_over_limit", "when_lost")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,7 +54,15 @@ class PortConnection(RequestHandler):
         self.is_link = False
         self.is_half_closed = False
         self.is_over_limit = False
+        self.when_lost: Callable[[], object] | None = None
         self._bytes_left: int | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell who waits for it."""
+        super().connection_lost(exc)
+        if self.when_lost is not None:
+            self.when_lost()
+            self.when_lost = None
 
     def limit(self, size_bytes: int | None) -> None:
         """Let no more than so many bytes come from now on, what waits unread included; None for as many as may."""

@@ -312,3 +312,11 @@ async def test_want_of_files_is_said_and_passes(start: StartServer) -> None:
     assert "sharq_router_failed_accepts_total 0.0" not in metrics
     for _, writer in held:
         writer.close()
+
+
+def test_waiting_clients_that_have_gone_keep_no_place(server: SharqServer, kind: str) -> None:
+    poll = f"GET /dequeue/{kind}/?wait=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    for _ in range(20):
+        with connected(server) as connection:
+            connection.sendall(poll)
+    server.until(lambda: "sharq_router_waiting_dequeues 0.0" in ask(server, "GET /metrics")[1].decode())
