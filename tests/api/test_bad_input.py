@@ -202,7 +202,9 @@ async def malformed_requests(api: Api) -> float:
 
 async def test_a_body_that_ends_early_harms_nobody(api: Api, kind: str) -> None:
     _, writer = await open_raw(api.url)
-    writer.write(f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{{".encode())
+    writer.write(
+        f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{{".encode()
+    )
     await writer.drain()
     writer.close()
     await writer.wait_closed()
