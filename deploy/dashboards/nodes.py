@@ -85,7 +85,7 @@ NODES = Dashboard(
         ),
         graph(
             "Connections refused and ended",
-            "Refused: one too many. Ended: no whole request came, nobody read the answer, or it was not HTTP. No files: not accepted.",
+            "Refused: one too many. Ended: no whole request, answer unread, or not HTTP. No files: not accepted.",
             Query(per_second("sharq_router_refused_connections_total", "instance"), "{{instance}} refused"),
             Query(
                 per_second("sharq_router_ended_connections_total", "instance, reason"),
