@@ -29,6 +29,9 @@ MAX_HEAD_BYTES = 16 << 10
 MAX_PIPELINED_BYTES = 64 << 10
 """Requests of one connection that are read ahead while another is handled, beside what one read brings."""
 
+FREE_HELD_BYTES = 4 << 10
+"""What each connection may hold of unfinished heads and requests behind others, also when all together hold too much."""
+
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ANSWERED_S = 0.005
@@ -218,7 +221,11 @@ class PortConnection(RequestHandler):
         self._port.held_bytes += size_bytes
         if limit_bytes is not None and self.held_bytes > limit_bytes:
             self._refuse_head(f"line and headers are longer than {limit_bytes} bytes")
-        elif self._port.is_holding_too_much and self.transport is not None:
+        elif (
+            self.held_bytes > FREE_HELD_BYTES
+            and self._port.is_holding_too_much
+            and self.transport is not None
+        ):
             self._count_malformed()
             self.transport.abort()
 
