@@ -30,7 +30,7 @@ MAX_PIPELINED_BYTES = 64 << 10
 """Requests of one connection that are read ahead while another is handled, beside what one read brings."""
 
 FREE_HELD_BYTES = 4 << 10
-"""What each connection may hold of unfinished heads and requests behind others, also when all together hold too much."""
+"""What a connection may hold of unfinished heads and requests behind others when all together hold too much."""
 
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
