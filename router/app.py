@@ -13,6 +13,7 @@ from router.dequeue import DequeueHandlers
 from router.dispatch import Dispatch
 from router.enqueue import EnqueueHandlers
 from router.front import Endpoint, Front, Handler
+from router.gate import Gate
 from router.jobs import JobHandlers
 from router.leases import LeaseHandlers
 from router.metrics import RouterMetrics
@@ -35,6 +36,7 @@ def make_front(
     readiness: Readiness,
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
     guard: Guard | None = None,
+    gate: Gate | None = None,
 ) -> Front:
     """What answers requests, with every route of router/routes.py.
 
@@ -43,11 +45,12 @@ def make_front(
         readiness: what /readyz says; set by the caller.
         cluster_info: what /cluster/ says.
         guard: who may call; None for everyone.
+        gate: what is refused of web pages and under foreign names; None for no names.
     """
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
     paths = _paths(_handlers(dispatch, polls, settings, operations))
-    return Front(paths, RouterMetrics(registry), settings, readiness, guard)
+    return Front(paths, RouterMetrics(registry), settings, readiness, guard, gate)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from router import requests
 from router.answers import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
-from router.incoming import Request, is_gone
+from router.incoming import Request, has_left, is_gone
 from router.polls import Polls
 from router.settings import RouterSettings
 from sharq_core.models import LeasedJob
@@ -40,9 +40,11 @@ class DequeueHandlers:
         count, lease_us, wait_us = requests.dequeue(request.query, self._settings)
         if request.body_exists:
             requests.nothing(await request.read())
-        has_left = partial(is_gone, request)
-        jobs = await self._polls.dequeue(queue_type, count or 1, lease_us, wait_us, has_left)
-        if jobs and has_left():
+        request.may_last = wait_us > 0
+        jobs = await self._polls.dequeue(
+            queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
+        )
+        if jobs and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
             return Answer(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:

@@ -20,6 +20,7 @@ from sharq_core.errors import (
     TooLarge,
     TooSlow,
     Unauthorized,
+    UnsupportedEncoding,
 )
 
 _logger = logging.getLogger("sharq.router")
@@ -43,6 +44,8 @@ def failure_answer(error: Exception, operation: str) -> Answer:
         headers["Retry-After"] = str(known.retry_after_s)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="sharq"'
+    if isinstance(error, UnsupportedEncoding):
+        headers["Accept-Encoding"] = "gzip, deflate"
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
     answer = Answer(_encode(failed(known)), known.status, known.code, tuple(headers.items()))

@@ -16,6 +16,7 @@ from multidict import istr
 
 from router.answers import Answer
 from router.errors import failure_answer
+from router.gate import Gate
 from router.incoming import Request
 from router.metrics import RouterMetrics
 from router.paths import Paths
@@ -59,6 +60,7 @@ class Front:
         settings: RouterSettings,
         readiness: Readiness,
         guard: Guard | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.settings = settings
         self.paths = paths
@@ -67,6 +69,7 @@ class Front:
         self._meters = {operation: metrics.meter(operation) for operation in operations}
         self._readiness = readiness
         self._guard = guard
+        self._gate = gate or Gate()
         self.in_flight = 0
         self.waiting = 0
         self.body_bytes = 0
@@ -81,8 +84,10 @@ class Front:
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
             meter = self._meters[endpoint.operation]
+            self._gate.check_origin(request, endpoint.operation)
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
+            self._gate.check_form(request)
             may_wait = endpoint.operation == "dequeue" and _may_wait(request)
             response = await self._run(request, endpoint, may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
@@ -91,7 +96,7 @@ class Front:
             meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
         response.request_id = request_id
-        if self._readiness.is_draining:
+        if self._readiness.is_draining or request.ends_connection:
             response.force_close()
         return response
 

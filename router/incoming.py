@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asyncio import Task, get_running_loop, timeout
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeAlias
 
 from aiohttp import HttpVersion, web
 from aiohttp.abc import AbstractStreamWriter
@@ -15,6 +15,7 @@ from multidict import CIMultiDictProxy, MultiDict, MultiMapping, istr
 from yarl import URL
 
 from sharq_core.errors import TooSlow
+from sharq_core.process.port_connection import PortConnection
 
 BODY_TIMEOUT_S = 30.0
 _CONTENT_LENGTH = istr("Content-Length")
@@ -28,6 +29,21 @@ def is_gone(request: Request) -> bool:
     return transport is None or transport.is_closing()
 
 
+async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Return whether the client has left; of one that has only closed its sending half its system is asked.
+
+    Args:
+        undo: done if it turns out later that such a client did not take its answer.
+    """
+    connection = request.protocol
+    if not isinstance(connection, PortConnection) or not connection.is_half_closed:
+        return is_gone(request)
+    if not await connection.takes_what_was_sent():
+        return True
+    connection.when_refused(undo)
+    return False
+
+
 class Request(web.BaseRequest):
     """A request, and what its path named.
 
@@ -36,10 +52,19 @@ class Request(web.BaseRequest):
     Attributes:
         path_values: name → value, percent-decoded; not validated.
         body_timeout_s: how long its body may take.
+        ends_connection: the connection is closed after its answer.
+        may_last: its answer may take long, so that a client that closes its sending half is asked if it is there still.
     """
 
     path_values: Mapping[str, str] = {}
     body_timeout_s: float = BODY_TIMEOUT_S
+    ends_connection: bool = False
+    may_last: bool = False
+
+    def when_gone(self, call: Callable[[], object]) -> None:
+        """Have something called when the client leaves before its answer."""
+        if isinstance(self._protocol, PortConnection):
+            self._protocol.when_lost = call
 
     @property
     def method(self) -> str:
@@ -76,6 +101,16 @@ class Request(web.BaseRequest):
         """A body's declared length; None for one that is chunked or compressed."""
         declared = None if _CONTENT_ENCODING in self._headers else self._headers.get(_CONTENT_LENGTH)
         return None if declared is None else int(declared)
+
+    @property
+    def asks_upgrade(self) -> bool:
+        """The client offers another protocol for what follows, or wants a tunnel."""
+        return self._message.upgrade
+
+    @property
+    def target_host(self) -> str | None:
+        """The host of an absolute request target; None for a path."""
+        return None if self._message.path[:1] == "/" else self._message.url.raw_host
 
     @property
     def query(self) -> MultiMapping[str]:
@@ -122,14 +157,14 @@ RequestFactory: TypeAlias = Callable[
 def request_factory(
     max_body_bytes: int,
     body_timeout_s: float = BODY_TIMEOUT_S,
-    begun: Callable[[RequestHandler, None], object] = lambda handler, _: None,
+    begun: Callable[[RequestHandler], object] = lambda _: None,
 ) -> RequestFactory:
     """Makes the requests of a server.
 
     Args:
         max_body_bytes: of one body, decompressed.
         body_timeout_s: how long one body may take.
-        begun: told the connection of each request, and None.
+        begun: told the connection of each request.
     """
     loop = get_running_loop()
 
@@ -140,7 +175,7 @@ def request_factory(
         writer: AbstractStreamWriter,
         task: Task[None],
     ) -> Request:
-        begun(protocol, None)
+        begun(protocol)
         request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
         request.body_timeout_s = body_timeout_s
         return request

@@ -59,6 +59,7 @@ class JobHandlers:
         queue_type = requests.identifier(request.path_values, "queue_type")
         jobs = requests.redrive(queue_type, await request.read())
         if jobs is None:
+            request.may_last = True
             has_left = partial(is_gone, request)
             return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type, has_left)))
         outcomes = await self._dispatch.redrive([job for job in jobs if isinstance(job, DeadRef)])
@@ -70,6 +71,7 @@ class JobHandlers:
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
         requests.nothing(await request.read())
+        request.may_last = True
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
 
 

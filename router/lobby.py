@@ -66,11 +66,15 @@ class Waiter:
         if self._is_over:
             self.expire()
 
+    def look(self) -> None:
+        """Let it go if its client has left."""
+        if not self.future.done() and self.is_gone():
+            self.answer([])
+
     @property
     def is_waiting(self) -> bool:
         """It can still take a job; a poll whose client has left is let go."""
-        if not self.future.done() and self.is_gone():
-            self.answer([])
+        self.look()
         return not self.future.done()
 
 

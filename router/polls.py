@@ -41,12 +41,19 @@ class Polls:
         directory.on_change(self._follow)
 
     async def dequeue(
-        self, queue_type: str, count: int, lease_us: int, wait_us: int, is_gone: Callable[[], bool]
+        self,
+        queue_type: str,
+        count: int,
+        lease_us: int,
+        wait_us: int,
+        is_gone: Callable[[], bool],
+        when_gone: Callable[[Callable[[], object]], None] = lambda _: None,
     ) -> list[LeasedJob]:
         """Lease up to `count` ready jobs, as soon as one is ready; an empty list when none was within wait_us.
 
         Args:
             is_gone: True once the client has left; nothing is leased for it any more.
+            when_gone: told what to call when the client leaves: a poll that nobody waits for keeps no place.
 
         Raises:
             Overloaded: too many requests wait already. Nothing was leased.
@@ -58,7 +65,9 @@ class Polls:
             return jobs
         if self.waiting >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} polls wait here already")
-        return await self._park(queue_type, Waiter(count, lease_us, is_gone), wait_us)
+        waiter = Waiter(count, lease_us, is_gone)
+        when_gone(waiter.look)
+        return await self._park(queue_type, waiter, wait_us)
 
     @property
     def waiting(self) -> int:

@@ -24,6 +24,7 @@ from router.cluster_answers import ClusterInfo, Member, StoreView
 from router.directory import ShardDirectory
 from router.dispatch import Dispatch
 from router.exposure import refuse_exposed
+from router.gate import make_gate
 from router.link_client import ShardLink
 from router.link_metrics import LinkMetrics
 from router.polls import Polls
@@ -188,6 +189,7 @@ class _Router:
             readiness,
             partial(_cluster_info, directory, stores),
             guard,
+            make_gate(config, sockets),
         )
         http = HttpServer(sockets, config, registry, self._access_log, self._stop)
         await http.serve(stack, front)

@@ -51,6 +51,7 @@ from router.bodies import (
 )
 from router.cluster_answers import ClusterInfo
 from sharq_core.errors import (
+    Forbidden,
     InvalidRequest,
     LeaseLost,
     NotFound,
@@ -62,10 +63,11 @@ from sharq_core.errors import (
     TooLarge,
     TooSlow,
     Unavailable,
+    UnsupportedEncoding,
 )
 
-_READ = (InvalidRequest, Overloaded, Unavailable, OutcomeUnknown)
-_WRITE = (*_READ, TooLarge, TooSlow)
+_READ = (InvalidRequest, Forbidden, Overloaded, Unavailable, OutcomeUnknown)
+_WRITE = (*_READ, TooLarge, TooSlow, UnsupportedEncoding)
 _LEASE = (*_WRITE, NotFound, LeaseLost)
 
 _QUEUE = "{queue_type}/{queue_id}"
@@ -331,7 +333,7 @@ ROUTES = (
         paths=("/deepstatus/",),
         summary="Whether every store node answers.",
         answers={200: (Done,)},
-        failures=(Overloaded, Unavailable, OutcomeUnknown),
+        failures=(Forbidden, Overloaded, Unavailable, OutcomeUnknown),
     ),
     Route(
         operation="healthz",
@@ -356,6 +358,7 @@ ROUTES = (
         paths=("/cluster/",),
         summary="Members, ring version, partitions, and what each node says of its store.",
         answers={200: (ClusterInfo,)},
+        failures=(Forbidden,),
     ),
     Route(
         operation="prometheus",
@@ -364,6 +367,7 @@ ROUTES = (
         summary="This process's metrics as Prometheus text.",
         answers={200: ()},
         media_type="text/plain",
+        failures=(Forbidden,),
     ),
     Route(
         operation="openapi",

@@ -26,6 +26,7 @@ from router.readiness import Readiness
 from router.settings import RouterSettings
 from router.starting import Starting
 from sharq_core.config import Config
+from sharq_core.process.acceptor import PortSite
 from sharq_core.process.listening import BACKLOG
 from sharq_core.process.stopping import Stop
 from sharq_core.process.tls import api_tls_files, kept_context, server_context
@@ -89,7 +90,7 @@ class HttpServer:
         await self._runner.setup()
         stack.push_async_callback(self.close)
         for bound in self._sockets:
-            await web.SockSite(self._runner, bound, ssl_context=tls, backlog=BACKLOG).start()
+            await PortSite(self._runner, bound, tls, BACKLOG).start()
 
     async def serve(self, stack: AsyncExitStack, front: Front) -> None:
         """Have the front answer from now on; the stack's end closes the server before what was opened until now.

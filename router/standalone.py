@@ -27,6 +27,7 @@ from router.command import Command, read_command
 from router.directory import OneShard
 from router.dispatch import Dispatch
 from router.exposure import warn_of_exposure
+from router.gate import Gate, make_gate
 from router.polls import Polls
 from router.readiness import Readiness
 from router.repair import run_repair
@@ -121,7 +122,7 @@ class _Server:
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
         self._stack.push_async_callback(_stop_node, node, self._stop)
-        await self._serve(node, http)
+        await self._serve(node, http, make_gate(self._config, sockets))
         show_banner(addresses_of(sockets))
 
     async def watch(self) -> None:
@@ -158,7 +159,7 @@ class _Server:
         async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
             await report_original_data(client, self._config.original_key_prefix)
 
-    async def _serve(self, node: ShardNode, http: HttpServer) -> None:
+    async def _serve(self, node: ShardNode, http: HttpServer, gate: Gate) -> None:
         readiness = Readiness("starting")
         directory = OneShard(node, self._config.cluster.partitions)
         polls = Polls(directory)
@@ -170,6 +171,7 @@ class _Server:
             readiness,
             partial(_cluster_info, self._config, node),
             self._guard,
+            gate,
         )
         await http.serve(self._stack, front)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)

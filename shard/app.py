@@ -22,15 +22,17 @@ from shard.link_server import LinkServer
 from shard.membership import Membership, NotAMember
 from shard.node import ShardNode
 from shard.opening import open_node
-from shard.pages import make_app, measure, server_log
+from shard.pages import Pages, make_port, measure
 from shard.stores import make_configured_store
 from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.messages import View
 from sharq_core.partitions import Ring
+from sharq_core.process.acceptor import PortSite
 from sharq_core.process.command_line import log_store
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.measuring import measure_process
+from sharq_core.process.port_metrics import PortMetrics
 from sharq_core.process.running import run_program
 from sharq_core.process.standard_files import announce
 from sharq_core.process.stopping import Stop, serve_until_stopped
@@ -38,10 +40,9 @@ from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.version import __version__
+from sharq_core.web_pages import Hosts
 
 _BACKLOG = 1024
-_KEEPALIVE_S = 75.0
-"""Idle connections, and those that never send a request, are closed after it; links have their own heartbeat."""
 _SHUTDOWN_TIMEOUT_S = 1.0
 """For a page that is being read; the links are closed before."""
 
@@ -151,19 +152,17 @@ class _Process:
         )
 
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
-        app = make_app(self._links, registry, self._why_not_ready)
+        is_bare = public_address(sockets) is None and self._config.cluster.secret is None
+        hosts = Hosts(self._config.server.allowed_hosts or (), is_bound=is_bare)
+        port = make_port(Pages(self._links, registry, self._why_not_ready, hosts), self._config.server)
+        registry.register(PortMetrics(port, "sharq_shard"))
+        self._stack.callback(asyncio.create_task(port.watch()).cancel)
         tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=server_log(),
-            shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
-            keepalive_timeout=_KEEPALIVE_S,
-        )
+        runner = web.ServerRunner(port, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         for bound in sockets:
-            await web.SockSite(runner, bound, ssl_context=tls, backlog=_BACKLOG).start()
+            await PortSite(runner, bound, tls, _BACKLOG).start()
 
     def _hello(self) -> tuple[str, View]:
         return self._command.node_id, self._membership.view

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
+from shard.link_gate import LinkGate
 from sharq_core import frames, request_ids
 from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
 from sharq_core.frames import (
@@ -32,7 +33,7 @@ from sharq_core.frames import (
 from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.models import LeasedJob
-from sharq_core.troubles import Repeats
+from sharq_core.process.port_connection import PortConnection
 from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class LinkServer:
 
     Attributes:
         away: the partitions that this node leaves to others, since it does not reach their store server.
+        gate: which connections may become links.
     """
 
     def __init__(
@@ -77,11 +79,10 @@ class LinkServer:
         self.port = port
         self.secret = secret
         self.hello = hello
-        self.asks_certificate = asks_certificate
         self.is_closing = False
         self.away: list[int] = []
+        self.gate = LinkGate(log, asks_certificate=asks_certificate)
         self._links: set[_Link] = set()
-        self._refused = Repeats(log, "link_refused router=%s reason=%r")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -93,28 +94,29 @@ class LinkServer:
         """Calls under way, of all links."""
         return sum(link.under_way for link in self._links)
 
-    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+    async def handle(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Serve one link to its end: the handler of GET /link."""
         if self.is_closing:
             raise web.HTTPServiceUnavailable(text="this node has stopped")
-        if self.asks_certificate and not request.get_extra_info("peercert"):
-            self.refuse(request.remote, "no certificate")
-            raise web.HTTPForbidden(text="a link needs a certificate of its authority")
+        connection = self.gate.check(request, len(self._links))
         socket = web.WebSocketResponse(
             compress=False, heartbeat=HEARTBEAT_S, max_msg_size=frames.MAX_MESSAGE_BYTES, timeout=CLOSE_S
         )
-        await socket.prepare(request)
-        link = _Link(self, socket, request)
+        try:
+            await socket.prepare(request)
+        except web.HTTPException:
+            if connection is not None:
+                connection.limit(None)
+            raise
+        link = _Link(self, socket, request, connection)
         self._links.add(link)
+        self.gate.await_proof(link, link.cut_off)
         try:
             await link.run()
         finally:
             self._links.discard(link)
+            self.gate.forget(link)
         return socket
-
-    def refuse(self, router: str | None, reason: str) -> None:
-        """Say in the log why a router gets no link; one that comes again and again is said once in 30 s."""
-        self._refused.note(f"{router} {reason}", router, reason)
 
     def push_view(self, view: View) -> None:
         """Tell every router who is there now."""
@@ -151,7 +153,14 @@ class LinkServer:
 class _Link:
     """One router's link."""
 
-    def __init__(self, server: LinkServer, socket: web.WebSocketResponse, request: web.Request) -> None:
+    def __init__(
+        self,
+        server: LinkServer,
+        socket: web.WebSocketResponse,
+        request: web.BaseRequest,
+        connection: PortConnection | None,
+    ) -> None:
+        self._connection = connection
         self._transport = transport = request.transport
         self._server = server
         self._socket = socket
@@ -174,13 +183,21 @@ class _Link:
             while True:
                 self._read(frames.decode_from_router(await receive(self._socket)))
         except FrameError as error:
-            self._server.refuse(self._router, str(error))
+            self._server.gate.refuse(self._router, str(error))
             self._end()
             await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, str(error))
         except (LinkBroken, ConnectionError) as error:
-            log.info("link_ended router=%s reason=%r", self._router, str(error))
+            if self.is_up:
+                log.info("link_ended router=%s reason=%r", self._router, str(error))
+            else:
+                self._server.gate.note_end(self._router, self._connection, str(error))
         finally:
             self._end()
+
+    def cut_off(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def close(self) -> None:
         """Send what waits, and say goodbye."""
@@ -212,6 +229,7 @@ class _Link:
                 raise FrameError("no proof")
         secret = self._server.secret
         frames.check_proof(secret, frames.ROUTER, nonce, theirs.nonce, theirs.proof)
+        self._server.gate.prove(self, self._connection)
         _, view = self._server.hello()
         ours = frames.prove(secret, frames.SHARD, nonce, theirs.nonce)
         self._outbox.add(frames.encode(Welcome(ours, view)), ())

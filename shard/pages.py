@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -16,9 +20,13 @@ from shard.contact import Contact
 from shard.link_server import LinkServer
 from shard.membership import Membership
 from shard.node import ShardNode
-from sharq_core.errors import Unavailable
+from sharq_core import frames
+from sharq_core.config import ServerSettings
+from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
+from sharq_core.process.port import Port, PortBounds
 from sharq_core.troubles import Repeats
 from sharq_core.version import __version__
+from sharq_core.web_pages import Hosts
 
 _REASON_LENGTH = 200
 """Characters; aiohttp shows what it could not read."""
@@ -26,67 +34,126 @@ _REASON_LENGTH = 200
 _TLS_HELLO = "HTTPS traffic"
 """What aiohttp says of a connection that begins as TLS does."""
 
+_GET, _HEAD = "GET", "HEAD"
 
-def make_app(
-    links: LinkServer, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
-) -> web.Application:
-    """The application of one node.
+
+class Pages:
+    """The answers of one node's port.
 
     Args:
         registry: what /metrics shows.
         why_not_ready: words for /readyz; None for ready.
+        hosts: the names under which /metrics may be asked; an IP address always may.
     """
 
-    async def healthz(_: web.Request) -> web.Response:
+    def __init__(
+        self,
+        links: LinkServer,
+        registry: CollectorRegistry,
+        why_not_ready: Callable[[], str | None],
+        hosts: Hosts | None = None,
+    ) -> None:
+        self._links = links
+        self._registry = registry
+        self._why_not_ready = why_not_ready
+        self._hosts = hosts or Hosts()
+        self._pages: dict[str, Callable[[web.BaseRequest], web.Response]] = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+        }
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, or serve a link to its end."""
+        path = request.rel_url.raw_path
+        if path == frames.PATH and request.method == _GET:
+            return await self._links.handle(request)
+        page = self._pages.get(path)
+        if page is None and path != frames.PATH:
+            return _failure(NotFound("no such path"))
+        if page is None or request.method not in {_GET, _HEAD}:
+            return _failure(MethodNotAllowed(f"{request.method} is not a method of this path"), Allow=_GET)
+        return page(request)
+
+    def _healthz(self, _: web.BaseRequest) -> web.Response:
         return web.json_response({"status": "success"})
 
-    async def readyz(_: web.Request) -> web.Response:
-        reason = why_not_ready()
-        if reason is None:
-            return web.json_response({"status": "success"})
-        body = {"status": "failure", "code": Unavailable.code, "message": reason}
-        headers = {"Retry-After": str(Unavailable.retry_after_s)}
-        return web.json_response(body, status=Unavailable.status, headers=headers)
+    def _readyz(self, _: web.BaseRequest) -> web.Response:
+        reason = self._why_not_ready()
+        return web.json_response({"status": "success"}) if reason is None else _failure(Unavailable(reason))
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application()
-    app.router.add_get("/link", links.handle)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", metrics)
-    return app
-
-
-def server_log() -> logging.Logger:
-    """What aiohttp is to log to on this port. Debug level, because it tells no louder of a router that speaks TLS."""
-    log = logging.getLogger("shard.http")
-    log.setLevel(logging.DEBUG)
-    log.addFilter(_one_line)
-    return log
+    def _metrics(self, request: web.BaseRequest) -> web.Response:
+        if (
+            not self._hosts.takes_address(request.headers)
+            and self._hosts.refused(request.headers) is not None
+        ):
+            return _failure(
+                Forbidden(
+                    "Host: not a name of this server ([sharq-server] allowed_hosts names the hosts that are)"
+                )
+            )
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
 
 
 _refused = Repeats(logging.getLogger("shard.link_server"), "link_refused router=%s reason=%r")
 
 
-def _one_line(record: logging.LogRecord) -> bool:
-    """What is not HTTP is one line at the most: nobody who operates a node can do anything with a traceback about it.
+def make_port(pages: Pages, server: ServerSettings) -> Port:
+    """Return the port of a node, within the bounds of the API's."""
+    loop = asyncio.get_running_loop()
 
-    aiohttp tells of it as an error, and at debug level of what does not even begin like HTTP.
-    """
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError) and _TLS_HELLO in error.message:
-        (peer,) = record.args or ("",)
-        _refused.note(str(peer), peer, "it speaks TLS, and this shard does not ([cluster] link_tls_cert)")
-        return False
-    if isinstance(error, HttpProcessingError):
-        if record.levelno > logging.WARNING:
-            record.levelno, record.levelname = logging.WARNING, "WARNING"
-        reason = " ".join(error.message.split())[:_REASON_LENGTH]
-        record.msg, record.args = "request_malformed peer=%s reason=%r", (*(record.args or ("",)), reason)
-        record.exc_info = None
-    return record.levelno >= logging.getLogger().getEffectiveLevel()
+    def make_request(
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        port.begun(protocol)
+        return web.BaseRequest(message, payload, protocol, writer, task, loop)
+
+    port = Port(
+        pages.answer,
+        PortBounds(
+            max_connections=server.max_connections,
+            header_timeout_s=server.header_timeout_ms / 1000,
+            answer_timeout_s=server.answer_timeout_ms / 1000,
+            keepalive_timeout_s=server.keepalive_timeout_ms / 1000,
+        ),
+        make_request=make_request,
+        malformed=lambda request, status, reason: _malformed(port, request, status, reason),
+        refusal=_REFUSAL,
+        log=logging.getLogger("shard.http"),
+        access_log=None,
+    )
+    return port
+
+
+def _malformed(port: Port, request: web.BaseRequest, status: int, reason: str) -> web.Response:
+    """Answer what is not HTTP: a line at the most, since nobody who operates a node can do anything about it."""
+    words = " ".join(reason.split())[:_REASON_LENGTH]
+    if _TLS_HELLO in reason:
+        why = "it speaks TLS, and this shard does not ([cluster] link_tls_cert)"
+        _refused.note(str(request.remote), request.remote, why)
+    else:
+        port.log.warning("request_malformed peer=%s reason=%r", request.remote, words)
+    response = _failure(InvalidRequest(f"request: {words}"))
+    response.set_status(status)
+    return response
+
+
+def _failure(error: SharqError, **headers: str) -> web.Response:
+    if error.retry_after_s is not None:
+        headers = {"Retry-After": str(error.retry_after_s)}
+    body = {"status": "failure", "code": error.code, "message": error.message}
+    return web.json_response(body, status=error.status, headers=headers)
+
+
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+)
 
 
 def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership, links: LinkServer) -> None:
@@ -110,23 +177,34 @@ def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership
             lambda: node.contact.owned_away,
         ),
         ("sharq_shard_links", "Links of routers", lambda: len(links)),
+        (
+            "sharq_shard_unproved_links",
+            "Links whose other end has not proved the secret yet",
+            lambda: len(links.gate),
+        ),
     )
     for name, words, read in gauges:
         Gauge(name, words, registry=registry).set_function(read)
-    registry.register(_Losses(node.contact))
+    registry.register(_Counts(node.contact, links))
     build = Gauge("sharq_shard_build_info", "1, labelled with the version", ["version"], registry=registry)
     build.labels(__version__).set(1)
 
 
-class _Losses(Collector):
-    """How often this node lost its store."""
+class _Counts(Collector):
+    """How often this node lost its store, and how many links it refused."""
 
-    def __init__(self, contact: Contact) -> None:
+    def __init__(self, contact: Contact, links: LinkServer) -> None:
         self._contact = contact
+        self._links = links
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "sharq_shard_store_losses",
             "Times that this node left the partitions of a store server to other nodes",
             value=self._contact.losses,
+        )
+        yield CounterMetricFamily(
+            "sharq_shard_refused_links",
+            "Links that were refused: of a web page, without certificate or proof, or one too many",
+            value=self._links.gate.refused,
         )

@@ -48,7 +48,7 @@ class Unauthorized(SharqError):
 
 
 class Forbidden(SharqError):
-    """The token is known but may not do this. Nothing was done."""
+    """The caller may not do this: a web page of another site, or a name that is not this server's. Nothing was done."""
 
     code = "forbidden"
     status = 403
@@ -104,6 +104,14 @@ class TooLarge(SharqError):
 
     code = "too_large"
     status = 413
+    perhaps_done = False
+
+
+class UnsupportedEncoding(SharqError):
+    """The body has a Content-Encoding that is not understood here. Nothing was done."""
+
+    code = "unsupported_encoding"
+    status = 415
     perhaps_done = False
 
 

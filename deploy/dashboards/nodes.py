@@ -85,13 +85,14 @@ NODES = Dashboard(
         ),
         graph(
             "Connections refused and ended",
-            "Refused: one too many. Ended: no whole request came, nobody read the answer, or it was not HTTP.",
+            "Refused: one too many. Ended: no whole request, answer unread, or not HTTP. No files: not accepted.",
             Query(per_second("sharq_router_refused_connections_total", "instance"), "{{instance}} refused"),
             Query(
                 per_second("sharq_router_ended_connections_total", "instance, reason"),
                 "{{instance}} {{reason}}",
             ),
             Query(per_second("sharq_router_malformed_requests_total", "instance"), "{{instance}} not HTTP"),
+            Query(per_second("sharq_router_failed_accepts_total", "instance"), "{{instance}} no files"),
             unit="ops",
         ),
         graph(

@@ -21,6 +21,7 @@ _CODE_OF_STATUS = {
     405: errors.MethodNotAllowed.code,
     408: errors.TooSlow.code,
     413: errors.TooLarge.code,
+    415: errors.UnsupportedEncoding.code,
     429: errors.Overloaded.code,
     503: errors.Unavailable.code,
 }

@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from sharq_core.web_pages import is_origin
+
 T = TypeVar("T")
 
 _YES = frozenset({"true", "yes", "on", "1"})
@@ -155,6 +157,21 @@ def _parse_host(text: str) -> str:
     return bare
 
 
+def _parse_hosts(text: str) -> tuple[str, ...]:
+    return tuple(part if part == "*" else _parse_host(part).lower() for part in _parts(text))
+
+
+def _parse_origins(text: str) -> tuple[str, ...]:
+    origins = _parts(text)
+    if not all(is_origin(origin) for origin in origins):
+        raise ValueError(text)
+    return tuple(origin.lower() for origin in origins)
+
+
+def _parts(text: str) -> list[str]:
+    return re.split(r"[,\s]+", text.strip(", "))
+
+
 def _parse_yes_or_no(text: str) -> bool:
     if text.lower() not in _YES | _NO:
         raise ValueError(text)
@@ -186,6 +203,8 @@ def _parse_key_prefix(text: str) -> str:
 
 yes_or_no = Kind("true or false", _parse_yes_or_no)
 host = Kind("a host name or an IP address, without a port", _parse_host)
+hosts = Kind("host names or IP addresses without ports, parted by commas, or *", _parse_hosts)
+origins = Kind("origins such as https://console.example:8443, parted by commas", _parse_origins)
 path = Kind("the path of a file", _parse_path)
 log_path = Kind("off, or the path of a file", _parse_log_path)
 name = Kind("a name of up to 100 characters without blanks", _parse_name)

@@ -79,6 +79,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         keepalive_timeout_ms: from an answer to the end of the next request's headers: longer than a load balancer keeps
             a connection idle, so that it closes first.
         tls_cert, tls_key: PEM files; both of them make it HTTPS.
+        allowed_hosts: names under which the API may be asked, besides the loopback's; None for the loopback's alone
+            where the API listens on the loopback and asks for no token, and for any name elsewhere.
+        allowed_origins: origins other than the API's own whose web pages may call it.
         workers: taken from the original's files; has no effect.
     """
 
@@ -94,6 +97,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_timeout_ms: Annotated[int, milliseconds(100, 60 * _MINUTE_MS)] = 75_000
     tls_cert: Annotated[Path | None, kinds.path] = None
     tls_key: Annotated[Path | None, kinds.path] = None
+    allowed_hosts: Annotated[tuple[str, ...] | None, kinds.hosts] = None
+    allowed_origins: Annotated[tuple[str, ...], kinds.origins] = ()
     workers: Annotated[int, whole_number(1, 10_000)] = 1
 
 

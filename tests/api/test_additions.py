@@ -38,9 +38,10 @@ class TestEnqueue:
         reader, writer = await open_raw(server.url)
         for payload in payloads:
             body = f'{{"interval": 0, "job_id": "{payload[0]}", "payload": "{payload}"}}'
-            writer.write(
-                f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            head = (
+                f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
             )
+            writer.write(f"{head}{body}".encode())
         for _ in payloads:
             assert (await reader.readuntil(b'"queued"}')).startswith(b"HTTP/1.1 201 ")
         writer.close()
@@ -177,7 +178,7 @@ class TestDequeue:
     async def test_a_lease_that_nobody_waits_for_any_more_is_not_counted(self, api: Api, kind: str) -> None:
         before = await waiting_dequeues(api)
         _, writer = await open_raw(api.url)
-        writer.write(f"GET /dequeue/{kind}/?wait=20000 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /dequeue/{kind}/?wait=20000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await until(lambda: waiting_dequeues(api), lambda count: count > before)
         writer.close()
         await writer.wait_closed()

@@ -167,10 +167,10 @@ async def test_a_wrong_method_is_a_405_in_json_that_says_which_are_right(
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        (b"GET /healthz\xff HTTP/1.1\r\nHost: h\r\n\r\n", "Invalid char in url path"),
-        (b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", "Invalid method encountered"),
+        (b"GET /healthz\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", "Invalid char in url path"),
+        (b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", "Invalid method encountered"),
         (b"GET /healthz HTTP/1.1\r\n\r\n", "Missing 'Host' header in request."),
-        (b"POST /enqueue/ HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", "Content-Length"),
+        (b"POST /enqueue/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", "Content-Length"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "Received HTTPS traffic on an HTTP port"),
     ],
     ids=["raw byte", "method", "no host", "length", "TLS"],
@@ -202,7 +202,9 @@ async def malformed_requests(api: Api) -> float:
 
 async def test_a_body_that_ends_early_harms_nobody(api: Api, kind: str) -> None:
     _, writer = await open_raw(api.url)
-    writer.write(f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{{".encode())
+    writer.write(
+        f"POST /enqueue/{kind}/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{{".encode()
+    )
     await writer.drain()
     writer.close()
     await writer.wait_closed()

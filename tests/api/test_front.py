@@ -125,7 +125,7 @@ async def test_an_answer_is_whole_for_every_kind_of_client(
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
-    writer.write("\r\n".join([request_line, "Host: h", *filter(None, [header]), "", ""]).encode())
+    writer.write("\r\n".join([request_line, "Host: localhost", *filter(None, [header]), "", ""]).encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
     headers = CIMultiDict([(name, value) for name, _, value in (line.partition(": ") for line in head[1:])])
     assert head[0] == status_line
@@ -152,7 +152,7 @@ async def test_a_client_that_does_not_read_is_not_served_on(
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
-    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\n\r\n" * 500)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500)
     reader._transport.pause_reading()  # type: ignore[attr-defined] # else the test's own buffer takes some of it
     for _ in range(50):
         async with http.get(f"{fronted.url}/healthz") as probe:
@@ -176,7 +176,7 @@ async def test_a_client_that_has_left_is_no_failure(serve: Serve, caplog: pytest
 
     fronted = await serve(handle)
     _, writer = await open_raw(fronted.url)
-    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\n\r\n")
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await begun.wait()
     writer.transport.abort()
     go_on.set()

@@ -61,10 +61,12 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 
 
 def request(path: str, *headers: str, method: str = "GET") -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: h", *headers, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: h\r\nX: "])
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "]
+)
 async def test_a_connection_without_a_whole_request_is_ended(start: StartServer, sent: bytes) -> None:
     server = start(header_timeout=200)
     reader, writer = await open_raw(server.url)

@@ -31,7 +31,7 @@ JOBS_A_BODY = 50
 def head(kind: str, body_bytes: int) -> bytes:
     """The first lines of an enqueue."""
     return (
-        f"POST /enqueue/{kind}/slow/ HTTP/1.1\r\nHost: sharq\r\nContent-Length: {body_bytes}\r\n\r\n"
+        f"POST /enqueue/{kind}/slow/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {body_bytes}\r\n\r\n"
     ).encode()
 
 
@@ -63,7 +63,7 @@ async def leave_during_polls(crowd: Crowd, url: str, until_s: float) -> None:
         began_s = time.monotonic()
         _, writer = await open_raw(url)
         path = f"/dequeue/{crowd.kind}/?wait={WAIT_MS}&lease={LEASE_MS}"
-        writer.write(f"POST {path} HTTP/1.1\r\nHost: sharq\r\n\r\n".encode())
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await asyncio.sleep(LEAVES_AFTER_S)
         writer.transport.abort()
         crowd.history.dequeues.append(Dequeue(began_s=began_s, ended_s=time.monotonic(), outcome=Outcome.OK))

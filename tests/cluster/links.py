@@ -15,14 +15,19 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from router.link_client import ShardLink
 from shard.link_server import LinkServer
 from shard.node import NodeSettings
+from shard.pages import Pages, make_port
 from sharq_core import frames
+from sharq_core.config import ServerSettings
 from sharq_core.frames import Frame, FromRouter, FromShard, Greeting, Proof, Request, Welcome
 from sharq_core.messages import Call, Dequeue, Member, OnDue, ShardPort, View
 from sharq_core.models import QueueKey
+from sharq_core.process.acceptor import PortSite
+from sharq_core.process.listening import bind_sockets
 from tests.cluster.nodes import running_node, until
 from tests.stores import free_port
 
@@ -73,6 +78,24 @@ async def shard_end(
             yield end
         finally:
             await end.server.close()
+
+
+@asynccontextmanager
+async def shard_port(shard: ShardPort, secret: str | None = None) -> AsyncIterator[Shard]:
+    """A LinkServer behind a shard's own port, within its bounds, closed at the end."""
+    end = Shard(shard, secret)
+    pages = Pages(end.server, CollectorRegistry(), lambda: None)
+    port = make_port(pages, ServerSettings())
+    runner = web.ServerRunner(port, shutdown_timeout=0.1)
+    await runner.setup()
+    (bound,) = bind_sockets("127.0.0.1", 0)
+    await PortSite(runner, bound, None, 100).start()
+    end.address = "{}:{}".format(*bound.getsockname())
+    try:
+        yield end
+    finally:
+        await end.server.close()
+        await runner.cleanup()
 
 
 class Router:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
+import aiohttp
 import pytest
 
+from shard import link_gate
 from sharq_core import frames
 from sharq_core.errors import Unavailable
 from sharq_core.frames import Answer, Request
-from sharq_core.messages import Peek
+from sharq_core.messages import Enqueue, Peek
 from tests.cluster.links import (
     KIND,
     RawShard,
@@ -17,8 +19,9 @@ from tests.cluster.links import (
     router_end,
     serving,
     shard_end,
+    shard_port,
 )
-from tests.cluster.nodes import Parts, until
+from tests.cluster.nodes import Parts, job, until
 
 
 async def test_a_secret_that_both_know_opens_the_link(parts: Parts) -> None:
@@ -119,3 +122,58 @@ async def test_an_answer_that_is_none_ends_the_link_and_the_router_comes_back(
         await until(lambda: end.link.is_up)
         assert end.downs == 1
     assert "not a frame of the link" in caplog.text
+
+
+@pytest.mark.parametrize("header", ["Origin", "Sec-Fetch-Site"])
+async def test_a_web_page_gets_no_link(parts: Parts, header: str) -> None:
+    """Not even of its own site: there is none."""
+    async with shard_end(parts.node) as shard, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"http://{shard.address}{frames.PATH}", headers={header: "same-origin"})
+        assert refused.value.status == 403
+        assert shard.server.gate.refused == 1
+
+
+async def test_what_comes_before_the_proof_is_bounded(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+    async with shard_port(parts.node) as shard, router_end(shard.address) as end:
+        for size in (link_gate.MAX_UNPROVED_BYTES, frames.MAX_MESSAGE_BYTES - 100):
+            async with raw_router(shard.address, is_greeted=False) as stranger:
+                with suppress(ConnectionError):
+                    await stranger.say_anything(bytes(size))
+                with pytest.raises((AssertionError, TypeError)):
+                    while True:
+                        await stranger.read()
+        await until(lambda: shard.server.gate.refused == 2)
+        assert f"more than {link_gate.MAX_UNPROVED_BYTES} bytes before its proof" in caplog.text
+        assert await end.link.call(Peek(KIND)) is None
+        assert end.downs == 0
+        large = Enqueue([job(KIND, "q", "large", payload=b'"' + b"x" * 300_000 + b'"')])
+        outcomes = await end.link.call(large)
+        assert len(outcomes) == 1, "a proved link is not bounded so"
+
+
+async def test_one_unproved_link_too_many_ends_the_oldest(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_gate, "MAX_UNPROVED", 2)
+    async with shard_port(parts.node) as shard, AsyncExitStack() as stack:
+        strangers = [
+            await stack.enter_async_context(raw_router(shard.address, is_greeted=False)) for _ in range(3)
+        ]
+        await until(lambda: len(shard.server.gate) == 2)
+        async with router_end(shard.address) as end:
+            assert await end.link.call(Peek(KIND)) is None
+            assert len(shard.server.gate) == 1
+        assert [one.socket.closed for one in strangers] == [False] * 3, "it has not looked yet"
+
+
+async def test_more_links_than_a_shard_may_have_are_refused(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_gate, "MAX_LINKS", 1)
+    async with shard_end(parts.node) as shard, router_end(shard.address) as end:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with raw_router(shard.address):
+                pass
+        assert refused.value.status == 503
+        assert await end.link.call(Peek(KIND)) is None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
@@ -264,3 +266,25 @@ def test_files_that_cannot_be_used_are_named_at_the_start(
 def _put(source: Path, folder: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (folder / name).write_bytes((source / name).read_bytes())
+
+
+def test_unfinished_handshakes_count_from_the_accept(processes: Processes, ours: Path) -> None:
+    """A connection that never begins its handshake holds a place for a second at the most when places are short."""
+    server = processes.server(
+        **api_files(ours), SHARQ_SERVER_MAX_CONNECTIONS="40", SHARQ_SERVER_HEADER_TIMEOUT="4000"
+    )
+    url, trusted = server.url.replace("http:", "https:"), trusting(ours)
+    server.until(lambda: _status(trusted, f"{url}/healthz") == 200)
+    before = open_files(server)
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S))
+        server.until(lambda: "connections_refused count=" in server.log)
+        assert open_files(server) <= before + 40
+        server.until(lambda: _status(trusted, f"{url}/healthz") == 200)
+        server.until(lambda: open_files(server) <= before + 1)
+    assert "Traceback" not in server.log
+
+
+def open_files(process: SharqProcess) -> int:
+    return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))

@@ -61,7 +61,7 @@ async def test_haproxy_is_reloaded_without_a_failed_request(layout: Layout) -> N
 async def test_an_idle_connection_is_answered_after_a_reload(layout: Layout) -> None:
     reader, writer = await asyncio.open_connection(layout.front.address, layout.front.port)
     for word in ("keep-alive", "close"):
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: sharq\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode().lower()
         assert head.startswith("http/1.1 200")
         assert ("connection: close" in head) == (word == "close")
