@@ -5,6 +5,7 @@ A field that an answer may lack is UNSET then. Not here: when which answer is gi
 
 from __future__ import annotations
 
+from asyncio import Transport
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Literal, TypeAlias
@@ -18,6 +19,8 @@ from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict
 
+from router.incoming import Request
+from router.unread import PIECE_BYTES
 from sharq_core.models import JobState
 
 _encode = msgspec.json.Encoder().encode
@@ -85,9 +88,7 @@ class Answer:
             raise ConnectionResetError("the client has left")
         message = self._head(request.version) + (b"" if request.method == METH_HEAD else self.body)
         self.body_length = len(message)
-        transport.write(message)
-        if transport.get_write_buffer_size():
-            await request.writer.drain()
+        await send(request, transport, message)
 
     async def write_eof(self) -> None:
         """Nothing: it has been sent."""
@@ -95,9 +96,10 @@ class Answer:
     def _head(self, version: HttpVersion) -> bytes:
         fixed = _fixed_head(version, self.status, self._headers, self.keep_alive)
         request_id = f"X-Request-Id: {self.request_id}\r\n" if self.request_id else ""
-        return (
-            f"{fixed}{request_id}Content-Length: {len(self.body)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
-        ).encode()
+        return (f"{fixed}{request_id}{self._length_header()}Date: {rfc822_formatted_time()}\r\n\r\n").encode()
+
+    def _length_header(self) -> str:
+        return f"Content-Length: {len(self.body)}\r\n"
 
 
 @lru_cache(_KNOWN_HEADS)
@@ -114,6 +116,20 @@ def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive:
         all_headers["Connection"] = "keep-alive"
     status_line = f"HTTP/{version.major}.{version.minor} {status} {HTTPStatus(status).phrase}"
     return _serialize_headers(status_line, all_headers).decode().removesuffix("\r\n")
+
+
+async def send(request: web.BaseRequest, transport: Transport, message: bytes) -> None:
+    """Send some bytes of an answer, and wait while the client is behind with reading what it was sent.
+
+    Raises:
+        ConnectionError: the client has left.
+    """
+    if len(message) > PIECE_BYTES and isinstance(request, Request) and request.unread is not None:
+        await request.unread.send(request, transport, message)
+        return
+    transport.write(message)
+    if transport.get_write_buffer_size():
+        await request.writer.drain()
 
 
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Answer:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from prometheus_client import CollectorRegistry
 
 from router.answers import ClusterInfo
+from router.body_parser import BodyParser
 from router.counts import CountHandlers
 from router.dequeue import DequeueHandlers
 from router.dispatch import Dispatch
@@ -44,10 +45,11 @@ def make_front(
         cluster_info: what /cluster/ says.
         guard: who may call; None for everyone.
     """
+    parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
-    paths = _paths(_handlers(dispatch, polls, settings, operations))
-    return Front(paths, RouterMetrics(registry), settings, readiness, guard)
+    paths = _paths(_handlers(dispatch, polls, parser, settings, operations))
+    return Front(paths, RouterMetrics(registry), settings, readiness, guard, parser)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
@@ -62,15 +64,19 @@ def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
 
 
 def _handlers(
-    dispatch: Dispatch, polls: Polls, settings: RouterSettings, operations: OperationHandlers
+    dispatch: Dispatch,
+    polls: Polls,
+    parser: BodyParser,
+    settings: RouterSettings,
+    operations: OperationHandlers,
 ) -> dict[str, Handler]:
     """Operation → handler, for every operation of router/routes.py."""
-    enqueue = EnqueueHandlers(dispatch, settings)
-    dequeue = DequeueHandlers(polls, settings)
-    leases = LeaseHandlers(dispatch)
-    queues = QueueHandlers(dispatch)
+    enqueue = EnqueueHandlers(dispatch, parser, settings)
+    dequeue = DequeueHandlers(polls, parser, settings)
+    leases = LeaseHandlers(dispatch, parser)
+    queues = QueueHandlers(dispatch, parser)
     counts = CountHandlers(dispatch)
-    jobs = JobHandlers(dispatch)
+    jobs = JobHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,

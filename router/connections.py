@@ -23,6 +23,7 @@ from router.access_log import AccessLog
 from router.answers import Answer
 from router.errors import failure_answer
 from router.incoming import Request, request_factory
+from router.unread import MAX_UNREAD_BYTES, UnreadAnswers
 from sharq_core.config import ServerSettings
 from sharq_core.errors import InvalidRequest, Unavailable
 
@@ -32,6 +33,7 @@ LOOK_EVERY_S = 1.0
 
 NO_REQUEST = "no_request"
 ANSWER_UNREAD = "answer_unread"
+ANSWERS_FULL = "answers_full"
 """Why a connection was ended."""
 
 _LINGER_S = 3.0
@@ -79,6 +81,7 @@ class Connections(web.Server):
         refused: connections that were one too many, so far.
         malformed: what came and is not HTTP, so far.
         ended: connections that were kept without use, so far, by the reason.
+        unread: the large answers that are being sent.
     """
 
     def __init__(
@@ -91,18 +94,22 @@ class Connections(web.Server):
         self.bounds = bounds
         self.refused = 0
         self.malformed = 0
-        self.ended: Counter[str] = Counter({NO_REQUEST: 0, ANSWER_UNREAD: 0})
+        self.ended: Counter[str] = Counter({NO_REQUEST: 0, ANSWER_UNREAD: 0, ANSWERS_FULL: 0})
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
         self._fresh: dict[RequestHandler, float] = {}
         self._unread: dict[RequestHandler, float] = {}
         self._refused_logged = 0
+        self.unread = UnreadAnswers(MAX_UNREAD_BYTES, self._note_cut)
         super().__init__(
             cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", answer),
-            request_factory=request_factory(max_body_bytes, bounds.body_timeout_s, self._fresh.pop),
+            request_factory=request_factory(
+                max_body_bytes, bounds.body_timeout_s, self._fresh.pop, self.unread
+            ),
             access_log=access_log and access_log.logger,
             access_log_class=access_log.writer if access_log else AccessLogger,
             keepalive_timeout=bounds.keepalive_timeout_s,
             lingering_time=_LINGER_S,
+            auto_decompress=False,  # router/inflation.py does it
         )
 
     def __call__(self) -> RequestHandler:
@@ -160,13 +167,17 @@ class Connections(web.Server):
         """Those where something has waited to be sent at each look. Cost: O(connections), 0.1 ms for 1,000."""
         now_s = self._loop.time()
         self._unread = {
-            handler: self._unread.get(handler, now_s)
+            handler: max(self._unread.get(handler, now_s), self.unread.progress_s(transport))
             for handler, transport in self._transports.items()
             if transport.get_write_buffer_size()
         }
         limit_s = self.bounds.answer_timeout_s
         late = [one for one, since_s in self._unread.items() if now_s - since_s > limit_s]
         self._end(late, ANSWER_UNREAD)
+
+    def _note_cut(self) -> None:
+        """A connection was far behind with reading while the answers of all took too much memory."""
+        self.ended[ANSWERS_FULL] += 1
 
     def _end(self, handlers: list[RequestHandler], reason: str) -> None:
         for handler in handlers:

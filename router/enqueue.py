@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from router import requests
 from router.answers import Answer, Failed, Queued, QueuedJobs, answer
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request
@@ -19,14 +20,18 @@ _QUEUED_BODY = b'{"status":"queued"}'
 class EnqueueHandlers:
     """Jobs come in."""
 
-    def __init__(self, dispatch: Dispatch, settings: RouterSettings) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
         self._dispatch = dispatch
+        self._parser = parser
         self._settings = settings
 
     async def enqueue(self, request: Request) -> Answer:
         """One job for the queue of the path."""
         requests.no_query(request.query)
-        job, has_new_id = requests.enqueue(request.path_values, await request.read(), self._settings)
+        body = await request.read()
+        job, has_new_id = await self._parser.run(
+            len(body), requests.enqueue, request.path_values, body, self._settings
+        )
         outcome = await self._dispatch.enqueue_one(job)
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Answer(_QUEUED_BODY, 201)
@@ -36,7 +41,8 @@ class EnqueueHandlers:
     async def enqueue_bulk(self, request: Request) -> Answer:
         """Up to 1,000 jobs, each with a result of its own."""
         requests.no_query(request.query)
-        jobs = requests.enqueue_bulk(await request.read(), self._settings)
+        body = await request.read()
+        jobs = await self._parser.run(len(body), requests.enqueue_bulk, body, self._settings)
         outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
         results = [
             failed(job)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw
 
 from router import requests
 from router.answers import Answer, DeadJob, DeadJobs, Dropped, Failed, JobAnswer, Queued, Redriven, answer
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request, is_gone
@@ -23,8 +24,9 @@ _NOT_DEAD = Failed(code="not_found", message="no such dead letter")
 class JobHandlers:
     """What became of jobs."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
+        self._parser = parser
 
     async def job(self, request: Request) -> Answer:
         """What is known of one job."""
@@ -46,7 +48,8 @@ class JobHandlers:
         """Queue dead letters again: all of a type, or those that the body names."""
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
-        jobs = requests.redrive(queue_type, await request.read())
+        body = await request.read()
+        jobs = await self._parser.run(len(body), requests.redrive, queue_type, body)
         if jobs is None:
             has_left = partial(is_gone, request)
             return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type, has_left)))
@@ -57,7 +60,8 @@ class JobHandlers:
         """Drop all dead letters of a type."""
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
-        requests.nothing(await request.read())
+        body = await request.read()
+        await self._parser.run(len(body), requests.nothing, body)
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router import requests
 from router.answers import Answer, DeletedAnswer, Done, QueueAnswer, answer
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.incoming import Request
 from sharq_core.errors import NotFound
@@ -15,14 +16,16 @@ _UNKNOWN_QUEUE = "no such queue"
 class QueueHandlers:
     """What an operator does to one queue."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
+        self._parser = parser
 
     async def interval(self, request: Request) -> Answer:
         """Change the rate, and pin or unpin it."""
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        interval_us, burst, pin = requests.rate(await request.read())
+        body = await request.read()
+        interval_us, burst, pin = await self._parser.run(len(body), requests.rate, body)
         return _done(await self._dispatch.set_rate(key, interval_us, burst, pin))
 
     async def queue(self, request: Request) -> Answer:
@@ -44,14 +47,16 @@ class QueueHandlers:
     async def _set_paused(self, request: Request, is_paused: bool) -> Answer:
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        requests.nothing(await request.read())
+        body = await request.read()
+        await self._parser.run(len(body), requests.nothing, body)
         return _done(await self._dispatch.set_paused(key, is_paused))
 
     async def deletequeue(self, request: Request) -> Answer:
         """Drop what is queued and delayed."""
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        purge = requests.purge_all(await request.read())
+        body = await request.read()
+        purge = await self._parser.run(len(body), requests.purge_all, body)
         deleted = await self._dispatch.delete_queue(key, purge)
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))

@@ -58,6 +58,7 @@ async def serve(
     server = Connections(front.answer, bounds_of(config.server), front.settings.max_body_bytes, access_log)
     registry.register(ConnectionMetrics(server))
     stack.callback(asyncio.create_task(server.watch()).cancel)
+    stack.push_async_callback(front.parser.close)
     runner = web.ServerRunner(server, shutdown_timeout=config.server.shutdown_timeout_ms / 1000)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

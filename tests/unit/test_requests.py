@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from router import requests
-from router.forms import MAX_DEPTH
+from router.nesting import MAX_DEPTH
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from tests.unit.bad_values import (
