@@ -13,25 +13,29 @@ import logging
 import pickle
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
-from router.body_process import LENGTH, packed
+from msgspec.structs import force_setattr
+
+from router.body_process import LENGTH, Span, jobs_of, packed
+from router.large_body import LargeBody
 from sharq_core.errors import Unavailable
+from sharq_core.models import NewJob
 
 log = logging.getLogger("sharq.router")
 
 P = ParamSpec("P")
 ReplyT = TypeVar("ReplyT")
 
-AT_ONCE_BYTES = 65_536
-"""Bodies up to this are read on the event loop: at most 8 ms, whatever they hold."""
-
 _MIDDLE_BYTES = 1 << 20
 """Bodies up to this do not wait for larger ones: there is a process for either."""
 
 IDLE_S = 60.0
 """A process that has had nothing to read for so long is ended, for its memory."""
+
+_COPIED_BYTES = 1 << 20
+"""Payloads that are copied out of a body without looking up: 1 ms."""
 
 _ANSWER_S = 60.0
 """Longest time that one body may take; a process that needs longer is killed."""
@@ -44,21 +48,22 @@ class BodyParser:
         self._lanes = (_Lane(), _Lane())
 
     async def run(
-        self, body_bytes: int, read: Callable[P, ReplyT], *arguments: P.args, **no_names: P.kwargs
+        self,
+        read: Callable[Concatenate[bytes, P], ReplyT],
+        body: bytes | LargeBody,
+        *arguments: P.args,
+        **no_names: P.kwargs,
     ) -> ReplyT:
-        """Return what `read`, a function of router/requests.py, makes of its arguments.
-
-        Args:
-            body_bytes: length of the body, which is among the arguments.
+        """Return what `read`, a function of router/requests.py, makes of a body and its other arguments.
 
         Raises:
             SharqError: as `read` does.
             Unavailable: the process that was to read it has died. Nothing was done.
         """
-        if body_bytes <= AT_ONCE_BYTES:
-            return read(*arguments, **no_names)
-        lane = self._lanes[body_bytes > _MIDDLE_BYTES]
-        return cast(ReplyT, await lane.run(body_bytes, (read.__name__, arguments)))
+        if isinstance(body, bytes):
+            return read(body, *arguments, **no_names)
+        lane = self._lanes[len(body) > _MIDDLE_BYTES]
+        return cast(ReplyT, await lane.run(body, (read.__name__, arguments)))
 
     async def close(self) -> None:
         """End the processes."""
@@ -76,15 +81,16 @@ class _Lane:
         self._numbers = itertools.count()
         self._idle_timer: asyncio.TimerHandle | None = None
 
-    async def run(self, body_bytes: int, call: tuple[str, tuple[object, ...]]) -> object:
-        await self._enter(body_bytes)
+    async def run(self, body: LargeBody, call: tuple[str, tuple[object, ...]]) -> object:
+        await self._enter(len(body))
         try:
-            is_done, answer = await self._ask(call)
+            is_done, answer, spans = await self._ask(body, call)
         finally:
             self._leave()
-        if is_done:
-            return answer
-        raise cast(Exception, answer)
+        if not is_done:
+            raise cast(Exception, answer)
+        await _give_payloads(jobs_of(answer), body, spans)
+        return answer
 
     async def close(self) -> None:
         if self._idle_timer is not None:
@@ -115,12 +121,12 @@ class _Lane:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._dismiss)
 
-    async def _ask(self, call: object) -> tuple[bool, object]:
+    async def _ask(self, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
         """Have a call answered; a process that cannot is replaced with the next call."""
         try:
             process = await self._running()
             async with asyncio.timeout(_ANSWER_S):
-                return await _converse(process, call)
+                return await _converse(process, body, call)
         except (OSError, EOFError, TimeoutError) as error:
             await self._end()
             log.warning("body_process_failed error=%r", error)
@@ -150,13 +156,25 @@ class _Lane:
             await process.wait()
 
 
-async def _converse(process: Process, call: object) -> tuple[bool, object]:
+async def _converse(process: Process, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
     """Send a call and read its answer; raises EOFError when the process has ended."""
     assert process.stdin is not None
     assert process.stdout is not None
-    for piece in packed(call):
+    process.stdin.write(packed(call) + LENGTH.pack(len(body)))
+    for piece in body.pieces:
         process.stdin.write(piece)
-    await process.stdin.drain()
+        await process.stdin.drain()
     head = await process.stdout.readexactly(LENGTH.size)
     content = await process.stdout.readexactly(*LENGTH.unpack(head))
-    return cast("tuple[bool, object]", pickle.loads(content))
+    return cast("tuple[bool, object, list[Span]]", pickle.loads(content))
+
+
+async def _give_payloads(jobs: Sequence[NewJob], body: LargeBody, spans: Sequence[Span]) -> None:
+    """Copy the jobs' payloads out of the body, looking up now and then."""
+    copied_bytes = 0
+    for job, (start, length) in zip(jobs, spans, strict=True):
+        force_setattr(job, "payload", body.part(start, length))
+        copied_bytes += length
+        if copied_bytes > _COPIED_BYTES:
+            copied_bytes = 0
+            await asyncio.sleep(0)

@@ -41,8 +41,7 @@ class DequeueHandlers:
             queue_type = requests.identifier(request.path_values, "queue_type")
         count, lease_us, wait_us = requests.dequeue(request.query, self._settings)
         if request.body_exists:
-            body = await request.read()
-            await self._parser.run(len(body), requests.nothing, body)
+            await self._parser.run(requests.nothing, await request.body())
         has_left = partial(is_gone, request)
         jobs = await self._polls.dequeue(queue_type, count or 1, lease_us, wait_us, has_left)
         if jobs and has_left():

@@ -28,9 +28,8 @@ class EnqueueHandlers:
     async def enqueue(self, request: Request) -> Answer:
         """One job for the queue of the path."""
         requests.no_query(request.query)
-        body = await request.read()
         job, has_new_id = await self._parser.run(
-            len(body), requests.enqueue, request.path_values, body, self._settings
+            requests.enqueue, await request.body(), request.path_values, self._settings
         )
         outcome = await self._dispatch.enqueue_one(job)
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
@@ -41,8 +40,7 @@ class EnqueueHandlers:
     async def enqueue_bulk(self, request: Request) -> Answer:
         """Up to 1,000 jobs, each with a result of its own."""
         requests.no_query(request.query)
-        body = await request.read()
-        jobs = await self._parser.run(len(body), requests.enqueue_bulk, body, self._settings)
+        jobs = await self._parser.run(requests.enqueue_bulk, await request.body(), self._settings)
         outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
         results = [
             failed(job)

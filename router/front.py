@@ -144,7 +144,7 @@ class Front:
     async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
         """Read a body that may be large, while what has come of it counts against the room for bodies."""
         self._check_length(declared_bytes)
-        await request.read(self.room)
+        await request.body(self.room)
 
     def _check_length(self, declared_bytes: int | None) -> None:
         limit_bytes = self.settings.max_body_bytes

@@ -16,6 +16,7 @@ from yarl import URL
 
 from router.body_room import Arrival, BodyRoom
 from router.inflation import DEFLATE, GZIP, Inflation
+from router.large_body import AT_ONCE_BYTES, LargeBody
 from router.unread import UnreadAnswers
 from sharq_core.errors import InvalidRequest, TooLarge, TooSlow
 
@@ -49,6 +50,7 @@ class Request(web.BaseRequest):
     arrival: Arrival | None = None
     has_gone_on: bool = False
     unread: UnreadAnswers | None = None
+    _body: bytes | LargeBody | None = None
 
     @property
     def method(self) -> str:
@@ -91,8 +93,13 @@ class Request(web.BaseRequest):
         """The parameters of the query string."""
         return self._rel_url.query if self._rel_url.raw_query_string else _NO_PARAMETERS
 
-    async def read(self, room: BodyRoom | None = None) -> bytes:
-        """Return the whole body, decompressed.
+    async def read(self) -> bytes:
+        """Return the whole body, decompressed; raises as `body` does."""
+        body = await self.body()
+        return b"".join(body.pieces) if isinstance(body, LargeBody) else body
+
+    async def body(self, room: BodyRoom | None = None) -> bytes | LargeBody:
+        """Return the whole body, decompressed; read once.
 
         Args:
             room: counts what comes; None for a small one.
@@ -101,14 +108,14 @@ class Request(web.BaseRequest):
             TooLarge, TooSlow, InvalidRequest, Overloaded: it is longer than it may be, does not come in time, is
                 wrongly encoded, or finds no room. Nothing was done.
         """
-        if self._read_bytes is None:
+        if self._body is None:
             if room is not None or not self._payload.is_eof() or _CONTENT_ENCODING in self._headers:
-                self._read_bytes = await self._read_in_time(room)
-                return self._read_bytes
-            self._read_bytes = self._take_all()
-            if len(self._read_bytes) > self._client_max_size:
+                self._body = await self._read_in_time(room)
+                return self._body
+            self._body = self._take_all()
+            if len(self._body) > self._client_max_size:
                 raise self._too_large()
-        return self._read_bytes
+        return self._body
 
     async def discard(self, most_bytes: int) -> bool:
         """Read the rest of a body that nobody wants, so that its sender comes to read the answer.
@@ -138,7 +145,7 @@ class Request(web.BaseRequest):
         chunks = payload._buffer
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _read_in_time(self, room: BodyRoom | None) -> bytes:
+    async def _read_in_time(self, room: BodyRoom | None) -> bytes | LargeBody:
         deadline = timeout(self.body_timeout_s)
         self.arrival = None if room is None else room.open(deadline)
         try:
@@ -152,7 +159,7 @@ class Request(web.BaseRequest):
             if self.arrival is not None:
                 self.arrival.settle()
 
-    async def _read_pieces(self) -> bytes:
+    async def _read_pieces(self) -> bytes | LargeBody:
         inflation = self._inflation()
         pieces: list[bytes] = []
         size = 0
@@ -168,7 +175,7 @@ class Request(web.BaseRequest):
                     await sleep(0)
         if inflation is not None:
             inflation.end()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
 
     def _inflation(self) -> Inflation | None:
         encoding = self._headers.get(_CONTENT_ENCODING, "").strip().lower()

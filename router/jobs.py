@@ -48,8 +48,7 @@ class JobHandlers:
         """Queue dead letters again: all of a type, or those that the body names."""
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
-        body = await request.read()
-        jobs = await self._parser.run(len(body), requests.redrive, queue_type, body)
+        jobs = await self._parser.run(requests.redrive, await request.body(), queue_type)
         if jobs is None:
             has_left = partial(is_gone, request)
             return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type, has_left)))
@@ -60,8 +59,7 @@ class JobHandlers:
         """Drop all dead letters of a type."""
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
-        body = await request.read()
-        await self._parser.run(len(body), requests.nothing, body)
+        await self._parser.run(requests.nothing, await request.body())
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
 
 

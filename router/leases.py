@@ -28,27 +28,24 @@ class LeaseHandlers:
 
     async def finish(self, request: Request) -> Answer:
         """End a lease and forget the job."""
-        body = await request.read()
         job = await self._parser.run(
-            len(body), requests.finish, request.path_values, MultiDict(request.query), body
+            requests.finish, await request.body(), request.path_values, MultiDict(request.query)
         )
         _check(await self._dispatch.finish_one(job))
         return Answer(_DONE_BODY)
 
     async def extend(self, request: Request) -> Answer:
         """Move the end of a lease."""
-        body = await request.read()
         job = await self._parser.run(
-            len(body), requests.extend, request.path_values, MultiDict(request.query), body
+            requests.extend, await request.body(), request.path_values, MultiDict(request.query)
         )
         (outcome,) = await self._dispatch.extend([job])
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
     async def release(self, request: Request) -> Answer:
         """Give a job back unfinished."""
-        body = await request.read()
         job = await self._parser.run(
-            len(body), requests.release, request.path_values, MultiDict(request.query), body
+            requests.release, await request.body(), request.path_values, MultiDict(request.query)
         )
         (outcome,) = await self._dispatch.release([job])
         _check(outcome)
@@ -57,8 +54,7 @@ class LeaseHandlers:
     async def finish_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
-        body = await request.read()
-        jobs = await self._parser.run(len(body), requests.finish_bulk, body)
+        jobs = await self._parser.run(requests.finish_bulk, await request.body())
         return _results(
             jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
         )
@@ -66,8 +62,7 @@ class LeaseHandlers:
     async def extend_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
-        body = await request.read()
-        jobs = await self._parser.run(len(body), requests.extend_bulk, body)
+        jobs = await self._parser.run(requests.extend_bulk, await request.body())
         return _results(
             jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
         )
@@ -75,8 +70,7 @@ class LeaseHandlers:
     async def release_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
-        body = await request.read()
-        jobs = await self._parser.run(len(body), requests.release_bulk, body)
+        jobs = await self._parser.run(requests.release_bulk, await request.body())
         return _results(
             jobs, await self._dispatch.release([job for job in jobs if isinstance(job, ReleaseJob)])
         )

@@ -24,8 +24,7 @@ class QueueHandlers:
         """Change the rate, and pin or unpin it."""
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        body = await request.read()
-        interval_us, burst, pin = await self._parser.run(len(body), requests.rate, body)
+        interval_us, burst, pin = await self._parser.run(requests.rate, await request.body())
         return _done(await self._dispatch.set_rate(key, interval_us, burst, pin))
 
     async def queue(self, request: Request) -> Answer:
@@ -47,16 +46,14 @@ class QueueHandlers:
     async def _set_paused(self, request: Request, is_paused: bool) -> Answer:
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        body = await request.read()
-        await self._parser.run(len(body), requests.nothing, body)
+        await self._parser.run(requests.nothing, await request.body())
         return _done(await self._dispatch.set_paused(key, is_paused))
 
     async def deletequeue(self, request: Request) -> Answer:
         """Drop what is queued and delayed."""
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        body = await request.read()
-        purge = await self._parser.run(len(body), requests.purge_all, body)
+        purge = await self._parser.run(requests.purge_all, await request.body())
         deleted = await self._dispatch.delete_queue(key, purge)
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))

@@ -81,7 +81,7 @@ def queue_key(path: Mapping[str, str]) -> QueueKey:
     return QueueKey(identifier(path, "queue_type"), identifier(path, "queue_id"))
 
 
-def enqueue(path: Mapping[str, str], body: bytes, settings: RouterSettings) -> tuple[NewJob, bool]:
+def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> tuple[NewJob, bool]:
     """The job of a single enqueue, and whether its job_id was made here.
 
     A queue named in the body is ignored, as in the original.
@@ -110,20 +110,20 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
     return _each(_ENQUEUE_BULK.from_json(body, effort), make)
 
 
-def finish(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> FinishJob:
+def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> FinishJob:
     """Which job to finish; raises InvalidRequest."""
     lease = _given(_FINISH.from_json(body).lease) if body else None
     return FinishJob(*_job_path(path), _lease_of(query, lease))
 
 
-def extend(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> ExtendJob:
+def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ExtendJob:
     """Which lease to extend; raises InvalidRequest."""
     form = _EXTEND.from_json(body)
     lease = _required(_lease_of(query, _given(form.lease)))
     return ExtendJob(*_job_path(path), lease, to_us(form.by))
 
 
-def release(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> ReleaseJob:
+def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
     """Which job to give back; raises InvalidRequest."""
     form = _RELEASE.from_json(body or b"{}")
     lease = _required(_lease_of(query, _given(form.lease)))
@@ -157,7 +157,7 @@ def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
     return _each(_RELEASE_BULK.from_json(body, Effort()), make)
 
 
-def redrive(queue_type: str, body: bytes) -> list[DeadRef | SharqError] | None:
+def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
     """Dead letters to queue again, as enqueue_bulk; None for all of the type."""
 
     def make(form: RedriveEntry, _: str) -> DeadRef:
