@@ -6,7 +6,8 @@ Not here: how many connections may be behind, and by how much (router/unread.py)
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from aiohttp import HttpVersion10, web
 from aiohttp.hdrs import METH_HEAD
@@ -33,7 +34,7 @@ class StreamedAnswer(Answer):
 
     __slots__ = ("_rest",)
 
-    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
         super().__init__(first, headers=(*JSON_HEADERS, _CHUNKED))
         self._rest = rest
 
@@ -54,8 +55,9 @@ class StreamedAnswer(Answer):
         is_chunked = request.version != HttpVersion10
         await self._send(request, _as_chunk(self.body) if is_chunked else self.body)
         try:
-            async for piece in self._rest:
-                await self._send(request, _as_chunk(piece) if is_chunked else piece)
+            async with aclosing(self._rest) as rest:
+                async for piece in rest:
+                    await self._send(request, _as_chunk(piece) if is_chunked else piece)
         except SharqError as error:
             log.warning("answer_cut_off sent_bytes=%d error=%r", self.body_length, error.message)
             raise ConnectionResetError("the rest of the answer could not be made") from error
