@@ -31,7 +31,7 @@ ReplyT = TypeVar("ReplyT")
 _MIDDLE_BYTES = 1 << 20
 """Bodies up to this do not wait for larger ones: there is a process for either."""
 
-IDLE_S = 60.0
+IDLE_S = 600.0
 """A process that has had nothing to read for so long is ended, for its memory."""
 
 _COPIED_BYTES = 1 << 20

@@ -20,10 +20,12 @@ ServerFactory = Callable[..., SharqServer]
 
 
 @contextmanager
-def running_server(*arguments: str, environ: dict[str, str] | None = None) -> Iterator[SharqServer]:
+def running_server(
+    *arguments: str, environ: dict[str, str] | None = None, is_watched: bool = False
+) -> Iterator[SharqServer]:
     """A server in a directory of its own, both gone at the end."""
     with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        server = SharqServer(Path(directory), *arguments, environ=environ)
+        server = SharqServer(Path(directory), *arguments, environ=environ, is_watched=is_watched)
         try:
             server.start()
             yield server
