@@ -86,9 +86,14 @@ class Answer:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
-        message = self._head(request.version) + (b"" if request.method == METH_HEAD else self.body)
-        self.body_length = len(message)
-        await send(request, transport, message)
+        head = self._head(request.version)
+        body = b"" if request.method == METH_HEAD else self.body
+        self.body_length = len(head) + len(body)
+        if len(body) > PIECE_BYTES:  # not joined: that would copy it
+            await send(request, transport, head)
+            await send(request, transport, body)
+        else:
+            await send(request, transport, head + body)
 
     async def write_eof(self) -> None:
         """Nothing: it has been sent."""

@@ -48,13 +48,14 @@ class UnreadAnswers:
             ConnectionError: the client has left, or was too far behind for too long.
         """
         loop = asyncio.get_running_loop()
+        content = memoryview(message)
         self._count(transport, len(message))
         try:
-            for start in range(0, len(message), PIECE_BYTES):
+            for start in range(0, len(content), PIECE_BYTES):
                 self._progress_s[transport] = loop.time()
                 if transport.is_closing():
                     raise ConnectionResetError("the client has left")
-                piece = message[start : start + PIECE_BYTES]
+                piece = content[start : start + PIECE_BYTES]
                 transport.write(piece)
                 await request.writer.drain()
                 if transport in self._sending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,8 @@ async def test_a_client_that_stops_reading_a_long_list_holds_little(
     assert rss_bytes(server.pid) - before_bytes < count * MAX_LIST_BYTES // 3
     for writer in writers:
         writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 def rss_bytes(pid: int) -> int:
