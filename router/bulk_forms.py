@@ -96,7 +96,7 @@ class BulkForm(Generic[EntryT]):
         try:
             return self._form.from_json(text, place, effort)
         except InvalidRequest as error:
-            return error
+            return error.bare()
 
 
 def raw_redrive(body: bytes, effort: Effort) -> list[Raw] | None:

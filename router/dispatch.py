@@ -346,7 +346,8 @@ class Dispatch:
         try:
             answers = await self._second_try.ask(self._partition(jobs[0]), call, failed, error)
         except errors.SharqError as last:
-            return [last for _ in jobs]
+            bare = last.bare()
+            return [bare for _ in jobs]
         return [_outcome(answer) for answer in answers]
 
     def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:

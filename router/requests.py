@@ -221,7 +221,7 @@ def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list
         try:
             results.append(make(entry, f"jobs[{index}]"))
         except SharqError as error:
-            results.append(error)
+            results.append(error.bare())
     return results
 
 

@@ -34,20 +34,26 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 async def measure(
-    http: aiohttp.ClientSession, url: str, hostile: Iterable[Hostile], shards: Sequence[str] = ()
+    http: aiohttp.ClientSession,
+    url: str,
+    hostile: Iterable[Hostile],
+    shards: Sequence[str] = (),
+    repeat: int = 1,
 ) -> list[Hold]:
     """Send one request after the other; returns the holds, the longest first.
 
     Args:
         url: of a server that runs under tests/watched.py.
         shards: the URLs of its shards, if they do, too.
+        repeat: how often each is sent.
     """
     holds: list[Hold] = []
     watched = {url: "router", **{shard: f"shard {number}" for number, shard in enumerate(shards)}}
     for one in hostile:
         for each in watched:
             await _longest_ms(http, each)
-        status = await _send(http, url, one)
+        for _ in range(repeat):
+            status = await _send(http, url, one)
         for each, process in watched.items():
             holds.append(Hold(one.name, process, status, *await _longest_ms(http, each)))
     return sorted(holds, key=_cpu_ms, reverse=True)
@@ -79,6 +85,7 @@ async def measure_well(
     hostile: Iterable[Hostile],
     shards: Sequence[str] = (),
     limit_ms: float = LIMIT_MS,
+    repeat: int = 1,
 ) -> list[Hold]:
     """Measure as `measure`, and again up to RETRIES times what held a loop for longer than limit_ms.
 
@@ -86,12 +93,12 @@ async def measure_well(
     theirs.
     """
     requests = list(hostile)
-    holds = await measure(http, url, requests, shards)
+    holds = await measure(http, url, requests, shards, repeat)
     for _ in range(RETRIES):
         slow = {hold.name for hold in holds if hold.cpu_ms > limit_ms}
         if not slow:
             break
-        again = await measure(http, url, [one for one in requests if one.name in slow], shards)
+        again = await measure(http, url, [one for one in requests if one.name in slow], shards, repeat)
         best = {(hold.name, hold.process): hold for hold in again}
         holds = [min(hold, best.get((hold.name, hold.process), hold), key=_cpu_ms) for hold in holds]
     return sorted(holds, key=_cpu_ms, reverse=True)

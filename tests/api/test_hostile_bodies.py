@@ -44,3 +44,11 @@ async def test_no_body_holds_the_event_loop(
     assert [hold for hold in holds if hold.cpu_ms > LIMIT_MS] == []
     assert [hold for hold in holds if hold.status >= 500 or not hold.status] == []
     assert "Traceback" not in watched.log
+
+
+async def test_the_same_wrong_bodies_again_and_again_do_not_make_work_for_the_collector(
+    watched: SharqServer, http: aiohttp.ClientSession
+) -> None:
+    wrong = [one for one in corpus(1, SMALL_BYTES) if one.name.startswith("1,000 jobs")]
+    holds = await measure_well(http, watched.url, wrong, repeat=60)
+    assert [hold for hold in holds if hold.cpu_ms > LIMIT_MS] == []
