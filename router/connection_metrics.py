@@ -42,3 +42,8 @@ class ConnectionMetrics(Collector):
         for reason, count in connections.ended.items():
             ended.add_metric([reason], count)
         yield ended
+        yield GaugeMetricFamily(
+            "sharq_router_unread_answer_bytes",
+            "Bytes of answers longer than 256 KiB that their clients have not read yet.",
+            value=connections.unread.unread_bytes,
+        )

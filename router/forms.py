@@ -22,6 +22,9 @@ FormT = TypeVar("FormT")
 SEARCHED_BYTES = 16_384
 """How far all broken texts of one request are searched for the field that the message names: 5 ms at the most."""
 
+EXPLAINED_TEXTS = 100
+"""Broken texts of one request that are looked at closely; of the others the message says less."""
+
 _QUOTED = 300
 """Characters at either end of msgspec's message that are looked at: a name in it may be as long as the body."""
 
@@ -49,12 +52,18 @@ _KINDS = {
 
 
 class Effort:
-    """The bytes that one request's messages may still search for the field that is wrong."""
+    """What one request's messages about broken texts may still cost."""
 
-    __slots__ = ("left_bytes",)
+    __slots__ = ("left_bytes", "left_texts")
 
     def __init__(self) -> None:
         self.left_bytes = SEARCHED_BYTES
+        self.left_texts = EXPLAINED_TEXTS
+
+    def begin(self) -> bool:
+        """Return whether one more text is looked at closely."""
+        self.left_texts -= 1
+        return self.left_texts >= 0
 
     def take(self, wanted_bytes: int | None) -> int | None:
         """Return how many bytes to search, at most as many as wanted; None when that is more than are left."""
@@ -149,6 +158,8 @@ def explain_broken_json(text: bytes, error: Exception, within: str = "", effort:
     if not text.strip():
         return f"{within or 'body'}: expected a JSON object, got nothing"
     effort = effort or Effort()
+    if not effort.begin():
+        return f"{within or 'body'}: not valid JSON in UTF-8, or a number in it is out of range"
     if isinstance(error, RecursionError):
         path = _join(within, _path_at(text, None, effort))
         return f"{path or 'body'}: nested deeper than {MAX_DEPTH} levels"

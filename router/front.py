@@ -82,6 +82,7 @@ class Front:
         self.waiting = 0
         self.room = BodyRoom(settings.max_in_flight_bytes, settings.free_body_bytes)
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
+        metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever happens. One that may wait is not timed."""
