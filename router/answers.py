@@ -5,7 +5,6 @@ A field that an answer may lack is UNSET then. Not here: when which answer is gi
 
 from __future__ import annotations
 
-from asyncio import Transport
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Literal, TypeAlias
@@ -19,7 +18,7 @@ from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict
 
-from router.incoming import Request
+from router.delivery import send
 from router.unread import PIECE_BYTES
 from sharq_core.models import JobState
 
@@ -121,20 +120,6 @@ def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive:
         all_headers["Connection"] = "keep-alive"
     status_line = f"HTTP/{version.major}.{version.minor} {status} {HTTPStatus(status).phrase}"
     return _serialize_headers(status_line, all_headers).decode().removesuffix("\r\n")
-
-
-async def send(request: web.BaseRequest, transport: Transport, message: bytes) -> None:
-    """Send some bytes of an answer, and wait while the client is behind with reading what it was sent.
-
-    Raises:
-        ConnectionError: the client has left.
-    """
-    if len(message) > PIECE_BYTES and isinstance(request, Request) and request.unread is not None:
-        await request.unread.send(request, transport, message)
-        return
-    transport.write(message)
-    if transport.get_write_buffer_size():
-        await request.writer.drain()
 
 
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Answer:

@@ -12,7 +12,8 @@ from contextlib import aclosing
 from aiohttp import HttpVersion10, web
 from aiohttp.hdrs import METH_HEAD
 
-from router.answers import JSON_HEADERS, Answer, send
+from router.answers import JSON_HEADERS, Answer
+from router.delivery import send
 from sharq_core.errors import SharqError
 
 log = logging.getLogger("sharq.router")

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.api.fronted import Serve, serving
 from tests.api.server_command import Server, StartServer
 from tests.servers import SharqServer
 from tests.stores import StoreServer
@@ -83,3 +84,10 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
         if server.process.poll() is None:
             server.process.kill()
             server.process.wait()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """serve(handle): a front before one handler, on a free port."""
+    async with serving() as start:
+        yield start
