@@ -20,6 +20,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict
 
 from router.cluster_answers import ClusterInfo  # noqa: F401 - one of the answers, found here like the others
+from router.delivery import send
+from router.unread import PIECE_BYTES
 from sharq_core.models import JobState
 
 _encode = msgspec.json.Encoder().encode
@@ -85,11 +87,14 @@ class Answer:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
-        message = self._head(request.version) + (b"" if request.method == METH_HEAD else self.body)
-        self.body_length = len(message)
-        transport.write(message)
-        if transport.get_write_buffer_size():
-            await request.writer.drain()
+        head = self._head(request.version)
+        body = b"" if request.method == METH_HEAD else self.body
+        self.body_length = len(head) + len(body)
+        if len(body) > PIECE_BYTES:  # not joined: that would copy it
+            await send(request, transport, head)
+            await send(request, transport, body)
+        else:
+            await send(request, transport, head + body)
 
     async def write_eof(self) -> None:
         """Nothing: it has been sent."""
@@ -97,9 +102,10 @@ class Answer:
     def _head(self, version: HttpVersion) -> bytes:
         fixed = _fixed_head(version, self.status, self._headers, self.keep_alive)
         request_id = f"X-Request-Id: {self.request_id}\r\n" if self.request_id else ""
-        return (
-            f"{fixed}{request_id}Content-Length: {len(self.body)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
-        ).encode()
+        return (f"{fixed}{request_id}{self._length_header()}Date: {rfc822_formatted_time()}\r\n\r\n").encode()
+
+    def _length_header(self) -> str:
+        return f"Content-Length: {len(self.body)}\r\n"
 
 
 @lru_cache(_KNOWN_HEADS)

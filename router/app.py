@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
+from router.body_parser import BodyParser
 from router.cluster_answers import ClusterInfo
 from router.counts import CountHandlers
 from router.dequeue import DequeueHandlers
@@ -47,10 +48,11 @@ def make_front(
         guard: who may call; None for everyone.
         gate: what is refused of web pages and under foreign names; None for no names.
     """
+    parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
-    paths = _paths(_handlers(dispatch, polls, settings, operations))
-    return Front(paths, RouterMetrics(registry), settings, readiness, guard, gate)
+    paths = _paths(_handlers(dispatch, polls, parser, settings, operations))
+    return Front(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
@@ -65,15 +67,19 @@ def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
 
 
 def _handlers(
-    dispatch: Dispatch, polls: Polls, settings: RouterSettings, operations: OperationHandlers
+    dispatch: Dispatch,
+    polls: Polls,
+    parser: BodyParser,
+    settings: RouterSettings,
+    operations: OperationHandlers,
 ) -> dict[str, Handler]:
     """Operation → handler, for every operation of router/routes.py."""
-    enqueue = EnqueueHandlers(dispatch, settings)
-    dequeue = DequeueHandlers(polls, settings)
-    leases = LeaseHandlers(dispatch)
-    queues = QueueHandlers(dispatch)
+    enqueue = EnqueueHandlers(dispatch, parser, settings)
+    dequeue = DequeueHandlers(polls, parser, settings)
+    leases = LeaseHandlers(dispatch, parser)
+    queues = QueueHandlers(dispatch, parser)
     counts = CountHandlers(dispatch)
-    jobs = JobHandlers(dispatch)
+    jobs = JobHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,

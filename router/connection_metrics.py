@@ -5,6 +5,10 @@ Not here: the metrics themselves (sharq_core/process/port_metrics.py), and what 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
 from router.connections import Connections
 from sharq_core.process.port_metrics import PortMetrics
 
@@ -14,3 +18,12 @@ class ConnectionMetrics(PortMetrics):
 
     def __init__(self, connections: Connections) -> None:
         super().__init__(connections, "sharq_router")
+        self._unread = connections.unread
+
+    def collect(self) -> Iterator[Metric]:
+        yield from super().collect()
+        yield GaugeMetricFamily(
+            "sharq_router_unread_answer_bytes",
+            "Bytes of answers longer than 256 KiB that their clients have not read yet.",
+            value=self._unread.unread_bytes,
+        )

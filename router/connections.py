@@ -6,6 +6,7 @@ become metrics (router/connection_metrics.py).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -16,11 +17,16 @@ from router.access_log import AccessLog
 from router.answers import Answer
 from router.errors import failure_answer
 from router.incoming import Request, request_factory
+from router.unread import MAX_UNREAD_BYTES, UnreadAnswers
 from sharq_core.config import ServerSettings
 from sharq_core.errors import InvalidRequest, Unavailable, UnsupportedEncoding
 from sharq_core.process.port import Port, PortBounds
 
 log = logging.getLogger("sharq.router")
+
+
+ANSWERS_FULL = "answers_full"
+"""Why a connection was ended: the answers that lay unread took too much memory, and its own had lain longest."""
 
 
 class Bounds(PortBounds, frozen=True, kw_only=True):
@@ -50,6 +56,9 @@ class Connections(Port):
     Args:
         answer: answers each request.
         max_body_bytes: of one body, decompressed.
+
+    Attributes:
+        unread: the large answers that are being sent.
     """
 
     def __init__(
@@ -59,16 +68,27 @@ class Connections(Port):
         max_body_bytes: int,
         access_log: AccessLog | None,
     ) -> None:
+        self.unread = UnreadAnswers(MAX_UNREAD_BYTES, self._note_cut)
         super().__init__(
             answer,
             bounds,
-            make_request=request_factory(max_body_bytes, bounds.body_timeout_s, self.begun),
+            make_request=request_factory(max_body_bytes, bounds.body_timeout_s, self.begun, self.unread),
             malformed=_malformed,
             refusal=_REFUSAL,
             log=log,
             access_log=access_log and access_log.logger,
             access_log_class=access_log.writer if access_log else AccessLogger,
+            auto_decompress=False,  # router/inflation.py does it
         )
+        self.ended[ANSWERS_FULL] = 0
+
+    def progress_s(self, transport: asyncio.Transport) -> float:
+        """Return when the client last took some of a large answer."""
+        return self.unread.progress_s(transport)
+
+    def _note_cut(self) -> None:
+        """Count a connection that was far behind with reading while the answers of all took too much memory."""
+        self.ended[ANSWERS_FULL] += 1
 
 
 def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamResponse:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
 from msgspec import UNSET
 
 from router import requests
 from router.answers import (
-    AllCounts,
     Answer,
     MinuteCount,
     QueueCounts,
@@ -17,10 +21,11 @@ from router.answers import (
 )
 from router.dispatch import Dispatch
 from router.incoming import Request
+from router.list_answers import list_answer, list_pieces
 from sharq_core.models import MinuteCounts, TopQueue
 
-MAX_UNPAGED_IDS = 100_000
-"""Ids in an answer without `limit`: about 4 MB at 40 characters each."""
+PAGE_IDS = 2000
+"""Ids or types of one piece of an answer without `limit`: about 2 ms."""
 
 
 class CountHandlers:
@@ -32,21 +37,37 @@ class CountHandlers:
     async def all_counts(self, request: Request) -> Answer:
         """Types in use and the counts of all together."""
         requests.no_query(request.query)
-        counts = await self._dispatch.counts()
-        return answer(
-            AllCounts(
-                queue_types=counts.queue_types,
-                enqueue_counts=_by_minute(counts.enqueue_counts),
-                dequeue_counts=_by_minute(counts.dequeue_counts),
-            )
-        )
+        parts = await self._dispatch.counts()
+        minutes = {
+            "enqueue_counts": _by_minute(_sum_minutes([part.enqueue_counts for part in parts])),
+            "dequeue_counts": _by_minute(_sum_minutes([part.dequeue_counts for part in parts])),
+        }
+        types = _type_pages([part.queue_types for part in parts])
+        return await list_answer(list_pieces("queue_types", types, lambda: minutes))
 
     async def queue_ids(self, request: Request) -> Answer:
         """Queues of a type with waiting or leased jobs."""
         queue_type = requests.identifier(request.path_values, "queue_type")
         limit, cursor = requests.page(request.query)
-        ids, rest = await self._dispatch.list_queues(queue_type, limit or MAX_UNPAGED_IDS, cursor)
+        if limit is None:
+            return await list_answer(list_pieces("queue_ids", self._id_pages(queue_type, cursor), dict))
+        ids, rest = await self._dispatch.list_queues(queue_type, limit, cursor)
         return answer(QueueIds(queue_ids=ids, cursor=UNSET if rest is None else rest))
+
+    async def _id_pages(self, queue_type: str, cursor: str | None) -> AsyncIterator[list[str]]:
+        """Yield all ids of a type, each once. The store may tell one twice within a partition, whose ids are kept for
+        that long.
+        """
+        known: set[str] = set()
+        while True:
+            ids, rest = await self._dispatch.list_queues(queue_type, PAGE_IDS, cursor)
+            yield [queue_id for queue_id in ids if queue_id not in known]
+            if rest is None:
+                return
+            if cursor is None or rest.partition("-")[0] != cursor.partition("-")[0]:
+                known.clear()
+            known.update(ids)
+            cursor = rest
 
     async def queue_counts(self, request: Request) -> Answer:
         """One queue's length, delayed jobs included, and counts."""
@@ -70,6 +91,14 @@ class CountHandlers:
         )
 
 
+async def _type_pages(parts: Sequence[list[str]]) -> AsyncIterator[list[str]]:
+    """Yield the types of several sorted lists in order, each once; merged as they are sent, for there may be many."""
+    merged = (queue_type for queue_type, _ in itertools.groupby(heapq.merge(*parts)))
+    while page := list(itertools.islice(merged, PAGE_IDS)):
+        yield page
+        await asyncio.sleep(0)
+
+
 def _top_queue(one: TopQueue) -> TopQueueAnswer:
     return TopQueueAnswer(
         queue_id=one.queue_id,
@@ -83,3 +112,12 @@ def _top_queue(one: TopQueue) -> TopQueueAnswer:
 
 def _by_minute(counts: MinuteCounts) -> MinuteCount:
     return {str(minute_ms): count for minute_ms, count in counts}
+
+
+def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:
+    """Adds up by minute and keeps the newest ten: shards may be asked on both sides of a full minute."""
+    sums: dict[int, int] = {}
+    for part in parts:
+        for minute_ms, count in part:
+            sums[minute_ms] = sums.get(minute_ms, 0) + count
+    return sorted(sums.items())[-10:]

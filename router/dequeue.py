@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from router import requests
 from router.answers import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
+from router.body_parser import BodyParser
 from router.incoming import Request, has_left, is_gone
 from router.polls import Polls
 from router.settings import RouterSettings
@@ -28,8 +29,9 @@ _encode = msgspec.json.Encoder().encode
 class DequeueHandlers:
     """Jobs go out."""
 
-    def __init__(self, polls: Polls, settings: RouterSettings) -> None:
+    def __init__(self, polls: Polls, parser: BodyParser, settings: RouterSettings) -> None:
         self._polls = polls
+        self._parser = parser
         self._settings = settings
 
     async def dequeue(self, request: Request) -> Answer:
@@ -39,7 +41,7 @@ class DequeueHandlers:
             queue_type = requests.identifier(request.path_values, "queue_type")
         count, lease_us, wait_us = requests.dequeue(request.query, self._settings)
         if request.body_exists:
-            requests.nothing(await request.read())
+            await self._parser.run(requests.nothing, await request.body())
         request.may_last = wait_us > 0
         jobs = await self._polls.dequeue(
             queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone

@@ -44,7 +44,6 @@ from sharq_core.models import (
     FinishJob,
     JobStatus,
     LeaseOutcome,
-    MinuteCounts,
     NewJob,
     QueueKey,
     QueueStats,
@@ -65,8 +64,11 @@ PARTITIONS_AT_ONCE = 8
 MAX_SCANS = 100
 """Times that one listing goes on within a partition: a type may have a million queues and no job in any of them."""
 
+DEAD_PAGE_BYTES = 262_144
+"""Payloads after which a page of dead letters ends; one page of a shard is no longer."""
+
 _MAX_SCAN = 2**64 - 1
-"""The largest cursor that the store's HSCAN knows."""
+"""The largest cursor that the store's HSCAN knows, and the largest time of death in a cursor of dead letters."""
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
@@ -139,14 +141,17 @@ class Dispatch:
         """What is known of one job."""
         return await self.ask(self._partition(key), GetJob(key, job_id))
 
-    async def counts(self) -> Counts:
-        """The counters of all shards together. Cost: one store call a partition."""
-        parts = await self._ask_owners(GetCounts)
-        return Counts(
-            sorted({queue_type for part in parts for queue_type in part.queue_types}),
-            _sum_minutes([part.enqueue_counts for part in parts]),
-            _sum_minutes([part.dequeue_counts for part in parts]),
-        )
+    async def counts(self) -> list[Counts]:
+        """Return the counters of all shards, in parts of a few partitions: a type may be in several of them.
+
+        Cost: one store call for each partition and 500 types.
+        """
+        owned = self._by_shard()
+        parts: list[Counts] = []
+        for first in range(0, max(map(len, owned.values()), default=0), PARTITIONS_AT_ONCE):
+            some = {shard: own[first : first + PARTITIONS_AT_ONCE] for shard, own in owned.items()}
+            parts += await self._ask_owners(GetCounts, {shard: own for shard, own in some.items() if own})
+        return parts
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
         """The queues of a type that come first. Cost: bounded, see shard/top.py."""
@@ -194,19 +199,25 @@ class Dispatch:
         return list(found), None if done else f"{partition}-{position}"
 
     async def list_dead(
-        self, queue_type: str, limit: int, cursor: str | None
+        self, queue_type: str, limit: int, cursor: str | None, most_bytes: int = DEAD_PAGE_BYTES
     ) -> tuple[list[DeadLetter], str | None]:
         """A type's dead letters and where to go on (None at the end); oldest first within a partition.
+
+        A page ends early once its payloads have most_bytes.
 
         Raises:
             InvalidRequest: the cursor is not one of ours.
         """
         partition, scan = self._parse_cursor(cursor)
+        if scan and not _is_dead_scan(scan):
+            raise _bad_cursor()
         found: list[DeadLetter] = []
-        while partition < self._directory.partitions and len(found) < limit:
+        size = 0
+        while partition < self._directory.partitions and len(found) < limit and size < most_bytes:
             call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
             page = await self.ask(partition, call)
             found += page.jobs
+            size += sum(len(letter.payload) for letter in page.jobs)
             partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
         return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
 
@@ -243,9 +254,18 @@ class Dispatch:
         except errors.SharqError as error:
             return await self._second_try.ask(partition, call, shard, error)
 
-    async def _ask_owners(self, make_call: Callable[[list[int]], Call[ReplyT]]) -> list[ReplyT]:
-        """Ask every shard about its own partitions; for one that does not reach its store, its stand-ins."""
-        asked = self._by_shard()
+    async def _ask_owners(
+        self,
+        make_call: Callable[[list[int]], Call[ReplyT]],
+        asked: dict[ShardPort, list[int]] | None = None,
+    ) -> list[ReplyT]:
+        """Ask shards about partitions of theirs; for one that does not reach its store, its stand-ins.
+
+        Args:
+            asked: the partitions by their owners; None for all.
+        """
+        if asked is None:
+            asked = self._by_shard()
         answers = await asyncio.gather(
             *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
         )
@@ -326,7 +346,8 @@ class Dispatch:
         try:
             answers = await self._second_try.ask(self._partition(jobs[0]), call, failed, error)
         except errors.SharqError as last:
-            return [last for _ in jobs]
+            bare = last.bare()
+            return [bare for _ in jobs]
         return [_outcome(answer) for answer in answers]
 
     def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
@@ -339,18 +360,15 @@ class Dispatch:
         return int(partition), scan
 
 
+def _is_dead_scan(scan: str) -> bool:
+    """Return whether it is a time of death and, behind a colon, a letter."""
+    died, colon, _ = scan.partition(":")
+    return bool(colon) and died.isdecimal() and int(died) <= _MAX_SCAN
+
+
 def _bad_cursor() -> errors.InvalidRequest:
     return errors.InvalidRequest("cursor: not a cursor that this server gave out")
 
 
 def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:
     return errors.from_code(answer.code, answer.message) if isinstance(answer, Failure) else answer
-
-
-def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:
-    """Adds up by minute and keeps the newest ten: shards may be asked on both sides of a full minute."""
-    sums: dict[int, int] = {}
-    for part in parts:
-        for minute_ms, count in part:
-            sums[minute_ms] = sums.get(minute_ms, 0) + count
-    return sorted(sums.items())[-10:]

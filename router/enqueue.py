@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType, json, structs
 
 from router import rates, requests
 from router.answers import Answer, Failed, Queued, QueuedJobs, answer, count_failed
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request
@@ -22,14 +23,17 @@ _QUEUED_BODY = b'{"status":"queued"}'
 class EnqueueHandlers:
     """Jobs come in."""
 
-    def __init__(self, dispatch: Dispatch, settings: RouterSettings) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
         self._dispatch = dispatch
+        self._parser = parser
         self._settings = settings
 
     async def enqueue(self, request: Request) -> Answer:
         """One job for the queue of the path."""
         requests.no_query(request.query)
-        job, has_new_id = requests.enqueue(request.path_values, await request.read(), self._settings)
+        job, has_new_id = await self._parser.run(
+            requests.enqueue, await request.body(), request.path_values, self._settings
+        )
         outcome = await self._dispatch.enqueue_one(job)
         warning = _warn(job) if 0 < (job.interval_us or 0) < rates.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
@@ -41,7 +45,7 @@ class EnqueueHandlers:
     async def enqueue_bulk(self, request: Request) -> Answer:
         """Up to 1,000 jobs, each with a result of its own."""
         requests.no_query(request.query)
-        jobs = requests.enqueue_bulk(await request.read(), self._settings)
+        jobs = await self._parser.run(requests.enqueue_bulk, await request.body(), self._settings)
         outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
         results = [
             failed(job)

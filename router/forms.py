@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
 from multidict import MultiMapping
 
+from router.nesting import MAX_DEPTH
 from sharq_core.errors import InvalidRequest
 
 FormT = TypeVar("FormT")
 
-MAX_DEPTH = 500
-"""Levels of nesting that a payload may have: a client with a stack of 1,000 frames can read it back."""
+SEARCHED_BYTES = 16_384
+"""How far all broken texts of one request are searched for the field that the message names: 5 ms at the most."""
 
-SEARCHED_BYTES = 262_144
-"""How far into a broken text the field is looked for: 80 ms at the most, and no more for a 16 MiB body."""
+EXPLAINED_TEXTS = 100
+"""Broken texts of one request that are looked at closely; of the others the message says less."""
+
+_QUOTED = 300
+"""Characters at either end of msgspec's message that are looked at: a name in it may be as long as the body."""
+
+_KNOWN_COMPLAINTS = 256
+"""Messages of msgspec that are kept translated: a thousand bad jobs are mostly wrong alike."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -29,6 +37,9 @@ _FOUND = re.compile(r", got `(\w+)`")
 _NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)$")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
+_TOO_MANY = "Expected `array` of at most length"
+"""Said without a place; the only list of bounded length is that of the jobs (router/bulk_forms.py)."""
+
 _KINDS = {
     "str": "a string",
     "int": "an integer",
@@ -38,27 +49,54 @@ _KINDS = {
     "array": "a list",
     "object": "an object",
 }
-_ONLY_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+class Effort:
+    """What one request's messages about broken texts may still cost."""
+
+    __slots__ = ("left_bytes", "left_texts")
+
+    def __init__(self) -> None:
+        self.left_bytes = SEARCHED_BYTES
+        self.left_texts = EXPLAINED_TEXTS
+
+    def begin(self) -> bool:
+        """Return whether one more text is looked at closely."""
+        self.left_texts -= 1
+        return self.left_texts >= 0
+
+    def take(self, wanted_bytes: int | None) -> int | None:
+        """Return how many bytes to search, at most as many as wanted; None when that is more than are left."""
+        if wanted_bytes is not None and wanted_bytes > self.left_bytes:
+            return None
+        taken_bytes = self.left_bytes if wanted_bytes is None else wanted_bytes
+        self.left_bytes -= taken_bytes
+        return taken_bytes
 
 
 class Form(Generic[FormT]):
-    """How one kind of body or query is read."""
+    """How one kind of body or query is read.
 
-    def __init__(self, kind: type[FormT]) -> None:
+    Args:
+        decoder: reads the bodies in place of one made for `kind`, with the same names of fields.
+    """
+
+    def __init__(self, kind: type[FormT], decoder: msgspec.json.Decoder[FormT] | None = None) -> None:
         self._kind = kind
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decoder = decoder or msgspec.json.Decoder(kind)
         _, schemas = msgspec.json.schema_components([kind], ref_template="{name}")
         properties = schemas[kind.__name__]["properties"]
         self._expected = {
             name: field.get("description", "another value") for name, field in properties.items()
         }
+        self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
 
-    def from_json(self, text: bytes | msgspec.Raw, within: str = "") -> FormT:
-        """The value of a JSON text.
+    def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
+        """Return the value of a JSON text.
 
         Args:
             within: the path of this text in the whole body, as `jobs[3]`; empty for a whole body.
+            effort: what the messages of this request may still cost; None for one message only.
 
         Raises:
             InvalidRequest: it is no JSON or does not fit. Nothing was done.
@@ -68,7 +106,7 @@ class Form(Generic[FormT]):
         except msgspec.ValidationError as error:
             raise InvalidRequest(self._complaint(str(error), within, "a JSON object")) from None
         except (ValueError, RecursionError) as error:
-            raise InvalidRequest(explain_broken_json(bytes(text), error, within)) from None
+            raise InvalidRequest(explain_broken_json(bytes(text), error, within, effort)) from None
 
     def from_query(self, query: MultiMapping[str]) -> FormT:
         """The value of a query string.
@@ -88,6 +126,15 @@ class Form(Generic[FormT]):
             raise InvalidRequest(self._complaint(str(error), "", "a query")) from None
 
     def _complaint(self, message: str, within: str, whole: str) -> str:
+        if len(message) > 2 * _QUOTED:
+            message = f"{message[:_QUOTED]}{message[-_QUOTED:]}"
+        field, problem = self._read_complaint(message, whole)
+        return f"{_join(within, field) or 'body'}: {problem}"
+
+    def _translate(self, message: str, whole: str) -> tuple[str, str]:
+        """Return the field that msgspec's message is about, and what is wrong with it in the API's words."""
+        if message.startswith(_TOO_MANY):
+            return "jobs", f"expected {self._expected['jobs']}, got more"
         place = _PLACE.search(message)
         field = place[1] if place else ""
         if place:
@@ -97,34 +144,27 @@ class Form(Generic[FormT]):
             problem = (
                 "required" if named[1].startswith("missing") else f"unknown; known here: {self._known()}"
             )
-            return f"{_join(within, named[2][:100])}: {problem}"
+            return named[2][:100], problem
         found = _FOUND.search(message)
         got = f", got {_KINDS.get(found[1], found[1])}" if found else ""
-        return f"{_join(within, field) or 'body'}: expected {self._expected.get(field, whole)}{got}"
+        return field, f"expected {self._expected.get(field, whole)}{got}"
 
     def _known(self) -> str:
         return ", ".join(self._expected) or "none"
 
 
-def is_nested_too_deep(text: bytes) -> bool:
-    """Whether a valid JSON text has more than MAX_DEPTH levels. Cost: some ms a MiB, if there are so many."""
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
-        return False
-    outside_strings = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    brackets = outside_strings.translate(_ONLY_BRACKETS, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
-
-
-def explain_broken_json(text: bytes, error: Exception, within: str = "") -> str:
-    """Says where a text stops being JSON: the field, if it is found, and the byte."""
+def explain_broken_json(text: bytes, error: Exception, within: str = "", effort: Effort | None = None) -> str:
+    """Say where a text stops being JSON: the field, if it is found with little effort, and the byte."""
     if not text.strip():
         return f"{within or 'body'}: expected a JSON object, got nothing"
+    effort = effort or Effort()
+    if not effort.begin():
+        return f"{within or 'body'}: not valid JSON in UTF-8, or a number in it is out of range"
     if isinstance(error, RecursionError):
-        return f"{_join(within, _path_at(text, None)) or 'body'}: nested deeper than {MAX_DEPTH} levels"
+        path = _join(within, _path_at(text, None, effort))
+        return f"{path or 'body'}: nested deeper than {MAX_DEPTH} levels"
     offset = _offset_of(text, error)
-    path = _join(within, _path_at(text, offset)) or "body"
+    path = _join(within, _path_at(text, offset, effort)) or "body"
     if isinstance(error, msgspec.ValidationError):
         return f"{path}: holds a number that is out of range"
     return f"{path}: not valid JSON in UTF-8 at byte {offset} of {within or 'the body'}"
@@ -148,16 +188,17 @@ def _first_byte_not_utf8(text: bytes) -> int:
     return len(text)
 
 
-def _path_at(text: bytes, offset: int | None) -> str:
+def _path_at(text: bytes, offset: int | None, effort: Effort) -> str:
     """The path of the field that a byte lies in, no deeper than `payload`; empty when it is not found.
 
     offset None looks for the first place that is nested too deep.
     """
-    if offset is not None and offset > SEARCHED_BYTES:
+    end = effort.take(offset)
+    if end is None:
         return ""
     stack: list[bytes | int] = []
     name = b""
-    for match in _TOKEN.finditer(text, 0, SEARCHED_BYTES if offset is None else offset):
+    for match in _TOKEN.finditer(text, 0, end):
         token = match[0]
         if token in b"{[":
             stack.append(b"" if token == b"{" else 0)

@@ -15,6 +15,8 @@ from msgspec import Struct
 from multidict import istr
 
 from router.answers import Answer
+from router.body_parser import BodyParser
+from router.body_room import BodyRoom
 from router.errors import failure_answer
 from router.gate import Gate
 from router.incoming import Request
@@ -30,6 +32,12 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 _REQUEST_ID = istr("X-Request-Id")
 _EXPECT = istr("Expect")
+
+_BODY_REFUSALS = (Overloaded, TooLarge)
+"""What may refuse a body that is still on its way."""
+
+DISCARDED_BODIES = 4
+"""A refused body is read to its end, and dropped, if it is no longer than so many of the longest that are allowed."""
 
 _PROBES = frozenset({"healthz", "readyz", "prometheus"})
 """Let in always: who is restarted for being busy is busier afterwards."""
@@ -47,10 +55,11 @@ class Front:
 
     Attributes:
         paths: what is served.
+        parser: reads bodies; to be closed with the server.
         settings: the bounds.
         in_flight: unanswered requests, those that wait for a job left out.
         waiting: unanswered dequeues with `wait`, parked (router/polls.py) or not yet.
-        body_bytes: bodies of all unanswered requests.
+        room: the bodies of all unanswered requests, but for the first bytes of each.
     """
 
     def __init__(
@@ -61,7 +70,9 @@ class Front:
         readiness: Readiness,
         guard: Guard | None = None,
         gate: Gate | None = None,
+        parser: BodyParser | None = None,
     ) -> None:
+        self.parser = parser or BodyParser()
         self.settings = settings
         self.paths = paths
         self._unmatched = metrics.meter("unmatched")
@@ -72,8 +83,9 @@ class Front:
         self._gate = gate or Gate()
         self.in_flight = 0
         self.waiting = 0
-        self.body_bytes = 0
+        self.room = BodyRoom(settings.max_in_flight_bytes, settings.free_body_bytes)
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
+        metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever happens. One that may wait is not timed."""
@@ -92,6 +104,8 @@ class Front:
             response = await self._run(request, endpoint, may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
             response = failure_answer(error, meter.operation)
+            if request.body_exists and isinstance(error, _BODY_REFUSALS):
+                await self._read_rest(request, response)
         if not may_wait:
             meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
@@ -103,18 +117,18 @@ class Front:
     async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Answer:
         """Runs a handler while the request and its body count against the bounds."""
         self._let_in(endpoint, may_wait)
-        body_bytes = 0
         try:
             if request.body_exists:
-                declared_bytes = request.body_bytes
-                body_bytes = self._take_bytes(declared_bytes)
                 if _EXPECT in request.headers:
+                    self._check_length(request.body_bytes)
                     await _go_on(request)
-                if declared_bytes is None:
-                    body_bytes = await self._count_bytes(request, body_bytes)
+                declared_bytes = request.body_bytes
+                if declared_bytes is None or declared_bytes > self.settings.free_body_bytes:
+                    await self._take_in(request, declared_bytes)
             return await endpoint.handler(request)
         finally:
-            self.body_bytes -= body_bytes
+            if request.arrival is not None:
+                request.arrival.close()
             self._let_out(may_wait)
 
     def _let_in(self, endpoint: Endpoint, may_wait: bool) -> None:
@@ -133,28 +147,26 @@ class Front:
         else:
             self.in_flight -= 1
 
-    def _take_bytes(self, declared_bytes: int | None) -> int:
-        """Counts what a body may come to, and returns it."""
-        body_bytes = self._expected_bytes(declared_bytes)
-        if self.body_bytes + body_bytes > self.settings.max_in_flight_bytes:
-            raise Overloaded(f"{self.body_bytes} bytes of requests are in flight already")
-        self.body_bytes += body_bytes
-        return body_bytes
+    async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
+        """Read a body that may be large, while what has come of it counts against the room for bodies."""
+        self._check_length(declared_bytes)
+        await request.body(self.room)
 
-    async def _count_bytes(self, request: Request, expected_bytes: int) -> int:
-        """Reads a body of unknown length, and counts what it came to instead of what it might have."""
-        body_bytes = len(await request.read())
-        self.body_bytes += body_bytes - expected_bytes
-        return body_bytes
-
-    def _expected_bytes(self, declared_bytes: int | None) -> int:
-        """What a body may come to: its declared length, or the limit while one of unknown length is read."""
+    def _check_length(self, declared_bytes: int | None) -> None:
         limit_bytes = self.settings.max_body_bytes
-        if declared_bytes is None:
-            return limit_bytes
-        if declared_bytes > limit_bytes:
+        if declared_bytes is not None and declared_bytes > limit_bytes:
             raise TooLarge(f"body: {declared_bytes} bytes, at most {limit_bytes} are allowed")
-        return declared_bytes
+
+    async def _read_rest(self, request: Request, response: Answer) -> None:
+        """Read and drop what is still to come of a refused body: its sender may read no answer before it has sent all,
+        and closing on it would take the answer away. The connection is closed when that would take too long.
+        """
+        most_bytes = DISCARDED_BODIES * self.settings.max_body_bytes
+        declared_bytes = request.body_bytes
+        is_coming = _EXPECT not in request.headers or request.has_gone_on
+        is_short = declared_bytes is None or declared_bytes <= most_bytes
+        if not (is_coming and is_short and await request.discard(most_bytes)):
+            response.force_close()
 
 
 def _may_wait(request: Request) -> bool:
@@ -169,3 +181,4 @@ async def _go_on(request: Request) -> None:
         raise InvalidRequest("Expect: only 100-continue is known here")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0
+    request.has_gone_on = True

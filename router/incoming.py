@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Task, get_running_loop, timeout
+from asyncio import Task, get_running_loop, sleep, timeout
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
@@ -14,7 +14,11 @@ from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy, MultiDict, MultiMapping, istr
 from yarl import URL
 
-from sharq_core.errors import TooSlow
+from router.body_room import Arrival, BodyRoom
+from router.inflation import DEFLATE, GZIP, Inflation
+from router.large_body import AT_ONCE_BYTES, LargeBody
+from router.unread import UnreadAnswers
+from sharq_core.errors import InvalidRequest, TooLarge, TooSlow
 from sharq_core.process.port_connection import PortConnection
 
 BODY_TIMEOUT_S = 30.0
@@ -54,12 +58,19 @@ class Request(web.BaseRequest):
         body_timeout_s: how long its body may take.
         ends_connection: the connection is closed after its answer.
         may_last: its answer may take long, so that a client that closes its sending half is asked if it is there still.
+        arrival: counts its body, if that is large.
+        has_gone_on: its client asked before it sent the body, and was told to send it.
+        unread: counts its answer, if that is large.
     """
 
     path_values: Mapping[str, str] = {}
     body_timeout_s: float = BODY_TIMEOUT_S
     ends_connection: bool = False
     may_last: bool = False
+    arrival: Arrival | None = None
+    has_gone_on: bool = False
+    unread: UnreadAnswers | None = None
+    _body: bytes | LargeBody | None = None
 
     def when_gone(self, call: Callable[[], object]) -> None:
         """Have something called when the client leaves before its answer."""
@@ -118,18 +129,46 @@ class Request(web.BaseRequest):
         return self._rel_url.query if self._rel_url.raw_query_string else _NO_PARAMETERS
 
     async def read(self) -> bytes:
-        """The whole body.
+        """Return the whole body, decompressed; raises as `body` does."""
+        body = await self.body()
+        return b"".join(body.pieces) if isinstance(body, LargeBody) else body
+
+    async def body(self, room: BodyRoom | None = None) -> bytes | LargeBody:
+        """Return the whole body, decompressed; read once.
+
+        Args:
+            room: counts what comes; None for a small one.
 
         Raises:
-            HTTPRequestEntityTooLarge, TooSlow: it is longer than it may be, or does not come in time. Nothing was done.
+            TooLarge, TooSlow, InvalidRequest, Overloaded: it is longer than it may be, does not come in time, is
+                wrongly encoded, or finds no room. Nothing was done.
         """
-        if self._read_bytes is None:
-            if not self._payload.is_eof():
-                return await self._read_in_time()
-            self._read_bytes = self._take_all()
-            if len(self._read_bytes) > self._client_max_size:
-                raise web.HTTPRequestEntityTooLarge(self._client_max_size)
-        return self._read_bytes
+        if self._body is None:
+            if room is not None or not self._payload.is_eof() or _CONTENT_ENCODING in self._headers:
+                self._body = await self._read_in_time(room)
+                return self._body
+            self._body = self._take_all()
+            if len(self._body) > self._client_max_size:
+                raise self._too_large()
+        return self._body
+
+    async def discard(self, most_bytes: int) -> bool:
+        """Read the rest of a body that nobody wants, so that its sender comes to read the answer.
+
+        Returns:
+            It has ended; False when more than most_bytes came, or did not come in time.
+        """
+        discarded_bytes = 0
+        try:
+            async with timeout(self.body_timeout_s):
+                while discarded_bytes <= most_bytes:
+                    piece = await self._payload.readany()
+                    if not piece:
+                        return True
+                    discarded_bytes += len(piece)
+        except (TimeoutError, ConnectionError, web.RequestPayloadError):
+            pass
+        return False
 
     def _take_all(self) -> bytes:
         """A body that has come whole. Its reader has let the connection go on already, and would do so for each chunk
@@ -141,12 +180,48 @@ class Request(web.BaseRequest):
         chunks = payload._buffer
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _read_in_time(self) -> bytes:
+    async def _read_in_time(self, room: BodyRoom | None) -> bytes | LargeBody:
+        deadline = timeout(self.body_timeout_s)
+        self.arrival = None if room is None else room.open(deadline)
         try:
-            async with timeout(self.body_timeout_s):
-                return await super().read()
+            async with deadline:
+                return await self._read_pieces()
         except TimeoutError as error:
+            if self.arrival is not None:
+                self.arrival.check()
             raise TooSlow(f"body: not here within {self.body_timeout_s:.3g} s") from error
+        finally:
+            if self.arrival is not None:
+                self.arrival.settle()
+
+    async def _read_pieces(self) -> bytes | LargeBody:
+        inflation = self._inflation()
+        pieces: list[bytes] = []
+        size = 0
+        while raw := await self._payload.readany():
+            for piece in (raw,) if inflation is None else inflation.feed(raw):
+                size += len(piece)
+                if size > self._client_max_size:
+                    raise self._too_large()
+                if self.arrival is not None:
+                    self.arrival.take(len(piece))
+                pieces.append(piece)
+                if inflation is not None:
+                    await sleep(0)
+        if inflation is not None:
+            inflation.end()
+        return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
+
+    def _inflation(self) -> Inflation | None:
+        encoding = self._headers.get(_CONTENT_ENCODING, "").strip().lower()
+        if encoding in ("", "identity"):
+            return None
+        if encoding not in (GZIP, DEFLATE):
+            raise InvalidRequest(f"Content-Encoding: expected {GZIP}, {DEFLATE} or identity")
+        return Inflation(encoding)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"body: longer than {self._client_max_size} bytes, which is what a request may be")
 
 
 RequestFactory: TypeAlias = Callable[
@@ -158,6 +233,7 @@ def request_factory(
     max_body_bytes: int,
     body_timeout_s: float = BODY_TIMEOUT_S,
     begun: Callable[[RequestHandler], object] = lambda _: None,
+    unread: UnreadAnswers | None = None,
 ) -> RequestFactory:
     """Makes the requests of a server.
 
@@ -165,6 +241,7 @@ def request_factory(
         max_body_bytes: of one body, decompressed.
         body_timeout_s: how long one body may take.
         begun: told the connection of each request.
+        unread: counts the large answers.
     """
     loop = get_running_loop()
 
@@ -178,6 +255,7 @@ def request_factory(
         begun(protocol)
         request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
         request.body_timeout_s = body_timeout_s
+        request.unread = unread
         return request
 
     return make

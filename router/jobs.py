@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from msgspec import UNSET, Raw
@@ -11,7 +12,6 @@ from router import requests
 from router.answers import (
     Answer,
     DeadJob,
-    DeadJobs,
     Dropped,
     Failed,
     JobAnswer,
@@ -20,13 +20,25 @@ from router.answers import (
     answer,
     count_failed,
 )
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request, is_gone
+from router.list_answers import list_answer, list_pieces
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
 
 DEFAULT_PAGE = 100
+
+MAX_LIST_BYTES = 8 << 20
+"""Of one answer with dead letters, as of a dequeue's; one page more at the most."""
+
+LISTINGS_AT_ONCE = 2
+"""Pages of dead letters that are read side by side, so that other requests come in between."""
+
+_LETTER_BYTES = 300
+"""Of a letter besides its payload."""
+
 _ALREADY_LIVE = Failed(code="duplicate", message="job_id: a live job of this queue has it")
 _NOT_DEAD = Failed(code="not_found", message="no such dead letter")
 
@@ -34,8 +46,10 @@ _NOT_DEAD = Failed(code="not_found", message="no such dead letter")
 class JobHandlers:
     """What became of jobs."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
+        self._parser = parser
+        self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
 
     async def job(self, request: Request) -> Answer:
         """What is known of one job."""
@@ -50,14 +64,15 @@ class JobHandlers:
         """A page of a type's dead letters."""
         queue_type = requests.identifier(request.path_values, "queue_type")
         limit, cursor = requests.page(request.query)
-        dead, rest = await self._dispatch.list_dead(queue_type, limit or DEFAULT_PAGE, cursor)
-        return answer(DeadJobs(jobs=[_dead_job(letter) for letter in dead], cursor=rest))
+        listing = _DeadListing(self._dispatch, self._turns, queue_type, cursor)
+        pages = listing.pages(limit or DEFAULT_PAGE)
+        return await list_answer(list_pieces("jobs", pages, lambda: {"cursor": listing.cursor}))
 
     async def redrive(self, request: Request) -> Answer:
         """Queue dead letters again: all of a type, or those that the body names."""
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
-        jobs = requests.redrive(queue_type, await request.read())
+        jobs = await self._parser.run(requests.redrive, await request.body(), queue_type)
         if jobs is None:
             request.may_last = True
             has_left = partial(is_gone, request)
@@ -70,9 +85,40 @@ class JobHandlers:
         """Drop all dead letters of a type."""
         requests.no_query(request.query)
         queue_type = requests.identifier(request.path_values, "queue_type")
-        requests.nothing(await request.read())
+        await self._parser.run(requests.nothing, await request.body())
         request.may_last = True
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
+
+
+class _DeadListing:
+    """A listing of dead letters, read page by page.
+
+    Args:
+        turns: bounds the listings of which a page is read and written at this moment.
+
+    Attributes:
+        cursor: where it begins, and then where the next page does; None at the end.
+    """
+
+    def __init__(
+        self, dispatch: Dispatch, turns: asyncio.Semaphore, queue_type: str, cursor: str | None
+    ) -> None:
+        self.cursor = cursor
+        self._dispatch = dispatch
+        self._turns = turns
+        self._queue_type = queue_type
+
+    async def pages(self, limit: int) -> AsyncIterator[list[DeadJob]]:
+        """Yield up to limit letters, fewer when they come to MAX_LIST_BYTES."""
+        size = 0
+        while True:
+            async with self._turns:
+                letters, self.cursor = await self._dispatch.list_dead(self._queue_type, limit, self.cursor)
+            yield [_dead_job(letter) for letter in letters]
+            limit -= len(letters)
+            size += sum(len(letter.payload) for letter in letters) + _LETTER_BYTES * len(letters)
+            if self.cursor is None or limit <= 0 or size >= MAX_LIST_BYTES:
+                return
 
 
 def _job_answer(status: JobStatus) -> JobAnswer:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import UNSET
+from multidict import MultiDict
 
 from router import requests
 from router.answers import Answer, Extended, Failed, LeaseDone, LeaseResults, answer, count_failed
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.errors import failed
 from router.incoming import Request
@@ -20,24 +22,31 @@ _DONE_BODY = b'{"status":"success"}'
 class LeaseHandlers:
     """Jobs are done, take longer, or come back."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
+        self._parser = parser
 
     async def finish(self, request: Request) -> Answer:
         """End a lease and forget the job."""
-        job = requests.finish(request.path_values, request.query, await request.read())
+        job = await self._parser.run(
+            requests.finish, await request.body(), request.path_values, MultiDict(request.query)
+        )
         _check(await self._dispatch.finish_one(job))
         return Answer(_DONE_BODY)
 
     async def extend(self, request: Request) -> Answer:
         """Move the end of a lease."""
-        job = requests.extend(request.path_values, request.query, await request.read())
+        job = await self._parser.run(
+            requests.extend, await request.body(), request.path_values, MultiDict(request.query)
+        )
         (outcome,) = await self._dispatch.extend([job])
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
     async def release(self, request: Request) -> Answer:
         """Give a job back unfinished."""
-        job = requests.release(request.path_values, request.query, await request.read())
+        job = await self._parser.run(
+            requests.release, await request.body(), request.path_values, MultiDict(request.query)
+        )
         (outcome,) = await self._dispatch.release([job])
         _check(outcome)
         return Answer(_DONE_BODY)
@@ -45,7 +54,7 @@ class LeaseHandlers:
     async def finish_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
-        jobs = requests.finish_bulk(await request.read())
+        jobs = await self._parser.run(requests.finish_bulk, await request.body())
         return _results(
             jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
         )
@@ -53,7 +62,7 @@ class LeaseHandlers:
     async def extend_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
-        jobs = requests.extend_bulk(await request.read())
+        jobs = await self._parser.run(requests.extend_bulk, await request.body())
         return _results(
             jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
         )
@@ -61,7 +70,7 @@ class LeaseHandlers:
     async def release_bulk(self, request: Request) -> Answer:
         """Up to 1,000 leases, each with a result of its own."""
         requests.no_query(request.query)
-        jobs = requests.release_bulk(await request.read())
+        jobs = await self._parser.run(requests.release_bulk, await request.body())
         return _results(
             jobs, await self._dispatch.release([job for job in jobs if isinstance(job, ReleaseJob)])
         )

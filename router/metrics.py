@@ -63,6 +63,29 @@ class RouterMetrics:
         for name, words, read in gauges:
             Gauge(name, words, registry=self._registry).set_function(read)
 
+    def watch_bodies(self, used_bytes: Callable[[], int], given_way: Callable[[], int]) -> None:
+        """Read what bodies take from these at each scrape."""
+        Gauge(
+            "sharq_router_body_bytes",
+            "Bytes of unanswered requests' bodies that have come, but for the first 64 KiB of each.",
+            registry=self._registry,
+        ).set_function(used_bytes)
+        self._registry.register(_GivenWay(given_way))
+
+
+class _GivenWay(Collector):
+    """The bodies that gave way to others."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "sharq_router_bodies_given_way",
+            "Bodies that came too slowly while others needed their room: answered 429.",
+            value=self._count(),
+        )
+
 
 class _Requests(Collector):
     """The meters, as metrics."""

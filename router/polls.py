@@ -23,6 +23,9 @@ from sharq_core.voiding import voids
 
 log = logging.getLogger(__name__)
 
+ENOUGH_BYTES = 1 << 20
+"""Payloads after which no further shard is asked: each may answer 8 MiB, and so may a whole answer have."""
+
 MAX_WAITING = 20_000
 """Parked polls of one router, of all types."""
 
@@ -158,6 +161,7 @@ class _Ask:
         self.failures: list[SharqError] = []
         self.away: set[ShardPort] = set()
         self._failed: set[ShardPort] = set()
+        self._size_bytes = 0
         self._hints = hints
         self._queue_type = queue_type
         self._count = count
@@ -178,7 +182,7 @@ class _Ask:
         """
         for shard in shards:
             wanted = self._count - len(self.jobs)
-            if wanted <= 0:
+            if wanted <= 0 or self._size_bytes >= ENOUGH_BYTES:
                 return
             if shard in self._failed:
                 continue
@@ -189,6 +193,7 @@ class _Ask:
                 self._failed.add(shard)
             else:
                 self.jobs += reply.jobs
+                self._size_bytes += sum(len(job.payload) for job in reply.jobs)
                 self._hints.hear(self._queue_type, shard, reply.next_due_in_us)
 
     async def _peek_at(self, shard: ShardPort) -> None:

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from router import rates, requests
 from router.answers import Answer, DeletedAnswer, Done, QueueAnswer, RateSet, answer
+from router.body_parser import BodyParser
 from router.dispatch import Dispatch
 from router.incoming import Request
 from sharq_core.errors import NotFound, SharqError
@@ -21,14 +22,15 @@ _UNKNOWN_QUEUE = "no such queue"
 class QueueHandlers:
     """What an operator does to one queue."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
+        self._parser = parser
 
     async def interval(self, request: Request) -> Answer:
         """Change the rate, and pin or unpin it."""
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        interval_us, burst, pin = requests.rate(await request.read())
+        interval_us, burst, pin = await self._parser.run(requests.rate, await request.body())
         if not await self._dispatch.set_rate(key, interval_us, burst, pin):
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
@@ -65,14 +67,14 @@ class QueueHandlers:
     async def _set_paused(self, request: Request, is_paused: bool) -> Answer:
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        requests.nothing(await request.read())
+        await self._parser.run(requests.nothing, await request.body())
         return _done(await self._dispatch.set_paused(key, is_paused))
 
     async def deletequeue(self, request: Request) -> Answer:
         """Drop what is queued and delayed."""
         requests.no_query(request.query)
         key = requests.queue_key(request.path_values)
-        purge = requests.purge_all(await request.read())
+        purge = await self._parser.run(requests.purge_all, await request.body())
         deleted = await self._dispatch.delete_queue(key, purge)
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))

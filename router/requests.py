@@ -28,16 +28,16 @@ from router.bodies import (
     NoQuery,
     PageQuery,
     RateBody,
-    RawRedrive,
     RedriveEntry,
     ReleaseBody,
     ReleaseEntry,
     TopQuery,
 )
-from router.bulk_forms import BulkForm, Entries
+from router.bulk_forms import BulkForm, Entries, raw_redrive
 from router.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN, clamp_cap, to_us
-from router.forms import MAX_DEPTH, Form, explain_broken_json, is_nested_too_deep
+from router.forms import Effort, Form, explain_broken_json
 from router.job_ids import new_job_id
+from router.nesting import MAX_DEPTH, is_nested_too_deep
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob, TopOrder
@@ -57,7 +57,6 @@ _EXTEND = Form(ExtendBody)
 _EXTEND_BULK = BulkForm(ExtendEntry)
 _RELEASE = Form(ReleaseBody)
 _RELEASE_BULK = BulkForm(ReleaseEntry)
-_REDRIVE = Form(RawRedrive)
 _REDRIVE_BULK = BulkForm(RedriveEntry)
 _RATE = Form(RateBody)
 _DELETE_QUEUE = Form(DeleteQueueBody)
@@ -82,7 +81,7 @@ def queue_key(path: Mapping[str, str]) -> QueueKey:
     return QueueKey(identifier(path, "queue_type"), identifier(path, "queue_id"))
 
 
-def enqueue(path: Mapping[str, str], body: bytes, settings: RouterSettings) -> tuple[NewJob, bool]:
+def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> tuple[NewJob, bool]:
     """The job of a single enqueue, and whether its job_id was made here.
 
     A queue named in the body is ignored, as in the original.
@@ -92,7 +91,8 @@ def enqueue(path: Mapping[str, str], body: bytes, settings: RouterSettings) -> t
     """
     queue_type, queue_id = identifier(path, "queue_type"), identifier(path, "queue_id")
     form = _ENQUEUE.from_json(body)
-    return _new_job(form, queue_type, queue_id, settings, "payload"), form.job_id is UNSET
+    job = _new_job(form, queue_type, queue_id, settings, "payload", None)
+    return job, form.job_id is UNSET
 
 
 def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqError]:
@@ -102,26 +102,28 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
         InvalidRequest: the body as a whole is no list of jobs. Nothing was done.
     """
 
+    effort = Effort()
+
     def make(form: EnqueueEntry, place: str) -> NewJob:
-        return _new_job(form, form.queue_type, form.queue_id, settings, f"{place}.payload")
+        return _new_job(form, form.queue_type, form.queue_id, settings, f"{place}.payload", effort)
 
-    return _each(_ENQUEUE_BULK.from_json(body), make)
+    return _each(_ENQUEUE_BULK.from_json(body, effort), make)
 
 
-def finish(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> FinishJob:
+def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> FinishJob:
     """Which job to finish; raises InvalidRequest."""
     lease = _given(_FINISH.from_json(body).lease) if body else None
     return FinishJob(*_job_path(path), _lease_of(query, lease))
 
 
-def extend(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> ExtendJob:
+def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ExtendJob:
     """Which lease to extend; raises InvalidRequest."""
     form = _EXTEND.from_json(body)
     lease = _required(_lease_of(query, _given(form.lease)))
     return ExtendJob(*_job_path(path), lease, to_us(form.by))
 
 
-def release(path: Mapping[str, str], query: MultiMapping[str], body: bytes) -> ReleaseJob:
+def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
     """Which job to give back; raises InvalidRequest."""
     form = _RELEASE.from_json(body or b"{}")
     lease = _required(_lease_of(query, _given(form.lease)))
@@ -134,7 +136,7 @@ def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
     def make(form: FinishEntry, _: str) -> FinishJob:
         return FinishJob(form.queue_type, form.queue_id, form.job_id, _given(form.lease))
 
-    return _each(_FINISH_BULK.from_json(body), make)
+    return _each(_FINISH_BULK.from_json(body, Effort()), make)
 
 
 def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
@@ -143,7 +145,7 @@ def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
     def make(form: ExtendEntry, _: str) -> ExtendJob:
         return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by))
 
-    return _each(_EXTEND_BULK.from_json(body), make)
+    return _each(_EXTEND_BULK.from_json(body, Effort()), make)
 
 
 def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
@@ -152,17 +154,18 @@ def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
     def make(form: ReleaseEntry, _: str) -> ReleaseJob:
         return ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
 
-    return _each(_RELEASE_BULK.from_json(body), make)
+    return _each(_RELEASE_BULK.from_json(body, Effort()), make)
 
 
-def redrive(queue_type: str, body: bytes) -> list[DeadRef | SharqError] | None:
+def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
     """Dead letters to queue again, as enqueue_bulk; None for all of the type."""
 
     def make(form: RedriveEntry, _: str) -> DeadRef:
         return DeadRef(queue_type, form.queue_id, form.job_id)
 
-    texts = _given(_REDRIVE.from_json(body or b"{}").jobs)
-    return None if texts is None else _each(_REDRIVE_BULK.one_by_one(texts), make)
+    effort = Effort()
+    texts = raw_redrive(body or b"{}", effort)
+    return None if texts is None else _each(_REDRIVE_BULK.one_by_one(texts, effort), make)
 
 
 def rate(body: bytes) -> tuple[int, int | None, bool | None]:
@@ -218,14 +221,19 @@ def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list
         try:
             results.append(make(entry, f"jobs[{index}]"))
         except SharqError as error:
-            results.append(error)
+            results.append(error.bare())
     return results
 
 
 def _new_job(
-    form: EnqueueBody | EnqueueEntry, queue_type: str, queue_id: str, settings: RouterSettings, place: str
+    form: EnqueueBody | EnqueueEntry,
+    queue_type: str,
+    queue_id: str,
+    settings: RouterSettings,
+    place: str,
+    effort: Effort | None,
 ) -> NewJob:
-    payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, place)
+    payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, place, effort)
     return NewJob(
         queue_type,
         queue_id,
@@ -240,7 +248,9 @@ def _new_job(
     )
 
 
-def _read_payload(raw: Raw, max_payload_bytes: int, place: str) -> tuple[bytes, int | None]:
+def _read_payload(
+    raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
+) -> tuple[bytes, int | None]:
     """The payload's own text and the cap in it. Decoded once: a Raw may still hold 1e400 or broken UTF-8."""
     text = bytes(raw)
     if len(text) > max_payload_bytes:
@@ -248,7 +258,7 @@ def _read_payload(raw: Raw, max_payload_bytes: int, place: str) -> tuple[bytes, 
     try:
         value = _decode_any(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest(explain_broken_json(text, error, place)) from None
+        raise InvalidRequest(explain_broken_json(text, error, place, effort)) from None
     if is_nested_too_deep(text):
         raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
     cap = value.get("max_queued_length") if isinstance(value, dict) else None

@@ -100,6 +100,7 @@ class HttpServer:
         """
         self._server.request_handler = cast("_RequestHandler", front.answer)
         self._starting.hand_over(front.answer)
+        stack.push_async_callback(front.parser.close)
         if not self._is_open:
             await self.open(stack)
         stack.push_async_callback(self.close)

@@ -15,7 +15,8 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_body_bytes: of one request's body, decompressed.
         max_in_flight: unanswered requests at once, dequeues with `wait` apart.
         max_waiting: unanswered dequeues with `wait` at once.
-        max_in_flight_bytes: bodies of unanswered requests at once.
+        max_in_flight_bytes: bodies of unanswered requests at once, what has come of them, but for
+        free_body_bytes: of each body.
     """
 
     default_lease_us: int = 60_000_000
@@ -25,3 +26,4 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight: int = 10_000
     max_waiting: int = 30_000
     max_in_flight_bytes: int = 268_435_456
+    free_body_bytes: int = 65_536

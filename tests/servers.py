@@ -36,6 +36,7 @@ class SharqProcess:
         name: the log is `<name>.log`.
         arguments: the words of its command line; they make it listen on `port`.
         environ: variables besides those of this process.
+        is_watched: tests/watched.py runs it.
 
     Attributes:
         url: http:// address without a slash at the end.
@@ -50,14 +51,18 @@ class SharqProcess:
         port: int,
         arguments: Sequence[str],
         environ: Mapping[str, str] | None = None,
+        is_watched: bool = False,
     ) -> None:
         self.name = name
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = directory / f"{name}.log"
         self._directory = directory
-        self._command = [sys.executable, "-m", module, *arguments]
+        watch = ["tests.watched"] if is_watched else []
+        self._command = [sys.executable, "-m", *watch, module, *arguments]
         self._environ = {**os.environ, **(environ or {})}
+        if is_watched:
+            self._environ["PYTHONPATH"] = str(Path(__file__).parents[1])
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -163,10 +168,16 @@ class SharqServer(SharqProcess):
         environ: variables besides those of this process.
     """
 
-    def __init__(self, directory: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        is_watched: bool = False,
+    ) -> None:
         port = free_port()
         words = ["--port", str(port), *arguments]
-        super().__init__("router.standalone", directory, "server", port, words, environ)
+        super().__init__("router.standalone", directory, "server", port, words, environ, is_watched)
 
 
 class SharqCluster:
@@ -177,6 +188,7 @@ class SharqCluster:
         store: where the store is.
         environ: variables besides those of this process, as SHARQ_REDIS_KEY_PREFIX.
         reached_at: the port at which routers reach a shard that listens on a port: the same, or a proxy's.
+        is_watched: tests/watched.py runs each of them.
 
     Attributes:
         routers, shards: those that were started, in that order; ended ones stay.
@@ -191,8 +203,10 @@ class SharqCluster:
         routers: int = 2,
         shards: int = 3,
         reached_at: Callable[[int], int] = int,
+        is_watched: bool = False,
     ) -> None:
         self._reached_at = reached_at
+        self._is_watched = is_watched
         self.environ = {
             **store_environ(store),
             "SHARQ_CLUSTER_SECRET": "a secret of tests",
@@ -244,6 +258,7 @@ class SharqCluster:
             port,
             words,
             {**self.environ, **advertised, **environ},
+            self._is_watched,
         )
 
     def make_router(self, name: str, **environ: str) -> SharqProcess:
@@ -251,7 +266,15 @@ class SharqCluster:
         port = free_port()
         seeds = ",".join(f"127.0.0.1:{self._reached_at(shard.port)}" for shard in self.shards)
         words = ["--listen", f"127.0.0.1:{port}", "--shards", seeds]
-        return SharqProcess("router.process", self._directory, name, port, words, {**self.environ, **environ})
+        return SharqProcess(
+            "router.process",
+            self._directory,
+            name,
+            port,
+            words,
+            {**self.environ, **environ},
+            self._is_watched,
+        )
 
     def stop(self) -> None:
         """End all that still runs: routers first, in order."""

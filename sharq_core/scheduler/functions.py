@@ -50,6 +50,9 @@ _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _TERMS = struct.Struct(">QQQ")
 _DEMAND = struct.Struct(">QHHQI8s")
 
+MAX_DEAD_PAGE_BYTES = 262_144
+"""Records after which a page of dead letters ends: little enough to be answered between two other calls."""
+
 
 class Retention(msgspec.Struct, frozen=True):
     """How long what is gone is remembered.
@@ -379,7 +382,7 @@ class Functions:
             died or "0",
             field,
             limit,
-            MAX_CALL_BYTES,
+            MAX_DEAD_PAGE_BYTES,
             self.retention.dead_us,
         ]
         return self._call(

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.api.fronted import Serve, serving
 from tests.api.server_command import Server, StartServer
 from tests.servers import SharqServer
 from tests.stores import StoreServer
@@ -20,10 +21,12 @@ ServerFactory = Callable[..., SharqServer]
 
 
 @contextmanager
-def running_server(*arguments: str, environ: dict[str, str] | None = None) -> Iterator[SharqServer]:
+def running_server(
+    *arguments: str, environ: dict[str, str] | None = None, is_watched: bool = False
+) -> Iterator[SharqServer]:
     """A server in a directory of its own, both gone at the end."""
     with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        server = SharqServer(Path(directory), *arguments, environ=environ)
+        server = SharqServer(Path(directory), *arguments, environ=environ, is_watched=is_watched)
         try:
             server.start()
             yield server
@@ -81,3 +84,10 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
         if server.process.poll() is None:
             server.process.kill()
             server.process.wait()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """serve(handle): a front before one handler, on a free port."""
+    async with serving() as start:
+        yield start

@@ -4,80 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
-from aiohttp import web
 from multidict import CIMultiDict
-from prometheus_client import CollectorRegistry
 
 from router.answers import Answer
-from router.front import Endpoint, Front
-from router.incoming import Request, request_factory
-from router.metrics import RouterMetrics
-from router.paths import Paths
-from router.readiness import Readiness
-from router.settings import RouterSettings
+from router.incoming import Request
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.api.contract import open_raw, until
-
-SETTINGS = RouterSettings(max_in_flight=2, max_waiting=5, max_in_flight_bytes=1000, max_body_bytes=600)
-
-Handle = Callable[[Request], Awaitable[Answer]]
-
-
-class Fronted:
-    """A front before one handler, served as `enqueue` at /enqueue and as `dequeue` at /dequeue."""
-
-    def __init__(self, handle: Handle) -> None:
-        self.registry = CollectorRegistry()
-        paths: Paths[Endpoint] = Paths()
-        paths.add("POST", "/enqueue", Endpoint("enqueue", handle))
-        paths.add("POST", "/dequeue", Endpoint("dequeue", handle))
-        paths.add("GET", "/healthz", Endpoint("healthz", _healthz))
-        self.front = Front(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
-        self.url = ""
-
-    def sample(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(f"sharq_router_{name}", labels)
-
-
-async def _healthz(_: Request) -> Answer:
-    return Answer(b"{}")
-
-
-Serve = Callable[[Handle], Awaitable[Fronted]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """Serves a handler behind a front on a free port of the loopback, until the test ends."""
-    async with AsyncExitStack() as stack:
-
-        async def start(handle: Handle) -> Fronted:
-            fronted = Fronted(handle)
-            server = web.Server(
-                fronted.front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
-                request_factory=request_factory(SETTINGS.max_body_bytes),
-                access_log=None,
-            )
-            runner = web.ServerRunner(server, shutdown_timeout=1)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            fronted.url = "http://{}:{}".format(*runner.addresses[0])
-            return fronted
-
-        yield start
-
-
-async def in_flight_is(fronted: Fronted, count: int) -> None:
-    async def ask() -> int:
-        return fronted.front.in_flight
-
-    await until(ask, lambda now: now == count)
+from tests.api.fronted import Serve, in_flight_is
 
 
 async def test_more_requests_than_allowed_are_refused_at_once(
@@ -212,45 +148,6 @@ async def test_dequeues_that_wait_have_a_bound_of_their_own_and_are_not_timed(
     assert fronted.sample("request_duration_seconds_count", operation="dequeue") == 1
 
 
-async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
-    go_on = asyncio.Event()
-
-    async def handle(request: Request) -> Answer:
-        await request.read()
-        await go_on.wait()
-        return Answer(b"{}")
-
-    fronted = await serve(handle)
-    held = asyncio.create_task(http.post(f"{fronted.url}/enqueue", data=b"x" * 600))
-    await in_flight_is(fronted, 1)
-    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as refused:
-        assert (refused.status, (await refused.json())["code"]) == (429, "overloaded")
-    go_on.set()
-    assert (await held).status == 200
-    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
-        assert accepted.status == 200
-    assert fronted.front.body_bytes == 0
-
-
-async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
-    serve: Serve, http: aiohttp.ClientSession
-) -> None:
-    seen: list[int] = []
-
-    async def handle(request: Request) -> Answer:
-        seen.append(fronted.front.body_bytes)
-        return Answer(await request.read())
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b"abc"
-        yield b"def"
-
-    fronted = await serve(handle)
-    async with http.post(f"{fronted.url}/enqueue", data=chunks()) as response:
-        assert await response.read() == b"abcdef"
-    assert (seen, fronted.front.body_bytes) == ([6], 0)
-
-
 @pytest.mark.parametrize(
     ("error", "status", "retry_after"),
     [
@@ -316,7 +213,7 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
     with pytest.raises(aiohttp.ClientError):
         await http.post(f"{fronted.url}/enqueue")
     assert cancelled == [True]
-    assert (fronted.front.in_flight, fronted.front.body_bytes) == (0, 0)
+    assert (fronted.front.in_flight, fronted.front.room.used_bytes) == (0, 0)
 
 
 async def test_a_client_that_asks_before_it_sends_its_body_is_told_to(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
-from multidict import MultiDict
+from multidict import MultiDict, MultiMapping
 
 from router import requests
 from sharq_core.models import DeadRef, ExtendJob, FinishJob, ReleaseJob
@@ -39,42 +39,42 @@ class TestLeases:
     )
     def test_a_bad_field_is_named(
         self,
-        read: Callable[[dict[str, str], MultiDict[str], bytes], object],
+        read: Callable[[bytes, Mapping[str, str], MultiMapping[str]], object],
         more: dict[str, str],
         bad_fields: dict[str, tuple[str, ...]],
     ) -> None:
         for field, bad in table({**bad_fields, "unknown": ("1",)}):
             body = body_of(more, field, bad)
-            message = message_of(read, PATH, NO_QUERY, body)
+            message = message_of(read, body, PATH, NO_QUERY)
             assert names(message, field), (field, bad, message)
         for part in PATH:
             path = {**PATH, part: ".."}
             query = MultiDict({"lease": "l"})
             body = b'{"by": 100}' if read is requests.extend else b""
-            assert names(message_of(read, path, query, body), part)
+            assert names(message_of(read, body, path, query), part)
 
     def test_finish_needs_no_body(self) -> None:
         for body in (b"", b"{}"):
-            assert requests.finish(PATH, NO_QUERY, body) == FinishJob("sms", "1", "a", None)
+            assert requests.finish(body, PATH, NO_QUERY) == FinishJob("sms", "1", "a", None)
 
     def test_the_lease_may_stand_in_the_body_or_the_query_or_both(self) -> None:
         query = MultiDict({"lease": "l"})
-        assert requests.finish(PATH, query, b"") == FinishJob("sms", "1", "a", "l")
-        assert requests.finish(PATH, NO_QUERY, b'{"lease": "l"}') == FinishJob("sms", "1", "a", "l")
-        assert requests.release(PATH, query, b'{"lease": "l", "delay": 0.5}').delay_us == 500
-        assert requests.release(PATH, query, b"") == ReleaseJob("sms", "1", "a", "l", 0)
-        assert requests.extend(PATH, query, b'{"by": 100}') == ExtendJob("sms", "1", "a", "l", 100_000)
+        assert requests.finish(b"", PATH, query) == FinishJob("sms", "1", "a", "l")
+        assert requests.finish(b'{"lease": "l"}', PATH, NO_QUERY) == FinishJob("sms", "1", "a", "l")
+        assert requests.release(b'{"lease": "l", "delay": 0.5}', PATH, query).delay_us == 500
+        assert requests.release(b"", PATH, query) == ReleaseJob("sms", "1", "a", "l", 0)
+        assert requests.extend(b'{"by": 100}', PATH, query) == ExtendJob("sms", "1", "a", "l", 100_000)
 
     def test_two_different_leases_are_refused(self) -> None:
-        message = message_of(lambda: requests.finish(PATH, MultiDict({"lease": "a"}), b'{"lease": "b"}'))
+        message = message_of(lambda: requests.finish(b'{"lease": "b"}', PATH, MultiDict({"lease": "a"})))
         assert names(message, "lease")
 
     def test_extend_and_release_need_a_lease(self) -> None:
-        assert names(message_of(lambda: requests.extend(PATH, NO_QUERY, b'{"by": 100}')), "lease")
-        assert names(message_of(lambda: requests.release(PATH, NO_QUERY, b"")), "lease")
+        assert names(message_of(lambda: requests.extend(b'{"by": 100}', PATH, NO_QUERY)), "lease")
+        assert names(message_of(lambda: requests.release(b"", PATH, NO_QUERY)), "lease")
 
     def test_extend_needs_by(self) -> None:
-        assert message_of(lambda: requests.extend(PATH, NO_QUERY, b'{"lease": "l"}')) == "by: required"
+        assert message_of(lambda: requests.extend(b'{"lease": "l"}', PATH, NO_QUERY)) == "by: required"
 
 
 class TestQueues:
@@ -119,14 +119,14 @@ class TestQueues:
 
     def test_redrive_takes_all_or_those_named(self) -> None:
         for body in (b"", b"{}", b"{ }"):
-            assert requests.redrive("t", body) is None
-        assert requests.redrive("t", in_bulk('{"queue_id": "q", "job_id": "j"}')) == [DeadRef("t", "q", "j")]
+            assert requests.redrive(body, "t") is None
+        assert requests.redrive(in_bulk('{"queue_id": "q", "job_id": "j"}'), "t") == [DeadRef("t", "q", "j")]
         for field in ("queue_id", "job_id"):
             for bad in NOT_IDENTIFIERS:
                 body = body_of({"queue_id": '"q"', "job_id": '"j"'}, field, bad)
-                message = message_in_bulk(lambda whole: requests.redrive("t", whole) or [], body)
+                message = message_in_bulk(lambda whole: requests.redrive(whole, "t") or [], body)
                 assert names(message, f"jobs[0].{field}")
-        assert names(message_of(lambda: requests.redrive("t", b'{"jobs": []}')), "jobs")
+        assert names(message_of(lambda: requests.redrive(b'{"jobs": []}', "t")), "jobs")
 
 
 class TestQueries:

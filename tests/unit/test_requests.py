@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from router import requests
-from router.forms import MAX_DEPTH
+from router.nesting import MAX_DEPTH
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from tests.unit.bad_values import (
@@ -33,7 +33,7 @@ from tests.unit.bad_values import (
 
 
 def enqueue(body: bytes | str) -> NewJob:
-    return requests.enqueue(PATH, body.encode() if isinstance(body, str) else body, SETTINGS)[0]
+    return requests.enqueue(body.encode() if isinstance(body, str) else body, PATH, SETTINGS)[0]
 
 
 class TestEnqueue:
@@ -102,13 +102,13 @@ class TestEnqueue:
     @pytest.mark.parametrize("bad", ["", ".", "..", "a b", "ä", "a\n", "x" * 101, "a/b", "%41"])
     def test_a_bad_part_of_the_path_is_named(self, name: str, bad: str) -> None:
         path = {**PATH, name: bad}
-        message = message_of(lambda: requests.enqueue(path, b'{"payload": 1}', SETTINGS))
+        message = message_of(lambda: requests.enqueue(b'{"payload": 1}', path, SETTINGS))
         assert names(message, name)
 
     @pytest.mark.parametrize("good", ["a", "...", "+1.a@b_c-D9", "active", "x" * 100])
     def test_identifiers_may_be_any_of_the_allowed_characters(self, good: str) -> None:
         job, is_new_id = requests.enqueue(
-            {**PATH, "queue_id": good}, json.dumps({"payload": 1, "job_id": good}).encode(), SETTINGS
+            json.dumps({"payload": 1, "job_id": good}).encode(), {**PATH, "queue_id": good}, SETTINGS
         )
         assert (job.queue_id, job.job_id, is_new_id) == (good, good, False)
 
@@ -128,7 +128,7 @@ class TestEnqueue:
         assert (job.queue_type, job.queue_id) == ("sms", "1")
 
     def test_a_job_without_an_id_gets_a_uuid_of_version_7_that_grows(self) -> None:
-        made = [requests.enqueue(PATH, b'{"payload": 1}', SETTINGS) for _ in range(1000)]
+        made = [requests.enqueue(b'{"payload": 1}', PATH, SETTINGS) for _ in range(1000)]
         ids = [job.job_id for job, is_new_id in made if is_new_id]
         assert len(set(ids)) == 1000
         assert ids == sorted(ids)

@@ -1,0 +1,39 @@
+"""A large body, kept in the pieces in which it came: to make one of them would copy it all, and hold the loop."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+AT_ONCE_BYTES = 65_536
+"""Bodies up to this are read on the event loop, in 7 ms at the most, whatever they hold."""
+
+
+class LargeBody:
+    """A body of more than AT_ONCE_BYTES.
+
+    Attributes:
+        pieces: of it, in order.
+    """
+
+    __slots__ = ("_starts", "pieces")
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self.pieces = pieces
+        self._starts = list(accumulate(map(len, pieces), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def part(self, start: int, length: int) -> bytes:
+        """Return some bytes of it."""
+        parts: list[memoryview] = []
+        index = bisect_right(self._starts, start) - 1
+        while length > 0:
+            skipped = start - self._starts[index]
+            parts.append(memoryview(self.pieces[index])[skipped : skipped + length])
+            start += len(parts[-1])
+            length -= len(parts[-1])
+            index += 1
+        return b"".join(parts)

@@ -1,0 +1,164 @@
+"""How bodies come: what they take meanwhile, which are refused, and how they are decompressed."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from router.answers import Answer
+from router.incoming import Request
+from tests.api.contract import open_raw, until
+from tests.api.fronted import Serve, in_flight_is
+
+
+async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
+    go_on = asyncio.Event()
+
+    async def handle(request: Request) -> Answer:
+        await request.read()
+        await go_on.wait()
+        return Answer(b"{}")
+
+    fronted = await serve(handle)
+    held = asyncio.create_task(http.post(f"{fronted.url}/enqueue", data=b"x" * 600))
+    await in_flight_is(fronted, 1)
+    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as refused:
+        assert (refused.status, (await refused.json())["code"]) == (429, "overloaded")
+    go_on.set()
+    assert (await held).status == 200
+    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
+        assert accepted.status == 200
+    assert fronted.front.room.used_bytes == 0
+
+
+async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    seen: list[int] = []
+
+    async def handle(request: Request) -> Answer:
+        seen.append(fronted.front.room.used_bytes)
+        return Answer(await request.read())
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"abc"
+        yield b"def"
+
+    fronted = await serve(handle)
+    async with http.post(f"{fronted.url}/enqueue", data=chunks()) as response:
+        assert await response.read() == b"abcdef"
+    assert (seen, fronted.front.room.used_bytes) == ([6], 0)
+
+
+async def test_what_is_only_announced_takes_no_room(serve: Serve, http: aiohttp.ClientSession) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    fronted = await serve(handle)
+    _, writer = await open_raw(fronted.url)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\nContent-Length: 600\r\n\r\n")
+    await in_flight_is(fronted, 1)
+    assert fronted.front.room.used_bytes == 0
+    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 600) as accepted:
+        assert accepted.status == 200
+    writer.close()
+
+
+async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
+    serve: Serve, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    monkeypatch.setattr("router.body_room.SLOW_S", 0.0)
+    fronted = await serve(handle)
+    reader, writer = await open_raw(fronted.url)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\nContent-Length: 600\r\n\r\n" + b"x" * 550)
+
+    async def used() -> int:
+        return fronted.front.room.used_bytes
+
+    await until(used, lambda now: now == 550)
+    async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
+        assert accepted.status == 200
+    writer.write(b"x" * 50)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 429 ")
+    assert (fronted.front.room.used_bytes, fronted.front.room.given_way) == (0, 1)
+    writer.close()
+
+
+@pytest.mark.parametrize("how", ["Content-Length: 2000", "Transfer-Encoding: chunked"])
+async def test_a_body_that_is_too_long_is_read_to_its_end_before_the_answer(serve: Serve, how: str) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    fronted = await serve(handle)
+    reader, writer = await open_raw(fronted.url)
+    writer.write(f"POST /enqueue HTTP/1.1\r\nHost: h\r\n{how}\r\n\r\n".encode())
+    is_chunked = "chunked" in how
+    for _ in range(20):
+        writer.write(b"64\r\n" + b"x" * 100 + b"\r\n" if is_chunked else b"x" * 100)
+        await writer.drain()
+    writer.write(b"0\r\n\r\n" if is_chunked else b"")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"Connection: close" not in head
+    writer.close()
+
+
+async def test_a_body_that_is_far_too_long_is_answered_at_once_and_the_connection_closed(
+    serve: Serve,
+) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    fronted = await serve(handle)
+    reader, writer = await open_raw(fronted.url)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\nContent-Length: 9000000000\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"Connection: close" in head
+    writer.close()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_compressed_body_is_read_and_one_without_its_end_refused(
+    serve: Serve, http: aiohttp.ClientSession, encoding: str
+) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    fronted = await serve(handle)
+    content = b"ab" * 250
+    whole = gzip.compress(content) if encoding == "gzip" else zlib.compress(content)
+    headers = {"Content-Encoding": encoding}
+    async with http.post(f"{fronted.url}/enqueue", data=whole, headers=headers) as accepted:
+        assert await accepted.read() == content
+    for bad in (whole[:-1], whole[: len(whole) // 2], b"no such data", b"!" + whole[1:]):
+        async with http.post(f"{fronted.url}/enqueue", data=bad, headers=headers) as refused:
+            assert refused.status == 400
+            assert (await refused.json())["message"].startswith("body: ")
+
+
+async def test_a_gzip_body_may_be_several_files_and_a_bomb_is_too_large(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    async def handle(request: Request) -> Answer:
+        return Answer(await request.read())
+
+    fronted = await serve(handle)
+    headers = {"Content-Encoding": "gzip"}
+    parts = gzip.compress(b"a" * 100) + gzip.compress(b"") + gzip.compress(b"b" * 100)
+    async with http.post(f"{fronted.url}/enqueue", data=parts, headers=headers) as accepted:
+        assert await accepted.read() == b"a" * 100 + b"b" * 100
+    bomb = gzip.compress(bytes(64 << 20))
+    async with http.post(f"{fronted.url}/enqueue", data=bomb, headers=headers) as refused:
+        assert refused.status == 413
+    many = gzip.compress(b"") * 1025
+    async with http.post(f"{fronted.url}/enqueue", data=many, headers=headers) as refused:
+        assert refused.status == 400

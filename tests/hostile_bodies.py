@@ -1,0 +1,186 @@
+"""Bodies of requests that are made to cost: deep, wide, broken at their very end, wrong a thousand times, compressed.
+
+Everything is made from a seed, so that a body that holds the loop too long can be had again by its name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+FULL_BYTES = (16 << 20) - 1024
+PAYLOAD_BYTES = 256 * 1024
+"""The longest payload that is allowed by default."""
+
+Make = Callable[[int, random.Random], bytes]
+"""Makes a JSON value, or what is none, of about so many bytes."""
+
+
+class Hostile(msgspec.Struct, frozen=True):
+    """One request.
+
+    Attributes:
+        name: says how it was made.
+        path: gets it as a POST.
+    """
+
+    name: str
+    path: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+def _filled(piece: bytes, size: int, around: bytes = b"[]", end: bytes = b"1") -> bytes:
+    """A list of as many pieces as fit."""
+    count = max(1, (size - len(end) - 2) // (len(piece) + 1))
+    return around[:1] + b",".join([piece] * count) + b"," + end + around[1:]
+
+
+def _deep(levels: int) -> bytes:
+    return b"[" * levels + b"1" + b"]" * levels
+
+
+def _keys(size: int, _: random.Random) -> bytes:
+    return b"{" + b",".join(b'"%x":1' % number for number in range(size // 10)) + b"}"
+
+
+def _mixed(size: int, chance: random.Random) -> bytes:
+    """Random small values in random nesting, valid up to its end."""
+    text = bytearray(b"[")
+    open_ends = bytearray(b"]")
+    atoms = (b"1", b'""', b'"["', b'"\\""', b"null", b"-0.5e3", '"ü漢"'.encode(), b"[]", b"{}")
+    while len(text) + len(open_ends) < size:
+        kind = chance.random()
+        if kind < 0.2 and len(open_ends) < 480:
+            opening, closing, key = chance.choice(((b"[", b"]", b""), (b"{", b"}", b'"k":')))
+            text += opening + key
+            open_ends += closing
+            text += chance.choice(atoms)
+        elif kind < 0.35 and len(open_ends) > 1:
+            text += open_ends[-1:]
+            del open_ends[-1:]
+        else:
+            key = b'"k":' if open_ends[-1:] == b"}" else b""
+            text += b"," + key + chance.choice(atoms)
+    return bytes(text + open_ends[::-1])
+
+
+SHAPES: dict[str, Make] = {
+    "deep": lambda size, _: _filled(_deep(490), size),
+    "too-deep": lambda size, _: _filled(_deep(600), size),
+    "open": lambda size, _: b"[" * size,
+    "zigzag": lambda size, _: _filled(b"[[[]],[[]]]", size),
+    "lists": lambda size, _: _filled(b"[]", size),
+    "objects": lambda size, _: _filled(b'{"a":{}}', size),
+    "numbers": lambda size, _: _filled(b"1", size),
+    "fractions": lambda size, _: _filled(b"1.5e-7", size),
+    "a-long-number": lambda size, _: b"9" * size,
+    "numbers-past-all": lambda size, _: _filled(b"1", size, end=b"1e400"),
+    "strings": lambda size, _: _filled(b'""', size),
+    "brackets-in-strings": lambda size, _: _filled(b'"[{"', size),
+    "escapes": lambda size, _: b'"' + b"\\n" * (size // 2) + b'"',
+    "a-long-string": lambda size, _: b'"' + b"x" * size + b'"',
+    "not-latin": lambda size, _: b'"' + "漢".encode() * (size // 3) + b'"',
+    "latin-1-at-the-end": lambda size, _: _filled(b'""', size, end=b'"\xfc"'),
+    "lone-surrogate-at-the-end": lambda size, _: _filled(b'"\\u00fc"', size, end=b'"\\ud800"'),
+    "cut-off": lambda size, _: _filled(b'""', size)[:-1],
+    "keys": _keys,
+    "one-key": lambda size, _: _filled(b'"payload":1', size, b"{}", b'"payload":1'),
+    "a-long-name": lambda size, _: b'{"' + b" - at `$" * (size // 8) + b'":1}',
+    "spaces": lambda size, _: b" " * size,
+    "mixed": _mixed,
+}
+
+_ADDRESS = b'"queue_type":"t","queue_id":"q"'
+
+
+def _whole(value: bytes) -> tuple[str, bytes]:
+    return "/enqueue/t/q/", value
+
+
+def _payload(value: bytes) -> tuple[str, bytes]:
+    return "/enqueue/t/q/", b'{"interval":0,"payload":' + value + b"}"
+
+
+def _ignored(value: bytes) -> tuple[str, bytes]:
+    return "/enqueue/t/q/", b'{"interval":0,"payload":1,"queue_type":' + value + b"}"
+
+
+def _unknown(value: bytes) -> tuple[str, bytes]:
+    return "/finish/t/q/j/", b'{"lease":"x","more":' + value + b"}"
+
+
+def _rate(value: bytes) -> tuple[str, bytes]:
+    return "/interval/t/q/", b'{"interval":' + value + b"}"
+
+
+def _jobs(value: bytes) -> tuple[str, bytes]:
+    return "/release/", b'{"jobs":' + value + b"}"
+
+
+def _one_job(value: bytes) -> tuple[str, bytes]:
+    return "/dead/t/redrive/", b'{"jobs":[' + value + b"]}"
+
+
+PLACES = (_whole, _payload, _ignored, _unknown, _rate, _jobs, _one_job)
+
+
+def bulk(entries: list[bytes]) -> bytes:
+    """The body of a bulk call."""
+    return b'{"jobs":[' + b",".join(entries) + b"]}"
+
+
+def _entry(payload: bytes) -> bytes:
+    return b'{%s,"interval":0,"payload":%s}' % (_ADDRESS, payload)
+
+
+def _bulks(size: int, chance: random.Random) -> Iterator[Hostile]:
+    """Bulk calls: full of each shape, a thousand bad entries of several kinds, and more entries than there may be."""
+    for name, make in SHAPES.items():
+        payload = make(min(PAYLOAD_BYTES, size) - 200, chance)[:PAYLOAD_BYTES]
+        count = min(1000, max(1, size // (len(payload) + 100)))
+        yield Hostile(f"bulk of {name}", "/enqueue/", bulk([_entry(payload)] * count))
+    small = min(size // 1000, 16_000)
+    bad = {
+        "numbers": b"1",
+        "unknown fields": b'{%s,"more":"%s"}' % (_ADDRESS, b"x" * small),
+        "wrong kinds": b'{%s,"interval":"%s","payload":1}' % (_ADDRESS, b"x" * small),
+        "wrong names": b'{"queue_type":"t","queue_id":"a/%s","payload":1}' % (b"x" * small),
+        "numbers past all": _entry(_filled(b"1", small, end=b"1e400")),
+        "latin-1": _entry(_filled(b'""', small, end=b'"\xfc"')),
+        "nested too deep": _entry(_deep(max(501, small // 2))),
+        "large payloads": _entry(b'"' + b"x" * small + b'"'),
+    }
+    for name, entry in bad.items():
+        yield Hostile(f"1,000 jobs: {name}", "/enqueue/", bulk([entry] * min(1000, size // len(entry))))
+    yield Hostile("tiny jobs past the thousand", "/enqueue/", bulk([_entry(b"1")] * max(1001, size // 70)))
+    yield Hostile("numbers past the thousand", "/finish/", bulk([b"1"] * max(1001, size // 2)))
+
+
+def corpus(seed: int, size: int) -> Iterator[Hostile]:
+    """Yield hostile requests of about so many bytes, some of them compressed."""
+    chance = random.Random(seed)
+    for name, make in SHAPES.items():
+        value = make(size - 100, chance)
+        for place in PLACES:
+            path, body = place(value)
+            yield Hostile(f"{name}{place.__name__}", path, body)
+    plain = list(_bulks(size, chance))
+    yield from plain
+    for one in chance.sample(plain, 4):
+        yield compressed(one)
+    yield compressed(Hostile("a bomb", "/enqueue/t/q/", b" " * (64 * size)))
+    cut = compressed(Hostile("mixed", *_payload(_mixed(size - 100, chance))))
+    yield Hostile("gzip without its end", cut.path, cut.body[:-8], cut.headers)
+    member = gzip.compress(b"")
+    members = member * min(100_000, size // len(member))
+    yield Hostile("gzip of nothing, again and again", "/enqueue/", members, {"Content-Encoding": "gzip"})
+
+
+def compressed(one: Hostile) -> Hostile:
+    """The same with gzip."""
+    body = gzip.compress(one.body, compresslevel=1)
+    return Hostile(f"{one.name}, gzip", one.path, body, {"Content-Encoding": "gzip"})

@@ -1,0 +1,89 @@
+"""Large bodies are read in a process of their own, with the same result, and its death is survived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from router import requests
+from router.body_parser import BodyParser
+from router.large_body import AT_ONCE_BYTES, LargeBody
+from router.settings import RouterSettings
+from sharq_core.errors import InvalidRequest, TooLarge, Unavailable
+from sharq_core.models import NewJob
+
+SETTINGS = RouterSettings()
+PATH = {"queue_type": "t", "queue_id": "q"}
+
+
+@pytest.fixture
+async def parser() -> AsyncIterator[BodyParser]:
+    one = BodyParser()
+    yield one
+    await one.close()
+
+
+def in_pieces(content: bytes, size: int = 10_007) -> LargeBody:
+    return LargeBody([content[start : start + size] for start in range(0, len(content), size)])
+
+
+def bulk() -> bytes:
+    """Good jobs with payloads that are found elsewhere in the body too, and bad ones between."""
+    payloads: list[object] = ["x" * 500, "t", 1, {"payload": 1}, "ü" * 300, [], None]
+    jobs: list[dict[str, object]] = [
+        {"queue_type": "t", "queue_id": f"q{n}", "job_id": f"j{n}", "interval": 0, "payload": payloads[n % 7]}
+        for n in range(1000)
+    ]
+    jobs[3]["burst"] = 0
+    jobs[500]["queue_id"] = ".."
+    jobs[999]["payload"] = "y" * 300_000
+    return json.dumps({"jobs": jobs}).encode()
+
+
+def test_a_part_of_a_body_is_the_same_wherever_its_pieces_end() -> None:
+    content = bytes(range(256)) * 4
+    for size in (1, 7, 100, 5000):
+        body = in_pieces(content, size)
+        assert len(body) == len(content)
+        assert all(body.part(start, 300) == content[start : start + 300] for start in range(0, 700, 13))
+        assert body.part(5, 0) == b""
+
+
+async def test_a_large_body_is_read_as_a_small_one_is(parser: BodyParser) -> None:
+    content = bulk()
+    assert len(content) > AT_ONCE_BYTES
+    here = requests.enqueue_bulk(content, SETTINGS)
+    there = await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)
+    assert len(there) == len(here) == 1000
+    for one, other in zip(here, there, strict=True):
+        if isinstance(one, NewJob):
+            assert one == other
+        else:
+            assert (type(one), one.message) == (type(other), getattr(other, "message", ""))
+    assert isinstance(there[999], TooLarge)
+
+
+async def test_what_is_wrong_with_a_large_body_is_raised(parser: BodyParser) -> None:
+    content = b'{"payload":[' + b'"",' * 50_000 + b"NaN]}"
+    with pytest.raises(InvalidRequest, match="not valid JSON in UTF-8 at byte 150012 of the body"):
+        await parser.run(requests.enqueue, in_pieces(content), PATH, SETTINGS)
+    large = b'{"payload":"' + b"x" * 200_000 + b'"}'
+    settings = msgspec.structs.replace(SETTINGS, default_requeue_limit=3)
+    job, is_new_id = await parser.run(requests.enqueue, in_pieces(large), PATH, settings)
+    assert (job.payload, job.requeue_limit, is_new_id) == (large[11:-1], 3, True)
+
+
+async def test_a_process_that_dies_fails_one_request_at_the_most(parser: BodyParser) -> None:
+    content = bulk()
+    await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)
+    lane = parser._lanes[0]
+    assert lane._process is not None
+    lane._process.kill()
+    try:
+        await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)
+    except Unavailable as error:
+        assert not error.perhaps_done
+    assert len(await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)) == 1000
