@@ -198,6 +198,7 @@ async def test_metrics_count_open_refused_and_ended_connections(start: StartServ
         "sharq_router_refused_connections_total 1.0",
         'sharq_router_ended_connections_total{reason="no_request"} 1.0',
         'sharq_router_ended_connections_total{reason="answer_unread"} 0.0',
+        'sharq_router_ended_connections_total{reason="answers_full"} 0.0',
     }
     for writer in (silent_writer, refused_writer, *(writer for _, writer in held)):
         writer.close()
