@@ -61,7 +61,7 @@ async def test_what_is_only_announced_takes_no_room(serve: Serve, http: aiohttp.
 
     fronted = await serve(handle)
     _, writer = await open_raw(fronted.url)
-    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\nContent-Length: 600\r\n\r\n")
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600\r\n\r\n")
     await in_flight_is(fronted, 1)
     assert fronted.front.room.used_bytes == 0
     async with http.post(f"{fronted.url}/enqueue", data=b"x" * 600) as accepted:
@@ -78,7 +78,7 @@ async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
     monkeypatch.setattr("router.body_room.SLOW_S", 0.0)
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
-    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\nContent-Length: 600\r\n\r\n" + b"x" * 550)
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600\r\n\r\n" + b"x" * 550)
 
     async def used() -> int:
         return fronted.front.room.used_bytes
@@ -99,7 +99,7 @@ async def test_a_body_that_is_too_long_is_read_to_its_end_before_the_answer(serv
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
-    writer.write(f"POST /enqueue HTTP/1.1\r\nHost: h\r\n{how}\r\n\r\n".encode())
+    writer.write(f"POST /enqueue HTTP/1.1\r\nHost: localhost\r\n{how}\r\n\r\n".encode())
     is_chunked = "chunked" in how
     for _ in range(20):
         writer.write(b"64\r\n" + b"x" * 100 + b"\r\n" if is_chunked else b"x" * 100)
@@ -119,7 +119,7 @@ async def test_a_body_that_is_far_too_long_is_answered_at_once_and_the_connectio
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
-    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: h\r\nContent-Length: 9000000000\r\n\r\n")
+    writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000000\r\n\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert b"Connection: close" in head

@@ -85,7 +85,7 @@ async def test_a_long_list_is_whole_for_a_client_of_http_1_0_and_for_head(
 ) -> None:
     await bury(http, server.url, kind)
     reader, writer = await open_raw(server.url)
-    writer.write(f"GET /dead/{kind}/?limit=10 HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n".encode())
+    writer.write(f"GET /dead/{kind}/?limit=10 HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n".encode())
     async with asyncio.timeout(20):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
@@ -145,7 +145,7 @@ async def test_a_client_that_stops_reading_a_long_list_holds_little(
     for _ in range(count):
         reader, writer = await open_raw(server.url)
         reader._transport.pause_reading()  # type: ignore[attr-defined] # else the test's own buffer takes some of it
-        writer.write(f"GET /dead/{kind}/?limit=10000 HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        writer.write(f"GET /dead/{kind}/?limit=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         writers.append(writer)
     for _ in range(50):
         async with http.get(f"{server.url}/dead/{kind}/?limit=1") as probe:

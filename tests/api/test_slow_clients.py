@@ -150,15 +150,23 @@ async def test_answers_that_nobody_reads_are_not_kept_for_ever(start: StartServe
     assert server.status("/healthz") == 200
 
 
+async def open_used(server: SharqServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection and make a request, because one that says nothing gives way to others."""
+    reader, writer = await open_raw(server.url)
+    writer.write(request("/healthz"))
+    assert (await answer_of(reader))[0] == 200
+    return reader, writer
+
+
 async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: StartServer) -> None:
     server = start(max_connections=3, header_timeout=60_000)
 
     async def probe() -> int | None:
         return await asyncio.to_thread(server.status, "/healthz")
 
-    held = [await open_raw(server.url)]
+    held = [await open_used(server)]
     await until(probe, lambda status: status == 200)
-    held += [await open_raw(server.url) for _ in range(2)]
+    held += [await open_used(server) for _ in range(2)]
     await until(probe, lambda status: status == 503)
     reader, writer = await open_raw(server.url)
     status, answer = await answer_of(reader)
