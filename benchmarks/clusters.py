@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.cpu import cpu_us
 from benchmarks.errors import Spoiled
 from benchmarks.servers import Server, python_child, wait_until
-from router.cluster.state import State
+from sharq_server.local_cluster.state_file import State
 
 _PORTS = range(10_000, 30_000)
 """Below the ephemeral ports, so that no outgoing connection takes one before it is listened on."""
@@ -72,7 +72,9 @@ def cluster(routers: int, shards: int) -> Iterator[Cluster]:
         state = directory / "state.json"
         numbers = ["--routers", str(routers), "--shards", str(shards), "--port", str(_ports(routers))]
         places = ["--data-dir", "data", "--state-file", state.name]
-        process = stack.enter_context(python_child("router.cluster.main", [*numbers, *places], directory))
+        process = stack.enter_context(
+            python_child("sharq_server.local_cluster.main", [*numbers, *places], directory)
+        )
         wait_until(state.exists, process, directory)
         yield Cluster(msgspec.json.decode(state.read_bytes(), type=State))
 

@@ -12,8 +12,8 @@ import time
 import msgspec
 import uvloop
 
-from router.link_client import ShardLink
-from sharq_core.messages import Peek
+from router.shards.link import ShardLink
+from sharq_core.link.messages import Peek
 
 _CONNECT_S = 10.0
 _LOOK_AGAIN_S = 0.01

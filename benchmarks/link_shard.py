@@ -13,8 +13,8 @@ import uvloop
 from aiohttp import web
 
 from shard.link_server import LinkServer
-from sharq_core import frames
-from sharq_core.messages import Call, OnDue, View
+from sharq_core.link import frames
+from sharq_core.link.messages import Call, OnDue, View
 
 _NOBODY = View(1, 64, ())
 

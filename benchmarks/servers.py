@@ -28,8 +28,8 @@ from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import join
-from sharq_core.store.allocator import tuned_environ
-from sharq_core.store.server_settings import SERVER_SETTINGS, as_options
+from sharq_core.store.embedded.allocator import tuned_environ
+from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ def sharq_server(store_url: str | None, environ: Mapping[str, str] | None = None
         environ: settings, as variables.
     """
     variables = {**({"SHARQ_REDIS_URL": store_url} if store_url else {}), **(environ or {})}
-    with _http_server("router.standalone", ("--port",), "/readyz", variables) as server:
+    with _http_server("sharq_server.main", ("--port",), "/readyz", variables) as server:
         yield server
 
 

@@ -43,6 +43,6 @@ def _start(directory: Path) -> float:
     url = f"http://127.0.0.1:{port}/dequeue/sms/"
     started_s = time.perf_counter()
     arguments = ["--port", str(port), "--data-dir", "data"]
-    with python_child("router.standalone", arguments, directory) as process:
+    with python_child("sharq_server.main", arguments, directory) as process:
         wait_until(lambda: status(url) == 404, process, directory)
         return time.perf_counter() - started_s

@@ -1,4 +1,4 @@
-"""Puts the router's HTTP interface together. Serving it is router/serving.py's."""
+"""Puts the router's HTTP interface together. Serving it is router/lifecycle.py's."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from router.body_parser import BodyParser
-from router.cluster_answers import ClusterInfo
-from router.counts import CountHandlers
-from router.dequeue import DequeueHandlers
-from router.dispatch import Dispatch
-from router.enqueue import EnqueueHandlers
-from router.front import Endpoint, Front, Handler
-from router.gate import Gate
-from router.jobs import JobHandlers
-from router.leases import LeaseHandlers
-from router.metrics import RouterMetrics
-from router.openapi import build_openapi
-from router.operations import OperationHandlers
-from router.paths import Paths
-from router.polls import Polls
-from router.queues import QueueHandlers
+from router.api.cluster_shapes import ClusterInfo
+from router.api.openapi import build_openapi
+from router.api.routes import ROUTES, spellings
+from router.bodies.parser import BodyParser
+from router.handlers.counts import CountHandlers
+from router.handlers.dequeue import DequeueHandlers
+from router.handlers.enqueue import EnqueueHandlers
+from router.handlers.jobs import JobHandlers
+from router.handlers.leases import LeaseHandlers
+from router.handlers.operations import OperationHandlers
+from router.handlers.queues import QueueHandlers
+from router.http.gate import Gate
+from router.http.gateway import Endpoint, Front, Handler
+from router.http.metrics import RouterMetrics
+from router.http.path_table import Paths
+from router.http.tokens import Guard
+from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
-from router.routes import ROUTES, spellings
 from router.settings import RouterSettings
-from router.tokens import Guard
+from router.shards.dispatch import Dispatch
 
 
 def make_front(
@@ -39,7 +39,7 @@ def make_front(
     guard: Guard | None = None,
     gate: Gate | None = None,
 ) -> Front:
-    """What answers requests, with every route of router/routes.py.
+    """What answers requests, with every route of router/api/routes.py.
 
     Args:
         registry: gets the router's metrics; /metrics shows all that is on it.
@@ -56,7 +56,7 @@ def make_front(
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
-    """Every path of router/routes.py, in each of its spellings, with the handler of its operation."""
+    """Every path of router/api/routes.py, in each of its spellings, with the handler of its operation."""
     paths: Paths[Endpoint] = Paths()
     for route in ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
@@ -73,7 +73,7 @@ def _handlers(
     settings: RouterSettings,
     operations: OperationHandlers,
 ) -> dict[str, Handler]:
-    """Operation → handler, for every operation of router/routes.py."""
+    """Operation → handler, for every operation of router/api/routes.py."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)

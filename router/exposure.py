@@ -1,6 +1,6 @@
 """What happens when the API is served to other machines and asks nobody for a token.
 
-Not here: which address is public (sharq_core/process/listening.py), and the link's side of it (shard/app.py).
+Not here: which address is public (sharq_core/process/listening.py), and the link's side of it (shard/main.py).
 """
 
 from __future__ import annotations

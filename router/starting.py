@@ -1,7 +1,7 @@
 """The answers of a server that has not read its data yet: the process lives, and everything else waits a moment for the
 front, or is to come back soon.
 
-Not here: what answers once the data is read (router/front.py).
+Not here: what answers once the data is read (router/http/gateway.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from router.answers import Answer, Done, answer
-from router.errors import failure_answer
-from router.incoming import Request
+from router.http.errors import failure_answer
+from router.http.request import Request
+from router.http.response import Answer, Done, answer
 from sharq_core import request_ids
 from sharq_core.errors import Unavailable
 

@@ -17,18 +17,18 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from shard.pipeline import Pipeline
-from shard.ready_index import ReadyIndex
-from shard.set_aside import ASIDE_S, SetAside
-from sharq_core import eager
+from shard.batching.pipeline import Pipeline
+from shard.index.ready_index import ReadyIndex
+from shard.index.set_aside import ASIDE_S, SetAside
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.models import LeasedJob
+from sharq_core.process import tasks
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
-from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import CallFailed
+from sharq_core.store.replication.durability import NotKept
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Dequeuer:
             await asyncio.wait(self._tasks)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = eager.begin(work)
+        task = tasks.begin(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

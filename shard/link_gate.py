@@ -1,6 +1,6 @@
 """Which connections may become links, how many, and how much one may send before its proof.
 
-Not here: the proof itself (shard/link_server.py, sharq_core/frames.py).
+Not here: the proof itself (shard/link_server.py, sharq_core/link/frames.py).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from sharq_core.process.port_connection import PortConnection
-from sharq_core.process.rare_log import RareLog
-from sharq_core.troubles import Repeats
-from sharq_core.web_pages import is_from_browser
+from sharq_core.http_port.connection import PortConnection
+from sharq_core.http_port.web_pages import is_from_browser
+from sharq_core.logs.rare_log import RareLog
+from sharq_core.logs.troubles import Repeats
 
 MAX_LINKS = 2000
 """Links of one shard, those without their proof included."""

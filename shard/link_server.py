@@ -1,6 +1,6 @@
 """A shard's end of the links: it answers calls of routers, pushes views and due times, and voids what was not received.
 
-Not here: the wire (sharq_core/frames.py), and what a call does (shard/calls.py).
+Not here: the wire (sharq_core/link/frames.py), and what a call does (shard/call_handlers.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from shard.link_gate import LinkGate
-from sharq_core import frames, request_ids
+from sharq_core import request_ids
 from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
-from sharq_core.frames import (
+from sharq_core.http_port.connection import PortConnection
+from sharq_core.link import frames
+from sharq_core.link.frames import (
     Answer,
     Due,
     Failed,
@@ -30,11 +32,10 @@ from sharq_core.frames import (
     Watch,
     Welcome,
 )
-from sharq_core.link import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
-from sharq_core.messages import Call, Dequeued, OnDue, ShardPort, View
+from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort, View
+from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
+from sharq_core.link.void_leases import give_back
 from sharq_core.models import LeasedJob
-from sharq_core.process.port_connection import PortConnection
-from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """One shard node: what it is made of, how it opens its store, starts and stops.
 
-Not here: HTTP (router/), what it does for a call (shard/calls.py), which partitions it owns (shard/ownership.py), and
-who else there is (shard/membership.py).
+Not here: HTTP (router/), what it does for a call (shard/call_handlers.py), which partitions it owns
+(shard/cluster/ownership.py), and who else there is (shard/cluster/membership.py).
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ from typing import Any, Never, TypeVar
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from shard.calls import Calls
-from shard.census import Census
-from shard.contact import Contact
-from shard.data_guard import DataGuard
-from shard.data_memory import NoMemory
+from shard.batching.pipeline import Pipeline
+from shard.call_handlers import Calls
+from shard.cluster.contact import Contact
+from shard.cluster.ownership import Ownership
+from shard.cluster.partition_clocks import PartitionClocks
+from shard.data_identity.guard import DataGuard
+from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
-from shard.metrics import NodeMetrics
-from shard.ownership import Ownership
-from shard.partition_clocks import PartitionClocks
-from shard.pipeline import Pipeline
-from shard.ready_index import ReadyIndex
+from shard.index.census import Census
+from shard.index.due_subscribers import Watchers
+from shard.index.ready_index import ReadyIndex
+from shard.index.refresher import TYPES_A_SECOND, Watch
+from shard.index.set_aside import SetAside
+from shard.index.surveyor import Surveyor
+from shard.metrics.node import NodeMetrics
+from shard.metrics.store import DataMetrics, StoreMetrics
 from shard.reaper import Reaper
-from shard.set_aside import SetAside
-from shard.store_metrics import DataMetrics, StoreMetrics
-from shard.surveyor import Surveyor
-from shard.watch import TYPES_A_SECOND, Watch
-from shard.watchers import Watchers
 from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
-from sharq_core.messages import Call, CheckStore, DescribeStore, OnDue, View
+from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
+from sharq_core.link.void_leases import give_back
+from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
@@ -43,8 +45,6 @@ from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
-from sharq_core.troubles import Trouble
-from sharq_core.voiding import give_back
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class ShardNode:
     """A shard node on one store. It is a `ShardPort` for a router in the same process.
 
     Args:
-        store: not open yet (shard/stores.py); the node opens and closes it.
+        store: not open yet (shard/store_factory.py); the node opens and closes it.
         registry: gets the node's metrics.
         ring: what it owns until it follows a view; None for everything.
         memory: what is known of the data set besides; None for nothing.
@@ -235,7 +235,7 @@ class ShardNode:
         await self.store.close()
 
     def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
-        """Answer one call; see sharq_core/messages.py for what each does and ShardPort for what it raises."""
+        """Answer one call; see sharq_core/link/messages.py for what each does and ShardPort for what it raises."""
         refusal = self.guard.refusal
         if refusal is not None and not isinstance(call, _OF_THE_STORE):
             return _refuse(refusal)

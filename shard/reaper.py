@@ -1,7 +1,7 @@
 """Runs due timers: ended leases are requeued or dead-lettered, delayed jobs made ready, idle queues forgotten.
 
-It sleeps until the earliest timer it knows of. It learns of timers from replies and from surveys (shard/surveyor.py),
-which may be early but not late.
+It sleeps until the earliest timer it knows of. It learns of timers from replies and from surveys
+(shard/index/surveyor.py), which may be early but not late.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
 
-from shard.pipeline import Pipeline
-from shard.set_aside import SetAside
+from shard.batching.pipeline import Pipeline
+from shard.index.set_aside import SetAside
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH

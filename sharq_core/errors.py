@@ -1,6 +1,6 @@
 """The one error tree. Each class says its wire code, its HTTP status and whether the work may have happened.
 
-Not here: the JSON shape of a failure (router/errors.py) and what the store's driver raises (store/failures.py).
+Not here: the JSON shape of a failure (router/http/errors.py) and what the store's driver raises (store/failures.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 All are frozen. Inside the system times are integer microseconds since the epoch by the store's clock and durations
 are integer microseconds; milliseconds exist only at the wire. What a person may send is validated once, in
-router/requests.py; these values are made from what passed.
+router/api/parsing.py; these values are made from what passed.
 """
 
 from __future__ import annotations

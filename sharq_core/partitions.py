@@ -1,7 +1,7 @@
 """Where a queue lives: queue → partition by CRC-32, partition → shard node by a consistent-hash ring.
 
 Not here: partition → store node, which is the hash tag in the keys (scheduler/keys.py), and who is a member
-(shard/membership.py).
+(shard/cluster/membership.py).
 """
 
 from __future__ import annotations

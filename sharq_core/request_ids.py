@@ -1,6 +1,6 @@
 """The id of the request that is being worked on: it goes with the task, over the link, into log lines and the answer.
 
-Not here: where ids come in (router/front.py, shard/link_server.py) and which lines show them (process/logs.py).
+Not here: where ids come in (router/http/gateway.py, shard/link_server.py) and which lines show them (process/logs.py).
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class SharqServer(SharqProcess):
     ) -> None:
         port = free_port()
         words = ["--port", str(port), *arguments]
-        super().__init__("router.standalone", directory, "server", port, words, environ, is_watched)
+        super().__init__("sharq_server.main", directory, "server", port, words, environ, is_watched)
 
 
 class SharqCluster:
@@ -252,7 +252,7 @@ class SharqCluster:
         words = ["--node-id", node_id, "--listen", f"127.0.0.1:{port}"]
         advertised = {"SHARQ_CLUSTER_ADVERTISE": f"127.0.0.1:{self._reached_at(port)}"}
         return SharqProcess(
-            "shard.app",
+            "shard.main",
             self._directory,
             name or node_id,
             port,
@@ -267,7 +267,7 @@ class SharqCluster:
         seeds = ",".join(f"127.0.0.1:{self._reached_at(shard.port)}" for shard in self.shards)
         words = ["--listen", f"127.0.0.1:{port}", "--shards", seeds]
         return SharqProcess(
-            "router.process",
+            "router.main",
             self._directory,
             name,
             port,

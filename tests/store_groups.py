@@ -19,7 +19,7 @@ import msgspec
 import redis
 
 from sharq_core.config import Address, Secret, StoreAddress, StoreMode
-from sharq_core.store.layout import SLOTS
+from sharq_core.store.topology.layout import SLOTS
 from tests.slots import Slots
 from tests.stores import StoreServer, free_port, missing_tool
 

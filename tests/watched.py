@@ -16,7 +16,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from sharq_core.process import measuring
+from sharq_core.process import metrics
 
 LOOK_EVERY_S = 0.001
 
@@ -67,7 +67,7 @@ def main() -> int:
     """Run the module's main with the watch in the place of what measures the process."""
     name, *arguments = sys.argv[1:]
     module = importlib.import_module(name)
-    measure = measuring.measure_process
+    measure = metrics.measure_process
 
     def measure_and_watch(registry: CollectorRegistry, stack: AsyncExitStack) -> None:
         measure(registry, stack)

@@ -107,7 +107,8 @@ async def own_cluster() -> AsyncIterator[OwnCluster]:
         state, log = Path(directory) / "state.json", Path(directory) / "cluster.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "router.cluster.main", "--routers", str(ROUTERS), "--shards", str(SHARDS),
+                sys.executable, "-m", "sharq_server.local_cluster.main",
+                "--routers", str(ROUTERS), "--shards", str(SHARDS),
                 "--port", str(_free_ports_in_a_row(ROUTERS)), "--data-dir", f"{directory}/data",
                 "--state-file", str(state),
                 cwd=ROOT, stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True,

@@ -33,7 +33,7 @@ from deploy.demo.processes import ClusterProcess, OwnCluster, own_cluster, own_s
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
 from sharq_core.client import SharqClient
-from sharq_core.plurals import counted
+from sharq_core.logs.plurals import counted
 
 _BUSY = "  (A machine that is busy delivers less than promised, never too early: try again when it is idle.)"
 

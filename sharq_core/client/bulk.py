@@ -16,7 +16,7 @@ from sharq_core import errors
 from sharq_core.client import failures
 from sharq_core.client.requests import BulkJobT, calls
 from sharq_core.client.transport import Transport
-from sharq_core.plurals import counted
+from sharq_core.logs.plurals import counted
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """How we prove who we are to Sentinels: as to the servers that they watch, or by keys of their own.
 
-Not here: where they are (store_address.py), and asking them (sharq_core/store/sentinel.py).
+Not here: where they are (store_address.py), and asking them (sharq_core/store/topology/sentinel.py).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sharq_core.config import Config, Key, load
-from sharq_core.process.logs import log_to_stderr
+from sharq_core.logs.setup import log_to_stderr
 from sharq_core.process.reloading import on_reload
 from sharq_core.version import __version__
 

@@ -11,7 +11,7 @@ import logging
 import ssl
 from pathlib import Path
 
-from sharq_core.troubles import Trouble
+from sharq_core.logs.troubles import Trouble
 
 log = logging.getLogger(__name__)
 

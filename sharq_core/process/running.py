@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sharq_core.errors import ConfigError
-from sharq_core.process.logs import log_to_stderr, lost_line
-from sharq_core.process.standard_files import open_standard_files, write_aside
+from sharq_core.logs.setup import log_to_stderr, lost_line
+from sharq_core.logs.standard_files import open_standard_files, write_aside
 from sharq_core.process.stopping import ignore_signals
 
 EXIT_FAILED = 1

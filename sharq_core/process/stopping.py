@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
-from sharq_core.process.line_queue import end_at_once
+from sharq_core.logs.line_queue import end_at_once
 from sharq_core.process.reloading import reload
 
 log = logging.getLogger("sharq.process")

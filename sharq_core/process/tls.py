@@ -19,10 +19,10 @@ from msgspec import Struct
 from sharq_core.config import ClusterSettings, ServerSettings
 from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
+from sharq_core.logs.reasons import why_tls_failed
+from sharq_core.logs.troubles import Repeats
 from sharq_core.process.expiry import watch_certificate
-from sharq_core.process.watching import follow_files
-from sharq_core.reasons import why_tls_failed
-from sharq_core.troubles import Repeats
+from sharq_core.process.file_reload import follow_files
 
 log = logging.getLogger(__name__)
 

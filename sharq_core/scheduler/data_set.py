@@ -1,7 +1,7 @@
 """The calls by which nodes find out whether the store holds the data set that they remember, and by which they begin
 one or accept that it was lost.
 
-Not here: when they are made and what follows (shard/data_guard.py), and what they do (lua/identity.lua).
+Not here: when they are made and what follows (shard/data_identity/guard.py), and what they do (lua/identity.lua).
 """
 
 from __future__ import annotations

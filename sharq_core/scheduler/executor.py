@@ -1,7 +1,7 @@
 """Runs function calls on the store: names the slot of each call, and decodes the replies.
 
-Not here: which calls go together (shard/pipeline.py), which server holds a slot, and the library's way to the servers
-(sharq_core/store).
+Not here: which calls go together (shard/batching/pipeline.py), which server holds a slot, and the library's way to the
+servers (sharq_core/store).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import JointCall, join
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
-from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import OtherData
+from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
+from sharq_core.store.replication.durability import NotKept
 from sharq_core.store.store import Store
-from sharq_core.store.supply import FunctionLibrary
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from redis.exceptions import ResponseError
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.store.commands import Fcall, KeyList
-from sharq_core.store.durability import NotKept
 from sharq_core.store.failures import refusal
+from sharq_core.store.replication.durability import NotKept
 
 _SHARED = 2
 """Arguments that the calls have together: the time, which is the store's but in tests, and the type; and as many values

@@ -1,6 +1,6 @@
 """The calls by which shard nodes say that they are there, and learn who else is.
 
-Not here: when they are made (shard/membership.py), and what they do (lua/heartbeat.lua, lua/leave.lua).
+Not here: when they are made (shard/cluster/membership.py), and what they do (lua/heartbeat.lua, lua/leave.lua).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sharq_core.errors import Unavailable
-from sharq_core.messages import Member, View
+from sharq_core.link.messages import Member, View
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys

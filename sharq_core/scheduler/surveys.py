@@ -1,7 +1,7 @@
 """The calls by which a shard learns which types its partitions hold and when they are due, and what these answer.
 
 A partition may hold 100,000 types, so nothing here reads all of them at once: a survey reads one bounded page, and
-`get_type` one type. Not here: when they are made (shard/watch.py), and calls about jobs (functions.py).
+`get_type` one type. Not here: when they are made (shard/index/refresher.py), and calls about jobs (functions.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is remembered of steps of the store's clock: for the log, the notice and the metrics.
 
 A step is a change of a server's clock that this machine's own clock did not see, or the difference of two servers'
-clocks at a failover. Not here: how it is noticed and what is done about it (shard/partition_clocks.py).
+clocks at a failover. Not here: how it is noticed and what is done about it (shard/cluster/partition_clocks.py).
 """
 
 from __future__ import annotations

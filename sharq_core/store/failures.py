@@ -9,7 +9,7 @@ import re
 import redis.exceptions as driver
 
 from sharq_core.errors import SharqError, StoreFull, Unavailable
-from sharq_core.reasons import why_unreachable
+from sharq_core.logs.reasons import why_unreachable
 
 
 class FunctionMissing(Unavailable):

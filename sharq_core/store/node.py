@@ -23,12 +23,12 @@ from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.store.commands import Command, Fcall, pack
 from sharq_core.store.connections import Connections, ask, drop, read
-from sharq_core.store.durability import Promise
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
-from sharq_core.store.keeping import Keeping
+from sharq_core.store.library_loader import FunctionLibrary, Supply
 from sharq_core.store.node_health import NodeHealth
-from sharq_core.store.order import to_resend
-from sharq_core.store.supply import FunctionLibrary, Supply
+from sharq_core.store.replication.durability import Promise
+from sharq_core.store.replication.replication_guard import Keeping
+from sharq_core.store.resend import to_resend
 from sharq_core.store.witness import Witness
 
 log = logging.getLogger(__name__)

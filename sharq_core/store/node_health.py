@@ -12,8 +12,8 @@ from time import monotonic
 from typing import Any
 
 from sharq_core.errors import SharqError
+from sharq_core.logs.troubles import Trouble
 from sharq_core.store.failures import is_refusal, why, why_away
-from sharq_core.troubles import Trouble
 
 log = logging.getLogger(__name__)
 

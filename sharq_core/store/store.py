@@ -12,16 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError, StoreAway, Unavailable
+from sharq_core.logs.troubles import Trouble
 from sharq_core.store.commands import Fcall
-from sharq_core.store.delivery import Delivery
-from sharq_core.store.durability import Promise
 from sharq_core.store.failures import detail_of, why
-from sharq_core.store.inspection import Inspector
-from sharq_core.store.layout import SLOTS, Layout, Topology, UrlOf
+from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
-from sharq_core.store.supply import FunctionLibrary
+from sharq_core.store.redirects import Delivery
+from sharq_core.store.replication.durability import Promise
+from sharq_core.store.settings_audit import Inspector
+from sharq_core.store.topology.layout import SLOTS, Layout, Topology, UrlOf
 from sharq_core.store.witness import Witness
-from sharq_core.troubles import Trouble
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The seam through which somebody who remembers the data set looks at every server that is reached anew.
 
-Not here: what is remembered, and what follows when it is not found (shard/data_guard.py).
+Not here: what is remembered, and what follows when it is not found (shard/data_identity/guard.py).
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from router.answers import Answer
-from router.front import Endpoint, Front
-from router.incoming import Request, request_factory
-from router.metrics import RouterMetrics
-from router.paths import Paths
+from router.http.gateway import Endpoint, Front
+from router.http.metrics import RouterMetrics
+from router.http.path_table import Paths
+from router.http.request import Request, request_factory
+from router.http.response import Answer
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from tests.api.contract import until

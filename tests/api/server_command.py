@@ -30,7 +30,7 @@ class Server:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "router.standalone", *arguments],
+                [sys.executable, "-m", "sharq_server.main", *arguments],
                 cwd=directory,
                 env=inherited | {"PYTHONPATH": str(ROOT)} | environ,
                 stdin=subprocess.DEVNULL,

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from router.answers import Answer
-from router.incoming import Request
+from router.http.request import Request
+from router.http.response import Answer
 from tests.api.contract import open_raw, until
 from tests.api.fronted import Serve, in_flight_is
 
@@ -75,7 +75,7 @@ async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
     async def handle(request: Request) -> Answer:
         return Answer(await request.read())
 
-    monkeypatch.setattr("router.body_room.SLOW_S", 0.0)
+    monkeypatch.setattr("router.bodies.room.SLOW_S", 0.0)
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
     writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600\r\n\r\n" + b"x" * 550)

@@ -63,7 +63,7 @@ def test_an_unknown_option_exits_with_2(tmp_path: Path) -> None:
 def start_in_shell(directory: Path, port: int, redirection: str) -> subprocess.Popen[bytes]:
     """A server whose standard files are what the shell makes of them."""
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
-    words = [sys.executable, "-m", "router.standalone", "--port", str(port), "--data-dir", "data"]
+    words = [sys.executable, "-m", "sharq_server.main", "--port", str(port), "--data-dir", "data"]
     with (directory / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             ["sh", "-c", f'exec "$@" {redirection}', "sh", *words],

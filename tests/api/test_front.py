@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from router.answers import Answer
-from router.incoming import Request
+from router.http.request import Request
+from router.http.response import Answer
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.api.contract import open_raw, until
 from tests.api.fronted import Serve, in_flight_is

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sharq_core.process.line_queue import MAX_WAITING_BYTES
+from sharq_core.logs.line_queue import MAX_WAITING_BYTES
 from tests.conftest import StoreFactory
 from tests.stores import free_port
 
@@ -90,16 +90,24 @@ def until_status(process: subprocess.Popen[bytes], url: str, expected: int) -> N
 
 def words_of(program: str, port: int) -> list[str]:
     return {
-        "sharq-server": ["router.standalone", "--port", str(port), "--data-dir", "data"],
+        "sharq-server": ["sharq_server.main", "--port", str(port), "--data-dir", "data"],
         "sharq-router": [
-            "router.process",
+            "router.main",
             "--listen",
             f"127.0.0.1:{port}",
             "--shards",
             f"127.0.0.1:{free_port()}",
         ],
-        "sharq-shard": ["shard.app", "--listen", f"127.0.0.1:{port}", "--node-id", "a"],
-        "sharq-cluster": ["router.cluster.main", "--port", str(port), "--routers", "1", "--shards", "1"],
+        "sharq-shard": ["shard.main", "--listen", f"127.0.0.1:{port}", "--node-id", "a"],
+        "sharq-cluster": [
+            "sharq_server.local_cluster.main",
+            "--port",
+            str(port),
+            "--routers",
+            "1",
+            "--shards",
+            "1",
+        ],
     }[program]
 
 
@@ -178,7 +186,7 @@ def lost(url: str) -> int:
 
 def test_last_words_are_written_before_the_process_ends(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "router.standalone", "--data-dir", __file__],
+        [sys.executable, "-m", "sharq_server.main", "--data-dir", __file__],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from router.jobs import MAX_LIST_BYTES
-from router.unread import PIECE_BYTES
+from router.handlers.jobs import MAX_LIST_BYTES
+from router.http.unread_answers import PIECE_BYTES
 from tests.api.conftest import ServerFactory
 from tests.api.contract import open_raw
 from tests.conftest import StoreFactory
@@ -85,7 +85,9 @@ async def test_a_long_list_is_whole_for_a_client_of_http_1_0_and_for_head(
 ) -> None:
     await bury(http, server.url, kind)
     reader, writer = await open_raw(server.url)
-    writer.write(f"GET /dead/{kind}/?limit=10 HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n".encode())
+    writer.write(
+        f"GET /dead/{kind}/?limit=10 HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n".encode()
+    )
     async with asyncio.timeout(20):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()

@@ -11,16 +11,16 @@ import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
 
+from router.api.cluster_shapes import ClusterInfo
+from router.api.routes import ROUTES
 from router.app import make_front
-from router.cluster_answers import ClusterInfo
-from router.directory import Directory
-from router.dispatch import Dispatch
-from router.polls import Polls
+from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
-from router.routes import ROUTES
 from router.settings import RouterSettings
+from router.shards.directory import Directory
+from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unauthorized
-from sharq_core.messages import ShardPort
+from sharq_core.link.messages import ShardPort
 from tests.api.contract import Api, Document, Server
 
 

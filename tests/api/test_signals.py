@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from router.tokens import new_token
+from router.http.tokens import new_token
 from sharq_core.process.stopping import MARGIN_S
 from tests.api.server_command import StartServer, enqueue, run, status_of, until_status
 

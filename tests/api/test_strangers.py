@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sharq_core.process.port_connection import MAX_HEAD_BYTES
+from sharq_core.http_port.connection import MAX_HEAD_BYTES
 from tests.api.conftest import ServerFactory, running_server
 from tests.conftest import running_store
 from tests.servers import SharqServer

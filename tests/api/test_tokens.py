@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from router.routes import ROUTES
-from router.tokens import new_token
+from router.api.routes import ROUTES
+from router.http.tokens import new_token
 from sharq_core import errors
 from sharq_core.client import EnqueueJob, LeasedJob, SharqClient, Worker
 from tests.api.contract import until
@@ -176,7 +176,7 @@ async def test_client_and_worker_bring_their_token(
 
 
 def test_new_token_prints_a_token_and_its_line() -> None:
-    command = [sys.executable, "-m", "router.standalone", "--new-token"]
+    command = [sys.executable, "-m", "sharq_server.main", "--new-token"]
     made = subprocess.run([*command, "sms"], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
     _, token, _, line = made.stdout.splitlines()
     assert token.strip().startswith("sharq_")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from router import rates
+from router.handlers import rate_warnings
 from sharq_core.client import EnqueueJob, SharqClient
 from sharq_core.errors import SharqError
 from tests.api.conftest import ServerFactory
@@ -92,6 +92,6 @@ async def test_the_log_says_it_once_in_a_while(own_server: ServerFactory) -> Non
 
 def test_the_burst_that_is_named_is_one_that_is_kept_and_the_least() -> None:
     for interval_us in (1, 3, 100, 333, 1_000, 2_500, 5_000, 7_000, 9_999):
-        burst = rates.least_burst(interval_us)
-        assert rates.warning(interval_us, burst) is None
-        assert rates.warning(interval_us, burst - 1) is not None
+        burst = rate_warnings.least_burst(interval_us)
+        assert rate_warnings.warning(interval_us, burst) is None
+        assert rate_warnings.warning(interval_us, burst - 1) is not None

@@ -38,7 +38,7 @@ def restart_empty(store: StoreServer) -> None:
 def accept(stage: Stage) -> None:
     """What an operator runs."""
     subprocess.run(
-        [sys.executable, "-m", "shard.app", "--accept-data-loss"],
+        [sys.executable, "-m", "shard.main", "--accept-data-loss"],
         env={**os.environ, **stage.cluster.environ},
         check=True,
         timeout=QUIET_S,

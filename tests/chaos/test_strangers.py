@@ -88,7 +88,7 @@ def tls_server(store: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> 
         "SHARQ_SERVER_MAX_CONNECTIONS": "200",
     }
     words = ["--port", "0", "--data-dir", str(directory / "data")]
-    process = SharqProcess("router.standalone", directory, "server", 0, words, environ)
+    process = SharqProcess("sharq_server.main", directory, "server", 0, words, environ)
     process.launch()
     process.until(lambda: "Listening on:" in process.log)
     process.port = int(process.log.split("Listening on:")[1].split()[0].rpartition(":")[2])

@@ -33,7 +33,7 @@ class Command:
         words = ["--port", str(self.port), "--state-file", "state.json", "--data-dir", "data", *arguments]
         with self._outputs[0].open("wb") as stdout, self._outputs[1].open("wb") as stderr:
             self.process = subprocess.Popen(
-                tied(sys.executable, "-m", "router.cluster.main", *words),
+                tied(sys.executable, "-m", "sharq_server.local_cluster.main", *words),
                 cwd=directory,
                 env=inherited | environ,
                 stdin=subprocess.DEVNULL,

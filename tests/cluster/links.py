@@ -17,16 +17,16 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from router.link_client import ShardLink
+from router.shards.link import ShardLink
+from shard.http import Pages, make_port
 from shard.link_server import LinkServer
 from shard.node import NodeSettings
-from shard.pages import Pages, make_port
-from sharq_core import frames
 from sharq_core.config import ServerSettings
-from sharq_core.frames import Frame, FromRouter, FromShard, Greeting, Proof, Request, Welcome
-from sharq_core.messages import Call, Dequeue, Member, OnDue, ShardPort, View
+from sharq_core.http_port.acceptor import PortSite
+from sharq_core.link import frames
+from sharq_core.link.frames import Frame, FromRouter, FromShard, Greeting, Proof, Request, Welcome
+from sharq_core.link.messages import Call, Dequeue, Member, OnDue, ShardPort, View
 from sharq_core.models import QueueKey
-from sharq_core.process.acceptor import PortSite
 from sharq_core.process.listening import bind_sockets
 from tests.cluster.nodes import running_node, until
 from tests.stores import free_port

@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from router.directory import OneShard
-from router.dispatch import Dispatch
-from router.polls import Polls
+from router.longpoll.dequeues import Polls
+from router.shards.directory import OneShard
+from router.shards.dispatch import Dispatch
 from shard.node import NodeSettings, ShardNode
-from shard.stores import make_store
+from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, parse_url
 from sharq_core.models import LeasedJob, NewJob
 from sharq_core.partitions import partition_of
-from sharq_core.store.durability import Durability
+from sharq_core.store.replication.durability import Durability
 
 LEASE_US = 60_000_000
 DEADLINE_S = 10.0

@@ -44,7 +44,7 @@ class SharqShard(SharqProcess):
             **settings,
         }
         words = ["--node-id", node_id, "--listen", self.address]
-        super().__init__("shard.app", directory, f"{node_id}-{port}", port, words, environ)
+        super().__init__("shard.main", directory, f"{node_id}-{port}", port, words, environ)
 
     def gauge(self, name: str) -> int:
         """One of its metrics without labels."""

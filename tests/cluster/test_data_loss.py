@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 import pytest
 import redis
 
-from shard import data_guard
-from shard.data_loss import Accepted, DataSet
-from shard.stores import make_store
+from shard.data_identity import guard
+from shard.data_identity.loss import Accepted, DataSet
+from shard.store_factory import make_store
 from sharq_core.config import parse_url
 from sharq_core.errors import ConfigError, Unavailable
-from sharq_core.messages import DescribeStore, GetQueue
+from sharq_core.link.messages import DescribeStore, GetQueue
 from sharq_core.models import QueueKey
 from sharq_core.partitions import Ring
 from sharq_core.scheduler.data_set import DataCalls
@@ -429,7 +429,7 @@ async def test_an_older_copy_of_the_data_is_said_and_served(
     nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup of some time ago was put in place of the data."""
-    monkeypatch.setattr(data_guard, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.2)
     (a,) = await nodes.join("a")
     identity = Keys(prefix, PARTITIONS).identity
     await looked(a)

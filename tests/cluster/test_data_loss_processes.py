@@ -121,13 +121,13 @@ def test_every_process_says_it_and_goes_on_after_the_command(
         assert metrics["sharq_store_lost_partitions"] == 16
         assert metrics["sharq_store_data_losses_total"] == 1
         assert metrics['sharq_store_notices{check="data_lost"}'] == 1
-    said = accept("shard.app", cluster.environ)
+    said = accept("shard.main", cluster.environ)
     assert "accepted: the data set is" in said
     for process in (*cluster.shards, router):
         process.until_status(200)
     assert enqueue(router.url, "after")[0] == 201
     assert post(f"{router.url}/dequeue/sms/?wait=5000")[1]["job_id"] == "after"
-    assert "nothing to accept" in accept("shard.app", cluster.environ)
+    assert "nothing to accept" in accept("shard.main", cluster.environ)
 
 
 def members_of(router: SharqProcess) -> list[dict[str, Any]]:
@@ -164,7 +164,7 @@ def test_a_shard_of_another_number_is_turned_away_before_and_after_a_wipe(
 def test_a_command_that_cannot_reach_the_store_says_so(prefix: str) -> None:
     environ = {"SHARQ_REDIS_URL": f"redis://127.0.0.1:{free_port()}", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(
-        [sys.executable, "-m", "shard.app", "--accept-data-loss"],
+        [sys.executable, "-m", "shard.main", "--accept-data-loss"],
         env=environ,
         capture_output=True,
         text=True,
@@ -191,7 +191,7 @@ def test_a_server_on_a_wiped_store_goes_on_after_its_own_command(
         sharq.launch()
         sharq.until(lambda: enqueue_or_none(sharq.url) == 503)
         assert "should hold the data set" in reason(sharq), "it was told by the store"
-        accept("router.standalone", environ)
+        accept("sharq_server.main", environ)
         sharq.until_status(200)
         assert enqueue(sharq.url, "after")[0] == 201
     finally:
@@ -248,7 +248,7 @@ def test_an_embedded_store_that_lost_its_files_is_noticed_across_a_restart(
     sharq.launch()
     sharq.until(lambda: enqueue_or_none(sharq.url) == 503)
     assert noted.strip() in reason(sharq)
-    assert "accepted" in accept("router.standalone", {}, "--data-dir", str(data_dir))
+    assert "accepted" in accept("sharq_server.main", {}, "--data-dir", str(data_dir))
     sharq.until_status(200)
     sharq.until(lambda: (data_dir / "data-set").read_text() != noted)
     assert enqueue(sharq.url, "after")[0] == 201
@@ -258,9 +258,9 @@ def test_a_loss_of_an_embedded_store_at_rest_is_accepted(embedded: tuple[SharqSe
     sharq, data_dir = embedded
     sharq.until((data_dir / "data-set").exists)
     assert sharq.stop() == 0
-    assert "nothing to accept" in accept("router.standalone", {}, "--data-dir", str(data_dir))
+    assert "nothing to accept" in accept("sharq_server.main", {}, "--data-dir", str(data_dir))
     shutil.rmtree(data_dir / "appendonlydir")
-    assert "accepted" in accept("router.standalone", {}, "--data-dir", str(data_dir))
+    assert "accepted" in accept("sharq_server.main", {}, "--data-dir", str(data_dir))
     sharq.start()
     assert enqueue(sharq.url, "after")[0] == 201
 

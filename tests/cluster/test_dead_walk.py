@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.dead_walk import DeadWalk
+from router.shards.dead_letter_walk import DeadWalk
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.messages import Call, ListDead
+from sharq_core.link.messages import Call, ListDead
 from sharq_core.models import DeadLetter, DeadPage, DeadRef, LeaseOutcome, RedriveStatus, ReleaseJob
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node
 from tests.stores import StoreServer

@@ -19,11 +19,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sharq_core.store import allocator
-from sharq_core.store.allocator import find_jemalloc
-from sharq_core.store.data_dir import DataDirError
-from sharq_core.store.embedded import EmbeddedStore, EmbeddedStoreError
-from sharq_core.store.memory_limit import default_limit_bytes
+from sharq_core.store.embedded import allocator
+from sharq_core.store.embedded.allocator import find_jemalloc
+from sharq_core.store.embedded.data_dir import DataDirError
+from sharq_core.store.embedded.memory_limit import default_limit_bytes
+from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
 from tests.stores import missing_tool
 
 DEADLINE_S = 20.0
@@ -31,7 +31,7 @@ DEADLINE_S = 20.0
 HOLD_A_STORE = """
 import asyncio, sys
 from pathlib import Path
-from sharq_core.store.embedded import EmbeddedStore
+from sharq_core.store.embedded.server import EmbeddedStore
 
 async def hold():
     store = await EmbeddedStore.start(Path(sys.argv[1]))
@@ -251,7 +251,7 @@ async def test_a_stop_is_no_death(data_dir: Path, caplog: pytest.LogCaptureFixtu
 async def test_a_store_that_hangs_at_its_end_is_killed(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharq_core.store.embedded._STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("sharq_core.store.embedded.server._STOP_TIMEOUT_S", 0.2)
     async with running(data_dir) as store:
         pid = store.pid
         os.kill(pid, signal.SIGSTOP)

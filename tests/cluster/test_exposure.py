@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.tokens import new_token
+from router.http.tokens import new_token
 from sharq_core.process.listening import bind_sockets, public_address
 from tests.conftest import StoreFactory
 from tests.servers import SharqProcess, SharqServer
@@ -48,7 +48,7 @@ def refused(module: str, *arguments: str, **environ: str) -> str:
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
 def test_a_router_is_not_open_to_everyone_by_accident(host: str) -> None:
     port = free_port()
-    words = refused("router.process", "--shards", NOWHERE, "--listen", f"{host}:{port}")
+    words = refused("router.main", "--shards", NOWHERE, "--listen", f"{host}:{port}")
     assert words == (
         f"sharq-router: {host}:{port} can be reached from other machines, and the API asks for no token: set [auth] "
         "tokens_file, or [auth] allow_anonymous = true where the network keeps others out\n"
@@ -57,7 +57,9 @@ def test_a_router_is_not_open_to_everyone_by_accident(host: str) -> None:
 
 def test_a_shard_is_not_open_to_everyone_by_accident(store: StoreServer, prefix: str) -> None:
     listen = f"0.0.0.0:{free_port()}"
-    words = refused("shard.app", "--listen", listen, SHARQ_REDIS_URL=store.url, SHARQ_REDIS_KEY_PREFIX=prefix)
+    words = refused(
+        "shard.main", "--listen", listen, SHARQ_REDIS_URL=store.url, SHARQ_REDIS_KEY_PREFIX=prefix
+    )
     assert words == (
         f"sharq-shard: {listen} can be reached from other machines, and the link has no secret: set [cluster] secret, "
         "or [auth] allow_anonymous = true where the network keeps others out\n"
@@ -71,7 +73,7 @@ def test_tokens_or_a_word_let_a_router_listen_everywhere(tmp_path: Path, started
     for number, environ in enumerate(ways):
         port = free_port()
         words = ["--shards", NOWHERE, "--listen", f"0.0.0.0:{port}"]
-        router = SharqProcess("router.process", tmp_path, f"router-{number}", port, words, environ)
+        router = SharqProcess("router.main", tmp_path, f"router-{number}", port, words, environ)
         started.append(router)
         router.start("/healthz")
 
@@ -84,7 +86,7 @@ def test_a_secret_or_a_word_let_a_shard_listen_everywhere(
         port = free_port()
         environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **way}
         words = ["--node-id", f"n-{number}", "--listen", f"0.0.0.0:{port}"]
-        shard = SharqProcess("shard.app", tmp_path, f"shard-{number}", port, words, environ)
+        shard = SharqProcess("shard.main", tmp_path, f"shard-{number}", port, words, environ)
         started.append(shard)
         shard.start("/healthz")
 

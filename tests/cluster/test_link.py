@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sharq_core import frames, messages
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.frames import Answer, Request
-from sharq_core.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
+from sharq_core.link import frames, messages
+from sharq_core.link.frames import Answer, Request
+from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
 from sharq_core.models import (
     DeadPage,
     DeadRef,
@@ -98,7 +98,7 @@ async def test_a_call_that_fails_in_the_shard_is_logged_there_and_harms_no_other
     def fail(*_: object) -> NoReturn:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("shard.calls.count_types", fail)
+    monkeypatch.setattr("shard.call_handlers.count_types", fail)
     with pytest.raises(SharqError, match="the call failed") as raised:
         await router.link.call(messages.GetCounts([]))
     assert raised.value.perhaps_done

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from router.link_calls import MAX_CALLS
+from router.shards.pending_calls import MAX_CALLS
 from shard import link_server
-from sharq_core import messages
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
-from sharq_core.frames import Answer, Failed, Request
-from sharq_core.messages import Dequeued, Enqueue, GetJob, Peek
+from sharq_core.link import messages
+from sharq_core.link.frames import Answer, Failed, Request
+from sharq_core.link.messages import Dequeued, Enqueue, GetJob, Peek
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from sharq_core import frames, messages
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.frames import Request
-from sharq_core.messages import Enqueue
+from sharq_core.link import frames, messages
+from sharq_core.link.frames import Request
+from sharq_core.link.messages import Enqueue
 from sharq_core.models import (
     QueueKey,
 )

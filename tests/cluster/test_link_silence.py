@@ -9,8 +9,8 @@ import time
 import pytest
 
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.frames import Answer, Failed, Request
-from sharq_core.messages import CheckStore, Enqueue, GetJob, Peek
+from sharq_core.link.frames import Answer, Failed, Request
+from sharq_core.link.messages import CheckStore, Enqueue, GetJob, Peek
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,

@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 
 from shard import link_gate
-from sharq_core import frames
 from sharq_core.errors import Unavailable
-from sharq_core.frames import Answer, Request
-from sharq_core.messages import Enqueue, Peek
+from sharq_core.link import frames
+from sharq_core.link.frames import Answer, Request
+from sharq_core.link.messages import Enqueue, Peek
 from tests.cluster.links import (
     KIND,
     RawShard,

@@ -11,10 +11,11 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from shard import reaper, set_aside, surveyor, watch
+from shard import reaper
+from shard.index import refresher, set_aside, surveyor
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
-from sharq_core.messages import Member, View
+from sharq_core.link.messages import Member, View
 from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
@@ -67,9 +68,9 @@ async def dequeue_all(parts: Parts, types: list[str], lease_us: int = LEASE_US) 
 def slow_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages so small and so seldom that what is not named by one is not named for long."""
     monkeypatch.setattr(surveyor, "PAGE_TYPES", FEW_A_PAGE)
-    monkeypatch.setattr(watch, "TYPES_A_SECOND", FEW_A_PAGE)
-    monkeypatch.setattr(watch, "READ_ON_S", 0.2)
-    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    monkeypatch.setattr(refresher, "TYPES_A_SECOND", FEW_A_PAGE)
+    monkeypatch.setattr(refresher, "READ_ON_S", 0.2)
+    monkeypatch.setattr(refresher, "FIRST_READ_S", 0.0)
 
 
 async def test_a_type_is_served_however_many_there_are_beside_it(store_url: str, prefix: str) -> None:
@@ -200,8 +201,8 @@ async def test_a_scan_that_a_restart_of_the_store_cut_in_two_counts_for_nothing(
 ) -> None:
     """A cursor means nothing to a server that was started anew: what such a scan did not meet may be there."""
     monkeypatch.setattr(surveyor, "PAGE_TYPES", 50)
-    monkeypatch.setattr(watch, "READ_ON_S", 0.05)
-    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    monkeypatch.setattr(refresher, "READ_ON_S", 0.05)
+    monkeypatch.setattr(refresher, "FIRST_READ_S", 0.0)
     server = own_store("--appendonly", "yes")
     types = types_of_partition(0, MANY)
     async with running_node(server.url, settings(prefix)) as parts:
@@ -212,7 +213,7 @@ async def test_a_scan_that_a_restart_of_the_store_cut_in_two_counts_for_nothing(
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
         monkeypatch.setattr(surveyor, "PAGE_TYPES", 500)
-        monkeypatch.setattr(watch, "READ_ON_S", 0.0)
+        monkeypatch.setattr(refresher, "READ_ON_S", 0.0)
         await until(lambda: not parts.node._ownership.unread)
         assert set(index.types_in(0)) == set(types)
 

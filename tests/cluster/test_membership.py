@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shard import ownership
-from shard.membership import NotAMember
+from shard.cluster import ownership
+from shard.cluster.membership import NotAMember
 from sharq_core.models import JobState
 from tests.cluster.members import INTERVAL_S, PARTITIONS, TTL_S, Nodes, agree, job_in, running_nodes
 from tests.cluster.nodes import DEADLINE_S, until

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from sharq_core.store import legacy
-from sharq_core.store.legacy import OriginalData, find_original_data
+from sharq_core.store.original_data import OriginalData, find_original_data
 
 
 @pytest.fixture
@@ -100,8 +99,8 @@ async def test_another_programs_key_of_that_name_is_no_original_data(client: Red
 async def test_counting_is_bounded_and_says_so(
     client: Redis, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(legacy, "_PAGE", 2)
-    monkeypatch.setattr(legacy, "_MAX_MEMBERS", 4)
+    monkeypatch.setattr(original_data, "_PAGE", 2)
+    monkeypatch.setattr(original_data, "_MAX_MEMBERS", 4)
     for queue_id in range(5):
         await original_enqueue(client, prefix, "sms", str(queue_id), jobs=1)
     assert await find_original_data(client, prefix) == OriginalData(queues=4, jobs=4, is_at_least=True)

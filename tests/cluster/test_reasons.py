@@ -279,7 +279,7 @@ class Cluster:
     def router(self, shard: SharqShard, **environ: str) -> SharqProcess:
         port = free_port()
         words = ["--listen", f"127.0.0.1:{port}", "--shards", shard.address]
-        router = SharqProcess("router.process", self._directory, f"router-{port}", port, words, environ)
+        router = SharqProcess("router.main", self._directory, f"router-{port}", port, words, environ)
         self._stack.enter_context(running(router))
         return router
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from router.link_client import ShardLink
-from sharq_core.messages import Dequeue, Enqueue, View
+from router.shards.link import ShardLink
+from sharq_core.link.messages import Dequeue, Enqueue, View
 from sharq_core.process.stopping import MARGIN_S
 from sharq_core.version import __version__
 from tests.cluster.nodes import LEASE_US, job, until
@@ -73,7 +73,7 @@ def start_three(shards: ShardFactory) -> list[SharqShard]:
 
 
 def run_shard(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shard.app", *arguments]
+    command = [sys.executable, "-m", "shard.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ, check=False)
 
 

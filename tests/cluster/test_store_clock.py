@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from shard import partition_clocks
+from shard.cluster import partition_clocks
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob

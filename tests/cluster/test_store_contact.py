@@ -18,7 +18,7 @@ import pytest
 
 from sharq_core.config import parse_url
 from sharq_core.scheduler.keys import slot_of
-from sharq_core.store.layout import SLOTS
+from sharq_core.store.topology.layout import SLOTS
 from tests.conftest import StoreFactory
 from tests.servers import SharqCluster, SharqProcess, get_json, serving
 from tests.store_groups import RedisCluster, running_cluster

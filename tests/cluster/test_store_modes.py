@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shard.node import NodeSettings
-from shard.stores import make_store
+from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.models import (
@@ -32,8 +32,8 @@ from sharq_core.models import (
 )
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from sharq_core.store.layout import SLOTS
 from sharq_core.store.store import Store
+from sharq_core.store.topology.layout import SLOTS
 from tests.cluster.load import steady_load
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
 from tests.conftest import StoreFactory

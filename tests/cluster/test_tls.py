@@ -42,10 +42,10 @@ class Processes:
         return server
 
     def shard(self, **environ: str) -> SharqProcess:
-        return self._process("shard.app", "shard", **environ)
+        return self._process("shard.main", "shard", **environ)
 
     def router(self, name: str, shard: SharqProcess, **environ: str) -> SharqProcess:
-        return self._process("router.process", name, "--shards", f"127.0.0.1:{shard.port}", **environ)
+        return self._process("router.main", name, "--shards", f"127.0.0.1:{shard.port}", **environ)
 
     def _process(self, module: str, name: str, *words: str, **environ: str) -> SharqProcess:
         port = free_port()
@@ -218,10 +218,10 @@ def test_a_router_that_the_shard_does_not_know_or_does_not_know_it_gets_no_link(
 @pytest.mark.parametrize(
     ("module", "prefix_of_keys", "arguments"),
     [
-        ("router.standalone", "SHARQ_SERVER_TLS", ()),
-        ("router.process", "SHARQ_SERVER_TLS", ("--shards", "127.0.0.1:1")),
-        ("router.process", "SHARQ_CLUSTER_LINK_TLS", ("--shards", "127.0.0.1:1")),
-        ("shard.app", "SHARQ_CLUSTER_LINK_TLS", ()),
+        ("sharq_server.main", "SHARQ_SERVER_TLS", ()),
+        ("router.main", "SHARQ_SERVER_TLS", ("--shards", "127.0.0.1:1")),
+        ("router.main", "SHARQ_CLUSTER_LINK_TLS", ("--shards", "127.0.0.1:1")),
+        ("shard.main", "SHARQ_CLUSTER_LINK_TLS", ()),
     ],
 )
 def test_files_that_cannot_be_used_are_named_at_the_start(
@@ -234,8 +234,8 @@ def test_files_that_cannot_be_used_are_named_at_the_start(
     prefix_of_keys: str,
     arguments: tuple[str, ...],
 ) -> None:
-    listen = "--port" if module == "router.standalone" else "--listen"
-    place = str(free_port()) if module == "router.standalone" else f"127.0.0.1:{free_port()}"
+    listen = "--port" if module == "sharq_server.main" else "--listen"
+    place = str(free_port()) if module == "sharq_server.main" else f"127.0.0.1:{free_port()}"
     missing = tmp_path / "missing.pem"
 
     def refusal(cert: Path, key: Path) -> str:

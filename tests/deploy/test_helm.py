@@ -17,9 +17,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from router.process import read_command as read_router_command
-from router.tokens import new_token
-from shard.command import read_command as read_shard_command
+from router.http.tokens import new_token
+from router.main import read_command as read_router_command
+from shard.cli import read_command as read_shard_command
 from sharq_core.config import load
 from tests.deploy.trust import trust
 from tests.servers import SharqServer

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from router.process import read_command as read_router_command
-from shard.command import read_command as read_shard_command
+from router.main import read_command as read_router_command
+from shard.cli import read_command as read_shard_command
 from tests.stores import missing_tool
 
 INSTALL = Path(__file__).parents[2] / "deploy" / "systemd" / "install"

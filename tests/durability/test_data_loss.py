@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 import pytest
 
-from shard.data_loss import DataSet
-from shard.stores import make_store
+from shard.data_identity.loss import DataSet
+from shard.store_factory import make_store
 from sharq_core.config import StoreAddress
 from sharq_core.errors import Unavailable
-from sharq_core.messages import Dequeue
+from sharq_core.link.messages import Dequeue
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.data_set import DataCalls
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
-from sharq_core.store.durability import Durability
+from sharq_core.store.replication.durability import Durability
 from tests.cluster.members import KIND, PARTITIONS, MemberNode, agree, job_in, running_nodes
 from tests.cluster.nodes import until
 from tests.store_groups import Member, RedisCluster, running_cluster, running_sentinel_group

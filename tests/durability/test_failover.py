@@ -18,7 +18,7 @@ import redis
 from shard.node import NodeSettings
 from sharq_core.config.kinds import Secret
 from sharq_core.config.sentinel_access import SentinelAccess
-from sharq_core.store.durability import Durability
+from sharq_core.store.replication.durability import Durability
 from tests.cluster.nodes import Parts, queues_in_different_partitions, running_node
 from tests.durability.ledger import KIND, Ledger, kept_books
 from tests.store_groups import (

@@ -13,11 +13,11 @@ from prometheus_client import generate_latest
 
 from shard.node import NodeSettings
 from sharq_core.errors import ConfigError
-from sharq_core.messages import DescribeStore
+from sharq_core.link.messages import DescribeStore
 from sharq_core.scheduler.executor import function_library
-from sharq_core.store.durability import Durability
-from sharq_core.store.inspection import CHECKS, Inspector, faults, parse_info
 from sharq_core.store.node import StoreNode
+from sharq_core.store.replication.durability import Durability
+from sharq_core.store.settings_audit import CHECKS, Inspector, faults, parse_info
 from tests.cluster.nodes import Parts, running_node, until
 from tests.conftest import StoreFactory
 from tests.servers import SharqServer, get_json

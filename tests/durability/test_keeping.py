@@ -18,7 +18,7 @@ from sharq_core.models import Enqueued, ExtendJob, FinishJob, JobState, LeasedJo
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
-from sharq_core.store.durability import Durability
+from sharq_core.store.replication.durability import Durability
 from tests.cluster.nodes import LEASE_US, Parts, job, queues_in_different_partitions, running_node
 from tests.store_groups import Member, Pair, RedisCluster, running_cluster, running_pair
 from tests.stores import KINDS

@@ -10,7 +10,7 @@ import pytest
 
 from shard.node import NodeSettings
 from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
-from sharq_core.messages import Member
+from sharq_core.link.messages import Member
 from sharq_core.models import (
     DeadRef,
     Enqueued,
@@ -30,7 +30,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
-from sharq_core.store.durability import Durability
+from sharq_core.store.replication.durability import Durability
 from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
 from tests.store_groups import Pair, running_pair
 from tests.stores import KINDS

@@ -12,10 +12,10 @@ from shard.node import NodeSettings
 from sharq_core.errors import Unavailable
 from sharq_core.models import Enqueued
 from sharq_core.store.connections import Connections
-from sharq_core.store.layout import Layout
 from sharq_core.store.node import StoreNode
-from sharq_core.store.sentinel import SentinelGroup as Topology
-from sharq_core.store.sentinel import SentinelUrls
+from sharq_core.store.topology.layout import Layout
+from sharq_core.store.topology.sentinel import SentinelGroup as Topology
+from sharq_core.store.topology.sentinel import SentinelUrls
 from tests.cluster.nodes import Parts, job, running_node
 from tests.conftest import StoreFactory
 from tests.durability.test_library_supply import OURS

@@ -12,7 +12,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
-from sharq_core.messages import Member
+from sharq_core.link.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import DataCalls, Remembered
@@ -21,7 +21,7 @@ from sharq_core.scheduler.joint import join
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
-from sharq_core.store.layout import SLOTS
+from sharq_core.store.topology.layout import SLOTS
 from tests.conftest import StoreFactory
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree

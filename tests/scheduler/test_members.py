@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import redis
 
-from sharq_core.messages import Member, View
+from sharq_core.link.messages import Member, View
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import DataMissed, MembershipCalls, MembersLost, Refused

@@ -7,8 +7,8 @@ from time import monotonic
 
 import pytest
 
-from router import alarms
-from router.alarms import AlarmClock, LoopTimer
+from router.longpoll import alarms
+from router.longpoll.alarms import AlarmClock, LoopTimer
 
 DEADLINE_S = 10.0
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from router import requests
-from router.body_parser import BodyParser
-from router.large_body import AT_ONCE_BYTES, LargeBody
+from router.api import parsing
+from router.bodies.large_body import AT_ONCE_BYTES, LargeBody
+from router.bodies.parser import BodyParser
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, TooLarge, Unavailable
 from sharq_core.models import NewJob
@@ -55,8 +55,8 @@ def test_a_part_of_a_body_is_the_same_wherever_its_pieces_end() -> None:
 async def test_a_large_body_is_read_as_a_small_one_is(parser: BodyParser) -> None:
     content = bulk()
     assert len(content) > AT_ONCE_BYTES
-    here = requests.enqueue_bulk(content, SETTINGS)
-    there = await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)
+    here = parsing.enqueue_bulk(content, SETTINGS)
+    there = await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)
     assert len(there) == len(here) == 1000
     for one, other in zip(here, there, strict=True):
         if isinstance(one, NewJob):
@@ -69,21 +69,21 @@ async def test_a_large_body_is_read_as_a_small_one_is(parser: BodyParser) -> Non
 async def test_what_is_wrong_with_a_large_body_is_raised(parser: BodyParser) -> None:
     content = b'{"payload":[' + b'"",' * 50_000 + b"NaN]}"
     with pytest.raises(InvalidRequest, match="not valid JSON in UTF-8 at byte 150012 of the body"):
-        await parser.run(requests.enqueue, in_pieces(content), PATH, SETTINGS)
+        await parser.run(parsing.enqueue, in_pieces(content), PATH, SETTINGS)
     large = b'{"payload":"' + b"x" * 200_000 + b'"}'
     settings = msgspec.structs.replace(SETTINGS, default_requeue_limit=3)
-    job, is_new_id = await parser.run(requests.enqueue, in_pieces(large), PATH, settings)
+    job, is_new_id = await parser.run(parsing.enqueue, in_pieces(large), PATH, settings)
     assert (job.payload, job.requeue_limit, is_new_id) == (large[11:-1], 3, True)
 
 
 async def test_a_process_that_dies_fails_one_request_at_the_most(parser: BodyParser) -> None:
     content = bulk()
-    await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)
+    await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)
     lane = parser._lanes[0]
     assert lane._process is not None
     lane._process.kill()
     try:
-        await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)
+        await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)
     except Unavailable as error:
         assert not error.perhaps_done
-    assert len(await parser.run(requests.enqueue_bulk, in_pieces(content), SETTINGS)) == 1000
+    assert len(await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)) == 1000

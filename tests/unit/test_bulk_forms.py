@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.bodies import EnqueueEntry, FinishEntry, RawBulk, ReleaseEntry
-from router.bulk_forms import BulkForm
-from router.fields import are_identifiers
+from router.api.bulk_decoding import BulkForm
+from router.api.fields import are_identifiers
+from router.api.request_shapes import EnqueueEntry, FinishEntry, RawBulk, ReleaseEntry
 from sharq_core.errors import InvalidRequest
 
 FORMS = {kind: BulkForm(kind) for kind in (EnqueueEntry, FinishEntry, ReleaseEntry)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shard.census import MAX_NAMED, Census
+from shard.index.census import MAX_NAMED, Census
 from sharq_core.scheduler.surveys import TypeRow
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from shard.contact import (
+from shard.cluster.contact import (
     AWAY_AFTER_S,
     CALM_S,
     FLAPPING_S,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharq_core import frames, messages
-from sharq_core.frames import FrameError
-from sharq_core.messages import Call, Dequeued, Member, View
+from sharq_core.link import frames, messages
+from sharq_core.link.frames import FrameError
+from sharq_core.link.messages import Call, Dequeued, Member, View
 from sharq_core.models import DeadRef, ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob, TopOrder
 
 KEY = QueueKey("sms", "q")

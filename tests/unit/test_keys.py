@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sharq_core.scheduler.keys import slot_of, tags
-from sharq_core.store.layout import SLOTS
+from sharq_core.store.topology.layout import SLOTS
 
 
 def smallest(prefix: str, partition: int, partitions: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sharq_core.process.line_queue import Descriptor, LineQueue
+from sharq_core.logs.line_queue import Descriptor, LineQueue
 
 DEADLINE_S = 10.0
 LINE = b"x" * 99 + b"\n"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pytest
 import uvloop
 
-from router.link_calls import LinkCalls
+from router.shards.pending_calls import LinkCalls
 from sharq_core.errors import Unavailable
-from sharq_core.link import Outbox
-from sharq_core.messages import Peek
+from sharq_core.link.messages import Peek
+from sharq_core.link.socket import Outbox
 
 
 class _Nowhere:

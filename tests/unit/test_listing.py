@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from router.directory import OneShard
-from router.dispatch import MAX_SCANS, PARTITIONS_AT_ONCE, Dispatch
-from sharq_core.messages import Call, ListQueues, OnDue
+from router.shards.directory import OneShard
+from router.shards.dispatch import MAX_SCANS, PARTITIONS_AT_ONCE, Dispatch
+from sharq_core.link.messages import Call, ListQueues, OnDue
 from sharq_core.models import QueuePage
 
 

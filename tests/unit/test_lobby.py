@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from router.alarms import AlarmClock
-from router.lobby import Lobby, Waiter
+from router.longpoll.alarms import AlarmClock
+from router.longpoll.parked import Lobby, Waiter
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.messages import Call, Dequeued, OnDue, ShardPort
+from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort
 from sharq_core.models import LeasedJob
 
 JOB = LeasedJob("sms", "q", "j", b"1", "ab", 0, 0, 1, -1, 0)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from sharq_core import request_ids
-from sharq_core.process.logs import ConsoleFormatter, JsonFormatter
+from sharq_core.logs.setup import ConsoleFormatter, JsonFormatter
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def no_request() -> Iterator[None]:
 
 
 def record(message: str, *arguments: object, level: int = logging.WARNING) -> logging.LogRecord:
-    return logging.LogRecord("router.link_client", level, __file__, 1, message, arguments, None)
+    return logging.LogRecord("router.shards.link", level, __file__, 1, message, arguments, None)
 
 
 def as_json(made: logging.LogRecord) -> dict[str, object]:
@@ -84,7 +84,7 @@ def test_a_json_line_has_time_level_and_logger() -> None:
     assert entry == {
         "time": "2026-01-01T00:00:00.500Z",
         "level": "info",
-        "logger": "router.link_client",
+        "logger": "router.shards.link",
         "event": "stopped",
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sharq_core.store.memory_limit import available_bytes, default_limit_bytes
+from sharq_core.store.embedded.memory_limit import available_bytes, default_limit_bytes
 
 MIB = 1 << 20
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -13,7 +13,7 @@ from sharq_core.scheduler.joint import JointCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.commands import Fcall
 from sharq_core.store.failures import Misplaced
-from sharq_core.store.order import to_resend
+from sharq_core.store.resend import to_resend
 
 FUNCTIONS = Functions(Keys("orders", 8), Retention())
 DONE = ["done"]

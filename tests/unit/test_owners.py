@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from router.link_client import ShardLink
-from router.owners import EXCUSE_S, Excuses, Owners
+from router.shards.link import ShardLink
+from router.shards.owners import EXCUSE_S, Excuses, Owners
 from sharq_core.partitions import Ring
 
 PARTITIONS = 16

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from shard import ownership
-from shard.ownership import Ownership
+from shard.cluster import ownership
+from shard.cluster.ownership import Ownership
 from sharq_core.errors import Unavailable
 from sharq_core.partitions import Ring
 

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from shard import partition_clocks
-from shard.partition_clocks import PartitionClocks
+from shard.cluster import partition_clocks
+from shard.cluster.partition_clocks import PartitionClocks
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.replies import ClockShift
 from sharq_core.store import clock_steps

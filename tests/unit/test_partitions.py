@@ -8,7 +8,7 @@ import pytest
 
 from sharq_core.partitions import LOAD_BOUND, Ring, partition_of
 from sharq_core.scheduler.keys import Keys, slot_of, tags
-from sharq_core.store.layout import SLOTS
+from sharq_core.store.topology.layout import SLOTS
 
 
 def ring(size: int, partitions: int = 64) -> Ring:

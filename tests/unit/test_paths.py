@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.paths import Paths
+from router.http.path_table import Paths
 from sharq_core.errors import MethodNotAllowed, NotFound
 
 

@@ -8,7 +8,15 @@ from typing import Any, cast
 
 import pytest
 
-from shard.pipeline import CALLS_AT_ONCE, FULL, IN_FLIGHT, JOBS_WHILE_AWAITED, HasRoom, Pending, Pipeline
+from shard.batching.pipeline import (
+    CALLS_AT_ONCE,
+    FULL,
+    IN_FLIGHT,
+    JOBS_WHILE_AWAITED,
+    HasRoom,
+    Pending,
+    Pipeline,
+)
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall

@@ -7,8 +7,8 @@ from time import monotonic
 
 import pytest
 
-from shard.ready_index import ReadyIndex
-from shard.watch import over_level
+from shard.index.ready_index import ReadyIndex
+from shard.index.refresher import over_level
 from sharq_core.scheduler.replies import Hint
 
 NOW_US = 1_000_000

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from router import requests
-from router.nesting import MAX_DEPTH
+from router.api import parsing
+from router.api.nesting import MAX_DEPTH
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from tests.unit.bad_values import (
@@ -33,7 +33,7 @@ from tests.unit.bad_values import (
 
 
 def enqueue(body: bytes | str) -> NewJob:
-    return requests.enqueue(body.encode() if isinstance(body, str) else body, PATH, SETTINGS)[0]
+    return parsing.enqueue(body.encode() if isinstance(body, str) else body, PATH, SETTINGS)[0]
 
 
 class TestEnqueue:
@@ -49,7 +49,7 @@ class TestEnqueue:
     def test_a_bad_field_in_bulk_is_named_with_its_place(self, field: str, bad: str) -> None:
         good = {"queue_type": '"sms"', "queue_id": '"1"', "interval": "1", "payload": "1"}
         body = in_bulk(body_of(good, field, bad))
-        message = message_of(lambda: only(requests.enqueue_bulk(body, SETTINGS)))
+        message = message_of(lambda: only(parsing.enqueue_bulk(body, SETTINGS)))
         assert names(message, f"jobs[0].{field}"), message
 
     @pytest.mark.parametrize("value", ["-1", "1.5", "true", '"5"', "[]", "-99999999999999999999"])
@@ -102,12 +102,12 @@ class TestEnqueue:
     @pytest.mark.parametrize("bad", ["", ".", "..", "a b", "ä", "a\n", "x" * 101, "a/b", "%41"])
     def test_a_bad_part_of_the_path_is_named(self, name: str, bad: str) -> None:
         path = {**PATH, name: bad}
-        message = message_of(lambda: requests.enqueue(b'{"payload": 1}', path, SETTINGS))
+        message = message_of(lambda: parsing.enqueue(b'{"payload": 1}', path, SETTINGS))
         assert names(message, name)
 
     @pytest.mark.parametrize("good", ["a", "...", "+1.a@b_c-D9", "active", "x" * 100])
     def test_identifiers_may_be_any_of_the_allowed_characters(self, good: str) -> None:
-        job, is_new_id = requests.enqueue(
+        job, is_new_id = parsing.enqueue(
             json.dumps({"payload": 1, "job_id": good}).encode(), {**PATH, "queue_id": good}, SETTINGS
         )
         assert (job.queue_id, job.job_id, is_new_id) == (good, good, False)
@@ -128,7 +128,7 @@ class TestEnqueue:
         assert (job.queue_type, job.queue_id) == ("sms", "1")
 
     def test_a_job_without_an_id_gets_a_uuid_of_version_7_that_grows(self) -> None:
-        made = [requests.enqueue(b'{"payload": 1}', PATH, SETTINGS) for _ in range(1000)]
+        made = [parsing.enqueue(b'{"payload": 1}', PATH, SETTINGS) for _ in range(1000)]
         ids = [job.job_id for job, is_new_id in made if is_new_id]
         assert len(set(ids)) == 1000
         assert ids == sorted(ids)
@@ -170,9 +170,7 @@ class TestEnqueue:
 
 
 class TestBulk:
-    @pytest.mark.parametrize(
-        "read", [lambda body: requests.enqueue_bulk(body, SETTINGS), requests.finish_bulk]
-    )
+    @pytest.mark.parametrize("read", [lambda body: parsing.enqueue_bulk(body, SETTINGS), parsing.finish_bulk])
     @pytest.mark.parametrize(
         ("body", "field"),
         [
@@ -195,7 +193,7 @@ class TestBulk:
     def test_a_bad_job_fails_alone_and_in_its_place(self) -> None:
         good = {"queue_type": "sms", "queue_id": "1", "payload": 1}
         jobs = [good, {**good, "burst": 0}, 5, {**good, "payload": "x" * 3000}, {**good, "job_id": "last"}]
-        first, bad, number, large, last = requests.enqueue_bulk(json.dumps({"jobs": jobs}).encode(), SETTINGS)
+        first, bad, number, large, last = parsing.enqueue_bulk(json.dumps({"jobs": jobs}).encode(), SETTINGS)
         assert isinstance(first, NewJob)
         assert isinstance(last, NewJob)
         assert isinstance(bad, InvalidRequest)
@@ -207,19 +205,19 @@ class TestBulk:
 
     def test_a_thousand_jobs_are_allowed_and_keep_their_order(self) -> None:
         jobs = [{"queue_type": "t", "queue_id": "q", "job_id": str(n), "payload": n} for n in range(1000)]
-        read = requests.enqueue_bulk(json.dumps({"jobs": jobs}).encode(), SETTINGS)
+        read = parsing.enqueue_bulk(json.dumps({"jobs": jobs}).encode(), SETTINGS)
         assert [job.job_id for job in read if isinstance(job, NewJob)] == [str(n) for n in range(1000)]
 
     @pytest.mark.parametrize(
         ("read", "more", "bad_fields"),
         [
-            (requests.finish_bulk, {}, {"lease": NOT_LEASES}),
+            (parsing.finish_bulk, {}, {"lease": NOT_LEASES}),
             (
-                requests.extend_bulk,
+                parsing.extend_bulk,
                 {"lease": '"l"', "by": "100"},
                 {"lease": NOT_LEASES, "by": NOT_HOLD_TIMES},
             ),
-            (requests.release_bulk, {"lease": '"l"'}, {"lease": NOT_LEASES, "delay": NOT_DURATIONS}),
+            (parsing.release_bulk, {"lease": '"l"'}, {"lease": NOT_LEASES, "delay": NOT_DURATIONS}),
         ],
     )
     def test_a_bad_field_of_a_lease_call_is_named(
@@ -240,14 +238,14 @@ class TestBulk:
         def body(**more: object) -> bytes:
             return json.dumps({"jobs": [{**address, **more}]}).encode()
 
-        assert requests.finish_bulk(body()) == [FinishJob("t", "q", "j", None)]
-        assert requests.finish_bulk(body(lease="l")) == [FinishJob("t", "q", "j", "l")]
-        assert requests.extend_bulk(body(lease="l", by=100.5)) == [ExtendJob("t", "q", "j", "l", 100_500)]
-        assert requests.release_bulk(body(lease="l", delay=1)) == [ReleaseJob("t", "q", "j", "l", 1000)]
+        assert parsing.finish_bulk(body()) == [FinishJob("t", "q", "j", None)]
+        assert parsing.finish_bulk(body(lease="l")) == [FinishJob("t", "q", "j", "l")]
+        assert parsing.extend_bulk(body(lease="l", by=100.5)) == [ExtendJob("t", "q", "j", "l", 100_500)]
+        assert parsing.release_bulk(body(lease="l", delay=1)) == [ReleaseJob("t", "q", "j", "l", 1000)]
 
     @pytest.mark.parametrize("field", ["queue_type", "queue_id", "job_id", "lease", "by"])
     def test_a_missing_field_is_named(self, field: str) -> None:
         job = {"queue_type": "t", "queue_id": "q", "job_id": "j", "lease": "l", "by": 100}
         del job[field]
-        message = message_of(lambda: only(requests.extend_bulk(json.dumps({"jobs": [job]}).encode())))
+        message = message_of(lambda: only(parsing.extend_bulk(json.dumps({"jobs": [job]}).encode())))
         assert message == f"jobs[0].{field}: required"

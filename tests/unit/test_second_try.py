@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from router.dispatch import Dispatch
+from router.shards.dispatch import Dispatch
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
-from sharq_core.messages import Call, Enqueue, Failure, GetCounts, GetQueue, OnDue, Release, ShardPort
+from sharq_core.link.messages import Call, Enqueue, Failure, GetCounts, GetQueue, OnDue, Release, ShardPort
 from sharq_core.models import (
     Counts,
     Enqueued,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sharq_core.store.succession import Report, Watched, find_successors, parse_report
-from sharq_core.store.successors import Names, Replication
+from sharq_core.store.replication.successors import Names, Replication
+from sharq_core.store.topology.succession import Report, Watched, find_successors, parse_report
 
 P, A, B = ("10.0.0.9", 6379), ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 

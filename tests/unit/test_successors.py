@@ -5,7 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sharq_core.store.successors import ANY_REPLICA, Replica, Replication, Successors, parse_replication
+from sharq_core.store.replication.successors import (
+    ANY_REPLICA,
+    Replica,
+    Replication,
+    Successors,
+    parse_replication,
+)
 
 A, B, X = "10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"
 OFFSET = 100

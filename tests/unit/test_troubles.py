@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sharq_core import troubles
+from sharq_core.logs import troubles
 
 
 class Records:

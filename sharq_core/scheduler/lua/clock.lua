@@ -10,7 +10,7 @@
 --   since   when the present run of calls began: the last time at which RUN_US passed between two calls. What a node
 --           believes to be a step ahead is none when the run is older (set_clock.lua)
 --
--- A step ahead looks like idle time from in here. Nodes notice it by their own clocks (shard/partition_clocks.py): calls
+-- A step ahead looks like idle time from in here. Nodes notice it by their own clocks (shard/cluster/partition_clocks.py): calls
 -- that say when they may be at the latest are refused meanwhile, and set_clock lowers the shift.
 --
 -- In a call own.now is the partition's time, and own.shift is what it is ahead of the store's clock, nil for nothing.

@@ -1,0 +1,229 @@
+"""Reads JSON bodies and query strings into Structs, and says in the API's words what is wrong with them.
+
+A message names the field and what it may be: `jobs[3].interval: expected a number of ..., got a string`.
+Not here: what the fields may be (router/api/fields.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+import msgspec
+from multidict import MultiMapping
+
+from router.api.nesting import MAX_DEPTH
+from sharq_core.errors import InvalidRequest
+
+FormT = TypeVar("FormT")
+
+SEARCHED_BYTES = 16_384
+"""How far all broken texts of one request are searched for the field that the message names: 5 ms at the most."""
+
+EXPLAINED_TEXTS = 100
+"""Broken texts of one request that are looked at closely; of the others the message says less."""
+
+_QUOTED = 300
+"""Characters at either end of msgspec's message that are looked at: a name in it may be as long as the body."""
+
+_KNOWN_COMPLAINTS = 256
+"""Messages of msgspec that are kept translated: a thousand bad jobs are mostly wrong alike."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_FOUND = re.compile(r", got `(\w+)`")
+_NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
+_OFFSET = re.compile(r"\(byte (\d+)\)$")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
+_TOO_MANY = "Expected `array` of at most length"
+"""Said without a place; the only list of bounded length is that of the jobs (router/api/bulk_decoding.py)."""
+
+_KINDS = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a fraction",
+    "bool": "a boolean",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+class Effort:
+    """What one request's messages about broken texts may still cost."""
+
+    __slots__ = ("left_bytes", "left_texts")
+
+    def __init__(self) -> None:
+        self.left_bytes = SEARCHED_BYTES
+        self.left_texts = EXPLAINED_TEXTS
+
+    def begin(self) -> bool:
+        """Return whether one more text is looked at closely."""
+        self.left_texts -= 1
+        return self.left_texts >= 0
+
+    def take(self, wanted_bytes: int | None) -> int | None:
+        """Return how many bytes to search, at most as many as wanted; None when that is more than are left."""
+        if wanted_bytes is not None and wanted_bytes > self.left_bytes:
+            return None
+        taken_bytes = self.left_bytes if wanted_bytes is None else wanted_bytes
+        self.left_bytes -= taken_bytes
+        return taken_bytes
+
+
+class Form(Generic[FormT]):
+    """How one kind of body or query is read.
+
+    Args:
+        decoder: reads the bodies in place of one made for `kind`, with the same names of fields.
+    """
+
+    def __init__(self, kind: type[FormT], decoder: msgspec.json.Decoder[FormT] | None = None) -> None:
+        self._kind = kind
+        self._decoder = decoder or msgspec.json.Decoder(kind)
+        _, schemas = msgspec.json.schema_components([kind], ref_template="{name}")
+        properties = schemas[kind.__name__]["properties"]
+        self._expected = {
+            name: field.get("description", "another value") for name, field in properties.items()
+        }
+        self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
+
+    def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
+        """Return the value of a JSON text.
+
+        Args:
+            within: the path of this text in the whole body, as `jobs[3]`; empty for a whole body.
+            effort: what the messages of this request may still cost; None for one message only.
+
+        Raises:
+            InvalidRequest: it is no JSON or does not fit. Nothing was done.
+        """
+        try:
+            return self._decoder.decode(text)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(self._complaint(str(error), within, "a JSON object")) from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(explain_broken_json(bytes(text), error, within, effort)) from None
+
+    def from_query(self, query: MultiMapping[str]) -> FormT:
+        """The value of a query string.
+
+        Raises:
+            InvalidRequest: a parameter is unknown, given twice or does not fit. Nothing was done.
+        """
+        parameters: Mapping[str, str] = dict(query)
+        if len(parameters) < len(query):
+            twice = next(name for name in parameters if len(query.getall(name)) > 1)
+            raise InvalidRequest(
+                f"{twice[:100]}: expected once in the query, got {len(query.getall(twice))} times"
+            )
+        try:
+            return msgspec.convert(parameters, self._kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(self._complaint(str(error), "", "a query")) from None
+
+    def _complaint(self, message: str, within: str, whole: str) -> str:
+        if len(message) > 2 * _QUOTED:
+            message = f"{message[:_QUOTED]}{message[-_QUOTED:]}"
+        field, problem = self._read_complaint(message, whole)
+        return f"{_join(within, field) or 'body'}: {problem}"
+
+    def _translate(self, message: str, whole: str) -> tuple[str, str]:
+        """Return the field that msgspec's message is about, and what is wrong with it in the API's words."""
+        if message.startswith(_TOO_MANY):
+            return "jobs", f"expected {self._expected['jobs']}, got more"
+        place = _PLACE.search(message)
+        field = place[1] if place else ""
+        if place:
+            message = message[: place.start()]
+        named = _NAMED.match(message)
+        if named:
+            problem = (
+                "required" if named[1].startswith("missing") else f"unknown; known here: {self._known()}"
+            )
+            return named[2][:100], problem
+        found = _FOUND.search(message)
+        got = f", got {_KINDS.get(found[1], found[1])}" if found else ""
+        return field, f"expected {self._expected.get(field, whole)}{got}"
+
+    def _known(self) -> str:
+        return ", ".join(self._expected) or "none"
+
+
+def explain_broken_json(text: bytes, error: Exception, within: str = "", effort: Effort | None = None) -> str:
+    """Say where a text stops being JSON: the field, if it is found with little effort, and the byte."""
+    if not text.strip():
+        return f"{within or 'body'}: expected a JSON object, got nothing"
+    effort = effort or Effort()
+    if not effort.begin():
+        return f"{within or 'body'}: not valid JSON in UTF-8, or a number in it is out of range"
+    if isinstance(error, RecursionError):
+        path = _join(within, _path_at(text, None, effort))
+        return f"{path or 'body'}: nested deeper than {MAX_DEPTH} levels"
+    offset = _offset_of(text, error)
+    path = _join(within, _path_at(text, offset, effort)) or "body"
+    if isinstance(error, msgspec.ValidationError):
+        return f"{path}: holds a number that is out of range"
+    return f"{path}: not valid JSON in UTF-8 at byte {offset} of {within or 'the body'}"
+
+
+def _offset_of(text: bytes, error: Exception) -> int:
+    if isinstance(error, UnicodeDecodeError):
+        return _first_byte_not_utf8(text)
+    offset = _OFFSET.search(str(error))
+    if offset:
+        return int(offset[1])
+    surrogate = _LONE_SURROGATE.search(text)
+    return surrogate.start() if surrogate else len(text)
+
+
+def _first_byte_not_utf8(text: bytes) -> int:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(text)
+
+
+def _path_at(text: bytes, offset: int | None, effort: Effort) -> str:
+    """The path of the field that a byte lies in, no deeper than `payload`; empty when it is not found.
+
+    offset None looks for the first place that is nested too deep.
+    """
+    end = effort.take(offset)
+    if end is None:
+        return ""
+    stack: list[bytes | int] = []
+    name = b""
+    for match in _TOKEN.finditer(text, 0, end):
+        token = match[0]
+        if token in b"{[":
+            stack.append(b"" if token == b"{" else 0)
+        elif token in b"]}":
+            del stack[-1:]
+        elif token[:1] == b'"':
+            name = token.strip(b'"')
+        elif stack:
+            last = stack[-1]
+            stack[-1] = name if token == b":" else last + 1 if isinstance(last, int) else b""
+        if len(stack) > MAX_DEPTH:
+            return _spell(stack)
+    return "" if offset is None else _spell(stack)
+
+
+def _spell(stack: list[bytes | int]) -> str:
+    if b"payload" in stack:
+        stack = stack[: stack.index(b"payload") + 1]
+    path = ""
+    for step in stack[:4]:
+        path = (
+            f"{path}[{step}]" if isinstance(step, int) else _join(path, step.decode(errors="replace")[:100])
+        )
+    return path
+
+
+def _join(within: str, field: str) -> str:
+    return f"{within}.{field}" if within and field and field[0] != "[" else within + field

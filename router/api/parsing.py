@@ -1,0 +1,300 @@
+"""Turns what a client sent into the engine's values, or raises an error that names the field.
+
+The only place where user input is validated; what passes here is trusted below. Not here: the shapes of the
+bodies (router/api/request_shapes.py) and what is done with the values (the handlers).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from multidict import MultiMapping
+
+from router.api.bulk_decoding import BulkForm, Entries, raw_redrive
+from router.api.decoding import Effort, Form, explain_broken_json
+from router.api.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN, clamp_cap, to_us
+from router.api.job_ids import new_job_id
+from router.api.nesting import MAX_DEPTH, is_nested_too_deep
+from router.api.request_shapes import (
+    DeleteQueueBody,
+    DequeueQuery,
+    EnqueueBody,
+    EnqueueEntry,
+    ExtendBody,
+    ExtendEntry,
+    FinishBody,
+    FinishEntry,
+    LeaseQuery,
+    NoBody,
+    NoQuery,
+    PageQuery,
+    RateBody,
+    RedriveEntry,
+    ReleaseBody,
+    ReleaseEntry,
+    TopQuery,
+)
+from router.settings import RouterSettings
+from sharq_core.errors import InvalidRequest, SharqError, TooLarge
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob, TopOrder
+
+ValueT = TypeVar("ValueT")
+JobT = TypeVar("JobT")
+EntryT = TypeVar("EntryT", bound=msgspec.Struct)
+
+_is_identifier = re.compile(STRICT_IDENTIFIER_PATTERN).search
+_decode_any = msgspec.json.Decoder().decode
+
+_ENQUEUE = Form(EnqueueBody)
+_ENQUEUE_BULK = BulkForm(EnqueueEntry)
+_FINISH = Form(FinishBody)
+_FINISH_BULK = BulkForm(FinishEntry)
+_EXTEND = Form(ExtendBody)
+_EXTEND_BULK = BulkForm(ExtendEntry)
+_RELEASE = Form(ReleaseBody)
+_RELEASE_BULK = BulkForm(ReleaseEntry)
+_REDRIVE_BULK = BulkForm(RedriveEntry)
+_RATE = Form(RateBody)
+_DELETE_QUEUE = Form(DeleteQueueBody)
+_NO_BODY = Form(NoBody)
+_NO_QUERY = Form(NoQuery)
+_DEQUEUE = Form(DequeueQuery)
+_LEASE = Form(LeaseQuery)
+_PAGE = Form(PageQuery)
+_TOP = Form(TopQuery)
+
+
+def identifier(path: Mapping[str, str], name: str) -> str:
+    """One part of a request's path, percent-decoded; raises InvalidRequest if it is no identifier."""
+    value = path[name]
+    if not _is_identifier(value):
+        raise InvalidRequest(f"{name}: expected {IDENTIFIER_WORDS} in the path")
+    return value
+
+
+def queue_key(path: Mapping[str, str]) -> QueueKey:
+    """The queue that a path names; raises InvalidRequest if a part is no identifier."""
+    return QueueKey(identifier(path, "queue_type"), identifier(path, "queue_id"))
+
+
+def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> tuple[NewJob, bool]:
+    """The job of a single enqueue, and whether its job_id was made here.
+
+    A queue named in the body is ignored, as in the original.
+
+    Raises:
+        InvalidRequest, TooLarge: nothing was done.
+    """
+    queue_type, queue_id = identifier(path, "queue_type"), identifier(path, "queue_id")
+    form = _ENQUEUE.from_json(body)
+    job = _new_job(form, queue_type, queue_id, settings, "payload", None)
+    return job, form.job_id is UNSET
+
+
+def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqError]:
+    """The jobs of a bulk enqueue, in order; in the place of a bad one, what is wrong with it.
+
+    Raises:
+        InvalidRequest: the body as a whole is no list of jobs. Nothing was done.
+    """
+
+    effort = Effort()
+
+    def make(form: EnqueueEntry, place: str) -> NewJob:
+        return _new_job(form, form.queue_type, form.queue_id, settings, f"{place}.payload", effort)
+
+    return _each(_ENQUEUE_BULK.from_json(body, effort), make)
+
+
+def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> FinishJob:
+    """Which job to finish; raises InvalidRequest."""
+    lease = _given(_FINISH.from_json(body).lease) if body else None
+    return FinishJob(*_job_path(path), _lease_of(query, lease))
+
+
+def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ExtendJob:
+    """Which lease to extend; raises InvalidRequest."""
+    form = _EXTEND.from_json(body)
+    lease = _required(_lease_of(query, _given(form.lease)))
+    return ExtendJob(*_job_path(path), lease, to_us(form.by))
+
+
+def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
+    """Which job to give back; raises InvalidRequest."""
+    form = _RELEASE.from_json(body or b"{}")
+    lease = _required(_lease_of(query, _given(form.lease)))
+    return ReleaseJob(*_job_path(path), lease, to_us(form.delay))
+
+
+def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
+    """As enqueue_bulk."""
+
+    def make(form: FinishEntry, _: str) -> FinishJob:
+        return FinishJob(form.queue_type, form.queue_id, form.job_id, _given(form.lease))
+
+    return _each(_FINISH_BULK.from_json(body, Effort()), make)
+
+
+def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
+    """As enqueue_bulk."""
+
+    def make(form: ExtendEntry, _: str) -> ExtendJob:
+        return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by))
+
+    return _each(_EXTEND_BULK.from_json(body, Effort()), make)
+
+
+def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
+    """As enqueue_bulk."""
+
+    def make(form: ReleaseEntry, _: str) -> ReleaseJob:
+        return ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
+
+    return _each(_RELEASE_BULK.from_json(body, Effort()), make)
+
+
+def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
+    """Dead letters to queue again, as enqueue_bulk; None for all of the type."""
+
+    def make(form: RedriveEntry, _: str) -> DeadRef:
+        return DeadRef(queue_type, form.queue_id, form.job_id)
+
+    effort = Effort()
+    texts = raw_redrive(body or b"{}", effort)
+    return None if texts is None else _each(_REDRIVE_BULK.one_by_one(texts, effort), make)
+
+
+def rate(body: bytes) -> tuple[int, int | None, bool | None]:
+    """interval_us, burst and pin, the latter two None where they stay as they are; raises InvalidRequest."""
+    form = _RATE.from_json(body)
+    return to_us(form.interval), _given(form.burst), _given(form.pin)
+
+
+def purge_all(body: bytes) -> bool:
+    """Whether a deletequeue forgets the rate, too; raises InvalidRequest."""
+    return _DELETE_QUEUE.from_json(body or b"{}").purge_all
+
+
+def nothing(body: bytes) -> None:
+    """Raises InvalidRequest unless the body is empty or an empty object."""
+    if body:
+        _NO_BODY.from_json(body)
+
+
+def no_query(query: MultiMapping[str]) -> None:
+    """Raises InvalidRequest if there is any parameter."""
+    if query:
+        _NO_QUERY.from_query(query)
+
+
+def dequeue(query: MultiMapping[str], settings: RouterSettings) -> tuple[int | None, int, int]:
+    """count (None: the single answer), lease_us and wait_us of a dequeue; raises InvalidRequest."""
+    if not query:
+        return None, settings.default_lease_us, 0
+    form = _DEQUEUE.from_query(query)
+    lease_us = settings.default_lease_us if form.lease is UNSET else to_us(form.lease)
+    return _given(form.count), lease_us, to_us(form.wait)
+
+
+def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
+    """limit and cursor of a list; raises InvalidRequest."""
+    form = _PAGE.from_query(query)
+    return _given(form.limit), _given(form.cursor)
+
+
+def top(query: MultiMapping[str]) -> tuple[TopOrder, int]:
+    """Which queues come first, and how many; raises InvalidRequest."""
+    form = _TOP.from_query(query)
+    return TopOrder(form.by), form.limit
+
+
+def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list[JobT | SharqError]:
+    results: list[JobT | SharqError] = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, InvalidRequest):
+            results.append(entry)
+            continue
+        try:
+            results.append(make(entry, f"jobs[{index}]"))
+        except SharqError as error:
+            results.append(error.bare())
+    return results
+
+
+def _new_job(
+    form: EnqueueBody | EnqueueEntry,
+    queue_type: str,
+    queue_id: str,
+    settings: RouterSettings,
+    place: str,
+    effort: Effort | None,
+) -> NewJob:
+    payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, place, effort)
+    return NewJob(
+        queue_type,
+        queue_id,
+        new_job_id() if form.job_id is UNSET else form.job_id,
+        payload,
+        settings.default_requeue_limit if form.requeue_limit is UNSET else form.requeue_limit,
+        None if form.interval is UNSET else to_us(form.interval),
+        _given(form.burst),
+        to_us(form.delay) if form.delay else 0,
+        _cap(form.max_queued_length, payload_cap),
+        form.repeat,
+    )
+
+
+def _read_payload(
+    raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
+) -> tuple[bytes, int | None]:
+    """The payload's own text and the cap in it. Decoded once: a Raw may still hold 1e400 or broken UTF-8."""
+    text = bytes(raw)
+    if len(text) > max_payload_bytes:
+        raise TooLarge(f"{place}: {len(text)} bytes, at most {max_payload_bytes} are allowed")
+    try:
+        value = _decode_any(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(explain_broken_json(text, error, place, effort)) from None
+    if is_nested_too_deep(text):
+        raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
+    cap = value.get("max_queued_length") if isinstance(value, dict) else None
+    if cap is None:
+        return text, None
+    if type(cap) is not int or cap < 0:
+        raise InvalidRequest(f"{place}.max_queued_length: expected an integer, 0 or more")
+    return text, cap
+
+
+def _cap(own: int | UnsetType, in_payload: int | None) -> int | None:
+    """The lower of the caps that there are."""
+    if isinstance(own, UnsetType):
+        return None if in_payload is None else clamp_cap(in_payload)
+    return clamp_cap(own if in_payload is None else min(own, in_payload))
+
+
+def _given(value: ValueT | UnsetType) -> ValueT | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _job_path(path: Mapping[str, str]) -> tuple[str, str, str]:
+    return identifier(path, "queue_type"), identifier(path, "queue_id"), identifier(path, "job_id")
+
+
+def _lease_of(query: MultiMapping[str], in_body: str | None) -> str | None:
+    """The lease token of the query or the body; both must be one."""
+    if not query:
+        return in_body
+    in_query = _given(_LEASE.from_query(query).lease)
+    if in_body is not None and in_query is not None and in_body != in_query:
+        raise InvalidRequest("lease: one in the query and another in the body")
+    return in_query or in_body
+
+
+def _required(lease: str | None) -> str:
+    if lease is None:
+        raise InvalidRequest("lease: required, in the body or the query")
+    return lease

@@ -1,0 +1,185 @@
+"""Reads the bodies of requests: a small one at once, a large one in a process of its own.
+
+msgspec does not give up the interpreter's lock, so that reading 16 MiB holds every thread of this process for 30 to 600
+ms, by what is in it. Not here: how a body is read (router/api/parsing.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import pickle
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+from msgspec.structs import force_setattr
+
+from router.bodies.large_body import LargeBody
+from router.bodies.parser_process import LENGTH, Span, jobs_of, packed
+from sharq_core.errors import Unavailable
+from sharq_core.models import NewJob
+
+log = logging.getLogger("sharq.router")
+
+P = ParamSpec("P")
+ReplyT = TypeVar("ReplyT")
+
+_MIDDLE_BYTES = 1 << 20
+"""Bodies up to this do not wait for larger ones: there is a process for either."""
+
+IDLE_S = 600.0
+"""A process that has had nothing to read for so long is ended, for its memory."""
+
+_COPIED_BYTES = 1 << 20
+"""Payloads that are copied out of a body without looking up: 1 ms."""
+
+_ANSWER_S = 60.0
+"""Longest time that one body may take; a process that needs longer is killed."""
+
+
+class BodyParser:
+    """Reads bodies, the large ones in processes that are started when they are needed first."""
+
+    def __init__(self) -> None:
+        self._lanes = (_Lane(), _Lane())
+
+    async def run(
+        self,
+        read: Callable[Concatenate[bytes, P], ReplyT],
+        body: bytes | LargeBody,
+        *arguments: P.args,
+        **no_names: P.kwargs,
+    ) -> ReplyT:
+        """Return what `read`, a function of router/api/parsing.py, makes of a body and its other arguments.
+
+        Raises:
+            SharqError: as `read` does.
+            Unavailable: the process that was to read it has died. Nothing was done.
+        """
+        if isinstance(body, bytes):
+            return read(body, *arguments, **no_names)
+        lane = self._lanes[len(body) > _MIDDLE_BYTES]
+        return cast(ReplyT, await lane.run(body, (read.__name__, arguments)))
+
+    async def close(self) -> None:
+        """End the processes."""
+        for lane in self._lanes:
+            await lane.close()
+
+
+class _Lane:
+    """One process, and the bodies that wait for it; the smallest goes first."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._is_busy = False
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    async def run(self, body: LargeBody, call: tuple[str, tuple[object, ...]]) -> object:
+        await self._enter(len(body))
+        try:
+            is_done, answer, spans = await self._ask(body, call)
+        finally:
+            self._leave()
+        if not is_done:
+            raise cast(Exception, answer)
+        await _give_payloads(jobs_of(answer), body, spans)
+        return answer
+
+    async def close(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        await self._end()
+
+    async def _enter(self, body_bytes: int) -> None:
+        if not self._is_busy:
+            self._is_busy = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (body_bytes, next(self._numbers), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_busy = False
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._dismiss)
+
+    async def _ask(self, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
+        """Have a call answered; a process that cannot is replaced with the next call."""
+        try:
+            process = await self._running()
+            async with asyncio.timeout(_ANSWER_S):
+                return await _converse(process, body, call)
+        except (OSError, EOFError, TimeoutError) as error:
+            await self._end()
+            log.warning("body_process_failed error=%r", error)
+            raise Unavailable("the process that reads large bodies has failed; try again") from error
+        except asyncio.CancelledError:
+            await self._end()  # half a call or half an answer is in its pipes
+            raise
+
+    async def _running(self) -> Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "router.bodies.parser_process",
+                stdin=PIPE,
+                stdout=PIPE,
+                start_new_session=True,
+            )
+        return self._process
+
+    def _dismiss(self) -> None:
+        """End an idle process: it goes when its input ends."""
+        if not self._is_busy and self._process is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._process = None
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _converse(process: Process, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
+    """Send a call and read its answer; raises EOFError when the process has ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(packed(call) + LENGTH.pack(len(body)))
+    for piece in body.pieces:
+        process.stdin.write(piece)
+        await process.stdin.drain()
+    head = await process.stdout.readexactly(LENGTH.size)
+    content = await process.stdout.readexactly(*LENGTH.unpack(head))
+    return cast("tuple[bool, object, list[Span]]", pickle.loads(content))
+
+
+async def _give_payloads(jobs: Sequence[NewJob], body: LargeBody, spans: Sequence[Span]) -> None:
+    """Copy the jobs' payloads out of the body, looking up now and then."""
+    copied_bytes = 0
+    for job, (start, length) in zip(jobs, spans, strict=True):
+        force_setattr(job, "payload", body.part(start, length))
+        copied_bytes += length
+        if copied_bytes > _COPIED_BYTES:
+            copied_bytes = 0
+            await asyncio.sleep(0)

@@ -1,0 +1,123 @@
+"""Handlers of what is where: the original's /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/, and /top/<type>/."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+from msgspec import UNSET
+
+from router.api import parsing
+from router.handlers.list_answers import list_answer, list_pieces
+from router.http.request import Request
+from router.http.response import (
+    Answer,
+    MinuteCount,
+    QueueCounts,
+    QueueIds,
+    TopQueueAnswer,
+    TopQueuesAnswer,
+    answer,
+)
+from router.shards.dispatch import Dispatch
+from sharq_core.models import MinuteCounts, TopQueue
+
+PAGE_IDS = 2000
+"""Ids or types of one piece of an answer without `limit`: about 2 ms."""
+
+
+class CountHandlers:
+    """What happened in the last 10 minutes, and where."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def all_counts(self, request: Request) -> Answer:
+        """Types in use and the counts of all together."""
+        parsing.no_query(request.query)
+        parts = await self._dispatch.counts()
+        minutes = {
+            "enqueue_counts": _by_minute(_sum_minutes([part.enqueue_counts for part in parts])),
+            "dequeue_counts": _by_minute(_sum_minutes([part.dequeue_counts for part in parts])),
+        }
+        types = _type_pages([part.queue_types for part in parts])
+        return await list_answer(list_pieces("queue_types", types, lambda: minutes))
+
+    async def queue_ids(self, request: Request) -> Answer:
+        """Queues of a type with waiting or leased jobs."""
+        queue_type = parsing.identifier(request.path_values, "queue_type")
+        limit, cursor = parsing.page(request.query)
+        if limit is None:
+            return await list_answer(list_pieces("queue_ids", self._id_pages(queue_type, cursor), dict))
+        ids, rest = await self._dispatch.list_queues(queue_type, limit, cursor)
+        return answer(QueueIds(queue_ids=ids, cursor=UNSET if rest is None else rest))
+
+    async def _id_pages(self, queue_type: str, cursor: str | None) -> AsyncIterator[list[str]]:
+        """Yield all ids of a type, each once. The store may tell one twice within a partition, whose ids are kept for
+        that long.
+        """
+        known: set[str] = set()
+        while True:
+            ids, rest = await self._dispatch.list_queues(queue_type, PAGE_IDS, cursor)
+            yield [queue_id for queue_id in ids if queue_id not in known]
+            if rest is None:
+                return
+            if cursor is None or rest.partition("-")[0] != cursor.partition("-")[0]:
+                known.clear()
+            known.update(ids)
+            cursor = rest
+
+    async def queue_counts(self, request: Request) -> Answer:
+        """One queue's length, delayed jobs included, and counts."""
+        parsing.no_query(request.query)
+        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
+        return answer(
+            QueueCounts(
+                queue_length=stats.queued + stats.delayed,
+                enqueue_counts=_by_minute(stats.enqueue_counts),
+                dequeue_counts=_by_minute(stats.dequeue_counts),
+            )
+        )
+
+    async def top_queues(self, request: Request) -> Answer:
+        """The queues of a type that wait longest or hold most."""
+        queue_type = parsing.identifier(request.path_values, "queue_type")
+        by, limit = parsing.top(request.query)
+        top = await self._dispatch.top_queues(queue_type, by, limit)
+        return answer(
+            TopQueuesAnswer(queues=[_top_queue(one) for one in top.queues], complete=top.is_complete)
+        )
+
+
+async def _type_pages(parts: Sequence[list[str]]) -> AsyncIterator[list[str]]:
+    """Yield the types of several sorted lists in order, each once; merged as they are sent, for there may be many."""
+    merged = (queue_type for queue_type, _ in itertools.groupby(heapq.merge(*parts)))
+    while page := list(itertools.islice(merged, PAGE_IDS)):
+        yield page
+        await asyncio.sleep(0)
+
+
+def _top_queue(one: TopQueue) -> TopQueueAnswer:
+    return TopQueueAnswer(
+        queue_id=one.queue_id,
+        queued=one.queued,
+        delayed=one.delayed,
+        leased=one.leased,
+        due_for=None if one.due_for_us is None else one.due_for_us // 1000,
+        oldest_age=None if one.oldest_age_us is None else one.oldest_age_us // 1000,
+    )
+
+
+def _by_minute(counts: MinuteCounts) -> MinuteCount:
+    return {str(minute_ms): count for minute_ms, count in counts}
+
+
+def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:
+    """Adds up by minute and keeps the newest ten: shards may be asked on both sides of a full minute."""
+    sums: dict[int, int] = {}
+    for part in parts:
+        for minute_ms, count in part:
+            sums[minute_ms] = sums.get(minute_ms, 0) + count
+    return sorted(sums.items())[-10:]

@@ -1,0 +1,74 @@
+"""Handler of dequeue, with and without `count` and `wait`.
+
+Not here: which job is leased, and when (router/longpoll/dequeues.py).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from router.api import parsing
+from router.bodies.parser import BodyParser
+from router.http.request import Request, has_left, is_gone
+from router.http.response import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
+from router.longpoll.dequeues import Polls
+from router.settings import RouterSettings
+from sharq_core.models import LeasedJob
+
+LeasedT = TypeVar("LeasedT", Leased, LeasedOne)
+
+DEFAULT_QUEUE_TYPE = "default"
+_EMPTY_BODY = b'{"status":"failure"}'
+_encode = msgspec.json.Encoder().encode
+
+
+class DequeueHandlers:
+    """Jobs go out."""
+
+    def __init__(self, polls: Polls, parser: BodyParser, settings: RouterSettings) -> None:
+        self._polls = polls
+        self._parser = parser
+        self._settings = settings
+
+    async def dequeue(self, request: Request) -> Answer:
+        """Ready jobs of a type. Leases that the client did not stay for are given back (I6)."""
+        queue_type = DEFAULT_QUEUE_TYPE
+        if "queue_type" in request.path_values:
+            queue_type = parsing.identifier(request.path_values, "queue_type")
+        count, lease_us, wait_us = parsing.dequeue(request.query, self._settings)
+        if request.body_exists:
+            await self._parser.run(parsing.nothing, await request.body())
+        request.may_last = wait_us > 0
+        jobs = await self._polls.dequeue(
+            queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
+        )
+        if jobs and await has_left(request, partial(self._polls.give_back, jobs)):
+            await self._polls.give_back(jobs)
+            return Answer(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
+        if not jobs:
+            return Answer(_EMPTY_BODY, 404, "empty", NO_STORE_HEADERS)
+        body = _encode(_leased(LeasedOne, jobs[0]) if count is None else _leased_jobs(jobs))
+        return Answer(body, headers=NO_STORE_HEADERS)
+
+
+def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:
+    return LeasedJobs(jobs=[_leased(Leased, job) for job in jobs])
+
+
+def _leased(kind: type[LeasedT], job: LeasedJob) -> LeasedT:
+    """Rounds the end down: then `lease_expires_at` minus a lease of whole ms is the ms of its begin."""
+    return kind(
+        queue_id=job.queue_id,
+        job_id=job.job_id,
+        payload=Raw(job.payload),
+        requeues_remaining=job.requeues_remaining,
+        current_queue_length=job.queue_length,
+        lease=job.lease,
+        lease_expires_at=job.leased_until_us // 1000,
+        enqueued_at=job.enqueued_at_us // 1000,
+        attempt=job.attempt,
+    )

@@ -1,0 +1,111 @@
+"""Handlers of enqueue, single and bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from msgspec import UNSET, UnsetType, json, structs
+
+from router.api import parsing
+from router.bodies.parser import BodyParser
+from router.handlers import rate_warnings
+from router.http.errors import failed
+from router.http.request import Request
+from router.http.response import Answer, Failed, Queued, QueuedJobs, answer, count_failed
+from router.settings import RouterSettings
+from router.shards.dispatch import Dispatch
+from sharq_core.errors import InvalidRequest, QueueFull, SharqError
+from sharq_core.models import Enqueued, EnqueueStatus, NewJob
+
+_QUEUED_BODY = b'{"status":"queued"}'
+
+
+class EnqueueHandlers:
+    """Jobs come in."""
+
+    def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
+        self._dispatch = dispatch
+        self._parser = parser
+        self._settings = settings
+
+    async def enqueue(self, request: Request) -> Answer:
+        """One job for the queue of the path."""
+        parsing.no_query(request.query)
+        job, has_new_id = await self._parser.run(
+            parsing.enqueue, await request.body(), request.path_values, self._settings
+        )
+        outcome = await self._dispatch.enqueue_one(job)
+        warning = _warn(job) if 0 < (job.interval_us or 0) < rate_warnings.SURE_FROM_US else UNSET
+        if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
+            return Answer(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
+        result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
+        queued = _queued(job, outcome, has_new_id, "interval")
+        return answer(structs.replace(queued, warning=warning), 201, result)
+
+    async def enqueue_bulk(self, request: Request) -> Answer:
+        """Up to 1,000 jobs, each with a result of its own."""
+        parsing.no_query(request.query)
+        jobs = await self._parser.run(parsing.enqueue_bulk, await request.body(), self._settings)
+        outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
+        results = [
+            failed(job)
+            if isinstance(job, SharqError)
+            else _result(job, next(outcomes), f"jobs[{index}].interval")
+            for index, job in enumerate(jobs)
+        ]
+        return answer(QueuedJobs(failed=count_failed(results), warning=_warning(jobs), results=results))
+
+
+@lru_cache(1000)
+def _warned_body(warning: str) -> bytes:
+    return json.encode(Queued(warning=warning))
+
+
+def _warn(job: NewJob) -> str | UnsetType:
+    """What to tell of the rate that a job brings."""
+    text = rate_warnings.warning(job.interval_us or 0, job.burst)
+    if text is None:
+        return UNSET
+    rate_warnings.unkept.note(job.queue_type, job.queue_id, text)
+    return text
+
+
+def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
+    """One for the whole call: the first job's, and how many are like it."""
+    unkept = [
+        index
+        for index, job in enumerate(jobs)
+        if isinstance(job, NewJob)
+        and job.interval_us
+        and job.interval_us < rate_warnings.SURE_FROM_US
+        and rate_warnings.warning(job.interval_us, job.burst) is not None
+    ]
+    if not unkept:
+        return UNSET
+    first = jobs[unkept[0]]
+    assert isinstance(first, NewJob)
+    more = f"; so it is with {len(unkept)} of the {len(jobs)} jobs" if len(unkept) > 1 else ""
+    return f"jobs[{unkept[0]}].{_warn(first)}{more}"
+
+
+def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) -> Queued | Failed:
+    if isinstance(outcome, SharqError):
+        return failed(outcome)
+    try:
+        return _queued(job, outcome, True, interval_field)
+    except SharqError as error:
+        return failed(error)
+
+
+def _queued(job: NewJob, outcome: Enqueued, with_id: bool, interval_field: str) -> Queued:
+    """The answer of a job that is queued, now or before; raises what refused it."""
+    if outcome.status is EnqueueStatus.FULL:
+        raise QueueFull(outcome.queue_length)
+    if outcome.status is EnqueueStatus.NO_INTERVAL:
+        raise InvalidRequest(f"{interval_field}: required, for this queue has none yet")
+    return Queued(
+        job_id=job.job_id if with_id else UNSET,
+        duplicate=True if outcome.status is EnqueueStatus.DUPLICATE else UNSET,
+        current_queue_length=UNSET if job.max_queued_length is None else outcome.queue_length,
+    )

@@ -1,0 +1,104 @@
+"""Handlers of what a lease's holder does with it: finish, extend and release, single and bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+from multidict import MultiDict
+
+from router.api import parsing
+from router.bodies.parser import BodyParser
+from router.http.errors import failed
+from router.http.request import Request
+from router.http.response import Answer, Extended, Failed, LeaseDone, LeaseResults, answer, count_failed
+from router.shards.dispatch import Dispatch
+from sharq_core.errors import LeaseLost, NotFound, SharqError
+from sharq_core.models import ExtendJob, FinishJob, LeaseOutcome, LeaseStatus, ReleaseJob
+
+_DONE_BODY = b'{"status":"success"}'
+
+
+class LeaseHandlers:
+    """Jobs are done, take longer, or come back."""
+
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
+        self._dispatch = dispatch
+        self._parser = parser
+
+    async def finish(self, request: Request) -> Answer:
+        """End a lease and forget the job."""
+        job = await self._parser.run(
+            parsing.finish, await request.body(), request.path_values, MultiDict(request.query)
+        )
+        _check(await self._dispatch.finish_one(job))
+        return Answer(_DONE_BODY)
+
+    async def extend(self, request: Request) -> Answer:
+        """Move the end of a lease."""
+        job = await self._parser.run(
+            parsing.extend, await request.body(), request.path_values, MultiDict(request.query)
+        )
+        (outcome,) = await self._dispatch.extend([job])
+        return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
+
+    async def release(self, request: Request) -> Answer:
+        """Give a job back unfinished."""
+        job = await self._parser.run(
+            parsing.release, await request.body(), request.path_values, MultiDict(request.query)
+        )
+        (outcome,) = await self._dispatch.release([job])
+        _check(outcome)
+        return Answer(_DONE_BODY)
+
+    async def finish_bulk(self, request: Request) -> Answer:
+        """Up to 1,000 leases, each with a result of its own."""
+        parsing.no_query(request.query)
+        jobs = await self._parser.run(parsing.finish_bulk, await request.body())
+        return _results(
+            jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
+        )
+
+    async def extend_bulk(self, request: Request) -> Answer:
+        """Up to 1,000 leases, each with a result of its own."""
+        parsing.no_query(request.query)
+        jobs = await self._parser.run(parsing.extend_bulk, await request.body())
+        return _results(
+            jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
+        )
+
+    async def release_bulk(self, request: Request) -> Answer:
+        """Up to 1,000 leases, each with a result of its own."""
+        parsing.no_query(request.query)
+        jobs = await self._parser.run(parsing.release_bulk, await request.body())
+        return _results(
+            jobs, await self._dispatch.release([job for job in jobs if isinstance(job, ReleaseJob)])
+        )
+
+
+def _results(
+    jobs: Sequence[FinishJob | ExtendJob | ReleaseJob | SharqError], outcomes: list[LeaseOutcome | SharqError]
+) -> Answer:
+    """One result a job: its own error, or the outcome of those that were sent, in order."""
+    left = iter(outcomes)
+    results = [_result(job if isinstance(job, SharqError) else next(left)) for job in jobs]
+    return answer(LeaseResults(failed=count_failed(results), results=results))
+
+
+def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | Failed:
+    try:
+        leased_until_us = _check(outcome).leased_until_us
+    except SharqError as error:
+        return failed(error)
+    return LeaseDone(lease_expires_at=leased_until_us // 1000 if leased_until_us else UNSET)
+
+
+def _check(outcome: LeaseOutcome | SharqError) -> LeaseOutcome:
+    """An outcome that is done; raises what refused it."""
+    if isinstance(outcome, SharqError):
+        raise outcome
+    if outcome.status is LeaseStatus.NOT_FOUND:
+        raise NotFound("this job has no such lease")
+    if outcome.status is LeaseStatus.LOST:
+        raise LeaseLost("lease: another lease of this job exists, or it is dead or deleted")
+    return outcome

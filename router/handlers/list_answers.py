@@ -1,0 +1,50 @@
+"""Makes the answers of lists: whole when they are short, and piece by piece when they are long.
+
+Not here: how a piece is sent (router/http/streamed_response.py), and what is in a list (the handlers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from router.http.response import Answer
+from router.http.streamed_response import StreamedAnswer
+from router.http.unread_answers import PIECE_BYTES
+
+encode = msgspec.json.Encoder().encode
+
+
+async def list_answer(pieces: AsyncGenerator[bytes]) -> Answer:
+    """Return the answer whose body is made of pieces; it is streamed when they are more than PIECE_BYTES.
+
+    Raises:
+        SharqError: one of the first pieces could not be made.
+    """
+    made: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        made.append(piece)
+        size += len(piece)
+        if size > PIECE_BYTES:
+            return StreamedAnswer(b"".join(made), pieces)
+    return Answer(b"".join(made))
+
+
+async def list_pieces(
+    name: str, pages: AsyncIterator[Sequence[Any]], end: Callable[[], dict[str, Any]]
+) -> AsyncGenerator[bytes]:
+    """Yield the body of a list: the status, the items of all pages as the field `name`, and more fields at its end.
+
+    Args:
+        end: gives those, once the last page was made.
+    """
+    yield b'{"status":"success","%b":[' % name.encode()
+    separator = b""
+    async for page in pages:
+        if page:
+            yield separator + encode(page)[1:-1]
+            separator = b","
+    yield b"]" + b"".join(b",%b:%b" % (encode(key), encode(value)) for key, value in end().items()) + b"}"

@@ -1,0 +1,71 @@
+"""Handlers for those who run the service: health, readiness, cluster, Prometheus and OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import UNSET
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from router.api.cluster_shapes import ClusterInfo
+from router.http.request import Request
+from router.http.response import (
+    Answer,
+    Done,
+    Greeting,
+    Ready,
+    answer,
+)
+from router.readiness import Readiness
+from router.shards.dispatch import Dispatch
+from sharq_core.errors import Unavailable
+
+
+class OperationHandlers:
+    """Is it there, is it well, and what does it look like."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        registry: CollectorRegistry,
+        readiness: Readiness,
+        cluster_info: Callable[[], Awaitable[ClusterInfo]],
+        openapi: bytes,
+    ) -> None:
+        self._dispatch = dispatch
+        self._registry = registry
+        self._readiness = readiness
+        self._cluster_info = cluster_info
+        self._openapi = openapi
+
+    async def hello(self, _: Request) -> Answer:
+        """The original's greeting."""
+        return answer(Greeting())
+
+    async def healthz(self, _: Request) -> Answer:
+        """The event loop answers."""
+        return answer(Done())
+
+    async def readyz(self, _: Request) -> Answer:
+        """Whether a load balancer should send requests here."""
+        if self._readiness.reason is not None:
+            raise Unavailable(self._readiness.reason)
+        return answer(Ready(warning=self._readiness.warning() or UNSET))
+
+    async def deepstatus(self, _: Request) -> Answer:
+        """Whether every store node answers."""
+        await self._dispatch.check_store()
+        return answer(Done())
+
+    async def cluster(self, _: Request) -> Answer:
+        """The members and what they own and say."""
+        return answer(await self._cluster_info())
+
+    async def prometheus(self, _: Request) -> Answer:
+        """The process's metrics as Prometheus text."""
+        return Answer(generate_latest(self._registry), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
+
+    async def openapi(self, _: Request) -> Answer:
+        """The OpenAPI document."""
+        return Answer(self._openapi)

@@ -1,0 +1,106 @@
+"""Handlers of one queue: its rate, its state, pausing and deleting it."""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec import UNSET, UnsetType
+
+from router.api import parsing
+from router.bodies.parser import BodyParser
+from router.handlers import rate_warnings
+from router.http.request import Request
+from router.http.response import Answer, DeletedAnswer, Done, QueueAnswer, RateSet, answer
+from router.shards.dispatch import Dispatch
+from sharq_core.errors import NotFound, SharqError
+from sharq_core.models import QueueKey, QueueStats
+
+log = logging.getLogger(__name__)
+
+_UNKNOWN_QUEUE = "no such queue"
+
+
+class QueueHandlers:
+    """What an operator does to one queue."""
+
+    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
+        self._dispatch = dispatch
+        self._parser = parser
+
+    async def interval(self, request: Request) -> Answer:
+        """Change the rate, and pin or unpin it."""
+        parsing.no_query(request.query)
+        key = parsing.queue_key(request.path_values)
+        interval_us, burst, pin = await self._parser.run(parsing.rate, await request.body())
+        if not await self._dispatch.set_rate(key, interval_us, burst, pin):
+            raise NotFound(_UNKNOWN_QUEUE)
+        return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
+
+    async def _warning(self, key: QueueKey, interval_us: int, burst: int | None) -> str | UnsetType:
+        """What to tell of a rate that is not kept; a burst that was not sent is the queue's."""
+        text = rate_warnings.warning(interval_us, burst)
+        if text is not None and burst is None:
+            try:
+                text = rate_warnings.warning(interval_us, (await self._dispatch.queue(key)).burst)
+            except SharqError as error:
+                log.debug("burst_unknown error=%r", error.message)
+        if text is None:
+            return UNSET
+        rate_warnings.unkept.note(key.queue_type, key.queue_id, text)
+        return text
+
+    async def queue(self, request: Request) -> Answer:
+        """What is known of the queue."""
+        parsing.no_query(request.query)
+        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
+        if not stats.is_known:
+            raise NotFound(_UNKNOWN_QUEUE)
+        return answer(_queue_answer(stats))
+
+    async def pause(self, request: Request) -> Answer:
+        """From now on the queue takes jobs and gives none."""
+        return await self._set_paused(request, is_paused=True)
+
+    async def resume(self, request: Request) -> Answer:
+        """The queue gives jobs again."""
+        return await self._set_paused(request, is_paused=False)
+
+    async def _set_paused(self, request: Request, is_paused: bool) -> Answer:
+        parsing.no_query(request.query)
+        key = parsing.queue_key(request.path_values)
+        await self._parser.run(parsing.nothing, await request.body())
+        return _done(await self._dispatch.set_paused(key, is_paused))
+
+    async def deletequeue(self, request: Request) -> Answer:
+        """Drop what is queued and delayed."""
+        parsing.no_query(request.query)
+        key = parsing.queue_key(request.path_values)
+        purge = await self._parser.run(parsing.purge_all, await request.body())
+        deleted = await self._dispatch.delete_queue(key, purge)
+        if deleted.cancelled == 0:
+            return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
+        more = " and purged related resources" if purge else ""
+        return answer(DeletedAnswer(status="Success", message=f"Successfully removed all queued calls{more}"))
+
+
+def _done(was_found: bool) -> Answer:
+    if not was_found:
+        raise NotFound(_UNKNOWN_QUEUE)
+    return answer(Done())
+
+
+def _queue_answer(stats: QueueStats) -> QueueAnswer:
+    """A time to wait is rounded up, so that the queue is ready after it; an age is rounded down."""
+    whole_ms, rest_us = divmod(stats.interval_us, 1000)
+    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
+    return QueueAnswer(
+        interval=stats.interval_us / 1000 if rest_us else whole_ms,
+        burst=stats.burst,
+        pinned=stats.is_pinned,
+        paused=stats.is_paused,
+        queued=stats.queued,
+        delayed=stats.delayed,
+        leased=stats.leased,
+        next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
+        oldest_age=None if age_us is None else age_us // 1000,
+    )

@@ -1,0 +1,29 @@
+"""What the HTTP server says of its connections to Prometheus.
+
+Not here: the metrics themselves (sharq_core/http_port/metrics.py), and what requests come to (router/http/metrics.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from router.http.server import Connections
+from sharq_core.http_port.metrics import PortMetrics
+
+
+class ConnectionMetrics(PortMetrics):
+    """The connections of one HTTP server."""
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__(connections, "sharq_router")
+        self._unread = connections.unread
+
+    def collect(self) -> Iterator[Metric]:
+        yield from super().collect()
+        yield GaugeMetricFamily(
+            "sharq_router_unread_answer_bytes",
+            "Bytes of answers longer than 256 KiB that their clients have not read yet.",
+            value=self._unread.unread_bytes,
+        )

@@ -1,0 +1,184 @@
+"""The front of the HTTP server: finds what a request is for, lets it in or refuses it, counts and times it, and answers
+every failure.
+
+Not here: what failures look like (router/http/errors.py) and what is done for a request (the handlers).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import HttpVersion11
+from msgspec import Struct
+from multidict import istr
+
+from router.bodies.parser import BodyParser
+from router.bodies.room import BodyRoom
+from router.http.errors import failure_answer
+from router.http.gate import Gate
+from router.http.metrics import RouterMetrics
+from router.http.path_table import Paths
+from router.http.request import Request
+from router.http.response import Answer
+from router.http.tokens import Guard
+from router.readiness import Readiness
+from router.settings import RouterSettings
+from sharq_core import request_ids
+from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
+
+_REQUEST_ID = istr("X-Request-Id")
+_EXPECT = istr("Expect")
+
+_BODY_REFUSALS = (Overloaded, TooLarge)
+"""What may refuse a body that is still on its way."""
+
+DISCARDED_BODIES = 4
+"""A refused body is read to its end, and dropped, if it is no longer than so many of the longest that are allowed."""
+
+_PROBES = frozenset({"healthz", "readyz", "prometheus"})
+"""Let in always: who is restarted for being busy is busier afterwards."""
+
+
+class Endpoint(Struct, frozen=True):
+    """What serves an operation."""
+
+    operation: str
+    handler: Handler
+
+
+class Front:
+    """Bounds what is in flight (I11) and answers for every request.
+
+    Attributes:
+        paths: what is served.
+        parser: reads bodies; to be closed with the server.
+        settings: the bounds.
+        in_flight: unanswered requests, those that wait for a job left out.
+        waiting: unanswered dequeues with `wait`, parked (router/longpoll/dequeues.py) or not yet.
+        room: the bodies of all unanswered requests, but for the first bytes of each.
+    """
+
+    def __init__(
+        self,
+        paths: Paths[Endpoint],
+        metrics: RouterMetrics,
+        settings: RouterSettings,
+        readiness: Readiness,
+        guard: Guard | None = None,
+        gate: Gate | None = None,
+        parser: BodyParser | None = None,
+    ) -> None:
+        self.parser = parser or BodyParser()
+        self.settings = settings
+        self.paths = paths
+        self._unmatched = metrics.meter("unmatched")
+        operations = {endpoint.operation for endpoint in paths.targets()}
+        self._meters = {operation: metrics.meter(operation) for operation in operations}
+        self._readiness = readiness
+        self._guard = guard
+        self._gate = gate or Gate()
+        self.in_flight = 0
+        self.waiting = 0
+        self.room = BodyRoom(settings.max_in_flight_bytes, settings.free_body_bytes)
+        metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
+        metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request, whatever happens. One that may wait is not timed."""
+        started_s = time.perf_counter()
+        request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
+        meter = self._unmatched
+        may_wait = False
+        try:
+            endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
+            meter = self._meters[endpoint.operation]
+            self._gate.check_origin(request, endpoint.operation)
+            if self._guard is not None:
+                self._guard.check(request, endpoint.operation)
+            self._gate.check_form(request)
+            may_wait = endpoint.operation == "dequeue" and _may_wait(request)
+            response = await self._run(request, endpoint, may_wait)
+        except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
+            response = failure_answer(error, meter.operation)
+            if request.body_exists and isinstance(error, _BODY_REFUSALS):
+                await self._read_rest(request, response)
+        if not may_wait:
+            meter.durations.observe(time.perf_counter() - started_s)
+        meter.count(response.result)
+        response.request_id = request_id
+        if self._readiness.is_draining or request.ends_connection:
+            response.force_close()
+        return response
+
+    async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Answer:
+        """Runs a handler while the request and its body count against the bounds."""
+        self._let_in(endpoint, may_wait)
+        try:
+            if request.body_exists:
+                if _EXPECT in request.headers:
+                    self._check_length(request.body_bytes)
+                    await _go_on(request)
+                declared_bytes = request.body_bytes
+                if declared_bytes is None or declared_bytes > self.settings.free_body_bytes:
+                    await self._take_in(request, declared_bytes)
+            return await endpoint.handler(request)
+        finally:
+            if request.arrival is not None:
+                request.arrival.close()
+            self._let_out(may_wait)
+
+    def _let_in(self, endpoint: Endpoint, may_wait: bool) -> None:
+        if may_wait:
+            if self.waiting >= self.settings.max_waiting:
+                raise Overloaded(f"{self.waiting} dequeues may wait here already")
+            self.waiting += 1
+        else:
+            if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
+                raise Overloaded(f"{self.in_flight} requests are in flight already")
+            self.in_flight += 1
+
+    def _let_out(self, may_wait: bool) -> None:
+        if may_wait:
+            self.waiting -= 1
+        else:
+            self.in_flight -= 1
+
+    async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
+        """Read a body that may be large, while what has come of it counts against the room for bodies."""
+        self._check_length(declared_bytes)
+        await request.body(self.room)
+
+    def _check_length(self, declared_bytes: int | None) -> None:
+        limit_bytes = self.settings.max_body_bytes
+        if declared_bytes is not None and declared_bytes > limit_bytes:
+            raise TooLarge(f"body: {declared_bytes} bytes, at most {limit_bytes} are allowed")
+
+    async def _read_rest(self, request: Request, response: Answer) -> None:
+        """Read and drop what is still to come of a refused body: its sender may read no answer before it has sent all,
+        and closing on it would take the answer away. The connection is closed when that would take too long.
+        """
+        most_bytes = DISCARDED_BODIES * self.settings.max_body_bytes
+        declared_bytes = request.body_bytes
+        is_coming = _EXPECT not in request.headers or request.has_gone_on
+        is_short = declared_bytes is None or declared_bytes <= most_bytes
+        if not (is_coming and is_short and await request.discard(most_bytes)):
+            response.force_close()
+
+
+def _may_wait(request: Request) -> bool:
+    return bool(request.rel_url.raw_query_string) and "wait" in request.query
+
+
+async def _go_on(request: Request) -> None:
+    """Tell a client that asks before it sends its body (curl does, for a large one) to send it."""
+    if request.version != HttpVersion11:
+        return
+    if request.headers[_EXPECT].lower() != "100-continue":
+        raise InvalidRequest("Expect: only 100-continue is known here")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0
+    request.has_gone_on = True

@@ -1,0 +1,179 @@
+"""Who may call: the bearer tokens of a file, and the check of each request.
+
+A token is 256 random bits, so that its plain SHA-256 in the file gives nothing away. Not here: what a refusal looks
+like (router/http/errors.py), and when the file is read again (sharq_core/process/file_reload.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from router.api.routes import ROUTES
+from router.http.request import Request
+from sharq_core.config import Config
+from sharq_core.config.kinds import shown_path
+from sharq_core.errors import ConfigError, Unauthorized
+
+_PREFIX = "sharq_"
+"""Lets a scanner of repositories and logs know a token when it sees one."""
+
+_RANDOM_BYTES = 32
+_SHORT_BYTES = 8
+_MAX_FILE_BYTES = 1 << 20
+_MAX_TOKEN_CHARACTERS = 200
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9_.@+-]{1,100})\s+sha256:(?P<digest>[0-9a-f]{64})")
+_BEARER: Final = "bearer "
+
+
+class Token(Struct, frozen=True):
+    """A token as the file has it: a name for people, and the SHA-256 of the token."""
+
+    name: str
+    digest: bytes
+
+
+class Guard:
+    """Lets requests in that carry a known token, and those of open operations.
+
+    Args:
+        path: the file of tokens; it is read at once.
+        open_operations: what needs no token.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path, open_operations: frozenset[str]) -> None:
+        self.path = path
+        self._open = open_operations
+        self._tokens = _by_short(read_tokens(path))
+
+    def read_again(self) -> None:
+        """Take what the file says now.
+
+        Raises:
+            ConfigError: the file cannot be used; the tokens are those of before.
+        """
+        self._tokens = _by_short(read_tokens(self.path))
+
+    def check(self, request: Request, operation: str) -> None:
+        """Return when the request may come in. Cost: some 2 µs for one with a token.
+
+        Raises:
+            Unauthorized: it has no token, or an unknown one; nothing was done.
+        """
+        if operation in self._open:
+            return
+        given = request.headers.get("Authorization", "")
+        if given[: len(_BEARER)].lower() != _BEARER:
+            raise Unauthorized("a token is needed: Authorization: Bearer <token>")
+        if not self._knows(given[len(_BEARER) :].strip()):
+            raise Unauthorized("the token is unknown")
+
+    def _knows(self, token: str) -> bool:
+        """Found by the first bytes of its digest, which nobody can choose, and compared whole in constant time."""
+        if len(token) > _MAX_TOKEN_CHARACTERS:
+            return False
+        digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        known = self._tokens.get(digest[:_SHORT_BYTES])
+        return known is not None and hmac.compare_digest(known.digest, digest)
+
+
+def make_guard(config: Config) -> Guard | None:
+    """What [auth] asks for; None lets everyone in.
+
+    Raises:
+        ConfigError: the file of tokens cannot be used.
+    """
+    if config.auth.tokens_file is None:
+        return None
+    is_open = {route.operation for route in ROUTES if route.is_open}
+    metrics = {"prometheus"} if config.auth.metrics_open else set()
+    return Guard(config.auth.tokens_file, frozenset(is_open | metrics))
+
+
+def read_tokens(path: Path) -> list[Token]:
+    """The tokens of a file, at least one: a line each, `NAME sha256:DIGEST`; blank lines and # comments are skipped.
+
+    Raises:
+        ConfigError: it cannot be read, has none, or has a line that is no token. No line is shown: it may hold one.
+    """
+    origin = f"[auth] tokens_file: {shown_path(path)}"
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{origin} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{origin} is not UTF-8") from None
+    if len(content) > _MAX_FILE_BYTES:
+        raise ConfigError(f"{origin} is larger than {_MAX_FILE_BYTES} bytes")
+    tokens = [
+        _parse_line(line, f"{origin}: line {number}")
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    _check_tokens(tokens, origin)
+    return tokens
+
+
+def new_token(name: str) -> tuple[str, str]:
+    """A new token and its line for the file.
+
+    Raises:
+        ValueError: a token cannot be named so.
+    """
+    token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    line = f"{name} sha256:{sha256(token.encode()).hexdigest()}"
+    if _LINE.fullmatch(line) is None:
+        raise ValueError("expected a name of 1 to 100 of A-Z a-z 0-9 _ . @ + -")
+    return token, line
+
+
+class PrintNewToken(argparse.Action):
+    """`--new-token NAME`: the token on stdout, shown this once, and its line for the file; then the end."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            token, line = new_token(str(values))
+        except ValueError as error:
+            parser.error(f"argument {option_string}: {error}")
+        print(f"token, for the client; it is shown only now:\n  {token}\nline for tokens_file:\n  {line}")  # noqa: T201
+        parser.exit()
+
+
+def _parse_line(line: str, origin: str) -> Token:
+    match = _LINE.fullmatch(line.strip())
+    if match is None:
+        raise ConfigError(f"{origin}: expected NAME sha256:<64 hexadecimal digits>")
+    return Token(match["name"], bytes.fromhex(match["digest"]))
+
+
+def _check_tokens(tokens: Sequence[Token], origin: str) -> None:
+    if not tokens:
+        raise ConfigError(f"{origin} has no token; sharq-server --new-token NAME makes one")
+    seen: set[str] = set()
+    for token in tokens:
+        if token.name in seen:
+            raise ConfigError(f"{origin}: {token.name} is named twice")
+        seen.add(token.name)
+
+
+def _by_short(tokens: Sequence[Token]) -> dict[bytes, Token]:
+    return {token.digest[:_SHORT_BYTES]: token for token in tokens}

@@ -1,0 +1,152 @@
+"""What every process that serves the HTTP API does alike: settings, sockets, draining.
+
+Not here: what answers (router/app.py), and the order of a whole process (sharq_server/main.py for
+`sharq-server`, router/main.py for `sharq-router`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from socket import socket
+from typing import cast
+
+from aiohttp import web
+from aiohttp.web_protocol import _RequestHandler
+from prometheus_client import CollectorRegistry
+
+from router.http.access_log import AccessLog
+from router.http.connection_metrics import ConnectionMetrics
+from router.http.gateway import Front
+from router.http.server import Connections, bounds_of
+from router.longpoll.dequeues import Polls
+from router.readiness import Readiness
+from router.settings import RouterSettings
+from router.starting import Starting
+from sharq_core.config import Config
+from sharq_core.http_port.acceptor import PortSite
+from sharq_core.process.listening import BACKLOG
+from sharq_core.process.stopping import Stop
+from sharq_core.process.tls import api_tls_files, kept_context, server_context
+
+log = logging.getLogger("sharq.router")
+
+_END_S = 0.5
+"""Least time that requests in flight have at a stop, and most that their connections need to close."""
+
+_READINESS_EVERY_S = 0.1
+
+
+def router_settings(config: Config) -> RouterSettings:
+    """The handlers' limits and defaults from the configuration."""
+    return RouterSettings(
+        default_lease_us=config.sharq.job_expire_interval_ms * 1000,
+        default_requeue_limit=config.sharq.default_job_requeue_limit,
+        max_payload_bytes=config.sharq.max_payload_bytes,
+        max_body_bytes=config.sharq.max_body_bytes,
+    )
+
+
+class HttpServer:
+    """The HTTP server of this process. If it is opened before it has a front, it says meanwhile that it starts.
+
+    Args:
+        sockets: they listen.
+        registry: gets the metrics of the connections.
+        stop: bounds the end of what is in flight.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket],
+        config: Config,
+        registry: CollectorRegistry,
+        access_log: AccessLog | None,
+        stop: Stop,
+    ) -> None:
+        self._sockets = sockets
+        self._config = config
+        self._stop = stop
+        self._starting = Starting()
+        self._server = Connections(
+            self._starting.answer, bounds_of(config.server), config.sharq.max_body_bytes, access_log
+        )
+        registry.register(ConnectionMetrics(self._server))
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=None)
+        self._is_open = False
+        self._is_closed = False
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Take connections in and say that the process starts, until the stack's end.
+
+        Raises:
+            ConfigError: the files of its TLS cannot be used.
+        """
+        self._is_open = True
+        tls = kept_context(stack, api_tls_files(self._config.server), server_context)
+        stack.callback(asyncio.create_task(self._server.watch()).cancel)
+        await self._runner.setup()
+        stack.push_async_callback(self.close)
+        for bound in self._sockets:
+            await PortSite(self._runner, bound, tls, BACKLOG).start()
+
+    async def serve(self, stack: AsyncExitStack, front: Front) -> None:
+        """Have the front answer from now on; the stack's end closes the server before what was opened until now.
+
+        Raises:
+            ConfigError: the files of its TLS cannot be used.
+        """
+        self._server.request_handler = cast("_RequestHandler", front.answer)
+        self._starting.hand_over(front.answer)
+        stack.push_async_callback(front.parser.close)
+        if not self._is_open:
+            await self.open(stack)
+        stack.push_async_callback(self.close)
+
+    async def close(self) -> None:
+        """Take no more connections in, and wait for what is in flight as long as the stop lets it; once is enough.
+
+        A client that does not read its answer by then, or does not send its request, is cut off.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        closing = asyncio.create_task(self._runner.cleanup())
+        await asyncio.wait({closing}, timeout=self._stop.left_s(_END_S))
+        if not closing.done():
+            cut = self._server.cut_off()
+            log.warning("connections_cut_off count=%d reason=stop", cut)
+            await asyncio.wait({closing}, timeout=_END_S)
+        if not closing.done():
+            closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+
+
+def drain_at_end(
+    stack: AsyncExitStack,
+    readiness: Readiness,
+    polls: Polls,
+    why_not_ready: Callable[[], str | None],
+    serve_on_s: float,
+) -> None:
+    """Keep /readyz at what why_not_ready says; at the stack's end say no, answer the waiting polls, and serve on.
+
+    Args:
+        serve_on_s: so long a load balancer may need to see it; what it sends meanwhile is answered.
+    """
+
+    async def follow() -> None:
+        while True:
+            readiness.reason = why_not_ready()
+            await asyncio.sleep(_READINESS_EVERY_S)
+
+    async def drain() -> None:
+        following.cancel()
+        readiness.drain()
+        polls.drain()
+        await asyncio.sleep(serve_on_s)
+
+    following = asyncio.create_task(follow())
+    stack.push_async_callback(drain)

@@ -1,0 +1,208 @@
+"""The dequeue across shards: hints first, every shard's index before a 404, and long polls that park.
+
+A parked poll costs nothing but its memory: shards tell when a type's next job becomes due, and only then is one
+claimed, for as many waiting polls as there are (router/longpoll/parked.py). Not here: what is ready inside one shard
+(shard/index/ready_index.py), and everything but the dequeue (router/shards/dispatch.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from router.longpoll.alarms import AlarmClock
+from router.longpoll.due_hints import Hints
+from router.longpoll.parked import Lobby, Waiter
+from router.shards.directory import Directory
+from router.shards.dispatch import Dispatch
+from sharq_core.errors import Overloaded, SharqError, Unavailable
+from sharq_core.link.messages import Dequeue, Peek, ShardPort
+from sharq_core.link.void_leases import voids
+from sharq_core.models import LeasedJob
+
+log = logging.getLogger(__name__)
+
+ENOUGH_BYTES = 1 << 20
+"""Payloads after which no further shard is asked: each may answer 8 MiB, and so may a whole answer have."""
+
+MAX_WAITING = 20_000
+"""Parked polls of one router, of all types."""
+
+
+class Polls:
+    """Hands ready jobs to the requests that ask for them."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._dispatch = Dispatch(directory)
+        self._hints = Hints()
+        self._clock = AlarmClock()
+        self._lobbies: dict[str, Lobby] = {}
+        self._waiting = 0
+        self._is_draining = False
+        directory.on_change(self._follow)
+
+    async def dequeue(
+        self,
+        queue_type: str,
+        count: int,
+        lease_us: int,
+        wait_us: int,
+        is_gone: Callable[[], bool],
+        when_gone: Callable[[Callable[[], object]], None] = lambda _: None,
+    ) -> list[LeasedJob]:
+        """Lease up to `count` ready jobs, as soon as one is ready; an empty list when none was within wait_us.
+
+        Args:
+            is_gone: True once the client has left; nothing is leased for it any more.
+            when_gone: told what to call when the client leaves: a poll that nobody waits for keeps no place.
+
+        Raises:
+            Overloaded: too many requests wait already. Nothing was leased.
+            Unavailable: no shard or store can be reached. Nothing was leased.
+            OutcomeUnknown: a job may have been leased; it comes back at its lease's end.
+        """
+        jobs = await self._ask_now(queue_type, count, lease_us)
+        if jobs or not wait_us or self._is_draining:
+            return jobs
+        if self.waiting >= MAX_WAITING:
+            raise Overloaded(f"{MAX_WAITING} polls wait here already")
+        waiter = Waiter(count, lease_us, is_gone)
+        when_gone(waiter.look)
+        return await self._park(queue_type, waiter, wait_us)
+
+    @property
+    def waiting(self) -> int:
+        """Parked polls."""
+        return self._waiting
+
+    async def give_back(self, jobs: list[LeasedJob]) -> None:
+        """Void leases that nobody received: the jobs go to another waiter or back to their place."""
+        for outcome in await self._dispatch.release(voids(jobs)):
+            if isinstance(outcome, SharqError):
+                log.warning("give_back_failed code=%s", outcome.code)
+
+    def drain(self) -> None:
+        """Answer every parked poll with nothing, and park none from now on."""
+        self._is_draining = True
+        for lobby in self._lobbies.values():
+            for waiter in list(lobby.waiters):
+                waiter.expire()
+
+    async def _ask_now(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
+        """Ready jobs, of the longest due shard first.
+
+        Hints say whom to ask; when that gave nothing every shard is asked what its index knows (I6). A shard that fails
+        does not keep the others from answering; with no job the first failure is raised. When nothing was done, and the
+        shards are others by now (one drains, broke, or does not reach its store), those are asked, once.
+        """
+        shards = self._directory.shards()
+        ask = await self._ask(shards, queue_type, count, lease_us)
+        for shard in ask.away:
+            self._directory.doubt(shard)
+        if ask.away and ask.may_be_repeated:
+            await self._directory.covered()
+        if ask.may_be_repeated and (others := self._directory.shards()) != shards:
+            ask = await self._ask(others, queue_type, count, lease_us)
+        if ask.failures and not ask.jobs:
+            raise ask.failures[0]
+        return ask.jobs
+
+    async def _ask(self, shards: Sequence[ShardPort], queue_type: str, count: int, lease_us: int) -> _Ask:
+        if not shards:
+            raise Unavailable("no shard can be reached")
+        ask = _Ask(self._hints, queue_type, count, lease_us)
+        if len(shards) == 1:
+            await ask.take_from(shards)
+        else:
+            await ask.peek(self._hints.stale(queue_type, shards))
+            await ask.take_from(self._hints.due(queue_type, shards))
+            if not ask.jobs:
+                await ask.peek(shards)
+                await ask.take_from(self._hints.due(queue_type, shards))
+        return ask
+
+    async def _park(self, queue_type: str, waiter: Waiter, wait_us: int) -> list[LeasedJob]:
+        lobby = self._lobbies.get(queue_type)
+        if lobby is None:
+            lobby = self._lobbies[queue_type] = Lobby(
+                queue_type, self._directory, self._clock, self.give_back
+            )
+        timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.expire)
+        lobby.enter(waiter)
+        self._waiting += 1
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
+                await asyncio.shield(self.give_back(waiter.future.result()))
+            raise
+        finally:
+            timer.cancel()
+            lobby.leave(waiter)
+            self._waiting -= 1
+            if not lobby.waiters and self._lobbies.get(queue_type) is lobby:
+                lobby.close()
+                del self._lobbies[queue_type]
+
+    def _follow(self) -> None:
+        """Shards came or went."""
+        self._hints.keep(self._directory.shards())
+        for lobby in self._lobbies.values():
+            lobby.follow()
+
+
+class _Ask:
+    """One dequeue that does not wait: what it got, what went wrong, and which shards do not reach their store."""
+
+    def __init__(self, hints: Hints, queue_type: str, count: int, lease_us: int) -> None:
+        self.jobs: list[LeasedJob] = []
+        self.failures: list[SharqError] = []
+        self.away: set[ShardPort] = set()
+        self._failed: set[ShardPort] = set()
+        self._size_bytes = 0
+        self._hints = hints
+        self._queue_type = queue_type
+        self._count = count
+        self._lease_us = lease_us
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """It failed, and certainly nothing was leased."""
+        return not self.jobs and bool(self.failures) and not any(one.perhaps_done for one in self.failures)
+
+    async def peek(self, shards: Sequence[ShardPort]) -> None:
+        """Ask what the shards' indexes know; a hint each."""
+        await asyncio.gather(*map(self._peek_at, shards))
+
+    async def take_from(self, shards: Sequence[ShardPort]) -> None:
+        """Lease from one shard after the other until there is enough; one that failed is not asked again, since it may
+        take its whole timeout to fail.
+        """
+        for shard in shards:
+            wanted = self._count - len(self.jobs)
+            if wanted <= 0 or self._size_bytes >= ENOUGH_BYTES:
+                return
+            if shard in self._failed:
+                continue
+            try:
+                reply = await shard.call(Dequeue(self._queue_type, wanted, self._lease_us))
+            except SharqError as error:
+                self._fail(shard, error)
+                self._failed.add(shard)
+            else:
+                self.jobs += reply.jobs
+                self._size_bytes += sum(len(job.payload) for job in reply.jobs)
+                self._hints.hear(self._queue_type, shard, reply.next_due_in_us)
+
+    async def _peek_at(self, shard: ShardPort) -> None:
+        try:
+            self._hints.hear(self._queue_type, shard, await shard.call(Peek(self._queue_type)))
+        except SharqError as error:
+            self._fail(shard, error)
+
+    def _fail(self, shard: ShardPort, error: SharqError) -> None:
+        self.failures.append(error)
+        if error.is_away:
+            self.away.add(shard)

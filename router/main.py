@@ -1,0 +1,267 @@
+"""`sharq-router`: the HTTP front of a cluster as a process. It has no store; it learns of the shards from its seeds.
+
+Responsible for the order in which things start and stop, and for its command line. Not here: what answers
+(router/app.py), the shards it knows (router/shards/directory.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+from prometheus_client import CollectorRegistry
+
+from router.api.cluster_shapes import ClusterInfo, Member, StoreView
+from router.app import make_front
+from router.exposure import refuse_exposed
+from router.http.access_log import AccessLog, open_access_log
+from router.http.gate import make_gate
+from router.http.tokens import make_guard
+from router.lifecycle import HttpServer, drain_at_end, router_settings
+from router.longpoll.dequeues import Polls
+from router.readiness import Readiness
+from router.shards.directory import ShardDirectory
+from router.shards.dispatch import Dispatch
+from router.shards.link import ShardLink
+from router.shards.metrics import LinkMetrics
+from router.shards.store_states import ShardStores
+from sharq_core.config import Address, Config, Key
+from sharq_core.config.kinds import host_and_port
+from sharq_core.errors import ConfigError, SharqError
+from sharq_core.link import messages
+from sharq_core.link.messages import DescribeStore, ShardPort
+from sharq_core.logs.standard_files import announce
+from sharq_core.partitions import Ring
+from sharq_core.process.command_line import load_config, log_notices, make_parser
+from sharq_core.process.file_reload import follow_files
+from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
+from sharq_core.process.metrics import measure_process
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.tls import client_context, kept_context, link_tls_files
+from sharq_core.version import __version__
+
+_HTTP_PORT = 8080
+_SERVE_ON_S = 1.5
+"""After SIGTERM it says no at /readyz and serves on so long: three health checks of deploy/haproxy/haproxy.cfg."""
+
+_LINK_S = 0.5
+"""A call may take as long as the shard's call to its store, and so much more for the way."""
+
+_EXAMPLES = """\
+examples:
+  sharq-router --shards 10.0.0.5:8090,10.0.0.6:8090
+  sharq-router --config sharq.conf --listen 0.0.0.0:8080 --shards shards.internal:8090
+                                           one name that resolves to several shards is enough
+  SHARQ_CLUSTER_SHARDS=10.0.0.5:8090 sharq-router
+                                           each setting is a variable too: SHARQ_<SECTION>_<KEY>
+"""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What the router was told.
+
+    Attributes:
+        listen: where it serves HTTP.
+        sockets: descriptors of sockets that listen there already; none for making them.
+    """
+
+    config: Config
+    listen: Address
+    sockets: tuple[int, ...] = ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sharq-router` until SIGTERM or SIGINT.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Returns:
+        0 after a stop that was asked for, 1 when it cannot listen, 2 for a wrong configuration.
+    """
+
+    def work() -> Coroutine[None, None, int]:
+        command = read_command(argv)
+        access_log = open_access_log(command.config)
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Router, command, access_log), timeout_s)
+
+    return run_program("sharq-router", work, ListenError)
+
+
+def read_command(argv: Sequence[str] | None) -> Command:
+    """Parse the arguments and load the configuration; each of its notices is logged once.
+
+    Args:
+        argv: None for the arguments of the process.
+
+    Raises:
+        ConfigError: the configuration is wrong, or names no shard.
+        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+    """
+    arguments = _parse_arguments(argv)
+    options = {Key("cluster", "shards"): arguments.shards}
+    listen: Address | None = None
+    if arguments.listen:
+        try:
+            listen = host_and_port(_HTTP_PORT).parse(arguments.listen)
+        except ValueError as error:
+            raise ConfigError("--listen: expected host:port") from error
+    config = load_config(arguments.config, options)
+    if not config.cluster.shards:
+        raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
+    log_notices(config.notices)
+    listen = listen or Address(config.server.host, config.server.port)
+    return Command(config, listen, tuple(arguments.listen_fd))
+
+
+class _Arguments(argparse.Namespace):
+    config: Path | None
+    listen: str
+    shards: str
+    listen_fd: list[int]
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+    parser = make_parser(
+        "sharq-router",
+        "The HTTP front of a SHARQ cluster: stateless, any number of them behind a load balancer.",
+        _EXAMPLES,
+        "the settings, an INI file",
+    )
+    parser.add_argument("--listen", default="", metavar="HOST:PORT", help="serve HTTP here (127.0.0.1:8080)")
+    parser.add_argument(
+        "--shards",
+        default="",
+        metavar="HOST:PORT,...",
+        help="shards to ask first; the rest is learned from them",
+    )
+    parser.add_argument("--listen-fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
+    return parser.parse_args(argv, _Arguments())
+
+
+class _Router:
+    """The parts, each of which puts its own end on the stack as soon as it runs."""
+
+    def __init__(
+        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+    ) -> None:
+        self._command = command
+        self._access_log = access_log
+        self._stack = stack
+        self._stop = stop
+
+    async def start(self) -> None:
+        """Bind, look for the shards, then listen."""
+        stack, config = self._stack, self._command.config
+        guard = make_guard(config)
+        listen = self._command.listen
+        sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
+        for bound in sockets:
+            stack.callback(bound.close)
+        refuse_exposed(sockets, config.auth)
+        secret = config.cluster.secret
+        directory = ShardDirectory(
+            config.cluster.shards,
+            secret.reveal() if secret else None,
+            config.redis.timeout_ms / 1000 + _LINK_S,
+            kept_context(stack, link_tls_files(config.cluster), client_context),
+        )
+        await directory.start()
+        stack.push_async_callback(directory.close)
+        readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
+        registry.register(LinkMetrics(directory))
+        stores = ShardStores(directory)
+        measure_process(registry, stack)
+        front = make_front(
+            Dispatch(directory),
+            polls,
+            router_settings(config),
+            registry,
+            readiness,
+            partial(_cluster_info, directory, stores),
+            guard,
+            make_gate(config, sockets),
+        )
+        http = HttpServer(sockets, config, registry, self._access_log, self._stop)
+        await http.serve(stack, front)
+        stack.callback(asyncio.create_task(stores.run()).cancel)
+        if guard is not None:
+            follow_files(stack, [guard.path], guard.read_again)
+        readiness.warning = partial(_warning, stores)
+        drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory, stores), _SERVE_ON_S)
+        for address in addresses_of(sockets):
+            announce(f"sharq-router {__version__} listening on {address}\n")
+
+    async def watch(self) -> None:
+        """Returns never: nothing here needs to be looked after."""
+        await asyncio.Event().wait()
+
+
+def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None:
+    return stores.data_lost if directory.shards() else _why_none(directory, stores)
+
+
+def _warning(stores: ShardStores) -> str | None:
+    """What /readyz says beside yes: another router would be no better off."""
+    return f"no shard reaches its store: {stores.away}" if stores.away else None
+
+
+def _why_none(directory: ShardDirectory, stores: ShardStores) -> str:
+    """Why no shard can be asked: a shard that does not reach the store is no member."""
+    reason = directory.why_unreached or (f"its store cannot be used: {stores.away}" if stores.away else None)
+    return f"no shard can be reached: {reason}" if reason else "no shard can be reached"
+
+
+async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> ClusterInfo:
+    view = directory.view
+    reason = UNSET if directory.shards() else _why_none(directory, stores)
+    if view is None:
+        return ClusterInfo(version=0, partitions=directory.partitions, members=[], reason=reason)
+    ring = Ring.build(view.version, view.serving(), view.partitions)
+    links = {link.address: link for link in directory.links()}
+    members = [_member(one, len(ring.owned_by(one.node_id)), links.get(one.address)) for one in view.members]
+    return ClusterInfo(
+        version=view.version,
+        partitions=view.partitions,
+        members=list(await asyncio.gather(*members)),
+        reason=reason,
+    )
+
+
+async def _member(one: messages.Member, partitions: int, link: ShardLink | None) -> Member:
+    return Member(
+        node=one.node_id,
+        address=one.address,
+        is_draining=one.is_draining,
+        partitions=partitions,
+        store=None if link is None or link.is_suspect else await _store_of(link),
+        reason=(link.reason if link is not None else "it has not answered yet") or UNSET,
+    )
+
+
+async def _store_of(link: ShardPort) -> StoreView | None:
+    """What the shard says of its store; None when it does not say."""
+    try:
+        state = await link.call(DescribeStore())
+    except SharqError:
+        return None
+    return StoreView(
+        mode=state.mode,
+        is_reachable=state.is_reachable,
+        notices=list(state.notices),
+        partitions_away=state.partitions_away,
+        reason=state.reason or UNSET,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,399 @@
+"""Which shards there are and who owns what, as this router knows it: from seeds first, then from the pushed views.
+
+A shard whose link is broken or silent is passed over: the ring is built again without it, so its partitions fall to the
+nodes after it on the walk, and those are asked to cover them until the membership says so too. Not here: a link
+(router/shards/link.py) and what is said over it (router/shards/dispatch.py, router/longpoll/dequeues.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from router.shards.link import ShardLink
+from router.shards.owners import Excuses, Owners
+from sharq_core.config import Address
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.link.messages import Cover, Member, ShardPort, View, Yield
+from sharq_core.logs.troubles import Repeats
+from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+"""How often it looks for links that went silent, and asks others to cover for them."""
+
+RESOLVE_EVERY_S = 2.0
+"""How often the seeds' names are looked up while no shard is reached."""
+
+DOUBT_S = 0.5
+"""How long a shard is passed over that did not reach its store for a dequeue: until then it says itself how it is."""
+
+PARTING_S = 10.0
+"""How long the link to a node that is no member any more stays: calls under way end, and a drain is not cut."""
+
+
+class Directory(Protocol):
+    """Which shard owns what, as this router knows it now.
+
+    Attributes:
+        second_tries: calls made again at another shard so far.
+    """
+
+    second_tries: int
+
+    @property
+    def partitions(self) -> int:
+        """P."""
+        ...
+
+    def owner(self, partition: int) -> ShardPort:
+        """The shard to ask about a partition. Raises Unavailable when no shard can be reached."""
+        ...
+
+    def shards(self) -> Sequence[ShardPort]:
+        """Every shard that can be reached; empty when there is none."""
+        ...
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call tell whenever `shards` may have changed."""
+        ...
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+        ...
+
+    def doubt(self, shard: ShardPort) -> None:
+        """A shard does not reach its store, so that what is ready there is not known: others are asked for a moment,
+        and are told to answer for its partitions.
+        """
+        ...
+
+    async def covered(self) -> None:
+        """Return when those that were told so answer for the partitions of others, or have failed to."""
+        ...
+
+
+class OneShard:
+    """The directory of a router whose only shard is in the same process."""
+
+    def __init__(self, shard: ShardPort, partitions: int) -> None:
+        self.partitions = partitions
+        self.second_tries = 0
+        self._shards = (shard,)
+
+    def owner(self, partition: int) -> ShardPort:
+        return self._shards[0]
+
+    def shards(self) -> Sequence[ShardPort]:
+        return self._shards
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Nothing ever changes."""
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        return None
+
+    def doubt(self, shard: ShardPort) -> None:
+        """There is no other."""
+
+    async def covered(self) -> None:
+        """Nobody answers for others."""
+
+
+class ShardDirectory:
+    """The shards of a cluster.
+
+    Args:
+        seeds: where the first shards are looked for; a name may have several addresses.
+        secret: what router and shard prove to each other; None for nothing.
+        timeout_s: how long a call may take.
+        tls: of every link; None for plain links.
+
+    Attributes:
+        view: who is there; None before the first shard was reached.
+        second_tries: calls made again at another shard so far.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[Address],
+        secret: str | None,
+        timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.view: View | None = None
+        self.second_tries = 0
+        self._seeds = seeds
+        self._secret = secret
+        self._timeout_s = timeout_s
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[str, ShardLink] = {}
+        self._parting: dict[str, float] = {}
+        self._owners = Owners(0, 0, {}, {})
+        self._owner_links: tuple[ShardLink, ...] = ()
+        self._usable: frozenset[str] = frozenset()
+        self._excuses = Excuses()
+        self._excused: frozenset[str] = frozenset()
+        self._said: dict[str, frozenset[int]] = {}
+        self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
+        self._task: asyncio.Task[None] | None = None
+        self._work: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Look for the seeds, and follow the cluster from then on."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """End every link."""
+        for task in (self._task, *self._work):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(link.close() for link in self._links.values()))
+
+    @property
+    def partitions(self) -> int:
+        """P, as the shards say; the default before the first was reached."""
+        return self.view.partitions if self.view else DEFAULT_PARTITIONS
+
+    @property
+    def ring_version(self) -> int:
+        """Of the view in force; 0 before the first."""
+        return self.view.version if self.view else 0
+
+    def owner(self, partition: int) -> ShardPort:
+        """The link to the partition's owner, or to the node that stands in for one that cannot be reached.
+
+        Raises:
+            Unavailable: no shard can be reached.
+        """
+        owner = self._owner_links[partition] if partition < len(self._owner_links) else None
+        if owner is None or owner.is_suspect:
+            self._settle()
+            if partition >= len(self._owner_links):
+                raise Unavailable(f"no shard can be reached{self._why()}")
+            owner = self._owner_links[partition]
+        return owner
+
+    def shards(self) -> Sequence[ShardPort]:
+        """Every node that owns partitions and can be reached; of those that drain, or do not reach their store, only
+        when there is no other.
+        """
+        links = self._links_by_node()
+        away = self._owners.away
+        able = [link for node, link in links.items() if len(away.get(node, ())) < self.partitions]
+        return able or list(links.values())
+
+    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+        self._settle()
+        return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
+
+    def doubt(self, shard: ShardPort) -> None:
+        """A shard did not reach its store: others are asked for a moment, and are told to answer for it."""
+        if isinstance(shard, ShardLink):
+            shard.doubted_until = self._loop.time() + DOUBT_S
+            if shard.node_id is not None and self._said.keys() != self._usable:
+                self._excuses.revoke(shard.node_id)
+            self._settle()
+            self._cover()
+
+    async def covered(self) -> None:
+        """Return when those that stand in for others have been told and answered."""
+        if self._covering is not None:
+            await asyncio.shield(self._covering[1])
+
+    @property
+    def stood_in(self) -> int:
+        """Partitions that another than their owner is asked about, because the owner does not reach its store."""
+        return self._owners.stood_in
+
+    @property
+    def why_unreached(self) -> str | None:
+        """Why the shards cannot be asked, in words without their addresses; None while a link is up."""
+        if any(not link.is_suspect for link in self._links.values()):
+            return None
+        reasons = dict.fromkeys(reason for link in self._links.values() if (reason := link.reason))
+        return "; ".join(reasons) or "no name in [cluster] shards can be resolved"
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call tell whenever a link was added or dropped."""
+        self._listeners.append(tell)
+
+    def links(self) -> list[ShardLink]:
+        """Every link, up or not."""
+        return list(self._links.values())
+
+    async def _run(self) -> None:
+        """Look after the links until cancelled."""
+        resolve_at = 0.0
+        while True:
+            if not self._usable and self._loop.time() >= resolve_at:
+                await self._look_up_seeds()
+                resolve_at = self._loop.time() + RESOLVE_EVERY_S
+            self._settle()
+            self._drop_parted()
+            self._cover()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look_up_seeds(self) -> None:
+        for seed in self._seeds:
+            try:
+                found = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                self._unknown_seeds.note(str(seed), seed, str(error))
+                continue
+            for _, _, _, _, place in found:
+                await self._add(str(Address(str(place[0]), int(place[1]))))
+
+    async def _add(self, address: str) -> None:
+        if address in self._links:
+            return
+        link = ShardLink(
+            address,
+            self._secret,
+            on_view=self._on_view,
+            on_down=self._on_down,
+            on_away=self._on_away,
+            timeout_s=self._timeout_s,
+            tls=self._tls,
+        )
+        self._links[address] = link
+        await link.start()
+        self._tell()
+
+    def _on_view(self, view: View) -> None:
+        """A shard told who is there; the newest view holds, or the only one that can be heard."""
+        is_newer = self.view is None or view.version > self.view.version
+        if not is_newer and any(not link.is_suspect for link in self._links.values()):
+            return
+        self.view = view
+        log.info("view version=%d members=%d", view.version, len(view.members))
+        self._spawn(self._follow(view))
+
+    async def _follow(self, view: View) -> None:
+        for member in view.members:
+            self._parting.pop(member.address, None)
+            await self._add(member.address)
+        if self.view is view:
+            addresses = {member.address for member in view.members}
+            for address in self._links.keys() - addresses - self._parting.keys():
+                self._parting[address] = self._loop.time() + PARTING_S
+            self._usable = frozenset()
+            self._settle()
+
+    def _on_down(self, link: ShardLink) -> None:
+        self._settle()
+        self._cover()
+
+    def _on_away(self, link: ShardLink) -> None:
+        self._settle()
+        self._cover()
+
+    def _settle(self) -> None:
+        """Build the owners anew when others can be reached, or reach the store. Cost: some ms then, else O(nodes)."""
+        links = self._links_by_node()
+        now = self._loop.time()
+        said = {node: lost for node, link in links.items() if (lost := self._away_of(link, now))}
+        whole = frozenset(node for node, lost in said.items() if len(lost) >= self.partitions)
+        usable = frozenset(links)
+        excused = self._excuses.update(usable, whole, now)
+        if (usable, said, excused) == (self._usable, self._said, self._excused):
+            return
+        self._usable, self._said, self._excused = usable, said, excused
+        self._owners = Owners(self.ring_version, self.partitions, links, said, excused)
+        self._owner_links = self._owners.links
+        self._tell()
+
+    def _away_of(self, link: ShardLink, now: float) -> frozenset[int]:
+        """The partitions that a shard cannot serve now."""
+        return _all(self.partitions) if link.doubted_until > now else link.away
+
+    def _why(self) -> str:
+        reason = self.why_unreached
+        return f": {reason}" if reason else ""
+
+    def _links_by_node(self) -> dict[str, ShardLink]:
+        """The reachable links of the nodes that own partitions; of all members when no such node is reached."""
+        if self.view is None:
+            return {}
+        serving = self.view.serving()
+        reached = {
+            member.node_id: link
+            for member in self.view.members
+            if (link := self._link_of(member)) is not None and not link.is_suspect
+        }
+        return {node: link for node, link in reached.items() if node in serving} or reached
+
+    def _link_of(self, member: Member) -> ShardLink | None:
+        return self._links.get(member.address)
+
+    def _cover(self) -> None:
+        """Ask the nodes that stand in for others to answer for their partitions too (I6)."""
+        if self.view is None or (self._usable >= self.view.serving() and not self._owners.away):
+            return
+        intended = Ring.build(self.view.version, self.view.serving(), self.partitions)
+        covers = [
+            self._spawn(self._ask_to_cover(link, partitions))
+            for link, partitions in self._owners.covers(intended).items()
+        ]
+        if covers and (self._covering is None or self._covering[0] is not self._owners):
+            self._covering = self._owners, asyncio.gather(*covers, return_exceptions=True)
+
+    def _tell_yielded(self) -> None:
+        """Let the shards that are away know that others answer for them, who have just read the store."""
+        self._settle()
+        for link, partitions in self._owners.yielded().items():
+            self._spawn(self._tell_others_answer(link, partitions))
+
+    async def _ask_to_cover(self, link: ShardLink, partitions: list[int]) -> None:
+        """One that has covered has read the partitions from the store. Only then a shard that is away gives them up: in
+        an outage of the store it goes on waiting, as all do.
+        """
+        asked_at = self._loop.time()
+        if await self._ask(link, Cover(partitions)):
+            link.covered_at = asked_at
+            self._tell_yielded()
+
+    async def _tell_others_answer(self, link: ShardLink, partitions: list[int]) -> None:
+        await self._ask(link, Yield(partitions))
+
+    async def _ask(self, link: ShardLink, call: Cover | Yield) -> bool:
+        """Returns whether it was done."""
+        try:
+            await link.call(call)
+        except SharqError as error:
+            log.debug("cover_failed shard=%s error=%r", link.address, error.message)
+            return False
+        return True
+
+    def _drop_parted(self) -> None:
+        now = self._loop.time()
+        for address, until in list(self._parting.items()):
+            if until <= now:
+                del self._parting[address]
+                self._spawn(self._links.pop(address).close())
+                self._tell()
+
+    def _tell(self) -> None:
+        for tell in self._listeners:
+            tell()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+
+@lru_cache(maxsize=4)
+def _all(partitions: int) -> frozenset[int]:
+    return frozenset(range(partitions))

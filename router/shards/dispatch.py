@@ -1,0 +1,375 @@
+"""Finds the shard for each call and joins the answers: every operation of the API but the dequeue
+(router/longpoll/dequeues.py).
+
+A call about one queue goes to the owner of its partition; a bulk call is split by owner and joined in order; what
+concerns a whole type goes partition by partition, so that a cursor stays good while the ring changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from router.shards.dead_letter_walk import DeadWalk
+from router.shards.directory import Directory
+from router.shards.second_try import Addressed, BulkCall, SecondTry
+from sharq_core import errors
+from sharq_core.link.messages import (
+    Call,
+    CheckStore,
+    DeleteQueue,
+    Enqueue,
+    Extend,
+    Failure,
+    Finish,
+    GetCounts,
+    GetJob,
+    GetQueue,
+    GetTop,
+    ListDead,
+    ListQueues,
+    Redrive,
+    Release,
+    SetPaused,
+    SetRate,
+    ShardPort,
+)
+from sharq_core.models import (
+    Counts,
+    DeadLetter,
+    DeadRef,
+    DeletedQueue,
+    Enqueued,
+    ExtendJob,
+    FinishJob,
+    JobStatus,
+    LeaseOutcome,
+    NewJob,
+    QueueKey,
+    QueueStats,
+    RedriveStatus,
+    ReleaseJob,
+    TopOrder,
+    TopQueues,
+)
+from sharq_core.partitions import partition_of
+from sharq_core.top_queues import merge
+
+PAGE = 100
+"""Jobs or queues asked of one partition in one call."""
+
+PARTITIONS_AT_ONCE = 8
+"""Partitions asked side by side for a listing: enough to hide the round trip, few enough to bound the excess read."""
+
+MAX_SCANS = 100
+"""Times that one listing goes on within a partition: a type may have a million queues and no job in any of them."""
+
+DEAD_PAGE_BYTES = 262_144
+"""Payloads after which a page of dead letters ends; one page of a shard is no longer."""
+
+_MAX_SCAN = 2**64 - 1
+"""The largest cursor that the store's HSCAN knows, and the largest time of death in a cursor of dead letters."""
+
+OutcomeT = TypeVar("OutcomeT")
+ReplyT = TypeVar("ReplyT")
+
+
+JobT = TypeVar("JobT", bound=Addressed)
+
+
+class Dispatch:
+    """Every operation but the dequeue. All methods raise Unavailable, Overloaded (nothing was done) or OutcomeUnknown
+    (perhaps done) where their call as a whole fails; bulk calls answer each job on its own.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._second_try = SecondTry(directory)
+
+    @property
+    def partitions(self) -> int:
+        """P, as far as it is known."""
+        return self._directory.partitions
+
+    def enqueue(self, jobs: list[NewJob]) -> Coroutine[Any, Any, list[Enqueued | errors.SharqError]]:
+        """Queue jobs; one answer a job, in order."""
+        return self._bulk(Enqueue, jobs)
+
+    def enqueue_one(self, job: NewJob) -> Coroutine[Any, Any, Enqueued]:
+        """Queue a job; raises what a bulk call answers."""
+        return self._one(Enqueue, job)
+
+    def finish(self, jobs: list[FinishJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
+        """End leases and forget the jobs; one answer a job, in order."""
+        return self._bulk(Finish, jobs)
+
+    def finish_one(self, job: FinishJob) -> Coroutine[Any, Any, LeaseOutcome]:
+        """End a lease and forget the job; raises what a bulk call answers."""
+        return self._one(Finish, job)
+
+    def extend(self, jobs: list[ExtendJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
+        """Move the ends of leases; one answer a job, in order."""
+        return self._bulk(Extend, jobs)
+
+    def release(self, jobs: list[ReleaseJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
+        """Give jobs back unfinished; one answer a job, in order."""
+        return self._bulk(Release, jobs)
+
+    def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | errors.SharqError]]:
+        """Queue dead letters again; one answer a job, in order."""
+        return self._bulk(Redrive, jobs)
+
+    async def set_rate(
+        self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
+    ) -> bool:
+        """Change a queue's rate at once; False when there is no such queue (and pin is not True)."""
+        return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
+
+    async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
+        """Pause or resume a queue; False when there is no such queue."""
+        return await self.ask(self._partition(key), SetPaused(key, is_paused))
+
+    async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
+        """Drop what is queued and delayed in a queue."""
+        return await self.ask(self._partition(key), DeleteQueue(key, purge))
+
+    async def queue(self, key: QueueKey) -> QueueStats:
+        """What is known of one queue; an unknown one has zeros and is_known False."""
+        return await self.ask(self._partition(key), GetQueue(key))
+
+    async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
+        """What is known of one job."""
+        return await self.ask(self._partition(key), GetJob(key, job_id))
+
+    async def counts(self) -> list[Counts]:
+        """Return the counters of all shards, in parts of a few partitions: a type may be in several of them.
+
+        Cost: one store call for each partition and 500 types.
+        """
+        owned = self._by_shard()
+        parts: list[Counts] = []
+        for first in range(0, max(map(len, owned.values()), default=0), PARTITIONS_AT_ONCE):
+            some = {shard: own[first : first + PARTITIONS_AT_ONCE] for shard, own in owned.items()}
+            parts += await self._ask_owners(GetCounts, {shard: own for shard, own in some.items() if own})
+        return parts
+
+    async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
+        """The queues of a type that come first. Cost: bounded, see shard/index/top_queues.py."""
+        parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit))
+        return merge(parts, by, limit)
+
+    async def list_queues(
+        self, queue_type: str, limit: int, cursor: str | None
+    ) -> tuple[list[str], str | None]:
+        """Ids of a type's queues with queued, delayed or leased jobs, each once, and where to go on (None at the end).
+
+        A page may run over `limit` by what one store call returned more; nothing is left out for it. It may be short,
+        and even empty, before the end, when it has looked at many queues without jobs.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+        """
+        partition, scan = self._parse_cursor(cursor)
+        if scan and not scan.isdecimal():
+            raise _bad_cursor()
+        position = int(scan or 0)
+        if position > _MAX_SCAN:
+            raise _bad_cursor()
+        found: dict[str, None] = {}
+        scans = 0
+        while partition < self._directory.partitions and scans < MAX_SCANS:
+            ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
+            pages = await asyncio.gather(
+                *(
+                    self.ask(
+                        p, ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
+                    )
+                    for p in ahead
+                )
+            )
+            for p, page in zip(ahead, pages, strict=True):
+                found.update(dict.fromkeys(page.queue_ids))
+                partition, position = (p, page.scan) if page.scan else (p + 1, 0)
+                scans += page.scan > 0
+                if len(found) >= limit or page.scan:
+                    break
+            if len(found) >= limit:
+                break
+        done = partition >= self._directory.partitions
+        return list(found), None if done else f"{partition}-{position}"
+
+    async def list_dead(
+        self, queue_type: str, limit: int, cursor: str | None, most_bytes: int = DEAD_PAGE_BYTES
+    ) -> tuple[list[DeadLetter], str | None]:
+        """A type's dead letters and where to go on (None at the end); oldest first within a partition.
+
+        A page ends early once its payloads have most_bytes.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+        """
+        partition, scan = self._parse_cursor(cursor)
+        if scan and not _is_dead_scan(scan):
+            raise _bad_cursor()
+        found: list[DeadLetter] = []
+        size = 0
+        while partition < self._directory.partitions and len(found) < limit and size < most_bytes:
+            call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
+            page = await self.ask(partition, call)
+            found += page.jobs
+            size += sum(len(letter.payload) for letter in page.jobs)
+            partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
+        return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
+
+    async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
+        """Queue again every dead letter that a type has now; returns how many were queued. See `DeadWalk`."""
+        return await DeadWalk(self, queue_type, is_gone).redrive()
+
+    async def drop_dead(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
+        """Drop every dead letter that a type has now; returns how many were dropped. See `DeadWalk`."""
+        return await DeadWalk(self, queue_type, is_gone).drop()
+
+    async def check_store(self) -> None:
+        """Returns when every store node answers every shard; raises Unavailable when not, or with no shard."""
+        shards = self._directory.shards()
+        if not shards:
+            raise errors.Unavailable("no shard can be reached")
+        await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
+
+    def _by_shard(self) -> dict[ShardPort, list[int]]:
+        """Every partition, by its owner."""
+        by_shard: dict[ShardPort, list[int]] = {}
+        for partition in range(self._directory.partitions):
+            by_shard.setdefault(self._directory.owner(partition), []).append(partition)
+        return by_shard
+
+    def _partition(self, key: Addressed) -> int:
+        return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
+
+    async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
+        """Ask a partition's owner; when it fails, and it does no harm, another that may do better."""
+        shard = self._directory.owner(partition)
+        try:
+            return await shard.call(call)
+        except errors.SharqError as error:
+            return await self._second_try.ask(partition, call, shard, error)
+
+    async def _ask_owners(
+        self,
+        make_call: Callable[[list[int]], Call[ReplyT]],
+        asked: dict[ShardPort, list[int]] | None = None,
+    ) -> list[ReplyT]:
+        """Ask shards about partitions of theirs; for one that does not reach its store, its stand-ins.
+
+        Args:
+            asked: the partitions by their owners; None for all.
+        """
+        if asked is None:
+            asked = self._by_shard()
+        answers = await asyncio.gather(
+            *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
+        )
+        found: list[ReplyT] = []
+        for (shard, own), answer in zip(asked.items(), answers, strict=True):
+            if not isinstance(answer, BaseException):
+                found.append(answer)
+            elif isinstance(answer, errors.SharqError) and answer.is_away:
+                found += await self._second_try.ask_each(make_call, own, shard, answer)
+            else:
+                raise answer
+        return found
+
+    async def _one(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
+        """Ask for one job as `ask` does, which is a coroutine less for the most frequent of all calls."""
+        partition = self._partition(job)
+        shard = self._directory.owner(partition)
+        call = make_call([job])
+        try:
+            (answer,) = await shard.call(call)
+        except errors.SharqError as error:
+            (answer,) = await self._second_try.ask(partition, call, shard, error)
+        else:
+            if isinstance(answer, Failure) and answer.is_away:
+                answers: list[OutcomeT | Failure] = [answer]
+                (answer,) = await self._second_try.ask_jobs(make_call, [job], shard, answers)
+        if isinstance(answer, Failure):
+            raise errors.from_code(answer.code, answer.message)
+        return answer
+
+    async def _bulk(
+        self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
+    ) -> list[OutcomeT | errors.SharqError]:
+        """Split by owner, ask side by side, and join in order."""
+        groups: dict[ShardPort, list[int]] = {}
+        for index, job in enumerate(jobs):
+            groups.setdefault(self._directory.owner(self._partition(job)), []).append(index)
+        if len(groups) == 1:
+            return await self._ask_group(next(iter(groups)), make_call, jobs)
+        results: dict[int, OutcomeT | errors.SharqError] = {}
+
+        async def ask(shard: ShardPort, indexes: list[int]) -> None:
+            outcomes = await self._ask_group(shard, make_call, [jobs[index] for index in indexes])
+            results.update(zip(indexes, outcomes, strict=True))
+
+        await asyncio.gather(*(ask(shard, indexes) for shard, indexes in groups.items()))
+        return [results[index] for index in range(len(jobs))]
+
+    async def _ask_group(
+        self, shard: ShardPort, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
+    ) -> list[OutcomeT | errors.SharqError]:
+        """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike, and
+        is raised for one that is alone.
+        """
+        call = make_call(jobs)
+        try:
+            answers = await shard.call(call)
+        except errors.SharqError as error:
+            if len(jobs) == 1:
+                partition = self._partition(jobs[0])
+                answers = await self._second_try.ask(partition, call, shard, error)
+                return [_outcome(answer) for answer in answers]
+            if not error.is_away:
+                return await self._ask_group_again(shard, call, jobs, error)
+            failure: OutcomeT | Failure = Failure(error.code, error.message, is_away=True)
+            answers = [failure for _ in jobs]
+        if any(isinstance(answer, Failure) and answer.is_away for answer in answers):
+            answers = await self._second_try.ask_jobs(make_call, jobs, shard, answers)
+        return [_outcome(answer) for answer in answers]
+
+    async def _ask_group_again(
+        self,
+        failed: ShardPort,
+        call: Call[list[OutcomeT | Failure]],
+        jobs: list[JobT],
+        error: errors.SharqError,
+    ) -> list[OutcomeT | errors.SharqError]:
+        try:
+            answers = await self._second_try.ask(self._partition(jobs[0]), call, failed, error)
+        except errors.SharqError as last:
+            bare = last.bare()
+            return [bare for _ in jobs]
+        return [_outcome(answer) for answer in answers]
+
+    def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
+        if cursor is None:
+            return 0, ""
+        partition, dash, scan = cursor.partition("-")
+        is_ours = dash and cursor.isascii() and partition.isdecimal()
+        if not is_ours or int(partition) >= self._directory.partitions:
+            raise _bad_cursor()
+        return int(partition), scan
+
+
+def _is_dead_scan(scan: str) -> bool:
+    """Return whether it is a time of death and, behind a colon, a letter."""
+    died, colon, _ = scan.partition(":")
+    return bool(colon) and died.isdecimal() and int(died) <= _MAX_SCAN
+
+
+def _bad_cursor() -> errors.InvalidRequest:
+    return errors.InvalidRequest("cursor: not a cursor that this server gave out")
+
+
+def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:
+    return errors.from_code(answer.code, answer.message) if isinstance(answer, Failure) else answer

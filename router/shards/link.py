@@ -1,0 +1,372 @@
+"""A router's link to one shard: it connects, proves the secret, carries calls and pushes, and comes back after a break.
+
+Not here: the calls under way (router/shards/pending_calls.py), the wire (sharq_core/link/frames.py), and which shard to
+ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import aiohttp
+
+from router.shards.link_reasons import why_not_connected
+from router.shards.pending_calls import LinkCalls
+from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
+from sharq_core.link import frames
+from sharq_core.link.frames import (
+    Answer,
+    Away,
+    Due,
+    Failed,
+    FrameError,
+    FromShard,
+    Greeting,
+    NewView,
+    Proof,
+    Welcome,
+)
+from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
+from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
+from sharq_core.link.void_leases import give_back
+from sharq_core.logs.troubles import Trouble
+from sharq_core.models import Enqueued, LeasedJob
+
+log = logging.getLogger(__name__)
+
+ReplyT = TypeVar("ReplyT")
+
+MIN_PAUSE_S = 0.05
+MAX_PAUSE_S = 2.0
+"""Pauses between two tries to connect: each twice as long as the one before, less up to half of it at random."""
+
+
+_COMMON_ERRORS = (Unavailable.code, OutcomeUnknown.code, Overloaded.code)
+"""Counted from the start, so that the first of them is seen as a change."""
+
+
+class ShardLink:
+    """The link to the shard at an address. It is a `ShardPort`.
+
+    Args:
+        address: host:port.
+        secret: what both ends must know; None for neither.
+        on_view: told each view that the shard sends, the first as soon as the link is up.
+        on_down: told when a link that was up broke, after its calls have failed; not told of `close`.
+        on_away: told when `away` has changed.
+        timeout_s: how long a call may take.
+        tls: None for a plain connection.
+
+    Attributes:
+        node_id: what the shard calls itself; None before the first connection.
+        is_draining: the shard has said that it stops soon.
+        connects: how often the link came up.
+        errors: by code, the calls that failed as a whole.
+        away: the partitions that the shard leaves to others, since it does not reach their store server.
+        away_since: when `away` became empty or not last, by the loop, in seconds.
+        covered_at: when it was last asked to cover for others and did so, by the loop, in seconds.
+        doubted_until: up to this time of the loop, in seconds, it is taken to reach no store at all.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        secret: str | None,
+        *,
+        on_view: Callable[[View], None],
+        on_down: Callable[[ShardLink], None],
+        on_away: Callable[[ShardLink], None] = lambda link: None,
+        timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.address = address
+        self.node_id: str | None = None
+        self.is_draining = False
+        self.connects = 0
+        self.away: frozenset[int] = frozenset()
+        self.away_since = 0.0
+        self.covered_at = 0.0
+        self.doubted_until = 0.0
+        self.errors = Counter(dict.fromkeys(_COMMON_ERRORS, 0))
+        self._secret = secret
+        self._on_view = on_view
+        self._on_down = on_down
+        self._on_away = on_away
+        self._timeout_s = timeout_s
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._calls: LinkCalls | None = None
+        self._outbox: Outbox[int] | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._watches: dict[str, list[OnDue]] = {}
+        self._is_closing = False
+        self._down = Trouble(log, "link_down", "shard=%s node=%s")
+        self._session: aiohttp.ClientSession | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._give_backs: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_up(self) -> bool:
+        """Both ends have said who they are, and the connection stands."""
+        return self._calls is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the shard is not asked, in words without its address; None while it is."""
+        if self._calls is None:
+            return self._down.reason or "it has not answered yet"
+        return "it is silent" if self._calls.is_silent else None
+
+    @property
+    def is_suspect(self) -> bool:
+        """The link is broken, or the shard was silent for 500 ms with calls outstanding and still is: ask another."""
+        return self._calls is None or self._calls.is_silent
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that wait for their answer."""
+        return 0 if self._calls is None else len(self._calls)
+
+    async def start(self) -> None:
+        """Connect in the background, again after every break, until closed."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        self._task = asyncio.create_task(self._run(self._session))
+
+    async def close(self) -> None:
+        """End the link. What is under way fails as it does in a break."""
+        self._is_closing = True
+        tasks = [task for task in (self._task, *self._give_backs) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, call: Call[ReplyT]) -> ReplyT:
+        """Send one call; see ShardPort.
+
+        Raises:
+            Unavailable: the shard was not reached, or got the call too late; or it changes nothing and got no answer.
+            Overloaded, TooLarge: nothing was done.
+            OutcomeUnknown: it was sent, and no answer came in time or before the link broke.
+        """
+        if isinstance(call, Enqueue) and len(call.jobs) > 1:
+            parts = frames.split_enqueue(call)
+            if len(parts) > 1:
+                return cast(ReplyT, await self._enqueue(parts))
+        future = self._send(call)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if isinstance(call, Dequeue) and _has_result(future):
+                self._give_back_soon(cast(Dequeued, future.result()).jobs)
+            raise
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known.
+
+        None while the link is down.
+        """
+        self._watches.setdefault(queue_type, []).append(on_due)
+        if self._outbox is None:
+            self._loop.call_soon(self._tell_nothing, queue_type, on_due)
+        else:
+            self._outbox.add(frames.encode(frames.Watch(queue_type)), 0)
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Stop; unknown watches are ignored."""
+        known = self._watches.get(queue_type, [])
+        if on_due not in known:
+            return
+        known.remove(on_due)
+        if not known:
+            del self._watches[queue_type]
+            if self._outbox is not None:
+                self._outbox.add(frames.encode(frames.Unwatch(queue_type)), 0)
+
+    def _send(self, call: Call[ReplyT]) -> asyncio.Future[ReplyT]:
+        if self._calls is None:
+            raise Unavailable(f"a shard cannot be reached: {self.reason}")
+        return self._calls.send(call)
+
+    async def _enqueue(self, parts: list[Enqueue]) -> list[Enqueued | Failure]:
+        """A bulk in frames of its own, so that other calls go between them.
+
+        Each part waits for the one before: side by side, the shard could take them in another order (I3).
+        """
+        answers: list[Enqueued | Failure] = []
+        give_up_at = self._loop.time() + self._timeout_s
+        for index, part in enumerate(parts):
+            try:
+                outcomes = await self._send(part)
+            except SharqError as error:
+                answers += [Failure(error.code, error.message, error.is_away)] * len(part.jobs)
+                return answers + _not_sent(parts[index + 1 :], error.message)
+            answers += outcomes
+            if self._loop.time() > give_up_at:
+                return answers + _not_sent(parts[index + 1 :], f"{self._timeout_s:.3g} s have passed")
+        return answers
+
+    async def _run(self, session: aiohttp.ClientSession) -> None:
+        pause_s = MIN_PAUSE_S
+        while True:
+            started_at = self._loop.time()
+            try:
+                reason = await self._connect_once(session)
+            except Exception as error:
+                log.exception("link_failed shard=%s", self.address)
+                reason = f"an error in this process: {type(error).__name__}"
+            self._down.note(reason, self.address, self.node_id)
+            if self._loop.time() - started_at > MAX_PAUSE_S:
+                pause_s = MIN_PAUSE_S
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    async def _connect_once(self, session: aiohttp.ClientSession) -> str:
+        """Connect and serve the connection to its end; returns why it ended. Nothing under way is left behind."""
+        try:
+            async with asyncio.timeout(HELLO_S):
+                socket = await self._open(session)
+        except (aiohttp.ClientError, OSError) as error:
+            return why_not_connected(error, HELLO_S, has_tls=self._tls is not None)
+        reason, code = "this router has closed it", aiohttp.WSCloseCode.GOING_AWAY
+        try:
+            await self._serve(socket)
+        except FrameError as error:
+            reason, code = str(error), aiohttp.WSCloseCode.POLICY_VIOLATION
+        except (LinkBroken, ConnectionError) as error:
+            reason = str(error)
+        finally:
+            self._go_down(reason)
+            await say_goodbye(socket, code, reason)
+        return reason
+
+    async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+        return await session.ws_connect(
+            f"{'https' if self._tls else 'http'}://{self.address}{frames.PATH}",
+            ssl=self._tls or True,
+            heartbeat=HEARTBEAT_S,
+            max_msg_size=frames.MAX_MESSAGE_BYTES,
+            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
+        )
+
+    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Say hello, then read until FrameError or LinkBroken."""
+        first = await self._say_hello(socket)
+        self._go_up(socket, first.clock_us)
+        self._read(first)
+        while True:
+            self._read(frames.decode_from_shard(await receive(socket)))
+
+    async def _say_hello(self, socket: aiohttp.ClientWebSocketResponse) -> frames.Frame[FromShard]:
+        """Prove the secret and have it proved; returns the shard's first frame without its welcome."""
+        match (await self._next_hello(socket)).entries:
+            case [Greeting() as greeting]:
+                frames.check_version(greeting.version)
+            case _:
+                raise FrameError("no greeting")
+        nonce = os.urandom(frames.NONCE_BYTES)
+        proof = frames.prove(self._secret, frames.ROUTER, greeting.nonce, nonce)
+        entry = frames.encode(Proof(frames.VERSION, nonce, proof, reads_away=True))
+        await socket.send_bytes(frames.pack(int(self._loop.time() * 1e6), [entry], 1))
+        frame = await self._next_hello(socket)
+        match frame.entries:
+            case [Welcome() as welcome, *more]:
+                frames.check_proof(self._secret, frames.SHARD, greeting.nonce, nonce, welcome.proof)
+            case _:
+                raise FrameError("no welcome")
+        self.node_id = greeting.node_id
+        return frames.Frame(frame.clock_us, [NewView(welcome.view), *more])
+
+    async def _next_hello(self, socket: aiohttp.ClientWebSocketResponse) -> frames.Frame[FromShard]:
+        try:
+            async with asyncio.timeout(HELLO_S):
+                return frames.decode_from_shard(await receive(socket))
+        except TimeoutError as error:
+            raise FrameError(f"no word of welcome within {HELLO_S:.3g} s") from error
+
+    def _go_up(self, socket: aiohttp.ClientWebSocketResponse, clock_us: int) -> None:
+        outbox = self._outbox = Outbox(socket, lambda: not socket.closed)
+        self._sender = asyncio.create_task(outbox.run())
+        self._calls = LinkCalls(outbox, clock_us, self._timeout_s, self._give_back_soon, self.errors)
+        self.connects += 1
+        self.is_draining = False
+        for queue_type in self._watches:
+            outbox.add(frames.encode(frames.Watch(queue_type)), 0)
+        down_s = self._down.end()
+        if down_s is None:
+            log.info("link_up shard=%s node=%s", self.address, self.node_id)
+        else:
+            log.info("link_up shard=%s node=%s down_s=%.1f", self.address, self.node_id, down_s)
+
+    def _go_down(self, reason: str) -> None:
+        calls, self._calls, self._outbox = self._calls, None, None
+        self.away, self.doubted_until = frozenset(), 0.0
+        if calls is None or self._sender is None:
+            return
+        self._sender.cancel()
+        calls.end(reason)
+        if not self._is_closing:
+            self._down.note(reason, self.address, self.node_id)
+            self._on_down(self)
+        for queue_type, watches in list(self._watches.items()):
+            for on_due in list(watches):
+                self._tell_nothing(queue_type, on_due)
+
+    def _read(self, frame: frames.Frame[FromShard]) -> None:
+        assert self._calls is not None
+        self._calls.hear(frame.clock_us)
+        for entry in frame.entries:
+            match entry:
+                case Answer():
+                    self._calls.answer(entry.number, entry.result)
+                case Failed():
+                    self._calls.fail(entry)
+                case Due():
+                    for on_due in list(self._watches.get(entry.queue_type, ())):
+                        on_due(entry.in_us)
+                case NewView():
+                    self._on_view(entry.view)
+                case Away():
+                    self._take_away(entry.partitions)
+                case frames.Draining():
+                    self.is_draining = True
+                case _:
+                    raise FrameError("a second greeting or welcome")
+
+    def _take_away(self, partitions: list[int]) -> None:
+        """The shard has said what it leaves to others, which is newer than any doubt."""
+        if bool(partitions) != bool(self.away):
+            self.away_since = self._loop.time()
+            words = "does not reach its store" if partitions else "takes its partitions back"
+            log.warning("shard_away shard=%s partitions=%d: it %s", self.address, len(partitions), words)
+        self.away, self.doubted_until = frozenset(partitions), 0.0
+        self._on_away(self)
+
+    def _tell_nothing(self, queue_type: str, on_due: OnDue) -> None:
+        """Nothing is known to be due on a shard that cannot be reached."""
+        if self._calls is None and on_due in self._watches.get(queue_type, ()):
+            on_due(None)
+
+    def _give_back_soon(self, jobs: list[LeasedJob]) -> None:
+        if jobs:
+            task = asyncio.create_task(give_back(self, jobs))
+            self._give_backs.add(task)
+            task.add_done_callback(self._give_backs.discard)
+
+
+def _has_result(future: asyncio.Future[ReplyT]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _not_sent(parts: list[Enqueue], reason: str) -> list[Enqueued | Failure]:
+    """The answers for the rest of a bulk."""
+    failure = Failure(Unavailable.code, f"the bulk was not sent any further: {reason}")
+    return [failure for part in parts for _ in part.jobs]

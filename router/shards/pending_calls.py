@@ -1,0 +1,233 @@
+"""The calls under way on one connection to a shard: their numbers, deadlines and answers, or what is said without one.
+
+Not here: the connection itself (router/shards/link.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from sharq_core import request_ids
+from sharq_core.clock import RemoteClock
+from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, TooLarge, Unavailable, from_code
+from sharq_core.link.frames import MAX_ENTRY_BYTES, READS, Failed, Request, decode_reply, encode
+from sharq_core.link.messages import Call, Dequeue, Dequeued
+from sharq_core.link.socket import Outbox
+from sharq_core.logs.plurals import counted
+from sharq_core.models import LeasedJob
+
+ReplyT = TypeVar("ReplyT")
+
+MAX_CALLS = 10_000
+MAX_CALL_BYTES = 64 << 20
+"""Calls under way on one link, and their bytes. More is refused at once (I11)."""
+
+SILENCE_S = 0.5
+"""A shard that says nothing for so long, while calls wait for it, is passed over."""
+
+ASK_AFTER_S = 0.2
+"""A shard that says nothing for so long, while calls wait, is asked for a sign of life (its store may be slow)."""
+
+_TICK_S = 0.05
+_READ_S = 0.01
+"""Time in which the event loop reads what waits in the socket."""
+
+
+class _Waiting(msgspec.Struct, eq=False):
+    """A call that waits for its answer; deadline_at in the loop's seconds."""
+
+    kind: type[Call[Any]]
+    future: asyncio.Future[Any]
+    size: int
+    deadline_at: float
+
+
+class LinkCalls:
+    """Calls on one connection.
+
+    Args:
+        outbox: takes requests, each with its number as the owner.
+        clock_us: the shard's clock now.
+        errors: gets, by code, the calls that fail as a whole.
+        timeout_s: how long each call may take.
+        give_back: voids leases whose answer came when nobody waited for it any more.
+
+    Attributes:
+        is_silent: nothing came from the shard for 500 ms although calls waited for it, and nothing since.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox[int],
+        clock_us: int,
+        timeout_s: float,
+        give_back: Callable[[list[LeasedJob]], None],
+        errors: Counter[str],
+    ) -> None:
+        self.is_silent = False
+        self._loop = asyncio.get_running_loop()
+        self._outbox = outbox
+        self._timeout_s = timeout_s
+        self._give_back = give_back
+        self._errors = errors
+        self._clock = RemoteClock()
+        self._clock.learn(clock_us)
+        self._numbers = 0
+        self._waiting: dict[int, _Waiting] = {}
+        self._late_dequeues: set[int] = set()
+        self._size_bytes = 0
+        self._silent_since = self._loop.time()
+        self._timer: asyncio.Handle | None = None
+        self._tick_at = 0.0
+
+    def __len__(self) -> int:
+        """Calls that somebody waits for."""
+        return len(self._waiting)
+
+    def send(self, call: Call[ReplyT]) -> asyncio.Future[ReplyT]:
+        """Let a call go with the next frame; the future gets its reply or its error.
+
+        Raises:
+            Overloaded: too much is under way. Nothing was done.
+            TooLarge: no frame can hold it. Nothing was done.
+        """
+        now = self._loop.time()
+        now_us = self._clock.now_us()
+        assert now_us is not None
+        self._numbers += 1
+        number = self._numbers
+        deadline_us = now_us + int(self._timeout_s * 1e6)
+        entry = encode(Request(number, deadline_us, call, request_ids.current.get()))
+        self._check_room(len(entry))
+        future: asyncio.Future[ReplyT] = self._loop.create_future()
+        if not self._waiting and not self.is_silent:
+            self._silent_since = now
+        self._waiting[number] = _Waiting(type(call), future, len(entry), now + self._timeout_s)
+        self._size_bytes += len(entry)
+        self._outbox.add(entry, number)
+        if self._timer is None:
+            self._arm(now)
+        return future
+
+    def hear(self, clock_us: int) -> None:
+        """A frame came, with the shard's clock in it."""
+        self._silent_since = self._loop.time()
+        self.is_silent = False
+        self._clock.learn(clock_us)
+
+    def answer(self, number: int, result: msgspec.Raw) -> None:
+        """A call's answer came; raises FrameError when it is not of the call's type."""
+        if number in self._late_dequeues:
+            self._give_back(decode_reply(Dequeue, result).jobs)
+            self._late_dequeues.discard(number)
+        waiting = self._waiting.get(number)
+        if waiting is None:
+            return
+        reply = decode_reply(waiting.kind, result)
+        self._take(number)
+        if not waiting.future.done():
+            waiting.future.set_result(reply)
+        elif waiting.kind is Dequeue:
+            self._give_back(cast(Dequeued, reply).jobs)
+
+    def fail(self, entry: Failed) -> None:
+        """A call's error came."""
+        self._late_dequeues.discard(entry.number)
+        if entry.number in self._waiting:
+            waiting = self._take(entry.number)
+            self._set_error(waiting, from_code(entry.code, entry.message, entry.queue_length, entry.is_away))
+
+    def end(self, reason: str) -> None:
+        """The connection is no more: calls that were never handed to it were not done, the others perhaps."""
+        unsent = frozenset(self._outbox.unsent())
+        for number, waiting in self._waiting.items():
+            if number in unsent:
+                self._set_error(waiting, Unavailable(f"the shard was not asked: {reason}"))
+            else:
+                self._set_error(waiting, _no_answer(waiting, reason))
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check_room(self, size: int) -> None:
+        if size > MAX_ENTRY_BYTES:
+            raise TooLarge(f"a call of {size} bytes is too large for a link")
+        calls = max(len(self._waiting) + len(self._late_dequeues), len(self._outbox))
+        size_bytes = max(self._size_bytes, self._outbox.size_bytes)
+        if calls >= MAX_CALLS or size_bytes + size > MAX_CALL_BYTES:
+            raise Overloaded(
+                f"{counted(calls, 'call')} of {counted(size_bytes, 'byte')} wait for this shard already; "
+                "try again in a moment"
+            )
+
+    def _take(self, number: int) -> _Waiting:
+        waiting = self._waiting.pop(number)
+        self._size_bytes -= waiting.size
+        return waiting
+
+    def _arm(self, now: float) -> None:
+        """One timer for all calls: each has the same time, so the first to come is the first to be late."""
+        first = next(iter(self._waiting.values()), None)
+        tick_at = now + _TICK_S
+        self._set_timer(min(tick_at, first.deadline_at) if first else tick_at)
+
+    def _set_timer(self, tick_at: float, has_read: bool = False) -> None:
+        """The time is kept here: a handle of uvloop that is due at once does not know it."""
+        self._tick_at = tick_at
+        self._timer = self._loop.call_at(tick_at, self._tick, has_read)
+
+    def _tick(self, has_read: bool = False) -> None:
+        now = self._loop.time()
+        late_s = now - self._tick_at
+        if late_s > _TICK_S and not has_read:
+            # This process stood still: that was not the shard's silence, and what came meanwhile is read first.
+            self._silent_since = min(self._silent_since + late_s, now)
+            self._set_timer(now + _READ_S, has_read=True)
+            return
+        self._timer = None
+        self._expire(now)
+        self._listen(now - self._silent_since)
+        if self._waiting or self.is_silent:
+            self._arm(now)
+
+    def _listen(self, silence_s: float) -> None:
+        """Ask a shard that says nothing for a sign of life, and pass it over until one comes."""
+        if silence_s > ASK_AFTER_S and (self._waiting or self.is_silent):
+            self._outbox.nudge()
+        if silence_s > SILENCE_S and self._waiting and not self.is_silent:
+            self.is_silent = True
+            self._give_up_reads()
+
+    def _expire(self, now: float) -> None:
+        late = []
+        for number, waiting in self._waiting.items():
+            if waiting.deadline_at > now:
+                break
+            late.append(number)
+        for number in late:
+            waiting = self._take(number)
+            if waiting.kind is Dequeue:
+                self._late_dequeues.add(number)
+            self._set_error(waiting, _no_answer(waiting, f"no answer within {self._timeout_s:.3g} s"))
+
+    def _set_error(self, waiting: _Waiting, error: SharqError) -> None:
+        self._errors[error.code] += 1
+        if not waiting.future.done():
+            waiting.future.set_exception(error)
+
+    def _give_up_reads(self) -> None:
+        """What another shard can be asked at will need not wait for a silent one."""
+        for number in [number for number, waiting in self._waiting.items() if waiting.kind in READS]:
+            waiting = self._take(number)
+            self._set_error(waiting, _no_answer(waiting, f"no sign of life within {SILENCE_S} s"))
+
+
+def _no_answer(waiting: _Waiting, reason: str) -> SharqError:
+    if waiting.kind in READS:
+        return Unavailable(f"the shard did not answer: {reason}")
+    return OutcomeUnknown(f"the shard did not answer ({reason}): the call may have been done")

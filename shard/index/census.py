@@ -1,0 +1,132 @@
+"""How many jobs of each type there are in this node's partitions, kept as running sums while pages of types are read.
+
+A node may hold 100,000 types, so nothing here goes over all of them at once. Not here: reading them
+(shard/index/refresher.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from itertools import islice
+
+import msgspec
+
+from sharq_core.scheduler.replies import TypeTotals
+from sharq_core.scheduler.surveys import TypeRow
+
+MAX_NAMED = 200
+"""Types with totals of their own for the metrics; all others are one sum."""
+
+_DEAD = 5
+"""The place of the dead letters among the totals."""
+
+
+class _Sums(msgspec.Struct, gc=False):
+    """The totals of a type in all partitions, in the order of TypeTotals, and how many partitions have it."""
+
+    totals: tuple[int, ...]
+    partitions: int
+
+
+class Census:
+    """The rows of all types by partition, and their sums by type."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, dict[str, bytes]] = {}
+        self._sums: dict[str, _Sums] = {}
+        self._all: tuple[int, ...] = (0,) * 7
+        self._named: dict[str, None] = {}
+        self._unnamed: dict[str, None] = {}
+        self._with_dead: set[str] = set()
+        self._to_check: list[str] = []
+
+    @property
+    def named(self) -> Container[str]:
+        """The types that have totals of their own."""
+        return self._named
+
+    def put(self, partition: int, queue_type: str, row: TypeRow | None) -> None:
+        """Take over what was read of a type in a partition; None when it has nothing there."""
+        rows = self._rows.setdefault(partition, {})
+        old = rows.get(queue_type)
+        if row is None:
+            if old is not None:
+                del rows[queue_type]
+                self._add(queue_type, TypeRow(old).totals(), -1, -1)
+        elif old != row.raw:
+            rows[queue_type] = row.raw
+            totals: Sequence[int] = row.totals()
+            if old is not None:
+                totals = _sum(totals, TypeRow(old).totals(), -1)
+            self._add(queue_type, totals, 1, 0 if old is not None else 1)
+
+    def types_in(self, partition: int) -> list[str]:
+        """The types of a partition."""
+        return list(self._rows.get(partition, ()))
+
+    def partitions(self) -> list[int]:
+        """The partitions that rows are known of."""
+        return list(self._rows)
+
+    def forget(self, partition: int, limit: int) -> bool:
+        """Forget up to `limit` types of a partition that is another node's now; False when none is left."""
+        rows = self._rows.get(partition, {})
+        for queue_type in list(islice(rows, limit)):
+            self.put(partition, queue_type, None)
+        if not rows:
+            self._rows.pop(partition, None)
+        return bool(rows)
+
+    def totals(self) -> tuple[list[TypeTotals], TypeTotals | None]:
+        """Return the totals of the named types, by name, and those of all others together; None when there is none."""
+        named = [TypeTotals(name, *self._sums[name].totals) for name in sorted(self._named)]
+        if not self._unnamed:
+            return named, None
+        rest = self._all
+        for name in self._named:
+            rest = _sum(rest, self._sums[name].totals, -1)
+        return named, TypeTotals("", *rest)
+
+    def with_dead_above(self, limit: int, most: int) -> list[str]:
+        """Of the next types with dead letters, up to `most` of them, those with more than `limit` in all partitions.
+        Calls go round all of them.
+        """
+        if not self._to_check:
+            self._to_check = list(self._with_dead)
+        checked, self._to_check = self._to_check[:most], self._to_check[most:]
+        return [name for name in checked if name in self._sums and self._sums[name].totals[_DEAD] > limit]
+
+    def dead_by_partition(self, queue_type: str) -> dict[int, int]:
+        """Partition → dead letters of a type. Cost: O(partitions)."""
+        return {
+            partition: TypeRow(rows[queue_type]).totals()[_DEAD]
+            for partition, rows in self._rows.items()
+            if queue_type in rows
+        }
+
+    def _add(self, queue_type: str, totals: Sequence[int], sign: int, partitions: int) -> None:
+        sums = self._sums.get(queue_type)
+        if sums is None:
+            sums = self._sums[queue_type] = _Sums((0,) * len(totals), 0)
+            (self._named if len(self._named) < MAX_NAMED else self._unnamed)[queue_type] = None
+        sums.partitions += partitions
+        sums.totals = _sum(sums.totals, totals, sign)
+        self._all = _sum(self._all, totals, sign)
+        (self._with_dead.add if sums.totals[_DEAD] else self._with_dead.discard)(queue_type)
+        if not sums.partitions:
+            self._drop(queue_type)
+
+    def _drop(self, queue_type: str) -> None:
+        """The type is gone, and its name goes to another."""
+        del self._sums[queue_type]
+        self._unnamed.pop(queue_type, None)
+        if queue_type in self._named:
+            del self._named[queue_type]
+            if self._unnamed:
+                name, _ = self._unnamed.popitem()
+                self._named[name] = None
+
+
+def _sum(left: Sequence[int], right: Sequence[int], sign: int) -> tuple[int, ...]:
+    """Totals and `sign` times others."""
+    return tuple([own + sign * other for own, other in zip(left, right, strict=True)])

@@ -1,0 +1,222 @@
+"""`sharq-shard`: one shard node as a process. It joins the others, answers routers, drains, and leaves.
+
+Responsible for the order in which things start and stop. Not here: the command line (shard/cli.py), the node
+(shard/node.py), its membership (shard/cluster/membership.py) and the links (shard/link_server.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from socket import socket
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from shard.cli import Command, read_command
+from shard.cluster.membership import Membership, NotAMember
+from shard.data_identity.acceptance import NotAccepted, accept_data_loss
+from shard.http import Pages, make_port, measure
+from shard.link_server import LinkServer
+from shard.node import ShardNode
+from shard.store_factory import make_configured_store
+from shard.store_opening import open_node
+from sharq_core.config import Config
+from sharq_core.errors import ConfigError
+from sharq_core.http_port.acceptor import PortSite
+from sharq_core.http_port.metrics import PortMetrics
+from sharq_core.http_port.web_pages import Hosts
+from sharq_core.link.messages import View
+from sharq_core.logs.standard_files import announce
+from sharq_core.partitions import Ring
+from sharq_core.process.command_line import log_store
+from sharq_core.process.listening import ListenError, bind_sockets, public_address
+from sharq_core.process.metrics import measure_process
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.tls import kept_context, link_tls_files, server_context
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.keys import Keys
+from sharq_core.version import __version__
+
+_BACKLOG = 1024
+_SHUTDOWN_TIMEOUT_S = 1.0
+"""For a page that is being read; the links are closed before."""
+
+_LEAST_LEAVE_S = 0.5
+_DRAIN_BEATS = 2
+_MAX_DRAIN_S = 1.5
+"""A draining node serves on for two heartbeats, so that every other node has seen the view, or so long at the most."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sharq-shard` until SIGTERM or SIGINT.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Returns:
+        0 after a stop that was asked for, or an accepted loss; 1 when it cannot start or go on, as when another process
+            holds its node_id;
+        2 for a wrong configuration.
+    """
+
+    def work() -> Coroutine[None, None, int]:
+        command = read_command(argv)
+        if command.accepts_data_loss:
+            return _accept(command)
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Process, command), timeout_s)
+
+    return run_program("sharq-shard", work, ListenError, NotAMember, NotAccepted)
+
+
+async def _accept(command: Command) -> int:
+    await accept_data_loss(command.config, command.config.store)
+    return 0
+
+
+class _Process:
+    """The parts, each of which puts its own end on the stack as soon as it runs."""
+
+    def __init__(self, command: Command, stack: AsyncExitStack, stop: Stop) -> None:
+        self._command = command
+        self._config = command.config
+        self._stack = stack
+        self._stop = stop
+        self._is_draining = False
+        self._node: ShardNode
+        self._membership: Membership
+        self._links: LinkServer
+
+    async def start(self) -> None:
+        """Bind, open the node, then listen: health is answered while the store is still away."""
+        listen = self._command.listen
+        sockets = bind_sockets(listen.host, listen.port)
+        for bound in sockets:
+            self._stack.callback(bound.close)
+        _refuse_exposed(sockets, self._config)
+        registry = CollectorRegistry()
+        measure_process(registry, self._stack)
+        log_store(self._config)
+        store = make_configured_store(self._config.redis, self._config.store)
+        self._node = await open_node(
+            self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
+        )
+        self._stack.push_async_callback(self._stop_node)
+        self._membership = self._make_membership()
+        secret = self._config.cluster.secret
+        self._links = LinkServer(
+            self._node,
+            secret.reveal() if secret else None,
+            self._hello,
+            asks_certificate=self._config.cluster.link_tls_ca is not None,
+        )
+        self._node.tell_away(self._links.push_away)
+        measure(registry, self._node, self._membership, self._links)
+        await self._listen(sockets, registry)
+        self._stack.push_async_callback(self._leave)
+
+    async def watch(self) -> None:
+        """Join the other nodes and stay one of them; returns never.
+
+        Raises:
+            ConfigError: a store that was away at the start has turned out not to be ours.
+            NotAMember: another process holds the node_id.
+        """
+        await asyncio.gather(self._node.until_fatal(), self._stay())
+
+    async def _stay(self) -> None:
+        await self._node.until_open()
+        await self._membership.join()
+        name, listen = self._command.node_id, self._command.listen
+        announce(f"sharq-shard {__version__} node={name} listening on {listen}\n")
+        await self._membership.run()
+
+    def _make_membership(self) -> Membership:
+        cluster = self._config.cluster
+        keys = Keys(self._config.key_prefix, cluster.partitions)
+        return Membership(
+            Executor(self._node.store, keys),
+            keys,
+            self._command.node_id,
+            str(self._command.advertised),
+            interval_s=cluster.heartbeat_interval_ms / 1000,
+            ttl_s=cluster.heartbeat_ttl_ms / 1000,
+            on_view=self._on_view,
+            is_away=self._leaves_all,
+            guard=self._node.guard,
+        )
+
+    async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
+        is_bare = public_address(sockets) is None and self._config.cluster.secret is None
+        hosts = Hosts(self._config.server.allowed_hosts or (), is_bound=is_bare)
+        port = make_port(Pages(self._links, registry, self._why_not_ready, hosts), self._config.server)
+        registry.register(PortMetrics(port, "sharq_shard"))
+        self._stack.callback(asyncio.create_task(port.watch()).cancel)
+        tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
+        runner = web.ServerRunner(port, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        for bound in sockets:
+            await PortSite(runner, bound, tls, _BACKLOG).start()
+
+    def _hello(self) -> tuple[str, View]:
+        return self._command.node_id, self._membership.view
+
+    def _on_view(self, view: View) -> None:
+        self._node.follow(view)
+        self._links.push_view(view)
+
+    def _why_not_ready(self) -> str | None:
+        """Words for /readyz; None for ready."""
+        if self._is_draining:
+            return "draining"
+        if not self._node.is_ready:
+            return self._node.guard.reason or self._node.why_no_store
+        if self._node.guard.whole_reason is not None:
+            return self._node.guard.whole_reason
+        if self._leaves_all():
+            reason = self._node.store.reason
+            words = "this node does not reach its store, or has not reached it well for long enough"
+            return f"{words}: {reason}" if reason else words
+        return None if self._membership.is_member else "not a member yet"
+
+    def _leaves_all(self) -> bool:
+        """Other nodes answer for all partitions, as far as they reach the store."""
+        return len(self._node.contact.away) == self._config.cluster.partitions
+
+    async def _stop_node(self) -> None:
+        await self._stop.within(self._node.stop(), "calls to the store")
+
+    async def _leave(self) -> None:
+        """Say so, serve on until the others have heard, be a member no longer, and end the links; with a store that
+        hangs, as much of it as the stop has time for.
+        """
+        self._is_draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._stop.left_s(_LEAST_LEAVE_S)):
+                await self._membership.drain()
+                self._links.push_draining()
+                if len(self._links):
+                    beats_s = _DRAIN_BEATS * self._config.cluster.heartbeat_interval_ms / 1000
+                    await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
+                await self._membership.leave()
+        await self._links.close()
+
+
+def _refuse_exposed(sockets: Sequence[socket], config: Config) -> None:
+    """Whoever speaks the link may do everything: no public address without a secret, unless that is wanted."""
+    public = public_address(sockets)
+    if public is not None and config.cluster.secret is None and not config.auth.allow_anonymous:
+        raise ConfigError(
+            f"{public} can be reached from other machines, and the link has no secret: set [cluster] secret, or "
+            "[auth] allow_anonymous = true where the network keeps others out"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

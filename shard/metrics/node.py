@@ -1,0 +1,257 @@
+"""What a shard node measures. No label names a queue: types are few, queues are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shard.cluster.ownership import Ownership
+from shard.index.census import MAX_NAMED, Census
+from shard.index.due_subscribers import Watchers
+from shard.index.ready_index import ReadyIndex
+from shard.index.refresher import Watch
+from shard.index.set_aside import SetAside
+from shard.metrics.outcome_counters import OTHER_TYPES, OutcomeCounts
+from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
+from sharq_core.process.durations import Durations
+
+MAX_TYPES = MAX_NAMED
+"""Types that get a label value of their own; the rest are together under one name."""
+
+_STORE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_DELAYS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+class NodeMetrics:
+    """Counters that the node's parts write to; values that are known once a second are read at the scrape."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        ended = Counter(
+            "sharq_leases_ended_total", "Leases whose time ran out", ["queue_type"], registry=registry
+        )
+        died = Counter(
+            "sharq_dead_letters_total", "Jobs past their requeue limit", ["queue_type"], registry=registry
+        )
+        self.store_calls = Durations(_STORE_S)
+        self.ready_delays: dict[str, Durations] = {}
+        self._ready_delay = _by_type(self._new_delays)
+        self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
+        self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        registry.register(_Outcomes(self))
+        registry.register(_Durations(self))
+        self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
+        self._died = _by_type(lambda queue_type: died.labels(queue_type).inc)
+
+    def watch(
+        self,
+        watch: Watch,
+        census: Census,
+        index: ReadyIndex,
+        ownership: Ownership,
+        set_aside: SetAside,
+        watchers: Watchers,
+        reaper_lag_s: Callable[[], float],
+    ) -> None:
+        """Export what these know."""
+        self._registry.register(_Totals(watch, census, reaper_lag_s))
+        self._registry.register(_Readiness(census, index, ownership, set_aside, watchers))
+
+    def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
+        """Export what is off with the store: by check, on how many primaries."""
+        self._registry.register(_StoreNotices(notices))
+
+    def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
+        """Some jobs were leased; how long each was ready, in µs."""
+        observe = self._ready_delay(queue_type)
+        for delay_us in ready_for_us:
+            observe(delay_us / 1e6)
+
+    def released(self, queue_type: str, outcomes: list[LeaseOutcome]) -> None:
+        """Some jobs were given back, or not; those past their limit are dead letters now."""
+        self.releases.count(queue_type, outcomes)
+        died = sum(outcome.is_dead for outcome in outcomes)
+        if died:
+            self._died(queue_type)(died)
+
+    def reaped(self, queue_type: str, ended: int, died: int) -> None:
+        """The time of some leases ran out; so many of the jobs are dead letters now."""
+        if ended:
+            self._ended(queue_type)(ended)
+        if died:
+            self._died(queue_type)(died)
+
+    def _new_delays(self, queue_type: str) -> Callable[[float], None]:
+        delays = self.ready_delays[queue_type] = Durations(_DELAYS_S)
+        return delays.observe
+
+
+def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], Callable[[float], None]]:
+    """Caches the labelled child of each type, and bounds how many there are."""
+    known: dict[str, Callable[[float], None]] = {}
+
+    def child(queue_type: str) -> Callable[[float], None]:
+        found = known.get(queue_type)
+        if found is None:
+            name = queue_type if len(known) < MAX_TYPES else OTHER_TYPES
+            found = known.get(name) or known.setdefault(name, make(name))
+        return found
+
+    return child
+
+
+class _Outcomes(Collector):
+    """How calls about jobs came out."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        enqueues = CounterMetricFamily(
+            "sharq_enqueue_outcomes", "Jobs that the store was given", labels=["queue_type", "outcome"]
+        )
+        for row in self._metrics.enqueues.rows():
+            enqueues.add_metric(row[:2], row[2])
+        leases = CounterMetricFamily(
+            "sharq_lease_outcomes",
+            "Leases to finish, extend or release",
+            labels=["verb", "queue_type", "outcome"],
+        )
+        verbs = (
+            ("finish", self._metrics.finishes),
+            ("extend", self._metrics.extends),
+            ("release", self._metrics.releases),
+        )
+        for verb, counts in verbs:
+            for queue_type, outcome, count in counts.rows():
+                leases.add_metric([verb, queue_type, outcome], count)
+        yield from (enqueues, leases)
+
+
+class _Durations(Collector):
+    """How long the store took, and how long jobs were ready."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        delays = HistogramMetricFamily(
+            "sharq_ready_delay_seconds",
+            "Time from when a job might be leased to when it was",
+            labels=["queue_type"],
+        )
+        for queue_type, durations in self._metrics.ready_delays.items():
+            durations.export(delays, [queue_type])
+        store_calls = HistogramMetricFamily(
+            "sharq_store_call_duration_seconds", "Time that the store took for a pipeline of calls", labels=[]
+        )
+        self._metrics.store_calls.export(store_calls, [])
+        yield from (delays, store_calls)
+
+
+class _Readiness(Collector):
+    """What is ready, which partitions came and went, and who waits."""
+
+    def __init__(
+        self,
+        census: Census,
+        index: ReadyIndex,
+        ownership: Ownership,
+        set_aside: SetAside,
+        watchers: Watchers,
+    ) -> None:
+        self._census = census
+        self._index = index
+        self._ownership = ownership
+        self._set_aside = set_aside
+        self._watchers = watchers
+
+    def collect(self) -> Iterator[Metric]:
+        ages = GaugeMetricFamily(
+            "sharq_oldest_ready_age_seconds",
+            "How long the longest waiting queue has been ready to be leased from",
+            labels=["queue_type"],
+        )
+        named, others = self._census.totals()
+        for one in named:
+            ages.add_metric([one.queue_type], self._index.overdue_s(one.queue_type))
+        if others is not None:
+            ages.add_metric([OTHER_TYPES], self._index.longest_overdue_s)
+        yield ages
+        yield GaugeMetricFamily(
+            "sharq_partitions_set_aside",
+            "Partitions that failed by themselves in the last 10 s and are asked once a second",
+            value=len(self._set_aside),
+        )
+        yield CounterMetricFamily(
+            "sharq_partitions_taken", "Partitions that came to this node", value=self._ownership.taken
+        )
+        yield CounterMetricFamily(
+            "sharq_partitions_given_up", "Partitions that left this node", value=self._ownership.given_up
+        )
+        yield GaugeMetricFamily(
+            "sharq_watches", "Types that routers with waiting dequeues watch", value=len(self._watchers)
+        )
+
+
+class _StoreNotices(Collector):
+    """What is off with the store, by check."""
+
+    def __init__(self, notices: Callable[[], Mapping[str, int]]) -> None:
+        self._notices = notices
+
+    def collect(self) -> Iterator[Metric]:
+        gauge = GaugeMetricFamily(
+            "sharq_store_notices",
+            "Primaries of the store with a setting that may lose jobs",
+            labels=["check"],
+        )
+        for check, primaries in self._notices().items():
+            gauge.add_metric([check], primaries)
+        yield gauge
+
+
+class _Totals(Collector):
+    """Jobs by type and state, as they were last read."""
+
+    def __init__(self, watch: Watch, census: Census, reaper_lag_s: Callable[[], float]) -> None:
+        self._watch = watch
+        self._census = census
+        self._reaper_lag_s = reaper_lag_s
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("sharq_jobs", "Jobs by state", labels=["queue_type", "state"])
+        enqueued = CounterMetricFamily(
+            "sharq_jobs_enqueued", "Jobs ever accepted, by this store's count", labels=["queue_type"]
+        )
+        finished = CounterMetricFamily(
+            "sharq_jobs_finished", "Jobs ever finished, by this store's count", labels=["queue_type"]
+        )
+        named, others = self._census.totals()
+        for name, one in [
+            *((own.queue_type, own) for own in named),
+            *([(OTHER_TYPES, others)] if others else []),
+        ]:
+            jobs.add_metric([name, "queued"], one.queued)
+            jobs.add_metric([name, "delayed"], one.delayed)
+            jobs.add_metric([name, "leased"], one.leased)
+            jobs.add_metric([name, "dead"], one.dead)
+            enqueued.add_metric([name], one.enqueued)
+            finished.add_metric([name], one.finished)
+        yield from (jobs, enqueued, finished)
+        yield GaugeMetricFamily(
+            "sharq_finished_remembered", "Finished jobs that are remembered", value=self._watch.tombstones
+        )
+        yield CounterMetricFamily(
+            "sharq_finished_forgotten_early",
+            "Finished jobs forgotten before they were a minute old, because too many were remembered",
+            value=self._watch.forgotten_early,
+        )
+        yield GaugeMetricFamily(
+            "sharq_reaper_lag_seconds", "How long the earliest timer is overdue", value=self._reaper_lag_s()
+        )

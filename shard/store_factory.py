@@ -1,0 +1,61 @@
+"""Makes the Store that the configuration names. Not here: how each kind works (sharq_core/store)."""
+
+from __future__ import annotations
+
+from sharq_core.config import RedisSettings, StoreAddress, StoreMode
+from sharq_core.errors import ConfigError
+from sharq_core.scheduler import library
+from sharq_core.scheduler.executor import function_library
+from sharq_core.store.replication.durability import Durability, promise_of
+from sharq_core.store.settings_audit import Inspector
+from sharq_core.store.store import Store
+from sharq_core.store.topology.layout import Topology
+from sharq_core.store.topology.redis_cluster import ClusterSlots
+from sharq_core.store.topology.sentinel import SentinelGroup, SentinelUrls
+from sharq_core.store.topology.single import SingleServer
+
+
+def make_store(
+    address: StoreAddress,
+    timeout_s: float,
+    durability: Durability = Durability.FAST,
+    *,
+    is_strict: bool = False,
+) -> Store:
+    """The store at an address, not open yet. Call it on the event loop that will use it.
+
+    Args:
+        timeout_s: no call takes longer.
+        durability: what is promised of an acknowledged call.
+        is_strict: it does not open on servers whose own settings may lose jobs.
+
+    Raises:
+        ConfigError: the address is of the embedded store, which has none before it runs.
+    """
+    return Store(
+        _topology(address, needs_successors=durability is not Durability.FAST),
+        function_library(),
+        address.url_of,
+        timeout_s=timeout_s,
+        promise=promise_of(durability, library.PROMISED, library.ENDINGS),
+        inspector=Inspector(durability, is_strict=is_strict),
+    )
+
+
+def make_configured_store(redis: RedisSettings, address: StoreAddress) -> Store:
+    """The store at an address with what [redis] says besides; as `make_store`."""
+    durability = Durability(redis.durability)
+    return make_store(address, redis.timeout_ms / 1000, durability, is_strict=redis.strict_store)
+
+
+def _topology(address: StoreAddress, *, needs_successors: bool) -> Topology:
+    if address.mode is StoreMode.SERVER:
+        return SingleServer(address.url.reveal(), address.url_of)
+    if address.mode is StoreMode.CLUSTER:
+        return ClusterSlots([address.url_of(one.host, one.port) for one in address.servers], address.url_of)
+    if address.sentinel_service is None:
+        raise ConfigError("the embedded store has no address before it runs")
+    sentinels = [SentinelUrls(url, other) for url, other in address.sentinel_urls()]
+    return SentinelGroup(
+        sentinels, address.sentinel_service, address.url_of, needs_successors=needs_successors
+    )

@@ -1,0 +1,51 @@
+"""Makes a shard node as the configuration says, and starts it. Not here: the node itself (shard/node.py)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from shard.data_identity.memory import NoMemory
+from shard.node import NodeSettings, ShardNode
+from sharq_core.config import Config
+from sharq_core.partitions import Ring
+from sharq_core.store.store import Store
+
+
+async def open_node(
+    config: Config,
+    store: Store,
+    registry: CollectorRegistry,
+    node_id: str,
+    ring: Ring | None = None,
+    memory: NoMemory | None = None,
+) -> ShardNode:
+    """Make the shard node and start it; it keeps trying while its store is away.
+
+    Args:
+        ring: what it owns at first; None for everything, for good.
+        memory: what is known of the data set besides; None for nothing.
+
+    Raises:
+        ConfigError: the store's data was made with another number of partitions.
+    """
+    node = ShardNode(_settings(config, node_id), store, registry, ring, memory)
+    try:
+        await node.start()
+    except BaseException:
+        await node.stop()
+        raise
+    return node
+
+
+def _settings(config: Config, node_id: str) -> NodeSettings:
+    return NodeSettings(
+        node_id=node_id,
+        key_prefix=config.key_prefix,
+        partitions=config.cluster.partitions,
+        reaps=config.sharq.enable_requeue_script,
+        reap_every_s=config.sharq.job_requeue_interval_ms / 1000,
+        finished_retention_us=config.sharq.finished_retention_ms * 1000,
+        dead_retention_us=config.sharq.dead_retention_ms * 1000,
+        dead_limit=config.sharq.dead_limit,
+        continues_on_data_loss=config.redis.on_data_loss == "continue",
+    )

@@ -1,0 +1,136 @@
+"""Accepts the connections of a listening socket for a port, one by one, so that each counts from its first moment.
+
+The event loop's own server counts a TLS connection only after its handshake, and says nothing when the process has no
+files left. Not here: the bounds (port.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from contextlib import suppress
+
+from aiohttp import web
+
+from sharq_core.http_port.port import Port
+
+ACCEPTS_A_TURN = 64
+"""Connections taken in before other work of the event loop has its turn."""
+
+_PAUSE_S = 0.2
+"""How long nothing is accepted after it failed."""
+
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class PortSite(web.BaseSite):
+    """A socket of a port, from its start to the stop of its runner."""
+
+    def __init__(
+        self, runner: web.ServerRunner, bound: socket.socket, tls: ssl.SSLContext | None, backlog: int
+    ) -> None:
+        super().__init__(runner, ssl_context=tls, backlog=backlog)
+        self._socket = bound
+
+    @property
+    def name(self) -> str:
+        """The address, for aiohttp."""
+        return str(self._socket.getsockname())
+
+    async def start(self) -> None:
+        """Listen, and accept."""
+        await super().start()
+        assert isinstance(self._runner.server, Port)
+        self._socket.setblocking(False)
+        self._socket.listen(self._backlog)
+        self._server = Acceptor(self._runner.server, self._socket, self._ssl_context)  # type: ignore[assignment]
+
+
+class Acceptor:
+    """The accepting at one socket. It has of an asyncio server what aiohttp's sites ask for: `sockets`, `close`."""
+
+    def __init__(self, port: Port, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        self._port = port
+        self._socket = listening
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._resuming: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._socket, self._accept)
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The one that is listened on."""
+        return (self._socket,)
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                accepted, _address = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                continue
+            except OSError as error:
+                self._pause(error)
+                return
+            self._take(accepted)
+
+    def _pause(self, error: OSError) -> None:
+        """Wait for files to be free again; what nobody uses is closed for it. The others wait in the system's queue."""
+        self._port.failed_accepts += 1
+        self._port.log.error("accept_failed error=%r open=%d", error.strerror or str(error), self._port.open)
+        if error.errno in _NO_FILES:
+            self._port.make_room()
+        self._loop.remove_reader(self._socket)
+        self._resuming = self._loop.call_later(_PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        self._loop.add_reader(self._socket, self._accept)
+
+    def _take(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        if not self._port.has_room(is_tls=self._tls is not None):
+            self._refuse(accepted)
+            return
+        handler = self._port()
+        self._port.opens(handler, self._loop.create_task(self._open(handler, accepted)))
+
+    def _refuse(self, accepted: socket.socket) -> None:
+        """Say why, unless TLS is expected. What has come already is read: closing would cut the answer off else."""
+        self._port.refused += 1
+        with suppress(OSError), accepted:
+            if self._tls is None:
+                with suppress(BlockingIOError):
+                    accepted.recv(1 << 16)
+                accepted.send(self._port.refusal)
+                accepted.shutdown(socket.SHUT_WR)
+
+    async def _open(self, handler: web.RequestHandler, accepted: socket.socket) -> None:
+        is_failed = True
+        try:
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(lambda: handler, accepted)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: handler,
+                    accepted,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=self._port.bounds.header_timeout_s,
+                )
+            is_failed = False
+        except (OSError, asyncio.CancelledError):
+            self._port.failed_handshakes += 1
+            accepted.close()
+        finally:
+            self._port.opened(handler, is_failed=is_failed)

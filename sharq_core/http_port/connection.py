@@ -1,0 +1,268 @@
+"""One connection of a port: what comes is bounded, what is not HTTP is answered and counted, and a client that closes
+its sending half gets its answer.
+
+It extends aiohttp's protocol, as of 3.14, by its private names. Not here: the bounds of all connections together
+(port.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+
+from sharq_core.http_port.half_closed import CAN_TELL, takes_what_was_sent
+
+if TYPE_CHECKING:
+    from sharq_core.http_port.port import Port
+
+MAX_HEAD_BYTES = 16 << 10
+"""Request line and headers of one request together; up to twice that when the last part comes in one large piece."""
+
+MAX_PIPELINED_BYTES = 64 << 10
+"""Requests of one connection that are read ahead while another is handled, beside what one read brings."""
+
+FREE_HELD_BYTES = 4 << 10
+"""What a connection may hold of unfinished heads and requests behind others when all together hold too much."""
+
+MAX_HEAD_STATUS = 431
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_ANSWERED_S = 0.005
+"""Pause between two looks at whether a request was answered."""
+
+
+class PortConnection(RequestHandler):
+    """One connection.
+
+    Attributes:
+        held_bytes: what came of a request's head, or of requests behind the one that is handled.
+        is_link: it became a link, and has bounds of its own.
+        is_half_closed: its client sends nothing any more, and may read still.
+        is_over_limit: more came than `limit` allows.
+        when_lost: called once when the connection is lost.
+    """
+
+    __slots__ = ("_bytes_left", "held_bytes", "is_half_closed", "is_link", "is_over_limit", "when_lost")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.held_bytes = 0
+        self.is_link = False
+        self.is_half_closed = False
+        self.is_over_limit = False
+        self.when_lost: Callable[[], object] | None = None
+        self._bytes_left: int | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell who waits for it."""
+        super().connection_lost(exc)
+        if self.when_lost is not None:
+            self.when_lost()
+            self.when_lost = None
+
+    def limit(self, size_bytes: int | None) -> None:
+        """Let no more than so many bytes come from now on, what waits unread included; None for as many as may."""
+        self._bytes_left = size_bytes
+        if size_bytes is not None:
+            self._take_from_limit(len(self._message_tail))
+
+    def let_go(self, parts: int = 0) -> None:
+        """Count one of what is held no longer; `parts` are left of about the same size."""
+        kept_bytes = self.held_bytes * parts // (parts + 1)
+        if isinstance(self._manager, web.Server):
+            cast("Port", self._manager).held_bytes += kept_bytes - self.held_bytes
+        self.held_bytes = kept_bytes
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. Cost for an ordinary request: some comparisons."""
+        if self._bytes_left is not None and not self._take_from_limit(len(data)):
+            return
+        request = self._current_request
+        is_whole = request is not None and request._payload.is_eof()
+        super().data_received(data)
+        if is_whole:
+            self._read_ahead(len(data))
+        elif request is not None:
+            self._note_broken_body(request)
+        elif not self._messages and data:
+            self._hold(len(data), MAX_HEAD_BYTES)
+        elif len(self._messages) > 1:
+            self._read_ahead(len(data))
+        if self._messages:
+            if len(data) > MAX_HEAD_BYTES:
+                self._refuse_long_heads()
+            message, payload = self._messages[-1]
+            if not self._upgraded and getattr(message, "upgrade", False) and payload.is_eof():
+                self._end_after_upgrade(message, data)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep the connection for its answers: True, unless nothing is to be answered or the TLS ends with it."""
+        transport, request = self.transport, self._current_request
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return None
+        if request is None and not self._messages:
+            return None
+        if request is not None and not request._payload.is_eof():
+            request._payload.set_exception(RequestPayloadError("the client has closed its sending half"))
+        if getattr(request, "may_last", False) and not self._can_be_asked(request):
+            return None
+        self.is_half_closed = True
+        self._port.half_closed(self)
+        if not self._messages:
+            self.close()
+        if getattr(request, "may_last", False):
+            transport.write(_CONTINUE)
+            self._end_if_gone()
+        return True
+
+    async def takes_what_was_sent(self) -> bool:
+        """Return whether the client of a half-closed connection still reads, as far as its system tells."""
+        return await takes_what_was_sent(self._tcp)
+
+    def when_refused(self, undo: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Undo what the answer to the current request tells, if the client's system refuses it."""
+        request, tcp = self._current_request, self._tcp()
+        if request is None or tcp is None:
+            return
+        try:
+            kept = socket.socket(fileno=os.dup(tcp.fileno()))
+        except OSError:
+            return
+
+        async def look() -> None:
+            with kept:
+                while self._current_request is request:  # noqa: ASYNC110 - aiohttp tells nobody
+                    await asyncio.sleep(_ANSWERED_S)
+                is_taken = await takes_what_was_sent(lambda: kept)
+            if not is_taken:
+                await undo()
+
+        self._port.keep(self._loop.create_task(look()))
+
+    def end_if_idle(self) -> None:
+        """Close a half-closed connection that has nothing more to answer."""
+        if self._waiter is not None and not self._waiter.done():
+            self.force_close()
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Log what nobody foresaw. That a client's body is broken, or stops, is no such thing."""
+        if isinstance(kwargs.get("exc_info"), RequestPayloadError | HttpProcessingError | ConnectionError):
+            self._count_malformed()
+        else:
+            super().log_exception(*args, **kwargs)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be read, as every other failure; aiohttp's own answer is for what nobody foresaw."""
+        if not isinstance(exc, HttpProcessingError) or self._manager is None:
+            return super().handle_error(request, status, exc, message)
+        self._count_malformed()
+        response = self._port.answer_malformed(request, status, exc.message.partition("\n")[0].rstrip(":"))
+        response.force_close()
+        return response
+
+    @property
+    def _port(self) -> Port:
+        return cast("Port", self._manager)
+
+    def _count_malformed(self) -> None:
+        if self._manager is not None:
+            self._port.malformed += 1
+
+    def _take_from_limit(self, size_bytes: int) -> bool:
+        assert self._bytes_left is not None
+        self._bytes_left -= size_bytes
+        if self._bytes_left >= 0:
+            return True
+        self.is_over_limit = True
+        self._message_tail = b""
+        if self.transport is not None:
+            self.transport.abort()
+        return False
+
+    def _read_ahead(self, size_bytes: int) -> None:
+        """Count what comes behind a request that is handled, and take only a little of it."""
+        self._hold(size_bytes, None)
+        if self.held_bytes > MAX_PIPELINED_BYTES and self._messages and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+
+    def _note_broken_body(self, request: web.BaseRequest) -> None:
+        """Tell the reader of a body that what came last is no body: aiohttp lets it wait for the rest."""
+        if not self._messages or request._payload.is_eof():
+            return
+        last = self._messages[-1][0]
+        if isinstance(last, _ErrInfo):
+            request._payload.set_exception(RequestPayloadError(last.message))
+
+    def _end_after_upgrade(self, message: Any, data: bytes) -> None:
+        """Close after an offer of another protocol that is not taken up, if more came behind it in one piece: aiohttp
+        loses that, and its sender would wait for an answer.
+        """
+        body_bytes = int(message.headers.get("Content-Length", 0))
+        if data.find(b"\r\n\r\n") + 4 + body_bytes != len(data):
+            self.close()
+
+    def _hold(self, size_bytes: int, limit_bytes: int | None) -> None:
+        if self._manager is None or self.is_link or self._force_close:
+            return
+        self.held_bytes += size_bytes
+        self._port.held_bytes += size_bytes
+        if limit_bytes is not None and self.held_bytes > limit_bytes:
+            self._refuse_head(f"line and headers are longer than {limit_bytes} bytes")
+        elif (
+            self.held_bytes > FREE_HELD_BYTES
+            and self._port.is_holding_too_much
+            and self.transport is not None
+        ):
+            self._count_malformed()
+            self.transport.abort()
+
+    def _refuse_long_heads(self) -> None:
+        for at, (message, _) in enumerate(self._messages):
+            if not isinstance(message, _ErrInfo) and _head_bytes(message) > 2 * MAX_HEAD_BYTES:
+                self._messages[at] = (_head_error("line and headers are too long"), EMPTY_PAYLOAD)
+
+    def _refuse_head(self, reason: str) -> None:
+        self.let_go()
+        self._messages.append((_head_error(reason), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _can_be_asked(self, request: web.BaseRequest | None) -> bool:
+        """A client of HTTP/1.1 may be sent a word in between, and this system tells what became of it."""
+        return request is not None and request.version == HttpVersion11 and CAN_TELL
+
+    def _tcp(self) -> socket.socket | None:
+        transport = self.transport
+        return None if transport is None or transport.is_closing() else transport.get_extra_info("socket")
+
+    def _end_if_gone(self) -> None:
+        """Cut the connection off when the word in between was refused."""
+
+        async def look() -> None:
+            if not await self.takes_what_was_sent() and self.transport is not None:
+                self.transport.abort()
+
+        task = self._loop.create_task(look())
+        self._port.keep(task)
+
+
+def _head_error(reason: str) -> _ErrInfo:
+    error = HttpProcessingError(code=MAX_HEAD_STATUS, message=reason)
+    return _ErrInfo(status=MAX_HEAD_STATUS, exc=error, message=reason)
+
+
+def _head_bytes(message: Any) -> int:
+    return len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers)

@@ -1,0 +1,305 @@
+"""A port that speaks HTTP: its connections, bounded in number, bytes and time from the moment they are accepted.
+
+A client that is slow on purpose costs a connection, and no more than a few seconds of it. Connections are looked at
+once a second, on no request's time. Not here: the accepting itself (acceptor.py), what one connection does with what
+comes (connection.py), the time that a body may take (router/http/request.py), and how the counts become metrics
+(metrics.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from msgspec import Struct
+
+from sharq_core.http_port.connection import PortConnection
+from sharq_core.logs.rare_log import RareLog
+
+LOOK_EVERY_S = 1.0
+
+MAX_LINE_BYTES = 8190
+MAX_FIELD_BYTES = 8190
+MAX_HEADERS = 128
+"""Of one request's head: its first line, one header with its name, and how many headers."""
+
+MAX_HANDSHAKES = 1000
+"""TLS handshakes under way at one port; of a port with few connections, at most half of those."""
+
+MAX_HELD_BYTES = 32 << 20
+"""Unfinished heads and pipelined requests of all connections of a port."""
+
+HANDSHAKE_ROOM_S = 0.2
+"""A handshake under way for longer gives its place to a new one when there are too many."""
+
+SILENT_ROOM_S = 2.0
+"""A connection that has sent no whole request for longer gives its place to a new one when there are too many."""
+
+NO_REQUEST = "no_request"
+ANSWER_UNREAD = "answer_unread"
+"""Why a connection was ended."""
+
+LINGER_S = 3.0
+"""How long the rest of a body that nobody wants is read, so that its sender reads the answer, before it is cut off."""
+
+_LAST_S = 0.5
+"""How long handlers may take to end that were cancelled at the stop."""
+
+
+class PortBounds(Struct, frozen=True, kw_only=True):
+    """The bounds of one port.
+
+    Attributes:
+        max_connections: open at once, unfinished TLS handshakes included.
+        header_timeout_s: from the accept to the end of the first request's headers, the TLS handshake included.
+        answer_timeout_s: for how long what was answered may lie unread.
+        keepalive_timeout_s: from an answer to the end of the next request's headers.
+    """
+
+    max_connections: int
+    header_timeout_s: float
+    answer_timeout_s: float
+    keepalive_timeout_s: float
+
+
+class Port(web.Server):
+    """An HTTP server within bounds.
+
+    Args:
+        answer: answers each request.
+        make_request: makes what `answer` gets; told the connection of each request.
+        malformed: the answer to what is not HTTP, from the request as far as it was read, the status and the reason.
+        refusal: the whole answer to a connection too many; nothing is said where there is TLS.
+        log: for lines that strangers cause.
+        more: further arguments of aiohttp's server.
+
+    Attributes:
+        bounds: of this port.
+        refused: connections that were one too many, so far.
+        malformed: requests that are not HTTP, or more of it than may come, so far.
+        ended: connections that were kept without use, so far, by the reason.
+        failed_accepts: times that a connection could not be accepted, for want of files above all.
+        failed_handshakes: TLS handshakes that came to nothing.
+        held_bytes: unfinished heads and pipelined requests, of all connections.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[..., Awaitable[Any]],
+        bounds: PortBounds,
+        *,
+        make_request: Callable[..., web.BaseRequest],
+        malformed: Callable[[web.BaseRequest, int, str], web.StreamResponse],
+        refusal: bytes,
+        log: logging.Logger,
+        **more: Any,
+    ) -> None:
+        self.bounds = bounds
+        self.refusal = refusal
+        self.refused = 0
+        self.malformed = 0
+        self.ended: Counter[str] = Counter({NO_REQUEST: 0, ANSWER_UNREAD: 0})
+        self.failed_accepts = 0
+        self.failed_handshakes = 0
+        self.held_bytes = 0
+        self.log = RareLog(log)
+        self.answer_malformed = malformed
+        self._transports: dict[RequestHandler, asyncio.Transport] = {}
+        self._opening: dict[RequestHandler, asyncio.Task[None]] = {}
+        self._fresh: dict[RequestHandler, float] = {}
+        self._unread: dict[RequestHandler, float] = {}
+        self._half_closed: set[PortConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        super().__init__(
+            answer,
+            request_factory=make_request,
+            keepalive_timeout=bounds.keepalive_timeout_s,
+            lingering_time=LINGER_S,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            max_headers=MAX_HEADERS,
+            logger=self.log,
+            **more,
+        )
+
+    def __call__(self) -> RequestHandler:
+        """Return the protocol of the next connection."""
+        return PortConnection(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def open(self) -> int:
+        """Connections that were accepted and are not closed."""
+        return len(self._transports) + len(self._opening)
+
+    @property
+    def handshakes(self) -> int:
+        """TLS handshakes under way."""
+        return len(self._opening)
+
+    @property
+    def max_handshakes(self) -> int:
+        """TLS handshakes that may be under way."""
+        return min(MAX_HANDSHAKES, max(self.bounds.max_connections // 2, 1))
+
+    def has_room(self, *, is_tls: bool) -> bool:
+        """Return whether one more connection may be taken in; one that does nothing makes room for it.
+
+        What strangers hold without using it is not to keep others out: an honest handshake takes milliseconds.
+        """
+        if (
+            is_tls
+            and self.handshakes >= self.max_handshakes
+            and not self._end_oldest(HANDSHAKE_ROOM_S, self._opening)
+        ):
+            return False
+        return self.open < self.bounds.max_connections or self.make_room()
+
+    def make_room(self) -> bool:
+        """End the connection that has been without a whole request for longest; False when none has been for long."""
+        return self._end_oldest(SILENT_ROOM_S, self._fresh)
+
+    def opens(self, handler: RequestHandler, task: asyncio.Task[None]) -> None:
+        """Count a connection from its accept; the task ends with its handshake."""
+        self._opening[handler] = task
+        self._fresh[handler] = self._loop.time() + self.bounds.header_timeout_s
+
+    def opened(self, handler: RequestHandler, *, is_failed: bool) -> None:
+        """Count its handshake no longer."""
+        self._opening.pop(handler, None)
+        if is_failed:
+            self._fresh.pop(handler, None)
+
+    def begun(self, handler: RequestHandler) -> None:
+        """Take note that a connection has sent a whole request's head."""
+        self._fresh.pop(handler, None)
+        if isinstance(handler, PortConnection) and handler.held_bytes:
+            handler.let_go(len(handler._messages))
+
+    @property
+    def is_holding_too_much(self) -> bool:
+        """More of unfinished heads and pipelined requests has come than may be held."""
+        return self.held_bytes > MAX_HELD_BYTES
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task until it is done: the event loop does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def half_closed(self, handler: PortConnection) -> None:
+        """End a connection, whose client sends nothing any more, once what it asked for is answered."""
+        self._half_closed.add(handler)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take in a connection that is ready for requests."""
+        super().connection_made(handler, transport)
+        self._opening.pop(handler, None)
+        self._transports[handler] = transport
+        self._fresh.setdefault(handler, self._loop.time() + self.bounds.header_timeout_s)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        self._transports.pop(handler, None)
+        self._fresh.pop(handler, None)
+        if isinstance(handler, PortConnection):
+            self._half_closed.discard(handler)
+            handler.let_go()
+        super().connection_lost(handler, exc)
+
+    def progress_s(self, transport: asyncio.Transport) -> float:
+        """Return when the client of a connection last took some of its answer, by the loop's time, if that is known."""
+        return -math.inf
+
+    async def watch(self) -> None:
+        """End what is kept unused; return never."""
+        refused_logged = 0
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self._end_fresh()
+            self._end_unread()
+            for handler in list(self._half_closed):
+                handler.end_if_idle()
+            if self.refused > refused_logged:
+                self.log.warning(
+                    "connections_refused count=%d open=%d", self.refused - refused_logged, self.open
+                )
+                refused_logged = self.refused
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Let requests finish for `timeout` seconds, then cut off every connection, read or not."""
+        for task in self._opening.values():
+            task.cancel()
+        ending = asyncio.ensure_future(super().shutdown(timeout))
+        done, _ = await asyncio.wait({ending}, timeout=timeout)
+        if not done:
+            self.cut_off()
+            done, _ = await asyncio.wait({ending}, timeout=_LAST_S)
+        if not done:
+            ending.cancel()
+        elif (error := ending.exception()) is not None:
+            raise error
+
+    def cut_off(self) -> int:
+        """End every connection at once, whatever it is doing; return how many there were."""
+        connections = list(self._transports.items())
+        for handler, transport in connections:
+            task = handler._task_handler
+            transport.abort()
+            if task is not None:
+                task.cancel()
+        return len(connections)
+
+    def _end_fresh(self) -> None:
+        """End those that have not sent a whole request's head in time; the oldest come first."""
+        now_s = self._loop.time()
+        late: list[RequestHandler] = []
+        for handler, deadline_s in self._fresh.items():
+            if deadline_s > now_s:
+                break
+            late.append(handler)
+        self._end(late, NO_REQUEST)
+
+    def _end_oldest(self, after_s: float, among: dict[RequestHandler, Any]) -> bool:
+        """End the oldest of those that are `after_s` old and have sent no request; False when there is none."""
+        oldest = next(iter(among), None)
+        if oldest is None:
+            return False
+        accepted_s = self._fresh.get(oldest, self._loop.time()) - self.bounds.header_timeout_s
+        if self._loop.time() - accepted_s < after_s:
+            return False
+        self._end([oldest], NO_REQUEST)
+        return True
+
+    def _end_unread(self) -> None:
+        """End those where something has waited to be sent at each look. Cost: O(connections), 0.1 ms for 1,000."""
+        now_s = self._loop.time()
+        self._unread = {
+            handler: max(self._unread.get(handler, now_s), self.progress_s(transport))
+            for handler, transport in self._transports.items()
+            if transport.get_write_buffer_size()
+        }
+        limit_s = self.bounds.answer_timeout_s
+        late = [
+            handler
+            for handler, since_s in self._unread.items()
+            if now_s - since_s > limit_s and not (isinstance(handler, PortConnection) and handler.is_link)
+        ]
+        self._end(late, ANSWER_UNREAD)
+
+    def _end(self, handlers: list[RequestHandler], reason: str) -> None:
+        for handler in handlers:
+            self._fresh.pop(handler, None)
+            task = self._opening.pop(handler, None)
+            transport = self._transports.pop(handler, None)
+            if task is not None:
+                task.cancel()
+            elif transport is not None:
+                transport.abort()
+        self.ended[reason] += len(handlers)
+        if handlers:
+            self.log.info("connections_ended count=%d reason=%s", len(handlers), reason)

@@ -1,0 +1,154 @@
+"""What both ends of a link do with their socket: send the entries of one tick as one frame, and receive frames.
+
+Not here: what is in a frame (sharq_core/link/frames.py), and what an end does with it (shard/link_server.py,
+router/shards/link.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar, cast
+
+from aiohttp import ClientWebSocketResponse, WebSocketError, WSCloseCode, WSMsgType, web
+
+from sharq_core.link.frames import MAX_FRAME_BYTES, FrameError, pack
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 10.0
+"""A socket that was silent for so long is asked for a sign of life, and ended when none comes in half the time."""
+
+HELLO_S = 5.0
+"""Longest time to the welcome."""
+
+CLOSE_S = 1.0
+"""Longest wait for the other end's goodbye."""
+
+_MAX_REASON_BYTES = 120
+"""A WebSocket's last word carries no more."""
+
+Socket: TypeAlias = web.WebSocketResponse | ClientWebSocketResponse
+OwnerT = TypeVar("OwnerT")
+
+
+class LinkBroken(Exception):
+    """The connection is no more; says why."""
+
+
+class Outbox(Generic[OwnerT]):
+    """Entries that wait to be sent, each with an owner who wants to know if it never was.
+
+    What is added in one tick of the event loop leaves as one frame. While the socket's buffer is full, entries gather
+    here.
+
+    Args:
+        is_open: False once nothing can be written to the socket any more.
+    """
+
+    def __init__(self, socket: Socket, is_open: Callable[[], bool]) -> None:
+        self._socket = socket
+        self._is_open = is_open
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[bytes, OwnerT]] = deque()
+        self._size_bytes = 0
+        self._is_nudged = False
+        self._is_last = False
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Entries that wait."""
+        return len(self._waiting)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that wait."""
+        return self._size_bytes
+
+    def add(self, entry: bytes, owner: OwnerT) -> None:
+        """Send an encoded entry at the end of this tick."""
+        self._waiting.append((entry, owner))
+        self._size_bytes += len(entry)
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """Send a frame at the end of this tick, an empty one if need be."""
+        self._is_nudged = True
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Let `run` return once nothing waits."""
+        self._is_last = True
+        self._wake.set()
+
+    def unsent(self) -> list[OwnerT]:
+        """Owners of what was never handed to the socket: call it when `run` has ended."""
+        return [owner for _, owner in self._waiting]
+
+    async def run(self) -> None:
+        """Send until finished, or until the connection is lost, which the receiving side is told too."""
+        try:
+            while not self._is_last:
+                await self._wake.wait()
+                self._wake.clear()
+                while (self._waiting or self._is_nudged) and self._is_open():
+                    await self._socket.send_bytes(self._next_frame())
+        except ConnectionError as error:
+            log.debug("link_lost error=%r", error)
+        except Exception:
+            log.exception("link_failed")
+            await self._socket.close(code=WSCloseCode.INTERNAL_ERROR)
+
+    def _next_frame(self) -> bytes:
+        self._is_nudged = False
+        if self._size_bytes <= MAX_FRAME_BYTES:
+            entries = [entry for entry, _ in self._waiting]
+            self._waiting.clear()
+            self._size_bytes = 0
+        else:
+            entries = self._take_some()
+        return pack(int(self._loop.time() * 1e6), entries, len(entries))
+
+    def _take_some(self) -> list[bytes]:
+        """The first entries, as many as one frame may hold; one that is longer goes alone."""
+        taken: list[bytes] = []
+        room = MAX_FRAME_BYTES
+        while self._waiting and (not taken or len(self._waiting[0][0]) <= room):
+            entry, _ = self._waiting.popleft()
+            taken.append(entry)
+            room -= len(entry)
+        self._size_bytes -= MAX_FRAME_BYTES - room
+        return taken
+
+
+async def receive(socket: Socket) -> bytes:
+    """The next message.
+
+    Raises:
+        FrameError: it is none of a link, or too large.
+        LinkBroken: the connection has ended.
+    """
+    message = await socket.receive()
+    if message.type is WSMsgType.BINARY:
+        return cast(bytes, message.data)
+    if message.type is WSMsgType.TEXT:
+        raise FrameError("a text message")
+    if message.type is WSMsgType.CLOSE:
+        raise LinkBroken(f"the other end closed it: {message.extra or message.data}")
+    if isinstance(message.data, WebSocketError):
+        raise FrameError(str(message.data))
+    raise LinkBroken(
+        f"the connection was lost: {message.data!r}" if message.data else "the connection was lost"
+    )
+
+
+async def say_goodbye(socket: Socket, code: int, reason: str) -> bool:
+    """Close the socket and tell the other end why; False when it takes nothing any more, not even that."""
+    try:
+        async with asyncio.timeout(2 * CLOSE_S):
+            await socket.close(code=code, message=reason.encode("ascii", "replace")[:_MAX_REASON_BYTES])
+    except TimeoutError:
+        return False
+    return True

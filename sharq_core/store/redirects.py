@@ -1,0 +1,132 @@
+"""Takes one pipeline of calls to the servers of their slots, and again where a server refused because the slot is, or
+is about to be, elsewhere.
+
+Only what was refused is sent again: nothing of it was done. What was sent and not answered is *perhaps done*, and left
+so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from sharq_core.errors import SharqError
+from sharq_core.store.commands import Fcall
+from sharq_core.store.failures import Misplaced, Redirected
+from sharq_core.store.node import StoreNode
+from sharq_core.store.resend import to_resend
+
+_FIRST_PAUSE_S = 0.001
+_LAST_PAUSE_S = 0.05
+"""Between two rounds: a move that is under way ends in some milliseconds, a failover in some seconds."""
+
+_Route: TypeAlias = tuple[StoreNode | None, bool]
+"""The server, and whether it has to be asked (ASKING) because the slot is still another's."""
+
+_NOBODY = Misplaced("no server of the store is in charge of these jobs now")
+
+
+class Slots(Protocol):
+    """Who holds which slot, as far as is known."""
+
+    def node_of(self, slot: int) -> StoreNode | None: ...
+
+    def node_at(self, host: str, port: int) -> StoreNode: ...
+
+    def moved(self, slot: int, node: StoreNode) -> None:
+        """The slot's owner has said that `node` owns it now."""
+        ...
+
+    def doubt(self) -> None:
+        """What is known may be old."""
+        ...
+
+
+class Delivery:
+    """One pipeline on its way.
+
+    Args:
+        slots: of each call.
+        deadline: the loop's time at which to stop sending, in seconds.
+
+    Attributes:
+        resent: calls sent again so far.
+    """
+
+    def __init__(self, known: Slots, calls: Sequence[Fcall], slots: Sequence[int], deadline: float) -> None:
+        self._known = known
+        self._calls = calls
+        self._slots = slots
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._answers: list[Any | SharqError] = [_NOBODY] * len(calls)
+        self._detours: dict[int, _Route] = {}
+        self.resent = 0
+
+    async def run(self) -> list[Any | SharqError]:
+        """For each call its answer, or the error that it came to."""
+        left: Sequence[int] = range(len(self._calls))
+        for pause_s in _pauses():
+            routes = await self._send(left)
+            left = to_resend(self._calls, self._answers, Misplaced, left)
+            if not left or self._loop.time() + pause_s >= self._deadline:
+                break
+            self._learn(left, routes)
+            self.resent += sum(len(self._calls[index].keys) for index in left)
+            await asyncio.sleep(pause_s)
+        return self._answers
+
+    async def _send(self, indices: Sequence[int]) -> dict[int, _Route]:
+        """Send these calls, one pipeline a server, side by side; returns the route of each slot.
+
+        All calls of a slot take one route, in order (I3).
+        """
+        routes = {slot: self._route(slot) for slot in dict.fromkeys(self._slots[i] for i in indices)}
+        groups: dict[_Route, list[int]] = {}
+        for index in indices:
+            groups.setdefault(routes[self._slots[index]], []).append(index)
+        await asyncio.gather(*(self._send_to(route, group) for route, group in groups.items()))
+        return routes
+
+    def _route(self, slot: int) -> _Route:
+        return self._detours.get(slot) or (self._known.node_of(slot), False)
+
+    async def _send_to(self, route: _Route, indices: Sequence[int]) -> None:
+        node, is_asking = route
+        if node is None:
+            return
+        left_s = max(self._deadline - self._loop.time(), 0.0)
+        answers = await node.call([self._calls[index] for index in indices], left_s, is_asking=is_asking)
+        for index, answer in zip(indices, answers, strict=True):
+            self._answers[index] = answer
+        if not node.is_reachable:
+            self._known.doubt()
+
+    def _learn(self, refused: Sequence[int], routes: dict[int, _Route]) -> None:
+        """What the first refusal of each slot says of the way there."""
+        self._detours = {}
+        for index in reversed(refused):
+            slot, answer = self._slots[index], self._answers[index]
+            node = routes[slot][0]
+            self._detours.pop(slot, None)
+            if isinstance(answer, Redirected):
+                self._redirect(slot, answer, node)
+                continue
+            if node is not None:
+                node.misplaced_at = self._loop.time()
+            self._known.doubt()
+
+    def _redirect(self, slot: int, answer: Redirected, asked: StoreNode | None) -> None:
+        node = self._known.node_at(answer.host or (asked.host if asked else ""), answer.port)
+        if answer.is_lasting:
+            self._known.moved(slot, node)
+        else:
+            self._detours[slot] = (node, True)
+
+
+def _pauses() -> Iterator[float]:
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, _LAST_PAUSE_S)

@@ -1,0 +1,298 @@
+"""Promised calls on one server: they are answered when every server that may take over has confirmed them.
+
+After a wait in vain, calls that would begin something are refused, so that nobody waits for a replica that is gone and
+no lease is made for nothing, until the servers have confirmed what was written then. Not here: what a promise is
+(durability.py), whether the servers have confirmed (confirmation.py), and how calls are sent (node.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Protocol
+
+import redis.exceptions as driver
+from redis.asyncio.connection import AbstractConnection
+
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.connections import Connections, ask, drop
+from sharq_core.store.failures import Misplaced, why_away
+from sharq_core.store.replication.confirmation import ROUND_S, Confirmation
+from sharq_core.store.replication.durability import NotKept, Promise
+from sharq_core.store.replication.successors import REPLICATION, parse_replication
+
+log = logging.getLogger(__name__)
+
+KEEPING_CONNECTIONS = 4
+"""Most connections to one server that wait for replicas, besides the ordinary ones: nothing else is behind them."""
+
+_WAIT_SHARE = 0.75
+"""Share of a call's time for which it waits: its answer must come before the call is given up, because a server that
+says nothing counts as unreachable."""
+
+_FIRST_PAUSE_S = 0.001
+_LAST_PAUSE_S = 0.05
+"""Between two questions of one wait: the server answers at once when it lacks a replica that has to confirm."""
+
+_WHOLE = 0.5
+"""Share of the server's timeout from which on a wait in vain says enough: a call that was late waits shorter."""
+
+_IN_A_ROW = 3
+"""Shorter waits in vain that say as much."""
+
+_PAUSE_S = 0.25
+"""Between two questions whether the replicas are back."""
+
+_NOT_ASKED = "no replica confirms anything now"
+
+
+class Execute(Protocol):
+    """StoreNode.execute."""
+
+    async def __call__(
+        self,
+        commands: Sequence[Command | Fcall],
+        timeout_s: float | None = None,
+        *,
+        is_asking: bool = False,
+        slots: AbstractAsyncContextManager[Any] | None = None,
+        used: list[AbstractConnection] | None = None,
+    ) -> list[Any | SharqError]: ...
+
+
+class Keeping:
+    """The promised calls of one server.
+
+    Args:
+        connections: to the server.
+        execute: sends a pipeline to it (StoreNode.execute).
+        doubt: called when a server that has to confirm does not, so that it is looked at who may take over.
+        timeout_s: no call takes longer.
+        where: the server, for the log.
+
+    Attributes:
+        refusal: what new work comes to now; None while promises are kept.
+        refused: calls refused so far.
+        confirmation: the servers that have to confirm.
+    """
+
+    def __init__(
+        self,
+        promise: Promise,
+        connections: Connections,
+        execute: Execute,
+        doubt: Callable[[], None],
+        timeout_s: float,
+        where: str,
+    ) -> None:
+        self.refusal: Unavailable | None = None
+        self.refused = 0
+        self.confirmation = Confirmation(promise, where)
+        self._promise = promise
+        self._connections = connections
+        self._execute = execute
+        self._doubt = doubt
+        self._timeout_s = timeout_s
+        self._where = where
+        self._loop = asyncio.get_running_loop()
+        self._slots = asyncio.Semaphore(KEEPING_CONNECTIONS)
+        self._in_vain = 0
+        self._witness: AbstractConnection | None = None
+        self._witnessed = 0
+        self._probe: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    def covers(self, calls: Sequence[Fcall]) -> bool:
+        """Return True if the callers of some of these are promised something."""
+        return any(self._promise.covers(call.function) for call in calls)
+
+    async def execute(
+        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+    ) -> list[Any | SharqError]:
+        """Run calls as StoreNode.execute does, on a connection that nothing else waits for, and wait until the promise
+        is kept. A call that was done without it comes to NotKept.
+        """
+        if self.refusal is not None:
+            return await self._execute_endings(calls, self.refusal, timeout_s, is_asking)
+        left_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
+        give_up_at = self._loop.time() + left_s
+        try:
+            async with asyncio.timeout_at(give_up_at):
+                await self._slots.acquire()
+        except TimeoutError:
+            return [Unavailable("its time was up before it could be sent")] * len(calls)
+        try:
+            return await self._execute_kept(calls, give_up_at, is_asking)
+        finally:
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Ask no more: the server is not the primary any more."""
+        self._is_closed = True
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
+
+    async def _execute_kept(
+        self, calls: Sequence[Fcall], give_up_at: float, is_asking: bool
+    ) -> list[Any | SharqError]:
+        """Send the calls with a look at the length of the stream behind them, which the servers have to confirm."""
+        left_s = max(give_up_at - self._loop.time(), 0.0)
+        wait_until = self._loop.time() + _WAIT_SHARE * left_s
+        used: list[AbstractConnection] = []
+        answers = await self._execute(
+            [*calls, REPLICATION, *self.confirmation.questions(wait_until)],
+            left_s,
+            is_asking=is_asking,
+            slots=nullcontext(),
+            used=used,
+        )
+        count = len(calls)
+        if not used:
+            lost = f"it is not known whether others have it: {_message(answers[-1])}"
+            return self._settle(calls, answers, lost)
+        reached: bytes | SharqError = answers[count]
+        if isinstance(reached, SharqError):
+            await self._connections.give_back(used[0])
+            return self._settle(calls, answers, f"its replicas cannot be asked for: {reached.message}")
+        offset = parse_replication(reached).offset
+        asked = answers[count + 1 :]
+        connection, why_not = await self._until_kept(used[0], offset, asked, wait_until, give_up_at)
+        settled = self._settle(calls, answers, why_not)
+        await self._note(settled, left_s, connection, offset)
+        return settled
+
+    async def _until_kept(
+        self,
+        connection: AbstractConnection,
+        offset: int,
+        answers: Sequence[Any | SharqError],
+        wait_until: float,
+        give_up_at: float,
+    ) -> tuple[AbstractConnection | None, str | None]:
+        """Ask until every server has confirmed the stream up to the offset, or another server is the primary.
+
+        Returns:
+            The connection, None if it was lost; and why the promise is not kept, None if it is.
+        """
+        pause_s = _FIRST_PAUSE_S
+        why_not = self.confirmation.why_not(offset, answers)
+        while why_not is not None:
+            self._doubt()
+            is_over = self._is_closed or self._loop.time() + pause_s >= wait_until
+            if is_over or isinstance(answers[0], SharqError):
+                break
+            try:
+                async with asyncio.timeout_at(give_up_at):
+                    await asyncio.sleep(pause_s)
+                    answers = await ask(connection, self.confirmation.questions(wait_until))
+            except (TimeoutError, OSError, driver.RedisError) as error:
+                await drop(connection)
+                return None, f"it is not known whether others have it: {why_away(error)}"
+            except BaseException:
+                await drop(connection)
+                raise
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+            why_not = self.confirmation.why_not(offset, answers)
+        return connection, why_not
+
+    def _settle(
+        self, calls: Sequence[Fcall], answers: Sequence[Any | SharqError], why_not: str | None
+    ) -> list[Any | SharqError]:
+        settle = self._promise.settle
+        return [settle(call, answer, why_not) for call, answer in zip(calls, answers, strict=False)]
+
+    async def _execute_endings(
+        self, calls: Sequence[Fcall], refusal: Unavailable, timeout_s: float | None, is_asking: bool
+    ) -> list[Any | SharqError]:
+        """While no replica follows: refuse what begins something; do the rest at once, which only the primary knows of
+        then.
+        """
+        settled: list[Any | SharqError] = [refusal] * len(calls)
+        sent = [index for index, call in enumerate(calls) if not self._promise.refuses(call.function)]
+        self.refused += sum(len(call.keys) for call in calls if self._promise.refuses(call.function))
+        if sent:
+            endings = [calls[index] for index in sent]
+            answers = await self._execute(endings, timeout_s, is_asking=is_asking, slots=self._slots)
+            for index, answer in zip(sent, answers, strict=True):
+                settled[index] = self._promise.settle(calls[index], answer, _NOT_ASKED)
+        return settled
+
+    async def _note(
+        self,
+        settled: Sequence[Any | SharqError],
+        waited_s: float,
+        connection: AbstractConnection | None,
+        offset: int,
+    ) -> None:
+        """Take note of a pipeline that was answered, whose calls had `waited_s`; takes its connection over."""
+        unkept = next((answer for answer in settled if isinstance(answer, NotKept)), None)
+        if unkept is None:
+            self._in_vain = 0
+        elif self.refusal is None and not self._is_closed and self._says_enough(waited_s):
+            self._break(unkept, connection, offset)
+            return
+        if connection is not None:
+            await self._connections.give_back(connection)
+
+    def _says_enough(self, waited_s: float) -> bool:
+        self._in_vain += 1
+        return waited_s >= _WHOLE * self._timeout_s or self._in_vain >= _IN_A_ROW
+
+    def _break(self, unkept: NotKept, witness: AbstractConnection | None, offset: int) -> None:
+        durability = self._promise.durability
+        self.refusal = Unavailable(
+            f"no replica confirms what the store does (durability {durability}): nothing was done; try again later"
+        )
+        log.warning("promises_broken %s durability=%s error=%r", self._where, durability, unkept.message)
+        self._witness, self._witnessed = witness, offset
+        self._probe = asyncio.create_task(self._probe_until_kept())
+
+    async def _probe_until_kept(self) -> None:
+        try:
+            is_kept = await self._is_kept()
+            while not is_kept:
+                self._doubt()
+                await asyncio.sleep(_PAUSE_S)
+                is_kept = await self._is_kept()
+        except Exception:
+            log.exception("promise_probe_ended %s", self._where)
+        finally:
+            await self._drop_witness()
+        self.refusal, self._in_vain = None, 0
+        log.info("promises_asked_again %s", self._where)
+
+    async def _is_kept(self) -> bool:
+        """Return True if the servers have confirmed what the witness wrote, or if the server is a replica itself, as
+        its calls will be told.
+
+        If the witness is lost, a new connection asks for what the server has written until then.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s + ROUND_S):
+                if self._witness is None:
+                    self._witness = await self._connections.open()
+                    (answer,) = await ask(self._witness, [REPLICATION])
+                    self._witnessed = (
+                        0 if isinstance(answer, SharqError) else parse_replication(answer).offset
+                    )
+                answers = await ask(self._witness, self.confirmation.questions(self._loop.time() + ROUND_S))
+        except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
+            log.debug("promise_probe_failed %s error=%r", self._where, str(error))
+            await self._drop_witness()
+            return False
+        return (
+            isinstance(answers[0], Misplaced) or self.confirmation.why_not(self._witnessed, answers) is None
+        )
+
+    async def _drop_witness(self) -> None:
+        witness, self._witness = self._witness, None
+        if witness is not None:
+            await drop(witness)
+
+
+def _message(answer: Any | SharqError) -> str:
+    return answer.message if isinstance(answer, SharqError) else "the connection was lost"

@@ -1,0 +1,135 @@
+"""The command line of `sharq-server`: its arguments, and the configuration that they lead to.
+
+Not here: what is done with it (sharq_server/main.py), and the settings themselves (sharq_core/config).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from router.http.tokens import PrintNewToken
+from sharq_core.config import Config, Key, StoreMode
+from sharq_core.errors import ConfigError
+from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
+
+_DATA_DIR = Path("sharq-data")
+
+_REPAIR_HELP = (
+    "do not serve: look at the files of an embedded store that does not start, and say what can be mended and what "
+    "that would lose"
+)
+
+_EXAMPLES = """\
+examples:
+  sharq-server                             on an embedded store, data in ./sharq-data
+  sharq-server --data-dir /var/lib/sharq   the same, data elsewhere
+  sharq-server --config sharq.conf         on the Redis or Valkey that the file's [redis] section names
+  SHARQ_REDIS_URL=redis://10.0.0.5/0 sharq-server
+                                           each setting is a variable too: SHARQ_<SECTION>_<KEY>
+"""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What the server was told; data_dir is for the embedded store only.
+
+    Attributes:
+        accepts_data_loss: it is to accept what the store has lost, and to serve nobody.
+        repairs: it is to look at the embedded store's files, and to serve nobody.
+        is_sure: it is to mend them, too.
+    """
+
+    config: Config
+    data_dir: Path
+    accepts_data_loss: bool = False
+    repairs: bool = False
+    is_sure: bool = False
+
+
+def read_command(argv: Sequence[str] | None) -> Command:
+    """Parse the arguments and load the configuration; each of its notices is logged once.
+
+    Args:
+        argv: None for the arguments of the process.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+    """
+    arguments = _parse_arguments(argv)
+    options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
+    config = load_config(arguments.config, options)
+    _refuse_lonely(config)
+    log_notices((*config.notices, *_notices(arguments, config)))
+    return Command(
+        config,
+        arguments.data_dir or _DATA_DIR,
+        accepts_data_loss=arguments.accept_data_loss,
+        repairs=arguments.repair,
+        is_sure=arguments.yes,
+    )
+
+
+class _Arguments(argparse.Namespace):
+    config: Path | None
+    host: str
+    port: str
+    data_dir: Path | None
+    gunicorn_config: str | None
+    accept_data_loss: bool
+    repair: bool
+    yes: bool
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+    parser = make_parser(
+        "sharq-server",
+        "A rate-limited queueing system over HTTP: everything in one process.",
+        _EXAMPLES,
+        "the settings, an INI file",
+    )
+    parser.add_argument("--host", default="", help="listen here (127.0.0.1)")
+    parser.add_argument("--port", default="", help="listen here (8080); 0 takes any free port")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where the embedded store keeps its data (./sharq-data)"
+    )
+    parser.add_argument(
+        "-gc", "--gunicorn-config", metavar="FILE", help="accepted for the original's scripts; no effect"
+    )
+    parser.add_argument(
+        "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
+    )
+    parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
+    parser.add_argument("--repair", action="store_true", help=_REPAIR_HELP)
+    parser.add_argument(
+        "--yes", action="store_true", help="with --repair: mend the files, and lose what it says"
+    )
+    arguments = parser.parse_args(argv, _Arguments())
+    if arguments.yes and not arguments.repair:
+        parser.error("argument --yes: has a meaning with --repair only")
+    return arguments
+
+
+def _notices(arguments: _Arguments, config: Config) -> list[str]:
+    notices = []
+    if arguments.gunicorn_config is not None:
+        notices.append("--gunicorn-config: has no effect: there is no gunicorn here")
+    if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
+        notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
+    cluster = config.cluster
+    if cluster.shards or cluster.listen or cluster.secret or cluster.link_tls_cert:
+        notices.append(
+            "[cluster] shards, listen, secret, link_tls_...: have no effect: router and shard are one process"
+        )
+    return notices
+
+
+def _refuse_lonely(config: Config) -> None:
+    """A promise that takes a replica is refused where there can be none."""
+    if config.store.mode is StoreMode.EMBEDDED and config.redis.durability != "fast":
+        raise ConfigError(
+            f"[redis] durability: {config.redis.durability} needs a store with replicas; the embedded one has none"
+        )

@@ -1,0 +1,151 @@
+"""The command line of `sharq-cluster`. Not here: what is done with it (main.py)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from sharq_core.config import Config, RedisSettings
+from sharq_core.errors import ConfigError
+from sharq_core.process.command_line import load_config, make_parser
+from sharq_server.local_cluster.stores import CLUSTER, KINDS, SINGLE
+
+_DATA_DIR = Path("sharq-cluster-data")
+_PORT = 8080
+_MAX_PROCESSES = 64
+
+_NOT_OF_A_PLACE = frozenset({"key_prefix", "timeout_ms", "durability", "strict_store", "clustered"})
+"""[redis] keys that do not say which server there is, or who one is there."""
+
+_EXAMPLES = """\
+examples:
+  sharq-cluster                                two routers, on 8080 and 8081, and three shards
+  sharq-cluster --routers 1 --shards 5 --store cluster
+                                               on a Redis Cluster: three primaries, three replicas
+  sharq-cluster --state-file cluster.json      the processes, their ids and URLs, once all is ready
+"""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What there should be.
+
+    Attributes:
+        router_ports: consecutive.
+        shards: how many.
+        store: one of stores.KINDS.
+        data_dir: absolute.
+        state_file: absolute; None for none.
+        config: absolute; None for none. It has been read once without an error.
+    """
+
+    router_ports: range
+    shards: int
+    store: str
+    data_dir: Path
+    state_file: Path | None
+    config: Path | None
+
+
+def read_command(argv: Sequence[str] | None) -> Command:
+    """Parse the arguments and try the configuration.
+
+    Args:
+        argv: None for the arguments of the process.
+
+    Raises:
+        ConfigError: the configuration is wrong, or names a store; or a path cannot be used.
+        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+    """
+    arguments = _parse_arguments(argv)
+    config = load_config(arguments.config)
+    redis = config.redis
+    _refuse_named_store(redis)
+    _refuse_tls(config)
+    if arguments.store == SINGLE and redis.durability != "fast":
+        raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; say --store {CLUSTER}")
+    state_file = arguments.state_file and arguments.state_file.absolute()
+    if state_file is not None and not state_file.parent.is_dir():
+        raise ConfigError(f"--state-file: there is no directory {state_file.parent}")
+    return Command(
+        range(arguments.port, arguments.port + arguments.routers),
+        arguments.shards,
+        arguments.store,
+        arguments.data_dir.absolute(),
+        state_file,
+        arguments.config and arguments.config.absolute(),
+    )
+
+
+class _Arguments(argparse.Namespace):
+    routers: int
+    shards: int
+    port: int
+    store: str
+    data_dir: Path
+    state_file: Path | None
+    config: Path | None
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+    parser = make_parser(
+        "sharq-cluster",
+        "A whole SHARQ cluster on this machine: routers, shards and their store.",
+        _EXAMPLES,
+        "settings of routers and shards",
+    )
+    count, port = _whole_number(1, _MAX_PROCESSES), _whole_number(1, 65535)
+    parser.add_argument("--routers", type=count, default=2, metavar="R", help="how many (2)")
+    parser.add_argument("--shards", type=count, default=3, metavar="N", help="how many (3)")
+    parser.add_argument(
+        "--port",
+        type=port,
+        default=_PORT,
+        help=f"the first router's, the others have the next ones ({_PORT})",
+    )
+    parser.add_argument(
+        "--store", choices=KINDS, default=SINGLE, help="one Valkey, or a Redis Cluster of six (single)"
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, default=_DATA_DIR, metavar="DIR", help=f"data and logs (./{_DATA_DIR})"
+    )
+    parser.add_argument(
+        "--state-file", type=Path, metavar="FILE", help="written when all is ready: JSON, each process"
+    )
+    arguments = parser.parse_args(argv, _Arguments())
+    if arguments.port + arguments.routers - 1 > 65535:
+        parser.error(f"argument --port: {arguments.routers} routers from {arguments.port} on end past 65535")
+    return arguments
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def _refuse_tls(config: Config) -> None:
+    if config.server.tls_cert or config.cluster.link_tls_cert:
+        raise ConfigError(
+            "[sharq-server] tls_..., [cluster] link_tls_...: sharq-cluster stays on the loopback, without TLS; "
+            "take this away, or start sharq-shard and sharq-router"
+        )
+
+
+def _refuse_named_store(redis: RedisSettings) -> None:
+    defaults = RedisSettings()
+    named = [
+        field
+        for field in RedisSettings.__struct_fields__
+        if field not in _NOT_OF_A_PLACE and getattr(redis, field) != getattr(defaults, field)
+    ]
+    if named:
+        raise ConfigError(
+            f"[redis] {', '.join(named)}: sharq-cluster brings stores of its own; take this away, "
+            "or start sharq-shard and sharq-router on that store"
+        )

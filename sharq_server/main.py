@@ -1,0 +1,259 @@
+"""`sharq-server`: router and shard in one process, on an embedded store or on the server that [redis] names.
+
+Responsible for the order in which things start and stop. Not here: the command line (sharq_server/cli.py), the
+HTTP application (router/app.py) and the shard node (shard/node.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from msgspec import UNSET
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from router.api.cluster_shapes import ClusterInfo, Member, StoreView
+from router.app import make_front
+from router.exposure import warn_of_exposure
+from router.http.access_log import AccessLog, open_access_log
+from router.http.gate import Gate, make_gate
+from router.http.tokens import Guard, make_guard
+from router.lifecycle import HttpServer, drain_at_end, router_settings
+from router.longpoll.dequeues import Polls
+from router.readiness import Readiness
+from router.shards.directory import OneShard
+from router.shards.dispatch import Dispatch
+from shard.data_identity.acceptance import NotAccepted, accept_data_loss
+from shard.data_identity.memory import DirectoryMemory
+from shard.node import ShardNode
+from shard.store_factory import make_configured_store
+from shard.store_opening import open_node
+from sharq_core.config import Config, StoreMode, parse_url
+from sharq_core.process.command_line import log_store
+from sharq_core.process.file_reload import follow_files
+from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
+from sharq_core.process.metrics import measure_process
+from sharq_core.process.running import run_program
+from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.store.embedded.data_dir import DataDirError, read_data_id, write_data_id
+from sharq_core.store.embedded.ending import end_in_order
+from sharq_core.store.embedded.repair import NotRepaired
+from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError, url_of_running
+from sharq_core.store.original_data import report_original_data
+from sharq_core.store.settings_audit import Inspector
+from sharq_core.store.store import Store
+from sharq_server.banner import show_banner
+from sharq_server.cli import Command, read_command
+from sharq_server.repair import run_repair
+
+_LOOK_AT_DISK_EVERY_S = 10.0
+_QUICK_DEATH_S = 10.0
+_MAX_QUICK_DEATHS = 3
+"""A store that dies this often in a row, each time this soon, is not helped by another start."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sharq-server` until SIGTERM or SIGINT.
+
+    Args:
+        argv: the arguments; None for those of the process.
+
+    Returns:
+        0 after a stop that was asked for, 1 when it cannot start or go on, 2 for a wrong configuration.
+    """
+
+    def work() -> Coroutine[None, None, int]:
+        command = read_command(argv)
+        if command.accepts_data_loss:
+            return _accept(command)
+        if command.repairs:
+            return run_repair(command)
+        access_log = open_access_log(command.config)
+        timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        return serve_until_stopped(partial(_Server, command, access_log), timeout_s)
+
+    failures = (DataDirError, EmbeddedStoreError, ListenError, NotAccepted, NotRepaired)
+    return run_program("sharq-server", work, *failures)
+
+
+class _Server:
+    """The parts, each of which puts its own end on the stack as soon as it runs."""
+
+    def __init__(
+        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+    ) -> None:
+        self._config = command.config
+        self._data_dir = command.data_dir
+        self._access_log = access_log
+        self._stack = stack
+        self._stop = stop
+        self._registry = CollectorRegistry()
+        self._store: EmbeddedStore | None = None
+        self._node: ShardNode | None = None
+        self._guard: Guard | None = None
+
+    async def start(self) -> None:
+        """Listen and say that it starts, start the store and the node, then serve."""
+        self._guard = make_guard(self._config)
+        sockets = bind_sockets(self._config.server.host, self._config.server.port)
+        for bound in sockets:
+            self._stack.callback(bound.close)
+        measure_process(self._registry, self._stack)
+        warn_of_exposure(sockets, self._config.auth)
+        log_store(self._config)
+        http = HttpServer(sockets, self._config, self._registry, self._access_log, self._stop)
+        if self._config.store.mode is StoreMode.EMBEDDED:
+            await http.open(self._stack)  # Its data may take minutes to be read.
+        store = await self._make_store()
+        self._node = node = await open_node(
+            self._config,
+            store,
+            self._registry,
+            self._config.cluster.node_id or "local",
+            memory=None
+            if self._store is None
+            else DirectoryMemory(self._data_dir, self._store.directory_fault),
+        )
+        self._stack.push_async_callback(_stop_node, node, self._stop)
+        await self._serve(node, http, make_gate(self._config, sockets))
+        show_banner(addresses_of(sockets))
+
+    async def watch(self) -> None:
+        """Look after the store; returns never.
+
+        Raises:
+            EmbeddedStoreError: the embedded store cannot be kept alive.
+            ConfigError: a store that was away at the start has turned out not to be ours.
+        """
+        assert self._node is not None
+        await asyncio.gather(self._node.until_fatal(), self._look_after_store())
+
+    async def _look_after_store(self) -> None:
+        assert self._node is not None
+        if self._store is not None:
+            await asyncio.gather(
+                _keep_alive(self._store, self._node.store.inspector), _look_at_disk(self._store)
+            )
+        elif self._config.store.mode is StoreMode.SERVER:
+            await self._report_original_data()
+
+    async def _make_store(self) -> Store:
+        if self._config.store.mode is not StoreMode.EMBEDDED:
+            return make_configured_store(self._config.redis, self._config.store)
+        self._store = await EmbeddedStore.start(self._data_dir, self._config.embedded.max_memory_bytes)
+        self._stack.push_async_callback(end_in_order, self._store, self._stop)
+        store = make_configured_store(self._config.redis, parse_url(self._store.url))
+        _tell_cut(self._store, store.inspector)
+        return store
+
+    async def _report_original_data(self) -> None:
+        """Also where the store is away: as soon as it answers."""
+        url, timeout_s = self._config.store.url.reveal(), self._config.redis.timeout_ms / 1000
+        async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
+            await report_original_data(client, self._config.original_key_prefix)
+
+    async def _serve(self, node: ShardNode, http: HttpServer, gate: Gate) -> None:
+        readiness = Readiness("starting")
+        directory = OneShard(node, self._config.cluster.partitions)
+        polls = Polls(directory)
+        front = make_front(
+            Dispatch(directory),
+            polls,
+            router_settings(self._config),
+            self._registry,
+            readiness,
+            partial(_cluster_info, self._config, node),
+            self._guard,
+            gate,
+        )
+        await http.serve(self._stack, front)
+        drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
+        if self._guard is not None:
+            follow_files(self._stack, [self._guard.path], self._guard.read_again)
+
+
+async def _accept(command: Command) -> int:
+    """`--accept-data-loss`: also on an embedded store, whether a server runs on it or not."""
+    config = command.config
+    if config.store.mode is not StoreMode.EMBEDDED:
+        await accept_data_loss(config, config.store)
+    elif (url := await url_of_running(command.data_dir)) is not None:
+        await accept_data_loss(config, parse_url(url))
+    elif not command.data_dir.is_dir():
+        raise NotAccepted(f"there is no data directory {command.data_dir}: nothing to accept")
+    else:
+        await _accept_at_rest(config, command.data_dir)
+    return 0
+
+
+async def _accept_at_rest(config: Config, data_dir: Path) -> None:
+    store = await EmbeddedStore.start(data_dir, config.embedded.max_memory_bytes)
+    try:
+        accepted = await accept_data_loss(config, parse_url(store.url), read_data_id(data_dir))
+        if accepted is not None:
+            write_data_id(data_dir, accepted.data_id)
+    finally:
+        await store.stop()
+
+
+async def _stop_node(node: ShardNode, stop: Stop) -> None:
+    await stop.within(node.stop(), "calls to the store")
+
+
+def _tell_cut(store: EmbeddedStore, inspector: Inspector) -> None:
+    """What its files had lost before its start stands in the notices until this process ends."""
+    inspector.cut_bytes += sum(one.lost_bytes for one in store.cut)
+    if store.cut:
+        inspector.tell("data_cut", "; ".join(one.in_words for one in store.cut))
+
+
+async def _look_at_disk(store: EmbeddedStore) -> None:
+    """Look at the directory now and then, in a thread: a disk that hangs is to hold up nobody; returns never."""
+    while True:
+        await asyncio.sleep(_LOOK_AT_DISK_EVERY_S)
+        await asyncio.to_thread(store.look_at_disk)
+
+
+async def _keep_alive(store: EmbeddedStore, inspector: Inspector) -> None:
+    """Start the store again whenever it dies, until it has died too often too soon."""
+    loop = asyncio.get_running_loop()
+    quick_deaths = 0
+    while quick_deaths < _MAX_QUICK_DEATHS:
+        started_s = loop.time()
+        await store.wait_dead()
+        quick_deaths = quick_deaths + 1 if loop.time() - started_s < _QUICK_DEATH_S else 0
+        await store.restart()
+        _tell_cut(store, inspector)
+    raise EmbeddedStoreError(f"the embedded store died {quick_deaths} times in a row; see {store.log_path}")
+
+
+async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
+    store = StoreView(
+        mode="embedded" if config.store.mode is StoreMode.EMBEDDED else node.store.mode,
+        is_reachable=node.store.is_reachable,
+        notices=list(node.store.inspector.notices),
+        reason=node.store.reason or UNSET,
+    )
+    member = Member(
+        node=node.settings.node_id,
+        address=None,
+        is_draining=False,
+        partitions=len(node.ring.owned_by(node.settings.node_id)),
+        store=store,
+    )
+    return ClusterInfo(version=node.ring.version, partitions=node.settings.partitions, members=[member])
+
+
+def _why_not_ready(node: ShardNode) -> str | None:
+    return node.why_not_ready
+
+
+if __name__ == "__main__":
+    sys.exit(main())
