@@ -13,6 +13,7 @@ COPY deploy/container deploy/container
 COPY sharq_core sharq_core
 COPY shard shard
 COPY router router
+COPY sharq_server sharq_server
 RUN deploy/container/install /opt/sharq
 
 FROM ${PYTHON_IMAGE}

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from benchmarks.errors import Spoiled
-from sharq_core.client import EnqueueJob, LeasedJob, SharqClient
+from sharq_client import EnqueueJob, LeasedJob, SharqClient
 from sharq_core.errors import SharqError
 
 _CALL = 1_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sharq_core.client import EnqueueJob
+from sharq_client import EnqueueJob
 
 QUEUE_TYPE = "sms"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 
 from benchmarks import jobs
-from sharq_core.client import EnqueueJob
+from sharq_client import EnqueueJob
 
 QUEUE_TYPE = "sms"
 QUEUES = 100

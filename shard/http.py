@@ -23,10 +23,10 @@ from shard.node import ShardNode
 from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
 from sharq_core.http_port.port import Port, PortBounds
-from sharq_core.http_port.web_pages import Hosts
 from sharq_core.link import frames
 from sharq_core.logs.troubles import Repeats
 from sharq_core.version import __version__
+from sharq_core.web_pages import Hosts
 
 _REASON_LENGTH = 200
 """Characters; aiohttp shows what it could not read."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from sharq_core.http_port.connection import PortConnection
-from sharq_core.http_port.web_pages import is_from_browser
 from sharq_core.logs.rare_log import RareLog
 from sharq_core.logs.troubles import Repeats
+from sharq_core.web_pages import is_from_browser
 
 MAX_LINKS = 2000
 """Links of one shard, those without their proof included."""

@@ -28,7 +28,6 @@ from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.http_port.metrics import PortMetrics
-from sharq_core.http_port.web_pages import Hosts
 from sharq_core.link.messages import View
 from sharq_core.logs.standard_files import announce
 from sharq_core.partitions import Ring
@@ -41,6 +40,7 @@ from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.version import __version__
+from sharq_core.web_pages import Hosts
 
 _BACKLOG = 1024
 _SHUTDOWN_TIMEOUT_S = 1.0

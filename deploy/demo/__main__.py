@@ -15,7 +15,7 @@ from deploy.demo.board import a_console
 from deploy.demo.customers import KILLS_AT_S
 from deploy.demo.processes import StartError
 from deploy.demo.run import run_demo
-from sharq_core import errors
+from sharq_client import errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import msgspec
 
 from deploy.demo.ledger import Account, Leased, Ledger, Rate
-from sharq_core.client import SharqClient
-from sharq_core.models import JobState
+from sharq_client import SharqClient
+from sharq_client.answers import JobState
 
 DELIVERED_AT_LEAST = 0.95
 """The share of its promise that a customer with a backlog gets at the least."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from sharq_core.client import SharqClient
+from sharq_client import SharqClient
 
 START_TIMEOUT_S = 20.0
 CLUSTER_START_TIMEOUT_S = 60.0

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from deploy.demo.customers import CUSTOMERS, SEND_S, Customer, an_sms
 from deploy.demo.ledger import Ledger
-from sharq_core import errors
-from sharq_core.client import EnqueueJob, SharqClient
+from sharq_client import EnqueueJob, SharqClient, errors
 
 TICK_S = 0.1
 

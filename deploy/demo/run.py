@@ -32,7 +32,7 @@ from deploy.demo.ledger import Ledger, Rate
 from deploy.demo.processes import ClusterProcess, OwnCluster, own_cluster, own_server
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
-from sharq_core.client import SharqClient
+from sharq_client import SharqClient
 from sharq_core.logs.plurals import counted
 
 _BUSY = "  (A machine that is busy delivers less than promised, never too early: try again when it is idle.)"

@@ -17,8 +17,7 @@ import msgspec
 
 from deploy.demo.customers import LEASE_MS, Sms
 from deploy.demo.ledger import Finished, Leased, Ready
-from sharq_core import errors
-from sharq_core.client import LeasedJob, Outcome, SharqClient, Worker
+from sharq_client import LeasedJob, Outcome, SharqClient, Worker, errors
 
 STDIN, STDOUT = 0, 1
 

@@ -1,8 +1,8 @@
-"""The process that reads a router's large bodies: `python -m router.body_process`, started by router/bodies/parser.py.
+"""The process that reads a router's large bodies: `python -m router.bodies.parser_process`, which parser.py starts.
 
-It gets calls of the functions of router/parsing.py on its standard input and answers each on its standard output, in
-order, until its input ends. Pickle is good enough between a process and its own child: what strangers sent is inside,
-as bytes, and is read by msgspec only.
+It reads calls of the functions of router/api/parsing.py from its standard input and answers each on its standard
+output, in order, until its input ends. Pickle is safe here: it passes between a process and its own child, and what
+strangers sent is inside it as bytes, which only msgspec reads.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from msgspec.structs import force_setattr
 
+from router.api import parsing
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
 

@@ -1,7 +1,7 @@
 """Refuses what no honest client sends, before its body is read: calls of other sites' web pages and under foreign host
 names, and bodies and connections in forms that are not spoken here.
 
-Not here: how a web page is known (sharq_core/http_port/web_pages.py), and who has a token (router/http/tokens.py).
+Not here: how a web page is known (sharq_core/web_pages.py), and who has a token (router/http/tokens.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from multidict import istr
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.errors import Forbidden, InvalidRequest, UnsupportedEncoding
-from sharq_core.http_port.web_pages import Hosts, foreign_page
 from sharq_core.process.listening import public_address
+from sharq_core.web_pages import Hosts, foreign_page
 
 ENCODINGS = ("gzip", "deflate")
 """Codings of a body that are understood."""

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from sharq_core.http_port.web_pages import is_origin
+from sharq_core.web_pages import is_origin
 
 T = TypeVar("T")
 

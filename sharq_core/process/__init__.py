@@ -1,1 +1,4 @@
-"""What every process of the deployment does alike: it binds, runs one event loop, and stops when it is told to."""
+"""What every program does as a process: command line, logging, signals, listening sockets, TLS files and metrics.
+
+The four programs share these modules, so that they start, reload and stop alike.
+"""

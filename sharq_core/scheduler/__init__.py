@@ -1,1 +1,5 @@
-"""The scheduler: one Lua function for each step, one Python method for each function, and the keys they work on."""
+"""The scheduler: one method for each function of the store's library, and the library itself in `lua/`.
+
+A method packs its arguments, calls one function and decodes the reply. The rules are in Lua, where they are atomic;
+`lua/README.md` describes the keys and the states of a job.
+"""

@@ -1,4 +1,4 @@
-"""`sharq-cluster`: a whole cluster as processes on this machine, for trying out and for tests.
+"""`sharq-cluster`: routers, shards and a store on one machine, started and stopped as one.
 
-It starts the commands that a deployment starts, and imports none of them.
+It is meant for trying a cluster out and for tests. Every child process ends with it.
 """

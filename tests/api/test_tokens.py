@@ -12,8 +12,7 @@ import pytest
 
 from router.api.routes import ROUTES
 from router.http.tokens import new_token
-from sharq_core import errors
-from sharq_core.client import EnqueueJob, LeasedJob, SharqClient, Worker
+from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker, errors
 from tests.api.contract import until
 from tests.servers import SharqServer
 from tests.stores import StoreServer

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from router.handlers import rate_warnings
-from sharq_core.client import EnqueueJob, SharqClient
+from sharq_client import EnqueueJob, SharqClient
 from sharq_core.errors import SharqError
 from tests.api.conftest import ServerFactory
 from tests.api.contract import Api

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from sharq_core import errors
-from sharq_core.client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker
-from sharq_core.models import JobState
+from sharq_client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker, errors
+from sharq_client.answers import JobState
 from tests.api.lossy_path import path_to
 from tests.servers import SharqServer
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from sharq_core.client import EnqueueJob, LeasedJob, SharqClient, Worker
-from sharq_core.models import JobState
+from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker
+from sharq_client.answers import JobState
 from tests.servers import SharqServer
 
 DEADLINE_S = 20.0

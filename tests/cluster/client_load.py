@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from sharq_core.client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker
-from sharq_core.errors import SharqError
+from sharq_client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker
+from sharq_client.errors import SharqError
 
 DEADLINE_S = 60.0
 PAUSE_S = 0.02

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from sharq_core.store import original_data
 from sharq_core.store.original_data import OriginalData, find_original_data
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sharq_core.client import EnqueueJob, SharqClient
+from sharq_client import EnqueueJob, SharqClient
 from tests.api.contract import until
 from tests.conftest import StoreFactory
 from tests.servers import SharqProcess, SharqServer, get_json

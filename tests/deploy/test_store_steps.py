@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sharq_core.client import EnqueueJob, SharqClient
+from sharq_client import EnqueueJob, SharqClient
 from tests.cluster.clients import running_load
 from tests.conftest import StoreFactory
 from tests.deploy.layout import until

@@ -7,8 +7,8 @@ import logging
 import pytest
 from multidict import CIMultiDict
 
-from sharq_core.http_port.web_pages import Hosts, foreign_page, is_from_browser, is_origin
 from sharq_core.logs.rare_log import RareLog
+from sharq_core.web_pages import Hosts, foreign_page, is_from_browser, is_origin
 
 HERE = "127.0.0.1:8080"
 

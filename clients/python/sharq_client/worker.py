@@ -13,12 +13,11 @@ import time
 from types import TracebackType
 from typing import Self
 
-from sharq_core import errors
-from sharq_core.client import failures, handlers
-from sharq_core.client.answers import LeasedJob
-from sharq_core.client.client import SharqClient
-from sharq_core.client.handlers import Handler, Threads, Unfit
-from sharq_core.client.outcomes import OnReported, Outcome, Outcomes
+from sharq_client import errors, failures, handlers
+from sharq_client.answers import LeasedJob
+from sharq_client.client import SharqClient
+from sharq_client.handlers import Handler, Threads, Unfit
+from sharq_client.outcomes import OnReported, Outcome, Outcomes
 
 log = logging.getLogger("sharq.worker")
 

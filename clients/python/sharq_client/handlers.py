@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, TypeAlias
 
-from sharq_core.client.answers import LeasedJob
+from sharq_client.answers import LeasedJob
 
 Handler: TypeAlias = Callable[[LeasedJob], object]
 """`async def` functions and plain ones, and what behaves as one of them. What it returns is not looked at, except that

@@ -12,11 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from sharq_core import errors
-from sharq_core.client import failures
-from sharq_core.client.requests import BulkJobT, calls
-from sharq_core.client.transport import Transport
-from sharq_core.logs.plurals import counted
+from sharq_client import errors, failures
+from sharq_client.requests import BulkJobT, calls
+from sharq_client.transport import Transport
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -105,7 +103,7 @@ async def _send_call(
         return [error] * len(jobs)
     if len(results) != len(jobs):
         return [
-            errors.OutcomeUnknown(f"{counted(len(results), 'answer')} came for {counted(len(jobs), 'job')}")
+            errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")
         ] * len(jobs)
     return [_to_answer(result) for result in results]
 

@@ -15,8 +15,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from sharq_core import errors
-from sharq_core.client import failures
+from sharq_client import errors, failures
 
 AnswerT = TypeVar("AnswerT")
 

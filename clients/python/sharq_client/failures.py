@@ -1,4 +1,4 @@
-"""Turns what went wrong on the wire into the error classes of sharq_core.errors, and says what may be sent
+"""Turns what went wrong on the wire into the error classes of sharq_client.errors, and says what may be sent
 again.
 
 The rule for a repeat reads two words of the class: `retry_after_s` (repeating can help) and `perhaps_done`.
@@ -12,7 +12,7 @@ from typing import Literal
 import aiohttp
 import msgspec
 
-from sharq_core import errors
+from sharq_client import errors
 
 _CODE_OF_STATUS = {
     401: errors.Unauthorized.code,

@@ -12,10 +12,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from sharq_core import errors
-from sharq_core.client import failures
-from sharq_core.client.answers import LeasedJob
-from sharq_core.client.client import SharqClient
+from sharq_client import errors, failures
+from sharq_client.answers import LeasedJob
+from sharq_client.client import SharqClient
 
 log = logging.getLogger("sharq.worker")
 

@@ -14,12 +14,12 @@ from typing import Self, TypeVar, overload
 import aiohttp
 import msgspec
 
-from sharq_core import errors
-from sharq_core.client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
-from sharq_core.client.bulk import Result, send_bulk
-from sharq_core.client.failures import NothingReady
-from sharq_core.client.requests import Addressed, DeadRef, EnqueueJob, LeaseBody, RateBody
-from sharq_core.client.transport import Transport, path_of
+from sharq_client import errors
+from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+from sharq_client.bulk import Result, send_bulk
+from sharq_client.failures import NothingReady
+from sharq_client.requests import Addressed, DeadRef, EnqueueJob, LeaseBody, RateBody
+from sharq_client.transport import Transport, path_of
 
 AnswerT = TypeVar("AnswerT")
 
@@ -62,7 +62,7 @@ class SharqClient:
     as client`.
 
     Every method raises Unavailable when no connection was made (nothing was done), OutcomeUnknown when it was
-    sent and no answer came (perhaps done), and the class of sharq_core.errors that the server names. The
+    sent and no answer came (perhaps done), and the class of sharq_client.errors that the server names. The
     `..._many`
     methods never raise these: they answer for each job. Repeats are made only where they cannot do harm: of
         what was

@@ -1,22 +1,32 @@
 """What the server answers, as frozen values: milliseconds as on the wire, payloads as JSON text until they
 are asked for.
 
-Not here: failures (sharq_core/errors.py has the classes, failures.py turns answers into them).
+Not here: failures (errors.py has the classes, failures.py turns answers into them).
 """
 
 from __future__ import annotations
 
+import enum
 from typing import Any, TypeVar
 
 import msgspec
 
-from sharq_core.errors import SharqError
-from sharq_core.models import JobState
+from sharq_client.errors import SharqError
 
 AnswerT = TypeVar("AnswerT")
 PayloadT = TypeVar("PayloadT")
 
 NOT_KEPT = msgspec.Raw(b"")
+
+
+class JobState(enum.StrEnum):
+    """The state of a job."""
+
+    QUEUED = "queued"
+    DELAYED = "delayed"
+    LEASED = "leased"
+    FINISHED = "finished"
+    DEAD = "dead"
 
 
 class Enqueued(msgspec.Struct, frozen=True):
