@@ -56,11 +56,12 @@ $(TOOLS)/bin/helm:
 	@GOBIN=$(TOOLS)/bin go install helm.sh/helm/v3/cmd/helm@$(HELM)
 
 .PHONY: check
-check: setup  ## lint, format, types and the direction of imports
+check: setup  ## lint, format, types, the direction of imports, and the Lua
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tests.scheduler.lua_check
 
 .PHONY: format
 format: setup  ## sort imports, mend what ruff can mend, format

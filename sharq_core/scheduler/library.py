@@ -15,11 +15,12 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 2
+REVISION = 3
 
 _SHARED = (
     "shortcuts",
     "lists",
+    "timer_kinds",
     "clock",
     "job_record",
     "queue_record",
@@ -192,12 +193,17 @@ ENDINGS = _names((FINISH, EXTEND, RELEASE))
 """Those of PROMISED that end a lease or make it longer."""
 
 
-@cache
-def source() -> str:
-    """The library's text, as FUNCTION LOAD takes it."""
+def lua_files() -> list[tuple[str, str]]:
+    """Return the name and the text of each Lua file, in the order in which they make up the library."""
     folder = files(__package__) / "lua"
     names = (*_SHARED, *(function.name for function in FUNCTIONS))
-    bodies = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
+    return [(name, (folder / f"{name}.lua").read_text(encoding="utf-8")) for name in names]
+
+
+@cache
+def source() -> str:
+    """Return the library's text, as FUNCTION LOAD takes it."""
+    bodies = [text for _, text in lua_files()]
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
     registrations = [
         _registration(function, is_joint)
@@ -208,10 +214,14 @@ def source() -> str:
 
 
 _KEY_NUMBERS = (
-    "local KEY = {" + ", ".join(f"{key} = {number}" for number, key in enumerate(_NUMBERED, start=1)) + "}"
+    "local KEY = {\n  "
+    + ",\n  ".join(f"{key} = {number}" for number, key in enumerate(_NUMBERED, start=1))
+    + ",\n}"
 )
-_KEY_KINDS = "local KEY_KINDS = {" + ", ".join(f"'{key}'" for key in _ALL) + "}"
-_KEY_OF_TYPE = "local KEY_OF_TYPE = {" + ", ".join(f"{key} = true" for key in _ALL if key in OF_TYPE) + "}"
+_KEY_KINDS = "local KEY_KINDS = {\n  " + ",\n  ".join(f"'{key}'" for key in _ALL) + ",\n}"
+_KEY_OF_TYPE = (
+    "local KEY_OF_TYPE = {\n  " + ",\n  ".join(f"{key} = true" for key in _ALL if key in OF_TYPE) + ",\n}"
+)
 
 
 def _keys(function: Function) -> str:
@@ -225,10 +235,10 @@ def _keys(function: Function) -> str:
 def _registration(function: Function, is_joint: bool) -> str:
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     name, run = (function.joint_name if is_joint else function.wire_name).decode(), f"{function.name}.run"
-    own = f"unit.open({_keys(function)}, unit.time(args[1]), args[2])"
-    call = f"joint.run({run}, keys, args)" if is_joint else f"{run}({own}, args, 3, #args - 2)"
+    tx = f"unit.open(\n      {_keys(function)},\n      unit.time(args[1]), args[2])"
+    call = f"joint.run({run}, keys, args)" if is_joint else f"{run}({tx}, args, 3, #args - 2)"
     return (
-        f"redis.register_function{{function_name = '{name}', flags = {{{flags}}},\n"
+        f"redis.register_function{{function_name = '{name}',\n  flags = {{{flags}}},\n"
         f"  callback = function(keys, args)\n    if not call then bind() end\n    return {call}\n  end}}"
     )
 

@@ -1,16 +1,18 @@
--- accept_loss: go on with what the store holds now, as a new generation. Nodes that remember an id which the new one
--- follows take the new one over.
+-- accept_loss: accept the data that the store holds now as a new generation of the data set. Nodes that remember an id
+-- which the new one follows adopt the new one.
 --
 -- Keys: partitions identity
--- Args: now, '', number of partitions, new id, id that the caller saw in the record ('' none), more ids that the new one
---       follows (those found in the partitions), separated by spaces
--- Reply: {0, now, -1, -1, 1 done, 0 when another call has changed the record meanwhile, or 2 when the data was made with
---        another number of partitions, and that number}
+-- Args: now, '', number of partitions, new id, id that the caller saw in the record ('' for none), further ids that the
+--       new one follows (found in the partitions), separated by spaces
+-- Reply: {0, now, -1, -1, 1}, or {0, now, -1, -1, 0} if another call has changed the record meanwhile, or
+--        {0, now, -1, -1, 2, the number of partitions that the data was made with} if that is another number
 -- Cost: O(1)
+--
+-- Uses: shortcuts, identity
 
 local accept_loss = {}
 
--- The ids that the new one follows, newest first, each once.
+-- Return the ids that the new one follows, newest first, each once.
 local function gather(found, more)
   local list, known = {}, {}
   local function add(id)
@@ -24,6 +26,7 @@ local function gather(found, more)
   return table.concat(list, ' ')
 end
 
+-- Return the highest generation that the record or one of its notes names.
 local function newest_generation(found)
   local generation = found.generation
   for _, note in pairs(found.missed) do
@@ -32,13 +35,13 @@ local function newest_generation(found)
   return generation
 end
 
-function accept_loss.run(own, args)
-  local found = identity.read(own)
-  if (found.id or '') ~= args[5] then return {0, own.now, -1, -1, 0} end
-  local number = identity.number(own, found) or tonumber(args[3])
-  if number ~= tonumber(args[3]) then return {0, own.now, -1, -1, 2, number} end
-  identity.write(own, 'id', args[4], 'generation', newest_generation(found) + 1, 'state', 'new',
-    'created', string.format('%.0f', own.now), 'partitions', number, 'follows', gather(found, args[6]))
-  call('SET', own.keys[KEY.partitions], number)
-  return {0, own.now, -1, -1, 1}
+function accept_loss.run(tx, args)
+  local found = identity.read(tx)
+  if (found.id or '') ~= args[5] then return {0, tx.now, -1, -1, 0} end
+  local number = identity.number(tx, found) or tonumber(args[3])
+  if number ~= tonumber(args[3]) then return {0, tx.now, -1, -1, 2, number} end
+  identity.write(tx, 'id', args[4], 'generation', newest_generation(found) + 1, 'state', 'new',
+    'created', string.format('%.0f', tx.now), 'partitions', number, 'follows', gather(found, args[6]))
+  call('SET', tx.keys[KEY.partitions], number)
+  return {0, tx.now, -1, -1, 1}
 end

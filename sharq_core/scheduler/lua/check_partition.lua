@@ -1,12 +1,15 @@
--- check_partition: which data set does the partition belong to? It counts as writing, so that only a primary answers.
+-- check_partition: return the id of the partition's data set. The function counts as a write, so that only a primary
+-- answers.
 --
 -- Keys: counters
 -- Args: now, ''
--- Reply: {0, now, -1, -1, id, or ''}
+-- Reply: {0, now, -1, -1, id or ''}
 -- Cost: O(1)
+--
+-- Uses: shortcuts, identity
 
 local check_partition = {}
 
-function check_partition.run(own)
-  return {0, own.now, -1, -1, call('HGET', own.keys[KEY.counters], identity.FIELD) or ''}
+function check_partition.run(tx)
+  return {0, tx.now, -1, -1, call('HGET', tx.keys[KEY.counters], identity.FIELD) or ''}
 end

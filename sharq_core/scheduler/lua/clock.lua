@@ -1,21 +1,24 @@
--- The time of a partition. It goes on evenly when the store's clock steps, so that every time in the partition's records
--- keeps its meaning: spacing, leases, delays and retentions last as long as they were meant to last.
+-- The time of a partition. It advances evenly even if the store's clock steps, so that the times in the partition's
+-- records keep their meaning: spacing, leases, delays and retentions last as long as intended.
 --
 -- counters  :clock -> format, number, shift, seen, since
 --
---   time of the partition = the store's clock + shift
---   number  grows with each change of the shift, so that two nodes never mend the same step twice
---   seen    the partition's time at its latest call, at most GRAIN_US less. An earlier time proves that the store's clock
---           stepped back: the call that meets it raises the shift, and the partition goes on from `seen`
---   since   when the present run of calls began: the last time at which RUN_US passed between two calls. What a node
---           believes to be a step ahead is none when the run is older (set_clock.lua)
+--   partition's time = the store's clock + shift
+--   number  The number of changes of the shift. It keeps two nodes from correcting the same step twice.
+--   seen    The partition's time at its latest call, or up to GRAIN_US less. A call that finds an earlier time proves
+--           that the store's clock stepped back: it raises the shift, and the partition continues from `seen`.
+--   since   The start of the present run of calls, which is the last time that RUN_US passed between two calls. A node
+--           that reports a step ahead is wrong if the run is older than the step (set_clock.lua).
 --
--- A step ahead looks like idle time from in here. Nodes notice it by their own clocks (shard/cluster/partition_clocks.py): calls
--- that say when they may be at the latest are refused meanwhile, and set_clock lowers the shift.
+-- From here a step ahead is not distinguishable from idle time. Nodes detect it with their own clocks
+-- (shard/cluster/partition_clocks.py). Until set_clock lowers the shift, the store refuses calls with a deadline
+-- (not_after).
 --
--- In a call own.now is the partition's time, and own.shift is what it is ahead of the store's clock, nil for nothing.
--- Minutes of the counts are those of the store's clock.
--- Callers know the store's clock alone: what they name is read with clock.own_time, what they are told is clock.shown.
+-- In a call, tx.now is the partition's time and tx.shift is its lead over the store's clock (nil for zero). The minutes
+-- of the counts are minutes of the store's clock. Callers know only the store's clock: clock.partition_time converts
+-- the times that they name, and clock.shown converts the times that they are told.
+--
+-- Uses: shortcuts
 
 local clock = {
   FIELD = ':clock',
@@ -23,11 +26,11 @@ local clock = {
   GRAIN_US = 200000,
   RUN_US = 5000000,
   MOST_KNOWN = 16384,
-  known = {},  -- counters key -> what the record held when a call read it last: told (the store's clock then), shift, seen
-  count = 0,   -- entries in it
+  known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen
+  count = 0,   -- entries in known
 }
 
--- The values of a record: number, shift, seen, since; those of a partition that has none yet.
+-- Return number, shift, seen and since of a record. All are 0 for a partition without a record (raw is false).
 function clock.unpack(raw)
   if not raw then return 0, 0, 0, 0 end
   local _, number, shift, seen, since = unpack_bytes(clock.FORMAT, raw)
@@ -38,14 +41,15 @@ function clock.pack(number, shift, seen, since)
   return pack_bytes(clock.FORMAT, 1, number, shift, seen, since)
 end
 
-local function set(own, now)
-  if now ~= own.now then own.now, own.shift = now, now - own.now end
+-- Set the partition's time of the call.
+local function set(tx, now)
+  if now ~= tx.now then tx.now, tx.shift = now, now - tx.now end
 end
 
--- Keeps what a record holds, so that the calls of the next GRAIN_US need not read it: reading and writing it in each
--- would cost them 4 %. A server that lost the partition and has it again does not within that time.
-local function remember(own, told, shift, seen)
-  local key = own.keys[KEY.counters]
+-- Keep the contents of a record, so that calls within the next GRAIN_US need not read it. Reading and writing the
+-- record in each call would add 4 % to its cost. A server cannot lose the partition and get it back within that time.
+local function remember(tx, told, shift, seen)
+  local key = tx.keys[KEY.counters]
   local known = clock.known[key]
   if known then
     known.told, known.shift, known.seen = told, shift, seen
@@ -55,71 +59,73 @@ local function remember(own, told, shift, seen)
   clock.known[key], clock.count = {told = told, shift = shift, seen = seen}, clock.count + 1
 end
 
--- Sets the partition's time by what was read a moment ago, when that says all there is to say; false else. at_most: as
--- for clock.set.
-function clock.is_set(own, at_most)
-  local known, told = clock.known[own.keys[KEY.counters]], own.now
+-- Set the partition's time from a recently read record. Returns false if the record must be read. at_most: see
+-- clock.set.
+function clock.is_set(tx, at_most)
+  local known, told = clock.known[tx.keys[KEY.counters]], tx.now
   if not known or told < known.told or at_most and at_most > 0 and told > at_most then return false end
   local now = told + known.shift
   if now >= known.seen + clock.GRAIN_US then return false end
-  set(own, now)
+  set(tx, now)
   return true
 end
 
--- The record is another now, or will be: what was read of it would set the time back once the store's clock has come
--- again to where it was read.
-function clock.forget(own)
-  local known = clock.known[own.keys[KEY.counters]]
+-- Invalidate what was read of the record, because it changes. Otherwise that would set the time back when the store's
+-- clock reaches the time of the reading again.
+function clock.forget(tx)
+  local known = clock.known[tx.keys[KEY.counters]]
   if known then known.told = math.huge end
 end
 
--- Sets the partition's time for a call that writes. raw: the record as it was read, false for none. at_most: the latest
--- time by the store's clock at which the caller believes the call to run (µs, 0: not known). A call that must be done
--- all the same goes by that time when it comes later, or when the store's clock stepped ahead.
--- What is to be written stays in own.tick for counters.close.
-function clock.set(own, raw, at_most)
-  local told = own.now
+-- Set the partition's time for a call that writes.
+-- raw: the record as it was read, or false. at_most: the latest time (µs, the store's clock) at which the caller
+-- expects the call to run; 0 or nil if it is not known. A call that must be done in any case uses that time if it
+-- arrives later, or if the store's clock stepped ahead. A record that must be written is left in tx.tick for
+-- counters.close.
+function clock.set(tx, raw, at_most)
+  local told = tx.now
   local number, shift, seen, since = clock.unpack(raw)
   local now = told + shift
   if at_most and at_most > 0 and told > at_most then
     now = at_most + shift
-    return set(own, now > seen and now or seen)
+    return set(tx, now > seen and now or seen)
   end
   if now < seen then
     number, shift, now = number + 1, seen - told, seen
   elseif now < seen + clock.GRAIN_US then
-    remember(own, told, shift, seen)
-    return set(own, now)
+    remember(tx, told, shift, seen)
+    return set(tx, now)
   end
   if now > seen + clock.RUN_US then since = now end
-  clock.forget(own)
-  own.tick = clock.pack(number, shift, now, since)
-  set(own, now)
+  clock.forget(tx)
+  tx.tick = clock.pack(number, shift, now, since)
+  set(tx, now)
 end
 
--- Sets the partition's time for a call that only reads. A node of an older version does not name the counters.
--- Returns number, shift and seen, as they are stored.
-function clock.read(own)
-  local key = own.keys[KEY.counters]
+-- Set the partition's time for a call that only reads. Nodes of older versions do not declare the counters key.
+-- Returns number, shift and seen as stored.
+function clock.read(tx)
+  local key = tx.keys[KEY.counters]
   local number, shift, seen = clock.unpack(key and call('HGET', key, clock.FIELD))
-  local now = own.now + shift
-  set(own, now > seen and now or seen)
+  local now = tx.now + shift
+  set(tx, now > seen and now or seen)
   return number, shift, seen
 end
 
--- A time of the partition as callers are told it: by the store's clock, and never below 0, which would say none.
-function clock.shown(own, at)
-  local shift = own.shift
+-- Convert a partition's time to the store's clock, for the caller. The result is never below 0, which would mean
+-- "none".
+function clock.shown(tx, at)
+  local shift = tx.shift
   if not shift then return at end
   return at > shift and at - shift or 0
 end
 
--- A time by the store's clock, as a caller names it, as the partition's.
-function clock.own_time(own, at)
-  return own.shift and at + own.shift or at
+-- Convert a time that a caller names by the store's clock to the partition's time.
+function clock.partition_time(tx, at)
+  return tx.shift and at + tx.shift or at
 end
 
--- The store's own time of a call.
-function clock.told(own)
-  return own.shift and own.now - own.shift or own.now
+-- Return the store's clock as this call read it.
+function clock.told(tx)
+  return tx.shift and tx.now - tx.shift or tx.now
 end

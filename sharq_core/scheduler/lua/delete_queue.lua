@@ -1,31 +1,35 @@
--- delete_queue: drop what is queued and delayed. A fence makes those jobs absent at once; their records go in bounded
--- steps, the first here. Leased jobs run out and are not requeued. The rate stays until its ready time has passed.
+-- delete_queue: drop the queued and delayed jobs of a queue. A fence makes these jobs absent at once. Their records are
+-- removed in bounded steps, the first one here. Leased jobs run out and are not requeued. The rate is kept until its
+-- ready time has passed.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
 -- Args: now, type, queue_id, '1' to forget the rate as soon as its ready time has passed, most jobs to remove here,
 --       not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, number of jobs dropped}; with 0 nothing changed
--- Cost: O(log n), and the jobs removed here
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Cost: O(log n) and O(log n) a job removed here
+--
+-- Uses: timer_kinds, clock, queue_record, counters, unit, sweep
 
 local delete_queue = {}
 
-function delete_queue.run(own, args)
-  if unit.is_late_by(own, args[6]) then return unit.expired(own) end
-  counters.open(own)
-  local queue, told = unit.queue(own, args[3]), clock.told(own)
+function delete_queue.run(tx, args)
+  if unit.is_late_by(tx, args[6]) then return unit.expired(tx) end
+  counters.open(tx)
+  local queue, told = unit.queue(tx, args[3]), clock.told(tx)
   local dropped = queue and queue.queued + queue.delayed or 0
   if dropped == 0 then
-    counters.close(own)
+    counters.close(tx)
     return {0, told, -1, -1, 0}
   end
-  local counts = own.counters
+  local counts = tx.counters
   counts.queued, counts.delayed = counts.queued - queue.queued, counts.delayed - queue.delayed
   counts.cancelled = counts.cancelled + dropped
   queue.queued, queue.delayed = 0, 0
   queue.fence = counts.seq + 1
   queue_record.flag(queue, 'is_purged', args[4] == '1')
-  unit.touch(own, queue)
-  sweep.run(own, queue, tonumber(args[5]))
-  if queue.is_unswept then unit.put_timer(own, 'F' .. queue.queue_id, own.now) end
-  return unit.close(own, {0, told, -1, -1, dropped})
+  unit.touch(tx, queue)
+  sweep.run(tx, queue, tonumber(args[5]))
+  if queue.is_unswept then unit.put_timer(tx, SWEEP_TIMER .. queue.queue_id, tx.now) end
+  return unit.close(tx, {0, told, -1, -1, dropped})
 end

@@ -1,21 +1,24 @@
 -- drop_dead: drop dead letters for good, oldest first.
 --
 -- Keys: counters dead deadjobs
--- Args: now, type, most letters, then perhaps a time (µs, by the store's clock): letters that died between it and now are left
+-- Args: now, type, most dead letters, and optionally a time (µs, the store's clock): dead letters that died between it
+--       and now are kept
 -- Reply: {0, now, -1, -1, number dropped}
--- Cost: O(log n) a letter
+-- Cost: O(log n) a dead letter
+--
+-- Uses: clock, counters, dead_letters
 
 local drop_dead = {}
 
-function drop_dead.run(own, args)
+function drop_dead.run(tx, args)
   local limit, before = tonumber(args[3]), tonumber(args[4])
-  counters.open(own)
-  before = before and clock.own_time(own, before)
-  local dropped = dead_letters.drop(own, '-inf', before or '+inf', limit)
-  if before then -- a letter that dies in the future was there before the clock stepped back
-    local after = '(' .. string.format('%.0f', math.max(before, own.now))
-    dropped = dropped + dead_letters.drop(own, after, '+inf', limit - dropped)
+  counters.open(tx)
+  before = before and clock.partition_time(tx, before)
+  local dropped = dead_letters.drop(tx, '-inf', before or '+inf', limit)
+  if before then -- a time of death in the future: the letter is older than a backward step of the clock
+    local after = '(' .. string.format('%.0f', math.max(before, tx.now))
+    dropped = dropped + dead_letters.drop(tx, after, '+inf', limit - dropped)
   end
-  counters.close(own)
-  return {0, clock.told(own), -1, -1, dropped}
+  counters.close(tx)
+  return {0, clock.told(tx), -1, -1, dropped}
 end

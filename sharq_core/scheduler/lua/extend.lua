@@ -1,34 +1,38 @@
--- extend: move the end of a lease to now + by; a job that waits again under its newest lease is taken back in hand.
+-- extend: move the end of a lease to a later or earlier time. A job that waits again under its newest lease is leased
+-- again.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
--- Args: now, type, terms (unit.TERMS; one that comes after not_after is done, as of that time),
---       then of n jobs: n queue ids, n fields (queue_id:job_id), n tokens, n times by which to extend (µs)
--- Reply: {0, now, ready hint, timer hint, status and new end (µs, or 0) for each job}
+-- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
+--       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n durations from
+--       now (µs)
+-- Reply: {0, now, ready hint, timer hint, then for each job: status, new end (µs) or 0}
 -- Statuses: 0 done, 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
+--
+-- Uses: shortcuts, clock, counters, unit, transitions, leases
 
 local extend = {}
 
-local function extend_one(own, queue_id, field, token, by, retention, dead_retention)
-  local job, found = leases.find(own, queue_id, field, token, 'extend', retention, dead_retention)
+local function extend_one(tx, queue_id, field, token, by, retention, dead_retention)
+  local job, found = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
-  transitions.lease(own, found, job, own.now + by)
-  unit.touch(own, found)
-  return leases.DONE, clock.shown(own, job.due)
+  transitions.lease(tx, found, job, tx.now + by)
+  unit.touch(tx, found)
+  return leases.DONE, clock.shown(tx, job.due)
 end
 
-function extend.run(own, args, first, length)
+function extend.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local first_id, count = first + 1, (length - 1) / 4
-  counters.open(own, not_after)
-  unit.read_queues(own, args, first_id, count)
-  unit.read_jobs(own, args, first_id + count, count)
-  local reply = unit.reply(own)
+  counters.open(tx, not_after)
+  unit.read_queues(tx, args, first_id, count)
+  unit.read_jobs(tx, args, first_id + count, count)
+  local reply = unit.reply(tx)
   for at = first_id, first + count do
-    local status, due = extend_one(own, args[at], args[at + count], args[at + 2 * count],
+    local status, due = extend_one(tx, args[at], args[at + count], args[at + 2 * count],
       tonumber(args[at + 3 * count]), retention, dead_retention)
     local last = #reply
     reply[last + 1], reply[last + 2] = status, due
   end
-  return unit.close(own, reply)
+  return unit.close(tx, reply)
 end

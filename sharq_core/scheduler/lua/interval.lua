@@ -1,23 +1,27 @@
--- interval: change a queue's rate, with effect on its waiting slot at once; pin it, so that no enqueue changes it.
+-- interval: set a queue's rate. The change applies to its ready time at once. A pinned rate is not changed by enqueues.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, queue_id, interval (µs), burst (0: as it is), pin ('1', '0', or '' for as it is), not_after (µs)
--- Reply: {0, now, ready hint, timer hint, 1 when it was done, 0 when there is no such queue and pin is not '1'}
+-- Args: now, type, queue_id, interval (µs), burst (0 keeps it), pin ('1', '0', or '' keeps it), not_after (µs)
+-- Reply: {0, now, ready hint, timer hint, 1}, or {0, now, -1, -1, 0} if there is no such queue and pin is not '1'
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n)
+--
+-- Uses: clock, queue_record, counters, unit
 
 local interval = {}
 
-function interval.run(own, args)
-  local queue_id, new, burst, pin = args[3], tonumber(args[4]), tonumber(args[5]), args[6]
-  if unit.is_late_by(own, args[7]) then return unit.expired(own) end
-  counters.open(own)
-  local queue, told = unit.queue(own, queue_id), clock.told(own)
+function interval.run(tx, args)
+  local queue_id, pin = args[3], args[6]
+  local new_interval, burst = tonumber(args[4]), tonumber(args[5])
+  if unit.is_late_by(tx, args[7]) then return unit.expired(tx) end
+  counters.open(tx)
+  local queue, told = unit.queue(tx, queue_id), clock.told(tx)
   if not queue and pin ~= '1' then return {0, told, -1, -1, 0} end
-  queue = queue or unit.new_queue(own, queue_id)
-  queue_record.change_rate(queue, new, burst > 0 and burst or queue.burst)
+  queue = queue or unit.new_queue(tx, queue_id)
+  queue_record.change_rate(queue, new_interval, burst > 0 and burst or queue.burst)
   queue_record.flag(queue, 'is_purged', false)
-  unit.move(own, queue)
+  unit.move(tx, queue)
   if pin ~= '' then queue_record.flag(queue, 'is_pinned', pin == '1') end
-  unit.touch(own, queue)
-  return unit.close(own, {0, told, -1, -1, 1})
+  unit.touch(tx, queue)
+  return unit.close(tx, {0, told, -1, -1, 1})
 end

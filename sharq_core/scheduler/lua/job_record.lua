@@ -1,30 +1,36 @@
--- The record of one job, and the name under which it stands in its queue.
+-- The record of a job, and its member in the line of its queue.
 --
 -- jobs:<type>    queue_id:job_id -> header, [lease token], [bytes of a newer version], payload
--- queued:<type>  queue_id \0 lane seq job_id, all scores 0
+-- queued:<type>  queue_id \0 class seq job_id, all with score 0
 --
--- The header's second byte is its length with token and newer bytes: an older version keeps what it cannot read.
--- The lane byte is the priority of a job that may be leased, or DELAYED: so a queue's delayed jobs can be found, too.
+-- The second byte of the header is the length of header, token and newer bytes, so an older version keeps what it
+-- cannot read. The class byte is the priority of a job that may be leased, or DELAYED_CLASS. A queue's delayed jobs can
+-- thus be found, too.
+--
+-- Uses: shortcuts
 
 local QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4 -- the states, for all files
 
 local job_record = {
-  RELEASED = 1,                 -- flag: the last lease was given back, not timed out
-  PRIORITY = 128,               -- the only priority there is yet
-  PRIORITY_LANE = '\128', DELAYED_LANE = '\255',
+  RELEASED = 1,                 -- flag: the last lease was released; it did not time out
+  PRIORITY = 128,               -- the only priority so far
+  PRIORITY_CLASS = '\128',      -- the class byte of that priority
+  ABOVE_PRIORITY = '\129',      -- the byte after it
+  DELAYED_CLASS = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
-  TOKEN_END = 50,               -- it takes 16
+  TOKEN_END = 50,               -- the token takes 16 bytes
   LAST = '\255\255\255\255\255\255\255\255\255',          -- above every seq
-  NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- before newer bytes, when there is none
+  NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- stands before newer bytes if there is no token
 }
 
--- The job id in a field (queue_id:job_id).
+-- Return the job id of a field (queue_id:job_id).
 function job_record.job_id(queue_id, field)
   return sub(field, #queue_id + 2)
 end
 
--- field: as in jobs:<type>. due: since when it is queued, until when it is delayed or leased, or when it died.
+-- Return the job of a record. field: its field in jobs:<type>. due (µs): since when it is queued, until when it is
+-- delayed or leased, or when it died.
 function job_record.unpack(queue_id, field, raw)
   local _, length, state, flags, priority, seq, limit, attempt, enqueued, due, token_at =
     unpack_bytes(job_record.FORMAT, raw)
@@ -41,13 +47,14 @@ function job_record.unpack(queue_id, field, raw)
   return job
 end
 
--- The payload of a job, cut out of its record only when it is asked for.
+-- Return a job's payload. It is cut out of the record only on demand.
 function job_record.payload(job)
   local payload = job.payload or sub(job.raw, job.payload_at)
   job.payload = payload
   return payload
 end
 
+-- Return the record of a job.
 function job_record.pack(job)
   local extra = job.token or ''
   if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
@@ -55,46 +62,54 @@ function job_record.pack(job)
     job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or sub(job.raw, job.payload_at))
 end
 
--- The record of a job that nobody has leased yet.
+-- Return the record of a job that was never leased.
 function job_record.pack_new(state, seq, limit, enqueued, due, payload)
   return pack_bytes(job_record.FORMAT, 1, job_record.LENGTH, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued,
     due) .. payload
 end
 
--- The member of a new job in queued:<type>.
-function job_record.new_member(queue_id, lane, seq, field)
-  return queue_id .. '\0' .. lane .. pack_bytes('>I8', seq) .. sub(field, #queue_id + 2)
+-- Return the member of a new job in queued:<type>.
+function job_record.new_member(queue_id, class_byte, seq, field)
+  return queue_id .. '\0' .. class_byte .. pack_bytes('>I8', seq) .. sub(field, #queue_id + 2)
 end
 
--- The job's member in queued:<type>, in the lane of its state.
+-- Return the class byte of a waiting job.
+function job_record.class_byte(job)
+  if job.state == DELAYED then return job_record.DELAYED_CLASS end
+  if job.priority == job_record.PRIORITY then return job_record.PRIORITY_CLASS end
+  return string.char(job.priority)
+end
+
+-- Return the member of a waiting job in queued:<type>.
 function job_record.member(job)
-  local lane = job_record.PRIORITY_LANE
-  if job.state == DELAYED then
-    lane = job_record.DELAYED_LANE
-  elseif job.priority ~= job_record.PRIORITY then
-    lane = string.char(job.priority)
-  end
-  return job_record.new_member(job.queue_id, lane, job.seq, job.field)
+  return job_record.new_member(job.queue_id, job_record.class_byte(job), job.seq, job.field)
 end
 
--- The bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
+-- Return the bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
 function job_record.bounds(queue_id)
-  return '[' .. queue_id .. '\0\128', '(' .. queue_id .. '\0\129'
+  local start = queue_id .. '\0'
+  return '[' .. start .. job_record.PRIORITY_CLASS, '(' .. start .. job_record.ABOVE_PRIORITY
 end
 
--- The bounds of a queue's members in a lane with from <= seq < below; nil: from or to the lane's end.
-function job_record.range(queue_id, lane, from, below)
-  local start = queue_id .. '\0' .. lane
+-- Return the bounds of a queue's members of a class with from <= seq < below. nil: from the first, or to the last of
+-- the class.
+function job_record.range(queue_id, class_byte, from, below)
+  local start = queue_id .. '\0' .. class_byte
   return '[' .. start .. (from and pack_bytes('>I8', from) or ''),
     '(' .. start .. (below and pack_bytes('>I8', below) or job_record.LAST)
 end
 
--- The job id that a member of queued:<type> names.
+-- Return the same bounds for the members that may be leased.
+function job_record.queued_range(queue_id, from, below)
+  return job_record.range(queue_id, job_record.PRIORITY_CLASS, from, below)
+end
+
+-- Return the job id of a member of queued:<type>.
 function job_record.id_of_member(queue_id, member)
   return sub(member, #queue_id + 11)
 end
 
--- The seq that it names.
+-- Return the seq of a member of queued:<type>.
 function job_record.seq_of_member(queue_id, member)
   return (unpack_bytes('>I8', member, #queue_id + 3))
 end

@@ -1,17 +1,19 @@
--- leave: take a shard node out at once, unless another incarnation of it has come.
+-- leave: remove a shard node at once, unless another incarnation of it has joined.
 --
 -- Keys: members
 -- Args: now, '', node_id, incarnation
--- Reply: {0, now, -1, -1, 1 when it was a member, or 0}
+-- Reply: {0, now, -1, -1, 1 if it was a member, else 0}
 -- Cost: O(members)
+--
+-- Uses: members
 
 local leave = {}
 
-function leave.run(own, args)
-  local known = members.read(own)
+function leave.run(tx, args)
+  local known = members.read(tx)
   local member = known.by_id[args[3]]
-  if not member or member.incarnation ~= args[4] then return {0, own.now, -1, -1, 0} end
+  if not member or member.incarnation ~= args[4] then return {0, tx.now, -1, -1, 0} end
   members.remove(known, args[3])
-  members.write(own, known)
-  return {0, own.now, -1, -1, 1}
+  members.write(tx, known)
+  return {0, tx.now, -1, -1, 1}
 end

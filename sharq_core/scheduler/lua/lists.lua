@@ -1,6 +1,9 @@
--- Lists that are made with their first entry, in the form that the store's commands take them: most calls need few.
+-- Flat lists of command arguments. A list is made with its first value, because most calls need only a few of the lists
+-- that a transaction can hold.
+--
+-- Uses: nothing
 
--- Adds one or two values to a list, and returns it; false for one that is not made yet.
+-- Add one or two values to a list, which may be false for one that does not exist yet. Returns the list.
 local function append(list, first, second)
   if not list then return {first, second} end
   local count = #list

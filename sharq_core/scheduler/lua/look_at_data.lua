@@ -1,38 +1,42 @@
--- look_at_data: is this the data set that the caller remembers? It writes, so that only a primary answers.
+-- look_at_data: check if this is the data set that the caller remembers. It writes, so that only a primary answers.
 --
 -- Keys: partitions identity
--- Args: now, '', number of partitions, id and generation that the caller remembers ('' and 0: none, it only asks),
---       its node_id, when it last found that id here (µs by the store's clock)
--- Reply: {0, now, -1, -1, and the rest of identity.describe}, as it was before the call
+-- Args: now, '', number of partitions, id and generation that the caller remembers ('' and 0 for none: it only asks),
+--       its node_id, when it last found that id here (µs, the store's clock)
+-- Reply: {0, now, -1, -1, then the rest of identity.describe}, as before the call
 -- Cost: O(1)
 --
--- A caller that does not find its data set writes down that it misses it. If there is no record, or one that was begun
--- after the caller last found its own, nodes that start on the emptied store learn by it that this is no new deployment,
--- and the caller's number of partitions holds. An older data set, as after SWAPDB, is somebody else's and goes on.
+-- A caller that does not find its data set leaves a note that it misses it. If there is no record, or one that was
+-- begun after the caller last found its own, that note tells nodes that start on the emptied store that this is not a
+-- new deployment, and the caller's number of partitions holds. An older data set, as after SWAPDB, belongs to another
+-- deployment and continues.
+--
+-- Uses: shortcuts, identity
 
 local look_at_data = {}
 
-local function note_missing(own, args, found)
+-- Note that the caller misses its data set.
+local function note_missing(tx, args, found)
   if found.missed[args[4]] or found.missed_count >= identity.MOST_MISSED then return end
-  local key, is_newer = own.keys[KEY.identity], not found.id or found.created > tonumber(args[7])
+  local key, is_newer = tx.keys[KEY.identity], not found.id or found.created > tonumber(args[7])
   if not found.id and found.missed_count == 0 then call('DEL', key) end
   call('HSET', key, identity.MISSED .. args[4], args[5] .. (is_newer and ' 1 ' or ' 0 ') .. args[6])
   if is_newer then
     call('HSET', key, 'partitions', args[3])
-    call('SET', own.keys[KEY.partitions], args[3])
+    call('SET', tx.keys[KEY.partitions], args[3])
   end
 end
 
-function look_at_data.run(own, args)
-  local found, id = identity.read(own), args[4]
-  local reply = identity.describe(own, found, identity.number(own, found))
+function look_at_data.run(tx, args)
+  local found, id = identity.read(tx), args[4]
+  local reply = identity.describe(tx, found, identity.number(tx, found))
   if id == '' then return reply end
   if found.id == id then
-    local key = own.keys[KEY.identity]
-    call('HSET', key, 'pulse', found.pulse + 1, 'pulsed', string.format('%.0f', own.now))
+    local key = tx.keys[KEY.identity]
+    call('HSET', key, 'pulse', found.pulse + 1, 'pulsed', string.format('%.0f', tx.now))
     if found.missed[id] then call('HDEL', key, identity.MISSED .. id) end
   elseif not identity.has_followed(found.follows, id) then
-    note_missing(own, args, found)
+    note_missing(tx, args, found)
   end
   return reply
 end

@@ -1,15 +1,17 @@
--- The shard nodes that are there: one hash for the whole deployment.
+-- The shard nodes of the deployment: one hash.
 --
--- members  'version' -> grows with every change of who is there, and never falls behind the store's clock in ms, so
---          that a store that lost its last writes or all of them goes on with a higher one
+-- members  'version' -> grows with every change of the membership, and is never behind the store's clock in ms. A store
+--          that lost its latest writes, or all of them, thus continues with a higher version
 --          'heard' -> when the latest heartbeat of any node came, µs
 --          'm'<node_id> -> format, flags, record format it reads, seen, ttl, incarnation, address, newer bytes
+--
+-- Uses: shortcuts
 
 local members = {
   DRAINING = 1,
   HEAD = '>BBBI7I5BI2', -- format, flags, record format it reads, seen, ttl (µs), lengths of incarnation and address
   HEAD_LENGTH = 18,
-  SILENCE = 0.6,      -- of a ttl; above half of one, which is the longest pause that a configuration may set
+  SILENCE = 0.6,      -- fraction of a ttl; more than a half, which is the longest pause between heartbeats
 }
 
 local function unpack_member(node_id, raw)
@@ -28,29 +30,29 @@ local function pack_member(member)
     member.ttl, #member.incarnation, #member.address) .. member.incarnation .. member.address .. member.newer
 end
 
--- False when somebody has put something else in the place of the members.
-function members.is_right_type(own)
-  local type = call('TYPE', own.keys[KEY.members]).ok
+-- Return false if the key holds another type.
+function members.is_right_type(tx)
+  local type = call('TYPE', tx.keys[KEY.members]).ok
   return type == 'hash' or type == 'none'
 end
 
--- Nobody.
-function members.none(own)
-  return {by_id = {}, count = 0, version = 0, heard = own.now, removed = {}}
+-- Return an empty membership.
+function members.none(tx)
+  return {by_id = {}, count = 0, version = 0, heard = tx.now, removed = {}}
 end
 
--- Everybody on record, run out or not.
-function members.read(own)
-  local known = members.none(own)
-  local row = call('HGETALL', own.keys[KEY.members])
+-- Return all members on record, expired or not.
+function members.read(tx)
+  local known = members.none(tx)
+  local row = call('HGETALL', tx.keys[KEY.members])
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if field == 'version' or field == 'heard' then
       known[field] = tonumber(value)
     else
       local member = unpack_member(sub(field, 2), value)
-      if member.seen > own.now then -- the clock stepped back: it keeps nobody longer than one ttl
-        member.seen, member.is_changed = own.now, true
+      if member.seen > tx.now then -- the clock stepped back; no member is kept longer than one ttl
+        member.seen, member.is_changed = tx.now, true
       end
       known.by_id[member.node_id] = member
       known.count = known.count + 1
@@ -59,23 +61,26 @@ function members.read(own)
   return known
 end
 
-function members.is_live(own, member)
-  return own.now < member.seen + member.ttl
+-- Return true if the member was seen within its ttl.
+function members.is_live(tx, member)
+  return tx.now < member.seen + member.ttl
 end
 
--- Takes out who was not seen for its ttl. When nobody was heard for long the store was away, and all begin a new one.
-function members.expire(own, known, ttl)
-  local was_away = own.now - known.heard > members.SILENCE * ttl
+-- Remove the members not seen for their ttl (µs). If no node was heard for a long time, the store was away, and every
+-- member gets a new ttl.
+function members.expire(tx, known, ttl)
+  local was_away = tx.now - known.heard > members.SILENCE * ttl
   for node_id, member in pairs(known.by_id) do
     if was_away then
-      member.seen = own.now
+      member.seen = tx.now
       member.is_changed = true
-    elseif not members.is_live(own, member) then
+    elseif not members.is_live(tx, member) then
       members.remove(known, node_id)
     end
   end
 end
 
+-- Remove a member.
 function members.remove(known, node_id)
   known.by_id[node_id] = nil
   known.count = known.count - 1
@@ -83,11 +88,11 @@ function members.remove(known, node_id)
   known.is_changed = true
 end
 
--- Writes what changed, and returns the version that holds.
-function members.write(own, known)
+-- Write the changes. Returns the current version.
+function members.write(tx, known)
   local values = {'heard', string.format('%.0f', known.heard)}
   if known.is_changed then
-    known.version = math.max(known.version + 1, math.floor(own.now / 1000))
+    known.version = math.max(known.version + 1, math.floor(tx.now / 1000))
     values[3], values[4] = 'version', string.format('%.0f', known.version)
   end
   for node_id, member in pairs(known.by_id) do
@@ -96,7 +101,7 @@ function members.write(own, known)
       values[#values + 1] = pack_member(member)
     end
   end
-  if #known.removed > 0 then call('HDEL', own.keys[KEY.members], unpack(known.removed)) end
-  call('HSET', own.keys[KEY.members], unpack(values))
+  if #known.removed > 0 then call('HDEL', tx.keys[KEY.members], unpack(known.removed)) end
+  call('HSET', tx.keys[KEY.members], unpack(values))
   return known.version
 end

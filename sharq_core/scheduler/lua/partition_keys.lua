@@ -1,11 +1,14 @@
--- The names of a partition's keys, made of one of them: a joint call declares only that one (README.md), and the store
--- has nine fewer to read for each call in it. They are kept between calls, a list of 1 to 3 KB a type and partition.
+-- The names of a partition's keys, derived from one of them. A joint call declares only that one key (README.md), so
+-- the store reads nine names fewer for each of its calls. The names are kept between calls: 1 to 3 KB for each type and
+-- partition. KEY_KINDS and KEY_OF_TYPE come from library.py.
+--
+-- Uses: shortcuts
 
 local partition_keys = {
   MOST_KNOWN = 16384,
   SUFFIX = #'counters',
   known = {},  -- type -> counters key -> names
-  count = 0,   -- lists in it
+  count = 0,   -- lists in known
 }
 
 local function make_names(counters_key, type)
@@ -16,7 +19,7 @@ local function make_names(counters_key, type)
   return names
 end
 
--- The keys of a type in the partition that has these counters, by the numbers of KEY.
+-- Return the keys of a type in the partition with this counters key, numbered as in KEY.
 function partition_keys.of(counters_key, type)
   local of_type = partition_keys.known[type]
   local names = of_type and of_type[counters_key]

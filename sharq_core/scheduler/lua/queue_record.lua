@@ -1,38 +1,49 @@
--- The record of one queue, and its rate: a leaky bucket kept as the time of the next lease (GCRA's theoretical arrival
--- time, ITU-T I.371).
+-- The record of a queue and the arithmetic of its rate. The rate is a leaky bucket, stored as the time of the next
+-- lease: the theoretical arrival time (TAT) of the GCRA in ITU-T I.371.
 --
--- queues:<type>  queue_id -> header, how many older minutes follow, those (minute, enqueued, leased), bytes of a newer
+-- queues:<type>  queue_id -> header, number of older minutes, those (minute, enqueued, leased), bytes of a newer
 --                version
 --
--- In a call's memory what is seldom is nil: fence, flags. So a queue with all that a call notes about it has 16 fields
--- at most: Lua doubles a table at the 17th, and one of 32 is above what the allocator keeps at hand.
+-- Rarely used fields (fence, flags) are nil in memory. A queue then has at most 16 fields in a call. Lua doubles the
+-- table at the 17th, and a table of 32 is larger than what the allocator keeps at hand.
 --
--- A call notes of a queue: is_changed; and place, its place in ready: false for none, true for the one it has, or the
--- time since which it is ready when it is to get another.
+-- A call adds two notes to a queue:
+--   is_changed   The record must be written.
+--   ready_score  The queue's entry in ready:<type>. NOT_READY: it has none. UNMOVED: it keeps the one in the store. A
+--                number: it gets a new entry, with the time since which it is ready. One field holds the three cases,
+--                because two fields would be the 17th.
+--
+-- Uses: shortcuts
+
+local NOT_READY, UNMOVED = false, true -- values of ready_score, for all files
 
 local queue_record = {
   PINNED = 1, PAUSED = 2, PURGED = 4, UNSWEPT = 8,
-  KEEP_US = 600000000,             -- an idle queue is remembered so long
-  AHEAD_US = 5000000,
+  KEEP_US = 600000000,             -- an idle queue is remembered for this long
+  AHEAD_US = 5000000,              -- a last lease further in the future than this is not believed
   LATEST_US = 9007199254740992,    -- numbers are exact up to here
-  FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4', -- format, flags, interval, burst, tat, last, active, timer, queued,
-  MINUTE = '>I4I4I4',              -- delayed, leased, fence, the latest minute and what was enqueued and leased in it
+  -- format, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, the latest minute, jobs
+  -- enqueued in it, jobs leased in it
+  FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4',
+  MINUTE = '>I4I4I4',              -- minute, enqueued, leased
   MINUTE_LENGTH = 12,
-  OLDER = 9,                       -- minutes kept beside the latest
+  OLDER = 9,                       -- minutes kept besides the latest
 }
 
--- timer: a timer stands at this time or earlier, to look whether the queue may be forgotten; 0: none does.
--- older: the older minutes' bytes behind their number, and those of a newer version.
+-- Return a new queue.
+-- timer: an idle timer stands at this time (µs) or earlier; 0: none. older: the number of older minutes, their bytes,
+-- and those of a newer version.
 function queue_record.new(queue_id)
   return {queue_id = queue_id, interval = 0, burst = 1, tat = 0, last = 0, active = 0, timer = 0, queued = 0,
-    delayed = 0, leased = 0, minute = 0, enqueued = 0, given = 0, older = '\0', place = false}
+    delayed = 0, leased = 0, minute = 0, minute_enqueued = 0, minute_leased = 0, older = '\0', ready_score = NOT_READY}
 end
 
+-- Set the queue's fields for its flags. Flags of a newer version are kept.
 local function unpack_flags(queue, flags)
   queue.is_pinned, queue.is_paused = flags % 2 >= 1, flags % 4 >= 2
   queue.is_purged, queue.is_unswept = flags % 8 >= 4, flags % 16 >= 8
   queue.newer_flags, queue.is_flagged = flags - flags % 16, true
-  if queue.is_paused then queue.place = false end
+  if queue.is_paused then queue.ready_score = NOT_READY end
 end
 
 local function pack_flags(queue)
@@ -44,24 +55,26 @@ local function pack_flags(queue)
   return flags
 end
 
--- Sets is_pinned, is_paused, is_purged or is_unswept.
+-- Set is_pinned, is_paused, is_purged or is_unswept.
 function queue_record.flag(queue, name, is_set)
   queue[name], queue.is_flagged = is_set, true
 end
 
--- The queue of a record, or false when it counts as forgotten. A last lease that lies ahead was of a time that was taken
--- back (clock.lua), or of a version that knew no time of its own: the queue goes on as if it had been now.
+-- Return the queue of a record, or false if it counts as forgotten. A last lease in the future belongs to a time that
+-- was taken back (clock.lua), or to a version without partition time. The queue then continues as if that lease had
+-- been now.
 function queue_record.unpack(queue_id, raw, now)
-  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, enqueued, given,
-    at = unpack_bytes(queue_record.FORMAT, raw)
+  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, minute_enqueued,
+    minute_leased, older_at = unpack_bytes(queue_record.FORMAT, raw)
   local is_ahead = last > now and last > now + queue_record.AHEAD_US
   if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
-    timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute, enqueued = enqueued,
-    given = given, older = sub(raw, at), place = queued > 0}
+    timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute,
+    minute_enqueued = minute_enqueued, minute_leased = minute_leased, older = sub(raw, older_at),
+    ready_score = queued > 0 and UNMOVED}
   if is_ahead then
     queue.is_changed = true
-    if queue.place then queue.place = now end
+    if queue.ready_score then queue.ready_score = now end
   end
   if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags) end
@@ -73,22 +86,24 @@ end
 function queue_record.pack(queue)
   local flags = queue.is_flagged and pack_flags(queue) or 0
   return pack_bytes(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
-    queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute, queue.enqueued, queue.given)
-    .. queue.older
+    queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
+    queue.minute_enqueued, queue.minute_leased) .. queue.older
 end
 
--- The rows of minutes that had any: {minute, enqueued, leased} each, the latest last.
+-- Return the minutes with any counts as {minute, enqueued, leased}, the latest last.
 function queue_record.minutes(queue)
   local rows = {}
   for at = 2, string.byte(queue.older) * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
     local minute, enqueued, leased = unpack_bytes(queue_record.MINUTE, queue.older, at)
     rows[#rows + 1] = {minute, enqueued, leased}
   end
-  if queue.enqueued + queue.given > 0 then rows[#rows + 1] = {queue.minute, queue.enqueued, queue.given} end
+  if queue.minute_enqueued + queue.minute_leased > 0 then
+    rows[#rows + 1] = {queue.minute, queue.minute_enqueued, queue.minute_leased}
+  end
   return rows
 end
 
--- Puts the latest minute's counts behind the older ones, the first of which goes when it is ten minutes old.
+-- Append the latest minute's counts to the older ones. The first of those goes when it is ten minutes old.
 local function keep_latest(queue, minute)
   local older, count, first = queue.older, string.byte(queue.older), 2
   local past = first + count * queue_record.MINUTE_LENGTH
@@ -96,10 +111,10 @@ local function keep_latest(queue, minute)
     first, count = first + queue_record.MINUTE_LENGTH, count - 1
   end
   queue.older = string.char(count + 1) .. sub(older, first, past - 1)
-    .. pack_bytes(queue_record.MINUTE, queue.minute, queue.enqueued, queue.given) .. sub(older, past)
+    .. pack_bytes(queue_record.MINUTE, queue.minute, queue.minute_enqueued, queue.minute_leased) .. sub(older, past)
 end
 
--- Takes what was counted in a minute out of the older ones. Returns both counts.
+-- Remove a minute's counts from the older ones. Returns enqueued and leased.
 local function take_minute(queue, minute)
   local older, count = queue.older, string.byte(queue.older)
   for at = 2, count * queue_record.MINUTE_LENGTH, queue_record.MINUTE_LENGTH do
@@ -113,51 +128,52 @@ local function take_minute(queue, minute)
   return 0, 0
 end
 
--- Counts another minute from now on. When the clock had stepped back, that one may have counts among the older.
+-- Start to count another minute. If the clock stepped back, the older minutes may have counts of that minute.
 function queue_record.turn_minute(queue, minute)
-  local latest, enqueued, given = queue.minute, 0, 0
+  local latest, enqueued, leased = queue.minute, 0, 0
   if string.find(queue.older, pack_bytes('>I4', minute), 2, true) then
-    enqueued, given = take_minute(queue, minute)
+    enqueued, leased = take_minute(queue, minute)
   end
-  if queue.enqueued + queue.given > 0 and latest > minute - 10 then keep_latest(queue, minute) end
-  queue.minute, queue.enqueued, queue.given = minute, enqueued, given
+  if queue.minute_enqueued + queue.minute_leased > 0 and latest > minute - 10 then keep_latest(queue, minute) end
+  queue.minute, queue.minute_enqueued, queue.minute_leased = minute, enqueued, leased
 end
 
--- Nothing of it is queued, delayed, leased or still to be swept, and no operator holds it.
+-- Return true if the queue has no job, is swept, and no operator pinned or paused it.
 function queue_record.is_idle(queue)
   return queue.leased == 0 and queue.queued == 0 and queue.delayed == 0
     and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
 end
 
--- From when on the whole burst may go at once, as from a new record; burst 1: the ready time.
+-- Return the time from which the whole burst may be leased at once, as with a new record. With burst 1: the ready time.
 function queue_record.full_at(queue)
   return math.min(queue.tat + (queue.burst - 1) * queue.interval, queue_record.LATEST_US)
 end
 
--- The one rule of forgetting. Every function applies it on reading, so when the reaper drops the record is not visible.
+-- Return true if the queue counts as forgotten. Every function applies this rule when it reads a record, so the moment
+-- at which the reaper drops the record is not visible.
 function queue_record.is_forgettable(queue, now)
   return (now - queue.active > queue_record.KEEP_US or queue.is_purged) and queue_record.is_idle(queue)
     and now >= queue_record.full_at(queue)
 end
 
--- When the reaper should look at an idle queue.
+-- Return when the reaper should look at an idle queue.
 function queue_record.forget_at(queue)
   local kept_until = queue.is_purged and 1 or queue.active + queue_record.KEEP_US + 1
   return math.max(queue_record.full_at(queue), kept_until)
 end
 
--- Uses one turn of the rate at now, and counts it.
+-- Use one slot of the rate at `now`, and count the lease.
 function queue_record.lease(queue, now, minute)
   local interval, tat = queue.interval, queue.tat
   local earliest = now - (queue.burst - 1) * interval
   queue.tat = (tat > earliest and tat or earliest) + interval
   queue.last = now
   if queue.minute ~= minute then queue_record.turn_minute(queue, minute) end
-  queue.given = queue.given + 1
+  queue.minute_leased = queue.minute_leased + 1
 end
 
--- How many leases the rate allows at once, at most `limit`.
-function queue_record.turns(queue, now, limit)
+-- Return how many leases the rate allows at once, at most `limit`.
+function queue_record.leases_allowed(queue, now, limit)
   local interval, tat = queue.interval, queue.tat
   if now < tat then return 0 end
   if interval == 0 then return limit end
@@ -165,7 +181,7 @@ function queue_record.turns(queue, now, limit)
   return math.min(math.floor((now - (tat > earliest and tat or earliest)) / interval) + 1, limit)
 end
 
--- A new rate moves the waiting slot at once, and never closer to the last lease than the new interval allows.
+-- Set a rate. The ready time moves at once, but never closer to the last lease than the new interval allows.
 function queue_record.change_rate(queue, interval, burst)
   local moved = queue.tat - queue.interval + interval
   local earliest = queue.last + interval - (burst - 1) * interval

@@ -1,49 +1,52 @@
--- reap: run due timers: end leases, make delayed jobs ready, forget idle queues, drop old dead letters, sweep.
+-- reap: run due timers: end leases, make delayed jobs ready, forget idle queues, drop old dead letters, sweep deleted
+-- queues.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
--- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep here,
---       not_after (µs)
--- Reply: {0, now, ready hint, next timer or -1, timers run, deleted jobs removed and excess letters dropped,
---        leases ended, jobs that became dead letters}
---        or {1, now, -1, -1} when it came after not_after: nothing was done
--- Cost: O(log n) a timer, and as many deleted jobs and dead letters at the most
+-- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep, not_after (µs)
+-- Reply: {0, now, ready hint, next timer (µs) or -1, sum of timers run, deleted jobs removed and excess dead letters
+--        dropped, leases ended, jobs that became dead letters}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Cost: O(log n) a timer, and at most as many deleted jobs and as many dead letters
+--
+-- Uses: shortcuts, timer_kinds, clock, counters, dead_letters, unit, timers
 
 local reap = {}
 
--- The type's next timer. That of dead letters goes when there are none: they may have been dropped or redriven long
--- before their retention ended, and a type without anything else is to go.
-local function next_timer(own, has_letters)
-  local key = own.keys[KEY.timers]
+-- Return the type's next timer (µs), or nil. The timer of dead letters is removed if there are none: they may have been
+-- dropped or redriven long before their retention ended, and a type with nothing else must be able to go.
+local function next_timer(tx, has_dead_letters)
+  local key = tx.keys[KEY.timers]
   local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  if head[1] == 'X' and not has_letters then
-    call('ZREM', key, 'X')
+  if head[1] == LETTERS_TIMER and not has_dead_letters then
+    call('ZREM', key, LETTERS_TIMER)
     head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
   end
   return tonumber(head[2])
 end
 
--- Drops letters above the bound. The agenda says exactly when the type's next timer is due. Returns letters dropped.
-local function settle(own, limit, keep)
-  local letters = call('ZCARD', own.keys[KEY.dead])
-  local dropped = dead_letters.drop(own, '-inf', '+inf', math.min(letters - keep, limit))
-  own.timer_hint = false
-  own.counters.timer_at = next_timer(own, letters > dropped)
+-- Drop the dead letters above the limit, and set the agenda to the exact time of the type's next timer. Returns how
+-- many dead letters were dropped.
+local function settle(tx, limit, keep)
+  local dead_letter_count = call('ZCARD', tx.keys[KEY.dead])
+  local dropped = dead_letters.drop(tx, '-inf', '+inf', math.min(dead_letter_count - keep, limit))
+  tx.timer_hint = false
+  tx.counters.timer_at = next_timer(tx, dead_letter_count > dropped)
   return dropped
 end
 
-function reap.run(own, args)
+function reap.run(tx, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
-  if unit.is_late_by(own, args[6]) then return unit.expired(own) end
-  counters.open(own)
-  local leased = own.counters.leased
-  local handled = timers.run(own, limit, retention)
-  local ended = leased - own.counters.leased
-  unit.go_on(own)
-  handled = handled + settle(own, limit, keep)
-  local reply = unit.close(own, {0, clock.told(own), -1, -1})
-  counters.drop_blank(own)
-  local timer_at = own.counters.timer_at
-  reply[4], reply[5] = timer_at and clock.shown(own, timer_at) or -1, handled
-  reply[6], reply[7] = ended, own.died or 0
+  if unit.is_late_by(tx, args[6]) then return unit.expired(tx) end
+  counters.open(tx)
+  local leased = tx.counters.leased
+  local handled = timers.run(tx, limit, retention)
+  local ended = leased - tx.counters.leased
+  unit.go_on(tx)
+  handled = handled + settle(tx, limit, keep)
+  local reply = unit.close(tx, {0, clock.told(tx), -1, -1})
+  counters.drop_blank(tx)
+  local timer_at = tx.counters.timer_at
+  reply[4], reply[5] = timer_at and clock.shown(tx, timer_at) or -1, handled
+  reply[6], reply[7] = ended, tx.died or 0
   return reply
 end

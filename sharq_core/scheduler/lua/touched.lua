@@ -1,11 +1,12 @@
--- What nodes that do not own a partition changed in it: they leave word here for its owner, which reads at each look
--- (survey.lua) only what is new. The owner's own calls write nothing here.
+-- Changes by nodes that do not own the partition. Such a node leaves a note here for the owner, which reads only the
+-- new notes in each survey (survey.lua). The owner's own calls write nothing here.
 --
--- counters  :touches -> how many words were left, ever
---           :t<0-63> -> the latest word of those whose type falls here: its number (7 bytes), the number of the latest
---                       word of another type that it replaced (7), the type; '' stands for all types
+-- counters  :touches -> the number of notes ever left
+--           :t<0-63> -> the latest note of the types with this place: its number (7 bytes), the number of the latest
+--                       note of another type that it replaced (7), the type; '' stands for any number of types
 --
--- Uses: nothing
+--
+-- Uses: shortcuts
 
 local touched = {
   COUNT = ':touches',
@@ -14,9 +15,9 @@ local touched = {
   HEAD = 14,  -- bytes before the type
 }
 
--- Leaves word that a type was changed; '' for any number of them. place: 0-63, the same for each word of a type.
-function touched.add(own, type, place)
-  local key, field = own.keys[KEY.counters], ':t' .. place
+-- Leave a note that a type was changed ('' for any number of types). place: 0-63, the same for each note of a type.
+function touched.add(tx, type, place)
+  local key, field = tx.keys[KEY.counters], ':t' .. place
   local raw = call('HGET', key, field)
   local lost, number = 0, call('HINCRBY', key, touched.COUNT, 1)
   if type == '' then
@@ -28,11 +29,11 @@ function touched.add(own, type, place)
   call('HSET', key, field, pack_bytes(touched.FORMAT, number, lost) .. type)
 end
 
--- Every word that stands: {number, lost, type}.
-function touched.entries(own)
+-- Return all current notes as {number, lost, type}.
+function touched.entries(tx)
   local fields, found = {}, {}
   for place = 0, touched.PLACES - 1 do fields[place + 1] = ':t' .. place end
-  local raws = call('HMGET', own.keys[KEY.counters], unpack(fields))
+  local raws = call('HMGET', tx.keys[KEY.counters], unpack(fields))
   for place = 1, touched.PLACES do
     local raw = raws[place]
     if raw then

@@ -1,117 +1,124 @@
--- The moves of a job from state to state: the job's record, its place, its timer, its queue's counts and the totals
--- change together here and nowhere else. lua/README.md draws them.
+-- The transitions of a job between states. Only this file changes a job's record, place in line and timer, its queue's
+-- counts and the totals, and it changes them together. README.md has the state diagram.
+--
+-- Uses: timer_kinds, job_record, queue_record, tombstones, dead_letters, unit
 
 local transitions = {}
 
--- Takes a waiting job out of its line. member: the job's, if it is known.
-local function leave_line(own, queue, job, member)
-  local counts = own.counters
-  unit.drop_place(own, member or job_record.member(job))
+-- Take a waiting job out of its line. member: the job's member in queued:<type>, if it is known.
+local function leave_line(tx, queue, job, member)
+  local counts = tx.counters
+  unit.drop_place(tx, member or job_record.member(job))
   queue.is_changed = true
   if job.state == QUEUED then
     if queue.queued > 0 then queue.queued = queue.queued - 1 end
     counts.queued = counts.queued - 1
   else
-    unit.drop_timer(own, 'D' .. job.field)
+    unit.drop_timer(tx, DELAY_TIMER .. job.field)
     if queue.delayed > 0 then queue.delayed = queue.delayed - 1 end
     counts.delayed = counts.delayed - 1
   end
 end
 
--- Takes a live job out of its state.
-local function leave(own, queue, job)
-  if job.state ~= LEASED then return leave_line(own, queue, job) end
-  unit.drop_timer(own, 'L' .. job.field)
+-- Take a live job out of its state.
+local function leave_state(tx, queue, job)
+  if job.state ~= LEASED then return leave_line(tx, queue, job) end
+  unit.drop_timer(tx, LEASE_TIMER .. job.field)
   if queue.leased > 0 then queue.leased = queue.leased - 1 end
-  own.counters.leased = own.counters.leased - 1
+  tx.counters.leased = tx.counters.leased - 1
   queue.is_changed = true
 end
 
--- Counts a job that waits from now on; with due (µs) after now apart, until then. Returns its state, due time and lane.
-local function enter_line(own, queue, field, due)
-  local counts = own.counters
+-- Count a job that waits from now on, or, if due (µs) is later than now, one that is delayed until then.
+-- Returns its state, due time and class byte.
+local function enter_line(tx, queue, field, due)
+  local counts = tx.counters
   queue.is_changed = true
-  if due and due > own.now then
+  if due and due > tx.now then
     queue.delayed, counts.delayed = queue.delayed + 1, counts.delayed + 1
-    unit.put_timer(own, 'D' .. field, due)
-    return DELAYED, due, job_record.DELAYED_LANE
+    unit.put_timer(tx, DELAY_TIMER .. field, due)
+    return DELAYED, due, job_record.DELAYED_CLASS
   end
   queue.queued, counts.queued = queue.queued + 1, counts.queued + 1
-  return QUEUED, own.now, job_record.PRIORITY_LANE
+  return QUEUED, tx.now, job_record.PRIORITY_CLASS
 end
 
--- Puts a job that the store does not have at the end of its queue.
-function transitions.add(own, queue, field, limit, due, payload)
-  local state, due_at, lane = enter_line(own, queue, field, due)
-  local counts, now = own.counters, own.now
+-- Add a job that the store does not have to the end of its queue.
+function transitions.add(tx, queue, field, limit, due, payload)
+  local state, due_at, class_byte = enter_line(tx, queue, field, due)
+  local counts, now = tx.counters, tx.now
   local seq = counts.seq + 1
   counts.seq, queue.active = seq, now
   if queue.is_purged then queue.is_purged = nil end
-  unit.put_job(own, field, job_record.pack_new(state, seq, limit, now, due_at, payload))
-  unit.put_place(own, job_record.new_member(queue.queue_id, lane, seq, field))
+  unit.put_job(tx, field, job_record.pack_new(state, seq, limit, now, due_at, payload))
+  unit.put_place(tx, job_record.new_member(queue.queue_id, class_byte, seq, field))
 end
 
--- A new job: it counts for its queue's and its partition's minute.
-function transitions.enqueue(own, queue, field, limit, due, payload)
-  local counts = own.counters
-  counts.enqueued, counts.enqueued_now = counts.enqueued + 1, counts.enqueued_now + 1
+-- Add a new job, and count it for the minute of its queue and of its type.
+function transitions.enqueue(tx, queue, field, limit, due, payload)
+  local counts = tx.counters
+  counts.enqueued, counts.minute_enqueued = counts.enqueued + 1, counts.minute_enqueued + 1
   if queue.minute ~= counts.minute then queue_record.turn_minute(queue, counts.minute) end
-  queue.enqueued = queue.enqueued + 1
-  transitions.add(own, queue, field, limit, due, payload)
+  queue.minute_enqueued = queue.minute_enqueued + 1
+  transitions.add(tx, queue, field, limit, due, payload)
 end
 
--- Puts a job in its place by its seq.
-local function queue_up(own, queue, job, due)
-  job.state, job.due = enter_line(own, queue, job.field, due)
-  unit.put_job(own, job.field, job_record.pack(job))
-  unit.put_place(own, job_record.member(job))
+-- Put a job into the line at its seq.
+local function queue_up(tx, queue, job, due)
+  job.state, job.due = enter_line(tx, queue, job.field, due)
+  unit.put_job(tx, job.field, job_record.pack(job))
+  unit.put_place(tx, job_record.member(job))
 end
 
--- A delayed job is due.
-function transitions.make_ready(own, queue, job)
-  leave_line(own, queue, job)
-  queue_up(own, queue, job)
+-- Queue a delayed job that is due.
+function transitions.make_ready(tx, queue, job)
+  leave_line(tx, queue, job)
+  queue_up(tx, queue, job)
 end
 
--- Into a worker's hands until `due`, under the job's token. member: of a job in its line, if it is known.
-function transitions.lease(own, queue, job, due, member)
+-- Lease a job until `due` under the token in its record, or extend its lease. member: the member of a job in its line,
+-- if it is known.
+function transitions.lease(tx, queue, job, due, member)
   if job.state ~= LEASED then
-    leave_line(own, queue, job, member)
-    queue.leased, own.counters.leased = queue.leased + 1, own.counters.leased + 1
+    leave_line(tx, queue, job, member)
+    queue.leased, tx.counters.leased = queue.leased + 1, tx.counters.leased + 1
   end
   job.state, job.flags, job.due = LEASED, 0, due
-  unit.put_job(own, job.field, job_record.pack(job))
-  unit.put_timer(own, 'L' .. job.field, due)
+  unit.put_job(tx, job.field, job_record.pack(job))
+  unit.put_timer(tx, LEASE_TIMER .. job.field, due)
 end
 
--- The lease ended: back to its place, or dead, or gone when the queue was deleted meanwhile.
-function transitions.end_lease(own, queue, job, due)
-  leave(own, queue, job)
-  local counts = own.counters
+-- End a lease. The job returns to its place, becomes a dead letter past its requeue limit, or goes if its queue was
+-- deleted meanwhile.
+function transitions.end_lease(tx, queue, job, due)
+  leave_state(tx, queue, job)
+  local counts = tx.counters
   if queue.fence and job.seq < queue.fence then
     counts.cancelled = counts.cancelled + 1
-    tombstones.add_deleted(own, job)
-    unit.drop_job(own, job.field)
+    tombstones.add_deleted(tx, job)
+    unit.drop_job(tx, job.field)
   elseif job.limit >= 0 and job.attempt > job.limit then
     counts.dead = counts.dead + 1
-    unit.drop_job(own, job.field)
-    dead_letters.bury(own, queue, job)
+    unit.drop_job(tx, job.field)
+    dead_letters.bury(tx, queue, job)
   else
-    queue_up(own, queue, job, due)
+    queue_up(tx, queue, job, due)
   end
 end
 
-function transitions.finish(own, queue, job)
-  leave(own, queue, job)
-  own.counters.finished = own.counters.finished + 1
-  tombstones.add(own, job, tombstones.FINISHED)
-  unit.drop_job(own, job.field)
+-- Forget a finished job; a tombstone remembers it.
+function transitions.finish(tx, queue, job)
+  leave_state(tx, queue, job)
+  tx.counters.finished = tx.counters.finished + 1
+  tombstones.add(tx, job, tombstones.FINISHED)
+  unit.drop_job(tx, job.field)
 end
 
--- Removes a waiting job that its queue's fence deleted: it is counted already, its record and its place go now.
-function transitions.clear_deleted(own, job)
-  unit.drop_place(own, job_record.member(job))
-  if job.state == DELAYED then unit.drop_timer(own, 'D' .. job.field) end
-  if job.attempt > 0 then tombstones.add_deleted(own, job) end
-  unit.drop_job(own, job.field)
+-- Remove the record and the place of a waiting job that its queue's fence deleted. The deletion has counted the job
+-- already.
+function transitions.clear_deleted(tx, job)
+  unit.drop_place(tx, job_record.member(job))
+  if job.state == DELAYED then unit.drop_timer(tx, DELAY_TIMER .. job.field) end
+  if job.attempt > 0 then tombstones.add_deleted(tx, job) end
+  unit.drop_job(tx, job.field)
 end

@@ -1,0 +1,10 @@
+-- The kinds of timers. The kind is the first byte of a member of timers:<type>; an id follows it. timers.lua lists the
+-- ids and runs the timers.
+--
+-- Uses: nothing
+
+local LEASE_TIMER = 'L'
+local DELAY_TIMER = 'D'
+local IDLE_TIMER = 'Q'
+local SWEEP_TIMER = 'F'
+local LETTERS_TIMER = 'X'

@@ -1,0 +1,103 @@
+"""The Lua files say what they use, and luacheck finds nothing in them."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from sharq_core.scheduler import library
+from tests.scheduler import lua_check
+from tests.scheduler.lua_names import files_declared, files_used
+from tests.stores import missing_tool
+
+FILES = library.lua_files()
+NAMES = [name for name, _ in FILES]
+
+
+@pytest.fixture
+def luacheck() -> None:
+    """Skip the test if luacheck is missing, or fail it in CI."""
+    if shutil.which(lua_check.PROGRAM) is None:
+        missing_tool(lua_check.PROGRAM)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lua_file_names_the_files_that_it_uses(name: str) -> None:
+    text = dict(FILES)[name]
+    assert files_declared(text) == files_used(FILES, name)
+
+
+def test_a_reference_to_another_file_is_found() -> None:
+    touch = dict(FILES)["touch"]
+    for line, expected in (
+        ("  counters.open(tx)", ["counters", "touched"]),
+        ("  local list = append(false, 1)", ["lists", "touched"]),
+        ("  local values = {counters = 1, x = tx.counters} -- counters", ["touched"]),
+        ("  local name = 'counters'", ["touched"]),
+    ):
+        changed = touch.replace("  touched.add(", f"{line}\n  touched.add(")
+        files = [(name, changed if name == "touch" else text) for name, text in FILES]
+        assert files_used(files, "touch") == expected
+
+
+@pytest.mark.parametrize("name", [function.name for function in library.FUNCTIONS])
+def test_a_function_file_says_its_keys_arguments_reply_and_cost(name: str) -> None:
+    text = dict(FILES)[name]
+    head = text[: text.index("\nlocal ")]
+    assert head.startswith(f"-- {name}: ")
+    keys, *_ = (line for line in head.splitlines() if line.startswith("-- Keys: "))
+    declared = next(function.keys for function in library.FUNCTIONS if function.name == name)
+    assert keys.removeprefix("-- Keys: ").partition(" (")[0].split() == list(declared)
+    for label in ("Args", "Reply", "Cost", "Uses"):
+        assert f"\n-- {label}: " in head
+
+
+@pytest.mark.usefixtures("luacheck")
+def test_luacheck_finds_nothing_in_the_library() -> None:
+    assert lua_check.warnings(library.source()) == []
+
+
+@pytest.mark.usefixtures("luacheck")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("  local left = 1", "W211"),
+        ("  local touched = tx\n  touched.add(touched)", "W431"),
+        ("  forgotten = 1", "W111"),
+        ("  tx.now = missing", "W113"),
+        ("  leave.run(tx, args)", "W113"),
+        ("  local tx = tx\n  tx.now = 1", "W412"),
+        ("  print(tx)", "W113"),
+        ("  tx.keys = =", "E011"),
+    ],
+    ids=[
+        "unused-local",
+        "shadowed-shared-local",
+        "global-set",
+        "global-read",
+        "use-above-definition",
+        "argument-redefined",
+        "function-that-the-store-lacks",
+        "syntax-error",
+    ],
+)
+def test_luacheck_finds_a_mistake_and_names_its_place(line: str, code: str) -> None:
+    text = library.source()
+    call = "  touched.add(tx, args[2], args[3])"
+    number = dict(FILES)["touch"].splitlines().index(call) + 1
+    found = lua_check.warnings(text.replace(call, f"{line}\n{call}"))
+    assert [warning for warning in found if f"({code})" in warning]
+    assert found[0].startswith(f"touch.lua:{number}:")
+
+
+def test_a_missing_luacheck_fails_the_check_only_in_ci(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CI", raising=False)
+    assert lua_check.main() == 0
+    assert "skipped" in capsys.readouterr().out
+    monkeypatch.setenv("CI", "true")
+    assert lua_check.main() == 1
+    assert "lua-check" in capsys.readouterr().err
