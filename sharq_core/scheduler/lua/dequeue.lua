@@ -172,33 +172,33 @@ end
 -- Serve the turns in rounds of one job each. A queue that is still due takes another turn in the next round, until it
 -- gave per_queue jobs. Returns true if the payload bytes ended the call.
 local function serve(tx, turns, demand, reply)
-  local _, left, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
-  local now, due, shared, wanted = tx.now, tx.now + lease, tx.shared, left
-  local share = math.ceil(left / math.max(#turns, 1))
+  local _, remaining, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
+  local now, due, shared, wanted = tx.now, tx.now + lease, tx.shared, remaining
+  local share = math.ceil(remaining / math.max(#turns, 1))
   local bytes, round = 0, 1
   while #turns > 0 do
-    local again
+    local next_round
     for index = 1, #turns do
-      if left == 0 then return false end
+      if remaining == 0 then return false end
       local turn = turns[index]
       local queue = turn.queue
       local job, member = next_job(tx, turns, index, share)
       if job then
         local length = job.payload_bytes
-        if left < wanted and bytes + length > budget
+        if remaining < wanted and bytes + length > budget
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
         lease_job(tx, queue, job, member, due, random, reply)
-        left, bytes = left - 1, bytes + length
+        remaining, bytes = remaining - 1, bytes + length
         if shared then shared.carried = shared.carried + length end
         if queue.queued > 0 and now >= queue.tat and round < per_queue then
-          again = again or {}
-          again[#again + 1] = turn
+          next_round = next_round or {}
+          next_round[#next_round + 1] = turn
         end
       else
         queue.queued, queue.is_changed = 0, true
       end
     end
-    turns, round = again or EMPTY, round + 1
+    turns, round = next_round or EMPTY, round + 1
   end
   return false
 end
@@ -207,9 +207,9 @@ end
 local function ready_after(tx, queue_id, score)
   local queue = tx.queues[queue_id]
   if queue == nil then return score end
-  local moved_to = queue and queue.ready_score
-  if moved_to == UNMOVED then return score end
-  return moved_to or nil
+  local ready_score = queue and queue.ready_score
+  if ready_score == UNMOVED then return score end
+  return ready_score or nil
 end
 
 -- Set the agenda to the exact time of the type's next queue. Returns how many queues are due.

@@ -203,8 +203,8 @@ local function watch_idle(tx, queue)
   end
 end
 
--- Return the score of a queue's new entry in ready.
-local function ready_score(tx, queue)
+-- Set the score of a queue's new entry in ready, and return it.
+local function set_ready_score(tx, queue)
   local at, tat, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
   if at < tat then at = tat end
   if not hint or at < hint then tx.ready_hint = at end
@@ -228,7 +228,7 @@ local function flush_queues(tx)
         end
         if queue.leased == 0 then watch_idle(tx, queue) end
       elseif queue.ready_score ~= UNMOVED then
-        ready = append(ready, ready_score(tx, queue), queue_id)
+        ready = append(ready, set_ready_score(tx, queue), queue_id)
       end
       records = append(records, queue_id, queue_record.pack(queue))
     end
