@@ -205,19 +205,27 @@ class Model:
         return self._what_became_of(key, lease, verb)
 
     def _what_became_of(self, key: JobKey, lease: str, verb: str) -> LeaseStatus:
-        stone, letter, leftover = self.state.stone(key), self.state.letter(key), self.state.leftovers.get(key)
-        is_stone_of_it = stone is not None and stone.job.token == lease
+        tombstone, letter, leftover = (
+            self.state.tombstone(key),
+            self.state.letter(key),
+            self.state.leftovers.get(key),
+        )
+        is_tombstone_of_it = tombstone is not None and tombstone.job.token == lease
         was_leased = leftover is not None and leftover.attempt > 0
-        if stone and is_stone_of_it and stone.kind is Kind.FINISHED:
+        if tombstone and is_tombstone_of_it and tombstone.kind is Kind.FINISHED:
             if verb == "finish":
                 return LeaseStatus.DONE
             return LeaseStatus.LOST if key in self.state.jobs or was_leased else LeaseStatus.NOT_FOUND
-        gone = [leftover, letter and letter.job, stone.job if stone and stone.kind is Kind.RELEASED else None]
+        gone = [
+            leftover,
+            letter and letter.job,
+            tombstone.job if tombstone and tombstone.kind is Kind.RELEASED else None,
+        ]
         if verb == "release" and any(job and job.token == lease and job.is_released for job in gone):
             return LeaseStatus.DONE
         return (
             LeaseStatus.LOST
-            if stone or letter or key in self.state.jobs or was_leased
+            if tombstone or letter or key in self.state.jobs or was_leased
             else LeaseStatus.NOT_FOUND
         )
 
@@ -308,15 +316,21 @@ class Model:
 
     def get_job(self, key: JobKey) -> JobStatus | None:
         """One job's status; of a finished and a dead one the later."""
-        job, letter, stone = self.state.jobs.get(key), self.state.letter(key), self.state.stone(key)
+        job, letter, tombstone = self.state.jobs.get(key), self.state.letter(key), self.state.tombstone(key)
         if job:
             shown = self.state.shown
             end_us = shown(job.due_us) if job.state is JobState.LEASED else None
             queued = self.state.in_state(JobState.QUEUED, job.queue_id)
             position = queued.index(job) + 1 if job in queued else None
             return JobStatus(job.state, job.attempt, shown(job.enqueued_at_us), end_us, position, job.payload)
-        if stone and stone.kind is Kind.FINISHED and not (letter and letter.died_us > stone.at_us):
-            return JobStatus(JobState.FINISHED, stone.job.attempt, self.state.shown(stone.job.enqueued_at_us))
+        if (
+            tombstone
+            and tombstone.kind is Kind.FINISHED
+            and not (letter and letter.died_us > tombstone.at_us)
+        ):
+            return JobStatus(
+                JobState.FINISHED, tombstone.job.attempt, self.state.shown(tombstone.job.enqueued_at_us)
+            )
         if letter:
             dead = letter.job
             enqueued_us = self.state.shown(dead.enqueued_at_us)

@@ -70,7 +70,7 @@ class Kind(enum.Enum):
 
 
 @dataclass
-class Stone:
+class Tombstone:
     """A tombstone."""
 
     kind: Kind
@@ -138,7 +138,7 @@ class State:
         shift_us, number, seen_us, since_us: the partition's time (clock.lua); is_recorded: it has a record.
         jobs: queued, delayed and leased jobs.
         leftovers: deleted jobs whose records are still to be removed.
-        stones, old_stones: the two generations of tombstones; turned_us: when the newer one began.
+        tombstones, old_tombstones: the two generations of tombstones; turned_us: when the newer one began.
     """
 
     def __init__(self, queue_type: str, retention: Retention, now_us: int) -> None:
@@ -151,8 +151,8 @@ class State:
         self.leftovers: dict[JobKey, Job] = {}
         self.queues: dict[str, Queue] = {}
         self.letters: dict[JobKey, Letter] = {}
-        self.stones: dict[JobKey, Stone] = {}
-        self.old_stones: dict[JobKey, Stone] = {}
+        self.tombstones: dict[JobKey, Tombstone] = {}
+        self.old_tombstones: dict[JobKey, Tombstone] = {}
         self.turned_us: int | None = None
         self.forgotten_early = 0
         self.seq = 0
@@ -224,15 +224,15 @@ class State:
         letter = self.letters.get(key)
         return letter if letter and self.now_us - letter.died_us < self.retention.dead_us else None
 
-    def stone(self, key: JobKey) -> Stone | None:
+    def tombstone(self, key: JobKey) -> Tombstone | None:
         """A tombstone that is not too old."""
-        stone = self.stones.get(key) or self.old_stones.get(key)
-        return stone if stone and self.now_us - stone.at_us < self.retention.finished_us else None
+        tombstone = self.tombstones.get(key) or self.old_tombstones.get(key)
+        return tombstone if tombstone and self.now_us - tombstone.at_us < self.retention.finished_us else None
 
     def is_remembered(self, key: JobKey) -> bool:
         """Finished or dead, as an enqueue with `repeat` asks."""
-        stone = self.stone(key)
-        return (stone is not None and stone.kind is Kind.FINISHED) or self.letter(key) is not None
+        tombstone = self.tombstone(key)
+        return (tombstone is not None and tombstone.kind is Kind.FINISHED) or self.letter(key) is not None
 
     def totals(self) -> TypeTotals:
         """Conservation (I8): the first is the sum of the others."""
@@ -299,7 +299,7 @@ class State:
     def bury(self, job: Job, kind: Kind) -> None:
         """Out of the live jobs, remembered by a tombstone."""
         del self.jobs[job.key]
-        self.stones[job.key] = Stone(kind, job, self.now_us)
+        self.tombstones[job.key] = Tombstone(kind, job, self.now_us)
 
     def drop_letter(self, key: JobKey) -> None:
         """A dead letter goes for good."""
@@ -351,7 +351,7 @@ class State:
         """Remove one deleted job; somebody may hold a lease of it."""
         del self.leftovers[job.key]
         if job.attempt > 0:
-            self.stones[job.key] = Stone(
+            self.tombstones[job.key] = Tombstone(
                 Kind.RELEASED if job.is_released else Kind.CANCELLED, job, self.now_us
             )
 
@@ -359,11 +359,11 @@ class State:
         """Drop the older generation of tombstones when it is time, or when the newer one is full."""
         turned_us = self.now_us if self.turned_us is None else self.turned_us
         age_us = self.now_us - turned_us
-        if age_us >= self.retention.finished_us or len(self.stones) > self.retention.tombstones:
-            self.forgotten_early += len(self.old_stones) if age_us < PROMISED_US else 0
-            self.old_stones, self.stones = self.stones, {}
+        if age_us >= self.retention.finished_us or len(self.tombstones) > self.retention.tombstones:
+            self.forgotten_early += len(self.old_tombstones) if age_us < PROMISED_US else 0
+            self.old_tombstones, self.tombstones = self.tombstones, {}
             turned_us = self.now_us
-        self.turned_us = turned_us if self.stones or self.old_stones else None
+        self.turned_us = turned_us if self.tombstones or self.old_tombstones else None
 
     def settle(self) -> None:
         """Give every ready queue its place: new and just served ones go to the end."""
