@@ -1,4 +1,4 @@
-"""What is new for producers and workers: enqueue, dequeue and leases (API.md, part 2)."""
+"""What is new for producers and workers: enqueue, dequeue and leases (docs/api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The golden requests and replies of the original surface (API.md, part 1)."""
+"""The golden requests and replies of the original surface (docs/compatibility.md)."""
 
 from __future__ import annotations
 

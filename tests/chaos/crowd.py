@@ -31,7 +31,7 @@ MAX_BULK = 3
 MAX_LEASES = 20
 
 DOCUMENTED = frozenset({200, 201, 404, 409, 429, 503, 504, 507})
-"""What API.md lets a right request be answered."""
+"""What docs/api.md lets a right request be answered."""
 
 _DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -43,7 +43,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         began_s, ended_s: from before the first byte to the answer or the failure.
         why: the failure's code or exception; empty when it was OK.
         message: what the failure says besides.
-        is_documented: an answer of API.md, or none at all.
+        is_documented: an answer of docs/api.md, or none at all.
     """
 
     began_s: float

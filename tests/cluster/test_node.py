@@ -1,4 +1,7 @@
-"""One node below HTTP: fairness over partitions, waiting without the store, and a store that comes and goes."""
+"""One node below HTTP: fairness over partitions, waiting without the store, and a store that comes and goes.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""No call does more than its bounds say, whatever is stored: commands are counted, not milliseconds."""
+"""No call does more than its bounds say, whatever is stored: commands are counted, not milliseconds.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def test_idle_queues_do_not_hide_an_ended_lease_from_a_dequeue(driver: Driver) -
 
 
 def test_a_dequeue_costs_the_same_at_20000_ready_queues_as_at_100(lone_driver: Driver) -> None:
-    """U2."""
+    """U2: no call costs with the number of ready queues or handles an unbounded batch."""
     fill(lone_driver, queues=100, jobs=2)
     lone_driver.dequeue(1)  # the first lease of all enters the agenda
     few = commands_of(lone_driver.client, lambda: lone_driver.dequeue(10))
@@ -72,7 +75,7 @@ def test_a_dequeue_costs_the_same_at_20000_ready_queues_as_at_100(lone_driver: D
 
 
 def test_a_reap_handles_as_many_timers_as_it_may(driver: Driver) -> None:
-    """U2."""
+    """U2: no call costs with the number of ready queues or handles an unbounded batch."""
     fill(driver, queues=300, jobs=1)
     leased = sum(len(driver.dequeue()) for _ in range(3))
     assert leased == 300

@@ -1,4 +1,7 @@
-"""Leases: whom a token obeys, what ends one, and what becomes of the job."""
+"""Leases: whom a token obeys, what ends one, and what becomes of the job.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def kill(driver: Driver, job_id: str) -> str:
 
 
 def test_late_finish_does_not_end_a_new_lease(driver: Driver) -> None:
-    """U8."""
+    """U8: a late finish of the original ends another lease."""
     driver.enqueue(new_job("1"))
     late = driver.lease_one()
     driver.advance(LEASE_US)

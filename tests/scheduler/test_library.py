@@ -1,4 +1,7 @@
-"""The function library as the store sees it: it loads, declares what it touches, and refuses before it writes."""
+"""The function library as the store sees it: it loads, declares what it touches, and refuses before it writes.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Queues: what is a job's place, who is served when, and what deleting and odd names do."""
+"""Queues: what is a job's place, who is served when, and what deleting and odd names do.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def test_a_queue_does_not_reach_into_one_whose_name_it_begins(driver: Driver) ->
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.DELAYED, JobState.LEASED])
 def test_enqueueing_a_live_job_again_changes_nothing(driver: Driver, state: JobState) -> None:
-    """U3."""
+    """U3: the original queues it twice."""
     driver.enqueue(new_job("1", delay_us=DAY_US if state is JobState.DELAYED else 0))
     if state is JobState.LEASED:
         driver.lease_one()
@@ -100,7 +103,7 @@ def test_the_cap_counts_queued_and_delayed_jobs_and_holds_within_one_call(driver
 
 
 def test_jobs_requeued_together_keep_their_order(driver: Driver) -> None:
-    """U16."""
+    """U16: the original returns them in reverse order."""
     ids = [f"{n:02}" for n in range(40)]
     driver.enqueue(*(new_job(job_id, interval_us=0) for job_id in ids))
     driver.dequeue()
@@ -118,14 +121,14 @@ def test_a_delayed_job_takes_its_place_by_when_it_was_enqueued(driver: Driver) -
 
 
 def test_unlimited_queues_share_a_call_in_rounds(driver: Driver) -> None:
-    """U14."""
+    """U14: the original breaks ties by name."""
     for queue_id in "abc":
         driver.enqueue(*(new_job(str(n), queue_id, interval_us=0) for n in range(20)))
     assert Counter(job.queue_id for job in driver.dequeue(30)) == {"a": 10, "b": 10, "c": 10}
 
 
 def test_unlimited_queues_share_single_dequeues(driver: Driver) -> None:
-    """U14."""
+    """U14: the original breaks ties by name."""
     for queue_id in "abc":
         driver.enqueue(*(new_job(str(n), queue_id, interval_us=0) for n in range(20)))
     given: Counter[str] = Counter()
@@ -136,7 +139,7 @@ def test_unlimited_queues_share_single_dequeues(driver: Driver) -> None:
 
 
 def test_the_queue_that_is_ready_longest_comes_first_whatever_its_name(driver: Driver) -> None:
-    """U14."""
+    """U14: the original breaks ties by name."""
     for queue_id in "zma":
         driver.enqueue(new_job("1", queue_id))
         driver.advance(1)
@@ -177,7 +180,7 @@ def test_a_hundred_jobs_of_the_largest_payload_come_back_equal(driver: Driver) -
 
 @pytest.mark.parametrize("payload", [b"", b'""', b'"\\""', bytes(range(256)), b'\x22\x22\x00"', b"\0" * 60])
 def test_payload_bytes_come_back_equal(driver: Driver, payload: bytes) -> None:
-    """U23."""
+    """U23: the original tears some payloads."""
     driver.enqueue(new_job("1", payload=payload))
     job = driver.lease_one()
     assert job.payload == payload
@@ -217,7 +220,7 @@ def test_reading_what_does_not_exist_creates_nothing(driver: Driver) -> None:
 
 
 def test_deleting_a_queue_leaves_nothing_behind(driver: Driver) -> None:
-    """U17."""
+    """U17: the original leaves payloads behind."""
     driver.enqueue(*(new_job(str(n), delay_us=DAY_US * (n % 2)) for n in range(30)))
     assert driver.delete_queue(purge=True) == 30
     driver.advance(DAY_US)
@@ -266,7 +269,7 @@ def test_a_ready_queue_without_jobs_blocks_nobody(driver: Driver) -> None:
 
 
 def test_a_lease_whose_queue_lost_its_record_can_be_finished(driver: Driver) -> None:
-    """U11."""
+    """U11: the original lets damage block a type."""
     driver.enqueue(new_job("1"))
     job = driver.lease_one()
     driver.client.hdel(driver.key("queues"), "q")
@@ -288,7 +291,7 @@ def test_the_clock_is_the_stores(driver: Driver) -> None:
 
 
 def test_status_names_state_position_attempt_and_times(driver: Driver) -> None:
-    """U22."""
+    """U22: the original has no status."""
     driver.enqueue(new_job("1", interval_us=0), new_job("2", delay_us=5), new_job("3"))
     enqueued_us = driver.now_us
     job = driver.dequeue(1)[0]

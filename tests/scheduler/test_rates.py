@@ -1,4 +1,7 @@
-"""The rate of a queue: spacing, bursts, changes, pins, and what a clock that steps back does to it."""
+"""The rate of a queue: spacing, bursts, changes, pins, and what a clock that steps back does to it.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def test_a_slow_queue_that_runs_empty_keeps_its_spacing(driver: Driver) -> None:
 
 
 def test_a_pinned_rate_is_not_undone_by_an_enqueue(driver: Driver) -> None:
-    """U5."""
+    """U5: the original lets the next enqueue undo it."""
     driver.interval(HOUR_US, burst=2, pin=True)
     driver.enqueue(new_job("1", interval_us=0, burst=9))
     queue = driver.get_queue()
@@ -89,7 +92,7 @@ def test_a_higher_interval_counts_from_the_last_lease(driver: Driver) -> None:
 
 
 def test_the_interval_of_an_enqueue_moves_the_waiting_slot_too(driver: Driver) -> None:
-    """U6."""
+    """U6: the original does not move the slot."""
     driver.enqueue(new_job("1"), new_job("2"))
     driver.lease_one(lease_us=DAY_US)
     driver.enqueue(new_job("3", interval_us=HOUR_US))
