@@ -20,16 +20,16 @@ from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.link import frames
 from sharq_core.link.frames import (
-    Answer,
+    CallFrame,
     Due,
-    Failed,
+    ErrorFrame,
     FrameError,
     FromRouter,
-    Greeting,
+    Hello,
     Proof,
-    Request,
-    Unwatch,
-    Watch,
+    ReplyFrame,
+    Subscribe,
+    Unsubscribe,
     Welcome,
 )
 from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort, View
@@ -221,7 +221,7 @@ class _Link:
         """Have the secret proved, prove it, and be up."""
         nonce = os.urandom(frames.NONCE_BYTES)
         node_id, _ = self._server.hello()
-        greeting = frames.encode(Greeting(frames.VERSION, node_id, nonce))
+        greeting = frames.encode(Hello(frames.VERSION, node_id, nonce))
         await self._socket.send_bytes(frames.pack(self._now_us(), [greeting], 1))
         match (await self._first_frame()).entries:
             case [Proof() as theirs]:
@@ -254,18 +254,18 @@ class _Link:
             self._outbox.nudge()
         for entry in frame.entries:
             match entry:
-                case Request():
+                case CallFrame():
                     self._start(entry, now_us)
-                case Watch():
+                case Subscribe():
                     self._watch(entry.queue_type)
-                case Unwatch():
+                case Unsubscribe():
                     self._unwatch(entry.queue_type)
                 case _:
                     raise FrameError("a second proof")
         if len(self._outbox) > MAX_UNREAD:
             raise FrameError(f"{len(self._outbox)} entries wait, and the router does not read them")
 
-    def _start(self, request: Request[Call[Any]], now_us: int) -> None:
+    def _start(self, request: CallFrame[Call[Any]], now_us: int) -> None:
         """Let a call begin, or refuse it with nothing done."""
         if request.deadline_us <= now_us:
             self._fail(request.number, Unavailable("the shard got the call too late, and did nothing"))
@@ -295,7 +295,7 @@ class _Link:
             self._fail(number, SharqError(f"the call failed: {type(error).__name__}"))
         else:
             jobs = result.jobs if isinstance(result, Dequeued) else ()
-            self._deliver(number, frames.encode(Answer(number, result)), jobs)
+            self._deliver(number, frames.encode(ReplyFrame(number, result)), jobs)
         finally:
             self.under_way -= 1
 
@@ -312,7 +312,7 @@ class _Link:
 
     def _fail(self, number: int, error: SharqError) -> None:
         queue_length = error.queue_length if isinstance(error, QueueFull) else 0
-        self.push(frames.encode(Failed(number, error.code, error.message, queue_length, error.is_away)))
+        self.push(frames.encode(ErrorFrame(number, error.code, error.message, queue_length, error.is_away)))
 
     def _watch(self, queue_type: str) -> None:
         self._unwatch(queue_type)

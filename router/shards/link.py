@@ -22,15 +22,15 @@ from router.shards.pending_calls import LinkCalls
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.link import frames
 from sharq_core.link.frames import (
-    Answer,
     Away,
     Due,
-    Failed,
+    ErrorFrame,
     FrameError,
     FromShard,
-    Greeting,
+    Hello,
     NewView,
     Proof,
+    ReplyFrame,
     Welcome,
 )
 from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
@@ -178,7 +178,7 @@ class ShardLink:
         if self._outbox is None:
             self._loop.call_soon(self._tell_nothing, queue_type, on_due)
         else:
-            self._outbox.add(frames.encode(frames.Watch(queue_type)), 0)
+            self._outbox.add(frames.encode(frames.Subscribe(queue_type)), 0)
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Stop; unknown watches are ignored."""
@@ -189,7 +189,7 @@ class ShardLink:
         if not known:
             del self._watches[queue_type]
             if self._outbox is not None:
-                self._outbox.add(frames.encode(frames.Unwatch(queue_type)), 0)
+                self._outbox.add(frames.encode(frames.Unsubscribe(queue_type)), 0)
 
     def _send(self, call: Call[ReplyT]) -> asyncio.Future[ReplyT]:
         if self._calls is None:
@@ -268,7 +268,7 @@ class ShardLink:
     async def _say_hello(self, socket: aiohttp.ClientWebSocketResponse) -> frames.Frame[FromShard]:
         """Prove the secret and have it proved; returns the shard's first frame without its welcome."""
         match (await self._next_hello(socket)).entries:
-            case [Greeting() as greeting]:
+            case [Hello() as greeting]:
                 frames.check_version(greeting.version)
             case _:
                 raise FrameError("no greeting")
@@ -299,7 +299,7 @@ class ShardLink:
         self.connects += 1
         self.is_draining = False
         for queue_type in self._watches:
-            outbox.add(frames.encode(frames.Watch(queue_type)), 0)
+            outbox.add(frames.encode(frames.Subscribe(queue_type)), 0)
         down_s = self._down.end()
         if down_s is None:
             log.info("link_up shard=%s node=%s", self.address, self.node_id)
@@ -325,9 +325,9 @@ class ShardLink:
         self._calls.hear(frame.clock_us)
         for entry in frame.entries:
             match entry:
-                case Answer():
+                case ReplyFrame():
                     self._calls.answer(entry.number, entry.result)
-                case Failed():
+                case ErrorFrame():
                     self._calls.fail(entry)
                 case Due():
                     for on_due in list(self._watches.get(entry.queue_type, ())):

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core import request_ids
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, TooLarge, Unavailable, from_code
-from sharq_core.link.frames import MAX_ENTRY_BYTES, READS, Failed, Request, decode_reply, encode
+from sharq_core.link.frames import MAX_ENTRY_BYTES, READS, CallFrame, ErrorFrame, decode_reply, encode
 from sharq_core.link.messages import Call, Dequeue, Dequeued
 from sharq_core.link.socket import Outbox
 from sharq_core.logs.plurals import counted
@@ -102,7 +102,7 @@ class LinkCalls:
         self._numbers += 1
         number = self._numbers
         deadline_us = now_us + int(self._timeout_s * 1e6)
-        entry = encode(Request(number, deadline_us, call, request_ids.current.get()))
+        entry = encode(CallFrame(number, deadline_us, call, request_ids.current.get()))
         self._check_room(len(entry))
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         if not self._waiting and not self.is_silent:
@@ -135,7 +135,7 @@ class LinkCalls:
         elif waiting.kind is Dequeue:
             self._give_back(cast(Dequeued, reply).jobs)
 
-    def fail(self, entry: Failed) -> None:
+    def fail(self, entry: ErrorFrame) -> None:
         """A call's error came."""
         self._late_dequeues.discard(entry.number)
         if entry.number in self._waiting:

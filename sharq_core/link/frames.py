@@ -72,7 +72,7 @@ class FrameError(Exception):
     """The other end sent what is not of this protocol, or has another secret; the link ends. Says what was wrong."""
 
 
-class Greeting(msgspec.Struct, frozen=True, array_like=True, tag=0):
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """The shard's first word. A later version may add fields at the end, nothing else."""
 
     version: int
@@ -99,7 +99,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=2):
     view: View
 
 
-class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3):
+class CallFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3):
     """A call. number: unlike that of any other call on this connection.
 
     deadline_us: the shard's clock when nobody waits any more; read later than that, nothing is done.
@@ -112,14 +112,14 @@ class Request(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3):
     request_id: RequestId | None = None
 
 
-class Answer(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4):
+class ReplyFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4):
     """The result of a call, of the type that the call names."""
 
     number: int
     result: T
 
 
-class Failed(msgspec.Struct, frozen=True, array_like=True, tag=5):
+class ErrorFrame(msgspec.Struct, frozen=True, array_like=True, tag=5):
     """A call's error, as sharq_core.errors.from_code takes it."""
 
     number: int
@@ -129,13 +129,13 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     is_away: bool = False
 
 
-class Watch(msgspec.Struct, frozen=True, array_like=True, tag=6):
+class Subscribe(msgspec.Struct, frozen=True, array_like=True, tag=6):
     """Tell when the next job of a type is due, now and whenever that becomes earlier. Repeated: tell it again."""
 
     queue_type: str
 
 
-class Unwatch(msgspec.Struct, frozen=True, array_like=True, tag=7):
+class Unsubscribe(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """Tell it no more."""
 
     queue_type: str
@@ -178,12 +178,14 @@ class Frame(msgspec.Struct, Generic[T], frozen=True, array_like=True):
     entries: list[T]
 
 
-FromRouter: TypeAlias = Proof | Request[Call[Any]] | Watch | Unwatch
-FromShard: TypeAlias = Greeting | Welcome | Answer[msgspec.Raw] | Failed | Due | NewView | Draining | Away
+FromRouter: TypeAlias = Proof | CallFrame[Call[Any]] | Subscribe | Unsubscribe
+FromShard: TypeAlias = (
+    Hello | Welcome | ReplyFrame[msgspec.Raw] | ErrorFrame | Due | NewView | Draining | Away
+)
 
 _CALLS: tuple[type[Call[Any]], ...] = tuple(Call.__subclasses__())
 _AnyCall: Any = Union[_CALLS]  # noqa: UP007 - made of the list of calls
-_from_router = msgspec.msgpack.Decoder(Frame[Union[Proof, Request[_AnyCall], Watch, Unwatch]])  # noqa: UP007
+_from_router = msgspec.msgpack.Decoder(Frame[Union[Proof, CallFrame[_AnyCall], Subscribe, Unsubscribe]])  # noqa: UP007
 _from_shard = msgspec.msgpack.Decoder(Frame[FromShard])
 _replies: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(get_args(kind.__orig_bases__[0])[0])  # type: ignore[attr-defined] # by typing

@@ -24,7 +24,7 @@ from shard.node import NodeSettings
 from sharq_core.config import ServerSettings
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.link import frames
-from sharq_core.link.frames import Frame, FromRouter, FromShard, Greeting, Proof, Request, Welcome
+from sharq_core.link.frames import CallFrame, Frame, FromRouter, FromShard, Hello, Proof, Welcome
 from sharq_core.link.messages import Call, Dequeue, Member, OnDue, ShardPort, View
 from sharq_core.models import QueueKey
 from sharq_core.process.listening import bind_sockets
@@ -189,7 +189,7 @@ class RawRouter:
     async def say_hello(self, version: int = frames.VERSION) -> None:
         """Open a link without a secret."""
         (greeting,) = (await self.read()).entries
-        assert isinstance(greeting, Greeting)
+        assert isinstance(greeting, Hello)
         await self.say(Proof(version, os.urandom(frames.NONCE_BYTES), b""))
 
     async def abort(self) -> None:
@@ -248,7 +248,7 @@ class RawShard:
         self.socket = web.WebSocketResponse(compress=False, max_msg_size=frames.MAX_MESSAGE_BYTES)
         await self.socket.prepare(request)
         self.transport = request.transport
-        await self.say(Greeting(self._version, NODE_ID, os.urandom(frames.NONCE_BYTES)))
+        await self.say(Hello(self._version, NODE_ID, os.urandom(frames.NONCE_BYTES)))
         message = await self.socket.receive(timeout=WAIT_S)
         if message.type is aiohttp.WSMsgType.BINARY:
             await self.say(Welcome(b"", VIEW))
@@ -266,9 +266,9 @@ class RawShard:
         """Send entries in one frame."""
         await self.socket.send_bytes(raw_frame(*entries, clock_us=self._clock_us()))
 
-    def requests(self) -> list[Request[Call[object]]]:
+    def requests(self) -> list[CallFrame[Call[object]]]:
         """All requests that it has read."""
-        return [entry for frame in self.frames for entry in frame.entries if isinstance(entry, Request)]
+        return [entry for frame in self.frames for entry in frame.entries if isinstance(entry, CallFrame)]
 
     def abort(self) -> None:
         """Break the connection at once."""

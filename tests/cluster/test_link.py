@@ -9,7 +9,7 @@ import pytest
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.link import frames, messages
-from sharq_core.link.frames import Answer, Request
+from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
 from sharq_core.models import (
     DeadPage,
@@ -119,8 +119,8 @@ async def test_the_router_learns_who_the_shard_is_and_each_new_view(parts: Parts
 
 async def test_the_calls_of_one_tick_leave_as_one_frame() -> None:
     async def answer(shard: RawShard) -> None:
-        requests = [entry for entry in (await shard.read()).entries if isinstance(entry, Request)]
-        await shard.say(*(Answer(request.number, request.number) for request in requests))
+        requests = [entry for entry in (await shard.read()).entries if isinstance(entry, CallFrame)]
+        await shard.say(*(ReplyFrame(request.number, request.number) for request in requests))
         await shard.read()
 
     raw = RawShard(answer)
@@ -132,9 +132,9 @@ async def test_the_calls_of_one_tick_leave_as_one_frame() -> None:
 
 async def test_the_answers_of_one_tick_leave_as_one_frame(parts: Parts) -> None:
     async with shard_end(parts.node) as shard, raw_router(shard.address) as raw:
-        await raw.say(*(Request(number, FAR_US, Peek(KIND)) for number in range(500)))
+        await raw.say(*(CallFrame(number, FAR_US, Peek(KIND)) for number in range(500)))
         frame = await raw.read()
-    assert [entry.number for entry in frame.entries if isinstance(entry, Answer)] == list(range(500))
+    assert [entry.number for entry in frame.entries if isinstance(entry, ReplyFrame)] == list(range(500))
 
 
 async def test_a_bulk_travels_in_frames_of_a_mebibyte_and_keeps_its_order(parts: Parts) -> None:
@@ -157,7 +157,7 @@ async def test_only_a_job_that_is_larger_makes_a_larger_frame() -> None:
             await shard.read()
             request = shard.requests()[-1]
             assert isinstance(request.call, Enqueue)
-            await shard.say(Answer(request.number, [queued] * len(request.call.jobs)))
+            await shard.say(ReplyFrame(request.number, [queued] * len(request.call.jobs)))
 
     queued = Enqueued(EnqueueStatus.QUEUED, 0)
     raw = RawShard(answer)
@@ -174,7 +174,7 @@ async def test_a_bulk_that_fails_on_its_way_says_of_each_job_whether_it_happened
 
     async def answer_one(shard: RawShard) -> None:
         await shard.read()
-        await shard.say(Answer(shard.requests()[0].number, [queued, queued]))
+        await shard.say(ReplyFrame(shard.requests()[0].number, [queued, queued]))
         await shard.read()
         shard.abort()
 

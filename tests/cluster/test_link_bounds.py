@@ -11,7 +11,7 @@ from router.shards.pending_calls import MAX_CALLS
 from shard import link_server
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
 from sharq_core.link import messages
-from sharq_core.link.frames import Answer, Failed, Request
+from sharq_core.link.frames import CallFrame, ErrorFrame, ReplyFrame
 from sharq_core.link.messages import Dequeued, Enqueue, GetJob, Peek
 from sharq_core.models import (
     Enqueued,
@@ -69,13 +69,13 @@ async def test_more_calls_than_a_shard_takes_of_one_link_are_refused_at_once(par
     gate = Gate(parts.node)
     async with shard_end(gate) as shard, raw_router(shard.address) as raw:
         count = link_server.MAX_CALLS + 5
-        await raw.say(*(Request(number, FAR_US, Peek(KIND)) for number in range(count)))
+        await raw.say(*(CallFrame(number, FAR_US, Peek(KIND)) for number in range(count)))
         refused = (await raw.read()).entries
-        assert [entry.code for entry in refused if isinstance(entry, Failed)] == ["overloaded"] * 5
+        assert [entry.code for entry in refused if isinstance(entry, ErrorFrame)] == ["overloaded"] * 5
         gate.opened.set()
         answered = 0
         while answered < link_server.MAX_CALLS:
-            answered += sum(isinstance(entry, Answer) for entry in (await raw.read()).entries)
+            answered += sum(isinstance(entry, ReplyFrame) for entry in (await raw.read()).entries)
 
 
 async def test_a_router_that_does_not_read_loses_its_link(
@@ -90,7 +90,7 @@ async def test_a_router_that_does_not_read_loses_its_link(
         async with asyncio.timeout(10):
             while len(shard.server) == 1:
                 with suppress(ConnectionError):
-                    await raw.say(*(Request(next(numbers), FAR_US, GetJob(KEY, "j")) for _ in range(5)))
+                    await raw.say(*(CallFrame(next(numbers), FAR_US, GetJob(KEY, "j")) for _ in range(5)))
                 await asyncio.sleep(0.02)
         assert "the router does not read them" in caplog.text
         await raw.abort()

@@ -9,7 +9,7 @@ import pytest
 
 from sharq_core.errors import OutcomeUnknown, SharqError
 from sharq_core.link import frames, messages
-from sharq_core.link.frames import Request
+from sharq_core.link.frames import CallFrame
 from sharq_core.link.messages import Enqueue
 from sharq_core.models import (
     QueueKey,
@@ -52,7 +52,7 @@ async def test_a_lease_in_an_answer_that_the_router_never_read_is_void(parts: Pa
     await parts.node.call(Enqueue([job(KIND, f"q{n}", "j", payload=payload) for n in range(24)]))
     async with shard_end(parts.node) as shard:
         async with raw_router(shard.address) as raw:
-            await raw.say(*(Request(number, FAR_US, dequeue(KIND)) for number in range(24)))
+            await raw.say(*(CallFrame(number, FAR_US, dequeue(KIND)) for number in range(24)))
             await until_leased(parts, 24)
             await raw.abort()
         await until(lambda: len(shard.server) == 0)
@@ -106,7 +106,7 @@ async def test_a_lease_that_comes_for_a_caller_who_has_gone_goes_back_uncounted(
 async def test_an_enqueue_under_way_is_done_though_its_link_has_gone(parts: Parts) -> None:
     async with shard_end(parts.node) as shard:
         async with raw_router(shard.address) as raw:
-            await raw.say(Request(1, FAR_US, Enqueue([job(KIND, "q", "j")])))
+            await raw.say(CallFrame(1, FAR_US, Enqueue([job(KIND, "q", "j")])))
         await until(lambda: len(shard.server) == 0)
         (leased,) = await parts.dequeue(KIND, wait_us=5_000_000)
         assert leased.job_id == "j"

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.link.frames import Answer, Failed, Request
+from sharq_core.link.frames import CallFrame, ErrorFrame, ReplyFrame
 from sharq_core.link.messages import CheckStore, Enqueue, GetJob, Peek
 from sharq_core.models import (
     Enqueued,
@@ -33,12 +33,12 @@ from tests.conftest import StoreFactory
 async def test_a_call_that_is_read_too_late_is_not_done(parts: Parts) -> None:
     async with shard_end(parts.node) as shard, raw_router(shard.address) as raw:
         call = Enqueue([job(KIND, "q", "j")])
-        await raw.say(Request(1, raw.clock_us, call), Request(2, raw.clock_us + 5_000_000, Peek(KIND)))
+        await raw.say(CallFrame(1, raw.clock_us, call), CallFrame(2, raw.clock_us + 5_000_000, Peek(KIND)))
         entries = [await raw.next_entry(), await raw.next_entry()]
     late, peek = entries
-    assert isinstance(late, Failed)
+    assert isinstance(late, ErrorFrame)
     assert (late.number, late.code) == (1, "unavailable")
-    assert isinstance(peek, Answer)
+    assert isinstance(peek, ReplyFrame)
     assert peek.number == 2
     assert await parts.node.call(GetJob(KEY, "j")) is None
 
@@ -52,9 +52,9 @@ async def test_deadlines_are_by_the_clock_of_the_shard() -> None:
 
     async def answer(shard: RawShard) -> None:
         for _ in range(2):
-            (request,) = [entry for entry in (await shard.read()).entries if isinstance(entry, Request)]
+            (request,) = [entry for entry in (await shard.read()).entries if isinstance(entry, CallFrame)]
             left_us.append(request.deadline_us - clock_us())
-            await shard.say(Answer(request.number, None))
+            await shard.say(ReplyFrame(request.number, None))
         await shard.socket.receive(timeout=10)
 
     left_us: list[int] = []

@@ -10,7 +10,7 @@ import pytest
 from shard import link_gate
 from sharq_core.errors import Unavailable
 from sharq_core.link import frames
-from sharq_core.link.frames import Answer, Request
+from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Enqueue, Peek
 from tests.cluster.links import (
     KIND,
@@ -111,8 +111,8 @@ async def test_an_answer_that_is_none_ends_the_link_and_the_router_comes_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def answer_nonsense(shard: RawShard) -> None:
-        (request,) = [entry for entry in (await shard.read()).entries if isinstance(entry, Request)]
-        await shard.say(Answer(request.number, "not a number"))
+        (request,) = [entry for entry in (await shard.read()).entries if isinstance(entry, CallFrame)]
+        await shard.say(ReplyFrame(request.number, "not a number"))
         await shard.socket.receive(timeout=10)
 
     raw = RawShard(answer_nonsense)

@@ -53,16 +53,16 @@ def test_the_list_of_calls_here_is_whole() -> None:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)
 def test_every_call_is_read_as_it_was_written(call: Call[Any]) -> None:
-    request = frames.Request(7, -5, call)
+    request = frames.CallFrame(7, -5, call)
     frame = frames.decode_from_router(packed(request, clock_us=2**50))
     assert frame == frames.Frame(2**50, [request])
 
 
 def test_every_entry_of_a_shard_is_read_as_it_was_written() -> None:
     entries = [
-        frames.Greeting(1, "a", NONCE),
+        frames.Hello(1, "a", NONCE),
         frames.Welcome(b"", VIEW),
-        frames.Failed(4, "queue_full", "Max queue length reached", 9),
+        frames.ErrorFrame(4, "queue_full", "Max queue length reached", 9),
         frames.Due("sms", None),
         frames.Due("sms", -7),
         frames.NewView(VIEW),
@@ -73,8 +73,8 @@ def test_every_entry_of_a_shard_is_read_as_it_was_written() -> None:
 
 def test_a_result_is_read_by_the_type_of_its_call() -> None:
     job = LeasedJob("sms", "q", "j", b"{}", "ab", 1, 2, 3, -1, 0)
-    (answer,) = frames.decode_from_shard(packed(frames.Answer(9, Dequeued([job], -3)))).entries
-    assert isinstance(answer, frames.Answer)
+    (answer,) = frames.decode_from_shard(packed(frames.ReplyFrame(9, Dequeued([job], -3)))).entries
+    assert isinstance(answer, frames.ReplyFrame)
     assert frames.decode_reply(messages.Dequeue, answer.result) == Dequeued([job], -3)
     with pytest.raises(FrameError):
         frames.decode_reply(messages.Peek, answer.result)
@@ -94,8 +94,8 @@ def test_fields_that_a_later_version_adds_are_passed_over() -> None:
     [
         b"",
         b"GET / HTTP/1.1",
-        packed(frames.Watch("sms"))[:-1],
-        packed(frames.Watch("sms")) + b"\x00",
+        packed(frames.Subscribe("sms"))[:-1],
+        packed(frames.Subscribe("sms")) + b"\x00",
         msgspec.msgpack.encode([5, [[99, "sms"]]]),
         msgspec.msgpack.encode([5, [[3, 1, 2, ["NoSuchCall", "sms"]]]]),
         msgspec.msgpack.encode([5, [[3, 1, 2, ["Peek"]]]]),
@@ -136,7 +136,7 @@ def test_random_bytes_raise_the_one_error_or_are_a_frame(data: bytes) -> None:
 
 
 @given(
-    start=st.sampled_from([packed(frames.Request(1, 2, call)) for call in CALLS]),
+    start=st.sampled_from([packed(frames.CallFrame(1, 2, call)) for call in CALLS]),
     at=st.integers(0, 200),
     patch=st.binary(min_size=1, max_size=4),
 )
@@ -184,5 +184,5 @@ def test_a_bulk_is_split_in_order_into_what_fits_into_a_frame(sizes: list[int]) 
     parts = frames.split_enqueue(messages.Enqueue(jobs))
     assert [job for part in parts for job in part.jobs] == jobs
     for part in parts:
-        size = len(frames.encode(frames.Request(1, 2, part)))
+        size = len(frames.encode(frames.CallFrame(1, 2, part)))
         assert len(part.jobs) == 1 or size <= frames.MAX_FRAME_BYTES
