@@ -19,7 +19,7 @@ from router.handlers.leases import LeaseHandlers
 from router.handlers.operations import OperationHandlers
 from router.handlers.queues import QueueHandlers
 from router.http.gate import Gate
-from router.http.gateway import Endpoint, Front, Handler
+from router.http.gateway import Endpoint, Gateway, Handler
 from router.http.metrics import RouterMetrics
 from router.http.path_table import Paths
 from router.http.tokens import Guard
@@ -38,7 +38,7 @@ def make_front(
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
     guard: Guard | None = None,
     gate: Gate | None = None,
-) -> Front:
+) -> Gateway:
     """What answers requests, with every route of router/api/routes.py.
 
     Args:
@@ -52,7 +52,7 @@ def make_front(
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
     paths = _paths(_handlers(dispatch, polls, parser, settings, operations))
-    return Front(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser)
+    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:

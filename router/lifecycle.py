@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 
 from router.http.access_log import AccessLog
 from router.http.connection_metrics import ConnectionMetrics
-from router.http.gateway import Front
-from router.http.server import Connections, bounds_of
+from router.http.gateway import Gateway
+from router.http.server import ApiPort, bounds_of
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
@@ -70,7 +70,7 @@ class HttpServer:
         self._config = config
         self._stop = stop
         self._starting = Starting()
-        self._server = Connections(
+        self._server = ApiPort(
             self._starting.answer, bounds_of(config.server), config.sharq.max_body_bytes, access_log
         )
         registry.register(ConnectionMetrics(self._server))
@@ -92,7 +92,7 @@ class HttpServer:
         for bound in self._sockets:
             await PortSite(self._runner, bound, tls, BACKLOG).start()
 
-    async def serve(self, stack: AsyncExitStack, front: Front) -> None:
+    async def serve(self, stack: AsyncExitStack, front: Gateway) -> None:
         """Have the front answer from now on; the stack's end closes the server before what was opened until now.
 
         Raises:

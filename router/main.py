@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 
-from router.api.cluster_shapes import ClusterInfo, Member, StoreView
+from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
 from router.exposure import refuse_exposed
 from router.http.access_log import AccessLog, open_access_log
@@ -65,7 +65,7 @@ examples:
 """
 
 
-class Command(msgspec.Struct, frozen=True):
+class RouterOptions(msgspec.Struct, frozen=True):
     """What the router was told.
 
     Attributes:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_program("sharq-router", work, ListenError)
 
 
-def read_command(argv: Sequence[str] | None) -> Command:
+def read_command(argv: Sequence[str] | None) -> RouterOptions:
     """Parse the arguments and load the configuration; each of its notices is logged once.
 
     Args:
@@ -120,17 +120,17 @@ def read_command(argv: Sequence[str] | None) -> Command:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
     log_notices(config.notices)
     listen = listen or Address(config.server.host, config.server.port)
-    return Command(config, listen, tuple(arguments.listen_fd))
+    return RouterOptions(config, listen, tuple(arguments.listen_fd))
 
 
-class _Arguments(argparse.Namespace):
+class _RouterArguments(argparse.Namespace):
     config: Path | None
     listen: str
     shards: str
     listen_fd: list[int]
 
 
-def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+def _parse_arguments(argv: Sequence[str] | None) -> _RouterArguments:
     parser = make_parser(
         "sharq-router",
         "The HTTP front of a SHARQ cluster: stateless, any number of them behind a load balancer.",
@@ -145,14 +145,14 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
         help="shards to ask first; the rest is learned from them",
     )
     parser.add_argument("--listen-fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
-    return parser.parse_args(argv, _Arguments())
+    return parser.parse_args(argv, _RouterArguments())
 
 
 class _Router:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
     def __init__(
-        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+        self, command: RouterOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
     ) -> None:
         self._command = command
         self._access_log = access_log
@@ -237,8 +237,8 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> Clust
     )
 
 
-async def _member(one: messages.Member, partitions: int, link: ShardLink | None) -> Member:
-    return Member(
+async def _member(one: messages.Member, partitions: int, link: ShardLink | None) -> MemberInfo:
+    return MemberInfo(
         node=one.node_id,
         address=one.address,
         is_draining=one.is_draining,

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from router.http.errors import failure_answer
 from router.http.request import Request
-from router.http.response import Answer, Done, answer
+from router.http.response import Done, Response, answer
 from sharq_core import request_ids
 from sharq_core.errors import Unavailable
 
@@ -26,15 +26,15 @@ class Starting:
     """What answers until there is a front."""
 
     def __init__(self) -> None:
-        self._front: asyncio.Future[Callable[[Request], Awaitable[Answer]]] = (
+        self._front: asyncio.Future[Callable[[Request], Awaitable[Response]]] = (
             asyncio.get_running_loop().create_future()
         )
 
-    def hand_over(self, answer_by_front: Callable[[Request], Awaitable[Answer]]) -> None:
+    def hand_over(self, answer_by_front: Callable[[Request], Awaitable[Response]]) -> None:
         """Have the front answer requests that wait."""
         self._front.set_result(answer_by_front)
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Response:
         """Answer 200 at /healthz, and everything else by the front if there is one within a second, or else 503. After
         another answer than the front's the connection is closed, so that the next one is served by the front alone.
         """

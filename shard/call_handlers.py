@@ -14,7 +14,7 @@ from shard.batching.pipeline import Pipeline
 from shard.data_identity.guard import DataGuard
 from shard.dequeuer import Dequeuer
 from shard.index.counts import count_types
-from shard.index.due_subscribers import Watchers
+from shard.index.due_subscribers import DueSubscribers
 from shard.index.top_queues import top_queues
 from shard.metrics.node import NodeMetrics
 from sharq_core.errors import InvalidRequest
@@ -65,7 +65,7 @@ class NotAfter(Protocol):
     def __call__(self, partition: int, since: float | None = None) -> int | None: ...
 
 
-class Calls:
+class CallHandlers:
     """The calls that one node answers.
 
     Args:
@@ -88,7 +88,7 @@ class Calls:
         surveys: SurveyCalls,
         pipeline: Pipeline,
         dequeuer: Dequeuer,
-        watchers: Watchers,
+        watchers: DueSubscribers,
         partitions: int,
         on_hint: OnHint,
         make_sure: Callable[[str], Awaitable[bool]],

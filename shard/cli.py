@@ -30,7 +30,7 @@ examples:
 """
 
 
-class Command(msgspec.Struct, frozen=True):
+class ShardOptions(msgspec.Struct, frozen=True):
     """What the shard was told.
 
     Attributes:
@@ -47,7 +47,7 @@ class Command(msgspec.Struct, frozen=True):
     accepts_data_loss: bool = False
 
 
-def read_command(argv: Sequence[str] | None) -> Command:
+def read_command(argv: Sequence[str] | None) -> ShardOptions:
     """Parse the arguments and load the configuration; each of its notices is logged once.
 
     Args:
@@ -66,19 +66,19 @@ def read_command(argv: Sequence[str] | None) -> Command:
     listen = config.cluster.listen or _LISTEN
     own = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen
     node_id = config.cluster.node_id or f"{host}-{listen.port}"
-    return Command(
+    return ShardOptions(
         config, node_id, listen, config.cluster.advertise or own, accepts_data_loss=arguments.accept_data_loss
     )
 
 
-class _Arguments(argparse.Namespace):
+class _ShardArguments(argparse.Namespace):
     config: Path | None
     node_id: str
     listen: str
     accept_data_loss: bool
 
 
-def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+def _parse_arguments(argv: Sequence[str] | None) -> _ShardArguments:
     parser = make_parser(
         "sharq-shard",
         "A shard node of a SHARQ cluster: it schedules the queues of its partitions.",
@@ -95,7 +95,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
         "--listen", default="", metavar="HOST:PORT", help=f"links, health and metrics ({_LISTEN})"
     )
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
-    return parser.parse_args(argv, _Arguments())
+    return parser.parse_args(argv, _ShardArguments())
 
 
 def _refuse_embedded(config: Config) -> None:

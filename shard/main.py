@@ -16,7 +16,7 @@ from socket import socket
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from shard.cli import Command, read_command
+from shard.cli import ShardOptions, read_command
 from shard.cluster.membership import Membership, NotAMember
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.http import Pages, make_port, measure
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_program("sharq-shard", work, ListenError, NotAMember, NotAccepted)
 
 
-async def _accept(command: Command) -> int:
+async def _accept(command: ShardOptions) -> int:
     await accept_data_loss(command.config, command.config.store)
     return 0
 
@@ -82,7 +82,7 @@ async def _accept(command: Command) -> int:
 class _Process:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
-    def __init__(self, command: Command, stack: AsyncExitStack, stop: Stop) -> None:
+    def __init__(self, command: ShardOptions, stack: AsyncExitStack, stop: Stop) -> None:
         self._command = command
         self._config = command.config
         self._stack = stack

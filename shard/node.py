@@ -16,7 +16,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
-from shard.call_handlers import Calls
+from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
@@ -24,9 +24,9 @@ from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
-from shard.index.due_subscribers import Watchers
+from shard.index.due_subscribers import DueSubscribers
 from shard.index.ready_index import ReadyIndex
-from shard.index.refresher import TYPES_A_SECOND, Watch
+from shard.index.refresher import TYPES_A_SECOND, Refresher
 from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
 from shard.metrics.node import NodeMetrics
@@ -121,7 +121,7 @@ class ShardNode:
         self._has_opened_store = False
         self._surveys = SurveyCalls(keys, settings.retention().tombstones)
         self._metrics = NodeMetrics(registry)
-        self._watchers = Watchers()
+        self._watchers = DueSubscribers()
         self._pipeline = Pipeline(
             self._executor, self._metrics.store_calls.observe, self._watchers.__bool__, self._word_of
         )
@@ -264,8 +264,8 @@ class ShardNode:
             on_remembered=self._mean,
         )
 
-    def _make_calls(self) -> Calls:
-        return Calls(
+    def _make_calls(self) -> CallHandlers:
+        return CallHandlers(
             self.store,
             self._clocks.not_after_us,
             self._functions,
@@ -313,8 +313,8 @@ class ShardNode:
             self._set_aside,
         )
 
-    def _make_watch(self) -> Watch:
-        watch = Watch(
+    def _make_watch(self) -> Refresher:
+        watch = Refresher(
             self._pipeline,
             self._functions,
             self._surveys,

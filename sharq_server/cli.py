@@ -33,7 +33,7 @@ examples:
 """
 
 
-class Command(msgspec.Struct, frozen=True):
+class ServerOptions(msgspec.Struct, frozen=True):
     """What the server was told; data_dir is for the embedded store only.
 
     Attributes:
@@ -49,7 +49,7 @@ class Command(msgspec.Struct, frozen=True):
     is_sure: bool = False
 
 
-def read_command(argv: Sequence[str] | None) -> Command:
+def read_command(argv: Sequence[str] | None) -> ServerOptions:
     """Parse the arguments and load the configuration; each of its notices is logged once.
 
     Args:
@@ -64,7 +64,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     config = load_config(arguments.config, options)
     _refuse_lonely(config)
     log_notices((*config.notices, *_notices(arguments, config)))
-    return Command(
+    return ServerOptions(
         config,
         arguments.data_dir or _DATA_DIR,
         accepts_data_loss=arguments.accept_data_loss,
@@ -73,7 +73,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     )
 
 
-class _Arguments(argparse.Namespace):
+class _ServerArguments(argparse.Namespace):
     config: Path | None
     host: str
     port: str
@@ -84,7 +84,7 @@ class _Arguments(argparse.Namespace):
     yes: bool
 
 
-def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
     parser = make_parser(
         "sharq-server",
         "A rate-limited queueing system over HTTP: everything in one process.",
@@ -107,13 +107,13 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--yes", action="store_true", help="with --repair: mend the files, and lose what it says"
     )
-    arguments = parser.parse_args(argv, _Arguments())
+    arguments = parser.parse_args(argv, _ServerArguments())
     if arguments.yes and not arguments.repair:
         parser.error("argument --yes: has a meaning with --repair only")
     return arguments
 
 
-def _notices(arguments: _Arguments, config: Config) -> list[str]:
+def _notices(arguments: _ServerArguments, config: Config) -> list[str]:
     notices = []
     if arguments.gunicorn_config is not None:
         notices.append("--gunicorn-config: has no effect: there is no gunicorn here")

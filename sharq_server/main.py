@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from router.api.cluster_shapes import ClusterInfo, Member, StoreView
+from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
 from router.exposure import warn_of_exposure
 from router.http.access_log import AccessLog, open_access_log
@@ -50,7 +50,7 @@ from sharq_core.store.original_data import report_original_data
 from sharq_core.store.settings_audit import Inspector
 from sharq_core.store.store import Store
 from sharq_server.banner import show_banner
-from sharq_server.cli import Command, read_command
+from sharq_server.cli import ServerOptions, read_command
 from sharq_server.repair import run_repair
 
 _LOOK_AT_DISK_EVERY_S = 10.0
@@ -87,7 +87,7 @@ class _Server:
     """The parts, each of which puts its own end on the stack as soon as it runs."""
 
     def __init__(
-        self, command: Command, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+        self, command: ServerOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
     ) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
@@ -179,7 +179,7 @@ class _Server:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
 
 
-async def _accept(command: Command) -> int:
+async def _accept(command: ServerOptions) -> int:
     """`--accept-data-loss`: also on an embedded store, whether a server runs on it or not."""
     config = command.config
     if config.store.mode is not StoreMode.EMBEDDED:
@@ -241,7 +241,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
         notices=list(node.store.inspector.notices),
         reason=node.store.reason or UNSET,
     )
-    member = Member(
+    member = MemberInfo(
         node=node.settings.node_id,
         address=None,
         is_draining=False,

@@ -14,12 +14,12 @@ from sharq_core.logs.standard_files import announce
 from sharq_core.store.embedded.data_dir import lock_data_dir
 from sharq_core.store.embedded.program import find_server
 from sharq_core.store.embedded.repair import NotRepaired, describe, plan_repair, repair
-from sharq_server.cli import Command
+from sharq_server.cli import ServerOptions
 
 _DRY_RUN = "nothing was changed; to do it: the same command with --yes\n"
 
 
-async def run_repair(command: Command) -> int:
+async def run_repair(command: ServerOptions) -> int:
     """Say what is wrong and what mending it would lose; with `--yes` mend it.
 
     Returns:

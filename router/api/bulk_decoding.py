@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast, get_type_hints
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from router.api.decoding import Effort, Form
+from router.api.decoding import Decoder, Effort
 from router.api.fields import MAX_BULK, Identifier, are_identifiers
 from router.api.request_shapes import RawBulk, RawRedrive
 from sharq_core.errors import InvalidRequest
@@ -41,11 +41,11 @@ def _items(bounded: Struct) -> list[Any]:
 
 
 _RAW_JOBS = _bounded_list(Raw)
-_RAW_BULK: Form[Any] = Form(
+_RAW_BULK: Decoder[Any] = Decoder(
     RawBulk,
     msgspec.json.Decoder(msgspec.defstruct("Bulk", [("jobs", _RAW_JOBS)], forbid_unknown_fields=True)),
 )
-_RAW_REDRIVE: Form[Any] = Form(
+_RAW_REDRIVE: Decoder[Any] = Decoder(
     RawRedrive,
     msgspec.json.Decoder(
         msgspec.defstruct("Redrive", [("jobs", _RAW_JOBS | UnsetType, UNSET)], forbid_unknown_fields=True)
@@ -53,7 +53,7 @@ _RAW_REDRIVE: Form[Any] = Form(
 )
 
 
-class BulkForm(Generic[EntryT]):
+class BulkDecoder(Generic[EntryT]):
     """How the bulk bodies of one kind are read.
 
     Args:
@@ -61,7 +61,7 @@ class BulkForm(Generic[EntryT]):
     """
 
     def __init__(self, kind: type[EntryT]) -> None:
-        self._form = Form(kind)
+        self._form = Decoder(kind)
         hints = get_type_hints(kind, include_extras=True)
         self._identifiers_of = attrgetter(*(name for name, hint in hints.items() if hint in _LOOSE))
         self._decoder = msgspec.json.Decoder(_loose_bulk(kind, hints))

@@ -23,7 +23,7 @@ class StoreView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str | UnsetType = UNSET
 
 
-class Member(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MemberInfo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One shard node. partitions: how many it owns; store null: it has not said yet; reason: why this router does not
     reach it, absent while it does.
     """
@@ -45,5 +45,5 @@ class ClusterInfo(
 
     version: int
     partitions: int
-    members: list[Member]
+    members: list[MemberInfo]
     reason: str | UnsetType = UNSET

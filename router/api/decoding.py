@@ -74,7 +74,7 @@ class Effort:
         return taken_bytes
 
 
-class Form(Generic[FormT]):
+class Decoder(Generic[FormT]):
     """How one kind of body or query is read.
 
     Args:

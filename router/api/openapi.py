@@ -14,7 +14,7 @@ from msgspec import Struct
 from router.api.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN
 from router.api.request_shapes import NoQuery
 from router.api.routes import Route
-from router.http.response import Failed
+from router.http.response import FailureAnswer
 from sharq_core import request_ids
 from sharq_core.errors import SharqError, Unauthorized
 from sharq_core.version import __version__
@@ -82,7 +82,7 @@ def build_openapi(routes: Iterable[Route], *, asks_token: bool = False) -> bytes
 
 
 def _components(routes: tuple[Route, ...]) -> dict[str, object]:
-    kinds: list[type[Struct]] = [Failed]
+    kinds: list[type[Struct]] = [FailureAnswer]
     for route in routes:
         kinds += [kind for shapes in route.answers.values() for kind in shapes]
         kinds += [route.body] if route.body else []
@@ -137,7 +137,7 @@ def _responses(route: Route) -> Json:
     failures = route.failures if route.is_open else (*route.failures, Unauthorized)
     for status, errors in groupby(sorted(failures, key=_status), key=_status):
         responses[str(status)] = _failure(tuple(errors))
-    responses["default"] = _response("The unforeseen", _content((Failed,)))
+    responses["default"] = _response("The unforeseen", _content((FailureAnswer,)))
     return responses
 
 
@@ -154,7 +154,7 @@ def _failure(errors: tuple[type[SharqError], ...]) -> Json:
         headers["Retry-After"] = {**_RETRY_AFTER, "required": len(hinting) == len(errors)}
     if Unauthorized in errors:
         headers["WWW-Authenticate"] = _CHALLENGE
-    return _response(words, _content((Failed,)), headers)
+    return _response(words, _content((FailureAnswer,)), headers)
 
 
 def _response(words: str, content: Json, headers: dict[str, Json] | None = None) -> Json:

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from multidict import MultiMapping
 
-from router.api.bulk_decoding import BulkForm, Entries, raw_redrive
-from router.api.decoding import Effort, Form, explain_broken_json
+from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
+from router.api.decoding import Decoder, Effort, explain_broken_json
 from router.api.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN, clamp_cap, to_us
 from router.api.job_ids import new_job_id
 from router.api.nesting import MAX_DEPTH, is_nested_too_deep
@@ -49,23 +49,23 @@ EntryT = TypeVar("EntryT", bound=msgspec.Struct)
 _is_identifier = re.compile(STRICT_IDENTIFIER_PATTERN).search
 _decode_any = msgspec.json.Decoder().decode
 
-_ENQUEUE = Form(EnqueueBody)
-_ENQUEUE_BULK = BulkForm(EnqueueEntry)
-_FINISH = Form(FinishBody)
-_FINISH_BULK = BulkForm(FinishEntry)
-_EXTEND = Form(ExtendBody)
-_EXTEND_BULK = BulkForm(ExtendEntry)
-_RELEASE = Form(ReleaseBody)
-_RELEASE_BULK = BulkForm(ReleaseEntry)
-_REDRIVE_BULK = BulkForm(RedriveEntry)
-_RATE = Form(RateBody)
-_DELETE_QUEUE = Form(DeleteQueueBody)
-_NO_BODY = Form(NoBody)
-_NO_QUERY = Form(NoQuery)
-_DEQUEUE = Form(DequeueQuery)
-_LEASE = Form(LeaseQuery)
-_PAGE = Form(PageQuery)
-_TOP = Form(TopQuery)
+_ENQUEUE = Decoder(EnqueueBody)
+_ENQUEUE_BULK = BulkDecoder(EnqueueEntry)
+_FINISH = Decoder(FinishBody)
+_FINISH_BULK = BulkDecoder(FinishEntry)
+_EXTEND = Decoder(ExtendBody)
+_EXTEND_BULK = BulkDecoder(ExtendEntry)
+_RELEASE = Decoder(ReleaseBody)
+_RELEASE_BULK = BulkDecoder(ReleaseEntry)
+_REDRIVE_BULK = BulkDecoder(RedriveEntry)
+_RATE = Decoder(RateBody)
+_DELETE_QUEUE = Decoder(DeleteQueueBody)
+_NO_BODY = Decoder(NoBody)
+_NO_QUERY = Decoder(NoQuery)
+_DEQUEUE = Decoder(DequeueQuery)
+_LEASE = Decoder(LeaseQuery)
+_PAGE = Decoder(PageQuery)
+_TOP = Decoder(TopQuery)
 
 
 def identifier(path: Mapping[str, str], name: str) -> str:

@@ -45,7 +45,7 @@ class BodyParser:
     """Reads bodies, the large ones in processes that are started when they are needed first."""
 
     def __init__(self) -> None:
-        self._lanes = (_Lane(), _Lane())
+        self._lanes = (_ParserLane(), _ParserLane())
 
     async def run(
         self,
@@ -71,7 +71,7 @@ class BodyParser:
             await lane.close()
 
 
-class _Lane:
+class _ParserLane:
     """One process, and the bodies that wait for it; the smallest goes first."""
 
     def __init__(self) -> None:

@@ -13,10 +13,10 @@ from router.api import parsing
 from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import (
-    Answer,
     MinuteCount,
     QueueCounts,
     QueueIds,
+    Response,
     TopQueueAnswer,
     TopQueuesAnswer,
     answer,
@@ -34,7 +34,7 @@ class CountHandlers:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
-    async def all_counts(self, request: Request) -> Answer:
+    async def all_counts(self, request: Request) -> Response:
         """Types in use and the counts of all together."""
         parsing.no_query(request.query)
         parts = await self._dispatch.counts()
@@ -45,7 +45,7 @@ class CountHandlers:
         types = _type_pages([part.queue_types for part in parts])
         return await list_answer(list_pieces("queue_types", types, lambda: minutes))
 
-    async def queue_ids(self, request: Request) -> Answer:
+    async def queue_ids(self, request: Request) -> Response:
         """Queues of a type with waiting or leased jobs."""
         queue_type = parsing.identifier(request.path_values, "queue_type")
         limit, cursor = parsing.page(request.query)
@@ -69,7 +69,7 @@ class CountHandlers:
             known.update(ids)
             cursor = rest
 
-    async def queue_counts(self, request: Request) -> Answer:
+    async def queue_counts(self, request: Request) -> Response:
         """One queue's length, delayed jobs included, and counts."""
         parsing.no_query(request.query)
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
@@ -81,7 +81,7 @@ class CountHandlers:
             )
         )
 
-    async def top_queues(self, request: Request) -> Answer:
+    async def top_queues(self, request: Request) -> Response:
         """The queues of a type that wait longest or hold most."""
         queue_type = parsing.identifier(request.path_values, "queue_type")
         by, limit = parsing.top(request.query)

@@ -14,7 +14,7 @@ from msgspec import Raw
 from router.api import parsing
 from router.bodies.parser import BodyParser
 from router.http.request import Request, has_left, is_gone
-from router.http.response import NO_STORE_HEADERS, Answer, Leased, LeasedJobs, LeasedOne
+from router.http.response import NO_STORE_HEADERS, Leased, LeasedJobs, LeasedOne, Response
 from router.longpoll.dequeues import Polls
 from router.settings import RouterSettings
 from sharq_core.models import LeasedJob
@@ -34,7 +34,7 @@ class DequeueHandlers:
         self._parser = parser
         self._settings = settings
 
-    async def dequeue(self, request: Request) -> Answer:
+    async def dequeue(self, request: Request) -> Response:
         """Ready jobs of a type. Leases that the client did not stay for are given back (I6)."""
         queue_type = DEFAULT_QUEUE_TYPE
         if "queue_type" in request.path_values:
@@ -48,11 +48,11 @@ class DequeueHandlers:
         )
         if jobs and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
-            return Answer(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
+            return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:
-            return Answer(_EMPTY_BODY, 404, "empty", NO_STORE_HEADERS)
+            return Response(_EMPTY_BODY, 404, "empty", NO_STORE_HEADERS)
         body = _encode(_leased(LeasedOne, jobs[0]) if count is None else _leased_jobs(jobs))
-        return Answer(body, headers=NO_STORE_HEADERS)
+        return Response(body, headers=NO_STORE_HEADERS)
 
 
 def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:

@@ -12,7 +12,7 @@ from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.http.errors import failed
 from router.http.request import Request
-from router.http.response import Answer, Failed, Queued, QueuedJobs, answer, count_failed
+from router.http.response import FailureAnswer, Queued, QueuedJobs, Response, answer, count_failed
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import InvalidRequest, QueueFull, SharqError
@@ -29,7 +29,7 @@ class EnqueueHandlers:
         self._parser = parser
         self._settings = settings
 
-    async def enqueue(self, request: Request) -> Answer:
+    async def enqueue(self, request: Request) -> Response:
         """One job for the queue of the path."""
         parsing.no_query(request.query)
         job, has_new_id = await self._parser.run(
@@ -38,12 +38,12 @@ class EnqueueHandlers:
         outcome = await self._dispatch.enqueue_one(job)
         warning = _warn(job) if 0 < (job.interval_us or 0) < rate_warnings.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
-            return Answer(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
+            return Response(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
         queued = _queued(job, outcome, has_new_id, "interval")
         return answer(structs.replace(queued, warning=warning), 201, result)
 
-    async def enqueue_bulk(self, request: Request) -> Answer:
+    async def enqueue_bulk(self, request: Request) -> Response:
         """Up to 1,000 jobs, each with a result of its own."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.enqueue_bulk, await request.body(), self._settings)
@@ -89,7 +89,7 @@ def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
     return f"jobs[{unkept[0]}].{_warn(first)}{more}"
 
 
-def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) -> Queued | Failed:
+def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) -> Queued | FailureAnswer:
     if isinstance(outcome, SharqError):
         return failed(outcome)
     try:

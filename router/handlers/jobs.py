@@ -14,13 +14,13 @@ from router.handlers.list_answers import list_answer, list_pieces
 from router.http.errors import failed
 from router.http.request import Request, is_gone
 from router.http.response import (
-    Answer,
     DeadJob,
     Dropped,
-    Failed,
+    FailureAnswer,
     JobAnswer,
     Queued,
     Redriven,
+    Response,
     answer,
     count_failed,
 )
@@ -39,8 +39,8 @@ LISTINGS_AT_ONCE = 2
 _LETTER_BYTES = 300
 """Of a letter besides its payload."""
 
-_ALREADY_LIVE = Failed(code="duplicate", message="job_id: a live job of this queue has it")
-_NOT_DEAD = Failed(code="not_found", message="no such dead letter")
+_ALREADY_LIVE = FailureAnswer(code="duplicate", message="job_id: a live job of this queue has it")
+_NOT_DEAD = FailureAnswer(code="not_found", message="no such dead letter")
 
 
 class JobHandlers:
@@ -51,7 +51,7 @@ class JobHandlers:
         self._parser = parser
         self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
 
-    async def job(self, request: Request) -> Answer:
+    async def job(self, request: Request) -> Response:
         """What is known of one job."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
@@ -60,7 +60,7 @@ class JobHandlers:
             raise NotFound("no such job")
         return answer(_job_answer(status))
 
-    async def list_dead(self, request: Request) -> Answer:
+    async def list_dead(self, request: Request) -> Response:
         """A page of a type's dead letters."""
         queue_type = parsing.identifier(request.path_values, "queue_type")
         limit, cursor = parsing.page(request.query)
@@ -68,7 +68,7 @@ class JobHandlers:
         pages = listing.pages(limit or DEFAULT_PAGE)
         return await list_answer(list_pieces("jobs", pages, lambda: {"cursor": listing.cursor}))
 
-    async def redrive(self, request: Request) -> Answer:
+    async def redrive(self, request: Request) -> Response:
         """Queue dead letters again: all of a type, or those that the body names."""
         parsing.no_query(request.query)
         queue_type = parsing.identifier(request.path_values, "queue_type")
@@ -81,7 +81,7 @@ class JobHandlers:
         results = _redrive_results(jobs, outcomes)
         return answer(Redriven(failed=count_failed(results), results=results))
 
-    async def drop_dead(self, request: Request) -> Answer:
+    async def drop_dead(self, request: Request) -> Response:
         """Drop all dead letters of a type."""
         parsing.no_query(request.query)
         queue_type = parsing.identifier(request.path_values, "queue_type")
@@ -146,13 +146,13 @@ def _dead_job(letter: DeadLetter) -> DeadJob:
 
 def _redrive_results(
     jobs: Sequence[DeadRef | SharqError], outcomes: list[RedriveStatus | SharqError]
-) -> list[Queued | Failed]:
+) -> list[Queued | FailureAnswer]:
     """One result a job: its own error, or the outcome of those that were sent, in order."""
     left = iter(outcomes)
     return [_redrive_result(job, job if isinstance(job, SharqError) else next(left)) for job in jobs]
 
 
-def _redrive_result(job: DeadRef | SharqError, outcome: RedriveStatus | SharqError) -> Queued | Failed:
+def _redrive_result(job: DeadRef | SharqError, outcome: RedriveStatus | SharqError) -> Queued | FailureAnswer:
     if isinstance(job, SharqError):
         return failed(job)
     if isinstance(outcome, SharqError):

@@ -11,7 +11,15 @@ from router.api import parsing
 from router.bodies.parser import BodyParser
 from router.http.errors import failed
 from router.http.request import Request
-from router.http.response import Answer, Extended, Failed, LeaseDone, LeaseResults, answer, count_failed
+from router.http.response import (
+    Extended,
+    FailureAnswer,
+    LeaseDone,
+    LeaseResults,
+    Response,
+    answer,
+    count_failed,
+)
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import LeaseLost, NotFound, SharqError
 from sharq_core.models import ExtendJob, FinishJob, LeaseOutcome, LeaseStatus, ReleaseJob
@@ -26,15 +34,15 @@ class LeaseHandlers:
         self._dispatch = dispatch
         self._parser = parser
 
-    async def finish(self, request: Request) -> Answer:
+    async def finish(self, request: Request) -> Response:
         """End a lease and forget the job."""
         job = await self._parser.run(
             parsing.finish, await request.body(), request.path_values, MultiDict(request.query)
         )
         _check(await self._dispatch.finish_one(job))
-        return Answer(_DONE_BODY)
+        return Response(_DONE_BODY)
 
-    async def extend(self, request: Request) -> Answer:
+    async def extend(self, request: Request) -> Response:
         """Move the end of a lease."""
         job = await self._parser.run(
             parsing.extend, await request.body(), request.path_values, MultiDict(request.query)
@@ -42,16 +50,16 @@ class LeaseHandlers:
         (outcome,) = await self._dispatch.extend([job])
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
-    async def release(self, request: Request) -> Answer:
+    async def release(self, request: Request) -> Response:
         """Give a job back unfinished."""
         job = await self._parser.run(
             parsing.release, await request.body(), request.path_values, MultiDict(request.query)
         )
         (outcome,) = await self._dispatch.release([job])
         _check(outcome)
-        return Answer(_DONE_BODY)
+        return Response(_DONE_BODY)
 
-    async def finish_bulk(self, request: Request) -> Answer:
+    async def finish_bulk(self, request: Request) -> Response:
         """Up to 1,000 leases, each with a result of its own."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.finish_bulk, await request.body())
@@ -59,7 +67,7 @@ class LeaseHandlers:
             jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
         )
 
-    async def extend_bulk(self, request: Request) -> Answer:
+    async def extend_bulk(self, request: Request) -> Response:
         """Up to 1,000 leases, each with a result of its own."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.extend_bulk, await request.body())
@@ -67,7 +75,7 @@ class LeaseHandlers:
             jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
         )
 
-    async def release_bulk(self, request: Request) -> Answer:
+    async def release_bulk(self, request: Request) -> Response:
         """Up to 1,000 leases, each with a result of its own."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.release_bulk, await request.body())
@@ -78,14 +86,14 @@ class LeaseHandlers:
 
 def _results(
     jobs: Sequence[FinishJob | ExtendJob | ReleaseJob | SharqError], outcomes: list[LeaseOutcome | SharqError]
-) -> Answer:
+) -> Response:
     """One result a job: its own error, or the outcome of those that were sent, in order."""
     left = iter(outcomes)
     results = [_result(job if isinstance(job, SharqError) else next(left)) for job in jobs]
     return answer(LeaseResults(failed=count_failed(results), results=results))
 
 
-def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | Failed:
+def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | FailureAnswer:
     try:
         leased_until_us = _check(outcome).leased_until_us
     except SharqError as error:

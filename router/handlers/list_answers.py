@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from router.http.response import Answer
+from router.http.response import Response
 from router.http.streamed_response import StreamedAnswer
 from router.http.unread_answers import PIECE_BYTES
 
 encode = msgspec.json.Encoder().encode
 
 
-async def list_answer(pieces: AsyncGenerator[bytes]) -> Answer:
+async def list_answer(pieces: AsyncGenerator[bytes]) -> Response:
     """Return the answer whose body is made of pieces; it is streamed when they are more than PIECE_BYTES.
 
     Raises:
@@ -30,7 +30,7 @@ async def list_answer(pieces: AsyncGenerator[bytes]) -> Answer:
         size += len(piece)
         if size > PIECE_BYTES:
             return StreamedAnswer(b"".join(made), pieces)
-    return Answer(b"".join(made))
+    return Response(b"".join(made))
 
 
 async def list_pieces(

@@ -11,10 +11,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from router.api.cluster_shapes import ClusterInfo
 from router.http.request import Request
 from router.http.response import (
-    Answer,
     Done,
-    Greeting,
+    HelloAnswer,
     Ready,
+    Response,
     answer,
 )
 from router.readiness import Readiness
@@ -39,33 +39,33 @@ class OperationHandlers:
         self._cluster_info = cluster_info
         self._openapi = openapi
 
-    async def hello(self, _: Request) -> Answer:
+    async def hello(self, _: Request) -> Response:
         """The original's greeting."""
-        return answer(Greeting())
+        return answer(HelloAnswer())
 
-    async def healthz(self, _: Request) -> Answer:
+    async def healthz(self, _: Request) -> Response:
         """The event loop answers."""
         return answer(Done())
 
-    async def readyz(self, _: Request) -> Answer:
+    async def readyz(self, _: Request) -> Response:
         """Whether a load balancer should send requests here."""
         if self._readiness.reason is not None:
             raise Unavailable(self._readiness.reason)
         return answer(Ready(warning=self._readiness.warning() or UNSET))
 
-    async def deepstatus(self, _: Request) -> Answer:
+    async def deepstatus(self, _: Request) -> Response:
         """Whether every store node answers."""
         await self._dispatch.check_store()
         return answer(Done())
 
-    async def cluster(self, _: Request) -> Answer:
+    async def cluster(self, _: Request) -> Response:
         """The members and what they own and say."""
         return answer(await self._cluster_info())
 
-    async def prometheus(self, _: Request) -> Answer:
+    async def prometheus(self, _: Request) -> Response:
         """The process's metrics as Prometheus text."""
-        return Answer(generate_latest(self._registry), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
+        return Response(generate_latest(self._registry), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
 
-    async def openapi(self, _: Request) -> Answer:
+    async def openapi(self, _: Request) -> Response:
         """The OpenAPI document."""
-        return Answer(self._openapi)
+        return Response(self._openapi)

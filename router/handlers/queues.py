@@ -10,7 +10,7 @@ from router.api import parsing
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.http.request import Request
-from router.http.response import Answer, DeletedAnswer, Done, QueueAnswer, RateSet, answer
+from router.http.response import DeletedAnswer, Done, QueueAnswer, RateSet, Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.models import QueueKey, QueueStats
@@ -27,7 +27,7 @@ class QueueHandlers:
         self._dispatch = dispatch
         self._parser = parser
 
-    async def interval(self, request: Request) -> Answer:
+    async def interval(self, request: Request) -> Response:
         """Change the rate, and pin or unpin it."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
@@ -49,7 +49,7 @@ class QueueHandlers:
         rate_warnings.unkept.note(key.queue_type, key.queue_id, text)
         return text
 
-    async def queue(self, request: Request) -> Answer:
+    async def queue(self, request: Request) -> Response:
         """What is known of the queue."""
         parsing.no_query(request.query)
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
@@ -57,21 +57,21 @@ class QueueHandlers:
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(_queue_answer(stats))
 
-    async def pause(self, request: Request) -> Answer:
+    async def pause(self, request: Request) -> Response:
         """From now on the queue takes jobs and gives none."""
         return await self._set_paused(request, is_paused=True)
 
-    async def resume(self, request: Request) -> Answer:
+    async def resume(self, request: Request) -> Response:
         """The queue gives jobs again."""
         return await self._set_paused(request, is_paused=False)
 
-    async def _set_paused(self, request: Request, is_paused: bool) -> Answer:
+    async def _set_paused(self, request: Request, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
         return _done(await self._dispatch.set_paused(key, is_paused))
 
-    async def deletequeue(self, request: Request) -> Answer:
+    async def deletequeue(self, request: Request) -> Response:
         """Drop what is queued and delayed."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
@@ -83,7 +83,7 @@ class QueueHandlers:
         return answer(DeletedAnswer(status="Success", message=f"Successfully removed all queued calls{more}"))
 
 
-def _done(was_found: bool) -> Answer:
+def _done(was_found: bool) -> Response:
     if not was_found:
         raise NotFound(_UNKNOWN_QUEUE)
     return answer(Done())

@@ -49,7 +49,7 @@ def open_access_log(config: Config) -> AccessLog | None:
     if path is None:
         return None
     try:
-        file = _File(path)
+        file = _LogFile(path)
     except OSError as error:
         raise ConfigError(
             f"[sharq-server] accesslog: {shown_path(path)} cannot be written: {error.strerror}"
@@ -74,7 +74,7 @@ class _Lines(logging.Handler):
         self._queue.put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
 
-class _File:
+class _LogFile:
     """The file, opened anew when it was moved away and at a reload. A line that cannot be written is lost and its
     request is not; that this begins and ends is logged, not each line.
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from router.http.server import Connections
+from router.http.server import ApiPort
 from sharq_core.http_port.metrics import PortMetrics
 
 
 class ConnectionMetrics(PortMetrics):
     """The connections of one HTTP server."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: ApiPort) -> None:
         super().__init__(connections, "sharq_router")
         self._unread = connections.unread
 

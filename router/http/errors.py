@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from router.http.response import JSON_HEADERS, Answer, Failed
+from router.http.response import JSON_HEADERS, FailureAnswer, Response
 from sharq_core.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -27,13 +27,13 @@ _logger = logging.getLogger("sharq.router")
 _encode = msgspec.json.Encoder().encode
 
 
-def failed(error: SharqError) -> Failed:
+def failed(error: SharqError) -> FailureAnswer:
     """An error as it stands in an answer, alone or as one result of a bulk call."""
     length = error.queue_length if isinstance(error, QueueFull) else UNSET
-    return Failed(code=error.code, message=error.message, current_queue_length=length)
+    return FailureAnswer(code=error.code, message=error.message, current_queue_length=length)
 
 
-def failure_answer(error: Exception, operation: str) -> Answer:
+def failure_answer(error: Exception, operation: str) -> Response:
     """The answer for whatever ended a request; what is no error of ours is logged and answered with 500."""
     headers = dict(JSON_HEADERS)
     known = _known(error)
@@ -48,7 +48,7 @@ def failure_answer(error: Exception, operation: str) -> Answer:
         headers["Accept-Encoding"] = "gzip, deflate"
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
-    answer = Answer(_encode(failed(known)), known.status, known.code, tuple(headers.items()))
+    answer = Response(_encode(failed(known)), known.status, known.code, tuple(headers.items()))
     if isinstance(known, TooSlow):
         answer.force_close()
     return answer

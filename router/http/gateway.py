@@ -21,14 +21,14 @@ from router.http.gate import Gate
 from router.http.metrics import RouterMetrics
 from router.http.path_table import Paths
 from router.http.request import Request
-from router.http.response import Answer
+from router.http.response import Response
 from router.http.tokens import Guard
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core import request_ids
 from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _REQUEST_ID = istr("X-Request-Id")
 _EXPECT = istr("Expect")
@@ -50,7 +50,7 @@ class Endpoint(Struct, frozen=True):
     handler: Handler
 
 
-class Front:
+class Gateway:
     """Bounds what is in flight (I11) and answers for every request.
 
     Attributes:
@@ -87,7 +87,7 @@ class Front:
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
         metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Response:
         """The answer to a request, whatever happens. One that may wait is not timed."""
         started_s = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
@@ -114,7 +114,7 @@ class Front:
             response.force_close()
         return response
 
-    async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Answer:
+    async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Response:
         """Runs a handler while the request and its body count against the bounds."""
         self._let_in(endpoint, may_wait)
         try:
@@ -157,7 +157,7 @@ class Front:
         if declared_bytes is not None and declared_bytes > limit_bytes:
             raise TooLarge(f"body: {declared_bytes} bytes, at most {limit_bytes} are allowed")
 
-    async def _read_rest(self, request: Request, response: Answer) -> None:
+    async def _read_rest(self, request: Request, response: Response) -> None:
         """Read and drop what is still to come of a refused body: its sender may read no answer before it has sent all,
         and closing on it would take the answer away. The connection is closed when that would take too long.
         """

@@ -36,7 +36,7 @@ _KNOWN_HEADS = 256
 """Heads that are kept ready; there are some dozens in all."""
 
 
-class Answer:
+class Response:
     """A whole response, head and body sent with one write, that also says its result for the metrics.
 
     It is what aiohttp's server asks of a response, as of 3.14, and no more: `prepare`, `write_eof` and `keep_alive`,
@@ -124,12 +124,12 @@ def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive:
     return _serialize_headers(status_line, all_headers).decode().removesuffix("\r\n")
 
 
-def answer(value: Struct, status: int = 200, result: str = "ok") -> Answer:
+def answer(value: Struct, status: int = 200, result: str = "ok") -> Response:
     """The JSON of a value as a response."""
-    return Answer(_encode(value), status, result)
+    return Response(_encode(value), status, result)
 
 
-class Greeting(Struct, frozen=True, forbid_unknown_fields=True):
+class HelloAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     """Hello."""
 
     message: str = "Hello, SharQ!"
@@ -153,7 +153,7 @@ class Ready(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     warning: str | UnsetType = UNSET
 
 
-class Failed(
+class FailureAnswer(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="failure"
 ):
     """What went wrong; the message names the field it is about. The code says whether it happened."""
@@ -165,10 +165,10 @@ class Failed(
 
 def count_failed(results: Sequence[Struct]) -> int:
     """How many results of a bulk call are failures."""
-    return [type(result) for result in results].count(Failed)
+    return [type(result) for result in results].count(FailureAnswer)
 
 
-class NothingReady(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="failure"):
+class NothingReadyAnswer(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="failure"):
     """No job is ready."""
 
 
@@ -195,7 +195,7 @@ class QueuedJobs(
 
     failed: int
     warning: str | UnsetType = UNSET
-    results: list[Queued | Failed]
+    results: list[Queued | FailureAnswer]
 
 
 class Leased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -261,7 +261,7 @@ class LeaseResults(
     """
 
     failed: int
-    results: list[LeaseDone | Failed]
+    results: list[LeaseDone | FailureAnswer]
 
 
 class JobAnswer(
@@ -304,7 +304,7 @@ class Redriven(
 
     redriven: int | UnsetType = UNSET
     failed: int | UnsetType = UNSET
-    results: list[Queued | Failed] | UnsetType = UNSET
+    results: list[Queued | FailureAnswer] | UnsetType = UNSET
 
 
 class Dropped(

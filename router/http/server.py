@@ -16,7 +16,7 @@ from aiohttp.web_log import AccessLogger
 from router.http.access_log import AccessLog
 from router.http.errors import failure_answer
 from router.http.request import Request, request_factory
-from router.http.response import Answer
+from router.http.response import Response
 from router.http.unread_answers import MAX_UNREAD_BYTES, UnreadAnswers
 from sharq_core.config import ServerSettings
 from sharq_core.errors import InvalidRequest, Unavailable, UnsupportedEncoding
@@ -50,7 +50,7 @@ def bounds_of(server: ServerSettings) -> Bounds:
     )
 
 
-class Connections(Port):
+class ApiPort(Port):
     """An HTTP server within bounds.
 
     Args:
@@ -63,7 +63,7 @@ class Connections(Port):
 
     def __init__(
         self,
-        answer: Callable[[Request], Awaitable[Answer]],
+        answer: Callable[[Request], Awaitable[Response]],
         bounds: Bounds,
         max_body_bytes: int,
         access_log: AccessLog | None,

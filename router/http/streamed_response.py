@@ -13,7 +13,7 @@ from aiohttp import HttpVersion10, web
 from aiohttp.hdrs import METH_HEAD
 
 from router.http.delivery import send
-from router.http.response import JSON_HEADERS, Answer
+from router.http.response import JSON_HEADERS, Response
 from sharq_core.errors import SharqError
 
 log = logging.getLogger("sharq.router")
@@ -22,7 +22,7 @@ _CHUNKED = ("Transfer-Encoding", "chunked")
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-class StreamedAnswer(Answer):
+class StreamedAnswer(Response):
     """A response whose body comes in pieces, each made when the client has read most of those before.
 
     When a piece cannot be made, the connection is closed in the middle of the body, so that the client sees that the

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.due_hints import Hints
-from router.longpoll.parked import Lobby, Waiter
+from router.longpoll.parked import ParkedDequeues, Waiter
 from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Overloaded, SharqError, Unavailable
@@ -38,7 +38,7 @@ class Polls:
         self._dispatch = Dispatch(directory)
         self._hints = Hints()
         self._clock = AlarmClock()
-        self._lobbies: dict[str, Lobby] = {}
+        self._lobbies: dict[str, ParkedDequeues] = {}
         self._waiting = 0
         self._is_draining = False
         directory.on_change(self._follow)
@@ -126,7 +126,7 @@ class Polls:
     async def _park(self, queue_type: str, waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         lobby = self._lobbies.get(queue_type)
         if lobby is None:
-            lobby = self._lobbies[queue_type] = Lobby(
+            lobby = self._lobbies[queue_type] = ParkedDequeues(
                 queue_type, self._directory, self._clock, self.give_back
             )
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.expire)

@@ -78,7 +78,7 @@ class Waiter:
         return not self.future.done()
 
 
-class Lobby:
+class ParkedDequeues:
     """The parked polls of one type, in order of arrival, and when each shard's next job is due."""
 
     def __init__(

@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 import aiohttp
 
 from router.shards.link_reasons import why_not_connected
-from router.shards.pending_calls import LinkCalls
+from router.shards.pending_calls import PendingCalls
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.link import frames
 from sharq_core.link.frames import (
@@ -102,7 +102,7 @@ class ShardLink:
         self._timeout_s = timeout_s
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._calls: LinkCalls | None = None
+        self._calls: PendingCalls | None = None
         self._outbox: Outbox[int] | None = None
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, list[OnDue]] = {}
@@ -295,7 +295,7 @@ class ShardLink:
     def _go_up(self, socket: aiohttp.ClientWebSocketResponse, clock_us: int) -> None:
         outbox = self._outbox = Outbox(socket, lambda: not socket.closed)
         self._sender = asyncio.create_task(outbox.run())
-        self._calls = LinkCalls(outbox, clock_us, self._timeout_s, self._give_back_soon, self.errors)
+        self._calls = PendingCalls(outbox, clock_us, self._timeout_s, self._give_back_soon, self.errors)
         self.connects += 1
         self.is_draining = False
         for queue_type in self._watches:

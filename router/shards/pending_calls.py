@@ -47,7 +47,7 @@ class _Waiting(msgspec.Struct, eq=False):
     deadline_at: float
 
 
-class LinkCalls:
+class PendingCalls:
     """Calls on one connection.
 
     Args:

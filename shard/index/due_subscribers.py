@@ -9,7 +9,7 @@ from time import monotonic
 from sharq_core.link.messages import OnDue
 
 
-class Watchers:
+class DueSubscribers:
     """Who wants to know of which type. `next_due` is the ready index's, by time.monotonic."""
 
     def __init__(self) -> None:

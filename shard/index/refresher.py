@@ -46,7 +46,7 @@ FIRST_READ_S = 0.5
 K = TypeVar("K")
 
 
-class Watch:
+class Refresher:
     """What this node sees to in its partitions.
 
     Args:

@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 
 from shard.cluster.ownership import Ownership
 from shard.index.census import MAX_NAMED, Census
-from shard.index.due_subscribers import Watchers
+from shard.index.due_subscribers import DueSubscribers
 from shard.index.ready_index import ReadyIndex
-from shard.index.refresher import Watch
+from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.metrics.outcome_counters import OTHER_TYPES, OutcomeCounts
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
@@ -50,12 +50,12 @@ class NodeMetrics:
 
     def watch(
         self,
-        watch: Watch,
+        watch: Refresher,
         census: Census,
         index: ReadyIndex,
         ownership: Ownership,
         set_aside: SetAside,
-        watchers: Watchers,
+        watchers: DueSubscribers,
         reaper_lag_s: Callable[[], float],
     ) -> None:
         """Export what these know."""
@@ -163,7 +163,7 @@ class _Readiness(Collector):
         index: ReadyIndex,
         ownership: Ownership,
         set_aside: SetAside,
-        watchers: Watchers,
+        watchers: DueSubscribers,
     ) -> None:
         self._census = census
         self._index = index
@@ -219,7 +219,7 @@ class _StoreNotices(Collector):
 class _Totals(Collector):
     """Jobs by type and state, as they were last read."""
 
-    def __init__(self, watch: Watch, census: Census, reaper_lag_s: Callable[[], float]) -> None:
+    def __init__(self, watch: Refresher, census: Census, reaper_lag_s: Callable[[], float]) -> None:
         self._watch = watch
         self._census = census
         self._reaper_lag_s = reaper_lag_s

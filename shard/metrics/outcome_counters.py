@@ -12,7 +12,7 @@ OTHER_TYPES = "_other"
 """Label value of the types beyond the bound."""
 
 
-class Outcome(Protocol):
+class CallOutcome(Protocol):
     """The answer for one job."""
 
     @property
@@ -32,7 +32,7 @@ class OutcomeCounts:
         self._max_types = max_types
         self._by_type: dict[str, list[int]] = {}
 
-    def count(self, queue_type: str, outcomes: Sequence[Outcome]) -> None:
+    def count(self, queue_type: str, outcomes: Sequence[CallOutcome]) -> None:
         """Some jobs of one type were answered."""
         counts = self._by_type.get(queue_type) or self._new(queue_type)
         for outcome in outcomes:

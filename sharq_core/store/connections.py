@@ -23,7 +23,7 @@ from sharq_core.store.failures import refusal
 Prepare: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 
 
-class Connections:
+class ServerConnections:
     """The connections to one server.
 
     Args:

@@ -35,7 +35,7 @@ class FunctionLibrary(msgspec.Struct, frozen=True):
     time_us: Callable[[Any], int]
 
 
-class Supply:
+class LibraryLoader:
     """The library on one server.
 
     Args:

@@ -22,12 +22,12 @@ from redis.asyncio.connection import AbstractConnection
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.store.commands import Command, Fcall, pack
-from sharq_core.store.connections import Connections, ask, drop, read
+from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
-from sharq_core.store.library_loader import FunctionLibrary, Supply
+from sharq_core.store.library_loader import FunctionLibrary, LibraryLoader
 from sharq_core.store.node_health import NodeHealth
 from sharq_core.store.replication.durability import Promise
-from sharq_core.store.replication.replication_guard import Keeping
+from sharq_core.store.replication.replication_guard import ReplicationGuard
 from sharq_core.store.resend import to_resend
 from sharq_core.store.witness import Witness
 
@@ -89,8 +89,8 @@ class StoreNode:
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
         self._library = library
-        self._supply = Supply(library, self._where)
-        self._connections = Connections(url, timeout_s, self._prepare)
+        self._supply = LibraryLoader(library, self._where)
+        self._connections = ServerConnections(url, timeout_s, self._prepare)
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._doubt = doubt
         self._until_confirmed = until_confirmed
@@ -236,8 +236,10 @@ class StoreNode:
         if self._supply.has_begun:
             await self.load_library()
 
-    def _make_keeping(self, promise: Promise) -> Keeping:
-        return Keeping(promise, self._connections, self.execute, self._doubt, self.timeout_s, self._where)
+    def _make_keeping(self, promise: Promise) -> ReplicationGuard:
+        return ReplicationGuard(
+            promise, self._connections, self.execute, self._doubt, self.timeout_s, self._where
+        )
 
     async def _begin_supply(self, deadline: float) -> None:
         """Before the first call of all. Where it fails the calls go on and say what they miss; a server out of reach is

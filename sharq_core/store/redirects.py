@@ -43,7 +43,7 @@ class Slots(Protocol):
         ...
 
 
-class Delivery:
+class RedirectingPipeline:
     """One pipeline on its way.
 
     Args:

@@ -17,7 +17,7 @@ from sharq_core.store.commands import Fcall
 from sharq_core.store.failures import detail_of, why
 from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
-from sharq_core.store.redirects import Delivery
+from sharq_core.store.redirects import RedirectingPipeline
 from sharq_core.store.replication.durability import Promise
 from sharq_core.store.settings_audit import Inspector
 from sharq_core.store.topology.layout import SLOTS, Layout, Topology, UrlOf
@@ -197,7 +197,7 @@ class Store:
         if not self._was_found:
             return [StoreAway(self.unreached())] * len(calls)
         deadline = asyncio.get_running_loop().time() + left_s
-        delivery = Delivery(self, calls, slots, deadline)
+        delivery = RedirectingPipeline(self, calls, slots, deadline)
         try:
             return await delivery.run()
         finally:

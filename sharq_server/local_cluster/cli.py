@@ -29,7 +29,7 @@ examples:
 """
 
 
-class Command(msgspec.Struct, frozen=True):
+class ClusterOptions(msgspec.Struct, frozen=True):
     """What there should be.
 
     Attributes:
@@ -49,7 +49,7 @@ class Command(msgspec.Struct, frozen=True):
     config: Path | None
 
 
-def read_command(argv: Sequence[str] | None) -> Command:
+def read_command(argv: Sequence[str] | None) -> ClusterOptions:
     """Parse the arguments and try the configuration.
 
     Args:
@@ -69,7 +69,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     state_file = arguments.state_file and arguments.state_file.absolute()
     if state_file is not None and not state_file.parent.is_dir():
         raise ConfigError(f"--state-file: there is no directory {state_file.parent}")
-    return Command(
+    return ClusterOptions(
         range(arguments.port, arguments.port + arguments.routers),
         arguments.shards,
         arguments.store,
@@ -79,7 +79,7 @@ def read_command(argv: Sequence[str] | None) -> Command:
     )
 
 
-class _Arguments(argparse.Namespace):
+class _ClusterArguments(argparse.Namespace):
     routers: int
     shards: int
     port: int
@@ -89,7 +89,7 @@ class _Arguments(argparse.Namespace):
     config: Path | None
 
 
-def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
+def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
     parser = make_parser(
         "sharq-cluster",
         "A whole SHARQ cluster on this machine: routers, shards and their store.",
@@ -114,7 +114,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _Arguments:
     parser.add_argument(
         "--state-file", type=Path, metavar="FILE", help="written when all is ready: JSON, each process"
     )
-    arguments = parser.parse_args(argv, _Arguments())
+    arguments = parser.parse_args(argv, _ClusterArguments())
     if arguments.port + arguments.routers - 1 > 65535:
         parser.error(f"argument --port: {arguments.routers} routers from {arguments.port} on end past 65535")
     return arguments

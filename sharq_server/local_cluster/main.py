@@ -29,7 +29,7 @@ from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.store.embedded.data_dir import DataDirError, lock_data_dir
 from sharq_core.version import __version__
 from sharq_server.local_cluster.child import Child, Crew, Program, StartError
-from sharq_server.local_cluster.cli import Command, read_command
+from sharq_server.local_cluster.cli import ClusterOptions, read_command
 from sharq_server.local_cluster.ports import close_all, free_ports, listen_on
 from sharq_server.local_cluster.redis_cluster import make_cluster
 from sharq_server.local_cluster.services import Services, service_environ
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Cluster:
     """The processes, whose end is on the stack before they start."""
 
-    def __init__(self, command: Command, stack: AsyncExitStack, _: Stop) -> None:
+    def __init__(self, command: ClusterOptions, stack: AsyncExitStack, _: Stop) -> None:
         self._command = command
         self._stack = stack
         self._lock: int

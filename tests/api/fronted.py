@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from router.http.gateway import Endpoint, Front
+from router.http.gateway import Endpoint, Gateway
 from router.http.metrics import RouterMetrics
 from router.http.path_table import Paths
 from router.http.request import Request, request_factory
-from router.http.response import Answer
+from router.http.response import Response
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from tests.api.contract import until
@@ -21,7 +21,7 @@ SETTINGS = RouterSettings(
     max_in_flight=2, max_waiting=5, max_in_flight_bytes=1000, free_body_bytes=0, max_body_bytes=600
 )
 
-Handle = Callable[[Request], Awaitable[Answer]]
+Handle = Callable[[Request], Awaitable[Response]]
 
 
 class Fronted:
@@ -33,15 +33,15 @@ class Fronted:
         paths.add("POST", "/enqueue", Endpoint("enqueue", handle))
         paths.add("POST", "/dequeue", Endpoint("dequeue", handle))
         paths.add("GET", "/healthz", Endpoint("healthz", _healthz))
-        self.front = Front(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
+        self.front = Gateway(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
         self.url = ""
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"sharq_router_{name}", labels)
 
 
-async def _healthz(_: Request) -> Answer:
-    return Answer(b"{}")
+async def _healthz(_: Request) -> Response:
+    return Response(b"{}")
 
 
 Serve = Callable[[Handle], Awaitable[Fronted]]

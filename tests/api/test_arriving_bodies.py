@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from router.http.request import Request
-from router.http.response import Answer
+from router.http.response import Response
 from tests.api.contract import open_raw, until
 from tests.api.fronted import Serve, in_flight_is
 
@@ -19,10 +19,10 @@ from tests.api.fronted import Serve, in_flight_is
 async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
     go_on = asyncio.Event()
 
-    async def handle(request: Request) -> Answer:
+    async def handle(request: Request) -> Response:
         await request.read()
         await go_on.wait()
-        return Answer(b"{}")
+        return Response(b"{}")
 
     fronted = await serve(handle)
     held = asyncio.create_task(http.post(f"{fronted.url}/enqueue", data=b"x" * 600))
@@ -41,9 +41,9 @@ async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
 ) -> None:
     seen: list[int] = []
 
-    async def handle(request: Request) -> Answer:
+    async def handle(request: Request) -> Response:
         seen.append(fronted.front.room.used_bytes)
-        return Answer(await request.read())
+        return Response(await request.read())
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"abc"
@@ -56,8 +56,8 @@ async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
 
 
 async def test_what_is_only_announced_takes_no_room(serve: Serve, http: aiohttp.ClientSession) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     fronted = await serve(handle)
     _, writer = await open_raw(fronted.url)
@@ -72,8 +72,8 @@ async def test_what_is_only_announced_takes_no_room(serve: Serve, http: aiohttp.
 async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
     serve: Serve, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     monkeypatch.setattr("router.bodies.room.SLOW_S", 0.0)
     fronted = await serve(handle)
@@ -94,8 +94,8 @@ async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
 
 @pytest.mark.parametrize("how", ["Content-Length: 2000", "Transfer-Encoding: chunked"])
 async def test_a_body_that_is_too_long_is_read_to_its_end_before_the_answer(serve: Serve, how: str) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
@@ -114,8 +114,8 @@ async def test_a_body_that_is_too_long_is_read_to_its_end_before_the_answer(serv
 async def test_a_body_that_is_far_too_long_is_answered_at_once_and_the_connection_closed(
     serve: Serve,
 ) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
@@ -130,8 +130,8 @@ async def test_a_body_that_is_far_too_long_is_answered_at_once_and_the_connectio
 async def test_a_compressed_body_is_read_and_one_without_its_end_refused(
     serve: Serve, http: aiohttp.ClientSession, encoding: str
 ) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     fronted = await serve(handle)
     content = b"ab" * 250
@@ -148,8 +148,8 @@ async def test_a_compressed_body_is_read_and_one_without_its_end_refused(
 async def test_a_gzip_body_may_be_several_files_and_a_bomb_is_too_large(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     fronted = await serve(handle)
     headers = {"Content-Encoding": "gzip"}

@@ -10,7 +10,7 @@ import pytest
 from multidict import CIMultiDict
 
 from router.http.request import Request
-from router.http.response import Answer
+from router.http.response import Response
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.api.contract import open_raw, until
 from tests.api.fronted import Serve, in_flight_is
@@ -21,9 +21,9 @@ async def test_more_requests_than_allowed_are_refused_at_once(
 ) -> None:
     go_on = asyncio.Event()
 
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         await go_on.wait()
-        return Answer(b"{}")
+        return Response(b"{}")
 
     fronted = await serve(handle)
     held = [asyncio.create_task(http.post(f"{fronted.url}/enqueue")) for _ in range(2)]
@@ -56,8 +56,8 @@ async def test_more_requests_than_allowed_are_refused_at_once(
 async def test_an_answer_is_whole_for_every_kind_of_client(
     serve: Serve, request_line: str, header: str, status_line: str, connection: str | None, body: bytes
 ) -> None:
-    async def handle(_: Request) -> Answer:
-        return Answer(b"{}", 201)
+    async def handle(_: Request) -> Response:
+        return Response(b"{}", 201)
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
@@ -81,10 +81,10 @@ async def test_a_client_that_does_not_read_is_not_served_on(
     """I11: what it was sent and has not read bounds what it is sent."""
     answered = 0
 
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         nonlocal answered
         answered += 1
-        return Answer(b"x" * 200_000)
+        return Response(b"x" * 200_000)
 
     fronted = await serve(handle)
     reader, writer = await open_raw(fronted.url)
@@ -105,10 +105,10 @@ async def test_a_client_that_does_not_read_is_not_served_on(
 async def test_a_client_that_has_left_is_no_failure(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         begun.set()
         await go_on.wait()
-        return Answer(b"{}")
+        return Response(b"{}")
 
     fronted = await serve(handle)
     _, writer = await open_raw(fronted.url)
@@ -125,9 +125,9 @@ async def test_dequeues_that_wait_have_a_bound_of_their_own_and_are_not_timed(
 ) -> None:
     go_on = asyncio.Event()
 
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         await go_on.wait()
-        return Answer(b"{}", 404, "empty")
+        return Response(b"{}", 404, "empty")
 
     fronted = await serve(handle)
     waiting = [asyncio.create_task(http.post(f"{fronted.url}/dequeue?wait=5")) for _ in range(5)]
@@ -164,7 +164,7 @@ async def test_an_error_of_ours_becomes_its_status_and_code(
     status: int,
     retry_after: str | None,
 ) -> None:
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         raise error
 
     fronted = await serve(handle)
@@ -178,7 +178,7 @@ async def test_an_error_of_ours_becomes_its_status_and_code(
 async def test_what_nobody_foresaw_is_logged_and_answered_without_its_words(
     serve: Serve, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         raise ZeroDivisionError("a secret")
 
     fronted = await serve(handle)
@@ -198,7 +198,7 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
 ) -> None:
     cancelled: list[bool] = []
 
-    async def handle(_: Request) -> Answer:
+    async def handle(_: Request) -> Response:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
@@ -207,7 +207,7 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
         except asyncio.CancelledError:
             cancelled.append(True)
             raise
-        return Answer(b"{}")
+        return Response(b"{}")
 
     fronted = await serve(handle)
     with pytest.raises(aiohttp.ClientError):
@@ -219,8 +219,8 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
 async def test_a_client_that_asks_before_it_sends_its_body_is_told_to(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
-    async def handle(request: Request) -> Answer:
-        return Answer(await request.read())
+    async def handle(request: Request) -> Response:
+        return Response(await request.read())
 
     fronted = await serve(handle)
     async with http.post(f"{fronted.url}/enqueue", data=b"{}", expect100=True) as asked:

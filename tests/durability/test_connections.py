@@ -9,7 +9,7 @@ from pathlib import Path
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.scheduler.executor import function_library
-from sharq_core.store.connections import Connections, drop
+from sharq_core.store.connections import ServerConnections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
 from tests.cluster.nodes import until
 from tests.conftest import StoreFactory
@@ -60,7 +60,7 @@ async def test_connections_that_nobody_used_for_a_while_are_closed_and_those_in_
 async def test_a_tls_connection_is_closed_though_its_server_says_no_goodbye(tmp_path: Path) -> None:
     security = Security(certificates=make_certificates(tmp_path / "certificates"))
     with running_member("redis", security) as server:
-        connections = Connections(server.url, SHORT_S, nothing)
+        connections = ServerConnections(server.url, SHORT_S, nothing)
         in_use, idle = await connections.open(), await connections.open()
         sockets = [socket_of(in_use), socket_of(idle)]
         await connections.give_back(idle)

@@ -11,7 +11,7 @@ import pytest
 from shard.node import NodeSettings
 from sharq_core.errors import Unavailable
 from sharq_core.models import Enqueued
-from sharq_core.store.connections import Connections
+from sharq_core.store.connections import ServerConnections
 from sharq_core.store.node import StoreNode
 from sharq_core.store.topology.layout import Layout
 from sharq_core.store.topology.sentinel import SentinelGroup as Topology
@@ -144,7 +144,7 @@ async def test_a_server_that_was_silent_gets_calls_again_only_after_it_was_asked
             while not isinstance((await node.execute(ping))[0], Unavailable):
                 await asyncio.sleep(0.05)
         server.resume()
-        probe = Connections(server.url, 1.0, _nothing)
+        probe = ServerConnections(server.url, 1.0, _nothing)
         await probe.give_back(await probe.open())
         await probe.close()
         assert isinstance((await node.execute(ping))[0], Unavailable)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.bulk_decoding import BulkForm
+from router.api.bulk_decoding import BulkDecoder
 from router.api.fields import are_identifiers
 from router.api.request_shapes import EnqueueEntry, FinishEntry, RawBulk, ReleaseEntry
 from sharq_core.errors import InvalidRequest
 
-FORMS = {kind: BulkForm(kind) for kind in (EnqueueEntry, FinishEntry, ReleaseEntry)}
+FORMS = {kind: BulkDecoder(kind) for kind in (EnqueueEntry, FinishEntry, ReleaseEntry)}
 RAW = msgspec.json.Decoder(RawBulk)
 
 identifiers = st.sampled_from(["a", "sms", "a.b", "...", "A-Z_+@9", "x" * 100])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 import uvloop
 
-from router.shards.pending_calls import LinkCalls
+from router.shards.pending_calls import PendingCalls
 from sharq_core.errors import Unavailable
 from sharq_core.link.messages import Peek
 from sharq_core.link.socket import Outbox
@@ -25,7 +25,7 @@ class _Nowhere:
 async def _first_call_is_late_at_once() -> None:
     outbox: Outbox[int] = Outbox(_Nowhere(), lambda: True)  # type: ignore[arg-type]
     given_back: list[Sequence[object]] = []
-    calls = LinkCalls(outbox, 0, 0.0, given_back.append, Counter())
+    calls = PendingCalls(outbox, 0, 0.0, given_back.append, Counter())
     for _ in range(2):
         async with asyncio.timeout(5):
             with pytest.raises(Unavailable, match="did not answer"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.longpoll.alarms import AlarmClock
-from router.longpoll.parked import Lobby, Waiter
+from router.longpoll.parked import ParkedDequeues, Waiter
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort
 from sharq_core.models import LeasedJob
@@ -79,7 +79,7 @@ class Scene:
     def __init__(self) -> None:
         self.leaving, self.staying = Shard(), Shard()
         self.directory = Shards(self.leaving, self.staying)
-        self.lobby = Lobby("sms", self.directory, AlarmClock(), self._give_back)
+        self.lobby = ParkedDequeues("sms", self.directory, AlarmClock(), self._give_back)
         self.waiter = Waiter(1, 1_000_000, lambda: False)
         self.lobby.enter(self.waiter)
 

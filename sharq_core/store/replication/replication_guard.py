@@ -18,7 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.store.commands import Command, Fcall
-from sharq_core.store.connections import Connections, ask, drop
+from sharq_core.store.connections import ServerConnections, ask, drop
 from sharq_core.store.failures import Misplaced, why_away
 from sharq_core.store.replication.confirmation import ROUND_S, Confirmation
 from sharq_core.store.replication.durability import NotKept, Promise
@@ -63,7 +63,7 @@ class Execute(Protocol):
     ) -> list[Any | SharqError]: ...
 
 
-class Keeping:
+class ReplicationGuard:
     """The promised calls of one server.
 
     Args:
@@ -82,7 +82,7 @@ class Keeping:
     def __init__(
         self,
         promise: Promise,
-        connections: Connections,
+        connections: ServerConnections,
         execute: Execute,
         doubt: Callable[[], None],
         timeout_s: float,

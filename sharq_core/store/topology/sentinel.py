@@ -20,7 +20,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import SharqError
 from sharq_core.store.commands import Command
-from sharq_core.store.connections import Connections, ask, drop, read
+from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import Leaderless, why, why_away
 from sharq_core.store.replication.successors import REPLICATION, Replication, parse_replication
 from sharq_core.store.topology.layout import ASK_TIMEOUT_S, Layout, NodeAt, UrlOf
@@ -202,8 +202,8 @@ class _Sentinel:
                     raise refused from None
 
 
-def _connections(url: str) -> Connections:
-    return Connections(url, ASK_TIMEOUT_S, _refuse_stranger)
+def _connections(url: str) -> ServerConnections:
+    return ServerConnections(url, ASK_TIMEOUT_S, _refuse_stranger)
 
 
 async def _refuse_stranger(connection: AbstractConnection) -> None:
@@ -213,7 +213,7 @@ async def _refuse_stranger(connection: AbstractConnection) -> None:
         raise driver.AuthenticationError(answer.message) from answer
 
 
-async def _ask_once(connections: Connections, questions: Sequence[Command]) -> list[Any | SharqError]:
+async def _ask_once(connections: ServerConnections, questions: Sequence[Command]) -> list[Any | SharqError]:
     """Ask over a connection that is closed at once, whatever comes of it."""
     async with asyncio.timeout(ASK_TIMEOUT_S):
         connection = await connections.open()
