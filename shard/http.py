@@ -111,7 +111,7 @@ def make_port(pages: Pages, server: ServerSettings) -> Port:
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
-        port.begun(protocol)
+        port.begun(protocol, payload)
         return web.BaseRequest(message, payload, protocol, writer, task, loop)
 
     port = Port(

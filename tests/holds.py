@@ -72,6 +72,7 @@ async def _send(http: aiohttp.ClientSession, url: str, one: Hostile) -> int:
 async def _longest_ms(http: aiohttp.ClientSession, url: str) -> tuple[float, float]:
     async with http.get(f"{url}/metrics") as answer:
         text = await answer.text()
+    assert "longest_hold_cpu_seconds" in text, f"{answer.status} {text[:400]}"
     cpu_s, wall_s = (
         float(re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)[0])
         for name in ("longest_hold_cpu_seconds", "longest_hold_seconds")

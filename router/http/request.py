@@ -232,7 +232,7 @@ RequestFactory: TypeAlias = Callable[
 def request_factory(
     max_body_bytes: int,
     body_timeout_s: float = BODY_TIMEOUT_S,
-    begun: Callable[[RequestHandler], object] = lambda _: None,
+    begun: Callable[[RequestHandler, StreamReader], object] = lambda _, __: None,
     unread: UnreadAnswers | None = None,
 ) -> RequestFactory:
     """Makes the requests of a server.
@@ -240,7 +240,7 @@ def request_factory(
     Args:
         max_body_bytes: of one body, decompressed.
         body_timeout_s: how long one body may take.
-        begun: told the connection of each request.
+        begun: told the connection and the body of each request.
         unread: counts the large answers.
     """
     loop = get_running_loop()
@@ -252,7 +252,7 @@ def request_factory(
         writer: AbstractStreamWriter,
         task: Task[None],
     ) -> Request:
-        begun(protocol)
+        begun(protocol, payload)
         request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
         request.body_timeout_s = body_timeout_s
         request.unread = unread

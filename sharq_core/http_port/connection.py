@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from sharq_core.http_port.half_closed import CAN_TELL, takes_what_was_sent
@@ -42,6 +42,7 @@ class PortConnection(RequestHandler):
     """One connection.
 
     Attributes:
+        body: the body of the newest request that was taken up; None before the first.
         held_bytes: what came of a request's head, or of requests behind the one that is handled.
         is_link: it became a link, and has bounds of its own.
         is_half_closed: its client sends nothing any more, and may read still.
@@ -49,10 +50,19 @@ class PortConnection(RequestHandler):
         when_lost: called once when the connection is lost.
     """
 
-    __slots__ = ("_bytes_left", "held_bytes", "is_half_closed", "is_link", "is_over_limit", "when_lost")
+    __slots__ = (
+        "_bytes_left",
+        "body",
+        "held_bytes",
+        "is_half_closed",
+        "is_link",
+        "is_over_limit",
+        "when_lost",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.body: StreamReader | None = None
         self.held_bytes = 0
         self.is_link = False
         self.is_half_closed = False
@@ -86,12 +96,13 @@ class PortConnection(RequestHandler):
             return
         request = self._current_request
         is_whole = request is not None and request._payload.is_eof()
+        is_rest = self.body is not None and not self.body.is_eof()
         super().data_received(data)
         if is_whole:
             self._read_ahead(len(data))
         elif request is not None:
             self._note_broken_body(request)
-        elif not self._messages and data:
+        elif not self._messages and data and not is_rest:
             self._hold(len(data), MAX_HEAD_BYTES)
         elif len(self._messages) > 1:
             self._read_ahead(len(data))

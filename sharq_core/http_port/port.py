@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
@@ -175,11 +176,13 @@ class Port(web.Server):
         if is_failed:
             self._fresh.pop(handler, None)
 
-    def begun(self, handler: RequestHandler) -> None:
-        """Take note that a connection has sent a whole request's head."""
+    def begun(self, handler: RequestHandler, body: StreamReader) -> None:
+        """Take note that a connection has sent a whole request's head; its body may still be on its way."""
         self._fresh.pop(handler, None)
-        if isinstance(handler, PortConnection) and handler.held_bytes:
-            handler.let_go(len(handler._messages))
+        if isinstance(handler, PortConnection):
+            handler.body = body
+            if handler.held_bytes:
+                handler.let_go(len(handler._messages))
 
     @property
     def is_holding_too_much(self) -> bool:

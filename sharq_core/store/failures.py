@@ -223,8 +223,13 @@ def detail_of(error: SharqError) -> str | None:
 
 
 def is_refusal(error: object) -> bool:
-    """Return True for the error of a server that answers and does not do what it is asked."""
-    return isinstance(error, Unavailable) and error.message.startswith(_REFUSES) and not _is_passing(error)
+    """Return True for the error of a server that answers and does not do what it is asked.
+
+    A server that only writes nothing is no such one: it can be read, and shard/data_identity/guard.py says why.
+    """
+    if not isinstance(error, Unavailable) or isinstance(error, WritesRefused):
+        return False
+    return error.message.startswith(_REFUSES) and not _is_passing(error)
 
 
 def _is_passing(error: Unavailable) -> bool:

@@ -223,6 +223,8 @@ async def test_a_start_on_a_full_disk_says_why_it_is_not_ready(
             others.write(bytes(4096))
     server = start(*place)
     url = server.url()
+    # The last page of the store's file has room even on a full disk.
+    await fill(http, url, "more", "x")
     await until_said(http, url, server)
     server.wait_for(lambda: "disk_reserve_missing" in server.stderr)
     (small_disk / "others").unlink()

@@ -103,8 +103,8 @@ async def test_clients_that_neither_read_nor_send_do_not_make_the_stop_take_long
     with socket.create_connection((host, int(port))) as silent, socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect((host, int(port)))
-        silent.sendall(b"POST /enqueue/sms/1/ HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
-        deaf.sendall(b"GET /dequeue/sms/?count=40 HTTP/1.1\r\nHost: a\r\n\r\n")
+        silent.sendall(b"POST /enqueue/sms/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        deaf.sendall(b"GET /dequeue/sms/?count=40 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         server.wait_for(lambda: bool(deaf.recv(1, socket.MSG_PEEK)))
         started_s = time.monotonic()
         assert server.stop() == 0

@@ -244,7 +244,7 @@ def test_what_is_not_http_is_refused_and_leaves_one_line(shards: ShardFactory, s
     with socket.create_connection((host, int(port)), timeout=DEADLINE_S) as connection:
         connection.sendall(sent)
         assert connection.recv(100).split()[1] == b"400"
-    assert "WARNING request_malformed peer=127.0.0.1 reason=" in shard.log
+    wait_until(lambda: "WARNING request_malformed peer=127.0.0.1 reason=" in shard.log)
     assert "Traceback" not in shard.log
     assert shard.gauge("sharq_shard_members") == 1
 
