@@ -85,7 +85,7 @@ def answer_fields(operation: Schema) -> set[str]:
     for status, response in operation["responses"].items():
         for content in response["content"].values():
             schema = content.get("schema", {})
-            is_failure = schema.get("$ref", "").endswith("/Failed")
+            is_failure = schema.get("$ref", "").endswith("/FailureAnswer")
             if status != "default" and not is_failure:
                 found |= {name for name, _, _ in fields(schema)}
     return found
