@@ -113,6 +113,7 @@ class HttpServer:
         if self._is_closed:
             return
         self._is_closed = True
+        # Three steps, each bounded: let requests finish, cut off their connections, then give up on the cleanup.
         closing = asyncio.create_task(self._runner.cleanup())
         await asyncio.wait({closing}, timeout=self._stop.left_s(_END_S))
         if not closing.done():

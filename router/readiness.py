@@ -20,6 +20,6 @@ class Readiness:
         self.is_draining = False
 
     def drain(self) -> None:
-        """Become not ready, for good."""
+        """Report not ready from now on, for good."""
         self.is_draining = True
         self.reason = "draining"

@@ -44,12 +44,14 @@ class Inflation:
         """
         has_more = False
         while data or has_more:
+            # A gzip body may consist of several members: data after the end of one starts the next.
             if data and (not self._members or self._member.eof):
                 self._begin_member(data[0])
             try:
                 piece = self._member.decompress(data, PIECE_BYTES)
             except zlib.error as error:
                 raise self._invalid() from error
+            # A full piece means that zlib may hold more output, even if it has consumed all input.
             has_more = len(piece) == PIECE_BYTES and not self._member.eof
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             yield piece

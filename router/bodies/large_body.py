@@ -29,7 +29,7 @@ class LargeBody:
     def part(self, start: int, length: int) -> bytes:
         """Return `length` bytes of the body from `start` on."""
         parts: list[memoryview] = []
-        index = bisect_right(self._starts, start) - 1
+        index = bisect_right(self._starts, start) - 1  # the piece that contains `start`
         while length > 0:
             skipped = start - self._starts[index]
             parts.append(memoryview(self.pieces[index])[skipped : skipped + length])

@@ -106,6 +106,7 @@ class _ParserLane:
         try:
             await turn
         except asyncio.CancelledError:
+            # The turn was granted just before the cancellation: pass it on, or the lane stays busy forever.
             if turn.done() and not turn.cancelled():
                 self._leave()
             raise

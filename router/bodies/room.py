@@ -128,6 +128,8 @@ class BodyRoom:
 
     def _make_room(self, wanting: Arrival) -> None:
         """Reject the slowest incomplete body. Cost: O(incomplete bodies)."""
+        # Only incomplete bodies that take room can free any. If the newcomer is the slowest itself, or all others make
+        # progress, the newcomer is the one to reject.
         now_s = self.now_s()
         counted = (coming for coming in self._coming if coming.counted_bytes)
         slowest = max(counted, key=lambda coming: coming.slow_s(now_s), default=wanting)

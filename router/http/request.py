@@ -28,7 +28,7 @@ _NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
 
 def is_gone(request: Request) -> bool:
-    """Return True if the client has disconnected, so that nobody would read a response."""
+    """Return True if the client has disconnected, so that a response would go unread."""
     transport = request.transport
     return transport is None or transport.is_closing()
 
@@ -36,7 +36,7 @@ def is_gone(request: Request) -> bool:
 async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Return True if the client has disconnected.
 
-    A client that closed only its sending half may still read. The kernel's count of unacknowledged bytes decides then.
+    A client that closed only its sending half may still read. The TCP state of the connection decides then.
 
     Args:
         undo: called later if such a client turns out not to have taken its response.
@@ -204,7 +204,7 @@ class Request(web.BaseRequest):
     async def _read_pieces(self) -> bytes | LargeBody:
         inflation = self._inflation()
         pieces: list[bytes] = []
-        size = 0
+        size = 0  # of the decompressed body, so that a small compressed one cannot exceed the limits
         while raw := await self._payload.readany():
             for piece in (raw,) if inflation is None else inflation.feed(raw):
                 size += len(piece)
@@ -214,7 +214,7 @@ class Request(web.BaseRequest):
                     self.arrival.take(len(piece))
                 pieces.append(piece)
                 if inflation is not None:
-                    await sleep(0)
+                    await sleep(0)  # one raw piece may decompress into many, 1 ms each
         if inflation is not None:
             inflation.end()
         return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
