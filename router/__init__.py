@@ -1,5 +1,5 @@
-"""The HTTP side: it parses requests, finds the shard that owns a queue, and answers.
+"""The HTTP side: it parses requests, finds the shard that owns a queue, and responds.
 
-It holds nothing that cannot be read again, so any number of routers stand side by side behind a load balancer. It never
-reaches the store: every call goes to a shard, in the same process or over a link.
+A router keeps only state that it can read again, so any number of routers can run behind a load balancer. It never
+accesses the store: every call goes to a shard, in the same process or over a link.
 """

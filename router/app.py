@@ -1,4 +1,4 @@
-"""Puts the router's HTTP interface together. Serving it is router/lifecycle.py's."""
+"""Assembles the router's HTTP interface from its parts. Not here: serving it (router/lifecycle.py)."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def make_front(
     guard: Guard | None = None,
     gate: Gate | None = None,
 ) -> Gateway:
-    """What answers requests, with every route of router/api/routes.py.
+    """Return the entry point of requests, with every route of router/api/routes.py.
 
     Args:
-        registry: gets the router's metrics; /metrics shows all that is on it.
-        readiness: what /readyz says; set by the caller.
-        cluster_info: what /cluster/ says.
-        guard: who may call; None for everyone.
-        gate: what is refused of web pages and under foreign names; None for no names.
+        registry: the registry that gets the router's metrics; the Prometheus endpoint exports everything on it.
+        readiness: the state that /readyz reports; the caller updates it.
+        cluster_info: returns the content of /cluster/.
+        guard: the check of tokens; None if no token is required.
+        gate: the check of request heads; None for one without configured names.
     """
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
@@ -56,7 +56,7 @@ def make_front(
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
-    """Every path of router/api/routes.py, in each of its spellings, with the handler of its operation."""
+    """Return every path of router/api/routes.py, in each of its spellings, with the handler of its operation."""
     paths: Paths[Endpoint] = Paths()
     for route in ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
@@ -73,7 +73,7 @@ def _handlers(
     settings: RouterSettings,
     operations: OperationHandlers,
 ) -> dict[str, Handler]:
-    """Operation → handler, for every operation of router/api/routes.py."""
+    """Return operation → handler, for every operation of router/api/routes.py."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)

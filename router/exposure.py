@@ -1,6 +1,7 @@
-"""What happens when the API is served to other machines and asks nobody for a token.
+"""Refuses to serve, or warns, if the API has a public address and requires no token.
 
-Not here: which address is public (sharq_core/process/listening.py), and the link's side of it (shard/main.py).
+Not here: the definition of a public address (sharq_core/process/listening.py), and the same check for the link
+(shard/main.py).
 """
 
 from __future__ import annotations
@@ -17,26 +18,29 @@ log = logging.getLogger("sharq.router")
 
 
 def refuse_exposed(sockets: Sequence[socket], auth: AuthSettings) -> None:
-    """For `sharq-router`.
+    """Raise if the API is open to everyone and the operator has not allowed that. `sharq-router` calls it.
 
     Raises:
-        ConfigError: anyone who reaches the address could do everything, and nobody has said that this is wanted.
+        ConfigError: the address is public, no token is required, and [auth] allow_anonymous is not set.
     """
     exposed = _exposed(sockets, auth)
     if exposed is not None:
         raise ConfigError(
-            f"{exposed} can be reached from other machines, and the API asks for no token: set [auth] tokens_file, or "
-            "[auth] allow_anonymous = true where the network keeps others out"
+            f"{exposed} can be reached from other machines, and the API requires no token: set [auth] tokens_file, or "
+            "[auth] allow_anonymous = true if the network keeps strangers out"
         )
 
 
 def warn_of_exposure(sockets: Sequence[socket], auth: AuthSettings) -> None:
-    """For `sharq-server`, which goes on: the original served everyone, and its files must work."""
+    """Log a warning if the API is open to everyone and the operator has not allowed that.
+
+    `sharq-server` calls it and goes on: the original served everyone, and its configuration files must still work.
+    """
     exposed = _exposed(sockets, auth)
     if exposed is not None:
         log.critical(
-            "open_to_everyone address=%s: whoever reaches it may read, take and delete every job; set [auth] "
-            "tokens_file, or [auth] allow_anonymous = true where the network keeps others out",
+            "open_to_everyone address=%s: anyone who reaches it can read, lease and delete every job; set [auth] "
+            "tokens_file, or [auth] allow_anonymous = true if the network keeps strangers out",
             exposed,
         )
 

@@ -1,7 +1,7 @@
-"""What every process that serves the HTTP API does alike: settings, sockets, draining.
+"""Opens, serves and closes the HTTP server, for every process that serves the API.
 
-Not here: what answers (router/app.py), and the order of a whole process (sharq_server/main.py for
-`sharq-server`, router/main.py for `sharq-router`).
+Not here: the handlers of requests (router/app.py), and the start and stop order of a whole process
+(sharq_server/main.py for `sharq-server`, router/main.py for `sharq-router`).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from sharq_core.process.tls import api_tls_files, kept_context, server_context
 log = logging.getLogger("sharq.router")
 
 _END_S = 0.5
-"""Least time that requests in flight have at a stop, and most that their connections need to close."""
+"""The least time that requests in flight get at a stop, and the longest that their connections need to close."""
 
 _READINESS_EVERY_S = 0.1
 
 
 def router_settings(config: Config) -> RouterSettings:
-    """The handlers' limits and defaults from the configuration."""
+    """Return the handlers' limits and defaults from the configuration."""
     return RouterSettings(
         default_lease_us=config.sharq.job_expire_interval_ms * 1000,
         default_requeue_limit=config.sharq.default_job_requeue_limit,
@@ -50,12 +50,12 @@ def router_settings(config: Config) -> RouterSettings:
 
 
 class HttpServer:
-    """The HTTP server of this process. If it is opened before it has a front, it says meanwhile that it starts.
+    """The HTTP server of this process. Opened before it has a gateway, it responds that the process is starting.
 
     Args:
-        sockets: they listen.
-        registry: gets the metrics of the connections.
-        stop: bounds the end of what is in flight.
+        sockets: the listening sockets.
+        registry: the registry that gets the connection metrics.
+        stop: the stop of the process, which bounds the time for requests in flight.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class HttpServer:
         self._is_closed = False
 
     async def open(self, stack: AsyncExitStack) -> None:
-        """Take connections in and say that the process starts, until the stack's end.
+        """Accept connections and respond that the process is starting. The stack's end closes the server.
 
         Raises:
-            ConfigError: the files of its TLS cannot be used.
+            ConfigError: the TLS files cannot be used.
         """
         self._is_open = True
         tls = kept_context(stack, api_tls_files(self._config.server), server_context)
@@ -93,10 +93,10 @@ class HttpServer:
             await PortSite(self._runner, bound, tls, BACKLOG).start()
 
     async def serve(self, stack: AsyncExitStack, front: Gateway) -> None:
-        """Have the front answer from now on; the stack's end closes the server before what was opened until now.
+        """Serve requests with the gateway from now on. The stack's end closes the server before all earlier parts.
 
         Raises:
-            ConfigError: the files of its TLS cannot be used.
+            ConfigError: the TLS files cannot be used.
         """
         self._server.request_handler = cast("_RequestHandler", front.answer)
         self._starting.hand_over(front.answer)
@@ -106,13 +106,14 @@ class HttpServer:
         stack.push_async_callback(self.close)
 
     async def close(self) -> None:
-        """Take no more connections in, and wait for what is in flight as long as the stop lets it; once is enough.
+        """Stop accepting connections, and wait for requests in flight as long as the stop permits.
 
-        A client that does not read its answer by then, or does not send its request, is cut off.
+        Clients that have not sent their request or read their response by then are cut off. A second call does nothing.
         """
         if self._is_closed:
             return
         self._is_closed = True
+        # Three steps, each bounded: let requests finish, cut off their connections, then give up on the cleanup.
         closing = asyncio.create_task(self._runner.cleanup())
         await asyncio.wait({closing}, timeout=self._stop.left_s(_END_S))
         if not closing.done():
@@ -131,10 +132,11 @@ def drain_at_end(
     why_not_ready: Callable[[], str | None],
     serve_on_s: float,
 ) -> None:
-    """Keep /readyz at what why_not_ready says; at the stack's end say no, answer the waiting polls, and serve on.
+    """Keep /readyz up to date; at the stack's end report not ready, end the parked dequeues, and serve on for a while.
 
     Args:
-        serve_on_s: so long a load balancer may need to see it; what it sends meanwhile is answered.
+        why_not_ready: returns the reason why the process is not ready; None if it is.
+        serve_on_s: the time that a load balancer may need to notice. Requests are still served meanwhile.
     """
 
     async def follow() -> None:

@@ -1,7 +1,7 @@
-"""`sharq-router`: the HTTP front of a cluster as a process. It has no store; it learns of the shards from its seeds.
+"""Runs `sharq-router`, the HTTP front end of a cluster, as a process: its command line, and its start and stop order.
 
-Responsible for the order in which things start and stop, and for its command line. Not here: what answers
-(router/app.py), the shards it knows (router/shards/directory.py).
+A router has no access to the store and discovers the shards through its seeds. Not here: the handlers of requests
+(router/app.py), and the shards that it knows (router/shards/directory.py).
 """
 
 from __future__ import annotations
@@ -50,27 +50,29 @@ from sharq_core.version import __version__
 
 _HTTP_PORT = 8080
 _SERVE_ON_S = 1.5
-"""After SIGTERM it says no at /readyz and serves on so long: three health checks of deploy/haproxy/haproxy.cfg."""
+"""The time for which it serves on after SIGTERM while /readyz reports not ready: three health checks of
+deploy/haproxy/haproxy.cfg.
+"""
 
 _LINK_S = 0.5
-"""A call may take as long as the shard's call to its store, and so much more for the way."""
+"""The time of a call on the link, beyond the timeout of the shard's call to its store."""
 
 _EXAMPLES = """\
 examples:
   sharq-router --shards 10.0.0.5:8090,10.0.0.6:8090
   sharq-router --config sharq.conf --listen 0.0.0.0:8080 --shards shards.internal:8090
-                                           one name that resolves to several shards is enough
+                                           one name may resolve to several shards
   SHARQ_CLUSTER_SHARDS=10.0.0.5:8090 sharq-router
-                                           each setting is a variable too: SHARQ_<SECTION>_<KEY>
+                                           every setting is also a variable: SHARQ_<SECTION>_<KEY>
 """
 
 
 class RouterOptions(msgspec.Struct, frozen=True):
-    """What the router was told.
+    """The options of the router.
 
     Attributes:
-        listen: where it serves HTTP.
-        sockets: descriptors of sockets that listen there already; none for making them.
+        listen: the address at which it serves HTTP.
+        sockets: descriptors of inherited sockets that listen there already; empty if it opens its own.
     """
 
     config: Config
@@ -85,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
 
     Returns:
-        0 after a stop that was asked for, 1 when it cannot listen, 2 for a wrong configuration.
+        0 after a requested stop, 1 if it cannot listen, 2 if the configuration is wrong.
     """
 
     def work() -> Coroutine[None, None, int]:
@@ -105,7 +107,7 @@ def read_command(argv: Sequence[str] | None) -> RouterOptions:
 
     Raises:
         ConfigError: the configuration is wrong, or names no shard.
-        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+        SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     options = {Key("cluster", "shards"): arguments.shards}
@@ -133,23 +135,25 @@ class _RouterArguments(argparse.Namespace):
 def _parse_arguments(argv: Sequence[str] | None) -> _RouterArguments:
     parser = make_parser(
         "sharq-router",
-        "The HTTP front of a SHARQ cluster: stateless, any number of them behind a load balancer.",
+        "The HTTP front end of a SHARQ cluster. Routers are stateless: run any number behind a load balancer.",
         _EXAMPLES,
-        "the settings, an INI file",
+        "configuration file (INI)",
     )
-    parser.add_argument("--listen", default="", metavar="HOST:PORT", help="serve HTTP here (127.0.0.1:8080)")
+    parser.add_argument(
+        "--listen", default="", metavar="HOST:PORT", help="HTTP address (default: 127.0.0.1:8080)"
+    )
     parser.add_argument(
         "--shards",
         default="",
         metavar="HOST:PORT,...",
-        help="shards to ask first; the rest is learned from them",
+        help="seed shards; the router discovers the others",
     )
     parser.add_argument("--listen-fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
     return parser.parse_args(argv, _RouterArguments())
 
 
 class _Router:
-    """The parts, each of which puts its own end on the stack as soon as it runs."""
+    """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
     def __init__(
         self, command: RouterOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
@@ -160,7 +164,7 @@ class _Router:
         self._stop = stop
 
     async def start(self) -> None:
-        """Bind, look for the shards, then listen."""
+        """Bind the sockets, connect to the shards, then serve."""
         stack, config = self._stack, self._command.config
         guard = make_guard(config)
         listen = self._command.listen
@@ -202,7 +206,7 @@ class _Router:
             announce(f"sharq-router {__version__} listening on {address}\n")
 
     async def watch(self) -> None:
-        """Returns never: nothing here needs to be looked after."""
+        """Wait forever: nothing here needs supervision."""
         await asyncio.Event().wait()
 
 
@@ -211,12 +215,12 @@ def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None
 
 
 def _warning(stores: ShardStores) -> str | None:
-    """What /readyz says beside yes: another router would be no better off."""
+    """Return the warning of /readyz for a ready router; other routers have the same problem."""
     return f"no shard reaches its store: {stores.away}" if stores.away else None
 
 
 def _why_none(directory: ShardDirectory, stores: ShardStores) -> str:
-    """Why no shard can be asked: a shard that does not reach the store is no member."""
+    """Return the reason why no shard can be called. A shard that does not reach the store is not a member."""
     reason = directory.why_unreached or (f"its store cannot be used: {stores.away}" if stores.away else None)
     return f"no shard can be reached: {reason}" if reason else "no shard can be reached"
 
@@ -228,7 +232,10 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> Clust
         return ClusterInfo(version=0, partitions=directory.partitions, members=[], reason=reason)
     ring = Ring.build(view.version, view.serving(), view.partitions)
     links = {link.address: link for link in directory.links()}
-    members = [_member(one, len(ring.owned_by(one.node_id)), links.get(one.address)) for one in view.members]
+    members = [
+        _member(member, len(ring.owned_by(member.node_id)), links.get(member.address))
+        for member in view.members
+    ]
     return ClusterInfo(
         version=view.version,
         partitions=view.partitions,
@@ -237,11 +244,11 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> Clust
     )
 
 
-async def _member(one: messages.Member, partitions: int, link: ShardLink | None) -> MemberInfo:
+async def _member(member: messages.Member, partitions: int, link: ShardLink | None) -> MemberInfo:
     return MemberInfo(
-        node=one.node_id,
-        address=one.address,
-        is_draining=one.is_draining,
+        node=member.node_id,
+        address=member.address,
+        is_draining=member.is_draining,
         partitions=partitions,
         store=None if link is None or link.is_suspect else await _store_of(link),
         reason=(link.reason if link is not None else "it has not answered yet") or UNSET,
@@ -249,7 +256,7 @@ async def _member(one: messages.Member, partitions: int, link: ShardLink | None)
 
 
 async def _store_of(link: ShardPort) -> StoreView | None:
-    """What the shard says of its store; None when it does not say."""
+    """Return the shard's description of its store; None if the shard does not respond."""
     try:
         state = await link.call(DescribeStore())
     except SharqError:

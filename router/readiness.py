@@ -1,4 +1,4 @@
-"""Whether this router may take traffic. Whoever starts and stops the process sets it; /readyz reads it."""
+"""Holds the readiness of this router. The start and stop of the process set it; /readyz reads it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 
 class Readiness:
-    """Ready while `reason` is None.
+    """The readiness of a router: ready while `reason` is None.
 
     Attributes:
-        reason: why a load balancer should send nothing here, in words for a person; None for ready.
-        warning: what is wrong although a load balancer should send requests here, because others can do no more.
-        is_draining: the process stops soon: what comes is still answered, and connections are closed after it.
+        reason: the reason, for people, why a load balancer should send no requests here; None if ready.
+        warning: returns a problem that all routers share, so that it makes none of them unready; None for no problem.
+        is_draining: True if the process stops soon. Requests are still served, and their connections closed afterwards.
     """
 
     def __init__(self, reason: str | None = None) -> None:
@@ -20,6 +20,6 @@ class Readiness:
         self.is_draining = False
 
     def drain(self) -> None:
-        """Not ready any more, for good."""
+        """Report not ready from now on, for good."""
         self.is_draining = True
         self.reason = "draining"

@@ -1,4 +1,4 @@
-"""The limits and defaults that the handlers apply. Not here: where they come from (sharq_core/config.py)."""
+"""Holds the limits and defaults that the handlers apply. Not here: the configuration itself (sharq_core/config)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The limits and defaults of one router.
 
     Attributes:
-        default_lease_us: a lease's length where the dequeue names none.
-        default_requeue_limit: for jobs that name none; -1 for ever.
-        max_payload_bytes: of one job's payload, as it came.
-        max_body_bytes: of one request's body, decompressed.
-        max_in_flight: unanswered requests at once, dequeues with `wait` apart.
-        max_waiting: unanswered dequeues with `wait` at once.
-        max_in_flight_bytes: bodies of unanswered requests at once, what has come of them, but for
-        free_body_bytes: of each body.
+        default_lease_us: the length of a lease if the dequeue gives none.
+        default_requeue_limit: the requeue limit of jobs that give none; -1 for no limit.
+        max_payload_bytes: the longest payload of one job, as received.
+        max_body_bytes: the longest body of one request, decompressed.
+        max_in_flight: the most unanswered requests at once, without dequeues that may wait.
+        max_waiting: the most unanswered dequeues with `wait` at once.
+        max_in_flight_bytes: the most received bytes of the bodies of unanswered requests at once, without the first
+            `free_body_bytes` of each.
+        free_body_bytes: the first bytes of each body, which are not counted.
     """
 
     default_lease_us: int = 60_000_000

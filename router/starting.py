@@ -1,7 +1,7 @@
-"""The answers of a server that has not read its data yet: the process lives, and everything else waits a moment for the
-front, or is to come back soon.
+"""Responds to requests while the server starts: /healthz reports that the process is alive, and all other requests wait
+shortly for the gateway or get 503.
 
-Not here: what answers once the data is read (router/http/gateway.py).
+Not here: the responses after the start (router/http/gateway.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from sharq_core import request_ids
 from sharq_core.errors import Unavailable
 
 _ALIVE = frozenset({"/healthz", "/healthz/"})
-_STARTING = "starting: the server reads its data; nothing was done"
+_STARTING = "starting: the server is still reading its data; nothing was done"
 
 _WAIT_S = 1.0
-"""How long a request waits for the front: most starts are over by then."""
+"""The longest time that a request waits for the gateway. Most starts take less."""
 
 
 class Starting:
-    """What answers until there is a front."""
+    """The handler of requests until there is a gateway."""
 
     def __init__(self) -> None:
         self._front: asyncio.Future[Callable[[Request], Awaitable[Response]]] = (
@@ -31,12 +31,14 @@ class Starting:
         )
 
     def hand_over(self, answer_by_front: Callable[[Request], Awaitable[Response]]) -> None:
-        """Have the front answer requests that wait."""
+        """Pass waiting requests, and all later ones, to the gateway."""
         self._front.set_result(answer_by_front)
 
     async def answer(self, request: Request) -> Response:
-        """Answer 200 at /healthz, and everything else by the front if there is one within a second, or else 503. After
-        another answer than the front's the connection is closed, so that the next one is served by the front alone.
+        """Return 200 for /healthz. Pass other requests to the gateway if it is there within a second; else return 503.
+
+        After a response that is not the gateway's the connection is closed, because a connection keeps its handler: the
+        client's next one is then served by the gateway directly.
         """
         if request.rel_url.raw_path in _ALIVE and request.method in {"GET", "HEAD"}:
             given = answer(Done())

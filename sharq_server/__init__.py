@@ -1,4 +1,4 @@
-"""The programs that put router and shard together: `sharq-server` in one process, `sharq-cluster` in several.
+"""The programs that combine router and shard: `sharq-server` in one process, `sharq-cluster` in several.
 
-This is the only package above both. `sharq-server` takes the original's command line and configuration file.
+This is the only package that imports both. `sharq-server` takes the original's command line and configuration file.
 """

@@ -1,4 +1,4 @@
-"""What `sharq-server` shows a person once it listens."""
+"""Prints the banner of `sharq-server` once it listens."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ _NAME = r"""
 
 
 def show_banner(addresses: Sequence[Address]) -> None:
-    """Write name, version and each address to stdout."""
+    """Write the name, the version and each address to stdout."""
     lines = [f"Version: {__version__}", *(f"Listening on: {address}" for address in addresses)]
     announce(f"{_NAME}\n" + "".join(f"{line}\n" for line in lines))

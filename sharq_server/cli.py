@@ -1,6 +1,6 @@
-"""The command line of `sharq-server`: its arguments, and the configuration that they lead to.
+"""Parses the command line of `sharq-server` and loads the configuration.
 
-Not here: what is done with it (sharq_server/main.py), and the settings themselves (sharq_core/config).
+Not here: running the server (sharq_server/main.py), and the settings (sharq_core/config).
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notice
 _DATA_DIR = Path("sharq-data")
 
 _REPAIR_HELP = (
-    "do not serve: look at the files of an embedded store that does not start, and say what can be mended and what "
-    "that would lose"
+    "do not serve; check the files of an embedded store that does not start, and report what can be repaired and what "
+    "data that would lose"
 )
 
 _EXAMPLES = """\
 examples:
-  sharq-server                             on an embedded store, data in ./sharq-data
-  sharq-server --data-dir /var/lib/sharq   the same, data elsewhere
-  sharq-server --config sharq.conf         on the Redis or Valkey that the file's [redis] section names
+  sharq-server                             with an embedded store, data in ./sharq-data
+  sharq-server --data-dir /var/lib/sharq   the same, with another data directory
+  sharq-server --config sharq.conf         with the Redis or Valkey of the file's [redis] section
   SHARQ_REDIS_URL=redis://10.0.0.5/0 sharq-server
-                                           each setting is a variable too: SHARQ_<SECTION>_<KEY>
+                                           every setting is also a variable: SHARQ_<SECTION>_<KEY>
 """
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
-    """What the server was told; data_dir is for the embedded store only.
+    """The options of the server.
 
     Attributes:
-        accepts_data_loss: it is to accept what the store has lost, and to serve nobody.
-        repairs: it is to look at the embedded store's files, and to serve nobody.
-        is_sure: it is to mend them, too.
+        data_dir: the data directory of the embedded store; unused with another store.
+        accepts_data_loss: True to accept the store's loss of data and exit.
+        repairs: True to check the files of the embedded store and exit.
+        is_sure: True to repair them, too.
     """
 
     config: Config
@@ -57,7 +58,7 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
 
     Raises:
         ConfigError: the configuration is wrong.
-        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+        SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
@@ -87,36 +88,42 @@ class _ServerArguments(argparse.Namespace):
 def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
     parser = make_parser(
         "sharq-server",
-        "A rate-limited queueing system over HTTP: everything in one process.",
+        "A rate-limited queueing system over HTTP, in one process.",
         _EXAMPLES,
-        "the settings, an INI file",
+        "configuration file (INI)",
     )
-    parser.add_argument("--host", default="", help="listen here (127.0.0.1)")
-    parser.add_argument("--port", default="", help="listen here (8080); 0 takes any free port")
+    parser.add_argument("--host", default="", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", default="", help="port to listen on (default: 8080); 0 for any free port")
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where the embedded store keeps its data (./sharq-data)"
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="data directory of the embedded store (default: ./sharq-data)",
     )
     parser.add_argument(
-        "-gc", "--gunicorn-config", metavar="FILE", help="accepted for the original's scripts; no effect"
+        "-gc", "--gunicorn-config", metavar="FILE", help="ignored; accepted for scripts of the original"
     )
     parser.add_argument(
-        "--new-token", action=PrintNewToken, metavar="NAME", help="print a token and its line for tokens_file"
+        "--new-token",
+        action=PrintNewToken,
+        metavar="NAME",
+        help="print a new token and its line for tokens_file, then exit",
     )
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     parser.add_argument("--repair", action="store_true", help=_REPAIR_HELP)
     parser.add_argument(
-        "--yes", action="store_true", help="with --repair: mend the files, and lose what it says"
+        "--yes", action="store_true", help="with --repair: repair the files and lose the reported data"
     )
     arguments = parser.parse_args(argv, _ServerArguments())
     if arguments.yes and not arguments.repair:
-        parser.error("argument --yes: has a meaning with --repair only")
+        parser.error("argument --yes: only valid with --repair")
     return arguments
 
 
 def _notices(arguments: _ServerArguments, config: Config) -> list[str]:
     notices = []
     if arguments.gunicorn_config is not None:
-        notices.append("--gunicorn-config: has no effect: there is no gunicorn here")
+        notices.append("--gunicorn-config: has no effect: this server does not use gunicorn")
     if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
         notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
     cluster = config.cluster
@@ -128,7 +135,7 @@ def _notices(arguments: _ServerArguments, config: Config) -> list[str]:
 
 
 def _refuse_lonely(config: Config) -> None:
-    """A promise that takes a replica is refused where there can be none."""
+    """Raise if the durability needs replicas and the store is embedded, which has none."""
     if config.store.mode is StoreMode.EMBEDDED and config.redis.durability != "fast":
         raise ConfigError(
             f"[redis] durability: {config.redis.durability} needs a store with replicas; the embedded one has none"

@@ -1,6 +1,6 @@
-"""`sharq-server`: router and shard in one process, on an embedded store or on the server that [redis] names.
+"""Runs `sharq-server`: router and shard in one process, with an embedded store or the server that [redis] names.
 
-Responsible for the order in which things start and stop. Not here: the command line (sharq_server/cli.py), the
+This module is responsible for the start and stop order. Not here: the command line (sharq_server/cli.py), the
 HTTP application (router/app.py) and the shard node (shard/node.py).
 """
 
@@ -56,7 +56,9 @@ from sharq_server.repair import run_repair
 _LOOK_AT_DISK_EVERY_S = 10.0
 _QUICK_DEATH_S = 10.0
 _MAX_QUICK_DEATHS = 3
-"""A store that dies this often in a row, each time this soon, is not helped by another start."""
+"""The number of quick deaths in a row after which the store is not started again. A death is quick within
+`_QUICK_DEATH_S` of the start.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
 
     Returns:
-        0 after a stop that was asked for, 1 when it cannot start or go on, 2 for a wrong configuration.
+        0 after a requested stop, 1 if it cannot start or go on, 2 if the configuration is wrong.
     """
 
     def work() -> Coroutine[None, None, int]:
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Server:
-    """The parts, each of which puts its own end on the stack as soon as it runs."""
+    """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
     def __init__(
         self, command: ServerOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
@@ -100,7 +102,7 @@ class _Server:
         self._guard: Guard | None = None
 
     async def start(self) -> None:
-        """Listen and say that it starts, start the store and the node, then serve."""
+        """Listen and report that the server is starting, start the store and the node, then serve."""
         self._guard = make_guard(self._config)
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
@@ -110,7 +112,7 @@ class _Server:
         log_store(self._config)
         http = HttpServer(sockets, self._config, self._registry, self._access_log, self._stop)
         if self._config.store.mode is StoreMode.EMBEDDED:
-            await http.open(self._stack)  # Its data may take minutes to be read.
+            await http.open(self._stack)  # reading the data may take minutes
         store = await self._make_store()
         self._node = node = await open_node(
             self._config,
@@ -126,11 +128,11 @@ class _Server:
         show_banner(addresses_of(sockets))
 
     async def watch(self) -> None:
-        """Look after the store; returns never.
+        """Supervise the store. This does not return.
 
         Raises:
-            EmbeddedStoreError: the embedded store cannot be kept alive.
-            ConfigError: a store that was away at the start has turned out not to be ours.
+            EmbeddedStoreError: the embedded store cannot be kept running.
+            ConfigError: a store that was unreachable at the start turned out not to hold this cluster's data.
         """
         assert self._node is not None
         await asyncio.gather(self._node.until_fatal(), self._look_after_store())
@@ -154,7 +156,7 @@ class _Server:
         return store
 
     async def _report_original_data(self) -> None:
-        """Also where the store is away: as soon as it answers."""
+        """Log the data of the original SHARQ, as soon as the store responds."""
         url, timeout_s = self._config.store.url.reveal(), self._config.redis.timeout_ms / 1000
         async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
             await report_original_data(client, self._config.original_key_prefix)
@@ -180,7 +182,7 @@ class _Server:
 
 
 async def _accept(command: ServerOptions) -> int:
-    """`--accept-data-loss`: also on an embedded store, whether a server runs on it or not."""
+    """Carry out `--accept-data-loss`, also for an embedded store, with or without a server that runs on it."""
     config = command.config
     if config.store.mode is not StoreMode.EMBEDDED:
         await accept_data_loss(config, config.store)
@@ -208,21 +210,21 @@ async def _stop_node(node: ShardNode, stop: Stop) -> None:
 
 
 def _tell_cut(store: EmbeddedStore, inspector: Inspector) -> None:
-    """What its files had lost before its start stands in the notices until this process ends."""
-    inspector.cut_bytes += sum(one.lost_bytes for one in store.cut)
+    """Add the data that the store's files had lost before its start to the notices. It stays until the process ends."""
+    inspector.cut_bytes += sum(cut.lost_bytes for cut in store.cut)
     if store.cut:
-        inspector.tell("data_cut", "; ".join(one.in_words for one in store.cut))
+        inspector.tell("data_cut", "; ".join(cut.in_words for cut in store.cut))
 
 
 async def _look_at_disk(store: EmbeddedStore) -> None:
-    """Look at the directory now and then, in a thread: a disk that hangs is to hold up nobody; returns never."""
+    """Check the data directory forever, in a thread, so that a hanging disk does not block the event loop."""
     while True:
         await asyncio.sleep(_LOOK_AT_DISK_EVERY_S)
         await asyncio.to_thread(store.look_at_disk)
 
 
 async def _keep_alive(store: EmbeddedStore, inspector: Inspector) -> None:
-    """Start the store again whenever it dies, until it has died too often too soon."""
+    """Restart the store whenever it dies. Raise EmbeddedStoreError after too many quick deaths in a row."""
     loop = asyncio.get_running_loop()
     quick_deaths = 0
     while quick_deaths < _MAX_QUICK_DEATHS:

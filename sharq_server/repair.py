@@ -1,6 +1,6 @@
-"""`sharq-server --repair`: looks at the files of an embedded store that no server runs on, and mends them with `--yes`.
+"""Carries out `sharq-server --repair`: checks the files of a stopped embedded store, and repairs them with `--yes`.
 
-Not here: what can be mended (sharq_core/store/embedded/repair.py), and the lock
+Not here: the repair itself (sharq_core/store/embedded/repair.py), and the lock of the data directory
 (sharq_core/store/embedded/data_dir.py).
 """
 
@@ -16,26 +16,26 @@ from sharq_core.store.embedded.program import find_server
 from sharq_core.store.embedded.repair import NotRepaired, describe, plan_repair, repair
 from sharq_server.cli import ServerOptions
 
-_DRY_RUN = "nothing was changed; to do it: the same command with --yes\n"
+_DRY_RUN = "nothing was changed; to repair the files, add --yes to the command\n"
 
 
 async def run_repair(command: ServerOptions) -> int:
-    """Say what is wrong and what mending it would lose; with `--yes` mend it.
+    """Report the damage and the data that a repair would lose; with `--yes`, repair the files.
 
     Returns:
-        0 when nothing is wrong, or no longer; 1 when something is and `--yes` was not said.
+        0 if nothing is damaged any more; 1 if something is damaged and `--yes` was not given.
 
     Raises:
-        DataDirError: a server runs on the directory, or it cannot be used.
-        NotRepaired: it cannot be mended. Nothing was changed, if the message does not say otherwise.
+        DataDirError: a server runs on the directory, or the directory cannot be used.
+        NotRepaired: the files cannot be repaired. Nothing was changed, unless the message says otherwise.
     """
     data_dir = command.data_dir.absolute()
     if command.config.store.mode is not StoreMode.EMBEDDED:
         raise NotRepaired(
-            "--repair: a server is configured, so there is no embedded store; mend that server's files"
+            "--repair: a server is configured, so there is no embedded store; repair that server's files"
         )
     if not data_dir.is_dir():
-        raise NotRepaired(f"there is no data directory {data_dir}: nothing to mend")
+        raise NotRepaired(f"there is no data directory {data_dir}: nothing to repair")
     lock = await lock_data_dir(data_dir)
     try:
         binary = find_server()

@@ -1,7 +1,7 @@
-"""Decompresses a body piece by piece, so that no piece of work is long and a missing end is noticed.
+"""Decompresses a body piece by piece, so that no step takes long and a missing end is detected.
 
-aiohttp decompresses what has come at once, up to the whole limit in one step, and takes a gzip body whose end is
-missing for whole; so it is told not to (router/http/server.py), and this is done where the body is read.
+aiohttp would decompress all received bytes in one step, up to the whole limit, and would accept a gzip body whose end
+is missing. Its decompression is therefore off (router/http/server.py), and the reader of the body decompresses here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from sharq_core.errors import InvalidRequest
 
 PIECE_BYTES = 262_144
-"""Decompressed at once: about 1 ms."""
+"""The bytes decompressed in one step, which takes about 1 ms."""
 
 MAX_MEMBERS = 1024
-"""A gzip body may be several gzip files, one behind the other, but no more than so many."""
+"""The most members (concatenated gzip files) that a gzip body may have."""
 
 GZIP = "gzip"
 DEFLATE = "deflate"
@@ -37,37 +37,39 @@ class Inflation:
         self._member = zlib.decompressobj(_GZIP_BITS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what some bytes of the body hold, at most PIECE_BYTES at a time, perhaps none.
+        """Yield the decompressed content of some bytes of the body, at most PIECE_BYTES at a time; perhaps nothing.
 
         Raises:
-            InvalidRequest: they are not of this encoding. Nothing was done.
+            InvalidRequest: the bytes are not valid in this encoding. Nothing was done.
         """
         has_more = False
         while data or has_more:
+            # A gzip body may consist of several members: data after the end of one starts the next.
             if data and (not self._members or self._member.eof):
                 self._begin_member(data[0])
             try:
                 piece = self._member.decompress(data, PIECE_BYTES)
             except zlib.error as error:
                 raise self._invalid() from error
+            # A full piece means that zlib may hold more output, even if it has consumed all input.
             has_more = len(piece) == PIECE_BYTES and not self._member.eof
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             yield piece
 
     def end(self) -> None:
-        """Check that the whole body has come.
+        """Raise if the body is not complete.
 
         Raises:
             InvalidRequest: the data ends too early. Nothing was done.
         """
         if self._members and not self._member.eof:
-            raise InvalidRequest(f"body: the {self._encoding} data ends before its end")
+            raise InvalidRequest(f"body: the {self._encoding} data is truncated")
 
     def _begin_member(self, first_byte: int) -> None:
         self._members += 1
         if self._members > (MAX_MEMBERS if self._encoding == GZIP else 1):
             raise self._invalid()
-        # Many clients send bare deflate data, without the header that the standard asks for.
+        # Many clients send raw deflate data, without the zlib header that the standard requires.
         deflate_bits = _ZLIB_BITS if first_byte & 0xF == _ZLIB_METHOD else _BARE_BITS
         self._member = zlib.decompressobj(_GZIP_BITS if self._encoding == GZIP else deflate_bits)
 

@@ -1,4 +1,4 @@
-"""A large body, kept in the pieces in which it came: to make one of them would copy it all, and hold the loop."""
+"""Keeps a large body in the pieces in which it arrived: joining them would copy everything and block the event loop."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 AT_ONCE_BYTES = 65_536
-"""Bodies up to this are read on the event loop, in 7 ms at the most, whatever they hold."""
+"""The longest body that is parsed on the event loop. That takes at most 7 ms, whatever the body contains."""
 
 
 class LargeBody:
     """A body of more than AT_ONCE_BYTES.
 
     Attributes:
-        pieces: of it, in order.
+        pieces: the pieces of the body, in order.
     """
 
     __slots__ = ("_starts", "pieces")
@@ -27,9 +27,9 @@ class LargeBody:
         return self._starts[-1]
 
     def part(self, start: int, length: int) -> bytes:
-        """Return some bytes of it."""
+        """Return `length` bytes of the body from `start` on."""
         parts: list[memoryview] = []
-        index = bisect_right(self._starts, start) - 1
+        index = bisect_right(self._starts, start) - 1  # the piece that contains `start`
         while length > 0:
             skipped = start - self._starts[index]
             parts.append(memoryview(self.pieces[index])[skipped : skipped + length])

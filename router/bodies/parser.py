@@ -1,7 +1,7 @@
-"""Reads the bodies of requests: a small one at once, a large one in a process of its own.
+"""Parses the bodies of requests: small ones at once, large ones in a child process.
 
-msgspec does not give up the interpreter's lock, so that reading 16 MiB holds every thread of this process for 30 to 600
-ms, by what is in it. Not here: how a body is read (router/api/parsing.py).
+msgspec does not release the GIL, so parsing 16 MiB blocks every thread of the process for 30 to 600 ms, depending on
+the content. Not here: the parsing functions (router/api/parsing.py).
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ P = ParamSpec("P")
 ReplyT = TypeVar("ReplyT")
 
 _MIDDLE_BYTES = 1 << 20
-"""Bodies up to this do not wait for larger ones: there is a process for either."""
+"""The boundary between the two child processes. Bodies up to this size do not wait for larger ones."""
 
 IDLE_S = 600.0
-"""A process that has had nothing to read for so long is ended, for its memory."""
+"""The idle time after which a child process is ended to free its memory."""
 
 _COPIED_BYTES = 1 << 20
-"""Payloads that are copied out of a body without looking up: 1 ms."""
+"""The bytes of payloads that are copied without yielding to the event loop, which takes about 1 ms."""
 
 _ANSWER_S = 60.0
-"""Longest time that one body may take; a process that needs longer is killed."""
+"""The longest time that parsing one body may take. A process that needs longer is killed."""
 
 
 class BodyParser:
-    """Reads bodies, the large ones in processes that are started when they are needed first."""
+    """The parser of bodies, with child processes for large ones. They start when first needed."""
 
     def __init__(self) -> None:
         self._lanes = (_ParserLane(), _ParserLane())
@@ -54,11 +54,11 @@ class BodyParser:
         *arguments: P.args,
         **no_names: P.kwargs,
     ) -> ReplyT:
-        """Return what `read`, a function of router/api/parsing.py, makes of a body and its other arguments.
+        """Return the result of `read`, a function of router/api/parsing.py, for a body and further arguments.
 
         Raises:
-            SharqError: as `read` does.
-            Unavailable: the process that was to read it has died. Nothing was done.
+            SharqError: `read` raised it.
+            Unavailable: the child process failed or took too long. Nothing was done.
         """
         if isinstance(body, bytes):
             return read(body, *arguments, **no_names)
@@ -66,13 +66,13 @@ class BodyParser:
         return cast(ReplyT, await lane.run(body, (read.__name__, arguments)))
 
     async def close(self) -> None:
-        """End the processes."""
+        """End the child processes."""
         for lane in self._lanes:
             await lane.close()
 
 
 class _ParserLane:
-    """One process, and the bodies that wait for it; the smallest goes first."""
+    """One child process and the bodies that wait for it. The smallest body goes first."""
 
     def __init__(self) -> None:
         self._process: Process | None = None
@@ -106,6 +106,7 @@ class _ParserLane:
         try:
             await turn
         except asyncio.CancelledError:
+            # The turn was granted just before the cancellation: pass it on, or the lane stays busy forever.
             if turn.done() and not turn.cancelled():
                 self._leave()
             raise
@@ -122,7 +123,7 @@ class _ParserLane:
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._dismiss)
 
     async def _ask(self, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
-        """Have a call answered; a process that cannot is replaced with the next call."""
+        """Send a call to the process and return its answer. A failed process is replaced at the next call."""
         try:
             process = await self._running()
             async with asyncio.timeout(_ANSWER_S):
@@ -130,7 +131,9 @@ class _ParserLane:
         except (OSError, EOFError, TimeoutError) as error:
             await self._end()
             log.warning("body_process_failed error=%r", error)
-            raise Unavailable("the process that reads large bodies has failed; try again") from error
+            raise Unavailable(
+                "the process that parses large bodies has failed; nothing was done, try again"
+            ) from error
         except asyncio.CancelledError:
             await self._end()  # half a call or half an answer is in its pipes
             raise
@@ -148,7 +151,7 @@ class _ParserLane:
         return self._process
 
     def _dismiss(self) -> None:
-        """End an idle process: it goes when its input ends."""
+        """End an idle process by closing its input."""
         if not self._is_busy and self._process is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -162,7 +165,7 @@ class _ParserLane:
 
 
 async def _converse(process: Process, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
-    """Send a call and read its answer; raises EOFError when the process has ended."""
+    """Send a call and return its answer. Raise EOFError if the process has ended."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(packed(call) + LENGTH.pack(len(body)))
@@ -175,7 +178,7 @@ async def _converse(process: Process, body: LargeBody, call: object) -> tuple[bo
 
 
 async def _give_payloads(jobs: Sequence[NewJob], body: LargeBody, spans: Sequence[Span]) -> None:
-    """Copy the jobs' payloads out of the body, looking up now and then."""
+    """Copy the jobs' payloads out of the body, and yield to the event loop now and then."""
     copied_bytes = 0
     for job, (start, length) in zip(jobs, spans, strict=True):
         force_setattr(job, "payload", body.part(start, length))

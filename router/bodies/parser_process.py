@@ -1,8 +1,8 @@
-"""The process that reads a router's large bodies: `python -m router.bodies.parser_process`, which parser.py starts.
+"""The child process that parses a router's large bodies. parser.py starts it: `python -m router.bodies.parser_process`.
 
-It reads calls of the functions of router/api/parsing.py from its standard input and answers each on its standard
-output, in order, until its input ends. Pickle is safe here: it passes between a process and its own child, and what
-strangers sent is inside it as bytes, which only msgspec reads.
+It reads calls of the functions of router/api/parsing.py from its standard input and writes the answers to its standard
+output, in order, until its input ends. Pickle is safe here: it passes only between a process and its own child, and the
+bodies of clients are in it as bytes, which only msgspec parses.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
 
 LENGTH = struct.Struct(">Q")
-"""Stands before each part of a call and before each answer: its length in bytes."""
+"""The length in bytes before each part of a call and before each answer."""
 
 Span: TypeAlias = tuple[int, int]
-"""Start and length of a payload in the body."""
+"""The start and the length of a payload in the body."""
 
 _NICENESS = 5
-"""The event loop of the router and the store go first when there are too few cores."""
+"""The nice value. If there are too few cores, the router's event loop and the store take precedence."""
 
 _IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-"""The end of its input tells it to stop, after the last body has been read."""
+"""The ignored signals. The end of its input stops the process, after the last body has been parsed."""
 
 
 def packed(value: object) -> bytes:
-    """Return what goes through the pipe for a value."""
+    """Return a value in the form in which it is sent through the pipe."""
     content = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(content)) + content
 
 
 def jobs_of(result: object) -> list[NewJob]:
-    """Return the new jobs in what a body was read into."""
+    """Return the new jobs in the result of a parsing function."""
     values = result if isinstance(result, list | tuple) else ()
     return [value for value in values if isinstance(value, NewJob)]
 
@@ -54,7 +54,7 @@ def main() -> int:
     with contextlib.suppress(OSError):
         os.nice(_NICENESS)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that stray prints do not mix with the answers
     with contextlib.suppress(BrokenPipeError):
         _serve(sys.stdin.buffer, answers)
     return 0
@@ -69,7 +69,7 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _answer(name: str, body: bytes, arguments: Sequence[Any]) -> tuple[bool, object, list[Span]]:
-    """Return (True, result, where the payloads are) or (False, error, [])."""
+    """Return (True, result, spans of the payloads) or (False, error, [])."""
     try:
         result = getattr(parsing, name)(body, *arguments)
     except SharqError as error:
@@ -80,11 +80,14 @@ def _answer(name: str, body: bytes, arguments: Sequence[Any]) -> tuple[bool, obj
 
 
 def _take_payloads(body: bytes, jobs: Sequence[NewJob]) -> list[Span]:
-    """Take the payloads out of some jobs, which are in the order of the body, since the parent has the body."""
+    """Remove the payloads from the jobs and return their spans. The parent has the body, so it needs only the spans.
+
+    The jobs must be in the order of the body.
+    """
     spans: list[Span] = []
     start = 0
     for job in jobs:
-        start = body.index(job.payload, start)  # perhaps not this job's own, but the same bytes
+        start = body.index(job.payload, start)  # perhaps an earlier occurrence, but the same bytes
         spans.append((start, len(job.payload)))
         start += len(job.payload)
         force_setattr(job, "payload", b"")

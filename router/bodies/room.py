@@ -1,8 +1,8 @@
-"""The memory for bodies that have come, bounded over all connections: what a client only announces takes none of it.
+"""Bounds the memory for received bodies over all connections. Bytes that a client only declares are not counted.
 
-The first bytes of each body are free (`free_body_bytes`), since as much lies in a connection's own buffers anyway and
-`max_connections` bounds them; so a small request is never refused for what others send. For the rest there is one room.
-When it is full, the bodies that do not come along give way to those that do.
+The first bytes of each body (`free_body_bytes`) are free, since a connection's own buffers hold as much anyway and
+`max_connections` bounds them. A small request is therefore never rejected because of others. All other bytes share one
+room. When it is full, slow bodies give way to faster ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 from sharq_core.errors import Overloaded
 
 SLOW_S = 1.0
-"""A body of which STEP_BYTES take longer than this gives way when others need its room."""
+"""The time for STEP_BYTES of a body after which it gives way to others."""
 
 STEP_BYTES = 1 << 20
 
@@ -21,7 +21,7 @@ class Arrival:
     """One body that takes room.
 
     Attributes:
-        counted_bytes: what it takes of the room now.
+        counted_bytes: the bytes of the room that it takes now.
     """
 
     def __init__(self, room: BodyRoom, deadline: asyncio.Timeout) -> None:
@@ -34,10 +34,10 @@ class Arrival:
         self._is_refused = False
 
     def take(self, piece_bytes: int) -> None:
-        """Count a piece that has come.
+        """Count a received piece.
 
         Raises:
-            Overloaded: there is no room for it, or its room was needed for others. Nothing was done.
+            Overloaded: there is no room for it, or its room was given to others. Nothing was done.
         """
         self.check()
         self._total_bytes += piece_bytes
@@ -47,24 +47,26 @@ class Arrival:
         self._room.count(self, max(0, self._total_bytes - self._room.free_bytes))
 
     def check(self) -> None:
-        """Raise Overloaded when the body had to give way."""
+        """Raise Overloaded if the body had to give way."""
         if self._is_refused:
-            raise Overloaded("body: it came too slowly while others needed its room; try again in a moment")
+            raise Overloaded(
+                "body: received too slowly while other requests needed the memory; try again in a moment"
+            )
 
     def slow_s(self, now_s: float) -> float:
-        """Return for how long it has been at its last megabyte."""
+        """Return the time since its last step of STEP_BYTES was complete."""
         return now_s - self._step_since_s
 
     def settle(self) -> None:
-        """Note that it has come whole, or will not: from now on nobody takes its room."""
+        """Note that the body is complete or has failed. It no longer has to give way."""
         self._room.settle(self)
 
     def close(self) -> None:
-        """Give its room back."""
+        """Free the room of the body."""
         self._room.close(self)
 
     def refuse(self) -> None:
-        """Wake whoever waits for the rest of it; `check` raises from now on."""
+        """Wake the reader of the body. `check` raises from now on."""
         self._is_refused = True
         self._deadline.reschedule(self._room.now_s())
 
@@ -73,12 +75,12 @@ class BodyRoom:
     """The room for all bodies.
 
     Args:
-        room_bytes: beyond the free bytes of each.
-        free_bytes: of each body, not counted.
+        room_bytes: the most counted bytes of all bodies together.
+        free_bytes: the first bytes of each body, which are not counted.
 
     Attributes:
-        used_bytes: counted now.
-        given_way: bodies that were refused while they came, so far.
+        used_bytes: the counted bytes now.
+        given_way: the number of bodies so far that had to give way.
     """
 
     def __init__(self, room_bytes: int, free_bytes: int) -> None:
@@ -93,39 +95,41 @@ class BodyRoom:
         return asyncio.get_running_loop().time()
 
     def open(self, deadline: asyncio.Timeout) -> Arrival:
-        """Begin to count a body; call `settle` when it has come, and `close` when it is done with.
+        """Start counting a body. Call `settle` when it is complete, and `close` when it is no longer needed.
 
         Args:
-            deadline: the timeout within which it is read; it ends early when the body has to give way.
+            deadline: the timeout of its reading. It expires early if the body has to give way.
         """
         arrival = Arrival(self, deadline)
         self._coming.add(arrival)
         return arrival
 
     def settle(self, arrival: Arrival) -> None:
-        """Note that a body has come whole, or will not: nobody takes its room any more."""
+        """Note that a body is complete or has failed. It no longer has to give way."""
         self._coming.discard(arrival)
 
     def close(self, arrival: Arrival) -> None:
-        """Give a body's room back."""
+        """Free the room of a body."""
         self._coming.discard(arrival)
         self.used_bytes -= arrival.counted_bytes
         arrival.counted_bytes = 0
 
     def count(self, arrival: Arrival, counted_bytes: int) -> None:
-        """Let a body take so much in all.
+        """Set the bytes that a body takes in all.
 
         Raises:
-            Overloaded: the room is full of bodies that are here, or come faster than this one.
+            Overloaded: the room is full of bodies that are complete, or arrive faster than this one.
         """
-        more = counted_bytes - arrival.counted_bytes
-        while self.used_bytes + more > self.room_bytes:
+        added_bytes = counted_bytes - arrival.counted_bytes
+        while self.used_bytes + added_bytes > self.room_bytes:
             self._make_room(arrival)
-        self.used_bytes += more
+        self.used_bytes += added_bytes
         arrival.counted_bytes = counted_bytes
 
     def _make_room(self, wanting: Arrival) -> None:
-        """Refuse the slowest of the bodies that still come. Cost: O(bodies that come)."""
+        """Reject the slowest incomplete body. Cost: O(incomplete bodies)."""
+        # Only incomplete bodies that take room can free any. If the newcomer is the slowest itself, or all others make
+        # progress, the newcomer is the one to reject.
         now_s = self.now_s()
         counted = (coming for coming in self._coming if coming.counted_bytes)
         slowest = max(counted, key=lambda coming: coming.slow_s(now_s), default=wanting)

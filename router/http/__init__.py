@@ -1,5 +1,5 @@
-"""The HTTP server: aiohttp, and the parts of it that are replaced because they are on every request's way.
+"""The HTTP server: aiohttp, with its own parts in place of those that every request pays for.
 
-Connections, requests, responses, admission, tokens, the access log and the metrics of HTTP live here. What a request
-asks for is read in `router/api` and done in `router/handlers`.
+This package holds connections, requests, responses, admission, tokens, the access log and the HTTP metrics.
+`router/api` parses requests, and `router/handlers` carries them out.
 """

@@ -1,7 +1,8 @@
-"""The access log: a line a request, or for one request in so many; answers of 500 and above always have theirs.
+"""Writes the access log: one line a request, or one line for every n-th request. Responses of 500 and above are always
+logged.
 
-In the original's form, or as JSON without the query, which may hold a lease token. Not here: the process's own log
-(sharq_core/logs/setup.py), and how lines are written without a request that waits for it
+A line has the original's format, or is JSON without the query, since a query may hold a lease token. Not here: the
+process's own log (sharq_core/logs/setup.py), and the queue that keeps requests from waiting for the file
 (sharq_core/logs/line_queue.py).
 """
 
@@ -33,14 +34,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class AccessLog(msgspec.Struct, frozen=True):
-    """Where lines go, and what writes them."""
+    """The logger that takes the lines, and the class that writes them."""
 
     logger: logging.Logger
     writer: type[AbstractAccessLogger]
 
 
 def open_access_log(config: Config) -> AccessLog | None:
-    """The access log that is configured; None for none.
+    """Open the configured access log. Return None if none is configured.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -64,7 +65,7 @@ def open_access_log(config: Config) -> AccessLog | None:
 
 
 class _Lines(logging.Handler):
-    """Puts each line into the queue of the file."""
+    """A log handler that puts each line into the queue of the file."""
 
     def __init__(self, queue: LineQueue) -> None:
         super().__init__()
@@ -75,11 +76,13 @@ class _Lines(logging.Handler):
 
 
 class _LogFile:
-    """The file, opened anew when it was moved away and at a reload. A line that cannot be written is lost and its
-    request is not; that this begins and ends is logged, not each line.
+    """The file of the access log. It is reopened after it was moved away and at a reload.
+
+    A line that cannot be written is lost; its request is not affected. The log says when losses begin and end, and does
+    not report each line.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,12 +93,12 @@ class _LogFile:
         self._open()
 
     def reopen(self) -> Sequence[str]:
-        """Open it anew before the next line."""
+        """Reopen the file before the next line."""
         self._is_stale = True
         return ()
 
     def write(self, data: bytes) -> None:
-        """As Target.write."""
+        """Write some lines, as Target.write describes."""
         if self._is_stale or self._file is None or not self._is_in_place():
             self._close()
             self._open()
@@ -103,19 +106,19 @@ class _LogFile:
             self._file.write(data)
 
     def on_loss(self, reason: str) -> None:
-        """As Target.on_loss."""
+        """Log that lines are lost from now on, as Target.on_loss describes."""
         log.warning("access_log_lost path=%s error=%r", self.path, reason)
 
     def on_room(self, lost: int) -> bytes:
-        """As Target.on_room: that is said in the process's log, for this one has a form."""
+        """Return nothing. Losses are reported in the process's log, since every line here is a request."""
         return b""
 
     def said(self, lost: int) -> None:
-        """As Target.said."""
+        """Log that lines are written again, as Target.said describes."""
         log.info("access_log_back path=%s lost=%d", self.path, lost)
 
     def _open(self) -> None:
-        # Not blocking: a pipe that nobody has opened for reading would hold up the start.
+        # Non-blocking: opening a pipe that has no reader would block the start.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
         self._number = os.open(self.path, flags, 0o666)
         self._file = Descriptor(self._number, self.on_loss)
@@ -134,7 +137,7 @@ class _LogFile:
 
 
 class _JsonLines(AbstractAccessLogger):
-    """A JSON object a request."""
+    """A writer of one JSON object a request."""
 
     def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -154,12 +157,12 @@ class _JsonLines(AbstractAccessLogger):
 
 
 def _sampled(writer: type[AbstractAccessLogger], every: int) -> type[AbstractAccessLogger]:
-    """As the writer, for one request in `every` of the whole process, and for those that failed."""
+    """Return a writer that logs one request in `every` of the whole process, and every failed one."""
     if every == 1:
         return writer
     numbers = itertools.count()
 
-    class Sampled(writer):  # type: ignore[valid-type,misc] # which of the two is known at the start only
+    class Sampled(writer):  # type: ignore[valid-type,misc] # the base class is chosen at the start
         def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:
             if next(numbers) % every == 0 or response.status >= _FAILED:
                 super().log(request, response, time)

@@ -1,6 +1,7 @@
-"""What the HTTP server says of its connections to Prometheus.
+"""Exports the connection metrics of the HTTP server to Prometheus.
 
-Not here: the metrics themselves (sharq_core/http_port/metrics.py), and what requests come to (router/http/metrics.py).
+Not here: the metrics that all HTTP ports share (sharq_core/http_port/metrics.py), and those of requests
+(router/http/metrics.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sharq_core.http_port.metrics import PortMetrics
 
 
 class ConnectionMetrics(PortMetrics):
-    """The connections of one HTTP server."""
+    """The connection metrics of one HTTP server."""
 
     def __init__(self, connections: ApiPort) -> None:
         super().__init__(connections, "sharq_router")
@@ -24,6 +25,6 @@ class ConnectionMetrics(PortMetrics):
         yield from super().collect()
         yield GaugeMetricFamily(
             "sharq_router_unread_answer_bytes",
-            "Bytes of answers longer than 256 KiB that their clients have not read yet.",
+            "Bytes of responses longer than 256 KiB that clients have not read yet.",
             value=self._unread.unread_bytes,
         )

@@ -1,6 +1,6 @@
-"""Hands the bytes of an answer to their connection.
+"""Writes the bytes of a response to its connection.
 
-Not here: how a large one is sent and counted (router/http/unread_answers.py).
+Not here: sending and counting large responses (router/http/unread_answers.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from router.http.unread_answers import PIECE_BYTES
 
 
 async def send(request: web.BaseRequest, transport: Transport, message: bytes) -> None:
-    """Send some bytes of an answer, and wait while the client is behind with reading what it was sent.
+    """Send some bytes of a response, and wait until the client has read enough of it.
 
     Raises:
-        ConnectionError: the client has left.
+        ConnectionError: the client has disconnected.
     """
     if len(message) > PIECE_BYTES and isinstance(request, Request) and request.unread is not None:
         await request.unread.send(request, transport, message)

@@ -1,6 +1,6 @@
-"""How a failure becomes an HTTP answer: the one place where exceptions meet JSON and status codes.
+"""Turns exceptions into HTTP responses. It is the only place that does.
 
-The codes and statuses themselves are in sharq_core/errors.py; what catches them is router/http/gateway.py.
+sharq_core/errors.py defines the codes and statuses; router/http/gateway.py catches the exceptions.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def failed(error: SharqError) -> FailureAnswer:
-    """An error as it stands in an answer, alone or as one result of a bulk call."""
+    """Return an error in the form of a response, or of one result of a bulk call."""
     length = error.queue_length if isinstance(error, QueueFull) else UNSET
     return FailureAnswer(code=error.code, message=error.message, current_queue_length=length)
 
 
 def failure_answer(error: Exception, operation: str) -> Response:
-    """The answer for whatever ended a request; what is no error of ours is logged and answered with 500."""
+    """Return the response for an exception. An unexpected exception is logged and answered with status 500."""
     headers = dict(JSON_HEADERS)
     known = _known(error)
     if known is None:
         _logger.error("request_failed operation=%s", operation, exc_info=error)
-        known = SharqError("an internal error; it may have been done, the log says more")
+        known = SharqError("internal error; the request may have been carried out, see the server's log")
     if known.retry_after_s is not None:
         headers["Retry-After"] = str(known.retry_after_s)
     if isinstance(error, Unauthorized):
@@ -55,17 +55,17 @@ def failure_answer(error: Exception, operation: str) -> Response:
 
 
 def _known(error: Exception) -> SharqError | None:
-    """The error of ours that says the same; None for what nobody foresaw."""
+    """Return the SharqError that corresponds to an exception; None if the exception is unexpected."""
     if isinstance(error, SharqError):
         return error
     if isinstance(error, web.HTTPClientError):
         return _of_aiohttp(error)
     if isinstance(error, web.RequestPayloadError | ConnectionError):
-        return InvalidRequest("body: ended early or is wrongly encoded")
+        return InvalidRequest("body: ended early or is not correctly encoded")
     return None
 
 
 def _of_aiohttp(error: web.HTTPClientError) -> SharqError:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return TooLarge("body: longer than a request may be")
+        return TooLarge("body: longer than the limit")
     return InvalidRequest(error.reason)

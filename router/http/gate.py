@@ -1,7 +1,7 @@
-"""Refuses what no honest client sends, before its body is read: calls of other sites' web pages and under foreign host
-names, and bodies and connections in forms that are not spoken here.
+"""Rejects requests by their head, before the body is read: cross-site calls of web pages, unknown host names, and
+transfer and content encodings that the server does not support.
 
-Not here: how a web page is known (sharq_core/web_pages.py), and who has a token (router/http/tokens.py).
+Not here: recognising a web page's request (sharq_core/web_pages.py), and tokens (router/http/tokens.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sharq_core.process.listening import public_address
 from sharq_core.web_pages import Hosts, foreign_page
 
 ENCODINGS = ("gzip", "deflate")
-"""Codings of a body that are understood."""
+"""The supported content encodings of a body."""
 
 _PLAIN: Final = frozenset({"", "identity"})
 _ENCODING: Final = istr("Content-Encoding")
@@ -29,13 +29,13 @@ _UPGRADE: Final = istr("Upgrade")
 _MAX_SHOWN = 100
 
 _HARMLESS = frozenset({"hello", "healthz", "readyz", "openapi"})
-"""Answered to every page and under every name: they say nothing that a stranger could use, and change nothing. Probes
-ask by whatever address they have.
+"""Operations that every page may call, under every host name. They reveal nothing useful and change nothing, and probes
+use whatever address they have.
 """
 
 _METRICS = "prometheus"
-"""Changes nothing, so that a page may ask, and cannot read it. It names queue types, so that a page's own name may not
-lead to it; a scrape by an IP address goes on.
+"""The operation of the Prometheus metrics. A page may request it, since it changes nothing and the page cannot read the
+response. It names queue types, so the host name is checked (DNS rebinding); a scrape by IP address is allowed.
 """
 
 
@@ -43,8 +43,8 @@ class Gate:
     """The check of each request's head.
 
     Args:
-        hosts: the names under which the API may be asked.
-        allowed_origins: origins in lower case whose pages may call.
+        hosts: the host names under which the API may be called.
+        allowed_origins: the origins, in lower case, whose pages may call the API.
     """
 
     def __init__(self, hosts: Hosts | None = None, allowed_origins: Sequence[str] = ()) -> None:
@@ -52,10 +52,10 @@ class Gate:
         self._origins = frozenset(allowed_origins)
 
     def check_origin(self, request: Request, operation: str) -> None:
-        """Return when no page of another site has caused the request.
+        """Raise if a web page of another site sent the request, or may have.
 
         Raises:
-            Forbidden: one has, or may have; nothing was done.
+            Forbidden: the origin or the host name is not allowed. Nothing was done.
         """
         if operation in _HARMLESS:
             return
@@ -64,8 +64,8 @@ class Gate:
             header = foreign_page(headers, self._origins)
             if header is not None:
                 raise Forbidden(
-                    f"{header}: a web page of another site may not do this; nothing was done ([sharq-server] "
-                    "allowed_origins names the sites that may)"
+                    f"{header}: web pages of other sites may not call this API; nothing was done ([sharq-server] "
+                    "allowed_origins lists the sites that may)"
                 )
         elif self._hosts.takes_address(headers):
             return
@@ -73,21 +73,22 @@ class Gate:
         if host is not None:
             raise Forbidden(
                 f"Host: {host[:_MAX_SHOWN]!r} is not a name of this server; nothing was done ([sharq-server] "
-                "allowed_hosts names the hosts that are)"
+                "allowed_hosts lists the names)"
             )
 
     def check_form(self, request: Request) -> None:
-        """Return when the request's body can be read, if it has one, and its connection stays HTTP.
+        """Raise if the body has an unsupported encoding, or if the client asks for a WebSocket.
 
-        Another protocol than WebSocket is offered by clients that can do without (Java's offers h2c): they are
-        answered, and the connection goes on as it was.
+        Other upgrades are optional for the clients that offer them (Java's offers h2c), so those requests are answered
+        over HTTP/1.1.
 
         Raises:
-            UnsupportedEncoding, InvalidRequest: it cannot, or would not; nothing was done.
+            UnsupportedEncoding: the content encoding is not supported. Nothing was done.
+            InvalidRequest: the transfer encoding or the upgrade is not supported. Nothing was done.
         """
         headers = request.headers
         if request.asks_upgrade and headers.get(_UPGRADE, "").strip().lower() == "websocket":
-            raise InvalidRequest("Upgrade: there is no WebSocket here; nothing was done")
+            raise InvalidRequest("Upgrade: WebSocket is not supported; nothing was done")
         if request.body_exists:
             if _ENCODING in headers:
                 _check_encoding(headers.getall(_ENCODING))
@@ -96,10 +97,11 @@ class Gate:
 
 
 def make_gate(config: Config, sockets: Sequence[socket]) -> Gate:
-    """Return the gate that [sharq-server] asks for.
+    """Return the gate that [sharq-server] configures.
 
-    Without tokens on the loopback, all that protects the API is that nobody else reaches it: a page's own name may not
-    lead there. Elsewhere the operator knows the names.
+    Without tokens on the loopback address, only its unreachability protects the API. The host name is therefore always
+    checked there, so that a web page cannot reach it through a name of its own (DNS rebinding). On other addresses it
+    is checked only if the operator lists the names.
     """
     server = config.server
     is_bare = config.auth.tokens_file is None and public_address(sockets) is None
@@ -108,21 +110,24 @@ def make_gate(config: Config, sockets: Sequence[socket]) -> Gate:
 
 
 def _check_transfer(request: Request, given: str) -> None:
-    """Raise for all but chunks of HTTP/1.1: where the body ends is not certain then, so the connection ends."""
+    """Raise for all but HTTP/1.1 chunked coding. The end of the body is uncertain then, so the connection is closed."""
     if given.strip().lower() != "chunked" or request.version != HttpVersion11:
         request.ends_connection = True
-        raise InvalidRequest("Transfer-Encoding: only chunked, of HTTP/1.1, is known here; nothing was done")
+        raise InvalidRequest("Transfer-Encoding: only chunked is supported, with HTTP/1.1; nothing was done")
 
 
 def _check_encoding(given: Sequence[str]) -> None:
-    """Raise for all but one coding that is understood: aiohttp reads the last of several, and takes others as plain."""
+    """Raise unless there is at most one content coding and it is supported.
+
+    aiohttp would decode the last of several codings only, and would take an unknown one as plain.
+    """
     codings = [coding.strip().lower() for line in given for coding in line.split(",")]
     if len(codings) > 1:
         raise UnsupportedEncoding(
-            f"Content-Encoding: one coding at the most, {len(codings)} were named; nothing was done"
+            f"Content-Encoding: expected at most one coding, got {len(codings)}; nothing was done"
         )
     if codings[0] not in _PLAIN and codings[0] not in ENCODINGS:
         raise UnsupportedEncoding(
-            f"Content-Encoding: {codings[0][:_MAX_SHOWN]!r} is not known here, only {' and '.join(ENCODINGS)}; nothing "
+            f"Content-Encoding: {codings[0][:_MAX_SHOWN]!r} is not supported, only {' and '.join(ENCODINGS)}; nothing "
             "was done"
         )

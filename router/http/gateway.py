@@ -1,7 +1,6 @@
-"""The front of the HTTP server: finds what a request is for, lets it in or refuses it, counts and times it, and answers
-every failure.
+"""The top of every request: routing, admission control, metrics, and the response to every failure.
 
-Not here: what failures look like (router/http/errors.py) and what is done for a request (the handlers).
+Not here: the form of failures (router/http/errors.py), and the work of a request (router/handlers).
 """
 
 from __future__ import annotations
@@ -34,32 +33,32 @@ _REQUEST_ID = istr("X-Request-Id")
 _EXPECT = istr("Expect")
 
 _BODY_REFUSALS = (Overloaded, TooLarge)
-"""What may refuse a body that is still on its way."""
+"""The errors that reject a body while it is still being received."""
 
 DISCARDED_BODIES = 4
-"""A refused body is read to its end, and dropped, if it is no longer than so many of the longest that are allowed."""
+"""A rejected body is read and dropped if it is at most this many times as long as the longest permitted body."""
 
 _PROBES = frozenset({"healthz", "readyz", "prometheus"})
-"""Let in always: who is restarted for being busy is busier afterwards."""
+"""Never rejected: a liveness probe that fails under load makes the load worse."""
 
 
 class Endpoint(Struct, frozen=True):
-    """What serves an operation."""
+    """An operation and its handler."""
 
     operation: str
     handler: Handler
 
 
 class Gateway:
-    """Bounds what is in flight (I11) and answers for every request.
+    """The entry point of every request. It bounds the work in flight (I11).
 
     Attributes:
-        paths: what is served.
-        parser: reads bodies; to be closed with the server.
+        paths: the endpoints by method and path.
+        parser: parses bodies; the caller closes it with the server.
         settings: the bounds.
-        in_flight: unanswered requests, those that wait for a job left out.
-        waiting: unanswered dequeues with `wait`, parked (router/longpoll/dequeues.py) or not yet.
-        room: the bodies of all unanswered requests, but for the first bytes of each.
+        in_flight: the number of unanswered requests, without the dequeues that may wait.
+        waiting: the number of unanswered dequeues with `wait`, parked (router/longpoll/dequeues.py) or not.
+        room: the memory for the bodies of all unanswered requests, without the first bytes of each.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Gateway:
         metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
     async def answer(self, request: Request) -> Response:
-        """The answer to a request, whatever happens. One that may wait is not timed."""
+        """Return the response to a request. It does not raise. A dequeue that may wait is not timed."""
         started_s = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
         meter = self._unmatched
@@ -102,7 +101,7 @@ class Gateway:
             self._gate.check_form(request)
             may_wait = endpoint.operation == "dequeue" and _may_wait(request)
             response = await self._run(request, endpoint, may_wait)
-        except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs what it does not know
+        except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs unexpected errors
             response = failure_answer(error, meter.operation)
             if request.body_exists and isinstance(error, _BODY_REFUSALS):
                 await self._read_rest(request, response)
@@ -115,7 +114,7 @@ class Gateway:
         return response
 
     async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Response:
-        """Runs a handler while the request and its body count against the bounds."""
+        """Run a handler while the request and its body count against the bounds."""
         self._let_in(endpoint, may_wait)
         try:
             if request.body_exists:
@@ -134,7 +133,7 @@ class Gateway:
     def _let_in(self, endpoint: Endpoint, may_wait: bool) -> None:
         if may_wait:
             if self.waiting >= self.settings.max_waiting:
-                raise Overloaded(f"{self.waiting} dequeues may wait here already")
+                raise Overloaded(f"{self.waiting} waiting dequeues are in flight already")
             self.waiting += 1
         else:
             if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
@@ -148,7 +147,7 @@ class Gateway:
             self.in_flight -= 1
 
     async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
-        """Read a body that may be large, while what has come of it counts against the room for bodies."""
+        """Read a body that may be large, and count the received bytes against the room for bodies."""
         self._check_length(declared_bytes)
         await request.body(self.room)
 
@@ -158,14 +157,16 @@ class Gateway:
             raise TooLarge(f"body: {declared_bytes} bytes, at most {limit_bytes} are allowed")
 
     async def _read_rest(self, request: Request, response: Response) -> None:
-        """Read and drop what is still to come of a refused body: its sender may read no answer before it has sent all,
-        and closing on it would take the answer away. The connection is closed when that would take too long.
+        """Read and drop the rest of a rejected body, or close the connection if that would take too long.
+
+        The client may not read the response before it has sent the whole body, and an early close would discard the
+        response.
         """
-        most_bytes = DISCARDED_BODIES * self.settings.max_body_bytes
+        limit_bytes = DISCARDED_BODIES * self.settings.max_body_bytes
         declared_bytes = request.body_bytes
         is_coming = _EXPECT not in request.headers or request.has_gone_on
-        is_short = declared_bytes is None or declared_bytes <= most_bytes
-        if not (is_coming and is_short and await request.discard(most_bytes)):
+        is_short = declared_bytes is None or declared_bytes <= limit_bytes
+        if not (is_coming and is_short and await request.discard(limit_bytes)):
             response.force_close()
 
 
@@ -174,11 +175,11 @@ def _may_wait(request: Request) -> bool:
 
 
 async def _go_on(request: Request) -> None:
-    """Tell a client that asks before it sends its body (curl does, for a large one) to send it."""
+    """Send `100 Continue` to a client that waits for it before its body, as curl does for a large one."""
     if request.version != HttpVersion11:
         return
     if request.headers[_EXPECT].lower() != "100-continue":
-        raise InvalidRequest("Expect: only 100-continue is known here")
+        raise InvalidRequest("Expect: only 100-continue is supported")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0
     request.has_gone_on = True

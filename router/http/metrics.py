@@ -1,7 +1,7 @@
-"""What a router counts about its requests, for Prometheus; labelled by operation and result, never by queue.
+"""Exports the request metrics of a router to Prometheus, labelled by operation and result, never by queue.
 
-sharq_router_requests_total counts every answer, a bulk call once. sharq_router_request_duration_seconds
-leaves out the dequeues that wait: they last as long as their client wished. Not here: what shards count.
+sharq_router_requests_total counts every response; a bulk call counts once. sharq_router_request_duration_seconds leaves
+out dequeues with `wait`, since the client chooses how long they last. Not here: the metrics of shards.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
 
 
 class OperationMeter:
-    """The numbers of one operation, plain ones, since each request is counted.
+    """The counts and durations of one operation. They are plain numbers, because every request updates them.
 
     Attributes:
-        results: how many answers there were of each result: ok, empty, duplicate, gone or an error code.
-        durations: how long they took.
+        results: result (ok, empty, duplicate, gone or an error code) → the number of responses.
+        durations: the times from request to response.
     """
 
     def __init__(self, operation: str) -> None:
@@ -32,12 +32,12 @@ class OperationMeter:
         self.durations = Durations(_BUCKETS_S)
 
     def count(self, result: str) -> None:
-        """One answer more."""
+        """Count one response."""
         self.results[result] = self.results.get(result, 0) + 1
 
 
 class RouterMetrics:
-    """The router's own metrics on one registry."""
+    """The router's metrics on one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -49,32 +49,36 @@ class RouterMetrics:
         build.labels(__version__).set(1)
 
     def meter(self, operation: str) -> OperationMeter:
-        """The meter of an operation; made once for each."""
+        """Return a new meter. Call it once an operation."""
         meter = OperationMeter(operation)
         self._meters.append(meter)
         return meter
 
     def watch_load(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
-        """Read the gauges of unanswered requests from these at each scrape."""
+        """Export the gauges of unanswered requests; the functions are called at each scrape."""
         gauges = (
-            ("sharq_router_in_flight_requests", "Unanswered requests, waiting dequeues left out.", in_flight),
+            (
+                "sharq_router_in_flight_requests",
+                "Unanswered requests, without dequeues that may wait.",
+                in_flight,
+            ),
             ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait.", waiting),
         )
-        for name, words, read in gauges:
-            Gauge(name, words, registry=self._registry).set_function(read)
+        for name, documentation, read in gauges:
+            Gauge(name, documentation, registry=self._registry).set_function(read)
 
     def watch_bodies(self, used_bytes: Callable[[], int], given_way: Callable[[], int]) -> None:
-        """Read what bodies take from these at each scrape."""
+        """Export the memory of bodies and the count of displaced ones; the functions are called at each scrape."""
         Gauge(
             "sharq_router_body_bytes",
-            "Bytes of unanswered requests' bodies that have come, but for the first 64 KiB of each.",
+            "Received bytes of the bodies of unanswered requests, without the first 64 KiB of each.",
             registry=self._registry,
         ).set_function(used_bytes)
         self._registry.register(_GivenWay(given_way))
 
 
 class _GivenWay(Collector):
-    """The bodies that gave way to others."""
+    """The counter of slow bodies that were rejected to make room for others."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -82,24 +86,24 @@ class _GivenWay(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "sharq_router_bodies_given_way",
-            "Bodies that came too slowly while others needed their room: answered 429.",
+            "Slow request bodies rejected with 429 because others needed the memory.",
             value=self._count(),
         )
 
 
 class _Requests(Collector):
-    """The meters, as metrics."""
+    """The collector that exports the meters."""
 
     def __init__(self, meters: list[OperationMeter]) -> None:
         self._meters = meters
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
-            "sharq_router_requests", "Answers by operation and result.", labels=["operation", "result"]
+            "sharq_router_requests", "Responses by operation and result.", labels=["operation", "result"]
         )
         durations = HistogramMetricFamily(
             "sharq_router_request_duration_seconds",
-            "Time to an answer, waiting dequeues left out.",
+            "Time from request to response, without dequeues that may wait.",
             labels=["operation"],
         )
         for meter in self._meters:

@@ -1,7 +1,7 @@
-"""Finds what a request's method and path stand for.
+"""Maps a request's method and path to its target.
 
-Our own, since the framework's takes a quarter of a small request's time (it tries patterns one by one). Not here: which
-paths there are (router/api/routes.py).
+aiohttp's own router tries its patterns one by one, which takes a quarter of a small request's time. Not here: the paths
+themselves (router/api/routes.py).
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ TargetT = TypeVar("TargetT")
 
 
 class Paths(Generic[TargetT]):
-    """Targets by method and path. A path is literal segments and `{name}`s, each of which stands for one segment."""
+    """A table of targets by method and path. A path consists of literal segments and `{name}` segments."""
 
     def __init__(self) -> None:
         self._patterns: dict[tuple[int, str], list[_Pattern[TargetT]]] = {}
 
     def add(self, method: str, path: str, target: TargetT) -> None:
-        """Serve a path, which begins with a literal segment, under a method."""
+        """Add a target for a method and a path. The path's first segment must be literal."""
         segments = path.split("/")
         alike = self._patterns.setdefault((len(segments), segments[1]), [])
-        pattern = next((known for known in alike if known.segments == segments), None)
+        pattern = next((entry for entry in alike if entry.segments == segments), None)
         if pattern is None:
             pattern = _Pattern(segments)
             alike.append(pattern)
         pattern.targets[method] = target
 
     def find(self, method: str, raw_path: str) -> tuple[TargetT, dict[str, str]]:
-        """The target, and the percent-decoded value of each name in the path.
+        """Return the target, and the percent-decoded value of each name in the path.
 
         Raises:
-            NotFound, MethodNotAllowed: it stands for nothing.
+            NotFound: no pattern matches the path.
+            MethodNotAllowed: the path is served under other methods only.
         """
         segments = raw_path.split("/")
         for pattern in self._patterns.get((len(segments), segments[1] if len(segments) > 1 else ""), ()):
@@ -42,12 +43,12 @@ class Paths(Generic[TargetT]):
             if values is not None:
                 target = pattern.targets.get(method)
                 if target is None:
-                    raise MethodNotAllowed(f"{method} is not a method of this path", tuple(pattern.targets))
+                    raise MethodNotAllowed(f"{method} is not allowed for this path", tuple(pattern.targets))
                 return target, values
         raise NotFound("no such path")
 
     def targets(self) -> list[TargetT]:
-        """What is served, each target as often as it is."""
+        """Return the targets, once for each path and method that has them."""
         return [
             target
             for patterns in self._patterns.values()
@@ -56,7 +57,7 @@ class Paths(Generic[TargetT]):
         ]
 
     def all(self) -> list[tuple[str, str]]:
-        """Every (method, path) that is served."""
+        """Return every (method, path) of the table."""
         return [
             (method, "/".join(pattern.segments))
             for patterns in self._patterns.values()
@@ -66,7 +67,7 @@ class Paths(Generic[TargetT]):
 
 
 class _Pattern(Generic[TargetT]):
-    """One path with its targets by method."""
+    """One path and its targets by method."""
 
     def __init__(self, segments: list[str]) -> None:
         self.segments = segments
@@ -76,7 +77,7 @@ class _Pattern(Generic[TargetT]):
         self._names = [(at, text[1:-1]) for at, text in places if text.startswith("{")]
 
     def values(self, segments: list[str]) -> dict[str, str] | None:
-        """The values of the names, or None when the segments are no such path."""
+        """Return name → value, or None if the segments do not match this path."""
         for at, text in self._literals:
             if segments[at] != text:
                 return None

@@ -1,4 +1,4 @@
-"""One HTTP request as the handlers see it."""
+"""An HTTP request in the form that handlers use, and the reading of its body."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ _NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
 
 def is_gone(request: Request) -> bool:
-    """The client has left, so nobody reads an answer any more."""
+    """Return True if the client has disconnected, so that a response would go unread."""
     transport = request.transport
     return transport is None or transport.is_closing()
 
 
 async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-    """Return whether the client has left; of one that has only closed its sending half its system is asked.
+    """Return True if the client has disconnected.
+
+    A client that closed only its sending half may still read. The TCP state of the connection decides then.
 
     Args:
-        undo: done if it turns out later that such a client did not take its answer.
+        undo: called later if such a client turns out not to have taken its response.
     """
     connection = request.protocol
     if not isinstance(connection, PortConnection) or not connection.is_half_closed:
@@ -49,18 +51,19 @@ async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None
 
 
 class Request(web.BaseRequest):
-    """A request, and what its path named.
+    """A request and the values of its path.
 
-    Of what a request is asked for each time aiohttp's own, as of 3.14, keeps a copy in a dictionary; here it is plain.
+    aiohttp 3.14 caches these properties in a dict; plain attributes are faster on the hot path.
 
     Attributes:
-        path_values: name → value, percent-decoded; not validated.
-        body_timeout_s: how long its body may take.
-        ends_connection: the connection is closed after its answer.
-        may_last: its answer may take long, so that a client that closes its sending half is asked if it is there still.
-        arrival: counts its body, if that is large.
-        has_gone_on: its client asked before it sent the body, and was told to send it.
-        unread: counts its answer, if that is large.
+        path_values: name → value, percent-decoded but not validated.
+        body_timeout_s: the longest time that the body may take to arrive.
+        ends_connection: True if the connection is to be closed after the response.
+        may_last: True if the response may take long. The port then checks that a client that has closed its sending
+            half is still connected.
+        arrival: counts the bytes of a large body; None for a small one.
+        has_gone_on: True if the client waited for `100 Continue` and has received it.
+        unread: counts the unread bytes of large responses; None for no count.
     """
 
     path_values: Mapping[str, str] = {}
@@ -73,49 +76,49 @@ class Request(web.BaseRequest):
     _body: bytes | LargeBody | None = None
 
     def when_gone(self, call: Callable[[], object]) -> None:
-        """Have something called when the client leaves before its answer."""
+        """Call a function if the client disconnects before it has its response."""
         if isinstance(self._protocol, PortConnection):
             self._protocol.when_lost = call
 
     @property
     def method(self) -> str:
-        """GET, POST and so on."""
+        """The HTTP method: GET, POST and so on."""
         return self._method
 
     @property
     def version(self) -> HttpVersion:
-        """Of HTTP."""
+        """The HTTP version."""
         return self._version
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
-        """All of them."""
+        """The header fields."""
         return self._headers
 
     @property
     def rel_url(self) -> URL:
-        """Path and query."""
+        """The path and the query."""
         return self._rel_url
 
     @property
     def keep_alive(self) -> bool:
-        """The client goes on with its connection."""
+        """Return True if the client keeps the connection open."""
         return not self._message.should_close
 
     @property
     def body_exists(self) -> bool:
-        """There is a body, empty perhaps."""
+        """Return True if there is a body. It may be empty."""
         return type(self._payload) is not EmptyStreamReader
 
     @property
     def body_bytes(self) -> int | None:
-        """A body's declared length; None for one that is chunked or compressed."""
+        """The declared length of the body in bytes; None if it is chunked or compressed."""
         declared = None if _CONTENT_ENCODING in self._headers else self._headers.get(_CONTENT_LENGTH)
         return None if declared is None else int(declared)
 
     @property
     def asks_upgrade(self) -> bool:
-        """The client offers another protocol for what follows, or wants a tunnel."""
+        """Return True if the client offers another protocol (Upgrade) or asks for a tunnel (CONNECT)."""
         return self._message.upgrade
 
     @property
@@ -129,19 +132,21 @@ class Request(web.BaseRequest):
         return self._rel_url.query if self._rel_url.raw_query_string else _NO_PARAMETERS
 
     async def read(self) -> bytes:
-        """Return the whole body, decompressed; raises as `body` does."""
+        """Return the whole body, decompressed. Raise as `body` does."""
         body = await self.body()
         return b"".join(body.pieces) if isinstance(body, LargeBody) else body
 
     async def body(self, room: BodyRoom | None = None) -> bytes | LargeBody:
-        """Return the whole body, decompressed; read once.
+        """Return the whole body, decompressed. The body is read once and kept.
 
         Args:
-            room: counts what comes; None for a small one.
+            room: counts the received bytes; None for a small body.
 
         Raises:
-            TooLarge, TooSlow, InvalidRequest, Overloaded: it is longer than it may be, does not come in time, is
-                wrongly encoded, or finds no room. Nothing was done.
+            TooLarge: the body is longer than the limit.
+            TooSlow: the body did not arrive in time.
+            InvalidRequest: the body is not correctly encoded.
+            Overloaded: there is no memory for the body. In all four cases nothing was done.
         """
         if self._body is None:
             if room is not None or not self._payload.is_eof() or _CONTENT_ENCODING in self._headers:
@@ -152,16 +157,16 @@ class Request(web.BaseRequest):
                 raise self._too_large()
         return self._body
 
-    async def discard(self, most_bytes: int) -> bool:
-        """Read the rest of a body that nobody wants, so that its sender comes to read the answer.
+    async def discard(self, limit_bytes: int) -> bool:
+        """Read and drop the rest of a rejected body, so that the client gets to read the response.
 
         Returns:
-            It has ended; False when more than most_bytes came, or did not come in time.
+            True if the body has ended; False if it was longer than limit_bytes or did not arrive in time.
         """
         discarded_bytes = 0
         try:
             async with timeout(self.body_timeout_s):
-                while discarded_bytes <= most_bytes:
+                while discarded_bytes <= limit_bytes:
                     piece = await self._payload.readany()
                     if not piece:
                         return True
@@ -171,8 +176,10 @@ class Request(web.BaseRequest):
         return False
 
     def _take_all(self) -> bytes:
-        """A body that has come whole. Its reader has let the connection go on already, and would do so for each chunk
-        that is taken from it again: a thirtieth of a small request's time.
+        """Return a body that has arrived whole.
+
+        The reader has resumed the connection already, and would resume it again for each chunk that is read from it.
+        Taking the chunks directly saves a thirtieth of a small request's time.
         """
         payload = self._payload
         if not self.body_exists or payload.exception() is not None:
@@ -189,7 +196,7 @@ class Request(web.BaseRequest):
         except TimeoutError as error:
             if self.arrival is not None:
                 self.arrival.check()
-            raise TooSlow(f"body: not here within {self.body_timeout_s:.3g} s") from error
+            raise TooSlow(f"body: not received within {self.body_timeout_s:.3g} s") from error
         finally:
             if self.arrival is not None:
                 self.arrival.settle()
@@ -197,7 +204,7 @@ class Request(web.BaseRequest):
     async def _read_pieces(self) -> bytes | LargeBody:
         inflation = self._inflation()
         pieces: list[bytes] = []
-        size = 0
+        size = 0  # of the decompressed body, so that a small compressed one cannot exceed the limits
         while raw := await self._payload.readany():
             for piece in (raw,) if inflation is None else inflation.feed(raw):
                 size += len(piece)
@@ -207,7 +214,7 @@ class Request(web.BaseRequest):
                     self.arrival.take(len(piece))
                 pieces.append(piece)
                 if inflation is not None:
-                    await sleep(0)
+                    await sleep(0)  # one raw piece may decompress into many, 1 ms each
         if inflation is not None:
             inflation.end()
         return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
@@ -221,7 +228,7 @@ class Request(web.BaseRequest):
         return Inflation(encoding)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"body: longer than {self._client_max_size} bytes, which is what a request may be")
+        return TooLarge(f"body: longer than the limit of {self._client_max_size} bytes")
 
 
 RequestFactory: TypeAlias = Callable[
@@ -235,13 +242,13 @@ def request_factory(
     begun: Callable[[RequestHandler, StreamReader], object] = lambda _, __: None,
     unread: UnreadAnswers | None = None,
 ) -> RequestFactory:
-    """Makes the requests of a server.
+    """Return the function that makes a server's requests.
 
     Args:
-        max_body_bytes: of one body, decompressed.
-        body_timeout_s: how long one body may take.
-        begun: told the connection and the body of each request.
-        unread: counts the large answers.
+        max_body_bytes: the longest permitted body, decompressed.
+        body_timeout_s: the longest time that one body may take to arrive.
+        begun: called with the connection and the body of each request.
+        unread: counts the unread bytes of large responses; None for no count.
     """
     loop = get_running_loop()
 

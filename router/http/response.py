@@ -1,6 +1,6 @@
-"""The shapes of what the router answers, and how one becomes an HTTP response; OpenAPI is made of them.
+"""Defines the shapes of the router's responses and their encoding as HTTP. The OpenAPI document is built from them.
 
-A field that an answer may lack is UNSET then. Not here: when which answer is given (the handlers).
+An optional field that a response lacks is UNSET. Not here: the choice of the response (router/handlers).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiohttp.http_writer import _serialize_headers
 from msgspec import UNSET, Raw, Struct, UnsetType
 from multidict import CIMultiDict
 
-from router.api.cluster_shapes import ClusterInfo  # noqa: F401 - one of the answers, found here like the others
+from router.api.cluster_shapes import ClusterInfo  # noqa: F401 - one of the answers, re-exported beside the others
 from router.http.delivery import send
 from router.http.unread_answers import PIECE_BYTES
 from sharq_core.models import JobState
@@ -27,28 +27,28 @@ from sharq_core.models import JobState
 _encode = msgspec.json.Encoder().encode
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
-"""Names and values, as they are sent."""
+"""The names and values of header fields, in the order in which they are sent."""
 
 JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
 NO_STORE_HEADERS: Headers = (*JSON_HEADERS, ("Cache-Control", "no-store"))
 
 _KNOWN_HEADS = 256
-"""Heads that are kept ready; there are some dozens in all."""
+"""The number of cached heads; a few dozen are in use."""
 
 
 class Response:
-    """A whole response, head and body sent with one write, that also says its result for the metrics.
+    """A whole response, sent with one write, and its result for the metrics.
 
-    It is what aiohttp's server asks of a response, as of 3.14, and no more: `prepare`, `write_eof` and `keep_alive`,
-    and for its access log `status`, `headers` and `body_length`; tests/api/test_front.py holds it to that. aiohttp's
-    own goes step by step, for bodies that come piece by piece, and writes each header anew.
+    It has only the interface that the server of aiohttp 3.14 needs: `prepare`, `write_eof` and `keep_alive`, and
+    `status`, `headers` and `body_length` for the access log. tests/api/test_front.py checks this. aiohttp's own
+    response supports bodies that come piece by piece and serializes every header each time.
 
     Attributes:
-        body: what follows the head; to a HEAD request only its length is told.
+        body: the bytes after the head. A HEAD request gets only their length.
         result: ok, empty, duplicate, gone, or an error code.
-        request_id: given to the client; empty for none.
-        keep_alive: whether the connection is kept; None until it is sent, for what the request asks for.
-        body_length: bytes sent, the head included.
+        request_id: the id that the client gets; empty for none.
+        keep_alive: False to close the connection afterwards; None, before sending, to do as the request asks.
+        body_length: the number of bytes sent, including the head.
     """
 
     __slots__ = ("_headers", "body", "body_length", "keep_alive", "request_id", "result", "status")
@@ -66,21 +66,21 @@ class Response:
 
     @property
     def headers(self) -> CIMultiDict[str]:
-        """Those that it was made with, and the request's id."""
+        """The headers of the constructor and the request's id."""
         headers = CIMultiDict(self._headers)
         if self.request_id:
             headers["X-Request-Id"] = self.request_id
         return headers
 
     def force_close(self) -> None:
-        """Close the connection once it is sent."""
+        """Close the connection after the response has been sent."""
         self.keep_alive = False
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send it, and wait while the client is behind with reading what it was sent.
+        """Send the response, and wait until the client has read enough of it.
 
         Raises:
-            ConnectionError: the client has left.
+            ConnectionError: the client has disconnected.
         """
         if self.keep_alive is None:
             self.keep_alive = request.keep_alive
@@ -90,14 +90,14 @@ class Response:
         head = self._head(request.version)
         body = b"" if request.method == METH_HEAD else self.body
         self.body_length = len(head) + len(body)
-        if len(body) > PIECE_BYTES:  # not joined: that would copy it
+        if len(body) > PIECE_BYTES:  # joining head and body would copy the body
             await send(request, transport, head)
             await send(request, transport, body)
         else:
             await send(request, transport, head + body)
 
     async def write_eof(self) -> None:
-        """Nothing: it has been sent."""
+        """Do nothing: `prepare` has sent the whole response."""
 
     def _head(self, version: HttpVersion) -> bytes:
         fixed = _fixed_head(version, self.status, self._headers, self.keep_alive)
@@ -110,10 +110,10 @@ class Response:
 
 @lru_cache(_KNOWN_HEADS)
 def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive: bool | None) -> str:
-    """The status line and the headers that do not change from answer to answer.
+    """Return the status line and the headers that do not change between responses.
 
     Raises:
-        ValueError: a header holds a control character.
+        ValueError: a header contains a control character.
     """
     all_headers = CIMultiDict((*headers, ("Server", SERVER_SOFTWARE)))
     if not keep_alive:
@@ -125,30 +125,30 @@ def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive:
 
 
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Response:
-    """The JSON of a value as a response."""
+    """Return a response with the JSON of a value."""
     return Response(_encode(value), status, result)
 
 
 class HelloAnswer(Struct, frozen=True, forbid_unknown_fields=True):
-    """Hello."""
+    """The greeting."""
 
     message: str = "Hello, SharQ!"
 
 
 class Done(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="success"):
-    """It was done."""
+    """The confirmation that the request was carried out."""
 
 
 class RateSet(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """The rate is set. warning: why the queue will not keep it."""
+    """The confirmation that the rate is set. warning: the reason why the queue cannot keep the rate."""
 
     warning: str | UnsetType = UNSET
 
 
 class Ready(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"):
-    """Requests may come. warning: what is wrong all the same, because another router could do no more."""
+    """The confirmation that the router accepts requests. warning: a problem that another router would have, too."""
 
     warning: str | UnsetType = UNSET
 
@@ -156,7 +156,7 @@ class Ready(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 class FailureAnswer(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="failure"
 ):
-    """What went wrong; the message names the field it is about. The code says whether it happened."""
+    """A failure. The message begins with the field in question; the code says whether the request was carried out."""
 
     code: str
     message: str
@@ -164,19 +164,19 @@ class FailureAnswer(
 
 
 def count_failed(results: Sequence[Struct]) -> int:
-    """How many results of a bulk call are failures."""
+    """Return the number of failures among the results of a bulk call."""
     return [type(result) for result in results].count(FailureAnswer)
 
 
 class NothingReadyAnswer(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="failure"):
-    """No job is ready."""
+    """The answer of a dequeue if no job is ready."""
 
 
 class Queued(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="queued"):
-    """The job is queued.
+    """The confirmation that a job is queued.
 
-    job_id: if the server made it, and in bulk; current_queue_length: before this job, if a cap was given; warning: why
-    the queue will not keep the rate that was sent.
+    job_id: present if the server generated it, and in bulk results; current_queue_length: the length before this job,
+    present if a maximum was given; warning: the reason why the queue cannot keep the rate that was sent.
     """
 
     job_id: str | UnsetType = UNSET
@@ -188,9 +188,9 @@ class Queued(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
 class QueuedJobs(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """One result a job, in order: {"status": "queued", ...} or {"status": "failure", ...}.
+    """One result for each job, in order: {"status": "queued", ...} or {"status": "failure", ...}.
 
-    failed: how many of them are failures; warning: about the rates of some jobs, as in the answer of one.
+    failed: the number of failures; warning: the reason why some queues cannot keep the rates that were sent.
     """
 
     failed: int
@@ -199,7 +199,7 @@ class QueuedJobs(
 
 
 class Leased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A job and its lease. Times are ms since the epoch by the store's clock."""
+    """A job and its lease. Times are in ms since the epoch, by the store's clock."""
 
     queue_id: str
     job_id: str
@@ -239,7 +239,7 @@ class LeasedJobs(
 class Extended(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """The lease's new end, ms since the epoch."""
+    """The new end of a lease, in ms since the epoch."""
 
     lease_expires_at: int
 
@@ -247,7 +247,7 @@ class Extended(
 class LeaseDone(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """Done; lease_expires_at after an extend."""
+    """The success of one job in a bulk call. lease_expires_at: present after an extend, in ms since the epoch."""
 
     lease_expires_at: int | UnsetType = UNSET
 
@@ -255,9 +255,9 @@ class LeaseDone(
 class LeaseResults(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """One result a job, in order: {"status": "success", ...} or {"status": "failure", ...}.
+    """One result for each job, in order: {"status": "success", ...} or {"status": "failure", ...}.
 
-    failed: how many of them are failures.
+    failed: the number of failures.
     """
 
     failed: int
@@ -267,7 +267,7 @@ class LeaseResults(
 class JobAnswer(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """What is known of one job. position: 1 for the next of its queue."""
+    """The state of one job. position: its place in the queue; 1 is the next job to be leased."""
 
     state: JobState
     attempt: int
@@ -291,7 +291,7 @@ class DeadJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DeadJobs(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """A page of dead letters; cursor: where the next begins, null at the end."""
+    """A page of dead letters. cursor: the start of the next page, null at the end."""
 
     jobs: list[DeadJob]
     cursor: str | None
@@ -300,7 +300,10 @@ class DeadJobs(
 class Redriven(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """How many dead letters were queued, when all were meant; else one result a job, in order, and how many failed."""
+    """The result of a redrive. redriven: the number of dead letters that were queued, if the call was for all of them.
+
+    Otherwise results has one entry for each job, in order, and failed is the number of failures.
+    """
 
     redriven: int | UnsetType = UNSET
     failed: int | UnsetType = UNSET
@@ -310,7 +313,7 @@ class Redriven(
 class Dropped(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """How many dead letters were dropped."""
+    """The number of dead letters that were dropped."""
 
     dropped: int
 
@@ -318,7 +321,7 @@ class Dropped(
 class QueueAnswer(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """One queue; durations in ms. next_ready_in: null when nothing is queued or it is paused."""
+    """The state of one queue. Durations are in ms. next_ready_in: null if nothing is queued or the queue is paused."""
 
     interval: int | float
     burst: int
@@ -332,20 +335,20 @@ class QueueAnswer(
 
 
 class DeletedAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In the original's capitals."""
+    """The answer of a delete. The status is capitalised as in the original."""
 
     status: Literal["Success", "Failure"]
     message: str
 
 
 MinuteCount: TypeAlias = dict[str, int]
-"""Start of the minute in ms since the epoch → count, oldest first, 10 long."""
+"""Start of the minute, in ms since the epoch → count; 10 entries, oldest first."""
 
 
 class AllCounts(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """The types in use and the last 10 minutes of all together."""
+    """The queue types in use, and the counts of the last 10 minutes over all types."""
 
     queue_types: list[str]
     enqueue_counts: MinuteCount
@@ -355,14 +358,14 @@ class AllCounts(
 class QueueIds(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """Queues with waiting or leased jobs; cursor: where the next page begins, absent at the end."""
+    """A page of the queues that have waiting or leased jobs. cursor: the start of the next page, absent at the end."""
 
     queue_ids: list[str]
     cursor: str | UnsetType = UNSET
 
 
 class TopQueueAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One queue; durations in ms. due_for: how long it has been ready, null when it is not ready now."""
+    """One queue of the list. Durations are in ms. due_for: the time since it became due, null if it is not due."""
 
     queue_id: str
     queued: int
@@ -375,7 +378,7 @@ class TopQueueAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class TopQueuesAnswer(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """The queues that come first, foremost first; complete: false when there were too many to look at all."""
+    """The first queues of the requested order. complete: false if there were too many queues to examine all."""
 
     queues: list[TopQueueAnswer]
     complete: bool
@@ -384,7 +387,7 @@ class TopQueuesAnswer(
 class QueueCounts(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
 ):
-    """One queue's length and its last 10 minutes; zeros for an unknown one."""
+    """The length of one queue and its counts of the last 10 minutes; zeros for an unknown queue."""
 
     queue_length: int
     enqueue_counts: MinuteCount

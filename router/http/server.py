@@ -1,7 +1,7 @@
-"""The connections of the HTTP server: a port (sharq_core/http_port/port.py) that answers in the API's words.
+"""The HTTP server of the API: a port (sharq_core/http_port/port.py) whose refusals have the API's form.
 
-Not here: the time that a body may take (router/http/request.py), requests in flight (router/http/gateway.py), and how
-the counts become metrics (router/http/connection_metrics.py).
+Not here: the timeout of a body (router/http/request.py), the bound of requests in flight (router/http/gateway.py), and
+the metrics of connections (router/http/connection_metrics.py).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger("sharq.router")
 
 
 ANSWERS_FULL = "answers_full"
-"""Why a connection was ended: the answers that lay unread took too much memory, and its own had lain longest."""
+"""The reason for ending a connection if unread responses take too much memory and its own is the oldest."""
 
 
 class Bounds(PortBounds, frozen=True, kw_only=True):
-    """What a client may take.
+    """The bounds of one client.
 
     Attributes:
-        body_timeout_s: for one body, from when the handler asks for it.
+        body_timeout_s: the time for one body, from the start of its reading.
     """
 
     body_timeout_s: float
@@ -51,14 +51,14 @@ def bounds_of(server: ServerSettings) -> Bounds:
 
 
 class ApiPort(Port):
-    """An HTTP server within bounds.
+    """The HTTP server of the API, with bounds.
 
     Args:
-        answer: answers each request.
-        max_body_bytes: of one body, decompressed.
+        answer: returns the response to each request.
+        max_body_bytes: the longest permitted body, decompressed.
 
     Attributes:
-        unread: the large answers that are being sent.
+        unread: the large responses that are being sent.
     """
 
     def __init__(
@@ -83,23 +83,21 @@ class ApiPort(Port):
         self.ended[ANSWERS_FULL] = 0
 
     def progress_s(self, transport: asyncio.Transport) -> float:
-        """Return when the client last took some of a large answer."""
+        """Return the time at which the client last read some of a large response."""
         return self.unread.progress_s(transport)
 
     def _note_cut(self) -> None:
-        """Count a connection that was far behind with reading while the answers of all took too much memory."""
+        """Count a connection that was cut off because unread responses took too much memory."""
         self.ended[ANSWERS_FULL] += 1
 
 
 def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamResponse:
-    """Answer what is not HTTP, in the form of every other failure.
+    """Return the response to a malformed HTTP request, in the form of every other failure.
 
-    A coding for which aiohttp lacks the library is not read at all by it; it is none of those understood here.
+    aiohttp rejects a content coding for which it lacks the library; the server supports none of those.
     """
     if reason.startswith("Can not decode content-encoding"):
-        error = UnsupportedEncoding(
-            "Content-Encoding: only gzip and deflate are known here; nothing was done"
-        )
+        error = UnsupportedEncoding("Content-Encoding: only gzip and deflate are supported; nothing was done")
         answer, status = failure_answer(error, "malformed"), error.status
         return web.Response(body=answer.body, status=status, headers=answer.headers)
     answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
@@ -107,8 +105,8 @@ def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamRespon
 
 
 def _refusal() -> bytes:
-    """Return the whole answer to a connection too many."""
-    answer = failure_answer(Unavailable("this router has as many connections as it may have"), "connect")
+    """Return the whole response to a connection beyond the limit."""
+    answer = failure_answer(Unavailable("connection limit reached"), "connect")
     headers = {**answer.headers, "Content-Length": str(len(answer.body)), "Connection": "close"}
     lines = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
     return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + answer.body

@@ -1,6 +1,6 @@
-"""An answer that is made and sent piece by piece: of a long list no more is in memory than its reader is behind.
+"""Sends a response piece by piece, so that memory holds only the part of a long list that the client has yet to read.
 
-Not here: how many connections may be behind, and by how much (router/http/unread_answers.py).
+Not here: the bound of unread bytes over all connections (router/http/unread_answers.py).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 class StreamedAnswer(Response):
-    """A response whose body comes in pieces, each made when the client has read most of those before.
+    """A response whose body comes in pieces. Each is made once the client has read most of the previous ones.
 
-    When a piece cannot be made, the connection is closed in the middle of the body, so that the client sees that the
-    end is missing.
+    If a piece cannot be made, the connection is closed in the middle of the body, so that the client notices the
+    missing end.
 
     Args:
-        first: the beginning of the body.
-        rest: makes the pieces that follow.
+        first: the first piece of the body.
+        rest: yields the other pieces.
     """
 
     __slots__ = ("_rest",)
@@ -40,10 +40,10 @@ class StreamedAnswer(Response):
         self._rest = rest
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send it, and wait again and again while the client is behind.
+        """Send the pieces, and wait after each until the client has read enough.
 
         Raises:
-            ConnectionError: the client has left, or a piece could not be made.
+            ConnectionError: the client has disconnected, or a piece could not be made.
         """
         if request.version == HttpVersion10:
             self._headers = JSON_HEADERS

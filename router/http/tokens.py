@@ -1,7 +1,7 @@
-"""Who may call: the bearer tokens of a file, and the check of each request.
+"""Authenticates requests with the bearer tokens of a file.
 
-A token is 256 random bits, so that its plain SHA-256 in the file gives nothing away. Not here: what a refusal looks
-like (router/http/errors.py), and when the file is read again (sharq_core/process/file_reload.py).
+A token has 256 random bits, so an unsalted SHA-256 in the file does not reveal it. Not here: the response to a refused
+request (router/http/errors.py), and the reload of the file (sharq_core/process/file_reload.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError, Unauthorized
 
 _PREFIX = "sharq_"
-"""Lets a scanner of repositories and logs know a token when it sees one."""
+"""The prefix by which secret scanners recognise a token in a repository or log."""
 
 _RANDOM_BYTES = 32
 _SHORT_BYTES = 8
@@ -35,18 +35,18 @@ _BEARER: Final = "bearer "
 
 
 class Token(Struct, frozen=True):
-    """A token as the file has it: a name for people, and the SHA-256 of the token."""
+    """A token of the file: its name, and the SHA-256 of the token itself."""
 
     name: str
     digest: bytes
 
 
 class Guard:
-    """Lets requests in that carry a known token, and those of open operations.
+    """The check that a request has a known token, or that its operation needs none.
 
     Args:
-        path: the file of tokens; it is read at once.
-        open_operations: what needs no token.
+        path: the file of tokens. The constructor reads it.
+        open_operations: the operations that need no token.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -58,38 +58,42 @@ class Guard:
         self._tokens = _by_short(read_tokens(path))
 
     def read_again(self) -> None:
-        """Take what the file says now.
+        """Read the file of tokens again.
 
         Raises:
-            ConfigError: the file cannot be used; the tokens are those of before.
+            ConfigError: the file cannot be used. The previous tokens stay in force.
         """
         self._tokens = _by_short(read_tokens(self.path))
 
     def check(self, request: Request, operation: str) -> None:
-        """Return when the request may come in. Cost: some 2 µs for one with a token.
+        """Raise if the request is not authorized. Cost: about 2 µs for a request with a token.
 
         Raises:
-            Unauthorized: it has no token, or an unknown one; nothing was done.
+            Unauthorized: the request has no token, or an unknown one. Nothing was done.
         """
         if operation in self._open:
             return
         given = request.headers.get("Authorization", "")
         if given[: len(_BEARER)].lower() != _BEARER:
-            raise Unauthorized("a token is needed: Authorization: Bearer <token>")
+            raise Unauthorized("a token is required: Authorization: Bearer <token>")
         if not self._knows(given[len(_BEARER) :].strip()):
             raise Unauthorized("the token is unknown")
 
     def _knows(self, token: str) -> bool:
-        """Found by the first bytes of its digest, which nobody can choose, and compared whole in constant time."""
+        """Return True if the token is in the file.
+
+        The lookup uses the first bytes of the digest, which a caller cannot choose; the whole digest is then compared
+        in constant time.
+        """
         if len(token) > _MAX_TOKEN_CHARACTERS:
             return False
         digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
-        known = self._tokens.get(digest[:_SHORT_BYTES])
-        return known is not None and hmac.compare_digest(known.digest, digest)
+        candidate = self._tokens.get(digest[:_SHORT_BYTES])
+        return candidate is not None and hmac.compare_digest(candidate.digest, digest)
 
 
 def make_guard(config: Config) -> Guard | None:
-    """What [auth] asks for; None lets everyone in.
+    """Return the guard that [auth] configures; None if no token is required.
 
     Raises:
         ConfigError: the file of tokens cannot be used.
@@ -102,10 +106,13 @@ def make_guard(config: Config) -> Guard | None:
 
 
 def read_tokens(path: Path) -> list[Token]:
-    """The tokens of a file, at least one: a line each, `NAME sha256:DIGEST`; blank lines and # comments are skipped.
+    """Return the tokens of a file, at least one.
+
+    Each line has the form `NAME sha256:DIGEST`. Blank lines and # comments are skipped.
 
     Raises:
-        ConfigError: it cannot be read, has none, or has a line that is no token. No line is shown: it may hold one.
+        ConfigError: the file cannot be read, has no token, or has an invalid line. The message never quotes a line,
+            since it may contain a token.
     """
     origin = f"[auth] tokens_file: {shown_path(path)}"
     try:
@@ -128,10 +135,10 @@ def read_tokens(path: Path) -> list[Token]:
 
 
 def new_token(name: str) -> tuple[str, str]:
-    """A new token and its line for the file.
+    """Return a new token and its line for the file.
 
     Raises:
-        ValueError: a token cannot be named so.
+        ValueError: the name is not valid.
     """
     token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     line = f"{name} sha256:{sha256(token.encode()).hexdigest()}"
@@ -141,7 +148,7 @@ def new_token(name: str) -> tuple[str, str]:
 
 
 class PrintNewToken(argparse.Action):
-    """`--new-token NAME`: the token on stdout, shown this once, and its line for the file; then the end."""
+    """The action of `--new-token NAME`: print the token, once, and its line for the file, then exit."""
 
     def __call__(
         self,
@@ -154,7 +161,7 @@ class PrintNewToken(argparse.Action):
             token, line = new_token(str(values))
         except ValueError as error:
             parser.error(f"argument {option_string}: {error}")
-        print(f"token, for the client; it is shown only now:\n  {token}\nline for tokens_file:\n  {line}")  # noqa: T201
+        print(f"token for the client (shown only once):\n  {token}\nline for tokens_file:\n  {line}")  # noqa: T201
         parser.exit()
 
 
@@ -167,11 +174,11 @@ def _parse_line(line: str, origin: str) -> Token:
 
 def _check_tokens(tokens: Sequence[Token], origin: str) -> None:
     if not tokens:
-        raise ConfigError(f"{origin} has no token; sharq-server --new-token NAME makes one")
+        raise ConfigError(f"{origin} has no token; create one with sharq-server --new-token NAME")
     seen: set[str] = set()
     for token in tokens:
         if token.name in seen:
-            raise ConfigError(f"{origin}: {token.name} is named twice")
+            raise ConfigError(f"{origin}: the name {token.name} occurs twice")
         seen.add(token.name)
 
 

@@ -1,8 +1,8 @@
-"""Sends large answers piece by piece, and bounds the memory for what lies unread over all connections.
+"""Sends large responses piece by piece, and bounds the memory of unread responses over all connections.
 
-An honest client reads what it asked for within milliseconds. When all that are behind are too far behind together,
-those that have been behind longest are cut off, and not those that ask next. Not here: the time for which any answer
-may lie unread (router/http/server.py).
+An honest client reads its response within milliseconds. If unread responses take too much memory together, the
+connections whose responses are oldest are cut off; new requests are not refused. Not here: the longest time for which
+one response may stay unread (router/http/server.py).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from collections.abc import Callable
 from aiohttp import web
 
 PIECE_BYTES = 262_144
-"""Given to a connection at once. An answer up to this is not counted: `max_connections` bounds those."""
+"""The bytes given to a connection at once. Responses up to this size are not counted: `max_connections` bounds them."""
 
 MAX_UNREAD_BYTES = 268_435_456
-"""Of all answers that are being sent."""
+"""The bound of unread bytes over all responses that are being sent."""
 
 
 class UnreadAnswers:
-    """The large answers that are being sent.
+    """The large responses that are being sent.
 
     Args:
-        max_bytes: of all of them together.
-        on_cut: told of each connection that was cut off to make room.
+        max_bytes: the bound of their unread bytes together.
+        on_cut: called for each connection that is cut off to free memory.
 
     Attributes:
-        unread_bytes: what their clients have not read yet.
+        unread_bytes: the bytes that the clients have not read yet.
     """
 
     def __init__(self, max_bytes: int, on_cut: Callable[[], None]) -> None:
@@ -38,14 +38,14 @@ class UnreadAnswers:
         self._progress_s: dict[asyncio.Transport, float] = {}
 
     def progress_s(self, transport: asyncio.Transport) -> float:
-        """Return when a connection took the last piece of a large answer, by the loop; 0 when it gets none."""
+        """Return the loop time at which a connection took its last piece of a large response; 0 if it gets none."""
         return self._progress_s.get(transport, 0.0)
 
     async def send(self, request: web.BaseRequest, transport: asyncio.Transport, message: bytes) -> None:
-        """Send a large message, and wait while the client is behind.
+        """Send a large message, and wait until the client has read most of it.
 
         Raises:
-            ConnectionError: the client has left, or was too far behind for too long.
+            ConnectionError: the client has disconnected, or was cut off to free memory.
         """
         loop = asyncio.get_running_loop()
         content = memoryview(message)

@@ -1,4 +1,4 @@
-"""`sharq-cluster`: routers, shards and a store on one machine, started and stopped as one.
+"""`sharq-cluster`: routers, shards and a store on one machine, started and stopped together.
 
-It is meant for trying a cluster out and for tests. Every child process ends with it.
+It is meant for trials and tests. Every child process ends with it.
 """

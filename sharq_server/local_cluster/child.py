@@ -1,6 +1,7 @@
-"""One child process: its start, tied to this process's life, its readiness, its end and its last words.
+"""Runs one child process: its start, its readiness, its end, and the report of its death.
 
-Not here: which processes there are (main.py), and what their command lines are (services.py, stores.py).
+A child does not outlive this process. Not here: the set of processes (main.py), and their command lines (services.py,
+stores.py).
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ _SHOWN_LOG_BYTES = 16_384
 
 
 class StartError(Exception):
-    """A process of the cluster did not start; the message says which, why, and shows the end of its log."""
+    """The error of a process that did not start. The message has its name, the reason and the end of its log."""
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child runs.
+    """The program of a child.
 
     Attributes:
         role: router, shard or store.
         name: the role and a number.
-        url: where it serves.
-        command: program and arguments.
-        environ: its whole environment.
-        directory: its working directory; None for ours.
-        sockets: descriptors that it inherits.
-        is_ready: whether it serves now.
+        url: the address at which it serves.
+        command: the program and its arguments.
+        environ: the whole environment.
+        directory: the working directory; None for that of this process.
+        sockets: the descriptors that it inherits.
+        is_ready: returns True if it serves now.
     """
 
     role: str
@@ -54,11 +55,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 class Child:
     """A child process. Its output is appended to its log.
 
-    Start it from a thread that lives as long as it is wanted: on Linux it is told to stop when that thread ends.
+    Start it from a thread that lives as long as the child should: on Linux the child gets a signal when that thread
+    ends.
 
     Args:
-        log_directory: gets `<name>.log`.
-        lock: a descriptor that it inherits: whoever waits for that lock waits for this process's end too.
+        log_directory: the directory of its log, `<name>.log`.
+        lock: the descriptor of a file lock. The child inherits it, so the lock is free only after the child's end.
     """
 
     def __init__(self, program: Program, log_directory: Path, lock: int) -> None:
@@ -71,14 +73,14 @@ class Child:
 
     @property
     def state(self) -> ProcessState:
-        """For the state file; only when it was started."""
+        """The child's entry in the state file. The child must have been started."""
         return ProcessState(self.program.role, self._started().pid, self.program.url)
 
     async def start(self) -> None:
-        """Start it in a session of its own: Ctrl-C on the terminal is for us alone.
+        """Start the child in a session of its own, so that Ctrl-C on the terminal reaches only this process.
 
         Raises:
-            OSError: its log cannot be written.
+            OSError: the log cannot be written.
         """
         descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -97,13 +99,13 @@ class Child:
             os.close(descriptor)
 
     async def until_ready(self, give_up_at: float) -> None:
-        """Wait until it serves.
+        """Wait until the child serves.
 
         Args:
-            give_up_at: by the event loop's clock.
+            give_up_at: the deadline, by the event loop's clock.
 
         Raises:
-            StartError: it ended, or did not serve in time.
+            StartError: the child ended, or did not serve in time.
         """
         process = self._started()
         loop = asyncio.get_running_loop()
@@ -117,21 +119,21 @@ class Child:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def until_dead(self) -> str | None:
-        """Wait for its end; returns words about it, or None when it was told to end."""
+        """Wait for the child's end. Return a report of it, or None if `stop` ended it."""
         await self._started().wait()
         return None if self._is_stopping else self._last_words()
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
+        """Send the child a signal, if it runs."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):  # it died in this moment
                 self._process.send_signal(number)
 
     async def stop(self, timeout_s: float) -> bool:
-        """Tell it to end, and kill it when it has not after timeout_s; returns once it is gone.
+        """Send SIGTERM, kill the child if it has not ended after timeout_s, and wait for its end.
 
         Returns:
-            It ended by itself.
+            True if it ended without being killed.
         """
         self._is_stopping = True
         process = self._process
@@ -158,7 +160,7 @@ class Child:
         return f"{self.program.name} (pid {process.pid}) {how}{self._log_tail()}"
 
     def _log_tail(self) -> str:
-        """The last lines that it wrote, each on its own line."""
+        """Return the last lines of its log, each on its own line."""
         with self.log_path.open("rb") as file:
             file.seek(max(self._log_start, self.log_path.stat().st_size - _SHOWN_LOG_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-_SHOWN_LOG_LINES:]
@@ -166,28 +168,28 @@ class Child:
 
 
 class Crew:
-    """The children of one role, which start and stop together."""
+    """The children of one role. They start and stop together."""
 
     def __init__(self, children: Sequence[Child]) -> None:
         self.children = children
 
     async def start(self) -> None:
-        """Start all of them; see Child.start."""
+        """Start all children, as Child.start does."""
         for child in self.children:
             await child.start()
 
     async def until_ready(self, timeout_s: float) -> None:
-        """Wait until every one serves.
+        """Wait until all children serve.
 
         Raises:
-            StartError: one does not.
+            StartError: a child ended, or did not serve in time.
         """
         give_up_at = asyncio.get_running_loop().time() + timeout_s
         for child in self.children:
             await child.until_ready(give_up_at)
 
     async def stop(self, timeout_s: float) -> list[str]:
-        """Stop all of them at once; returns the names of those that had to be killed."""
+        """Stop all children at once. Return the names of those that had to be killed."""
         ended = await asyncio.gather(*(child.stop(timeout_s) for child in self.children))
         return [
             child.program.name

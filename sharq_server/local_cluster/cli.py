@@ -1,4 +1,4 @@
-"""The command line of `sharq-cluster`. Not here: what is done with it (main.py)."""
+"""Parses the command line of `sharq-cluster`. Not here: running the cluster (main.py)."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _PORT = 8080
 _MAX_PROCESSES = 64
 
 _NOT_OF_A_PLACE = frozenset({"key_prefix", "timeout_ms", "durability", "strict_store", "clustered"})
-"""[redis] keys that do not say which server there is, or who one is there."""
+"""The [redis] keys that neither name a server nor hold credentials for one."""
 
 _EXAMPLES = """\
 examples:
-  sharq-cluster                                two routers, on 8080 and 8081, and three shards
+  sharq-cluster                                two routers, on ports 8080 and 8081, and three shards
   sharq-cluster --routers 1 --shards 5 --store cluster
-                                               on a Redis Cluster: three primaries, three replicas
-  sharq-cluster --state-file cluster.json      the processes, their ids and URLs, once all is ready
+                                               with a Redis Cluster: three primaries, three replicas
+  sharq-cluster --state-file cluster.json      write the processes, their ids and URLs, when all are ready
 """
 
 
 class ClusterOptions(msgspec.Struct, frozen=True):
-    """What there should be.
+    """The options of the cluster. All paths are absolute.
 
     Attributes:
-        router_ports: consecutive.
-        shards: how many.
+        router_ports: the consecutive ports of the routers.
+        shards: the number of shards.
         store: one of stores.KINDS.
-        data_dir: absolute.
-        state_file: absolute; None for none.
-        config: absolute; None for none. It has been read once without an error.
+        data_dir: the directory of data and logs.
+        state_file: the state file to write; None for none.
+        config: the configuration file; None for none. It has been read once without an error.
     """
 
     router_ports: range
@@ -50,14 +50,14 @@ class ClusterOptions(msgspec.Struct, frozen=True):
 
 
 def read_command(argv: Sequence[str] | None) -> ClusterOptions:
-    """Parse the arguments and try the configuration.
+    """Parse the arguments and check the configuration.
 
     Args:
         argv: None for the arguments of the process.
 
     Raises:
         ConfigError: the configuration is wrong, or names a store; or a path cannot be used.
-        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+        SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     config = load_config(arguments.config)
@@ -65,7 +65,7 @@ def read_command(argv: Sequence[str] | None) -> ClusterOptions:
     _refuse_named_store(redis)
     _refuse_tls(config)
     if arguments.store == SINGLE and redis.durability != "fast":
-        raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; say --store {CLUSTER}")
+        raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; use --store {CLUSTER}")
     state_file = arguments.state_file and arguments.state_file.absolute()
     if state_file is not None and not state_file.parent.is_dir():
         raise ConfigError(f"--state-file: there is no directory {state_file.parent}")
@@ -94,25 +94,37 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
         "sharq-cluster",
         "A whole SHARQ cluster on this machine: routers, shards and their store.",
         _EXAMPLES,
-        "settings of routers and shards",
+        "configuration file of the routers and shards (INI)",
     )
     count, port = _whole_number(1, _MAX_PROCESSES), _whole_number(1, 65535)
-    parser.add_argument("--routers", type=count, default=2, metavar="R", help="how many (2)")
-    parser.add_argument("--shards", type=count, default=3, metavar="N", help="how many (3)")
+    parser.add_argument(
+        "--routers", type=count, default=2, metavar="R", help="number of routers (default: 2)"
+    )
+    parser.add_argument("--shards", type=count, default=3, metavar="N", help="number of shards (default: 3)")
     parser.add_argument(
         "--port",
         type=port,
         default=_PORT,
-        help=f"the first router's, the others have the next ones ({_PORT})",
+        help=f"port of the first router; the others use the next ones (default: {_PORT})",
     )
     parser.add_argument(
-        "--store", choices=KINDS, default=SINGLE, help="one Valkey, or a Redis Cluster of six (single)"
+        "--store",
+        choices=KINDS,
+        default=SINGLE,
+        help="one Valkey, or a Redis Cluster of six (default: single)",
     )
     parser.add_argument(
-        "--data-dir", type=Path, default=_DATA_DIR, metavar="DIR", help=f"data and logs (./{_DATA_DIR})"
+        "--data-dir",
+        type=Path,
+        default=_DATA_DIR,
+        metavar="DIR",
+        help=f"directory of data and logs (default: ./{_DATA_DIR})",
     )
     parser.add_argument(
-        "--state-file", type=Path, metavar="FILE", help="written when all is ready: JSON, each process"
+        "--state-file",
+        type=Path,
+        metavar="FILE",
+        help="JSON file that lists the processes, written when all are ready",
     )
     arguments = parser.parse_args(argv, _ClusterArguments())
     if arguments.port + arguments.routers - 1 > 65535:
@@ -132,8 +144,8 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
 def _refuse_tls(config: Config) -> None:
     if config.server.tls_cert or config.cluster.link_tls_cert:
         raise ConfigError(
-            "[sharq-server] tls_..., [cluster] link_tls_...: sharq-cluster stays on the loopback, without TLS; "
-            "take this away, or start sharq-shard and sharq-router"
+            "[sharq-server] tls_..., [cluster] link_tls_...: sharq-cluster uses the loopback only, without TLS; "
+            "remove these settings, or start sharq-shard and sharq-router"
         )
 
 
@@ -146,6 +158,6 @@ def _refuse_named_store(redis: RedisSettings) -> None:
     ]
     if named:
         raise ConfigError(
-            f"[redis] {', '.join(named)}: sharq-cluster brings stores of its own; take this away, "
-            "or start sharq-shard and sharq-router on that store"
+            f"[redis] {', '.join(named)}: sharq-cluster starts its own stores; remove these settings, "
+            "or start sharq-shard and sharq-router with that store"
         )

@@ -1,7 +1,7 @@
-"""`sharq-cluster`: starts stores, shards and routers, says when all is ready, tells of deaths, and stops them in order.
+"""Runs `sharq-cluster`: starts stores, shards and routers in order, reports deaths, and stops them in reverse order.
 
-Responsible for that order. Not here: the command line (cli.py), one process (child.py), what each runs
-(services.py, stores.py), and how the stores become a Redis Cluster (redis_cluster.py).
+Not here: the command line (cli.py), one child process (child.py), the programs (services.py, stores.py), and the
+forming of the Redis Cluster (redis_cluster.py).
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from sharq_server.local_cluster.stores import (
 log = logging.getLogger("sharq.cluster")
 
 _STORE_READY_S = 300.0
-"""A store may have a long file to read."""
+"""The time for a store to become ready. It may have to read a long file."""
 _SERVICE_READY_S = 60.0
 
 _ROUTER_STOP_S = 3.5
 _SHARD_STOP_S = 3.0
 _STORE_STOP_S = 2.5
-"""Together under 10 s."""
+"""The times of the three stops, together under 10 s."""
 _STOP_S = 10.0
 
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
 
     Returns:
-        0 after a stop that was asked for, 1 when it cannot start, 2 for wrong arguments or a wrong configuration.
+        0 after a requested stop, 1 if it cannot start, 2 if the arguments or the configuration are wrong.
     """
 
     def work() -> Coroutine[None, None, int]:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Cluster:
-    """The processes, whose end is on the stack before they start."""
+    """The processes of the cluster. The end of each is on the stack before it starts."""
 
     def __init__(self, command: ClusterOptions, stack: AsyncExitStack, _: Stop) -> None:
         self._command = command
@@ -83,10 +83,10 @@ class _Cluster:
         self._router_sockets: list[list[socket]] = []
 
     async def start(self) -> None:
-        """Start the stores, then shards and routers, and say so when all of them are ready.
+        """Start the stores, then shards and routers, and announce when all are ready.
 
         Raises:
-            ConfigError, DataDirError, ListenError, OSError, RedisError, StartError: it cannot be done, and why.
+            ConfigError, DataDirError, ListenError, OSError, RedisError, StartError: the cluster cannot start.
         """
         command = self._command
         if command.state_file is not None:
@@ -101,11 +101,11 @@ class _Cluster:
         shard_ports, store_ports = ports[: command.shards], ports[command.shards :]
         await self._start_stores(store_ports)
         await self._start_services(store_ports, shard_ports)
-        on_reload("each router and shard, see their logs", self._reload_services, self._stack)
+        on_reload("each router and shard (see their logs)", self._reload_services, self._stack)
         self._say_ready()
 
     async def watch(self) -> None:
-        """Tell of each child that dies; returns never."""
+        """Log the death of each child. This does not return."""
         await asyncio.gather(*map(_tell_of_death, self._children), asyncio.Event().wait())
 
     def _reload_services(self) -> Sequence[str]:
@@ -128,7 +128,7 @@ class _Cluster:
         async with aiohttp.ClientSession() as session:
             services = Services(session, environ, command.config)
             shards = self._crew(services.shards(shard_ports), _SHARD_STOP_S)
-            descriptors = [tuple(one.fileno() for one in sockets) for sockets in self._router_sockets]
+            descriptors = [tuple(bound.fileno() for bound in sockets) for sockets in self._router_sockets]
             programs = services.routers(command.router_ports, descriptors, shard_ports)
             routers = self._crew(programs, _ROUTER_STOP_S)
             self._services = [*shards.children, *routers.children]
@@ -140,7 +140,7 @@ class _Cluster:
             await routers.until_ready(_SERVICE_READY_S)
 
     def _crew(self, programs: Sequence[Program], stop_s: float) -> Crew:
-        """Children that do not run yet; they are stopped before those of the crews made earlier."""
+        """Return children that do not run yet. They will be stopped before those of earlier crews."""
         logs = self._command.data_dir / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
         crew = Crew([Child(program, logs, self._lock) for program in programs])
@@ -160,9 +160,9 @@ class _Cluster:
 
 
 async def _tell_of_death(child: Child) -> None:
-    words = await child.until_dead()
-    if words is not None:
-        log.error("process_died it is not started again, the others go on: %s", words)
+    report = await child.until_dead()
+    if report is not None:
+        log.error("process_died it is not restarted, the others go on: %s", report)
 
 
 async def _stop(crew: Crew, timeout_s: float) -> None:

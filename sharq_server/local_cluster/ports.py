@@ -1,4 +1,4 @@
-"""The TCP ports of the cluster: the routers' are held from the beginning, and everything else gets free ones."""
+"""Allocates the TCP ports of the cluster: the routers' are held from the start, all other processes get free ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from sharq_core.process.listening import ListenError, bind_sockets
 HOST = "127.0.0.1"
 
 _CANDIDATES = range(20_000, 30_000)
-"""Below the ephemeral ports of Linux and macOS: no outgoing connection takes one before its server starts."""
+"""The ports to choose from. They are below the ephemeral ports of Linux and macOS, so that no outgoing connection takes
+one before its server starts.
+"""
 
 
 def listen_on(ports: range) -> list[list[socket.socket]]:
-    """Listen on each port, so that nobody else takes it until its router does; returns the sockets of each.
+    """Listen on each port, so that no other process takes it before its router starts. Return the sockets of each.
 
     Raises:
-        ListenError: one cannot be listened on; the message names it. None is held then.
+        ListenError: a port cannot be listened on; the message names it. No port is held then.
     """
     held: list[list[socket.socket]] = []
     try:
@@ -32,31 +34,31 @@ def listen_on(ports: range) -> list[list[socket.socket]]:
 
 
 def close_all(sockets: Iterable[socket.socket]) -> None:
-    """Close them here; whoever has inherited one still listens."""
-    for one in sockets:
-        one.close()
+    """Close the sockets in this process. A child that inherited one still listens."""
+    for held in sockets:
+        held.close()
 
 
 def free_ports(count: int, reserved: Container[int]) -> list[int]:
-    """Different ports that nothing listens on now.
+    """Return `count` different ports on which nothing listens now.
 
     Args:
-        reserved: ports that are not taken, free or not.
+        reserved: ports that must not be returned, free or not.
 
     Raises:
-        ListenError: there are not enough.
+        ListenError: there are not enough free ports.
     """
-    found: list[int] = []
+    ports: list[int] = []
     with ExitStack() as held:
         for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
-            if len(found) == count:
+            if len(ports) == count:
                 break
             probe = held.enter_context(socket.socket())
             if port not in reserved and _can_bind(probe, port):
-                found.append(port)
-    if len(found) < count:
-        raise ListenError(f"{count} free ports are needed, {len(found)} were found")
-    return found
+                ports.append(port)
+    if len(ports) < count:
+        raise ListenError(f"{count} free ports are needed, {len(ports)} were found")
+    return ports
 
 
 def _can_bind(probe: socket.socket, port: int) -> bool:

@@ -1,7 +1,7 @@
-"""Makes six running servers one Redis Cluster, and makes it again when they come back on other ports.
+"""Forms a Redis Cluster from six running servers, and forms it again after they restart on other ports.
 
-What a server was, primary or replica and of which slots, stands in its own directory, so each step is taken only where
-it is still missing: after a first start, after any later one, and after one that was cut short.
+Each server keeps its role and its slots in its own directory. Every step is therefore done only if it is still missing,
+and the same steps serve a first start, a later start, and a start after an interrupted one.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _LOOK_AGAIN_S = 0.1
 
 
 async def make_cluster(ports: Sequence[int], bus_ports: Sequence[int]) -> None:
-    """Bring the servers together; returns when every one sees all slots served and every replica follows.
+    """Form the cluster. Return when every server sees all slots served and every replica is in sync.
 
     Args:
-        ports: of the servers, always in the same order.
+        ports: the ports of the servers, always in the same order of servers.
+        bus_ports: their cluster bus ports.
 
     Raises:
-        StartError: they did not come together in 30 s.
-        redis.exceptions.RedisError: one of them refused, or died.
+        StartError: a step took longer than 30 s.
+        redis.exceptions.RedisError: a server refused a command, or died.
     """
     async with AsyncExitStack() as stack:
         nodes = [
@@ -48,41 +49,41 @@ async def make_cluster(ports: Sequence[int], bus_ports: Sequence[int]) -> None:
 
 
 class _Node:
-    """One server."""
+    """One server of the cluster."""
 
     def __init__(self, client: Redis, port: int, bus_port: int) -> None:
         self._client = client
         self.port = port
         self.bus_port = bus_port
 
-    async def ask(self, *words: str | int) -> Any:
-        """Send one command; its answer as it came."""
-        return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+    async def ask(self, *command: str | int) -> Any:
+        """Send one command and return its reply."""
+        return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def info(self) -> dict[str, str]:
-        """CLUSTER INFO."""
+        """Return the fields of CLUSTER INFO."""
         lines = (await self.ask("CLUSTER", "INFO")).decode().splitlines()
         return dict(line.split(":", 1) for line in lines)
 
     async def rows(self) -> list[list[str]]:
-        """CLUSTER NODES: id, address, flags, primary, ping, pong, epoch, link, slots ..."""
+        """Return the rows of CLUSTER NODES: id, address, flags, primary, ping, pong, epoch, link, slots ..."""
         return [line.split() for line in (await self.ask("CLUSTER", "NODES")).decode().splitlines()]
 
     async def knows(self, ports: Sequence[int]) -> bool:
-        """It knows every server, by the port that it has now."""
+        """Return True if it knows every server by its current port."""
         rows = await self.rows()
-        known = {int(row[1].partition("@")[0].rpartition(":")[2]) for row in rows}
-        return known == set(ports) and not any("handshake" in row[2] for row in rows)
+        known_ports = {int(row[1].partition("@")[0].rpartition(":")[2]) for row in rows}
+        return known_ports == set(ports) and not any("handshake" in row[2] for row in rows)
 
     async def is_whole(self) -> bool:
-        """It sees every slot served; where it is a replica, it has its primary's data."""
+        """Return True if it sees every slot served and, if it is a replica, is in sync with its primary."""
         info, replication = await self.info(), (await self.ask("INFO", "replication"))
         has_data = replication["role"] == "master" or replication["master_link_status"] == "up"
         return has_data and info["cluster_state"] == "ok" and info["cluster_slots_assigned"] == str(SLOTS)
 
 
 async def _prepare(node: _Node, number: int) -> None:
-    """A server that was never in a Cluster gets an epoch of its own; the first three get a third of the slots each."""
+    """Give a new server an epoch of its own, and each of the first three servers a third of the slots."""
     info = await node.info()
     if info["cluster_known_nodes"] != "1":
         return
@@ -94,14 +95,14 @@ async def _prepare(node: _Node, number: int) -> None:
 
 
 async def _introduce(nodes: Sequence[_Node]) -> None:
-    """Each pair, because servers that have met before look for each other on their old ports."""
+    """Introduce each pair of servers, because those that met before look for each other on their old ports."""
     for number, node in enumerate(nodes):
         for other in nodes[number + 1 :]:
             await node.ask("CLUSTER", "MEET", HOST, other.port, other.bus_port)
 
 
 async def _give_replicas(nodes: Sequence[_Node]) -> None:
-    """Each primary without slots becomes a replica of one that has the fewest."""
+    """Make each primary without slots a replica of the primary with the fewest replicas."""
     rows = await nodes[0].rows()
     replicas = Counter({row[0]: 0 for row in rows if len(row) > 8})
     replicas.update(row[3] for row in rows if "slave" in row[2])
@@ -114,7 +115,7 @@ async def _give_replicas(nodes: Sequence[_Node]) -> None:
 
 
 async def _until(what: str, nodes: Sequence[_Node], is_true: Callable[[_Node], Awaitable[bool]]) -> None:
-    """Wait until it is true of every node."""
+    """Wait until a condition is true for every node."""
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + _TIMEOUT_S
     for node in nodes:

@@ -1,4 +1,4 @@
-"""The command lines of shards and routers, and how one asks them whether they are ready."""
+"""Makes the command lines of shards and routers, and checks their readiness."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from sharq_server.local_cluster.ports import HOST
 _READY_TIMEOUT_S = 2.0
 
 SHUTDOWN_TIMEOUT_MS = 3000
-"""What a router has for its stop, whatever is configured: all must be over in 10 s. For half of it it serves on."""
+"""The time for a router's stop, whatever is configured: the whole cluster must stop in 10 s. The router serves on for
+half of it.
+"""
 
 _OURS = frozenset(
     {
@@ -24,14 +26,14 @@ _OURS = frozenset(
         "SHARQ_SHARQ_SERVER_SHUTDOWN_TIMEOUT",
     }
 )
-"""Other names of what is set here; both of a pair are refused."""
+"""Alternative names of the variables that are set here. The configuration refuses both names together."""
 
 
 def service_environ(store: Mapping[str, str], secret: str) -> dict[str, str]:
-    """The environment of shards and routers: ours, the store's address, and the secret of this run.
+    """Return the environment of shards and routers: this process's own, the store's address and this run's secret.
 
     Args:
-        store: variables that name the store.
+        store: the variables that name the store.
     """
     inherited = {name: text for name, text in os.environ.items() if name not in _OURS}
     ours = {"SHARQ_CLUSTER_SECRET": secret, "SHARQ_SERVER_SHUTDOWN_TIMEOUT": str(SHUTDOWN_TIMEOUT_MS)}
@@ -39,11 +41,11 @@ def service_environ(store: Mapping[str, str], secret: str) -> dict[str, str]:
 
 
 class Services:
-    """Makes the programs of one cluster.
+    """The programs of the shards and routers of one cluster.
 
     Args:
-        environ: of each.
-        config: None for no file.
+        environ: the environment of each.
+        config: the configuration file; None for none.
     """
 
     def __init__(self, session: aiohttp.ClientSession, environ: dict[str, str], config: Path | None) -> None:
@@ -52,7 +54,7 @@ class Services:
         self._config = [] if config is None else ["--config", str(config)]
 
     def shards(self, ports: Sequence[int]) -> list[Program]:
-        """shard-1, shard-2, ... on these ports."""
+        """Return the programs shard-1, shard-2, ... on these ports."""
         return [
             self._program("shard", number, port, "shard.main", "--node-id", f"shard-{number}")
             for number, port in enumerate(ports, 1)
@@ -61,10 +63,10 @@ class Services:
     def routers(
         self, ports: Sequence[int], sockets: Sequence[tuple[int, ...]], shard_ports: Sequence[int]
     ) -> list[Program]:
-        """router-1, router-2, ... on these ports, told of all shards.
+        """Return the programs router-1, router-2, ... on these ports, with all shards as seeds.
 
         Args:
-            sockets: for each port the descriptors of the sockets that listen there.
+            sockets: for each port, the descriptors of the sockets that listen there.
         """
         shards = ",".join(f"{HOST}:{port}" for port in shard_ports)
         return [
@@ -75,7 +77,7 @@ class Services:
     def _program(
         self, role: str, number: int, port: int, module: str, *arguments: str, sockets: tuple[int, ...] = ()
     ) -> Program:
-        """-P: a module of this name in the working directory is not ours."""
+        """Return a program. -P keeps it from importing a module of the same name from the working directory."""
         url = f"http://{HOST}:{port}"
         command = (
             sys.executable,

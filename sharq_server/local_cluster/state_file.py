@@ -1,4 +1,4 @@
-"""The state file: which processes serve, for scripts and tests. It is there only while all of that is true or was."""
+"""Writes the state file, which lists the processes for scripts and tests. It exists from readiness to the stop."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import msgspec
 
 
 class ProcessState(msgspec.Struct, frozen=True):
-    """One process.
+    """One process of the cluster.
 
     Attributes:
         role: router, shard or store.
-        pid: of the process that serves.
-        url: where: http://, or redis:// for a store.
+        pid: its process id.
+        url: its address: http://, or redis:// for a store.
     """
 
     role: str
@@ -31,10 +31,10 @@ class State(msgspec.Struct, frozen=True):
 
 
 def write_state(path: Path, processes: Sequence[ProcessState]) -> None:
-    """Put the file in place whole: a reader finds all of it or nothing.
+    """Write the file atomically: a reader finds the whole file or none.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     text = msgspec.json.format(msgspec.json.encode(State(tuple(processes))), indent=2) + b"\n"
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)

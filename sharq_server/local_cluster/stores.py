@@ -1,6 +1,6 @@
-"""The stores of the cluster: one Valkey, or the six of a Redis Cluster, each in a directory of its own.
+"""Makes the programs of the stores: one Valkey, or the six of a Redis Cluster, each in a directory of its own.
 
-They listen on the loopback interface only and ask for no password. Not here: how six servers become one Redis Cluster
+The stores listen on the loopback interface only and need no password. Not here: the forming of the Redis Cluster
 (redis_cluster.py).
 """
 
@@ -29,7 +29,7 @@ SINGLE, CLUSTER = "single", "cluster"
 KINDS = (SINGLE, CLUSTER)
 
 CLUSTER_SIZE = 6
-"""Three primaries, each with a replica."""
+"""The number of servers: three primaries, each with a replica."""
 
 _ANSWER_TIMEOUT_S = 2.0
 
@@ -46,12 +46,12 @@ _CLUSTER_SETTINGS = {
 
 
 def port_count(kind: str) -> int:
-    """How many ports the stores need."""
+    """Return the number of ports that the stores need."""
     return 1 if kind == SINGLE else 2 * CLUSTER_SIZE
 
 
 def refuse_other_kind(kind: str, data_dir: Path) -> None:
-    """Data of one kind is not read by the other.
+    """Raise if the directory holds data of another kind of store.
 
     Raises:
         ConfigError: the directory holds data of another kind.
@@ -64,10 +64,10 @@ def refuse_other_kind(kind: str, data_dir: Path) -> None:
 
 
 def store_programs(kind: str, data_dir: Path, ports: Sequence[int]) -> list[Program]:
-    """store-1, store-2, ...; their directories are made where they are missing.
+    """Return the programs store-1, store-2, .... Create their directories if they are missing.
 
     Args:
-        ports: `port_count` of them.
+        ports: `port_count` ports.
 
     Raises:
         StartError: there is no Valkey for this system, or a directory has lost the manifest of its files.
@@ -84,25 +84,25 @@ def store_programs(kind: str, data_dir: Path, ports: Sequence[int]) -> list[Prog
 
 
 def store_environ(kind: str, ports: Sequence[int]) -> dict[str, str]:
-    """The variables that name the stores to shards."""
+    """Return the variables that name the stores for shards."""
     if kind == SINGLE:
         return {"SHARQ_REDIS_URL": _url(ports[0])}
     return {"SHARQ_REDIS_NODES": ",".join(f"{HOST}:{port}" for port in ports[:CLUSTER_SIZE])}
 
 
 def client_of(port: int) -> Redis:
-    """A client that repeats nothing; the caller closes it."""
+    """Return a client without retries. The caller closes it."""
     return Redis(host=HOST, port=port, retry=Retry(NoBackoff(), 0), socket_timeout=_ANSWER_TIMEOUT_S)
 
 
-def _program(kind: str, number: int, data_dir: Path, port: int, more: dict[str, str]) -> Program:
+def _program(kind: str, number: int, data_dir: Path, port: int, extra: dict[str, str]) -> Program:
     directory = data_dir / f"{kind}-{number}"
     directory.mkdir(mode=0o700, exist_ok=True)
     try:
         refuse_silent_loss(directory)
     except BrokenFiles as error:
-        raise StartError(f"store-{number} is not started: {error}; put a backup in its place") from error
-    settings = {**_SETTINGS, **more, "port": str(port)}
+        raise StartError(f"store-{number} cannot be started: {error}; replace it with a backup") from error
+    settings = {**_SETTINGS, **extra, "port": str(port)}
     return Program(
         role="store",
         name=f"store-{number}",
@@ -119,7 +119,7 @@ def _url(port: int) -> str:
 
 
 async def _is_ready(port: int) -> bool:
-    """It answers, its file read."""
+    """Return True if the server responds, which it does once it has read its file."""
     async with client_of(port) as client:
         try:
             await client.ping()

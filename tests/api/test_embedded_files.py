@@ -90,7 +90,7 @@ async def test_garbage_at_the_end_refuses_the_start_and_one_command_mends_it(
     assert f"the last 700 of its {whole + 700} bytes cannot be read (no whole commands)" in said
     assert f"the {whole} bytes before them can be read; they go up to about 20" in said
     assert "the file was written last at 20" in said
-    assert said.endswith("nothing was changed; to do it: the same command with --yes\n")
+    assert said.endswith("nothing was changed; to repair the files, add --yes to the command\n")
     assert increment(filled).stat().st_size == whole + 700
     exit_code, said, _ = repair(filled, "--yes")
     assert exit_code == 0, said
@@ -183,7 +183,7 @@ def test_repair_is_refused_where_it_makes_no_sense(start: StartServer, tmp_path:
     exit_code, _, said = repair(tmp_path)
     assert (exit_code, said) == (
         1,
-        f"sharq-server: there is no data directory {data(tmp_path)}: nothing to mend\n",
+        f"sharq-server: there is no data directory {data(tmp_path)}: nothing to repair\n",
     )
     server = start()
     server.url()

@@ -115,7 +115,7 @@ async def test_a_body_that_does_not_come_is_refused_and_nothing_is_done(
     writer.write(request(f"/enqueue/{kind}/q/", how, method="POST") + piece)
     status, answer = await answer_of(reader)
     assert status == 408
-    assert answer == {"status": "failure", "code": "too_slow", "message": "body: not here within 0.3 s"}
+    assert answer == {"status": "failure", "code": "too_slow", "message": "body: not received within 0.3 s"}
     assert await rest_of(reader) == b"", "the connection is of no more use"
     writer.close()
     async with http.get(f"{server.url}/metrics/{kind}/q/") as counts:

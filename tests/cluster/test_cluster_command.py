@@ -275,13 +275,13 @@ def test_wrong_argument_is_refused_by_name(tmp_path: Path, arguments: list[str],
 def test_a_durability_that_takes_replicas_is_refused_on_one_server(tmp_path: Path) -> None:
     exit_code, _, stderr = run(tmp_path, SHARQ_REDIS_DURABILITY="replicated")
     assert exit_code == 2
-    assert "[redis] durability: replicated needs replicas; say --store cluster" in stderr
+    assert "[redis] durability: replicated needs replicas; use --store cluster" in stderr
 
 
 def test_configured_store_is_refused_and_not_silently_left_out(tmp_path: Path) -> None:
     exit_code, _, stderr = run(tmp_path, SHARQ_REDIS_URL="redis://10.0.0.9/0")
     assert exit_code == 2
-    assert "[redis] url: sharq-cluster brings stores of its own" in stderr
+    assert "[redis] url: sharq-cluster starts its own stores" in stderr
 
 
 def test_settings_of_the_file_reach_routers_and_shards(start: Start, tmp_path: Path) -> None:

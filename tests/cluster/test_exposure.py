@@ -50,8 +50,8 @@ def test_a_router_is_not_open_to_everyone_by_accident(host: str) -> None:
     port = free_port()
     words = refused("router.main", "--shards", NOWHERE, "--listen", f"{host}:{port}")
     assert words == (
-        f"sharq-router: {host}:{port} can be reached from other machines, and the API asks for no token: set [auth] "
-        "tokens_file, or [auth] allow_anonymous = true where the network keeps others out\n"
+        f"sharq-router: {host}:{port} can be reached from other machines, and the API requires no token: set [auth] "
+        "tokens_file, or [auth] allow_anonymous = true if the network keeps strangers out\n"
     )
 
 

@@ -55,11 +55,11 @@ def test_a_token_cannot_have_a_name_that_its_line_could_not_hold() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "has no token; sharq-server --new-token NAME makes one"),
-        ("# only words\n\n", "has no token; sharq-server --new-token NAME makes one"),
+        ("", "has no token; create one with sharq-server --new-token NAME"),
+        ("# only words\n\n", "has no token; create one with sharq-server --new-token NAME"),
         (b"\xff\xfe", "is not UTF-8"),
         ("a" * (1 << 20) + "b", "is larger than 1048576 bytes"),
-        (f"a sha256:{DIGEST}\na sha256:{DIGEST}\n", ": a is named twice"),
+        (f"a sha256:{DIGEST}\na sha256:{DIGEST}\n", ": the name a occurs twice"),
     ],
 )
 def test_a_file_that_lets_nobody_in_is_refused(tmp_path: Path, text: str | bytes, words: str) -> None:

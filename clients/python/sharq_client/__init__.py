@@ -1,5 +1,4 @@
-"""The Python SDK: an async client for the HTTP API and a worker. It needs aiohttp and msgspec, no store and
-no server."""
+"""The Python SDK of SHARQ: an async client for the HTTP API, and a worker. It needs only aiohttp and msgspec."""
 
 from sharq_client.answers import (
     Answers,

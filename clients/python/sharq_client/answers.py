@@ -1,7 +1,7 @@
-"""What the server answers, as frozen values: milliseconds as on the wire, payloads as JSON text until they
-are asked for.
+"""Defines the server's answers as frozen values. Times are in milliseconds, as on the wire.
 
-Not here: failures (errors.py has the classes, failures.py turns answers into them).
+A payload stays JSON text until it is read. Not here: failures (errors.py has the classes, failures.py makes them from
+answers).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class JobState(enum.StrEnum):
 
 
 class Enqueued(msgspec.Struct, frozen=True):
-    """A job that the server holds.
+    """The answer to an enqueue: the server has the job.
 
     Attributes:
-        job_id: the id it has, made by this client when the caller gave none.
-        is_duplicate: the server held the job already and nothing was changed. After a repeated try it may be
-            this very enqueue that came through the first time.
-        queue_length: jobs queued and delayed before this one; None unless a cap was given.
-        warning: why the queue will not keep the rate that was sent; empty for nothing, and after enqueue_many.
+        job_id: the id of the job. The client generated it if the caller gave none.
+        is_duplicate: True if the server had the job already, so that nothing changed. After a retry, the first try of
+            the same call may have queued it.
+        queue_length: the number of queued and delayed jobs before this one; None unless a maximum was given.
+        warning: the reason why the queue cannot keep the rate that was sent; empty for none, and after enqueue_many.
     """
 
     job_id: str = ""
@@ -47,25 +47,25 @@ class Enqueued(msgspec.Struct, frozen=True):
 
 
 class Answers(list[AnswerT]):
-    """One answer a job, in order; an error for each job that failed."""
+    """The answers of a bulk call: one for each job, in order, and an error for each job that failed."""
 
     @property
     def failed(self) -> int:
-        """How many jobs failed. Cost: O(jobs)."""
+        """The number of jobs that failed. Cost: O(jobs)."""
         return sum(isinstance(answer, SharqError) for answer in self)
 
 
 class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in this worker's hands until `leased_until_ms`.
+    """A job that this client holds the lease of until `leased_until_ms`.
 
     Attributes:
-        lease: the token that finishes, extends or releases it.
-        leased_until_ms: end of the lease, ms since the epoch by the store's clock.
-        enqueued_at_ms: when it was enqueued, ms since the epoch by the store's clock.
-        attempt: 1 for the first delivery.
-        requeues_remaining: how often it may still come back; -1 for ever.
-        queue_length: jobs still queued in its queue after this one.
-        payload_json: the payload's JSON text.
+        lease: the token with which to finish, extend or release the job.
+        leased_until_ms: the end of the lease, in ms since the epoch by the store's clock.
+        enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
+        attempt: the number of this delivery, 1 for the first.
+        requeues_remaining: the number of requeues that remain; -1 for no limit.
+        queue_length: the number of jobs still queued in the job's queue.
+        payload_json: the JSON text of the payload.
     """
 
     queue_type: str = ""
@@ -86,23 +86,23 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def payload_bytes(self) -> bytes:
-        """The payload's JSON text as it was enqueued."""
+        """The JSON text of the payload, as it was enqueued."""
         return bytes(self.payload_json)
 
     def payload_as(self, kind: type[PayloadT]) -> PayloadT:
-        """The payload decoded and checked as a type that msgspec knows; raises msgspec.ValidationError."""
+        """Return the payload as a type that msgspec supports. Raise msgspec.ValidationError if it does not match."""
         return msgspec.json.decode(self.payload_json, type=kind)
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server knows of one job.
+    """The state of one job.
 
     Attributes:
-        attempt: deliveries so far, 0 before the first.
-        enqueued_at_ms: ms since the epoch by the store's clock.
-        leased_until_ms: end of the lease of a leased job, else None.
-        position: 1 for the next job of its queue; None unless queued.
-        payload_json: the payload's JSON text; empty for a finished job, whose payload is not kept.
+        attempt: the number of deliveries so far, 0 before the first.
+        enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
+        leased_until_ms: the end of the lease, in ms since the epoch by the store's clock; None unless leased.
+        position: the place in the queue, 1 for the next job; None unless queued.
+        payload_json: the JSON text of the payload; empty for a finished job, whose payload is not kept.
     """
 
     state: JobState
@@ -114,22 +114,23 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def payload(self) -> Any:
-        """The payload, decoded at each use; None when it is not kept. Cost: O(its bytes)."""
+        """The payload, decoded at each use; None if it is not kept. Cost: O(its bytes)."""
         return msgspec.json.decode(self.payload_json) if bytes(self.payload_json) else None
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue as it is now.
+    """The current state of one queue.
 
     Attributes:
-        interval_ms: least time between two leases, fractions possible; 0 for unlimited.
-        burst: leases that may go back to back when late, at least 1.
-        is_pinned: an operator set the rate, and enqueues do not change it.
-        is_paused: it takes jobs and gives none.
-        queued: jobs that wait for the rate; delayed: jobs whose time has not come; leased: jobs in workers'
-            hands.
-        next_ready_in_ms: time until it may next be leased from; None when nothing is queued or it is paused.
-        oldest_age_ms: time since the job at its head was enqueued; None when nothing is queued.
+        interval_ms: the least time between two leases, fractions possible; 0 for unlimited.
+        burst: the most leases that may go back to back when the queue is late, at least 1.
+        is_pinned: True if an operator has fixed the rate, so that enqueues do not change it.
+        is_paused: True if the queue accepts jobs but hands none out.
+        queued: the number of jobs that wait for the rate.
+        delayed: the number of jobs whose delay has not passed.
+        leased: the number of leased jobs.
+        next_ready_in_ms: the time until the next lease is possible; None if nothing is queued or the queue is paused.
+        oldest_age_ms: the time since the first queued job was enqueued; None if nothing is queued.
     """
 
     interval_ms: float = msgspec.field(name="interval")
@@ -144,11 +145,13 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was enqueued and leased in the last ten minutes: {start of the minute in ms: count}, ten entries.
+    """The counts of enqueued and leased jobs in the last ten minutes.
 
     Attributes:
-        queue_types: types with queued, delayed or leased jobs; empty in the answer for one queue.
-        queue_length: jobs queued, in the answer for one queue, else None.
+        queue_types: the types with queued, delayed or leased jobs; empty in the answer for one queue.
+        queue_length: the number of queued jobs in the answer for one queue, else None.
+        enqueue_counts: start of the minute, in ms since the epoch → enqueued jobs; ten entries.
+        dequeue_counts: start of the minute, in ms since the epoch → leased jobs; ten entries.
     """
 
     queue_types: list[str] = msgspec.field(default_factory=list)
@@ -158,12 +161,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A job past its requeue limit, kept for a person.
+    """A job past its requeue limit, kept for inspection.
 
     Attributes:
-        attempt: how often it was delivered.
-        enqueued_at_ms, dead_at_ms: ms since the epoch by the store's clock.
-        payload_json: the payload's JSON text.
+        attempt: the number of deliveries.
+        enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
+        dead_at_ms: the time at which it became a dead letter, in ms since the epoch by the store's clock.
+        payload_json: the JSON text of the payload.
     """
 
     queue_id: str

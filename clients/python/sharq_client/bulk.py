@@ -1,7 +1,6 @@
-"""Bulk calls: one answer a job, in order, whatever became of the call it travelled in.
+"""Sends bulk calls, with one answer for each job, in order, even if a whole call fails.
 
-A list longer than one call may carry is split. Jobs whose failure may be repeated are sent again without the
-others.
+A list that is longer than one call permits is split. Failed jobs are retried without the others, if that is safe.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from sharq_client.transport import Transport
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The answer for one job of a bulk call: what the verb answers, or status "failure" with code and
-    message."""
+    """The result of one job of a bulk call: the verb's answer, or status "failure" with code and message."""
 
     status: Literal["queued", "success", "failure"]
     job_id: str = ""
@@ -44,15 +42,14 @@ async def send_bulk(
     is_safe_twice: Callable[[BulkJobT], bool],
     to_repeat: Callable[[BulkJobT], BulkJobT] = lambda job: job,
 ) -> list[Result | errors.SharqError]:
-    """Sends jobs and repeats those that failed, as often as the transport's retries allow. Never raises
-    SharqError.
+    """Send jobs, and retry those that failed up to the transport's number of retries. It never raises SharqError.
 
     Args:
-        is_safe_twice: whether a job that was perhaps done may be sent again.
-        to_repeat: makes the job to send again from one that was perhaps done.
+        is_safe_twice: returns True if a job that was perhaps done may be sent again.
+        to_repeat: returns the form in which to send a job again that was perhaps done.
 
     Returns:
-        one answer a job, in order; a call that failed as a whole gives its error to each of its jobs.
+        One answer for each job, in order. If a call fails as a whole, each of its jobs gets the error.
 
     Cost: O(jobs), one request for each 1,000 jobs or 8 MiB.
     """
@@ -62,6 +59,7 @@ async def send_bulk(
         failed = _repeatable(to_send, answers, is_safe_twice)
         if not failed:
             break
+        # One pause for all: the longest, so that no job is sent again before its own pause is over.
         await asyncio.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
         for index, error in failed.items():
             if error.perhaps_done:
@@ -77,7 +75,7 @@ def _repeatable(
     answers: Sequence[Result | errors.SharqError],
     is_safe_twice: Callable[[BulkJobT], bool],
 ) -> dict[int, errors.SharqError]:
-    """Index and error of each job that may be sent again."""
+    """Return index → error of each job that may be sent again."""
     return {
         index: answer
         for index, (job, answer) in enumerate(zip(jobs, answers, strict=True))

@@ -1,6 +1,6 @@
-"""The verbs of the HTTP API as methods: typed answers, typed errors, and repeats where repeating is safe.
+"""Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe.
 
-Not here: running handlers over leased jobs (worker.py), and how a request travels (transport.py).
+Not here: running handlers for leased jobs (worker.py), and sending one request (transport.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _DeadPage(msgspec.Struct, frozen=True):
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    """The small answers, together: each call reads the one field it is about."""
+    """The fields of the small answers together. Each call reads the one field that it needs."""
 
     status: str = ""
     lease_expires_at: int = 0
@@ -58,15 +58,15 @@ _DEAD = msgspec.json.Decoder(_DeadPage)
 
 
 class SharqClient:
-    """Speaks with a SHARQ server, a load balancer or several routers: `async with SharqClient("http://127.0.0.1:8080")
-    as client`.
+    """A client of a SHARQ server, a load balancer or several routers of one cluster.
 
-    Every method raises Unavailable when no connection was made (nothing was done), OutcomeUnknown when it was
-    sent and no answer came (perhaps done), and the class of sharq_client.errors that the server names. The
-    `..._many`
-    methods never raise these: they answer for each job. Repeats are made only where they cannot do harm: of
-        what was
-    certainly not done, and of calls that are the same when done twice.
+    Use it as `async with SharqClient("http://127.0.0.1:8080") as client`.
+
+    Every method raises Unavailable if no connection was made (nothing was done), OutcomeUnknown if the request was sent
+    and no answer came (perhaps done), and otherwise the class of sharq_client.errors for the server's error code. The
+    `..._many` methods do not raise these; they return one answer or error for each job.
+
+    The client retries only if that is safe: a call that was certainly not done, or one that is idempotent.
     """
 
     def __init__(
@@ -78,15 +78,15 @@ class SharqClient:
         retries: int = 2,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        """Nothing is sent yet.
+        """Configure the client. This sends nothing yet.
 
         Args:
-            url: http://host:port, a path prefix is kept. Of several routers of one cluster the first is asked until it
-                 takes no connection; then the next one is, at once.
-            token: sent as a bearer token; None takes the variable SHARQ_TOKEN, where that is set and not empty.
-            timeout_s: for one try, over 0; the wait of a long poll comes on top.
-            retries: how often a call may be repeated, 0 for never; the pauses double from 1 s.
-            session: used and not closed; None makes one of its own.
+            url: http://host:port, optionally with a path prefix; or the URLs of several routers of one cluster. The
+                client then uses the first one until it refuses a connection, and switches to the next one at once.
+            token: the bearer token. None uses the variable SHARQ_TOKEN if that is set and not empty.
+            timeout_s: the timeout of one try, over 0. The wait of a long poll is added to it.
+            retries: the number of retries of a call, 0 for none. The pauses double from 1 s on.
+            session: a session to use, which the caller closes; None to create one.
         """
         urls = [url] if isinstance(url, str) else url
         self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
@@ -101,15 +101,15 @@ class SharqClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the client's own session; calls in flight end with OutcomeUnknown."""
+        """Close the client's own session. Calls in flight raise OutcomeUnknown."""
         await self._transport.close()
 
     async def enqueue(self, job: EnqueueJob) -> Enqueued:
-        """Queue one job; repeated with the same job_id, so that it is never queued twice.
+        """Enqueue one job. Retries use the same job_id, so that the job is never queued twice.
 
         Raises:
             QueueFull, StoreFull, InvalidRequest, TooLarge: nothing was done.
-            OutcomeUnknown: perhaps done; send it again with the same job_id and `repeat=True`.
+            OutcomeUnknown: the job was perhaps queued. Send it again with the same job_id and `repeat=True`.
         """
         ready = _ready_to_send(job)
 
@@ -123,8 +123,10 @@ class SharqClient:
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
     async def enqueue_many(self, jobs: Sequence[EnqueueJob]) -> Answers[Enqueued | errors.SharqError]:
-        """Queue jobs of any queues; one answer a job, in order. Cost: one request for each 1,000 jobs or 8
-        MiB."""
+        """Enqueue jobs of any queues. Return one answer for each job, in order.
+
+        Cost: one request for each 1,000 jobs or 8 MiB.
+        """
         ready = [_ready_to_send(job) for job in jobs]
         answers = await send_bulk(
             self._transport, "/enqueue/", ready, is_safe_twice=lambda job: True, to_repeat=_as_repeat
@@ -150,24 +152,23 @@ class SharqClient:
         wait_ms: float = 0,
         lease_ms: float | None = None,
     ) -> LeasedJob | list[LeasedJob] | None:
-        """Lease ready jobs, each from the queue that is due longest; sent again only when certainly not done.
+        """Lease ready jobs, each from the queue that has been due longest. A retry is made only if nothing was done.
 
         Args:
-            count: 1 to 1,000: at most so many, as soon as one is ready. None: one job.
-            wait_ms: 0 to 60,000: how long to wait until a job is ready.
-            lease_ms: 100 to 86,400,000; None for the server's default.
+            count: the most jobs to return, 1 to 1,000. The call returns as soon as one is ready. None for one job.
+            wait_ms: the longest wait until a job is ready, 0 to 60,000.
+            lease_ms: the length of the lease (visibility timeout), 100 to 86,400,000; None for the server's default.
 
         Returns:
-            with a count a list, empty when nothing was ready; without, the job or None.
+            With a count, a list, which is empty if nothing was ready. Without one, the job or None.
 
         Raises:
-            OutcomeUnknown: jobs may have been leased; they come back when their leases end.
+            OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
         """
         path = path_of("dequeue", queue_type)
         query = {"count": 1 if count is None else count, "wait": wait_ms or None, "lease": lease_ms}
 
-        # POST, because the HTTP client and proxies send a GET again by themselves when a kept connection
-        # drops.
+        # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
         async def send(is_repeat: bool) -> list[LeasedJob]:
             return (
                 await self._transport.send("POST", path, _LEASED, query=query, wait_s=wait_ms / 1000)
@@ -181,44 +182,47 @@ class SharqClient:
         return jobs if count is not None else next(iter(jobs), None)
 
     async def finish(self, job: Addressed) -> None:
-        """End the lease: the work is done. Repeated safely when the job names its lease.
+        """Finish (acknowledge) a job: end its lease and forget the job. Retries are made if the job has its lease.
 
         Raises:
-            NotFound: there is no such lease. LeaseLost: another lease of the job exists. Nothing was done.
+            NotFound: there is no such lease. Nothing was done.
+            LeaseLost: another lease of the job exists. Nothing was done.
         """
         await self._lease_call("finish", job, LeaseBody(lease=job.lease))
 
     async def extend(self, job: Addressed, by_ms: float) -> int:
-        """Move the lease's end to by_ms (100 to 86,400,000) from now; returns it, in ms by the store's clock.
+        """Move the end of the lease to by_ms (100 to 86,400,000) from now.
+
+        Returns:
+            The new end, in ms since the epoch by the store's clock.
 
         Raises:
-            NotFound, LeaseLost: nothing was done.
+            NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         return (
             await self._lease_call("extend", job, LeaseBody(lease=job.lease, by_ms=by_ms))
         ).lease_expires_at
 
     async def release(self, job: Addressed, delay_ms: float = 0) -> None:
-        """Give the job back unfinished: to its place, after delay_ms at the earliest. It counts as an
-        attempt.
+        """Give the job back unfinished (nack): it returns to its place in the queue after delay_ms. The attempt counts.
 
         Raises:
-            NotFound, LeaseLost: nothing was done.
+            NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         await self._lease_call("release", job, LeaseBody(lease=job.lease, delay_ms=delay_ms))
 
     async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
-        """End leases; one answer a job, in order, None for done."""
+        """Finish jobs. Return one answer for each job, in order; None for success."""
         return await self._lease_bulk("finish", [_lease_body(job) for job in jobs])
 
     async def extend_many(self, jobs: Sequence[Addressed], by_ms: float) -> Answers[errors.SharqError | None]:
-        """Move the ends of leases to by_ms from now; one answer a job, in order, None for done."""
+        """Move the ends of leases to by_ms from now. Return one answer for each job, in order; None for success."""
         return await self._lease_bulk("extend", [_lease_body(job, by_ms=by_ms) for job in jobs])
 
     async def release_many(
         self, jobs: Sequence[Addressed], delay_ms: float = 0
     ) -> Answers[errors.SharqError | None]:
-        """Give jobs back unfinished; one answer a job, in order, None for done."""
+        """Give jobs back unfinished. Return one answer for each job, in order; None for success."""
         return await self._lease_bulk("release", [_lease_body(job, delay_ms=delay_ms) for job in jobs])
 
     async def set_interval(
@@ -230,63 +234,67 @@ class SharqClient:
         burst: int | None = None,
         pin: bool | None = None,
     ) -> bool:
-        """Change a queue's rate at once; False when there is no such queue.
+        """Change a queue's rate at once. Return False if there is no such queue.
 
         Args:
-            interval_ms: 0 (unlimited) to 365 days, fractions allowed.
-            burst: at least 1; None leaves it.
-            pin: True also creates the rate and keeps enqueues from changing it; False unpins; None leaves it.
+            interval_ms: the least time between two leases: 0 (unlimited) to 365 days, fractions allowed.
+            burst: the most leases back to back, at least 1; None keeps the current one.
+            pin: True to also create the rate and keep enqueues from changing it; False to unpin it; None to keep it.
         """
         path = path_of("interval", queue_type, queue_id)
         return await self._done("POST", path, RateBody(interval_ms, burst, pin), is_safe_twice=True)
 
     async def pause(self, queue_type: str, queue_id: str) -> bool:
-        """Let a queue take jobs and give none; False when there is no such queue."""
+        """Pause a queue: it accepts jobs but hands none out. Return False if there is no such queue."""
         return await self._done("POST", path_of("queue", queue_type, queue_id) + "pause/", is_safe_twice=True)
 
     async def resume(self, queue_type: str, queue_id: str) -> bool:
-        """Let a paused queue give jobs again; False when there is no such queue."""
+        """Let a paused queue hand out jobs again. Return False if there is no such queue."""
         return await self._done(
             "POST", path_of("queue", queue_type, queue_id) + "resume/", is_safe_twice=True
         )
 
     async def delete_queue(self, queue_type: str, queue_id: str, *, purge_all: bool = False) -> bool:
-        """Drop what is queued and delayed; True when there was anything. Leased jobs run out and do not come
-        back.
+        """Drop the queued and delayed jobs of a queue. Return True if there were any.
 
-        Sent again only when certainly not done: a second delete would take what was enqueued in between.
+        Leased jobs may still be finished, but are not requeued. A retry is made only if nothing was done, since a
+        second delete would drop jobs that were enqueued in between.
 
         Args:
-            purge_all: forget the rate too, once its ready time has passed.
+            purge_all: True to forget the rate, too, once the queue's ready time has passed.
         """
         path = path_of("deletequeue", queue_type, queue_id)
         reply = await self._ask("DELETE", path, _REPLY, {"purge_all": purge_all}, is_safe_twice=False)
         return reply.status == "Success"
 
     async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
-        """What the server knows of a queue; None when there is no such queue."""
+        """Return the state of a queue; None if there is no such queue."""
         try:
             return await self._ask("GET", path_of("queue", queue_type, queue_id), _QUEUE)
         except errors.NotFound:
             return None
 
     async def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
-        """What the server knows of a job; None when it knows nothing."""
+        """Return the state of a job; None if the server does not know it."""
         try:
             return await self._ask("GET", path_of("job", queue_type, queue_id, job_id), _JOB)
         except errors.NotFound:
             return None
 
     async def counts(self) -> Counts:
-        """What was enqueued and leased in the last ten minutes, of all types together."""
+        """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
         return await self._ask("GET", "/metrics/", _COUNTS)
 
     async def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
-        """One queue in the last ten minutes; zeros for an unknown one."""
+        """Return the counts of one queue in the last ten minutes; zeros for an unknown queue."""
         return await self._ask("GET", path_of("metrics", queue_type, queue_id), _COUNTS)
 
     async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[str]:
-        """Ids of a type's queues with queued, delayed or leased jobs; `page` ids (1 to 10,000) a request."""
+        """Yield the ids of a type's queues that have queued, delayed or leased jobs.
+
+        Args:
+            page: the number of ids for each request, 1 to 10,000.
+        """
         cursor: str | None = None
         while True:
             query = {"limit": page, "cursor": cursor}
@@ -297,7 +305,11 @@ class SharqClient:
                 return
 
     async def dead(self, queue_type: str, *, page: int = 100) -> AsyncIterator[DeadLetter]:
-        """A type's dead letters; `page` of them a request."""
+        """Yield the dead letters of a type.
+
+        Args:
+            page: the number of dead letters for each request.
+        """
         cursor: str | None = None
         while True:
             query = {"limit": page, "cursor": cursor}
@@ -308,30 +320,32 @@ class SharqClient:
                 return
 
     async def redrive(self, queue_type: str) -> int:
-        """Queue every dead letter of a type again, attempts from 0; returns how many. Repeating takes the
-        rest."""
+        """Queue every dead letter of a type again, with attempts from 0. Return the number of jobs.
+
+        A second call queues the dead letters that remain.
+        """
         path = path_of("dead", queue_type) + "redrive/"
         return (await self._ask("POST", path, _REPLY, is_safe_twice=False)).redriven
 
     async def redrive_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
     ) -> Answers[errors.SharqError | None]:
-        """Queue these dead letters again; one answer each, in order, None for done."""
+        """Queue these dead letters again. Return one answer for each, in order; None for success."""
         refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
         path = path_of("dead", queue_type) + "redrive/"
         return _failures(await send_bulk(self._transport, path, refs, is_safe_twice=lambda ref: False))
 
     async def drop_dead(self, queue_type: str) -> int:
-        """Drop every dead letter of a type; returns how many were dropped."""
+        """Drop every dead letter of a type. Return the number of dropped jobs."""
         path = path_of("dead", queue_type)
         return (await self._ask("DELETE", path, _REPLY, is_safe_twice=False)).dropped
 
     async def healthz(self) -> bool:
-        """True when the server's event loop answers."""
+        """Return True if the server process responds."""
         return await self._answers("/healthz")
 
     async def readyz(self) -> bool:
-        """True when the server may be sent work; False while it starts or drains, or cannot be reached."""
+        """Return True if the server accepts work; False if it is starting, draining or unreachable."""
         return await self._answers("/readyz")
 
     async def _lease_call(self, verb: str, job: Addressed, body: LeaseBody) -> _Reply:
@@ -346,7 +360,7 @@ class SharqClient:
         )
 
     async def _done(self, method: str, path: str, body: object = None, *, is_safe_twice: bool) -> bool:
-        """False when what the path names does not exist."""
+        """Send a call. Return False if the server answers that the object of the path does not exist."""
         try:
             await self._ask(method, path, _REPLY, body, is_safe_twice=is_safe_twice)
         except errors.NotFound:
@@ -377,7 +391,7 @@ class SharqClient:
 
 
 def _ready_to_send(job: EnqueueJob) -> EnqueueJob:
-    """The job with an id, so that it can be sent again, and its payload encoded once for all tries."""
+    """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries."""
     payload = job.payload
     if not isinstance(payload, msgspec.Raw):
         payload = msgspec.Raw(msgspec.json.encode(payload))

@@ -1,7 +1,6 @@
-"""The errors that the client raises. Each class says its wire code, its HTTP status and whether the work may have been
-done.
+"""Defines the errors that the client raises, each with its wire code, its HTTP status and the state of the work.
 
-Not here: how an answer or a broken connection becomes one of these (failures.py).
+Not here: turning a response or a broken connection into an error (failures.py).
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from typing import ClassVar
 
 
 class SharqError(Exception):
-    """Something the caller must act on. The message is for a person and names the field it is about.
+    """The base of all errors. The message is for people and names the field in question.
 
     Attributes:
-        code: the word on the wire; one class has one code.
+        code: the error code on the wire; each class has its own.
         status: the HTTP status.
-        perhaps_done: True when the work may have been done; False when certainly nothing changed.
-        retry_after_s: seconds after which a repeat makes sense, or None where repeating cannot help.
+        perhaps_done: True if the work may have been done; False if certainly nothing changed.
+        retry_after_s: the seconds after which a retry makes sense; None if a retry cannot help.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -38,7 +37,7 @@ class InvalidRequest(SharqError):
 
 
 class Unauthorized(SharqError):
-    """No token, or an unknown one. Nothing was done."""
+    """The request has no token, or an unknown one. Nothing was done."""
 
     code = "unauthorized"
     status = 401
@@ -46,7 +45,7 @@ class Unauthorized(SharqError):
 
 
 class Forbidden(SharqError):
-    """The token is known but may not do this. Nothing was done."""
+    """The request is not permitted from this page or under this host name. Nothing was done."""
 
     code = "forbidden"
     status = 403
@@ -62,7 +61,7 @@ class NotFound(SharqError):
 
 
 class MethodNotAllowed(SharqError):
-    """The path exists, the method does not. Nothing was done."""
+    """The path does not support the method. Nothing was done."""
 
     code = "method_not_allowed"
     status = 405
@@ -86,7 +85,7 @@ class Duplicate(SharqError):
 
 
 class TooSlow(SharqError):
-    """The body did not come in time. Nothing was done."""
+    """The body did not arrive in time. Nothing was done."""
 
     code = "too_slow"
     status = 408
@@ -94,7 +93,7 @@ class TooSlow(SharqError):
 
 
 class UnsupportedEncoding(SharqError):
-    """The body is encoded in a way that the server does not read. Nothing was done."""
+    """The server does not support the encoding of the body. Nothing was done."""
 
     code = "unsupported_encoding"
     status = 415
@@ -102,7 +101,7 @@ class UnsupportedEncoding(SharqError):
 
 
 class TooLarge(SharqError):
-    """The payload or the body is over its limit. Nothing was done."""
+    """The payload or the body is longer than its limit. Nothing was done."""
 
     code = "too_large"
     status = 413
@@ -110,10 +109,10 @@ class TooLarge(SharqError):
 
 
 class QueueFull(SharqError):
-    """The queue holds as many jobs as the enqueue allows. Nothing was done.
+    """The queue has as many jobs as the enqueue allows. Nothing was done.
 
     Attributes:
-        queue_length: jobs queued and delayed when it was refused.
+        queue_length: the number of queued and delayed jobs at the refusal.
     """
 
     code = "queue_full"
@@ -126,7 +125,7 @@ class QueueFull(SharqError):
 
 
 class Overloaded(SharqError):
-    """The server holds as much unfinished work as it may. Nothing was done; try again, or elsewhere."""
+    """The server has reached its limit of work in flight. Nothing was done; try again, or at another router."""
 
     code = "overloaded"
     status = 429
@@ -135,7 +134,7 @@ class Overloaded(SharqError):
 
 
 class Unavailable(SharqError):
-    """The store or the shard cannot be reached, or refused before it started. Nothing was done."""
+    """The store or the shard is unreachable or refused the call. Nothing was done."""
 
     code = "unavailable"
     status = 503
@@ -144,7 +143,7 @@ class Unavailable(SharqError):
 
 
 class OutcomeUnknown(SharqError):
-    """The call was sent and no answer came: it may have been done. Repeat it with the same ids."""
+    """The call was sent and no answer came, so it may have been done. Retry it with the same ids."""
 
     code = "outcome_unknown"
     status = 504
@@ -153,7 +152,7 @@ class OutcomeUnknown(SharqError):
 
 
 class StoreFull(SharqError):
-    """The store's memory is full, so it takes no more jobs; dequeue and finish go on. Nothing was done."""
+    """The store's memory is full, so it accepts no more jobs; dequeue and finish still work. Nothing was done."""
 
     code = "store_full"
     status = 507
@@ -161,15 +160,17 @@ class StoreFull(SharqError):
 
 
 _BY_CODE: dict[str, type[SharqError]] = {
-    kind.code: kind for kind in SharqError.__subclasses__() if kind is not QueueFull
+    error_class.code: error_class
+    for error_class in SharqError.__subclasses__()
+    if error_class is not QueueFull
 }
 
 
 def from_code(code: str, message: str, queue_length: int = 0) -> SharqError:
-    """Return the error that the server named by its code; an unknown code counts as perhaps done.
+    """Return the error for the server's error code. An unknown code counts as perhaps done.
 
     Args:
-        queue_length: the length of a full queue; other errors have no use for it.
+        queue_length: the length of a full queue; unused for other errors.
     """
     if code == QueueFull.code:
         return QueueFull(queue_length)

@@ -1,7 +1,6 @@
-"""Turns what went wrong on the wire into the error classes of sharq_client.errors, and says what may be sent
-again.
+"""Turns failures on the wire into the error classes of sharq_client.errors, and decides on retries.
 
-The rule for a repeat reads two words of the class: `retry_after_s` (repeating can help) and `perhaps_done`.
+The rule of retries uses two attributes of the class: `retry_after_s` (a retry can help) and `perhaps_done`.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ _CODE_OF_STATUS = {
     429: errors.Overloaded.code,
     503: errors.Unavailable.code,
 }
-"""What a proxy means that answers in the server's place, without our JSON."""
+"""The error code for a status without the API's JSON, as a proxy sends it."""
 
 
 class NothingReady(errors.NotFound):
-    """The plain 404 of a dequeue: nothing was ready. Nothing was done."""
+    """The error of a dequeue that found no ready job (404 without a code). Nothing was done."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The failure shape of the API. code is empty in the plain 404 of a dequeue."""
+    """A failure as the API sends it. The code is empty if a dequeue found no ready job."""
 
     status: Literal["failure"]
     code: str = ""
@@ -42,12 +41,12 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def to_error(failure: Failure) -> errors.SharqError:
-    """The error class that the server named by its code."""
+    """Return the error for the server's error code."""
     return errors.from_code(failure.code, failure.message, failure.queue_length)
 
 
 def from_answer(status: int, body: bytes) -> errors.SharqError:
-    """The error that an answer with a failing status means, be it the server's or a proxy's."""
+    """Return the error for a response of status 400 or above, from the server or a proxy."""
     try:
         failure = msgspec.json.decode(body, type=Failure)
     except msgspec.DecodeError:
@@ -59,7 +58,7 @@ def from_answer(status: int, body: bytes) -> errors.SharqError:
 
 
 def from_transport(error: aiohttp.ClientError | TimeoutError) -> errors.SharqError:
-    """Unavailable when no connection was made, so that nothing was sent; otherwise OutcomeUnknown."""
+    """Return Unavailable if no connection was made, so that nothing was sent; otherwise OutcomeUnknown."""
     reason = f"{type(error).__name__}: {error}".removesuffix(": ")
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return errors.Unavailable(f"no connection was made ({reason})")
@@ -67,14 +66,13 @@ def from_transport(error: aiohttp.ClientError | TimeoutError) -> errors.SharqErr
 
 
 def may_repeat(error: errors.SharqError, is_safe_twice: bool) -> bool:
-    """True when repeating can help and does no harm: the call is safe twice, or certainly was not done."""
+    """Return True if a retry can help and is safe: the call is idempotent, or was certainly not done."""
     return error.retry_after_s is not None and (is_safe_twice or not error.perhaps_done)
 
 
 def pause_s(error: errors.SharqError, tries: int) -> float:
-    """How long to wait after `tries` (1 or more) failed tries, in seconds: doubles from Retry-After to 8
-    times it.
+    """Return the pause in seconds after `tries` (1 or more) failed tries. It doubles from Retry-After to 8 times that.
 
-    A random factor from 1.0 to 1.5 keeps clients that failed together from coming back together.
+    A random factor from 1.0 to 1.5 keeps clients that failed together from retrying together.
     """
     return (error.retry_after_s or 1) * min(2.0 ** (tries - 1), 8.0) * random.uniform(1.0, 1.5)

@@ -1,6 +1,7 @@
-"""What may handle a job: an `async def` function runs on the event loop, a plain one in a thread of the worker's.
+"""Classifies and runs handlers: an `async def` function runs on the event loop, a plain function in a worker thread.
 
-Anything else is refused when the worker is made. Not here: leasing, and reporting what came of a job (worker.py).
+Anything else is refused when the worker is created. Not here: leasing jobs (worker.py), and reporting outcomes
+(outcomes.py).
 """
 
 from __future__ import annotations
@@ -17,26 +18,27 @@ from typing import Any, TypeAlias
 from sharq_client.answers import LeasedJob
 
 Handler: TypeAlias = Callable[[LeasedJob], object]
-"""`async def` functions and plain ones, and what behaves as one of them. What it returns is not looked at, except that
-an awaitable is awaited.
+"""An `async def` function or a plain function, or a callable that behaves like one. An awaitable result is awaited; any
+other result is ignored.
 """
 
 _EXPECTED = "expected an `async def` function or a plain function that takes the job"
 
 
 class Unfit(TypeError):
-    """What was given as a handler can never handle a job."""
+    """The error of a handler that can never handle a job."""
 
 
 def is_async(handler: object) -> bool:
     """Return True for a handler that runs on the event loop, False for one that runs in a thread.
 
-    A partial, a bound method and an object with `__call__` are what they call. A decorated function is what the
-    decorator made of it, because that is what runs.
+    A partial, a bound method or an object with `__call__` counts as the function that it calls. A decorated function
+    counts as the result of its decorator, because that is the function that runs.
 
     Raises:
-        Unfit: it is neither, or it does not take one argument.
+        Unfit: it is neither kind of handler, or it does not take one argument.
     """
+    # Unwrap partials, methods and objects down to the function that runs in the end.
     called: Any = handler
     while not inspect.isclass(called) and (inner := _called_by(called)) is not called:
         called = inner
@@ -51,14 +53,14 @@ def is_async(handler: object) -> bool:
 
 
 class Threads:
-    """The threads that plain functions run in, as many as are needed at once and at most `most`."""
+    """The threads of plain functions: as many as are needed at once, up to `limit`."""
 
-    def __init__(self, most: int) -> None:
-        self._pool = concurrent.futures.ThreadPoolExecutor(most, thread_name_prefix="sharq-handler")
+    def __init__(self, limit: int) -> None:
+        self._pool = concurrent.futures.ThreadPoolExecutor(limit, thread_name_prefix="sharq-handler")
         self._leases: set[str] = set()
 
     async def run(self, handler: Handler, job: LeasedJob) -> object:
-        """Return what the handler returns, or raise what it raises; being cancelled does not end it."""
+        """Return the handler's result, or raise its exception. Cancelling this call does not end the thread."""
         loop = asyncio.get_running_loop()
         self._leases.add(job.lease)
         call = functools.partial(contextvars.copy_context().run, _outcome, handler, job)
@@ -69,30 +71,30 @@ class Threads:
         return value
 
     def holds(self, job: LeasedJob) -> bool:
-        """Return True while a thread works on the job, also when nobody waits for it any more."""
+        """Return True while a thread works on the job, even if no task waits for it any more."""
         return job.lease in self._leases
 
     def close(self) -> None:
-        """Let the threads end when their handlers do, and wait for none of them."""
+        """Let each thread end with its handler, without waiting for it."""
         self._pool.shutdown(wait=False)
 
 
 async def settle(value: object) -> None:
-    """Wait for what a handler returned, if that is still under way.
+    """Wait for the result of a handler, if it is an awaitable or a future.
 
     Raises:
-        Unfit: it is a generator, so that nothing was done, and nothing would be the next time.
+        Unfit: the result is a generator, so the handler did nothing and never would.
     """
     if inspect.isawaitable(value):
         await value
     elif isinstance(value, concurrent.futures.Future):
         await asyncio.wrap_future(value)
     elif inspect.isgenerator(value) or inspect.isasyncgen(value):
-        raise Unfit(f"handler: it returned the generator {value.__qualname__}, which nobody runs")
+        raise Unfit(f"handler: it returned the generator {value.__qualname__}, which is never run")
 
 
 def _called_by(handler: Any) -> Any:
-    """The callable that a call of this one ends in, one step on; itself for a function."""
+    """Return the callable that this one calls, one step further; a function is returned as it is."""
     if isinstance(handler, functools.partial):
         return handler.func
     if isinstance(handler, MethodType):
@@ -107,7 +109,7 @@ def _check_takes_one(handler: Callable[..., object]) -> None:
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):
-        return  # a builtin that does not say
+        return  # a builtin without a signature
     try:
         signature.bind(None)
     except TypeError as error:
@@ -119,7 +121,7 @@ def _name(handler: object) -> str:
 
 
 def _outcome(handler: Handler, job: LeasedJob) -> tuple[object, BaseException | None]:
-    """What a handler returned or raised. As a value, because a future takes some exceptions for its own affairs."""
+    """Return the handler's result and exception. A future would interpret some exceptions, so none is raised here."""
     try:
         return handler(job), None
     except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:

@@ -1,6 +1,6 @@
-"""Reports what became of leased jobs, finished or released, in bulk and until the server has answered.
+"""Reports the outcomes of leased jobs (finish or release) in bulk, and retries until the server has answered.
 
-While one call is under way the next outcomes gather; so one call carries few when idle and many when busy.
+While a call is in flight, further outcomes collect for the next one, so calls carry more the busier the worker is.
 Not here: running the jobs (worker.py).
 """
 
@@ -20,21 +20,26 @@ log = logging.getLogger("sharq.worker")
 
 
 class Outcome(enum.StrEnum):
-    """What the worker did with a job."""
+    """The outcome of a job."""
 
     FINISH = "finish"
     RELEASE = "release"
 
 
 OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None], None]
-"""Told a job, what the worker did with it, and None when the server took it, else why it refused for good."""
+"""A callback that gets a job, its outcome, and None if the server accepted it, else the error of the refusal."""
 
 
 class Outcomes:
-    """Outcomes that the server has not answered yet."""
+    """The outcomes that the server has not answered yet."""
 
     def __init__(self, client: SharqClient, release_delay_ms: float, on_reported: OnReported) -> None:
-        """on_reported: told once for each outcome that the server has answered."""
+        """Create an empty set of outcomes.
+
+        Args:
+            release_delay_ms: the delay of released jobs.
+            on_reported: called once for each outcome that the server has answered.
+        """
         self._client = client
         self._release_delay_ms = release_delay_ms
         self._on_reported = on_reported
@@ -43,7 +48,7 @@ class Outcomes:
         self._is_closed = False
 
     def add(self, outcome: Outcome, job: LeasedJob) -> None:
-        """Report this job's outcome soon."""
+        """Add the outcome of a job to the next report."""
         self._unreported.append((outcome, job))
         self._changed.set()
 
@@ -53,9 +58,9 @@ class Outcomes:
         self._changed.set()
 
     async def run(self) -> None:
-        """Reports outcomes until closed and none is left; tries again for as long as the server is away.
+        """Report outcomes until `close` was called and all are reported. Retry while the server is unreachable.
 
-        Cancelling it leaves the rest unreported: those jobs come back when their leases end.
+        If it is cancelled, the remaining outcomes stay unreported: those jobs are requeued when their leases end.
         """
         tries = 0
         while self._unreported or not self._is_closed:
@@ -69,11 +74,11 @@ class Outcomes:
                 self._changed.set()
 
     def unreported(self) -> int:
-        """How many outcomes the server has not answered."""
+        """Return the number of outcomes that the server has not answered."""
         return len(self._unreported)
 
     async def _report(self) -> errors.SharqError | None:
-        """Sends what there is now; returns an error that repeating can help, or None."""
+        """Send the current outcomes. Return an error after which a retry can help, or None."""
         reporting = list(self._unreported)
         finished = [job for outcome, job in reporting if outcome is Outcome.FINISH]
         released = [job for outcome, job in reporting if outcome is Outcome.RELEASE]
@@ -82,6 +87,7 @@ class Outcomes:
         )
         kept = self._settle(Outcome.FINISH, finished, answers[0])
         kept |= self._settle(Outcome.RELEASE, released, answers[1])
+        # Outcomes that were added during the calls stand behind those that were reported, and stay.
         self._unreported = [
             (outcome, job)
             for index, (outcome, job) in enumerate(self._unreported)
@@ -92,7 +98,7 @@ class Outcomes:
     def _settle(
         self, outcome: Outcome, jobs: Sequence[LeasedJob], answers: Sequence[errors.SharqError | None]
     ) -> dict[str, errors.SharqError]:
-        """Lets go of the jobs that were answered; returns lease and error of the others."""
+        """Call on_reported for the jobs that were answered. Return lease → error of the others."""
         kept = {}
         for job, error in zip(jobs, answers, strict=True):
             if error is not None and failures.may_repeat(error, is_safe_twice=True):

@@ -1,5 +1,4 @@
-"""What a caller hands in: jobs to enqueue and references to jobs. The server validates; nothing is checked
-twice here."""
+"""Defines the inputs of the client: jobs to enqueue and references to jobs. Only the server validates them."""
 
 from __future__ import annotations
 
@@ -9,10 +8,10 @@ from typing import Protocol, TypeVar
 import msgspec
 
 MAX_JOBS_A_CALL = 1_000
-"""The server's limit for a bulk call."""
+"""The server's limit of jobs in one bulk call."""
 
 MAX_BYTES_A_CALL = 8 * 1024 * 1024
-"""Half of the server's default body limit: a call below it is taken in any encoding of the ids."""
+"""The limit of bytes in one bulk call: half of the server's default limit, so that any encoding of the ids fits."""
 
 OVERHEAD_BYTES = 700
 """The most that a job's ids, lease and field names add to its payload."""
@@ -22,18 +21,16 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job to enqueue.
 
     Attributes:
-        payload: any JSON value, or msgspec.Raw with JSON text. msgspec encodes it: NaN and infinities become
-            null.
-        job_id: made by the client when left out.
-        interval_ms: the queue's rate from now on, fractions allowed, 0 for unlimited; None keeps the queue's
-            own.
-        requeue_limit: how often it may come back after an ended lease, -1 for ever; None for the server's
-            default.
-        burst: leases that may go back to back when late, at least 1; None keeps the queue's own.
-        delay_ms: it may not be leased before this much time has passed.
-        max_queued_length: refuse with QueueFull when this many jobs are queued and delayed already.
-        repeat: this job may have been sent before, so a finished or dead job of this id counts as a duplicate
-            too.
+        payload: any JSON value, or msgspec.Raw with JSON text. msgspec encodes it: NaN and infinities become null.
+        job_id: the id of the job. None for one that the client generates.
+        interval_ms: the least time between two leases of the queue from now on, fractions allowed, 0 for unlimited.
+            None keeps the queue's interval.
+        requeue_limit: the number of times that the job is requeued after an ended lease, -1 for no limit. None for the
+            server's default.
+        burst: the most leases back to back when the queue is late, at least 1. None keeps the queue's burst.
+        delay_ms: the time that must pass before the job may be leased.
+        max_queued_length: the number of queued and delayed jobs from which on the server refuses with QueueFull.
+        repeat: True if this job may have been sent before. A finished or dead job of this id is then a duplicate, too.
     """
 
     queue_type: str
@@ -49,7 +46,7 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Addressed(Protocol):
-    """Anything that names a job and, unless None, the lease held on it: a LeasedJob, or a JobRef."""
+    """The interface of a reference to a job and, unless None, to its lease: a LeasedJob, or a JobRef."""
 
     @property
     def queue_type(self) -> str: ...
@@ -62,7 +59,7 @@ class Addressed(Protocol):
 
 
 class JobRef(msgspec.Struct, frozen=True):
-    """A job by its ids. lease None: finish acts on whichever lease is live, as the original does."""
+    """A job by its ids. If lease is None, finish acts on the live lease, as in the original."""
 
     queue_type: str
     queue_id: str
@@ -71,7 +68,7 @@ class JobRef(msgspec.Struct, frozen=True):
 
 
 class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One job of a bulk finish, extend or release; without ids, the body of the single call."""
+    """One job of a bulk finish, extend or release. Without ids it is the body of a single call."""
 
     queue_type: str = ""
     queue_id: str = ""
@@ -90,7 +87,7 @@ class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DeadRef(msgspec.Struct, frozen=True):
-    """One dead letter of a type."""
+    """A reference to one dead letter of a type."""
 
     queue_id: str
     job_id: str
@@ -101,8 +98,7 @@ BulkJobT = TypeVar("BulkJobT", EnqueueJob, LeaseBody, DeadRef)
 
 
 def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
-    """Splits jobs, in order, into calls that stay below the server's limits for count and bytes. Cost:
-    O(jobs)."""
+    """Split jobs, in order, into calls that stay within the server's limits of jobs and bytes. Cost: O(jobs)."""
     start = size_bytes = 0
     for index, job in enumerate(jobs):
         job_bytes = _size_bytes(job)

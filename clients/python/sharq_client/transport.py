@@ -1,6 +1,6 @@
-"""One HTTP request and its repeats: sessions, deadlines, the token, and which answer is an error.
+"""Sends one HTTP request and its retries, with sessions, deadlines and the token.
 
-Not here: what the verbs send (client.py) and what errors mean (failures.py).
+Not here: the content of requests (client.py), and the classification of errors (failures.py).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Transport:
-    """Sends requests to one base URL, or to whichever of several takes connections. Safe to use from many tasks of one
-    event loop.
+    """The sender of requests to one base URL, or to the first of several that accepts a connection.
+
+    It may be used by many tasks of one event loop.
     """
 
     def __init__(
@@ -46,14 +47,13 @@ class Transport:
         self._owns_session = session is None
 
     def open(self) -> None:
-        """Makes a session unless one was given. The pool has no limit: a parked long poll must not block a
-        finish."""
+        """Create a session unless one was given. The pool has no limit, since a long poll must not block a finish."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def close(self) -> None:
-        """Closes the session unless it was given."""
+        """Close the session unless it was given."""
         if self._session is not None and self._owns_session:
             await self._session.close()
             self._session = None
@@ -68,17 +68,17 @@ class Transport:
         query: Mapping[str, object] | None = None,
         wait_s: float = 0,
     ) -> AnswerT:
-        """Sends one request once and decodes its answer.
+        """Send one request once and decode its answer.
 
         Args:
-            body: encoded as JSON; None for none.
-            query: parameters; those that are None are left out.
-            wait_s: how long the server may hold the request on purpose, added to the deadline.
+            body: the body, which is encoded as JSON; None for none.
+            query: the parameters. Those that are None are left out.
+            wait_s: the time for which the server may hold the request. It is added to the timeout.
 
         Raises:
-            Unavailable: no connection was made, to none of the servers; nothing was done.
-            OutcomeUnknown: it was sent and no valid answer came; perhaps done.
-            SharqError: the failure that the server named.
+            Unavailable: no server accepted a connection. Nothing was done.
+            OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
+            SharqError: the server answered with this failure.
         """
         status, content = await self._exchange(method, _target(path, query), body, wait_s)
         if status >= 400:
@@ -86,20 +86,17 @@ class Transport:
         try:
             return answer.decode(content)
         except msgspec.DecodeError as error:
-            raise errors.OutcomeUnknown(
-                f"answered {status} with what is no answer of SHARQ ({error})"
-            ) from error
+            raise errors.OutcomeUnknown(f"answered {status} with an invalid body ({error})") from error
 
     async def repeated(self, send: Callable[[bool], Awaitable[AnswerT]], *, is_safe_twice: bool) -> AnswerT:
-        """Calls send(False), and again, as often as retries allow, while that can help and does no harm.
+        """Call send(False), and retry while retries remain and a retry can help and is safe.
 
         Args:
-            send: told True once an earlier try was perhaps done.
-            is_safe_twice: doing it twice equals doing it once; otherwise only what was certainly not done is
-                repeated.
+            send: sends the request. Its argument is True once an earlier try was perhaps done.
+            is_safe_twice: True if the request is idempotent. Otherwise it is retried only if it was certainly not done.
 
         Raises:
-            SharqError: the last try's error.
+            SharqError: the error of the last try.
         """
         is_repeat = False
         for tries in range(1, self._retries + 1):
@@ -115,12 +112,13 @@ class Transport:
 
     @property
     def retries(self) -> int:
-        """How often a call may be repeated, 0 or more."""
+        """The number of retries of a call, 0 or more."""
         return self._retries
 
     async def _exchange(self, method: str, target: str, body: object, wait_s: float) -> tuple[int, bytes]:
-        """Status and content from the first server that takes a connection, each asked once: the last one that did is
-        the first.
+        """Return status and content from the first server that accepts a connection. Each is tried once.
+
+        The server that accepted the last connection is tried first.
         """
         data = None if body is None else msgspec.json.encode(body)
         for _ in range(len(self._bases) - 1):
@@ -137,7 +135,7 @@ class Transport:
         if self._session is None:
             raise RuntimeError("open the client first: async with SharqClient(url) as client")
         url = URL(base + target, encoded=True)
-        # Half of the time for the connection, so that "no connection was made" is known before the deadline.
+        # Connecting gets half of the time, so that "no connection was made" is known before the deadline.
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + wait_s, sock_connect=self._timeout_s / 2)
         try:
             async with self._session.request(
@@ -148,7 +146,7 @@ class Transport:
             raise failures.from_transport(error) from error
 
     def _pass_over(self, base: str) -> None:
-        """Ask the next server first from now on, unless another task has seen to that."""
+        """Try the next server first from now on, unless another task has already switched."""
         if self._bases[0] == base:
             self._bases.rotate(-1)
 
@@ -159,10 +157,10 @@ def _target(path: str, query: Mapping[str, object] | None) -> str:
 
 
 def path_of(verb: str, *identifiers: str) -> str:
-    """The path of a verb about some identifiers, `/verb/<one>/<two>/`, each one quoted whole.
+    """Return the path of a verb and its identifiers, `/verb/<first>/<second>/`, each percent-encoded.
 
     Raises:
-        InvalidRequest: an identifier is empty, `.` or `..`, which proxies fold away; nothing was sent.
+        InvalidRequest: an identifier is empty, `.` or `..`, which proxies normalize away. Nothing was sent.
     """
     for identifier in identifiers:
         if identifier in {"", ".", ".."}:

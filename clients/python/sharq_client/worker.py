@@ -1,8 +1,8 @@
-"""Runs a handler over leased jobs: leases, heartbeats, outcomes, a graceful stop.
+"""Runs a handler for leased jobs, with heartbeats, reports of outcomes, and a graceful stop.
 
-A job starts the moment it is leased, and no more are leased than may run: the lease is when the queue's rate
-lets the job go, and a job that waited in a worker would blur the spacing. Not here: what may be a handler, and the
-threads of plain functions (handlers.py), and reporting outcomes (outcomes.py).
+The worker starts a job as soon as it is leased and leases no more jobs than may run. The queue's rate spaces the
+leases, and a job that waited in the worker would blur that spacing. Not here: the kinds of handlers and the threads of
+plain functions (handlers.py), and reporting outcomes (outcomes.py).
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from sharq_client.outcomes import OnReported, Outcome, Outcomes
 log = logging.getLogger("sharq.worker")
 
 QUIET_PAUSE_S = 0.25
-"""Pause after an empty answer that came before its wait was over, as a draining server gives them."""
+"""The pause after an empty answer that came before its wait was over, as from a draining server."""
 
 
 class Worker:
-    """Leases jobs of one type and runs the handler for each: finished when it returns, released when it raises. An
-    `async def` handler runs on the event loop, a plain function in a thread.
+    """A worker that leases jobs of one type and runs a handler for each.
 
-    `await worker.run()` works until `stop()`; `async with Worker(...)` works in the background of its block.
-    A job is
-    delivered at least once: a handler may see it again after a crash, so it should be safe to run twice.
+    A job is finished if the handler returns, and released if it raises. An `async def` handler runs on the event loop,
+    a plain function in a thread. `await worker.run()` works until `stop()`; `async with Worker(...)` works in the
+    background of its block.
+
+    Delivery is at least once: a handler may get a job again after a crash, so it must be safe to run twice.
     """
 
     def __init__(
@@ -48,23 +49,24 @@ class Worker:
         stop_timeout_s: float = 30.0,
         on_reported: OnReported | None = None,
     ) -> None:
-        """Nothing is leased yet.
+        """Configure the worker. This leases nothing yet.
 
         Args:
-            handler: an `async def` function, or a plain one, which runs in a thread; anything that behaves as one of
-                them. What it returns is not looked at; an awaitable is awaited.
-            concurrency: most jobs in hand, 1 or more: running, or done and not yet reported. Also the most threads.
-            batch: most jobs asked for at once, 1 to 1,000.
-            lease_ms: length of a lease, 100 to 86,400,000. Half-way it is extended, for as long as the
-                handler runs.
-            wait_ms: how long the server holds a request while nothing is ready, 0 to 60,000. A stop waits for
-                it, so that no lease is left behind in an answer that nobody reads.
-            release_delay_ms: how long a job whose handler raised stays away.
-            stop_timeout_s: how long a stop waits for handlers, and then for the reports.
-            on_reported: called for each job once the server has taken its outcome, or refused it for good.
+            handler: an `async def` function, or a plain function, which runs in a thread; or a callable that behaves
+                like one of them. An awaitable result is awaited; any other result is ignored.
+            concurrency: the most jobs at once, 1 or more: running, or done and not yet reported. It is also the most
+                threads.
+            batch: the most jobs to lease with one call, 1 to 1,000.
+            lease_ms: the length of a lease, 100 to 86,400,000. The worker extends a lease half-way to its end, for as
+                long as the handler runs.
+            wait_ms: the time that the server holds a request while no job is ready, 0 to 60,000. A stop waits for the
+                request, so that no lease is lost in an unread response.
+            release_delay_ms: the delay of a job whose handler raised.
+            stop_timeout_s: the time that a stop waits for handlers, and then again for the reports.
+            on_reported: called for each job once the server has accepted its outcome, or refused it for good.
 
         Raises:
-            TypeError: the handler is neither, as a class or a generator function.
+            TypeError: the handler is of neither kind, such as a class or a generator function.
             ValueError: concurrency or batch is out of range.
         """
         if concurrency < 1 or not 1 <= batch <= 1_000:
@@ -101,23 +103,21 @@ class Worker:
             await self._background
 
     def stop(self) -> None:
-        """Lease nothing more; run() returns when what is in hand is done and reported. Fit for a signal
-        handler."""
+        """Stop leasing. run() returns once all current jobs are done and reported. Signal handlers may call it."""
         self._stopping.set()
         self._has_room.set()
 
     async def run(self) -> None:
-        """Work until stop(), through restarts of the server. Runs once; cancelling it stops it gracefully
-        too.
+        """Work until stop(), also across restarts of the server. Call it once. Cancelling it stops it gracefully, too.
 
         Raises:
-            InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and repeating
-                cannot help.
-            TypeError: the handler returned a generator, so that no job would ever be worked on.
+            InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and a retry cannot help.
+            TypeError: the handler returned a generator, so that it would never handle a job.
         """
         log.info("worker_started queue_type=%s concurrency=%d", self._queue_type, self._concurrency)
         reports = asyncio.create_task(self._outcomes.run())
         heartbeat = asyncio.create_task(self._heartbeat())
+        # Neither ends by itself before the stop: if one fails, the worker must not go on without it.
         for task in (reports, heartbeat):
             task.add_done_callback(lambda ended: self.stop())
         try:
@@ -156,11 +156,12 @@ class Worker:
         )
         for job in jobs:
             self._take(job)
+        # A draining server answers at once; without a pause the worker would ask it in a busy loop.
         if not jobs and time.monotonic() - asked_at_s < self._wait_ms / 1000:
             await self._pause(QUIET_PAUSE_S)
 
     def _take(self, job: LeasedJob) -> None:
-        """Starts a job, or gives it back unstarted when the worker was stopped while it was on its way."""
+        """Start a job, or release it if the worker was stopped in the meantime."""
         self._in_hand.add(job.lease)
         if self._stopping.is_set():
             self._outcomes.add(Outcome.RELEASE, job)
@@ -171,7 +172,7 @@ class Worker:
         task.add_done_callback(self._on_handled)
 
     async def _handle(self, job: LeasedJob) -> None:
-        """Runs the handler; the outcome is noted when the task ends, however it ends."""
+        """Run the handler. The callback of the task notes the outcome, however the task ends."""
         if self._threads is None:
             await handlers.settle(self._handler(job))
         else:
@@ -182,7 +183,7 @@ class Worker:
         self._extend_at_s.pop(job.lease, None)
         if task.cancelled() and self._threads is not None and self._threads.holds(job):
             log.warning(
-                "job_abandoned job_id=%s: its thread runs on, and its lease is left to end", job.job_id
+                "job_abandoned job_id=%s: its thread still runs, and its lease will expire", job.job_id
             )
             return
         error = None if task.cancelled() else task.exception()
@@ -204,14 +205,14 @@ class Worker:
             self._on_reported(job, outcome, error)
 
     async def _room(self) -> bool:
-        """Waits until another job may be leased; False once the worker is stopping."""
+        """Wait until another job may be leased. Return False once the worker is stopping."""
         while len(self._in_hand) >= self._concurrency and not self._stopping.is_set():
             self._has_room.clear()
             await self._has_room.wait()
         return not self._stopping.is_set()
 
     async def _pause(self, pause_s: float) -> None:
-        """Sleeps, but no longer than until stop()."""
+        """Sleep, but wake up at stop()."""
         await asyncio.wait([stopped := asyncio.create_task(self._stopping.wait())], timeout=pause_s)
         await _cancel(stopped)
 
@@ -219,8 +220,7 @@ class Worker:
         return time.monotonic() + self._lease_ms / 2000
 
     async def _heartbeat(self) -> None:
-        """Extends each lease half-way to its end; looks eight times a lease, so the extend is early
-        enough."""
+        """Extend each lease half-way to its end. The check runs eight times a lease, so that no extend is late."""
         while True:
             await asyncio.sleep(self._lease_ms / 8000)
             now_s = time.monotonic()
@@ -231,8 +231,7 @@ class Worker:
                 self._on_extended(job, error)
 
     def _on_extended(self, job: LeasedJob, error: errors.SharqError | None) -> None:
-        """Plans the next extend; a lost lease gets none: its handler may end, and its finish will be
-        refused."""
+        """Schedule the next extend. A lost lease gets none: its handler may end, and its finish will be refused."""
         if error is None:
             if job.lease in self._extend_at_s:
                 self._extend_at_s[job.lease] = self._next_extend_s()
@@ -245,18 +244,20 @@ class Worker:
         )  # fmt: skip
 
     async def _finish_handlers(self) -> None:
-        """Wait for the handlers. Those that are still running at the timeout are cancelled and their jobs released;
-        a thread cannot be cancelled, so its job keeps its lease, lest another worker begins it beside that thread.
+        """Wait for the handlers, and cancel those that still run at the timeout.
+
+        The jobs of cancelled handlers are released. A thread cannot be cancelled, so its job keeps its lease; otherwise
+        another worker could start the job while the thread still runs.
         """
         if not self._running:
             return
-        _, late = await asyncio.wait(self._running, timeout=self._stop_timeout_s)
-        for task in late:
+        _, unfinished = await asyncio.wait(self._running, timeout=self._stop_timeout_s)
+        for task in unfinished:
             log.warning("job_cancelled job_id=%s", self._running[task].job_id)
             self._cancelled.add(task)
             task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=self._stop_timeout_s)
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=self._stop_timeout_s)
 
     async def _finish_reports(self, reports: asyncio.Task[None]) -> None:
         self._outcomes.close()
@@ -267,7 +268,7 @@ class Worker:
 
 
 async def _cancel(task: asyncio.Task[object]) -> None:
-    """Ends a task; raises what it failed with."""
+    """Cancel a task and wait for its end. Raise its exception if it failed."""
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
