@@ -138,7 +138,7 @@ class Decoder(Generic[FormT]):
         return f"{_join(within, field) or 'body'}: {problem}"
 
     def _translate(self, message: str, whole: str) -> tuple[str, str]:
-        """Return the field that msgspec's message is about, and what is wrong with it in the API's words."""
+        """Return the field that msgspec's message is about, and the problem in the API's terms."""
         if message.startswith(_TOO_MANY):
             return "jobs", f"expected {self._expected['jobs']}, got more"
         place = _PLACE.search(message)
