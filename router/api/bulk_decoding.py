@@ -1,8 +1,8 @@
-"""Reads the jobs of a bulk body: all at once, and only where something is wrong one by one, so that a bad job fails
-alone and is told why.
+"""Decodes the jobs of a bulk body: all at once, and one by one only if something is wrong, so that a bad job fails
+alone and with its own message.
 
-A list is read into a Struct of MAX_BULK fields: msgspec counts the items of a list after it has made them all, and 16
-MiB hold millions. Not here: how one form is read, and what is said of a wrong one (router/api/decoding.py).
+A list is decoded into a Struct of MAX_BULK fields: msgspec checks the length of a list only after it has decoded all
+items, and 16 MiB hold millions. Not here: decoding a single body, and the messages (router/api/decoding.py).
 """
 
 from __future__ import annotations
@@ -15,28 +15,34 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from router.api.decoding import Decoder, Effort
-from router.api.fields import MAX_BULK, Identifier, are_identifiers
+from router.api.fields import MAX_BULK, JobId, NewJobId, QueueId, QueueType, are_identifiers
 from router.api.request_shapes import RawBulk, RawRedrive
 from sharq_core.errors import InvalidRequest
 
 EntryT = TypeVar("EntryT", bound=Struct)
 
 Entries: TypeAlias = Sequence[EntryT | InvalidRequest]
-"""One for each job, in order: its entry, or what is wrong with it."""
+"""For each job, in order: its entry, or the error in it."""
 
-_LOOSE = {Identifier: str, Identifier | UnsetType: str | UnsetType}
-"""Identifiers are what costs: msgspec calls a regular expression for each, here one looks at all of a body."""
+_LOOSE = {
+    **dict.fromkeys((QueueType, QueueId, JobId, NewJobId), str),
+    **dict.fromkeys((QueueType | UnsetType, QueueId | UnsetType, JobId | UnsetType), str | UnsetType),
+    NewJobId | UnsetType: str | UnsetType,
+}
+"""Identifier types → types without a pattern. Identifier validation dominates the cost of a bulk body: msgspec runs a
+regular expression for each field; here one runs over the joined values of the whole body.
+"""
 
 
 def _bounded_list(item: type[Any]) -> type[Any]:
-    """Return the type of a JSON list of 1 to MAX_BULK items; its decoder stops at the first item too many."""
+    """Return the type of a JSON list of 1 to MAX_BULK items; its decoder stops at the first item past the limit."""
     first, *others = (f"item{index}" for index in range(MAX_BULK))
     fields: list[Any] = [(first, item), *((name, item, UNSET) for name in others)]
     return msgspec.defstruct("Jobs", fields, array_like=True, forbid_unknown_fields=True)
 
 
 def _items(bounded: Struct) -> list[Any]:
-    """Return the items of a list that was read as _bounded_list, in order."""
+    """Return the items of a decoded `_bounded_list`, in order."""
     return [item for item in msgspec.structs.astuple(bounded) if item is not UNSET]
 
 
@@ -54,23 +60,23 @@ _RAW_REDRIVE: Decoder[Any] = Decoder(
 
 
 class BulkDecoder(Generic[EntryT]):
-    """How the bulk bodies of one kind are read.
+    """The decoder of one type of bulk body.
 
     Args:
-        kind: of an entry; it has two identifiers or more.
+        entry_type: the type of an entry; it has at least two identifiers.
     """
 
-    def __init__(self, kind: type[EntryT]) -> None:
-        self._form = Decoder(kind)
-        hints = get_type_hints(kind, include_extras=True)
+    def __init__(self, entry_type: type[EntryT]) -> None:
+        self._entry_decoder = Decoder(entry_type)
+        hints = get_type_hints(entry_type, include_extras=True)
         self._identifiers_of = attrgetter(*(name for name, hint in hints.items() if hint in _LOOSE))
-        self._decoder = msgspec.json.Decoder(_loose_bulk(kind, hints))
+        self._decoder = msgspec.json.Decoder(_loose_bulk(entry_type, hints))
 
     def from_json(self, body: bytes, effort: Effort | None = None) -> Entries[EntryT]:
         """Return the entries of a bulk body.
 
         Raises:
-            InvalidRequest: the body as a whole is no list of jobs. Nothing was done.
+            InvalidRequest: the body as a whole is not a list of jobs. Nothing was done.
         """
         entries = self._all_at_once(body)
         if entries is not None:
@@ -79,12 +85,12 @@ class BulkDecoder(Generic[EntryT]):
         return self.one_by_one(_items(_RAW_BULK.from_json(body, effort=effort).jobs), effort)
 
     def one_by_one(self, texts: Iterable[Raw], effort: Effort | None = None) -> Entries[EntryT]:
-        """Return the entries in some texts, `jobs[0]` and so on in messages."""
+        """Return the entries in JSON texts; messages call them `jobs[0]`, `jobs[1]` and so on."""
         effort = effort or Effort()
         return [self._read(text, f"jobs[{index}]", effort) for index, text in enumerate(texts)]
 
     def _all_at_once(self, body: bytes) -> list[EntryT] | None:
-        """The entries, or None when something is wrong."""
+        """Return all entries, or None if any of them is wrong."""
         try:
             entries = cast("list[EntryT]", _items(self._decoder.decode(body).jobs))
         except (ValueError, RecursionError):
@@ -94,26 +100,26 @@ class BulkDecoder(Generic[EntryT]):
 
     def _read(self, text: Raw, place: str, effort: Effort) -> EntryT | InvalidRequest:
         try:
-            return self._form.from_json(text, place, effort)
+            return self._entry_decoder.from_json(text, place, effort)
         except InvalidRequest as error:
             return error.bare()
 
 
 def raw_redrive(body: bytes, effort: Effort) -> list[Raw] | None:
-    """Return the jobs of a redrive, still unread; None when the body names none.
+    """Return the jobs of a redrive, not decoded yet; None if the body names none.
 
     Raises:
-        InvalidRequest: the body as a whole is no redrive. Nothing was done.
+        InvalidRequest: the body as a whole is not a redrive. Nothing was done.
     """
     jobs = _RAW_REDRIVE.from_json(body, effort=effort).jobs
     return None if jobs is UNSET else _items(jobs)
 
 
-def _loose_bulk(kind: type[Struct], hints: Mapping[str, Any]) -> type[Any]:
-    """A bulk body whose entries are of that kind, but for identifiers any strings do."""
+def _loose_bulk(entry_type: type[Struct], hints: Mapping[str, Any]) -> type[Any]:
+    """Return the type of a bulk body of such entries in which any string passes as an identifier."""
     fields = [
-        (one.name, _LOOSE.get(hints[one.name], hints[one.name]), msgspec.field(default=one.default))
-        for one in msgspec.structs.fields(kind)
+        (field.name, _LOOSE.get(hints[field.name], hints[field.name]), msgspec.field(default=field.default))
+        for field in msgspec.structs.fields(entry_type)
     ]
-    entry: Any = msgspec.defstruct(kind.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+    entry: Any = msgspec.defstruct(entry_type.__name__, fields, kw_only=True, forbid_unknown_fields=True)
     return msgspec.defstruct("Bulk", [("jobs", _bounded_list(entry))], forbid_unknown_fields=True)

@@ -1,7 +1,7 @@
-"""Reads JSON bodies and query strings into Structs, and says in the API's words what is wrong with them.
+"""Decodes JSON bodies and query strings into Structs, and explains in the API's terms what is wrong with them.
 
-A message names the field and what it may be: `jobs[3].interval: expected a number of ..., got a string`.
-Not here: what the fields may be (router/api/fields.py).
+A message names the field and its allowed values: `jobs[3].interval: expected a number of ..., got a string`.
+Not here: the range of each field (router/api/fields.py).
 """
 
 from __future__ import annotations
@@ -9,27 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_type_hints
 
 import msgspec
 from multidict import MultiMapping
 
+from router.api.fields import expected_text
 from router.api.nesting import MAX_DEPTH
 from sharq_core.errors import InvalidRequest
 
 FormT = TypeVar("FormT")
 
 SEARCHED_BYTES = 16_384
-"""How far all broken texts of one request are searched for the field that the message names: 5 ms at the most."""
+"""Bytes of all broken texts of one request that are searched for the field to name; this takes at most 5 ms."""
 
 EXPLAINED_TEXTS = 100
-"""Broken texts of one request that are looked at closely; of the others the message says less."""
+"""Broken texts of one request that are examined closely; the messages about the others say less."""
 
 _QUOTED = 300
-"""Characters at either end of msgspec's message that are looked at: a name in it may be as long as the body."""
+"""Characters at either end of msgspec's message that are read: a name in it may be as long as the body."""
 
 _KNOWN_COMPLAINTS = 256
-"""Messages of msgspec that are kept translated: a thousand bad jobs are mostly wrong alike."""
+"""Translated messages of msgspec that are cached: a thousand bad jobs are mostly wrong in the same way."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -38,9 +39,9 @@ _NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$"
 _OFFSET = re.compile(r"\(byte (\d+)\)$")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 _TOO_MANY = "Expected `array` of at most length"
-"""Said without a place; the only list of bounded length is that of the jobs (router/api/bulk_decoding.py)."""
+"""A message without a place. The only list of bounded length is `jobs` (router/api/bulk_decoding.py)."""
 
-_KINDS = {
+_TYPE_NAMES = {
     "str": "a string",
     "int": "an integer",
     "float": "a fraction",
@@ -52,7 +53,7 @@ _KINDS = {
 
 
 class Effort:
-    """What one request's messages about broken texts may still cost."""
+    """The remaining budget of one request for explaining broken texts."""
 
     __slots__ = ("left_bytes", "left_texts")
 
@@ -61,12 +62,19 @@ class Effort:
         self.left_texts = EXPLAINED_TEXTS
 
     def begin(self) -> bool:
-        """Return whether one more text is looked at closely."""
+        """Count one more text; return whether it may be examined closely."""
         self.left_texts -= 1
         return self.left_texts >= 0
 
     def take(self, wanted_bytes: int | None) -> int | None:
-        """Return how many bytes to search, at most as many as wanted; None when that is more than are left."""
+        """Take bytes to search from the budget and return their number.
+
+        Args:
+            wanted_bytes: None for all that remain.
+
+        Returns:
+            None if fewer than the wanted bytes remain.
+        """
         if wanted_bytes is not None and wanted_bytes > self.left_bytes:
             return None
         taken_bytes = self.left_bytes if wanted_bytes is None else wanted_bytes
@@ -75,20 +83,18 @@ class Effort:
 
 
 class Decoder(Generic[FormT]):
-    """How one kind of body or query is read.
+    """The decoder of one type of body or query.
 
     Args:
-        decoder: reads the bodies in place of one made for `kind`, with the same names of fields.
+        form_type: the type to decode; its fields define the messages.
+        decoder: decodes the bodies instead of one made for `form_type`; its fields have the same names.
     """
 
-    def __init__(self, kind: type[FormT], decoder: msgspec.json.Decoder[FormT] | None = None) -> None:
-        self._kind = kind
-        self._decoder = decoder or msgspec.json.Decoder(kind)
-        _, schemas = msgspec.json.schema_components([kind], ref_template="{name}")
-        properties = schemas[kind.__name__]["properties"]
-        self._expected = {
-            name: field.get("description", "another value") for name, field in properties.items()
-        }
+    def __init__(self, form_type: type[FormT], decoder: msgspec.json.Decoder[FormT] | None = None) -> None:
+        self._form_type = form_type
+        self._decoder = decoder or msgspec.json.Decoder(form_type)
+        hints = get_type_hints(form_type, include_extras=True)
+        self._expected = {name: expected_text(hint) or "another value" for name, hint in hints.items()}
         self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
 
     def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
@@ -96,10 +102,10 @@ class Decoder(Generic[FormT]):
 
         Args:
             within: the path of this text in the whole body, as `jobs[3]`; empty for a whole body.
-            effort: what the messages of this request may still cost; None for one message only.
+            effort: the budget of this request for messages; None if there is only this text.
 
         Raises:
-            InvalidRequest: it is no JSON or does not fit. Nothing was done.
+            InvalidRequest: the text is not JSON or does not fit the type. Nothing was done.
         """
         try:
             return self._decoder.decode(text)
@@ -109,7 +115,7 @@ class Decoder(Generic[FormT]):
             raise InvalidRequest(explain_broken_json(bytes(text), error, within, effort)) from None
 
     def from_query(self, query: MultiMapping[str]) -> FormT:
-        """The value of a query string.
+        """Return the value of a query string.
 
         Raises:
             InvalidRequest: a parameter is unknown, given twice or does not fit. Nothing was done.
@@ -121,7 +127,7 @@ class Decoder(Generic[FormT]):
                 f"{twice[:100]}: expected once in the query, got {len(query.getall(twice))} times"
             )
         try:
-            return msgspec.convert(parameters, self._kind, strict=False)
+            return msgspec.convert(parameters, self._form_type, strict=False)
         except msgspec.ValidationError as error:
             raise InvalidRequest(self._complaint(str(error), "", "a query")) from None
 
@@ -132,7 +138,7 @@ class Decoder(Generic[FormT]):
         return f"{_join(within, field) or 'body'}: {problem}"
 
     def _translate(self, message: str, whole: str) -> tuple[str, str]:
-        """Return the field that msgspec's message is about, and what is wrong with it in the API's words."""
+        """Return the field that msgspec's message is about, and the problem in the API's terms."""
         if message.startswith(_TOO_MANY):
             return "jobs", f"expected {self._expected['jobs']}, got more"
         place = _PLACE.search(message)
@@ -142,11 +148,13 @@ class Decoder(Generic[FormT]):
         named = _NAMED.match(message)
         if named:
             problem = (
-                "required" if named[1].startswith("missing") else f"unknown; known here: {self._known()}"
+                "required"
+                if named[1].startswith("missing")
+                else f"unknown; the known fields are: {self._known()}"
             )
             return named[2][:100], problem
         found = _FOUND.search(message)
-        got = f", got {_KINDS.get(found[1], found[1])}" if found else ""
+        got = f", got {_TYPE_NAMES.get(found[1], found[1])}" if found else ""
         return field, f"expected {self._expected.get(field, whole)}{got}"
 
     def _known(self) -> str:
@@ -154,7 +162,7 @@ class Decoder(Generic[FormT]):
 
 
 def explain_broken_json(text: bytes, error: Exception, within: str = "", effort: Effort | None = None) -> str:
-    """Say where a text stops being JSON: the field, if it is found with little effort, and the byte."""
+    """Return a message that says where a text stops being JSON: the byte, and the field if the budget allows."""
     if not text.strip():
         return f"{within or 'body'}: expected a JSON object, got nothing"
     effort = effort or Effort()
@@ -189,13 +197,16 @@ def _first_byte_not_utf8(text: bytes) -> int:
 
 
 def _path_at(text: bytes, offset: int | None, effort: Effort) -> str:
-    """The path of the field that a byte lies in, no deeper than `payload`; empty when it is not found.
+    """Return the path of the field that a byte is in, no deeper than `payload`; empty if it is not found.
 
-    offset None looks for the first place that is nested too deep.
+    Args:
+        offset: the byte; None for the first place that is nested too deep.
     """
     end = effort.take(offset)
     if end is None:
         return ""
+    # The stack has a step for each open object (the name of the current field) and list (the index of the current
+    # item). The text is broken, so a tokenizer that ignores values is all that can be relied on.
     stack: list[bytes | int] = []
     name = b""
     for match in _TOKEN.finditer(text, 0, end):

@@ -1,7 +1,6 @@
-"""The kinds of field that requests are made of: each its range, and its words for messages and OpenAPI.
+"""The types of the fields of requests: each has its range, its description for OpenAPI and its text for messages.
 
-The words stand behind "expected" in a message, so they begin with an article. Not here: which request has
-which field (router/api/request_shapes.py).
+Not here: the fields of each request (router/api/request_shapes.py).
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 from sharq_core.models import IDENTIFIER_PATTERN, MAX_INTERVAL_US, MAX_LEASE_US, MIN_LEASE_US
 
@@ -20,67 +19,246 @@ MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
 MAX_TOP = 100
+MAX_BURST = 1_000_000
 _INT32_MAX = 2**31 - 1
 
 STRICT_IDENTIFIER_PATTERN = rf"^(?!\.\.?$){IDENTIFIER_PATTERN.removeprefix('^')}(?!\n)"
-"""Refuses `.` and `..`, which proxies fold away, and the newline that `$` alone lets pass."""
+"""An identifier. Proxies fold `.` and `..` away, so they are refused; so is the newline that `$` alone accepts."""
 
 _LINE = r"(?!\.\.?(?:\n|\Z))[A-Za-z0-9_\-.+@]{1,100}"
 _are_identifiers = re.compile(rf"{_LINE}(?:\n{_LINE})*").fullmatch
-"""Of identifiers with newlines between."""
+"""Matches identifiers that are joined by newlines."""
 
-IDENTIFIER_WORDS = "1 to 100 of A-Z a-z 0-9 _ - . + @, and neither . nor .."
+IDENTIFIER_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
 
-_year = Meta(ge=0, le=MAX_INTERVAL_US // 1000)
-_year_words = Meta(
-    description=f"a number of milliseconds from 0 to {MAX_INTERVAL_US // 1000}, fractions allowed"
-)
+
+class Expected(Struct, frozen=True):
+    """The text that follows "expected" in the message about a wrong value of a field; it begins with an article."""
+
+    text: str
+
+
+_MAX_YEAR_MS = MAX_INTERVAL_US // 1000
+_MIN_HOLD_MS = MIN_LEASE_US // 1000
+_MAX_HOLD_MS = MAX_LEASE_US // 1000
+
+_year = Meta(ge=0, le=_MAX_YEAR_MS)
+_year_ms = Expected(f"a number of milliseconds from 0 to {_MAX_YEAR_MS}, fractions allowed")
 _wait = Meta(ge=0, le=MAX_WAIT_MS)
-_wait_words = Meta(description=f"a number of milliseconds from 0 to {MAX_WAIT_MS}")
-_hold = Meta(ge=MIN_LEASE_US // 1000, le=MAX_LEASE_US // 1000)
-_hold_words = Meta(
-    description=f"a number of milliseconds from {MIN_LEASE_US // 1000} to {MAX_LEASE_US // 1000}"
-)
+_hold = Meta(ge=_MIN_HOLD_MS, le=_MAX_HOLD_MS)
+_hold_ms = Expected(f"a number of milliseconds from {_MIN_HOLD_MS} to {_MAX_HOLD_MS}")
+_identifier = Expected(f"a string: {IDENTIFIER_WORDS}")
+_flag = Expected("true or false")
 
-Identifier: TypeAlias = Annotated[
-    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=f"a string: {IDENTIFIER_WORDS}")
+_LIMITS = "1 to 100 characters of `A-Z a-z 0-9 _ - . + @`; `.` and `..` alone are refused."
+QUEUE_TYPE_MEANING = f"The type of the queue, the name that workers ask for: {_LIMITS}"
+QUEUE_ID_MEANING = f"The id of the queue within its type: {_LIMITS}"
+JOB_ID_MEANING = f"The id of the job, unique within its queue: {_LIMITS}"
+
+QueueType: TypeAlias = Annotated[
+    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=QUEUE_TYPE_MEANING), _identifier
 ]
-Interval: TypeAlias = Annotated[Annotated[int, _year] | Annotated[float, _year], _year_words]
-Delay: TypeAlias = Annotated[Annotated[int, _year] | Annotated[float, _year], _year_words]
-Wait: TypeAlias = Annotated[Annotated[int, _wait] | Annotated[float, _wait], _wait_words]
-HoldTime: TypeAlias = Annotated[Annotated[int, _hold] | Annotated[float, _hold], _hold_words]
-"""How long a lease lasts from now."""
+QueueId: TypeAlias = Annotated[
+    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=QUEUE_ID_MEANING), _identifier
+]
+JobId: TypeAlias = Annotated[
+    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=JOB_ID_MEANING), _identifier
+]
+NewJobId: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=STRICT_IDENTIFIER_PATTERN,
+        description=f"{JOB_ID_MEANING} If it is absent, the server makes a UUID. If the queue already has a job of "
+        "this id that is queued, delayed or leased, the enqueue changes nothing and answers `duplicate`.",
+    ),
+    _identifier,
+]
+Interval: TypeAlias = Annotated[
+    Annotated[int, _year] | Annotated[float, _year],
+    Meta(
+        description=f"Minimum time between two leases of the queue, in milliseconds from 0 to {_MAX_YEAR_MS}; "
+        "fractions are allowed and rounded up to whole microseconds. 0 means unlimited. An enqueue must carry it only "
+        "if the queue does not have an interval yet."
+    ),
+    _year_ms,
+]
+Delay: TypeAlias = Annotated[
+    Annotated[int, _year] | Annotated[float, _year],
+    Meta(
+        description=f"Time from now until the job may be leased, in milliseconds from 0 to {_MAX_YEAR_MS}; fractions "
+        "are allowed. The default is 0."
+    ),
+    _year_ms,
+]
+Wait: TypeAlias = Annotated[
+    Annotated[int, _wait] | Annotated[float, _wait],
+    Meta(
+        description=f"Time to wait for a ready job, in milliseconds from 0 to {MAX_WAIT_MS}. 0 answers at once.",
+    ),
+    Expected(f"a number of milliseconds from 0 to {MAX_WAIT_MS}"),
+]
+LeaseTime: TypeAlias = Annotated[
+    Annotated[int, _hold] | Annotated[float, _hold],
+    Meta(
+        description=f"Length of the lease (visibility timeout), in milliseconds from {_MIN_HOLD_MS} to {_MAX_HOLD_MS}. "
+        "The default is the server's `job_expire_interval`."
+    ),
+    _hold_ms,
+]
+ExtendBy: TypeAlias = Annotated[
+    Annotated[int, _hold] | Annotated[float, _hold],
+    Meta(
+        description="Time from now to the new end of the lease, in milliseconds from "
+        f"{_MIN_HOLD_MS} to {_MAX_HOLD_MS}."
+    ),
+    _hold_ms,
+]
 RequeueLimit: TypeAlias = Annotated[
-    int, Meta(ge=-1, le=_INT32_MAX, description=f"an integer from -1 (for ever) to {_INT32_MAX}")
+    int,
+    Meta(
+        ge=-1,
+        le=_INT32_MAX,
+        description="Number of times that the job may return to its queue after its lease ended, from 0 to "
+        f"{_INT32_MAX}; -1 means forever. A job past its limit becomes a dead letter. The default is the server's "
+        "`default_job_requeue_limit`.",
+    ),
+    Expected(f"an integer from -1 (forever) to {_INT32_MAX}"),
 ]
-Burst: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000, description="an integer from 1 to 1000000")]
-Cap: TypeAlias = Annotated[int, Meta(ge=0, description="an integer, 0 or more")]
-Flag: TypeAlias = Annotated[bool, Meta(description="true or false")]
+Burst: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_BURST,
+        description=f"Number of leases, from 1 to {MAX_BURST}, that may follow each other at once when the queue is "
+        "behind its rate. 1 keeps strict spacing. If it is absent, the burst stays as it is (1 for a new queue).",
+    ),
+    Expected(f"an integer from 1 to {MAX_BURST}"),
+]
+QueueCap: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        description="Length from which on this enqueue is refused with `queue_full`: number of queued and delayed jobs "
+        "of the queue, 0 or more. If it is absent, the length is not limited.",
+    ),
+    Expected("an integer, 0 or more"),
+]
+Repeat: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="True if this enqueue is sent again after a doubtful answer. The id of a job that is finished or "
+        "dead is a `duplicate` then, too, as long as the server remembers the job."
+    ),
+    _flag,
+]
+Pin: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="True freezes the rate and burst against the values that enqueues carry, false ends that. If it is "
+        "absent, the pin stays as it is."
+    ),
+    _flag,
+]
+PurgeAll: TypeAlias = Annotated[
+    bool,
+    Meta(description="True also forgets the rate of the queue, once its ready time has passed."),
+    _flag,
+]
 LeaseToken: TypeAlias = Annotated[
     str,
-    Meta(min_length=1, max_length=100, description="a string of 1 to 100 characters, as the dequeue gave it"),
+    Meta(
+        min_length=1,
+        max_length=100,
+        description="The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a "
+        "job acts.",
+    ),
+    Expected("a string of 1 to 100 characters, as the dequeue returned it"),
 ]
-Payload: TypeAlias = Annotated[Raw, Meta(description="any JSON value")]
-Ignored: TypeAlias = Annotated[Raw, Meta(description="anything; the path decides")]
-Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_BULK, description=f"an integer from 1 to {MAX_BULK}")]
-PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_PAGE, description=f"an integer from 1 to {MAX_PAGE}")]
-TopBy: TypeAlias = Annotated[Literal["age", "depth"], Meta(description="a word: age or depth")]
-TopLimit: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_TOP, description=f"an integer from 1 to {MAX_TOP}")]
-Cursor: TypeAlias = Annotated[str, Meta(max_length=300, description="the cursor of the page before")]
-bulk = Meta(min_length=1, max_length=MAX_BULK, description=f"a list of 1 to {MAX_BULK} jobs")
+Payload: TypeAlias = Annotated[
+    Raw,
+    Meta(
+        description="The content of the job: any JSON value, up to the server's `max_payload_bytes`. It is delivered "
+        "unchanged."
+    ),
+    Expected("any JSON value"),
+]
+Ignored: TypeAlias = Annotated[
+    Raw,
+    Meta(description="Ignored: the path names the queue."),
+    Expected("anything; the path names the queue"),
+]
+Count: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_BULK,
+        description=f"Maximum number of jobs to lease, from 1 to {MAX_BULK}. With it, the answer is a list of jobs; "
+        "without it, the answer is a single job.",
+    ),
+    Expected(f"an integer from 1 to {MAX_BULK}"),
+]
+PageLimit: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_PAGE,
+        description=f"Maximum number of items on the page, from 1 to {MAX_PAGE}. A page may be shorter, or slightly "
+        "longer.",
+    ),
+    Expected(f"an integer from 1 to {MAX_PAGE}"),
+]
+TopBy: TypeAlias = Annotated[
+    Literal["age", "depth"],
+    Meta(
+        description="The order: `age` puts the queues first that have been ready longest, `depth` those that hold the "
+        "most jobs."
+    ),
+    Expected("a word: age or depth"),
+]
+TopLimit: TypeAlias = Annotated[
+    int,
+    Meta(ge=1, le=MAX_TOP, description=f"Maximum number of queues in the answer, from 1 to {MAX_TOP}."),
+    Expected(f"an integer from 1 to {MAX_TOP}"),
+]
+Cursor: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=300,
+        description="The `cursor` of the previous page, up to 300 characters. If it is absent, the list starts at its "
+        "beginning.",
+    ),
+    Expected("the cursor of the previous page"),
+]
+bulk = Meta(
+    min_length=1,
+    max_length=MAX_BULK,
+    description=f"1 to {MAX_BULK} jobs. The result of each job is at the same place in `results`.",
+)
+bulk_expected = Expected(f"a list of 1 to {MAX_BULK} jobs")
+
+
+def expected_text(hint: Any) -> str | None:
+    """Return the text of the Expected in a field's type; None if it has none."""
+    for item in getattr(hint, "__metadata__", ()):
+        if isinstance(item, Expected):
+            return item.text
+    return next((text for part in get_args(hint) if (text := expected_text(part)) is not None), None)
 
 
 def are_identifiers(values: Sequence[str]) -> bool:
-    """Whether all of them are identifiers; a tenth of the time that it takes one by one."""
+    """Return whether all values are identifiers. Matching them joined is faster than matching each."""
     lines = "\n".join(values)
     return lines.count("\n") < len(values) and _are_identifiers(lines) is not None
 
 
 def to_us(duration_ms: float) -> int:
-    """Whole microseconds of a duration in milliseconds, rounded up, so that no rate is exceeded.
+    """Return a duration in whole microseconds, rounded up, so that no rate is exceeded.
 
-    A fraction counts with its first 15 digits: a double holds any 15 exactly, and what follows is noise
+    Only the first 15 digits of a fraction count: a double holds any 15 digits exactly, and the rest is noise
     (33.333 becomes 33333; 3.3000000000000003 becomes 3300; 1e-9 becomes 1).
+
+    Args:
+        duration_ms: in milliseconds.
     """
     if isinstance(duration_ms, int):
         return duration_ms * 1000
@@ -88,5 +266,5 @@ def to_us(duration_ms: float) -> int:
 
 
 def clamp_cap(length: int) -> int:
-    """A queue's cap, cut to what an integer argument of the store can hold; no queue grows so long."""
+    """Return a queue's cap, at most the largest integer argument of the store; no queue grows that long."""
     return min(length, _INT32_MAX)

@@ -1,4 +1,4 @@
-"""Job ids for enqueues that name none: UUID version 7 (RFC 9562), growing within this process."""
+"""Makes the job ids of enqueues that name none: UUID version 7 (RFC 9562), increasing within this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VARIANT = 0b10
 
 
 def _growing_ids() -> Iterator[str]:
-    """Each is the millisecond and a random tail, or a random step past the one before it if that is more.
+    """Yield ids: the millisecond and a random tail, or a random step past the previous id if that is greater.
 
     Source: RFC 9562, section 6.2, method 2. A fresh tail has its top bit clear, so that the steps have room.
     """
@@ -24,11 +24,11 @@ def _growing_ids() -> Iterator[str]:
 
 
 def _format(number: int) -> str:
-    """Puts version and variant between the 48, 12 and 62 bits of a number."""
+    """Return a number of 122 bits as a UUID, with version and variant between its 48, 12 and 62 bits."""
     high, low = number >> 62, number & (1 << 62) - 1
     digits = f"{(high >> 12) << 16 | _VERSION << 12 | high & 0xFFF:016x}{_VARIANT << 62 | low:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 new_job_id = _growing_ids().__next__
-"""A UUID version 7 in its usual form, 36 characters; later calls give greater ones."""
+"""Return a UUID version 7 in its usual form, 36 characters. Later calls return greater ids."""

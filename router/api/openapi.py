@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the table of routes and the types of requests and answers."""
+"""Builds the OpenAPI 3.1 document from the table of routes and the types of requests and answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from router.api.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN
+from router.api.fields import (
+    JOB_ID_MEANING,
+    QUEUE_ID_MEANING,
+    QUEUE_TYPE_MEANING,
+    STRICT_IDENTIFIER_PATTERN,
+)
 from router.api.request_shapes import NoQuery
 from router.api.routes import Route
 from router.http.response import FailureAnswer
@@ -26,40 +31,46 @@ _SCHEME = "token"
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "Asked for where the server has a file of tokens.",
+    "description": "Required if the server has a file of tokens.",
 }
 _PATH_PART = re.compile(r"\{(\w+)\}")
+_PATH_MEANINGS = {
+    "queue_type": QUEUE_TYPE_MEANING,
+    "queue_id": QUEUE_ID_MEANING,
+    "job_id": JOB_ID_MEANING,
+}
 
 _REQUEST_ID: dict[str, Json] = {
     "required": True,
-    "description": "The request's own id, or a new one; log lines about the request have it.",
+    "description": "The id of the request: the one that it sent, or a new one. Log lines about the request carry it.",
     "schema": {"type": "string", "minLength": 1, "maxLength": request_ids.MAX_LENGTH},
 }
 _RETRY_AFTER: dict[str, Json] = {
     "required": True,
-    "description": "Seconds after which a repeat makes sense.",
+    "description": "Seconds to wait before a retry.",
     "schema": {"type": "string", "pattern": "^[0-9]+$"},
 }
 _CHALLENGE: dict[str, Json] = {
     "required": True,
-    "description": "That a bearer token is asked for.",
+    "description": "States that a bearer token is required.",
     "schema": {"type": "string"},
 }
 _GIVEN_ID: dict[str, Json] = {
     "name": "X-Request-Id",
     "in": "header",
     "required": False,
-    "description": "The request's id, to follow it through the logs. One of another form is not refused but replaced: "
-    f"up to {request_ids.MAX_LENGTH} of `A-Z a-z 0-9 . _ : / + = @ -`.",
+    "description": "An id for the request, which log lines about it carry: "
+    f"1 to {request_ids.MAX_LENGTH} characters of `A-Z a-z 0-9 . _ : / + = @ -`. Any other value is replaced by "
+    "a new id.",
     "schema": {"type": "string"},
 }
 
 
 def build_openapi(routes: Iterable[Route], *, asks_token: bool = False) -> bytes:
-    """The document as JSON text. Cost: some ms, once a process.
+    """Return the document as JSON text. Cost: some ms, once per process.
 
     Args:
-        asks_token: a bearer token is needed; without, one may be sent and is not looked at.
+        asks_token: True if a bearer token is required; if False, a token is optional and ignored.
     """
     routes = tuple(routes)
     paths: dict[str, dict[str, Json]] = {}
@@ -72,7 +83,8 @@ def build_openapi(routes: Iterable[Route], *, asks_token: bool = False) -> bytes
         "info": {
             "title": "SHARQ cluster",
             "version": __version__,
-            "description": "Paths answer with and without their trailing slash, `/metrics` excepted.",
+            "description": "A distributed, rate-limited queueing system. Every path is served with and without its "
+            "trailing slash, except `/metrics` (Prometheus) and `/metrics/` (counts).",
         },
         "security": [{_SCHEME: []}] if asks_token else [{}, {_SCHEME: []}],
         "paths": paths,
@@ -82,11 +94,11 @@ def build_openapi(routes: Iterable[Route], *, asks_token: bool = False) -> bytes
 
 
 def _components(routes: tuple[Route, ...]) -> dict[str, object]:
-    kinds: list[type[Struct]] = [FailureAnswer]
+    types: list[type[Struct]] = [FailureAnswer]
     for route in routes:
-        kinds += [kind for shapes in route.answers.values() for kind in shapes]
-        kinds += [route.body] if route.body else []
-    return msgspec.json.schema_components(kinds, ref_template=_REF)[1]
+        types += [shape for shapes in route.answers.values() for shape in shapes]
+        types += [route.body] if route.body else []
+    return msgspec.json.schema_components(types, ref_template=_REF)[1]
 
 
 def _operation(route: Route, method: str, path: str) -> Json:
@@ -114,7 +126,13 @@ def _operation_id(route: Route, method: str, path: str) -> str:
 
 def _path_parameter(name: str) -> Json:
     schema: Json = {"type": "string", "pattern": STRICT_IDENTIFIER_PATTERN}
-    return {"name": name, "in": "path", "required": True, "description": IDENTIFIER_WORDS, "schema": schema}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": _PATH_MEANINGS[name],
+        "schema": schema,
+    }
 
 
 def _query_parameters(query: type[Struct]) -> list[Json]:
@@ -129,7 +147,7 @@ def _query_parameters(query: type[Struct]) -> list[Json]:
 
 
 def _responses(route: Route) -> Json:
-    """The answers, the failures that are to be expected, and `default` for the unforeseen."""
+    """Return the answers, the documented failures, and `default` for unexpected errors."""
     responses: dict[str, Json] = {}
     for status, shapes in route.answers.items():
         content = _content(shapes) if shapes else {route.media_type: {}}
@@ -137,7 +155,7 @@ def _responses(route: Route) -> Json:
     failures = route.failures if route.is_open else (*route.failures, Unauthorized)
     for status, errors in groupby(sorted(failures, key=_status), key=_status):
         responses[str(status)] = _failure(tuple(errors))
-    responses["default"] = _response("The unforeseen", _content((FailureAnswer,)))
+    responses["default"] = _response("An unexpected error.", _content((FailureAnswer,)))
     return responses
 
 
@@ -146,25 +164,25 @@ def _status(error: type[SharqError]) -> int:
 
 
 def _failure(errors: tuple[type[SharqError], ...]) -> Json:
-    """The response for errors of one status."""
-    words = " ".join(f"`{error.code}`: {(error.__doc__ or '').strip()}" for error in errors)
+    """Return the response for the errors of one status."""
+    description = " ".join(f"`{error.code}`: {(error.__doc__ or '').strip()}" for error in errors)
     headers: dict[str, Json] = {}
     hinting = [error.code for error in errors if error.retry_after_s is not None]
     if hinting:
         headers["Retry-After"] = {**_RETRY_AFTER, "required": len(hinting) == len(errors)}
     if Unauthorized in errors:
         headers["WWW-Authenticate"] = _CHALLENGE
-    return _response(words, _content((FailureAnswer,)), headers)
+    return _response(description, _content((FailureAnswer,)), headers)
 
 
-def _response(words: str, content: Json, headers: dict[str, Json] | None = None) -> Json:
+def _response(description: str, content: Json, headers: dict[str, Json] | None = None) -> Json:
     return {
-        "description": words,
+        "description": description,
         "headers": {"X-Request-Id": _REQUEST_ID, **(headers or {})},
         "content": content,
     }
 
 
 def _content(shapes: tuple[type[Struct], ...]) -> Json:
-    schemas: list[Json] = [{"$ref": _REF.format(name=kind.__name__)} for kind in shapes]
+    schemas: list[Json] = [{"$ref": _REF.format(name=shape.__name__)} for shape in shapes]
     return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}

@@ -1,7 +1,7 @@
-"""Turns what a client sent into the engine's values, or raises an error that names the field.
+"""Parses requests into the scheduler's values, or raises an error that names the field.
 
-The only place where user input is validated; what passes here is trusted below. Not here: the shapes of the
-bodies (router/api/request_shapes.py) and what is done with the values (the handlers).
+This is the only place that validates user input; the layers below trust the values. Not here: the shapes of the bodies
+(router/api/request_shapes.py).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _TOP = Decoder(TopQuery)
 
 
 def identifier(path: Mapping[str, str], name: str) -> str:
-    """One part of a request's path, percent-decoded; raises InvalidRequest if it is no identifier."""
+    """Return one part of a request's path, percent-decoded; raise InvalidRequest if it is not an identifier."""
     value = path[name]
     if not _is_identifier(value):
         raise InvalidRequest(f"{name}: expected {IDENTIFIER_WORDS} in the path")
@@ -77,14 +77,14 @@ def identifier(path: Mapping[str, str], name: str) -> str:
 
 
 def queue_key(path: Mapping[str, str]) -> QueueKey:
-    """The queue that a path names; raises InvalidRequest if a part is no identifier."""
+    """Return the queue that a path names; raise InvalidRequest if a part is not an identifier."""
     return QueueKey(identifier(path, "queue_type"), identifier(path, "queue_id"))
 
 
 def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> tuple[NewJob, bool]:
-    """The job of a single enqueue, and whether its job_id was made here.
+    """Return the job of a single enqueue, and whether its job_id was made here.
 
-    A queue named in the body is ignored, as in the original.
+    A queue in the body is ignored, as in the original.
 
     Raises:
         InvalidRequest, TooLarge: nothing was done.
@@ -96,10 +96,10 @@ def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> t
 
 
 def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqError]:
-    """The jobs of a bulk enqueue, in order; in the place of a bad one, what is wrong with it.
+    """Return the jobs of a bulk enqueue, in order, with an error in the place of each bad job.
 
     Raises:
-        InvalidRequest: the body as a whole is no list of jobs. Nothing was done.
+        InvalidRequest: the body as a whole is not a list of jobs. Nothing was done.
     """
 
     effort = Effort()
@@ -111,27 +111,27 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
 
 
 def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> FinishJob:
-    """Which job to finish; raises InvalidRequest."""
+    """Return the job to finish; raise InvalidRequest if the body or query is wrong."""
     lease = _given(_FINISH.from_json(body).lease) if body else None
     return FinishJob(*_job_path(path), _lease_of(query, lease))
 
 
 def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ExtendJob:
-    """Which lease to extend; raises InvalidRequest."""
+    """Return the lease to extend; raise InvalidRequest if the body or query is wrong."""
     form = _EXTEND.from_json(body)
     lease = _required(_lease_of(query, _given(form.lease)))
     return ExtendJob(*_job_path(path), lease, to_us(form.by))
 
 
 def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
-    """Which job to give back; raises InvalidRequest."""
+    """Return the job to release; raise InvalidRequest if the body or query is wrong."""
     form = _RELEASE.from_json(body or b"{}")
     lease = _required(_lease_of(query, _given(form.lease)))
     return ReleaseJob(*_job_path(path), lease, to_us(form.delay))
 
 
 def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
-    """As enqueue_bulk."""
+    """Return the jobs of a bulk finish, as `enqueue_bulk` does."""
 
     def make(form: FinishEntry, _: str) -> FinishJob:
         return FinishJob(form.queue_type, form.queue_id, form.job_id, _given(form.lease))
@@ -140,7 +140,7 @@ def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
 
 
 def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
-    """As enqueue_bulk."""
+    """Return the jobs of a bulk extend, as `enqueue_bulk` does."""
 
     def make(form: ExtendEntry, _: str) -> ExtendJob:
         return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by))
@@ -149,7 +149,7 @@ def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
 
 
 def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
-    """As enqueue_bulk."""
+    """Return the jobs of a bulk release, as `enqueue_bulk` does."""
 
     def make(form: ReleaseEntry, _: str) -> ReleaseJob:
         return ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
@@ -158,7 +158,7 @@ def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
 
 
 def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
-    """Dead letters to queue again, as enqueue_bulk; None for all of the type."""
+    """Return the dead letters to enqueue again, as `enqueue_bulk` does; None for all of the type."""
 
     def make(form: RedriveEntry, _: str) -> DeadRef:
         return DeadRef(queue_type, form.queue_id, form.job_id)
@@ -169,30 +169,36 @@ def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
 
 
 def rate(body: bytes) -> tuple[int, int | None, bool | None]:
-    """interval_us, burst and pin, the latter two None where they stay as they are; raises InvalidRequest."""
+    """Return interval_us, burst and pin of a new rate; raise InvalidRequest if the body is wrong.
+
+    burst and pin are None if they stay as they are.
+    """
     form = _RATE.from_json(body)
     return to_us(form.interval), _given(form.burst), _given(form.pin)
 
 
 def purge_all(body: bytes) -> bool:
-    """Whether a deletequeue forgets the rate, too; raises InvalidRequest."""
+    """Return whether a deletequeue also forgets the rate; raise InvalidRequest if the body is wrong."""
     return _DELETE_QUEUE.from_json(body or b"{}").purge_all
 
 
 def nothing(body: bytes) -> None:
-    """Raises InvalidRequest unless the body is empty or an empty object."""
+    """Raise InvalidRequest unless the body is empty or an empty object."""
     if body:
         _NO_BODY.from_json(body)
 
 
 def no_query(query: MultiMapping[str]) -> None:
-    """Raises InvalidRequest if there is any parameter."""
+    """Raise InvalidRequest if the query has any parameter."""
     if query:
         _NO_QUERY.from_query(query)
 
 
 def dequeue(query: MultiMapping[str], settings: RouterSettings) -> tuple[int | None, int, int]:
-    """count (None: the single answer), lease_us and wait_us of a dequeue; raises InvalidRequest."""
+    """Return count, lease_us and wait_us of a dequeue; raise InvalidRequest if the query is wrong.
+
+    count is None if the answer is a single job.
+    """
     if not query:
         return None, settings.default_lease_us, 0
     form = _DEQUEUE.from_query(query)
@@ -201,13 +207,13 @@ def dequeue(query: MultiMapping[str], settings: RouterSettings) -> tuple[int | N
 
 
 def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
-    """limit and cursor of a list; raises InvalidRequest."""
+    """Return limit and cursor of a list, None if absent; raise InvalidRequest if the query is wrong."""
     form = _PAGE.from_query(query)
     return _given(form.limit), _given(form.cursor)
 
 
 def top(query: MultiMapping[str]) -> tuple[TopOrder, int]:
-    """Which queues come first, and how many; raises InvalidRequest."""
+    """Return the order of the queues and their maximum number; raise InvalidRequest if the query is wrong."""
     form = _TOP.from_query(query)
     return TopOrder(form.by), form.limit
 
@@ -251,10 +257,13 @@ def _new_job(
 def _read_payload(
     raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
 ) -> tuple[bytes, int | None]:
-    """The payload's own text and the cap in it. Decoded once: a Raw may still hold 1e400 or broken UTF-8."""
+    """Return the payload's text and the cap in it, None if it has none.
+
+    The payload is decoded to check it: a Raw may still hold 1e400 or broken UTF-8.
+    """
     text = bytes(raw)
     if len(text) > max_payload_bytes:
-        raise TooLarge(f"{place}: {len(text)} bytes, at most {max_payload_bytes} are allowed")
+        raise TooLarge(f"{place}: {len(text)} bytes, the limit is {max_payload_bytes}")
     try:
         value = _decode_any(text)
     except (ValueError, RecursionError) as error:
@@ -269,11 +278,11 @@ def _read_payload(
     return text, cap
 
 
-def _cap(own: int | UnsetType, in_payload: int | None) -> int | None:
-    """The lower of the caps that there are."""
-    if isinstance(own, UnsetType):
+def _cap(explicit: int | UnsetType, in_payload: int | None) -> int | None:
+    """Return the lower of the two caps; None if there is none."""
+    if isinstance(explicit, UnsetType):
         return None if in_payload is None else clamp_cap(in_payload)
-    return clamp_cap(own if in_payload is None else min(own, in_payload))
+    return clamp_cap(explicit if in_payload is None else min(explicit, in_payload))
 
 
 def _given(value: ValueT | UnsetType) -> ValueT | None:
@@ -285,12 +294,12 @@ def _job_path(path: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _lease_of(query: MultiMapping[str], in_body: str | None) -> str | None:
-    """The lease token of the query or the body; both must be one."""
+    """Return the lease token of the query or the body; raise InvalidRequest if they differ."""
     if not query:
         return in_body
     in_query = _given(_LEASE.from_query(query).lease)
     if in_body is not None and in_query is not None and in_body != in_query:
-        raise InvalidRequest("lease: one in the query and another in the body")
+        raise InvalidRequest("lease: the query and the body have different tokens")
     return in_query or in_body
 
 

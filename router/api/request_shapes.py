@@ -1,8 +1,7 @@
-"""The shapes of what clients send: one Struct for each body and each query string.
+"""The shapes of requests: one Struct for each body and each query string.
 
-The OpenAPI document is made of them, too. A field that may be left out is UNSET then; null is a value only of
-`payload`. What the fields may hold is in router/api/fields.py; how they become the engine's values is in
-router/api/parsing.py.
+The OpenAPI document is made from them, too. An optional field that is absent is UNSET; only `payload` may be null.
+router/api/fields.py has the range of each field, and router/api/parsing.py turns them into the scheduler's values.
 """
 
 from __future__ import annotations
@@ -13,23 +12,30 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from router.api.fields import (
     Burst,
-    Cap,
     Count,
     Cursor,
     Delay,
-    Flag,
-    HoldTime,
-    Identifier,
+    ExtendBy,
     Ignored,
     Interval,
+    JobId,
+    LeaseTime,
     LeaseToken,
+    NewJobId,
     PageLimit,
     Payload,
+    Pin,
+    PurgeAll,
+    QueueCap,
+    QueueId,
+    QueueType,
+    Repeat,
     RequeueLimit,
     TopBy,
     TopLimit,
     Wait,
     bulk,
+    bulk_expected,
 )
 
 
@@ -37,47 +43,47 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One job for the queue that the path names."""
 
     payload: Payload
-    job_id: Identifier | UnsetType = UNSET
+    job_id: NewJobId | UnsetType = UNSET
     interval: Interval | UnsetType = UNSET
     requeue_limit: RequeueLimit | UnsetType = UNSET
     burst: Burst | UnsetType = UNSET
     delay: Delay | UnsetType = UNSET
-    max_queued_length: Cap | UnsetType = UNSET
-    repeat: Flag = False
+    max_queued_length: QueueCap | UnsetType = UNSET
+    repeat: Repeat = False
     queue_type: Ignored | UnsetType = UNSET
     queue_id: Ignored | UnsetType = UNSET
 
 
 class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One job of a bulk enqueue: an EnqueueBody and the queue it is for."""
+    """One job of a bulk enqueue, with the queue that it is for."""
 
-    queue_type: Identifier
-    queue_id: Identifier
+    queue_type: QueueType
+    queue_id: QueueId
     payload: Payload
-    job_id: Identifier | UnsetType = UNSET
+    job_id: NewJobId | UnsetType = UNSET
     interval: Interval | UnsetType = UNSET
     requeue_limit: RequeueLimit | UnsetType = UNSET
     burst: Burst | UnsetType = UNSET
     delay: Delay | UnsetType = UNSET
-    max_queued_length: Cap | UnsetType = UNSET
-    repeat: Flag = False
+    max_queued_length: QueueCap | UnsetType = UNSET
+    repeat: Repeat = False
 
 
 class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which lease to end; left out, the current one."""
+    """The lease to end. Without a lease token, the current lease of the job ends."""
 
     lease: LeaseToken | UnsetType = UNSET
 
 
 class ExtendBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The new end is now + `by`. The lease stands here or in the query."""
+    """The new end of a lease: now + `by`. The lease token is here or in the query."""
 
-    by: HoldTime
+    by: ExtendBy
     lease: LeaseToken | UnsetType = UNSET
 
 
 class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The job may be leased again after `delay`. The lease stands here or in the query."""
+    """A job to give back, which may be leased again after `delay`. The lease token is here or in the query."""
 
     lease: LeaseToken | UnsetType = UNSET
     delay: Delay = 0
@@ -86,28 +92,28 @@ class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class FinishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job of a bulk finish."""
 
-    queue_type: Identifier
-    queue_id: Identifier
-    job_id: Identifier
+    queue_type: QueueType
+    queue_id: QueueId
+    job_id: JobId
     lease: LeaseToken | UnsetType = UNSET
 
 
 class ExtendEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job of a bulk extend."""
 
-    queue_type: Identifier
-    queue_id: Identifier
-    job_id: Identifier
+    queue_type: QueueType
+    queue_id: QueueId
+    job_id: JobId
     lease: LeaseToken
-    by: HoldTime
+    by: ExtendBy
 
 
 class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job of a bulk release."""
 
-    queue_type: Identifier
-    queue_id: Identifier
-    job_id: Identifier
+    queue_type: QueueType
+    queue_id: QueueId
+    job_id: JobId
     lease: LeaseToken
     delay: Delay = 0
 
@@ -115,68 +121,68 @@ class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class RedriveEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One dead letter of the type that the path names."""
 
-    queue_id: Identifier
-    job_id: Identifier
+    queue_id: QueueId
+    job_id: JobId
 
 
 class EnqueueBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Jobs for any queues."""
 
-    jobs: Annotated[list[EnqueueEntry], bulk]
+    jobs: Annotated[list[EnqueueEntry], bulk, bulk_expected]
 
 
 class FinishBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Leases to end."""
 
-    jobs: Annotated[list[FinishEntry], bulk]
+    jobs: Annotated[list[FinishEntry], bulk, bulk_expected]
 
 
 class ExtendBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Leases to extend."""
 
-    jobs: Annotated[list[ExtendEntry], bulk]
+    jobs: Annotated[list[ExtendEntry], bulk, bulk_expected]
 
 
 class ReleaseBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Jobs to give back."""
 
-    jobs: Annotated[list[ReleaseEntry], bulk]
+    jobs: Annotated[list[ReleaseEntry], bulk, bulk_expected]
 
 
 class RedriveBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Dead letters to queue again; left out, all of the type."""
+    """The dead letters to queue again. Without `jobs`, all dead letters of the type."""
 
-    jobs: Annotated[list[RedriveEntry], bulk] | UnsetType = UNSET
+    jobs: Annotated[list[RedriveEntry], bulk, bulk_expected] | UnsetType = UNSET
 
 
 class RawBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Any bulk body with its jobs still unread, so that a bad one fails alone."""
+    """A bulk body whose jobs are not decoded yet, so that a bad job fails alone."""
 
-    jobs: Annotated[list[Raw], bulk]
+    jobs: Annotated[list[Raw], bulk, bulk_expected]
 
 
 class RawRedrive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A RedriveBody with its jobs still unread."""
+    """A RedriveBody whose jobs are not decoded yet."""
 
-    jobs: Annotated[list[Raw], bulk] | UnsetType = UNSET
+    jobs: Annotated[list[Raw], bulk, bulk_expected] | UnsetType = UNSET
 
 
 class RateBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A queue's rate from now on. pin left out: the pin stays as it is."""
+    """The rate of a queue from now on."""
 
     interval: Interval
     burst: Burst | UnsetType = UNSET
-    pin: Flag | UnsetType = UNSET
+    pin: Pin | UnsetType = UNSET
 
 
 class DeleteQueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """purge_all: forget the rate, too, once its ready time has passed."""
+    """Options of a deletequeue."""
 
-    purge_all: Flag = False
+    purge_all: PurgeAll = False
 
 
 class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing, or an empty object."""
+    """An empty object, or no body."""
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,28 +190,28 @@ class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DequeueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many jobs, how long to wait for one, and how long to hold it."""
+    """The number of jobs, the time to wait for one, and the length of the lease."""
 
     count: Count | UnsetType = UNSET
     wait: Wait = 0
-    lease: HoldTime | UnsetType = UNSET
+    lease: LeaseTime | UnsetType = UNSET
 
 
 class LeaseQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The lease token, instead of in the body."""
+    """The lease token, if it is not in the body."""
 
     lease: LeaseToken | UnsetType = UNSET
 
 
 class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which part of a long list."""
+    """The page of a long list."""
 
     limit: PageLimit | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
 
 
 class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which queues come first, and how many of them to name."""
+    """The order of the queues and the number of them in the answer."""
 
     by: TopBy = "age"
     limit: TopLimit = 20

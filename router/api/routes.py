@@ -1,6 +1,7 @@
-"""The table of the HTTP API: every operation with its paths, what it takes and what it answers.
+"""The table of the HTTP API: every operation with its paths, its inputs and its answers.
 
-router/app.py attaches the handlers to it, router/api/openapi.py makes the document of it: neither forgets one.
+router/app.py attaches the handlers to the table and router/api/openapi.py makes the document from it, so that neither
+can miss an operation.
 """
 
 from __future__ import annotations
@@ -78,13 +79,14 @@ class Route(Struct, frozen=True, kw_only=True):
     """One operation.
 
     Attributes:
-        operation: its name in metrics and in the table of handlers.
-        paths: as documented; each is served with and without its trailing slash (see spellings).
-        answers: status → the shapes it may have.
-        failures: what may go wrong beside the unforeseen.
-        body: None where a body is not looked at.
-        media_type: of the successful answer.
-        is_open: needs no token where tokens are asked for.
+        operation: the name in metrics and in the table of handlers.
+        paths: the documented paths; each is served with and without its trailing slash (see spellings).
+        answers: status → the shapes that the answer may have.
+        failures: the documented errors; any other error is unexpected.
+        body: the shape of the body; None if a body is ignored.
+        needs_body: True if the body may not be empty.
+        media_type: the media type of a successful answer.
+        is_open: True if the operation needs no token even if the server requires tokens.
     """
 
     operation: str
@@ -101,12 +103,15 @@ class Route(Struct, frozen=True, kw_only=True):
 
     @property
     def served_methods(self) -> tuple[str, ...]:
-        """Where GET is all there is, it only reads, so that HEAD is served, too: a GET may lease jobs else."""
+        """The methods that are served. GET-only operations are read-only, so HEAD is served, too.
+
+        A dequeue also accepts GET, but leases jobs.
+        """
         return ("GET", "HEAD") if self.methods == ("GET",) else self.methods
 
 
 def spellings(path: str) -> tuple[str, ...]:
-    """A path with and without the trailing slash; `/metrics` and `/metrics/` are two things, though."""
+    """Return a path with and without its trailing slash; `/metrics` and `/metrics/` are two operations."""
     if path in ("/", "/metrics", "/metrics/"):
         return (path,)
     bare = path.rstrip("/")
@@ -118,7 +123,7 @@ ROUTES = (
         operation="enqueue",
         methods=("POST",),
         paths=(f"/enqueue/{_QUEUE}/",),
-        summary="Queue a job.",
+        summary="Enqueue a job.",
         body=EnqueueBody,
         needs_body=True,
         answers={201: (Queued,)},
@@ -128,7 +133,7 @@ ROUTES = (
         operation="dequeue",
         methods=("GET", "POST"),
         paths=("/dequeue/{queue_type}/", "/dequeue/"),
-        summary="Lease a ready job, or with `count` up to so many. Without a type: of the type `default`.",
+        summary="Lease a ready job, or up to `count` jobs. The queue type defaults to `default`.",
         query=DequeueQuery,
         body=NoBody,
         answers={200: (LeasedOne, LeasedJobs), 404: (NothingReadyAnswer,)},
@@ -138,7 +143,7 @@ ROUTES = (
         operation="finish",
         methods=("POST",),
         paths=(f"/finish/{_JOB}/",),
-        summary="End a lease and forget the job.",
+        summary="Finish a job: end its lease and forget the job.",
         query=LeaseQuery,
         body=FinishBody,
         answers={200: (Done,)},
@@ -148,7 +153,7 @@ ROUTES = (
         operation="extend",
         methods=("POST",),
         paths=(f"/extend/{_JOB}/",),
-        summary="Move the end of a lease.",
+        summary="Extend a lease: it ends `by` milliseconds from now.",
         query=LeaseQuery,
         body=ExtendBody,
         needs_body=True,
@@ -159,7 +164,7 @@ ROUTES = (
         operation="release",
         methods=("POST",),
         paths=(f"/release/{_JOB}/",),
-        summary="Give a job back unfinished.",
+        summary="Release a job: end its lease and put it back into its queue, unfinished.",
         query=LeaseQuery,
         body=ReleaseBody,
         answers={200: (Done,)},
@@ -169,7 +174,7 @@ ROUTES = (
         operation="enqueue_bulk",
         methods=("POST",),
         paths=("/enqueue/",),
-        summary="Queue up to 1,000 jobs, each with a result of its own.",
+        summary="Enqueue up to 1,000 jobs, each with its own result.",
         body=EnqueueBulk,
         needs_body=True,
         answers={200: (QueuedJobs,)},
@@ -179,7 +184,7 @@ ROUTES = (
         operation="finish_bulk",
         methods=("POST",),
         paths=("/finish/",),
-        summary="End up to 1,000 leases, each with a result of its own.",
+        summary="Finish up to 1,000 jobs, each with its own result.",
         body=FinishBulk,
         needs_body=True,
         answers={200: (LeaseResults,)},
@@ -189,7 +194,7 @@ ROUTES = (
         operation="extend_bulk",
         methods=("POST",),
         paths=("/extend/",),
-        summary="Extend up to 1,000 leases, each with a result of its own.",
+        summary="Extend up to 1,000 leases, each with its own result.",
         body=ExtendBulk,
         needs_body=True,
         answers={200: (LeaseResults,)},
@@ -199,7 +204,7 @@ ROUTES = (
         operation="release_bulk",
         methods=("POST",),
         paths=("/release/",),
-        summary="Give up to 1,000 jobs back, each with a result of its own.",
+        summary="Release up to 1,000 jobs, each with its own result.",
         body=ReleaseBulk,
         needs_body=True,
         answers={200: (LeaseResults,)},
@@ -209,7 +214,7 @@ ROUTES = (
         operation="interval",
         methods=("POST",),
         paths=(f"/interval/{_QUEUE}/",),
-        summary="Change a queue's rate at once, and pin or unpin it.",
+        summary="Change the rate of a queue at once, and pin or unpin it.",
         body=RateBody,
         needs_body=True,
         answers={200: (RateSet,)},
@@ -219,7 +224,7 @@ ROUTES = (
         operation="queue",
         methods=("GET",),
         paths=(f"/queue/{_QUEUE}/",),
-        summary="What is known of a queue.",
+        summary="Get the state of a queue: its rate, its number of jobs and its next ready time.",
         answers={200: (QueueAnswer,)},
         failures=(*_READ, NotFound),
     ),
@@ -227,7 +232,7 @@ ROUTES = (
         operation="pause",
         methods=("POST",),
         paths=(f"/queue/{_QUEUE}/pause/",),
-        summary="The queue takes jobs and gives none.",
+        summary="Pause a queue: it accepts jobs but hands none out.",
         body=NoBody,
         answers={200: (Done,)},
         failures=(*_WRITE, NotFound),
@@ -236,7 +241,7 @@ ROUTES = (
         operation="resume",
         methods=("POST",),
         paths=(f"/queue/{_QUEUE}/resume/",),
-        summary="The queue gives jobs again.",
+        summary="Resume a paused queue.",
         body=NoBody,
         answers={200: (Done,)},
         failures=(*_WRITE, NotFound),
@@ -245,7 +250,7 @@ ROUTES = (
         operation="deletequeue",
         methods=("DELETE",),
         paths=(f"/deletequeue/{_QUEUE}/",),
-        summary="Drop what is queued and delayed.",
+        summary="Delete a queue: drop its queued and delayed jobs. Leased jobs are not requeued.",
         body=DeleteQueueBody,
         answers={200: (DeletedAnswer,)},
         failures=_WRITE,
@@ -254,7 +259,7 @@ ROUTES = (
         operation="metrics",
         methods=("GET",),
         paths=("/metrics/",),
-        summary="Types in use, and the last 10 minutes of all together.",
+        summary="List the queue types in use, with the enqueues and dequeues of all queues in the last 10 minutes.",
         answers={200: (AllCounts,)},
         failures=_READ,
     ),
@@ -262,7 +267,7 @@ ROUTES = (
         operation="metrics_type",
         methods=("GET",),
         paths=("/metrics/{queue_type}/",),
-        summary="Queues of a type with waiting or leased jobs; all of them without `limit`.",
+        summary="List the queues of a type that have queued, delayed or leased jobs; all of them without `limit`.",
         query=PageQuery,
         answers={200: (QueueIds,)},
         failures=_READ,
@@ -271,7 +276,7 @@ ROUTES = (
         operation="metrics_queue",
         methods=("GET",),
         paths=(f"/metrics/{_QUEUE}/",),
-        summary="A queue's length and its last 10 minutes.",
+        summary="Get the length of a queue and its enqueues and dequeues in the last 10 minutes.",
         answers={200: (QueueCounts,)},
         failures=_READ,
     ),
@@ -279,7 +284,7 @@ ROUTES = (
         operation="top",
         methods=("GET",),
         paths=("/top/{queue_type}/",),
-        summary="Queues of a type that are ready longest, or with `by=depth` hold most jobs; 20 without `limit`.",
+        summary="List the queues of a type that have been ready longest, or with `by=depth` hold the most jobs.",
         query=TopQuery,
         answers={200: (TopQueuesAnswer,)},
         failures=_READ,
@@ -288,7 +293,7 @@ ROUTES = (
         operation="job",
         methods=("GET",),
         paths=(f"/job/{_JOB}/",),
-        summary="What is known of a job.",
+        summary="Get the state of a job.",
         answers={200: (JobAnswer,)},
         failures=(*_READ, NotFound),
     ),
@@ -296,7 +301,7 @@ ROUTES = (
         operation="dead",
         methods=("GET",),
         paths=("/dead/{queue_type}/",),
-        summary="A page of a type's dead letters; 100 without `limit`.",
+        summary="List a page of the dead letters of a type, 100 without `limit`.",
         query=PageQuery,
         answers={200: (DeadJobs,)},
         failures=_READ,
@@ -305,7 +310,7 @@ ROUTES = (
         operation="drop_dead",
         methods=("DELETE",),
         paths=("/dead/{queue_type}/",),
-        summary="Drop all dead letters that a type has when the call begins.",
+        summary="Drop all dead letters that a type has when the call starts.",
         body=NoBody,
         answers={200: (Dropped,)},
         failures=_WRITE,
@@ -314,7 +319,7 @@ ROUTES = (
         operation="redrive",
         methods=("POST",),
         paths=("/dead/{queue_type}/redrive/",),
-        summary="Queue dead letters again: all that a type has when the call begins, or those named.",
+        summary="Redrive dead letters: enqueue those in the body again, or all that the type has when the call starts.",
         body=RedriveBody,
         answers={200: (Redriven,)},
         failures=_WRITE,
@@ -323,7 +328,7 @@ ROUTES = (
         operation="hello",
         methods=("GET",),
         paths=("/",),
-        summary="The original's greeting.",
+        summary="Get the greeting of the original server.",
         answers={200: (HelloAnswer,)},
         is_open=True,
     ),
@@ -331,7 +336,7 @@ ROUTES = (
         operation="deepstatus",
         methods=("GET",),
         paths=("/deepstatus/",),
-        summary="Whether every store node answers.",
+        summary="Check that every server of the store answers.",
         answers={200: (Done,)},
         failures=(Forbidden, Overloaded, Unavailable, OutcomeUnknown),
     ),
@@ -339,7 +344,7 @@ ROUTES = (
         operation="healthz",
         methods=("GET",),
         paths=("/healthz",),
-        summary="Whether the event loop answers.",
+        summary="Check that the process is alive (liveness probe).",
         answers={200: (Done,)},
         is_open=True,
     ),
@@ -347,7 +352,7 @@ ROUTES = (
         operation="readyz",
         methods=("GET",),
         paths=("/readyz",),
-        summary="Whether a load balancer should send requests here.",
+        summary="Check that a load balancer may send requests here (readiness probe).",
         answers={200: (Ready,)},
         failures=(Unavailable,),
         is_open=True,
@@ -356,7 +361,7 @@ ROUTES = (
         operation="cluster",
         methods=("GET",),
         paths=("/cluster/",),
-        summary="Members, ring version, partitions, and what each node says of its store.",
+        summary="Get the members of the cluster, the ring version, the partitions and the store of each node.",
         answers={200: (ClusterInfo,)},
         failures=(Forbidden,),
     ),
@@ -364,7 +369,7 @@ ROUTES = (
         operation="prometheus",
         methods=("GET",),
         paths=("/metrics",),
-        summary="This process's metrics as Prometheus text.",
+        summary="Get the metrics of this process in the Prometheus text format.",
         answers={200: ()},
         media_type="text/plain",
         failures=(Forbidden,),
@@ -373,7 +378,7 @@ ROUTES = (
         operation="openapi",
         methods=("GET",),
         paths=("/openapi.json",),
-        summary="This document.",
+        summary="Get this document.",
         answers={200: ()},
     ),
 )

@@ -1,4 +1,4 @@
-"""Handlers of what is where: the original's /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/, and /top/<type>/."""
+"""Handlers of counts: the original's /metrics/, /metrics/<type>/ and /metrics/<type>/<id>/, and /top/<type>/."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from router.shards.dispatch import Dispatch
 from sharq_core.models import MinuteCounts, TopQueue
 
 PAGE_IDS = 2000
-"""Ids or types of one piece of an answer without `limit`: about 2 ms."""
+"""Number of ids or types in one piece of an answer without `limit`. A piece takes about 2 ms."""
 
 
 class CountHandlers:
-    """What happened in the last 10 minutes, and where."""
+    """The handlers of the counts of the last 10 minutes and of the lists of queues."""
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
     async def all_counts(self, request: Request) -> Response:
-        """Types in use and the counts of all together."""
+        """Return the types in use and the counts of all queues together."""
         parsing.no_query(request.query)
         parts = await self._dispatch.counts()
         minutes = {
@@ -46,7 +46,7 @@ class CountHandlers:
         return await list_answer(list_pieces("queue_types", types, lambda: minutes))
 
     async def queue_ids(self, request: Request) -> Response:
-        """Queues of a type with waiting or leased jobs."""
+        """Return the queues of a type that have queued, delayed or leased jobs."""
         queue_type = parsing.identifier(request.path_values, "queue_type")
         limit, cursor = parsing.page(request.query)
         if limit is None:
@@ -55,22 +55,22 @@ class CountHandlers:
         return answer(QueueIds(queue_ids=ids, cursor=UNSET if rest is None else rest))
 
     async def _id_pages(self, queue_type: str, cursor: str | None) -> AsyncIterator[list[str]]:
-        """Yield all ids of a type, each once. The store may tell one twice within a partition, whose ids are kept for
-        that long.
-        """
-        known: set[str] = set()
+        """Yield all ids of a type, each once, a page at a time."""
+        # The store may return an id twice, but only within a partition, so only the ids of that partition are kept.
+        # A cursor starts with its partition.
+        seen: set[str] = set()
         while True:
             ids, rest = await self._dispatch.list_queues(queue_type, PAGE_IDS, cursor)
-            yield [queue_id for queue_id in ids if queue_id not in known]
+            yield [queue_id for queue_id in ids if queue_id not in seen]
             if rest is None:
                 return
             if cursor is None or rest.partition("-")[0] != cursor.partition("-")[0]:
-                known.clear()
-            known.update(ids)
+                seen.clear()
+            seen.update(ids)
             cursor = rest
 
     async def queue_counts(self, request: Request) -> Response:
-        """One queue's length, delayed jobs included, and counts."""
+        """Return the length of a queue, delayed jobs included, and its counts."""
         parsing.no_query(request.query)
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         return answer(
@@ -82,31 +82,31 @@ class CountHandlers:
         )
 
     async def top_queues(self, request: Request) -> Response:
-        """The queues of a type that wait longest or hold most."""
+        """Return the queues of a type that have been ready longest or hold the most jobs."""
         queue_type = parsing.identifier(request.path_values, "queue_type")
         by, limit = parsing.top(request.query)
         top = await self._dispatch.top_queues(queue_type, by, limit)
         return answer(
-            TopQueuesAnswer(queues=[_top_queue(one) for one in top.queues], complete=top.is_complete)
+            TopQueuesAnswer(queues=[_top_queue(queue) for queue in top.queues], complete=top.is_complete)
         )
 
 
 async def _type_pages(parts: Sequence[list[str]]) -> AsyncIterator[list[str]]:
-    """Yield the types of several sorted lists in order, each once; merged as they are sent, for there may be many."""
+    """Yield the types of several sorted lists in order, each once. They are merged lazily: there may be many."""
     merged = (queue_type for queue_type, _ in itertools.groupby(heapq.merge(*parts)))
     while page := list(itertools.islice(merged, PAGE_IDS)):
         yield page
         await asyncio.sleep(0)
 
 
-def _top_queue(one: TopQueue) -> TopQueueAnswer:
+def _top_queue(queue: TopQueue) -> TopQueueAnswer:
     return TopQueueAnswer(
-        queue_id=one.queue_id,
-        queued=one.queued,
-        delayed=one.delayed,
-        leased=one.leased,
-        due_for=None if one.due_for_us is None else one.due_for_us // 1000,
-        oldest_age=None if one.oldest_age_us is None else one.oldest_age_us // 1000,
+        queue_id=queue.queue_id,
+        queued=queue.queued,
+        delayed=queue.delayed,
+        leased=queue.leased,
+        due_for=None if queue.due_for_us is None else queue.due_for_us // 1000,
+        oldest_age=None if queue.oldest_age_us is None else queue.oldest_age_us // 1000,
     )
 
 
@@ -115,7 +115,7 @@ def _by_minute(counts: MinuteCounts) -> MinuteCount:
 
 
 def _sum_minutes(parts: list[MinuteCounts]) -> MinuteCounts:
-    """Adds up by minute and keeps the newest ten: shards may be asked on both sides of a full minute."""
+    """Return the sums by minute, the newest ten: the answers of shards may lie on both sides of a full minute."""
     sums: dict[int, int] = {}
     for part in parts:
         for minute_ms, count in part:

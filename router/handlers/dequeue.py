@@ -1,6 +1,6 @@
 """Handler of dequeue, with and without `count` and `wait`.
 
-Not here: which job is leased, and when (router/longpoll/dequeues.py).
+Not here: the choice of the job, and the wait (router/longpoll/dequeues.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DequeueHandlers:
-    """Jobs go out."""
+    """The handler of dequeue."""
 
     def __init__(self, polls: Polls, parser: BodyParser, settings: RouterSettings) -> None:
         self._polls = polls
@@ -35,7 +35,7 @@ class DequeueHandlers:
         self._settings = settings
 
     async def dequeue(self, request: Request) -> Response:
-        """Ready jobs of a type. Leases that the client did not stay for are given back (I6)."""
+        """Lease ready jobs of a type. Void the leases again if the client has left (I6)."""
         queue_type = DEFAULT_QUEUE_TYPE
         if "queue_type" in request.path_values:
             queue_type = parsing.identifier(request.path_values, "queue_type")
@@ -59,9 +59,12 @@ def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:
     return LeasedJobs(jobs=[_leased(Leased, job) for job in jobs])
 
 
-def _leased(kind: type[LeasedT], job: LeasedJob) -> LeasedT:
-    """Rounds the end down: then `lease_expires_at` minus a lease of whole ms is the ms of its begin."""
-    return kind(
+def _leased(shape: type[LeasedT], job: LeasedJob) -> LeasedT:
+    """Return the answer for a leased job.
+
+    `lease_expires_at` is rounded down, so that minus a lease of whole ms it is the ms in which the lease started.
+    """
+    return shape(
         queue_id=job.queue_id,
         job_id=job.job_id,
         payload=Raw(job.payload),

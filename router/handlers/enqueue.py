@@ -22,7 +22,7 @@ _QUEUED_BODY = b'{"status":"queued"}'
 
 
 class EnqueueHandlers:
-    """Jobs come in."""
+    """The handlers of enqueue."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
         self._dispatch = dispatch
@@ -30,7 +30,7 @@ class EnqueueHandlers:
         self._settings = settings
 
     async def enqueue(self, request: Request) -> Response:
-        """One job for the queue of the path."""
+        """Enqueue one job into the queue that the path names."""
         parsing.no_query(request.query)
         job, has_new_id = await self._parser.run(
             parsing.enqueue, await request.body(), request.path_values, self._settings
@@ -44,7 +44,7 @@ class EnqueueHandlers:
         return answer(structs.replace(queued, warning=warning), 201, result)
 
     async def enqueue_bulk(self, request: Request) -> Response:
-        """Up to 1,000 jobs, each with a result of its own."""
+        """Enqueue up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.enqueue_bulk, await request.body(), self._settings)
         outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
@@ -63,7 +63,7 @@ def _warned_body(warning: str) -> bytes:
 
 
 def _warn(job: NewJob) -> str | UnsetType:
-    """What to tell of the rate that a job brings."""
+    """Return the warning about the rate of a job, and log it; UNSET if the rate is kept."""
     text = rate_warnings.warning(job.interval_us or 0, job.burst)
     if text is None:
         return UNSET
@@ -72,7 +72,7 @@ def _warn(job: NewJob) -> str | UnsetType:
 
 
 def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
-    """One for the whole call: the first job's, and how many are like it."""
+    """Return one warning for the whole call: the first job's, and the number of jobs that have one."""
     unkept = [
         index
         for index, job in enumerate(jobs)
@@ -85,8 +85,8 @@ def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
         return UNSET
     first = jobs[unkept[0]]
     assert isinstance(first, NewJob)
-    more = f"; so it is with {len(unkept)} of the {len(jobs)} jobs" if len(unkept) > 1 else ""
-    return f"jobs[{unkept[0]}].{_warn(first)}{more}"
+    total = f"; this applies to {len(unkept)} of the {len(jobs)} jobs" if len(unkept) > 1 else ""
+    return f"jobs[{unkept[0]}].{_warn(first)}{total}"
 
 
 def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) -> Queued | FailureAnswer:
@@ -99,11 +99,11 @@ def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) ->
 
 
 def _queued(job: NewJob, outcome: Enqueued, with_id: bool, interval_field: str) -> Queued:
-    """The answer of a job that is queued, now or before; raises what refused it."""
+    """Return the answer for a job that is queued, now or before; raise the error that refused it."""
     if outcome.status is EnqueueStatus.FULL:
         raise QueueFull(outcome.queue_length)
     if outcome.status is EnqueueStatus.NO_INTERVAL:
-        raise InvalidRequest(f"{interval_field}: required, for this queue has none yet")
+        raise InvalidRequest(f"{interval_field}: required, because this queue has none yet")
     return Queued(
         job_id=job.job_id if with_id else UNSET,
         duplicate=True if outcome.status is EnqueueStatus.DUPLICATE else UNSET,

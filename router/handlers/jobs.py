@@ -1,4 +1,4 @@
-"""Handlers of single jobs: their status, and dead letters."""
+"""Handlers of the state of single jobs and of dead letters."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
 DEFAULT_PAGE = 100
 
 MAX_LIST_BYTES = 8 << 20
-"""Of one answer with dead letters, as of a dequeue's; one page more at the most."""
+"""Size at which an answer with dead letters ends, as a dequeue's does; it may be exceeded by one page."""
 
 LISTINGS_AT_ONCE = 2
-"""Pages of dead letters that are read side by side, so that other requests come in between."""
+"""Pages of dead letters that are read at the same time. The limit leaves room for other requests."""
 
 _LETTER_BYTES = 300
-"""Of a letter besides its payload."""
+"""Size of a dead letter in an answer without its payload, in bytes."""
 
-_ALREADY_LIVE = FailureAnswer(code="duplicate", message="job_id: a live job of this queue has it")
+_ALREADY_LIVE = FailureAnswer(code="duplicate", message="job_id: another live job of this queue has this id")
 _NOT_DEAD = FailureAnswer(code="not_found", message="no such dead letter")
 
 
 class JobHandlers:
-    """What became of jobs."""
+    """The handlers of single jobs and of dead letters."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
@@ -52,7 +52,7 @@ class JobHandlers:
         self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
 
     async def job(self, request: Request) -> Response:
-        """What is known of one job."""
+        """Return the state of one job."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         status = await self._dispatch.job(key, parsing.identifier(request.path_values, "job_id"))
@@ -61,7 +61,7 @@ class JobHandlers:
         return answer(_job_answer(status))
 
     async def list_dead(self, request: Request) -> Response:
-        """A page of a type's dead letters."""
+        """Return a page of the dead letters of a type."""
         queue_type = parsing.identifier(request.path_values, "queue_type")
         limit, cursor = parsing.page(request.query)
         listing = _DeadListing(self._dispatch, self._turns, queue_type, cursor)
@@ -69,7 +69,7 @@ class JobHandlers:
         return await list_answer(list_pieces("jobs", pages, lambda: {"cursor": listing.cursor}))
 
     async def redrive(self, request: Request) -> Response:
-        """Queue dead letters again: all of a type, or those that the body names."""
+        """Enqueue dead letters again: all of a type, or those that the body names."""
         parsing.no_query(request.query)
         queue_type = parsing.identifier(request.path_values, "queue_type")
         jobs = await self._parser.run(parsing.redrive, await request.body(), queue_type)
@@ -94,10 +94,10 @@ class _DeadListing:
     """A listing of dead letters, read page by page.
 
     Args:
-        turns: bounds the listings of which a page is read and written at this moment.
+        turns: bounds the number of listings that read and write a page at the same time.
 
     Attributes:
-        cursor: where it begins, and then where the next page does; None at the end.
+        cursor: the start of the next page; None at the end.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class _DeadListing:
         self._queue_type = queue_type
 
     async def pages(self, limit: int) -> AsyncIterator[list[DeadJob]]:
-        """Yield up to limit letters, fewer when they come to MAX_LIST_BYTES."""
+        """Yield up to `limit` dead letters, fewer if they reach MAX_LIST_BYTES, a page at a time."""
         size = 0
         while True:
             async with self._turns:
@@ -147,9 +147,9 @@ def _dead_job(letter: DeadLetter) -> DeadJob:
 def _redrive_results(
     jobs: Sequence[DeadRef | SharqError], outcomes: list[RedriveStatus | SharqError]
 ) -> list[Queued | FailureAnswer]:
-    """One result a job: its own error, or the outcome of those that were sent, in order."""
-    left = iter(outcomes)
-    return [_redrive_result(job, job if isinstance(job, SharqError) else next(left)) for job in jobs]
+    """Return one result for each job, in order: its own error, or the next outcome of those that were sent."""
+    remaining = iter(outcomes)
+    return [_redrive_result(job, job if isinstance(job, SharqError) else next(remaining)) for job in jobs]
 
 
 def _redrive_result(job: DeadRef | SharqError, outcome: RedriveStatus | SharqError) -> Queued | FailureAnswer:

@@ -1,4 +1,4 @@
-"""Handlers of what a lease's holder does with it: finish, extend and release, single and bulk."""
+"""Handlers of finish, extend and release, single and bulk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DONE_BODY = b'{"status":"success"}'
 
 
 class LeaseHandlers:
-    """Jobs are done, take longer, or come back."""
+    """The handlers of finish, extend and release."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
@@ -43,7 +43,7 @@ class LeaseHandlers:
         return Response(_DONE_BODY)
 
     async def extend(self, request: Request) -> Response:
-        """Move the end of a lease."""
+        """Extend a lease."""
         job = await self._parser.run(
             parsing.extend, await request.body(), request.path_values, MultiDict(request.query)
         )
@@ -51,7 +51,7 @@ class LeaseHandlers:
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
     async def release(self, request: Request) -> Response:
-        """Give a job back unfinished."""
+        """Release a job, unfinished."""
         job = await self._parser.run(
             parsing.release, await request.body(), request.path_values, MultiDict(request.query)
         )
@@ -60,7 +60,7 @@ class LeaseHandlers:
         return Response(_DONE_BODY)
 
     async def finish_bulk(self, request: Request) -> Response:
-        """Up to 1,000 leases, each with a result of its own."""
+        """Finish up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.finish_bulk, await request.body())
         return _results(
@@ -68,7 +68,7 @@ class LeaseHandlers:
         )
 
     async def extend_bulk(self, request: Request) -> Response:
-        """Up to 1,000 leases, each with a result of its own."""
+        """Extend up to 1,000 leases, each with its own result."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.extend_bulk, await request.body())
         return _results(
@@ -76,7 +76,7 @@ class LeaseHandlers:
         )
 
     async def release_bulk(self, request: Request) -> Response:
-        """Up to 1,000 leases, each with a result of its own."""
+        """Release up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
         jobs = await self._parser.run(parsing.release_bulk, await request.body())
         return _results(
@@ -87,9 +87,9 @@ class LeaseHandlers:
 def _results(
     jobs: Sequence[FinishJob | ExtendJob | ReleaseJob | SharqError], outcomes: list[LeaseOutcome | SharqError]
 ) -> Response:
-    """One result a job: its own error, or the outcome of those that were sent, in order."""
-    left = iter(outcomes)
-    results = [_result(job if isinstance(job, SharqError) else next(left)) for job in jobs]
+    """Return one result for each job, in order: its own error, or the next outcome of those that were sent."""
+    remaining = iter(outcomes)
+    results = [_result(job if isinstance(job, SharqError) else next(remaining)) for job in jobs]
     return answer(LeaseResults(failed=count_failed(results), results=results))
 
 
@@ -102,7 +102,7 @@ def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | FailureAnswer:
 
 
 def _check(outcome: LeaseOutcome | SharqError) -> LeaseOutcome:
-    """An outcome that is done; raises what refused it."""
+    """Return a successful outcome; raise the error of any other."""
     if isinstance(outcome, SharqError):
         raise outcome
     if outcome.status is LeaseStatus.NOT_FOUND:

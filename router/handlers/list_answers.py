@@ -1,6 +1,6 @@
-"""Makes the answers of lists: whole when they are short, and piece by piece when they are long.
+"""Makes the answers of lists: whole if they are short, streamed if they are long.
 
-Not here: how a piece is sent (router/http/streamed_response.py), and what is in a list (the handlers).
+Not here: sending a streamed answer (router/http/streamed_response.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ encode = msgspec.json.Encoder().encode
 
 
 async def list_answer(pieces: AsyncGenerator[bytes]) -> Response:
-    """Return the answer whose body is made of pieces; it is streamed when they are more than PIECE_BYTES.
+    """Return the answer whose body consists of pieces. It is streamed if the body exceeds PIECE_BYTES.
 
     Raises:
         SharqError: one of the first pieces could not be made.
@@ -36,10 +36,10 @@ async def list_answer(pieces: AsyncGenerator[bytes]) -> Response:
 async def list_pieces(
     name: str, pages: AsyncIterator[Sequence[Any]], end: Callable[[], dict[str, Any]]
 ) -> AsyncGenerator[bytes]:
-    """Yield the body of a list: the status, the items of all pages as the field `name`, and more fields at its end.
+    """Yield the body of a list: the status, the items of all pages as the field `name`, and the last fields.
 
     Args:
-        end: gives those, once the last page was made.
+        end: returns the last fields; it is called after the last page.
     """
     yield b'{"status":"success","%b":[' % name.encode()
     separator = b""

@@ -1,4 +1,4 @@
-"""Handlers for those who run the service: health, readiness, cluster, Prometheus and OpenAPI."""
+"""Handlers for operators: health, readiness, cluster, Prometheus and OpenAPI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sharq_core.errors import Unavailable
 
 
 class OperationHandlers:
-    """Is it there, is it well, and what does it look like."""
+    """The handlers of health, readiness and the state of the service."""
 
     def __init__(
         self,
@@ -40,32 +40,32 @@ class OperationHandlers:
         self._openapi = openapi
 
     async def hello(self, _: Request) -> Response:
-        """The original's greeting."""
+        """Return the greeting of the original server."""
         return answer(HelloAnswer())
 
     async def healthz(self, _: Request) -> Response:
-        """The event loop answers."""
+        """Answer, which shows that the event loop runs."""
         return answer(Done())
 
     async def readyz(self, _: Request) -> Response:
-        """Whether a load balancer should send requests here."""
+        """Answer 200 if a load balancer may send requests here; raise Unavailable otherwise."""
         if self._readiness.reason is not None:
             raise Unavailable(self._readiness.reason)
         return answer(Ready(warning=self._readiness.warning() or UNSET))
 
     async def deepstatus(self, _: Request) -> Response:
-        """Whether every store node answers."""
+        """Answer 200 if every server of the store answers; raise Unavailable otherwise."""
         await self._dispatch.check_store()
         return answer(Done())
 
     async def cluster(self, _: Request) -> Response:
-        """The members and what they own and say."""
+        """Return the members, the number of partitions of each, and the state of their stores."""
         return answer(await self._cluster_info())
 
     async def prometheus(self, _: Request) -> Response:
-        """The process's metrics as Prometheus text."""
+        """Return the metrics of the process as Prometheus text."""
         return Response(generate_latest(self._registry), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
 
     async def openapi(self, _: Request) -> Response:
-        """The OpenAPI document."""
+        """Return the OpenAPI document."""
         return Response(self._openapi)

@@ -1,4 +1,4 @@
-"""Handlers of one queue: its rate, its state, pausing and deleting it."""
+"""Handlers of one queue: change its rate, show, pause, resume and delete it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNKNOWN_QUEUE = "no such queue"
 
 
 class QueueHandlers:
-    """What an operator does to one queue."""
+    """The handlers of one queue."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
@@ -37,7 +37,10 @@ class QueueHandlers:
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
 
     async def _warning(self, key: QueueKey, interval_us: int, burst: int | None) -> str | UnsetType:
-        """What to tell of a rate that is not kept; a burst that was not sent is the queue's."""
+        """Return the warning about a rate that is not kept, and log it; UNSET if the rate is kept.
+
+        If the request has no burst, the queue's own burst counts.
+        """
         text = rate_warnings.warning(interval_us, burst)
         if text is not None and burst is None:
             try:
@@ -50,7 +53,7 @@ class QueueHandlers:
         return text
 
     async def queue(self, request: Request) -> Response:
-        """What is known of the queue."""
+        """Return the state of the queue."""
         parsing.no_query(request.query)
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         if not stats.is_known:
@@ -58,11 +61,11 @@ class QueueHandlers:
         return answer(_queue_answer(stats))
 
     async def pause(self, request: Request) -> Response:
-        """From now on the queue takes jobs and gives none."""
+        """Pause the queue: it accepts jobs but hands none out."""
         return await self._set_paused(request, is_paused=True)
 
     async def resume(self, request: Request) -> Response:
-        """The queue gives jobs again."""
+        """Resume the queue."""
         return await self._set_paused(request, is_paused=False)
 
     async def _set_paused(self, request: Request, is_paused: bool) -> Response:
@@ -72,15 +75,17 @@ class QueueHandlers:
         return _done(await self._dispatch.set_paused(key, is_paused))
 
     async def deletequeue(self, request: Request) -> Response:
-        """Drop what is queued and delayed."""
+        """Drop the queued and delayed jobs of the queue."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         purge = await self._parser.run(parsing.purge_all, await request.body())
         deleted = await self._dispatch.delete_queue(key, purge)
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
-        more = " and purged related resources" if purge else ""
-        return answer(DeletedAnswer(status="Success", message=f"Successfully removed all queued calls{more}"))
+        purged = " and purged related resources" if purge else ""
+        return answer(
+            DeletedAnswer(status="Success", message=f"Successfully removed all queued calls{purged}")
+        )
 
 
 def _done(was_found: bool) -> Response:
@@ -90,7 +95,10 @@ def _done(was_found: bool) -> Response:
 
 
 def _queue_answer(stats: QueueStats) -> QueueAnswer:
-    """A time to wait is rounded up, so that the queue is ready after it; an age is rounded down."""
+    """Return the answer for a queue.
+
+    The time until the queue is ready is rounded up, so that the queue is ready after it. An age is rounded down.
+    """
     whole_ms, rest_us = divmod(stats.interval_us, 1000)
     ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
     return QueueAnswer(

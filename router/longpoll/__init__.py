@@ -1,5 +1,5 @@
-"""Dequeues that wait: they are parked here until a shard says that a job is due.
+"""Dequeues that wait: they are parked here until a shard reports that a job is due.
 
-A dequeue asks the shard whose hint is due longest; while it waits it costs the store nothing. Leases that nobody is
-left to receive are given back.
+A dequeue asks the shard whose hint has been due longest. While it waits, it costs the store nothing. Leases that no
+client receives are voided.
 """

@@ -1,5 +1,7 @@
-"""Calls back at a time by time.monotonic, never early: where the system lets us within 0.1 ms, and else within the 2 ms
-of the event loop's own timers, which would be a fifth of the interval of a queue at 100/s.
+"""Calls back at a time of time.monotonic, never early.
+
+The callback is at most 0.1 ms late with a timer of the kernel, and at most 2 ms with a timer of the event loop, which
+is a fifth of the interval of a queue at 100 leases a second.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from time import CLOCK_MONOTONIC, monotonic
 from typing import Protocol
 
 _TICK_S = 0.001
-"""The event loop's timers count in ms, and may come up to one early."""
+"""Resolution of the event loop's timers, which may fire up to 1 ms early."""
 
 _STALE = 64
-"""Times that are meant no longer may stay on the list: so many, and as many as are meant."""
+"""Obsolete times that may stay on the list, in addition to as many as there are current times."""
 
 
 class Alarm:
-    """Rings once for each time it is set to."""
+    """An alarm that rings once for each time it is set to."""
 
     def __init__(self, clock: AlarmClock, ring: Callable[[], None]) -> None:
         self._clock = clock
@@ -30,7 +32,7 @@ class Alarm:
         self.at: float | None = None
 
     def set(self, at: float) -> None:
-        """Ring at a time (time.monotonic's, in seconds), soon when it has passed; a former time is forgotten."""
+        """Ring at a time of time.monotonic, in seconds, or soon if it has passed. This replaces an earlier time."""
         if at != self.at:
             self.at = at
             self._clock.add(at, self)
@@ -46,16 +48,16 @@ class AlarmClock:
     def __init__(self) -> None:
         self._times: list[tuple[float, int, Alarm]] = []
         self._added = 0
-        self._most = _STALE
+        self._limit = _STALE
         self._timer = _best_timer(self._ring)
 
     def alarm(self, ring: Callable[[], None]) -> Alarm:
-        """A new alarm, not set yet."""
+        """Return a new alarm, not set yet."""
         return Alarm(self, ring)
 
     def add(self, at: float, alarm: Alarm) -> None:
-        """Look at an alarm at a time."""
-        if len(self._times) >= self._most:
+        """Check an alarm at a time of time.monotonic, in seconds."""
+        if len(self._times) >= self._limit:
             self._drop_stale()
         self._added += 1
         heapq.heappush(self._times, (at, self._added, alarm))
@@ -74,19 +76,19 @@ class AlarmClock:
                 self._timer.set(self._times[0][0])
 
     def _drop_stale(self) -> None:
-        self._times = [one for one in self._times if one[2].at == one[0]]
+        self._times = [entry for entry in self._times if entry[2].at == entry[0]]
         heapq.heapify(self._times)
-        self._most = 2 * len(self._times) + _STALE
+        self._limit = 2 * len(self._times) + _STALE
 
 
 class _Timer(Protocol):
-    """Calls back about when it was last set to."""
+    """A timer that calls back at about the time it was last set to."""
 
     def set(self, at: float) -> None: ...
 
 
 class LoopTimer:
-    """The event loop's own."""
+    """A timer of the event loop."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -96,14 +98,14 @@ class LoopTimer:
     def set(self, at: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        left_s = at - monotonic()
-        self._handle = self._loop.call_later(max(left_s, _TICK_S) if left_s > 0 else 0, self._ring)
+        remaining_s = at - monotonic()
+        self._handle = self._loop.call_later(max(remaining_s, _TICK_S) if remaining_s > 0 else 0, self._ring)
 
 
 if sys.platform == "linux" and sys.version_info >= (3, 13):
 
     class FineTimer:
-        """The kernel's, which counts in ns. Source: timerfd_create(2)."""
+        """A timer of the kernel, with a resolution of 1 ns. Source: timerfd_create(2)."""
 
         def __init__(self, ring: Callable[[], None]) -> None:
             self._file = os.timerfd_create(CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)

@@ -1,8 +1,8 @@
-"""The dequeue across shards: hints first, every shard's index before a 404, and long polls that park.
+"""Dequeues across shards: asks the shards by their hints, every shard before a 404, and parks long polls.
 
-A parked poll costs nothing but its memory: shards tell when a type's next job becomes due, and only then is one
-claimed, for as many waiting polls as there are (router/longpoll/parked.py). Not here: what is ready inside one shard
-(shard/index/ready_index.py), and everything but the dequeue (router/shards/dispatch.py).
+A parked poll costs nothing but its memory: shards report when a type's next job becomes due, and only then does the
+router claim jobs for the waiting polls (router/longpoll/parked.py). Not here: all other operations
+(router/shards/dispatch.py).
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from sharq_core.models import LeasedJob
 log = logging.getLogger(__name__)
 
 ENOUGH_BYTES = 1 << 20
-"""Payloads after which no further shard is asked: each may answer 8 MiB, and so may a whole answer have."""
+"""Bytes of payloads after which no further shard is asked: each may answer 8 MiB, which is also the limit of a whole
+answer.
+"""
 
 MAX_WAITING = 20_000
-"""Parked polls of one router, of all types."""
+"""Maximum number of parked polls of one router, all types together."""
 
 
 class Polls:
-    """Hands ready jobs to the requests that ask for them."""
+    """The dequeues of one router, parked or not."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -52,50 +54,50 @@ class Polls:
         is_gone: Callable[[], bool],
         when_gone: Callable[[Callable[[], object]], None] = lambda _: None,
     ) -> list[LeasedJob]:
-        """Lease up to `count` ready jobs, as soon as one is ready; an empty list when none was within wait_us.
+        """Lease up to `count` jobs as soon as one is ready; return an empty list if none is ready within wait_us.
 
         Args:
-            is_gone: True once the client has left; nothing is leased for it any more.
-            when_gone: told what to call when the client leaves: a poll that nobody waits for keeps no place.
+            is_gone: returns True once the client has left; nothing is leased for it then.
+            when_gone: registers a callback for the moment when the client leaves, so that its poll takes no place.
 
         Raises:
-            Overloaded: too many requests wait already. Nothing was leased.
-            Unavailable: no shard or store can be reached. Nothing was leased.
-            OutcomeUnknown: a job may have been leased; it comes back at its lease's end.
+            Overloaded: too many requests are waiting. Nothing was leased.
+            Unavailable: no shard or no store can be reached. Nothing was leased.
+            OutcomeUnknown: a job may have been leased; it is requeued when its lease ends.
         """
         jobs = await self._ask_now(queue_type, count, lease_us)
         if jobs or not wait_us or self._is_draining:
             return jobs
         if self.waiting >= MAX_WAITING:
-            raise Overloaded(f"{MAX_WAITING} polls wait here already")
+            raise Overloaded(f"{MAX_WAITING} polls are already waiting")
         waiter = Waiter(count, lease_us, is_gone)
         when_gone(waiter.look)
         return await self._park(queue_type, waiter, wait_us)
 
     @property
     def waiting(self) -> int:
-        """Parked polls."""
+        """The number of parked polls."""
         return self._waiting
 
     async def give_back(self, jobs: list[LeasedJob]) -> None:
-        """Void leases that nobody received: the jobs go to another waiter or back to their place."""
+        """Void leases that no client received: the jobs return to their places or go to another waiter."""
         for outcome in await self._dispatch.release(voids(jobs)):
             if isinstance(outcome, SharqError):
                 log.warning("give_back_failed code=%s", outcome.code)
 
     def drain(self) -> None:
-        """Answer every parked poll with nothing, and park none from now on."""
+        """Answer every parked poll with an empty list, and park none from now on."""
         self._is_draining = True
         for lobby in self._lobbies.values():
             for waiter in list(lobby.waiters):
                 waiter.expire()
 
     async def _ask_now(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
-        """Ready jobs, of the longest due shard first.
+        """Return ready jobs, those of the longest due shard first; raise the first failure if there is no job.
 
-        Hints say whom to ask; when that gave nothing every shard is asked what its index knows (I6). A shard that fails
-        does not keep the others from answering; with no job the first failure is raised. When nothing was done, and the
-        shards are others by now (one drains, broke, or does not reach its store), those are asked, once.
+        Hints decide which shards are asked. If those have no job, every shard is asked for the state of its index (I6).
+        A shard that fails does not keep the others from answering. If nothing was done and the set of shards has
+        changed (one drains, broke, or does not reach its store), the new set is asked once.
         """
         shards = self._directory.shards()
         ask = await self._ask(shards, queue_type, count, lease_us)
@@ -147,14 +149,20 @@ class Polls:
                 del self._lobbies[queue_type]
 
     def _follow(self) -> None:
-        """Shards came or went."""
+        """Follow a change in the set of shards."""
         self._hints.keep(self._directory.shards())
         for lobby in self._lobbies.values():
             lobby.follow()
 
 
 class _Ask:
-    """One dequeue that does not wait: what it got, what went wrong, and which shards do not reach their store."""
+    """One dequeue that does not wait.
+
+    Attributes:
+        jobs: the leased jobs.
+        failures: the errors of shards, in order.
+        away: the shards that do not reach their store.
+    """
 
     def __init__(self, hints: Hints, queue_type: str, count: int, lease_us: int) -> None:
         self.jobs: list[LeasedJob] = []
@@ -169,16 +177,21 @@ class _Ask:
 
     @property
     def may_be_repeated(self) -> bool:
-        """It failed, and certainly nothing was leased."""
-        return not self.jobs and bool(self.failures) and not any(one.perhaps_done for one in self.failures)
+        """True if the dequeue failed and certainly leased nothing."""
+        return (
+            not self.jobs
+            and bool(self.failures)
+            and not any(failure.perhaps_done for failure in self.failures)
+        )
 
     async def peek(self, shards: Sequence[ShardPort]) -> None:
-        """Ask what the shards' indexes know; a hint each."""
+        """Ask shards for the next due time in their indexes, and keep it as a hint."""
         await asyncio.gather(*map(self._peek_at, shards))
 
     async def take_from(self, shards: Sequence[ShardPort]) -> None:
-        """Lease from one shard after the other until there is enough; one that failed is not asked again, since it may
-        take its whole timeout to fail.
+        """Lease from one shard after the other until there are enough jobs.
+
+        A shard that failed is not asked again, because it may take its whole timeout to fail.
         """
         for shard in shards:
             wanted = self._count - len(self.jobs)

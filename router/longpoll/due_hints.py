@@ -1,7 +1,7 @@
-"""When each shard's next job of a type is due, as this router last heard it: whom a dequeue should ask first.
+"""Keeps hints: the time at which each shard's next job of a type is due, as last heard by this router.
 
-Hints only order the shards. Before it says that nothing is ready the router asks every shard
-(router/longpoll/dequeues.py).
+Hints only decide the order in which a dequeue asks the shards. Before the router answers that nothing is ready, it asks
+every shard (router/longpoll/dequeues.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import msgspec
 from sharq_core.link.messages import ShardPort
 
 FRESH_S = 0.02
-"""How old a hint may be that others are judged by: a shard that was not heard of for longer is asked, so that none
-starves behind one that always has jobs.
+"""Maximum age of a hint. A shard with an older hint is asked, so that it does not starve behind one that always has
+jobs.
 """
 
 MAX_TYPES = 10_000
@@ -27,13 +27,17 @@ class _Hint(msgspec.Struct, frozen=True):
 
 
 class Hints:
-    """Per type and shard, when its next job is due, by time.monotonic."""
+    """For each type and shard, the due time of its next job, by time.monotonic."""
 
     def __init__(self) -> None:
         self._types: dict[str, dict[ShardPort, _Hint]] = {}
 
     def hear(self, queue_type: str, shard: ShardPort, due_in_us: int | None) -> None:
-        """A shard said when its next job of the type is due (negative: since), None for never."""
+        """Record the due time of a shard's next job of a type, relative to now.
+
+        Args:
+            due_in_us: negative if the job is already due; None if there is no job.
+        """
         now = monotonic()
         if queue_type not in self._types and len(self._types) >= MAX_TYPES:
             self._types.clear()
@@ -41,23 +45,23 @@ class Hints:
         self._types.setdefault(queue_type, {})[shard] = _Hint(due_at, now)
 
     def stale(self, queue_type: str, shards: Sequence[ShardPort]) -> list[ShardPort]:
-        """The shards that were not heard of lately."""
-        known, oldest = self._types.get(queue_type, {}), monotonic() - FRESH_S
-        return [shard for shard in shards if shard not in known or known[shard].heard_at < oldest]
+        """Return the shards whose hint is missing or older than FRESH_S."""
+        hints, oldest = self._types.get(queue_type, {}), monotonic() - FRESH_S
+        return [shard for shard in shards if shard not in hints or hints[shard].heard_at < oldest]
 
     def due(self, queue_type: str, shards: Sequence[ShardPort]) -> list[ShardPort]:
-        """The shards that have a job due, longest due first."""
-        known, now = self._types.get(queue_type, {}), monotonic()
-        found = [
+        """Return the shards that have a due job, longest due first."""
+        hints, now = self._types.get(queue_type, {}), monotonic()
+        due = [
             (hint.due_at, index)
             for index, shard in enumerate(shards)
-            if (hint := known.get(shard)) is not None and hint.due_at is not None and hint.due_at <= now
+            if (hint := hints.get(shard)) is not None and hint.due_at is not None and hint.due_at <= now
         ]
-        return [shards[index] for _, index in sorted(found)]
+        return [shards[index] for _, index in sorted(due)]
 
     def keep(self, shards: Sequence[ShardPort]) -> None:
-        """Forget shards that are no more."""
-        there = set(shards)
-        for known in self._types.values():
-            for shard in known.keys() - there:
-                del known[shard]
+        """Forget the hints of all other shards."""
+        kept = set(shards)
+        for hints in self._types.values():
+            for shard in hints.keys() - kept:
+                del hints[shard]

@@ -1,6 +1,6 @@
-"""The parked polls of one queue type: told by the shards when a job becomes due, it claims for as many as there are.
+"""Parks the long polls of one queue type, and claims jobs for them when a shard reports that one is due.
 
-Not here: polls that need not wait (router/longpoll/dequeues.py).
+Not here: the first, immediate try of a dequeue (router/longpoll/dequeues.py).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sharq_core.process import tasks
 log = logging.getLogger(__name__)
 
 MAX_CLAIM = 1000
-"""Jobs claimed in one call."""
+"""Maximum number of jobs claimed in one call."""
 
 MAX_TAKERS = 64
-"""Polls served by one claim: a claim looks at no more, however many wait."""
+"""Maximum number of polls served by one claim, which bounds its cost however many wait."""
 
 _PAUSE_AFTER_FAILURE_S = 0.1
 
@@ -49,37 +49,38 @@ class Waiter:
             self.future.set_exception(error)
 
     def expire(self) -> None:
-        """Its time is over. A claim that is under way may bring it a job still: that would go back for nothing, and the
-        queue's slot with it.
+        """End the wait, which has timed out.
+
+        If a claim is in flight, wait for it: returning its job would waste the queue's slot.
         """
         self._is_over = True
         if not self._claims:
             self.answer([])
 
     def count_on(self) -> None:
-        """A claim is made for it."""
+        """Record that a claim for this poll has started."""
         self._claims += 1
 
     def let_go(self) -> None:
-        """The claim has come back, and what it brought was handed out."""
+        """Record that a claim for this poll has ended and its jobs were handed out."""
         self._claims -= 1
         if self._is_over:
             self.expire()
 
     def look(self) -> None:
-        """Let it go if its client has left."""
+        """End the wait if the client has left."""
         if not self.future.done() and self.is_gone():
             self.answer([])
 
     @property
     def is_waiting(self) -> bool:
-        """It can still take a job; a poll whose client has left is let go."""
+        """True if the poll can still take a job. A poll whose client has left is ended."""
         self.look()
         return not self.future.done()
 
 
 class ParkedDequeues:
-    """The parked polls of one type, in order of arrival, and when each shard's next job is due."""
+    """The parked polls of one type, in order of arrival, and the due time of each shard's next job."""
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class ParkedDequeues:
         self.follow()
 
     def follow(self) -> None:
-        """Watch the shards that there are now."""
+        """Subscribe to the current shards, and drop the subscriptions to former ones."""
         shards = self._directory.shards()
         for shard in self._watches.keys() - set(shards):
             shard.unwatch(self._queue_type, self._watches.pop(shard))
@@ -117,13 +118,13 @@ class ParkedDequeues:
         self.waiters.pop(waiter, None)
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Drop all subscriptions: no poll waits any more."""
         for shard, on_due in self._watches.items():
             shard.unwatch(self._queue_type, on_due)
         self._alarm.clear()
 
     def _on_due(self, shard: ShardPort, in_us: int | None) -> None:
-        """A shard's next job is due in so many µs, or it has none."""
+        """Record the due time of a shard's next job, in µs from now; None if it has none."""
         if in_us is None:
             self._due_at.pop(shard, None)
         else:
@@ -131,14 +132,14 @@ class ParkedDequeues:
         self._arm()
 
     def _arm(self) -> None:
-        """Claim when the earliest shard is due, unless a claim is under way (it arms again at its end)."""
+        """Set the alarm to the earliest due time, unless a claim is in flight: its end arms the alarm again."""
         if self._claim is None and self._due_at and self.waiters:
             self._alarm.set(min(self._due_at.values()))
         else:
             self._alarm.clear()
 
     def _start_claim(self) -> None:
-        """The alarm's. A claim that is under way arms it again."""
+        """Start a claim when the alarm rings. If one is in flight, its end arms the alarm again."""
         if self._claim is not None:
             return
         self._claim = tasks.begin(self._claim_due())
@@ -153,7 +154,7 @@ class ParkedDequeues:
         self._arm()
 
     async def _claim_due(self) -> None:
-        """Claims from the longest due shard, while one is due and somebody waits."""
+        """Claim from the longest due shard while a shard is due and a poll waits."""
         while self._due_at:
             shard = min(self._due_at, key=self._due_at.__getitem__)
             takers = self._takers()
@@ -166,15 +167,15 @@ class ParkedDequeues:
         for taker in takers:
             taker.count_on()
         try:
-            left = await self._claim_for(shard, takers)
+            unclaimed = await self._claim_for(shard, takers)
         finally:
             for taker in takers:
                 taker.let_go()
-        if left:
-            await self._give_back(left)
+        if unclaimed:
+            await self._give_back(unclaimed)
 
     async def _claim_for(self, shard: ShardPort, takers: list[Waiter]) -> list[LeasedJob]:
-        """Returns the jobs that nobody is left for."""
+        """Claim jobs for some polls; return the jobs that none of them can take."""
         demand = min(sum(taker.count for taker in takers), MAX_CLAIM)
         try:
             reply = await shard.call(Dequeue(self._queue_type, demand, takers[0].lease_us))
@@ -187,8 +188,9 @@ class ParkedDequeues:
         return _hand_out(takers, reply.jobs)
 
     def _on_failure(self, shard: ShardPort, takers: list[Waiter], error: SharqError) -> None:
-        """Tell the polls, unless nothing was done and the shard is gone: then they wait for the others. One that does
-        not reach its store is gone for a moment, if there is another.
+        """Fail the polls, unless nothing was done and the shard is gone: the polls wait for the other shards then.
+
+        A shard that does not reach its store counts as gone for a moment if there is another.
         """
         if error.is_away:
             self._directory.doubt(shard)
@@ -200,7 +202,7 @@ class ParkedDequeues:
                 taker.fail(error)
 
     def _takers(self) -> list[Waiter]:
-        """The first polls that want leases of one length, as many as one claim may serve."""
+        """Return the first polls that want leases of the same length, as many as one claim may serve."""
         takers: list[Waiter] = []
         demand = 0
         for waiter in self.waiters:
@@ -216,7 +218,7 @@ class ParkedDequeues:
 
 
 def _hand_out(takers: list[Waiter], jobs: list[LeasedJob]) -> list[LeasedJob]:
-    """Gives the jobs out in order of arrival; returns those that nobody is left for."""
+    """Hand out jobs in the order of the polls' arrival; return the jobs that no poll can take."""
     at = 0
     for taker in takers:
         if at < len(jobs) and taker.is_waiting:

@@ -1,5 +1,5 @@
-"""The way to the shards: which one owns a partition, the links to them, and what is tried again elsewhere.
+"""The access to the shards: the owners of partitions, the links, and second tries at another shard.
 
-The directory follows the ring of members, and the dispatch splits a call by owner and joins the answers. In one process
-a shard is called directly; in a cluster over a link.
+The directory follows the ring of members. The dispatch splits a call by owner and joins the answers. A shard in the
+same process is called directly, a shard of a cluster over a link.
 """

@@ -1,8 +1,8 @@
 """Redrive or drop all dead letters of a type, page by page, and only those that were dead when the call began.
 
-Jobs that are redriven may die again at once, and others die meanwhile: a walk to the end of the list would never end.
-So the first pass learns the time of each partition's server, and the second pass leaves out who died later. Not here:
-one page (shard/call_handlers.py), and how a partition's shard is found (router/shards/dispatch.py).
+Redriven jobs may die again at once, and other jobs die meanwhile, so a walk to the end of the list might never end.
+Therefore the first pass learns the time of each partition's server, and the second pass skips letters that died later.
+Not here: one page (shard/call_handlers.py).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from sharq_core.models import DeadLetter, DeadPage, DeadRef, RedriveStatus
 log = logging.getLogger(__name__)
 
 PAGE = 100
-"""Dead letters of one page."""
+"""Number of dead letters on one page."""
 
 PARTITIONS_AT_ONCE = 8
-"""Partitions asked side by side in the first pass."""
+"""Number of partitions asked at the same time in the first pass."""
 
 MAX_JUMPS = 3
-"""How often the walk of one partition passes over letters that died after the call began, to look for letters that a
-clock which has stepped back since stamped with a later time.
+"""Maximum number of times that the walk of one partition skips letters that died after the call started. Behind them
+may be older letters with a later time, if the clock has stepped back since.
 """
 
 ReplyT = TypeVar("ReplyT")
 
 
 class Shards(Protocol):
-    """How the walk reaches the partitions (router/shards/dispatch.py)."""
+    """The access to the partitions (router/shards/dispatch.py)."""
 
     @property
     def partitions(self) -> int: ...
@@ -48,10 +48,10 @@ class DeadWalk:
     """One call about all dead letters of a type.
 
     Args:
-        is_gone: True once the client has left. The walk then stops before its next page; what was done stays done.
+        is_gone: returns True once the client has left. The walk then stops before its next page and undoes nothing.
 
     Attributes:
-        done: letters that were queued again, or dropped, so far.
+        done: the number of letters that were enqueued again, or dropped, so far.
     """
 
     def __init__(self, shards: Shards, queue_type: str, is_gone: Callable[[], bool]) -> None:
@@ -62,16 +62,16 @@ class DeadWalk:
         self._without_letters: set[int] = set()
 
     async def redrive(self) -> int:
-        """Queue the letters again; returns how many were queued.
+        """Enqueue the letters again; return the number that were enqueued.
 
         Raises:
             Unavailable, Overloaded: nothing was done.
-            OutcomeUnknown: some letters were or may have been queued, and the walk has not come to its end.
+            OutcomeUnknown: some letters were or may have been enqueued, and the walk is incomplete.
         """
         return await self._walk(self._redrive_partition)
 
     async def drop(self) -> int:
-        """Drop the letters for good; returns how many were dropped. Raises as `redrive` does."""
+        """Drop the letters for good; return the number that were dropped. Raise as `redrive` does."""
         return await self._walk(self._drop_partition)
 
     async def _walk(self, do: Callable[[int, int | None], Coroutine[Any, Any, None]]) -> int:
@@ -91,24 +91,23 @@ class DeadWalk:
         return self.done
 
     async def _begin(self) -> dict[int, int | None]:
-        """All partitions, each with its server's time now (µs); None when an older shard does not tell it."""
-        found: dict[int, int | None] = {}
+        """Return all partitions, each with its server's time now (µs); None if an older shard does not report it."""
+        begun_us: dict[int, int | None] = {}
         count = self._shards.partitions
         for first in range(0, count, PARTITIONS_AT_ONCE):
             some = range(first, min(first + PARTITIONS_AT_ONCE, count))
             pages = await asyncio.gather(*(self._page(partition, "", 1) for partition in some))
-            found |= {partition: page.now_us for partition, page in zip(some, pages, strict=True)}
+            begun_us |= {partition: page.now_us for partition, page in zip(some, pages, strict=True)}
             self._without_letters |= {p for p, page in zip(some, pages, strict=True) if not page.jobs}
             if self._is_gone():
                 break
-        return found
+        return begun_us
 
     async def _redrive_partition(self, partition: int, begun_us: int | None) -> None:
-        """Redrive page by page, oldest first.
-
-        Who died between the call's begin and the page is passed over. A letter that seems to die in the future was
-        there before its server's clock stepped back, and a step during the walk brings the bound back, too.
-        """
+        """Redrive the letters of a partition page by page, oldest first, except those that died after begun_us."""
+        # A letter whose time of death is in the future was there before its server's clock stepped back, so it is
+        # redriven. If the clock steps back during the walk, the bound moves back with it. After a page that ends with
+        # a letter that died after the bound, the walk jumps to the page's own time, to find such future letters.
         scan, jumps = "", 0
         while not self._is_gone() and partition not in self._without_letters:
             page = await self._page(partition, scan, PAGE)
@@ -131,8 +130,10 @@ class DeadWalk:
             self.done += outcome is RedriveStatus.QUEUED
 
     async def _drop_partition(self, partition: int, begun_us: int | None) -> None:
-        """Drop page by page. A partition without letters is asked, too: they may have been dropped by this call's first
-        try, whose answer was lost, and that is to be kept as `durability` promises.
+        """Drop the letters of a partition page by page.
+
+        A partition without letters is asked, too: the first try of this call may have dropped them with its answer
+        lost, and that drop must be confirmed as `durability` demands.
         """
         while not self._is_gone():
             count = await self._shards.ask(partition, DropDead(self._queue_type, partition, PAGE, begun_us))
@@ -145,7 +146,7 @@ class DeadWalk:
 
 
 def was_dead(letter: DeadLetter, begun_us: int | None, page: DeadPage) -> bool:
-    """The letter was there at begun_us, by its own time of death and the server's time when the page was read."""
+    """Return whether a letter was dead at begun_us, by its time of death and the server's time on the page."""
     if begun_us is None or page.now_us is None:
         return True
     return not begun_us < letter.dead_at_us <= page.now_us

@@ -1,8 +1,8 @@
-"""Which shards there are and who owns what, as this router knows it: from seeds first, then from the pushed views.
+"""Keeps this router's knowledge of the shards and their partitions: from seeds at first, then from pushed views.
 
-A shard whose link is broken or silent is passed over: the ring is built again without it, so its partitions fall to the
-nodes after it on the walk, and those are asked to cover them until the membership says so too. Not here: a link
-(router/shards/link.py) and what is said over it (router/shards/dispatch.py, router/longpoll/dequeues.py).
+A shard whose link is broken or silent is passed over. The ring is built again without it, so that its partitions go to
+other nodes, which are asked to cover them until the membership changes, too. Not here: a link (router/shards/link.py)
+and the calls over it (router/shards/dispatch.py, router/longpoll/dequeues.py).
 """
 
 from __future__ import annotations
@@ -26,38 +26,40 @@ from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
-"""How often it looks for links that went silent, and asks others to cover for them."""
+"""Seconds between two checks for silent links, and between two requests to cover for them."""
 
 RESOLVE_EVERY_S = 2.0
-"""How often the seeds' names are looked up while no shard is reached."""
+"""Seconds between two lookups of the seeds' names while no shard is reached."""
 
 DOUBT_S = 0.5
-"""How long a shard is passed over that did not reach its store for a dequeue: until then it says itself how it is."""
+"""Seconds for which a shard is passed over after a dequeue at which it did not reach its store. By then it has reported
+its state itself.
+"""
 
 PARTING_S = 10.0
-"""How long the link to a node that is no member any more stays: calls under way end, and a drain is not cut."""
+"""Seconds for which the link to a former member stays, so that calls in flight can end and a drain is not cut off."""
 
 
 class Directory(Protocol):
-    """Which shard owns what, as this router knows it now.
+    """The shards and their partitions, as this router knows them now.
 
     Attributes:
-        second_tries: calls made again at another shard so far.
+        second_tries: the number of calls repeated at another shard so far.
     """
 
     second_tries: int
 
     @property
     def partitions(self) -> int:
-        """P."""
+        """The number of partitions, P."""
         ...
 
     def owner(self, partition: int) -> ShardPort:
-        """The shard to ask about a partition. Raises Unavailable when no shard can be reached."""
+        """Return the shard to ask about a partition; raise Unavailable if no shard can be reached."""
         ...
 
     def shards(self) -> Sequence[ShardPort]:
-        """Every shard that can be reached; empty when there is none."""
+        """Return every shard that can be reached; empty if there is none."""
         ...
 
     def on_change(self, tell: Callable[[], None]) -> None:
@@ -69,13 +71,14 @@ class Directory(Protocol):
         ...
 
     def doubt(self, shard: ShardPort) -> None:
-        """A shard does not reach its store, so that what is ready there is not known: others are asked for a moment,
-        and are told to answer for its partitions.
+        """Pass over a shard for a moment because it does not reach its store, so that its ready jobs are unknown.
+
+        Other shards are asked meanwhile, and are told to answer for its partitions.
         """
         ...
 
     async def covered(self) -> None:
-        """Return when those that were told so answer for the partitions of others, or have failed to."""
+        """Return once the shards that were told to cover partitions of others do so, or have failed to."""
         ...
 
 
@@ -94,30 +97,30 @@ class OneShard:
         return self._shards
 
     def on_change(self, tell: Callable[[], None]) -> None:
-        """Nothing ever changes."""
+        """Do nothing: the shard never changes."""
 
     def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
         return None
 
     def doubt(self, shard: ShardPort) -> None:
-        """There is no other."""
+        """Do nothing: there is no other shard."""
 
     async def covered(self) -> None:
-        """Nobody answers for others."""
+        """Return at once: there is no other shard."""
 
 
 class ShardDirectory:
     """The shards of a cluster.
 
     Args:
-        seeds: where the first shards are looked for; a name may have several addresses.
-        secret: what router and shard prove to each other; None for nothing.
-        timeout_s: how long a call may take.
-        tls: of every link; None for plain links.
+        seeds: the addresses of the first shards; a name may resolve to several addresses.
+        secret: the secret that router and shard prove to each other; None for no secret.
+        timeout_s: the timeout of a call, in seconds.
+        tls: for every link; None for plain links.
 
     Attributes:
-        view: who is there; None before the first shard was reached.
-        second_tries: calls made again at another shard so far.
+        view: the members; None before the first shard was reached.
+        second_tries: the number of calls repeated at another shard so far.
     """
 
     def __init__(
@@ -149,7 +152,7 @@ class ShardDirectory:
         self._work: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Look for the seeds, and follow the cluster from then on."""
+        """Connect to the seeds, and follow the cluster from then on."""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -161,16 +164,16 @@ class ShardDirectory:
 
     @property
     def partitions(self) -> int:
-        """P, as the shards say; the default before the first was reached."""
+        """The number of partitions, P, as the shards report it; the default before the first shard was reached."""
         return self.view.partitions if self.view else DEFAULT_PARTITIONS
 
     @property
     def ring_version(self) -> int:
-        """Of the view in force; 0 before the first."""
+        """The version of the view in force; 0 before the first view."""
         return self.view.version if self.view else 0
 
     def owner(self, partition: int) -> ShardPort:
-        """The link to the partition's owner, or to the node that stands in for one that cannot be reached.
+        """Return the link to the partition's owner, or to the stand-in of an owner that cannot be reached.
 
         Raises:
             Unavailable: no shard can be reached.
@@ -184,8 +187,9 @@ class ShardDirectory:
         return owner
 
     def shards(self) -> Sequence[ShardPort]:
-        """Every node that owns partitions and can be reached; of those that drain, or do not reach their store, only
-        when there is no other.
+        """Return every node that owns partitions and can be reached.
+
+        Nodes that drain or do not reach their store are returned only if there are no others.
         """
         links = self._links_by_node()
         away = self._owners.away
@@ -198,7 +202,7 @@ class ShardDirectory:
         return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
 
     def doubt(self, shard: ShardPort) -> None:
-        """A shard did not reach its store: others are asked for a moment, and are told to answer for it."""
+        """Pass over a shard for DOUBT_S because it did not reach its store, and tell others to answer for it."""
         if isinstance(shard, ShardLink):
             shard.doubted_until = self._loop.time() + DOUBT_S
             if shard.node_id is not None and self._said.keys() != self._usable:
@@ -207,18 +211,18 @@ class ShardDirectory:
             self._cover()
 
     async def covered(self) -> None:
-        """Return when those that stand in for others have been told and answered."""
+        """Return once the stand-ins have been told and have answered."""
         if self._covering is not None:
             await asyncio.shield(self._covering[1])
 
     @property
     def stood_in(self) -> int:
-        """Partitions that another than their owner is asked about, because the owner does not reach its store."""
+        """The number of partitions that have a stand-in because their owner does not reach its store."""
         return self._owners.stood_in
 
     @property
     def why_unreached(self) -> str | None:
-        """Why the shards cannot be asked, in words without their addresses; None while a link is up."""
+        """The reason why no shard can be reached, in plain text without addresses; None while a link is up."""
         if any(not link.is_suspect for link in self._links.values()):
             return None
         reasons = dict.fromkeys(reason for link in self._links.values() if (reason := link.reason))
@@ -229,7 +233,7 @@ class ShardDirectory:
         self._listeners.append(tell)
 
     def links(self) -> list[ShardLink]:
-        """Every link, up or not."""
+        """Return every link, up or not."""
         return list(self._links.values())
 
     async def _run(self) -> None:
@@ -247,11 +251,11 @@ class ShardDirectory:
     async def _look_up_seeds(self) -> None:
         for seed in self._seeds:
             try:
-                found = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
+                addresses = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
             except OSError as error:
                 self._unknown_seeds.note(str(seed), seed, str(error))
                 continue
-            for _, _, _, _, place in found:
+            for _, _, _, _, place in addresses:
                 await self._add(str(Address(str(place[0]), int(place[1]))))
 
     async def _add(self, address: str) -> None:
@@ -271,7 +275,7 @@ class ShardDirectory:
         self._tell()
 
     def _on_view(self, view: View) -> None:
-        """A shard told who is there; the newest view holds, or the only one that can be heard."""
+        """Take over the view of a shard if it is newer, or if no other shard is heard."""
         is_newer = self.view is None or view.version > self.view.version
         if not is_newer and any(not link.is_suspect for link in self._links.values()):
             return
@@ -299,7 +303,10 @@ class ShardDirectory:
         self._cover()
 
     def _settle(self) -> None:
-        """Build the owners anew when others can be reached, or reach the store. Cost: some ms then, else O(nodes)."""
+        """Build the owners again if other shards can be reached or reach the store.
+
+        Cost: some ms then, else O(nodes).
+        """
         links = self._links_by_node()
         now = self._loop.time()
         said = {node: lost for node, link in links.items() if (lost := self._away_of(link, now))}
@@ -314,7 +321,7 @@ class ShardDirectory:
         self._tell()
 
     def _away_of(self, link: ShardLink, now: float) -> frozenset[int]:
-        """The partitions that a shard cannot serve now."""
+        """Return the partitions that a shard cannot serve now."""
         return _all(self.partitions) if link.doubted_until > now else link.away
 
     def _why(self) -> str:
@@ -322,7 +329,7 @@ class ShardDirectory:
         return f": {reason}" if reason else ""
 
     def _links_by_node(self) -> dict[str, ShardLink]:
-        """The reachable links of the nodes that own partitions; of all members when no such node is reached."""
+        """Return the reachable links of nodes that own partitions, or of all members if no such node is reached."""
         if self.view is None:
             return {}
         serving = self.view.serving()
@@ -337,7 +344,7 @@ class ShardDirectory:
         return self._links.get(member.address)
 
     def _cover(self) -> None:
-        """Ask the nodes that stand in for others to answer for their partitions too (I6)."""
+        """Ask the stand-ins to answer for the partitions of others, too (I6)."""
         if self.view is None or (self._usable >= self.view.serving() and not self._owners.away):
             return
         intended = Ring.build(self.view.version, self.view.serving(), self.partitions)
@@ -349,14 +356,16 @@ class ShardDirectory:
             self._covering = self._owners, asyncio.gather(*covers, return_exceptions=True)
 
     def _tell_yielded(self) -> None:
-        """Let the shards that are away know that others answer for them, who have just read the store."""
+        """Tell the shards that are away which partitions stand-ins serve, which have just read the store."""
         self._settle()
         for link, partitions in self._owners.yielded().items():
             self._spawn(self._tell_others_answer(link, partitions))
 
     async def _ask_to_cover(self, link: ShardLink, partitions: list[int]) -> None:
-        """One that has covered has read the partitions from the store. Only then a shard that is away gives them up: in
-        an outage of the store it goes on waiting, as all do.
+        """Ask a shard to cover partitions; once it has, tell the shards that are away.
+
+        A shard that covers partitions has read them from the store. Only then does a shard that is away give them up:
+        in an outage of the store, all shards keep waiting.
         """
         asked_at = self._loop.time()
         if await self._ask(link, Cover(partitions)):
@@ -367,7 +376,7 @@ class ShardDirectory:
         await self._ask(link, Yield(partitions))
 
     async def _ask(self, link: ShardLink, call: Cover | Yield) -> bool:
-        """Returns whether it was done."""
+        """Make a call; return whether it succeeded."""
         try:
             await link.call(call)
         except SharqError as error:

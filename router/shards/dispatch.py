@@ -1,8 +1,8 @@
-"""Finds the shard for each call and joins the answers: every operation of the API but the dequeue
+"""Routes calls to shards and joins their answers, for every operation of the API but the dequeue
 (router/longpoll/dequeues.py).
 
-A call about one queue goes to the owner of its partition; a bulk call is split by owner and joined in order; what
-concerns a whole type goes partition by partition, so that a cursor stays good while the ring changes.
+A call about one queue goes to the owner of its partition. A bulk call is split by owner and its answers are joined in
+order. A call about a whole type goes partition by partition, so that a cursor stays valid while the ring changes.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ from sharq_core.partitions import partition_of
 from sharq_core.top_queues import merge
 
 PAGE = 100
-"""Jobs or queues asked of one partition in one call."""
+"""Maximum number of jobs or queues requested from one partition in one call."""
 
 PARTITIONS_AT_ONCE = 8
-"""Partitions asked side by side for a listing: enough to hide the round trip, few enough to bound the excess read."""
+"""Number of partitions asked at once for a listing: enough to hide the round trip, few enough to bound excess reads."""
 
 MAX_SCANS = 100
-"""Times that one listing goes on within a partition: a type may have a million queues and no job in any of them."""
+"""Maximum number of times that a listing continues within a partition: a type may have a million empty queues."""
 
 DEAD_PAGE_BYTES = 262_144
-"""Payloads after which a page of dead letters ends; one page of a shard is no longer."""
+"""Bytes of payloads after which a page of dead letters ends; a page of one shard is at most as long."""
 
 _MAX_SCAN = 2**64 - 1
 """The largest cursor that the store's HSCAN knows, and the largest time of death in a cursor of dead letters."""
@@ -79,8 +79,10 @@ JobT = TypeVar("JobT", bound=Addressed)
 
 
 class Dispatch:
-    """Every operation but the dequeue. All methods raise Unavailable, Overloaded (nothing was done) or OutcomeUnknown
-    (perhaps done) where their call as a whole fails; bulk calls answer each job on its own.
+    """Every operation but the dequeue.
+
+    All methods raise Unavailable or Overloaded (nothing was done) or OutcomeUnknown (perhaps done) if their call fails
+    as a whole. Bulk calls answer each job on its own.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -89,57 +91,57 @@ class Dispatch:
 
     @property
     def partitions(self) -> int:
-        """P, as far as it is known."""
+        """The number of partitions, P; the default until a shard has reported it."""
         return self._directory.partitions
 
     def enqueue(self, jobs: list[NewJob]) -> Coroutine[Any, Any, list[Enqueued | errors.SharqError]]:
-        """Queue jobs; one answer a job, in order."""
+        """Enqueue jobs; return one answer for each job, in order."""
         return self._bulk(Enqueue, jobs)
 
     def enqueue_one(self, job: NewJob) -> Coroutine[Any, Any, Enqueued]:
-        """Queue a job; raises what a bulk call answers."""
+        """Enqueue a job; raise the error that a bulk call returns."""
         return self._one(Enqueue, job)
 
     def finish(self, jobs: list[FinishJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
-        """End leases and forget the jobs; one answer a job, in order."""
+        """End leases and forget the jobs; return one answer for each job, in order."""
         return self._bulk(Finish, jobs)
 
     def finish_one(self, job: FinishJob) -> Coroutine[Any, Any, LeaseOutcome]:
-        """End a lease and forget the job; raises what a bulk call answers."""
+        """End a lease and forget the job; raise the error that a bulk call returns."""
         return self._one(Finish, job)
 
     def extend(self, jobs: list[ExtendJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
-        """Move the ends of leases; one answer a job, in order."""
+        """Extend leases; return one answer for each job, in order."""
         return self._bulk(Extend, jobs)
 
     def release(self, jobs: list[ReleaseJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
-        """Give jobs back unfinished; one answer a job, in order."""
+        """Release jobs, unfinished; return one answer for each job, in order."""
         return self._bulk(Release, jobs)
 
     def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | errors.SharqError]]:
-        """Queue dead letters again; one answer a job, in order."""
+        """Enqueue dead letters again; return one answer for each, in order."""
         return self._bulk(Redrive, jobs)
 
     async def set_rate(
         self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
     ) -> bool:
-        """Change a queue's rate at once; False when there is no such queue (and pin is not True)."""
+        """Change a queue's rate at once; return False if there is no such queue and pin is not True."""
         return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
 
     async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
-        """Pause or resume a queue; False when there is no such queue."""
+        """Pause or resume a queue; return False if there is no such queue."""
         return await self.ask(self._partition(key), SetPaused(key, is_paused))
 
     async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
-        """Drop what is queued and delayed in a queue."""
+        """Drop the queued and delayed jobs of a queue."""
         return await self.ask(self._partition(key), DeleteQueue(key, purge))
 
     async def queue(self, key: QueueKey) -> QueueStats:
-        """What is known of one queue; an unknown one has zeros and is_known False."""
+        """Return the state of a queue; an unknown queue has zeros and is_known False."""
         return await self.ask(self._partition(key), GetQueue(key))
 
     async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
-        """What is known of one job."""
+        """Return the state of a job; None if it is unknown."""
         return await self.ask(self._partition(key), GetJob(key, job_id))
 
     async def counts(self) -> list[Counts]:
@@ -155,20 +157,20 @@ class Dispatch:
         return parts
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
-        """The queues of a type that come first. Cost: bounded, see shard/index/top_queues.py."""
+        """Return the first queues of a type in an order. Cost: bounded, see shard/index/top_queues.py."""
         parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit))
         return merge(parts, by, limit)
 
     async def list_queues(
         self, queue_type: str, limit: int, cursor: str | None
     ) -> tuple[list[str], str | None]:
-        """Ids of a type's queues with queued, delayed or leased jobs, each once, and where to go on (None at the end).
+        """Return the ids of a type's queues that have queued, delayed or leased jobs, and the next cursor.
 
-        A page may run over `limit` by what one store call returned more; nothing is left out for it. It may be short,
-        and even empty, before the end, when it has looked at many queues without jobs.
+        Each id occurs once; the cursor is None at the end. A page may exceed `limit` by the excess of one store call.
+        It may be short or even empty before the end, if it has read many queues without jobs.
 
         Raises:
-            InvalidRequest: the cursor is not one of ours.
+            InvalidRequest: the cursor was not made by this method.
         """
         partition, scan = self._parse_cursor(cursor)
         if scan and not scan.isdecimal():
@@ -176,7 +178,7 @@ class Dispatch:
         position = int(scan or 0)
         if position > _MAX_SCAN:
             raise _bad_cursor()
-        found: dict[str, None] = {}
+        queue_ids: dict[str, None] = {}
         scans = 0
         while partition < self._directory.partitions and scans < MAX_SCANS:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
@@ -189,56 +191,57 @@ class Dispatch:
                 )
             )
             for p, page in zip(ahead, pages, strict=True):
-                found.update(dict.fromkeys(page.queue_ids))
+                queue_ids.update(dict.fromkeys(page.queue_ids))
                 partition, position = (p, page.scan) if page.scan else (p + 1, 0)
                 scans += page.scan > 0
-                if len(found) >= limit or page.scan:
+                # The pages of later partitions are dropped, because the cursor must point into this one.
+                if len(queue_ids) >= limit or page.scan:
                     break
-            if len(found) >= limit:
+            if len(queue_ids) >= limit:
                 break
         done = partition >= self._directory.partitions
-        return list(found), None if done else f"{partition}-{position}"
+        return list(queue_ids), None if done else f"{partition}-{position}"
 
     async def list_dead(
-        self, queue_type: str, limit: int, cursor: str | None, most_bytes: int = DEAD_PAGE_BYTES
+        self, queue_type: str, limit: int, cursor: str | None, max_bytes: int = DEAD_PAGE_BYTES
     ) -> tuple[list[DeadLetter], str | None]:
-        """A type's dead letters and where to go on (None at the end); oldest first within a partition.
+        """Return a type's dead letters, oldest first within a partition, and the next cursor (None at the end).
 
-        A page ends early once its payloads have most_bytes.
+        A page ends early once its payloads reach max_bytes.
 
         Raises:
-            InvalidRequest: the cursor is not one of ours.
+            InvalidRequest: the cursor was not made by this method.
         """
         partition, scan = self._parse_cursor(cursor)
         if scan and not _is_dead_scan(scan):
             raise _bad_cursor()
-        found: list[DeadLetter] = []
+        letters: list[DeadLetter] = []
         size = 0
-        while partition < self._directory.partitions and len(found) < limit and size < most_bytes:
-            call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(found)))
+        while partition < self._directory.partitions and len(letters) < limit and size < max_bytes:
+            call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(letters)))
             page = await self.ask(partition, call)
-            found += page.jobs
+            letters += page.jobs
             size += sum(len(letter.payload) for letter in page.jobs)
             partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
-        return found, None if partition >= self._directory.partitions else f"{partition}-{scan}"
+        return letters, None if partition >= self._directory.partitions else f"{partition}-{scan}"
 
     async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
-        """Queue again every dead letter that a type has now; returns how many were queued. See `DeadWalk`."""
+        """Enqueue every dead letter that a type has now; return the number enqueued. See `DeadWalk`."""
         return await DeadWalk(self, queue_type, is_gone).redrive()
 
     async def drop_dead(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
-        """Drop every dead letter that a type has now; returns how many were dropped. See `DeadWalk`."""
+        """Drop every dead letter that a type has now; return the number dropped. See `DeadWalk`."""
         return await DeadWalk(self, queue_type, is_gone).drop()
 
     async def check_store(self) -> None:
-        """Returns when every store node answers every shard; raises Unavailable when not, or with no shard."""
+        """Return once every server of the store has answered every shard; raise Unavailable if one fails to."""
         shards = self._directory.shards()
         if not shards:
             raise errors.Unavailable("no shard can be reached")
         await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
 
     def _by_shard(self) -> dict[ShardPort, list[int]]:
-        """Every partition, by its owner."""
+        """Return all partitions, by their owners."""
         by_shard: dict[ShardPort, list[int]] = {}
         for partition in range(self._directory.partitions):
             by_shard.setdefault(self._directory.owner(partition), []).append(partition)
@@ -248,7 +251,7 @@ class Dispatch:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
 
     async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
-        """Ask a partition's owner; when it fails, and it does no harm, another that may do better."""
+        """Call a partition's owner; if it fails, call another shard once if that does no harm."""
         shard = self._directory.owner(partition)
         try:
             return await shard.call(call)
@@ -260,9 +263,10 @@ class Dispatch:
         make_call: Callable[[list[int]], Call[ReplyT]],
         asked: dict[ShardPort, list[int]] | None = None,
     ) -> list[ReplyT]:
-        """Ask shards about partitions of theirs; for one that does not reach its store, its stand-ins.
+        """Ask shards about their partitions, or the stand-ins of a shard that does not reach its store.
 
         Args:
+            make_call: makes the call about some partitions.
             asked: the partitions by their owners; None for all.
         """
         if asked is None:
@@ -270,18 +274,18 @@ class Dispatch:
         answers = await asyncio.gather(
             *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
         )
-        found: list[ReplyT] = []
+        replies: list[ReplyT] = []
         for (shard, own), answer in zip(asked.items(), answers, strict=True):
             if not isinstance(answer, BaseException):
-                found.append(answer)
+                replies.append(answer)
             elif isinstance(answer, errors.SharqError) and answer.is_away:
-                found += await self._second_try.ask_each(make_call, own, shard, answer)
+                replies += await self._second_try.ask_each(make_call, own, shard, answer)
             else:
                 raise answer
-        return found
+        return replies
 
     async def _one(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
-        """Ask for one job as `ask` does, which is a coroutine less for the most frequent of all calls."""
+        """Call the owner for one job, as `ask` does but with one coroutine less: these are the most frequent calls."""
         partition = self._partition(job)
         shard = self._directory.owner(partition)
         call = make_call([job])
@@ -300,7 +304,7 @@ class Dispatch:
     async def _bulk(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
-        """Split by owner, ask side by side, and join in order."""
+        """Split the jobs by owner, call the owners at the same time, and join the answers in order."""
         groups: dict[ShardPort, list[int]] = {}
         for index, job in enumerate(jobs):
             groups.setdefault(self._directory.owner(self._partition(job)), []).append(index)
@@ -318,8 +322,9 @@ class Dispatch:
     async def _ask_group(
         self, shard: ShardPort, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
-        """The answers of jobs whose partitions have one owner; what fails the call as a whole fails them all alike, and
-        is raised for one that is alone.
+        """Return the answers of jobs whose partitions have the same owner.
+
+        An error of the call as a whole becomes the answer of each job, but is raised if there is only one job.
         """
         call = make_call(jobs)
         try:
@@ -362,7 +367,7 @@ class Dispatch:
 
 
 def _is_dead_scan(scan: str) -> bool:
-    """Return whether it is a time of death and, behind a colon, a letter."""
+    """Return whether a position consists of a time of death, a colon and a letter."""
     died, colon, _ = scan.partition(":")
     return bool(colon) and died.isdecimal() and int(died) <= _MAX_SCAN
 

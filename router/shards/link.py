@@ -1,7 +1,6 @@
-"""A router's link to one shard: it connects, proves the secret, carries calls and pushes, and comes back after a break.
+"""Keeps a router's link to one shard: connects, proves the secret, carries calls and pushes, and reconnects.
 
-Not here: the calls under way (router/shards/pending_calls.py), the wire (sharq_core/link/frames.py), and which shard to
-ask.
+Not here: the calls in flight (router/shards/pending_calls.py) and the wire format (sharq_core/link/frames.py).
 """
 
 from __future__ import annotations
@@ -45,34 +44,36 @@ ReplyT = TypeVar("ReplyT")
 
 MIN_PAUSE_S = 0.05
 MAX_PAUSE_S = 2.0
-"""Pauses between two tries to connect: each twice as long as the one before, less up to half of it at random."""
+"""Bounds of the pauses between two tries to connect: each is twice as long as the one before, less up to half of it at
+random.
+"""
 
 
 _COMMON_ERRORS = (Unavailable.code, OutcomeUnknown.code, Overloaded.code)
-"""Counted from the start, so that the first of them is seen as a change."""
+"""Error codes whose counters exist from the start, so that the first error is visible as a change."""
 
 
 class ShardLink:
     """The link to the shard at an address. It is a `ShardPort`.
 
     Args:
-        address: host:port.
-        secret: what both ends must know; None for neither.
-        on_view: told each view that the shard sends, the first as soon as the link is up.
-        on_down: told when a link that was up broke, after its calls have failed; not told of `close`.
-        on_away: told when `away` has changed.
-        timeout_s: how long a call may take.
+        address: the address of the shard, host:port.
+        secret: the secret that both ends must prove; None for no secret.
+        on_view: called with each view that the shard sends, the first as soon as the link is up.
+        on_down: called after a link that was up broke and its calls have failed; not called by `close`.
+        on_away: called when `away` has changed.
+        timeout_s: the timeout of a call, in seconds.
         tls: None for a plain connection.
 
     Attributes:
-        node_id: what the shard calls itself; None before the first connection.
-        is_draining: the shard has said that it stops soon.
-        connects: how often the link came up.
-        errors: by code, the calls that failed as a whole.
-        away: the partitions that the shard leaves to others, since it does not reach their store server.
-        away_since: when `away` became empty or not last, by the loop, in seconds.
-        covered_at: when it was last asked to cover for others and did so, by the loop, in seconds.
-        doubted_until: up to this time of the loop, in seconds, it is taken to reach no store at all.
+        node_id: the id of the shard's node; None before the first connection.
+        is_draining: True if the shard has announced that it stops soon.
+        connects: the number of times that the link was established.
+        errors: by code, the number of calls that failed as a whole.
+        away: the partitions that the shard leaves to others, because it does not reach their store server.
+        away_since: the time at which `away` last became empty or non-empty, by the loop, in seconds.
+        covered_at: the time of the last successful request to cover for others, by the loop, in seconds.
+        doubted_until: the time until which the shard counts as away from all stores, by the loop, in seconds.
     """
 
     def __init__(
@@ -114,24 +115,27 @@ class ShardLink:
 
     @property
     def is_up(self) -> bool:
-        """Both ends have said who they are, and the connection stands."""
+        """True if the connection is up and both ends have identified themselves."""
         return self._calls is not None
 
     @property
     def reason(self) -> str | None:
-        """Why the shard is not asked, in words without its address; None while it is."""
+        """The reason why the shard is not asked, in plain text without its address; None while it is asked."""
         if self._calls is None:
             return self._down.reason or "it has not answered yet"
         return "it is silent" if self._calls.is_silent else None
 
     @property
     def is_suspect(self) -> bool:
-        """The link is broken, or the shard was silent for 500 ms with calls outstanding and still is: ask another."""
+        """True if another shard should be asked: the link is down, or the shard is silent.
+
+        A shard is silent after 500 ms without a frame with calls waiting, until its next frame.
+        """
         return self._calls is None or self._calls.is_silent
 
     @property
     def in_flight(self) -> int:
-        """Calls that wait for their answer."""
+        """The number of calls that wait for their answer."""
         return 0 if self._calls is None else len(self._calls)
 
     async def start(self) -> None:
@@ -140,7 +144,7 @@ class ShardLink:
         self._task = asyncio.create_task(self._run(self._session))
 
     async def close(self) -> None:
-        """End the link. What is under way fails as it does in a break."""
+        """End the link. Calls in flight fail as they do if it breaks."""
         self._is_closing = True
         tasks = [task for task in (self._task, *self._give_backs) if task is not None]
         for task in tasks:
@@ -153,9 +157,10 @@ class ShardLink:
         """Send one call; see ShardPort.
 
         Raises:
-            Unavailable: the shard was not reached, or got the call too late; or it changes nothing and got no answer.
+            Unavailable: the shard was not reached or got the call too late, or a read got no answer. Nothing was done.
             Overloaded, TooLarge: nothing was done.
-            OutcomeUnknown: it was sent, and no answer came in time or before the link broke.
+            OutcomeUnknown: the call was sent, and no answer came in time or before the link broke. It perhaps
+                happened.
         """
         if isinstance(call, Enqueue) and len(call.jobs) > 1:
             parts = frames.split_enqueue(call)
@@ -170,9 +175,9 @@ class ShardLink:
             raise
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
-        """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known.
+        """Call on_due soon with the next due time of a type, and again whenever an earlier one becomes known.
 
-        None while the link is down.
+        The time is None while the link is down.
         """
         self._watches.setdefault(queue_type, []).append(on_due)
         if self._outbox is None:
@@ -181,12 +186,12 @@ class ShardLink:
             self._outbox.add(frames.encode(frames.Subscribe(queue_type)), 0)
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Stop; unknown watches are ignored."""
-        known = self._watches.get(queue_type, [])
-        if on_due not in known:
+        """Stop calling on_due; an unknown on_due is ignored."""
+        watches = self._watches.get(queue_type, [])
+        if on_due not in watches:
             return
-        known.remove(on_due)
-        if not known:
+        watches.remove(on_due)
+        if not watches:
             del self._watches[queue_type]
             if self._outbox is not None:
                 self._outbox.add(frames.encode(frames.Unsubscribe(queue_type)), 0)
@@ -197,9 +202,9 @@ class ShardLink:
         return self._calls.send(call)
 
     async def _enqueue(self, parts: list[Enqueue]) -> list[Enqueued | Failure]:
-        """A bulk in frames of its own, so that other calls go between them.
+        """Send a bulk in several frames, so that other calls can go between them.
 
-        Each part waits for the one before: side by side, the shard could take them in another order (I3).
+        Each part waits for the previous one: the shard might process parallel parts in another order (I3).
         """
         answers: list[Enqueued | Failure] = []
         give_up_at = self._loop.time() + self._timeout_s
@@ -230,7 +235,7 @@ class ShardLink:
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     async def _connect_once(self, session: aiohttp.ClientSession) -> str:
-        """Connect and serve the connection to its end; returns why it ended. Nothing under way is left behind."""
+        """Connect and serve the connection to its end; return why it ended. No call is left in flight."""
         try:
             async with asyncio.timeout(HELLO_S):
                 socket = await self._open(session)
@@ -258,7 +263,7 @@ class ShardLink:
         )
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Say hello, then read until FrameError or LinkBroken."""
+        """Do the handshake, then read frames until FrameError or LinkBroken."""
         first = await self._say_hello(socket)
         self._go_up(socket, first.clock_us)
         self._read(first)
@@ -266,7 +271,7 @@ class ShardLink:
             self._read(frames.decode_from_shard(await receive(socket)))
 
     async def _say_hello(self, socket: aiohttp.ClientWebSocketResponse) -> frames.Frame[FromShard]:
-        """Prove the secret and have it proved; returns the shard's first frame without its welcome."""
+        """Prove the secret and check the shard's proof; return the shard's first frame without its welcome."""
         match (await self._next_hello(socket)).entries:
             case [Hello() as greeting]:
                 frames.check_version(greeting.version)
@@ -342,16 +347,16 @@ class ShardLink:
                     raise FrameError("a second greeting or welcome")
 
     def _take_away(self, partitions: list[int]) -> None:
-        """The shard has said what it leaves to others, which is newer than any doubt."""
+        """Record the partitions that the shard leaves to others; the report ends any doubt about the shard."""
         if bool(partitions) != bool(self.away):
             self.away_since = self._loop.time()
-            words = "does not reach its store" if partitions else "takes its partitions back"
-            log.warning("shard_away shard=%s partitions=%d: it %s", self.address, len(partitions), words)
+            change = "does not reach its store" if partitions else "takes its partitions back"
+            log.warning("shard_away shard=%s partitions=%d: it %s", self.address, len(partitions), change)
         self.away, self.doubted_until = frozenset(partitions), 0.0
         self._on_away(self)
 
     def _tell_nothing(self, queue_type: str, on_due: OnDue) -> None:
-        """Nothing is known to be due on a shard that cannot be reached."""
+        """Report no due time while the shard cannot be reached."""
         if self._calls is None and on_due in self._watches.get(queue_type, ()):
             on_due(None)
 
@@ -367,6 +372,6 @@ def _has_result(future: asyncio.Future[ReplyT]) -> bool:
 
 
 def _not_sent(parts: list[Enqueue], reason: str) -> list[Enqueued | Failure]:
-    """The answers for the rest of a bulk."""
+    """Return the answers for the unsent parts of a bulk."""
     failure = Failure(Unavailable.code, f"the bulk was not sent any further: {reason}")
     return [failure for part in parts for _ in part.jobs]

@@ -1,5 +1,6 @@
-"""Why a router has no link to a shard, in words for anybody: they stand in the log, at /readyz and /cluster/, and in
-what clients are told.
+"""Explains in plain text why a router has no link to a shard.
+
+The texts appear in the log, at /readyz and /cluster/, and in error messages for clients.
 """
 
 from __future__ import annotations
@@ -9,31 +10,31 @@ import aiohttp
 from sharq_core.logs.reasons import why_unreachable
 
 _BY_STATUS = {
-    400: "what listens there speaks TLS, and this router does not; or it is no shard (400)",
-    403: "it asks for a certificate that its authority has signed (403)",
-    404: "what listens there is no shard (404)",
+    400: "the peer expects TLS, which this router does not use, or is not a shard (400)",
+    403: "it requires a certificate signed by its authority (403)",
+    404: "the peer is not a shard (404)",
     503: "it has stopped (503)",
 }
 
 
 def why_not_connected(error: Exception, waited_s: float, *, has_tls: bool) -> str:
-    """Return why no link came about.
+    """Return why no link could be established, in plain text.
 
     Args:
-        waited_s: how long a silent shard was waited for.
-        has_tls: this router speaks TLS on links.
+        waited_s: the timeout for a silent shard, in seconds.
+        has_tls: True if this router uses TLS on links.
     """
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
         return f"it cannot be connected to: no answer within {waited_s:.3g} s"
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        known = _BY_STATUS.get(error.status)
-        return f"it refuses the link: {known or f'what listens there answers {error.status}'}"
+        explanation = _BY_STATUS.get(error.status)
+        return f"it refuses the link: {explanation or f'the peer answered {error.status}'}"
     return f"it cannot be connected to: {why_unreachable(error) or _why_closed(error, has_tls)}"
 
 
 def _why_closed(error: Exception, has_tls: bool) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         if has_tls:
-            return "it closed the connection, as one does that does not accept this router's certificate"
-        return "it closed the connection, as one does that expects TLS ([cluster] link_tls_cert) when it gets none"
+            return "it closed the connection, probably because it does not accept this router's certificate"
+        return "it closed the connection, probably because it expects TLS ([cluster] link_tls_cert)"
     return f"the connection failed ({type(error).__name__})"

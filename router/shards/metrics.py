@@ -1,7 +1,7 @@
-"""What a router of a cluster says of its shards to Prometheus: its links and its view, read at each scrape.
+"""Exports a router's links and its view of the cluster to Prometheus, read at each scrape.
 
-Labelled by the shard's address: members are few, and a link that is dropped takes its series with it. Not here: what
-requests come to (router/http/metrics.py).
+The label is the shard's address: members are few, and the series of a link end with it. Not here: the metrics of
+requests (router/http/metrics.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHARD = ["shard"]
 
 
 class LinkMetrics(Collector):
-    """The links of one router."""
+    """The collector of the links and the view of one router."""
 
     def __init__(self, directory: ShardDirectory) -> None:
         self._directory = directory
@@ -30,35 +30,37 @@ class LinkMetrics(Collector):
         directory = self._directory
         members = len(directory.view.members) if directory.view else 0
         gauges = (
-            ("ring_version", "Version of the ring in force; 0 before the first", directory.ring_version),
-            ("members", "Shard nodes, draining ones included, as this router knows them", members),
-            ("reachable_shards", "Shards that it can ask now", len(directory.shards())),
+            ("ring_version", "Version of the ring in force; 0 before the first view", directory.ring_version),
+            ("members", "Shard nodes that this router knows, draining ones included", members),
+            ("reachable_shards", "Shards that this router can reach now", len(directory.shards())),
             (
                 "stood_in_partitions",
-                "Partitions whose shard does not reach its store, so that another one is asked",
+                "Partitions served by a stand-in because their owner does not reach its store",
                 directory.stood_in,
             ),
         )
         yield CounterMetricFamily(
             "sharq_router_second_tries",
-            "Calls made again at another shard, because the first one was gone or does not reach its store",
+            "Calls retried at another shard because the first was gone or did not reach its store",
             value=directory.second_tries,
         )
-        for name, words, value in gauges:
-            yield GaugeMetricFamily(f"sharq_router_{name}", words, value=value)
+        for name, help_text, value in gauges:
+            yield GaugeMetricFamily(f"sharq_router_{name}", help_text, value=value)
 
     def _links(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(
-            "sharq_router_link_up", "1: the link stands, and the shard is not silent", labels=_SHARD
+            "sharq_router_link_up", "1 if the link is up and the shard responds, else 0", labels=_SHARD
         )
         in_flight = GaugeMetricFamily(
-            "sharq_router_link_calls_in_flight", "Calls that wait for their answer", labels=_SHARD
+            "sharq_router_link_calls_in_flight", "Calls waiting for their answer", labels=_SHARD
         )
         connects = CounterMetricFamily(
-            "sharq_router_link_connects", "Times that the link came up", labels=_SHARD
+            "sharq_router_link_connects", "Times the link was established", labels=_SHARD
         )
         errors = CounterMetricFamily(
-            "sharq_router_link_errors", "Calls that failed as a whole", labels=["shard", "code"]
+            "sharq_router_link_errors",
+            "Calls that failed as a whole, by error code",
+            labels=["shard", "code"],
         )
         for link in self._directory.links():
             up.add_metric([link.address], not link.is_suspect)

@@ -1,7 +1,7 @@
-"""Who is asked about each partition: its owner, or another where the owner says that it does not reach the store.
+"""Decides which shard is asked about each partition: its owner, or a stand-in if the owner does not reach the store.
 
-In an outage of the store all shards say so: then nobody stands in for anybody. Not here: who is a member, and which
-links stand (router/shards/directory.py).
+In an outage of the store all shards report that they do not reach it; then there are no stand-ins. Not here: the
+members and the state of the links (router/shards/directory.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from router.shards.link import ShardLink
 from sharq_core.partitions import Ring
 
 EXCUSE_S = 3.0
-"""After an outage of all shards each is asked again as soon as the first says that it is well: the others notice the
-store's return some moments later, and one shard alone could not serve everything meanwhile.
+"""Seconds after an outage of the store in which all shards are asked again as soon as the first has recovered. The
+others notice the return of the store some moments later, and one shard alone could not serve all partitions meanwhile.
 """
 
 
@@ -21,13 +21,16 @@ class Owners:
     """The links of some reachable shards, by partition.
 
     Args:
-        version, partitions: of the view in force.
-        links: by node id.
+        version: the version of the view in force.
+        partitions: the number of partitions, P.
+        links: the reachable links, by node id.
+        away: by node id, the partitions that a shard reports as away.
+        excused: the nodes that are asked although they report partitions as away.
 
     Attributes:
-        away: by node id, the partitions that a shard cannot serve now; nothing while no shard can.
-        links: by partition, who is asked.
-        stood_in: partitions about which another than their owner is asked.
+        away: by node id, the partitions that a shard cannot serve now; empty while no shard can serve any.
+        links: by partition, the link that is asked.
+        stood_in: the number of partitions about which a stand-in is asked.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Owners:
         self.links = self._share_out()
 
     def stand_in(self, partition: int, failed: object) -> ShardLink | None:
-        """Who to ask when this one did not reach the store; None when nobody else does, as far as is known."""
+        """Return the shard to ask after one did not reach the store; None if no other is known to reach it."""
         able = frozenset(
             node
             for node, link in self._links.items()
@@ -57,7 +60,7 @@ class Owners:
         return self._links[self._ring(able).owners[partition]] if able else None
 
     def covers(self, intended: Ring) -> dict[ShardLink, list[int]]:
-        """By the link that is asked, the partitions that are another's on the ring of all members."""
+        """Return, by the link that is asked, the partitions that it does not own on the ring of all members."""
         covers: dict[ShardLink, list[int]] = {}
         for partition, (node, asked) in enumerate(zip(intended.owners, self.links, strict=False)):
             if self._links.get(node) is not asked:
@@ -65,8 +68,9 @@ class Owners:
         return covers
 
     def yielded(self) -> dict[ShardLink, list[int]]:
-        """By the link of a shard that has said that it is away, the partitions about which another is asked that has
-        read the store since.
+        """Return, by the link of a shard that reports partitions as away, those that a stand-in serves.
+
+        A stand-in serves a partition if it has read the store since.
         """
         yielded: dict[ShardLink, list[int]] = {}
         for link in self._links.values():
@@ -80,8 +84,9 @@ class Owners:
         return asked is not link and partition not in asked.away and asked.covered_at >= link.away_since
 
     def _share_out(self) -> tuple[ShardLink, ...]:
-        """By partition, its owner on the ring of all these shards; where that one is away, its owner on the ring of
-        those that are not.
+        """Return, by partition, its owner on the ring of all these shards.
+
+        If that shard is away from the partition, it is the owner on the ring of the shards that are not.
         """
         if not self._links:
             return ()
@@ -104,14 +109,20 @@ class Owners:
 
 
 class Excuses:
-    """Which shards are asked although they said that they are away, because all of them were at once."""
+    """The shards that are asked although they report that they are away, because all of them were at once."""
 
     def __init__(self) -> None:
         self._nodes: frozenset[str] = frozenset()
         self._until = 0.0
 
     def update(self, nodes: frozenset[str], away: frozenset[str], now: float) -> frozenset[str]:
-        """The excused of these nodes, given those that are away for all partitions; times by the loop, in seconds."""
+        """Return the excused nodes.
+
+        Args:
+            nodes: the reachable nodes.
+            away: those that are away from all partitions.
+            now: by the event loop, in seconds.
+        """
         if nodes and away >= nodes:
             self._nodes, self._until = nodes, now + EXCUSE_S
         elif now >= self._until:
@@ -120,5 +131,5 @@ class Excuses:
         return self._nodes
 
     def revoke(self, node: str) -> None:
-        """This one was asked, and it was not the store that was away."""
+        """End the excuse of a node: it was asked and still does not reach the store, although another does."""
         self._nodes -= {node}

@@ -1,4 +1,4 @@
-"""The calls under way on one connection to a shard: their numbers, deadlines and answers, or what is said without one.
+"""Tracks the calls in flight on one connection to a shard: their numbers, deadlines and answers or errors.
 
 Not here: the connection itself (router/shards/link.py).
 """
@@ -25,40 +25,40 @@ ReplyT = TypeVar("ReplyT")
 
 MAX_CALLS = 10_000
 MAX_CALL_BYTES = 64 << 20
-"""Calls under way on one link, and their bytes. More is refused at once (I11)."""
+"""Limits of the calls in flight on one link, and of their bytes. More calls are refused at once (I11)."""
 
 SILENCE_S = 0.5
-"""A shard that says nothing for so long, while calls wait for it, is passed over."""
+"""Seconds of silence, with calls waiting, after which a shard is passed over."""
 
 ASK_AFTER_S = 0.2
-"""A shard that says nothing for so long, while calls wait, is asked for a sign of life (its store may be slow)."""
+"""Seconds of silence, with calls waiting, after which a shard is asked for a sign of life: its store may be slow."""
 
 _TICK_S = 0.05
 _READ_S = 0.01
-"""Time in which the event loop reads what waits in the socket."""
+"""Seconds in which the event loop reads the data that waits in the socket."""
 
 
 class _Waiting(msgspec.Struct, eq=False):
-    """A call that waits for its answer; deadline_at in the loop's seconds."""
+    """A call that waits for its answer. deadline_at is by the event loop, in seconds."""
 
-    kind: type[Call[Any]]
+    call_type: type[Call[Any]]
     future: asyncio.Future[Any]
     size: int
     deadline_at: float
 
 
 class PendingCalls:
-    """Calls on one connection.
+    """The calls on one connection.
 
     Args:
         outbox: takes requests, each with its number as the owner.
         clock_us: the shard's clock now.
-        errors: gets, by code, the calls that fail as a whole.
-        timeout_s: how long each call may take.
-        give_back: voids leases whose answer came when nobody waited for it any more.
+        errors: counts, by code, the calls that fail as a whole.
+        timeout_s: the timeout of each call, in seconds.
+        give_back: voids leases whose answer came too late for its call.
 
     Attributes:
-        is_silent: nothing came from the shard for 500 ms although calls waited for it, and nothing since.
+        is_silent: True if nothing came from the shard for 500 ms with calls waiting, and nothing since.
     """
 
     def __init__(
@@ -86,15 +86,15 @@ class PendingCalls:
         self._tick_at = 0.0
 
     def __len__(self) -> int:
-        """Calls that somebody waits for."""
+        """Return the number of calls that wait for an answer."""
         return len(self._waiting)
 
     def send(self, call: Call[ReplyT]) -> asyncio.Future[ReplyT]:
-        """Let a call go with the next frame; the future gets its reply or its error.
+        """Send a call with the next frame; return a future of its reply or its error.
 
         Raises:
-            Overloaded: too much is under way. Nothing was done.
-            TooLarge: no frame can hold it. Nothing was done.
+            Overloaded: too many calls or bytes are in flight. Nothing was done.
+            TooLarge: the call does not fit into a frame. Nothing was done.
         """
         now = self._loop.time()
         now_us = self._clock.now_us()
@@ -115,35 +115,35 @@ class PendingCalls:
         return future
 
     def hear(self, clock_us: int) -> None:
-        """A frame came, with the shard's clock in it."""
+        """Record the arrival of a frame, and the shard's clock in it."""
         self._silent_since = self._loop.time()
         self.is_silent = False
         self._clock.learn(clock_us)
 
     def answer(self, number: int, result: msgspec.Raw) -> None:
-        """A call's answer came; raises FrameError when it is not of the call's type."""
+        """Complete a call with its answer; raise FrameError if the answer is not of the call's type."""
         if number in self._late_dequeues:
             self._give_back(decode_reply(Dequeue, result).jobs)
             self._late_dequeues.discard(number)
         waiting = self._waiting.get(number)
         if waiting is None:
             return
-        reply = decode_reply(waiting.kind, result)
+        reply = decode_reply(waiting.call_type, result)
         self._take(number)
         if not waiting.future.done():
             waiting.future.set_result(reply)
-        elif waiting.kind is Dequeue:
+        elif waiting.call_type is Dequeue:
             self._give_back(cast(Dequeued, reply).jobs)
 
     def fail(self, entry: ErrorFrame) -> None:
-        """A call's error came."""
+        """Complete a call with its error."""
         self._late_dequeues.discard(entry.number)
         if entry.number in self._waiting:
             waiting = self._take(entry.number)
             self._set_error(waiting, from_code(entry.code, entry.message, entry.queue_length, entry.is_away))
 
     def end(self, reason: str) -> None:
-        """The connection is no more: calls that were never handed to it were not done, the others perhaps."""
+        """Fail all calls because the connection has ended: unsent calls were not done, the others perhaps were."""
         unsent = frozenset(self._outbox.unsent())
         for number, waiting in self._waiting.items():
             if number in unsent:
@@ -171,13 +171,13 @@ class PendingCalls:
         return waiting
 
     def _arm(self, now: float) -> None:
-        """One timer for all calls: each has the same time, so the first to come is the first to be late."""
+        """Set the timer, one for all calls: they have the same timeout, so the oldest expires first."""
         first = next(iter(self._waiting.values()), None)
         tick_at = now + _TICK_S
         self._set_timer(min(tick_at, first.deadline_at) if first else tick_at)
 
     def _set_timer(self, tick_at: float, has_read: bool = False) -> None:
-        """The time is kept here: a handle of uvloop that is due at once does not know it."""
+        """Set the timer, and keep its time: a handle of uvloop that is due at once does not know its own."""
         self._tick_at = tick_at
         self._timer = self._loop.call_at(tick_at, self._tick, has_read)
 
@@ -185,7 +185,8 @@ class PendingCalls:
         now = self._loop.time()
         late_s = now - self._tick_at
         if late_s > _TICK_S and not has_read:
-            # This process stood still: that was not the shard's silence, and what came meanwhile is read first.
+            # This process was stopped. That does not count as silence of the shard, and frames that arrived meanwhile
+            # are read first.
             self._silent_since = min(self._silent_since + late_s, now)
             self._set_timer(now + _READ_S, has_read=True)
             return
@@ -196,7 +197,7 @@ class PendingCalls:
             self._arm(now)
 
     def _listen(self, silence_s: float) -> None:
-        """Ask a shard that says nothing for a sign of life, and pass it over until one comes."""
+        """Ask a silent shard for a sign of life, and pass it over until one comes."""
         if silence_s > ASK_AFTER_S and (self._waiting or self.is_silent):
             self._outbox.nudge()
         if silence_s > SILENCE_S and self._waiting and not self.is_silent:
@@ -204,14 +205,14 @@ class PendingCalls:
             self._give_up_reads()
 
     def _expire(self, now: float) -> None:
-        late = []
+        expired = []
         for number, waiting in self._waiting.items():
             if waiting.deadline_at > now:
                 break
-            late.append(number)
-        for number in late:
+            expired.append(number)
+        for number in expired:
             waiting = self._take(number)
-            if waiting.kind is Dequeue:
+            if waiting.call_type is Dequeue:
                 self._late_dequeues.add(number)
             self._set_error(waiting, _no_answer(waiting, f"no answer within {self._timeout_s:.3g} s"))
 
@@ -221,13 +222,13 @@ class PendingCalls:
             waiting.future.set_exception(error)
 
     def _give_up_reads(self) -> None:
-        """What another shard can be asked at will need not wait for a silent one."""
-        for number in [number for number, waiting in self._waiting.items() if waiting.kind in READS]:
+        """Fail the reads: they can be repeated at another shard and need not wait for a silent one."""
+        for number in [number for number, waiting in self._waiting.items() if waiting.call_type in READS]:
             waiting = self._take(number)
             self._set_error(waiting, _no_answer(waiting, f"no sign of life within {SILENCE_S} s"))
 
 
 def _no_answer(waiting: _Waiting, reason: str) -> SharqError:
-    if waiting.kind in READS:
+    if waiting.call_type in READS:
         return Unavailable(f"the shard did not answer: {reason}")
     return OutcomeUnknown(f"the shard did not answer ({reason}): the call may have been done")

@@ -1,4 +1,4 @@
-"""What may be said again to another shard when the first one did not answer: only what does no harm when done twice."""
+"""Decides which calls may be repeated at another shard after a failure: only those that do no harm if done twice."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ JobT = TypeVar("JobT")
 
 
 def repeated(call: Call[ReplyT], error: SharqError) -> Call[ReplyT] | None:
-    """The call to make after this one failed with this error, or None when it must not be made again.
+    """Return the call to make after a call failed with an error; None if it must not be repeated.
 
-    What was certainly not done is made again as it was. What was perhaps done is made again only where a job's id or a
-    lease makes that safe: an enqueue as a `repeat`, a finish or an extend by their leases.
+    A call that was certainly not done is repeated as it was. A call that was perhaps done is repeated only if a job id
+    or a lease makes that safe: an enqueue as a `repeat`, a finish or an extend by its lease.
     """
     if isinstance(error, Unavailable):
         return call
@@ -31,7 +31,7 @@ def repeated(call: Call[ReplyT], error: SharqError) -> Call[ReplyT] | None:
 
 
 def repeated_job(job: JobT) -> JobT | None:
-    """What to ask about a job after it was perhaps done, or None when it must not be asked again."""
+    """Return the job to send again after its call was perhaps done; None if it must not be sent again."""
     if isinstance(job, NewJob):
         return cast(JobT, msgspec.structs.replace(job, repeat=True))
     if isinstance(job, ExtendJob) or (isinstance(job, FinishJob) and job.lease is not None):

@@ -1,7 +1,7 @@
-"""Asks another shard, once, about what the first one could not do because it does not reach its store or is gone.
+"""Repeats a call once at another shard if the first shard does not reach its store or is gone.
 
-Nothing that was perhaps done is done twice, but where that does no harm (router/shards/retry.py); and where every shard
-is known to be away nobody is asked. Not here: the first try (router/shards/dispatch.py).
+A call that was perhaps done is repeated only if that does no harm (router/shards/retry.py). If every shard is known to
+be away, no shard is asked. Not here: the first try (router/shards/dispatch.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Addressed(Protocol):
-    """Anything that names its queue."""
+    """An object that names its queue."""
 
     @property
     def queue_type(self) -> str: ...
@@ -34,7 +34,7 @@ BulkCall: TypeAlias = Callable[[list[JobT]], Call[list[OutcomeT | Failure]]]
 
 
 class SecondTry:
-    """The second tries of one router; how many there were the directory counts."""
+    """The second tries of one router. The directory counts them."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -42,8 +42,10 @@ class SecondTry:
     async def ask(
         self, partition: int, call: Call[ReplyT], failed: ShardPort, error: errors.SharqError
     ) -> ReplyT:
-        """Make a call about one partition again after it failed, or raise; what was perhaps done stays so if it fails
-        again.
+        """Repeat a failed call about one partition at another shard, or raise its error if it must not be repeated.
+
+        Raises:
+            SharqError: the second error, but the first if the first call was perhaps done: it stays in doubt.
         """
         again = repeated(call, error)
         other = None if again is None else self._other(partition, failed, error.is_away)
@@ -62,7 +64,7 @@ class SecondTry:
         failed: ShardPort,
         error: errors.SharqError,
     ) -> list[ReplyT]:
-        """Ask those who stand in for a shard about its partitions; raises its error when somebody is missing."""
+        """Ask the stand-ins of a shard about its partitions; raise its error if a partition has no stand-in."""
         by_shard: dict[ShardPort, list[int]] = {}
         for partition in partitions:
             other = self._other(partition, failed, error.is_away)
@@ -79,11 +81,11 @@ class SecondTry:
         failed: ShardPort,
         answers: list[OutcomeT | Failure],
     ) -> list[OutcomeT | Failure]:
-        """The answers of some jobs, with what other shards say to those whose shard did not reach its store.
+        """Return the answers of jobs, in which other shards answer for jobs whose shard did not reach its store.
 
-        A job is not asked about again when a later one of its queue was done: it would change places with it (I3).
+        A job is not sent again if a later job of its queue was done, because that would change their order (I3).
         """
-        again: dict[ShardPort, dict[int, JobT]] = {}
+        again: dict[ShardPort, dict[int, JobT]] = {}  # by shard and index in jobs
         done: set[tuple[str, str]] = set()
         for index in reversed(range(len(jobs))):
             job, answer = jobs[index], answers[index]
@@ -92,12 +94,12 @@ class SecondTry:
                 done.add(queue)
             elif answer.is_away and queue not in done:
                 self._plan(again, index, job, failed, answer)
-        found = list(answers)
+        merged = list(answers)
         self._directory.second_tries += len(again)
         await asyncio.gather(
-            *(self._ask_about(make_call, other, repeats, found) for other, repeats in again.items())
+            *(self._ask_about(make_call, other, repeats, merged) for other, repeats in again.items())
         )
-        return found
+        return merged
 
     def _plan(
         self,
@@ -120,22 +122,23 @@ class SecondTry:
         repeats: dict[int, JobT],
         answers: list[OutcomeT | Failure],
     ) -> None:
-        """Put a shard's answers in the places of failures; what was perhaps done stays so if it fails, too."""
+        """Replace failures by the answers of another shard; a job that was perhaps done stays so if it fails again."""
         indexes = sorted(repeats)
-        found: list[OutcomeT | Failure]
+        outcomes: list[OutcomeT | Failure]
         try:
-            found = await other.call(make_call([repeats[index] for index in indexes]))
+            outcomes = await other.call(make_call([repeats[index] for index in indexes]))
         except errors.SharqError as error:
-            found = [Failure(error.code, error.message, error.is_away) for _ in indexes]
-        for index, answer in zip(indexes, found, strict=True):
+            outcomes = [Failure(error.code, error.message, error.is_away) for _ in indexes]
+        for index, answer in zip(indexes, outcomes, strict=True):
             first = answers[index]
             is_in_doubt = isinstance(first, Failure) and error_of(first).perhaps_done
             if not (is_in_doubt and isinstance(answer, Failure)):
                 answers[index] = answer
 
     def _other(self, partition: int, failed: ShardPort, is_away: bool) -> ShardPort | None:
-        """Who may do better: the partition's owner, if it is another by now, or who stands in for one that does not
-        reach its store.
+        """Return the shard for a second try; None if there is none.
+
+        It is the partition's owner if that has changed, or else the stand-in of an owner that does not reach its store.
         """
         owner = self._directory.owner(partition)
         if owner is not failed:
@@ -144,5 +147,5 @@ class SecondTry:
 
 
 def error_of(failure: Failure) -> errors.SharqError:
-    """The error that a job's failure stands for."""
+    """Return the error that a job's failure stands for."""
     return errors.from_code(failure.code, failure.message, is_away=failure.is_away)

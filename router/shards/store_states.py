@@ -1,6 +1,7 @@
-"""Asks the shards twice a second what they say of their stores: a router whose shards have all lost their data is not
-ready, and one whose shards all fail to reach the store says why. Not here: what is answered to requests meanwhile,
-which is each shard's own refusal.
+"""Asks the shards twice a second for the state of their stores.
+
+A router whose shards have all lost their data is not ready; one whose shards all fail to reach the store reports the
+reason. Requests are still answered by the shards, each with its own refusal.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ ASK_EVERY_S = 0.5
 
 
 class Links(Protocol):
-    """Who can be asked."""
+    """The links and shards that can be asked."""
 
     def links(self) -> Sequence[ShardLink]:
-        """Every link, up or not, also to shards that are no members."""
+        """Return every link, up or not, including those to shards that are not members."""
         ...
 
     def shards(self) -> Sequence[ShardPort]:
-        """Every shard that is asked to do something."""
+        """Return every shard that receives calls."""
         ...
 
 
 class ShardStores:
-    """What the reachable shards say.
+    """The state of the stores of all reachable shards.
 
     Attributes:
-        data_lost: why none of them serves anything, in words; None while one serves or does not say.
-        away: why none of them reaches its store, in words; None while one does or does not say.
+        data_lost: why no shard serves its data, in plain text; None while one serves or has not reported.
+        away: why no shard reaches its store, in plain text; None while one does or has not reported.
     """
 
     def __init__(self, directory: Links) -> None:
@@ -46,7 +47,7 @@ class ShardStores:
         self._directory = directory
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Ask the shards every ASK_EVERY_S until cancelled."""
         while True:
             try:
                 await self._ask()
@@ -63,7 +64,7 @@ class ShardStores:
 
 
 def _common(reasons: Sequence[str | None]) -> str | None:
-    """The first reason if there is one from everybody."""
+    """Return the first reason if every shard has one, else None."""
     return reasons[0] if reasons and all(reason is not None for reason in reasons) else None
 
 

@@ -55,7 +55,7 @@ async def test_a_burst_that_is_not_sent_is_the_queue_s(api: Api, kind: str) -> N
     await api.post(f"/interval/{kind}/1/", {"interval": 1000, "burst": 6, "pin": True})
     assert "warning" not in (await api.post(f"/interval/{kind}/1/", {"interval": 1})).json
     told = (await api.post(f"/enqueue/{kind}/2/", {"interval": 1, "payload": 1})).json
-    assert "burst 1, which the queue has unless another was set" in told["warning"]
+    assert "burst 1, the default unless the queue has its own" in told["warning"]
     assert "warning" not in (await api.post(f"/enqueue/{kind}/2/", {"payload": 1})).json
 
 
@@ -64,7 +64,7 @@ async def test_a_bulk_call_has_one_warning_that_counts(api: Api, kind: str) -> N
     jobs += [{"queue_type": kind, "queue_id": "fast", "payload": 1, "interval": 1} for _ in range(2)]
     reply = await api.post("/enqueue/", {"jobs": jobs})
     assert reply.json["warning"].startswith("jobs[3].interval: 1 ms is not kept")
-    assert reply.json["warning"].endswith("; so it is with 2 of the 5 jobs")
+    assert reply.json["warning"].endswith("; this applies to 2 of the 5 jobs")
     assert reply.json["failed"] == 0
 
 

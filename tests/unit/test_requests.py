@@ -165,7 +165,7 @@ class TestEnqueue:
 
     def test_a_payload_past_the_limit_is_too_large_and_one_at_it_is_not(self) -> None:
         assert len(enqueue(json.dumps({"payload": "x" * 1998})).payload) == 2000
-        with pytest.raises(TooLarge, match=r"^payload: 2001 bytes, at most 2000 are allowed$"):
+        with pytest.raises(TooLarge, match=r"^payload: 2001 bytes, the limit is 2000$"):
             enqueue(json.dumps({"payload": "x" * 1999}))
 
 
