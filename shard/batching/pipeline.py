@@ -1,9 +1,9 @@
-"""Function calls that come together go to the store as one pipeline for each of its servers.
+"""Sends function calls that arrive together to the store as one pipeline per server.
 
-What one event-loop tick brings is sent at its end, or as soon as it is worth a pipeline. While as many pipelines as
-allowed are in flight to a server, what comes in for it gathers for the next one: under load batches grow by themselves,
-and an idle node adds no delay. Batches of jobs (shard/batching/batches.py) are packed at the last moment for that. A
-server that is slow or away holds up no other's calls.
+The calls of one event-loop tick are sent at its end, or as soon as they fill a pipeline. While a server has as many
+pipelines in flight as allowed, its calls gather for the next one: batches grow under load, and an idle node adds no
+delay. For the same reason batches of jobs (shard/batching/batches.py) are packed at the last moment. A slow or
+unreachable server does not delay the calls of the others.
 """
 
 from __future__ import annotations
@@ -31,43 +31,45 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IN_FLIGHT = 2
-"""Pipelines in flight to one server: one that the store works on, one on its way."""
+"""Pipelines in flight to one server: the store works on one while the other is on its way."""
 
 FULL = 16
-"""Calls that are worth a pipeline of their own: the server works on them while this process reads on. Were all that a
-tick brings sent together, process and server would take turns under load, each waiting for the other."""
+"""Calls that fill a pipeline: the server works on them while this process reads more requests. If all calls of a tick
+were sent together, process and server would take turns under load, each waiting for the other.
+"""
 
 CALLS_AT_ONCE = 32
-"""Calls of one pipeline: so long, some ms, the server does nothing else."""
+"""Most calls of one pipeline. The server does nothing else while it runs them, for some milliseconds."""
 
 JOBS_WHILE_AWAITED = 32
-"""Jobs of one pipeline (one call may carry more) while workers wait for some: what becomes due meanwhile is behind
-those in flight, about 2 ms, and not behind a thousand that somebody finishes.
+"""Most jobs of one pipeline while workers are waiting (one call may carry more). A newly due job then queues behind
+about 2 ms of work instead of a 1,000-job bulk finish.
 """
 
 BYTES_AT_ONCE = 4 << 20
-"""Payload bytes of one pipeline (one call may carry more): what a server takes in well under the timeout."""
+"""Most payload bytes of one pipeline (one call may carry more). A server accepts them well within the timeout."""
 
 _Place: TypeAlias = tuple[StoreNode | None, bool, bool]
-"""Of a lane: the server, whether its calls wait for replicas, whether they are urgent."""
+"""The key of a lane: the server, whether its calls wait for replicas, whether they are urgent."""
 
 WordOf: TypeAlias = Callable[[FunctionCall[Any]], "FunctionCall[None] | None"]
 
 HasRoom: TypeAlias = Callable[[int], bool]
-"""Whether a partition's server may be sent something now that changes jobs."""
+"""Returns True if calls that change jobs may be sent to a partition's server now."""
 
 
 class Pending(msgspec.Struct, frozen=True):
     """A call that waits to be sent.
 
     Attributes:
-        since: the loop's time at which its oldest work came in, in seconds.
-        jobs: how many it is about.
-        size: payload bytes, about.
-        follows: it has more jobs for the queues of the call before it.
-        on_news: told a reply, and when (time.monotonic) the call was sent, before anybody who waits goes on.
-        on_reply: told the reply or error, and that time (or when it was refused unsent), when the next pipeline is on
-            its way.
+        since: the loop's time, in seconds, at which its oldest work arrived.
+        jobs: the number of its jobs.
+        size: its payload bytes, approximately.
+        follows: True if it has more jobs for the queues of the call before it.
+        on_news: called with a reply and the time (time.monotonic) at which the call was sent, before any caller
+            resumes.
+        on_reply: called with the reply or error and that time (or the time at which it was refused unsent), once the
+            next pipeline is on its way.
     """
 
     call: FunctionCall[Any]
@@ -80,16 +82,16 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Pipeline:
-    """Sends calls, its own and those that its sources have at the time of sending.
+    """The sender of all calls: its own, and those that its sources have at the time of sending.
 
     Args:
-        observe_s: told how long each pipeline took, in seconds.
-        is_awaited: whether workers wait for jobs now.
-        word_of: of a call that changes a type in a partition of another node, the one by which that node hears of it;
+        observe_s: called with the duration of each pipeline, in seconds.
+        is_awaited: returns True if workers wait for jobs now.
+        word_of: for a call that changes a type in another node's partition, returns the call that notifies that node;
             None for any other call. Both go in one pipeline.
 
     Attributes:
-        waiting_bytes: payload bytes of calls that are packed and wait for a pipeline.
+        waiting_bytes: the payload bytes of packed calls that wait for a pipeline.
     """
 
     def __init__(
@@ -113,28 +115,31 @@ class Pipeline:
         self.waiting_bytes = 0
 
     def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
-        """Ask `take(has_room)` for calls that change jobs whenever pipelines are packed; it says by `wake` that it has
-        some.
+        """Call `take(has_room)` for calls that change jobs whenever pipelines are packed.
+
+        The source calls `wake` when it has some.
         """
         self._sources.append(take)
 
     def wake(self, partition: int) -> None:
-        """There is one call more to send for a partition: at the next `push`, at the end of this tick, or when a
-        pipeline comes back.
+        """Note that a source has one more call for a partition.
+
+        It is sent at the next `push`, at the end of this tick, or when a pipeline returns.
         """
         if self._has_room(partition):
             self._fresh += 1
             self._schedule()
 
     def push(self, *, is_urgent: bool = False) -> None:
-        """Send what waits, if it is worth a pipeline or urgent. Not between the jobs of one bulk call: they stay
-        together, and so in order (I3).
+        """Send the waiting calls if they fill a pipeline or are urgent.
+
+        Do not call this between the jobs of one bulk call: they must stay together to stay in order (I3).
         """
         if is_urgent or self._fresh >= FULL:
             self._flush()
 
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
-        """Run one call; returns its reply and when (time.monotonic) it was sent, or raises its error."""
+        """Run one call and return its reply and the time (time.monotonic) at which it was sent, or raise its error."""
         return await self.send(call)
 
     def send(
@@ -144,11 +149,11 @@ class Pipeline:
         *,
         is_urgent: bool = False,
     ) -> asyncio.Future[tuple[Reply[T], float]]:
-        """Run one call; the future has what `run` returns or raises.
+        """Run one call; the future resolves to the result or error of `run`.
 
         Args:
-            on_news: told the same as soon as the reply is there, before whoever waits for any reply of its pipeline.
-            is_urgent: its rate runs out while it waits: it must not be behind a thousand jobs of a bulk call.
+            on_news: called with the result when the reply arrives, before any caller of the same pipeline resumes.
+            is_urgent: the call goes ahead of bulk work. A dequeue is urgent: a queue's slot is wasted while it waits.
         """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
 
@@ -172,10 +177,10 @@ class Pipeline:
         return value_of(reply)
 
     def give_up(self, node: StoreNode, refusal: StoreAway) -> None:
-        """Refuse what is for a server until `take_up`: what waits, what comes, and what is in flight and need not wait.
+        """Refuse calls for a server until `take_up`: those that wait or arrive, and those in flight except enqueues.
 
-        An enqueue in flight goes on waiting: until its time is up it may still be done, and only then may it be made
-        again elsewhere without a job that was finished meanwhile coming back. Other calls do no harm when they are done
+        An enqueue in flight keeps waiting. It may still be done until its time is up. If it were repeated elsewhere
+        before that, a job that was finished in the meantime could come back. Other calls do no harm if they are done
         late.
         """
         self._given_up[node] = refusal
@@ -185,14 +190,14 @@ class Pipeline:
         self._schedule()
 
     def take_up(self, node: StoreNode) -> None:
-        """Send to a server again that was given up."""
+        """Send calls again to a server that was given up."""
         self._given_up.pop(node, None)
         for (server, _, _), lane in self._lanes.items():
             if server is node:
                 lane.refusal = None
 
     async def drained(self) -> None:
-        """Wait until nothing waits or is in flight."""
+        """Wait until no call waits or is in flight."""
         while self._is_scheduled or any(lane.in_flight for lane in self._lanes.values()):
             in_flight = [task for lane in self._lanes.values() for task in lane.in_flight]
             if in_flight:
@@ -205,13 +210,15 @@ class Pipeline:
             self._loop.call_soon(self._flush)
 
     def _has_room(self, partition: int) -> bool:
-        """For what its sources have: nothing of them may wait here, where nobody counts it (I11)."""
+        """Return True if a source may hand over calls: they are not counted here, so they must not wait here (I11)."""
         lane = self._lane(partition, self._executor.promises)
         return lane.has_room and not lane.is_cut
 
     def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> _Lane:
-        """The lane of the server that holds a partition now; calls that wait for replicas have one of their own, so
-        that nothing else is behind them, and so have urgent ones.
+        """Return the lane of the server that holds a partition now.
+
+        Calls that wait for replicas have a lane of their own, so that no other calls queue behind them. Urgent calls
+        have one too.
         """
         place = self._executor.node_of(partition), is_promised, is_urgent
         lane = self._lanes.get(place)
@@ -225,8 +232,9 @@ class Pipeline:
         return lane
 
     def _flush(self) -> None:
-        """Send what there is room for. A pipeline that is refused at once is back meanwhile: what it made room for goes
-        with the next tick.
+        """Send the calls that there is room for.
+
+        A pipeline that is refused at once returns during this call; the room that it frees is used in the next tick.
         """
         if self._is_flushing:
             self._schedule()
@@ -234,8 +242,8 @@ class Pipeline:
         self._is_scheduled, self._fresh, self._is_flushing = False, 0, True
         try:
             for take in self._sources:
-                for one in take(self._has_room):
-                    self._lane(one.call.partition, self._executor.promises).waiting.append(one)
+                for pending in take(self._has_room):
+                    self._lane(pending.call.partition, self._executor.promises).waiting.append(pending)
             for lane in self._lanes.values():
                 lane.send()
             self.waiting_bytes = sum(lane.waiting_bytes for lane in self._lanes.values())
@@ -244,16 +252,17 @@ class Pipeline:
 
 
 class _Lane:
-    """What waits for one server and what is on its way there.
+    """The waiting calls and the pipelines in flight of one server.
 
     Args:
-        on_room: told when a pipeline has come back.
-        observe_s: told how long each took.
-        is_awaited: whether workers wait for jobs now.
+        on_room: called when a pipeline has returned.
+        observe_s: called with the duration of each pipeline, in seconds.
+        is_awaited: returns True if workers wait for jobs now.
+        word_of: returns the call that notifies the owner of a call's partition; None for none.
 
     Attributes:
-        is_cut: what waits is the rest of what was too much for one pipeline.
-        refusal: what every call comes to, while the server is given up.
+        is_cut: True if the waiting calls are the remainder of those that did not fit one pipeline.
+        refusal: the error of every call while the server is given up; else None.
     """
 
     def __init__(
@@ -278,8 +287,10 @@ class _Lane:
 
     @property
     def has_room(self) -> bool:
-        """Another pipeline may be sent now. One that goes on with a cut bulk call waits until all are back, so that the
-        jobs of one queue never overtake each other on two connections (I3).
+        """Return True if another pipeline may be sent now.
+
+        A pipeline that continues a cut bulk call waits until all others have returned, so that the jobs of one queue
+        never overtake each other on two connections (I3).
         """
         if self.refusal is not None:
             return True
@@ -287,11 +298,11 @@ class _Lane:
 
     @property
     def is_busy(self) -> bool:
-        """Something waits or is in flight."""
+        """Return True if a call waits or is in flight."""
         return bool(self.waiting or self.in_flight)
 
     def send(self) -> None:
-        """Send what waits, as far as there is room."""
+        """Send the waiting calls, as far as there is room."""
         if self.refusal is not None:
             self._refuse_waiting(self.refusal)
         while self.waiting and self.has_room:
@@ -299,13 +310,13 @@ class _Lane:
             pending, self.waiting = self.waiting, []
             fresh = self._cut(self._drop_late(pending, now))
             if fresh:
-                flight = _Flight(fresh + self._words(fresh, now))
+                flight = _Flight(fresh + self._notes(fresh, now))
                 task = tasks.begin(self._run(flight, now))
                 self.in_flight[task] = flight
                 task.add_done_callback(self._on_done)
 
     def give_up(self, refusal: StoreAway) -> None:
-        """Refuse what waits and comes from now on, and answer what is in flight, but for enqueues."""
+        """Refuse the calls that wait or arrive from now on, and answer those in flight except enqueues."""
         self.refusal = refusal
         self._refuse_waiting(refusal)
         for flight in self.in_flight.values():
@@ -314,54 +325,56 @@ class _Lane:
     def _refuse_waiting(self, refusal: StoreAway) -> None:
         refused, self.waiting = self.waiting, []
         self.is_cut, self.waiting_bytes = False, 0
-        for one in refused:
-            one.on_reply(refusal, monotonic())
+        for pending in refused:
+            pending.on_reply(refusal, monotonic())
 
-    def _words(self, pending: list[Pending], now: float) -> list[Pending]:
-        """What is to be said to the owners of the calls' partitions, each once."""
-        words = {
-            (word.partition, word.arguments[1]): word
-            for one in pending
-            if (word := self._word_of(one.call)) is not None
+    def _notes(self, calls: list[Pending], now: float) -> list[Pending]:
+        """Return the calls that notify the owners of the partitions, one per partition and type."""
+        notes = {
+            (note.partition, note.arguments[1]): note
+            for call in calls
+            if (note := self._word_of(call.call)) is not None
         }
-        return [Pending(word, now, 0, 0, False, None, _log_failure) for word in words.values()]
+        return [Pending(note, now, 0, 0, False, None, _log_failure) for note in notes.values()]
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
-        """The first calls, as many as one pipeline may carry; the rest goes on waiting."""
+        """Return the first calls, as many as fit one pipeline; the remaining ones keep waiting."""
         jobs, size = 0, 0
-        most_jobs = JOBS_WHILE_AWAITED if self._is_awaited() else math.inf
-        for index, one in enumerate(pending):
-            jobs, size = jobs + one.jobs, size + one.size
-            if index == CALLS_AT_ONCE or (index and (jobs > most_jobs or size > BYTES_AT_ONCE)):
+        max_jobs = JOBS_WHILE_AWAITED if self._is_awaited() else math.inf
+        for index, call in enumerate(pending):
+            jobs, size = jobs + call.jobs, size + call.size
+            # The first call always goes, however large: it would never fit otherwise.
+            if index == CALLS_AT_ONCE or (index and (jobs > max_jobs or size > BYTES_AT_ONCE)):
                 self.waiting, self.is_cut = pending[index:], True
-                self.waiting_bytes = sum(late.size for late in self.waiting)
+                self.waiting_bytes = sum(waiting.size for waiting in self.waiting)
                 return pending[:index]
         self.is_cut, self.waiting_bytes = False, 0
         return pending
 
     def _drop_late(self, pending: list[Pending], now: float) -> list[Pending]:
-        """What waited longer than a call may take is refused unsent, so nobody waits twice the timeout."""
+        """Refuse the calls that have waited for the whole timeout, unsent, so that no caller waits twice as long."""
         oldest = now - self._executor.timeout_s
-        late = [one for one in pending if one.since <= oldest]
-        for one in late:
-            one.on_reply(Unavailable("the store did not come free in time"), monotonic())
-        return [one for one in pending if one.since > oldest] if late else pending
+        expired = [call for call in pending if call.since <= oldest]
+        for call in expired:
+            call.on_reply(Unavailable("the store was busy for too long; nothing was done"), monotonic())
+        return [call for call in pending if call.since > oldest] if expired else pending
 
     async def _run(self, flight: _Flight, now: float) -> None:
-        """One pipeline. The next is on its way before anybody goes on who waited for this one, so that the server has
-        work meanwhile.
+        """Run one pipeline.
+
+        The next one is sent before the callers of this one resume, so that the server has work in the meantime.
         """
         pending = flight.pending
-        left_s = min(one.since for one in pending) + self._executor.timeout_s - now
+        remaining_s = min(call.since for call in pending) + self._executor.timeout_s - now
         sent_at = monotonic()
         replies: Sequence[Reply[Any] | SharqError]
         try:
-            replies = await self._executor.run([one.call for one in pending], left_s)
+            replies = await self._executor.run([call.call for call in pending], remaining_s)
             _tell_news(pending, replies, sent_at)
         except Exception as error:
             log.exception("pipeline_failed")
-            words = f"an error in this process: {type(error).__name__}; the call may have been done"
-            replies = [OutcomeUnknown(words)] * len(pending)
+            message = f"an error in this process: {type(error).__name__}; the call may have been done"
+            replies = [OutcomeUnknown(message)] * len(pending)
         self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
         self._observe_s(monotonic() - sent_at)
         flight.land(replies, sent_at)
@@ -378,26 +391,26 @@ class _Lane:
 
 
 class _Flight:
-    """The calls of one pipeline on its way."""
+    """The calls of one pipeline in flight."""
 
     def __init__(self, pending: list[Pending]) -> None:
         self.pending = pending
         self._answered: set[int] = set()
 
     def give_up(self, refusal: StoreAway) -> None:
-        """Answer now what may be done late without harm: all but enqueues."""
-        for index, one in enumerate(self.pending):
-            if index not in self._answered and one.call.function is not library.ENQUEUE:
+        """Answer now the calls that do no harm if they are done late: all except enqueues."""
+        for index, call in enumerate(self.pending):
+            if index not in self._answered and call.call.function is not library.ENQUEUE:
                 self._answered.add(index)
-                words = f"{refusal.message}, and the call may have been done"
-                one.on_reply(refusal if one.call.function.is_read else StoreSilent(words), monotonic())
+                message = f"{refusal.message}, and the call may have been done"
+                call.on_reply(refusal if call.call.function.is_read else StoreSilent(message), monotonic())
 
     def land(self, replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
-        """Answer what was not answered yet."""
+        """Answer the calls that are not answered yet."""
         answered = self._answered
-        for index, (one, reply) in enumerate(zip(self.pending, replies, strict=True)):
+        for index, (call, reply) in enumerate(zip(self.pending, replies, strict=True)):
             if not answered or index not in answered:
-                one.on_reply(reply, sent_at)
+                call.on_reply(reply, sent_at)
 
 
 def _log_failure(reply: Reply[Any] | SharqError, _: float) -> None:
@@ -406,8 +419,8 @@ def _log_failure(reply: Reply[Any] | SharqError, _: float) -> None:
 
 
 def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
-    """What was done is news even where its answer is an error, because no replica has it."""
-    for one, reply in zip(pending, replies, strict=True):
+    """Call `on_news` for every call that was done, even if its answer is an error because no replica has it."""
+    for call, reply in zip(pending, replies, strict=True):
         news = reply.reply if isinstance(reply, NotKept) else reply
-        if one.on_news is not None and not isinstance(news, SharqError):
-            one.on_news(news, sent_at)
+        if call.on_news is not None and not isinstance(news, SharqError):
+            call.on_news(news, sent_at)
