@@ -34,7 +34,7 @@ node has mended it, this bounds the additional wait of the jobs there.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 SetClock = Callable[[int, int, int, int], Awaitable[ClockShift]]
-"""Called with a partition, the number and `seen` (µs) of its clock record, and a shift (µs); returns the new shift."""
+"""Called with a partition, the number and `seen` (µs) of its clock record, and a shift (µs); returns the new one."""
 
 
 def elapsed_us() -> int:
@@ -111,7 +111,7 @@ class PartitionClocks:
         self._known: dict[int, _Time] = {}
 
     def not_after_us(self, partition: int, since: float | None = None) -> int | None:
-        """Return the time, in µs of the partition's server, at which a call times out; None while that clock is unknown.
+        """Return the time, in µs of the partition's server, at which a call times out; None if its clock is unknown.
 
         The result follows the partition's time before a step that is not mended yet, so that the store refuses the call
         until then.
