@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Never, TypeVar
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
@@ -30,20 +29,23 @@ from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
 from shard.metrics.node import NodeMetrics
 from shard.metrics.store import DataMetrics, StoreMetrics
+from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
 from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.link.void_leases import give_back
 from sharq_core.logs.troubles import Trouble
-from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
+from sharq_core.partitions import Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
+
+__all__ = ["NodeSettings", "ShardNode"]
 
 log = logging.getLogger(__name__)
 
@@ -53,41 +55,6 @@ _RETRY_S = 0.5
 
 _OF_THE_STORE = (CheckStore, DescribeStore)
 """Calls that do not touch the data, so they are answered even if it is lost."""
-
-
-class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of a node.
-
-    Attributes:
-        key_prefix: the prefix of every key, without braces.
-        partitions: P; the store remembers the first value that it was given.
-        reaps: False if the node runs no reaper.
-        reap_every_s: the longest time between two looks at a partition's timers, in seconds.
-        finished_retention_us, dead_retention_us: the times for which finished jobs and dead letters are kept, in µs.
-        tombstone_limit: the most finished jobs remembered, over all types.
-        dead_limit: the most dead letters kept, per type.
-        continues_on_data_loss: if True, the node accepts a loss of the store's data; else calls are refused.
-    """
-
-    node_id: str = "local"
-    key_prefix: str = "sharq_server"
-    partitions: int = DEFAULT_PARTITIONS
-    reaps: bool = True
-    reap_every_s: float = 1.0
-    finished_retention_us: int = 300_000_000
-    dead_retention_us: int = 604_800_000_000
-    tombstone_limit: int = 1_000_000
-    dead_limit: int = 100_000
-    continues_on_data_loss: bool = False
-
-    def retention(self) -> Retention:
-        """Return the retention for the functions: one partition may hold all jobs, so it gets the whole limits.
-
-        Two generations of tombstones share one limit.
-        """
-        return Retention(
-            self.finished_retention_us, self.dead_retention_us, self.tombstone_limit // 2, self.dead_limit
-        )
 
 
 class ShardNode:

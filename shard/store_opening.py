@@ -5,7 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from shard.data_identity.memory import NoMemory
-from shard.node import NodeSettings, ShardNode
+from shard.node import ShardNode
+from shard.node_settings import NodeSettings
 from sharq_core.config import Config
 from sharq_core.partitions import Ring
 from sharq_core.store.store import Store
