@@ -18,13 +18,14 @@ from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
+from shard.cluster.stand_in import StandIn
 from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
 from shard.index.due_subscribers import DueSubscribers
 from shard.index.ready_index import ReadyIndex
-from shard.index.refresher import TYPES_A_SECOND, Refresher
+from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
 from shard.metrics.node import NodeMetrics
@@ -114,8 +115,8 @@ class ShardNode:
             partial(give_back, self),
             self._set_aside,
         )
-        self._calls = self._make_calls()
         self._surveyor = self._make_surveyor()
+        self._calls = self._make_calls()
         self._watch = self._make_watch()
         self.contact = Contact(
             store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
@@ -235,6 +236,7 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
+        stand_in = StandIn(self._ownership, self._surveyor)
         return CallHandlers(
             self.store,
             self._clocks.not_after_us,
@@ -245,9 +247,9 @@ class ShardNode:
             self._watchers,
             self.settings.partitions,
             self._note,
-            self._make_sure,
+            stand_in.make_sure,
             self._hurry,
-            self._cover,
+            stand_in.cover,
             self._yield,
             lambda: self.contact.owned_away,
             self._metrics,
@@ -370,28 +372,6 @@ class ShardNode:
         """Run the due timers of a type without a ready job first: an ended lease may make one ready."""
         if self._reaper is not None:
             self._reaper.hurry(queue_type)
-
-    async def _make_sure(self, queue_type: str) -> bool:
-        """Read a type in the partitions that are not fully known; return False if all of them are.
-
-        Raises:
-            SharqError: a partition could not be read.
-        """
-        if self._ownership.is_sure:
-            return False
-        await self._ownership.look(queue_type, self._surveyor.find)
-        return True
-
-    async def _cover(self, partitions: list[int]) -> None:
-        """Serve partitions whose owner a router cannot reach, for a grace period.
-
-        Raises:
-            SharqError: a partition could not be read.
-        """
-        for partition in partitions:
-            self._ownership.host(partition)
-        await self._surveyor.read(partitions, 0)
-        await self._surveyor.read(partitions, TYPES_A_SECOND)
 
     async def _yield(self, partitions: list[int]) -> None:
         """Leave partitions to other nodes while this node has no stable contact with their server."""
