@@ -1,6 +1,6 @@
-"""What a shard does for each call of a router: the job verbs in batches, everything else one function call.
+"""Handles each call of a router: the job verbs in batches, every other call as one function call.
 
-Not here: the dequeue (shard/dequeuer.py), and what a call means (sharq_core/link/messages.py).
+shard/dequeuer.py does the dequeues; sharq_core/link/messages.py defines the calls.
 """
 
 from __future__ import annotations
@@ -53,31 +53,31 @@ ReplyT = TypeVar("ReplyT")
 
 
 class _OfJobs(Protocol[JobT]):
-    """A call about some jobs."""
+    """A call about jobs."""
 
     @property
     def jobs(self) -> list[JobT]: ...
 
 
 class NotAfter(Protocol):
-    """PartitionClocks.not_after_us."""
+    """The signature of PartitionClocks.not_after_us."""
 
     def __call__(self, partition: int, since: float | None = None) -> int | None: ...
 
 
 class CallHandlers:
-    """The calls that one node answers.
+    """The handlers of one node's calls.
 
     Args:
-        not_after_us: the time of a partition's server after which a call is not to be done whose work came in at a time
-            of the loop (None: now); None while it is not known.
-        on_hint: told what each reply that may have changed something says of the time.
-        cover: answers for partitions of other nodes too, from when it returns.
-        leave: lets others answer for partitions whose server this node does not reach.
-        count_away: how many of its partitions are so.
-        make_sure: reads what the index may not know of a type; False when it knew everything, so that asking again is
-            useless.
-        hurry: told of a type that somebody asks for and that has nothing ready.
+        not_after_us: returns the time of a partition's server, in µs, after which a call must not run whose work
+            arrived at a time of the loop (None: now); None while that time is unknown.
+        on_hint: called with the hint of each reply that may have changed something.
+        cover: makes this node serve partitions of other nodes too; it does so once the call returns.
+        leave: lets other nodes serve partitions whose server this node does not reach.
+        count_away: returns the number of this node's partitions whose server it does not reach.
+        make_sure: reads what the index may not know of a type; returns False if it was complete, so that asking again
+            is pointless.
+        hurry: called with a type that a router asks for and that has nothing ready.
     """
 
     def __init__(
@@ -135,41 +135,45 @@ class CallHandlers:
         }
 
     def answer(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
-        """Do what a call asks for; raises as ShardPort.call does."""
+        """Handle a call; raises as ShardPort.call does."""
         return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
     def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
-        make, late = self._functions, self._not_after_us
+        functions, deadline = self._functions, self._not_after_us
 
-        def enqueue(p: int, kind: str, jobs: list[NewJob], since: float) -> FunctionCall[list[Enqueued]]:
-            return make.enqueue(p, kind, jobs, not_after_us=late(p, since))
+        def enqueue(
+            p: int, queue_type: str, jobs: list[NewJob], since: float
+        ) -> FunctionCall[list[Enqueued]]:
+            return functions.enqueue(p, queue_type, jobs, not_after_us=deadline(p, since))
 
         def finish(
-            p: int, kind: str, jobs: list[FinishJob], since: float
+            p: int, queue_type: str, jobs: list[FinishJob], since: float
         ) -> FunctionCall[list[LeaseOutcome]]:
-            return make.finish(p, kind, jobs, not_after_us=late(p, since))
+            return functions.finish(p, queue_type, jobs, not_after_us=deadline(p, since))
 
         def extend(
-            p: int, kind: str, jobs: list[ExtendJob], since: float
+            p: int, queue_type: str, jobs: list[ExtendJob], since: float
         ) -> FunctionCall[list[LeaseOutcome]]:
-            return make.extend(p, kind, jobs, not_after_us=late(p, since))
+            return functions.extend(p, queue_type, jobs, not_after_us=deadline(p, since))
 
         def release(
-            p: int, kind: str, jobs: list[ReleaseJob], since: float
+            p: int, queue_type: str, jobs: list[ReleaseJob], since: float
         ) -> FunctionCall[list[LeaseOutcome]]:
-            return make.release(p, kind, jobs, not_after_us=late(p, since))
+            return functions.release(p, queue_type, jobs, not_after_us=deadline(p, since))
 
-        def redrive(p: int, kind: str, jobs: list[DeadRef], _: float) -> FunctionCall[list[RedriveStatus]]:
-            return make.redrive(p, kind, jobs)
+        def redrive(
+            p: int, queue_type: str, jobs: list[DeadRef], _: float
+        ) -> FunctionCall[list[RedriveStatus]]:
+            return functions.redrive(p, queue_type, jobs)
 
-        new, note, counts = self._pipeline, self._on_hint, self._metrics
+        pipeline, on_hint, metrics = self._pipeline, self._on_hint, self._metrics
         enqueues = Batches(
-            new, self._partitions, enqueue, note, lambda job: len(job.payload), counts.enqueues.count
+            pipeline, self._partitions, enqueue, on_hint, lambda job: len(job.payload), metrics.enqueues.count
         )
-        finishes = Batches(new, self._partitions, finish, note, on_outcomes=counts.finishes.count)
-        extends = Batches(new, self._partitions, extend, note, on_outcomes=counts.extends.count)
-        releases = Batches(new, self._partitions, release, note, on_outcomes=counts.released)
-        redrives = Batches(new, self._partitions, redrive, note)
+        finishes = Batches(pipeline, self._partitions, finish, on_hint, on_outcomes=metrics.finishes.count)
+        extends = Batches(pipeline, self._partitions, extend, on_hint, on_outcomes=metrics.extends.count)
+        releases = Batches(pipeline, self._partitions, release, on_hint, on_outcomes=metrics.released)
+        redrives = Batches(pipeline, self._partitions, redrive, on_hint)
         return {
             messages.Enqueue: partial(self._batch, enqueues),
             messages.Finish: partial(self._batch, finishes),
@@ -181,7 +185,7 @@ class CallHandlers:
     def _batch(
         self, batches: Batches[JobT, OutcomeT], call: _OfJobs[JobT]
     ) -> Awaitable[list[OutcomeT | Failure]]:
-        """One answer a job, in order."""
+        """Add the jobs of a call to a batch; the future has one answer per job, in order."""
         answers = batches.add(call.jobs)
         if len(call.jobs) == 1:
             self._pipeline.push()
@@ -200,41 +204,41 @@ class CallHandlers:
         return due_in_us
 
     def _is_news(self, queue_type: str) -> Awaitable[bool]:
-        """Look for jobs of a type of which the index knows none ready; False: there was nothing to look for."""
+        """Search for jobs of a type without a known ready one; the result is False if the index was complete."""
         self._hurry(queue_type)
         return self._make_sure(queue_type)
 
     async def _set_rate(self, call: messages.SetRate) -> bool:
-        where = self._place(call.key)
+        place = self._place(call.key)
         return await self._change(
             call.key,
             self._functions.interval(
-                *where,
+                *place,
                 call.interval_us,
                 burst=call.burst,
                 pin=call.pin,
-                not_after_us=self._not_after_us(where[0]),
+                not_after_us=self._not_after_us(place[0]),
             ),
         )
 
     async def _set_paused(self, call: messages.SetPaused) -> bool:
-        where = self._place(call.key)
-        late_us = self._not_after_us(where[0])
+        place = self._place(call.key)
+        not_after_us = self._not_after_us(place[0])
         return await self._change(
-            call.key, self._functions.pause(*where, call.is_paused, not_after_us=late_us)
+            call.key, self._functions.pause(*place, call.is_paused, not_after_us=not_after_us)
         )
 
     async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
-        where = self._place(call.key)
-        late_us = self._not_after_us(where[0])
+        place = self._place(call.key)
+        not_after_us = self._not_after_us(place[0])
         return DeletedQueue(
             await self._change(
-                call.key, self._functions.delete_queue(*where, purge=call.purge, not_after_us=late_us)
+                call.key, self._functions.delete_queue(*place, purge=call.purge, not_after_us=not_after_us)
             )
         )
 
     async def _change(self, key: QueueKey, call: FunctionCall[OutcomeT]) -> OutcomeT:
-        """Run a call that may have changed when the queue is due."""
+        """Run a call that may change the queue's due time, and return its value."""
 
         def note(reply: Reply[OutcomeT], _: float) -> None:
             self._on_hint(call.partition, key.queue_type, reply.hint)
@@ -285,5 +289,5 @@ class CallHandlers:
         )
 
     def _place(self, key: QueueKey) -> tuple[int, str, str]:
-        """The queue's partition, type and id."""
+        """Return the queue's partition, type and id."""
         return partition_of(key.queue_type, key.queue_id, self._partitions), key.queue_type, key.queue_id

@@ -1,6 +1,6 @@
-"""The command line of `sharq-shard`: its arguments, and the configuration that they lead to.
+"""The command line of `sharq-shard`: parses the arguments and loads the configuration.
 
-Not here: what is done with it (shard/main.py), and the settings themselves (sharq_core/config).
+shard/main.py runs the process; sharq_core/config defines the settings.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _EXAMPLES = """\
 examples:
   sharq-shard --config sharq.conf                      [redis] names the store that all nodes share
   sharq-shard --config sharq.conf --listen 10.0.0.5:8090
-                                                       routers on other machines reach it there
+                                                       accept routers from other machines
   SHARQ_REDIS_URL=redis://10.0.0.9/0 sharq-shard --node-id shard-1
-                                                       each setting is a variable too: SHARQ_<SECTION>_<KEY>
+                                                       every setting is also a variable: SHARQ_<SECTION>_<KEY>
 """
 
 
 class ShardOptions(msgspec.Struct, frozen=True):
-    """What the shard was told.
+    """The options of one shard process.
 
     Attributes:
-        node_id: this node's name; a restart has the same.
-        listen: where it listens.
-        advertised: where routers on other machines reach it.
-        accepts_data_loss: it is to accept what the store has lost, and to serve nobody.
+        node_id: this node's name; it stays the same after a restart.
+        listen: the address that the process listens on.
+        advertised: the address at which routers on other machines reach the node.
+        accepts_data_loss: if True, the process accepts the data loss of the store and exits without serving.
     """
 
     config: Config
@@ -48,14 +48,14 @@ class ShardOptions(msgspec.Struct, frozen=True):
 
 
 def read_command(argv: Sequence[str] | None) -> ShardOptions:
-    """Parse the arguments and load the configuration; each of its notices is logged once.
+    """Parse the arguments, load the configuration and log each of its notices once.
 
     Args:
-        argv: None for the arguments of the process.
+        argv: the arguments; None for those of the process.
 
     Raises:
-        ConfigError: the configuration is wrong.
-        SystemExit: the arguments are wrong (2), or only asked for the help or the version (0).
+        ConfigError: the configuration is invalid.
+        SystemExit: the arguments are invalid (2), or they ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     options = {Key("cluster", "node_id"): arguments.node_id, Key("cluster", "listen"): arguments.listen}
@@ -81,7 +81,7 @@ class _ShardArguments(argparse.Namespace):
 def _parse_arguments(argv: Sequence[str] | None) -> _ShardArguments:
     parser = make_parser(
         "sharq-shard",
-        "A shard node of a SHARQ cluster: it schedules the queues of its partitions.",
+        "Run a shard node of a SHARQ cluster: it schedules the queues of its partitions.",
         _EXAMPLES,
         "the settings, an INI file",
     )
@@ -89,10 +89,13 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ShardArguments:
         "--node-id",
         default="",
         metavar="NAME",
-        help="its name among the nodes (the host's name and the port)",
+        help="unique name of this node (default: host name and port)",
     )
     parser.add_argument(
-        "--listen", default="", metavar="HOST:PORT", help=f"links, health and metrics ({_LISTEN})"
+        "--listen",
+        default="",
+        metavar="HOST:PORT",
+        help=f"address for links, health and metrics (default: {_LISTEN})",
     )
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     return parser.parse_args(argv, _ShardArguments())
@@ -102,5 +105,5 @@ def _refuse_embedded(config: Config) -> None:
     if config.store.mode is StoreMode.EMBEDDED:
         raise ConfigError(
             "[redis]: sharq-shard needs the store that all nodes share: name it in the configuration, "
-            "or by SHARQ_REDIS_URL"
+            "or in SHARQ_REDIS_URL"
         )

@@ -1,4 +1,4 @@
-"""What a shard node serves over HTTP: the links of routers, health, readiness and metrics, all on one port."""
+"""The HTTP port of a shard node: serves the links of routers, health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 
 _REASON_LENGTH = 200
-"""Characters; aiohttp shows what it could not read."""
+"""Most characters of a reason; aiohttp quotes the bytes that it could not parse."""
 
 _TLS_HELLO = "HTTPS traffic"
-"""What aiohttp says of a connection that begins as TLS does."""
+"""The words of aiohttp's reason for a connection that begins with a TLS handshake."""
 
 _GET, _HEAD = "GET", "HEAD"
 
 
 class Pages:
-    """The answers of one node's port.
+    """The pages of one node's port.
 
     Args:
-        registry: what /metrics shows.
-        why_not_ready: words for /readyz; None for ready.
-        hosts: the names under which /metrics may be asked; an IP address always may.
+        registry: the metrics that /metrics shows.
+        why_not_ready: returns the reason that /readyz gives; None if the node is ready.
+        hosts: the host names under which /metrics may be requested; IP addresses are always allowed.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pages:
         }
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request, or serve a link to its end."""
+        """Answer a request, or serve a link until it ends."""
         path = request.rel_url.raw_path
         if path == frames.PATH and request.method == _GET:
             return await self._links.handle(request)
@@ -89,7 +89,7 @@ class Pages:
         ):
             return _failure(
                 Forbidden(
-                    "Host: not a name of this server ([sharq-server] allowed_hosts names the hosts that are)"
+                    "Host: not a name of this server; [sharq-server] allowed_hosts lists the allowed names"
                 )
             )
         return web.Response(
@@ -101,7 +101,7 @@ _refused = Repeats(logging.getLogger("shard.link_server"), "link_refused router=
 
 
 def make_port(pages: Pages, server: ServerSettings) -> Port:
-    """Return the port of a node, within the bounds of the API's."""
+    """Return the port of a node, with the same bounds as the API's port."""
     loop = asyncio.get_running_loop()
 
     def make_request(
@@ -132,14 +132,14 @@ def make_port(pages: Pages, server: ServerSettings) -> Port:
 
 
 def _malformed(port: Port, request: web.BaseRequest, status: int, reason: str) -> web.Response:
-    """Answer what is not HTTP: a line at the most, since nobody who operates a node can do anything about it."""
-    words = " ".join(reason.split())[:_REASON_LENGTH]
+    """Answer malformed HTTP and log one line at most, since the operator of a node cannot do anything about it."""
+    shown = " ".join(reason.split())[:_REASON_LENGTH]
     if _TLS_HELLO in reason:
-        why = "it speaks TLS, and this shard does not ([cluster] link_tls_cert)"
+        why = "the peer speaks TLS, but this shard has no certificate ([cluster] link_tls_cert)"
         _refused.note(str(request.remote), request.remote, why)
     else:
-        port.log.warning("request_malformed peer=%s reason=%r", request.remote, words)
-    response = _failure(InvalidRequest(f"request: {words}"))
+        port.log.warning("request_malformed peer=%s reason=%r", request.remote, shown)
+    response = _failure(InvalidRequest(f"request: {shown}"))
     response.set_status(status)
     return response
 
@@ -157,41 +157,43 @@ _REFUSAL = (
 
 
 def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership, links: LinkServer) -> None:
-    """Export this node's place in the cluster, read at each scrape."""
+    """Export the metrics of this node's place in the cluster; they are read at each scrape."""
     gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
         (
             "sharq_shard_partitions",
-            "Partitions that this node owns",
+            "Partitions owned by this node",
             lambda: len(node.ring.owned_by(node.settings.node_id)),
         ),
         (
             "sharq_shard_members",
-            "Shard nodes, draining ones included, as this one knows them",
+            "Members of the cluster in this node's view, including draining ones",
             lambda: len(membership.view.members),
         ),
-        ("sharq_shard_ring_version", "Version of the ring that it goes by", lambda: node.ring.version),
-        ("sharq_shard_calls_in_flight", "Calls of routers under way", lambda: links.calls_in_flight),
+        ("sharq_shard_ring_version", "Version of the ring in use", lambda: node.ring.version),
+        ("sharq_shard_calls_in_flight", "Calls from routers in progress", lambda: links.calls_in_flight),
         (
             "sharq_shard_partitions_away",
-            "Partitions of this node that it leaves to others, because it does not reach their store server",
+            "Owned partitions left to other nodes because their store server cannot be reached",
             lambda: node.contact.owned_away,
         ),
-        ("sharq_shard_links", "Links of routers", lambda: len(links)),
+        ("sharq_shard_links", "Links from routers that are up", lambda: len(links)),
         (
             "sharq_shard_unproved_links",
-            "Links whose other end has not proved the secret yet",
+            "Links whose peer has not proved the secret yet",
             lambda: len(links.gate),
         ),
     )
-    for name, words, read in gauges:
-        Gauge(name, words, registry=registry).set_function(read)
+    for name, help_text, read in gauges:
+        Gauge(name, help_text, registry=registry).set_function(read)
     registry.register(_Counts(node.contact, links))
-    build = Gauge("sharq_shard_build_info", "1, labelled with the version", ["version"], registry=registry)
+    build = Gauge(
+        "sharq_shard_build_info", "Always 1; the label is the version", ["version"], registry=registry
+    )
     build.labels(__version__).set(1)
 
 
 class _Counts(Collector):
-    """How often this node lost its store, and how many links it refused."""
+    """The counts of lost store servers and of refused links."""
 
     def __init__(self, contact: Contact, links: LinkServer) -> None:
         self._contact = contact
@@ -200,11 +202,11 @@ class _Counts(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "sharq_shard_store_losses",
-            "Times that this node left the partitions of a store server to other nodes",
+            "Times this node lost a store server and left its partitions to other nodes",
             value=self._contact.losses,
         )
         yield CounterMetricFamily(
             "sharq_shard_refused_links",
-            "Links that were refused: of a web page, without certificate or proof, or one too many",
+            "Links refused: opened by a web page, without a certificate or proof, or above the limit",
             value=self._links.gate.refused,
         )

@@ -1,6 +1,6 @@
-"""Which connections may become links, how many, and how much one may send before its proof.
+"""Admits connections as links: bounds their number, and the bytes that each may send before its proof of the secret.
 
-Not here: the proof itself (shard/link_server.py, sharq_core/link/frames.py).
+shard/link_server.py checks the proof itself.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from sharq_core.logs.troubles import Repeats
 from sharq_core.web_pages import is_from_browser
 
 MAX_LINKS = 2000
-"""Links of one shard, those without their proof included."""
+"""Most links of one shard, including those without a proof yet."""
 
 MAX_UNPROVED = 256
-"""Links whose other end has not proved the secret yet. One more ends the oldest: a router proves it at once."""
+"""Most links without a proof of the secret yet. One more ends the oldest, since a router sends its proof at once."""
 
 MAX_UNPROVED_BYTES = 4096
-"""All that may come over a link before its proof; a proof has about a hundred bytes."""
+"""Most bytes that a link may carry before its proof; a proof has about a hundred bytes."""
 
 
 class LinkGate:
-    """The checks of what asks for a link.
+    """The checks that a connection passes before it becomes a link.
 
     Args:
-        asks_certificate: links come with a client's certificate, which the TLS has checked, or not at all.
+        asks_certificate: if True, a link needs a client certificate, which the TLS layer has verified.
 
     Attributes:
-        refused: links that were refused, so far.
-        log: for lines that strangers cause.
+        refused: the number of links refused so far.
+        log: a rate-limited log for lines that unauthenticated peers cause.
     """
 
     def __init__(self, log: logging.Logger, *, asks_certificate: bool) -> None:
@@ -44,29 +44,29 @@ class LinkGate:
         self._unproved: dict[object, Callable[[], None]] = {}
 
     def __len__(self) -> int:
-        """Links whose other end has not proved the secret yet."""
+        """Return the number of links without a proof of the secret yet."""
         return len(self._unproved)
 
     def check(self, request: web.BaseRequest, links: int) -> PortConnection | None:
-        """Return the connection of a request that may become a link, bounded until `prove`.
+        """Return the connection of a request that may become a link, with its bytes bounded until `prove`.
 
         Args:
-            links: those that there are.
+            links: the current number of links.
 
         Raises:
-            HTTPException: it may not.
+            HTTPException: the request may not become a link.
         """
         if is_from_browser(request.headers):
             self.refuse(request.remote, "a web page asks for a link")
-            raise web.HTTPForbidden(text="a link is not for web pages")
+            raise web.HTTPForbidden(text="web pages may not open a link")
         if self._asks_certificate and not request.get_extra_info("peercert"):
             self.refuse(request.remote, "no certificate")
-            raise web.HTTPForbidden(text="a link needs a certificate of its authority")
+            raise web.HTTPForbidden(text="a link needs a client certificate of the configured authority")
         if len(self._unproved) >= MAX_UNPROVED:
             self._end_oldest(request.remote)
         if links >= MAX_LINKS:
             self.refuse(request.remote, "too many links")
-            raise web.HTTPServiceUnavailable(text="this node has as many links as it may have")
+            raise web.HTTPServiceUnavailable(text="link limit reached")
         connection = request.protocol
         if not isinstance(connection, PortConnection):
             return None
@@ -74,27 +74,27 @@ class LinkGate:
         return connection
 
     def await_proof(self, link: object, end: Callable[[], None]) -> None:
-        """Count a link as unproved; `end` cuts it off."""
+        """Count a link as unproved; `end` aborts it."""
         self._unproved[link] = end
 
     def prove(self, link: object, connection: PortConnection | None) -> None:
-        """Lift the bounds of a link that is proved."""
+        """Lift the bounds of a link whose proof was accepted."""
         self.forget(link)
         if connection is not None:
             connection.limit(None)
             connection.is_link = True
 
     def forget(self, link: object) -> None:
-        """Count a link no longer as unproved."""
+        """Stop counting a link as unproved."""
         self._unproved.pop(link, None)
 
     def refuse(self, router: str | None, reason: str) -> None:
-        """Count a link that is refused, and say why; one that comes again and again is said once in 30 s."""
+        """Count a refused link and log the reason; repeated refusals are logged once in 30 s."""
         self.refused += 1
         self._refusals.note(f"{router} {reason}", router, reason)
 
     def note_end(self, router: str | None, connection: PortConnection | None, reason: str) -> None:
-        """Take note of an unproved link's end."""
+        """Log the end of an unproved link, or count it as refused if it sent too many bytes."""
         if connection is not None and connection.is_over_limit:
             self.refuse(router, f"more than {MAX_UNPROVED_BYTES} bytes before its proof")
         else:
@@ -102,5 +102,5 @@ class LinkGate:
 
     def _end_oldest(self, remote: str | None) -> None:
         end = self._unproved.pop(next(iter(self._unproved)))
-        self.refuse(remote, "too many links without their proof: the oldest is ended")
+        self.refuse(remote, "too many links without a proof: the oldest is ended")
         end()

@@ -1,6 +1,6 @@
-"""A shard's end of the links: it answers calls of routers, pushes views and due times, and voids what was not received.
+"""Serves the shard's end of the links: answers calls, pushes views and due times, and voids undelivered leases.
 
-Not here: the wire (sharq_core/link/frames.py), and what a call does (shard/call_handlers.py).
+sharq_core/link/frames.py defines the wire format; shard/call_handlers.py implements the calls.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ from sharq_core.models import LeasedJob
 log = logging.getLogger(__name__)
 
 MAX_CALLS = 20_000
-"""Calls of one link that are under way or whose answers wait. More are refused (I11)."""
+"""Most calls of one link in progress or with unsent answers. Further calls are refused (I11)."""
 
 MAX_ANSWER_BYTES = 64 << 20
-"""Answers of one link that wait to be sent. While there are more, calls are refused."""
+"""Bytes of unsent answers above which a link refuses calls (I11)."""
 
 MAX_UNREAD = 100_000
-"""Entries that wait to be sent; a router that lets more gather does not read, and loses its link."""
+"""Most unsent entries of one link; a router that lets more gather does not read, and its link is closed."""
 
 MAX_WATCHES = 20_000
-"""Types that one router may watch: as many as it may have waiting polls."""
+"""Most types that one router may watch, which is also the limit of its waiting polls."""
 
 LAST_CALLS_S = 5.0
-"""How long a closing shard waits for the calls under way."""
+"""Time that a closing shard waits for the calls in progress."""
 
 
 class LinkServer:
@@ -60,13 +60,13 @@ class LinkServer:
 
     Args:
         port: answers the calls.
-        secret: what both ends must know; None for neither.
-        hello: this node's id, and the view as it is now.
-        asks_certificate: links come over TLS with a client's certificate, which the TLS has checked, or not at all.
+        secret: the secret that both ends must know; None for none.
+        hello: returns this node's id and the current view.
+        asks_certificate: if True, a link needs a client certificate, which the TLS layer has verified.
 
     Attributes:
-        away: the partitions that this node leaves to others, since it does not reach their store server.
-        gate: which connections may become links.
+        away: the partitions that this node leaves to others because it does not reach their store server.
+        gate: the checks that a connection passes before it becomes a link.
     """
 
     def __init__(
@@ -87,18 +87,18 @@ class LinkServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """Links that are up."""
+        """Return the number of links that are up."""
         return sum(link.is_up for link in self._links)
 
     @property
     def calls_in_flight(self) -> int:
-        """Calls under way, of all links."""
+        """The number of calls in progress over all links."""
         return sum(link.under_way for link in self._links)
 
     async def handle(self, request: web.BaseRequest) -> web.WebSocketResponse:
-        """Serve one link to its end: the handler of GET /link."""
+        """Handle GET /link: serve one link until it ends."""
         if self.is_closing:
-            raise web.HTTPServiceUnavailable(text="this node has stopped")
+            raise web.HTTPServiceUnavailable(text="this node is stopping")
         connection = self.gate.check(request, len(self._links))
         socket = web.WebSocketResponse(
             compress=False, heartbeat=HEARTBEAT_S, max_msg_size=frames.MAX_MESSAGE_BYTES, timeout=CLOSE_S
@@ -120,11 +120,11 @@ class LinkServer:
         return socket
 
     def push_view(self, view: View) -> None:
-        """Tell every router who is there now."""
+        """Push the current view to every router."""
         self._push(frames.encode(frames.NewView(view)))
 
     def push_draining(self) -> None:
-        """Tell every router that this node stops soon."""
+        """Tell every router that this node is draining."""
         self._push(frames.encode(frames.Draining()))
 
     def push_away(self, away: Sequence[int]) -> None:
@@ -134,14 +134,14 @@ class LinkServer:
             link.push_away()
 
     async def close(self) -> None:
-        """Refuse new calls, let those under way answer (for 5 s at most), then end every link."""
+        """Refuse new calls, wait at most 5 s for those in progress, then close every link."""
         self.is_closing = True
         stuck = await _settle(self._tasks)
         await asyncio.gather(*(link.close() for link in self._links))
         await _settle(self._tasks - stuck)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work that outlives the link that it is for."""
+        """Run a task that may outlive its link."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -152,7 +152,7 @@ class LinkServer:
 
 
 class _Link:
-    """One router's link."""
+    """The link of one router."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _Link:
         self._is_traced = log.isEnabledFor(logging.DEBUG)
 
     async def run(self) -> None:
-        """Say hello and read to the end. Calls under way go on after it."""
+        """Do the handshake and read until the link ends. Calls in progress continue after that."""
         try:
             await self._say_hello()
             while True:
@@ -196,29 +196,29 @@ class _Link:
             self._end()
 
     def cut_off(self) -> None:
-        """End the connection at once."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
     async def close(self) -> None:
-        """Send what waits, and say goodbye."""
+        """Send the waiting entries, then close the socket."""
         if self._sender is not None:
             self._outbox.finish()
             await asyncio.wait([self._sender], timeout=CLOSE_S)
-        await self._say_goodbye(WSCloseCode.GOING_AWAY, "the shard stops")
+        await self._say_goodbye(WSCloseCode.GOING_AWAY, "the shard is stopping")
 
     def push(self, entry: bytes) -> None:
-        """Tell the router, unless the link is not up."""
+        """Push an entry to the router if the link is up."""
         if self.is_up:
             self._outbox.add(entry, ())
 
     def push_away(self) -> None:
-        """Tell the router which partitions this node leaves to others, if it understands that."""
+        """Push the partitions that this node leaves to others, if the router understands that entry."""
         if self._reads_away:
             self.push(frames.encode(frames.Away(self._server.away)))
 
     async def _say_hello(self) -> None:
-        """Have the secret proved, prove it, and be up."""
+        """Check the router's proof of the secret, send this end's proof, and mark the link as up."""
         nonce = os.urandom(frames.NONCE_BYTES)
         node_id, _ = self._server.hello()
         greeting = frames.encode(Hello(frames.VERSION, node_id, nonce))
@@ -263,17 +263,19 @@ class _Link:
                 case _:
                     raise FrameError("a second proof")
         if len(self._outbox) > MAX_UNREAD:
-            raise FrameError(f"{len(self._outbox)} entries wait, and the router does not read them")
+            raise FrameError(f"{len(self._outbox)} entries are unsent: the router does not read")
 
     def _start(self, request: CallFrame[Call[Any]], now_us: int) -> None:
-        """Let a call begin, or refuse it with nothing done."""
+        """Start a call, or refuse it with nothing done."""
         if request.deadline_us <= now_us:
-            self._fail(request.number, Unavailable("the shard got the call too late, and did nothing"))
+            self._fail(
+                request.number, Unavailable("the call reached the shard too late, and nothing was done")
+            )
         elif self._server.is_closing:
-            self._fail(request.number, Unavailable("this shard has stopped"))
+            self._fail(request.number, Unavailable("this shard is stopping"))
         elif self._is_full():
             self._fail(
-                request.number, Overloaded("this link has too many calls under way; try again in a moment")
+                request.number, Overloaded("this link has too many calls in progress; try again in a moment")
             )
         else:
             self.under_way += 1
@@ -300,7 +302,7 @@ class _Link:
             self.under_way -= 1
 
     def _deliver(self, number: int, entry: bytes, jobs: Sequence[LeasedJob]) -> None:
-        """Send an answer; leases in one that can't be sent are void."""
+        """Send an answer, or void its leases if it cannot be sent."""
         is_too_large = len(entry) > frames.MAX_ENTRY_BYTES
         if self.is_up and not is_too_large:
             self._outbox.add(entry, jobs)
@@ -330,7 +332,7 @@ class _Link:
         self.push(frames.encode(Due(queue_type, in_us)))
 
     def _end(self) -> None:
-        """Stop watching and sending; leases whose answers never left are void."""
+        """Stop watching and sending, and void the leases of unsent answers."""
         if not self.is_up:
             return
         self.is_up = False
@@ -343,7 +345,7 @@ class _Link:
             self._server.start(give_back(self._server.port, unsent))
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
-        """Close the socket; what a router that does not read has not taken is dropped with it."""
+        """Close the socket; abort it, with all unsent data, if the router does not read."""
         if not await say_goodbye(self._socket, code, reason) and self._transport is not None:
             self._transport.abort()
 
@@ -352,7 +354,7 @@ class _Link:
 
 
 async def _settle(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    """Wait until tasks have ended; returns those that have not in 5 s."""
+    """Wait at most 5 s for tasks and return those that have not ended."""
     if not tasks:
         return set()
     _, stuck = await asyncio.wait(tasks, timeout=LAST_CALLS_S)

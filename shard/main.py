@@ -1,7 +1,6 @@
-"""`sharq-shard`: one shard node as a process. It joins the others, answers routers, drains, and leaves.
+"""`sharq-shard`: runs one shard node as a process. The node joins the cluster, answers routers, drains, and leaves.
 
-Responsible for the order in which things start and stop. Not here: the command line (shard/cli.py), the node
-(shard/node.py), its membership (shard/cluster/membership.py) and the links (shard/link_server.py).
+This module is responsible for the order in which the parts start and stop.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ from sharq_core.web_pages import Hosts
 
 _BACKLOG = 1024
 _SHUTDOWN_TIMEOUT_S = 1.0
-"""For a page that is being read; the links are closed before."""
+"""Time for a page that a client still reads; the links are already closed by then."""
 
 _LEAST_LEAVE_S = 0.5
 _DRAIN_BEATS = 2
 _MAX_DRAIN_S = 1.5
-"""A draining node serves on for two heartbeats, so that every other node has seen the view, or so long at the most."""
+"""A draining node keeps serving for two heartbeats, so that every other node sees the new view, but at most 1.5 s."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,9 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
 
     Returns:
-        0 after a stop that was asked for, or an accepted loss; 1 when it cannot start or go on, as when another process
-            holds its node_id;
-        2 for a wrong configuration.
+        0 after a requested stop or an accepted data loss; 1 if the node cannot start or continue, for example because
+            another process holds its node_id; 2 if the configuration is invalid.
     """
 
     def work() -> Coroutine[None, None, int]:
@@ -80,7 +78,7 @@ async def _accept(command: ShardOptions) -> int:
 
 
 class _Process:
-    """The parts, each of which puts its own end on the stack as soon as it runs."""
+    """The parts of one shard process; each pushes its own shutdown onto the stack as soon as it runs."""
 
     def __init__(self, command: ShardOptions, stack: AsyncExitStack, stop: Stop) -> None:
         self._command = command
@@ -93,7 +91,7 @@ class _Process:
         self._links: LinkServer
 
     async def start(self) -> None:
-        """Bind, open the node, then listen: health is answered while the store is still away."""
+        """Bind the sockets, open the node, then listen, so that health is answered while the store is still away."""
         listen = self._command.listen
         sockets = bind_sockets(listen.host, listen.port)
         for bound in sockets:
@@ -121,10 +119,10 @@ class _Process:
         self._stack.push_async_callback(self._leave)
 
     async def watch(self) -> None:
-        """Join the other nodes and stay one of them; returns never.
+        """Join the cluster and stay a member; never returns.
 
         Raises:
-            ConfigError: a store that was away at the start has turned out not to be ours.
+            ConfigError: a store that was away at the start turned out to be unfit for this node.
             NotAMember: another process holds the node_id.
         """
         await asyncio.gather(self._node.until_fatal(), self._stay())
@@ -172,7 +170,7 @@ class _Process:
         self._links.push_view(view)
 
     def _why_not_ready(self) -> str | None:
-        """Words for /readyz; None for ready."""
+        """Return the reason that /readyz gives; None if the node is ready."""
         if self._is_draining:
             return "draining"
         if not self._node.is_ready:
@@ -181,20 +179,23 @@ class _Process:
             return self._node.guard.whole_reason
         if self._leaves_all():
             reason = self._node.store.reason
-            words = "this node does not reach its store, or has not reached it well for long enough"
-            return f"{words}: {reason}" if reason else words
+            message = (
+                "this node cannot reach its store, or has not had stable contact with it for long enough"
+            )
+            return f"{message}: {reason}" if reason else message
         return None if self._membership.is_member else "not a member yet"
 
     def _leaves_all(self) -> bool:
-        """Other nodes answer for all partitions, as far as they reach the store."""
+        """Return True if this node leaves all partitions to other nodes, which serve those whose server they reach."""
         return len(self._node.contact.away) == self._config.cluster.partitions
 
     async def _stop_node(self) -> None:
         await self._stop.within(self._node.stop(), "calls to the store")
 
     async def _leave(self) -> None:
-        """Say so, serve on until the others have heard, be a member no longer, and end the links; with a store that
-        hangs, as much of it as the stop has time for.
+        """Announce the drain, keep serving until the others have seen it, leave the membership and close the links.
+
+        If the store hangs, the time left for the stop bounds everything before the links are closed.
         """
         self._is_draining = True
         with suppress(TimeoutError):
@@ -209,12 +210,15 @@ class _Process:
 
 
 def _refuse_exposed(sockets: Sequence[socket], config: Config) -> None:
-    """Whoever speaks the link may do everything: no public address without a secret, unless that is wanted."""
+    """Raise ConfigError for a public address without a secret, unless anonymous access is allowed.
+
+    A peer that speaks the link protocol may do everything.
+    """
     public = public_address(sockets)
     if public is not None and config.cluster.secret is None and not config.auth.allow_anonymous:
         raise ConfigError(
             f"{public} can be reached from other machines, and the link has no secret: set [cluster] secret, or "
-            "[auth] allow_anonymous = true where the network keeps others out"
+            "[auth] allow_anonymous = true if the network keeps others out"
         )
 
 

@@ -1,7 +1,6 @@
-"""One shard node: what it is made of, how it opens its store, starts and stops.
+"""Builds one shard node from its parts, opens its store, and starts and stops it.
 
-Not here: HTTP (router/), what it does for a call (shard/call_handlers.py), which partitions it owns
-(shard/cluster/ownership.py), and who else there is (shard/cluster/membership.py).
+shard/call_handlers.py handles the calls; shard/cluster/ownership.py tracks the partitions that the node serves.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Never, TypeVar
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
@@ -20,31 +18,35 @@ from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
+from shard.cluster.stand_in import StandIn
 from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
 from shard.index.due_subscribers import DueSubscribers
 from shard.index.ready_index import ReadyIndex
-from shard.index.refresher import TYPES_A_SECOND, Refresher
+from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
 from shard.metrics.node import NodeMetrics
 from shard.metrics.store import DataMetrics, StoreMetrics
+from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
 from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.link.void_leases import give_back
 from sharq_core.logs.troubles import Trouble
-from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
+from sharq_core.partitions import Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import ClockShift, Hint
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
+
+__all__ = ["NodeSettings", "ShardNode"]
 
 log = logging.getLogger(__name__)
 
@@ -53,49 +55,17 @@ ReplyT = TypeVar("ReplyT")
 _RETRY_S = 0.5
 
 _OF_THE_STORE = (CheckStore, DescribeStore)
-"""Calls that are not about the data: they are answered when it is lost, too."""
-
-
-class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node is told.
-
-    Attributes:
-        key_prefix: in front of every key, without braces.
-        partitions: P; the store remembers the first one it was given.
-        reaps: False for a node that runs no reaper.
-        reap_every_s: longest time between two looks at a partition's timers.
-        finished_retention_us, dead_retention_us: how long finished jobs and dead letters are kept.
-        tombstone_limit: most finished jobs remembered, of all types.
-        dead_limit: most dead letters kept, of each type.
-        continues_on_data_loss: go on with what the store holds when it lost its data; else calls are refused.
-    """
-
-    node_id: str = "local"
-    key_prefix: str = "sharq_server"
-    partitions: int = DEFAULT_PARTITIONS
-    reaps: bool = True
-    reap_every_s: float = 1.0
-    finished_retention_us: int = 300_000_000
-    dead_retention_us: int = 604_800_000_000
-    tombstone_limit: int = 1_000_000
-    dead_limit: int = 100_000
-    continues_on_data_loss: bool = False
-
-    def retention(self) -> Retention:
-        """What the functions are told; one partition may hold all, and two generations of tombstones together do."""
-        return Retention(
-            self.finished_retention_us, self.dead_retention_us, self.tombstone_limit // 2, self.dead_limit
-        )
+"""Calls that do not touch the data, so they are answered even if it is lost."""
 
 
 class ShardNode:
     """A shard node on one store. It is a `ShardPort` for a router in the same process.
 
     Args:
-        store: not open yet (shard/store_factory.py); the node opens and closes it.
-        registry: gets the node's metrics.
-        ring: what it owns until it follows a view; None for everything.
-        memory: what is known of the data set besides; None for nothing.
+        store: the store, not open yet (shard/store_factory.py); the node opens and closes it.
+        registry: receives the node's metrics.
+        ring: the ring until the node follows a view; None if it owns every partition.
+        memory: the knowledge of the data set that outlives the process; None for none.
     """
 
     def __init__(
@@ -145,8 +115,8 @@ class ShardNode:
             partial(give_back, self),
             self._set_aside,
         )
-        self._calls = self._make_calls()
         self._surveyor = self._make_surveyor()
+        self._calls = self._make_calls()
         self._watch = self._make_watch()
         self.contact = Contact(
             store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
@@ -157,31 +127,31 @@ class ShardNode:
 
     @property
     def ring(self) -> Ring:
-        """Who owns what, as this node knows it."""
+        """The current ring, as this node knows it."""
         return self._ownership.ring
 
     @property
     def is_ready(self) -> bool:
-        """The store holds what this node can work with, and answered when it was last asked."""
+        """Return True if the store answered its last call and holds the data set of this node."""
         return self._opened.is_set() and self.store.is_usable and self.guard.reason is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """Why a load balancer should send nothing here, in words for a person; None while some partition is served."""
+        """The reason that a load balancer should send nothing here; None while some partition is served."""
         if self.guard.whole_reason is not None:
             return self.guard.whole_reason
         return None if self._opened.is_set() and self.store.is_usable else self.why_no_store
 
     @property
     def why_no_store(self) -> str:
-        """Why the store cannot be used, in words for anybody."""
+        """The reason that the store cannot be used, without internal details."""
         reason = self.store.reason or self._opening.reason
         return f"the store cannot be used: {why_of(reason)}" if reason else "the store does not answer"
 
     def follow(self, view: View) -> None:
-        """Own from now on what the ring over the view's members gives this node.
+        """Own the partitions that the ring over the view's members gives this node.
 
-        What it takes over is read at once, and before it says that nothing is ready there.
+        Newly owned partitions are read before they are reported empty.
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
         given_up = self._ownership.change(ring)
@@ -193,8 +163,9 @@ class ShardNode:
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
 
     def tell_away(self, on_change: Callable[[Sequence[int]], None]) -> None:
-        """Watch from when the store is open whether this node reaches it, and tell the partitions that it does not
-        reach whenever those change. Without other nodes there is nobody to leave them to, and nothing to watch for.
+        """Monitor the contact with the store once it is open; call on_change when the partitions away change.
+
+        A node without other nodes does not need this: it could not leave its partitions to any.
         """
         self._on_away_changed = on_change
         self._tasks.append(asyncio.create_task(self._watch_contact()))
@@ -214,19 +185,19 @@ class ShardNode:
             self._tasks.append(asyncio.create_task(self._open_later()))
 
     async def until_fatal(self) -> None:
-        """Wait until this node can never serve; returns never.
+        """Wait for an error after which this node can never serve; never returns.
 
         Raises:
-            ConfigError: the store, once it was reached, was made with another number of partitions.
+            ConfigError: the store, once reached, turned out to have another number of partitions, or is unfit.
         """
         await asyncio.shield(self._fatal)
 
     async def until_open(self) -> None:
-        """Wait until the store was reached and holds what this node can work with."""
+        """Wait until the store is reached and this node can work on its data."""
         await self._opened.wait()
 
     async def stop(self) -> None:
-        """Finish what is in flight, and close."""
+        """Finish the calls in flight, and close the store."""
         await self._dequeuer.drained()
         for task in self._tasks:
             task.cancel()
@@ -235,7 +206,7 @@ class ShardNode:
         await self.store.close()
 
     def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
-        """Answer one call; see sharq_core/link/messages.py for what each does and ShardPort for what it raises."""
+        """Answer one call. sharq_core/link/messages.py defines the calls; ShardPort lists the errors."""
         refusal = self.guard.refusal
         if refusal is not None and not isinstance(call, _OF_THE_STORE):
             return _refuse(refusal)
@@ -248,7 +219,7 @@ class ShardNode:
         self._watchers.add(queue_type, on_due)
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Stop; unknown watches are ignored."""
+        """Stop calling on_due for the type; an unknown watch is ignored."""
         self._watchers.remove(queue_type, on_due)
 
     def _make_guard(self, keys: Keys, memory: NoMemory) -> DataGuard:
@@ -265,6 +236,7 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
+        stand_in = StandIn(self._ownership, self._surveyor)
         return CallHandlers(
             self.store,
             self._clocks.not_after_us,
@@ -275,9 +247,9 @@ class ShardNode:
             self._watchers,
             self.settings.partitions,
             self._note,
-            self._make_sure,
+            stand_in.make_sure,
             self._hurry,
-            self._cover,
+            stand_in.cover,
             self._yield,
             lambda: self.contact.owned_away,
             self._metrics,
@@ -368,63 +340,41 @@ class ShardNode:
                 return
 
     def _end(self, error: ConfigError) -> None:
-        """This node can never serve."""
+        """Record an error after which this node can never serve."""
         if not self._fatal.done():
             self._fatal.set_exception(error)
 
     def _mean(self, data_id: str) -> None:
-        """Jobs are meant for this data set from now on."""
+        """Bind calls about jobs to this data set from now on."""
         self._functions.data_id = data_id.encode()
 
     def _forget_lost(self, partitions: frozenset[int]) -> None:
-        """Nothing is known to be due in partitions whose data was lost."""
+        """Forget the due times and timers of partitions whose data was lost."""
         for partition in partitions:
             self._surveyor.lose(partition)
             if self._reaper is not None:
                 self._reaper.forget(partition)
 
     def _note(self, partition: int, queue_type: str, hint: Hint) -> None:
-        """A reply's news: a queue became due earlier, or a timer was set."""
+        """Record a reply's hint: a queue became due earlier, or a timer was set."""
         self._ownership.host(partition)
         self._index.note(partition, queue_type, hint)
         self._note_timer(partition, queue_type, hint)
 
     def _word_of(self, call: FunctionCall[Any]) -> FunctionCall[None] | None:
-        """What the owner of another node's partition is to hear of a call."""
+        """Return the call that notifies the owner if a call changes another node's partition; else None."""
         if self._ownership.owns(call.partition) or call.function.is_read or call.partition < 0:
             return None
         queue_type = str(call.arguments[1])
         return self._surveys.touch(call.partition, queue_type) if queue_type else None
 
     def _hurry(self, queue_type: str) -> None:
-        """Somebody asks for jobs of a type that has none ready: one with an ended lease may."""
+        """Run the due timers of a type without a ready job first: an ended lease may make one ready."""
         if self._reaper is not None:
             self._reaper.hurry(queue_type)
 
-    async def _make_sure(self, queue_type: str) -> bool:
-        """Find out what this node must not call empty of a type; False when it is sure of everything.
-
-        Raises:
-            SharqError: a partition could not be read.
-        """
-        if self._ownership.is_sure:
-            return False
-        await self._ownership.look(queue_type, self._surveyor.find)
-        return True
-
-    async def _cover(self, partitions: list[int]) -> None:
-        """Answer for partitions whose owner a router cannot reach, from now on for a while.
-
-        Raises:
-            SharqError: one could not be read.
-        """
-        for partition in partitions:
-            self._ownership.host(partition)
-        await self._surveyor.read(partitions, 0)
-        await self._surveyor.read(partitions, TYPES_A_SECOND)
-
     async def _yield(self, partitions: list[int]) -> None:
-        """Others answer for these partitions, as long as this node does not reach their server well."""
+        """Leave partitions to other nodes while this node has no stable contact with their server."""
         if self.contact.stand_aside(partitions):
             await self._surveyor.let_go()
 

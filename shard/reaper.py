@@ -1,7 +1,7 @@
-"""Runs due timers: ended leases are requeued or dead-lettered, delayed jobs made ready, idle queues forgotten.
+"""Runs due timers: requeues or dead-letters the jobs of ended leases, readies delayed jobs and forgets idle queues.
 
-It sleeps until the earliest timer it knows of. It learns of timers from replies and from surveys
-(shard/index/surveyor.py), which may be early but not late.
+The reaper sleeps until the earliest timer that it knows of. It learns of timers from replies and from surveys
+(shard/index/surveyor.py); a timer that it knows may be early but not late.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from sharq_core.store.failures import CallFailed
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.005
-"""Time between two passes, so that leases which end one after the other cost one call."""
+"""Pause between two passes, so that leases that end shortly after each other cost one call."""
 
 EXPIRED_S = 0.1
-"""When to try again what came too late: the store's clock may have stepped ahead, which is mended in a moment."""
+"""Pause before a call that came too late is retried: the store's clock may have stepped and is mended soon."""
 
 PAIRS_AT_ONCE = 64
-"""Calls of one pass."""
+"""Most calls of one pass."""
 
 LOOKED_AT_ONCE = 2_000
-"""Due timers that one pass takes note of, some ms: so one that is awaited is found among very many soon."""
+"""Due timers that one pass sorts, in some ms, so that an awaited type is soon found among very many."""
 
 FIRST_SHARE = 48
-"""Calls of one pass for types that somebody waits for, at the most; the others must not be left out for ever."""
+"""Most calls of one pass for awaited types, so that the other types are not starved."""
 
 RETRY_S = 1.0
-"""When to look again at what failed, or at a timer that this version can't handle."""
+"""Pause before a failed call, or a timer that this version cannot handle, is tried again."""
 
 
 class Reaper:
-    """The timers of the partitions of this node.
+    """The timers of this node's partitions.
 
     Args:
-        owns: whether a partition is this node's; the timers of others are not run here.
-        is_awaited: whether somebody waits for jobs of a type: where very many timers are due, its come first.
-        not_after_us: given a partition, the time of its server after which a call sent now must not be done.
-        on_reply: told (partition, queue type, hint) of each reply, for the ready index.
-        on_reaped: told (queue type, leases ended, jobs that became dead letters).
-        set_aside: told of partitions that fail by themselves.
+        owns: returns True if a partition is this node's; it does not run the timers of others.
+        is_awaited: returns True if a worker waits for jobs of a type; if many timers are due, its timers come first.
+        not_after_us: returns the time of a partition's server, in µs, after which a call sent now must not run.
+        on_reply: called with (partition, queue type, hint) of each reply, for the ready index.
+        on_reaped: called with (queue type, leases ended, jobs that became dead letters).
+        set_aside: records partitions that fail while their server works.
     """
 
     def __init__(
@@ -82,35 +82,35 @@ class Reaper:
         self._earlier = asyncio.Event()
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
-        """A call set a timer for hint.timer_us."""
+        """Record the timer of a hint, if it has one."""
         if hint.timer_us is not None:
             self.note_at(partition, queue_type, self._loop.time() + (hint.timer_us - hint.now_us) / 1e6)
 
     def note_at(self, partition: int, queue_type: str, due_at: float) -> None:
-        """A timer of the pair is due at due_at (the loop's time, seconds), perhaps later."""
+        """Record that a timer of the partition and type is due at due_at (the loop's time, seconds) or later."""
         if not self._owns(partition):
             return
         due = self._due.get(partition)
         if due is None:
             due = self._due[partition] = {}
-        known = due.get(queue_type)
-        if known is None or due_at < known:
+        noted_at = due.get(queue_type)
+        if noted_at is None or due_at < noted_at:
             due[queue_type] = due_at
             heapq.heappush(self._heap, (due_at, partition, queue_type))
             if self._heap[0] == (due_at, partition, queue_type):
                 self._earlier.set()
 
     def forget(self, partition: int) -> None:
-        """The partition is another node's now."""
+        """Forget the timers of a partition that another node owns now."""
         self._due.pop(partition, None)
 
     def hurry(self, queue_type: str) -> None:
-        """Somebody asks for jobs of the type: its due timers come before those that nobody waits for."""
+        """Move the type's due timers ahead of those of types without waiting workers."""
         self._first.extend(self._backlog.pop(queue_type, ()))
 
     @property
     def lag_s(self) -> float:
-        """How long the earliest timer is overdue, in seconds; 0 when none is."""
+        """The time in seconds by which the earliest timer is overdue; 0 if none is."""
         self._drop_moved()
         earliest = [timers[0][0] for timers in (self._heap, self._first) if timers]
         earliest += [pairs[0][0] for pairs in islice(self._backlog.values(), 1)]
@@ -137,7 +137,7 @@ class Reaper:
                 pass
 
     def _drop_moved(self) -> None:
-        """The heap's first timer is one that stands: those that were brought forward stay in it until here."""
+        """Drop timers from the top of the heap that were replaced by earlier ones; the heap keeps them until then."""
         while self._heap and not self._stands(*self._heap[0]):
             heapq.heappop(self._heap)
 
@@ -146,7 +146,7 @@ class Reaper:
         return due is not None and due.get(queue_type) == due_at
 
     def _take_due(self) -> list[tuple[int, str]]:
-        """The pairs of the next pass."""
+        """Take the (partition, queue type) pairs of the next pass."""
         self._sort_due()
         taken: list[tuple[int, str]] = []
         while self._first and len(taken) < (FIRST_SHARE if self._backlog else PAIRS_AT_ONCE):
@@ -162,7 +162,7 @@ class Reaper:
         return [pair for pair in taken if self._owns(pair[0])]
 
     def _sort_due(self) -> None:
-        """Take due timers from the heap, apart by whether somebody waits for the type."""
+        """Move due timers from the heap: awaited types to the front, all others to the backlog."""
         now = self._loop.time()
         for _ in range(LOOKED_AT_ONCE):
             if not self._heap or self._heap[0][0] > now:
@@ -179,8 +179,8 @@ class Reaper:
 
     async def _reap(self, partition: int, queue_type: str) -> None:
         try:
-            late_us = self._not_after_us(partition)
-            call = self._functions.reap(partition, queue_type, not_after_us=late_us)
+            not_after_us = self._not_after_us(partition)
+            call = self._functions.reap(partition, queue_type, not_after_us=not_after_us)
             reply, _ = await self._pipeline.run(call)
             if reply.is_expired:
                 self.note_at(partition, queue_type, self._loop.time() + EXPIRED_S)

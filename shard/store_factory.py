@@ -1,4 +1,4 @@
-"""Makes the Store that the configuration names. Not here: how each kind works (sharq_core/store)."""
+"""Makes the Store that the configuration names."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def make_store(
     *,
     is_strict: bool = False,
 ) -> Store:
-    """The store at an address, not open yet. Call it on the event loop that will use it.
+    """Return the store at an address, not open yet. Call this on the event loop that will use the store.
 
     Args:
-        timeout_s: no call takes longer.
-        durability: what is promised of an acknowledged call.
-        is_strict: it does not open on servers whose own settings may lose jobs.
+        timeout_s: the longest time that a call may take.
+        durability: the confirmation that a call needs before it is acknowledged.
+        is_strict: if True, the store does not open on servers whose own settings may lose jobs.
 
     Raises:
-        ConfigError: the address is of the embedded store, which has none before it runs.
+        ConfigError: the address is that of the embedded store, which has none before it runs.
     """
     return Store(
         _topology(address, needs_successors=durability is not Durability.FAST),
@@ -43,7 +43,7 @@ def make_store(
 
 
 def make_configured_store(redis: RedisSettings, address: StoreAddress) -> Store:
-    """The store at an address with what [redis] says besides; as `make_store`."""
+    """Return the store at an address with the settings of [redis]; otherwise as `make_store`."""
     durability = Durability(redis.durability)
     return make_store(address, redis.timeout_ms / 1000, durability, is_strict=redis.strict_store)
 
@@ -52,7 +52,9 @@ def _topology(address: StoreAddress, *, needs_successors: bool) -> Topology:
     if address.mode is StoreMode.SERVER:
         return SingleServer(address.url.reveal(), address.url_of)
     if address.mode is StoreMode.CLUSTER:
-        return ClusterSlots([address.url_of(one.host, one.port) for one in address.servers], address.url_of)
+        return ClusterSlots(
+            [address.url_of(server.host, server.port) for server in address.servers], address.url_of
+        )
     if address.sentinel_service is None:
         raise ConfigError("the embedded store has no address before it runs")
     sentinels = [SentinelUrls(url, other) for url, other in address.sentinel_urls()]

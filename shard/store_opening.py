@@ -1,11 +1,12 @@
-"""Makes a shard node as the configuration says, and starts it. Not here: the node itself (shard/node.py)."""
+"""Makes a shard node from the configuration and starts it."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
 from shard.data_identity.memory import NoMemory
-from shard.node import NodeSettings, ShardNode
+from shard.node import ShardNode
+from shard.node_settings import NodeSettings
 from sharq_core.config import Config
 from sharq_core.partitions import Ring
 from sharq_core.store.store import Store
@@ -19,11 +20,11 @@ async def open_node(
     ring: Ring | None = None,
     memory: NoMemory | None = None,
 ) -> ShardNode:
-    """Make the shard node and start it; it keeps trying while its store is away.
+    """Make the shard node and start it; the node keeps trying while its store is away.
 
     Args:
-        ring: what it owns at first; None for everything, for good.
-        memory: what is known of the data set besides; None for nothing.
+        ring: the ring at the start; None if the node owns every partition for good.
+        memory: the knowledge of the data set that outlives the process; None for none.
 
     Raises:
         ConfigError: the store's data was made with another number of partitions.

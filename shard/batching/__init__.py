@@ -1,5 +1,5 @@
-"""Calls about jobs on their way to the store: batches by function and partition, pipelines by server.
+"""The path of calls about jobs to the store: batches by function and partition, pipelines by server.
 
-What arrives in one tick of the event loop is sent together, and under load batches grow by themselves. Order within a
+Calls that arrive in one tick of the event loop are sent together, and batches grow under load. The order within a
 queue is kept.
 """

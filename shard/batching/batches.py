@@ -1,5 +1,6 @@
-"""Jobs that arrive together become few function calls: grouped by (partition, type), in order, bounded in count and
-bytes.
+"""Groups jobs that arrive together into few function calls, by partition and type, in order.
+
+The calls are bounded in jobs and bytes.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from sharq_core.scheduler.replies import Hint, Reply
 
 MAX_WAITING_JOBS = 20_000
 MAX_WAITING_BYTES = 64 << 20
-"""What may wait unsent of one verb: about a second's work. More is refused at once (I11)."""
+"""The bounds of unsent work of one verb, about a second's work. Jobs beyond them are refused at once (I11)."""
 
 
 class Addressed(Protocol):
-    """Anything that names its queue."""
+    """An object that names its queue."""
 
     @property
     def queue_type(self) -> str: ...
@@ -34,17 +35,18 @@ JobT = TypeVar("JobT", bound=Addressed)
 OutcomeT = TypeVar("OutcomeT")
 
 OnHint = Callable[[int, str, Hint], None]
-"""Told what a reply says of the time: partition, queue type, hint."""
+"""Called with (partition, queue type, hint) of a reply."""
 
 
 class Batches(Generic[JobT, OutcomeT]):
     """The waiting jobs of one verb.
 
     Args:
-        make_call: makes the call for some jobs of one partition and type, given the loop's time at which the oldest of
-            them came in.
-        size_of: the payload bytes of a job.
-        on_outcomes: told (queue type, outcomes) of each call that was done.
+        make_call: makes the call for some jobs of one partition and type, given the loop's time in seconds at which the
+            oldest of them arrived.
+        on_hint: called with the hint of each reply.
+        size_of: returns the payload bytes of a job.
+        on_outcomes: called with (queue type, outcomes) of each call that was done.
     """
 
     def __init__(
@@ -69,9 +71,9 @@ class Batches(Generic[JobT, OutcomeT]):
         pipeline.add_source(self._take)
 
     def add(self, jobs: Sequence[JobT]) -> asyncio.Future[list[OutcomeT | Failure]]:
-        """Let the jobs of one call go with the next pipelines: one answer a job, in order.
+        """Send the jobs of one call with the next pipelines; the future has one answer per job, in order.
 
-        A job is refused at once when too many wait already; the others of its call are not.
+        A job is refused at once if too many wait already; the other jobs of its call are not affected.
         """
         batch: _Call[OutcomeT] = _Call(len(jobs), self._loop.create_future())
         for index, job in enumerate(jobs):
@@ -105,7 +107,7 @@ class Batches(Generic[JobT, OutcomeT]):
         return group
 
     def _take(self, has_room: HasRoom) -> list[Pending]:
-        """The calls for the partitions whose server has room; the jobs of the others gather on."""
+        """Return the calls for the partitions whose server has room; the other jobs keep waiting."""
         pending: list[Pending] = []
         for key in [key for key in self._groups if has_room(key[0])]:
             group = self._groups.pop(key)
@@ -124,7 +126,7 @@ class Batches(Generic[JobT, OutcomeT]):
             if isinstance(reply, SharqError):
                 chunk.fail(reply)
             elif reply.value is None:
-                chunk.fail(Unavailable("the store got the call too late, and did nothing"))
+                chunk.fail(Unavailable("the call reached the store too late, and nothing was done"))
             else:
                 chunk.answer(reply.value)
                 self._on_outcomes(queue_type, reply.value)
@@ -134,24 +136,24 @@ class Batches(Generic[JobT, OutcomeT]):
 
 
 class _Call(Generic[OutcomeT]):
-    """The jobs of one call: what each came to so far; `answers` has all of it when the last is there."""
+    """The outcomes of one call's jobs so far; `answers` is set once the last one is known."""
 
     def __init__(self, size: int, answers: asyncio.Future[list[OutcomeT | Failure]]) -> None:
         self.answers = answers
         self._outcomes: list[Any] = [None] * size
-        self._left = size
+        self._remaining = size
         if not size:
             answers.set_result([])
 
     def settle(self, index: int, outcome: OutcomeT | Failure) -> None:
         self._outcomes[index] = outcome
-        self._left -= 1
-        if not self._left and not self.answers.done():
+        self._remaining -= 1
+        if not self._remaining and not self.answers.done():
             self.answers.set_result(self._outcomes)
 
 
 class _Group(Generic[JobT, OutcomeT]):
-    """Jobs of one partition and type that wait, and for each the call that it is of and its number there."""
+    """The waiting jobs of one partition and type, each with its call and its index in that call."""
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -167,7 +169,7 @@ class _Group(Generic[JobT, OutcomeT]):
         self._calls.append((call, index))
 
     def chunks(self) -> list[_Group[JobT, OutcomeT]]:
-        """Itself, or cut in order into what one call may carry; a job over the byte bound goes alone."""
+        """Return the group, cut in order into parts that fit one call; a job over the byte bound goes alone."""
         if len(self.jobs) <= MAX_BATCH and self.bytes <= MAX_CALL_BYTES:
             return [self]
         chunks: list[_Group[JobT, OutcomeT]] = []

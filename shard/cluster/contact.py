@@ -1,10 +1,10 @@
-"""Whether this node reaches its store: it notices within half a second that it does not, and says so to the routers.
+"""Detects within half a second that this node does not reach a server of its store, and tells the routers.
 
-A node that is away leaves its partitions to others, and takes them back only when it has reached the store well for a
-while, longer each time it was away again: a connection that comes and goes must not fail a call each time. In a Redis
-Cluster this is about each server for itself. A server that keeps no promise, or has become a replica, counts as silent
-while nobody can say which server is the primary, because the other nodes may know. Not here: how calls get there
-(sharq_core/store/node.py), and who is asked instead (router/shards/owners.py).
+The node then leaves the server's partitions to other nodes. It takes them back only after stable contact for a while,
+which is longer after each relapse: an unstable connection must not fail a call each time. In a Redis Cluster each
+server is judged on its own. A server whose writes no replica acknowledges, or that has become a replica, counts as
+silent while the primary is unknown to this node, because other nodes may know it. router/shards/owners.py chooses the
+node that is asked instead.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from sharq_core.store.store import Store
 log = logging.getLogger(__name__)
 
 AWAY_AFTER_S = 0.4
-"""A server that answers nothing for so long, though it was asked, is away; with PROBE_EVERY_S that is half a second."""
+"""A server that leaves a call unanswered for this long is away; with PROBE_EVERY_S that makes half a second."""
 
 TROUBLE_S = 0.15
-"""A server that is out of reach for so long is in trouble; the second time within FLAPPING_S it is away at once."""
+"""A server out of reach for this long is in trouble; the second time within FLAPPING_S it is away at once."""
 
 FLAPPING_S = 10.0
 
 CALM_S = 2.0
 MOST_CALM_S = 30.0
-"""How long a server must be reached well before it is back; twice as long each time it was away within RELAPSE_S."""
+"""Time of stable contact before a server is back; it doubles for each relapse within RELAPSE_S, up to MOST_CALM_S."""
 
 RELAPSE_S = 60.0
 
 PROBE_EVERY_S = 0.1
-"""A server that has said nothing for so long is asked for a sign of life."""
+"""A server that has been silent for this long is probed."""
 
 PROBE_AGAIN_S = 0.25
 MAX_PROBES = 8
 PROBE_S = 2.0
-"""While it says nothing it is asked again, each time over another connection: those that were open may be dead. A probe
-waits so long at the most, whatever the store's timeout is.
+"""A silent server is probed again every PROBE_AGAIN_S, by at most MAX_PROBES probes at once. Each probe uses another
+connection, since the open ones may be dead, and waits at most PROBE_S, whatever the store's timeout is.
 """
 
 TICK_S = 0.05
 STALL_S = 0.2
-"""A look that comes so late says nothing of the store: this process stood still, and first reads what came."""
+"""A check that is late by more than this does not count: this process stood still, and replies may be unread."""
 
 ASIDE_S = 1.0
-"""How long a router's word holds that others answer for a partition; it says so four times a second."""
+"""Time for which a router's message holds that others serve a partition; it is repeated four times a second."""
 
 
 class Server:
-    """What this node knows of its way to one server of the store; times in the loop's seconds."""
+    """The contact with one server of the store; times are the loop's, in seconds."""
 
     def __init__(self, node: StoreNode, now: float) -> None:
         self.node = node
@@ -72,7 +72,7 @@ class Server:
         self._is_troubled = False
 
     def wants_probe(self, now: float) -> bool:
-        """Nothing was heard for a while; the caller sends a probe then, and the time counts from here."""
+        """Return True if the server was silent for a while; the caller then sends a probe, whose time starts now."""
         if self._asked_at is not None and self.node.heard_at >= self._asked_at:
             self._asked_at = None
         pause_s = PROBE_EVERY_S if self._asked_at is None else PROBE_AGAIN_S
@@ -84,19 +84,19 @@ class Server:
         return True
 
     def excuse(self, stood_still_s: float) -> None:
-        """This process stood still for so long: that was not the server's silence."""
+        """Subtract a time for which this process stood still from the server's silence."""
         if self._asked_at is not None:
             self._asked_at += stood_still_s
 
     def note_layout(self, unknown_since: float | None) -> None:
-        """Take note of since when nobody can say who is the primary (the loop's seconds); None if that is known."""
+        """Record since when the primary is unknown (the loop's time, seconds); None if it is known."""
         keeping = self.node.keeping
         is_breaking = keeping is not None and keeping.refusal is not None
         is_known = unknown_since is None or not (is_breaking or self.node.misplaced_at > unknown_since)
         self._superseded_since = None if is_known else unknown_since
 
     def silence_s(self, now: float) -> float:
-        """Return how long it has been asked without an answer, could not be reached, or may have been superseded."""
+        """Return the seconds for which the server has not answered, was unreachable, or may have been superseded."""
         if not self.node.is_reachable:
             return now - self.node.heard_at
         if self._superseded_since is not None:
@@ -105,11 +105,11 @@ class Server:
         return 0.0 if asked_at is None or self.node.heard_at >= asked_at else now - asked_at
 
     def is_silent(self, now: float) -> bool:
-        """It is away now, and not only until it has been reached for long enough."""
+        """Return True if the server is away and still out of contact, not only waiting to count as stable."""
         return self.is_away and (self.silence_s(now) >= TROUBLE_S or not self.node.is_reachable)
 
     def judge(self, now: float) -> bool:
-        """Look at what was heard; True when it is away from now on, or back."""
+        """Judge the contact; return True if the server has just become away or come back."""
         silence_s = self.silence_s(now)
         is_troubled = silence_s >= AWAY_AFTER_S or (not self.node.is_reachable and silence_s >= TROUBLE_S)
         is_flapping = False
@@ -134,8 +134,8 @@ class Server:
         self.calm_s = min(2 * self.calm_s, MOST_CALM_S) if is_relapse else CALM_S
         self.is_away = True
         log.warning(
-            "store_contact_lost server=%s silent_s=%.2f: its partitions are left to other nodes until it was reached "
-            "well for %.3g s",
+            "store_contact_lost server=%s silent_s=%.2f: its partitions are left to other nodes until contact was "
+            "stable for %.3g s",
             self.node.name,
             self.silence_s(now),
             self.calm_s,
@@ -143,14 +143,14 @@ class Server:
 
 
 class Contact:
-    """This node's way to all servers of its store.
+    """The contact of this node with all servers of its store.
 
     Args:
-        on_change: told the partitions that are away, ascending, whenever those are others.
+        on_change: called with the partitions that are away, ascending, whenever they change.
 
     Attributes:
-        away: the partitions, of all, whose server is away.
-        losses: how often a server was lost so far.
+        away: the partitions whose server is away, among all partitions.
+        losses: the number of times contact with a server was lost.
     """
 
     def __init__(
@@ -176,11 +176,11 @@ class Contact:
 
     @property
     def owned_away(self) -> int:
-        """How many of this node's partitions are away."""
+        """The number of this node's partitions that are away."""
         return sum(map(self._ownership.owns, self.away))
 
     async def run(self) -> None:
-        """Look after the servers until cancelled."""
+        """Monitor the servers until cancelled."""
         looked_at = self._loop.time()
         try:
             while True:
@@ -199,20 +199,22 @@ class Contact:
             await asyncio.gather(*probes, return_exceptions=True)
 
     def stand_aside(self, partitions: Sequence[int]) -> bool:
-        """Others answer for these partitions now: those that are away are not this node's for a second, and what it has
-        not sent to a silent server it refuses, so that it is asked there. Returns True when one of them is new.
+        """Leave those of the given partitions that are away to other nodes for a second.
+
+        Calls for a silent server are refused, so that the routers ask the other nodes. Return True if one of the
+        partitions was not left before.
         """
         now = self._loop.time()
         nodes: set[StoreNode] = set()
-        left = []
+        aside = []
         for partition in partitions:
             node = self._executor.node_of(partition)
             server = None if node is None else self._servers.get(node)
             if node is not None and server is not None and server.is_away:
-                left.append(partition)
+                aside.append(partition)
                 if server.is_silent(now):
                     nodes.add(node)
-        is_new = self._ownership.stand_aside(left, now + ASIDE_S)
+        is_new = self._ownership.stand_aside(aside, now + ASIDE_S)
         for node in nodes - self._given_up:
             self._given_up.add(node)
             reason = node.health.reason or "it is silent"
@@ -246,7 +248,7 @@ class Contact:
                 self._servers[node] = Server(node, now)
 
     def _find_away(self) -> tuple[int, ...]:
-        """Cost: O(partitions) while a server is away, else O(servers)."""
+        """Return the partitions whose server is away. Cost: O(partitions) while a server is away, else O(servers)."""
         away = {node for node, server in self._servers.items() if server.is_away}
         if not away:
             return ()
@@ -259,7 +261,7 @@ class Contact:
         self._on_change(away)
 
     def _take_up(self, now: float) -> None:
-        """Send to the servers that answer again, and to those that no router has others for any more."""
+        """Send calls again to servers that answer, or whose partitions no router sends to other nodes any more."""
         self._ownership.end_asides(now)
         for node in list(self._given_up):
             server = self._servers.get(node)
@@ -273,5 +275,5 @@ class Contact:
         task.add_done_callback(server.probes.discard)
 
     async def _ask(self, server: Server) -> None:
-        """A PING; that its answer was heard the node itself notes."""
+        """Send a PING; the store node itself records that an answer arrived."""
         await server.node.execute([[b"PING"]], PROBE_S, slots=server.slots)

@@ -1,7 +1,7 @@
-"""This node's place among the shard nodes: it says that it is there, and learns who else is.
+"""Keeps this node a member of the cluster with heartbeats, and learns the view of all members from their answers.
 
-While the store is away the last view holds. Not here: what follows from a view (shard/node.py,
-shard/cluster/ownership.py), and when a member counts as gone (lua/heartbeat.lua).
+The last view stays in force while the store is away. shard/cluster/ownership.py acts on a view; lua/heartbeat.lua
+decides when a member counts as gone.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from sharq_core.scheduler.membership import DataMissed, MembershipCalls, Members
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.25
-"""Pause after a heartbeat that failed, if the configured one is not shorter: the store's return is noticed soon."""
+"""Longest pause after a failed heartbeat, so that the store's return is noticed soon."""
 
 
 class NotAMember(Exception):
-    """This node may not be a member; the message says why, and who holds its node_id."""
+    """The error of a node that may not be a member; the message gives the reason and the holder of its node_id."""
 
 
 class Membership:
-    """One node's heartbeats.
+    """The membership of one node.
 
     Args:
-        node_id: the same after a restart; a second process may not use it.
+        node_id: the node's name, the same after a restart; no two processes may use it at once.
         address: host:port at which routers reach this node.
-        interval_s, ttl_s: pause between two heartbeats; the silence after which a node is none.
-        on_view: told each view that differs from the one before, at once.
-        is_away: this node reaches no server of its store well, and leaves all to others: no heartbeat is due.
-        guard: knows which data set this node works on, and looks again when the members do not know it; None for none.
+        interval_s, ttl_s: the pause between two heartbeats, and the silence after which a node is no member any more.
+        on_view: called at once with each view that differs from the one before.
+        is_away: returns True if this node leaves all partitions to others; it then sends no heartbeat.
+        guard: names the data set that this node works on, and checks it if the members miss it; None for none.
 
     Attributes:
-        view: who is there, as this node heard last; version 0 before it has joined.
+        view: the last view that this node received; version 0 before it has joined.
     """
 
     def __init__(
@@ -73,17 +73,18 @@ class Membership:
 
     @property
     def is_member(self) -> bool:
-        """In the last view this process is a member."""
+        """Return True if this process is a member in the last view."""
         return any(member.incarnation == self._me.incarnation for member in self.view.members)
 
     async def join(self) -> None:
-        """Become a member; returns once this node is one, however long the store is away.
+        """Become a member, and return once this node is one, however long the store is away.
 
-        Another process that holds the node_id may be this one's predecessor, so it is given a TTL to run out; and a
-        second one, which all members get when nobody was heard for long (lua/members.lua).
+        Another process that holds the node_id may be this one's predecessor, so this one waits for a TTL; and for a
+        second TTL, which all members get after a long time without any heartbeat (lua/members.lua).
 
         Raises:
-            NotAMember: somebody else holds the node_id, there are too many, or they have another number of partitions.
+            NotAMember: another process holds the node_id, there are too many members, or the members have another
+                number of partitions.
         """
         loop = asyncio.get_running_loop()
         give_up_at = None
@@ -94,7 +95,9 @@ class Membership:
                     raise NotAMember(refused.reason)
                 if give_up_at is None:
                     give_up_at = loop.time() + 2 * (self._ttl_s + self._interval_s)
-                    log.warning("join_refused reason=%r: waiting for it to run out", refused.reason)
+                    log.warning(
+                        "join_refused reason=%r: waiting for that membership to expire", refused.reason
+                    )
                 elif loop.time() > give_up_at:
                     raise NotAMember(refused.reason)
                 pause_s = min(self._interval_s, refused.left_us / 1e6)
@@ -102,11 +105,11 @@ class Membership:
         log.info("joined node=%s members=%d", self._me.node_id, len(self.view.members))
 
     async def run(self) -> None:
-        """Stay a member, until cancelled.
+        """Stay a member until cancelled.
 
         Raises:
-            NotAMember: another process has taken the node_id while this one was silent for a TTL. It does not take it
-                back: one of the two has to go, and whoever started the other wants that one.
+            NotAMember: another process took the node_id while this one was silent for a TTL. This process does not take
+                it back: one of the two must stop, and the other one was started later, on purpose.
         """
         while not self._has_left:
             await asyncio.sleep(self._pause_s())
@@ -115,13 +118,13 @@ class Membership:
                 raise NotAMember(refused.reason)
 
     async def drain(self) -> None:
-        """Own nothing any more, and say so now, if this node is a member and the store can be reached."""
+        """Give up all partitions, and announce it at once if this node is a member and reaches the store."""
         self._me = msgspec.structs.replace(self._me, is_draining=True)
         if self.is_member:
             await self._try_beat()
 
     async def leave(self) -> None:
-        """Be a member no longer; while the store is away that happens by itself, after a TTL."""
+        """Leave the membership. If the store is away, the membership expires by itself after a TTL."""
         async with self._beating:
             self._has_left = True
             try:
@@ -130,7 +133,7 @@ class Membership:
                 log.warning("leave_failed error=%r", error.message)
 
     async def _try_beat(self) -> Refused | None:
-        """One heartbeat; a store that is away is logged, once."""
+        """Send one heartbeat; log a store that is away once."""
         try:
             refused = await self._beat()
         except SharqError as error:
@@ -146,7 +149,7 @@ class Membership:
         return refused
 
     async def _beat(self) -> Refused | None:
-        """One at a time, so that no heartbeat passes the one that says draining, or the leave."""
+        """Send one heartbeat at a time, so that none overtakes the one that announces the drain, or the leave."""
         async with self._beating:
             if self._has_left:
                 return None

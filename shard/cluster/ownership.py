@@ -1,8 +1,9 @@
-"""Which partitions this node answers for, and what it must still read before it may say that nothing is ready in them.
+"""Tracks the partitions that this node serves, and those it must read before it may report that nothing is ready there.
 
-It owns those that the ring gives it, but stands aside for a while where it does not reach their store server and others
-answer. For a while it also answers for those that it had or was asked about as another's:
-routers learn of a change one after the other. Nothing here is needed for correctness: truth is in the store.
+The node serves the partitions that the ring gives it, except those that it leaves to others for a while because it does
+not reach their store server. After it has lost a partition, or was asked about another node's, it serves the partition
+for a grace period, because routers learn of a change one after the other. Correctness does not depend on this module:
+all state is in the store.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from collections.abc import Awaitable, Callable, Iterable
 from sharq_core.partitions import Ring
 
 GUEST_S = 5.0
-"""How long a partition is answered for after it was given up, or after a call for it as another's."""
+"""The grace period: the time for which a partition of another node is served after its loss or after a call for it."""
 
 
 LOOKED_AT_ONCE = 200
-"""Partitions that one look asks side by side; with thousands unread it would else hold up everything else."""
+"""Partitions that one look reads concurrently; with thousands unread, a look would otherwise delay all other calls."""
 
 
 class Ownership:
     """The partitions of one node.
 
     Attributes:
-        ring: who owns what.
+        ring: the current ring, which maps partitions to owners.
         owned: this node's partitions, ascending.
-        changed: set when `owned` has changed; whoever reads them clears it.
-        taken, given_up: how many partitions came to this node and left it, since it began.
+        changed: set when partitions must be read; the refresher clears it.
+        taken, given_up: the number of partitions that this node took over and gave up since its start.
     """
 
     def __init__(self, node_id: str, ring: Ring) -> None:
@@ -45,25 +46,25 @@ class Ownership:
         self._looks: dict[str, _Looks] = {}
 
     def owns(self, partition: int) -> bool:
-        """The ring gives the partition to this node."""
+        """Return True if the ring gives the partition to this node."""
         return partition in self._mine
 
     def covers(self, partition: int) -> bool:
-        """This node answers for the partition, as its own or as a guest."""
+        """Return True if this node serves the partition, as its owner or in the grace period."""
         is_here = partition in self._mine or partition in self._guests
         return is_here and partition not in self._asides
 
     def covered(self) -> list[int]:
-        """The partitions that this node answers for, its own first."""
+        """Return the partitions that this node serves, its own first."""
         return [partition for partition in (*self.owned, *self._guests) if partition not in self._asides]
 
     @property
     def unread(self) -> frozenset[int]:
-        """Its own partitions of which it does not know everything yet."""
+        """The owned partitions whose content is not fully known yet."""
         return frozenset(self._unread)
 
     def change(self, ring: Ring) -> list[int]:
-        """Go by another ring; returns the partitions that were given up."""
+        """Switch to another ring and return the partitions that were given up."""
         before = self._mine
         self.ring, self.owned = ring, ring.owned_by(self._node_id)
         self._mine = frozenset(self.owned)
@@ -78,23 +79,23 @@ class Ownership:
         return given_up
 
     def host(self, partition: int) -> None:
-        """A call for the partition was done; when it is another's it is a guest from now on."""
+        """Begin or extend the grace period of another node's partition, after a call for it was done."""
         if partition not in self._mine and partition not in self._asides:
             self._guests[partition] = self._loop.time() + GUEST_S
 
     def send_off(self) -> None:
-        """Guests whose time is over are covered no longer."""
+        """Stop serving partitions whose grace period is over."""
         now = self._loop.time()
         for partition in [partition for partition, until in self._guests.items() if until <= now]:
             del self._guests[partition]
 
     @property
     def stands_aside(self) -> bool:
-        """It answers not even for all that it owns."""
+        """Return True if this node leaves some partitions to others."""
         return bool(self._asides)
 
     def stand_aside(self, partitions: Iterable[int], until: float) -> bool:
-        """Answer for these no longer, up to a time by the loop, in seconds; True when one of them is new."""
+        """Leave partitions to others until a time of the loop, in seconds; return True if one of them is new."""
         before = len(self._asides)
         for partition in partitions:
             self._asides[partition] = until
@@ -103,40 +104,40 @@ class Ownership:
         return len(self._asides) > before
 
     def come_back(self, partitions: Iterable[int]) -> None:
-        """Answer for these again; what was in them meanwhile is to be read."""
+        """Serve partitions again; the owned ones must be read first."""
         for partition in partitions:
             if self._asides.pop(partition, None) is not None and partition in self._mine:
                 self._unread.add(partition)
                 self.changed.set()
 
     def end_asides(self, now: float) -> None:
-        """Come back to those whose time is over."""
+        """Serve partitions again whose time aside is over."""
         if self._asides:
             self.come_back([partition for partition, until in self._asides.items() if until <= now])
 
     def was_read(self, partition: int) -> None:
-        """The index knows what was in the partition when it came to this node."""
+        """Note that the index knows the partition's content."""
         self._unread.discard(partition)
 
     @property
     def is_sure(self) -> bool:
-        """What the index says of all covered partitions is the whole truth, early at the most."""
+        """Return True if the index is complete for all served partitions; its times may be early."""
         return not self._unread and not self._guests
 
     async def look(self, queue_type: str, find: Callable[[int, str], Awaitable[None]]) -> None:
-        """Find a type in the partitions that this node is not sure of, and return when what was there on the call is
-        known.
+        """Read a type in the partitions that are not fully known; return once their state at the call is known.
 
-        Calls for one type that come together share one look, and its failure.
+        Concurrent calls for one type share one look, and its failure.
 
         Raises:
-            SharqError: one could not be read, so nothing can be said.
+            SharqError: a partition could not be read, so it is unknown whether a job is ready.
         """
         looks = self._looks.setdefault(queue_type, _Looks())
         looks.callers += 1
         begun_before = looks.begun
         try:
             async with looks.lock:
+                # A look that began after this call answers it; one that was already running may have missed a job.
                 if looks.last[0] <= begun_before:
                     looks.begun += 1
                     places = (*self._unread, *self._guests)
@@ -144,7 +145,7 @@ class Ownership:
                     for at in range(0, len(places), LOOKED_AT_ONCE):
                         finds = [find(place, queue_type) for place in places[at : at + LOOKED_AT_ONCE]]
                         results = await asyncio.gather(*finds, return_exceptions=True)
-                        failure = failure or next((found for found in results if found is not None), None)
+                        failure = failure or next((error for error in results if error is not None), None)
                     looks.last = (looks.begun, failure)
                 _, failure = looks.last
         finally:
@@ -156,12 +157,12 @@ class Ownership:
 
 
 class _Looks:
-    """The looks for one type, while somebody waits for one.
+    """The looks for one type while a caller waits for one.
 
     Attributes:
-        callers: who waits.
-        begun: looks so far.
-        last: the number of the last one that ended, and its failure.
+        callers: the number of waiting callers.
+        begun: the number of looks begun so far.
+        last: the number of the last look that ended, and its failure.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,8 @@
-"""What this node knows of the time in its partitions, and how it mends that time when the store's clock steps.
+"""Tracks the time of this node's partitions, and corrects it after a step of the store's clock.
 
-A partition's time (lua/clock.lua) is the store's clock and a shift. Nobody can set the clock that this machine counts
-by, so a reading that does not fit the earlier ones shows that the store's clock stepped, or that the partition is at
-another server now whose clock differs. The node then sets the shift so that the partition's time goes on as if nothing
-had happened.
+A partition's time (lua/clock.lua) is the store's clock plus a shift. The monotonic clock of this machine cannot be set,
+so a reading that does not fit the earlier ones shows that the store's clock stepped, or that the partition has moved to
+a server whose clock differs. The node then sets the shift so that the partition's time continues without a step.
 docs/decisions/store-clock.md has the argument.
 """
 
@@ -22,33 +21,33 @@ from sharq_core.store.clock_steps import ClockSteps
 log = logging.getLogger(__name__)
 
 TOLERANCE_US = 500_000
-"""Smaller steps are taken for passed time."""
+"""Smaller steps count as elapsed time."""
 
 DRIFT = 0.01
-"""Most difference in speed between two clocks that run."""
+"""Largest assumed difference in speed between two running clocks, as a fraction."""
 
 MARK_AFTER_US = 10_000_000
-"""A partition that no call has written for so long is marked as seen: should a call come just after a step back, before
-the node has mended it, what waits there waits so much longer at the most.
+"""A partition that no call has written for this long is marked as seen. If a call arrives after a step back, before the
+node has mended it, this bounds the additional wait of the jobs there.
 """
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 SetClock = Callable[[int, int, int, int], Awaitable[ClockShift]]
-"""Given a partition, number and `seen` (µs) of its clock record and a shift (µs): what holds then (set_clock.lua)."""
+"""Called with a partition, the number and `seen` (µs) of its clock record, and a shift (µs); returns the new one."""
 
 
 def elapsed_us() -> int:
-    """This machine's time since some moment, which nobody can set; a suspended machine's goes on where it can."""
+    """Return this machine's monotonic time in µs; it includes the time of a suspend if the system supports that."""
     return time.clock_gettime_ns(_CLOCK) // 1000
 
 
 class _Time(msgspec.Struct, frozen=True):
-    """A partition's time as it was read.
+    """One reading of a partition's time.
 
     Attributes:
-        earliest_us, latest_us: bounds of the difference between the partition's time and elapsed_us.
-        clock: number and shift as they were then.
+        earliest_us, latest_us: the bounds of the difference between the partition's time and elapsed_us.
+        clock: the number and shift of the clock record in the reading.
         seen_us: the partition's time at its latest call.
         at_us: elapsed_us of the reading.
     """
@@ -59,27 +58,30 @@ class _Time(msgspec.Struct, frozen=True):
     seen_us: int
     at_us: int
 
-    def off_us(self, known: _Time, *, is_raw: bool = False) -> int:
-        """How far this reading is ahead of (behind: negative) an earlier one, beyond what delays and drift explain.
+    def off_us(self, earlier: _Time, *, is_raw: bool = False) -> int:
+        """Return the time in µs by which this reading is ahead of an earlier one, beyond delays and drift.
+
+        The result is negative if this reading is behind, and 0 if delays and drift explain the difference.
 
         Args:
             is_raw: compare the store's clock, without the shift.
         """
-        allowance = int(DRIFT * (self.at_us - known.at_us))
-        mine, others = (self.clock.shift_us, known.clock.shift_us) if is_raw else (0, 0)
-        ahead = (self.earliest_us - mine) - (known.latest_us - others) - allowance
-        behind = (known.earliest_us - others) - (self.latest_us - mine) - allowance
+        allowance = int(DRIFT * (self.at_us - earlier.at_us))
+        mine, others = (self.clock.shift_us, earlier.clock.shift_us) if is_raw else (0, 0)
+        ahead = (self.earliest_us - mine) - (earlier.latest_us - others) - allowance
+        behind = (earlier.earliest_us - others) - (self.latest_us - mine) - allowance
         return ahead if ahead > 0 else -max(behind, 0)
 
-    def joined(self, known: _Time) -> _Time:
-        """What both readings say together. Of a small step ahead it is the part that drift explains, so that many of
-        them add up to one that is mended; a small step back is taken as it is, or mending the next one would let the
-        time gain.
+    def joined(self, earlier: _Time) -> _Time:
+        """Return the combination of both readings.
+
+        Of a small step ahead, only the part that drift explains counts, so that many small steps add up to one that is
+        mended. A small step back counts in full; otherwise mending the next one would make the time gain.
         """
-        if self.clock.number != known.clock.number or self.off_us(known) < 0:
+        if self.clock.number != earlier.clock.number or self.off_us(earlier) < 0:
             return self
-        allowance = int(DRIFT * (self.at_us - known.at_us))
-        low, high = known.earliest_us - allowance, known.latest_us + allowance
+        allowance = int(DRIFT * (self.at_us - earlier.at_us))
+        low, high = earlier.earliest_us - allowance, earlier.latest_us + allowance
         return _Time(
             min(max(low, self.earliest_us), high),
             min(high, self.latest_us),
@@ -89,17 +91,17 @@ class _Time(msgspec.Struct, frozen=True):
         )
 
     def moved(self, clock: ClockShift) -> _Time:
-        """The same reading with another shift."""
+        """Return the same reading with another shift."""
         by_us = clock.shift_us - self.clock.shift_us
         return _Time(self.earliest_us + by_us, self.latest_us + by_us, clock, self.seen_us, self.at_us)
 
 
 class PartitionClocks:
-    """The times of the partitions that this node answers for; those that it owns it mends.
+    """The times of the partitions that this node serves; it mends those of the partitions that it owns.
 
     Args:
         set_clock: changes a partition's shift in the store.
-        steps: told each step that is noticed.
+        steps: records each detected step.
     """
 
     def __init__(self, executor: Executor, set_clock: SetClock, steps: ClockSteps) -> None:
@@ -109,23 +111,25 @@ class PartitionClocks:
         self._known: dict[int, _Time] = {}
 
     def not_after_us(self, partition: int, since: float | None = None) -> int | None:
-        """The time (µs) by the clock of the partition's server at which a call times out whose work came in at `since`
-        (the loop's seconds; None: now). None while that clock is unknown.
+        """Return the time, in µs of the partition's server, at which a call times out; None if its clock is unknown.
 
-        It goes by the partition's time as it was before a step that is not mended yet, so that the store refuses the
-        call until then.
+        The result follows the partition's time before a step that is not mended yet, so that the store refuses the call
+        until then.
+
+        Args:
+            since: the loop's time, in seconds, at which the call's work arrived; None for now.
         """
-        known = self._known.get(partition)
-        if known is None:
+        reading = self._known.get(partition)
+        if reading is None:
             return self._executor.not_after_us(partition, since)
-        return known.earliest_us - known.clock.shift_us + elapsed_us() + self._executor.left_us(since)
+        return reading.earliest_us - reading.clock.shift_us + elapsed_us() + self._executor.left_us(since)
 
     def keep(self, covers: Callable[[int], bool]) -> None:
-        """Forget the partitions that this node answers for no longer."""
+        """Forget the partitions that this node no longer serves."""
         self._known = {partition: known for partition, known in self._known.items() if covers(partition)}
 
     def others(self, owns: Callable[[int], bool]) -> list[int]:
-        """The partitions that this node answers for and does not own."""
+        """Return the partitions that this node serves and does not own."""
         return [partition for partition in self._known if not owns(partition)]
 
     async def see(
@@ -138,41 +142,43 @@ class PartitionClocks:
         is_used: bool = True,
         is_owned: bool = True,
     ) -> None:
-        """Take note of a reading that arrived now, and mend the partition's time if need be and it is owned.
+        """Record a reading that arrived now, and mend the time of an owned partition if it is off.
 
         Args:
-            now_us: the store's clock in it.
-            asked_us: elapsed_us when it was asked for.
-            is_used: there are jobs or finished jobs that it matters to.
+            now_us: the store's clock in the reading.
+            asked_us: elapsed_us when the reading was requested.
+            is_used: True if the partition has jobs or remembered finished jobs, for which the time matters.
+            is_owned: True if this node owns the partition.
 
         Raises:
-            SharqError: its time could not be set; it is tried again with the next reading.
+            SharqError: the time could not be set; the next reading tries again.
         """
         heard_us = elapsed_us()
         own_us = now_us + clock.shift_us
         seen_us = own_us - max(clock.unseen_us, 0)
-        found = _Time(own_us - heard_us, own_us - asked_us, clock, seen_us, heard_us)
-        known = self._known.get(partition)
-        if known is not None:
-            self._report(partition, found.off_us(known, is_raw=True))
-            off_us = found.off_us(known)
+        reading = _Time(own_us - heard_us, own_us - asked_us, clock, seen_us, heard_us)
+        earlier = self._known.get(partition)
+        if earlier is not None:
+            self._report(partition, reading.off_us(earlier, is_raw=True))
+            off_us = reading.off_us(earlier)
             is_off = abs(off_us) > TOLERANCE_US
-            if is_off and clock.unseen_us >= 0 and clock.number == known.clock.number:
+            # Another number means that another node has mended the step already, so its shift stands.
+            if is_off and clock.unseen_us >= 0 and clock.number == earlier.clock.number:
                 if not is_owned:
                     return
-                found = await self._mend(partition, found, known)
+                reading = await self._mend(partition, reading, earlier)
             elif not is_off:
-                found = found.joined(known)
-        self._known[partition] = found
+                reading = reading.joined(earlier)
+        self._known[partition] = reading
         if is_owned and is_used and clock.unseen_us > MARK_AFTER_US:
-            await self._set_clock(partition, found.clock.number, seen_us, found.clock.shift_us)
+            await self._set_clock(partition, reading.clock.number, seen_us, reading.clock.shift_us)
 
-    async def _mend(self, partition: int, found: _Time, known: _Time) -> _Time:
-        """Set the shift so that the partition's time is never ahead of what it would be without the step."""
-        shift_us = found.clock.shift_us + known.earliest_us - found.latest_us
-        held = await self._set_clock(partition, found.clock.number, known.seen_us, shift_us)
+    async def _mend(self, partition: int, reading: _Time, earlier: _Time) -> _Time:
+        """Set the shift so that the partition's time is never ahead of its time without the step."""
+        shift_us = reading.clock.shift_us + earlier.earliest_us - reading.latest_us
+        held = await self._set_clock(partition, reading.clock.number, earlier.seen_us, shift_us)
         log.debug("partition_time_mended partition=%d shift_us=%d", partition, held.shift_us)
-        return found.moved(held)
+        return reading.moved(held)
 
     def _report(self, partition: int, by_us: int) -> None:
         node = self._executor.node_of(partition)

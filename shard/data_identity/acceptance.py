@@ -1,7 +1,7 @@
-"""`--accept-data-loss` of `sharq-shard` and `sharq-server`: go on with what the store holds now.
+"""Implements `--accept-data-loss` of `sharq-shard` and `sharq-server`: continue with the data that the store holds now.
 
-It writes a new generation of the data set into the store, where the running nodes find it within about a second and go
-on without a restart. Not here: how it is written (shard/data_identity/loss.py).
+The command writes a new generation of the data set into the store. The running nodes find it within about a second and
+continue without a restart.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from sharq_core.scheduler.keys import Keys
 
 
 class NotAccepted(Exception):
-    """The loss could not be accepted; the message says why."""
+    """The error of a loss that could not be accepted; the message gives the reason."""
 
 
 async def accept_data_loss(
     config: Config, address: StoreAddress, expected: str | None = None
 ) -> Accepted | None:
-    """Accept what the store at an address has lost, and say so on stdout; returns None when nothing is lost.
+    """Accept the data loss of the store at an address and report it on stdout; return None if nothing is lost.
 
     Args:
-        expected: id of the data set that should be there, if the caller knows it.
+        expected: the id of the data set that should be there, if the caller knows it.
 
     Raises:
         ConfigError: the data was made with another number of partitions. Nothing was changed.
-        NotAccepted: the store cannot be reached or refuses. Nothing was changed, or it can be done again.
+        NotAccepted: the store cannot be reached or refuses. Nothing was changed, or the command can be repeated.
     """
     store = make_configured_store(config.redis, address)
     keys = Keys(config.key_prefix, config.cluster.partitions)

@@ -1,8 +1,8 @@
-"""Remembers which data set this node works on, and looks every second, and over each new connection to the store,
-whether the store still holds it. What is lost is refused until the data is back or an operator accepts the loss.
+"""Remembers the data set that this node works on and checks that the store still holds it.
 
-Not here: what is written in the store (lua/identity.lua), going through the partitions (shard/data_identity/loss.py),
-and what the operator does (shard/data_identity/acceptance.py). docs/decisions/data-identity.md says why it is so.
+The checks run every second and over each new connection to the store. Calls about lost data are refused until the data
+is back or an operator accepts the loss (shard/data_identity/acceptance.py). docs/decisions/data-identity.md has the
+reasons; lua/identity.lua has the records in the store.
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 _LEAST_PAUSE_S = 0.1
-"""Between two looks, however often something is suspected."""
+"""Least pause between two checks, however often a loss is suspected."""
 
 READ_EVERY_S = 0.9
-"""While the record is another's, all partitions are read no more often than this."""
+"""Least time between two reads of all partitions while the record names another data set."""
 
 SAY_EVERY_S = 30.0
-"""A loss is said again so often while it lasts."""
+"""Interval at which a lasting loss is logged again."""
 
 _WAY_ON = (
-    "put the data back, or accept the loss with this node's configuration: "
+    "restore the data, or accept the loss with this node's configuration: "
     "sharq-shard --accept-data-loss (or sharq-server --accept-data-loss); see docs/runbook.md#sharqdatalost"
 )
 _WAY_ON_WITHOUT_FILES = (
-    "stop the server, put a backup of the directory in its place or none to begin anew, and start it again: what the "
-    "store holds now is in memory only"
+    "stop the server, replace the directory by a backup (or remove it to begin with no data), and start the server "
+    "again: the store's present data is in memory only"
 )
 _REFUSAL = (
-    "the store has lost data, or holds another data set than before: nothing was done, and nothing will be until an "
-    "operator puts the data back or accepts the loss (see SharqDataLost in docs/runbook.md)"
+    "the store has lost data, or holds another data set than before: nothing was done, and calls are refused until an "
+    "operator restores the data or accepts the loss (see SharqDataLost in docs/runbook.md)"
 )
 
 
 _WRITES_REFUSED = (
-    "the store cannot write to its disk (is it full?), so every call that changes something is refused; make room, and "
-    "it goes on by itself"
+    "the store cannot write to its disk (is it full?), so it refuses every write; free some space, and it resumes "
+    "by itself"
 )
 
 
 class DataLost(Unavailable):
-    """The store does not hold the data set that it should, so nothing was done."""
+    """The error of a call to a store that does not hold the expected data set; nothing was done."""
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """What is not as it should be.
+    """A detected loss of data.
 
     Attributes:
-        partitions: those whose data is lost; none when only the deployment's record is.
-        found: what there is instead, in words.
-        way_on: what an operator can do, in words.
-        can_be_accepted: there is data to go on with.
+        partitions: the partitions whose data is lost; empty if only the deployment's record is lost.
+        found: a description of what the store holds instead.
+        way_on: a description of what an operator can do.
+        can_be_accepted: True if there is data to continue with.
     """
 
     partitions: frozenset[int]
@@ -80,21 +80,21 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class DataGuard:
-    """The memory of one node, and its looks.
+    """The data set that one node remembers, and the checks that the store holds it.
 
     Args:
-        executor: refuses calls to what is lost.
-        memory: what is known of the data set besides.
-        goes_on: accept every loss at once instead of refusing calls.
-        on_lost: told the partitions that were lost when the loss begins or grows.
-        on_misfit: told why this node can never work on the data.
-        on_remembered: told the id of the data set that this node works on, whenever it is another one.
+        executor: refuses calls to lost partitions.
+        memory: the knowledge of the data set that outlives the process.
+        goes_on: if True, every loss is accepted at once instead of refusing calls.
+        on_lost: called with the lost partitions while calls to them are refused.
+        on_misfit: called with the reason if this node can never work on the data.
+        on_remembered: called with the id of the data set that this node works on, whenever it changes.
 
     Attributes:
-        losses: how often data was found to be lost.
-        pulse: tells an older copy.
-        refusal: what every call comes to; None while some partition can be served.
-        writes_refused: the last look found a store that refuses to write, because its disk is full or broken.
+        losses: the number of times data was found to be lost.
+        pulse: detects an older copy of the data.
+        refusal: the error of every call; None while some partition can be served.
+        writes_refused: True if the last check found that the store refuses writes because its disk is full or broken.
     """
 
     def __init__(
@@ -137,36 +137,36 @@ class DataGuard:
 
     @property
     def data_id(self) -> str:
-        """Of the data set that this node works on; empty while it knows none."""
+        """The id of the data set that this node works on; empty while it knows none."""
         return self._remembered.data_id if self._remembered else NONE
 
     @property
     def lost_partitions(self) -> int:
-        """How many partitions are refused, or would be."""
+        """The number of partitions whose data is lost."""
         return len(self._loss.partitions) if self._loss else 0
 
     @property
     def reason(self) -> str | None:
-        """Why this node is not ready, in words for an operator; None while nothing is lost."""
+        """The reason, for an operator, that this node is not ready; None while nothing is lost."""
         return None if self._loss is None or self._goes_on else self._describe(self._loss)
 
     @property
     def whole_reason(self) -> str | None:
-        """The same once no partition is left that can be served, because of a loss or of a disk that takes nothing."""
+        """The reason that no partition can be served, a loss or a disk without space; None while one can."""
         if self._loss is not None and self._loss.partitions == self._all:
             return self.reason
         return _WRITES_REFUSED if self.writes_refused and len(self._store.nodes()) == 1 else None
 
     def is_lost(self, partition: int) -> bool:
-        """The partition is refused."""
+        """Return True if calls to the partition are refused."""
         return self._executor.lost is not None and partition in self._executor.lost.partitions
 
     async def open(self) -> None:
-        """Find the deployment's data set, or begin one, and remember it from now on.
+        """Find the deployment's data set, or begin one, and remember it.
 
         Raises:
             ConfigError: the data was made with another number of partitions.
-            DataLost: another data set is missed here. Try again: it may come back or be accepted.
+            DataLost: another data set was expected. Try again: it may come back, or the loss may be accepted.
             SharqError: the store cannot be read.
         """
         calls = self._data.calls
@@ -180,7 +180,7 @@ class DataGuard:
             raise self.refusal
 
     async def run(self) -> None:
-        """Look every second, and at once when something is suspected, until cancelled."""
+        """Check every second, and at once after a suspicion, until cancelled."""
         while True:
             await asyncio.sleep(_LEAST_PAUSE_S)
             with suppress(TimeoutError):
@@ -196,7 +196,7 @@ class DataGuard:
                 log.exception("data_look_failed")
 
     def _note_writes(self, error: Exception | None) -> None:
-        """A look was done, or failed. One that failed otherwise says nothing of the store's disk."""
+        """Update `writes_refused` after a check; an error of another kind says nothing about the store's disk."""
         if error is None and self.writes_refused:
             self.writes_refused = False
             log.warning("store_writes_again: the store can write to its disk")
@@ -206,10 +206,10 @@ class DataGuard:
             self._store.inspector.look_soon()
 
     async def look(self) -> None:
-        """Look once.
+        """Check once.
 
         Raises:
-            SharqError: the store cannot be read; what was known holds.
+            SharqError: the store cannot be read; the previous result stays in force.
         """
         fault = self._memory.fault()
         if fault is not None:
@@ -233,16 +233,19 @@ class DataGuard:
             self._store.settle_doubts()
 
     def suspect(self) -> None:
-        """Something says that the data is another: look now."""
+        """Trigger a check at once: something indicates that the data has changed."""
         self._suspicion.set()
 
     def note(self, partition: int, data_id: str | None) -> None:
-        """A partition was read and belongs to this data set; None when it did not say."""
+        """Compare the data id that a partition was read with; None if the reply had none."""
         if data_id is not None and data_id != self.data_id and not self.is_lost(partition):
             self.suspect()
 
     async def _claim(self) -> DataRecord:
-        """Remember the deployment's data set; an older library on the store knows of none, and is asked again."""
+        """Remember the deployment's data set and return its record.
+
+        An older library on the store knows no data set; the next check asks again.
+        """
         record = await self._executor.one(self._data.calls.claim(new_id()))
         if record.partitions != self._keys.partitions:
             raise ConfigError(other_partitions(self._keys.partitions, record.partitions or 0))
@@ -251,7 +254,7 @@ class DataGuard:
         return record
 
     async def _judge(self, record: DataRecord, is_suspicious: bool) -> None:
-        """Say what is lost, by the record and, when something is suspicious, by all partitions."""
+        """Determine the loss from the record and, if it is suspicious, from all partitions."""
         if record.data_id != self.data_id != NONE and self.data_id in record.follows:
             self._take_over(record)
         if record.data_id == self.data_id != NONE and record.partitions != self._keys.partitions:
@@ -286,7 +289,7 @@ class DataGuard:
             self._found(record)
 
     async def _restore_record(self, record: DataRecord) -> None:
-        """All partitions are there, so only the record's key was deleted."""
+        """Write the record again: all partitions are there, so only the record's key was deleted."""
         assert self._remembered is not None
         log.warning("data_record_restored data=%s", self.data_id)
         generation, pulse = max(self._remembered.generation, 1), self.pulse.seen or 0
@@ -294,11 +297,11 @@ class DataGuard:
         self._found(record)
 
     def _is_ours(self, record: DataRecord) -> bool:
-        """The record is of the data set that this node works on, and nobody misses another one."""
+        """Return True if the record names this node's data set and no node misses another one."""
         return record.data_id == self.data_id and not record.replaces(self.data_id)
 
     def _take_over(self, record: DataRecord) -> None:
-        """Work on the record's data set; on the one that is missed, when there is none."""
+        """Work on the record's data set from now on, or on the missed one if the record names none."""
         data_id = record.data_id or next(iter(record.replaces(NONE)), NONE)
         if self.data_id != NONE:
             log.warning("data_set_taken_over data=%s instead_of=%s", data_id, self.data_id)
@@ -307,12 +310,12 @@ class DataGuard:
         self._tell_id()
 
     def _tell_id(self) -> None:
-        """Jobs are meant for this data set, and every server should hold it."""
+        """Tell the witness and the functions the id of the data set."""
         self._witness.data_id = self.data_id
         self._on_remembered(self.data_id)
 
     def _found(self, record: DataRecord) -> None:
-        """Everything is as it should be."""
+        """Note that the data set was found whole, and end a loss."""
         assert self._remembered is not None
         self._remembered = msgspec.structs.replace(self._remembered, found_us=record.now_us)
         if self._loss is not None:
@@ -341,7 +344,7 @@ class DataGuard:
             await self._go_on()
 
     async def _go_on(self) -> None:
-        """As [redis] on_data_loss : continue asks."""
+        """Accept the loss, as `[redis] on_data_loss: continue` asks."""
         accepted = await self._data.accept_loss()
         if accepted is not None:
             log.critical("data_loss_accepted data=%s by='[redis] on_data_loss'", accepted.data_id)
@@ -355,11 +358,11 @@ class DataGuard:
         return (
             f"the store should hold the data set {self.data_id}, but {loss.found}. {len(loss.partitions)} of "
             f"{counted(len(self._all), 'partition')} {is_or_are(len(loss.partitions))} lost"
-            f"{', and this node goes on' if self._goes_on else f', and refused. The way on: {loss.way_on}'}"
+            f"{', and this node continues' if self._goes_on else f', and refused. What to do: {loss.way_on}'}"
         )
 
     async def _is_odd(self) -> bool:
-        """A primary of several does not hold the data set in the first of its partitions."""
+        """Return True if one of several primaries does not hold the data set in its first partition."""
         if len(self._store.nodes()) <= 1 or self.data_id == NONE:
             return False
         probes = {self._witness.first_partition(node) for node in self._store.nodes()} - {None}
@@ -369,11 +372,11 @@ class DataGuard:
 
 
 def _what_is_there(ids: Mapping[int, str], lost: frozenset[int], record: DataRecord) -> str:
-    """What the store holds instead, in words."""
+    """Return a description of what the store holds instead."""
     others = sorted({ids[partition] for partition in lost if partition in ids} - {NONE})
     there = f"the data set {', '.join(others)}" if others else "nothing"
     in_record = f"the data set {record.data_id}" if record.data_id else "no data set"
     missed = "".join(
-        f", and the node {one.node_id} misses {one.data_id}" for one in record.missed if one.is_replaced
+        f", and the node {miss.node_id} misses {miss.data_id}" for miss in record.missed if miss.is_replaced
     )
     return f"it holds {there} in the lost partitions; its record names {in_record}{missed}"

@@ -1,7 +1,6 @@
-"""Goes through all partitions of a deployment: which data set do they belong to, give them its id, accept a loss.
+"""Reads and writes the data set's id in all partitions of a deployment, and accepts a loss.
 
-Not here: when that is done by itself (shard/data_identity/guard.py), and the command that does it
-(shard/data_identity/acceptance.py).
+shard/data_identity/guard.py decides when a node does so; shard/data_identity/acceptance.py is the operator's command.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.membership import other_partitions
 
 AT_ONCE = 512
-"""Partitions asked in one pipeline: a few ms of the store, and of this process."""
+"""Partitions of one pipeline, which takes the store and this process a few milliseconds."""
 
 _MOST_TRIES = 5
-"""Tries to accept while other nodes change the record, too: each of them is a node that accepts it as well."""
+"""Most attempts to accept a loss. An attempt fails if another node that accepts it changes the record meanwhile."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """What was accepted.
+    """The result of an accepted loss.
 
     Attributes:
-        data_id, generation: of the data set from now on.
-        found: in how many partitions each id was found before; empty for none.
+        data_id, generation: the identity of the data set from now on.
+        found: the number of partitions that each id was found in before; the empty id stands for none.
     """
 
     data_id: str
@@ -51,17 +50,17 @@ class DataSet:
         self._executor = executor
 
     async def read_ids(self) -> dict[int, str]:
-        """The id that each partition has, empty for none; partitions that cannot be read are left out."""
+        """Return the id of each partition, empty for none; partitions that cannot be read are left out."""
         return await self._of_all(self.calls.check)
 
     async def enter_all(self, data_id: str, follows: Sequence[str]) -> dict[int, str]:
-        """Give every partition the id that has none or one of `follows`; returns as `read_ids` what they have then."""
+        """Give the id to every partition that has none or one of `follows`; return the resulting ids as `read_ids`."""
         return await self._of_all(lambda partition: self.calls.enter(partition, data_id, follows))
 
     async def begin(self, record: DataRecord) -> dict[int, str]:
-        """Give every partition the record's id, and say so in the record once all of them have it.
+        """Give every partition the record's id, and mark the record as whole once all of them have it.
 
-        What an earlier try has done counts, so that a crash in the middle does no harm. Returns as `read_ids`.
+        The work of an earlier attempt counts, so a crash in the middle does no harm. Return the ids as `read_ids`.
         """
         ids = await self.enter_all(record.data_id, record.follows)
         if len(ids) == self.partitions and set(ids.values()) == {record.data_id}:
@@ -69,14 +68,14 @@ class DataSet:
         return ids
 
     async def accept_loss(self, expected: Sequence[str] = ()) -> Accepted | None:
-        """Go on with what the store holds now, as a new generation; returns None when nothing is lost.
+        """Make a new generation of the data that the store holds now; return None if nothing is lost.
 
         Args:
-            expected: ids of data sets that should be there, as far as the store does not say so itself.
+            expected: the ids of data sets that should be there, besides those that the store names.
 
         Raises:
             ConfigError: the data was made with another number of partitions. Nothing was changed.
-            Unavailable: a server cannot be reached. Nothing was changed, or another node goes on with it.
+            Unavailable: a server cannot be reached. Nothing was changed, or another node completes the change.
         """
         for _ in range(_MOST_TRIES):
             record = await self._executor.one(self.calls.look(None, ""))
@@ -88,12 +87,12 @@ class DataSet:
             accepted = await self._accept(record, ids, expected)
             if accepted is not None:
                 return accepted
-        raise Unavailable("other nodes change the record of the data set all the time: try again")
+        raise Unavailable("other nodes keep changing the record of the data set; try again")
 
     async def _accept(
         self, record: DataRecord, ids: dict[int, str], expected: Sequence[str]
     ) -> Accepted | None:
-        """None when another call has changed the record meanwhile."""
+        """Accept the loss; return None if another call has changed the record in the meantime."""
         found = dict(sorted(Counter(ids.values()).items()))
         replaced = [data_id for data_id in (*found, *expected) if data_id != NONE]
         data_id = new_id()
@@ -113,22 +112,22 @@ class DataSet:
         if len(ids) < self.partitions:
             raise Unavailable(
                 f"{self.partitions - len(ids)} of {counted(self.partitions, 'partition')} cannot be read: a server "
-                "of the store is away or refuses. Try again when all of them answer"
+                "of the store is away or refuses. Try again when all servers answer"
             )
         return ids
 
     async def _of_all(self, make_call: Callable[[int], FunctionCall[str]]) -> dict[int, str]:
-        found: dict[int, str] = {}
+        ids: dict[int, str] = {}
         for first in range(0, self.partitions, AT_ONCE):
             some = range(first, min(first + AT_ONCE, self.partitions))
             replies = await self._executor.run([make_call(partition) for partition in some])
             for partition, reply in zip(some, replies, strict=True):
                 if not isinstance(reply, SharqError):
-                    found[partition] = value_of(reply)
-        return found
+                    ids[partition] = value_of(reply)
+        return ids
 
 
 def is_whole(record: DataRecord) -> bool:
-    """Every partition was given the record's id, and no node misses another data set here."""
-    known = {record.data_id, *record.follows}
-    return record.is_whole and all(one.data_id in known for one in record.missed)
+    """Return True if every partition has the record's id and no node misses another data set."""
+    data_ids = {record.data_id, *record.follows}
+    return record.is_whole and all(miss.data_id in data_ids for miss in record.missed)

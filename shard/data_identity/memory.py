@@ -1,7 +1,4 @@
-"""What a node knows of its data set besides what it remembers while it runs: nothing, or what a directory tells.
-
-Not here: the looks at the store (shard/data_identity/guard.py).
-"""
+"""The knowledge of the data set that outlives the process: none, or the id in a data directory."""
 
 from __future__ import annotations
 
@@ -15,25 +12,25 @@ log = logging.getLogger(__name__)
 
 
 class NoMemory:
-    """A store whose data is nobody's files here: a restart of all nodes forgets what they remembered."""
+    """The memory for a store without local files: a restart of all nodes forgets the data set's id."""
 
     def expected_id(self) -> str | None:
-        """The id of the data set that should be there at the start; None when it is not known."""
+        """Return the id of the data set that should be there at the start; None if it is not known."""
         return None
 
     def fault(self) -> str | None:
-        """What happened to the data under the running store, in words; None for nothing."""
+        """Return a description of what happened to the data under the running store; None for nothing."""
         return None
 
     def note(self, data_id: str) -> None:
-        """This data set was found whole, and again after a while."""
+        """Store the id of a data set that was found whole more than once."""
 
 
 class DirectoryMemory(NoMemory):
-    """The data directory of an embedded store, which notes the id beside the data.
+    """The memory of an embedded store: its data directory keeps the id beside the data.
 
     Args:
-        fault: says what happened to the directory; None for nothing.
+        fault: returns a description of what happened to the directory; None for nothing.
     """
 
     def __init__(self, data_dir: Path, fault: Callable[[], str | None]) -> None:

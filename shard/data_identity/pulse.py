@@ -1,7 +1,6 @@
-"""Tells an older copy of the data set from the one that this node saw last: every look of every node makes a number in
-the store grow.
+"""Detects that the store holds an older copy of the data set than the one that this node saw last.
 
-Not here: the looks (shard/data_identity/guard.py).
+Every check of every node increments a number in the store, the pulse; an older copy has a smaller one.
 """
 
 from __future__ import annotations
@@ -15,21 +14,22 @@ from sharq_core.store.settings_audit import Inspector
 log = logging.getLogger(__name__)
 
 ROLLED_BACK_S = 5.0
-"""The data counts as an older copy when it is behind by more than this: a failover loses less."""
+"""The data counts as an older copy if it is behind by more than this; a failover loses less."""
 
 _SAY_S = 3600.0
-"""So long the notice of an older copy stays."""
+"""Time for which the notice of an older copy stays."""
 
 _LEAST_PER_S = 1.0
-"""This node alone makes it grow so fast."""
+"""Least growth of the pulse per second, to which this node alone contributes."""
 
 
 class Pulse:
-    """The number as this node saw it last.
+    """The pulse as this node saw it last.
 
     Attributes:
-        rollbacks: how often the data was found to be an older copy.
-        seen: the number; None before the first look at this data set.
+        rollbacks: the number of times the data was found to be an older copy.
+        seen: the pulse; None before the first check of this data set.
+        per_s: the growth of the pulse per second.
     """
 
     def __init__(self, inspector: Inspector) -> None:
@@ -42,11 +42,11 @@ class Pulse:
         self._said_at: float | None = None
 
     def forget(self) -> None:
-        """Another data set is looked at from now on."""
+        """Forget the pulse, because the next check is of another data set."""
         self.seen = None
 
     def note(self, record: DataRecord) -> None:
-        """The data set's record was read; a record that was written anew has no pulse and says nothing."""
+        """Compare the pulse of a record with the last one; a rewritten record has none and is skipped."""
         now = self._loop.time()
         if self._said_at is not None and now > self._said_at + _SAY_S:
             self._said_at = None
@@ -66,8 +66,8 @@ class Pulse:
         self.rollbacks += 1
         self._said_at = self._loop.time()
         text = (
-            f"the store holds an older copy of its data: what was done in about the last {behind_s:.0f} s before it "
-            "came back is lost (a restored backup, a snapshot, or a failover to a replica that was far behind)"
+            f"the store holds an older copy of its data: about {behind_s:.0f} s of work before it came back are lost "
+            "(a restored backup, a snapshot, or a failover to a replica that was far behind)"
         )
         self._inspector.tell("data_rolled_back", text)
         log.error("data_rolled_back behind_s=%.0f text=%r", behind_s, text)

@@ -1,6 +1,6 @@
-"""Looks at every server of the store that is reached anew, before a call goes there: does it hold the data set?
+"""Checks over each new connection to a store server that it holds the data set, before any call goes there.
 
-Not here: making sure, and what follows (shard/data_identity/guard.py).
+shard/data_identity/guard.py confirms a doubt and acts on it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from sharq_core.store.store import Store
 log = logging.getLogger(__name__)
 
 _IN_DOUBT = (
-    "the store may have lost its data, which is being looked at: nothing was done; try again in a moment"
+    "the store may have lost its data, which is being checked: nothing was done; try again in a moment"
 )
 
 
 class DataWitness:
-    """The store's Witness.
+    """The store's Witness for the data set.
 
     Args:
-        stops: whether a server in doubt gets no calls until the doubt is settled.
-        suspect: called when a server does not hold what it should.
+        stops: if True, a server in doubt gets no calls until the doubt is settled.
+        suspect: called if a server does not hold the expected data set.
 
     Attributes:
-        data_id: what every server should hold; empty while that is not known.
-        doubts: how often a server was put in doubt.
+        data_id: the id of the data set that every server should hold; empty while it is not known.
+        doubts: the number of times a server was put in doubt.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DataWitness:
         self._suspect = suspect
 
     def question(self, node: StoreNode) -> Command | None:
-        """As Witness.question: the record of a store of one server, a partition of a Cluster's."""
+        """Return the question to a server, as Witness.question: about the record if it is alone, else a partition."""
         if self.data_id == NONE:
             return None
         if len(self._store.nodes()) == 1:
@@ -58,7 +58,10 @@ class DataWitness:
         return None if partition is None else (b"HGET", self._keys.counters(partition), b":id")
 
     def doubt(self, node: StoreNode, answer: Any | SharqError) -> Unavailable | None:
-        """As Witness.doubt. Only a look makes sure: the server may be a replica that has no data yet."""
+        """Return the refusal for a server in doubt, as Witness.doubt.
+
+        Only a check of the guard settles the doubt: the server may be a replica that has no data yet.
+        """
         if isinstance(answer, SharqError) or answer == self.data_id.encode():
             return None
         self._suspect()
@@ -69,11 +72,11 @@ class DataWitness:
         return Unavailable(_IN_DOUBT)
 
     def lets_pass(self, commands: Sequence[Command | Fcall]) -> bool:
-        """As Witness.lets_pass."""
+        """Return True if a server in doubt may get the commands, as Witness.lets_pass."""
         first = commands[0]
         return not isinstance(first, Fcall) or first.function in library.OF_DATA_SET
 
     def first_partition(self, node: StoreNode) -> int | None:
-        """The first partition that a server holds; None for none."""
+        """Return the first partition that a server holds; None if it holds none."""
         partitions = range(self._keys.partitions)
         return next((at for at in partitions if self._executor.node_of(at) is node), None)

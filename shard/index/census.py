@@ -1,7 +1,6 @@
-"""How many jobs of each type there are in this node's partitions, kept as running sums while pages of types are read.
+"""Counts the jobs of each type in this node's partitions, as running sums while pages of types are read.
 
-A node may hold 100,000 types, so nothing here goes over all of them at once. Not here: reading them
-(shard/index/refresher.py).
+A node may hold 100,000 types, so no function here goes over all of them at once. shard/index/surveyor.py reads them.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from sharq_core.scheduler.replies import TypeTotals
 from sharq_core.scheduler.surveys import TypeRow
 
 MAX_NAMED = 200
-"""Types with totals of their own for the metrics; all others are one sum."""
+"""Most types with totals of their own in the metrics; all others share one sum."""
 
 _DEAD = 5
-"""The place of the dead letters among the totals."""
+"""The index of the dead letters in the totals."""
 
 
 class _Sums(msgspec.Struct, gc=False):
-    """The totals of a type in all partitions, in the order of TypeTotals, and how many partitions have it."""
+    """The totals of a type over all partitions, in the order of TypeTotals, and the number of its partitions."""
 
     totals: tuple[int, ...]
     partitions: int
@@ -46,7 +45,7 @@ class Census:
         return self._named
 
     def put(self, partition: int, queue_type: str, row: TypeRow | None) -> None:
-        """Take over what was read of a type in a partition; None when it has nothing there."""
+        """Store the row that was read for a type in a partition; None if the type has nothing there."""
         rows = self._rows.setdefault(partition, {})
         old = rows.get(queue_type)
         if row is None:
@@ -61,15 +60,15 @@ class Census:
             self._add(queue_type, totals, 1, 0 if old is not None else 1)
 
     def types_in(self, partition: int) -> list[str]:
-        """The types of a partition."""
+        """Return the types of a partition."""
         return list(self._rows.get(partition, ()))
 
     def partitions(self) -> list[int]:
-        """The partitions that rows are known of."""
+        """Return the partitions that have rows."""
         return list(self._rows)
 
     def forget(self, partition: int, limit: int) -> bool:
-        """Forget up to `limit` types of a partition that is another node's now; False when none is left."""
+        """Forget up to `limit` types of a partition that another node owns now; return False if none is left."""
         rows = self._rows.get(partition, {})
         for queue_type in list(islice(rows, limit)):
             self.put(partition, queue_type, None)
@@ -78,7 +77,7 @@ class Census:
         return bool(rows)
 
     def totals(self) -> tuple[list[TypeTotals], TypeTotals | None]:
-        """Return the totals of the named types, by name, and those of all others together; None when there is none."""
+        """Return the totals of the named types, by name, and the sum of all others; None if there are no others."""
         named = [TypeTotals(name, *self._sums[name].totals) for name in sorted(self._named)]
         if not self._unnamed:
             return named, None
@@ -87,17 +86,18 @@ class Census:
             rest = _sum(rest, self._sums[name].totals, -1)
         return named, TypeTotals("", *rest)
 
-    def with_dead_above(self, limit: int, most: int) -> list[str]:
-        """Of the next types with dead letters, up to `most` of them, those with more than `limit` in all partitions.
-        Calls go round all of them.
+    def with_dead_above(self, limit: int, max_types: int) -> list[str]:
+        """Check the next `max_types` types with dead letters; return those with more than `limit` over all partitions.
+
+        Successive calls go round all types.
         """
         if not self._to_check:
             self._to_check = list(self._with_dead)
-        checked, self._to_check = self._to_check[:most], self._to_check[most:]
+        checked, self._to_check = self._to_check[:max_types], self._to_check[max_types:]
         return [name for name in checked if name in self._sums and self._sums[name].totals[_DEAD] > limit]
 
     def dead_by_partition(self, queue_type: str) -> dict[int, int]:
-        """Partition → dead letters of a type. Cost: O(partitions)."""
+        """Return partition → dead letters of a type. Cost: O(partitions)."""
         return {
             partition: TypeRow(rows[queue_type]).totals()[_DEAD]
             for partition, rows in self._rows.items()
@@ -117,7 +117,7 @@ class Census:
             self._drop(queue_type)
 
     def _drop(self, queue_type: str) -> None:
-        """The type is gone, and its name goes to another."""
+        """Drop a type that is gone, and give its place among the named types to another."""
         del self._sums[queue_type]
         self._unnamed.pop(queue_type, None)
         if queue_type in self._named:
@@ -128,5 +128,5 @@ class Census:
 
 
 def _sum(left: Sequence[int], right: Sequence[int], sign: int) -> tuple[int, ...]:
-    """Totals and `sign` times others."""
+    """Return left + sign * right, element by element."""
     return tuple([own + sign * other for own, other in zip(left, right, strict=True)])

@@ -1,8 +1,8 @@
-"""Which partition has the earliest ready job of a type, in memory: a hint for the dequeue and for waiting polls.
+"""Remembers when each queue type is due next in each partition: a hint for the dequeue and for waiting polls.
 
-Times here are this machine's (time.monotonic, which the event loop's time is too, only cut to ms), so that nothing
-compares the clocks of two machines. The store decides what is ready; the index only says where to ask, and that there
-is nothing to ask for. So an entry may be early, but not late: news that may be newer than an exact view survives it.
+Times are this machine's (time.monotonic, the clock of the event loop too), so that the clocks of two machines are never
+compared. The store decides which jobs are ready. The index only says which partitions to ask, or that none needs to be
+asked. An entry may therefore be early, but never late: a hint that may be newer than an exact reading survives it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from sharq_core.scheduler.replies import Hint
 
 
 class _Entry(msgspec.Struct, gc=False):
-    """due_at: when the partition's next queue of the type is due; queues: how many are due, about, at least 1;
-    noted_at: when the last news came that a function call changed something.
+    """The state of a type in one partition; times are time.monotonic, in seconds.
+
+    Attributes:
+        due_at: the time at which the partition's next queue of the type is due.
+        queues: the approximate number of due queues, at least 1.
+        noted_at: the time of the last reply whose call changed something.
     """
 
     due_at: float
@@ -27,9 +31,9 @@ class _Entry(msgspec.Struct, gc=False):
 
 
 class _Type(msgspec.Struct, gc=False):
-    """The partitions of a type, at least one; remembers the earliest due time until that one changes.
+    """The partitions of a type, at least one, with the earliest due time cached until it changes.
 
-    There may be 100,000, and each that the cycle collector had to look at would make it stop the process for longer.
+    There may be 100,000 types. They are exempt from the cycle collector (gc=False), whose pauses they would lengthen.
     """
 
     entries: dict[int, _Entry] = {}
@@ -37,7 +41,7 @@ class _Type(msgspec.Struct, gc=False):
 
     @property
     def earliest(self) -> float:
-        """When the next queue is due. Cost: O(partitions) after the earliest has changed."""
+        """The time at which the next queue is due. Cost: O(partitions) after the earliest entry has changed."""
         if self.known_earliest is None:
             self.known_earliest = min(entry.due_at for entry in self.entries.values())
         return self.known_earliest
@@ -48,7 +52,7 @@ class _Type(msgspec.Struct, gc=False):
         self.lower(entry.due_at)
 
     def lower(self, due_at: float) -> None:
-        """An entry is due at due_at now, not later than it was."""
+        """Lower the cached earliest time after an entry was moved to an earlier due_at."""
         if self.known_earliest is not None and due_at < self.known_earliest:
             self.known_earliest = due_at
 
@@ -59,12 +63,12 @@ class _Type(msgspec.Struct, gc=False):
 
 
 class ReadyIndex:
-    """Per type and partition, when the next queue is due.
+    """The due times of all types, by partition.
 
     Args:
-        on_earlier: told (queue_type, due_at) when a type's earliest time became earlier.
-        store_now_us: given a partition, the time of its server now or a little before; None when that is not known. A
-            reply's own time is older by as long as the reply took, and what is due would be noticed so much later.
+        on_earlier: called with (queue_type, due_at) when a type's earliest time becomes earlier.
+        store_now_us: returns the present time of a partition's server, in µs, or a slightly earlier one; None if it is
+            unknown. The time in a reply is older by the reply's travel time, which would make entries late.
     """
 
     def __init__(
@@ -80,106 +84,114 @@ class ReadyIndex:
         self._earliest_of_rest: float | None = None
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
-        """A call made a queue due at hint.ready_us that may not have been due before."""
+        """Record from a reply that a queue is due at hint.ready_us, perhaps earlier than before."""
         if hint.ready_us is None:
             return
         now = monotonic()
-        due_at = now + self._left_s(partition, hint.ready_us, hint.now_us)
+        due_at = now + self._until_s(partition, hint.ready_us, hint.now_us)
         if self._put_off:
             due_at = max(due_at, self._put_off.get((partition, queue_type), due_at))
-        known = self._types.get(queue_type)
-        earliest = known.earliest if known else None
-        entry = known.entries.get(partition) if known else None
-        if known is None or entry is None:
+        known_type = self._types.get(queue_type)
+        earliest = known_type.earliest if known_type else None
+        entry = known_type.entries.get(partition) if known_type else None
+        if known_type is None or entry is None:
             self._put(partition, queue_type, _Entry(due_at, 1, now))
         else:
             entry.noted_at = now
             if due_at <= now:
                 entry.queues += 1
-            self._bring_forward(known, entry, due_at)
+            self._bring_forward(known_type, entry, due_at)
         if earliest is None or due_at < earliest:
             self._on_earlier(queue_type, due_at)
 
     def settle(
         self, partition: int, queue_type: str, now_us: int, head_us: int | None, queues: int, sent_at: float
     ) -> None:
-        """A call that was sent at sent_at saw the type's whole state: head_us is when its next queue is due.
+        """Record the exact state of a type from a call sent at sent_at: its next queue is due at head_us.
 
-        News that came after sent_at may be of later calls, so they are kept.
+        A hint that arrived after sent_at may come from a later call, so it is kept.
         """
-        due_at = None if head_us is None else monotonic() + self._left_s(partition, head_us, now_us)
+        due_at = None if head_us is None else monotonic() + self._until_s(partition, head_us, now_us)
         self._settle(partition, queue_type, due_at, queues, sent_at)
 
     def read(
         self, partition: int, now_us: int, heads_us: Iterable[tuple[str, int | None]], sent_at: float
     ) -> None:
-        """A call that was sent at sent_at read when the next queue of some types is due, early perhaps; None: never."""
+        """Record the due times of some types, perhaps early, from a call sent at sent_at; None if a type is not due."""
         offset_s = monotonic() - max(now_us, self._store_now_us(partition) or now_us) / 1e6
-        known = self._types
+        types = self._types
         for queue_type, head_us in heads_us:
             if head_us is None:
-                if queue_type in known:
+                if queue_type in types:
                     self._settle(partition, queue_type, None, 0, sent_at)
                 continue
-            entry = known[queue_type].entries.get(partition) if queue_type in known else None
+            entry = types[queue_type].entries.get(partition) if queue_type in types else None
             self._settle(
                 partition, queue_type, head_us / 1e6 + offset_s, entry.queues if entry else 1, sent_at
             )
 
     def types_in(self, partition: int) -> list[str]:
-        """The types that have an entry for a partition."""
+        """Return the types that have an entry for a partition."""
         return list(self._by_partition.get(partition, ()))
 
     def forget(self, partition: int, limit: int) -> bool:
-        """Forget up to `limit` types of a partition that this node answers for no longer; False when none is left."""
+        """Forget up to `limit` types of a partition that this node no longer serves; return False if none is left."""
         for queue_type in list(islice(self._by_partition.get(partition, ()), limit)):
             self._forget(queue_type, partition)
         return partition in self._by_partition
 
     def partitions(self) -> list[int]:
-        """The partitions that have an entry."""
+        """Return the partitions that have an entry."""
         return list(self._by_partition)
 
     def overdue_s(self, queue_type: str) -> float:
-        """How long the type's longest due queue has been due; 0 when none is."""
-        known = self._types.get(queue_type)
-        return max(monotonic() - known.earliest, 0.0) if known else 0.0
+        """Return the time in seconds for which the type's longest-due queue has been due; 0 if none is."""
+        entries = self._types.get(queue_type)
+        return max(monotonic() - entries.earliest, 0.0) if entries else 0.0
 
     def rank(self, limit: int, beside: Container[str]) -> None:
-        """Go on looking for the longest due of all types but those in `beside`, at up to `limit` types at once."""
+        """Continue the search for the longest-due type outside `beside` with the next `limit` types."""
         for _ in range(min(limit, len(self._to_rank))):
             queue_type = self._to_rank.pop()
-            known = self._types.get(queue_type)
-            if known is not None and queue_type not in beside:
+            entries = self._types.get(queue_type)
+            if entries is not None and queue_type not in beside:
                 earliest = self._earliest_so_far
-                self._earliest_so_far = known.earliest if earliest is None else min(known.earliest, earliest)
+                self._earliest_so_far = (
+                    entries.earliest if earliest is None else min(entries.earliest, earliest)
+                )
         if not self._to_rank:
             self._earliest_of_rest, self._earliest_so_far = self._earliest_so_far, None
             self._to_rank = list(self._types)
 
     @property
     def longest_overdue_s(self) -> float:
-        """How long the longest due queue had been due of the types that `rank` looks at, when it had last seen all of
-        them; 0 when none was.
+        """The time in seconds for which the longest-due queue among the types of `rank` has been due; 0 if none is.
+
+        The value dates from the last time that `rank` had seen all of them.
         """
         earliest = self._earliest_of_rest
         return 0.0 if earliest is None else max(monotonic() - earliest, 0.0)
 
     def next_due(self, queue_type: str) -> float | None:
-        """When the type's next queue is due, in any partition; None when none waits."""
-        known = self._types.get(queue_type)
-        return known.earliest if known else None
+        """Return the time at which the type's next queue is due in any partition; None if none waits."""
+        entries = self._types.get(queue_type)
+        return entries.earliest if entries else None
 
     def due(self, queue_type: str, now: float) -> list[tuple[int, int]]:
-        """(partition, queues due, about) of the partitions that are due, longest due first. Cost: O(partitions)."""
-        known = self._types.get(queue_type)
-        if known is None:
+        """Return (partition, approximate number of due queues) of the due partitions, longest due first.
+
+        Cost: O(partitions).
+        """
+        known_type = self._types.get(queue_type)
+        if known_type is None:
             return []
-        found = [(entry.due_at, p, entry.queues) for p, entry in known.entries.items() if entry.due_at <= now]
-        return [(partition, queues) for _, partition, queues in sorted(found)]
+        due = [
+            (entry.due_at, p, entry.queues) for p, entry in known_type.entries.items() if entry.due_at <= now
+        ]
+        return [(partition, queues) for _, partition, queues in sorted(due)]
 
     def put_off(self, partition: int, queue_type: str, until: float) -> None:
-        """Nothing of the type can be had from the partition before `until` (time.monotonic), whatever is due there."""
+        """Ignore the type in the partition until `until` (time.monotonic), whatever is due there."""
         now = monotonic()
         self._put_off = {place: end for place, end in self._put_off.items() if end > now}
         self._put_off[partition, queue_type] = until
@@ -188,45 +200,47 @@ class ReadyIndex:
     def _settle(
         self, partition: int, queue_type: str, due_at: float | None, queues: int, sent_at: float
     ) -> None:
-        known = self._types.get(queue_type)
-        entry = known.entries.get(partition) if known else None
+        known_type = self._types.get(queue_type)
+        entry = known_type.entries.get(partition) if known_type else None
         if self._put_off and due_at is not None:
             due_at = max(due_at, self._put_off.get((partition, queue_type), due_at))
-        if known is not None and entry is not None and entry.noted_at >= sent_at:
+        # A hint newer than the reading may be of a later call: it can make the entry earlier, but the reading must
+        # not make it later or remove it.
+        if known_type is not None and entry is not None and entry.noted_at >= sent_at:
             if due_at is not None:
-                self._bring_forward(known, entry, due_at)
+                self._bring_forward(known_type, entry, due_at)
             entry.queues = max(queues, 1)
         elif due_at is None:
             self._forget(queue_type, partition)
         else:
-            earliest = known.earliest if known else None
+            earliest = known_type.earliest if known_type else None
             self._put(partition, queue_type, _Entry(due_at, max(queues, 1), monotonic()))
             if earliest is None or due_at < earliest:
                 self._on_earlier(queue_type, due_at)
 
-    def _left_s(self, partition: int, at_us: int, said_us: int) -> float:
-        """Until a time of the store that a reply spoke of, which it gave at said_us."""
+    def _until_s(self, partition: int, at_us: int, said_us: int) -> float:
+        """Return the time in seconds until the store's time at_us, from a reply of the store's time said_us."""
         return (at_us - max(said_us, self._store_now_us(partition) or said_us)) / 1e6
 
     def _put(self, partition: int, queue_type: str, entry: _Entry) -> None:
-        known = self._types.get(queue_type)
-        if known is None:
-            known = self._types[queue_type] = _Type()
-        if partition not in known.entries:
+        known_type = self._types.get(queue_type)
+        if known_type is None:
+            known_type = self._types[queue_type] = _Type()
+        if partition not in known_type.entries:
             self._by_partition.setdefault(partition, set()).add(queue_type)
-        known.put(partition, entry)
+        known_type.put(partition, entry)
 
-    def _bring_forward(self, known: _Type, entry: _Entry, due_at: float) -> None:
+    def _bring_forward(self, known_type: _Type, entry: _Entry, due_at: float) -> None:
         if due_at < entry.due_at:
             entry.due_at = due_at
-            known.lower(due_at)
+            known_type.lower(due_at)
 
     def _forget(self, queue_type: str, partition: int) -> None:
-        known = self._types.get(queue_type)
-        if known is None or partition not in known.entries:
+        known_type = self._types.get(queue_type)
+        if known_type is None or partition not in known_type.entries:
             return
-        known.drop(partition)
-        if not known.entries:
+        known_type.drop(partition)
+        if not known_type.entries:
             del self._types[queue_type]
         types = self._by_partition[partition]
         types.discard(queue_type)

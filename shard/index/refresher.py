@@ -1,5 +1,7 @@
-"""Once a second, or more often: looks at the partitions, reads on where not all types are known, and keeps what is
-remembered within its bounds over all partitions. Not here: how they are read (shard/index/surveyor.py).
+"""Refreshes the knowledge of the partitions once a second or more often, and trims tombstones and dead letters.
+
+The refresher looks at every partition, continues to read those whose types are not all known, and keeps the remembered
+jobs within their bounds over all partitions. shard/index/surveyor.py does the reading.
 """
 
 from __future__ import annotations
@@ -25,36 +27,36 @@ log = logging.getLogger(__name__)
 MIN_PERIOD_S = 0.05
 
 TYPES_A_SECOND = 2_000
-"""Types read again each second for certainty alone, all of them where there are not more: 1 to 2 % of a core."""
+"""Types reread each second to correct missed changes (all of them if there are fewer); takes 1 to 2 % of a core."""
 
 RANKED_A_SECOND = 5_000
 RANKED_AT_ONCE = 500
-"""Types looked at each second, and without a pause, for how long the longest due one is due."""
+"""Types checked for the longest-due one, each second and without a pause."""
 
 LOOKS_A_SECOND = 4_000
-"""Partitions looked at each second, at the most: with thousands of them a period is longer."""
+"""Most partitions looked at each second; with thousands of partitions the period is longer."""
 
 CHECKED_A_LOOK = 10_000
-"""Types with dead letters that one look compares with the limit; with more, the next look goes on."""
+"""Most types with dead letters that one look compares with the limit; the next look continues."""
 
 READ_ON_S = 0.002
-"""Pause between two pages while a node reads what it does not know yet, so that it serves meanwhile."""
+"""Pause between two pages while a node reads unknown types, so that it keeps serving calls."""
 
 FIRST_READ_S = 0.5
-"""How long a node reads before it opens; for types that it has not met by then it asks the store (ownership.look)."""
+"""Longest time that a node reads before it opens. It asks the store for types not read by then (ownership.look)."""
 
 K = TypeVar("K")
 
 
 class Refresher:
-    """What this node sees to in its partitions.
+    """The loop that keeps this node's knowledge of its partitions fresh.
 
     Args:
-        ownership: which partitions to watch.
-        clocks: say until when a call about a partition may be done.
-        period_s: time between two looks at them.
-        tombstone_limit, dead_limit: most finished jobs remembered, and dead letters kept of a type, in the whole
-            deployment; of those this node keeps its share.
+        ownership: the partitions to read.
+        clocks: the latest time at which a call about a partition may run.
+        period_s: the time between two looks at all partitions.
+        tombstone_limit, dead_limit: the most finished jobs remembered, and the most dead letters kept of a type, in the
+            whole deployment; this node keeps its share of them.
     """
 
     def __init__(
@@ -90,19 +92,19 @@ class Refresher:
 
     @property
     def tombstones(self) -> int:
-        """Finished jobs that are remembered."""
-        return sum(known.tombstones for _, known in self._surveyor.readings())
+        """The number of finished jobs that are remembered."""
+        return sum(reading.tombstones for _, reading in self._surveyor.readings())
 
     @property
     def forgotten_early(self) -> int:
-        """Finished jobs that were forgotten before they were a minute old, since ever."""
-        return sum(known.forgotten_early for _, known in self._surveyor.readings())
+        """The number of finished jobs ever forgotten before they were a minute old."""
+        return sum(reading.forgotten_early for _, reading in self._surveyor.readings())
 
     async def read_first(self) -> None:
-        """Look at every partition, and read their types for a moment.
+        """Look at every partition, and read their types for at most FIRST_READ_S.
 
         Raises:
-            SharqError: some could not be read.
+            SharqError: a partition could not be read.
         """
         stop_at = self._loop.time() + FIRST_READ_S
         await self._surveyor.read(self._ownership.owned, 0)
@@ -110,11 +112,11 @@ class Refresher:
             await self._surveyor.read_on(behind)
 
     def give_up(self, partitions: Sequence[int]) -> None:
-        """These partitions are other nodes' now."""
+        """Note that other nodes own these partitions now; the next look notifies them."""
         self._given_up += partitions
 
     async def run(self) -> None:
-        """Look every period, and at once at what the node takes over, until cancelled."""
+        """Look at all partitions every period, and at once after a takeover, until cancelled."""
         while True:
             try:
                 await self._read_on()
@@ -126,7 +128,7 @@ class Refresher:
                 await asyncio.sleep(self._period_s)
 
     async def _read_on(self) -> None:
-        """What is due now: the look of the period, or a page more of what is not known yet."""
+        """Do the next step: the look of this period, or another page of unknown types."""
         behind = self._surveyor.behind()
         if not behind and self._loop.time() < self._look_at:
             await self._sleep()
@@ -140,18 +142,19 @@ class Refresher:
             await asyncio.sleep(READ_ON_S)
 
     async def _look(self) -> None:
-        """Look at every partition. Pages go round: each look goes on with the partitions behind those of the last."""
+        """Look at every partition; each look reads the pages of the partitions after those of the last one."""
         self._ownership.send_off()
         self._clocks.keep(self._ownership.covers)
         await self._surveyor.let_go()
         await self._say_given_up()
         covered = self._ownership.covered()
         first = self._next % max(len(covered), 1)
-        left = max(int(TYPES_A_SECOND * self._period_s), 1)
-        types, served = await self._surveyor.read([*covered[first:], *covered[:first]], left)
+        budget = max(int(TYPES_A_SECOND * self._period_s), 1)
+        types, served = await self._surveyor.read([*covered[first:], *covered[:first]], budget)
         self._next = first + max(served, 1)
-        while (left := left - types) > 0 and (under_way := self._surveyor.under_way()):
-            types, _ = await self._surveyor.read(under_way, left)
+        # The remaining budget goes to rounds that have begun, so that they end soon and show which types are gone.
+        while (budget := budget - types) > 0 and (under_way := self._surveyor.under_way()):
+            types, _ = await self._surveyor.read(under_way, budget)
             types = max(types, 1)
         for _ in range(max(int(RANKED_A_SECOND * self._period_s / RANKED_AT_ONCE), 1)):
             self._index.rank(RANKED_AT_ONCE, self._census.named)
@@ -160,15 +163,15 @@ class Refresher:
         await self._keep_bounds()
 
     async def _say_given_up(self) -> None:
-        """Leave word for the new owners: calls of this node may have come after they looked."""
+        """Notify the new owners: a call of this node may have run after they read the partition."""
         given_up, self._given_up = self._given_up, []
-        words = [self._pipeline.value(self._surveys.touch(partition, "")) for partition in given_up]
-        for failure in await asyncio.gather(*words, return_exceptions=True):
+        notes = [self._pipeline.value(self._surveys.touch(partition, "")) for partition in given_up]
+        for failure in await asyncio.gather(*notes, return_exceptions=True):
             if failure is not None:
                 log.warning("word_not_left error=%r", str(failure))
 
     def look_soon(self) -> None:
-        """Look at all at once: the store's clock may have stepped."""
+        """Look at all partitions now: the store's clock may have stepped."""
         self._ownership.changed.set()
 
     async def _sleep(self) -> None:
@@ -177,18 +180,18 @@ class Refresher:
                 await self._ownership.changed.wait()
 
     async def _turn(self) -> None:
-        """Turn the generations of tombstones whose time has come."""
-        due = [p for p, known in self._surveyor.readings() if known.must_turn]
+        """Drop the older generation of tombstones in partitions where its time has come."""
+        due = [p for p, reading in self._surveyor.readings() if reading.must_turn]
         for partition in due:
-            late_us = self._clocks.not_after_us(partition)
-            await self._pipeline.value(self._functions.turn(partition, not_after_us=late_us))
+            not_after_us = self._clocks.not_after_us(partition)
+            await self._pipeline.value(self._functions.turn(partition, not_after_us=not_after_us))
             self._just_turned.add(partition)
 
     async def _keep_bounds(self) -> None:
-        """Trims the partitions that remember most, so that all stay within this node's share of the limits (I11)."""
+        """Trim the partitions that remember most, so that all together stay within this node's share (I11)."""
         counts = {
-            partition: known.tombstones
-            for partition, known in self._surveyor.readings()
+            partition: reading.tombstones
+            for partition, reading in self._surveyor.readings()
             if partition not in self._just_turned
         }
         self._just_turned.clear()
@@ -201,20 +204,23 @@ class Refresher:
                 await self._pipeline.value(self._functions.reap(partition, queue_type, keep_dead=keep))
 
     def _share(self, limit: int) -> int:
-        """This node's part of a limit for all partitions, at least 1."""
+        """Return this node's share of a limit over all partitions, at least 1."""
         ownership = self._ownership
         return max(limit * len(ownership.owned) // max(len(ownership.ring.owners), 1), 1)
 
 
 def over_level(counts: Mapping[K, int], limit: int) -> dict[K, int]:
-    """Who holds more than the level at which all together hold `limit`, with that level; nobody when they hold less."""
+    """Return holder → level for the holders above the level at which all together hold `limit`.
+
+    The result is empty if all together hold no more than `limit`.
+    """
     if sum(counts.values()) <= limit:
         return {}
-    left, level = limit, 0
+    remaining, level = limit, 0
     ascending = sorted(counts.values())
     for index, count in enumerate(ascending):
-        level = left // (len(ascending) - index)
+        level = remaining // (len(ascending) - index)
         if count > level:
             break
-        left -= count
+        remaining -= count
     return {holder: level for holder, count in counts.items() if count > level}

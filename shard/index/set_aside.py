@@ -1,6 +1,6 @@
-"""Partitions that fail by themselves, as at a key of a wrong type, while their server works.
+"""Remembers partitions that fail while their server works, for example because a key has a wrong type.
 
-They are asked once a second and not again and again, so that the others are served meanwhile.
+A failing partition is asked only once a second, so that the other partitions are served in the meantime.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from time import monotonic
 log = logging.getLogger(__name__)
 
 ASIDE_S = 1.0
-"""How long a partition that failed is not asked for a type."""
+"""Time for which a failed partition is not asked for a type."""
 
 TOLD_EVERY_S = 60.0
-"""How often a failure that goes on is logged, and told to whoever asked; in between it counts as known."""
+"""Interval at which a lasting failure is logged and reported to callers."""
 
 _COUNTED_S = 10.0
-"""How long after a failure a partition counts as failing."""
+"""Time after a failure for which a partition counts as failing."""
 
 _MOST = 10_000
-"""Failures that are remembered; when there are more, all are told anew."""
+"""Most failures that are remembered; beyond that, all are reported anew."""
 
 
 class SetAside:
@@ -31,7 +31,7 @@ class SetAside:
         self._told_at: dict[tuple[int, str], float] = {}
 
     def add(self, partition: int, queue_type: str, reason: str) -> bool:
-        """A call failed; returns whether that is news, and so has to be told."""
+        """Record a failed call; return True if the failure is new and must be reported."""
         now = monotonic()
         self._failed_at[partition] = now
         told_at = self._told_at.get((partition, queue_type))
@@ -50,6 +50,6 @@ class SetAside:
         return True
 
     def __len__(self) -> int:
-        """Partitions that failed lately."""
+        """Return the number of partitions that failed in the last 10 s."""
         oldest = monotonic() - _COUNTED_S
         return sum(failed_at >= oldest for failed_at in self._failed_at.values())

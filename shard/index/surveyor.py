@@ -1,9 +1,9 @@
-"""Reads which types this node's partitions hold, a bounded page at a time; feeds the ready index, reaper and census.
+"""Reads the types of this node's partitions in bounded pages, and feeds the ready index, the reaper and the census.
 
-What a node does to its own partitions it knows by the replies; what another node did, that one leaves word of (lua/
-touched.lua), and each look reads the words. The pages find everything again after a start or a change of the ring, and
-go round for ever, so that nothing missed stays so. No page is taken for the whole: a type is forgotten only when a scan
-from end to end did not meet it. Not here: when to read (shard/index/refresher.py).
+A node knows its own changes from the replies. Another node that changes a type leaves a note (lua/touched.lua), and
+each look reads the notes. The pages find all types after a start or a change of the ring, and are read in an endless
+round, so that a missed change is found. A type is forgotten only if a scan from end to end did not meet it.
+shard/index/refresher.py decides when to read.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from sharq_core.store.failures import CallFailed
 log = logging.getLogger(__name__)
 
 PAGE_TYPES = 500
-"""Types that one round trip reads, of all partitions together: about a millisecond of the store, some of the loop."""
+"""Most types of one round trip, over all partitions: about a millisecond of the store, and some of the event loop."""
 
 CALLS_AT_ONCE = 100
-"""Partitions that one round trip looks at."""
+"""Most partitions of one round trip."""
 
 SLICE_TYPES = 1_000
-"""Types that are forgotten before the loop goes on with something else."""
+"""Types that are forgotten before the event loop may run other tasks."""
 
 _SPARE = 16
-"""A page is asked to be longer than what is there, or the scan of a short one might not say that it is at its end."""
+"""Types asked for beyond the known number; otherwise the scan of a short page might not report its end."""
 
 
 class _Reading(msgspec.Struct):
-    """How far a partition's types were read.
+    """The progress of reading a partition's types.
 
     Attributes:
-        fields: how many types there are, about; -1 before the first look.
-        touches: words of other nodes that were read.
-        scan: where the round goes on; 0 at its beginning.
-        begun_at: when (time.monotonic) its first page was asked for.
-        server: of which server and connections its cursor is.
-        is_sound: its pages are all of one server, so that what it did not meet is not there.
-        met: the types that it met.
-        is_whole: a sound round has come to its end.
-        is_doubted: another node changed more than its words name.
-        look_at: when a partition that failed may be asked again.
-        tombstones, forgotten_early, turn_us, now_us: as the store last said (SurveyReply).
+        fields: the approximate number of types; -1 before the first look.
+        touches: the number of the last note of another node that was read.
+        scan: the cursor of the round; 0 at its beginning.
+        begun_at: the time (time.monotonic) at which the round's first page was requested.
+        server: the identity of the server and connections that the cursor belongs to.
+        is_sound: True if all pages of the round came from one server, so that types that it did not meet are gone.
+        met: the types that the round has met.
+        is_whole: True if a sound round has ended.
+        is_doubted: True if another node changed more types than its notes name.
+        look_at: the time (time.monotonic) at which a failed partition may be asked again.
+        tombstones, forgotten_early, turn_us, now_us: the last values from the store (SurveyReply).
     """
 
     fields: int = -1
@@ -79,35 +79,36 @@ class _Reading(msgspec.Struct):
 
     @property
     def must_turn(self) -> bool:
-        """The time of the older tombstones is over."""
+        """Return True if the older generation of tombstones is due to be dropped."""
         return self.turn_us is not None and self.turn_us <= self.now_us
 
     @property
     def is_behind(self) -> bool:
-        """It is to be read on without a pause."""
+        """Return True if the partition must be read on without a pause."""
         return (not self.is_whole or self.is_doubted) and self.look_at <= monotonic()
 
 
 class _Look(msgspec.Struct, frozen=True):
-    """One call about a partition: what was known of it, how many types were asked for, its answer, and when it was
-    asked (partition_clocks.elapsed_us).
+    """One call about a partition: its reading, the number of types asked for, the answer, and the time of the call.
+
+    The time is that of partition_clocks.elapsed_us, in µs.
     """
 
     partition: int
-    known: _Reading
+    reading: _Reading
     count: int
     answer: asyncio.Future[tuple[Reply[SurveyReply], float]]
     asked_us: int
 
 
 class Surveyor:
-    """What this node knows of the types in the partitions that it covers.
+    """The reader of the types in the partitions that this node serves.
 
     Args:
-        reaper: None when this process runs none; due timers then count as ready, because a dequeue runs them.
-        clocks: are told each reading of a partition's time.
-        guard: is told which data set each partition belongs to, and knows whose data is lost: these are not read.
-        server_of: by partition, something that changes when cursors given by its server mean nothing any more.
+        reaper: the node's reaper; None if it runs none. Due timers then count as ready, because a dequeue runs them.
+        clocks: receives each reading of a partition's time.
+        guard: receives the data set's id of each partition; partitions whose data is lost are not read.
+        server_of: returns a value that changes when the cursors of a partition's server become invalid.
     """
 
     def __init__(
@@ -137,58 +138,62 @@ class Surveyor:
         self._readings: dict[int, _Reading] = {}
 
     def readings(self) -> Iterable[tuple[int, _Reading]]:
-        """What was read of each partition that this node owns."""
+        """Return (partition, reading) of each partition that this node owns."""
         return ((p, reading) for p, reading in self._readings.items() if self._ownership.owns(p))
 
     def begin_again(self, partitions: Iterable[int]) -> None:
-        """What was read of these partitions counts no longer: other nodes may have changed them unseen."""
+        """Discard the readings of these partitions: other nodes may have changed them unseen."""
         for partition in partitions:
             self._readings.pop(partition, None)
 
     def lose(self, partition: int) -> None:
-        """Nothing is known to be in a partition whose data was lost. What is left of it goes with the next look."""
+        """Forget the due times of a partition whose data was lost; the next look forgets the rest."""
         self._readings.pop(partition, None)
         self._ownership.was_read(partition)
         self._index.forget(partition, SLICE_TYPES)
 
     def behind(self) -> list[int]:
-        """The owned partitions whose types are not all known. Those of others are never: their owners change them."""
+        """Return the owned partitions whose types are not all known.
+
+        Partitions of other nodes are never fully known, since their owners change them.
+        """
         owned = filter(self._is_read, self._ownership.owned)
-        return [p for p in owned if (known := self._readings.get(p)) is None or known.is_behind]
+        return [p for p in owned if (reading := self._readings.get(p)) is None or reading.is_behind]
 
     def _is_read(self, partition: int) -> bool:
-        """This node answers for the partition, and its data is there."""
+        """Return True if this node serves the partition and its data is not lost."""
         return self._ownership.covers(partition) and not self._guard.is_lost(partition)
 
-    async def read(self, partitions: Sequence[int], most_types: int) -> tuple[int, int]:
-        """Look at each partition, and read pages of up to about `most_types` types in all, the first ones first.
+    async def read(self, partitions: Sequence[int], max_types: int) -> tuple[int, int]:
+        """Look at each partition, and read pages of up to about `max_types` types in all, in the given order.
 
         Returns:
-            How many types were asked for, and how many partitions had their page before one that had none.
+            The number of types asked for, and the number of partitions that had a page before one that had none.
 
         Raises:
-            SharqError: the store did not answer for some; those keep what was known. A partition that fails by itself
-                is set aside and raises nothing.
+            SharqError: the store did not answer for some partitions; they keep their readings. A partition that fails
+                while its server works is set aside and raises nothing.
         """
         failures: list[SharqError] = []
         types = served = looked_at = 0
-        for group in self._groups([*filter(self._is_read, partitions)], most_types):
+        for group in self._groups([*filter(self._is_read, partitions)], max_types):
             looks = [self._begin_look(partition, count) for partition, count in group]
             answers = await asyncio.gather(*(look.answer for look in looks), return_exceptions=True)
             for look, answer in zip(looks, answers, strict=True):
                 if isinstance(answer, CallFailed):
                     self._put_off(look, answer)
                 elif isinstance(answer, SharqError):
-                    look.known.look_at = monotonic() + ASIDE_S
+                    look.reading.look_at = monotonic() + ASIDE_S
                     failures.append(answer)
                 elif isinstance(answer, BaseException):
                     raise answer
                 else:
                     await self._end_look(look, *answer)
+            # Only the unbroken run of served partitions counts: the next look starts with the first unserved one.
             counts = [count for _, count in group]
             types += sum(counts)
             has_page = [
-                count > 0 or look.known.fields <= 0 for look, count in zip(looks, counts, strict=True)
+                count > 0 or look.reading.fields <= 0 for look, count in zip(looks, counts, strict=True)
             ]
             served += len(list(takewhile(bool, has_page))) if served == looked_at else 0
             looked_at += len(group)
@@ -198,26 +203,26 @@ class Surveyor:
         return types, served
 
     async def read_on(self, behind: Sequence[int]) -> None:
-        """Read a page, in one round trip, of the first of the partitions whose types are not all known.
+        """Read a page of the first partitions whose types are not all known, in one round trip.
 
         Raises:
             SharqError: as `read`.
         """
         types = 0
         for index, partition in enumerate(behind[:CALLS_AT_ONCE]):
-            known = self._readings.get(partition)
-            types += known.fields if known else 0
+            reading = self._readings.get(partition)
+            types += reading.fields if reading else 0
             if index and types > PAGE_TYPES:
                 behind = behind[:index]
                 break
         await self.read(behind[:CALLS_AT_ONCE], PAGE_TYPES)
 
     def under_way(self) -> list[int]:
-        """The covered partitions with a round that has begun and not ended."""
-        return [p for p, known in self._readings.items() if known.scan and self._ownership.covers(p)]
+        """Return the served partitions whose round has begun and not ended."""
+        return [p for p, reading in self._readings.items() if reading.scan and self._ownership.covers(p)]
 
     async def find(self, partition: int, queue_type: str) -> None:
-        """Read one type of a partition, for a caller who has to know whether a job is ready.
+        """Read one type of a partition, for a caller that must know whether a job is ready.
 
         Raises:
             SharqError: the store did not answer.
@@ -233,7 +238,7 @@ class Surveyor:
             self._tell(partition, [(queue_type, row)], now_us, sent_at, shift_us, with_timers=True)
 
     async def let_go(self) -> None:
-        """Forget the partitions that this node answers for no longer, some types at a time."""
+        """Forget the partitions that this node no longer serves, some types at a time."""
         for partition in [p for p in self._readings if not self._is_read(p)]:
             del self._readings[partition]
         for partition in self._index.partitions():
@@ -244,74 +249,76 @@ class Surveyor:
     async def _forget(
         self, partition: int, is_kept: Callable[[int], bool], forget: Callable[[int, int], bool]
     ) -> None:
-        """Forget what is known of a partition, some types at a time, unless it has come back meanwhile."""
+        """Forget the types of a partition, some at a time, and stop if the partition comes back in the meantime."""
         is_left = True
         while is_left and not is_kept(partition):
             is_left = forget(partition, SLICE_TYPES)
             await asyncio.sleep(0)
 
-    def _groups(self, partitions: Sequence[int], most_types: int) -> Iterable[list[tuple[int, int]]]:
-        """(partition, types to read) of each, in groups of one round trip; each is planned when its turn comes."""
+    def _groups(self, partitions: Sequence[int], max_types: int) -> Iterable[list[tuple[int, int]]]:
+        """Yield groups of (partition, types to read), one group per round trip, each planned when it is sent."""
         group: list[tuple[int, int]] = []
         size = 0
         for partition in partitions:
-            known = self._readings.setdefault(partition, _Reading())
-            count = min(max(known.fields, 0), PAGE_TYPES, max(most_types, 0))
+            reading = self._readings.setdefault(partition, _Reading())
+            count = min(max(reading.fields, 0), PAGE_TYPES, max(max_types, 0))
             if group and (size + count > PAGE_TYPES or len(group) == CALLS_AT_ONCE):
                 yield group
                 group, size = [], 0
             group.append((partition, count))
             size += count
-            most_types -= count
+            max_types -= count
         if group:
             yield group
 
     def _begin_look(self, partition: int, count: int) -> _Look:
-        """Ask for what is to be known of a partition, and a page of about `count` types."""
-        known = self._readings[partition]
-        if count and not known.scan:
-            self._begin_round(partition, known, monotonic())
+        """Send the call for a partition's state, its notes and a page of about `count` types."""
+        reading = self._readings[partition]
+        if count and not reading.scan:
+            self._begin_round(partition, reading, monotonic())
         wanted = count + _SPARE if count else 0
-        call = self._surveys.survey(partition, touches=known.touches, scan=known.scan, count=wanted)
-        return _Look(partition, known, count, self._pipeline.send(call), elapsed_us())
+        call = self._surveys.survey(partition, touches=reading.touches, scan=reading.scan, count=wanted)
+        return _Look(partition, reading, count, self._pipeline.send(call), elapsed_us())
 
-    def _begin_round(self, partition: int, known: _Reading, begun_at: float) -> None:
-        known.begun_at, known.met, known.server = begun_at, set(), self._server_of(partition)
-        known.is_sound, known.is_doubted = True, False
+    def _begin_round(self, partition: int, reading: _Reading, begun_at: float) -> None:
+        reading.begun_at, reading.met, reading.server = begun_at, set(), self._server_of(partition)
+        reading.is_sound, reading.is_doubted = True, False
 
     def _put_off(self, look: _Look, error: CallFailed) -> None:
-        """The partition failed by itself. It counts as read, so that it does not make the whole node unsure."""
-        look.known.look_at, look.known.turn_us = monotonic() + ASIDE_S, None
+        """Set a failed partition aside; it counts as read, so that the rest of the index stays complete."""
+        look.reading.look_at, look.reading.turn_us = monotonic() + ASIDE_S, None
         self._set_aside.add(look.partition, "", error.message)
         self._ownership.was_read(look.partition)
 
     async def _end_look(self, look: _Look, reply: Reply[SurveyReply], sent_at: float) -> None:
-        partition, known, value, now_us = look.partition, look.known, value_of(reply), reply.hint.now_us
-        if self._readings.get(partition) is not known:
+        partition, reading, value, now_us = look.partition, look.reading, value_of(reply), reply.hint.now_us
+        if self._readings.get(partition) is not reading:
             return
         self._guard.note(partition, value.data_id)
-        known.fields, known.touches = value.fields, value.touches
-        known.tombstones, known.forgotten_early = value.tombstones, value.forgotten_early
-        known.turn_us, known.now_us = value.turn_us, now_us
-        known.is_doubted |= value.is_cut
+        reading.fields, reading.touches = value.fields, value.touches
+        reading.tombstones, reading.forgotten_early = value.tombstones, value.forgotten_early
+        reading.turn_us, reading.now_us = value.turn_us, now_us
+        reading.is_doubted |= value.is_cut
         await self._see_clock(look, now_us, value)
         shift_us = value.clock.shift_us
         self._tell(partition, value.touched, now_us, sent_at, shift_us)
         self._tell(partition, value.page, now_us, sent_at, shift_us)
         if not value.fields:
-            self._begin_round(partition, known, sent_at)
+            self._begin_round(partition, reading, sent_at)
         elif not look.count:
             return
-        known.is_sound &= known.server == self._server_of(partition)
-        known.met.update([name for name, _ in value.page])
-        known.met.update([name for name, row in value.touched if row is not None])
-        known.scan = value.scan if known.is_sound or known.is_whole else 0
-        if not known.scan and known.is_sound:
-            await self._end_round(partition, known, now_us)
+        # A cursor means nothing on another server. A first round begins again then; a later one only corrects.
+        reading.is_sound &= reading.server == self._server_of(partition)
+        reading.met.update([name for name, _ in value.page])
+        reading.met.update([name for name, row in value.touched if row is not None])
+        reading.scan = value.scan if reading.is_sound or reading.is_whole else 0
+        if not reading.scan and reading.is_sound:
+            await self._end_round(partition, reading, now_us)
 
     async def _see_clock(self, look: _Look, now_us: int, value: SurveyReply) -> None:
-        """Tell what a reading says of the partition's time, before anything goes by that time. A store that refuses to
-        set it (it lacks a replica) is asked again with the next reading.
+        """Pass the partition's time of a reading to the clocks, before any entry is computed from that time.
+
+        A store that refuses to set the time, because it lacks a replica, is asked again with the next reading.
         """
         try:
             await self._clocks.see(
@@ -325,13 +332,13 @@ class Surveyor:
         except SharqError as error:
             log.debug("partition_time_not_set partition=%d error=%r", look.partition, error.message)
 
-    async def _end_round(self, partition: int, known: _Reading, now_us: int) -> None:
-        """Every type that was there throughout was met; the others are gone."""
-        met, known.met, known.is_whole = known.met, set(), True
+    async def _end_round(self, partition: int, reading: _Reading, now_us: int) -> None:
+        """Forget the types that the round did not meet: a type that existed throughout would have been met."""
+        met, reading.met, reading.is_whole = reading.met, set(), True
         self._ownership.was_read(partition)
         for at, name in enumerate(self._index.types_in(partition), 1):
             if name not in met:
-                self._index.read(partition, now_us, [(name, None)], known.begun_at)
+                self._index.read(partition, now_us, [(name, None)], reading.begun_at)
             if not at % SLICE_TYPES:
                 await asyncio.sleep(0)
         for at, name in enumerate(self._census.types_in(partition), 1):
@@ -350,12 +357,12 @@ class Surveyor:
         *,
         with_timers: bool = False,
     ) -> None:
-        """Tell the index, the reaper and the census what was read.
+        """Pass rows that were read to the index, the reaper and the census.
 
         Args:
             now_us: the store's clock in the reply.
-            shift_us: how far the times of the rows are ahead of it.
-            with_timers: what a due timer may make ready counts as ready.
+            shift_us: the time by which the rows' times are ahead of that clock.
+            with_timers: if True, a type with a due timer counts as ready.
         """
         if not rows or not self._ownership.covers(partition):
             return

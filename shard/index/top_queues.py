@@ -1,8 +1,8 @@
-"""The queues of a type that wait longest or hold most, within some partitions of this node.
+"""Finds the queues of a type that have waited longest or hold most jobs, in some partitions of this node.
 
-By age the store has them in order: O(log n) for each that is named. By depth it has no order, and one kept up to date
-would cost every job two writes; so the records are looked at, in small calls one after the other, as many and as long
-as the bounds here allow. Not here: what comes before what (sharq_core/top_queues.py).
+The store keeps the order by age, so a query costs O(log n) per returned queue. It keeps no order by depth, which would
+cost two writes per job. A query by depth therefore scans the queue records in small consecutive calls, within the
+bounds below. sharq_core/top_queues.py defines the order.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from sharq_core.scheduler.functions import Functions
 from sharq_core.top_queues import first
 
 RECORDS_A_CALL = 250
-"""About half a millisecond of the store's time."""
+"""Records of one call, which takes about half a millisecond of the store's time."""
 
 MAX_RECORDS = 100_000
-"""Records that one call looks at."""
+"""Most records that one query scans."""
 
 MAX_TIME_S = 1.0
-"""Time after which nothing more is looked at: a router waits little longer for an answer than the store may take."""
+"""Longest scan: a router waits only slightly longer for an answer than a call to the store may take."""
 
 
 PARTITIONS_AT_ONCE = 8
-"""Partitions looked at side by side: with thousands of them the time of one after the other would not be enough."""
+"""Partitions that are scanned concurrently; with thousands of them, one after the other would take too long."""
 
 
 async def top_queues(pipeline: Pipeline, functions: Functions, call: GetTop) -> TopQueues:
-    """Answer a call. Cost: age O(log n) a partition and queue; depth O(queues of the type), bounded by MAX_RECORDS.
+    """Answer a GetTop call.
+
+    Cost: by age O(log n) per partition and queue; by depth O(queues of the type), bounded by MAX_RECORDS.
 
     Raises:
         SharqError: a partition could not be read.
@@ -43,7 +45,7 @@ async def top_queues(pipeline: Pipeline, functions: Functions, call: GetTop) -> 
 
 
 class _Search:
-    """What was found so far, and what is still to be looked at."""
+    """The queues found so far, and the partitions still to scan."""
 
     def __init__(self, pipeline: Pipeline, functions: Functions, call: GetTop) -> None:
         self.found: list[TopQueue] = []
@@ -51,16 +53,16 @@ class _Search:
         self._pipeline = pipeline
         self._functions = functions
         self._call = call
-        self._left = deque(call.partitions)
+        self._remaining = deque(call.partitions)
         self._looked_at = 0
         self._give_up_at = monotonic() + MAX_TIME_S
 
     async def run(self) -> None:
-        """Look at one partition after the other, until all were or a bound is reached."""
-        while self._left and self.is_complete:
-            await self._look_at(self._left.popleft())
+        """Scan one partition after the other until all are done or a bound is reached."""
+        while self._remaining and self.is_complete:
+            await self._scan(self._remaining.popleft())
 
-    async def _look_at(self, partition: int) -> None:
+    async def _scan(self, partition: int) -> None:
         call, scan = self._call, 0
         while True:
             is_long = call.by is TopOrder.DEPTH and self._looked_at >= MAX_RECORDS

@@ -1,4 +1,4 @@
-"""What a shard node measures. No label names a queue: types are few, queues are not."""
+"""The Prometheus metrics of a shard node. No label names a queue, because there may be millions of queues."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 from sharq_core.process.durations import Durations
 
 MAX_TYPES = MAX_NAMED
-"""Types that get a label value of their own; the rest are together under one name."""
+"""Types that get a label value of their own; all others share one."""
 
 _STORE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _DELAYS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class NodeMetrics:
-    """Counters that the node's parts write to; values that are known once a second are read at the scrape."""
+    """The counters that the node's parts write to. Values that are refreshed once a second are read at the scrape."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        ended = Counter(
-            "sharq_leases_ended_total", "Leases whose time ran out", ["queue_type"], registry=registry
-        )
+        ended = Counter("sharq_leases_ended_total", "Leases that expired", ["queue_type"], registry=registry)
         died = Counter(
-            "sharq_dead_letters_total", "Jobs past their requeue limit", ["queue_type"], registry=registry
+            "sharq_dead_letters_total",
+            "Jobs that passed their requeue limit and became dead letters",
+            ["queue_type"],
+            registry=registry,
         )
         self.store_calls = Durations(_STORE_S)
         self.ready_delays: dict[str, Durations] = {}
@@ -58,29 +59,29 @@ class NodeMetrics:
         watchers: DueSubscribers,
         reaper_lag_s: Callable[[], float],
     ) -> None:
-        """Export what these know."""
+        """Export the metrics that are read from these parts."""
         self._registry.register(_Totals(watch, census, reaper_lag_s))
         self._registry.register(_Readiness(census, index, ownership, set_aside, watchers))
 
     def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
-        """Export what is off with the store: by check, on how many primaries."""
+        """Export the number of primaries that each check of the store's settings complains about."""
         self._registry.register(_StoreNotices(notices))
 
     def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
-        """Some jobs were leased; how long each was ready, in µs."""
+        """Record for each leased job how long it had been ready, in µs."""
         observe = self._ready_delay(queue_type)
         for delay_us in ready_for_us:
             observe(delay_us / 1e6)
 
     def released(self, queue_type: str, outcomes: list[LeaseOutcome]) -> None:
-        """Some jobs were given back, or not; those past their limit are dead letters now."""
+        """Count the outcomes of releases, and the jobs among them that became dead letters."""
         self.releases.count(queue_type, outcomes)
         died = sum(outcome.is_dead for outcome in outcomes)
         if died:
             self._died(queue_type)(died)
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
-        """The time of some leases ran out; so many of the jobs are dead letters now."""
+        """Count leases that expired, and the jobs among them that became dead letters."""
         if ended:
             self._ended(queue_type)(ended)
         if died:
@@ -92,34 +93,34 @@ class NodeMetrics:
 
 
 def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], Callable[[float], None]]:
-    """Caches the labelled child of each type, and bounds how many there are."""
-    known: dict[str, Callable[[float], None]] = {}
+    """Return a function that caches the labelled child of each type, for at most MAX_TYPES types."""
+    children: dict[str, Callable[[float], None]] = {}
 
-    def child(queue_type: str) -> Callable[[float], None]:
-        found = known.get(queue_type)
-        if found is None:
-            name = queue_type if len(known) < MAX_TYPES else OTHER_TYPES
-            found = known.get(name) or known.setdefault(name, make(name))
-        return found
+    def child_of(queue_type: str) -> Callable[[float], None]:
+        child = children.get(queue_type)
+        if child is None:
+            name = queue_type if len(children) < MAX_TYPES else OTHER_TYPES
+            child = children.get(name) or children.setdefault(name, make(name))
+        return child
 
-    return child
+    return child_of
 
 
 class _Outcomes(Collector):
-    """How calls about jobs came out."""
+    """The outcomes of calls about jobs."""
 
     def __init__(self, metrics: NodeMetrics) -> None:
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
         enqueues = CounterMetricFamily(
-            "sharq_enqueue_outcomes", "Jobs that the store was given", labels=["queue_type", "outcome"]
+            "sharq_enqueue_outcomes", "Jobs sent to the store, by outcome", labels=["queue_type", "outcome"]
         )
         for row in self._metrics.enqueues.rows():
             enqueues.add_metric(row[:2], row[2])
         leases = CounterMetricFamily(
             "sharq_lease_outcomes",
-            "Leases to finish, extend or release",
+            "Leases that calls finished, extended or released, by outcome",
             labels=["verb", "queue_type", "outcome"],
         )
         verbs = (
@@ -134,7 +135,7 @@ class _Outcomes(Collector):
 
 
 class _Durations(Collector):
-    """How long the store took, and how long jobs were ready."""
+    """The durations of store calls, and the delays from ready to leased."""
 
     def __init__(self, metrics: NodeMetrics) -> None:
         self._metrics = metrics
@@ -142,20 +143,20 @@ class _Durations(Collector):
     def collect(self) -> Iterator[Metric]:
         delays = HistogramMetricFamily(
             "sharq_ready_delay_seconds",
-            "Time from when a job might be leased to when it was",
+            "Time from when a job became ready until it was leased",
             labels=["queue_type"],
         )
         for queue_type, durations in self._metrics.ready_delays.items():
             durations.export(delays, [queue_type])
         store_calls = HistogramMetricFamily(
-            "sharq_store_call_duration_seconds", "Time that the store took for a pipeline of calls", labels=[]
+            "sharq_store_call_duration_seconds", "Duration of a pipeline of calls to the store", labels=[]
         )
         self._metrics.store_calls.export(store_calls, [])
         yield from (delays, store_calls)
 
 
 class _Readiness(Collector):
-    """What is ready, which partitions came and went, and who waits."""
+    """The ages of ready queues, the changes of owned partitions, and the number of watches."""
 
     def __init__(
         self,
@@ -174,33 +175,33 @@ class _Readiness(Collector):
     def collect(self) -> Iterator[Metric]:
         ages = GaugeMetricFamily(
             "sharq_oldest_ready_age_seconds",
-            "How long the longest waiting queue has been ready to be leased from",
+            "Time since the longest-waiting queue became ready",
             labels=["queue_type"],
         )
         named, others = self._census.totals()
-        for one in named:
-            ages.add_metric([one.queue_type], self._index.overdue_s(one.queue_type))
+        for totals in named:
+            ages.add_metric([totals.queue_type], self._index.overdue_s(totals.queue_type))
         if others is not None:
             ages.add_metric([OTHER_TYPES], self._index.longest_overdue_s)
         yield ages
         yield GaugeMetricFamily(
             "sharq_partitions_set_aside",
-            "Partitions that failed by themselves in the last 10 s and are asked once a second",
+            "Partitions that failed in the last 10 s while their server worked; retried once a second",
             value=len(self._set_aside),
         )
         yield CounterMetricFamily(
-            "sharq_partitions_taken", "Partitions that came to this node", value=self._ownership.taken
+            "sharq_partitions_taken", "Partitions taken over by this node", value=self._ownership.taken
         )
         yield CounterMetricFamily(
-            "sharq_partitions_given_up", "Partitions that left this node", value=self._ownership.given_up
+            "sharq_partitions_given_up", "Partitions given up to other nodes", value=self._ownership.given_up
         )
         yield GaugeMetricFamily(
-            "sharq_watches", "Types that routers with waiting dequeues watch", value=len(self._watchers)
+            "sharq_watches", "Queue types watched by routers with waiting dequeues", value=len(self._watchers)
         )
 
 
 class _StoreNotices(Collector):
-    """What is off with the store, by check."""
+    """The notices about the store, by check."""
 
     def __init__(self, notices: Callable[[], Mapping[str, int]]) -> None:
         self._notices = notices
@@ -217,7 +218,7 @@ class _StoreNotices(Collector):
 
 
 class _Totals(Collector):
-    """Jobs by type and state, as they were last read."""
+    """The jobs by type and state, as of the last read."""
 
     def __init__(self, watch: Refresher, census: Census, reaper_lag_s: Callable[[], float]) -> None:
         self._watch = watch
@@ -227,31 +228,35 @@ class _Totals(Collector):
     def collect(self) -> Iterator[Metric]:
         jobs = GaugeMetricFamily("sharq_jobs", "Jobs by state", labels=["queue_type", "state"])
         enqueued = CounterMetricFamily(
-            "sharq_jobs_enqueued", "Jobs ever accepted, by this store's count", labels=["queue_type"]
+            "sharq_jobs_enqueued", "Jobs accepted, as counted by the store", labels=["queue_type"]
         )
         finished = CounterMetricFamily(
-            "sharq_jobs_finished", "Jobs ever finished, by this store's count", labels=["queue_type"]
+            "sharq_jobs_finished", "Jobs finished, as counted by the store", labels=["queue_type"]
         )
         named, others = self._census.totals()
-        for name, one in [
+        for name, totals in [
             *((own.queue_type, own) for own in named),
             *([(OTHER_TYPES, others)] if others else []),
         ]:
-            jobs.add_metric([name, "queued"], one.queued)
-            jobs.add_metric([name, "delayed"], one.delayed)
-            jobs.add_metric([name, "leased"], one.leased)
-            jobs.add_metric([name, "dead"], one.dead)
-            enqueued.add_metric([name], one.enqueued)
-            finished.add_metric([name], one.finished)
+            jobs.add_metric([name, "queued"], totals.queued)
+            jobs.add_metric([name, "delayed"], totals.delayed)
+            jobs.add_metric([name, "leased"], totals.leased)
+            jobs.add_metric([name, "dead"], totals.dead)
+            enqueued.add_metric([name], totals.enqueued)
+            finished.add_metric([name], totals.finished)
         yield from (jobs, enqueued, finished)
         yield GaugeMetricFamily(
-            "sharq_finished_remembered", "Finished jobs that are remembered", value=self._watch.tombstones
+            "sharq_finished_remembered",
+            "Finished jobs that the store remembers",
+            value=self._watch.tombstones,
         )
         yield CounterMetricFamily(
             "sharq_finished_forgotten_early",
-            "Finished jobs forgotten before they were a minute old, because too many were remembered",
+            "Finished jobs forgotten before they were a minute old because the limit was reached",
             value=self._watch.forgotten_early,
         )
         yield GaugeMetricFamily(
-            "sharq_reaper_lag_seconds", "How long the earliest timer is overdue", value=self._reaper_lag_s()
+            "sharq_reaper_lag_seconds",
+            "Time by which the earliest timer is overdue",
+            value=self._reaper_lag_s(),
         )

@@ -1,5 +1,7 @@
-"""Counts how the calls about jobs came out, by type. Plain integers, since each job is counted: a counter of the
-metrics library takes a lock and half a microsecond for it. Not here: how they are exported (shard/metrics/node.py).
+"""Counts the outcomes of calls about jobs by type; shard/metrics/node.py exports them.
+
+The counters are plain integers because every job is counted: a counter of the metrics library takes a lock and half a
+microsecond each time.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from enum import IntEnum
 from typing import Protocol
 
 OTHER_TYPES = "_other"
-"""Label value of the types beyond the bound."""
+"""The label value that the types beyond the bound share."""
 
 
 class CallOutcome(Protocol):
@@ -20,11 +22,11 @@ class CallOutcome(Protocol):
 
 
 class OutcomeCounts:
-    """Outcomes of one verb.
+    """The outcomes of one verb.
 
     Args:
-        statuses: those there are, numbered from 0 without a gap.
-        max_types: types that are counted apart; the rest are together.
+        statuses: the possible statuses, numbered from 0 without a gap.
+        max_types: the number of types that are counted apart; all others are counted together.
     """
 
     def __init__(self, statuses: type[IntEnum], max_types: int) -> None:
@@ -33,13 +35,13 @@ class OutcomeCounts:
         self._by_type: dict[str, list[int]] = {}
 
     def count(self, queue_type: str, outcomes: Sequence[CallOutcome]) -> None:
-        """Some jobs of one type were answered."""
+        """Count the outcomes of some jobs of one type."""
         counts = self._by_type.get(queue_type) or self._new(queue_type)
         for outcome in outcomes:
             counts[outcome.status] += 1
 
     def rows(self) -> Iterator[tuple[str, str, int]]:
-        """(queue type, outcome, how many) of every type so far."""
+        """Yield (queue type, outcome, count) for every type so far."""
         for queue_type, counts in self._by_type.items():
             for word, count in zip(self._words, counts, strict=True):
                 yield queue_type, word, count

@@ -1,5 +1,6 @@
-"""What a node says of its store's servers to Prometheus, read at each scrape; labelled by server, of which there are
-few. Not here: how long calls take (shard/metrics/node.py), and what is off with a server's settings (inspection.py).
+"""The Prometheus metrics of the store's servers and of its data; they are read at each scrape.
+
+The label is the server, of which there are few. shard/metrics/node.py has the durations of calls.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _SERVER = ["server"]
 
 
 class StoreMetrics(Collector):
-    """The primaries of one store."""
+    """The metrics of one store's primaries."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -26,12 +27,12 @@ class StoreMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "sharq_store_resent_calls",
-            "Calls sent again because a slot had moved",
+            "Calls resent because a slot had moved",
             value=self._store.resent_calls,
         )
         yield CounterMetricFamily(
             "sharq_store_cut_bytes",
-            "Bytes at the end of the embedded store's files that were lost before it started",
+            "Bytes lost at the end of the embedded store's files before it started",
             value=self._store.inspector.cut_bytes,
         )
         yield from self._links()
@@ -40,8 +41,12 @@ class StoreMetrics(Collector):
         yield from self._facts()
 
     def _links(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("sharq_store_up", "1: it answered when it was last asked", labels=_SERVER)
-        connects = CounterMetricFamily("sharq_store_connects", "Connections opened", labels=_SERVER)
+        up = GaugeMetricFamily(
+            "sharq_store_up", "1 if the server answered its last call, else 0", labels=_SERVER
+        )
+        connects = CounterMetricFamily(
+            "sharq_store_connects", "Connections opened to the server", labels=_SERVER
+        )
         failures = CounterMetricFamily(
             "sharq_store_failures", "Pipelines that failed", labels=["server", "outcome"]
         )
@@ -54,10 +59,12 @@ class StoreMetrics(Collector):
 
     def _promises(self) -> Iterator[Metric]:
         kept = GaugeMetricFamily(
-            "sharq_store_promises_kept", "0: new work is refused for want of a replica", labels=_SERVER
+            "sharq_store_promises_kept",
+            "0 if new work is refused because a replica is missing, else 1",
+            labels=_SERVER,
         )
         refused = CounterMetricFamily(
-            "sharq_store_refused_calls", "Calls refused because no replica follows", labels=_SERVER
+            "sharq_store_refused_calls", "Calls refused because a replica is missing", labels=_SERVER
         )
         for node in self._store.nodes():
             keeping = node.keeping
@@ -67,18 +74,21 @@ class StoreMetrics(Collector):
         yield from (kept, refused)
 
     def _refuses_writes(self, node: StoreNode) -> bool:
-        """The server itself does, for want of a replica; INFO has the field where min-replicas-to-write is set."""
+        """Return True if the server itself refuses writes because it lacks a replica.
+
+        INFO has the field only if min-replicas-to-write is set.
+        """
         return self._store.inspector.facts.get(node.name, {}).get("min_slaves_good_slaves") == "0"
 
     def _clocks(self) -> Iterator[Metric]:
         steps = CounterMetricFamily(
             "sharq_store_clock_steps",
-            "Steps of its clock that this node noticed, failovers to another clock among them",
+            "Steps of the server's clock that this node noticed, including failovers to another clock",
             labels=["server", "direction"],
         )
         difference = GaugeMetricFamily(
             "sharq_store_clock_difference_seconds",
-            "How far its clock is ahead of this machine's; behind: negative",
+            "Time by which the server's clock is ahead of this machine's; negative if it is behind",
             labels=_SERVER,
         )
         for node in self._store.nodes():
@@ -91,12 +101,18 @@ class StoreMetrics(Collector):
         yield from (steps, difference)
 
     def _facts(self) -> Iterator[Metric]:
-        role = GaugeMetricFamily("sharq_store_role", "1, labelled with its role", labels=["server", "role"])
-        memory = GaugeMetricFamily("sharq_store_memory_bytes", "Memory that its data takes", labels=_SERVER)
-        limit = GaugeMetricFamily(
-            "sharq_store_memory_limit_bytes", "Its maxmemory; 0: without limit", labels=_SERVER
+        role = GaugeMetricFamily(
+            "sharq_store_role", "Always 1; the label is the server's role", labels=["server", "role"]
         )
-        replicas = GaugeMetricFamily("sharq_store_replicas", "Replicas connected to it", labels=_SERVER)
+        memory = GaugeMetricFamily(
+            "sharq_store_memory_bytes", "Memory used by the server's data", labels=_SERVER
+        )
+        limit = GaugeMetricFamily(
+            "sharq_store_memory_limit_bytes", "The server's maxmemory; 0 means no limit", labels=_SERVER
+        )
+        replicas = GaugeMetricFamily(
+            "sharq_store_replicas", "Replicas connected to the server", labels=_SERVER
+        )
         for node, facts in self._with_facts():
             role.add_metric([node.name, facts.get("role", "unknown")], 1)
             memory.add_metric([node.name], float(facts.get("used_memory", 0)))
@@ -105,13 +121,13 @@ class StoreMetrics(Collector):
         yield from (role, memory, limit, replicas)
 
     def _with_facts(self) -> Iterator[tuple[StoreNode, dict[str, str]]]:
-        """The primaries that have said something, and what."""
-        known = self._store.inspector.facts
-        return ((node, known[node.name]) for node in self._store.nodes() if node.name in known)
+        """Return the primaries whose INFO is known, with its fields."""
+        facts = self._store.inspector.facts
+        return ((node, facts[node.name]) for node in self._store.nodes() if node.name in facts)
 
 
 class DataMetrics(Collector):
-    """Whether the store still holds the data set that the node remembers."""
+    """The metrics of data losses and of older copies of the data set that the node remembers."""
 
     def __init__(self, guard: DataGuard) -> None:
         self._guard = guard
@@ -119,19 +135,19 @@ class DataMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "sharq_store_lost_partitions",
-            "Partitions whose data the store has lost, or holds of another data set; they are refused",
+            "Partitions refused because their data is lost or belongs to another data set",
             value=self._guard.lost_partitions,
         )
         yield GaugeMetricFamily(
             "sharq_store_writes_refused",
-            "1: the store refuses every call that changes something, because it cannot write to its disk",
+            "1 if the store refuses every write because it cannot write to its disk, else 0",
             value=int(self._guard.writes_refused),
         )
         yield CounterMetricFamily(
-            "sharq_store_data_losses", "Times that data was found to be lost", value=self._guard.losses
+            "sharq_store_data_losses", "Times data was found to be lost", value=self._guard.losses
         )
         yield CounterMetricFamily(
             "sharq_store_data_rollbacks",
-            "Times that the store was found to hold an older copy of its data",
+            "Times the store was found to hold an older copy of its data",
             value=self._guard.pulse.rollbacks,
         )

@@ -62,7 +62,7 @@ def test_a_shard_is_not_open_to_everyone_by_accident(store: StoreServer, prefix:
     )
     assert words == (
         f"sharq-shard: {listen} can be reached from other machines, and the link has no secret: set [cluster] secret, "
-        "or [auth] allow_anonymous = true where the network keeps others out\n"
+        "or [auth] allow_anonymous = true if the network keeps others out\n"
     )
 
 

@@ -305,7 +305,7 @@ def link(cert: Path, ca: Path) -> dict[str, str]:
         (
             "plain shard",
             "it does not speak TLS there, and this end does",
-            "it speaks TLS, and this shard does not",
+            "the peer speaks TLS, but this shard has no certificate",
         ),
         ("expired shard", "certificate has expired", "does not accept this end's certificate"),
         ("expired router", "does not accept this router's certificate", "certificate has expired"),

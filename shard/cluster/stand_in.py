@@ -1,0 +1,37 @@
+"""Serves partitions that this node does not fully know: newly owned ones, and those of other nodes."""
+
+from __future__ import annotations
+
+from shard.cluster.ownership import Ownership
+from shard.index.refresher import TYPES_A_SECOND
+from shard.index.surveyor import Surveyor
+
+
+class StandIn:
+    """The reads that must precede an answer about a partition that is not fully known."""
+
+    def __init__(self, ownership: Ownership, surveyor: Surveyor) -> None:
+        self._ownership = ownership
+        self._surveyor = surveyor
+
+    async def make_sure(self, queue_type: str) -> bool:
+        """Read a type in the partitions that are not fully known; return False if all of them are.
+
+        Raises:
+            SharqError: a partition could not be read.
+        """
+        if self._ownership.is_sure:
+            return False
+        await self._ownership.look(queue_type, self._surveyor.find)
+        return True
+
+    async def cover(self, partitions: list[int]) -> None:
+        """Serve partitions whose owner a router cannot reach, for a grace period.
+
+        Raises:
+            SharqError: a partition could not be read.
+        """
+        for partition in partitions:
+            self._ownership.host(partition)
+        await self._surveyor.read(partitions, 0)
+        await self._surveyor.read(partitions, TYPES_A_SECOND)

@@ -1,0 +1,267 @@
+"""Meets the demand of some dequeues in one run: waves of calls to the due partitions, fairly over their queues.
+
+shard/dequeuer.py collects the requests and sends the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.models import LeasedJob
+from sharq_core.scheduler.executor import value_of
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
+from sharq_core.scheduler.replies import DequeueReply, Reply
+from sharq_core.store.failures import CallFailed
+from sharq_core.store.replication.durability import NotKept
+
+log = logging.getLogger(__name__)
+
+MAX_DEMAND = 1000
+"""Most jobs leased in one run, which is also the most that one request may ask for."""
+
+TOGETHER = 32
+TOGETHER_SHARE = 4
+"""Most requests of one run: 32, or a quarter of those that wait if that is more. While the requests of one run are
+answered, the store works for the next run. The share bounds the number of runs if each of them takes long.
+"""
+
+MAX_ANSWER_BYTES = 8 << 20
+"""Most payload bytes of one run, and therefore of one answer."""
+
+ROOM_FOR_ONE = 256 << 10
+"""Least room for another call: a call always leases one job, so it needs room for the default limit of a payload."""
+
+MAX_WAVES = 200
+"""Most waves of one run, besides one for each partition that was due at its start. Each wave leases a job or learns
+that a partition has none, so a correct run never reaches the bound. A run that does fails instead of answering empty.
+"""
+
+Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
+"""A partition's reply, and the time (time.monotonic) at which the call was sent."""
+
+
+class Request(msgspec.Struct):
+    """A dequeue that waits for its run.
+
+    Attributes:
+        count: the most jobs to lease.
+        lease_us: the length of the leases, in µs.
+        future: resolves to the leased jobs.
+    """
+
+    count: int
+    lease_us: int
+    future: asyncio.Future[list[LeasedJob]]
+
+
+class LeaseSource(Protocol):
+    """The functions of the Dequeuer that a run needs."""
+
+    def on_leased(self, queue_type: str, ready_for_us: list[int], /) -> None: ...
+    def due(self, queue_type: str) -> list[tuple[int, int]]: ...
+    def send(
+        self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
+    ) -> Answer: ...
+    def push(self) -> None: ...
+    def put_off(self, partition: int, queue_type: str, error: CallFailed) -> bool: ...
+    def void(self, reply: Reply[DequeueReply]) -> None: ...
+    def give_back_soon(self, jobs: list[LeasedJob]) -> None: ...
+
+
+class Run:
+    """The demand of some requests, met in waves of calls to partitions.
+
+    A run ends when its demand is met, when one answer can carry no more, or when every partition that was due at its
+    start is drained: its jobs must not wait for partitions that become due later. While it continues, those partitions
+    take part too, so that no queue is passed over in a round.
+    """
+
+    def __init__(self, dequeuer: LeaseSource, queue_type: str, requests: list[Request]) -> None:
+        self._dequeuer = dequeuer
+        self._queue_type = queue_type
+        self._requests = requests
+        self._demand = sum(request.count for request in requests)
+        self._lease_us = requests[0].lease_us
+        self._jobs: list[LeasedJob] = []
+        self._bytes = 0
+        self._wave: list[tuple[int, int, Answer]] = []
+        self._begun_with = {partition for partition, _ in dequeuer.due(queue_type)}
+        self._unserved: dict[int, int] = {}
+        self._counted: set[int] = set()
+        self._rounds = 1
+        self._failed: dict[int, SharqError] = {}
+        self._put_off: set[int] = set()
+        self._error: SharqError | None = None
+
+    def begin(self) -> None:
+        """Send the first wave."""
+        try:
+            self._send_wave()
+        except Exception as error:  # noqa: BLE001 - logged and reported by _fail
+            self._fail(error)
+
+    async def collect(self) -> None:
+        """Lease the available jobs from the partitions that can be asked, wave by wave."""
+        try:
+            waves_left = MAX_WAVES + len(self._begun_with)
+            while self._wave:
+                for partition, per_queue, answer in self._wave:
+                    await self._take(partition, per_queue, answer)
+                self._wave = []
+                waves_left -= 1
+                if waves_left:
+                    self._send_wave()
+                elif self._plan():
+                    self._error = Unavailable(
+                        "not every partition with a due queue could be asked; try again"
+                    )
+        except Exception as error:  # noqa: BLE001 - logged and reported by _fail
+            self._fail(error)
+
+    def put_back(self) -> list[Request]:
+        """Return the requests for the next run: those left without a job because one answer could carry no more."""
+        if not self._jobs or self._error or self._begun_with.isdisjoint(self._due()):
+            return []
+        wanted = 0
+        for index, request in enumerate(self._requests):
+            if wanted >= len(self._jobs):
+                unserved, self._requests = self._requests[index:], self._requests[:index]
+                return unserved
+            wanted += 0 if request.future.done() else request.count
+        return []
+
+    def hand_out(self) -> None:
+        """Give the jobs to the requests in order of arrival, and void the leases whose requests are gone.
+
+        A request without a job gets the failure, if there was one: an empty answer would be wrong while a due partition
+        could not be asked (I6). The failure of a partition that is set aside is reported once a minute only; otherwise
+        every request would get the error, and the other partitions' jobs would wait.
+        """
+        failure = self._error or next(iter(self._failed.values()), None)
+        at = 0
+        for request in self._requests:
+            if request.future.done():
+                continue
+            own = self._jobs[at : at + request.count]
+            at += len(own)
+            if failure is not None and not own:
+                request.future.set_exception(failure)
+            else:
+                request.future.set_result(own)
+        if unclaimed := self._jobs[at:]:
+            self._dequeuer.give_back_soon(unclaimed)
+
+    def _fail(self, error: Exception) -> None:
+        """End the run after an unexpected error, which its requests get."""
+        log.error("dequeue_failed queue_type=%s", self._queue_type, exc_info=error)
+        self._wave = []
+        self._error = SharqError(f"the dequeue failed: {type(error).__name__}")
+
+    def _due(self) -> dict[int, int]:
+        """Return partition → approximate number of due queues for the partitions to ask, longest due first."""
+        due = self._dequeuer.due(self._queue_type)
+        left_out = self._failed.keys() | self._put_off
+        return {partition: queues for partition, queues in due if partition not in left_out}
+
+    def _send_wave(self) -> None:
+        self._wave = [
+            (
+                partition,
+                per_queue,
+                self._dequeuer.send(partition, self._queue_type, count, per_queue, max_bytes, self._lease_us),
+            )
+            for partition, count, per_queue, max_bytes in self._plan()
+        ]
+        if self._wave:
+            self._dequeuer.push()
+
+    def _plan(self) -> list[tuple[int, int, int, int]]:
+        """Return the next wave as (partition, count, limit per queue, byte limit) for each partition; empty if done."""
+        wanted = self._demand - len(self._jobs)
+        room = MAX_ANSWER_BYTES - self._bytes
+        due = self._due()
+        if wanted <= 0 or room < ROOM_FOR_ONE or self._begun_with.isdisjoint(due):
+            return []
+        # One due partition needs no rounds between partitions: its own function is fair over its queues.
+        if len(due) == 1:
+            ((partition, _),) = due.items()
+            return [(partition, min(wanted, MAX_BATCH), MAX_BATCH, min(room, MAX_CALL_BYTES))]
+        rounds = self._open_round(due, wanted)
+        plan: list[tuple[int, int]] = []
+        # Each partition is asked only for the queues that still await their turn, so that the round stays fair.
+        owed = [partition for partition in due if self._unserved.get(partition, 0)]
+        for partition in owed[: room // ROOM_FOR_ONE]:
+            count = min(self._unserved[partition] * rounds, wanted, MAX_BATCH)
+            if count:
+                plan.append((partition, count))
+                wanted -= count
+        # The calls of a wave run side by side, so they share the room of the answer.
+        budget = min(room // max(len(plan), 1), MAX_CALL_BYTES)
+        return [(partition, count, rounds, budget) for partition, count in plan]
+
+    def _open_round(self, due: dict[int, int], wanted: int) -> int:
+        """Continue the current round or open the next, and return the number of rounds to ask for at once.
+
+        A round is over when every due queue has given its job. Several rounds are asked for at once only if the demand
+        covers them for every queue. The first round is alone, since only its replies tell how many queues are due.
+        """
+        if not any(self._unserved.get(partition, 0) for partition in due):
+            if self._unserved:
+                self._rounds = max(1, min(wanted // sum(due.values()), MAX_BATCH // max(due.values())))
+            self._unserved = dict(due)
+            self._counted.clear()
+        return self._rounds
+
+    async def _take(self, partition: int, per_queue: int, answer: Answer) -> None:
+        try:
+            reply, _ = await answer
+            leased = value_of(reply)
+        except NotKept as error:
+            self._failed[partition] = error
+            self._dequeuer.void(error.reply)
+            return
+        except CallFailed as error:
+            if self._dequeuer.put_off(partition, self._queue_type, error):
+                self._failed[partition] = error
+            self._put_off.add(partition)
+            return
+        except SharqError as error:
+            self._failed[partition] = error
+            return
+        if not leased.due_after:
+            self._begun_with.discard(partition)
+        self._dequeuer.on_leased(self._queue_type, leased.ready_for_us)
+        self._jobs += leased.jobs
+        self._bytes += sum(len(job.payload) for job in leased.jobs)
+        self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
+
+    def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
+        """Update the number of the partition's due queues that still await their turn; the first reply counts them."""
+        if not served or per_queue > 1:
+            owed = 0
+        elif partition in self._counted:
+            owed = self._unserved[partition] - served
+        else:
+            owed = due_before - served
+        self._counted.add(partition)
+        self._unserved[partition] = max(owed, 0)
+
+
+def take_alike(requests: deque[Request]) -> list[Request]:
+    """Take the first requests with equal lease times, as many as one run serves; drop those already cancelled."""
+    taken: list[Request] = []
+    demand, max_requests = 0, max(TOGETHER, len(requests) // TOGETHER_SHARE)
+    while requests and (not taken or requests[0].lease_us == taken[0].lease_us):
+        if taken and (demand + requests[0].count > MAX_DEMAND or len(taken) == max_requests):
+            break
+        request = requests.popleft()
+        if not request.future.done():
+            taken.append(request)
+            demand += request.count
+    return taken
