@@ -115,8 +115,8 @@ def place(port: int, db: int = 0, scheme: str = "redis", who: str = "") -> str:
 @pytest.mark.parametrize(
     ("who", "reason"),
     [
-        (f"{USER}:not-it@", "it does not know this user, or the password is another (WRONGPASS)"),
-        (":not-it@", "it does not know this user, or the password is another (WRONGPASS)"),
+        (f"{USER}:not-it@", "the user is unknown or the password is wrong (WRONGPASS)"),
+        (":not-it@", "the user is unknown or the password is wrong (WRONGPASS)"),
         ("", "it asks for a password, and none was given (NOAUTH)"),
     ],
 )
