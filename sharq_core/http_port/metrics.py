@@ -49,7 +49,7 @@ class PortMetrics(Collector):
             yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
         ended = CounterMetricFamily(
             f"{self._prefix}_ended_connections",
-            "Connections ended because they were idle too long.",
+            "Connections ended by the server, by reason.",
             labels=["reason"],
         )
         for reason, count in port.ended.items():

@@ -82,7 +82,7 @@ class Port(web.Server):
         bounds: the bounds of this port.
         refused: connections refused at the limit, so far.
         malformed: requests that are malformed or exceed a bound, so far.
-        ended: connections ended because they were idle too long, so far, by reason.
+        ended: connections ended by this port so far, by reason.
         failed_accepts: failed accepts so far, mostly for lack of file descriptors.
         failed_handshakes: failed TLS handshakes, so far.
         held_bytes: bytes of unfinished heads and pipelined requests, of all connections.
