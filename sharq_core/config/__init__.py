@@ -1,7 +1,7 @@
-"""The configuration: sharq.conf, environment and command line, read once into frozen values.
+"""Reads the configuration (sharq.conf, environment and command line) once into frozen values.
 
-Not here: the settings (settings.py), how each is read (kinds.py), where they come from (sources.py), and
-which store they name (store_address.py).
+Not here: the settings (settings.py), the kinds of their values (kinds.py), their sources (sources.py), and the store
+that they name (store_address.py).
 """
 
 from __future__ import annotations
@@ -48,31 +48,32 @@ __all__ = [
 ]
 
 SYNCED_TIMEOUT_MS = 5000
-"""Least [redis] timeout with durability synced: a replica says once a second what it has on disk, and a call may come
-behind another that waits for that.
+"""The least [redis] timeout with durability synced, in milliseconds.
+
+A replica reports its synced data once a second, and a call may wait behind another one that waits for that.
 """
 
 _TOGETHER = (
     (Key("sharq-server", "tls_cert"), Key("sharq-server", "tls_key")),
     (Key("cluster", "link_tls_cert"), Key("cluster", "link_tls_key"), Key("cluster", "link_tls_ca")),
 )
-"""Keys of which all are given, or none."""
+"""Groups of keys; all of a group are given, or none."""
 
 _SECTION_FIELDS = {section: "server" if section == "sharq-server" else section for section in SECTIONS}
-"""By section, the field of Config that holds its settings."""
+"""The field of Config that holds the settings of each section."""
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was configured.
+    """The whole configuration.
 
     Attributes:
-        store: which store the [redis] keys name.
+        store: the store that the [redis] keys name.
         store_chosen_by: the place of the key that names it, or why it is the embedded one.
-        key_prefix: in front of every key, without braces.
+        key_prefix: the start of every key, without braces.
         original_key_prefix: the prefix as written, under which the original kept its data.
-        notices: one line for each thing that was given and has no effect, or not the expected one.
+        notices: one line for each setting that has no effect, or not the expected one.
     """
 
     sharq: SharqSettings
@@ -89,7 +90,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...]
 
     def differing(self, other: Config) -> list[Key]:
-        """Return the settings that another configuration has otherwise."""
+        """Return the settings whose values differ in another configuration."""
         return [key for key, field, _ in SETTINGS if self._value(key, field) != other._value(key, field)]
 
     def _value(self, key: Key, field: str) -> object:
@@ -98,16 +99,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, str] | None = None) -> Config:
-    """Read the configuration: command line over environment over file, and an empty value counts as absent.
+    """Read the configuration: command line over environment over file; an empty value counts as absent.
 
     Args:
         path: the INI file; None for none.
-        environ: the environment, of which the SHARQ_ variables are read.
+        environ: the environment; its SHARQ_ variables are read.
         options: texts given on the command line.
 
     Raises:
-        ConfigError: something is wrong; the message names file (or variable, or option), section and key, and
-            never holds a secret.
+        ConfigError: the configuration is wrong. The message names the file, variable or option, the section and the
+            key, and never holds a secret.
     """
     file = read_file(path) if path is not None else {}
     environment = read_environment(environ)
@@ -151,7 +152,7 @@ def _parse(key: Key, kind: Kind[object], given: Given) -> object:
 
 
 def _check_together(config: Config, given: Source) -> None:
-    """What one setting asks of another."""
+    """Raise ConfigError if one setting lacks, or contradicts, what another one requires."""
     for keys in _TOGETHER:
         for key in keys:
             if key not in given and (others := [given[other].origin for other in keys if other in given]):
@@ -180,7 +181,7 @@ def _too_small(given: Source, small: Key, other: Key, least: int) -> ConfigError
 
 
 def _notices(config: Config, given: Source) -> list[str]:
-    """A line for each setting that is accepted and does not do what it did in the original."""
+    """Return a line for each accepted setting that does not have the original's effect."""
     notices = []
 
     def note(key: Key, text: str) -> None:
@@ -194,10 +195,10 @@ def _notices(config: Config, given: Source) -> list[str]:
     if config.redis.clustered and config.store.mode is not StoreMode.CLUSTER:
         note(
             Key("redis", "clustered"),
-            "has no effect: the server itself is asked whether it is a node of a Redis Cluster",
+            "has no effect: the server itself tells whether it is a node of a Redis Cluster",
         )
     if config.key_prefix != config.original_key_prefix:
-        note(Key("redis", "key_prefix"), "the braces in it are dropped")
+        note(Key("redis", "key_prefix"), "its braces are dropped")
     if config.store.mode is not StoreMode.EMBEDDED and Key("embedded", "max_memory_bytes") in given:
         note(
             Key("embedded", "max_memory_bytes"),

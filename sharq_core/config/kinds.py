@@ -1,6 +1,6 @@
-"""The kinds of value a setting can have: how each is read from text and what an error says it may be.
+"""Defines the kinds of setting values: how each is read from text, and the form that an error asks for.
 
-Not here: which setting has which kind (settings.py), and where the text comes from (sources.py).
+Not here: the kind of each setting (settings.py) and the sources of the text (sources.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEY_PREFIX = re.compile(r"[A-Za-z0-9_\-.:/+@]{1,100}")
 
 
 class Secret:
-    """Text that appears in no repr, log, error or encoding; only `reveal` gives it."""
+    """Text that appears in no repr, log, error or encoding; only `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -33,7 +33,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self._text
 
     def __repr__(self) -> str:
@@ -50,9 +50,9 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
     """One kind of value.
 
     Attributes:
-        expected: what the value may be, to stand after "expected".
-        parse: makes the value of stripped, non-empty text, or raises ValueError.
-        is_secret: the text may be shown to nobody.
+        expected: the allowed form, to stand after "expected".
+        parse: makes the value from stripped, non-empty text, or raises ValueError.
+        is_secret: the text must never be shown.
     """
 
     expected: str
@@ -71,14 +71,14 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def describe(text: str) -> str:
-    """Say of a wrong value what it looks like. It is never shown: it may be a password in the wrong place."""
+    """Describe a wrong value without showing it: it may be a password in the wrong place."""
     if _INTEGER.fullmatch(text):
         return "another number"
     return "a URL" if "://" in text else "something else (not shown here: it may be a secret)"
 
 
 def shown_path(path: Path) -> str:
-    """A path of the configuration for an error; what lies in no directory may be a secret in the wrong place."""
+    """Return a configured path for an error; a path in no directory is not shown, as it may be a misplaced secret."""
     try:
         is_place = path.exists() or (len(path.parts) > 2 and path.parent.is_dir())
     except (OSError, ValueError):
@@ -87,7 +87,7 @@ def shown_path(path: Path) -> str:
 
 
 def whole_number(low: int, high: int, unit: str = "") -> Kind[int]:
-    """A whole number from low to high, both included; the unit is for the error only."""
+    """Return the kind of whole numbers from low to high, both included; the unit is for the error only."""
 
     def parse(text: str) -> int:
         number = int(text) if _INTEGER.fullmatch(text) else None
@@ -99,12 +99,12 @@ def whole_number(low: int, high: int, unit: str = "") -> Kind[int]:
 
 
 def milliseconds(low: int, high: int) -> Kind[int]:
-    """A duration in whole milliseconds from low to high, both included."""
+    """Return the kind of durations in whole milliseconds from low to high, both included."""
     return whole_number(low, high, "milliseconds")
 
 
 def one_of(*words: str) -> Kind[str]:
-    """One of a few words, in any case."""
+    """Return the kind of a few words, in any case."""
 
     def parse(text: str) -> str:
         if text.lower() not in words:
@@ -115,27 +115,27 @@ def one_of(*words: str) -> Kind[str]:
 
 
 def host_and_port(default_port: int) -> Kind[Address]:
-    """`host`, `host:port`, `[ipv6]` or `[ipv6]:port`."""
+    """Return the kind of `host`, `host:port`, `[ipv6]` or `[ipv6]:port`."""
     return Kind("host:port", lambda text: parse_address(text, default_port))
 
 
 def hosts_and_ports(default_port: int) -> Kind[tuple[Address, ...]]:
-    """Addresses parted by commas or blanks, at least one, none of them twice."""
+    """Return the kind of address lists, separated by commas or blanks: at least one address, none of them twice."""
 
     def parse(text: str) -> tuple[Address, ...]:
-        found = tuple(parse_address(part, default_port) for part in re.split(r"[,\s]+", text.strip(", ")))
-        if len(set(found)) < len(found):
+        addresses = tuple(parse_address(part, default_port) for part in re.split(r"[,\s]+", text.strip(", ")))
+        if len(set(addresses)) < len(addresses):
             raise ValueError(text)
-        return found
+        return addresses
 
     return Kind("host:port, host:port, ..., each of them once", parse)
 
 
 def parse_address(text: str, default_port: int) -> Address:
-    """The address that the text names, with the default port where it names none.
+    """Return the address that the text names; a missing port is the default port.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: the text is not an address.
     """
     bracketed = re.fullmatch(r"\[(?P<host>[^\]]*)\](:(?P<port>[0-9]{1,5}))?", text)
     plain = re.fullmatch(r"(?P<host>[^:\[\]]*)(:(?P<port>[0-9]{1,5}))?", text)
@@ -203,8 +203,8 @@ def _parse_key_prefix(text: str) -> str:
 
 yes_or_no = Kind("true or false", _parse_yes_or_no)
 host = Kind("a host name or an IP address, without a port", _parse_host)
-hosts = Kind("host names or IP addresses without ports, parted by commas, or *", _parse_hosts)
-origins = Kind("origins such as https://console.example:8443, parted by commas", _parse_origins)
+hosts = Kind("host names or IP addresses without ports, separated by commas, or *", _parse_hosts)
+origins = Kind("origins such as https://console.example:8443, separated by commas", _parse_origins)
 path = Kind("the path of a file", _parse_path)
 log_path = Kind("off, or the path of a file", _parse_log_path)
 name = Kind("a name of up to 100 characters without blanks", _parse_name)

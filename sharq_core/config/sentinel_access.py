@@ -1,6 +1,6 @@
-"""How we prove who we are to Sentinels: as to the servers that they watch, or by keys of their own.
+"""Resolves how to authenticate to Sentinels: as to the servers that they monitor, or with keys of their own.
 
-Not here: where they are (store_address.py), and asking them (sharq_core/store/topology/sentinel.py).
+Not here: their addresses (store_address.py), and queries to them (sharq_core/store/topology/sentinel.py).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PAIRS = (
 
 
 class SentinelAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """What the Sentinels ask for where it is not what the servers ask for.
+    """The access settings of the Sentinels that differ from those of the servers.
 
     Attributes:
-        password: None for the user and password of the servers, or none at all: whichever a Sentinel takes.
+        password: None tries the user and password of the servers, then none at all.
         has_tls: None for the same as the servers.
         tls_ca, tls_cert, tls_key: None for those of the servers.
     """
@@ -41,13 +41,13 @@ class SentinelAccess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_sentinel_access(redis: RedisSettings, origins: Mapping[str, str]) -> SentinelAccess:
-    """What the sentinel_ keys say.
+    """Return the access that the sentinel_ keys configure.
 
     Args:
-        origins: for each key that was given, how an error names its place.
+        origins: the place of each given key, for errors.
 
     Raises:
-        ConfigError: one lacks its partner, or there are no Sentinels, or files are named for TLS that is off.
+        ConfigError: a key lacks its partner, or there are no Sentinels, or files are named although TLS is off.
     """
     given = [key for key in _KEYS if key in origins]
     for key, partner in [*((key, "sentinels") for key in given), *_PAIRS]:

@@ -1,7 +1,7 @@
-"""Every setting there is: its section, key, kind and default. The one table that the package works by.
+"""Defines every setting: its section, key, kind and default, in one table.
 
-A field is named as its key, with `_ms` behind it where the value is a duration in milliseconds. Not here:
-what the [redis] keys mean together (store_address.py), and where the values come from (sources.py).
+A field is named like its key; a duration in milliseconds ends in `_ms`. Not here: the joint meaning of the [redis] keys
+(store_address.py), and the sources of the values (sources.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sharq_core.partitions import DEFAULT_PARTITIONS
 
 DEFAULT_KEY_PREFIX = "sharq_server"
 LINK_PORT = 8090
-"""Where a shard listens for routers when an address names no port."""
+"""The port on which a shard listens for routers if an address names none."""
 
 _MINUTE_MS = 60_000
 _DAY_MS = 24 * 3600 * 1000
@@ -35,22 +35,22 @@ _KIB = 1024
 _MIB = 1024 * _KIB
 
 _LEAST_STORE_BYTES = 16 * _MIB
-"""An empty store with our function library takes a few."""
+"""The smallest memory limit: an empty store with our function library takes a few MiB."""
 
 
 class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[sharq]: the jobs.
+    """The jobs: [sharq].
 
     Attributes:
-        job_expire_interval_ms: length of a lease when the dequeue names none.
-        job_requeue_interval_ms: longest pause between two looks for ended leases.
-        default_job_requeue_limit: how often a job comes back when its enqueue does not say; -1 for ever.
-        enable_requeue_script: False makes a process that runs no reaper.
-        finished_retention_ms: how long a finished job is remembered.
-        dead_retention_ms: how long a dead letter is kept.
+        job_expire_interval_ms: length of a lease if the dequeue names none.
+        job_requeue_interval_ms: longest pause between two checks for ended leases.
+        default_job_requeue_limit: number of requeues if the enqueue names none; -1 for no limit.
+        enable_requeue_script: False runs no reaper in this process.
+        finished_retention_ms: time for which a finished job is remembered.
+        dead_retention_ms: time for which a dead letter is kept.
         dead_limit: dead letters kept of each queue type.
-        max_payload_bytes: of one job.
-        max_body_bytes: of one HTTP request.
+        max_payload_bytes: largest payload of one job.
+        max_body_bytes: largest body of one HTTP request.
     """
 
     job_expire_interval_ms: Annotated[int, milliseconds(MIN_LEASE_US // 1000, MAX_LEASE_US // 1000)] = 60_000
@@ -65,24 +65,24 @@ class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[sharq-server]: the HTTP server.
+    """The HTTP server: [sharq-server].
 
     Attributes:
         port: 0 takes any free one.
-        accesslog: file that gets a line a request; None for no access log.
-        accesslog_sample: one request in so many gets its line.
+        accesslog: file that gets a line for each request; None for no access log.
+        accesslog_sample: n writes the line of one request in n.
         shutdown_timeout_ms: longest wait for the requests in flight once the server is told to stop.
-        max_connections: open at once.
-        header_timeout_ms: from the connection to the end of the first request's headers.
-        body_timeout_ms: for one body.
-        answer_timeout_ms: for how long an answer may lie unread.
-        keepalive_timeout_ms: from an answer to the end of the next request's headers: longer than a load balancer keeps
-            a connection idle, so that it closes first.
-        tls_cert, tls_key: PEM files; both of them make it HTTPS.
-        allowed_hosts: names under which the API may be asked, besides the loopback's; None for the loopback's alone
-            where the API listens on the loopback and asks for no token, and for any name elsewhere.
+        max_connections: most open connections.
+        header_timeout_ms: time from the connection to the end of the first request's headers.
+        body_timeout_ms: time for one body.
+        answer_timeout_ms: time for which an answer may stay unread.
+        keepalive_timeout_ms: time from an answer to the end of the next request's headers. It is longer than a load
+            balancer keeps a connection idle, so that the load balancer closes first.
+        tls_cert, tls_key: PEM files; both together enable HTTPS.
+        allowed_hosts: host names under which the API may be called, besides the loopback's. None allows only the
+            loopback's if the API listens on the loopback and asks for no token, and any name otherwise.
         allowed_origins: origins other than the API's own whose web pages may call it.
-        workers: taken from the original's files; has no effect.
+        workers: accepted from the original's files; has no effect.
     """
 
     host: Annotated[str, kinds.host] = "127.0.0.1"
@@ -103,14 +103,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[redis]: the keys as they were given; what they mean together is a StoreAddress.
+    """The [redis] keys as they were given; a StoreAddress holds their joint meaning.
 
     Attributes:
-        key_prefix: in front of every key, as written: braces in it are for the original only.
+        key_prefix: start of every key, as written; braces in it are for the original only.
         timeout_ms: longest wait for the store's answer to one call.
-        durability: what an acknowledged call promises: fast, replicated or synced.
+        durability: promise of an acknowledged call: fast, replicated or synced.
         strict_store: refuse to start on a store whose own settings may lose jobs.
-        on_data_loss: stop: refuse calls to data that was lost until an operator accepts it; continue: go on at once.
+        on_data_loss: stop refuses calls to lost data until an operator accepts the loss; continue goes on at once.
     """
 
     url: Annotated[Secret | None, kinds.secret] = None
@@ -142,18 +142,18 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[cluster]: how routers and shards find each other and share the work.
+    """Discovery between routers and shards, and the partitions: [cluster].
 
     Attributes:
         partitions: P, fixed for the life of the data.
-        node_id: this shard's name in the ring; None for one that the node makes itself.
-        listen: where this shard waits for routers.
-        advertise: where routers reach it, when that is another place; None for listen.
-        shards: where a router finds its first shards.
-        secret: what router and shard prove to each other.
-        link_tls_cert, link_tls_key, link_tls_ca: PEM files; the three of them put TLS on links, with a certificate
-            at each end that the ca has signed.
-        heartbeat_ttl_ms: a shard that was silent for this long is no member.
+        node_id: this shard's name in the ring; None for a generated one.
+        listen: address on which this shard waits for routers.
+        advertise: address at which routers reach this shard, if it differs; None for listen.
+        shards: addresses of a router's first shards.
+        secret: secret that router and shard prove to each other.
+        link_tls_cert, link_tls_key, link_tls_ca: PEM files. All three together enable TLS on links; each end then
+            presents a certificate that the ca has signed.
+        heartbeat_ttl_ms: silence after which a shard is no longer a member.
     """
 
     partitions: Annotated[int, whole_number(1, 4096)] = DEFAULT_PARTITIONS
@@ -170,10 +170,10 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[auth]: who may call.
+    """The access control: [auth].
 
     Attributes:
-        tokens_file: the accepted bearer tokens, hashed; None asks for no token.
+        tokens_file: file of the accepted bearer tokens, hashed; None asks for no token.
         metrics_open: /metrics needs no token.
         allow_anonymous: listen on a public address without tokens, or without the link's secret.
     """
@@ -184,21 +184,21 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbeddedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[embedded]: the store that sharq-server starts where none is named.
+    """The store that sharq-server starts if none is named: [embedded].
 
     Attributes:
-        max_memory_bytes: most memory that its data may take; None for a share of the machine's or the container's.
+        max_memory_bytes: most memory for its data; None for a share of the machine's or the container's.
     """
 
     max_memory_bytes: Annotated[int | None, whole_number(_LEAST_STORE_BYTES, 1 << 50, "bytes")] = None
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[log]: what the process says on stderr.
+    """The log on stderr: [log].
 
     Attributes:
-        format: console, a line for people, or json, an object a line; the access log's too.
-        level: events below it are left out.
+        format: console, a line for people, or json, an object per line; also for the access log.
+        level: least level of the events that are written.
     """
 
     format: Annotated[str, kinds.one_of("console", "json")] = "console"
@@ -227,7 +227,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 Setting: TypeAlias = tuple[Key, str, Kind[object]]
-"""Where it is, its field, and its kind."""
+"""The place, the field and the kind of a setting."""
 
 
 def _settings() -> Iterator[Setting]:

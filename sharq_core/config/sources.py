@@ -1,7 +1,7 @@
-"""Where settings come from: an INI file, the environment, the command line; each a map of key to given text.
+"""Reads settings from an INI file, the environment or the command line; each gives a map of key to text.
 
-Only known keys leave this module; one that names a file (`password_file`) is replaced by what the file holds.
-Not here: what the text means (kinds.py, settings.py).
+Only known keys leave this module. A key that names a file (`password_file`) is replaced by the file's content. Not
+here: the meaning of the text (kinds.py, settings.py).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sharq_core.errors import ConfigError
 _FILE_SUFFIX = "_file"
 _PREFIX = "SHARQ_"
 CLIENT_TOKEN = "SHARQ_TOKEN"
-"""The variable that the client reads: no setting of a server, and none that was misspelled."""
+"""The client's variable: neither a setting of a server nor a misspelled one."""
 
 _MAX_SECRET_BYTES = 64 * 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _KUBERNETES_LINK = re.compile(r"(tcp|udp|sctp)://[^/]*:[0-9]+")
-"""What Kubernetes puts into <SERVICE>_PORT for a service named, say, sharq-server or sharq-redis."""
+"""The value that Kubernetes puts into <SERVICE>_PORT for a service named, say, sharq-server or sharq-redis."""
 
 
 class Given(msgspec.Struct, frozen=True):
-    """The text that was given for a key, not empty, and how an error names the place it came from."""
+    """The non-empty text given for a key, and its place for errors."""
 
     text: Secret
     origin: str
@@ -41,17 +41,17 @@ Source: TypeAlias = dict[Key, Given]
 
 
 class EnvironmentContent(msgspec.Struct, frozen=True):
-    """What the environment says, and a line for each SHARQ_ variable that says nothing."""
+    """The settings in the environment, and a line for each SHARQ_ variable without effect."""
 
     given: Source
     notices: tuple[str, ...]
 
 
 def read_file(path: Path) -> Source:
-    """The settings in an INI file.
+    """Return the settings in an INI file.
 
     Raises:
-        ConfigError: it cannot be read, is no INI file, or has an unknown section or key.
+        ConfigError: the file cannot be read, is not an INI file, or has an unknown section or key.
     """
     parser = _parse_ini(path, _read_text(path))
     given: Source = {}
@@ -73,7 +73,7 @@ def read_file(path: Path) -> Source:
 
 
 def read_environment(environ: Mapping[str, str]) -> EnvironmentContent:
-    """The settings in the SHARQ_ variables.
+    """Return the settings in the SHARQ_ variables.
 
     Raises:
         ConfigError: two variables give the same key.
@@ -97,7 +97,7 @@ def read_environment(environ: Mapping[str, str]) -> EnvironmentContent:
 
 
 def read_options(options: Mapping[Key, str]) -> Source:
-    """The settings given on the command line, named there as their keys, with dashes: `--node-id`."""
+    """Return the settings given on the command line, named like their keys, with dashes: `--node-id`."""
     given = {key: text.strip() for key, text in options.items()}
     return {
         key: Given(Secret(text), f"--{key.name.replace('_', '-')}") for key, text in given.items() if text
@@ -105,7 +105,7 @@ def read_options(options: Mapping[Key, str]) -> Source:
 
 
 def _parse_ini(path: Path, text: str) -> configparser.ConfigParser:
-    """The driver's errors are not chained: they quote lines, and a line may hold a password."""
+    """Parse an INI file. The parser's errors are not chained: they quote lines, and a line may hold a password."""
     parser = configparser.ConfigParser(
         interpolation=None,
         default_section="",  # [DEFAULT] is a section like others, so it is refused by name
@@ -142,7 +142,7 @@ def _read_text(path: Path) -> str:
 
 
 def _take_from_files(given: Source) -> Source:
-    """Each `<secret>_file` becomes `<secret>`, holding the file's stripped content."""
+    """Replace each `<secret>_file` by `<secret>` with the file's stripped content."""
     taken: Source = {}
     for key, value in given.items():
         if key in KINDS:
@@ -151,7 +151,7 @@ def _take_from_files(given: Source) -> Source:
         secret = Key(key.section, key.name.removesuffix(_FILE_SUFFIX))
         if secret in given:
             raise ConfigError(
-                f"{given[secret].origin} and {value.origin} are both given; one of them is enough"
+                f"{given[secret].origin} and {value.origin} are both given; give only one of them"
             )
         taken[secret] = Given(Secret(_read_secret(value)), value.origin)
     return taken
@@ -179,9 +179,9 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _shown_name(name: str) -> str:
-    """The name of a key or section for an error: of `password hunter2 =` the first word."""
-    first, *more = _NAME.findall(name) or [""]
-    return first if first == name else f"{first} ..." if more or first else "..."
+    """Return the name of a key or section for an error; only the first word of `password hunter2 =`."""
+    first, *others = _NAME.findall(name) or [""]
+    return first if first == name else f"{first} ..." if others or first else "..."
 
 
 def _is_known(key: Key) -> bool:
@@ -196,12 +196,12 @@ def _is_secret_file(key: Key) -> bool:
 def _other_place(key: Key) -> str:
     homes = [section for section in SECTIONS if _is_known(Key(section, key.name))]
     if homes:
-        return f"; {key.name} belongs into [{homes[0]}]"
-    return _did_you_mean(key.name, [known.name for known in _all_keys() if known.section == key.section])
+        return f"; {key.name} belongs in [{homes[0]}]"
+    return _did_you_mean(key.name, [other.name for other in _all_keys() if other.section == key.section])
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+def _did_you_mean(word: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(names), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -211,7 +211,7 @@ def _all_keys() -> list[Key]:
 
 
 def _variables() -> dict[str, Key]:
-    """SHARQ_<SECTION>_<KEY>, a dash as an underscore; [sharq-server] may leave its own SHARQ_ out."""
+    """Map SHARQ_<SECTION>_<KEY> to keys, a dash as an underscore; [sharq-server] may omit its own SHARQ_."""
     named = {}
     for key in _all_keys():
         section = key.section.replace("-", "_").upper()

@@ -1,4 +1,4 @@
-"""Which store the [redis] keys name together: one server, Sentinel, Redis Cluster, or none: the embedded one.
+"""Resolves the store that the [redis] keys name together: one server, Sentinel, Redis Cluster, or the embedded one.
 
 Not here: the keys themselves (settings.py), and the connection (the store package).
 """
@@ -19,11 +19,11 @@ from sharq_core.errors import ConfigError
 
 _DEFAULT_SERVER = Address("127.0.0.1", 6379)
 _WHERE = ("url", "host", "port", "unix_socket_path", "sentinels", "sentinel_service", "nodes", "conn_type")
-"""Keys that name a store: without one of them the embedded store is used, whatever else stands in [redis]."""
+"""Keys that name a store. Without them the embedded store is used, whatever else is in [redis]."""
 
 
 class StoreMode(enum.StrEnum):
-    """How the store is reached."""
+    """The ways to reach the store."""
 
     EMBEDDED = "embedded"
     SERVER = "server"
@@ -32,14 +32,14 @@ class StoreMode(enum.StrEnum):
 
 
 class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the store is and how to prove who we are.
+    """The location of the store and the credentials for it.
 
     Attributes:
-        servers: the server, the Sentinels, or some nodes of the Cluster; empty for a socket or embedded.
-        unix_socket_path: of the server; None for TCP.
-        sentinel_service: what the Sentinels call the primary; None in other modes.
+        servers: the server, the Sentinels, or some nodes of the Cluster; empty for a socket or the embedded store.
+        unix_socket_path: socket of the server; None for TCP.
+        sentinel_service: the Sentinels' name for the primary; None in other modes.
         has_tls: TLS on every connection; tls_ca None trusts the system's authorities.
-        sentinel_access: in what the Sentinels differ from the servers.
+        sentinel_access: the differences between the Sentinels' access and the servers'.
     """
 
     mode: StoreMode
@@ -56,7 +56,7 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
     sentinel_access: SentinelAccess = SentinelAccess()
 
     def __str__(self) -> str:
-        """For a log: without user and password."""
+        """Return the URL for a log, without user and password."""
         if self.mode is StoreMode.EMBEDDED:
             return "embedded"
         return self._url(credentials="")
@@ -69,12 +69,12 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
         return Secret(self._url(f"{user}:{password}@" if user or password else ""))
 
     def url_of(self, host: str, port: int) -> str:
-        """The driver's URL, password included, of another server of the same store."""
+        """Return the driver's URL, password included, of another server of the same store."""
         server = Address(host, port)
         return msgspec.structs.replace(self, servers=(server,), unix_socket_path=None).url.reveal()
 
     def sentinel_urls(self) -> list[tuple[str, str]]:
-        """For each Sentinel the driver's URL, and another one to try if that is refused (the same, for none)."""
+        """Return the driver's URL of each Sentinel, and another URL to try if that is refused (the same, for none)."""
         own = self.sentinel_access
         has_tls = self.has_tls if own.has_tls is None else own.has_tls
         named = msgspec.structs.replace(
@@ -88,7 +88,10 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
             tls_key=(own.tls_key or self.tls_key) if has_tls else None,
         )
         other = named if own.password else msgspec.structs.replace(named, username=None, password=None)
-        return [(named.url_of(one.host, one.port), other.url_of(one.host, one.port)) for one in self.servers]
+        return [
+            (named.url_of(server.host, server.port), other.url_of(server.host, server.port))
+            for server in self.servers
+        ]
 
     def _url(self, credentials: str) -> str:
         if self.unix_socket_path is not None:
@@ -101,16 +104,16 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chosen_by(origins: Mapping[str, str]) -> str:
-    """The place of the first key that names a store, or why there is none."""
+    """Return the place of the first key that names a store, or why there is none."""
     named = next((origins[key] for key in _WHERE if key in origins), None)
     return named or f"no key names a server ([redis] {', '.join(_WHERE[:4])}, sentinels or nodes)"
 
 
 def resolve_store(redis: RedisSettings, origins: Mapping[str, str]) -> StoreAddress:
-    """The store that the [redis] keys name.
+    """Return the store that the [redis] keys name.
 
     Args:
-        origins: for each key that was given, how an error names its place.
+        origins: the place of each given key, for errors.
 
     Raises:
         ConfigError: keys contradict each other, or one lacks its partner.
@@ -146,7 +149,7 @@ def _resolve_url(redis: RedisSettings, url: Secret, origins: Mapping[str, str]) 
         # Not chained, and the URL not shown: it may hold a password.
         raise ConfigError(
             f"{origins['url']}: expected redis://host:port/db, rediss://host:port/db or unix:///path?db=0, "
-            "with user:password@ before the host if need be, and nothing else"
+            "optionally with user:password@ before the host, and nothing else"
         ) from None
     if address.username or address.password:
         _refuse_beside("url", ("username", "password"), origins, "which holds a user or a password")
@@ -155,10 +158,10 @@ def _resolve_url(redis: RedisSettings, url: Secret, origins: Mapping[str, str]) 
 
 
 def parse_url(text: str) -> StoreAddress:
-    """The one server that redis://, rediss:// or unix:// names.
+    """Return the one server that redis://, rediss:// or unix:// names.
 
     Raises:
-        ValueError: it is no such URL.
+        ValueError: the text is not such a URL.
     """
     url = urlsplit(text)
     if url.fragment or url.scheme not in {"redis", "rediss", "unix"}:
@@ -212,18 +215,18 @@ def _resolve_nodes(redis: RedisSettings, origins: Mapping[str, str]) -> StoreAdd
     _refuse_beside("nodes", ("host", "port", "unix_socket_path"), origins)
     _refuse_unix("nodes", redis, origins)
     if redis.db:
-        raise ConfigError(f"{origins['db']}: expected 0, for a Redis Cluster (nodes) has no other")
+        raise ConfigError(f"{origins['db']}: expected 0: a Redis Cluster (nodes) has no other database")
     return StoreAddress(
         mode=StoreMode.CLUSTER, servers=redis.nodes, username=redis.username, password=redis.password
     )
 
 
 def _resolve_server(redis: RedisSettings, origins: Mapping[str, str]) -> StoreAddress:
-    """As in the original, conn_type decides when both a socket and a host are named."""
+    """Return the one server; if both a socket and a host are named, conn_type decides, as in the original."""
     is_tcp_named = "host" in origins or "port" in origins
     if redis.conn_type is None and redis.unix_socket_path is not None and is_tcp_named:
         raise ConfigError(
-            f"{origins['unix_socket_path']} stands beside host or port: say conn_type, tcp_sock or unix_sock"
+            f"{origins['unix_socket_path']} contradicts host or port: set conn_type to tcp_sock or unix_sock"
         )
     address = StoreAddress(
         mode=StoreMode.SERVER, db=redis.db or 0, username=redis.username, password=redis.password

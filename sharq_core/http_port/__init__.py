@@ -1,5 +1,5 @@
-"""A listening port that speaks HTTP within bounds: the router's API and the shard's port are built on it.
+"""Serves HTTP within bounds on a listening port: the router's API and the shard's port are built on it.
 
-It accepts connections, counts and ends them, and notices clients that have gone.
-The words of each answer are its owner's.
+It accepts connections, counts them, ends them and notices clients that have gone. The owner of the port words the
+answers.
 """

@@ -1,7 +1,7 @@
-"""Accepts the connections of a listening socket for a port, one by one, so that each counts from its first moment.
+"""Accepts the connections of a listening socket for a port, so that each counts from its first moment.
 
-The event loop's own server counts a TLS connection only after its handshake, and says nothing when the process has no
-files left. Not here: the bounds (port.py).
+The event loop's own server counts a TLS connection only after its handshake, and reports nothing if the process runs
+out of file descriptors. Not here: the bounds (port.py).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from aiohttp import web
 from sharq_core.http_port.port import Port
 
 ACCEPTS_A_TURN = 64
-"""Connections taken in before other work of the event loop has its turn."""
+"""The most connections accepted before other work of the event loop has its turn."""
 
 _PAUSE_S = 0.2
-"""How long nothing is accepted after it failed."""
+"""The pause in seconds after a failed accept."""
 
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -40,7 +40,7 @@ class PortSite(web.BaseSite):
         return str(self._socket.getsockname())
 
     async def start(self) -> None:
-        """Listen, and accept."""
+        """Listen and accept connections."""
         await super().start()
         assert isinstance(self._runner.server, Port)
         self._socket.setblocking(False)
@@ -49,7 +49,10 @@ class PortSite(web.BaseSite):
 
 
 class Acceptor:
-    """The accepting at one socket. It has of an asyncio server what aiohttp's sites ask for: `sockets`, `close`."""
+    """The accept loop of one socket.
+
+    It has the part of an asyncio server that aiohttp's sites use: `sockets` and `close`.
+    """
 
     def __init__(self, port: Port, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._port = port
@@ -61,11 +64,11 @@ class Acceptor:
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
-        """The one that is listened on."""
+        """The listening socket."""
         return (self._socket,)
 
     def close(self) -> None:
-        """Accept nothing more."""
+        """Accept no more connections."""
         if self._resuming is not None:
             self._resuming.cancel()
         if self._socket.fileno() >= 0:
@@ -86,7 +89,10 @@ class Acceptor:
             self._take(accepted)
 
     def _pause(self, error: OSError) -> None:
-        """Wait for files to be free again; what nobody uses is closed for it. The others wait in the system's queue."""
+        """Pause until files are free again, and close an unused connection.
+
+        New connections wait in the system's queue.
+        """
         self._port.failed_accepts += 1
         self._port.log.error("accept_failed error=%r open=%d", error.strerror or str(error), self._port.open)
         if error.errno in _NO_FILES:
@@ -107,7 +113,10 @@ class Acceptor:
         self._port.opens(handler, self._loop.create_task(self._open(handler, accepted)))
 
     def _refuse(self, accepted: socket.socket) -> None:
-        """Say why, unless TLS is expected. What has come already is read: closing would cut the answer off else."""
+        """Answer with the reason, unless TLS is expected.
+
+        Read the received bytes first: closing would cut the answer off otherwise.
+        """
         self._port.refused += 1
         with suppress(OSError), accepted:
             if self._tls is None:

@@ -1,7 +1,7 @@
-"""One connection of a port: what comes is bounded, what is not HTTP is answered and counted, and a client that closes
-its sending half gets its answer.
+"""Handles one connection of a port.
 
-It extends aiohttp's protocol, as of 3.14, by its private names. Not here: the bounds of all connections together
+Input is bounded, malformed HTTP is answered and counted, and a client that closes its sending half gets its answer. The
+class extends aiohttp's protocol, as of 3.14, by its private names. Not here: the bounds of all connections together
 (port.py).
 """
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from sharq_core.http_port.port import Port
 
 MAX_HEAD_BYTES = 16 << 10
-"""Request line and headers of one request together; up to twice that when the last part comes in one large piece."""
+"""The most bytes of a request line and headers together; up to twice that if the last part comes in one large piece."""
 
 MAX_PIPELINED_BYTES = 64 << 10
-"""Requests of one connection that are read ahead while another is handled, beside what one read brings."""
+"""The most bytes of requests that are read ahead while another is handled, beside the bytes of one read."""
 
 FREE_HELD_BYTES = 4 << 10
-"""What a connection may hold of unfinished heads and requests behind others when all together hold too much."""
+"""The bytes of unfinished heads and pipelined requests that a connection may hold if all together hold too much."""
 
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ANSWERED_S = 0.005
-"""Pause between two looks at whether a request was answered."""
+"""The pause in seconds between two checks for the answer of a request."""
 
 
 class PortConnection(RequestHandler):
@@ -43,10 +43,10 @@ class PortConnection(RequestHandler):
 
     Attributes:
         body: the body of the newest request that was taken up; None before the first.
-        held_bytes: what came of a request's head, or of requests behind the one that is handled.
-        is_link: it became a link, and has bounds of its own.
-        is_half_closed: its client sends nothing any more, and may read still.
-        is_over_limit: more came than `limit` allows.
+        held_bytes: bytes of an unfinished request head, or of requests behind the current one.
+        is_link: the connection became a link, which has bounds of its own.
+        is_half_closed: the client sends nothing more but may still read.
+        is_over_limit: more bytes came than `limit` allows.
         when_lost: called once when the connection is lost.
     """
 
@@ -71,27 +71,27 @@ class PortConnection(RequestHandler):
         self._bytes_left: int | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell who waits for it."""
+        """Notify the listener of the loss."""
         super().connection_lost(exc)
         if self.when_lost is not None:
             self.when_lost()
             self.when_lost = None
 
     def limit(self, size_bytes: int | None) -> None:
-        """Let no more than so many bytes come from now on, what waits unread included; None for as many as may."""
+        """Allow at most size_bytes of input from now on, unread input included; None for no limit."""
         self._bytes_left = size_bytes
         if size_bytes is not None:
             self._take_from_limit(len(self._message_tail))
 
     def let_go(self, parts: int = 0) -> None:
-        """Count one of what is held no longer; `parts` are left of about the same size."""
+        """Release one of the held parts; `parts` of about the same size remain."""
         kept_bytes = self.held_bytes * parts // (parts + 1)
         if isinstance(self._manager, web.Server):
             cast("Port", self._manager).held_bytes += kept_bytes - self.held_bytes
         self.held_bytes = kept_bytes
 
     def data_received(self, data: bytes) -> None:
-        """Take what came. Cost for an ordinary request: some comparisons."""
+        """Take received bytes. Cost for an ordinary request: some comparisons."""
         if self._bytes_left is not None and not self._take_from_limit(len(data)):
             return
         request = self._current_request
@@ -114,7 +114,7 @@ class PortConnection(RequestHandler):
                 self._end_after_upgrade(message, data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Keep the connection for its answers: True, unless nothing is to be answered or the TLS ends with it."""
+        """Keep the connection for its answers: return True, unless nothing is to be answered or TLS ends with it."""
         transport, request = self.transport, self._current_request
         if transport is None or transport.get_extra_info("sslcontext") is not None:
             return None
@@ -134,11 +134,11 @@ class PortConnection(RequestHandler):
         return True
 
     async def takes_what_was_sent(self) -> bool:
-        """Return whether the client of a half-closed connection still reads, as far as its system tells."""
+        """Return False if the client of a half-closed connection no longer reads, as far as its system tells."""
         return await takes_what_was_sent(self._tcp)
 
     def when_refused(self, undo: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Undo what the answer to the current request tells, if the client's system refuses it."""
+        """Run undo if the client's system refuses the answer to the current request."""
         request, tcp = self._current_request, self._tcp()
         if request is None or tcp is None:
             return
@@ -163,7 +163,7 @@ class PortConnection(RequestHandler):
             self.force_close()
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Log what nobody foresaw. That a client's body is broken, or stops, is no such thing."""
+        """Log an unexpected error. A body that is broken or breaks off is counted as malformed instead."""
         if isinstance(kwargs.get("exc_info"), RequestPayloadError | HttpProcessingError | ConnectionError):
             self._count_malformed()
         else:
@@ -176,7 +176,7 @@ class PortConnection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be read, as every other failure; aiohttp's own answer is for what nobody foresaw."""
+        """Answer malformed HTTP like every other failure; aiohttp's own answer is for unexpected errors."""
         if not isinstance(exc, HttpProcessingError) or self._manager is None:
             return super().handle_error(request, status, exc, message)
         self._count_malformed()
@@ -204,13 +204,13 @@ class PortConnection(RequestHandler):
         return False
 
     def _read_ahead(self, size_bytes: int) -> None:
-        """Count what comes behind a request that is handled, and take only a little of it."""
+        """Count input behind a request that is being handled, and pause reading beyond a bound."""
         self._hold(size_bytes, None)
         if self.held_bytes > MAX_PIPELINED_BYTES and self._messages and not self._buffer_paused:
             self._pause_reading_for_buffer()
 
     def _note_broken_body(self, request: web.BaseRequest) -> None:
-        """Tell the reader of a body that what came last is no body: aiohttp lets it wait for the rest."""
+        """Fail the reader of a body if the last input is not a body: aiohttp lets the reader wait for the rest."""
         if not self._messages or request._payload.is_eof():
             return
         last = self._messages[-1][0]
@@ -218,8 +218,9 @@ class PortConnection(RequestHandler):
             request._payload.set_exception(RequestPayloadError(last.message))
 
     def _end_after_upgrade(self, message: Any, data: bytes) -> None:
-        """Close after an offer of another protocol that is not taken up, if more came behind it in one piece: aiohttp
-        loses that, and its sender would wait for an answer.
+        """Close after an upgrade offer that is not accepted, if more came behind it in one piece.
+
+        aiohttp loses that input, and its sender would wait for an answer.
         """
         body_bytes = int(message.headers.get("Content-Length", 0))
         if data.find(b"\r\n\r\n") + 4 + body_bytes != len(data):
@@ -252,7 +253,7 @@ class PortConnection(RequestHandler):
             self._waiter.set_result(None)
 
     def _can_be_asked(self, request: web.BaseRequest | None) -> bool:
-        """A client of HTTP/1.1 may be sent a word in between, and this system tells what became of it."""
+        """Return True if the client accepts an interim response (HTTP/1.1) and this system reports its fate."""
         return request is not None and request.version == HttpVersion11 and CAN_TELL
 
     def _tcp(self) -> socket.socket | None:
@@ -260,7 +261,7 @@ class PortConnection(RequestHandler):
         return None if transport is None or transport.is_closing() else transport.get_extra_info("socket")
 
     def _end_if_gone(self) -> None:
-        """Cut the connection off when the word in between was refused."""
+        """Abort the connection if the client's system refused the interim response."""
 
         async def look() -> None:
             if not await self.takes_what_was_sent() and self.transport is not None:

@@ -1,8 +1,8 @@
-"""A client that has closed its sending half: does it still read, or is it gone?
+"""Tells if a client that has closed its sending half still reads, or is gone.
 
-Both say the same, that nothing more comes. They differ once something is sent to them: the system of one that has its
-socket still acknowledges it, and of one that has closed it, or has ended, refuses it. Linux shows which (TCP_INFO).
-With TLS the end of one half is the end of both. Not here: which requests it matters to (connection.py).
+Both cases look the same: nothing more comes. They differ once something is sent. The client's system acknowledges it if
+the socket is still open, and refuses it if the client has closed the socket or has ended. Linux shows which (TCP_INFO).
+With TLS the end of one half is the end of both. Not here: the requests that need the answer (connection.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 CAN_TELL = hasattr(socket, "TCP_INFO")
 
 _LOOKS_S = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Pauses between the looks."""
+"""The pauses in seconds before each check."""
 
 _TCP_CLOSE = 7
 _UNACKED_AT = 24
@@ -23,17 +23,17 @@ _INFO_BYTES = 104
 
 
 class Tcp(Protocol):
-    """A socket, or what stands for one."""
+    """A socket, or a substitute for one."""
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
         """Return an option's value."""
 
 
 async def takes_what_was_sent(tcp: Callable[[], Tcp | None]) -> bool:
-    """Return whether the client takes what it was sent; one that says nothing for two seconds counts as there.
+    """Return True if the client accepts what it was sent; a client that is silent for two seconds counts as present.
 
     Args:
-        tcp: gives the connection's socket; None once it is closed.
+        tcp: returns the connection's socket; None once it is closed.
     """
     for pause_s in _LOOKS_S:
         await asyncio.sleep(pause_s)
@@ -45,7 +45,7 @@ async def takes_what_was_sent(tcp: Callable[[], Tcp | None]) -> bool:
 
 
 def _verdict(tcp: Tcp) -> bool | None:
-    """Return None while what was sent was neither acknowledged nor refused."""
+    """Return True if the sent bytes were acknowledged, False if they were refused, None if neither is known yet."""
     if not CAN_TELL:
         return True
     try:

@@ -1,6 +1,6 @@
-"""What a port says of its connections to Prometheus, read at each scrape.
+"""Exports the counts of a port's connections to Prometheus, read at each scrape.
 
-What is refused there never becomes a request, so no other metric shows it. Not here: the bounds (port.py).
+A refused connection never becomes a request, so no other metric shows it. Not here: the bounds (port.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from sharq_core.http_port.port import Port
 
 
 class PortMetrics(Collector):
-    """The connections of one port.
+    """The metrics of one port's connections.
 
     Args:
-        prefix: of the metrics' names: `sharq_router` or `sharq_shard`.
+        prefix: the start of the metrics' names: `sharq_router` or `sharq_shard`.
     """
 
     def __init__(self, port: Port, prefix: str) -> None:
@@ -29,26 +29,28 @@ class PortMetrics(Collector):
         port = self._port
         gauges: tuple[tuple[str, str, float], ...] = (
             ("connections", "Open connections.", port.open),
-            ("connections_limit", "Connections that may be open.", port.bounds.max_connections),
-            ("handshakes", "TLS handshakes under way.", port.handshakes),
+            ("connections_limit", "The limit on open connections.", port.bounds.max_connections),
+            ("handshakes", "TLS handshakes in progress.", port.handshakes),
             ("held_bytes", "Bytes of unfinished request heads and of pipelined requests.", port.held_bytes),
         )
-        for name, words, value in gauges:
-            yield GaugeMetricFamily(f"{self._prefix}_{name}", words, value=value)
+        for name, description, value in gauges:
+            yield GaugeMetricFamily(f"{self._prefix}_{name}", description, value=value)
         counters: tuple[tuple[str, str, float], ...] = (
-            ("refused_connections", "Connections that were one too many.", port.refused),
-            ("malformed_requests", "What came and is not HTTP.", port.malformed),
+            ("refused_connections", "Connections refused at the limit.", port.refused),
+            ("malformed_requests", "Malformed HTTP requests.", port.malformed),
             (
                 "failed_accepts",
-                "Times that no connection could be accepted, for want of files above all.",
+                "Failed accepts, mostly for lack of file descriptors.",
                 port.failed_accepts,
             ),
-            ("failed_handshakes", "TLS handshakes that came to nothing.", port.failed_handshakes),
+            ("failed_handshakes", "Failed TLS handshakes.", port.failed_handshakes),
         )
-        for name, words, value in counters:
-            yield CounterMetricFamily(f"{self._prefix}_{name}", words, value=value)
+        for name, description, value in counters:
+            yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
         ended = CounterMetricFamily(
-            f"{self._prefix}_ended_connections", "Connections that were kept without use.", labels=["reason"]
+            f"{self._prefix}_ended_connections",
+            "Connections ended by the server, by reason.",
+            labels=["reason"],
         )
         for reason, count in port.ended.items():
             ended.add_metric([reason], count)

@@ -1,9 +1,8 @@
-"""A port that speaks HTTP: its connections, bounded in number, bytes and time from the moment they are accepted.
+"""Serves HTTP on a port whose connections are bounded in number, bytes and time from the moment they are accepted.
 
-A client that is slow on purpose costs a connection, and no more than a few seconds of it. Connections are looked at
-once a second, on no request's time. Not here: the accepting itself (acceptor.py), what one connection does with what
-comes (connection.py), the time that a body may take (router/http/request.py), and how the counts become metrics
-(metrics.py).
+A client that is slow on purpose occupies a connection for only a few seconds. Connections are checked once a second,
+outside of any request. Not here: the accept loop (acceptor.py), the input of one connection (connection.py), the time
+limit of a body (router/http/request.py), and the metrics (metrics.py).
 """
 
 from __future__ import annotations
@@ -28,39 +27,39 @@ LOOK_EVERY_S = 1.0
 MAX_LINE_BYTES = 8190
 MAX_FIELD_BYTES = 8190
 MAX_HEADERS = 128
-"""Of one request's head: its first line, one header with its name, and how many headers."""
+"""The bounds of one request head: its first line, one header with its name, and the number of headers."""
 
 MAX_HANDSHAKES = 1000
-"""TLS handshakes under way at one port; of a port with few connections, at most half of those."""
+"""The most TLS handshakes in progress at one port; at most half of its connections."""
 
 MAX_HELD_BYTES = 32 << 20
-"""Unfinished heads and pipelined requests of all connections of a port."""
+"""The most bytes of unfinished heads and pipelined requests, of all connections of a port."""
 
 HANDSHAKE_ROOM_S = 0.2
-"""A handshake under way for longer gives its place to a new one when there are too many."""
+"""The age in seconds at which a handshake gives way to a new one if there are too many."""
 
 SILENT_ROOM_S = 2.0
-"""A connection that has sent no whole request for longer gives its place to a new one when there are too many."""
+"""The age in seconds at which a connection without a whole request gives way to a new one if there are too many."""
 
 NO_REQUEST = "no_request"
 ANSWER_UNREAD = "answer_unread"
-"""Why a connection was ended."""
+"""The reasons for ending a connection."""
 
 LINGER_S = 3.0
-"""How long the rest of a body that nobody wants is read, so that its sender reads the answer, before it is cut off."""
+"""The time in seconds for reading the rest of an unused body, so that its sender reads the answer before the end."""
 
 _LAST_S = 0.5
-"""How long handlers may take to end that were cancelled at the stop."""
+"""The time in seconds for cancelled handlers to end at the stop."""
 
 
 class PortBounds(Struct, frozen=True, kw_only=True):
     """The bounds of one port.
 
     Attributes:
-        max_connections: open at once, unfinished TLS handshakes included.
-        header_timeout_s: from the accept to the end of the first request's headers, the TLS handshake included.
-        answer_timeout_s: for how long what was answered may lie unread.
-        keepalive_timeout_s: from an answer to the end of the next request's headers.
+        max_connections: most open connections, unfinished TLS handshakes included.
+        header_timeout_s: time from the accept to the end of the first request's headers, the TLS handshake included.
+        answer_timeout_s: time for which an answer may stay unread.
+        keepalive_timeout_s: time from an answer to the end of the next request's headers.
     """
 
     max_connections: int
@@ -74,20 +73,20 @@ class Port(web.Server):
 
     Args:
         answer: answers each request.
-        make_request: makes what `answer` gets; told the connection of each request.
-        malformed: the answer to what is not HTTP, from the request as far as it was read, the status and the reason.
-        refusal: the whole answer to a connection too many; nothing is said where there is TLS.
-        log: for lines that strangers cause.
+        make_request: makes the request for `answer`; it gets the connection.
+        malformed: makes the answer to malformed HTTP from the request as far as it was read, the status and the reason.
+        refusal: the whole answer to a connection over the limit; with TLS nothing is sent.
+        log: the logger for lines that strangers cause.
         more: further arguments of aiohttp's server.
 
     Attributes:
-        bounds: of this port.
-        refused: connections that were one too many, so far.
-        malformed: requests that are not HTTP, or more of it than may come, so far.
-        ended: connections that were kept without use, so far, by the reason.
-        failed_accepts: times that a connection could not be accepted, for want of files above all.
-        failed_handshakes: TLS handshakes that came to nothing.
-        held_bytes: unfinished heads and pipelined requests, of all connections.
+        bounds: the bounds of this port.
+        refused: connections refused at the limit, so far.
+        malformed: requests that are malformed or exceed a bound, so far.
+        ended: connections ended by this port so far, by reason.
+        failed_accepts: failed accepts so far, mostly for lack of file descriptors.
+        failed_handshakes: failed TLS handshakes, so far.
+        held_bytes: bytes of unfinished heads and pipelined requests, of all connections.
     """
 
     def __init__(
@@ -135,23 +134,23 @@ class Port(web.Server):
 
     @property
     def open(self) -> int:
-        """Connections that were accepted and are not closed."""
+        """The number of connections that were accepted and are not closed."""
         return len(self._transports) + len(self._opening)
 
     @property
     def handshakes(self) -> int:
-        """TLS handshakes under way."""
+        """The number of TLS handshakes in progress."""
         return len(self._opening)
 
     @property
     def max_handshakes(self) -> int:
-        """TLS handshakes that may be under way."""
+        """The most TLS handshakes that may be in progress."""
         return min(MAX_HANDSHAKES, max(self.bounds.max_connections // 2, 1))
 
     def has_room(self, *, is_tls: bool) -> bool:
-        """Return whether one more connection may be taken in; one that does nothing makes room for it.
+        """Return True if one more connection may be accepted; an idle one is ended for it if need be.
 
-        What strangers hold without using it is not to keep others out: an honest handshake takes milliseconds.
+        Idle connections of strangers must not keep others out. An honest handshake takes milliseconds.
         """
         if (
             is_tls
@@ -162,7 +161,7 @@ class Port(web.Server):
         return self.open < self.bounds.max_connections or self.make_room()
 
     def make_room(self) -> bool:
-        """End the connection that has been without a whole request for longest; False when none has been for long."""
+        """End the connection that has been without a whole request for longest; return False if none is old enough."""
         return self._end_oldest(SILENT_ROOM_S, self._fresh)
 
     def opens(self, handler: RequestHandler, task: asyncio.Task[None]) -> None:
@@ -171,13 +170,13 @@ class Port(web.Server):
         self._fresh[handler] = self._loop.time() + self.bounds.header_timeout_s
 
     def opened(self, handler: RequestHandler, *, is_failed: bool) -> None:
-        """Count its handshake no longer."""
+        """Note that a connection's handshake has ended."""
         self._opening.pop(handler, None)
         if is_failed:
             self._fresh.pop(handler, None)
 
     def begun(self, handler: RequestHandler, body: StreamReader) -> None:
-        """Take note that a connection has sent a whole request's head; its body may still be on its way."""
+        """Note that a connection has sent a whole request head; the body may still be on its way."""
         self._fresh.pop(handler, None)
         if isinstance(handler, PortConnection):
             handler.body = body
@@ -186,20 +185,20 @@ class Port(web.Server):
 
     @property
     def is_holding_too_much(self) -> bool:
-        """More of unfinished heads and pipelined requests has come than may be held."""
+        """More bytes of unfinished heads and pipelined requests are held than allowed."""
         return self.held_bytes > MAX_HELD_BYTES
 
     def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold a task until it is done: the event loop does not."""
+        """Hold a reference to a task until it is done: the event loop holds none."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def half_closed(self, handler: PortConnection) -> None:
-        """End a connection, whose client sends nothing any more, once what it asked for is answered."""
+        """Note that a connection's client sends nothing more; the connection ends once its requests are answered."""
         self._half_closed.add(handler)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Take in a connection that is ready for requests."""
+        """Register a connection that is ready for requests."""
         super().connection_made(handler, transport)
         self._opening.pop(handler, None)
         self._transports[handler] = transport
@@ -215,11 +214,11 @@ class Port(web.Server):
         super().connection_lost(handler, exc)
 
     def progress_s(self, transport: asyncio.Transport) -> float:
-        """Return when the client of a connection last took some of its answer, by the loop's time, if that is known."""
+        """Return the loop's time at which a client last took part of its answer; -inf if unknown."""
         return -math.inf
 
     async def watch(self) -> None:
-        """End what is kept unused; return never."""
+        """End idle connections; never return."""
         refused_logged = 0
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -234,7 +233,7 @@ class Port(web.Server):
                 refused_logged = self.refused
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        """Let requests finish for `timeout` seconds, then cut off every connection, read or not."""
+        """Let requests finish for `timeout` seconds, then abort every connection, even with unread data."""
         for task in self._opening.values():
             task.cancel()
         ending = asyncio.ensure_future(super().shutdown(timeout))
@@ -248,7 +247,7 @@ class Port(web.Server):
             raise error
 
     def cut_off(self) -> int:
-        """End every connection at once, whatever it is doing; return how many there were."""
+        """End every connection at once, whatever it is doing; return their number."""
         connections = list(self._transports.items())
         for handler, transport in connections:
             task = handler._task_handler
@@ -258,17 +257,20 @@ class Port(web.Server):
         return len(connections)
 
     def _end_fresh(self) -> None:
-        """End those that have not sent a whole request's head in time; the oldest come first."""
+        """End connections that have not sent a whole request head in time."""
         now_s = self._loop.time()
-        late: list[RequestHandler] = []
+        overdue: list[RequestHandler] = []
+        # Insertion order is the order of the deadlines: the first one in the future ends the loop.
         for handler, deadline_s in self._fresh.items():
             if deadline_s > now_s:
                 break
-            late.append(handler)
-        self._end(late, NO_REQUEST)
+            overdue.append(handler)
+        self._end(overdue, NO_REQUEST)
 
     def _end_oldest(self, after_s: float, among: dict[RequestHandler, Any]) -> bool:
-        """End the oldest of those that are `after_s` old and have sent no request; False when there is none."""
+        """End the oldest connection that is at least `after_s` old and has sent no request; return False if there is
+        none.
+        """
         oldest = next(iter(among), None)
         if oldest is None:
             return False
@@ -279,7 +281,7 @@ class Port(web.Server):
         return True
 
     def _end_unread(self) -> None:
-        """End those where something has waited to be sent at each look. Cost: O(connections), 0.1 ms for 1,000."""
+        """End connections whose output has stayed unread for too long. Cost: O(connections), 0.1 ms for 1,000."""
         now_s = self._loop.time()
         self._unread = {
             handler: max(self._unread.get(handler, now_s), self.progress_s(transport))
@@ -287,12 +289,12 @@ class Port(web.Server):
             if transport.get_write_buffer_size()
         }
         limit_s = self.bounds.answer_timeout_s
-        late = [
+        overdue = [
             handler
             for handler, since_s in self._unread.items()
             if now_s - since_s > limit_s and not (isinstance(handler, PortConnection) and handler.is_link)
         ]
-        self._end(late, ANSWER_UNREAD)
+        self._end(overdue, ANSWER_UNREAD)
 
     def _end(self, handlers: list[RequestHandler], reason: str) -> None:
         for handler in handlers:

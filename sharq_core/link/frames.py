@@ -1,7 +1,7 @@
-"""What goes over a link between a router and a shard: entries, frames, and the proof that both know the secret.
+"""Defines the wire of a link between a router and a shard: entries, frames, and the proof of the shared secret.
 
-docs/link.md tells it in full. Not here: sockets and when a frame is sent (sharq_core/link/socket.py), and what each
-call asks for (sharq_core/link/messages.py).
+docs/link.md describes it in full. Not here: the sockets and the time of sending (sharq_core/link/socket.py), and the
+calls (sharq_core/link/messages.py).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
 
 VERSION = 1
-"""Of the protocol; both ends must speak the same. Fields and entries that are added at the end do not change it."""
+"""The protocol's version, the same at both ends. Fields and entries added at the end do not change it."""
 
 PATH = "/link"
 
 MAX_FRAME_BYTES = 1 << 20
-"""A frame of several entries is no longer; one that is longer by itself travels alone."""
+"""The most bytes of a frame of several entries; an entry that is longer travels alone."""
 
 MAX_ENTRY_BYTES = 32 << 20
-"""The longest entry: the largest payload that can be configured is 16 MiB, and a dequeue may add it to 8 MiB."""
+"""The longest entry: the largest configurable payload is 16 MiB, and a dequeue may add it to 8 MiB."""
 
 MAX_MESSAGE_BYTES = MAX_ENTRY_BYTES + 1024
-"""A receiver ends the link of a message as long as this."""
+"""The length at which a receiver ends the link."""
 
 READS: frozenset[type] = frozenset(
     {
@@ -47,14 +47,14 @@ READS: frozenset[type] = frozenset(
         messages.DescribeStore,
     }
 )
-"""Calls that change nothing that lasts: when no answer comes, nothing was done."""
+"""Calls with no lasting effect: if no answer comes, nothing was done."""
 
 ROUTER, SHARD = b"router", b"shard"
-"""Who proves that it knows the secret; in the proof, so that one end's is of no use to the other."""
+"""The names of the ends in a proof, so that one end's proof is of no use to the other."""
 
 NONCE_BYTES = 32
 _JOB_ENVELOPE_BYTES = 512
-"""What a job takes besides its payload, at most: three identifiers of 100 characters and some numbers."""
+"""The most bytes of a job besides its payload: three identifiers of 100 characters and some numbers."""
 
 _HEADER = struct.Struct(">BBqBI")
 _PAIR, _INT64, _ARRAY32 = 0x92, 0xD3, 0xDD
@@ -69,11 +69,13 @@ RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)]
 
 
 class FrameError(Exception):
-    """The other end sent what is not of this protocol, or has another secret; the link ends. Says what was wrong."""
+    """A violation of the protocol by the other end, or a different secret; the link ends. The message says what is
+    wrong.
+    """
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """The shard's first word. A later version may add fields at the end, nothing else."""
+    """The shard's first message. A later version may only add fields at the end."""
 
     version: int
     node_id: str
@@ -81,9 +83,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The router's answer to the greeting.
+    """The router's answer to Hello.
 
-    proof: see `prove`. reads_away: it understands Away, which older ones do not.
+    Attributes:
+        proof: see `prove`.
+        reads_away: the router understands Away; older versions do not.
     """
 
     version: int
@@ -93,17 +97,19 @@ class Proof(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """The shard's proof, and who is there: the link is up."""
+    """The shard's proof and its view; the link is up."""
 
     proof: bytes
     view: View
 
 
 class CallFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3):
-    """A call. number: unlike that of any other call on this connection.
+    """A call.
 
-    deadline_us: the shard's clock when nobody waits any more; read later than that, nothing is done.
-    request_id: of the HTTP request that it is for, for the log; None for what the router does by itself.
+    Attributes:
+        number: unique among the calls of this connection.
+        deadline_us: the shard's clock when the caller stops waiting; a call read later does nothing.
+        request_id: the id of its HTTP request, for the log; None for a call of the router itself.
     """
 
     number: int
@@ -120,7 +126,7 @@ class ReplyFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4
 
 
 class ErrorFrame(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """A call's error, as sharq_core.errors.from_code takes it."""
+    """The error of a call, as sharq_core.errors.from_code takes it."""
 
     number: int
     code: str
@@ -130,48 +136,55 @@ class ErrorFrame(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
 
 class Subscribe(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """Tell when the next job of a type is due, now and whenever that becomes earlier. Repeated: tell it again."""
+    """A request for the time of a type's next due job, now and whenever it becomes earlier. Repeated: send the time
+    again.
+    """
 
     queue_type: str
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """Tell it no more."""
+    """The end of a subscription."""
 
     queue_type: str
 
 
 class Due(msgspec.Struct, frozen=True, array_like=True, tag=8):
-    """in_us: time until the next job of the type is due, negative for how long one is; None when none waits."""
+    """The time until a type's next job is due.
+
+    Attributes:
+        in_us: microseconds until then; negative for how long a job has been due; None if none waits.
+    """
 
     queue_type: str
     in_us: int | None
 
 
 class NewView(msgspec.Struct, frozen=True, array_like=True, tag=9):
-    """Who is there now."""
+    """The current view."""
 
     view: View
 
 
 class Draining(msgspec.Struct, frozen=True, array_like=True, tag=10):
-    """The shard stops soon."""
+    """The notice that the shard stops soon."""
 
 
 class Away(msgspec.Struct, frozen=True, array_like=True, tag=11):
-    """The shard leaves these partitions to others from now on, because it does not reach their store server; empty when
-    it takes all of its own back. Said only to a router whose proof says that it reads this.
+    """The partitions that the shard leaves to others because it does not reach their store server.
+
+    Empty when it takes all of its own back. Sent only to a router whose proof says that it reads this.
     """
 
     partitions: list[int]
 
 
 class Frame(msgspec.Struct, Generic[T], frozen=True, array_like=True):
-    """Entries that left together.
+    """Entries that were sent together.
 
     Attributes:
-        clock_us: the sender's monotonic clock when they left.
-        entries: in order; none at all asks the shard for a sign of life, and is one.
+        clock_us: the sender's monotonic clock at the sending.
+        entries: the entries in order; an empty frame asks the shard for a sign of life, and is one.
     """
 
     clock_us: int
@@ -193,31 +206,31 @@ _replies: dict[type, msgspec.msgpack.Decoder[Any]] = {
 }
 
 encode = msgspec.msgpack.Encoder().encode
-"""The bytes of one entry."""
+"""Return the bytes of one entry."""
 
 
 def pack(clock_us: int, entries: Iterable[bytes], count: int) -> bytes:
-    """The frame of `count` encoded entries."""
+    """Return the frame of `count` encoded entries."""
     return b"".join((_HEADER.pack(_PAIR, _INT64, clock_us, _ARRAY32, count), *entries))
 
 
 def decode_from_router(data: bytes) -> Frame[FromRouter]:
-    """Read a frame that a router sent; raises FrameError for anything else."""
+    """Decode a frame that a router sent; raise FrameError for anything else."""
     return cast("Frame[FromRouter]", _decode(_from_router, data))
 
 
 def decode_from_shard(data: bytes) -> Frame[FromShard]:
-    """Read a frame that a shard sent; raises FrameError for anything else."""
+    """Decode a frame that a shard sent; raise FrameError for anything else."""
     return _decode(_from_shard, data)
 
 
 def decode_reply(call: type[Call[ReplyT]], result: msgspec.Raw) -> ReplyT:
-    """Read the result of a call; raises FrameError when it is none."""
+    """Decode the result of a call; raise FrameError if it is not one."""
     return cast(ReplyT, _decode(_replies[call], result))
 
 
 def prove(secret: str | None, who: bytes, shard_nonce: bytes, router_nonce: bytes) -> bytes:
-    """What only an end that knows the secret can say on this connection; empty without a secret."""
+    """Return a proof that only an end with the secret can make on this connection; empty without a secret."""
     if secret is None:
         return b""
     return hmac.digest(secret.encode(), who + shard_nonce + router_nonce, "sha256")
@@ -226,7 +239,7 @@ def prove(secret: str | None, who: bytes, shard_nonce: bytes, router_nonce: byte
 def check_proof(
     secret: str | None, who: bytes, shard_nonce: bytes, router_nonce: bytes, proof: bytes
 ) -> None:
-    """Raises FrameError unless the other end, `who`, has the same secret, or none as this one."""
+    """Raise FrameError unless the other end, `who`, has the same secret, or also none."""
     if hmac.compare_digest(prove(secret, who, shard_nonce, router_nonce), proof):
         return
     name = who.decode()
@@ -234,17 +247,17 @@ def check_proof(
         raise FrameError(f"the {name} has a link secret and this end has none")
     if not proof:
         raise FrameError(f"the {name} has no link secret and this end has one")
-    raise FrameError(f"the {name} has another link secret")
+    raise FrameError(f"the {name} has a different link secret")
 
 
 def check_version(version: int) -> None:
-    """Raises FrameError unless the other end speaks this version."""
+    """Raise FrameError unless the other end speaks this version."""
     if version != VERSION:
         raise FrameError(f"the other end speaks version {version} of the link, this one version {VERSION}")
 
 
 def split_enqueue(call: messages.Enqueue) -> list[messages.Enqueue]:
-    """The call, or the calls that do the same in order, each of one job or of what fits into a frame."""
+    """Return the calls that do the same in order, each of one job or of as many as fit into a frame."""
     parts: list[list[NewJob]] = []
     room = 0
     for job in call.jobs:

@@ -1,7 +1,7 @@
-"""What a router says to a shard and what it hears back: one frozen Struct a call, each naming its reply's type.
+"""Defines the calls of a router to a shard, one frozen Struct each, and the types of their replies.
 
-In one process a call is a method call (`ShardPort`); over the link it will be a frame. A call about one queue goes to
-the owner of the queue's partition; bulk calls are split by owner first.
+In one process a call is a method call (`ShardPort`); over the link it is a frame. A call about one queue goes to the
+owner of the queue's partition; bulk calls are split by owner first.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
-    """One job of a bulk call that could not be answered: the code and message of the error class.
+    """A job of a bulk call that failed: the code and message of the error class.
 
-    is_away: the shard does not reach the job's store server; another shard may.
+    Attributes:
+        is_away: the shard does not reach the job's store server; another shard may.
     """
 
     code: str
@@ -52,15 +53,17 @@ class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=Tr
 
 
 class Enqueue(Call[list[Enqueued | Failure]], frozen=True):
-    """One answer a job, in order."""
+    """A call that enqueues jobs. One answer per job, in order."""
 
     jobs: list[NewJob]
 
 
 class Dequeued(msgspec.Struct, frozen=True, array_like=True):
-    """Leased jobs, none when nothing is ready, and the time until the shard's next job of the type is due.
+    """Leased jobs, none if nothing is ready, and the time until the shard's next job of the type is due.
 
-    next_due_in_us: None when nothing is queued here; negative when more is ready, by how long it has been.
+    Attributes:
+        next_due_in_us: microseconds until then; None if nothing is queued here; negative if more is ready, by how long
+            it has been.
     """
 
     jobs: list[LeasedJob]
@@ -68,7 +71,7 @@ class Dequeued(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Dequeue(Call[Dequeued], frozen=True):
-    """Lease up to `count` ready jobs of a type, from any queue of this shard; never waits for one."""
+    """A call that leases up to `count` ready jobs of a type from any queue of this shard; it never waits for one."""
 
     queue_type: str
     count: int
@@ -76,35 +79,35 @@ class Dequeue(Call[Dequeued], frozen=True):
 
 
 class Peek(Call[int | None], frozen=True):
-    """Time in µs until the shard's next job of the type is due (negative: since), or None.
+    """A call for the time in µs until the shard's next job of the type is due (negative: since), or None.
 
-    Reads no store while the node is sure of its index. After a change of the ring, and for partitions that it served
-    for another node, it reads their agendas before it says that nothing is due.
+    It reads no store while the node's index is complete. After a change of the ring, and for partitions that it served
+    for another node, the node reads their agendas before it answers that nothing is due.
     """
 
     queue_type: str
 
 
 class Finish(Call[list[LeaseOutcome | Failure]], frozen=True):
-    """One answer a job, in order."""
+    """A call that finishes jobs. One answer per job, in order."""
 
     jobs: list[FinishJob]
 
 
 class Extend(Call[list[LeaseOutcome | Failure]], frozen=True):
-    """One answer a job, in order."""
+    """A call that extends leases. One answer per job, in order."""
 
     jobs: list[ExtendJob]
 
 
 class Release(Call[list[LeaseOutcome | Failure]], frozen=True):
-    """One answer a job, in order."""
+    """A call that releases jobs. One answer per job, in order."""
 
     jobs: list[ReleaseJob]
 
 
 class SetRate(Call[bool], frozen=True):
-    """Change a queue's rate; False when the queue does not exist (pin True creates it).
+    """A call that changes a queue's rate; False if the queue does not exist (pin True creates it).
 
     burst None and pin None leave those as they are.
     """
@@ -116,34 +119,38 @@ class SetRate(Call[bool], frozen=True):
 
 
 class SetPaused(Call[bool], frozen=True):
-    """Pause or resume a queue; False when it does not exist."""
+    """A call that pauses or resumes a queue; False if it does not exist."""
 
     key: QueueKey
     is_paused: bool
 
 
 class DeleteQueue(Call[DeletedQueue], frozen=True):
-    """Drop what is queued and delayed; purge: forget the rate once its ready time has passed."""
+    """A call that drops the queued and delayed jobs of a queue.
+
+    Attributes:
+        purge: also forget the rate once its ready time has passed.
+    """
 
     key: QueueKey
     purge: bool = False
 
 
 class GetQueue(Call[QueueStats], frozen=True):
-    """What is known of one queue."""
+    """A call for the statistics of one queue."""
 
     key: QueueKey
 
 
 class GetJob(Call[JobStatus | None], frozen=True):
-    """What is known of one job; None for nothing."""
+    """A call for the state of one job; None if it is unknown."""
 
     key: QueueKey
     job_id: str
 
 
 class ListQueues(Call[QueuePage], frozen=True):
-    """About `limit` queues of one partition from `scan` on (0: from the start)."""
+    """A call for about `limit` queues of one partition from `scan` on (0: from the start)."""
 
     queue_type: str
     partition: int
@@ -152,7 +159,7 @@ class ListQueues(Call[QueuePage], frozen=True):
 
 
 class GetTop(Call[TopQueues], frozen=True):
-    """Up to `limit` queues of a type in some partitions that come first; bounded in what it looks at."""
+    """A call for the first `limit` queues, at most, of a type in some partitions by an order; its work is bounded."""
 
     queue_type: str
     partitions: list[int]
@@ -161,13 +168,13 @@ class GetTop(Call[TopQueues], frozen=True):
 
 
 class GetCounts(Call[Counts], frozen=True):
-    """The counters of some partitions together."""
+    """A call for the summed counters of some partitions."""
 
     partitions: list[int]
 
 
 class ListDead(Call[DeadPage], frozen=True):
-    """Up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first."""
+    """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first."""
 
     queue_type: str
     partition: int
@@ -176,15 +183,16 @@ class ListDead(Call[DeadPage], frozen=True):
 
 
 class Redrive(Call[list[RedriveStatus | Failure]], frozen=True):
-    """Queue these dead letters again, attempts from 0. One answer each, in order."""
+    """A call that queues dead letters again, attempts from 0. One answer each, in order."""
 
     jobs: list[DeadRef]
 
 
 class DropDead(Call[int], frozen=True):
-    """Drop up to `limit` of a partition's dead letters, oldest first; returns how many were dropped.
+    """A call that drops up to `limit` of a partition's dead letters, oldest first; it returns their number.
 
-    before_us: those that died later, by the time of the partition's server, are left; None leaves none.
+    Attributes:
+        before_us: keep those that died later, by the time of the partition's server; None keeps none.
     """
 
     queue_type: str
@@ -194,34 +202,37 @@ class DropDead(Call[int], frozen=True):
 
 
 class Cover(Call[None], frozen=True):
-    """Answer for these partitions too for a while: their owner cannot be reached. Returns when they have been read."""
+    """A call to serve these partitions too for a while, because their owner cannot be reached; it returns once they are
+    read.
+    """
 
     partitions: list[int]
 
 
 class Yield(Call[None], frozen=True):
-    """Others answer for these partitions now, since this shard has said that it does not reach their store server.
+    """A notice that others serve these partitions, since this shard has reported that it does not reach their store
+    server.
 
-    For a second it counts them as nobody's that it answers for, and while their server is silent it refuses what it has
-    not sent. Said only to a shard that has said so (frames.Away), again and again while it holds.
+    For a second the shard does not count itself as their owner. While their server is silent it refuses the calls that
+    it has not sent. The notice goes only to a shard that has sent frames.Away, and is repeated while that holds.
     """
 
     partitions: list[int]
 
 
 class DescribeStore(Call[StoreState], frozen=True):
-    """What the node says of its store."""
+    """A call for the node's state of its store."""
 
 
 class CheckStore(Call[None], frozen=True):
-    """Returns when every store node answers; raises Unavailable when one does not."""
+    """A call that returns once every store node answers, and raises Unavailable if one does not."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
     """One shard node.
 
     Attributes:
-        incarnation: random, made anew by each process, so that a restart is told from a pause.
+        incarnation: random and new for each process, so that a restart is told from a pause.
         address: host:port of its link; empty for a node inside a router's process.
         is_draining: it stops soon; it owns nothing any more and still answers.
         formats: the newest record format that it can read.
@@ -235,7 +246,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
 
 
 class View(msgspec.Struct, frozen=True, array_like=True):
-    """Who is there, as the store's membership says. The ring is built from it (sharq_core/partitions.py).
+    """The members by the store's membership; the ring is built from it (sharq_core/partitions.py).
 
     Attributes:
         version: grows with every change of the members; the higher view is the newer.
@@ -248,18 +259,20 @@ class View(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[Member, ...]
 
     def serving(self) -> frozenset[str]:
-        """The nodes that own partitions: those that do not drain, or all when every one does."""
-        return frozenset(one.node_id for one in self.members if not one.is_draining) or frozenset(
-            one.node_id for one in self.members
+        """Return the nodes that own partitions: those that do not drain, or all if every one does."""
+        return frozenset(member.node_id for member in self.members if not member.is_draining) or frozenset(
+            member.node_id for member in self.members
         )
 
 
 OnDue: TypeAlias = Callable[[int | None], None]
-"""Told the time in µs until the shard's next job of the type is due (negative: since), None for nothing queued."""
+"""A listener for the time in µs until the shard's next job of the type is due (negative: since); None for nothing
+queued.
+"""
 
 
 class ShardPort(Protocol):
-    """How a router reaches one shard."""
+    """The interface through which a router reaches one shard."""
 
     def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
         """Send one call, to be awaited at once.
@@ -275,5 +288,5 @@ class ShardPort(Protocol):
         ...
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Stop; unknown watches are ignored."""
+        """Stop calling on_due; an unknown watch is ignored."""
         ...

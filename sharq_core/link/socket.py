@@ -1,6 +1,6 @@
-"""What both ends of a link do with their socket: send the entries of one tick as one frame, and receive frames.
+"""Sends the entries of one tick as one frame, and receives frames, at both ends of a link.
 
-Not here: what is in a frame (sharq_core/link/frames.py), and what an end does with it (shard/link_server.py,
+Not here: the content of a frame (sharq_core/link/frames.py), and its handling (shard/link_server.py,
 router/shards/link.py).
 """
 
@@ -19,33 +19,33 @@ from sharq_core.link.frames import MAX_FRAME_BYTES, FrameError, pack
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10.0
-"""A socket that was silent for so long is asked for a sign of life, and ended when none comes in half the time."""
+"""The silence in seconds after which a socket is asked for a sign of life; it ends if none comes in half that time."""
 
 HELLO_S = 5.0
-"""Longest time to the welcome."""
+"""The longest time in seconds to the welcome."""
 
 CLOSE_S = 1.0
-"""Longest wait for the other end's goodbye."""
+"""The longest wait in seconds for the other end's close frame."""
 
 _MAX_REASON_BYTES = 120
-"""A WebSocket's last word carries no more."""
+"""The most bytes of a reason in a WebSocket close frame."""
 
 Socket: TypeAlias = web.WebSocketResponse | ClientWebSocketResponse
 OwnerT = TypeVar("OwnerT")
 
 
 class LinkBroken(Exception):
-    """The connection is no more; says why."""
+    """The end of the connection; the message says why."""
 
 
 class Outbox(Generic[OwnerT]):
-    """Entries that wait to be sent, each with an owner who wants to know if it never was.
+    """Entries that wait to be sent, each with an owner to be notified if it never was.
 
-    What is added in one tick of the event loop leaves as one frame. While the socket's buffer is full, entries gather
+    Entries added in one tick of the event loop leave as one frame. While the socket's buffer is full, entries gather
     here.
 
     Args:
-        is_open: False once nothing can be written to the socket any more.
+        is_open: returns False once nothing can be written to the socket any more.
     """
 
     def __init__(self, socket: Socket, is_open: Callable[[], bool]) -> None:
@@ -59,12 +59,12 @@ class Outbox(Generic[OwnerT]):
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
-        """Entries that wait."""
+        """Return the number of waiting entries."""
         return len(self._waiting)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that wait."""
+        """The number of waiting bytes."""
         return self._size_bytes
 
     def add(self, entry: bytes, owner: OwnerT) -> None:
@@ -84,11 +84,11 @@ class Outbox(Generic[OwnerT]):
         self._wake.set()
 
     def unsent(self) -> list[OwnerT]:
-        """Owners of what was never handed to the socket: call it when `run` has ended."""
+        """Return the owners of the entries that were never handed to the socket; for use after `run` has ended."""
         return [owner for _, owner in self._waiting]
 
     async def run(self) -> None:
-        """Send until finished, or until the connection is lost, which the receiving side is told too."""
+        """Send until finished or until the connection is lost; the receiving side notices a loss too."""
         try:
             while not self._is_last:
                 await self._wake.wait()
@@ -112,7 +112,7 @@ class Outbox(Generic[OwnerT]):
         return pack(int(self._loop.time() * 1e6), entries, len(entries))
 
     def _take_some(self) -> list[bytes]:
-        """The first entries, as many as one frame may hold; one that is longer goes alone."""
+        """Remove and return as many of the first entries as one frame may hold; a longer entry goes alone."""
         taken: list[bytes] = []
         room = MAX_FRAME_BYTES
         while self._waiting and (not taken or len(self._waiting[0][0]) <= room):
@@ -124,10 +124,10 @@ class Outbox(Generic[OwnerT]):
 
 
 async def receive(socket: Socket) -> bytes:
-    """The next message.
+    """Return the next message.
 
     Raises:
-        FrameError: it is none of a link, or too large.
+        FrameError: it is not a message of a link, or too large.
         LinkBroken: the connection has ended.
     """
     message = await socket.receive()
@@ -145,7 +145,7 @@ async def receive(socket: Socket) -> bytes:
 
 
 async def say_goodbye(socket: Socket, code: int, reason: str) -> bool:
-    """Close the socket and tell the other end why; False when it takes nothing any more, not even that."""
+    """Close the socket and tell the other end why; return False if the peer did not accept the close frame."""
     try:
         async with asyncio.timeout(2 * CLOSE_S):
             await socket.close(code=code, message=reason.encode("ascii", "replace")[:_MAX_REASON_BYTES])

@@ -1,6 +1,6 @@
-"""A lease that nobody received is void: its job goes back to its place, the attempt not counted.
+"""Voids leases that no worker received: the jobs go back to their places, and the attempt does not count.
 
-Not here: how it is noticed that nobody received one (the callers).
+Not here: the detection of an undelivered lease (the callers).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def voids(jobs: Sequence[LeasedJob]) -> list[ReleaseJob]:
-    """What voids the leases of jobs."""
+    """Return the releases that void the leases of jobs."""
     return [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
 
 
 async def give_back(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:
-    """Void leases at a shard; one that can't be given back comes back at its end."""
+    """Void leases at a shard; a lease that cannot be voided ends at its deadline."""
     try:
         outcomes = await port.call(Release(voids(jobs)))
     except SharqError as error:

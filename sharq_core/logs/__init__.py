@@ -1,5 +1,5 @@
-"""What a process writes for people: its log lines, and the words in them.
+"""Writes the log lines of a process, and holds the words in them.
 
-Lines are written by threads of their own, so that a reader that stands still stops no service. What lasts is repeated
-every 30 s, and what strangers cause is one line in a while.
+Threads write the lines, so that a stalled reader blocks no service. Lasting problems are repeated every 30 s. Events
+that strangers cause are rate-limited.
 """

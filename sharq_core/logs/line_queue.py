@@ -1,7 +1,7 @@
-"""Lines of a log that a thread of its own writes: nobody who has something to say waits for the log's reader or disk.
+"""Writes the lines of a log in a thread, so that no caller waits for the log's reader or disk.
 
-A queue holds a bounded number of bytes. A line that finds no room, or that cannot be written, is lost and counted; the
-loss is said as soon as something can be written again. Not here: what the lines say (setup.py,
+A queue holds a bounded number of bytes. A line that finds no room, or that cannot be written, is lost and counted. The
+loss is reported as soon as lines can be written again. Not here: the contents of the lines (setup.py,
 router/http/access_log.py).
 """
 
@@ -16,37 +16,37 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 MAX_WAITING_BYTES = 4 << 20
-"""Most bytes that wait to be written, of one log."""
+"""The most bytes of one log that wait to be written."""
 
 FLUSH_S = 1.0
-"""Longest wait at the end of a process for all of its logs together."""
+"""The longest wait in seconds for all logs together at the end of a process."""
 
 _LINE_COST_BYTES = 64
-"""Memory that a waiting line takes besides its own bytes."""
+"""The memory of a waiting line besides its own bytes."""
 
 _PIECE_BYTES = 4096
-"""Bytes written at once, of whole lines: a pipe takes so many undivided, whoever else writes to it."""
+"""The bytes of whole lines written at once: a pipe takes 4,096 undivided, even with other writers."""
 
 _TRY_AGAIN_S = 1.0
-"""After lines were lost and none has come since."""
+"""Seconds until the next try after lines were lost, if no new line comes."""
 
-_FULL = "its reader stands still, or its disk is too slow"
+_FULL = "its reader is stalled, or its disk is too slow"
 
 
 class Target(Protocol):
-    """The place that the lines of one log go to. Its methods are called on the queue's thread, but for `on_loss`."""
+    """The destination of a log's lines. The queue's thread calls all methods but `on_loss`."""
 
     def write(self, data: bytes) -> None:
-        """Write whole lines, however long that takes; raises OSError."""
+        """Write whole lines, however long that takes; raise OSError if they cannot be written."""
 
     def on_loss(self, reason: str) -> None:
-        """Lines are being lost from now on; the reason is in words."""
+        """Note that lines are being lost from now on; the reason is in words."""
 
     def on_room(self, lost: int) -> bytes:
-        """Lines can perhaps be written again after so many were lost; returns the line that says so, empty for none."""
+        """Return the line that reports lost lines, empty for none. Writing is perhaps possible again."""
 
     def said(self, lost: int) -> None:
-        """That line was written, and what comes will be, too."""
+        """Note that the report was written and that new lines are written again."""
 
 
 class LineQueue:
@@ -56,7 +56,7 @@ class LineQueue:
         name: the log's name in metrics.
 
     Attributes:
-        lost: lines that were not written, so far.
+        lost: the number of lines not written, so far.
     """
 
     def __init__(self, name: str, target: Target, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
@@ -64,7 +64,7 @@ class LineQueue:
         self.lost = 0
         self._target = target
         self._max_waiting_bytes = max_waiting_bytes
-        # Reentrant: an object that is freed while a line is put may have something to say itself.
+        # Reentrant: the finalizer of an object that is freed during put may log a line itself.
         self._changed = threading.Condition(threading.RLock())
         self._lines: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -74,7 +74,7 @@ class LineQueue:
         self._thread: threading.Thread | None = None
 
     def put(self, line: bytes) -> None:
-        """Have the line written, or lose it when there is no room for it; never waits.
+        """Queue a line for writing, or lose it if there is no room; never wait.
 
         Args:
             line: ends with a newline, and may hold more of them.
@@ -91,7 +91,7 @@ class LineQueue:
             self._target.on_loss(_FULL)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until everything is written, at most so long; returns whether it is."""
+        """Wait until everything is written, at most timeout_s seconds; return True if it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._lines and not self._is_writing, timeout_s)
 
@@ -102,7 +102,7 @@ class LineQueue:
         self._changed.notify_all()
 
     def _note_lost(self, count: int) -> bool:
-        """Count lost lines; returns whether these are the first ones since the loss was said last."""
+        """Count lost lines; return True if these are the first since the last report."""
         is_news = count > 0 and self._unsaid == 0
         self.lost += count
         self._unsaid += count
@@ -119,8 +119,10 @@ class LineQueue:
                 self._changed.notify_all()
 
     def _take(self) -> tuple[list[bytes], int]:
-        """Wait for lines, or for the time to say that some were lost; returns all lines that there are, and how many
-        were lost until now: those came after these.
+        """Wait for lines, or for the time to report a loss. Return all waiting lines and the number of lines lost until
+        now.
+
+        The lost lines came after the returned ones.
         """
         with self._changed:
             self._changed.wait_for(
@@ -133,7 +135,7 @@ class LineQueue:
             return lines, self._unsaid
 
     def _write(self, piece: bytes, costs: list[int]) -> int:
-        """Write lines; returns how many of them were lost."""
+        """Write lines; return the number of lost ones."""
         failure = _failure_of(self._target.write, piece)
         self._is_failing = failure is not None
         with self._changed:
@@ -146,7 +148,7 @@ class LineQueue:
         return len(costs)
 
     def _say_lost(self, unsaid: int) -> None:
-        """Say how many lines were lost, if that can be written now."""
+        """Report lost lines if they can be written now."""
         if not unsaid:
             return
         probe = self._target.on_room(unsaid)
@@ -160,7 +162,7 @@ class LineQueue:
 
 
 def _pieces(lines: Iterable[bytes]) -> Iterator[tuple[bytes, list[int]]]:
-    """Whole lines together, up to so many bytes as are written at once, with what each of them costs."""
+    """Yield joined whole lines of at most _PIECE_BYTES (or one longer line), with the cost of each line."""
     piece: list[bytes] = []
     size = 0
     for line in lines:
@@ -189,8 +191,8 @@ class Descriptor:
     """An open file, pipe or terminal as the target of a log, named by its number.
 
     Args:
-        on_loss: told the reason when lines begin to be lost.
-        on_room: makes the line that says how many were lost.
+        on_loss: gets the reason when lines begin to be lost.
+        on_room: makes the line that reports lost lines.
     """
 
     def __init__(
@@ -202,10 +204,10 @@ class Descriptor:
         self._is_torn = False
 
     def said(self, lost: int) -> None:
-        """As Target.said: nothing more to say."""
+        """Do nothing: the report is the written line."""
 
     def write(self, data: bytes) -> None:
-        """As Target.write. A line that was cut off in its middle is ended before the next one."""
+        """Write as Target.write does, and first end a line that was cut off in its middle."""
         rest = memoryview(b"\n" + data if self._is_torn else data)
         try:
             while rest:
@@ -216,7 +218,7 @@ class Descriptor:
             self._is_torn = self._is_torn and bool(rest)
 
     def _write_some(self, data: memoryview) -> int:
-        """Write what fits. A descriptor that somebody else has made non-blocking is waited for here."""
+        """Write as many bytes as fit; wait if another process has made the descriptor non-blocking."""
         while True:
             try:
                 return os.write(self._number, data)
@@ -240,7 +242,7 @@ def open_queues() -> tuple[LineQueue, ...]:
 
 
 def flush_queues(timeout_s: float = FLUSH_S) -> bool:
-    """Wait until all logs are written, at most so long in all; returns whether they are."""
+    """Wait until all logs are written, at most timeout_s seconds in all; return True if they are."""
     deadline_s = time.monotonic() + timeout_s
     for queue in _queues:
         queue.flush(max(deadline_s - time.monotonic(), 0.0))
@@ -248,6 +250,6 @@ def flush_queues(timeout_s: float = FLUSH_S) -> bool:
 
 
 def end_at_once(exit_status: int) -> None:
-    """End the process in the middle of what it does, with its last words written if they can be."""
+    """End the process at once, after writing the waiting log lines if that is possible."""
     flush_queues()
     os._exit(exit_status)

@@ -1,4 +1,4 @@
-"""Numbers in sentences."""
+"""Puts numbers into sentences."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Log lines that a stranger can cause: at most one of each event in a while, and how many were left out.
-
-Not here: the log's form (setup.py).
-"""
+"""Limits log lines that a stranger can cause: one of each event per interval, with the number of suppressed ones."""
 
 from __future__ import annotations
 
@@ -11,19 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 EVERY_S = 5.0
-"""Least time between two lines of one event."""
+"""The least time in seconds between two lines of one event."""
 
 _MAX_EVENTS = 100
-"""Events that are told apart; the names come from call sites, so that there are some dozens at the most."""
+"""The most events that are told apart. The names come from call sites, so there are some dozens at most."""
 
 
 class RareLog(logging.LoggerAdapter[logging.Logger]):
-    """A logger that writes an event's line once in a while; the next line says how many were suppressed before it.
+    """A logger that writes an event's line once per interval; the next line says how many were suppressed before it.
 
     An event is the first word of a message. Errors with a traceback are events like others.
 
     Args:
-        clock: seconds of a clock that never steps back.
+        clock: returns seconds of a clock that never steps back.
     """
 
     def __init__(
@@ -36,7 +33,7 @@ class RareLog(logging.LoggerAdapter[logging.Logger]):
         self._suppressed: dict[str, int] = {}
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Write the line, or count it."""
+        """Write the line, or count it as suppressed."""
         if not self.isEnabledFor(level):
             return
         event = str(msg).partition(" ")[0]

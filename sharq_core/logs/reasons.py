@@ -1,7 +1,6 @@
-"""Why a connection cannot be had, in words for a person who may see it without knowing where the other end is: no
-address, no user, no password, no path.
+"""Explains why a connection failed, in words that hold no address, user, password or path and may be shown to anybody.
 
-The log has the other end's own words beside it. Not here: what a server answers on a connection (store/failures.py).
+The log has the original error beside them. Not here: errors that a store answers (store/failures.py).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import socket
 import ssl
 
 _HOST_MISMATCH, _ADDRESS_MISMATCH = 62, 64
-"""OpenSSL's codes, whose texts quote the name that was looked for."""
+"""OpenSSL's codes; their texts quote the expected name."""
 
 _OF_SYSTEM = {
     errno.ECONNREFUSED: "the connection was refused: nothing listens there",
@@ -26,7 +25,7 @@ _OF_SYSTEM = {
 }
 
 _WRAPPERS = ("os_error", "certificate_error")
-"""Where aiohttp keeps the error that it wraps; what it makes of it is of the same class and knows less."""
+"""The attributes in which aiohttp keeps the error that it wraps; the wrapper has the same class and less detail."""
 
 _NO_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
@@ -57,7 +56,7 @@ def why_unreachable(error: BaseException) -> str | None:
 
 
 def why_tls_failed(error: ssl.SSLError) -> str:
-    """Return the reason for which a handshake failed; `it` is the other end."""
+    """Return why a handshake failed; `it` is the other end."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in (_HOST_MISMATCH, _ADDRESS_MISMATCH):
             return "its certificate is for another name"

@@ -1,8 +1,8 @@
-"""The log: one line an event on stderr, for people or as JSON.
+"""Formats the log: one line per event on stderr, for people or as JSON.
 
 A call site says `log.warning("link_down shard=%s reason=%r", address, reason)`: an event's name, then its fields. For
-people that is the line; as JSON the fields are values of their own, told from the template, so that none has to be
-parsed out of a sentence. Payloads and secrets are in neither, for no call site is given them. Not here: the access log
+people that is the line. As JSON the fields are values of their own, derived from the template, so that none has to be
+parsed out of a sentence. Payloads and secrets are in neither: no call site is given them. Not here: the access log
 (router/http/access_log.py).
 """
 
@@ -28,7 +28,7 @@ _EVENT = re.compile(r"([a-z][a-z0-9_]*)(?=[ :]|$):?\s*")
 _PIECE = re.compile(rf"(?:(?<!\S)(\w+)=)?({_CONVERSION})(?=[\s,:;]|$)|({_CONVERSION})|%%")
 _PAIRS = re.compile(r"\w+=\S+(?: \w+=\S+)*")
 _RESERVED = frozenset({"time", "level", "logger", "event", "text", "request_id", "traceback"})
-_LOST = "log_lines_lost count=%d: the reader of the log stood still, or its disk was full"
+_LOST = "log_lines_lost count=%d: the log's reader was stalled, or its disk was full"
 _PLAIN = (str, int, float, bool, type(None))
 
 _encode = msgspec.json.Encoder().encode
@@ -36,10 +36,10 @@ _stderr = logging.StreamHandler(sys.stderr)
 
 
 def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
-    """Write events from `level` up to stderr, in one form (console or json); the last call holds.
+    """Write events from `level` up to stderr in one form (console or json); the last call holds.
 
-    stdout is for what a person waits for. In a program the lines are written aside (standard_files.py), so that nobody
-    waits for the log.
+    stdout is for output that a person waits for. In a program a thread writes the lines (standard_files.py), so that no
+    caller waits for the log.
     """
     _stderr.setFormatter(JsonFormatter() if form == JSON else ConsoleFormatter(_LINE))
     if _stderr.stream is None or isinstance(sys.stderr, AsideStream):
@@ -51,13 +51,13 @@ def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
 
 
 def lost_line(lost: int) -> bytes:
-    """Return the log's line about lines that were lost, in the form of the others."""
+    """Return the log line that reports lost lines, in the form of the others."""
     record = logging.LogRecord("sharq.process", logging.WARNING, __file__, 0, _LOST, (lost,), None)
     return f"{_stderr.format(record)}\n".encode()
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A line for people; what belongs to a request ends with its id."""
+    """A line for people; a line that belongs to a request ends with its id."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         line = super().formatMessage(record)
@@ -66,7 +66,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object on one line: time, level, logger, event, the event's fields, and what more there is to say."""
+    """A JSON object on one line: time, level, logger, event, the event's fields and any further text."""
 
     def format(self, record: logging.LogRecord) -> str:
         event, fields, text = _parts(record)
@@ -88,7 +88,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Template(msgspec.Struct, frozen=True):
-    """A message before its arguments. names: of each argument, None for those that are part of the text."""
+    """A message before its arguments.
+
+    Attributes:
+        names: the name of each argument, None for those that are part of the text.
+    """
 
     event: str
     names: tuple[str | None, ...]
@@ -97,7 +101,7 @@ class _Template(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=500)
 def _template(message: str) -> _Template | None:
-    """None for a message that begins with no event's name: other people's libraries write sentences."""
+    """Return the parsed message; None if it begins with no event name, because other libraries write sentences."""
     event = _EVENT.match(message)
     if event is None:
         return None
@@ -114,7 +118,7 @@ def _template(message: str) -> _Template | None:
 
 
 def _parts(record: logging.LogRecord) -> tuple[str, dict[str, Any], str]:
-    """The event, its fields, and the words beside them."""
+    """Return the event, its fields and the words beside them."""
     template = _template(str(record.msg))
     arguments = record.args if isinstance(record.args, tuple) else ()
     if template is None or len(template.names) != len(arguments):

@@ -1,6 +1,6 @@
-"""The files that a process begins with, whatever whoever started it has made of them, and what is said on stdout.
+"""Makes stdin, stdout and stderr usable even if the parent closed them, and writes stdout and stderr without waiting.
 
-Not here: the log (setup.py), and how lines are written without anybody waiting (line_queue.py).
+Not here: the log (setup.py) and the threads that write (line_queue.py).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 _STDOUT, _STDERR = 1, 2
 _LAST = _STDERR
-"""0 is stdin, 1 stdout, 2 stderr."""
+"""The greatest number of a standard file: 0 is stdin, 1 stdout, 2 stderr."""
 
 
 def open_standard_files() -> None:
-    """Open those that are closed, on nothing.
+    """Open closed standard files on the null device.
 
-    A socket would get the number of one of them otherwise: what is written there would go to a client, and uvloop
-    aborts the process when that socket is closed.
+    A socket would get a standard file's number otherwise. Output would go to a client then, and uvloop aborts the
+    process when that socket is closed.
     """
     while (opened := os.open(os.devnull, os.O_RDWR)) <= _LAST:
         os.set_inheritable(opened, True)
@@ -38,10 +38,10 @@ def open_standard_files() -> None:
 
 
 class AsideStream(io.TextIOBase):
-    """A text stream whose lines a thread of its own writes: writing never waits.
+    """A text stream whose lines a thread writes: writing never waits.
 
     Args:
-        stream: the stream that it stands for.
+        stream: the stream that it replaces.
     """
 
     def __init__(self, stream: TextIO, queue: LineQueue) -> None:
@@ -54,7 +54,7 @@ class AsideStream(io.TextIOBase):
         return "utf-8"
 
     def write(self, text: str) -> int:
-        """Have whole lines written; the beginning of a line waits for its end, or for a flush."""
+        """Queue whole lines; an incomplete line waits for its end or for a flush."""
         lines, newline, begun = (self._begun + text).rpartition("\n")
         self._begun = begun
         if newline:
@@ -62,7 +62,7 @@ class AsideStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Have a line written that was begun and not ended."""
+        """Queue an incomplete line."""
         begun, self._begun = self._begun, ""
         if begun:
             self._put(begun)
@@ -81,12 +81,12 @@ class AsideStream(io.TextIOBase):
 
 
 def write_aside(lost_line: Callable[[int], bytes]) -> None:
-    """Have everything that is written to stdout and stderr from now on written by threads of their own.
+    """Let threads write everything that goes to stdout and stderr from now on.
 
-    Streams that are not the process's own, as in a test, are left as they are.
+    Streams that are not the process's own, as in a test, stay as they are.
 
     Args:
-        lost_line: makes the line that says on stderr how many lines were lost.
+        lost_line: makes the line that reports lost lines on stderr.
     """
     own: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)
     if own != (sys.__stdout__, sys.__stderr__):
@@ -102,7 +102,7 @@ def _say_stdout_lost(reason: str) -> None:
 
 
 def _end(stdout: TextIO, stderr: TextIO) -> None:
-    """Write what is left. What comes later is for the streams themselves, unless somebody stands still there."""
+    """Write the remaining lines. Later output goes to the streams themselves, unless their reader is stalled."""
     sys.stdout.flush()
     sys.stderr.flush()
     if flush_queues():
@@ -110,7 +110,7 @@ def _end(stdout: TextIO, stderr: TextIO) -> None:
 
 
 def announce(text: str) -> None:
-    """Write to stdout, at once: a person or a script may wait for it. That nobody reads it any more ends no service."""
+    """Write to stdout at once: a person or a script may wait for it. A closed stdout does not end the service."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -120,7 +120,7 @@ def announce(text: str) -> None:
 
 
 def _discard_stdout() -> None:
-    """What was not written would be tried again at the end, and be an error then."""
+    """Send stdout to the null device: unwritten text would be tried again at the end, and fail then."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)

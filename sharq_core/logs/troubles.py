@@ -1,5 +1,7 @@
-"""What goes wrong for a while is said when it begins, every 30 s while it lasts, and when it ends; what others do wrong
-again and again is said once in 30 s, with how often it happened.
+"""Logs problems without repeating them too often.
+
+A lasting problem is logged when it begins, every 30 s while it lasts, and when it ends. A repeated event is logged once
+in 30 s, with its count.
 """
 
 from __future__ import annotations
@@ -11,21 +13,23 @@ from typing import Any
 REMIND_EVERY_S = 30.0
 
 MOST_KINDS = 100
-"""Different reasons that a Repeats tells apart; others share one line, whoever makes them up."""
+"""The most reasons that a Repeats tells apart; further ones share one line, so that strangers cannot use up memory."""
 
 
 class Trouble:
-    """One thing that is well or not. Whoever tries it says so at each try: there is no timer here. Another reason is
-    said at once, and from then on like the first.
+    """A problem that lasts for a while.
+
+    The caller reports the result of each try; there is no timer here. A new reason is logged at once, and from then on
+    like the first.
 
     Args:
-        event: begins the line while it lasts.
-        fields: a template of what follows, `shard=%s`, whose values each note gives.
-        after: ends the line while it lasts, as `: trying on`.
+        event: begins the line while the problem lasts.
+        fields: a template of the fields that follow, such as `shard=%s`; each note gives their values.
+        after: ends the line while the problem lasts, such as `: trying on`.
 
     Attributes:
-        reason: why it is not well, in words that may be shown to anybody; None while it is.
-        count: how often it has begun.
+        reason: the reason of the problem, in words that may be shown to anybody; None if there is none.
+        count: the number of times that it has begun.
     """
 
     def __init__(self, log: logging.Logger, event: str, fields: str, after: str = "") -> None:
@@ -39,15 +43,15 @@ class Trouble:
 
     @property
     def lasted_s(self) -> float:
-        """How long it has not been well; 0 while it is."""
+        """The seconds since the problem began; 0 if there is none."""
         return 0.0 if self.reason is None else monotonic() - self._since
 
     def note(self, reason: str, *values: Any, detail: str | None = None) -> None:
-        """It is not well.
+        """Note that the problem exists.
 
         Args:
-            values: of the fields.
-            detail: what the log says instead of the reason, for those who run this process.
+            values: the values of the fields.
+            detail: replaces the reason in the log, for the operators of this process.
         """
         now = monotonic()
         if self.reason is None:
@@ -64,7 +68,7 @@ class Trouble:
             self._log.warning(template, *values, *lasted, detail or reason)
 
     def end(self) -> float | None:
-        """It is well; returns for how many seconds it was not, None if it was well before."""
+        """Note that the problem is over; return how many seconds it lasted, None if there was none."""
         if self.reason is None:
             return None
         lasted_s, self.reason = self.lasted_s, None
@@ -72,17 +76,21 @@ class Trouble:
 
 
 class Repeats:
-    """What happens again and again: the first of a kind is said at once, then one in 30 s with how many there were."""
+    """A repeated event: the first of each reason is logged at once, then one in 30 s with the count."""
 
     def __init__(self, log: logging.Logger, message: str) -> None:
-        """message: a template for the values that `note` gets, beginning with the event."""
+        """Make a logger of one event.
+
+        Args:
+            message: a template for the values that `note` gets; it begins with the event.
+        """
         self._log = log
         self._first = message
         self._again = f"{message} times=%d"
         self._kinds: dict[str, tuple[float, int]] = {}
 
     def note(self, kind: str, *values: Any) -> None:
-        """It has happened; a kind is said anew when the last of it was said more than 30 s ago."""
+        """Note one occurrence; it is logged if the last line of its kind is more than 30 s old."""
         now = monotonic()
         if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
             self._forget(now)

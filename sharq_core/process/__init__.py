@@ -1,4 +1,4 @@
-"""What every program does as a process: command line, logging, signals, listening sockets, TLS files and metrics.
+"""The process side of every program: command line, signals, listening sockets, TLS files and metrics.
 
 The four programs share these modules, so that they start, reload and stop alike.
 """

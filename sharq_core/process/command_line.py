@@ -1,6 +1,6 @@
-"""What the command lines of the four commands have in common: `--config`, `--version`, examples, and notices.
+"""The parts that the four command lines share: `--config`, `--version`, examples and notices.
 
-Not here: the arguments that one of them has alone (the command modules of router, shard and cluster).
+Not here: the arguments of a single command (the command modules of router, shard and cluster).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sharq_core.version import __version__
 log = logging.getLogger("sharq.process")
 
 ACCEPT_HELP = (
-    "do not serve: accept that the store has lost data, so that its nodes go on with what it holds now"
+    "do not serve; accept that the store has lost data, so that its nodes continue with what it holds now"
 )
-"""Of the option `--accept-data-loss`, which two of the commands have."""
+"""The help text of the option `--accept-data-loss`, which two of the commands have."""
 
 
 def make_parser(program: str, description: str, examples: str, config_help: str) -> argparse.ArgumentParser:
-    """A parser that knows `--config` and `--version`."""
+    """Return a parser that knows `--config` and `--version`."""
     parser = argparse.ArgumentParser(
         prog=program,
         description=description,
@@ -40,15 +40,16 @@ def make_parser(program: str, description: str, examples: str, config_help: str)
 
 
 def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> Config:
-    """The configuration of this process: command line over environment over file. From here on the log is as it says,
-    and at a reload as it says then.
+    """Load the configuration of this process (command line over environment over file) and set up the log.
+
+    A reload reads the [log] settings again.
 
     Args:
-        path: None for no file.
+        path: the INI file; None for none.
         options: texts given on the command line.
 
     Raises:
-        ConfigError: it is wrong.
+        ConfigError: the configuration is wrong.
     """
     read = partial(load, path, os.environ, options)
     config = read()
@@ -58,20 +59,20 @@ def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> 
 
 
 def log_store(config: Config) -> None:
-    """Say which store is used, and which key chose it: one that was not meant is found too late else."""
+    """Log which store is used and which key chose it, so that an unintended store is noticed at the start."""
     log.info(
         "store_chosen mode=%s store=%s because=%r", config.store.mode, config.store, config.store_chosen_by
     )
 
 
 def _read_again(read: Callable[[], Config], running: Config) -> Sequence[str]:
-    """Take what [log] says now; returns the other settings that differ from those that the process runs with."""
+    """Apply the current [log] settings; return the other settings that differ from the running configuration."""
     config = read()
     log_to_stderr(config.log.format, config.log.level)
     return [str(key) for key in config.differing(running) if key.section != "log"]
 
 
 def log_notices(notices: Iterable[str]) -> None:
-    """A line for each thing that was given and has no effect, or not the expected one."""
+    """Log a line for each setting that has no effect, or not the expected one."""
     for notice in notices:
         log.warning("config_notice %s", notice)

@@ -1,7 +1,7 @@
-"""Durations by the bucket, in plain numbers: they are counted for each request and each job, and a histogram of the
-metrics library takes a lock and two microseconds for it.
+"""Counts durations by bucket in plain numbers.
 
-Not here: which durations there are (router/http/metrics.py, shard/metrics/node.py).
+Durations are counted for each request and each job. A histogram of prometheus_client takes a lock and two microseconds
+for each observation.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from prometheus_client.core import HistogramMetricFamily
 
 
 class Durations:
-    """How long something took, each time.
+    """A histogram of durations.
 
     Args:
-        bounds_s: the greatest duration of each bucket, ascending; longer ones have a bucket of their own.
+        bounds_s: the greatest duration of each bucket in seconds, ascending; a last bucket holds the longer ones.
     """
 
     def __init__(self, bounds_s: Sequence[float]) -> None:
@@ -26,11 +26,11 @@ class Durations:
         self._sum_s = 0.0
 
     def observe(self, duration_s: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self._counts[bisect_left(self._bounds_s, duration_s)] += 1
         self._sum_s += duration_s
 
     def export(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
-        """Add what was counted so far to a metric, under these label values."""
+        """Add the counts so far to a metric, under these label values."""
         bounds = [*map(str, map(float, self._bounds_s)), "+Inf"]
         family.add_metric(labels, list(zip(bounds, accumulate(self._counts), strict=True)), self._sum_s)

@@ -1,7 +1,5 @@
-"""Says in the log when a certificate that this process shows has expired: whoever refuses it sees it, this end does
-not.
-
-Not here: the files (tls.py).
+"""Logs when the certificate that this process presents has expired: only the peers that refuse it would notice
+otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 
 
 async def watch_certificate(setting: str, cert: Path, key: Path) -> None:
-    """Look at a certificate now and every ten minutes, until cancelled."""
+    """Check a certificate now and every ten minutes, until cancelled."""
     trouble = Trouble(log, "certificate_refused_by_all", "setting=%r", ": renew it")
     while True:
         reason = await asyncio.to_thread(why_not_valid, cert, key)
@@ -34,9 +32,9 @@ async def watch_certificate(setting: str, cert: Path, key: Path) -> None:
 
 
 def why_not_valid(cert: Path, key: Path) -> str | None:
-    """Return why nobody takes a certificate at this time; None if somebody may, or if its files cannot be used.
+    """Return why every client refuses a certificate now; None if it is valid or if its files cannot be used.
 
-    Found out by a handshake in memory with an end that trusts just this certificate.
+    The check is a handshake in memory with a client that trusts just this certificate.
     """
     try:
         server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -53,7 +51,7 @@ def why_not_valid(cert: Path, key: Path) -> str | None:
 
 
 def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
-    """Raises ssl.SSLError when the client does not take the server's certificate."""
+    """Run a TLS handshake in memory; raise ssl.SSLError if the client does not accept the server's certificate."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True))
     for _ in range(5):

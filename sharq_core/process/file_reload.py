@@ -1,7 +1,4 @@
-"""Files that are read again while the process runs: looked at once a second, on no request's time.
-
-Not here: what is in them (router/http/tokens.py, sharq_core/process/tls.py).
-"""
+"""Reads files again while the process runs: it checks them once a second, outside of any request."""
 
 from __future__ import annotations
 
@@ -23,13 +20,13 @@ _Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 def follow_files(stack: AsyncExitStack, paths: Sequence[Path], read_again: Callable[[], None]) -> None:
-    """Call read_again whenever a file is another than it was, and at every reload, until the stack's end.
+    """Call read_again whenever a file has changed and at every reload, until the stack's end.
 
-    One that cannot be used is said in the log, once, and what was read before stays in force.
+    If a file cannot be used, that is logged once and the values read before stay in force.
 
     Args:
-        paths: read by the caller just before.
-        read_again: raises ConfigError and has changed nothing when the files cannot be used.
+        paths: the files, which the caller has just read.
+        read_again: raises ConfigError, and changes nothing, if the files cannot be used.
     """
     stack.callback(asyncio.create_task(_follow(paths, read_again)).cancel)
     on_reload(", ".join(map(str, paths)), partial(_read_now, read_again), stack)
@@ -41,17 +38,21 @@ def _read_now(read_again: Callable[[], None]) -> Sequence[str]:
 
 
 async def _follow(paths: Sequence[Path], read_again: Callable[[], None]) -> None:
-    known = _signature(paths)
+    previous = _signature(paths)
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        now = _signature(paths)
-        if now == known:
+        current = _signature(paths)
+        if current == previous:
             continue
-        known = now
+        previous = current
         try:
             read_again()
         except ConfigError as error:
-            log.log(logging.ERROR, "files_not_read_again error=%r: what was read before stays", str(error))
+            log.log(
+                logging.ERROR,
+                "files_not_read_again error=%r: the values read before stay in force",
+                str(error),
+            )
         else:
             log.info("files_read_again paths=%s", ",".join(map(str, paths)))
 
@@ -61,9 +62,9 @@ def _signature(paths: Sequence[Path]) -> _Signature:
 
 
 def _signature_of(path: Path) -> tuple[int, int, int] | None:
-    """Inode, size and time of change: a symbolic link that is turned, as Kubernetes does, changes them too."""
+    """Return inode, size and time of change: switching a symbolic link, as Kubernetes does, changes them too."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

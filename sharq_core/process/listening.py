@@ -1,7 +1,7 @@
-"""The sockets of an HTTP server: they listen before anything else starts, so that a port in use is known at once and
-nobody else can take it meanwhile.
+"""Opens the sockets of an HTTP server.
 
-Not here: serving on them; until then a connection waits.
+They listen before anything else starts, so that a port in use is reported at once and no other process can take the
+port meanwhile. Connections wait until the server serves them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from collections.abc import Sequence
 from sharq_core.config import Address
 
 _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""`localhost` names ::1 also on a machine without IPv6: the other address is enough there."""
+"""Errors of an address family that this machine lacks.
+
+`localhost` resolves to ::1 even on a machine without IPv6; the other address is enough there.
+"""
 
 
 BACKLOG = 4096
-"""Most connections that wait to be taken in; the system may allow fewer."""
+"""The most connections that wait to be accepted; the system may allow fewer."""
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message says which and why."""
+    """An address that cannot be listened on; the message says which one and why."""
 
 
 def bind_sockets(host: str, port: int) -> list[socket.socket]:
-    """Bind one socket for each address that the host name has, all to the same port, and listen on all of them.
+    """Bind a socket for each address of the host name, all to the same port, and listen on all of them.
 
     Linux lets two sockets bind one port as long as neither listens, so only listening makes the port ours.
 
@@ -35,7 +38,7 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
         port: 0 takes any free port.
 
     Raises:
-        ListenError: the port is in use, not allowed, or the host is not of this machine. Nothing stays bound.
+        ListenError: the port is in use or not allowed, or the host is not of this machine. Nothing stays bound.
     """
     bound: list[socket.socket] = []
     try:
@@ -53,10 +56,10 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
 
 
 def inherited_sockets(descriptors: Sequence[int]) -> list[socket.socket]:
-    """Take over sockets that whoever started this process has made and listens on.
+    """Take over listening sockets from the parent process.
 
     Raises:
-        ListenError: one of the descriptors is no socket.
+        ListenError: a descriptor is not a socket.
     """
     try:
         return [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
@@ -65,13 +68,13 @@ def inherited_sockets(descriptors: Sequence[int]) -> list[socket.socket]:
 
 
 def addresses_of(sockets: Sequence[socket.socket]) -> list[Address]:
-    """Where the sockets are bound, with the port that was really taken."""
+    """Return the addresses that the sockets are bound to, with their actual ports."""
     return [Address(*bound.getsockname()[:2]) for bound in sockets]
 
 
 def public_address(sockets: Sequence[socket.socket]) -> Address | None:
-    """The first of them that others than this machine may reach: any but a loopback address; None for none."""
-    return next((one for one in addresses_of(sockets) if not _is_loopback(one.host)), None)
+    """Return the first address that other machines may reach (any but a loopback address); None for none."""
+    return next((address for address in addresses_of(sockets) if not _is_loopback(address.host)), None)
 
 
 def _is_loopback(host: str) -> bool:
@@ -80,9 +83,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _resolve(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    """IPv4 first: it is what a person types."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    places = {(family, str(address[0])) for family, _, _, _, address in found}
+    """Return the host's addresses, IPv4 first: it is what a person types."""
+    infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    places = {(family, str(address[0])) for family, _, _, _, address in infos}
     return sorted(places, key=lambda place: (place[0] != socket.AF_INET, place[1]))
 
 

@@ -1,7 +1,6 @@
-"""What every process says of itself: its CPU, memory and files, how late its event loop is, and the lines that its logs
-have lost.
+"""Measures the process itself: its CPU, memory and files, the lag of its event loop and its lost log lines.
 
-A loop that is late answers nobody meanwhile, so its lag is in every duration that the process measures.
+A late loop delays everything, so its lag is part of every duration that the process measures.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def measure_process(registry: CollectorRegistry, stack: AsyncExitStack) -> None:
     registry.register(_LogMetrics())
     lags = Histogram(
         "sharq_event_loop_lag_seconds",
-        "How late the event loop wakes a timer, looked at four times a second",
+        "Lateness of event loop timers, sampled four times a second",
         buckets=_LAGS_S,
         registry=registry,
     )
@@ -35,12 +34,12 @@ def measure_process(registry: CollectorRegistry, stack: AsyncExitStack) -> None:
 
 
 class _LogMetrics(Collector):
-    """The logs of this process, read at each scrape."""
+    """The metrics of this process's logs, read at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         lost = CounterMetricFamily(
             "sharq_log_lines_lost",
-            "Lines of a log that were dropped, because its reader stood still or its disk was full",
+            "Log lines dropped because the log's reader was stalled or its disk was full",
             labels=["log"],
         )
         for queue in open_queues():

@@ -1,7 +1,6 @@
-"""What a process does on SIGHUP: it reads again what can be read again while it runs, and says in the log what it did
-and which settings wait for a restart.
+"""Reloads on SIGHUP whatever can be reloaded while the process runs, and logs which settings need a restart.
 
-Not here: files that are looked at once a second anyway (watching.py), and the other signals (stopping.py).
+Not here: files that are checked once a second anyway (file_reload.py), and the other signals (stopping.py).
 """
 
 from __future__ import annotations
@@ -16,19 +15,20 @@ from sharq_core.errors import ConfigError
 log = logging.getLogger("sharq.process")
 
 Action: TypeAlias = Callable[[], Sequence[str]]
-"""Reads something again; returns the settings that have changed and need a restart. Raises ConfigError when it cannot
-be used, and has changed nothing then.
+"""A function that reads something again and returns the changed settings that need a restart.
+
+It raises ConfigError, and changes nothing, if the new values cannot be used.
 """
 
 _actions: dict[str, Action] = {}
 
 
 def on_reload(name: str, action: Action, stack: AsyncExitStack | None = None) -> None:
-    """Have an action done at every reload.
+    """Run an action at every reload.
 
     Args:
-        name: what is read again, in words.
-        stack: ends it; None for the life of the process.
+        name: the thing that is read again, in words.
+        stack: its end removes the action; None keeps it for the life of the process.
     """
     _actions[name] = action
     if stack is not None:
@@ -36,7 +36,7 @@ def on_reload(name: str, action: Action, stack: AsyncExitStack | None = None) ->
 
 
 def reload() -> None:
-    """Read everything again. What cannot be used is said, and what was read before stays."""
+    """Read everything again. If something cannot be used, that is logged and the values read before stay in force."""
     done, waiting = [], list[str]()
     for name, action in tuple(_actions.items()):
         try:
@@ -44,10 +44,13 @@ def reload() -> None:
             done.append(name)
         except ConfigError as error:
             log.log(
-                logging.ERROR, "reload_failed what=%r error=%r: what was read before stays", name, str(error)
+                logging.ERROR,
+                "reload_failed what=%r error=%r: the values read before stay in force",
+                name,
+                str(error),
             )
     log.info(
-        "reloaded done=%r needs_restart=%r: every other setting is read at the start only",
+        "reloaded done=%r needs_restart=%r: every other setting is read only at the start",
         ", ".join(done) or "nothing",
         ", ".join(waiting) or "nothing that has changed",
     )

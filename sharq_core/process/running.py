@@ -1,6 +1,6 @@
-"""One process, one event loop: the loop and the exit status.
+"""Runs a process on one event loop and returns its exit status.
 
-Not here: what the process does, what ends it (stopping.py), and its log (logs.py).
+Not here: the signals that end it (stopping.py) and its log (sharq_core/logs/setup.py).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from sharq_core.logs.standard_files import open_standard_files, write_aside
 from sharq_core.process.stopping import ignore_signals
 
 EXIT_FAILED = 1
-"""It cannot start, or cannot go on."""
+"""The exit status of a process that cannot start or cannot continue."""
 
 _COLLECT_EVERY = 20_000
-"""Allocations of containers, less those freed, between two looks of the collector at the youngest."""
+"""Net allocations of containers between two collections of the youngest generation."""
 
 _MOST_FILES = 1 << 16
 
 EXIT_MISCONFIGURED = 2
-"""The configuration or the command line is wrong."""
+"""The exit status of a wrong configuration or command line."""
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run the work on a new event loop, uvloop's where that is installed; returns what the work returns."""
+    """Run the work on a new event loop (uvloop's if it is installed) and return the work's result."""
     _spare_the_collector()
     _allow_files()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -43,11 +43,11 @@ def run_program(
     """Run a command to its end.
 
     Args:
-        work: reads the command line and then does what it says; returns the exit status.
-        failures: the errors that mean that it cannot start or go on; their message is all that is said.
+        work: reads the command line and carries it out; returns the exit status.
+        failures: the errors that mean that the command cannot start or continue; only their message is printed.
 
     Returns:
-        its exit status: what the work returns, EXIT_FAILED, or EXIT_MISCONFIGURED for a ConfigError.
+        the exit status: the work's own, EXIT_FAILED, or EXIT_MISCONFIGURED for a ConfigError.
     """
     open_standard_files()
     write_aside(lost_line)
@@ -62,16 +62,16 @@ def run_program(
 
 
 def _fail(program: str, exit_status: int, error: Exception) -> int:
-    """Say on stderr why the program ends; returns the exit status."""
+    """Write to stderr why the program ends; return the exit status."""
     sys.stderr.write(f"{program}: {error}\n")
     return exit_status
 
 
 def _spare_the_collector() -> None:
-    """Have the cycle collector look at less and less often.
+    """Run the cycle collector less often.
 
-    What was imported stays for the life of the process, and a request makes no cycles worth the default's walk every
-    700 allocations: that took an eighth of the time of a single enqueue.
+    Imported objects stay for the life of the process, and requests make few cycles. The default, a collection every 700
+    allocations, took an eighth of the time of a single enqueue.
     """
     gc.collect()
     gc.freeze()
@@ -79,7 +79,7 @@ def _spare_the_collector() -> None:
 
 
 def _allow_files() -> None:
-    """Let the process open as many files as it may: each connection is one, and many systems begin at 1,024."""
+    """Raise the limit on open files as far as allowed: each connection is one, and many systems start at 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:

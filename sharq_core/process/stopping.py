@@ -1,6 +1,6 @@
-"""How a process is told to stop, and within which time it has: the first signal asks, the second one ends it at once.
+"""Stops a process within its time limit: the first signal asks for the stop, the second one ends the process at once.
 
-Not here: what there is to finish, which each process knows itself, and what SIGHUP reads again (reloading.py).
+Not here: the work that each process finishes at its stop, and the reload on SIGHUP (reloading.py).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from sharq_core.process.reloading import reload
 log = logging.getLogger("sharq.process")
 
 MARGIN_S = 3.0
-"""A stop takes at most `shutdown_timeout` and so much more; then the process ends in the middle of what it does."""
+"""Seconds that a stop may take beyond `shutdown_timeout`; then the process ends in the middle of its work."""
 
 _LEAST_S = 0.5
-"""Time that a part of the stop has, however much of the whole is spent."""
+"""The least time in seconds for each part of the stop, even if the timeout is used up."""
 
 _IDLE_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN)
-"""Signals that scripts for the original's server send; they have no meaning here."""
+"""Signals that scripts for the original's server send; they have no effect here."""
 
 
 class Stop:
     """The stop of this process.
 
     Args:
-        timeout_s: longest wait for what is under way when the stop is asked for.
+        timeout_s: the longest wait for the work in progress, in seconds from the request to stop.
 
     Attributes:
-        exit_status: of the process once everything has ended. Whoever could not end in order makes it another.
-        unsaved: what a second signal gives up, in words; empty for nothing.
+        exit_status: the status of the process once everything has ended; a part that could not end in order changes it.
+        unsaved: the data that a second signal gives up, in words; empty for none.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -54,7 +54,7 @@ class Stop:
         return self._asked.is_set()
 
     def ask(self, number: signal.Signals) -> None:
-        """Begin the stop, or end the process at once when it has begun already."""
+        """Begin the stop; if it has begun already, end the process at once."""
         if self.was_asked:
             what = f": given up: {self.unsaved}" if self.unsaved else ""
             log.critical("forced_exit signal=%s%s", number.name, what)
@@ -65,13 +65,13 @@ class Stop:
         self._asked.set()
 
     def limit(self) -> None:
-        """End the process when the stop takes too long, even if its event loop stands still."""
+        """End the process if the stop takes too long, even if its event loop is blocked."""
         self._limit = threading.Timer(self.left_s() + MARGIN_S, self._end_overdue)
         self._limit.daemon = True
         self._limit.start()
 
     def unlimit(self) -> None:
-        """Let the stop take as long as it takes, until `limit` is called again or an operator insists."""
+        """Lift the time limit of the stop until `limit` is called again or a second signal arrives."""
         if self._limit is not None:
             self._limit.cancel()
 
@@ -80,16 +80,16 @@ class Stop:
         await self._asked.wait()
 
     async def within(self, work: Coroutine[None, None, None], what: str) -> None:
-        """Do a part of the stop, or give it up when the stop's time is over."""
+        """Run a part of the stop, or give it up when the stop's time is over."""
         try:
             async with asyncio.timeout(self.left_s(_LEAST_S)):
                 await work
         except TimeoutError:
-            log.warning("stop_cut_short what=%s: it was not done in time", what)
+            log.warning("stop_cut_short what=%s: it did not finish in time", what)
             self.exit_status = 1
 
     def left_s(self, least_s: float = 0.0) -> float:
-        """Return how much of the timeout is left, the whole of it before the stop was asked for, in seconds."""
+        """Return the rest of the timeout in seconds; all of it before the stop was asked for."""
         spent_s = self._loop.time() - self._asked_at if self._asked_at else 0.0
         return max(self.timeout_s - spent_s, least_s)
 
@@ -99,24 +99,24 @@ class Stop:
 
 
 class Service(Protocol):
-    """What a process is there for."""
+    """The work of a process."""
 
     async def start(self) -> None:
-        """Start its parts, each of which puts its own end on the stack as soon as it runs."""
+        """Start the parts; each one puts its own end on the stack as soon as it runs."""
 
     async def watch(self) -> None:
-        """Look after them; returns never."""
+        """Supervise the parts; never return."""
 
 
 async def serve_until_stopped(make: Callable[[AsyncExitStack, Stop], Service], timeout_s: float) -> int:
-    """Start everything, look after it until the stop, and stop everything in the opposite order.
+    """Start everything, supervise it until the stop, and stop everything in the opposite order.
 
     Args:
-        make: gets the stack that the ends of the parts go on, and the stop that they keep to.
-        timeout_s: longest wait for what is under way at the stop.
+        make: gets the stack for the ends of the parts, and the stop.
+        timeout_s: the longest wait for the work in progress at the stop, in seconds.
 
     Returns:
-        the exit status of a stop that was asked for: 0, or another when something could not end in order.
+        the exit status of the stop: 0, or another if something could not end in order.
     """
     stop = stop_on_signals(timeout_s)
     try:
@@ -131,16 +131,16 @@ async def serve_until_stopped(make: Callable[[AsyncExitStack, Stop], Service], t
 
 
 def ignore_signals() -> None:
-    """Let no signal that has a meaning later, or none at all, end the process before `stop_on_signals`."""
+    """Ignore the signals that must not end the process before `stop_on_signals` handles them."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGHUP, *_IDLE_SIGNALS):
             signal.signal(number, signal.SIG_IGN)
 
 
 def stop_on_signals(timeout_s: float) -> Stop:
-    """Begin the stop at the first SIGTERM or SIGINT; reload at SIGHUP; say of some others that they do nothing.
+    """Begin the stop at the first SIGTERM or SIGINT, reload at SIGHUP, and log other signals that have no effect.
 
-    A second SIGTERM or SIGINT ends the process in the middle of what it does.
+    A second SIGTERM or SIGINT ends the process in the middle of its work.
     """
     stop = Stop(timeout_s)
     loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ def _say_idle(number: signal.Signals) -> None:
 
 
 async def unless(stop: Stop, work: Coroutine[None, None, None]) -> bool:
-    """Do the work, or cancel it when the stop comes first; True when it was done. Its errors are raised."""
+    """Run the work, or cancel it if the stop comes first. Return True if it was done; its errors are raised."""
     task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -1,7 +1,6 @@
-"""TLS of what a process serves and of the links: contexts made of files, and a certificate that is taken anew.
+"""Makes the TLS contexts of the servers and the links from files, and reloads their certificates.
 
-Not here: TLS to the store (the driver's, by sharq_core/config/store_address.py), and when files are looked at again
-(watching.py).
+Not here: TLS to the store (sharq_core/config/store_address.py), and the check for changed files (file_reload.py).
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class TlsFiles(Struct, frozen=True, kw_only=True):
-    """A certificate with its chain, its key, and whom to believe; all in PEM form.
+    """A certificate with its chain, its key and the trusted authorities; all in PEM form.
 
     Attributes:
-        setting: what names them, for errors.
-        ca: the authorities of the other end; None asks it for no certificate.
+        setting: the settings that name the files, for errors.
+        ca: the authorities that sign the peer's certificate; None asks the peer for no certificate.
     """
 
     setting: str
@@ -42,7 +41,7 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
 
 
 def link_tls_files(cluster: ClusterSettings) -> TlsFiles | None:
-    """Those of the link, the same at both ends; None for plain links."""
+    """Return the files of the link, the same at both ends; None for plain links."""
     if cluster.link_tls_cert is None or cluster.link_tls_key is None:
         return None
     return TlsFiles(
@@ -54,14 +53,16 @@ def link_tls_files(cluster: ClusterSettings) -> TlsFiles | None:
 
 
 def api_tls_files(server: ServerSettings) -> TlsFiles | None:
-    """Those of the API; None for plain HTTP."""
+    """Return the files of the API; None for plain HTTP."""
     if server.tls_cert is None or server.tls_key is None:
         return None
     return TlsFiles(setting="[sharq-server] tls_cert, tls_key", cert=server.tls_cert, key=server.tls_key)
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """For a server. With a ca a client's certificate is checked when there is one: asking for it is the caller's.
+    """Return a context for a server.
+
+    With a ca, a client's certificate is checked if there is one. The caller must insist on one.
 
     Raises:
         ConfigError: the files cannot be used.
@@ -75,7 +76,8 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """For a client that believes every certificate of the ca, whatever name it is for, and shows its own.
+    """Return a context for a client that presents its own certificate and trusts every certificate of the ca, for any
+    name.
 
     Raises:
         ConfigError: the files cannot be used.
@@ -89,7 +91,7 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
 def kept_context(
     stack: AsyncExitStack, files: TlsFiles | None, make: Callable[[TlsFiles], ssl.SSLContext]
 ) -> ssl.SSLContext | None:
-    """make(files), whose certificate is taken anew when the files change, until the stack's end; None for no files.
+    """Return make(files), and reload its certificate when the files change, until the stack's end; None for no files.
 
     Raises:
         ConfigError: the files cannot be used.
@@ -104,8 +106,9 @@ def kept_context(
 
 
 def _telling(setting: str) -> type[ssl.SSLObject]:
-    """A connection whose failed handshake is said in the log, once in 30 s for each reason: the event loop closes it
-    without a word, because to a server on the Internet it is nothing special.
+    """Return a connection class that logs failed handshakes, once in 30 s for each reason.
+
+    The event loop closes such a connection silently, because failed handshakes are normal for a server on the Internet.
     """
     refused = Repeats(log, "tls_refused setting=%r reason=%r")
 
@@ -114,7 +117,7 @@ def _telling(setting: str) -> type[ssl.SSLObject]:
 
     class Telling(ssl.SSLObject):
         _steps = 0
-        """Of the handshake, that were begun; -1 once it has ended. The first is before the client has said anything."""
+        """The handshake steps begun; -1 once it has ended. The first step precedes the client's first message."""
 
         def do_handshake(self) -> None:
             self._steps += 1
@@ -129,25 +132,30 @@ def _telling(setting: str) -> type[ssl.SSLObject]:
             self._steps = -1
 
         def __del__(self) -> None:
-            """A client that does not believe the certificate leaves without a word, as all of asyncio's do."""
+            """Report a client that left during the handshake: clients that reject the certificate send no alert,
+            asyncio's included.
+            """
             if self._steps > 1:
-                tell("it left in the handshake, as one does that does not accept this end's certificate")
+                tell("it left during the handshake; it probably does not accept this end's certificate")
 
     return Telling
 
 
 def take_anew(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """Show the certificate that the files hold now, from the next connection on; the ca stays.
+    """Load the current certificate for new connections; the ca stays.
 
     Raises:
-        ConfigError: the files cannot be used; the context is as before.
+        ConfigError: the files cannot be used; the context is unchanged.
     """
     _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
     context.load_cert_chain(files.cert, files.key, password="")
 
 
 def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """An empty password: a key that has one is refused, not asked for on the terminal."""
+    """Load the files into a context.
+
+    The password is empty, so that an encrypted key is refused instead of asked for on the terminal.
+    """
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         for path in filter(None, (files.cert, files.key, files.ca)):

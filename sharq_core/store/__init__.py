@@ -1,6 +1,5 @@
-"""The store: connections to Redis or Valkey servers, function calls on them, and what happens when one fails.
+"""Connects to Redis or Valkey servers, runs function calls on them, and handles their failures.
 
-A pipeline that was sent is never sent again: what was not answered is reported as perhaps done. Which server is asked
-is decided in `topology`, what has to be confirmed by replicas in `replication`, and the store of a single process is in
-`embedded`.
+A pipeline that was sent is never sent again: an unanswered call is reported as perhaps done. `topology` decides which
+server is asked, `replication` which replicas must confirm, and `embedded` runs the store of a single process.
 """

@@ -1,7 +1,7 @@
-"""What is remembered of steps of the store's clock: for the log, the notice and the metrics.
+"""Remembers steps of the store's clock for the log, the notices and the metrics.
 
 A step is a change of a server's clock that this machine's own clock did not see, or the difference of two servers'
-clocks at a failover. Not here: how it is noticed and what is done about it (shard/cluster/partition_clocks.py).
+clocks at a failover. Not here: detecting and absorbing a step (shard/cluster/partition_clocks.py).
 """
 
 from __future__ import annotations
@@ -16,28 +16,33 @@ import msgspec
 log = logging.getLogger(__name__)
 
 NOTICE_S = 600.0
-"""For so long after its latest step a server has a notice."""
+"""The time in seconds for which a server has a notice after its latest step."""
 
 _SAME_S = 10.0
 _SAME_US = 1_000_000
-"""Partitions that report steps of about the same size within so long report one."""
+"""The interval and the difference in size within which the steps that several partitions report count as one."""
 
 
 class _Step(msgspec.Struct, frozen=True):
-    """A step by by_us (back: negative), noticed at at_s (time.monotonic)."""
+    """A step of a clock.
+
+    Attributes:
+        by_us: the size of the step; negative for back.
+        at_s: the time of the report (time.monotonic).
+    """
 
     by_us: int
     at_s: float
 
 
 class ClockSteps:
-    """The steps of one store's servers.
+    """The clock steps of one store's servers.
 
     Args:
-        on_step: told of each.
+        on_step: called at each step.
 
     Attributes:
-        counts: by (server, "ahead" or "back"), how many were noticed so far.
+        counts: the steps so far, by (server, "ahead" or "back").
     """
 
     def __init__(self, on_step: Callable[[], None]) -> None:
@@ -46,10 +51,10 @@ class ClockSteps:
         self._latest: dict[str, _Step] = {}
 
     def note(self, server: str, by_us: int) -> bool:
-        """Take note of a step of the clock by which partitions of a server are timed.
+        """Note a step of the clock by which partitions of a server are timed.
 
         Returns:
-            False when it is one that another partition has reported.
+            False if another partition has reported the same step.
         """
         now, latest = monotonic(), self._latest.get(server)
         if latest is not None and now - latest.at_s < _SAME_S and abs(by_us - latest.by_us) < _SAME_US:
@@ -64,7 +69,9 @@ class ClockSteps:
         return True
 
     def fault(self, server: str) -> str | None:
-        """The notice about a server whose clock stepped in the last ten minutes; a sentence without an end."""
+        """Return the notice about a server whose clock stepped in the last ten minutes: a sentence without its full
+        stop.
+        """
         step = self._latest.get(server)
         if step is None or monotonic() - step.at_s > NOTICE_S:
             return None

@@ -1,4 +1,4 @@
-"""What is sent to a server: commands by their words, and function calls, whose keys are packed once for all of them."""
+"""Packs commands and function calls for a server; the keys of a partition are packed once for all its calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hiredis import pack_command
 Word: TypeAlias = bytes | str | int
 
 Command: TypeAlias = Sequence[Word]
-"""Its words."""
+"""The words of a command."""
 
 _FCALL = b"FCALL"
 
@@ -20,7 +20,7 @@ class KeyList(msgspec.Struct, frozen=True):
     """The keys of one partition that a function declares.
 
     Attributes:
-        packed: as they are sent.
+        packed: the keys as they are sent.
     """
 
     names: tuple[bytes, ...]
@@ -32,13 +32,13 @@ class KeyList(msgspec.Struct, frozen=True):
 
 
 class Fcall(msgspec.Struct, frozen=True):
-    """A function call: one, or several that are sent as one (scheduler/joint.py).
+    """A function call, or several calls sent as one (scheduler/joint.py).
 
     Attributes:
-        function: its name.
-        keys: of each call's partition, all of the same kinds.
-        arguments: what follows the keys.
-        kinds: of each call that it holds; those of one kind keep their order (order.py).
+        function: the function's name.
+        keys: the keys of each call's partition, all of the same kinds.
+        arguments: the arguments after the keys.
+        kinds: the kind of each call in it; calls of one kind keep their order (resend.py).
     """
 
     function: bytes
@@ -48,17 +48,17 @@ class Fcall(msgspec.Struct, frozen=True):
 
     @property
     def key_count(self) -> int:
-        """Of all partitions."""
+        """The number of keys of all partitions."""
         return len(self.keys) * len(self.keys[0].names)
 
     @property
     def words(self) -> list[Word]:
-        """The whole command."""
+        """The words of the whole command."""
         names = [name for keys in self.keys for name in keys.names]
         return [_FCALL, self.function, len(names), *names, *self.arguments]
 
     def packed(self) -> bytes:
-        """As it is sent."""
+        """Return the bytes to send."""
         count = self.key_count
         head = b"*%d\r\n$5\r\nFCALL\r\n$%d\r\n%b\r\n" % (
             3 + count + len(self.arguments),
@@ -76,7 +76,7 @@ class Fcall(msgspec.Struct, frozen=True):
 
 
 def pack(commands: Sequence[Command | Fcall]) -> list[bytes]:
-    """Commands as they are sent."""
+    """Return the bytes to send for each command."""
     return [command.packed() if isinstance(command, Fcall) else _pack(command) for command in commands]
 
 

@@ -1,7 +1,6 @@
-"""Plain connections to one server, kept while they are used now and then. The driver's own retries are off: they repeat
-what is not safe to repeat.
+"""Opens plain connections to one server and keeps them for reuse.
 
-Not here: what is sent over them (node.py).
+The driver's own retries are off: they repeat commands that are not safe to repeat. Not here: the pipelines (node.py).
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class ServerConnections:
 
     Args:
         url: redis://, rediss:// or unix://, with user, password and db.
-        timeout_s: longest wait for a new one.
-        prepare: is given each new one, over which nothing was said yet; what it raises `open` raises.
+        timeout_s: the longest wait for a new connection, in seconds.
+        prepare: gets each new connection before its first use; `open` raises its errors.
     """
 
     def __init__(self, url: str, timeout_s: float, prepare: Prepare) -> None:
@@ -48,10 +47,10 @@ class ServerConnections:
         self.opened = 0
 
     async def take(self) -> AbstractConnection:
-        """An idle connection, or a new one; to be given back or dropped.
+        """Return an idle connection, or a new one; the caller gives it back or drops it.
 
         Raises:
-            OSError, TimeoutError, redis.exceptions.RedisError, SharqError: there is none to be had.
+            OSError, TimeoutError, redis.exceptions.RedisError, SharqError: no connection can be made.
         """
         while self._idle:
             idle = self._idle.pop()
@@ -62,34 +61,34 @@ class ServerConnections:
         return await self.open()
 
     async def give_back(self, connection: AbstractConnection) -> None:
-        """Keep a connection, all of whose answers were read, for the next one who takes."""
+        """Keep a connection whose answers were all read for the next `take`."""
         if self._is_closed:
             await _end(connection)
         else:
             self._idle.append(connection)
 
     async def drop_unused(self) -> None:
-        """Close those that nobody has taken since this was called last: the one given back last is taken first."""
+        """Close connections that were not taken since the last call of this; the latest returned one is taken first."""
         unused, self._idle = self._idle[: self._least_idle], self._idle[self._least_idle :]
         self._least_idle = len(self._idle)
         for connection in unused:
             await drop(connection)
 
     async def drop_idle(self) -> None:
-        """Close those that nobody uses; each new call gets a new one."""
+        """Close the idle connections; each new call gets a new one."""
         idle, self._idle, self._least_idle = self._idle, [], 0
         for connection in idle:
             await drop(connection)
 
     async def close(self) -> None:
-        """Close the idle ones now and the others as they are given back."""
+        """Close the idle connections now and the others when they are given back."""
         self._is_closed = True
         idle, self._idle, self._least_idle = self._idle, [], 0
         for connection in idle:
             await _end(connection)
 
     async def open(self) -> AbstractConnection:
-        """A new connection, over which the server has answered; raises as `take` does."""
+        """Return a new connection over which the server has answered; raise as `take` does."""
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
@@ -102,7 +101,7 @@ class ServerConnections:
 
 
 async def ask(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any | SharqError]:
-    """The answers to some commands, waiting as long as the caller's timeout lets it; raises what the driver raises."""
+    """Return the answers to some commands; the caller sets the timeout. Driver errors are raised."""
     await connection.send_packed_command(pack(commands), check_health=False)
     answers: list[Any | SharqError] = []
     await read(connection, len(commands), answers)
@@ -110,13 +109,14 @@ async def ask(connection: AbstractConnection, commands: Sequence[Command]) -> li
 
 
 async def read(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:
-    """So many answers, waiting as long as the caller's timeout lets it; raises what the driver raises.
+    """Read `count` answers; the caller sets the timeout. Driver errors are raised.
 
-    By the connection's parser, and what has arrived together without a coroutine each: what the connection's own method
-    adds to every answer of a pipeline (a timeout, a check of its health) costs 4 µs, its parser's 2 µs.
+    The answers come from the connection's parser, and those that arrived together without a coroutine each. The
+    connection's own method (with its timeout and health check) costs 4 µs for each answer of a pipeline, the parser's 2
+    µs.
 
     Args:
-        answers: get each one as it comes, so that those before a failure count.
+        answers: gets each answer as it comes, so that the answers before a failure count.
     """
     parser: Any = connection._parser
     for _ in range(count):
@@ -135,9 +135,7 @@ async def drop(connection: AbstractConnection) -> None:
 
 
 async def _end(connection: AbstractConnection) -> None:
-    """Close a connection that is at rest, and wait until it is closed; one that the server does not close in time is
-    dropped.
-    """
+    """Close a connection that is at rest and wait for it; drop it if the server does not close it in time."""
     writer = _writer(connection)
     try:
         await connection.disconnect()
@@ -149,19 +147,19 @@ async def _end(connection: AbstractConnection) -> None:
 
 
 def _writer(connection: AbstractConnection) -> asyncio.StreamWriter | None:
-    """None for one that is closed."""
+    """Return the writer of a connection; None for a closed one."""
     writer: asyncio.StreamWriter | None = connection._writer
     return writer
 
 
 def _abort(writer: asyncio.StreamWriter | None) -> None:
-    """Neither send what it still has to send nor, with TLS, wait half a minute for the server's own goodbye."""
+    """Close without sending the rest and without waiting half a minute for the server's TLS close."""
     if writer is not None:
         writer.transport.abort()
 
 
 async def _is_stale(connection: AbstractConnection) -> bool:
-    """True when the server closed an idle connection: it would swallow a pipeline without an answer."""
+    """Return True if the server closed an idle connection, which would swallow a pipeline without an answer."""
     try:
         return bool(await connection.can_read())
     except (OSError, driver.ConnectionError):

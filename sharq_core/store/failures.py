@@ -1,5 +1,6 @@
-"""What the store's driver and the store's own refusals mean in our error tree: did it happen, or not? And why, in words
-that say neither where the store is nor who we are there: they reach every client.
+"""Translates the errors of the driver and the refusals of the store into our errors, which say if the work happened.
+
+The reasons name neither the store's address nor our user, because they reach every client.
 """
 
 from __future__ import annotations
@@ -13,36 +14,36 @@ from sharq_core.logs.reasons import why_unreachable
 
 
 class FunctionMissing(Unavailable):
-    """The server does not have the function library (it was restarted without persistence). Nothing was done."""
+    """A server without the function library (it was restarted without persistence). Nothing was done."""
 
 
 class CallFailed(SharqError):
-    """A function failed at what it found in the keys of its partition, as at one of a wrong type. Perhaps done.
+    """A function that failed at the content of its partition's keys, such as a wrong type. Perhaps done.
 
     The server works, and so do its other partitions.
     """
 
 
 class Misplaced(Unavailable):
-    """The server may not run the call now: another holds its keys, they are on their way, or it is a replica.
+    """A server that may not run the call now: another holds its keys, they are moving, or it is a replica.
 
-    Nothing was done, so it may be sent again as soon as somebody is in charge.
+    Nothing was done, so the call may be sent again as soon as a server is in charge.
     """
 
 
 class OtherData(Unavailable):
-    """The server holds another data set than the call is meant for, or none. Nothing was done."""
+    """A server that holds another data set than the call is meant for, or none. Nothing was done."""
 
 
 class NotPermitted(Unavailable):
-    """The store's user may not do this. Nothing was done."""
+    """A refusal for lack of permission of the store's user. Nothing was done."""
 
 
 class Leaderless(Unavailable):
-    """Nobody says which server is in charge. Nothing was done.
+    """No server is known to be in charge. Nothing was done.
 
     Attributes:
-        detail: who said what, with addresses, for the log.
+        detail: the answers of each Sentinel with addresses, for the log.
     """
 
     def __init__(self, message: str, detail: str) -> None:
@@ -51,14 +52,14 @@ class Leaderless(Unavailable):
 
 
 class WritesRefused(Unavailable):
-    """The store does not write what it cannot put on its disk, which is full or broken. Nothing was done."""
+    """A store that refuses writes because its disk is full or broken. Nothing was done."""
 
 
 class Redirected(Misplaced):
-    """Another server holds the call's slot, or has got its keys already. Nothing was done.
+    """Another server holds the call's slot, or has its keys already. Nothing was done.
 
     Attributes:
-        host: where; empty for the host of the server that said so.
+        host: the other server's host; empty for the host of the server that answered.
         is_lasting: the whole slot is there (MOVED); False for this call alone, with ASKING before it (ASK).
     """
 
@@ -84,20 +85,20 @@ _REFUSED = frozenset(
 )
 
 _WHY = {
-    "BUSY": "it is busy with a script that does not end",
+    "BUSY": "it is busy with a long-running script",
     "CLUSTERDOWN": "its Redis Cluster is down",
     "LOADING": "it is loading its data",
     "MASTERDOWN": "it is a replica that has lost its primary",
     "MISCONF": "it cannot save its data, so it takes no writes",
     "NOAUTH": "it asks for a password, and none was given",
-    "NOPERM": "the user may not do what is needed",
+    "NOPERM": "the user lacks a needed permission",
     "NOREPLICAS": "too few replicas follow it",
     "READONLY": "it is a replica, and takes no writes",
-    "TRYAGAIN": "the keys are on their way to another server",
-    "UNKILLABLE": "it is busy with a script that does not end",
-    "WRONGPASS": "it does not know this user, or the password is another",
+    "TRYAGAIN": "the keys are moving to another server",
+    "UNKILLABLE": "it is busy with a long-running script",
+    "WRONGPASS": "the user is unknown or the password is wrong",
 }
-"""What the first word of a refusal means."""
+"""The meaning of a refusal's first word."""
 
 _WORDS_OF_CLASSES = (
     (driver.BusyLoadingError, "LOADING"),
@@ -107,7 +108,7 @@ _WORDS_OF_CLASSES = (
     (driver.TryAgainError, "TRYAGAIN"),
     (driver.NoPermissionError, "NOPERM"),
 )
-"""The driver takes the first word away from what it has a class for."""
+"""The first word of each refusal from which the driver strips it and for which it has a class."""
 
 _WORDS_OF_TEXTS = (
     ("invalid username-password", "WRONGPASS"),
@@ -121,7 +122,7 @@ _WHY_BY_TEXT = (
     ("db index is out of range", "it has no database of that number (SELECT)"),
     ("invalid database", "it has no database of that number (SELECT)"),
     ("select is not allowed in cluster mode", "a Redis Cluster has database 0 only (SELECT)"),
-    ("max number of clients reached", "it has as many clients as it may have"),
+    ("max number of clients reached", "its limit of clients is reached"),
     (
         "connection closed by server",
         "it closed the connection",
@@ -150,10 +151,10 @@ _MISPLACED_CLASSES = (
 
 
 def refusal(error: Exception) -> SharqError:
-    """Our error for an error that the server answered.
+    """Return our error for an error that the server answered.
 
-    Unavailable where it refused before it started (Misplaced where another server would not), StoreFull where its
-    memory is full, CallFailed (perhaps done) for what it should never say.
+    The result is Unavailable if the server refused before it started (Misplaced if another server would not), StoreFull
+    if its memory is full, and CallFailed (perhaps done) for anything unexpected.
     """
     text = str(error)
     if isinstance(error, driver.AskError):
@@ -174,23 +175,23 @@ def refusal(error: Exception) -> SharqError:
 
 
 def why_refused(error: Exception) -> str:
-    """Return what a refusal means, with its own first word; that word alone if nobody knows what it means."""
+    """Return the meaning of a refusal with its first word; that word alone if its meaning is unknown."""
     text = str(error)
     low = text.lower()
-    found = [word for kind, word in _WORDS_OF_CLASSES if isinstance(error, kind)]
-    found += [word for part, word in _WORDS_OF_TEXTS if part in low]
-    word = next(iter(found), text.partition(" ")[0])
+    candidates = [word for error_class, word in _WORDS_OF_CLASSES if isinstance(error, error_class)]
+    candidates += [word for part, word in _WORDS_OF_TEXTS if part in low]
+    word = next(iter(candidates), text.partition(" ")[0])
     if word in _WHY:
         return f"{_WHY[word]} ({word})"
-    known = next((why for part, why in _WHY_BY_TEXT if part in low), None)
-    return known or (word if word.isupper() and word.isalpha() else "it does not say why in known words")
+    reason = next((why for part, why in _WHY_BY_TEXT if part in low), None)
+    return reason or (word if word.isupper() and word.isalpha() else "for an unknown reason")
 
 
 def why_away(error: Exception, timeout_s: float | None = None) -> str:
-    """Return why a server cannot be reached, or does not let us in.
+    """Return why a server cannot be reached, or refuses the connection.
 
     Args:
-        timeout_s: for how long it was waited for.
+        timeout_s: the time that was waited for it, in seconds.
     """
     if isinstance(error, SharqError):
         return why(error)
@@ -208,7 +209,7 @@ def why_away(error: Exception, timeout_s: float | None = None) -> str:
 
 
 def why(error: SharqError) -> str:
-    """Return what an error of ours says of the store, without its beginning."""
+    """Return the reason in one of our errors about the store, without its beginning."""
     return why_of(error.message)
 
 
@@ -218,14 +219,14 @@ def why_of(message: str) -> str:
 
 
 def detail_of(error: SharqError) -> str | None:
-    """Return what the log says instead of the error's message; None for the message."""
+    """Return the text for the log that replaces the error's message; None for the message itself."""
     return error.detail if isinstance(error, Leaderless) else None
 
 
 def is_refusal(error: object) -> bool:
-    """Return True for the error of a server that answers and does not do what it is asked.
+    """Return True for the error of a server that answers and refuses its work.
 
-    A server that only writes nothing is no such one: it can be read, and shard/data_identity/guard.py says why.
+    A server that refuses writes only does not count: it can be read, and shard/data_identity/guard.py reports it.
     """
     if not isinstance(error, Unavailable) or isinstance(error, WritesRefused):
         return False
@@ -233,7 +234,7 @@ def is_refusal(error: object) -> bool:
 
 
 def _is_passing(error: Unavailable) -> bool:
-    """A slot is on its way, which every move of one shows for a moment."""
+    """Return True while a slot is moving, which every move causes for a moment."""
     return error.message.endswith("(TRYAGAIN)")
 
 
@@ -244,14 +245,14 @@ def _kind_of(error: Exception, word: str) -> type[Unavailable]:
 
 
 def _what_is_lost(text: str) -> Unavailable | None:
-    """The error for a server that lacks the library or the data; None for one that says neither."""
+    """Return the error for a server that lacks the library or the data; None for any other answer."""
     if "Function not found" in text:
         return FunctionMissing("the store lost the function library")
     if text.startswith("OTHERDATA "):
-        return OtherData("the store may have lost its data, which is being looked at: nothing was done")
+        return OtherData("the store may have lost its data, which is being checked: nothing was done")
     return None
 
 
 def _host(text: str) -> str:
-    """A redirection's host; a server that knows no name for another says `?` or nothing."""
+    """Return a redirection's host; a server that knows no name for another one answers `?` or nothing."""
     return "" if text == "?" else text

@@ -1,6 +1,6 @@
-"""Gives one server the function library: where it has none, or one of a lower revision.
+"""Loads the function library into one server that has none, or one of a lower revision.
 
-Not here: when that is looked at (node.py), and what the library is (scheduler/library.py).
+Not here: the time of the check (node.py), and the library (scheduler/library.py).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class FunctionLibrary(msgspec.Struct, frozen=True):
     """The functions that every server must have.
 
     Attributes:
-        revision: a server's library is replaced only by one of a higher revision; `<name>_revision` tells it.
-        source: what FUNCTION LOAD takes.
-        time_us: what an answer of its functions says of the server's time.
+        revision: only a higher revision replaces a server's library; `<name>_revision` returns it.
+        source: the text for FUNCTION LOAD.
+        time_us: returns the server's time in an answer of its functions, in microseconds.
     """
 
     name: str
@@ -42,7 +42,7 @@ class LibraryLoader:
         where: the server, for the log.
 
     Attributes:
-        has_begun: it was seen to once; from then on it is on each new connection.
+        has_begun: the library was checked once; from then on it is checked on each new connection.
     """
 
     def __init__(self, library: FunctionLibrary, where: str) -> None:
@@ -52,11 +52,11 @@ class LibraryLoader:
         self._loading = asyncio.Lock()
 
     async def see_to(self, connection: AbstractConnection) -> None:
-        """Give the server the library, unless it has one of the same or a higher revision.
+        """Load the library into the server, unless it has one of the same or a higher revision.
 
         Raises:
-            Unavailable: the server refuses, and has what it had.
-            OSError, TimeoutError, redis.exceptions.RedisError: it did not answer.
+            Unavailable: the server refuses and keeps its library.
+            OSError, TimeoutError, redis.exceptions.RedisError: the server did not answer.
         """
         try:
             if await self._is_there(connection):
@@ -68,7 +68,9 @@ class LibraryLoader:
             self.has_begun = True
 
     async def look_after(self, connection: AbstractConnection) -> None:
-        """As `see_to`; a server that refuses goes on with what it has, and its calls say what they miss."""
+        """Do the same as `see_to`, but only log a refusal: the server continues with its library, and calls report what
+        they lack.
+        """
         try:
             await self.see_to(connection)
         except Unavailable as error:
@@ -92,5 +94,5 @@ class LibraryLoader:
 
 
 def _refused(answer: SharqError) -> Unavailable:
-    """Whatever the server says, no call was done."""
+    """Return the answer as Unavailable: whatever the server says, no call was done."""
     return answer if isinstance(answer, Unavailable) else Unavailable(answer.message)

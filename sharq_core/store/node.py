@@ -1,7 +1,8 @@
-"""One server of the store: pipelines over a few connections, its clock, and whether it answers.
+"""Runs pipelines on one server of the store over a few connections, and tracks its clock and its reachability.
 
-A pipeline that was sent is never sent again: what was not answered in time is *perhaps done*. Not here: which server
-a call belongs to (store.py), its function library (supply.py), and whether its replicas keep up (keeping.py).
+A pipeline that was sent is never sent again: a call without an answer in time is *perhaps done*. Not here: the routing
+of calls to servers (store.py), the function library (library_loader.py), and the confirmation by replicas
+(replication/replication_guard.py).
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from sharq_core.store.witness import Witness
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 8
-"""Most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
+"""The most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
 
 _FIRST_PAUSE_S = 0.1
 _LAST_PAUSE_S = 0.5
-"""Between two tries to reach a server that is away."""
+"""The bounds of the pause in seconds between two tries to reach a server that is away."""
 
 _LOOK_TIMEOUT_S = 0.5
-"""Longest wait of one such try."""
+"""The longest wait in seconds of one such try."""
 
 _ASKING = pack_command((b"ASKING",))
 
@@ -51,22 +52,21 @@ class StoreNode:
 
     Args:
         url: redis://, rediss:// or unix://, with user, password and db.
-        timeout_s: no call takes longer, connecting included.
-        promise: what has to be true before a call is answered; None for nothing.
-        doubt: called when it may be another server's turn.
-        until_confirmed: waited for before a server that was away gets calls again, because another may have been
-            promoted in its place meanwhile; None if nobody does that.
-        on_clock_step: told when an answer shows that the server's clock has stepped.
+        timeout_s: time limit of a call in seconds, connecting included.
+        promise: condition for the answer of a call; None for no condition.
+        doubt: called when another server may be in charge.
+        until_confirmed: awaited before a server that was away gets calls again, because another one may have been
+            promoted in its place meanwhile; None if no server is ever promoted.
+        on_clock_step: called when an answer shows that the server's clock has stepped.
 
     Attributes:
         name: host:port or the path of its socket.
-        keeping: whether its replicas keep what is promised; None when nothing is.
+        keeping: the guard of the promise; None if nothing is promised.
         failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
-        health: why it is out of reach, or does not do what it is asked.
-        witness: looks at the data over each new connection; None for nobody.
-        misplaced_at: when it last refused calls because it is a replica, or others hold their keys; in the loop's
-            seconds.
-        doubt: what calls come to because the server may not hold the data that it should; None while it does.
+        health: the reason if the server is out of reach or refuses its work.
+        witness: checks the data over each new connection; None for no check.
+        misplaced_at: the loop's time in seconds of the last refusal because it is a replica or others hold the keys.
+        doubt: the error for calls while the server may not hold its data; None while it does.
     """
 
     def __init__(
@@ -109,21 +109,21 @@ class StoreNode:
 
     @property
     def connects(self) -> int:
-        """Connections opened so far."""
+        """The number of connections opened so far."""
         return self._connections.opened
 
     @property
     def heard_at(self) -> float:
-        """When it answered last, in the loop's seconds; when it was made, before the first answer."""
+        """The loop's time in seconds of the last answer; before the first answer, of the node's creation."""
         return self._heard_at
 
     async def call(
         self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
-        """Run calls of the library's functions as `execute` does, and give the server the library if it lacks it.
+        """Run calls of the library's functions as `execute` does, and load the library if the server lacks it.
 
-        A call that found no library did nothing, so it is sent once more when the library is there, unless a later one
-        of its kind was done (I3). A call that the promise covers and that was done without it comes to NotKept.
+        A call that found no library did nothing. It is sent once more when the library is loaded, unless a later call
+        of its kind was done (I3). The result of a call that was done but not confirmed as promised is NotKept.
         """
         keeping = self.keeping
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
@@ -137,8 +137,8 @@ class StoreNode:
             lacking = await self._supplied(deadline)
             left_s = max(deadline - self._loop.time(), 0.0)
             again = [calls[index] for index in missed]
-            found = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
-            for index, answer in zip(missed, found, strict=True):
+            second = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
+            for index, answer in zip(missed, second, strict=True):
                 answers[index] = answer
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
@@ -155,13 +155,13 @@ class StoreNode:
         slots: AbstractAsyncContextManager[Any] | None = None,
         used: list[AbstractConnection] | None = None,
     ) -> list[Any | SharqError]:
-        """Send commands as one pipeline; for each its answer, or the error that it came to.
+        """Send commands as one pipeline; return the answer or the error of each.
 
         Args:
-            timeout_s: the time left, at most the node's own timeout, which it is when None.
-            is_asking: the server is getting the slot and does not own it yet: ASKING goes before each command.
-            slots: bounds the connections in use; None for the bound of the ordinary ones.
-            used: gets the connection, if everything was answered, instead of it being kept for the next one.
+            timeout_s: the remaining time in seconds, at most the node's own timeout; None for that timeout.
+            is_asking: the server is receiving the slot and does not own it yet: ASKING precedes each command.
+            slots: bounds the connections in use; None for the bound of ordinary connections.
+            used: gets the connection if everything was answered; None lets the node keep it for reuse.
         """
         answers: list[Any | SharqError] = []
         timeout_s = self._bounded(timeout_s)
@@ -196,8 +196,8 @@ class StoreNode:
         return answers
 
     async def load_library(self) -> None:
-        """Give the server the library, unless it has one of the same or a higher revision; from now on whoever reaches
-        it anew sees to that.
+        """Load the library unless the server has one of the same or a higher revision; from now on new connections
+        check it.
 
         Raises:
             Unavailable: the server cannot be reached or refuses.
@@ -222,12 +222,13 @@ class StoreNode:
                 await drop(connection)
 
     def stand_by(self) -> None:
-        """The server is in charge of nothing: see to the library before it gets calls again."""
+        """Note that the server is in charge of nothing: the library is checked before it gets calls again."""
         self._supply.has_begun = False
 
     async def tidy(self) -> None:
-        """Close connections that were not used since this was called last, and see to the library of a server that gets
-        calls: an older node may have brought an older one.
+        """Close connections unused since the last call of this, and check the library of a server that gets calls.
+
+        An older node may have brought an older library.
 
         Raises:
             Unavailable: the server cannot be reached or refuses the library.
@@ -242,8 +243,9 @@ class StoreNode:
         )
 
     async def _begin_supply(self, deadline: float) -> None:
-        """Before the first call of all. Where it fails the calls go on and say what they miss; a server out of reach is
-        in the log already.
+        """Check the library before the very first call.
+
+        If that fails, the calls are sent anyway and report what they lack. An unreachable server is in the log already.
         """
         try:
             async with asyncio.timeout_at(deadline):
@@ -253,7 +255,7 @@ class StoreNode:
             log.log(level, "library_refused name=%s %s error=%r", self._library.name, self._where, str(error))
 
     async def _supplied(self, deadline: float) -> Unavailable | None:
-        """Give the server the library that a call missed; returns what the call comes to when it takes none."""
+        """Load the library that a call missed; return the error of the call if the server takes none."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self.load_library()
@@ -264,8 +266,9 @@ class StoreNode:
         return None
 
     async def _prepare(self, connection: AbstractConnection) -> None:
-        """Learn the server's time, so that even the first call carries a time after which it is not done. See to the
-        library and to the data, too: what is reached anew may have been started on older data, or on none.
+        """Learn the server's time over a new connection, so that even the first call carries its `not_after`.
+
+        Check the library and the data too: the server may have been started on older data, or on none.
         """
         asked_at = monotonic()
         question = self.witness.question(self) if self.witness is not None else None
@@ -283,8 +286,9 @@ class StoreNode:
             self._on_clock_step()
 
     def not_after_us(self, since: float | None = None) -> int | None:
-        """The server's time (µs) at which a call times out whose work came in at `since` (the loop's seconds; None:
-        now). None while that clock is unknown.
+        """Return the server's time (µs) at which a call times out whose work came in at `since`.
+
+        `since` is the loop's time in seconds; None means now. The result is None while the server's clock is unknown.
         """
         now_us = self.clock.steady_us()
         if now_us is None:
@@ -293,7 +297,7 @@ class StoreNode:
         return now_us + int((self.timeout_s - waited_s) * 1e6)
 
     async def close(self) -> None:
-        """Close the connections; what is in flight gets its answers first."""
+        """Close the connections; calls in flight get their answers first."""
         self._is_closed = True
         if self._look_out is not None:
             self._look_out.cancel()
@@ -303,7 +307,7 @@ class StoreNode:
         await self._connections.close()
 
     def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
-        """What these commands come to without being sent; None when they may be sent."""
+        """Return the error of commands that must not be sent; None if they may be sent."""
         if self._away is not None:
             return self._away
         if self.doubt is not None and self._bars(commands):
@@ -311,8 +315,9 @@ class StoreNode:
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
     async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
-        """A connection for these commands, unless it is a new one and what was heard over it puts the server in doubt;
-        raises as Connections.take does.
+        """Return a connection for these commands; raise as ServerConnections.take does.
+
+        A new connection may put the server in doubt, and then Unavailable is raised.
         """
         connection = await self._connections.take()
         if self.doubt is not None and self._bars(commands):
@@ -321,7 +326,7 @@ class StoreNode:
         return connection
 
     def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
-        """A server in doubt gets nothing but what settles the doubt."""
+        """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
 
     def _bounded(self, timeout_s: float | None) -> float:
@@ -348,15 +353,18 @@ class StoreNode:
         return refusal
 
     def _is_away(self, failure: Exception) -> bool:
-        """A server that refuses connections is away at once, a silent one when nothing came of it for a whole timeout:
+        """Return True if the server counts as away.
+
+        A server that refuses connections is away at once. A silent one is away after a whole timeout without an answer:
         it may have been busy.
         """
         silent_s = self._loop.time() - self._heard_at
         return silent_s >= self.timeout_s or not isinstance(failure, TimeoutError)
 
     async def _look_until_reached(self) -> None:
-        """Try to connect until the server answers; while it is away its calls are refused, so that none has to wait for
-        its own timeout.
+        """Try to connect until the server answers.
+
+        While it is away its calls are refused, so that none has to wait for its own timeout.
         """
         pause_s = _FIRST_PAUSE_S
         while (failure := await self._look()) is not None:
@@ -372,7 +380,7 @@ class StoreNode:
         self._note_reached()
 
     async def _look(self) -> Exception | None:
-        """Make one new connection; returns why it can't be had."""
+        """Make one new connection; return the error if that fails."""
         try:
             async with asyncio.timeout(min(self.timeout_s, _LOOK_TIMEOUT_S)):
                 await self._connections.give_back(await self._connections.open())
@@ -382,7 +390,7 @@ class StoreNode:
 
 
 async def _read_asked(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:
-    """As `read`, where ASKING, which has an answer too, went before each command."""
+    """Read as `read` does, after ASKING (which has an answer too) before each command."""
     for _ in range(count):
         await read(connection, 1, [])
         await read(connection, 1, answers)

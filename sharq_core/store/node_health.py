@@ -1,7 +1,7 @@
-"""What is wrong with one server of the store, for people: the log says it while it lasts, and a few words of it go to
-readiness, to the cluster's page and to clients.
+"""Words the problems of one server of the store: for the log while they last, and in short for readiness, the cluster's
+page and clients.
 
-Not here: what follows from it (node.py).
+Not here: the consequences (node.py).
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from sharq_core.store.failures import is_refusal, why, why_away
 log = logging.getLogger(__name__)
 
 _OF_OTHER_TLS = ("no answer", "the connection was reset", "it closed the connection")
-"""How a server looks whose port expects TLS when it gets none, or gets TLS and does not speak it."""
+"""The beginnings of reasons that may mean a TLS mismatch: the server expects TLS and gets none, or the reverse."""
 
 _QUIET_S = 5.0
-"""A server that has refused nothing for so long refuses no more: reads may be answered while writes are refused."""
+"""The time in seconds without a refusal after which refusing is over: reads may be answered while writes are refused.
+"""
 
 
 class NodeHealth:
-    """The troubles of one server.
+    """The problems of one server.
 
     Args:
         where: the server, as fields for the log.
-        has_tls: it is spoken to over TLS.
+        has_tls: the connections to it use TLS.
 
     Attributes:
-        refuses: it answers, and does not do what it is asked.
+        refuses: it answers but refuses its work.
     """
 
     def __init__(self, where: str, *, has_tls: bool) -> None:
@@ -46,15 +47,16 @@ class NodeHealth:
 
     @property
     def reason(self) -> str | None:
-        """Why it cannot be used, without saying where it is; None while nothing is known against it."""
+        """The reason why it cannot be used, without its address; None while no problem is known."""
         return self._away.reason or self._refusing.reason
 
     def note_failure(self, error: Exception, timeout_s: float | None = None) -> str:
-        """It was not reached, or fell silent; returns why, in words for anybody. One that was never reached may
-        differ from us in TLS.
+        """Note that the server was not reached or did not answer; return why, in words that anybody may see.
+
+        A server that was never reached may be configured differently for TLS.
 
         Args:
-            timeout_s: for how long it was waited for.
+            timeout_s: the time that was waited for it, in seconds.
         """
         reason = why_away(error, timeout_s)
         if reason.startswith(_OF_OTHER_TLS) and not self._was_reached:
@@ -64,7 +66,7 @@ class NodeHealth:
         return reason
 
     def note_reached(self) -> None:
-        """It has answered, for the first time or again."""
+        """Note that it has answered, for the first time or again."""
         self._was_reached = True
         away_s = self._away.end()
         if away_s is None:
@@ -73,7 +75,7 @@ class NodeHealth:
             log.info("store_reached %s away_s=%.1f", self._where, away_s)
 
     def note_answers(self, answers: Sequence[Any | SharqError]) -> None:
-        """It has answered so to a pipeline. Its last answer tells: what is refused is refused to all writes alike."""
+        """Note its answers to a pipeline. The last one decides: a refusal concerns all writes alike."""
         refusal = answers[-1]
         if is_refusal(refusal):
             self.refuses, self._refused_at = True, monotonic()

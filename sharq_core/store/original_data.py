@@ -1,8 +1,8 @@
-"""Finds the data of an original deployment under our prefix, to say that it is there. It only reads.
+"""Finds the data of an original deployment under our prefix and reports it; it only reads.
 
-The original keeps, after `<prefix>:`, the sets `ready:queue_type` and `active:queue_type` of its types, for
-each type a zset `<type>` of queues with waiting jobs and a zset `<type>:active` of `<queue_id>:<job_id>` on
-lease, and for each queue a list `<type>:<queue_id>` of waiting jobs. Nothing of it is ever served.
+The original keeps, after `<prefix>:`, the sets `ready:queue_type` and `active:queue_type` of its types, for each type a
+zset `<type>` of queues with waiting jobs and a zset `<type>:active` of `<queue_id>:<job_id>` on lease, and for each
+queue a list `<type>:<queue_id>` of waiting jobs. None of it is ever served.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _PAGE = 500
 _MAX_TYPES = 1000
 _MAX_MEMBERS = 100_000
-"""Queues and leased jobs looked at in all."""
+"""The most queues and leased jobs read in all."""
 
 _FIRST_PAUSE_S = 0.5
 _LAST_PAUSE_S = 30.0
@@ -30,12 +30,12 @@ _Members: TypeAlias = list[bytes]
 
 
 class OriginalData(msgspec.Struct, frozen=True):
-    """What an original deployment left.
+    """The data of an original deployment.
 
     Attributes:
         queues: queues with waiting or leased jobs.
         jobs: waiting and leased jobs.
-        is_at_least: there is more than was looked at.
+        is_at_least: there is more than was read.
     """
 
     queues: int
@@ -44,7 +44,7 @@ class OriginalData(msgspec.Struct, frozen=True):
 
 
 class _Tally:
-    """What was found so far, and how much may still be looked at."""
+    """The counts so far, and the number of members that may still be read."""
 
     def __init__(self) -> None:
         self.queues: set[tuple[bytes, bytes]] = set()
@@ -54,29 +54,29 @@ class _Tally:
 
 
 async def find_original_data(client: Redis, prefix: str) -> OriginalData | None:
-    """Look for an original deployment's data and count it; touches nothing.
+    """Find an original deployment's data and count it; change nothing.
 
     Args:
-        client: of one server; decode_responses off.
+        client: a client of one server; decode_responses off.
         prefix: the original's key_prefix as its config has it, braces included.
 
     Returns:
-        None when there is none.
+        None if there is none.
 
     Raises:
         redis.exceptions.RedisError: the store does not answer. Nothing was changed.
 
-    Cost: O(queues + leased jobs), at most 100,000 of them, 500 a call.
+    Cost: O(queues + leased jobs), at most 100,000 of them, 500 per call.
     """
     root = prefix.encode() + b":"
     type_sets = [root + b"ready:queue_type", root + b"active:queue_type"]
-    kinds = [await client.type(key) for key in type_sets]
-    found = [key for key, kind in zip(type_sets, kinds, strict=True) if kind == b"set"]
-    if not found:
+    key_types = [await client.type(key) for key in type_sets]
+    sets = [key for key, key_type in zip(type_sets, key_types, strict=True) if key_type == b"set"]
+    if not sets:
         return None
     tally = _Tally()
     queue_types: set[bytes] = set()
-    for key in found:
+    for key in sets:
         queue_types |= await _read_types(client, key, tally)
     for queue_type in sorted(queue_types):
         await _count_type(client, root + queue_type, queue_type, tally)
@@ -84,7 +84,7 @@ async def find_original_data(client: Redis, prefix: str) -> OriginalData | None:
 
 
 async def report_original_data(client: Redis, prefix: str) -> None:
-    """Say loudly in the log that an original deployment's data is here; while the store is away, keep asking.
+    """Log a warning if an original deployment's data is here; retry while the store is away.
 
     Args:
         client: as for find_original_data.
@@ -113,7 +113,7 @@ async def report_original_data(client: Redis, prefix: str) -> None:
 
 
 async def _read_types(client: Redis, key: bytes, tally: _Tally) -> set[bytes]:
-    """SSCAN answers a small set whole, so one call is enough for any real deployment."""
+    """Return the types in a set. SSCAN answers a small set whole, so one call is enough for any real deployment."""
     cursor, members = cast(tuple[int, _Members], await client.sscan(key, 0, count=_MAX_TYPES))
     tally.is_at_least |= cursor != 0
     return set(members)
@@ -133,7 +133,7 @@ async def _count_type(client: Redis, root: bytes, queue_type: bytes, tally: _Tal
 
 
 async def _pages(client: Redis, key: bytes, tally: _Tally) -> AsyncIterator[_Members]:
-    """A zset's members by rank; one that moves between two pages may be seen twice or missed."""
+    """Yield a zset's members by rank; one that moves between two pages may be seen twice or missed."""
     position = 0
     while members := await _page(client, key, position):
         if tally.members_left < len(members):
@@ -145,7 +145,7 @@ async def _pages(client: Redis, key: bytes, tally: _Tally) -> AsyncIterator[_Mem
 
 
 async def _page(client: Redis, key: bytes, position: int) -> _Members:
-    """Empty for a key of another kind: the original let a type be named like its own keys."""
+    """Return a page; empty for a key of another type, because the original allowed types named like its own keys."""
     try:
         return cast(_Members, await client.zrange(key, position, position + _PAGE - 1))
     except redis.exceptions.ResponseError as error:

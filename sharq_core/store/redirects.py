@@ -1,8 +1,7 @@
-"""Takes one pipeline of calls to the servers of their slots, and again where a server refused because the slot is, or
-is about to be, elsewhere.
+"""Sends one pipeline of calls to the servers of their slots, and again if a slot is, or is about to be, elsewhere.
 
-Only what was refused is sent again: nothing of it was done. What was sent and not answered is *perhaps done*, and left
-so.
+Only refused calls are sent again: nothing of them was done. A call that was sent and not answered is *perhaps done* and
+stays so.
 """
 
 from __future__ import annotations
@@ -19,35 +18,35 @@ from sharq_core.store.resend import to_resend
 
 _FIRST_PAUSE_S = 0.001
 _LAST_PAUSE_S = 0.05
-"""Between two rounds: a move that is under way ends in some milliseconds, a failover in some seconds."""
+"""The bounds of the pause in seconds between two rounds: a slot moves in milliseconds, a failover takes seconds."""
 
 _Route: TypeAlias = tuple[StoreNode | None, bool]
-"""The server, and whether it has to be asked (ASKING) because the slot is still another's."""
+"""The server, and True if it needs ASKING because the slot still belongs to another."""
 
 _NOBODY = Misplaced("no server of the store is in charge of these jobs now")
 
 
 class Slots(Protocol):
-    """Who holds which slot, as far as is known."""
+    """The owners of the slots, as far as known."""
 
     def node_of(self, slot: int) -> StoreNode | None: ...
 
     def node_at(self, host: str, port: int) -> StoreNode: ...
 
     def moved(self, slot: int, node: StoreNode) -> None:
-        """The slot's owner has said that `node` owns it now."""
+        """Note that `node` owns the slot now, as its former owner says."""
         ...
 
     def doubt(self) -> None:
-        """What is known may be old."""
+        """Note that the known owners may be out of date."""
         ...
 
 
 class RedirectingPipeline:
-    """One pipeline on its way.
+    """One pipeline in progress.
 
     Args:
-        slots: of each call.
+        slots: the slot of each call.
         deadline: the loop's time at which to stop sending, in seconds.
 
     Attributes:
@@ -65,20 +64,20 @@ class RedirectingPipeline:
         self.resent = 0
 
     async def run(self) -> list[Any | SharqError]:
-        """For each call its answer, or the error that it came to."""
-        left: Sequence[int] = range(len(self._calls))
+        """Return the answer or the error of each call."""
+        remaining: Sequence[int] = range(len(self._calls))
         for pause_s in _pauses():
-            routes = await self._send(left)
-            left = to_resend(self._calls, self._answers, Misplaced, left)
-            if not left or self._loop.time() + pause_s >= self._deadline:
+            routes = await self._send(remaining)
+            remaining = to_resend(self._calls, self._answers, Misplaced, remaining)
+            if not remaining or self._loop.time() + pause_s >= self._deadline:
                 break
-            self._learn(left, routes)
-            self.resent += sum(len(self._calls[index].keys) for index in left)
+            self._learn(remaining, routes)
+            self.resent += sum(len(self._calls[index].keys) for index in remaining)
             await asyncio.sleep(pause_s)
         return self._answers
 
     async def _send(self, indices: Sequence[int]) -> dict[int, _Route]:
-        """Send these calls, one pipeline a server, side by side; returns the route of each slot.
+        """Send these calls concurrently, one pipeline per server; return the route of each slot.
 
         All calls of a slot take one route, in order (I3).
         """
@@ -104,8 +103,9 @@ class RedirectingPipeline:
             self._known.doubt()
 
     def _learn(self, refused: Sequence[int], routes: dict[int, _Route]) -> None:
-        """What the first refusal of each slot says of the way there."""
+        """Learn the new route of each slot from its first refusal."""
         self._detours = {}
+        # Backwards, so that the first refusal of a slot overwrites what later ones say.
         for index in reversed(refused):
             slot, answer = self._slots[index], self._answers[index]
             node = routes[slot][0]

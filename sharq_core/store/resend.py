@@ -1,4 +1,4 @@
-"""Which of a pipeline's refused calls may be sent again without coming behind what was queued after them (I3)."""
+"""Selects the refused calls of a pipeline that may be sent again without coming behind calls queued after them (I3)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def to_resend(
     refusal: type[SharqError],
     indices: Sequence[int] | None = None,
 ) -> list[int]:
-    """The calls that were refused in this way and may be sent again, ascending.
+    """Return the calls that were refused in this way and may be sent again, ascending.
 
-    Not those that would come behind a later call of their own kind that was done, whether either goes alone or with
-    others: the jobs of a bulk call are queued in order or not at all (I3).
+    A call is left out if it would come behind a later call of its own kind that was done, alone or merged with others:
+    the jobs of a bulk call are queued in order or not at all (I3).
 
     Args:
         indices: the calls that were sent, ascending; None for all.
@@ -28,6 +28,7 @@ def to_resend(
         return []
     refused: list[int] = []
     done: set[Hashable] = set()
+    # Backwards, so that `done` holds the kinds of every later call that was done.
     for index in reversed(sent):
         kinds = calls[index].kinds
         if not isinstance(answers[index], refusal):

@@ -1,7 +1,7 @@
-"""Looks at the servers' own settings: is there anything in them by which jobs may be lost?
+"""Checks the servers' own settings for anything by which jobs may be lost.
 
-What is off is said in the log when it begins and when it ends, and kept for whoever asks. What comes and goes by itself
-during a failover is said when it was seen twice. Not here: what happens to calls (node.py,
+Each problem is logged once when it appears and once when it clears, and stays available as a notice. A problem that
+comes and goes by itself during a failover is reported once it was seen twice. Not here: the effect on calls (node.py,
 sharq_core/store/replication/replication_guard.py).
 """
 
@@ -21,7 +21,7 @@ from sharq_core.store.replication.durability import Durability
 log = logging.getLogger(__name__)
 
 Facts: TypeAlias = Mapping[str, str]
-"""What INFO says, all of its sections."""
+"""The fields of INFO, all of its sections."""
 
 CHECKS = (
     "data_lost",
@@ -36,45 +36,47 @@ CHECKS = (
     "min_replicas",
     "clock",
 )
-"""Everything that is looked at; each is off by the name of one of these. What begins with `data` is found out by
-whoever remembers the data (shard/data_identity/guard.py), or starts the embedded store, and told here.
+"""The names of all checks.
+
+The part of shard/data_identity/guard.py that remembers the data, or the start of the embedded store, finds the problems
+that begin with `data` and reports them here.
 """
 LOOK_EVERY_S = 10.0
 _LEAST_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 3.0
-"""After something fleeting was seen for the first time."""
+"""The time in seconds until the next look after something fleeting was seen for the first time."""
 
 _FLEETING = frozenset({"replicas"})
-"""What ends by itself when a failover does: a new primary has no replicas for some seconds."""
+"""Checks whose problems end with a failover: a new primary has no replicas for some seconds."""
 
 _OF_PRIMARIES = frozenset({"replicas", "min_replicas"})
-"""What says nothing of a server that is a replica now, and soon none of ours."""
+"""Checks that say nothing about a server that is a replica now, and soon none of our primaries."""
 
 _MOST_LAG_S = 10
-"""A replica that has not been heard of for so long counts as gone; the default of min-replicas-max-lag."""
+"""The time in seconds without news after which a replica counts as gone; the default of min-replicas-max-lag."""
 
 _PASSING = frozenset({"clock", "memory"})
-"""What says nothing of the settings: no node is kept from starting by it."""
+"""Checks that say nothing about the settings: they keep no node from starting."""
 
 _FILLS_UP, _HAS_ROOM = 0.85, 0.80
-"""The parts of its memory limit at which a server begins to be full, and has room again."""
+"""The shares of its memory limit at which a server begins to be full, and has room again."""
 
 _SHOWN_SERVERS = 3
 
 _UNFIT = frozenset({"version"})
-"""What no node starts on, strict or not: nothing would work."""
+"""Checks whose problems keep every node from starting, strict or not: nothing would work."""
 
 
 class Inspector:
     """The checks of one store.
 
     Args:
-        is_strict: refuse to start when anything is off.
+        is_strict: refuse to start if there is any problem.
 
     Attributes:
-        facts: by server, what INFO said when it was last asked.
+        facts: the last INFO of each server.
         clock_steps: the steps of the servers' clocks.
-        cut_bytes: lost at the end of the embedded store's files before its starts, as far as is known.
+        cut_bytes: bytes lost at the end of the embedded store's files before its starts, as far as is known.
     """
 
     def __init__(self, durability: Durability, *, is_strict: bool) -> None:
@@ -91,23 +93,23 @@ class Inspector:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What is off, one sentence a check, with the servers it is about."""
+        """The problems, one sentence per check, with the servers concerned."""
         own = tuple(_sentence(self._off[check]) for check in CHECKS if check in self._off)
         return (*(self._told[check] for check in CHECKS if check in self._told), *own)
 
     def counts(self) -> dict[str, int]:
-        """By check: on how many primaries it is off; all checks."""
+        """Return the number of primaries with a problem, by check; all checks."""
         return {check: len(self._off.get(check, ())) or int(check in self._told) for check in CHECKS}
 
     def tell(self, check: str, text: str | None) -> None:
-        """What somebody else has found out; None: it is not so any more. Saying so in the log is theirs, too."""
+        """Set the notice of a problem that another module has found; None clears it. That module also logs it."""
         if text is None:
             self._told.pop(check, None)
         else:
             self._told[check] = text
 
     async def look(self, nodes: Sequence[StoreNode]) -> None:
-        """Ask these servers; of one that does not answer what was known stays."""
+        """Check these servers; the known problems of a server that does not answer stay."""
         found: dict[str, dict[str, str]] = {}
         for node, off in zip(nodes, await asyncio.gather(*map(self._look_at, nodes)), strict=True):
             stepped = self.clock_steps.fault(node.name)
@@ -123,8 +125,10 @@ class Inspector:
         self.facts = {name: facts for name, facts in self.facts.items() if name in names}
 
     def refuse_unfit(self) -> None:
-        """Raises:
-        ConfigError: by what was seen no node may start here; all of it is named.
+        """Raise ConfigError if the problems keep every node from starting.
+
+        Raises:
+            ConfigError: the message names all of these problems.
         """
         grave = CHECKS if self._is_strict else _UNFIT
         barring = [
@@ -135,11 +139,11 @@ class Inspector:
             raise ConfigError(f"[redis]{' strict_store' * self._is_strict}: the store is not fit: {why}")
 
     def look_soon(self) -> None:
-        """There may be a new primary."""
+        """Check again soon: there may be a new primary."""
         self._news.set()
 
     async def run(self, nodes: Callable[[], Sequence[StoreNode]]) -> None:
-        """Look at news and every ten seconds, sooner at what was seen once, until cancelled."""
+        """Check at news and every ten seconds, sooner after a first sight of something fleeting, until cancelled."""
         while True:
             await asyncio.sleep(_LEAST_PAUSE_S)
             try:
@@ -154,13 +158,13 @@ class Inspector:
                 log.exception("store_inspection_failed")
 
     async def _look_at(self, node: StoreNode) -> dict[str, str]:
-        """What is off with a server, by check; as far as it does not say, what was known of it."""
+        """Return the problems of a server, by check; the known ones as far as it does not answer."""
         answer = (await node.execute([[b"INFO"]]))[0]
-        known = {check: text for check, text in self._known(node.name).items() if check not in _PASSING}
+        previous = {check: text for check, text in self._known(node.name).items() if check not in _PASSING}
         if isinstance(answer, (OutcomeUnknown, Unavailable)) and not isinstance(answer, NotPermitted):
-            return known
+            return previous
         if isinstance(answer, SharqError):
-            return {**known, "info": f"INFO is refused, so nothing can be checked: {answer.message}"}
+            return {**previous, "info": f"INFO is refused, so nothing can be checked: {answer.message}"}
         facts = self.facts[node.name] = parse_info(answer)
         off = faults(facts, self._durability)
         filling = _memory_fault(facts, was_full="memory" in self._known(node.name))
@@ -168,23 +172,25 @@ class Inspector:
             off["memory"] = filling
         if facts.get("role") != "slave":
             return off
-        kept = {check: known[check] for check in _OF_PRIMARIES & known.keys()}
+        kept = {check: previous[check] for check in _OF_PRIMARIES & previous.keys()}
         return {check: text for check, text in off.items() if check not in _OF_PRIMARIES} | kept
 
     def _settled(self, server: str, off: dict[str, str]) -> dict[str, str]:
-        """What is said of a server in which this is off. What is fleeting changes when it was seen twice, and at the
-        first look of all at once.
+        """Return the problems to report of a server with these problems.
+
+        A fleeting problem changes once it was seen twice, and at the very first look at once.
         """
-        known, said = self._known(server), dict(off)
+        previous, reported = self._known(server), dict(off)
         for check in _FLEETING:
-            has_changed = (check in off) != (check in known)
+            has_changed = (check in off) != (check in previous)
             if has_changed and self._has_looked and (check, server) not in self._suspected:
                 self._suspected.add((check, server))
-                said.pop(check, None)
-                said.update({check: known[check]} if check in known else {})
+                # Seen once: report what was reported before.
+                reported.pop(check, None)
+                reported.update({check: previous[check]} if check in previous else {})
             else:
                 self._suspected.discard((check, server))
-        return said
+        return reported
 
     def _known(self, server: str) -> dict[str, str]:
         return {check: servers[server] for check, servers in self._off.items() if server in servers}
@@ -200,7 +206,7 @@ class Inspector:
 
 
 def faults(facts: Facts, durability: Durability) -> dict[str, str]:
-    """What is off with a server, by check; each a sentence without an end."""
+    """Return the problems of a server, by check; each is a sentence without its full stop."""
     found = {
         "version": _version_fault(facts, durability),
         "eviction": _eviction_fault(facts),
@@ -212,14 +218,14 @@ def faults(facts: Facts, durability: Durability) -> dict[str, str]:
 
 
 def parse_info(answer: bytes) -> dict[str, str]:
-    """The fields of an INFO."""
+    """Return the fields of an INFO."""
     lines = (line.partition(":") for line in answer.decode(errors="replace").splitlines())
     return {name: value for name, colon, value in lines if colon}
 
 
 def _version_fault(facts: Facts, durability: Durability) -> str | None:
     is_valkey = "valkey_version" in facts
-    text = facts.get("valkey_version" if is_valkey else "redis_version", "of an untold version")
+    text = facts.get("valkey_version" if is_valkey else "redis_version", "of an unknown version")
     least = (7, 2) if is_valkey or durability is Durability.SYNCED else (7, 0)
     numbers = [int(part) for part in text.split(".")[:2] if part.isdecimal()]
     if tuple(numbers) >= least:
@@ -230,15 +236,15 @@ def _version_fault(facts: Facts, durability: Durability) -> str | None:
 
 
 def _eviction_fault(facts: Facts) -> str | None:
-    policy = facts.get("maxmemory_policy", "untold")
+    policy = facts.get("maxmemory_policy", "unknown")
     if policy == "noeviction":
         return None
-    return f"maxmemory-policy is {policy}, so jobs are thrown away when its memory is full; set noeviction"
+    return f"maxmemory-policy is {policy}, so jobs are evicted when its memory is full; set noeviction"
 
 
 def _persistence_fault(facts: Facts, durability: Durability) -> str | None:
     if facts.get("aof_enabled", "0") == "0":
-        loss = "a restart loses what came after the last snapshot"
+        loss = "a restart loses everything after the last snapshot"
         consequence = "every call is answered 504" if durability is Durability.SYNCED else loss
         return f"the append-only file is off, so {consequence}; set appendonly yes"
     if facts.get("aof_last_write_status", "ok") != "ok":
@@ -252,36 +258,36 @@ def _memory_fault(facts: Facts, *, was_full: bool) -> str | None:
         return None
     return (
         f"{used * 100 // limit} % of its memory limit of {limit} bytes is used: at the limit enqueue is answered 507, "
-        "while dequeue and finish go on"
+        "while dequeue and finish still work"
     )
 
 
 def _replicas_fault(facts: Facts, durability: Durability) -> str | None:
     if durability is Durability.FAST or any(map(_follows, _replica_rows(facts))):
         return None
-    return f"no replica follows it, so with durability {durability} nothing new is taken and nothing leased (503)"
+    return f"no replica follows it, so with durability {durability} enqueues and dequeues are refused (503)"
 
 
 def _replica_rows(facts: Facts) -> list[dict[str, str]]:
-    """What INFO says of each replica, by name."""
+    """Return the fields of each replica in INFO."""
     rows = (value for name, value in facts.items() if name.startswith("slave") and name[5:].isdecimal())
     return [dict(field.split("=", 1) for field in row.split(",") if "=" in field) for row in rows]
 
 
 def _follows(replica: Mapping[str, str]) -> bool:
-    """It is in step, and was heard of lately: one that hangs stays connected for a minute."""
+    """Return True if a replica is in step and was heard of lately: one that hangs stays connected for a minute."""
     return replica.get("state") == "online" and int(replica.get("lag", "0")) <= _MOST_LAG_S
 
 
 def _min_replicas_fault(facts: Facts, durability: Durability) -> str | None:
-    """INFO counts the good replicas only where a least number of them is asked for."""
+    """Return the problem, if any. INFO counts the good replicas only if a minimum number of them is configured."""
     if durability is Durability.FAST or "min_slaves_good_slaves" in facts:
         return None
-    return "an isolated primary goes on writing what it cannot pass on; set min-replicas-to-write 1"
+    return "an isolated primary keeps accepting writes that it cannot replicate; set min-replicas-to-write 1"
 
 
 def _sentence(servers: Mapping[str, str]) -> str:
-    """Servers that differ in words have one said for all: it is about the same setting."""
+    """Return one sentence for all servers: if their texts differ, the first is used, as all are about one setting."""
     names = sorted(servers)
-    more = f" and {len(names) - _SHOWN_SERVERS} more" if len(names) > _SHOWN_SERVERS else ""
-    return f"{servers[names[0]]} ({', '.join(names[:_SHOWN_SERVERS])}{more})"
+    others = f" and {len(names) - _SHOWN_SERVERS} more" if len(names) > _SHOWN_SERVERS else ""
+    return f"{servers[names[0]]} ({', '.join(names[:_SHOWN_SERVERS])}{others})"

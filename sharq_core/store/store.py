@@ -1,7 +1,8 @@
-"""The store as the scheduler sees it: one object, whether it is one server, a Sentinel group or a Redis Cluster.
+"""Presents the store to the scheduler as one object, be it one server, a Sentinel group or a Redis Cluster.
 
-It holds the servers, knows which has which slots, and finds that out again when something fails, when a server says so,
-and every few seconds. Not here: how it is found out (layout.Topology), and how a pipeline gets there (delivery.py).
+It holds the servers and the owners of the slots. It reads these again when a call fails, when a server reports a
+change, and every few seconds. Not here: reading them (topology/layout.py, Topology), and redirected pipelines
+(redirects.py).
 """
 
 from __future__ import annotations
@@ -27,29 +28,32 @@ log = logging.getLogger(__name__)
 
 _READ_EVERY_S = 2.0
 _READ_EXCUSED_EVERY_S = 0.5
-"""The same while a server is passed over because it cannot be promoted: as soon as it can be, it is needed."""
+"""The pause in seconds between two readings of the layout, normally and while a server is excused.
+
+An excused server is needed as soon as it can be promoted.
+"""
 
 TIDY_EVERY_S = 30.0
-"""A connection that nobody took for so long is closed, and so often each library is looked at."""
+"""The time in seconds after which an unused connection is closed, and between two checks of each library."""
 
 _READ_PAUSE_S = 0.1
-"""Least time between two readings of the layout, whatever fails meanwhile."""
+"""The least time in seconds between two readings of the layout, whatever fails meanwhile."""
 
 
 class Store:
     """The servers of one store.
 
     Args:
-        url_of: for servers that redirections name.
-        timeout_s: no call takes longer.
-        promise: what has to be true before a call is answered; None for nothing.
-        inspector: looks at the servers' own settings.
+        url_of: returns the URL of a server that a redirection names.
+        timeout_s: time limit of a call in seconds.
+        promise: condition for the answer of a call; None for no condition.
+        inspector: checks the servers' own settings.
 
     Attributes:
-        resent_calls: sent again because a slot was elsewhere, so far.
-        layout_unknown_since: when the first reading of the layout failed since one succeeded, in the loop's seconds;
-            None after a success.
-        on_clock_news: told when a server's clock has stepped, or other servers are primaries; None for nobody.
+        resent_calls: calls sent again because a slot was elsewhere, so far.
+        layout_unknown_since: the loop's time in seconds of the first failed reading of the layout since a successful
+            one; None after a success.
+        on_clock_news: called when a server's clock has stepped, or other servers are primaries; None for no listener.
     """
 
     def __init__(
@@ -85,23 +89,24 @@ class Store:
 
     @property
     def mode(self) -> str:
-        """single, sentinel or cluster."""
+        """The kind of the store: single, sentinel or cluster."""
         return self._topology.mode
 
     @property
     def is_reachable(self) -> bool:
-        """Some primary answered when it was last asked."""
+        """Some primary answered its last call."""
         return any(node.is_reachable for node in self._primaries)
 
     @property
     def is_usable(self) -> bool:
-        """Some primary answered, and does what it is asked."""
+        """Some primary answered its last call and does not refuse its work."""
         return any(node.is_reachable and not node.health.refuses for node in self._primaries)
 
     @property
     def reason(self) -> str | None:
-        """Why the store, or a part of it, cannot be used, in words that say neither where it is nor who we are there;
-        None while nothing is known against it.
+        """The reason why the store, or a part of it, cannot be used, without its address and our user.
+
+        None while no problem is known.
         """
         nodes = self._primaries or tuple(self._nodes.values())
         reasons = [node.health.reason for node in nodes if node.health.reason is not None]
@@ -112,37 +117,37 @@ class Store:
 
     @property
     def takes_joint_calls(self) -> bool:
-        """One server holds all keys, and takes calls about several partitions."""
+        """One server holds all keys, and accepts calls about several partitions."""
         return self._only is not None and self._topology.takes_joint_calls
 
     @property
     def promises(self) -> bool:
-        """Some calls are answered only when a replica has them."""
+        """Some calls are answered only once a replica has them."""
         return self._promise is not None
 
     def has_promised(self, function: bytes) -> bool:
-        """Who calls it is promised more than that the primary has done it."""
+        """Return True if callers of the function are promised more than the primary's execution."""
         return self._promise is not None and self._promise.covers(function)
 
     def watch_data(self, witness: Witness) -> None:
-        """Have a witness look at every server that is reached anew."""
+        """Let a witness check every server that is reached anew."""
         self._witness = witness
         for node in self._nodes.values():
             node.witness = witness
 
     def settle_doubts(self) -> None:
-        """What the witness doubted was looked at."""
+        """Clear the doubts of the witness."""
         for node in self._nodes.values():
             node.doubt = None
 
     async def open(self) -> None:
-        """Find the servers and give each the library; once it has succeeded the servers are followed.
+        """Find the servers and load the library into each; after a success the servers are followed.
 
-        A server that cannot be reached now is left out, as long as another can: it gets the library when it is back.
+        A server that cannot be reached now is left out as long as another can. It gets the library when it is back.
 
         Raises:
             Unavailable: none can be reached; open it again later.
-            ConfigError: a server is unfit (inspection.py). Nothing was changed.
+            ConfigError: a server is unfit (settings_audit.py). Nothing was changed.
         """
         try:
             await self._read_layout()
@@ -167,7 +172,7 @@ class Store:
         log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
 
     async def close(self) -> None:
-        """Close every connection; call it when nothing is in flight."""
+        """Close every connection; for use when nothing is in flight."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -175,21 +180,21 @@ class Store:
             await node.close()
 
     def nodes(self) -> Sequence[StoreNode]:
-        """The primaries."""
+        """Return the primaries."""
         return self._primaries
 
     def node_of(self, slot: int) -> StoreNode | None:
-        """The primary that holds a slot (0-16383); None while nobody does."""
+        """Return the primary that holds a slot (0-16383); None if no server does."""
         return self._only or self._owners[slot]
 
     async def execute(
         self, calls: Sequence[Fcall], slots: Sequence[int], timeout_s: float | None = None
     ) -> list[Any | SharqError]:
-        """Run function calls, those of each server as one pipeline; for each its answer, or the error that it came to.
+        """Run function calls, those of each server as one pipeline; return the answer or the error of each.
 
         Args:
-            slots: of each call.
-            timeout_s: the time left, at most the store's own timeout, which it is when None.
+            slots: the slot of each call.
+            timeout_s: the remaining time in seconds, at most the store's own timeout; None for that timeout.
         """
         if self._only is not None and self._topology.is_fixed:
             return await self._only.call(calls, timeout_s)
@@ -204,14 +209,14 @@ class Store:
             self.resent_calls += delivery.resent
 
     def unreached(self) -> str:
-        """Return what to say of a store that has not been reached since the start."""
+        """Return the message about a store that has not been reached since the start."""
         return f"the store has not been reached yet{(self.reason and ': ' + self.reason) or ''}"
 
     async def check(self) -> None:
-        """Return when every primary answers.
+        """Return once every primary answers.
 
         Raises:
-            Unavailable: one does not.
+            Unavailable: a primary does not answer.
         """
         if not self._primaries:
             raise Unavailable(self.unreached())
@@ -221,17 +226,17 @@ class Store:
                 raise Unavailable(answer.message)
 
     def node_at(self, host: str, port: int) -> StoreNode:
-        """The server that a redirection names."""
+        """Return the server that a redirection names."""
         return self._node(self._url_of(host, port))
 
     def moved(self, slot: int, node: StoreNode) -> None:
-        """The slot's owner has said that `node` owns it now."""
+        """Note that `node` owns the slot now, as its former owner says."""
         self._owners[slot] = node
         self._only = None
         self.doubt()
 
     def doubt(self) -> None:
-        """What is known may be old: read the layout soon."""
+        """Note that the layout may be out of date: read it again soon."""
         self._news.set()
 
     def _node(self, url: str) -> StoreNode:
@@ -250,7 +255,7 @@ class Store:
         return node
 
     async def _until_read(self) -> None:
-        """Return when the layout was read anew, or could not be."""
+        """Return once the layout was read again, or could not be read."""
         if self._tasks and not self._topology.is_fixed:
             reading = asyncio.get_running_loop().create_future()
             self._awaits_reading.append(reading)
@@ -291,7 +296,7 @@ class Store:
             self.layout_unknown_since = asyncio.get_running_loop().time()
 
     async def _tidy(self) -> None:
-        """Now and then close connections that nobody uses and look at the libraries, until cancelled."""
+        """Close unused connections and check the libraries every 30 seconds, until cancelled."""
         while True:
             await asyncio.sleep(TIDY_EVERY_S)
             for node in tuple(self._nodes.values()):
@@ -309,7 +314,7 @@ class Store:
             log.exception("store_listen_failed")
 
     async def _read_layout(self) -> None:
-        """Take over what the topology says; servers that are in it no more are let go."""
+        """Read the layout from the topology and apply it; close servers that are no longer in it."""
         layout = await self._topology.read(self._node)
         if (unknown_s := self._unknown.end()) is not None:
             log.info("store_layout_known unknown_s=%.1f", unknown_s)

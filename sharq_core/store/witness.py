@@ -1,6 +1,6 @@
-"""The seam through which somebody who remembers the data set looks at every server that is reached anew.
+"""Defines the interface through which the keeper of the data's identity checks every server that is reached anew.
 
-Not here: what is remembered, and what follows when it is not found (shard/data_identity/guard.py).
+Not here: the remembered identity, and the consequences if it is not found (shard/data_identity/guard.py).
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 
 class Witness(Protocol):
-    """Knows by which sign to recognise the data."""
+    """A check that recognises the data."""
 
     def question(self, node: StoreNode) -> Command | None:
-        """What to ask a server over a new connection; None while nothing is remembered that should be there."""
+        """Return the command to ask a server over a new connection; None while no data is remembered."""
         ...
 
     def doubt(self, node: StoreNode, answer: Any | SharqError) -> Unavailable | None:
-        """What calls to the server come to from now on because of its answer, until the doubt is settled; None when it
-        holds what it should, or did not say.
+        """Return the error for calls to the server because of its answer, until the doubt is settled.
+
+        None if the server holds its data, or did not say.
         """
         ...
 
     def lets_pass(self, commands: Sequence[Command | Fcall]) -> bool:
-        """Whether a pipeline may go to a server in doubt: it is of those that settle the doubt, or of no data."""
+        """Return True if a pipeline may go to a server in doubt: it settles the doubt, or does not touch data."""
         ...

@@ -88,8 +88,8 @@ async def test_garbage_at_the_end_refuses_the_start_and_one_command_mends_it(
     exit_code, said, _ = repair(filled)
     assert exit_code == 1
     assert f"the last 700 of its {whole + 700} bytes cannot be read (no whole commands)" in said
-    assert f"the {whole} bytes before them can be read; they go up to about 20" in said
-    assert "the file was written last at 20" in said
+    assert f"the {whole} bytes before them can be read; they reach to about 20" in said
+    assert "the file was last written at 20" in said
     assert said.endswith("nothing was changed; to repair the files, add --yes to the command\n")
     assert increment(filled).stat().st_size == whole + 700
     exit_code, said, _ = repair(filled, "--yes")
@@ -152,7 +152,7 @@ def test_a_missing_file_is_named_and_not_mended(start: StartServer, filled: Path
     assert name in server.stderr
     exit_code, _, said = repair(filled, "--yes")
     assert exit_code == 1
-    assert f"{name}: the manifest names it, and it is missing. Put a backup" in said
+    assert f"{name}: named in the manifest but missing. Restore a backup" in said
 
 
 @pytest.mark.parametrize("content", [b"REDIS9999" + bytes(100), b"not a snapshot", b""])

@@ -188,7 +188,7 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     server.wait_for(lambda: "CRITICAL stop_waits_for_disk" in server.stderr)
     assert server.stop() == 1
     assert "given up:" in server.stderr
-    assert "bytes of acknowledged work that the full disk does not take" in server.stderr
+    assert "bytes of acknowledged work that do not fit on the full disk" in server.stderr
 
 
 async def test_there_is_room_again_and_everything_goes_on(

@@ -318,7 +318,7 @@ class TestTrouble:
         try:
             stranger.launch()
             for process in (stranger, shard):
-                process.until(lambda process=process: "the router has another link secret" in process.log)  # type: ignore[misc]
+                process.until(lambda process=process: "the router has a different link secret" in process.log)  # type: ignore[misc]
             assert stranger.status("/readyz") == 503
             assert small_cluster.routers[0].status("/readyz") == 200
             logs = stranger.log + shard.log

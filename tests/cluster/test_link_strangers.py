@@ -32,7 +32,7 @@ async def test_a_secret_that_both_know_opens_the_link(parts: Parts) -> None:
 @pytest.mark.parametrize(
     ("of_shard", "of_router", "said"),
     [
-        ("hush-a", "hush-b", "the router has another link secret"),
+        ("hush-a", "hush-b", "the router has a different link secret"),
         ("hush-a", None, "the router has no link secret and this end has one"),
         (None, "hush-b", "the router has a link secret and this end has none"),
     ],

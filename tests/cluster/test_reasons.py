@@ -115,8 +115,8 @@ def place(port: int, db: int = 0, scheme: str = "redis", who: str = "") -> str:
 @pytest.mark.parametrize(
     ("who", "reason"),
     [
-        (f"{USER}:not-it@", "it does not know this user, or the password is another (WRONGPASS)"),
-        (":not-it@", "it does not know this user, or the password is another (WRONGPASS)"),
+        (f"{USER}:not-it@", "the user is unknown or the password is wrong (WRONGPASS)"),
+        (":not-it@", "the user is unknown or the password is wrong (WRONGPASS)"),
         ("", "it asks for a password, and none was given (NOAUTH)"),
     ],
 )
@@ -310,7 +310,7 @@ def link(cert: Path, ca: Path) -> dict[str, str]:
         ("expired shard", "certificate has expired", "does not accept this end's certificate"),
         ("expired router", "does not accept this router's certificate", "certificate has expired"),
         ("other authority", "its certificate is not valid", "does not accept this end's certificate"),
-        ("secret", "another link secret", "another link secret"),
+        ("secret", "a different link secret", "a different link secret"),
     ],
 )
 def test_both_ends_of_a_link_say_why_it_fails(

@@ -96,7 +96,7 @@ async def test_what_is_off_is_told_until_it_is_mended(
     async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
         state = await parts.node.call(DescribeStore())
         assert state.notices == (
-            "maxmemory-policy is allkeys-lru, so jobs are thrown away when its memory is full; set noeviction "
+            "maxmemory-policy is allkeys-lru, so jobs are evicted when its memory is full; set noeviction "
             f"(127.0.0.1:{server.port})",
         )
         assert metric(parts) == {check: float(check == "eviction") for check in CHECKS}

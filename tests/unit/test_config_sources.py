@@ -48,7 +48,7 @@ def test_signs_of_other_ini_dialects_are_plain_text(write: WriteConfig) -> None:
             "[sharq]\njob_expire_intervall : 1\n",
             "[sharq] job_expire_intervall; did you mean job_expire_interval?",
         ),
-        ("[sharq]\nport : 1\n", "unknown key [sharq] port; port belongs into [sharq-server]"),
+        ("[sharq]\nport : 1\n", "unknown key [sharq] port; port belongs in [sharq-server]"),
         ("[redis]\nxyzzy : 1\n", "unknown key [redis] xyzzy"),
         ("[redis]\nport_file : 1\n", "unknown key [redis] port_file"),
         ("[redis]\npasword_file : p\n", "unknown key [redis] pasword_file; did you mean password_file?"),
@@ -157,7 +157,7 @@ def test_a_secret_given_twice_in_one_place_is_refused(write: WriteConfig, tmp_pa
     (tmp_path / "secret").write_text("hunter2")
     path = write(f"[redis]\npassword : hunter2\npassword_file : {tmp_path / 'secret'}\n")
     assert refusal(path) == (
-        f"{path}: [redis] password and {path}: [redis] password_file are both given; one of them is enough"
+        f"{path}: [redis] password and {path}: [redis] password_file are both given; give only one of them"
     )
     environ = {"SHARQ_CLUSTER_SECRET": "hunter2", "SHARQ_CLUSTER_SECRET_FILE": str(tmp_path / "secret")}
     assert "SHARQ_CLUSTER_SECRET and SHARQ_CLUSTER_SECRET_FILE are both given" in refusal(None, environ)

@@ -142,7 +142,7 @@ def test_sentinels_are_reached_as_the_servers_unless_they_have_keys_of_their_own
             "[redis] timeout must be at least 5000, because of [redis] durability",
         ),
         (["conn_type:unix_sock"], "unix_sock needs unix_socket_path"),
-        (["unix_socket_path:/s", "host:h"], "say conn_type"),
+        (["unix_socket_path:/s", "host:h"], "set conn_type"),
         (["username:u"], "[redis] username: needs password"),
         (["tls_cert:c"], "[redis] tls_cert: needs tls_key"),
         (["tls_key:c"], "[redis] tls_key: needs tls_cert"),
@@ -211,7 +211,7 @@ def test_the_embedded_store_is_for_who_names_no_server(
     [
         ("[sharq-server]\nworkers : 4\n", "[sharq-server] workers: more than 1 has no effect"),
         ("[redis]\nclustered : true\n", "[redis] clustered: has no effect"),
-        ("[redis]\nkey_prefix : {sharq}\n", "[redis] key_prefix: the braces in it are dropped"),
+        ("[redis]\nkey_prefix : {sharq}\n", "[redis] key_prefix: its braces are dropped"),
     ],
 )
 def test_what_has_no_meaning_here_gets_one_line_of_notice(

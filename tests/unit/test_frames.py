@@ -166,7 +166,7 @@ def test_a_proof_holds_for_one_end_one_connection_and_one_secret() -> None:
         ("s", frames.ROUTER, bytes(32)),
         ("t", frames.ROUTER, NONCE),
     ]:
-        with pytest.raises(FrameError, match="another link secret"):
+        with pytest.raises(FrameError, match="a different link secret"):
             frames.check_proof(secret, who, nonce, theirs, proof)
 
 

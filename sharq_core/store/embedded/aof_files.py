@@ -1,8 +1,8 @@
-"""The append-only files of an embedded store: which there are, which its manifest names, and what a server of the same
-kind says of each when it checks them.
+"""Lists the append-only files of an embedded store, reads and writes its manifest, and checks the files with the
+server's own program.
 
 A data set is a base file (a snapshot) and increments (the commands since), in the order of a manifest. Not here: the
-store that reads and writes them (server.py), and mending them (repair.py).
+store that reads and writes them (server.py), and their repair (repair.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 FOLDER = "appendonlydir"
-"""The servers' own name for it."""
+"""The name that the servers give this folder."""
 
 MANIFEST = "appendonly.aof.manifest"
 _FILE = re.compile(r"appendonly\.aof\.(?P<number>\d+)\.(?P<kind>base|incr)\.(?:rdb|aof)")
@@ -27,7 +27,7 @@ _CHECK_TIMEOUT_S = 3600.0
 
 
 class BrokenFiles(Exception):
-    """The append-only files cannot be read as they are; the message says what is wrong with them."""
+    """Append-only files that cannot be read as they are; the message says what is wrong."""
 
 
 class Part(Struct, frozen=True):
@@ -35,7 +35,7 @@ class Part(Struct, frozen=True):
 
     Attributes:
         kind: b for the base, i for an increment.
-        number: counts up, the bases and the increments each.
+        number: counts up, separately for bases and increments.
     """
 
     path: Path
@@ -44,16 +44,18 @@ class Part(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Its length in bytes; 0 where it is missing."""
+        """The file's length in bytes; 0 if it is missing."""
         return self.path.stat().st_size if self.path.exists() else 0
 
 
 def refuse_silent_loss(data_dir: Path) -> None:
-    """Return when a server may be started on the directory. Where only the manifest is missing it would begin anew, in
-    the files that are there; where the snapshot is empty it would go on with the commands since.
+    """Raise BrokenFiles if a server that starts on the directory would silently lose data.
+
+    If only the manifest is missing, the server would begin anew in the existing files. If the snapshot is empty, it
+    would continue with the commands since.
 
     Raises:
-        BrokenFiles: it is so.
+        BrokenFiles: the manifest is missing beside data files, or the snapshot is empty.
     """
     _refuse_lost_manifest(data_dir)
     try:
@@ -67,18 +69,18 @@ def refuse_silent_loss(data_dir: Path) -> None:
 
 def _refuse_lost_manifest(data_dir: Path) -> None:
     path = data_dir / FOLDER / MANIFEST
-    left = [] if path.exists() else files_there(data_dir)
-    if left:
+    files = [] if path.exists() else files_there(data_dir)
+    if files:
         raise BrokenFiles(
-            f"{path} is missing, which says which of the {len(left)} files beside it are the data"
+            f"the manifest {path} is missing, and it says which of the {len(files)} files beside it are the data"
         )
 
 
 def files_there(data_dir: Path) -> list[Part]:
     """Return the base and increment files in the folder, by kind and number, whatever the manifest says."""
     folder = data_dir / FOLDER
-    found = [(path, _FILE.fullmatch(path.name)) for path in folder.glob("*")] if folder.is_dir() else []
-    parts = [Part(path, _KIND[match["kind"]], int(match["number"])) for path, match in found if match]
+    matches = [(path, _FILE.fullmatch(path.name)) for path in folder.glob("*")] if folder.is_dir() else []
+    parts = [Part(path, _KIND[match["kind"]], int(match["number"])) for path, match in matches if match]
     return sorted(parts, key=lambda part: (part.kind, part.number))
 
 
@@ -86,7 +88,7 @@ def files_named(data_dir: Path) -> list[Part]:
     """Return the base and increment files that the manifest names, in its order; none for a directory without data.
 
     Raises:
-        BrokenFiles: the manifest is missing though there are files, or it cannot be read.
+        BrokenFiles: the manifest is missing beside data files, or it cannot be read.
     """
     folder = data_dir / FOLDER
     path = folder / MANIFEST
@@ -96,7 +98,7 @@ def files_named(data_dir: Path) -> list[Part]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise BrokenFiles(f"{path} cannot be read: {reason}") from error
     matches = [_LINE.fullmatch(line) for line in lines if line and not line.startswith("#")]
     parts = [
@@ -110,7 +112,7 @@ def files_named(data_dir: Path) -> list[Part]:
 
 
 def write_manifest(data_dir: Path, parts: Sequence[Part]) -> None:
-    """Put a manifest in place, whole or not at all; raises OSError."""
+    """Write a manifest, whole or not at all; raise OSError on failure."""
     path = data_dir / FOLDER / MANIFEST
     new = path.with_name(f"{MANIFEST}.new")
     lines = (f"file {part.path.name} seq {part.number} type {part.kind}\n" for part in parts)
@@ -119,14 +121,15 @@ def write_manifest(data_dir: Path, parts: Sequence[Part]) -> None:
 
 
 def good_bytes(binary: str, part: Part) -> int:
-    """Return how many bytes from the file's beginning can be read; all of them when it is whole. Takes about as long as
-    the store takes to read it.
+    """Return the number of readable bytes from the file's beginning; all of them if the file is whole.
+
+    It takes about as long as the store takes to read the file.
 
     Args:
-        binary: the server's program, which checks files when it is called by another name.
+        binary: the server's program; called by another name, it checks files.
 
     Raises:
-        BrokenFiles: it is a snapshot that cannot be read, so nothing of it can be kept.
+        BrokenFiles: the file is a snapshot that cannot be read, so nothing of it can be kept.
     """
     is_snapshot = part.path.suffix == ".rdb"
     name = "valkey-check-rdb" if is_snapshot else "valkey-check-aof"
@@ -142,8 +145,8 @@ def good_bytes(binary: str, part: Part) -> int:
     )
     if done.returncode == 0:
         return part.size
-    found = _GOOD_UP_TO.search(done.stdout)
-    if is_snapshot or found is None:
+    good_up_to = _GOOD_UP_TO.search(done.stdout)
+    if is_snapshot or good_up_to is None:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
         raise BrokenFiles(f"{part.path} cannot be read: {''.join(last) or 'no reason is given'}")
-    return int(found[1])
+    return int(good_up_to[1])

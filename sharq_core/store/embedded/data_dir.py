@@ -1,4 +1,4 @@
-"""The directory of an embedded store: made for this user only, and held by one server at a time.
+"""Makes and locks the directory of an embedded store: for this user only, and held by one server at a time.
 
 Not here: the store process (server.py).
 """
@@ -12,24 +12,24 @@ from pathlib import Path
 
 _LOCK_NAME = "lock"
 _ID_NAME = "data-set"
-"""Holds the id of the data set that was last found whole in the directory."""
+"""The file with the id of the data set that was last found whole in the directory."""
 _ORPHAN_WAIT_S = 10.0
-"""A killed server's store may need this long to close its file; it holds the lock meanwhile."""
+"""The time in seconds that a killed server's store may need to close its file; it holds the lock meanwhile."""
 _LOOK_AGAIN_S = 0.02
 
 
 class DataDirError(Exception):
-    """The data directory cannot be used: the message says why, and which process holds it if one does."""
+    """A data directory that cannot be used; the message says why, and which process holds it if one does."""
 
 
 async def lock_data_dir(data_dir: Path) -> int:
-    """Make the directory where it is missing and take its lock.
+    """Lock the directory; make it first if it is missing.
 
-    The lock belongs to the open file, so that whoever inherits the descriptor holds it too: a store that
-    outlives its server keeps the directory locked until it has ended.
+    The lock belongs to the open file, so a process that inherits the descriptor holds it too: a store that outlives its
+    server keeps the directory locked until it has ended.
 
     Returns:
-        The descriptor of the lock; closing it in every process that has it gives the lock back.
+        The descriptor of the lock; closing it in every process that has it releases the lock.
 
     Raises:
         DataDirError: it cannot be made or written, or another process holds it. Nothing was changed in it.
@@ -53,7 +53,7 @@ async def lock_data_dir(data_dir: Path) -> int:
 
 
 def read_data_id(data_dir: Path) -> str | None:
-    """The id of the data set that was last found in the directory; None when none was noted."""
+    """Return the id of the data set that was last found in the directory; None if none was noted."""
     try:
         return (data_dir / _ID_NAME).read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
@@ -61,19 +61,19 @@ def read_data_id(data_dir: Path) -> str | None:
 
 
 def write_data_id(data_dir: Path, data_id: str) -> None:
-    """Note the id of the directory's data set, whole or not at all; raises OSError."""
+    """Note the id of the directory's data set, whole or not at all; raise OSError on failure."""
     new = data_dir / f"{_ID_NAME}.new"
     new.write_text(f"{data_id}\n", encoding="ascii")
     new.replace(data_dir / _ID_NAME)
 
 
 def is_in_place(data_dir: Path, descriptor: int) -> bool:
-    """The directory is the one that was locked: it was neither deleted nor replaced."""
+    """Return True if the directory is the one that was locked: it was neither deleted nor replaced."""
     try:
-        there = (data_dir / _LOCK_NAME).stat()
+        current = (data_dir / _LOCK_NAME).stat()
     except FileNotFoundError:
         return False
-    return os.path.samestat(there, os.fstat(descriptor))
+    return os.path.samestat(current, os.fstat(descriptor))
 
 
 def _open_lock(data_dir: Path) -> int:
@@ -104,7 +104,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> int | None:
-    """The process that wrote itself into the lock; None while it is about to."""
+    """Return the process that wrote itself into the lock; None if it has not yet."""
     text = os.pread(descriptor, 32, 0).strip()
     return int(text) if text.isdigit() else None
 

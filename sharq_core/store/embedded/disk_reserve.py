@@ -1,7 +1,7 @@
-"""Disk space that an embedded store's directory keeps for its end: on a full disk it is given up, so that what was
-acknowledged and waits in memory is written.
+"""Reserves disk space in an embedded store's directory for the stop.
 
-Not here: when that is done (ending.py).
+On a full disk the reserve is released, so that acknowledged work that waits in memory can be written. Not here: the
+time of the release (ending.py).
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from pathlib import Path
 _NAME = "store.reserve"
 
 _MOST_BYTES = 8 << 20
-"""What waits is what came between two writes of the store, and new work is refused after the first that fails."""
+"""The size of the reserve.
+
+The waiting work came between two writes of the store, and new work is refused after the first write that fails.
+"""
 
 _SHARE = 8
-"""Of a small disk no more than one part in so many."""
+"""The reserve takes at most one part in eight of a small disk."""
 
 _ROOM = 2
-"""It is made where the disk has room for so many: it is not to be what fills the disk."""
+"""The reserve is made only if the disk has room for two of it: it must not be what fills the disk."""
 
 _PIECE = bytes(1 << 16)
 
 
 def keep_reserve(data_dir: Path) -> bool:
-    """Make the reserve where it is missing or too small; returns whether it is there."""
+    """Make the reserve if it is missing or too small; return True if it exists."""
     path = data_dir / _NAME
     try:
         disk = os.statvfs(data_dir)
@@ -42,13 +45,13 @@ def keep_reserve(data_dir: Path) -> bool:
 
 
 def give_up_reserve(data_dir: Path) -> None:
-    """Give its space back to the disk."""
+    """Release the reserve's space to the disk."""
     with suppress(OSError):
         (data_dir / _NAME).unlink(missing_ok=True)
 
 
 def _fill(path: Path, size: int) -> None:
-    """Written and not only made long: a file with holes takes no space."""
+    """Write the file out instead of extending it: a file with holes takes no space."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         while (done := os.lseek(descriptor, 0, os.SEEK_CUR)) < size:

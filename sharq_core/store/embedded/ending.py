@@ -1,5 +1,6 @@
-"""The end of an embedded store at the stop of its server: everything acknowledged is written first, however full the
-disk is. Not here: the store itself (server.py), and the stop (process/stopping.py).
+"""Ends an embedded store at the stop of its server: acknowledged work is written first, however full the disk is.
+
+Not here: the store itself (server.py), and the stop (process/stopping.py).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from sharq_core.store.embedded.server import EmbeddedStore
 log = logging.getLogger("sharq.store")
 
 LEAST_END_S = 1.0
-"""Time that the store has to end, however much of the stop's is spent."""
+"""The least time in seconds for the store to end, even if the stop's timeout is used up."""
 
 _LOOK_EVERY_S = 0.1
 _PATIENCE_S = 3.0
-"""The store tries again every second to write what it could not write."""
+"""The time in seconds until waiting is logged: the store retries a failed write every second."""
 
 _SAY_EVERY_S = 30.0
 
@@ -25,8 +26,8 @@ _SAY_EVERY_S = 30.0
 async def end_in_order(store: EmbeddedStore, stop: Stop) -> None:
     """End the store once all that it has acknowledged is written.
 
-    On a full disk the directory's reserve is given up for that. If it is not enough the store lives on until there is
-    room, or until a second signal ends the process. A store that hangs is killed at the end of the stop's time.
+    On a full disk the directory's reserve is released for that. If it is not enough, the store lives on until there is
+    room or until a second signal ends the process. A store that hangs is killed at the end of the stop's time.
     """
     if await store.unwritten() is not None:
         stop.unlimit()
@@ -45,15 +46,15 @@ async def _until_written(store: EmbeddedStore, stop: Stop) -> None:
         if loop.time() >= say_at:
             say_at = loop.time() + _SAY_EVERY_S
             stop.unsaved = (
-                f"{unwritten.waiting_bytes} bytes of acknowledged work that the full disk does not take"
+                f"{unwritten.waiting_bytes} bytes of acknowledged work that do not fit on the full disk"
             )
             log.critical(
-                "stop_waits_for_disk unwritten_bytes=%d data_dir=%s: acknowledged jobs are in memory only; make room "
+                "stop_waits_for_disk unwritten_bytes=%d data_dir=%s: acknowledged jobs are only in memory; make room "
                 "on the disk, or send the signal again to give them up",
                 unwritten.waiting_bytes,
                 store.data_dir,
             )
         await asyncio.sleep(_LOOK_EVERY_S)
     if stop.unsaved:
-        log.warning("stop_goes_on: the disk has taken all that was acknowledged")
+        log.warning("stop_goes_on: all acknowledged work is on the disk")
         stop.unsaved = ""

@@ -1,7 +1,7 @@
-"""Remembers how long the append-only files of an embedded store were, so that a start finds out what they have lost.
+"""Remembers the lengths of an embedded store's append-only files, so that a start detects lost bytes.
 
-A server starts on a file that ends in the middle of a command, and cuts that off; of a file that ends earlier than it
-did, between two commands, it knows nothing. Not here: files that no server starts on (repair.py).
+A server starts on a file that ends in the middle of a command, and cuts the rest off. It cannot know of a file that was
+cut between two commands. Not here: files on which no server starts (repair.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CutFile(msgspec.Struct, frozen=True):
 
     Attributes:
         lost_bytes: as far as is known, at least 1.
-        written_s: when the file was written last before the start, in seconds since the epoch; 0 for unknown.
+        written_s: time of the last write before the start, in seconds since the epoch; 0 for unknown.
     """
 
     name: str
@@ -31,12 +31,12 @@ class CutFile(msgspec.Struct, frozen=True):
 
     @property
     def in_words(self) -> str:
-        """What happened, for an operator."""
+        """The loss in a sentence for an operator."""
         at = datetime.fromtimestamp(self.written_s, UTC).isoformat(timespec="seconds")
-        when = f" It was written last at {at}." if self.written_s else ""
+        when = f" It was last written at {at}." if self.written_s else ""
         return (
             f"the last {self.lost_bytes} bytes of {self.name} are gone: the file was cut off, as in a crash of the "
-            f"machine, and what was acknowledged last is lost.{when} Producers may have to send it again"
+            f"machine, and the work acknowledged last is lost.{when} Producers may have to send it again"
         )
 
 
@@ -46,23 +46,23 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def sizes_now(data_dir: Path) -> dict[str, _File]:
-    """Return the files that the manifest names with their lengths; none when it cannot be read."""
+    """Return the files that the manifest names with their lengths; none if it cannot be read."""
     try:
-        found = {part.path.name: part.path.stat() for part in files_named(data_dir)}
+        stats = {part.path.name: part.path.stat() for part in files_named(data_dir)}
     except (OSError, BrokenFiles):
         return {}
-    return {name: _File(stat.st_size, stat.st_mtime) for name, stat in found.items()}
+    return {name: _File(stat.st_size, stat.st_mtime) for name, stat in stats.items()}
 
 
 def note_sizes(data_dir: Path) -> None:
-    """Note how long the files are now; raises OSError."""
+    """Note the current lengths of the files; raise OSError on failure."""
     sizes = sizes_now(data_dir)
     if sizes and sizes != read_sizes(data_dir):
         write_sizes(data_dir, sizes)
 
 
 def write_sizes(data_dir: Path, sizes: Mapping[str, _File]) -> None:
-    """Note these lengths, whole or not at all; raises OSError."""
+    """Note these lengths, whole or not at all; raise OSError on failure."""
     new = data_dir / f"{_NAME}.new"
     new.write_bytes(msgspec.json.encode(sizes))
     new.chmod(0o600)
@@ -70,7 +70,7 @@ def write_sizes(data_dir: Path, sizes: Mapping[str, _File]) -> None:
 
 
 def read_sizes(data_dir: Path) -> dict[str, _File]:
-    """Return what was noted last; nothing where nothing was, or what was noted cannot be read."""
+    """Return the lengths noted last; nothing if there are none or they cannot be read."""
     try:
         return msgspec.json.decode((data_dir / _NAME).read_bytes(), type=dict[str, _File])
     except (OSError, msgspec.MsgspecError):
@@ -80,13 +80,13 @@ def read_sizes(data_dir: Path) -> dict[str, _File]:
 def cut_files(
     noted: Mapping[str, _File], before: Mapping[str, _File], after: Mapping[str, _File]
 ) -> list[CutFile]:
-    """Return the files that have lost something.
+    """Return the files that have lost bytes.
 
     Args:
-        noted: what was noted last.
-        before: what there was before the start.
-        after: what there is once the store has read its files. A file that is in none of these but `noted` was replaced
-            by a newer one, or the data with it.
+        noted: the lengths noted last.
+        before: the lengths before the start.
+        after: the lengths once the store has read its files. A file that is only in `noted` was replaced by a newer
+            one, or the data with it.
     """
     cut = []
     for name, now in after.items():

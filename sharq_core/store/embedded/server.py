@@ -1,8 +1,7 @@
-"""The embedded store: a Valkey server of our own as a child process, its data in a directory.
+"""Runs the embedded store: a Valkey server of our own as a child process, with its data in a directory.
 
-Responsible for its start, its end and the news of its death. Not here: the directory's lock (data_dir.py), how the
-child is tied to this process (process/launch.py), its end on a full disk (ending.py), and everything that is said
-to the store.
+The module starts it, ends it and reports its death. Not here: the directory's lock (data_dir.py), the tie of the child
+to this process (process/launch.py), its end on a full disk (ending.py), and the calls to the store.
 """
 
 from __future__ import annotations
@@ -46,20 +45,20 @@ log = logging.getLogger("sharq.store")
 
 _LOG_NAME = "store.log"
 _ANSWER_TIMEOUT_S = 10.0
-"""Longest silence of a starting store."""
+"""The longest silence of a starting store, in seconds."""
 _LOADING_TIMEOUT_S = 900.0
-"""Longest reading of the file at start."""
+"""The longest time for reading the file at the start, in seconds."""
 _LOOK_AGAIN_S = 0.005
 _INFO_TIMEOUT_S = 0.5
 _STOP_TIMEOUT_S = 10.0
-"""Longest wait for its end where nobody says how long."""
+"""The longest wait in seconds for the store's end if the caller names none."""
 
 _SETTINGS = {**SERVER_SETTINGS, "port": "0", "unixsocketperm": "700", "aof-timestamp-enabled": "yes"}
-"""Timestamps tell how far the data goes that is left of a damaged file."""
+"""The settings of the embedded server; timestamps tell up to which time a damaged file can be read."""
 
 
 class _Answer(enum.Enum):
-    """What a starting store says."""
+    """The states of a starting store."""
 
     NONE = enum.auto()
     LOADING = enum.auto()
@@ -67,11 +66,11 @@ class _Answer(enum.Enum):
 
 
 class Unwritten(Struct, frozen=True):
-    """Acknowledged work that is in the store's memory only.
+    """Acknowledged work that is only in the store's memory.
 
     Attributes:
-        waiting_bytes: what is to be written to its file.
-        is_refused: the disk did not take it when that was tried last.
+        waiting_bytes: bytes to be written to its file.
+        is_refused: the last write to the disk failed.
     """
 
     waiting_bytes: int
@@ -81,14 +80,14 @@ class Unwritten(Struct, frozen=True):
 class EmbeddedStore:
     """A running Valkey server that belongs to this process.
 
-    Start it from a thread that lives as long as the store is wanted: on Linux the store ends with it.
+    Start it from a thread that lives as long as the store is needed: on Linux the store ends with it.
 
     Attributes:
         cut: files whose end was lost before the last start.
     """
 
     def __init__(self, data_dir: Path, lock: int, max_memory_bytes: int) -> None:
-        """For `start`."""
+        """Prepare a store; use `start` instead."""
         self._data_dir = data_dir.absolute()
         self._lock = lock
         self._max_memory_bytes = max_memory_bytes
@@ -102,10 +101,10 @@ class EmbeddedStore:
 
     @classmethod
     async def start(cls, data_dir: Path, max_memory_bytes: int | None = None) -> EmbeddedStore:
-        """Start a store on a directory, which is made where it is missing, and wait until it answers.
+        """Start a store on a directory and wait until it answers; make the directory if it is missing.
 
         Args:
-            max_memory_bytes: of its data; None for a share of what this process may have (memory_limit.py).
+            max_memory_bytes: memory limit of its data; None for a share of this process's memory (memory_limit.py).
 
         Raises:
             DataDirError: the directory cannot be written or another process holds it. Nothing was changed.
@@ -126,7 +125,7 @@ class EmbeddedStore:
 
     @property
     def url(self) -> str:
-        """Where it listens, for the driver; the same after a restart."""
+        """The URL of its socket, for the driver; the same after a restart."""
         return f"unix://{quote(str(self._socket_path))}"
 
     @property
@@ -136,16 +135,16 @@ class EmbeddedStore:
 
     @property
     def data_dir(self) -> Path:
-        """Its directory, absolute."""
+        """The data directory, absolute."""
         return self._data_dir
 
     @property
     def log_path(self) -> Path:
-        """The store's own log."""
+        """The path of the store's own log."""
         return self._data_dir / _LOG_NAME
 
     def directory_fault(self) -> str | None:
-        """What happened to the directory under the running store, in words; None for nothing."""
+        """Return what happened to the directory under the running store, in words; None for nothing."""
         if not is_in_place(self._data_dir, self._lock):
             return f"its data directory {self._data_dir} was deleted or replaced"
         if not (self._data_dir / FOLDER).is_dir():
@@ -156,7 +155,7 @@ class EmbeddedStore:
         """Start the store again after it died, on the same directory and socket.
 
         Raises:
-            EmbeddedStoreError: it did not come up; nothing runs, and nothing was changed but by the store itself.
+            EmbeddedStoreError: it did not come up; nothing runs, and only the store itself may have changed files.
         """
         self._refuse_broken()
         noted, before = read_sizes(self._data_dir), sizes_now(self._data_dir)
@@ -177,7 +176,7 @@ class EmbeddedStore:
         )
 
     async def _bring_up(self) -> None:
-        """Start the server and wait until it answers; raises EmbeddedStoreError, and then nothing runs."""
+        """Start the server and wait until it answers; if it does not, raise EmbeddedStoreError with nothing running."""
         try:
             self._socket_path.unlink(missing_ok=True)
             log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -192,7 +191,7 @@ class EmbeddedStore:
             raise EmbeddedStoreError(f"{error}{tail}\n{way_on(self._data_dir)}") from error
 
     async def unwritten(self) -> Unwritten | None:
-        """Return the acknowledged work that is not in the file yet; None for none, or a store that does not say."""
+        """Return the acknowledged work that is not in the file yet; None for none, or if the store does not say."""
         async with self._client(_INFO_TIMEOUT_S) as client:
             try:
                 facts = await client.info("persistence")
@@ -203,12 +202,12 @@ class EmbeddedStore:
         return Unwritten(waiting, is_refused) if waiting or is_refused else None
 
     def give_up_reserve(self) -> None:
-        """Give the disk the space that was kept for the end, for good."""
+        """Release the disk space that was reserved for the stop, for good."""
         self._is_ending = True
         give_up_reserve(self._data_dir)
 
     def look_at_disk(self) -> None:
-        """Note how long the files are, and keep some space for the end, as far as the disk lets us."""
+        """Note the lengths of the files and keep the reserve, as far as the disk allows."""
         if self._is_ending or self.directory_fault() is not None:
             return
         has_reserve = keep_reserve(self._data_dir)
@@ -235,16 +234,16 @@ class EmbeddedStore:
 
     def _say_cut(self, cut: list[CutFile]) -> None:
         self.cut = cut
-        for one in cut:
+        for file in cut:
             log.critical(
-                "embedded_store_data_cut file=%s lost_bytes=%d: %s", one.name, one.lost_bytes, one.in_words
+                "embedded_store_data_cut file=%s lost_bytes=%d: %s", file.name, file.lost_bytes, file.in_words
             )
 
     async def wait_dead(self) -> int | None:
-        """Wait until the store has ended; when nobody told it to, say so in the log.
+        """Wait until the store has ended; log its death if it was not asked to end.
 
         Returns:
-            Its exit code, minus the signal's number when a signal ended it; None when `stop` was called.
+            Its exit code, minus the signal's number if a signal ended it; None if `stop` was called.
         """
         process = self._running()
         exit_code = await process.wait()
@@ -254,10 +253,10 @@ class EmbeddedStore:
         return exit_code
 
     async def stop(self, timeout_s: float = _STOP_TIMEOUT_S) -> bool:
-        """End the store, its file flushed to the disk, and give the directory back; once is enough.
+        """End the store with its file flushed to the disk, and release the directory; further calls do nothing.
 
         Returns:
-            It ended in order. One that hangs is killed after timeout_s.
+            True if it ended in order. A store that hangs is killed after timeout_s.
         """
         if self._is_stopping:
             return True
@@ -273,8 +272,9 @@ class EmbeddedStore:
                 shutil.rmtree(self._socket_path.parent)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        """Its own session: Ctrl-C on the terminal is for us alone. It runs in the data directory, so that no
-        path has to survive its command line.
+        """Start the server in a session of its own: Ctrl-C on the terminal is for us alone.
+
+        It runs in the data directory, so that no path has to be quoted on its command line.
         """
         options = as_options({**_SETTINGS, "maxmemory": str(self._max_memory_bytes)})
         in_data_dir = self._socket_path.parent == self._data_dir
@@ -310,7 +310,7 @@ class EmbeddedStore:
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _end(self, timeout_s: float) -> bool:
-        """SIGTERM makes the store write its file to the disk and leave; one that hangs is killed."""
+        """End the store by SIGTERM, which makes it flush its file; kill it if it hangs."""
         process = self._process
         if process is None or process.returncode is not None:
             return process is None
@@ -320,7 +320,7 @@ class EmbeddedStore:
             exit_code = await asyncio.wait_for(process.wait(), timeout_s)
         except TimeoutError:
             log.critical(
-                "embedded_store_killed pid=%d reason=did_not_stop_in_%.1fs: what it acknowledged is in its file, which "
+                "embedded_store_killed pid=%d reason=did_not_stop_in_%.1fs: acknowledged work is in its file, which "
                 "the system writes to the disk, and the next start reads it",
                 process.pid,
                 timeout_s,
@@ -347,7 +347,7 @@ class EmbeddedStore:
 
 
 async def url_of_running(data_dir: Path) -> str | None:
-    """Where the store that runs on a directory listens; None when none does, or its socket is elsewhere."""
+    """Return the URL of the store that runs on a directory; None if none does, or if its socket is elsewhere."""
     path = _socket_in(data_dir)
     try:
         _, writer = await asyncio.open_unix_connection(path)

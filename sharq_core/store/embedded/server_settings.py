@@ -1,4 +1,4 @@
-"""The settings of every store that is started here, beside where it listens and keeps its data."""
+"""Holds the settings of every store that is started here, apart from its socket and its data directory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ SERVER_SETTINGS = {
     "hash-max-listpack-entries": "16",
     "zset-max-listpack-entries": "16",
 }
-"""What was acknowledged survives the store's process; a crash of the machine may take the last second. Lists that are
-searched from end to end are short: at 128 entries, the default, the searches were 15 % of the store's instructions.
+"""Settings with which acknowledged work survives the store's process; a crash of the machine may take the last second.
+
+Lists that are searched from end to end are short: at 128 entries, the default, the searches were 15 % of the store's
+instructions.
 """
 
 
 def as_options(settings: dict[str, str]) -> list[str]:
-    """Settings as words of a server's command line."""
+    """Return settings as words of a server's command line."""
     return [word for name, value in settings.items() for word in (f"--{name}", value)]

@@ -1,4 +1,4 @@
-"""Acknowledgement by replicas: which servers may be promoted, and whether they all have confirmed a call.
+"""Waits for the acknowledgement of calls by replicas: it knows which servers may be promoted and if all have confirmed.
 
 `replicated` and `synced` are built on it. docs/decisions/replicated-failover.md has the argument.
 """

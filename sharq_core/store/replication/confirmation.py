@@ -1,6 +1,6 @@
-"""Whether the servers that have to confirm a call have done so, by what its primary answers.
+"""Decides from a primary's answers if the servers that must confirm a call have done so.
 
-Not here: which servers these are (successors.py), and waiting for them and what follows from it (replication_guard.py).
+Not here: finding these servers (successors.py), and waiting for them and the consequences (replication_guard.py).
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from sharq_core.store.replication.successors import Replication, Successors, par
 log = logging.getLogger(__name__)
 
 ROUND_S = 0.25
-"""Longest wait of one question. Which servers have to confirm is looked at anew before the next one."""
+"""The longest wait in seconds of one question; the servers that must confirm are determined again before the next one.
+"""
 
 EXCUSED_FOR_S = 1.5
-"""A server that cannot be promoted is passed over for so long after this was last heard."""
+"""The time in seconds for which a server that cannot be promoted stays excused after the last report of it."""
 
-_NOT_CONFIRMED = "not every server that may take over confirmed it in time"
+_NOT_CONFIRMED = "not every server that may be promoted confirmed it in time"
 
 
 class Confirmation:
-    """The servers that have to confirm the calls of one primary.
+    """The servers that must confirm the calls of one primary.
 
     Args:
         where: the primary, for the log.
@@ -41,7 +42,7 @@ class Confirmation:
         self._excused_until = 0.0
 
     def follow(self, successors: Successors | None) -> None:
-        """Go by what was found out just now; None while it is not known who may take over, and nothing is confirmed."""
+        """Use the successors read just now; None if they are unknown, and then nothing is confirmed."""
         self._successors = successors
         self._excused_until = self._loop.time() + EXCUSED_FOR_S
 
@@ -52,14 +53,14 @@ class Confirmation:
         return self._promise.questions(count, wait_s)
 
     def why_not(self, offset: int, answers: Sequence[Any | SharqError]) -> str | None:
-        """Say why the primary's stream is not confirmed up to an offset; None if it is.
+        """Return why the primary's stream is not confirmed up to an offset; None if it is.
 
         Args:
-            answers: to `questions`.
+            answers: the answers to `questions`.
         """
         for answer in answers:
             if isinstance(answer, SharqError):
-                return f"it is not known whether others have it: {answer.message}"
+                return f"it is unknown if others have it: {answer.message}"
         replication = parse_replication(cast(bytes, answers[-1]))
         if self._successors is None or not replication.is_primary:
             return _NOT_CONFIRMED
@@ -73,7 +74,9 @@ class Confirmation:
         return successors if self._loop.time() < self._excused_until else successors.without_excuses()
 
     def _is_on_disks(self, answers: Sequence[Any], replication: Replication) -> bool:
-        """WAITAOF counts replicas and does not name them, so all that follow have to have it."""
+        """Return True if the disks have it. WAITAOF counts replicas without naming them, so all that follow must have
+        it.
+        """
         if not self._promise.asks_disks:
             return True
         primary, replicas = answers[-2]

@@ -1,9 +1,8 @@
-"""Durability: what an answer promises. The primary has done the work; or every server that may take over has it, too;
-or all of them have it on disk.
+"""Defines the durabilities, which are the promises of an answer.
 
-Not here: sending (node.py), waiting for the servers that may take over (replication_guard.py), which ones these are
-(successors.py), which functions are covered (scheduler/library.py), and how the servers are set up
-(sharq_core/store/settings_audit.py).
+The primary has done the work; or every server that may be promoted has it too; or all of them have it on disk. Not
+here: sending (node.py), waiting for the servers (replication_guard.py), finding them (successors.py), the covered
+functions (scheduler/library.py), and the servers' settings (sharq_core/store/settings_audit.py).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from sharq_core.store.replication.successors import REPLICATION
 
 
 class Durability(enum.StrEnum):
-    """What is promised of an acknowledged call."""
+    """The promise of an acknowledged call."""
 
     FAST = "fast"
     REPLICATED = "replicated"
@@ -27,11 +26,12 @@ class Durability(enum.StrEnum):
 
 
 class NotKept(OutcomeUnknown):
-    """The primary has done the call, and not every server that may take over confirmed it in time. It may survive a
-    failover, or not.
+    """A call that the primary has done and that not every server that may be promoted confirmed in time.
+
+    It may survive a failover, or not.
 
     Attributes:
-        reply: what the primary answered.
+        reply: the primary's answer.
     """
 
     def __init__(self, message: str, reply: Any) -> None:
@@ -40,13 +40,13 @@ class NotKept(OutcomeUnknown):
 
 
 class Promise(msgspec.Struct, frozen=True):
-    """A durability above `fast`: which functions it covers, and what is asked behind their calls.
+    """A durability above `fast`: the functions that it covers, and the questions behind their calls.
 
     Attributes:
-        functions: names of the functions whose callers are promised something.
-        endings: those of them that are done even while no replica follows: they end leases or make them longer, and a
-            lease must not run out under its worker because a replica is away.
-        asks_disks: the servers have to have the calls on disk.
+        functions: names of the covered functions.
+        endings: covered functions that run even while no replica follows. They end or extend leases, and a lease must
+            not run out under its worker because a replica is away.
+        asks_disks: the servers must have the calls on disk.
     """
 
     durability: Durability
@@ -55,7 +55,7 @@ class Promise(msgspec.Struct, frozen=True):
     asks_disks: bool
 
     def covers(self, function: bytes) -> bool:
-        """Return True if the function's callers are promised something."""
+        """Return True if the promise covers the function."""
         return function in self.functions
 
     def refuses(self, function: bytes) -> bool:
@@ -63,15 +63,16 @@ class Promise(msgspec.Struct, frozen=True):
         return function in self.functions and function not in self.endings
 
     def questions(self, replicas: int, wait_s: float) -> list[Command]:
-        """Return the commands that wait until some replicas have what their connection wrote, and then say which do.
+        """Return the commands that wait until `replicas` replicas have the connection's writes, and then list the
+        replicas.
 
-        A replica that is asked answers before it has flushed what came with the question, and says no more for a
-        second: so WAITAOF stands behind a WAIT, which makes it a second question (1.6 ms instead of 1 s, with
+        A replica answers a question before it has flushed the writes that came with it, and reports again only after a
+        second. WAITAOF therefore follows a WAIT, which makes it a second question (1.6 ms instead of 1 s, with
         `appendfsync always`).
 
         Args:
-            replicas: how many to wait for.
-            wait_s: the longest time that all of it may take.
+            replicas: the number of replicas to wait for.
+            wait_s: the longest time for all of it, in seconds.
         """
         if not self.asks_disks:
             return [[b"WAIT", replicas, _milliseconds(wait_s)], REPLICATION]
@@ -82,7 +83,7 @@ class Promise(msgspec.Struct, frozen=True):
         """Return a call's answer, or NotKept for a covered call that was done.
 
         Args:
-            why_not: None when the promise is kept.
+            why_not: None if the promise is kept.
         """
         if why_not is None or isinstance(answer, SharqError) or not self.covers(call.function):
             return answer
@@ -92,12 +93,12 @@ class Promise(msgspec.Struct, frozen=True):
 def promise_of(
     durability: Durability, functions: frozenset[bytes], endings: frozenset[bytes] = frozenset()
 ) -> Promise | None:
-    """Return what keeps a durability (see Promise); None for `fast`, which asks nothing."""
+    """Return the promise of a durability; None for `fast`, which needs no confirmation."""
     if durability is Durability.FAST:
         return None
     return Promise(durability, functions, endings, durability is Durability.SYNCED)
 
 
 def _milliseconds(seconds: float) -> int:
-    """WAIT takes 0 for ever."""
+    """Return whole milliseconds, at least 1: WAIT takes 0 for ever."""
     return max(int(seconds * 1000), 1)

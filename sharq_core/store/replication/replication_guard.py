@@ -1,8 +1,8 @@
-"""Promised calls on one server: they are answered when every server that may take over has confirmed them.
+"""Answers promised calls on one server once every server that may be promoted has confirmed them.
 
-After a wait in vain, calls that would begin something are refused, so that nobody waits for a replica that is gone and
-no lease is made for nothing, until the servers have confirmed what was written then. Not here: what a promise is
-(durability.py), whether the servers have confirmed (confirmation.py), and how calls are sent (node.py).
+After a missed confirmation, new work is rejected until the servers have caught up, so that no caller waits for a
+replica that is gone and no lease is made in vain. Not here: promises (durability.py), the check of confirmations
+(confirmation.py), and sending (node.py).
 """
 
 from __future__ import annotations
@@ -27,30 +27,36 @@ from sharq_core.store.replication.successors import REPLICATION, parse_replicati
 log = logging.getLogger(__name__)
 
 KEEPING_CONNECTIONS = 4
-"""Most connections to one server that wait for replicas, besides the ordinary ones: nothing else is behind them."""
+"""The most connections to one server that wait for replicas, besides the ordinary ones: no other work waits behind
+them.
+"""
 
 _WAIT_SHARE = 0.75
-"""Share of a call's time for which it waits: its answer must come before the call is given up, because a server that
-says nothing counts as unreachable."""
+"""The share of a call's time spent waiting for replicas.
+
+The answer must come before the call is given up, because a server without an answer counts as unreachable.
+"""
 
 _FIRST_PAUSE_S = 0.001
 _LAST_PAUSE_S = 0.05
-"""Between two questions of one wait: the server answers at once when it lacks a replica that has to confirm."""
+"""The bounds of the pause in seconds between two questions of one wait: the server answers at once if it lacks a
+replica that must confirm.
+"""
 
 _WHOLE = 0.5
-"""Share of the server's timeout from which on a wait in vain says enough: a call that was late waits shorter."""
+"""The share of the server's timeout from which on one failed wait is enough; a call that came late waits shorter."""
 
 _IN_A_ROW = 3
-"""Shorter waits in vain that say as much."""
+"""The number of shorter failed waits in a row that is enough."""
 
 _PAUSE_S = 0.25
-"""Between two questions whether the replicas are back."""
+"""The pause in seconds between two checks for the replicas' return."""
 
 _NOT_ASKED = "no replica confirms anything now"
 
 
 class Execute(Protocol):
-    """StoreNode.execute."""
+    """The type of StoreNode.execute."""
 
     async def __call__(
         self,
@@ -67,16 +73,16 @@ class ReplicationGuard:
     """The promised calls of one server.
 
     Args:
-        connections: to the server.
+        connections: the connections to the server.
         execute: sends a pipeline to it (StoreNode.execute).
-        doubt: called when a server that has to confirm does not, so that it is looked at who may take over.
-        timeout_s: no call takes longer.
+        doubt: called if a server that must confirm does not, so that the layout is read again.
+        timeout_s: time limit of a call in seconds.
         where: the server, for the log.
 
     Attributes:
-        refusal: what new work comes to now; None while promises are kept.
+        refusal: the error for new work; None while promises are kept.
         refused: calls refused so far.
-        confirmation: the servers that have to confirm.
+        confirmation: the servers that must confirm.
     """
 
     def __init__(
@@ -106,14 +112,15 @@ class ReplicationGuard:
         self._is_closed = False
 
     def covers(self, calls: Sequence[Fcall]) -> bool:
-        """Return True if the callers of some of these are promised something."""
+        """Return True if the promise covers some of these calls."""
         return any(self._promise.covers(call.function) for call in calls)
 
     async def execute(
         self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
-        """Run calls as StoreNode.execute does, on a connection that nothing else waits for, and wait until the promise
-        is kept. A call that was done without it comes to NotKept.
+        """Run calls as StoreNode.execute does, on a connection of their own, and wait until the promise is kept.
+
+        The result of a call that was done but not confirmed is NotKept.
         """
         if self.refusal is not None:
             return await self._execute_endings(calls, self.refusal, timeout_s, is_asking)
@@ -130,7 +137,7 @@ class ReplicationGuard:
             self._slots.release()
 
     async def close(self) -> None:
-        """Ask no more: the server is not the primary any more."""
+        """Stop asking: the server is no longer the primary."""
         self._is_closed = True
         if self._probe is not None:
             self._probe.cancel()
@@ -139,7 +146,7 @@ class ReplicationGuard:
     async def _execute_kept(
         self, calls: Sequence[Fcall], give_up_at: float, is_asking: bool
     ) -> list[Any | SharqError]:
-        """Send the calls with a look at the length of the stream behind them, which the servers have to confirm."""
+        """Send the calls followed by a query of the stream's length, which the servers must confirm."""
         left_s = max(give_up_at - self._loop.time(), 0.0)
         wait_until = self._loop.time() + _WAIT_SHARE * left_s
         used: list[AbstractConnection] = []
@@ -152,7 +159,7 @@ class ReplicationGuard:
         )
         count = len(calls)
         if not used:
-            lost = f"it is not known whether others have it: {_message(answers[-1])}"
+            lost = f"it is unknown if others have it: {_message(answers[-1])}"
             return self._settle(calls, answers, lost)
         reached: bytes | SharqError = answers[count]
         if isinstance(reached, SharqError):
@@ -173,7 +180,7 @@ class ReplicationGuard:
         wait_until: float,
         give_up_at: float,
     ) -> tuple[AbstractConnection | None, str | None]:
-        """Ask until every server has confirmed the stream up to the offset, or another server is the primary.
+        """Ask until every server has confirmed the stream up to the offset, or until another server is the primary.
 
         Returns:
             The connection, None if it was lost; and why the promise is not kept, None if it is.
@@ -191,7 +198,7 @@ class ReplicationGuard:
                     answers = await ask(connection, self.confirmation.questions(wait_until))
             except (TimeoutError, OSError, driver.RedisError) as error:
                 await drop(connection)
-                return None, f"it is not known whether others have it: {why_away(error)}"
+                return None, f"it is unknown if others have it: {why_away(error)}"
             except BaseException:
                 await drop(connection)
                 raise
@@ -208,9 +215,7 @@ class ReplicationGuard:
     async def _execute_endings(
         self, calls: Sequence[Fcall], refusal: Unavailable, timeout_s: float | None, is_asking: bool
     ) -> list[Any | SharqError]:
-        """While no replica follows: refuse what begins something; do the rest at once, which only the primary knows of
-        then.
-        """
+        """Refuse new work while no replica follows, and run the rest at once on the primary alone."""
         settled: list[Any | SharqError] = [refusal] * len(calls)
         sent = [index for index, call in enumerate(calls) if not self._promise.refuses(call.function)]
         self.refused += sum(len(call.keys) for call in calls if self._promise.refuses(call.function))
@@ -228,7 +233,7 @@ class ReplicationGuard:
         connection: AbstractConnection | None,
         offset: int,
     ) -> None:
-        """Take note of a pipeline that was answered, whose calls had `waited_s`; takes its connection over."""
+        """Note the result of an answered pipeline, whose calls had `waited_s`, and take over its connection."""
         unkept = next((answer for answer in settled if isinstance(answer, NotKept)), None)
         if unkept is None:
             self._in_vain = 0
@@ -245,7 +250,7 @@ class ReplicationGuard:
     def _break(self, unkept: NotKept, witness: AbstractConnection | None, offset: int) -> None:
         durability = self._promise.durability
         self.refusal = Unavailable(
-            f"no replica confirms what the store does (durability {durability}): nothing was done; try again later"
+            f"no replica confirms the store's writes (durability {durability}): nothing was done; try again later"
         )
         log.warning("promises_broken %s durability=%s error=%r", self._where, durability, unkept.message)
         self._witness, self._witnessed = witness, offset
@@ -266,10 +271,10 @@ class ReplicationGuard:
         log.info("promises_asked_again %s", self._where)
 
     async def _is_kept(self) -> bool:
-        """Return True if the servers have confirmed what the witness wrote, or if the server is a replica itself, as
-        its calls will be told.
+        """Return True if the servers have confirmed the witness's writes, or if the server is now a replica.
 
-        If the witness is lost, a new connection asks for what the server has written until then.
+        A replica refuses its calls itself. If the witness is lost, a new connection asks for everything that the server
+        has written until then.
         """
         try:
             async with asyncio.timeout(self._timeout_s + ROUND_S):

@@ -1,7 +1,7 @@
-"""Which servers may be promoted in a primary's place, and which of them have what the primary did.
+"""Models the servers that may be promoted in a primary's place, and tells which of them have the primary's writes.
 
-A call is safe from a failover when every server that may be promoted has it: docs/decisions/replicated-failover.md has
-the argument. Not here: finding the successors (sharq_core/store/topology/succession.py,
+A call survives a failover if every server that may be promoted has it: docs/decisions/replicated-failover.md has the
+argument. Not here: finding the successors (sharq_core/store/topology/succession.py,
 sharq_core/store/topology/redis_cluster.py), and waiting for them (replication_guard.py).
 """
 
@@ -13,10 +13,10 @@ from typing import TypeAlias
 import msgspec
 
 REPLICATION = (b"INFO", b"replication")
-"""The question whose answer `parse_replication` reads."""
+"""The command whose answer `parse_replication` reads."""
 
 Names: TypeAlias = frozenset[str]
-"""Every host:port by which one server is known."""
+"""Every host:port of one server."""
 
 
 class Replica(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Replica(msgspec.Struct, frozen=True):
 
     Attributes:
         name: host:port, as the replica announces itself.
-        is_online: False while it is given its first copy of the data.
+        is_online: False while it gets its first copy of the data.
         offset: the bytes of the primary's replication stream that it has confirmed.
     """
 
@@ -34,7 +34,7 @@ class Replica(msgspec.Struct, frozen=True):
 
 
 class Replication(msgspec.Struct, frozen=True):
-    """What a server says of its own replication.
+    """The replication state of a server, by its own words.
 
     Attributes:
         offset: the length of its replication stream in bytes.
@@ -53,13 +53,13 @@ class Successors(msgspec.Struct, frozen=True, kw_only=True):
     """The servers that may be promoted in one primary's place.
 
     Attributes:
-        needed: each of these has to confirm a call.
-        excused: these cannot be promoted now, because nobody reaches them or because the primary was promoted in their
-            place. One of them that follows the primary again is needed at once.
+        needed: servers that must each confirm a call.
+        excused: servers that cannot be promoted now, because they are unreachable or because the primary was promoted
+            in their place. One of them that follows the primary again is needed at once.
         ignored: names of servers that are never promoted.
-        known: if the primary may call its replicas by other names than these, all names that were ever heard: a replica
-            by a new name then counts for one of those that do not follow under their own. None if the names agree.
-        any_one_will_do: nobody promotes a server by itself, so one replica, whichever it is, is enough.
+        known: all names ever heard, if the primary may call its replicas by other names than these. A replica by a new
+            name then counts for one of those that do not follow under their own. None if the names agree.
+        any_one_will_do: no server is promoted automatically, so any one replica is enough.
     """
 
     needed: tuple[Names, ...] = ()
@@ -70,19 +70,20 @@ class Successors(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many servers have to confirm, at least."""
+        """The least number of servers that must confirm."""
         return max(len(self.needed), 1)
 
     def without_excuses(self) -> Successors:
-        """Return the same servers when it is no longer known that the excused ones cannot be promoted."""
+        """Return the same servers with the excused ones needed, for when the reason for the excuse is out of date."""
         return msgspec.structs.replace(self, needed=self.needed + self.excused, excused=())
 
     def noting(self, replication: Replication) -> Successors:
-        """Return the same servers when the primary has listed its replicas: one that is in step is needed from now on,
-        even if it leaves again, because it may be promoted.
+        """Return the same servers after the primary has listed its replicas.
+
+        A replica that is in step is needed from now on, even if it leaves again, because it may be promoted.
         """
-        known = frozenset().union(*self.needed, self.ignored)
-        online = {replica.name for replica in replication.replicas if replica.is_online} - known
+        listed = frozenset().union(*self.needed, self.ignored)
+        online = {replica.name for replica in replication.replicas if replica.is_online} - listed
         if not online or self.any_one_will_do:
             return self
         back = tuple(names for names in self.excused if names & online)
@@ -94,11 +95,11 @@ class Successors(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def lacking(self, replication: Replication, offset: int) -> list[str]:
-        """Return the servers that have not confirmed the primary's stream up to an offset; empty when it is safe.
+        """Return the servers that have not confirmed the primary's stream up to an offset; empty if it is safe.
 
-        A replica that is being given its first copy of the data is passed over: it is still attached to this primary,
-        so it has not been promoted, and those that are in step are preferred to it. One that has left is not passed
-        over, because that is how a promotion looks from the old primary.
+        A replica that gets its first copy of the data is passed over. It is still attached to this primary, so it has
+        not been promoted, and servers in step are preferred to it. A replica that has left is not passed over, because
+        a promotion looks like that from the old primary.
         """
         rows = [replica for replica in replication.replicas if replica.name not in self.ignored]
         confirmed = {replica.name for replica in rows if replica.is_online and replica.offset >= offset}
@@ -115,11 +116,11 @@ class Successors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ANY_REPLICA = Successors(any_one_will_do=True)
-"""For a server that nobody replaces by itself."""
+"""The successors of a server that is never replaced automatically."""
 
 
 def parse_replication(answer: bytes) -> Replication:
-    """Read the answer to REPLICATION; absent fields read as a replica's that has nothing."""
+    """Parse the answer to REPLICATION; missing fields read as those of a replica that has nothing."""
     fields: dict[str, str] = {}
     replicas: list[Replica] = []
     for line in answer.decode(errors="replace").splitlines():
@@ -140,14 +141,14 @@ def parse_replication(answer: bytes) -> Replication:
 def may_replace(other: Replication, primary: Replication) -> bool:
     """Return True if `other` may have been promoted in the place of `primary`, or beside it.
 
-    A server that is promoted remembers the stream that it followed until then: that of `primary`, or, if two Sentinels
-    promoted one server each, the same that `primary` followed.
+    A promoted server remembers the stream that it followed until then. That is the stream of `primary` or, if two
+    Sentinels promoted one server each, the same one that `primary` followed.
     """
     return other.previous_stream_id in (primary.stream_id, primary.previous_stream_id)
 
 
 def group_names(servers: Iterable[tuple[str, Collection[str]]]) -> tuple[Names, ...]:
-    """Return the names of each server, given (identity, some of its names) pairs in which a server may come often."""
+    """Return the names of each server, given (identity, some of its names) pairs in which a server may appear often."""
     names: dict[str, set[str]] = {}
     for identity, some in servers:
         names.setdefault(identity, set()).update(some)
@@ -155,7 +156,7 @@ def group_names(servers: Iterable[tuple[str, Collection[str]]]) -> tuple[Names, 
 
 
 def _parse_replica(text: str) -> Replica:
-    """Read `ip=127.0.0.1,port=6380,state=online,offset=17,lag=0`."""
+    """Parse `ip=127.0.0.1,port=6380,state=online,offset=17,lag=0`."""
     fields = dict(field.split("=", 1) for field in text.split(",") if "=" in field)
     return Replica(
         name=f"{fields.get('ip', '')}:{fields.get('port', '')}",

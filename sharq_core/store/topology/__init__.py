@@ -1,5 +1,5 @@
-"""Which server holds which keys: a single server, a Sentinel group or a Redis Cluster.
+"""Finds which server holds which keys: a single server, a Sentinel group or a Redis Cluster.
 
-Each kind reads a layout, which the store follows when something fails, when a server announces a change, and every few
+Each kind reads a layout. The store reads it again when a call fails, when a server announces a change, and every few
 seconds.
 """

@@ -1,6 +1,6 @@
-"""Which server of the store holds which slots, and the seam through which one finds out.
+"""Models the owners of the slots, and the interface through which they are found.
 
-Not here: the ways to find out (single.py, sentinel.py, redis_cluster.py), and sending calls (store.py).
+Not here: the ways to find them (single.py, sentinel.py, redis_cluster.py), and sending calls (store.py).
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from sharq_core.store.node import StoreNode
 from sharq_core.store.replication.successors import Successors
 
 SLOTS = 16384
-"""Redis Cluster's slot space; a key's slot is the CRC-16 of its hash tag modulo this (Redis Cluster specification)."""
+"""The number of Redis Cluster's slots; a key's slot is the CRC-16 of its hash tag modulo this (Redis Cluster
+specification).
+"""
 
 ASK_TIMEOUT_S = 0.5
-"""Longest wait for what one server says of the others."""
+"""The longest wait in seconds for a server's report about the others."""
 
 UrlOf: TypeAlias = Callable[[str, int], str]
-"""The driver's URL, user, password and TLS included, of the server at (host, port)."""
+"""Returns the driver's URL, user, password and TLS included, of the server at (host, port)."""
 
 NodeAt: TypeAlias = Callable[[str], StoreNode]
-"""The server at a URL; the same object each time."""
+"""Returns the server at a URL; the same object each time."""
 
 
 class Layout(msgspec.Struct, frozen=True):
     """The primaries and their slots.
 
     Attributes:
-        ranges: (first slot, last slot, URL), no slot twice. A slot may be in nobody's hands.
+        ranges: (first slot, last slot, URL), no slot twice. A slot may have no owner.
         successors: by URL of a primary, the servers that may be promoted in its place.
     """
 
@@ -40,7 +42,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_one(cls, url: str, successors: Successors | None) -> Layout:
-        """Return the layout in which one server holds everything; successors are None if nobody has asked for them."""
+        """Return the layout in which one server holds everything; successors are None if they were not asked for."""
         return cls(((0, SLOTS - 1, url),), {} if successors is None else {url: successors})
 
     @property
@@ -49,41 +51,43 @@ class Layout(msgspec.Struct, frozen=True):
         return any(successors.excused for successors in self.successors.values())
 
     def urls(self) -> tuple[str, ...]:
-        """The primaries, each once."""
+        """Return the URLs of the primaries, each once."""
         return tuple(dict.fromkeys(url for _, _, url in self.ranges))
 
 
 class Topology(Protocol):
-    """How the servers of a store are found."""
+    """The interface for finding the servers of a store."""
 
     @property
     def mode(self) -> str:
-        """single, sentinel or cluster."""
+        """The kind of the store: single, sentinel or cluster."""
         ...
 
     @property
     def is_fixed(self) -> bool:
-        """What `read` found holds for good."""
+        """The result of `read` never changes."""
         ...
 
     @property
     def takes_joint_calls(self) -> bool:
-        """A server takes calls about keys of several slots: it is certain that it is none of a Cluster."""
+        """A server accepts calls about keys of several slots: it is certainly not a node of a Cluster."""
         ...
 
     @property
     def seeds(self) -> Sequence[str]:
-        """URLs of servers that are asked for the layout, whether they are in it or not."""
+        """The URLs of servers that are asked for the layout, even if they are not in it."""
         ...
 
     async def read(self, node_at: NodeAt) -> Layout:
-        """Find out who holds what.
+        """Find the owners of the slots.
 
         Raises:
-            Unavailable: nobody could tell.
+            Unavailable: no server could tell.
         """
         ...
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` whenever the layout is said to have changed; until cancelled, or at once when nobody says so."""
+        """Set `news` at each announced change of the layout, until cancelled; return at once if changes are not
+        announced.
+        """
         ...

@@ -1,6 +1,6 @@
-"""A store on Redis Cluster: its layout as CLUSTER SLOTS tells it, asked over plain connections.
+"""Reads the layout of a Redis Cluster with CLUSTER SLOTS over plain connections.
 
-The driver's own cluster client is not used: it costs ten times as much a call, and repeats commands when slots move.
+The driver's own cluster client is not used: it costs ten times as much per call, and repeats commands when slots move.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ClusterSlots:
 
     Args:
         seeds: URLs of some nodes; one that answers is enough.
-        url_of: for the nodes that they name.
+        url_of: returns the URL of a node that they name.
     """
 
     mode = "cluster"
@@ -37,12 +37,13 @@ class ClusterSlots:
         self._names: Names = frozenset()
 
     async def read(self, node_at: NodeAt) -> Layout:
-        """Ask one node after the other, until one says that all is well; else what the first one said.
+        """Ask one node after the other until one reports a healthy cluster; else return the first node's layout.
 
         Raises:
-            Unavailable: none could tell.
+            Unavailable: no node could tell.
         """
         urls = dict.fromkeys([*random.sample(self._known, len(self._known)), *self.seeds])
+        # A node cut off from the others knows an old layout, so its answer is only the second choice.
         doubtful: Layout | None = None
         failure = "no node of the Redis Cluster is known"
         for url in urls:
@@ -60,16 +61,16 @@ class ClusterSlots:
         return self._learned(doubtful)
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Nobody tells: redirections and failures do."""
+        """Return at once: redirections and failures announce changes."""
 
     def _learned(self, layout: Layout) -> Layout:
         self._known = layout.urls() or self._known
         return layout
 
     def _parse(self, rows: list[Any], asked: StoreNode) -> Layout:
-        """Read the rows of CLUSTER SLOTS: first slot, last slot, the primary (host, port, ...), its replicas that work.
+        """Parse the rows of CLUSTER SLOTS: first slot, last slot, the primary (host, port, ...), its working replicas.
 
-        A node that knows no name for a host, its own above all, says nothing or `?`: it means the host that was asked.
+        A node that knows no name for a host, often its own, gives nothing or `?`: it means the host that was asked.
         """
         ranges = []
         replicas: dict[str, set[str]] = {}
@@ -81,8 +82,9 @@ class ClusterSlots:
         return Layout(tuple(ranges), {url: self._successors(names) for url, names in replicas.items()})
 
     def _successors(self, names: set[str]) -> Successors:
-        """Return the replicas that have not failed, because a failed one is not promoted. The primary may call its
-        replicas by other names than the nodes do (cluster-announce-ip).
+        """Return the replicas that have not failed, because a failed one is not promoted.
+
+        The primary may call its replicas by other names than the nodes do (cluster-announce-ip).
         """
         return Successors(needed=tuple(frozenset({name}) for name in sorted(names)), known=self._names)
 

@@ -1,8 +1,8 @@
-"""A store of one primary and its replicas, watched by Sentinels: who is the primary now, and who may be promoted next?
+"""Finds the current primary that Sentinels monitor, and the replicas that may be promoted next.
 
-All Sentinels are asked at once, and the primary is the server that a majority of them names: one that is cut off from
-the others, or lies, names another in vain. They are asked every two seconds, at each failure, and when one of them
-announces a change. Not here: what follows from the replicas' states (succession.py).
+All Sentinels are asked at once, and the primary is the server that a majority of them names. A Sentinel that is cut off
+or wrong is outvoted. They are asked every two seconds, at each failure, and when one of them announces a change. Not
+here: conclusions from the replicas' states (succession.py).
 """
 
 from __future__ import annotations
@@ -29,32 +29,34 @@ from sharq_core.store.topology.succession import Report, find_successors, parse_
 log = logging.getLogger(__name__)
 
 _CHANNELS = ("+switch-master", "+sdown", "-sdown", "+slave", "+convert-to-slave")
-"""A primary was replaced; a server is away, or back; a replica has joined; an old primary became one."""
+"""The announcements: a primary was replaced; a server is away, or back; a replica has joined; an old primary became
+one.
+"""
 
 _LISTEN_AGAIN_S = 1.0
 
 
 class SentinelUrls(msgspec.Struct, frozen=True):
-    """One Sentinel, with user and password; and the URL to try if it refuses those, the same for none."""
+    """One Sentinel's URL with user and password, and the URL to try if it refuses those (the same, for none)."""
 
     url: str
     other_url: str
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """A Sentinel that did not say who is the primary, and why."""
+    """A Sentinel that did not name the primary, and the reason."""
 
     name: str
     why: str
 
 
 class SentinelGroup:
-    """The Topology of a group that Sentinels watch.
+    """The Topology of a group that Sentinels monitor.
 
     Args:
-        service: what they call the primary.
-        url_of: for the servers that they name.
-        needs_successors: find out who may be promoted, too; what is promised of calls depends on it.
+        service: the Sentinels' name for the primary.
+        url_of: returns the URL of a server that they name.
+        needs_successors: also find the servers that may be promoted; promised calls depend on them.
     """
 
     mode = "sentinel"
@@ -98,7 +100,7 @@ class SentinelGroup:
                 tasks.create_task(sentinel.listen(news))
 
     async def _ask_replication(self, host: str, port: int) -> Replication | None:
-        """Return what a server says of its replication; None if it does not answer."""
+        """Return a server's replication state; None if it does not answer."""
         try:
             (answer,) = await _ask_once(_connections(self._url_of(host, port)), [REPLICATION])
         except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
@@ -108,16 +110,18 @@ class SentinelGroup:
 
 
 def _most_named(reports: Sequence[Report]) -> tuple[tuple[str, int], int]:
-    """Return the primary that most Sentinels name, and how many do."""
+    """Return the primary that most Sentinels name, and their number."""
     named = Counter((report.host, report.port) for report in reports)
     return named.most_common(1)[0] if named else (("", 0), 0)
 
 
 def _describe_disunity(answers: Sequence[Report | Silence], *, is_public: bool = False) -> str:
-    """Say what each Sentinel answered, if no majority names one server; to the public without the servers' names."""
-    named = Counter(f"{one.host}:{one.port}" for one in answers if isinstance(one, Report))
-    silent = [one for one in answers if isinstance(one, Silence)]
-    refusals = [one.why if is_public else f"{one.name}: {one.why}" for one in silent]
+    """Describe the answers of the Sentinels if no majority names one server; for the public, without the servers'
+    names.
+    """
+    named = Counter(f"{answer.host}:{answer.port}" for answer in answers if isinstance(answer, Report))
+    silent = [answer for answer in answers if isinstance(answer, Silence)]
+    refusals = [silence.why if is_public else f"{silence.name}: {silence.why}" for silence in silent]
     if not named:
         return "no Sentinel names a primary: " + "; ".join(dict.fromkeys(refusals))
     said = [
@@ -129,7 +133,9 @@ def _describe_disunity(answers: Sequence[Report | Silence], *, is_public: bool =
 
 
 class _Sentinel:
-    """One Sentinel. Each question has its own connection: they are rare, and a dead one would tell nothing."""
+    """One Sentinel. Each question uses its own connection: questions are rare, and a dead connection would report
+    nothing.
+    """
 
     def __init__(self, urls: SentinelUrls, service: str) -> None:
         self._urls = urls
@@ -141,7 +147,7 @@ class _Sentinel:
         ]
 
     async def ask(self) -> Report | Silence:
-        """Return what it says of the primary and its replicas; the reason if it does not."""
+        """Return its report of the primary and the replicas, or the reason if it gives none."""
         try:
             answers = await self._asked()
         except TimeoutError:
@@ -152,7 +158,7 @@ class _Sentinel:
         return parse_report(answers) if refusal is None else Silence(self._name, why(refusal))
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` at each announcement, until cancelled; a Sentinel that is away is tried again each second."""
+        """Set `news` at each announcement, until cancelled; retry a Sentinel that is away each second."""
         while True:
             try:
                 await self._listen_once(news.set)
@@ -189,8 +195,8 @@ class _Sentinel:
                 raise refused from None
 
     async def _opened(self) -> AbstractConnection:
-        """Return a connection that the Sentinel takes: with the store's user and password, or, as many Sentinels run,
-        without.
+        """Return a connection that the Sentinel accepts: with the store's user and password, or without, as many
+        Sentinels run.
         """
         async with asyncio.timeout(ASK_TIMEOUT_S):
             try:
@@ -207,14 +213,14 @@ def _connections(url: str) -> ServerConnections:
 
 
 async def _refuse_stranger(connection: AbstractConnection) -> None:
-    """A server that wants a password refuses PING from whoever has none."""
+    """Raise if the server refuses PING: a server with a password refuses it from clients that have not logged in."""
     (answer,) = await ask(connection, [(b"PING",)])
     if isinstance(answer, SharqError):
         raise driver.AuthenticationError(answer.message) from answer
 
 
 async def _ask_once(connections: ServerConnections, questions: Sequence[Command]) -> list[Any | SharqError]:
-    """Ask over a connection that is closed at once, whatever comes of it."""
+    """Ask over a connection that is closed afterwards in any case."""
     async with asyncio.timeout(ASK_TIMEOUT_S):
         connection = await connections.open()
         try:

@@ -1,5 +1,5 @@
-"""A store of one server, named by its URL. When that server turns out to be a node of a Redis Cluster, the store is
-that Cluster.
+"""Serves a store of one server, named by its URL; if that server is a node of a Redis Cluster, the store is that
+Cluster.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class SingleServer:
     """The Topology of one server.
 
     Args:
-        url_of: for the other nodes, should it be one of a Cluster.
+        url_of: returns the URLs of the other nodes, if the server is one of a Cluster.
     """
 
     def __init__(self, url: str, url_of: UrlOf) -> None:
@@ -43,7 +43,7 @@ class SingleServer:
         return (self._url,)
 
     async def read(self, node_at: NodeAt) -> Layout:
-        """The one server, or the layout of its Cluster; raises Unavailable while it is away."""
+        """Return the layout of the one server, or of its Cluster; raise Unavailable while it is away."""
         if self._cluster is None:
             is_of_cluster = await _is_of_cluster(node_at(self._url))
             self.takes_joint_calls = is_of_cluster is False
@@ -55,11 +55,11 @@ class SingleServer:
         return Layout.of_one(self._url, ANY_REPLICA)
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Nobody tells."""
+        """Return at once: changes are not announced."""
 
 
 async def _is_of_cluster(node: StoreNode) -> bool | None:
-    """Whether a server runs as a Cluster's; None for one that may not say (by its ACL) and counts as a single one."""
+    """Return True if a server is a Cluster's node; None if its ACL hides that (it then counts as single)."""
     answer = (await node.execute([[b"INFO", b"cluster"]]))[0]
     if isinstance(answer, SharqError):
         if not node.is_reachable:

@@ -1,7 +1,6 @@
-"""What Sentinels report of a primary's replicas, and which of them may therefore be promoted.
+"""Parses the Sentinels' reports of a primary's replicas, and derives which of them may be promoted.
 
-Not here: asking the Sentinels (sentinel.py), and what the answer is used for
-(sharq_core/store/replication/successors.py).
+Not here: asking the Sentinels (sentinel.py), and the use of the result (sharq_core/store/replication/successors.py).
 """
 
 from __future__ import annotations
@@ -17,11 +16,14 @@ import msgspec
 from sharq_core.store.replication.successors import Replication, Successors, group_names, may_replace
 
 AskReplication: TypeAlias = Callable[[str, int], Awaitable[Replication | None]]
-"""Asks the server at (host, port) for its replication; None if it does not answer."""
+"""Asks the server at (host, port) for its replication state; None if it does not answer."""
 
 _UNREACHED = frozenset({"s_down", "o_down"})
-"""Not `disconnected`: a Sentinel that promotes a server closes all connections to it, so that for up to a second every
-Sentinel calls just that server disconnected."""
+"""The flags of an unreachable server.
+
+`disconnected` is not among them. A Sentinel that promotes a server closes all connections to it, so that for up to a
+second every Sentinel calls just that server disconnected.
+"""
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -29,10 +31,9 @@ class Watched(msgspec.Struct, frozen=True):
 
     Attributes:
         identity: the server's run id; its address while the Sentinel does not know that.
-        flags: what the Sentinel says of it.
-        is_reached: the server answers the Sentinel, which promotes no other: not one that is down, or has not told its
-            run id yet.
-        is_primary: it says itself that it is a primary.
+        flags: the Sentinel's flags of it.
+        is_reached: the server answers the Sentinel, which promotes no other: it is not down and has told its run id.
+        is_primary: it calls itself a primary.
         has_priority: False for a replica of priority 0, which is never promoted.
     """
 
@@ -46,12 +47,12 @@ class Watched(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """host:port."""
+        """The server's host:port."""
         return f"{self.host}:{self.port}"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What one Sentinel says of a group: the primary's address and flags, and its replicas."""
+    """One Sentinel's report of a group: the primary's address and flags, and its replicas."""
 
     host: str
     port: int
@@ -60,17 +61,18 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def is_failing_over(self) -> bool:
-        """This Sentinel is replacing the primary that it names. One that names the promoted server already is not: it
-        is about to make replicas of the others.
+        """This Sentinel is replacing the primary that it names.
+
+        False once it names the promoted server: then it is about to make replicas of the others.
         """
         promoted = [watched.name for watched in self.replicas if "promoted" in watched.flags]
         return "failover_in_progress" in self.flags and f"{self.host}:{self.port}" not in promoted
 
 
 def parse_report(answers: Sequence[Any]) -> Report:
-    """Read the answers to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME and REPLICAS.
+    """Parse the answers to SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME and REPLICAS.
 
-    While a failover is under way only the address is the new primary's already.
+    During a failover only the address is already the new primary's.
     """
     primary, (host, port), replicas = answers
     fields = _fields(primary)
@@ -80,18 +82,24 @@ def parse_report(answers: Sequence[Any]) -> Report:
 async def find_successors(reports: Sequence[Report], ask: AskReplication) -> Successors:
     """Return the servers that may be promoted in place of the primary that all these Sentinels name.
 
-    Excused are a replica that none of them reaches, and an old primary that has not become a replica yet. A server that
-    says it is a primary is no old one if it may have been promoted just now: a failover is under way, or it followed
-    this primary's stream, or the same stream as this primary, until it became a primary itself.
+    Two kinds are excused: a replica that none of them reaches, and an old primary that has not become a replica yet. A
+    server that calls itself a primary is not an old one if it may have been promoted just now. That is so if a failover
+    is in progress, or if the server followed this primary's stream, or the same stream as this primary, until it became
+    a primary itself.
     """
     primary = (reports[0].host, reports[0].port)
-    seen = [one for report in reports for one in report.replicas if (one.host, one.port) != primary]
-    eligible = {one.identity for one in seen if one.has_priority}
-    excused = eligible - {one.identity for one in seen if one.is_reached}
+    seen = [
+        watched
+        for report in reports
+        for watched in report.replicas
+        if (watched.host, watched.port) != primary
+    ]
+    eligible = {watched.identity for watched in seen if watched.has_priority}
+    excused = eligible - {watched.identity for watched in seen if watched.is_reached}
     if not any(report.is_failing_over for report in reports):
         excused |= eligible & await _find_old_primaries(primary, seen, ask)
     names = await _resolve(seen)
-    ignored = _names(seen, names, {one.identity for one in seen} - eligible)
+    ignored = _names(seen, names, {watched.identity for watched in seen} - eligible)
     return Successors(
         needed=_names(seen, names, eligible - excused),
         excused=_names(seen, names, excused),
@@ -102,18 +110,18 @@ async def find_successors(reports: Sequence[Report], ask: AskReplication) -> Suc
 async def _find_old_primaries(
     primary: tuple[str, int], seen: Sequence[Watched], ask: AskReplication
 ) -> set[str]:
-    """Return the identities of the servers that were primaries before this one was, and are not its replicas yet.
+    """Return the identities of the servers that were primaries before this one and are not its replicas yet.
 
-    The servers are asked themselves: what a Sentinel knows of a replica's role is up to ten seconds old.
+    The servers are asked themselves: a Sentinel's knowledge of a replica's role is up to ten seconds old.
     """
     claimants = {watched.identity: watched for watched in seen if watched.is_primary}
     if not claimants:
         return set()
     current = await ask(*primary)
-    found = await asyncio.gather(*(ask(one.host, one.port) for one in claimants.values()))
+    replies = await asyncio.gather(*(ask(watched.host, watched.port) for watched in claimants.values()))
     return {
         identity
-        for identity, other in zip(claimants, found, strict=True)
+        for identity, other in zip(claimants, replies, strict=True)
         if current is not None and other is not None and other.is_primary and not may_replace(other, current)
     }
 
@@ -121,16 +129,18 @@ async def _find_old_primaries(
 def _names(
     seen: Sequence[Watched], names: dict[str, list[str]], identities: set[str]
 ) -> tuple[frozenset[str], ...]:
-    return group_names((one.identity, names[one.name]) for one in seen if one.identity in identities)
+    return group_names(
+        (watched.identity, names[watched.name]) for watched in seen if watched.identity in identities
+    )
 
 
 async def _resolve(seen: Sequence[Watched]) -> dict[str, list[str]]:
-    """Return by host:port all names of the server: a host's name and its addresses, for the primary may use either."""
-    found: dict[str, list[str]] = {}
+    """Return all names of each server by host:port: its host name and its addresses, as the primary may use either."""
+    names: dict[str, list[str]] = {}
     for watched in seen:
-        if watched.name not in found:
-            found[watched.name] = [watched.name, *await _addresses(watched.host, watched.port)]
-    return found
+        if watched.name not in names:
+            names[watched.name] = [watched.name, *await _addresses(watched.host, watched.port)]
+    return names
 
 
 async def _addresses(host: str, port: int) -> list[str]:
