@@ -124,7 +124,7 @@ class Batches(Generic[JobT, OutcomeT]):
             if isinstance(reply, SharqError):
                 chunk.fail(reply)
             elif reply.value is None:
-                chunk.fail(Unavailable("the store got the call too late, and did nothing"))
+                chunk.fail(Unavailable("the call reached the store too late; nothing was done"))
             else:
                 chunk.answer(reply.value)
                 self._on_outcomes(queue_type, reply.value)
