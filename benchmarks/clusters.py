@@ -37,7 +37,7 @@ class Tiers(msgspec.Struct, frozen=True):
         return Tiers(self.router + more.router, self.shard + more.shard, self.store + more.store)
 
     def a_job(self, jobs: float) -> Tiers:
-        """The share of one of so many jobs."""
+        """Return the share of one of so many jobs."""
         return Tiers(self.router / jobs, self.shard / jobs, self.store / jobs)
 
 
@@ -62,7 +62,7 @@ class Cluster:
 
 @contextmanager
 def cluster(routers: int, shards: int) -> Iterator[Cluster]:
-    """Run `sharq-cluster` on one store with an append-only file; yields it when all is ready.
+    """Run `sharq-cluster` on one store with an append-only file and yield it when all is ready.
 
     Raises:
         Spoiled: it did not start.
@@ -80,7 +80,7 @@ def cluster(routers: int, shards: int) -> Iterator[Cluster]:
 
 
 def _ports(count: int) -> int:
-    """The first of so many free ports in a row."""
+    """Return the first of so many free ports in a row."""
     for first in _PORTS[random.randrange(1_000) :: count]:
         if all(_is_free(port) for port in range(first, first + count)):
             return first

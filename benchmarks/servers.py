@@ -87,12 +87,12 @@ class Store:
         self.client.function_load(library.source(), replace=True)
 
     def execute(self, call: FunctionCall[Any]) -> list[Any]:
-        """Run one function call; returns the reply as it came, for `call.decode`."""
+        """Run one function call and return the reply as it came, for `call.decode`."""
         raw: list[Any] = self.client.execute_command(*call.alone.words)  # type: ignore[no-untyped-call]
         return raw
 
     def execute_all(self, calls: Sequence[FunctionCall[T]]) -> list[T]:
-        """Run function calls in one pipeline, joined as a shard joins those to one server; returns their values.
+        """Run function calls in one pipeline, joined as a shard joins those to one server and return their values.
 
         Raises:
             Spoiled: a call came too late.
@@ -116,12 +116,12 @@ class Store:
 
     @property
     def memory_bytes(self) -> int:
-        """What the store counts as used."""
+        """Return the memory that the store reports as used, in bytes."""
         return int(self.client.info("memory")["used_memory"])
 
 
 def value_of(call: FunctionCall[T], raw: list[Any] | SharqError) -> T:
-    """What a function call came to.
+    """Return the value of a function call's reply.
 
     Raises:
         Spoiled: it failed, or came too late.
@@ -157,7 +157,7 @@ def sharq_server(store_url: str | None, environ: Mapping[str, str] | None = None
     """Run `sharq-server` on a store.
 
     Args:
-        store_url: None where the settings name the store.
+        store_url: None if the settings name the store.
         environ: settings, as variables.
     """
     variables = {**({"SHARQ_REDIS_URL": store_url} if store_url else {}), **(environ or {})}
@@ -256,7 +256,7 @@ def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float, directory: 
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
+    """Return a TCP port of 127.0.0.1 that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -276,7 +276,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def status(url: str) -> int | None:
-    """The HTTP status that a GET gets, or None when nothing listens."""
+    """Return the HTTP status that a GET gets, or None if nothing listens."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return int(answer.status)

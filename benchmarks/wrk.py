@@ -19,7 +19,7 @@ _MARK = "SUMMARY "
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a run came to; failures: answers above 399 and broken connections; latencies of single requests."""
+    """The result of a run; failures are answers above 399 and broken connections; latencies are of single requests."""
 
     requests: int
     duration_s: float
@@ -35,7 +35,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 @cache
 def program() -> str:
-    """Path of wrk.
+    """Return path of wrk.
 
     Raises:
         NotRun: it is not installed.
@@ -48,7 +48,7 @@ def program() -> str:
 
 @cache
 def version() -> str:
-    """The first words of `wrk --version`: name and version."""
+    """Return the first words of `wrk --version`: name and version."""
     said = subprocess.run([program(), "--version"], capture_output=True, text=True, check=False, timeout=10)
     return " ".join((said.stdout + said.stderr).split()[:2])
 

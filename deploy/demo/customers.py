@@ -64,7 +64,7 @@ class Customer(msgspec.Struct, frozen=True):
         return mean_load > 1
 
     def sends_per_s(self, at_s: float) -> float:
-        """Jobs a second that it sends, at_s seconds after the start."""
+        """Return the jobs a second that it sends, at_s seconds after the start."""
         if self.spike_load:
             return self.spike_load * self.rate_per_s if at_s % SPIKE_EVERY_S < SPIKE_FOR_S else 0.0
         return self.load * self.rate_per_s
@@ -120,6 +120,6 @@ _TEXTS = (
 
 
 def an_sms(customer: Customer) -> Sms:
-    """A message of this customer to somebody."""
+    """Return a message of this customer to somebody."""
     text = random.choice(_TEXTS).format(n=random.randrange(100_000, 1_000_000))
     return Sms(customer.name, f"+1555{random.randrange(10**7):07d}", text)
