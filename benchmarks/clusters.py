@@ -80,7 +80,7 @@ def cluster(routers: int, shards: int) -> Iterator[Cluster]:
 
 
 def _ports(count: int) -> int:
-    """Return the first of so many free ports in a row."""
+    """Return the first of `count` free ports in a row."""
     for first in _PORTS[random.randrange(1_000) :: count]:
         if all(_is_free(port) for port in range(first, first + count)):
             return first

@@ -121,7 +121,7 @@ def judge(notes: Sequence[Note], kill: Kill, owned: Sequence[str] | None) -> Out
 
 
 def _may_be_in_flight(note: Note, kill: Kill, owned: frozenset[str] | None) -> bool:
-    """Return a dequeue may be on any shard; any other request is on the shard of its queue."""
+    """Return True if the request may be on the killed shard: a dequeue always, any other request by its queue."""
     is_there = owned is None or not note.queue_id or note.queue_id in owned
     return is_there and note.began_s <= kill.gone_s + _NOTICE_S
 
@@ -241,7 +241,7 @@ def _failed_row(what: str, outcomes: list[Outcome]) -> Row:
 
 
 def _failures(rounds: list[_Round]) -> Grid:
-    """Return every failure by what came instead of an answer, all rounds together."""
+    """Return the failures of all rounds, by the result that came instead of an answer."""
     counts: dict[tuple[str, str, str, str], int] = {}
     for one in rounds:
         for killed, outcome in (("shard", one.shard), ("router", one.router)):

@@ -30,7 +30,7 @@ class Goal(msgspec.Struct, frozen=True):
     is_least: bool
 
     def is_met(self, measured: Spread) -> bool:
-        """Return the median keeps the bound."""
+        """Return True if the median keeps the bound."""
         return measured.median >= self.value if self.is_least else measured.median <= self.value
 
 
@@ -148,7 +148,7 @@ def number(value: float) -> str:
 
 
 def share(value: float) -> str:
-    """Return a number near 1 to four digits, where three would hide what it is about."""
+    """Return a number near 1 with four digits, because three would hide the difference."""
     return f"{value:.4f}" if 0.9 <= value < 1.1 else number(value)
 
 

@@ -38,7 +38,7 @@ def _measure() -> tuple[float, float]:
 
 
 def _start(directory: Path) -> float:
-    """Return seconds until the first answer."""
+    """Return the seconds until the first answer."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/dequeue/sms/"
     started_s = time.perf_counter()

@@ -35,7 +35,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 @cache
 def program() -> str:
-    """Return path of wrk.
+    """Return the path of wrk.
 
     Raises:
         NotRun: it is not installed.

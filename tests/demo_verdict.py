@@ -7,7 +7,7 @@ import re
 _SLOW = re.compile(
     r"the full rate was not back"
     r"|the full rate was back only \d+ ms after"
-    r"|A machine that is busy delivers less"
+    r"|A busy machine delivers less"
     r"|delivered \d+ of \d+ promised \(\d+%\)"
 )
 

@@ -75,7 +75,7 @@ def missing_tool(tool: str) -> NoReturn:
 
 
 def store_binary(kind: str) -> Path:
-    """Return path of the server of a kind ("valkey" or "redis"); skips or fails the test when there is none."""
+    """Return the path of the server of a kind ("valkey" or "redis"); skips or fails the test when there is none."""
     if kind == "valkey":
         return Path(get_binary_path())
     found = shutil.which("redis-server")

@@ -182,7 +182,7 @@ def _summary_cells(finding: Finding) -> list[str]:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    """Return a unit after a slash goes to a heading's second line, so that the table fits WIDTH."""
+    """Return an empty table. A unit after a slash goes to a heading's second line, so that the table fits WIDTH."""
     table = Table(
         title=title, title_justify="left", header_style="bold", padding=(0, 1), pad_edge=False, box=None
     )

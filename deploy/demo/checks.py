@@ -110,7 +110,7 @@ async def _states(client: SharqClient, queue_type: str, account: Account) -> Cou
 
 
 def _loss_problems(states: Counter[JobState | None], waiting: int) -> list[str]:
-    """Return a job that a worker finished just before it was killed is finished by the server's word."""
+    """Return lost, uncounted and dead jobs as text. The server's state counts for jobs of a killed worker."""
     problems = [f"{states[None]} acknowledged jobs are lost"] if states[None] else []
     still_there = states[JobState.QUEUED] + states[JobState.DELAYED] + states[JobState.LEASED]
     if still_there != waiting:
@@ -127,7 +127,7 @@ def smallest_spacing_ms(leases: Sequence[Leased], burst: int) -> float | None:
 
 
 def spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
-    """Return the leaky bucket, followed lease by lease: none may come before the time that those before it left."""
+    """Follow the leaky bucket lease by lease, and return the leases that came too early as text."""
     slot_ms = -math.inf
     early: list[float] = []
     for lease in leases:

@@ -155,7 +155,7 @@ def _last_words(log: Path) -> str:
 
 
 def _free_ports_in_a_row(count: int) -> int:
-    """Return the first of them, below the ephemeral ports, so that no connection takes one before it is listened on."""
+    """Return the first of `count` free ports in a row, below the ephemeral ports, which connections could take."""
     for first in random.sample(range(10_000, 30_000), 100):
         if all(map(_is_free, range(first, first + count))):
             return first
