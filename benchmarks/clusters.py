@@ -1,7 +1,4 @@
-"""A whole cluster as processes, by `sharq-cluster`, and the CPU time of each of its tiers.
-
-Not here: what puts load on it.
-"""
+"""Runs a whole cluster by `sharq-cluster`, and measures the CPU time of each of its tiers."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class Tiers(msgspec.Struct, frozen=True):
         return Tiers(self.router + more.router, self.shard + more.shard, self.store + more.store)
 
     def a_job(self, jobs: float) -> Tiers:
-        """Return the share of one of so many jobs."""
+        """Return the cost of one job, from the cost of `jobs` jobs."""
         return Tiers(self.router / jobs, self.shard / jobs, self.store / jobs)
 
 
@@ -51,7 +48,7 @@ class Cluster:
 
     @property
     def cpu(self) -> Tiers:
-        """CPU time since their start; every process must live."""
+        """Return the CPU time of each tier since its start; every process must be alive."""
         groups = (self.routers, self.shards, self.stores)
         return Tiers(*(sum(cpu_us(server.pid) for server in group) for group in groups))
 

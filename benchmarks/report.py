@@ -1,7 +1,4 @@
-"""Reports a benchmark's numbers beside their goals and peers, as text for a terminal, Markdown and JSON.
-
-Not here: how anything is measured, and the machine's facts (benchmarks/machine.py).
-"""
+"""Reports a benchmark's numbers beside their goals and peers, as text for a terminal, Markdown and JSON."""
 
 from __future__ import annotations
 

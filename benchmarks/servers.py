@@ -1,7 +1,4 @@
-"""The processes that are measured: a store, `sharq-server` on it, and bare aiohttp; each ends with its block.
-
-Not here: what puts load on them.
-"""
+"""Runs the measured processes: a store, `sharq-server` on it, and bare aiohttp. Each ends with its block."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ _LOOK_AGAIN_S = 0.02
 
 
 class Server:
-    """A running server of HTTP.
+    """A running HTTP server.
 
     Attributes:
         url: http:// address without a slash at the end.
@@ -78,7 +75,7 @@ class Store:
 
     @property
     def cpu_us(self) -> float:
-        """CPU time of the thread that runs commands, since its start."""
+        """Return the CPU time, since its start, of the thread that runs commands (µs)."""
         info = self.client.info("cpu")
         return float(info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"]) * 1e6
 

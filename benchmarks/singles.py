@@ -25,7 +25,7 @@ def enqueue_words(word: str) -> tuple[str, str, str]:
 
 
 def fill(url: str, word: str, count: int, queues: int = QUEUES) -> None:
-    """Queue so many jobs, over the queues in turn.
+    """Queue `count` jobs, over the queues in turn.
 
     Raises:
         Spoiled: one was refused.

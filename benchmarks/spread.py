@@ -1,7 +1,4 @@
-"""A measured number as what several runs of it gave.
-
-Not here: what it is held against (benchmarks/report.py).
-"""
+"""Represents a measured number by the results of several runs."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def run(is_quick: bool) -> Report:
 
 
 class _Deployment:
-    """One prefix of the store, with so many partitions."""
+    """One prefix of the store, with its number of partitions."""
 
     def __init__(self, store: Store, partitions: int) -> None:
         self._store = store

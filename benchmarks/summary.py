@@ -1,6 +1,6 @@
-"""The table of goals: what is to be reached, what was measured, and whether it is met; and the README's copy of it.
+"""Makes the table of goals with the measured figures, and updates the README's copy of it.
 
-A goal whose benchmark gave no number says why. Not here: the goals themselves (benchmarks/targets.py).
+A goal whose benchmark gave no number has the reason instead. The goals are in benchmarks/targets.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COLUMNS = ("benchmark", "what", "goal", "measured: median (least-greatest)", "o
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One goal and what came of it.
+    """One goal and its result.
 
     Attributes:
         row: None if there is none.
@@ -36,7 +36,7 @@ class Line(msgspec.Struct, frozen=True):
 def judge(
     reports: Iterable[Report], reasons: Mapping[str, str], targets: Sequence[Target] = TARGETS
 ) -> list[Line]:
-    """Hold every goal against the reports.
+    """Compare every goal with the reports.
 
     Args:
         reasons: by benchmark, why it gave no report.

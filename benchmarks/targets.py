@@ -1,7 +1,6 @@
 """Lists every goal of the project and the benchmark figure that it is compared with.
 
-This is the only place that says a goal. Not here: how a figure is measured, and how the table is printed
-(benchmarks/summary.py).
+Goals are defined nowhere else. benchmarks/summary.py prints the table.
 """
 
 from __future__ import annotations

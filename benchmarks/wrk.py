@@ -1,7 +1,4 @@
-"""wrk as the load: one thread, a script of `load/`, requests as fast as the answers come.
-
-Not here: what the scripts send.
-"""
+"""Runs wrk as the load: one thread, a script of `load/`, requests as fast as the answers come."""
 
 from __future__ import annotations
 

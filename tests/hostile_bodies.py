@@ -16,7 +16,7 @@ PAYLOAD_BYTES = 256 * 1024
 """The longest payload that is allowed by default."""
 
 Make = Callable[[int, random.Random], bytes]
-"""Makes a JSON value, or what is none, of about so many bytes."""
+"""A function that makes a JSON value, or invalid JSON, of about the given number of bytes."""
 
 
 class Hostile(msgspec.Struct, frozen=True):
@@ -161,7 +161,7 @@ def _bulks(size: int, chance: random.Random) -> Iterator[Hostile]:
 
 
 def corpus(seed: int, size: int) -> Iterator[Hostile]:
-    """Yield hostile requests of about so many bytes, some of them compressed."""
+    """Yield hostile requests of about `size` bytes, some of them compressed."""
     chance = random.Random(seed)
     for name, make in SHAPES.items():
         value = make(size - 100, chance)

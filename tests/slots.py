@@ -1,7 +1,4 @@
-"""The slots of a running Redis Cluster: who holds which, and how operators move them.
-
-Not here: the servers themselves (tests/store_groups.py, and those of `sharq-cluster`).
-"""
+"""Reads and moves the slots of a running Redis Cluster, as its operators do."""
 
 from __future__ import annotations
 

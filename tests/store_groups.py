@@ -1,7 +1,4 @@
-"""Stores of several real servers for tests: a Sentinel group, a Redis Cluster; with user, password and TLS or without.
-
-Not here: single servers (tests/stores.py), and which test gets which group.
-"""
+"""Runs stores of several real servers for tests: Sentinel groups and Redis Clusters, with or without user and TLS."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The scenario: who sends how much at which rate, what an SMS looks like, and what happens when.
-
-Not here: sending it (producer.py), and whether the promises were kept (checks.py).
-"""
+"""Defines the scenario: the customers, their rates and loads, the SMS payload, and the times of all events."""
 
 from __future__ import annotations
 
