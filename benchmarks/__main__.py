@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME ...] [--quick] [--save] [--readme]`: runs benchmarks and prints what they found.
 
 One that cannot run, or fails, does not end the others: the goals that it was to measure are "not run".
-Exit code 0 when all ran, whether goals were met or not; 1 when one gave no numbers.
+Exit code 0 if all ran, whether goals were met or not; 1 when one gave no numbers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NAMES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks that the arguments name; returns the exit code."""
+    """Run the benchmarks that the arguments name and return the exit code."""
     options = _parse(argv)
     if options.list:
         print("\n".join(f"{name:10} {what}" for name, what in NAMES.items()))
@@ -64,19 +64,21 @@ class _Options(argparse.Namespace):
 
 
 def _parse(argv: Sequence[str] | None) -> _Options:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The project's measurements.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the project's benchmarks.")
     parser.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"of {', '.join(NAMES)}; none: all, or none with --readme alone",
+        help=f"benchmarks to run: {', '.join(NAMES)} (default: all, or none with --readme alone)",
     )
-    parser.add_argument("--quick", action="store_true", help="shorter and smaller, and so less exact")
+    parser.add_argument(
+        "--quick", action="store_true", help="run shorter and smaller benchmarks, which are less exact"
+    )
     parser.add_argument("--save", action="store_true", help="write Markdown and JSON to benchmarks/results/")
     parser.add_argument(
-        "--readme", action="store_true", help="bring the README's table up to date with benchmarks/results/"
+        "--readme", action="store_true", help="update the README's table from benchmarks/results/"
     )
-    parser.add_argument("--list", action="store_true", help="say what there is")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks")
     options = parser.parse_args(argv, _Options())
     if unknown := [name for name in options.names if name not in NAMES]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there is {', '.join(NAMES)}")
@@ -84,7 +86,7 @@ def _parse(argv: Sequence[str] | None) -> _Options:
 
 
 def _measure(options: _Options) -> bool:
-    """Run what is named, and print the goals; returns whether something is missing."""
+    """Run what is named, and print the goals and return whether something is missing."""
     names = options.names or ([] if options.readme and not options.save else list(NAMES))
     machine = describe()
     reports: list[Report] = []
@@ -119,7 +121,7 @@ def _run(name: str, is_quick: bool, machine: Machine) -> Report | str:
 
 
 def _save(report: Report, machine: Machine) -> bool:
-    """Write the results; False when a plot is missing."""
+    """Write the results; False if a plot is missing."""
     try:
         print("written:", ", ".join(path.name for path in save(report, machine)), file=sys.stderr)
     except NotRun as error:

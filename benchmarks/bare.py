@@ -16,7 +16,7 @@ _BACKLOG = 4096
 
 
 class _Body(msgspec.Struct, frozen=True):
-    """What a single enqueue sends."""
+    """The body of a single enqueue."""
 
     job_id: str
     interval: float

@@ -66,7 +66,7 @@ class _PeerRuns:
             self._reason = f"not run: {error}"
 
     def as_peer(self) -> Peer:
-        """Whole jobs a second, the median."""
+        """Return the median of whole jobs a second."""
         return Peer(self._name, self._reason or statistics.median(self._rates), is_same_run=True)
 
 
@@ -78,7 +78,7 @@ def _measure(server: Server, running: Store, batch: int, duration_s: float, word
 
 
 def load(url: str, batch: int, duration_s: float, word: str) -> Done:
-    """Whole jobs through a server from a process of its own; `word` begins their ids.
+    """Run whole jobs through a server from another process and return the result; `word` begins their ids.
 
     Raises:
         Spoiled: it failed, or finished nothing.

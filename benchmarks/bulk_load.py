@@ -55,7 +55,7 @@ class _Jobs(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What came of a run: whole jobs, and the time they took."""
+    """The result of a run: the number of finished jobs, and the time that they took."""
 
     jobs: int
     duration_s: float
@@ -89,7 +89,7 @@ class _Load:
         await self._bulk("enqueue", _Jobs([_NewJob(f"q{n % _QUEUES}", f"{self._word}-{n}") for n in numbers]))
 
     async def _dequeue(self) -> list[_Leased]:
-        """Up to a batch; none when other loops were faster."""
+        """Return up to a batch; none when other loops were faster."""
         path = f"/dequeue/{QUEUE_TYPE}/?count={self._batch}&lease={_LEASE_MS}"
         async with self._session.post(self._url + path) as answer:
             content = await answer.read()

@@ -1,5 +1,7 @@
-"""Which burst does a rate need to be kept? One queue with a backlog, at rates from 20 to 10,000 a second and several
-bursts, and workers that wait in long polls. Judged by the lease times that the server gives.
+"""Measures the burst that a queue needs to keep its rate.
+
+One queue has a backlog, at rates from 20 to 10,000 a second and with several bursts; workers wait in long polls. The
+lease times that the server returns are judged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a job costs each tier of a cluster: 1 to 3 shards, 1 and 2 routers, each a process; single calls and batches.
+"""Measures the cost of a job in each tier of a cluster of 1 to 3 shards and 1 or 2 routers, single and in batches.
 
-All processes share this machine's cores, so the rates say little. CPU time a job says what each tier needs on
-machines of its own, and which of them is full first.
+All processes share this machine's cores, so the rates mean little. The CPU time for each job shows the need of each
+tier on its own machines, and the tier that saturates first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _US = 1e6
 
 
 class Topology(msgspec.Struct, frozen=True):
-    """So many processes of each."""
+    """The number of processes in each tier."""
 
     routers: int
     shards: int
@@ -53,7 +53,7 @@ _QUICK = _Plan((Topology(1, 1), Topology(2, 1), Topology(2, 3)), rounds=1, durat
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """Of a whole job: CPU time of each tier, and whole jobs a second on this machine."""
+    """The cost of a whole job: CPU time in each tier, and whole jobs a second on this machine."""
 
     tiers: Tiers
     rate: float
@@ -89,7 +89,7 @@ def predicted_rate(topology: Topology, tiers: Tiers) -> tuple[float, str]:
 
 
 def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
-    """The report of some rounds of the same topologies."""
+    """Return the report of some rounds of the same topologies."""
     topologies = list(rounds[0])
     rows = [
         Row(f"{kind}: CPU time of all tiers, {one}", "µs a job", Spread.of(totals))

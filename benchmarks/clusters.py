@@ -1,7 +1,4 @@
-"""A whole cluster as processes, by `sharq-cluster`, and the CPU time of each of its tiers.
-
-Not here: what puts load on it.
-"""
+"""Runs a whole cluster by `sharq-cluster`, and measures the CPU time of each of its tiers."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class Tiers(msgspec.Struct, frozen=True):
         return Tiers(self.router + more.router, self.shard + more.shard, self.store + more.store)
 
     def a_job(self, jobs: float) -> Tiers:
-        """The share of one of so many jobs."""
+        """Return the cost of one job, from the cost of `jobs` jobs."""
         return Tiers(self.router / jobs, self.shard / jobs, self.store / jobs)
 
 
@@ -51,7 +48,7 @@ class Cluster:
 
     @property
     def cpu(self) -> Tiers:
-        """CPU time since their start; every process must live."""
+        """Return the CPU time of each tier since its start; every process must be alive."""
         groups = (self.routers, self.shards, self.stores)
         return Tiers(*(sum(cpu_us(server.pid) for server in group) for group in groups))
 
@@ -62,7 +59,7 @@ class Cluster:
 
 @contextmanager
 def cluster(routers: int, shards: int) -> Iterator[Cluster]:
-    """Run `sharq-cluster` on one store with an append-only file; yields it when all is ready.
+    """Run `sharq-cluster` on one store with an append-only file and yield it when all is ready.
 
     Raises:
         Spoiled: it did not start.
@@ -80,7 +77,7 @@ def cluster(routers: int, shards: int) -> Iterator[Cluster]:
 
 
 def _ports(count: int) -> int:
-    """The first of so many free ports in a row."""
+    """Return the first of `count` free ports in a row."""
     for first in _PORTS[random.randrange(1_000) :: count]:
         if all(_is_free(port) for port in range(first, first + count)):
             return first

@@ -8,7 +8,7 @@ from benchmarks.errors import NotRun
 
 
 def cpu_us(pid: int) -> float:
-    """CPU time that the threads of a live process have used since their start.
+    """Return CPU time that the threads of a live process have used since their start.
 
     Raises:
         NotRun: this kernel keeps no such times.

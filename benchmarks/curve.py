@@ -1,7 +1,4 @@
-"""Numbers that say more as a plot.
-
-Not here: how they are drawn (benchmarks/plot.py).
-"""
+"""Represents numbers that are drawn as a plot."""
 
 from __future__ import annotations
 

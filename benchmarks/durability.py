@@ -1,4 +1,4 @@
-"""The price of each durability: enqueues over HTTP, one at a time and 64 at once, with one replica and with two."""
+"""Measures the cost of each durability: enqueues over HTTP, one at a time and 64 at once, with 1 and 2 replicas."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _measure_setting(setting: _Setting, plan: _Plan, group: _Group) -> dict[int,
 
 
 async def _load(url: str, at_once: int, load_s: float) -> _Cost:
-    """Keep so many enqueues in flight for a while, each in a queue of its own."""
+    """Keep a number of enqueues in flight for a while, each in its own queue."""
     waits_ms: list[float] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         began_s = time.monotonic()

@@ -1,11 +1,11 @@
-"""What can come between a benchmark and its number."""
+"""Defines the errors for which a benchmark gives no number."""
 
 from __future__ import annotations
 
 
 class NotRun(Exception):
-    """A tool or a peer is missing here; the message says which. It is reported in place of a number."""
+    """A missing tool or peer, named by the message, which is reported instead of a number."""
 
 
 class Spoiled(Exception):
-    """The run went wrong, so that its numbers would mean nothing; the message says how."""
+    """A run that failed, so that its numbers would mean nothing; the message gives the reason."""

@@ -1,4 +1,4 @@
-"""A shard is killed under load, and later a router: which requests fail, and how soon everything is as fast as before.
+"""Kills a shard and then a router under load, and measures failed requests and the time to recover the full rate.
 
 The processes are those of `sharq-cluster`, ended by SIGKILL. The load is benchmarks/failover_load.py.
 """
@@ -45,14 +45,14 @@ _DEATH_TIMEOUT_S = 10.0
 
 
 class Kill(msgspec.Struct, frozen=True):
-    """On the monotonic clock: when the signal was sent, and when the process and its sockets were gone."""
+    """The times of a kill on the monotonic clock: signal sent, and process and sockets gone."""
 
     sent_s: float
     gone_s: float
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What one kill did.
+    """The effect of one kill.
 
     Attributes:
         in_flight: failed requests that were on the killed process, or could be.
@@ -80,7 +80,7 @@ class _Member(msgspec.Struct, frozen=True):
 
 
 class _View(msgspec.Struct, frozen=True):
-    """What GET /cluster/ says, as far as it is used here."""
+    """The part of the reply to GET /cluster/ that the benchmark uses."""
 
     version: int
     partitions: int
@@ -93,11 +93,11 @@ def run(is_quick: bool) -> Report:
 
 
 def judge(notes: Sequence[Note], kill: Kill, owned: Sequence[str] | None) -> Outcome:
-    """What a kill did to the requests around it.
+    """Return the effect of a kill on the requests around it.
 
     Args:
         notes: of all requests from 2 s before the kill to 6 s after it, or more.
-        owned: queues of the killed shard; None when it was not a shard.
+        owned: queues of the killed shard; None if it was not a shard.
 
     Raises:
         Spoiled: there was no load before it, or no full rate after it.
@@ -121,7 +121,7 @@ def judge(notes: Sequence[Note], kill: Kill, owned: Sequence[str] | None) -> Out
 
 
 def _may_be_in_flight(note: Note, kill: Kill, owned: frozenset[str] | None) -> bool:
-    """A dequeue may be on any shard; any other request is on the shard of its queue."""
+    """Return True if the request may be on the killed shard: a dequeue always, any other request by its queue."""
     is_there = owned is None or not note.queue_id or note.queue_id in owned
     return is_there and note.began_s <= kill.gone_s + _NOTICE_S
 
@@ -165,7 +165,7 @@ def _run_once() -> _Round:
 
 
 class _Owned:
-    """Whether a queue is in a partition of one shard, as the ring is now."""
+    """A predicate: True for queues in the partitions of one shard, by the present ring."""
 
     def __init__(self, view: _View, address: str) -> None:
         ring = Ring.build(view.version, frozenset(member.node for member in view.members), view.partitions)
@@ -241,7 +241,7 @@ def _failed_row(what: str, outcomes: list[Outcome]) -> Row:
 
 
 def _failures(rounds: list[_Round]) -> Grid:
-    """Every failure by what came instead of an answer, all rounds together."""
+    """Return the failures of all rounds, by the result that came instead of an answer."""
     counts: dict[tuple[str, str, str, str], int] = {}
     for one in rounds:
         for killed, outcome in (("shard", one.shard), ("router", one.router)):

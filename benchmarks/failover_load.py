@@ -58,7 +58,7 @@ _NOTES = msgspec.msgpack.Decoder(list[Note])
 
 
 def read_notes(path: Path) -> list[Note]:
-    """What the load wrote into its file."""
+    """Return the notes that the load wrote into its file."""
     return _NOTES.decode(path.read_bytes())
 
 
@@ -95,7 +95,7 @@ class _Loop:
             await self._ask("finish", job.queue_id, path, {"lease": job.lease})
 
     async def _ask(self, verb: str, queue_id: str, path: str, body: object) -> bytes | None:
-        """Send a request and note it; returns the content of a 200 or 201."""
+        """Send a request, note it, and return the content of a 200 or 201."""
         began_s = time.monotonic()
         content, failure = None, ""
         try:

@@ -75,14 +75,14 @@ class _Calls(msgspec.Struct, frozen=True):
 
 
 class _Pair(msgspec.Struct, frozen=True):
-    """What is compared with the original, of one round."""
+    """The figures of one round that are compared with the original."""
 
     ours: _Calls
     original: _Calls
 
 
 class _Target(msgspec.Struct, frozen=True):
-    """What is measured in a round."""
+    """A target that is measured in a round."""
 
     bare: Server
     sharq: Server

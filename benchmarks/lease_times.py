@@ -1,4 +1,4 @@
-"""What the lease times of one queue say about its rate: was it kept, was it broken, how late was each lease.
+"""Judges the rate of one queue by its lease times: delivered share, violations and delays.
 
 Pure reckoning. Lease times come from the server in whole milliseconds, cut: a true time is up to 1 ms later.
 """
@@ -43,7 +43,7 @@ def delivered_share(leases_us: Sequence[int], interval_us: int, from_us: int, un
     """Leases over what was promised, in the longest time after from_us that is whole intervals and ends by until_us.
 
     A rate that is kept gives exactly 1, whatever the time at which the queue began: any stretch of k intervals holds
-    k leases. None when not even one interval fits.
+    k leases. None if not even one interval fits.
     """
     promised = (until_us - from_us) // interval_us
     if promised < 1:

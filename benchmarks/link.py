@@ -50,7 +50,7 @@ def measure(shard: Server, in_flight: int, duration_s: float) -> Sample:
 
 
 def report(samples: list[dict[int, Sample]], duration_s: float) -> Report:
-    """The report of some rounds, each with a sample by the number of calls in flight."""
+    """Return the report of some rounds, each with a sample by the number of calls in flight."""
     counts = list(samples[0])
     rows = [
         Row(

@@ -1,4 +1,4 @@
-"""The router's end of the link benchmark: calls, so many at a time, over one real link.
+"""The router's end of the link benchmark: keeps a number of calls in flight over one real link.
 
 Run as a program: host:port of the shard, calls in flight, seconds. Prints what was done as JSON.
 """

@@ -23,7 +23,7 @@ class _Echo:
     """A shard that knows of nothing."""
 
     async def call(self, call: Call[Any]) -> Any:
-        """The answer of a Peek: nothing is queued."""
+        """Return the answer of a Peek: nothing is queued."""
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Nothing ever becomes due."""

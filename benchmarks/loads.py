@@ -12,7 +12,7 @@ from benchmarks.servers import ROOT
 
 
 def run_load(module: str, arguments: Sequence[str], timeout_s: float) -> bytes:
-    """Run a load to its end; returns what it printed.
+    """Run a load to its end and return what it printed.
 
     Raises:
         Spoiled: it failed, or did not end in time.

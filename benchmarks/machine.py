@@ -1,4 +1,4 @@
-"""What a benchmark ran on, as facts that may be published: no host names, no paths, no addresses."""
+"""Describes the machine of a benchmark by facts that may be published: no host names, paths or addresses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def describe() -> Machine:
-    """The facts of this machine, now."""
+    """Return the facts of this machine, now."""
     return Machine(
         cpu=_cpu_model(),
         cores=os.cpu_count() or 0,
@@ -47,7 +47,7 @@ def describe() -> Machine:
 
 
 def _cpu_model() -> str:
-    """What the kernel calls the processor; the architecture where it does not say."""
+    """Return the kernel's name of the processor, or the architecture if it has none."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text().splitlines() if table.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""What a dequeue costs with ever more ready queues: the promise that it costs the same.
+"""Measures the cost of a dequeue for growing numbers of ready queues, which should stay constant.
 
 Each size is a partition of one store, all loaded before anything is measured, and the sizes take many short turns,
 so that what disturbs the machine disturbs all. Queues have no limit (interval 0), and those that are measured have a
@@ -58,7 +58,7 @@ _QUICK = _Plan((100, 1_000, 10_000, 100_000), rounds=9, singles=300, batches=8, 
 
 
 class _Cost(msgspec.Struct, frozen=True):
-    """Of one job: CPU of the store, and the wall time that the caller of a whole call waits."""
+    """The cost of one job: the store's CPU time, and the wall time of a whole call for its caller."""
 
     cpu_us: float
     call_p50_ms: float

@@ -58,7 +58,7 @@ class _Shares(msgspec.Struct, frozen=True):
 
 
 class _Outcome(msgspec.Struct, frozen=True):
-    """What a scenario came to.
+    """The outcome of a scenario.
 
     Attributes:
         slow, fast: delivered over promised, of each queue up to 20/s and of each at 100/s.

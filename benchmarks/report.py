@@ -1,7 +1,4 @@
-"""What a benchmark found: numbers with what they are held against, as text for a terminal, Markdown and JSON.
-
-Not here: how anything is measured, and the machine's facts (benchmarks/machine.py).
-"""
+"""Reports a benchmark's numbers beside their goals and peers, as text for a terminal, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -30,12 +27,12 @@ class Goal(msgspec.Struct, frozen=True):
     is_least: bool
 
     def is_met(self, measured: Spread) -> bool:
-        """The median keeps the bound."""
+        """Return True if the median keeps the bound."""
         return measured.median >= self.value if self.is_least else measured.median <= self.value
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """What another system reaches.
+    """The figure of another system.
 
     Attributes:
         value: in the row's unit; or why there is none ("not run: npm is missing").
@@ -65,7 +62,7 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def ratio(self) -> float | None:
-        """Measured over the peer's; None where either has no number."""
+        """Measured over the peer's; None if either has no number."""
         if self.peer is None or isinstance(self.peer.value, str) or isinstance(self.measured, str):
             return None
         return self.measured.median / self.peer.value if self.peer.value else None
@@ -106,7 +103,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def to_markdown(report: Report, machine: Machine) -> str:
-    """The whole report as a Markdown page."""
+    """Return the whole report as a Markdown page."""
     parts = [
         f"# {report.name}",
         report.question,
@@ -120,7 +117,7 @@ def to_markdown(report: Report, machine: Machine) -> str:
 
 
 def save(report: Report, machine: Machine, directory: Path = RESULTS) -> list[Path]:
-    """Write `<name>.md`, `<name>.json` and a plot of each curve, over those of an earlier run; returns all.
+    """Write `<name>.md`, `<name>.json` and a plot of each curve, over those of an earlier run and return all.
 
     Raises:
         NotRun: matplotlib is missing and there is a curve; the text is written all the same.
@@ -136,24 +133,24 @@ def save(report: Report, machine: Machine, directory: Path = RESULTS) -> list[Pa
 
 
 def plot_name(report: Report, index: int) -> str:
-    """The file of a report's curve: `<name>.svg`, and `<name>-2.svg` for the second."""
+    """Return the file of a report's curve: `<name>.svg`, and `<name>-2.svg` for the second."""
     return f"{report.name}{f'-{index + 1}' if index else ''}.svg"
 
 
 def number(value: float) -> str:
-    """Three significant digits, whole from 1,000 on: `0.0123`, `4.56`, `78.9`, `12,345`."""
+    """Return three significant digits, whole from 1,000 on: `0.0123`, `4.56`, `78.9`, `12,345`."""
     if abs(value) >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def share(value: float) -> str:
-    """A number near 1 to four digits, where three would hide what it is about."""
+    """Return a number near 1 with four digits, because three would hide the difference."""
     return f"{value:.4f}" if 0.9 <= value < 1.1 else number(value)
 
 
 def measured_text(row: Row) -> str:
-    """Median, and least and greatest of several runs; the reason where there is no number."""
+    """Return median, and least and greatest of several runs; the reason where there is no number."""
     if isinstance(row.measured, str):
         return row.measured
     spread = row.measured
@@ -169,7 +166,7 @@ def goal_text(goal: Goal | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> str:
-    """A Markdown table; empty without rows."""
+    """Return a Markdown table; empty without rows."""
     if not rows:
         return ""
     lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]

@@ -1,7 +1,4 @@
-"""The processes that are measured: a store, `sharq-server` on it, and bare aiohttp; each ends with its block.
-
-Not here: what puts load on them.
-"""
+"""Runs the measured processes: a store, `sharq-server` on it, and bare aiohttp. Each ends with its block."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ _LOOK_AGAIN_S = 0.02
 
 
 class Server:
-    """A running server of HTTP.
+    """A running HTTP server.
 
     Attributes:
         url: http:// address without a slash at the end.
@@ -78,7 +75,7 @@ class Store:
 
     @property
     def cpu_us(self) -> float:
-        """CPU time of the thread that runs commands, since its start."""
+        """Return the CPU time, since its start, of the thread that runs commands (µs)."""
         info = self.client.info("cpu")
         return float(info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"]) * 1e6
 
@@ -87,12 +84,12 @@ class Store:
         self.client.function_load(library.source(), replace=True)
 
     def execute(self, call: FunctionCall[Any]) -> list[Any]:
-        """Run one function call; returns the reply as it came, for `call.decode`."""
+        """Run one function call and return the reply as it came, for `call.decode`."""
         raw: list[Any] = self.client.execute_command(*call.alone.words)  # type: ignore[no-untyped-call]
         return raw
 
     def execute_all(self, calls: Sequence[FunctionCall[T]]) -> list[T]:
-        """Run function calls in one pipeline, joined as a shard joins those to one server; returns their values.
+        """Run function calls in one pipeline, joined as a shard joins those to one server and return their values.
 
         Raises:
             Spoiled: a call came too late.
@@ -116,12 +113,12 @@ class Store:
 
     @property
     def memory_bytes(self) -> int:
-        """What the store counts as used."""
+        """Return the memory that the store reports as used, in bytes."""
         return int(self.client.info("memory")["used_memory"])
 
 
 def value_of(call: FunctionCall[T], raw: list[Any] | SharqError) -> T:
-    """What a function call came to.
+    """Return the value of a function call's reply.
 
     Raises:
         Spoiled: it failed, or came too late.
@@ -157,7 +154,7 @@ def sharq_server(store_url: str | None, environ: Mapping[str, str] | None = None
     """Run `sharq-server` on a store.
 
     Args:
-        store_url: None where the settings name the store.
+        store_url: None if the settings name the store.
         environ: settings, as variables.
     """
     variables = {**({"SHARQ_REDIS_URL": store_url} if store_url else {}), **(environ or {})}
@@ -256,7 +253,7 @@ def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float, directory: 
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
+    """Return a TCP port of 127.0.0.1 that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -276,7 +273,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def status(url: str) -> int | None:
-    """The HTTP status that a GET gets, or None when nothing listens."""
+    """Return the HTTP status that a GET gets, or None if nothing listens."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return int(answer.status)

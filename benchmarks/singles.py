@@ -1,4 +1,4 @@
-"""What the benchmarks of single calls have in common: their jobs, and leases for the script that finishes."""
+"""Provides the jobs of the benchmarks of single calls, and leases for the script that finishes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def enqueue_words(word: str) -> tuple[str, str, str]:
 
 
 def fill(url: str, word: str, count: int, queues: int = QUEUES) -> None:
-    """Queue so many jobs, over the queues in turn.
+    """Queue `count` jobs, over the queues in turn.
 
     Raises:
         Spoiled: one was refused.
@@ -45,7 +45,7 @@ def fill(url: str, word: str, count: int, queues: int = QUEUES) -> None:
 
 @contextmanager
 def leases(url: str, count: int) -> Iterator[str]:
-    """Lease jobs and write them to a file as load/finish.lua reads it; yields its path.
+    """Lease jobs and write them to a file as load/finish.lua reads it and yield its path.
 
     Raises:
         Spoiled: fewer were ready.

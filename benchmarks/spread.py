@@ -1,7 +1,4 @@
-"""A measured number as what several runs of it gave.
-
-Not here: what it is held against (benchmarks/report.py).
-"""
+"""Represents a measured number by the results of several runs."""
 
 from __future__ import annotations
 
@@ -22,12 +19,12 @@ class Spread(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of at least one value."""
+        """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The least value that at least `percent` (over 0, to 100) of the values do not exceed.
+    """Return the least value that at least `percent` (over 0, to 100) of the values do not exceed.
 
     Args:
         values: at least one, in any order.

@@ -1,4 +1,4 @@
-"""How long `sharq-server` takes from its start, on the embedded store, to its first answered request."""
+"""Measures the time from the start of `sharq-server`, on the embedded store, to its first answered request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _measure() -> tuple[float, float]:
 
 
 def _start(directory: Path) -> float:
-    """Seconds until the first answer."""
+    """Return the seconds until the first answer."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/dequeue/sms/"
     started_s = time.perf_counter()

@@ -70,7 +70,7 @@ def run(is_quick: bool) -> Report:
 
 
 class _Deployment:
-    """One prefix of the store, with so many partitions."""
+    """One prefix of the store, with its number of partitions."""
 
     def __init__(self, store: Store, partitions: int) -> None:
         self._store = store
@@ -91,7 +91,7 @@ class _Deployment:
         return _Cost(enqueue_us / len(jobs), dequeue_us / taken, finish_us / len(jobs))
 
     def _spend(self, batches: Sequence[Sequence[FunctionCall[Any]]]) -> tuple[float, list[Any]]:
-        """Run batches, each as one pipeline; returns the store's CPU time in µs and the values."""
+        """Run batches, each as one pipeline, and return the store's CPU time in µs and the values."""
         before_us = self._store.cpu_us
         values = [value for calls in batches for value in self._store.execute_all(calls)]
         return self._store.cpu_us - before_us, values
@@ -103,7 +103,7 @@ class _Deployment:
         ]
 
     def _dequeues(self) -> list[FunctionCall[Any]]:
-        """The batch in equal shares, as a shard's index would ask when all partitions are equally due."""
+        """Return dequeues of equal shares, as a shard's index makes them if all partitions are equally due."""
         share, more = divmod(_BATCH, self._partitions)
         counts = [share + (partition < more) for partition in range(self._partitions)]
         return [
@@ -113,7 +113,7 @@ class _Deployment:
         ]
 
     def _drain(self, missing: int) -> list[LeasedJob]:
-        """What equal shares left over, because partitions do not hold equally many jobs."""
+        """Finish the jobs that equal shares left over, because partitions hold different numbers of jobs."""
         left: list[LeasedJob] = []
         for partition in range(self._partitions):
             while len(left) < missing:

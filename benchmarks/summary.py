@@ -1,6 +1,6 @@
-"""The table of goals: what is to be reached, what was measured, and whether it is met; and the README's copy of it.
+"""Makes the table of goals with the measured figures, and updates the README's copy of it.
 
-A goal whose benchmark gave no number says why. Not here: the goals themselves (benchmarks/targets.py).
+A goal whose benchmark gave no number has the reason instead. The goals are in benchmarks/targets.py.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _COLUMNS = ("benchmark", "what", "goal", "measured: median (least-greatest)", "o
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One goal and what came of it.
+    """One goal and its result.
 
     Attributes:
-        row: None where there is none.
-        reason: why there is no number; empty where there is one.
+        row: None if there is none.
+        reason: why there is no number; empty if there is one.
     """
 
     target: Target
@@ -36,7 +36,7 @@ class Line(msgspec.Struct, frozen=True):
 def judge(
     reports: Iterable[Report], reasons: Mapping[str, str], targets: Sequence[Target] = TARGETS
 ) -> list[Line]:
-    """Hold every goal against the reports.
+    """Compare every goal with the reports.
 
     Args:
         reasons: by benchmark, why it gave no report.
@@ -52,7 +52,7 @@ def judge(
 
 
 def to_markdown(lines: Sequence[Line]) -> str:
-    """The goals as a table, and how many are met."""
+    """Return the goals as a table, and how many are met."""
     met = sum(line.row is not None and line.row.is_met is True for line in lines)
     without = sum(bool(line.reason) for line in lines)
     words = f"{met} of {len(lines)} goals met, {len(lines) - met - without} not met, {without} not run."
@@ -60,12 +60,12 @@ def to_markdown(lines: Sequence[Line]) -> str:
 
 
 def load_results(directory: Path = RESULTS) -> list[Result]:
-    """What `--save` has left there, by name."""
+    """Return the results that `--save` wrote, by name."""
     return [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(directory.glob("*.json"))]
 
 
 def for_readme(results: Sequence[Result]) -> str:
-    """The table of saved results, with their dates and machines."""
+    """Return the table of saved results, with their dates and machines."""
     lines = judge([result.report for result in results], {})
     return f"{_provenance(results)}\n\n{to_markdown(lines)}"
 
@@ -111,7 +111,7 @@ def _ratio(row: Row) -> str:
 
 
 def _provenance(results: Sequence[Result]) -> str:
-    """When and where: one sentence a machine."""
+    """Return one sentence for each machine, with the date of its results."""
     if not results:
         return "Nothing has been measured here yet."
     dates: dict[tuple[str, int, int], list[str]] = {}

@@ -1,7 +1,6 @@
-"""What is to be reached: every goal of the project, and which benchmark's figure is held against it.
+"""Lists every goal of the project and the benchmark figure that it is compared with.
 
-This is the only place that says a goal. Not here: how a figure is measured, and how the table is printed
-(benchmarks/summary.py).
+Goals are defined nowhere else. benchmarks/summary.py prints the table.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ class Target(msgspec.Struct, frozen=True):
         benchmark: its name on the command line.
         figure: what the benchmark calls the row.
         unit: of the figure and the goal.
-        peer: a figure of another system from another day; None where there is none, or one of the same run.
+        peer: a figure of another system from another day; None if there is none, or one of the same run.
     """
 
     benchmark: str
@@ -29,7 +28,7 @@ class Target(msgspec.Struct, frozen=True):
     peer: Peer | None = None
 
     def row(self, measured: Spread | str, peer: Peer | None = None) -> Row:
-        """The benchmark's row for this goal.
+        """Return the benchmark's row for this goal.
 
         Args:
             measured: or why there is no number.

@@ -34,7 +34,7 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Notes(msgspec.Struct, frozen=True):
-    """What a worker hands over at its end; cpu_s: the CPU time that it used."""
+    """The notes that a worker writes at its end; cpu_s is the CPU time that it used."""
 
     cpu_s: float
     notes: list[Note]
@@ -72,7 +72,7 @@ _NOTES = msgspec.msgpack.Decoder(Notes)
 
 
 def read_notes(path: Path) -> Notes:
-    """What a worker wrote into its file."""
+    """Return the notes that a worker wrote into its file."""
     return _NOTES.decode(path.read_bytes())
 
 

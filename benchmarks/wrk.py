@@ -1,7 +1,4 @@
-"""wrk as the load: one thread, a script of `load/`, requests as fast as the answers come.
-
-Not here: what the scripts send.
-"""
+"""Runs wrk as the load: one thread, a script of `load/`, requests as fast as the answers come."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ _MARK = "SUMMARY "
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a run came to; failures: answers above 399 and broken connections; latencies of single requests."""
+    """The result of a run; failures are answers above 399 and broken connections; latencies are of single requests."""
 
     requests: int
     duration_s: float
@@ -35,7 +32,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 @cache
 def program() -> str:
-    """Path of wrk.
+    """Return the path of wrk.
 
     Raises:
         NotRun: it is not installed.
@@ -48,7 +45,7 @@ def program() -> str:
 
 @cache
 def version() -> str:
-    """The first words of `wrk --version`: name and version."""
+    """Return the first words of `wrk --version`: name and version."""
     said = subprocess.run([program(), "--version"], capture_output=True, text=True, check=False, timeout=10)
     return " ".join((said.stdout + said.stderr).split()[:2])
 

@@ -1,1 +1,1 @@
-"""What runs and shows the system outside its packages."""
+"""Deploys, monitors and demonstrates the system."""

@@ -1,4 +1,4 @@
-"""Another machine's clock as this process can know it: learned from answers, never read from this machine."""
+"""Estimates another machine's clock from its answers; this machine's own wall clock is never used."""
 
 from __future__ import annotations
 
@@ -8,48 +8,53 @@ from time import monotonic
 _WINDOW_S = 10.0
 
 _STEP_US = 500_000
-"""A smaller step is not told: it may be the drift of a long silence."""
+"""Smaller steps are not reported: they may be drift during a long silence."""
 
 _HOLD_S = 2.0
-"""For so long after a step ahead calls are timed as if it had not happened."""
+"""Time after a forward step during which calls are timed as if the step had not happened."""
 
 
 class RemoteClock:
-    """Estimates the time of now by the clock of a store's server, or of a shard.
+    """An estimate of the current time by the clock of a store's server or of a shard.
 
-    An answer says that clock's time at some moment before it arrived, so each is a lower bound of the offset between
-    it and this machine's monotonic one; the largest of the last 10 to 20 seconds is kept. The estimate is never ahead
-    of that clock, unless it has stepped back unseen.
+    Each answer carries that clock's time at some moment before it arrived, so it gives a lower bound of the offset
+    between that clock and this machine's monotonic clock. The largest bound of the last 10 to 20 seconds is kept. The
+    estimate is never ahead of the remote clock, unless that clock has stepped back unnoticed.
     """
 
     def __init__(self) -> None:
         self._best: float | None = None
         self._recent = -math.inf
         self._turns_at = 0.0
-        self._most = math.inf
+        self._offset_limit = math.inf
         self._ahead_us = 0.0
         self._held_until = 0.0
 
     def learn(self, remote_us: int, asked_at: float | None = None) -> bool:
-        """Take note of an answer that arrived now.
+        """Update the estimate with an answer that arrived just now.
 
         Args:
-            remote_us: the time in it, in µs.
-            asked_at: when it was asked for (time.monotonic), an upper bound of the offset: an estimate above it is of
-                a clock that has stepped back since, and is dropped.
+            remote_us: the remote time in the answer, in µs.
+            asked_at: the time of the question (time.monotonic). It gives an upper bound of the offset; an estimate
+                above this bound dates from before the clock stepped back, and is dropped.
 
         Returns:
-            True when the clock has stepped, either way: no delay explains this answer after the one before.
+            True if the clock has stepped in either direction, that is, if no delay explains this answer after the
+            previous one.
         """
+        # The answer was written between asked_at and now, so the true offset lies between these two bounds.
         received_at = monotonic()
         offset = remote_us - received_at * 1e6
-        most = math.inf if asked_at is None else remote_us - asked_at * 1e6
+        offset_limit = math.inf if asked_at is None else remote_us - asked_at * 1e6
         before = self._best
-        has_stepped_back = before is not None and before > most
-        is_step_ahead = offset > self._most + _STEP_US
+        has_stepped_back = before is not None and before > offset_limit
+        # A lower bound above the previous upper bound cannot be a delay: the clock has jumped forward.
+        is_step_ahead = offset > self._offset_limit + _STEP_US
         if is_step_ahead:
-            self._ahead_us, self._held_until = most - self._most, received_at + _HOLD_S
-        self._most = most
+            self._ahead_us, self._held_until = offset_limit - self._offset_limit, received_at + _HOLD_S
+        self._offset_limit = offset_limit
+        # Two windows overlap: `_recent` is the maximum of the current one, `_best` that of both. Old bounds expire
+        # with their window, so the estimate follows a remote clock that runs slower than this one.
         if received_at >= self._turns_at and not has_stepped_back:
             self._best = max(self._recent, offset)
             self._recent = offset
@@ -58,15 +63,16 @@ class RemoteClock:
             self._best = self._recent = offset
         elif offset > self._recent:
             self._recent = offset
-        return is_step_ahead or (before is not None and before > most + _STEP_US)
+        return is_step_ahead or (before is not None and before > offset_limit + _STEP_US)
 
     def now_us(self) -> int | None:
-        """The time there in µs, or None before its first answer."""
+        """Return the remote time in µs, or None before the first answer."""
         return None if self._best is None else int(self._best + monotonic() * 1e6)
 
     def steady_us(self) -> int | None:
-        """The same, but for two seconds after a step ahead as if there had been none: until what goes by that clock has
-        been mended.
+        """Return the remote time in µs, ignoring a forward step for the first two seconds after it.
+
+        Within these two seconds the times that depend on that clock are corrected. None before the first answer.
         """
         now_us = self.now_us()
         if now_us is None or monotonic() >= self._held_until:

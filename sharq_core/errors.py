@@ -1,6 +1,7 @@
-"""The one error tree. Each class says its wire code, its HTTP status and whether the work may have happened.
+"""Defines the error tree. Each class has its wire code, its HTTP status and states whether the work may have happened.
 
-Not here: the JSON shape of a failure (router/http/errors.py) and what the store's driver raises (store/failures.py).
+The JSON body of an error is built in router/http/errors.py; store/failures.py translates the errors of the store's
+driver.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from typing import ClassVar, Self
 
 
 class SharqError(Exception):
-    """Something the caller must act on. The message is for a person and names the field it is about.
+    """A failure that the caller must act on. The message is for a person and names the field at fault.
 
     Attributes:
-        code: the word on the wire; one class has one code.
+        code: the error code on the wire.
         status: the HTTP status.
-        perhaps_done: True when the work may have been done; False when certainly nothing changed.
-        retry_after_s: seconds after which a repeat makes sense, or None where repeating cannot help.
-        is_away: the node that was asked does not reach its store; another node may.
+        perhaps_done: True if the work may have been done; False if certainly nothing changed.
+        retry_after_s: seconds after which a retry makes sense, or None if a retry cannot help.
+        is_away: True if the node that was asked cannot reach its store; another node may reach it.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -31,17 +32,17 @@ class SharqError(Exception):
         self.message = message
 
     def bare(self) -> Self:
-        """Return it without the story of how it was raised, to be kept as a value.
+        """Return this error without traceback, context and cause, so that it can be kept as a value.
 
-        A traceback holds the frames up to the one that keeps the errors in a list: a thousand of them make a cycle that
-        only the collector takes away, and it stands still for 100 ms for a few of those.
+        A traceback refers to the frames that hold the list of errors, which makes reference cycles. Only the garbage
+        collector frees these, and collecting a few lists of a thousand errors stops the process for 100 ms.
         """
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
 
 
 class InvalidRequest(SharqError):
-    """The request is wrong, and the message names the field. Nothing was done."""
+    """An invalid request; the message names the field. Nothing was done."""
 
     code = "invalid_request"
     status = 400
@@ -49,7 +50,7 @@ class InvalidRequest(SharqError):
 
 
 class Unauthorized(SharqError):
-    """No token, or an unknown one. Nothing was done."""
+    """A missing or unknown token. Nothing was done."""
 
     code = "unauthorized"
     status = 401
@@ -57,7 +58,7 @@ class Unauthorized(SharqError):
 
 
 class Forbidden(SharqError):
-    """The caller may not do this: a web page of another site, or a name that is not this server's. Nothing was done."""
+    """A forbidden caller: a web page of another site, or a host name that is not this server's. Nothing was done."""
 
     code = "forbidden"
     status = 403
@@ -65,7 +66,7 @@ class Forbidden(SharqError):
 
 
 class NotFound(SharqError):
-    """The queue, job or path does not exist. Nothing was done."""
+    """A queue, job or path that does not exist. Nothing was done."""
 
     code = "not_found"
     status = 404
@@ -73,7 +74,7 @@ class NotFound(SharqError):
 
 
 class MethodNotAllowed(SharqError):
-    """The path exists, the method does not. Nothing was done."""
+    """A method that an existing path does not support. Nothing was done."""
 
     code = "method_not_allowed"
     status = 405
@@ -85,7 +86,7 @@ class MethodNotAllowed(SharqError):
 
 
 class LeaseLost(SharqError):
-    """Another lease of the job exists, or the job is dead or deleted. Nothing was done."""
+    """A lease that no longer counts: the job has a newer lease, is dead or was deleted. Nothing was done."""
 
     code = "lease_lost"
     status = 409
@@ -93,7 +94,7 @@ class LeaseLost(SharqError):
 
 
 class Duplicate(SharqError):
-    """A live job has this id. Nothing was done."""
+    """A job id that a live job has already. Nothing was done."""
 
     code = "duplicate"
     status = 409
@@ -101,7 +102,7 @@ class Duplicate(SharqError):
 
 
 class TooSlow(SharqError):
-    """The body did not come in time. Nothing was done."""
+    """A request body that did not arrive in time. Nothing was done."""
 
     code = "too_slow"
     status = 408
@@ -109,7 +110,7 @@ class TooSlow(SharqError):
 
 
 class TooLarge(SharqError):
-    """The payload or the body is over its limit. Nothing was done."""
+    """A payload or a body above its size limit. Nothing was done."""
 
     code = "too_large"
     status = 413
@@ -117,7 +118,7 @@ class TooLarge(SharqError):
 
 
 class UnsupportedEncoding(SharqError):
-    """The body has a Content-Encoding that is not understood here. Nothing was done."""
+    """A body with an unsupported Content-Encoding. Nothing was done."""
 
     code = "unsupported_encoding"
     status = 415
@@ -125,10 +126,10 @@ class UnsupportedEncoding(SharqError):
 
 
 class QueueFull(SharqError):
-    """The queue holds as many jobs as the enqueue allows. Nothing was done.
+    """A queue that holds as many jobs as the enqueue allows. Nothing was done.
 
     Attributes:
-        queue_length: jobs queued and delayed when it was refused.
+        queue_length: number of queued and delayed jobs when the enqueue was refused.
     """
 
     code = "queue_full"
@@ -141,7 +142,7 @@ class QueueFull(SharqError):
 
 
 class Overloaded(SharqError):
-    """This process holds as much unfinished work as it may. Nothing was done; try again, or elsewhere."""
+    """A process at its limit of unfinished work. Nothing was done; retry here or on another process."""
 
     code = "overloaded"
     status = 429
@@ -150,7 +151,7 @@ class Overloaded(SharqError):
 
 
 class Unavailable(SharqError):
-    """The store or the shard cannot be reached, or refused before it started. Nothing was done."""
+    """A store or shard that cannot be reached, or that refused the call before it started. Nothing was done."""
 
     code = "unavailable"
     status = 503
@@ -159,7 +160,7 @@ class Unavailable(SharqError):
 
 
 class OutcomeUnknown(SharqError):
-    """The call was sent and no answer came: it may have been done. Repeat it with the same ids."""
+    """A call that was sent and not answered: it may have been done. Repeat it with the same ids."""
 
     code = "outcome_unknown"
     status = 504
@@ -168,19 +169,19 @@ class OutcomeUnknown(SharqError):
 
 
 class StoreAway(Unavailable):
-    """This node does not reach the store. Nothing was done; another node may reach it."""
+    """A node that cannot reach the store. Nothing was done; another node may reach it."""
 
     is_away = True
 
 
 class StoreSilent(OutcomeUnknown):
-    """This node has sent the call to the store and lost it: it may have been done. Another node may reach the store."""
+    """A call that a node sent to the store before it lost contact: it may have been done. Another node may reach it."""
 
     is_away = True
 
 
 class StoreFull(SharqError):
-    """The store's memory is full, so it takes no more jobs; dequeue and finish go on. Nothing was done."""
+    """A store without free memory: it refuses new jobs; dequeue and finish still work. Nothing was done."""
 
     code = "store_full"
     status = 507
@@ -188,22 +189,22 @@ class StoreFull(SharqError):
 
 
 class ConfigError(Exception):
-    """The configuration is wrong; the message names file, section and key. The process exits with 2."""
+    """A configuration error; the message names file, section and key. The process exits with status 2."""
 
 
 _BY_CODE: dict[str, type[SharqError]] = {
-    kind.code: kind for kind in SharqError.__subclasses__() if kind is not QueueFull
+    error.code: error for error in SharqError.__subclasses__() if error is not QueueFull
 }
 
-_AWAY_BY_CODE: dict[str, type[SharqError]] = {kind.code: kind for kind in (StoreAway, StoreSilent)}
+_AWAY_BY_CODE: dict[str, type[SharqError]] = {error.code: error for error in (StoreAway, StoreSilent)}
 
 
 def from_code(code: str, message: str, queue_length: int = 0, is_away: bool = False) -> SharqError:
-    """The error that another process named by its code; an unknown code counts as perhaps done.
+    """Return the error for a code that another process sent; an unknown code counts as perhaps done.
 
     Args:
-        queue_length: what a full queue held; other errors have no use for it.
-        is_away: that process does not reach its store.
+        queue_length: number of jobs in the full queue; only QueueFull uses it.
+        is_away: True if that process cannot reach its store.
     """
     if is_away and code in _AWAY_BY_CODE:
         return _AWAY_BY_CODE[code](message)

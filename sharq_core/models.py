@@ -1,8 +1,8 @@
-"""The values that travel through the whole system: jobs, leases, queues and what is known of them.
+"""Defines the values that all parts of the system exchange: jobs, leases, queues and their statistics.
 
-All are frozen. Inside the system times are integer microseconds since the epoch by the store's clock and durations
-are integer microseconds; milliseconds exist only at the wire. What a person may send is validated once, in
-router/api/parsing.py; these values are made from what passed.
+All are frozen. Times are integer microseconds since the epoch by the store's clock, and durations are integer
+microseconds; milliseconds exist only on the wire. Client input is validated once, in router/api/parsing.py, before
+these values are made from it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import TypeAlias
 import msgspec
 
 IDENTIFIER_PATTERN = r"^[A-Za-z0-9_\-.+@]{1,100}$"
-"""queue_type, queue_id and job_id; `.` and `..` alone are refused besides."""
+"""The pattern of queue_type, queue_id and job_id; `.` and `..` are refused as well."""
 
 MAX_INTERVAL_US = 365 * 24 * 3600 * 1_000_000
 MAX_LEASE_US = 24 * 3600 * 1_000_000
 MIN_LEASE_US = 100_000
 
 MinuteCounts: TypeAlias = list[tuple[int, int]]
-"""(start of the minute in ms since the epoch, count), oldest first, 10 long, the last one the current minute."""
+"""A list of (start of the minute in ms since the epoch, count), oldest first, length 10, ending with this minute."""
 
 
 class QueueKey(msgspec.Struct, frozen=True, array_like=True):
-    """Which queue: its type (what workers ask for) and its id (whose it is). Both are identifiers."""
+    """The identity of a queue: its type (requested by workers) and its id (one per customer). Both are identifiers."""
 
     queue_type: str
     queue_id: str
@@ -34,13 +34,14 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     """A job as it is enqueued.
 
     Attributes:
-        payload: the JSON text as it came, never re-encoded.
-        requeue_limit: how many times it may come back after an ended lease; -1 for ever.
-        interval_us: the queue's rate from now on, 0 for unlimited; None keeps the queue's own.
-        burst: leases that may go back to back when late, at least 1; None keeps the queue's own (1 for a new queue).
-        delay_us: it may not be leased before this much time has passed.
-        max_queued_length: refuse when this many jobs are queued and delayed already; None for no cap.
-        repeat: also a job remembered as finished or dead counts as a duplicate.
+        payload: the JSON text as received, never re-encoded.
+        requeue_limit: how many times the job is requeued after its lease ended; -1 for no limit.
+        interval_us: sets the queue's interval, 0 for an unlimited rate; None keeps the queue's interval.
+        burst: sets how many leases may go back to back if the queue is late, at least 1; None keeps the queue's burst
+            (1 for a new queue).
+        delay_us: the time that must pass before the job may be leased.
+        max_queued_length: the enqueue is refused if this many jobs are queued or delayed; None for no cap.
+        repeat: True if a job that is remembered as finished or dead counts as a duplicate, too.
     """
 
     queue_type: str
@@ -56,31 +57,35 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EnqueueStatus(enum.IntEnum):
-    """What an enqueue came to. Only QUEUED changed anything."""
+    """The outcome of an enqueue. Only QUEUED changed anything."""
 
     QUEUED = 0
     DUPLICATE = 1
     FULL = 2
     NO_INTERVAL = 3
-    """The job named no interval and the queue has none yet."""
+    """The job has no interval and the queue has none yet."""
 
 
 class Enqueued(msgspec.Struct, frozen=True, array_like=True, tag="q"):
-    """The answer for one enqueued job; queue_length: jobs queued and delayed before this one."""
+    """The answer for one job of an enqueue.
+
+    Attributes:
+        queue_length: number of jobs queued and delayed before this one.
+    """
 
     status: EnqueueStatus
     queue_length: int
 
 
 class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
-    """A job in a worker's hands.
+    """A job leased to a worker.
 
     Attributes:
         lease: the lease token, 32 hexadecimal digits; opaque to clients.
-        leased_until_us: when the lease ends.
+        leased_until_us: the time at which the lease ends.
         attempt: 1 for the first delivery.
-        requeues_remaining: how often it may still come back; -1 for ever.
-        queue_length: jobs still queued in its queue after this one.
+        requeues_remaining: how many more times the job may be requeued; -1 for no limit.
+        queue_length: number of jobs still queued in its queue after this one.
     """
 
     queue_type: str
@@ -96,7 +101,11 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FinishJob(msgspec.Struct, frozen=True, array_like=True):
-    """End the lease and forget the job. lease None: whichever lease is live, as the original does."""
+    """A request to end the lease and forget the job.
+
+    Attributes:
+        lease: the lease token; None finishes the job under any live lease, as the original SHARQ does.
+    """
 
     queue_type: str
     queue_id: str
@@ -105,7 +114,7 @@ class FinishJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ExtendJob(msgspec.Struct, frozen=True, array_like=True):
-    """Move the end of the lease to now + by_us."""
+    """A request to move the end of the lease to now + by_us."""
 
     queue_type: str
     queue_id: str
@@ -115,9 +124,11 @@ class ExtendJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
-    """Give the job back unfinished, to be leased again after delay_us at the earliest.
+    """A request to give the job back unfinished.
 
-    is_void: nobody received the lease, so the attempt is not counted and nothing can be done with its token.
+    Attributes:
+        delay_us: the time that must pass before the job may be leased again.
+        is_void: True if no worker received the lease: the attempt is not counted, and its token stops acting.
     """
 
     queue_type: str
@@ -129,7 +140,7 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LeaseStatus(enum.IntEnum):
-    """What a finish, extend or release came to. Only DONE changed anything (or repeats what did)."""
+    """The outcome of a finish, extend or release. Only DONE changed anything (or repeats a call that did)."""
 
     DONE = 0
     NOT_FOUND = 1
@@ -137,9 +148,11 @@ class LeaseStatus(enum.IntEnum):
 
 
 class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
-    """Attributes:
-    leased_until_us: the lease's end after an extend that was DONE, else 0.
-    is_dead: the release was past the requeue limit, so the job is a dead letter now.
+    """The answer for one job of a finish, extend or release.
+
+    Attributes:
+        leased_until_us: the lease's end after an extend that was DONE, else 0.
+        is_dead: True if the release exceeded the requeue limit, so that the job is now a dead letter.
     """
 
     status: LeaseStatus
@@ -148,13 +161,17 @@ class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
 
 
 class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):
-    """cancelled: how many queued and delayed jobs were dropped; 0 when there were none."""
+    """The answer for a deleted queue.
+
+    Attributes:
+        cancelled: number of queued and delayed jobs that were dropped.
+    """
 
     cancelled: int
 
 
 class JobState(enum.StrEnum):
-    """Where a job is; cancelled jobs are not remembered."""
+    """The state of a job; cancelled jobs are not remembered."""
 
     QUEUED = "queued"
     DELAYED = "delayed"
@@ -164,13 +181,13 @@ class JobState(enum.StrEnum):
 
 
 class JobStatus(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of one job.
+    """The status of one job.
 
     Attributes:
-        attempt: deliveries so far, 0 before the first.
-        lease_expires_at_us: for a leased job, else None.
-        position: 1 for the next job of its queue; None unless queued.
-        payload: JSON text; None for a finished job.
+        attempt: number of deliveries so far, 0 before the first.
+        lease_expires_at_us: the end of the lease; None if the job is not leased.
+        position: 1 for the next job of its queue; None if the job is not queued.
+        payload: the JSON text; None for a finished job.
     """
 
     state: JobState
@@ -182,12 +199,12 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):
-    """One queue. An unknown queue has is_known False and zeros.
+    """The statistics of one queue. For an unknown queue, is_known is False and the numbers are zero.
 
     Attributes:
-        next_ready_in_us: time until it may next be leased from, 0 when that has passed; None when nothing is queued
-            or the queue is paused.
-        oldest_age_us: time since the job at its head was enqueued; None when nothing is queued.
+        next_ready_in_us: time until the queue may next be leased from, 0 if that time has passed; None if nothing is
+            queued or the queue is paused.
+        oldest_age_us: time since the job at the head was enqueued; None if nothing is queued.
     """
 
     is_known: bool
@@ -205,28 +222,32 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
 
 
 class QueuePage(msgspec.Struct, frozen=True, array_like=True):
-    """Ids of queues with queued, delayed or leased jobs, of one partition; scan: where to go on, 0 at the end."""
+    """A page of the queues of one partition that have queued, delayed or leased jobs.
+
+    Attributes:
+        scan: the cursor of the next page, 0 at the end.
+    """
 
     queue_ids: list[str]
     scan: int
 
 
 class TopOrder(enum.StrEnum):
-    """What makes a queue come first."""
+    """The order of a list of queues."""
 
     AGE = "age"
-    """How long it has been due, that is ready to be leased from."""
+    """The longest due queue first, that is, the one that has been ready to be leased from for longest."""
     DEPTH = "depth"
-    """How many queued and delayed jobs it has."""
+    """The queue with the most queued and delayed jobs first."""
 
 
 class TopQueue(msgspec.Struct, frozen=True, array_like=True):
-    """One of the queues that come first.
+    """A queue in a list of top queues.
 
     Attributes:
-        due_since_us: since when (by its server's clock) it has been ready to be leased from; None when it is not.
-        due_for_us: how long that is; None when it is not.
-        oldest_age_us: time since the job at its head was enqueued; None when nothing is queued.
+        due_since_us: the time since which it has been due, by its server's clock; None if it is not due.
+        due_for_us: how long it has been due; None if it is not due.
+        oldest_age_us: time since the job at the head was enqueued; None if nothing is queued.
     """
 
     queue_id: str
@@ -239,19 +260,23 @@ class TopQueue(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def depth(self) -> int:
-        """Queued and delayed jobs."""
+        """The number of queued and delayed jobs."""
         return self.queued + self.delayed
 
 
 class TopQueues(msgspec.Struct, frozen=True, array_like=True):
-    """The queues that come first, foremost first; is_complete: every queue was looked at."""
+    """The first queues in the requested order.
+
+    Attributes:
+        is_complete: True if every queue was read.
+    """
 
     queues: list[TopQueue]
     is_complete: bool
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
-    """Types with queued, delayed or leased jobs, sorted, and what was enqueued and leased in the last 10 minutes."""
+    """The types with queued, delayed or leased jobs, sorted, and the last 10 minutes of enqueues and leases."""
 
     queue_types: list[str]
     enqueue_counts: MinuteCounts
@@ -259,16 +284,17 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StoreState(msgspec.Struct, frozen=True, array_like=True):
-    """What a node says of its store.
+    """The state of a node's store, as the node reports it.
 
     Attributes:
         mode: embedded, single, sentinel or cluster.
-        is_reachable: it answered when it was last asked.
-        notices: what is off with it, in words.
-        partitions_away: how many partitions the node leaves to others, because it does not reach their server, or has
-            not reached it well for long enough.
-        data_lost: why the node serves no partition, in words; None while it serves some.
-        reason: why the store or a part of it cannot be used, in words without its address; None while nothing is known.
+        is_reachable: True if the store answered the last call.
+        notices: the store's current problems, as text.
+        partitions_away: number of partitions that the node leaves to other nodes, because it cannot reach their server
+            or has not reached it reliably for long enough.
+        data_lost: the reason why the node serves no partition, as text; None while it serves some.
+        reason: the reason why the store or a part of it cannot be used, as text without its address; None while there
+            is none.
     """
 
     mode: str
@@ -291,11 +317,11 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeadPage(msgspec.Struct, frozen=True, array_like=True):
-    """Dead letters of one partition, oldest first.
+    """A page of the dead letters of one partition, oldest first.
 
     Attributes:
-        scan: where to go on, empty at the end.
-        now_us: the time of the partition's server when it was asked, µs; None from an older shard.
+        scan: the cursor of the next page, empty at the end.
+        now_us: the time of the partition's server when the page was read, µs; None from an older shard.
     """
 
     jobs: list[DeadLetter]
@@ -304,7 +330,7 @@ class DeadPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeadRef(msgspec.Struct, frozen=True, array_like=True):
-    """One dead letter."""
+    """A reference to one dead letter."""
 
     queue_type: str
     queue_id: str
@@ -312,7 +338,7 @@ class DeadRef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RedriveStatus(enum.IntEnum):
-    """What a redrive of one dead letter came to. Only QUEUED changed anything."""
+    """The outcome of a redrive of one dead letter. Only QUEUED changed anything."""
 
     QUEUED = 0
     DUPLICATE = 1

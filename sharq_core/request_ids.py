@@ -1,7 +1,4 @@
-"""The id of the request that is being worked on: it goes with the task, over the link, into log lines and the answer.
-
-Not here: where ids come in (router/http/gateway.py, shard/link_server.py) and which lines show them (process/logs.py).
-"""
+"""Keeps the id of the current request, which follows its task over the link, into log lines and into the answer."""
 
 from __future__ import annotations
 
@@ -11,10 +8,10 @@ from contextvars import ContextVar
 from itertools import count
 
 MAX_LENGTH = 128
-"""Characters of an id that a client may send."""
+"""The maximum length, in characters, of an id that a client sends."""
 
 current: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that this task works for; None for what the process does by itself."""
+"""The id of the request that this task works for; None for the process's own work."""
 
 _is_acceptable = re.compile(rf"[A-Za-z0-9._:/+=@-]{{1,{MAX_LENGTH}}}").fullmatch
 _prefix = os.urandom(8).hex()
@@ -22,7 +19,7 @@ _numbers = count(1)
 
 
 def begin(given: str | None) -> str:
-    """Work for a request from now on, under the id that its client gave, if that is one, or a new one; returns it."""
+    """Set the request id of this task to the client's id if it is valid, else to a new one, and return it."""
     if given is None or _is_acceptable(given) is None:
         given = f"{_prefix}-{next(_numbers):x}"
     current.set(given)

@@ -1,4 +1,4 @@
-"""Which of several queues come first. Not here: where they are found (shard/index/top_queues.py)."""
+"""Orders queues by age or depth and merges such lists; shard/index/top_queues.py finds the queues."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _Rank: TypeAlias = tuple[int, str]
 
 
 def first(queues: Iterable[TopQueue], by: TopOrder, limit: int) -> list[TopQueue]:
-    """Up to `limit` queues, foremost first, each once; ties by their ids. Cost: O(n log limit)."""
+    """Return the first `limit` queues in order, without repeats; ties are ordered by id. Cost: O(n log limit)."""
     each_once = {queue.queue_id: queue for queue in queues}
     return nsmallest(limit, each_once.values(), key=_RANKS[by])
 
 
 def merge(parts: Iterable[TopQueues], by: TopOrder, limit: int) -> TopQueues:
-    """The foremost of several answers about different queues."""
+    """Return the first `limit` queues of several answers about different queues."""
     parts = list(parts)
     queues = first((queue for part in parts for queue in part.queues), by, limit)
     return TopQueues(queues, all(part.is_complete for part in parts))
 
 
 def _by_age(queue: TopQueue) -> _Rank:
-    """By since when it is due, not for how long: partitions are read one after the other."""
+    """Rank by the time since which a queue is due. How long it is due depends on when its partition was read."""
     return sys.maxsize if queue.due_since_us is None else queue.due_since_us, queue.queue_id
 
 

@@ -1,9 +1,9 @@
-"""Requests that a web page may have caused: a browser sends them from wherever its user is, with the user's reach.
+"""Detects requests that a web page of another site caused, by the headers that browsers send.
 
-A page of another site can send plain requests to an address that only its visitor reaches (the loopback, a company's
-network). It cannot read the answers, unless its own host name leads to that address (DNS rebinding). A browser says
-whose page it was in headers that no page can forge: `Origin`, `Sec-Fetch-Site`, `Host`. Not here: what is done with the
-verdict (router/http/gate.py, shard/http.py).
+A page of another site can make its visitor's browser send simple requests to addresses that only the visitor reaches
+(the loopback, a company's network). The page cannot read the answers, unless its own host name resolves to that address
+(DNS rebinding). A browser names the page in headers that no page can forge: `Origin`, `Sec-Fetch-Site`, `Host`. Callers
+(router/http/gate.py, shard/http.py) decide what to answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HOST: Final = istr("Host")
 _NAMES: Final = (_ORIGIN, _SITE, _REFERER)
 
 _OWN_SITES = frozenset({"same-origin", "none"})
-"""`none` is a person who typed the address or took a bookmark."""
+"""`none` means that a person typed the address or opened a bookmark."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ORIGIN_FORM = re.compile(
@@ -30,23 +30,23 @@ _ORIGIN_FORM = re.compile(
 )
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)(:(?P<port>[0-9]{0,5}))?")
 _MAX_KNOWN = 100
-"""Values of Host that are remembered as good."""
+"""The maximum number of accepted Host values that are remembered."""
 
 
 def is_origin(text: str) -> bool:
-    """Return whether the text is `scheme://host` or `scheme://host:port`, and nothing more."""
+    """Return True if the text is exactly `scheme://host` or `scheme://host:port`."""
     match = _ORIGIN_FORM.fullmatch(text)
     return match is not None and match["rest"] is None and _place(text, match["scheme"]) is not None
 
 
 def foreign_page(headers: Mapping[str, str], allowed_origins: frozenset[str] = frozenset()) -> str | None:
-    """Return which header says that another site's page caused the request; None for no such page.
+    """Return the name of the header that shows a page of another site caused the request; None if there is none.
 
     Args:
-        headers: their names compare without case.
-        allowed_origins: the origins, in lower case, whose pages may call.
+        headers: the request's headers; names compare without case.
+        allowed_origins: origins, in lower case, from which pages may call.
 
-    Cost: three look-ups for a request without such headers, 0.2 µs.
+    Cost: three lookups (0.2 µs) for a request without such headers.
     """
     origin = headers.get(_ORIGIN)
     site = headers.get(_SITE)
@@ -65,16 +65,16 @@ def foreign_page(headers: Mapping[str, str], allowed_origins: frozenset[str] = f
 
 
 def is_from_browser(headers: Mapping[str, str]) -> bool:
-    """Return whether a page, of whatever site, caused the request."""
+    """Return True if a web page of any site caused the request."""
     return any(name in headers for name in _NAMES)
 
 
 class Hosts:
-    """The names under which a server may be asked, so that no page's own name can lead to it.
+    """The host names under which a server may be addressed, as protection against DNS rebinding.
 
     Args:
-        allowed: host names and addresses without ports, besides the loopback's; `*` for all.
-        is_bound: whether names are looked at at all.
+        allowed: host names and addresses without ports, in addition to the loopback's; `*` allows all.
+        is_bound: False accepts every name.
     """
 
     def __init__(self, allowed: Iterable[str] = (), *, is_bound: bool = False) -> None:
@@ -83,12 +83,12 @@ class Hosts:
         self._known: set[str] = set()
 
     def refused(self, headers: Mapping[str, str], target_host: str | None = None) -> str | None:
-        """Return the name that is not one of this server's; None when the request may come in.
+        """Return the host name that is not allowed; None if the request is accepted.
 
-        A request without Host, and one with an empty Host, is of no browser.
+        A request with a missing or empty Host is accepted: no browser sends one.
 
         Args:
-            target_host: the host of an absolute request target, which counts beside the header.
+            target_host: the host of an absolute request target, which is checked in addition to the header.
         """
         if self._takes_all:
             return None
@@ -105,7 +105,7 @@ class Hosts:
         return None
 
     def takes_address(self, headers: Mapping[str, str]) -> bool:
-        """Return whether Host is an IP address: no page's name leads to it, since it is no name."""
+        """Return True if Host is an IP address, which DNS rebinding cannot use."""
         match = _AUTHORITY.fullmatch(headers.get(_HOST, ""))
         return match is not None and _address(match["host"]) is not None
 
@@ -118,9 +118,9 @@ class Hosts:
 
 
 def _is_same(origin: str, headers: Mapping[str, str]) -> bool:
-    """Return whether an origin, or an address of a page, has this server's host and port.
+    """Return True if an origin, or the address of a page, has this server's host and port.
 
-    The scheme is not compared: a proxy in front may end the TLS.
+    The scheme is not compared, because a proxy in front may terminate TLS.
     """
     match = _ORIGIN_FORM.fullmatch(origin)
     host = headers.get(_HOST)
@@ -131,7 +131,7 @@ def _is_same(origin: str, headers: Mapping[str, str]) -> bool:
 
 
 def _place(origin: str, scheme: str) -> tuple[str, int] | None:
-    """Return host and port, the scheme's own port for none; None for what is no authority."""
+    """Return (host, port) with the scheme's default port if none is given; None if the authority is malformed."""
     match = _AUTHORITY.fullmatch(origin.partition("://")[2])
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Which store a test gets: a shared one of each kind with a key prefix of its own, or a private one."""
+"""Provides stores for tests: a shared one of each kind with a key prefix for each test, or a private one."""
 
 from __future__ import annotations
 

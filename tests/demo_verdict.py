@@ -1,4 +1,4 @@
-"""What the demo's words say of its run, for tests on machines that may be busy."""
+"""Judges the demo's output for tests on machines that may be busy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 _SLOW = re.compile(
     r"the full rate was not back"
     r"|the full rate was back only \d+ ms after"
-    r"|A machine that is busy delivers less"
+    r"|A busy machine delivers less"
     r"|delivered \d+ of \d+ promised \(\d+%\)"
 )
 
 
 def broken_promises(output: str, exit_code: int) -> list[str]:
-    """What it found wrong, its speed apart: the rate under faults is judged by test_kills_under_load.py.
+    """Return the problems in the output, except its speed; test_kills_under_load.py judges the rate under faults.
 
     A run that came to no verdict broke them all.
     """

@@ -18,7 +18,7 @@ RETRIES = 4
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What one request did to a loop.
+    """The effect of one request on an event loop.
 
     Attributes:
         process: router, or the name of a shard.
@@ -40,7 +40,7 @@ async def measure(
     shards: Sequence[str] = (),
     repeat: int = 1,
 ) -> list[Hold]:
-    """Send one request after the other; returns the holds, the longest first.
+    """Send one request after the other and return the holds, the longest first.
 
     Args:
         url: of a server that runs under tests/watched.py.
@@ -60,7 +60,7 @@ async def measure(
 
 
 async def _send(http: aiohttp.ClientSession, url: str, one: Hostile) -> int:
-    """Return the status; 0 when the connection ended without an answer."""
+    """Return the status; 0 if the connection ended without an answer."""
     try:
         async with http.post(url + one.path, data=io.BytesIO(one.body), headers=one.headers) as answer:
             await answer.read()

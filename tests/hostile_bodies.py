@@ -16,7 +16,7 @@ PAYLOAD_BYTES = 256 * 1024
 """The longest payload that is allowed by default."""
 
 Make = Callable[[int, random.Random], bytes]
-"""Makes a JSON value, or what is none, of about so many bytes."""
+"""A function that makes a JSON value, or invalid JSON, of about the given number of bytes."""
 
 
 class Hostile(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class Hostile(msgspec.Struct, frozen=True):
 
 
 def _filled(piece: bytes, size: int, around: bytes = b"[]", end: bytes = b"1") -> bytes:
-    """A list of as many pieces as fit."""
+    """Return a list of as many pieces as fit."""
     count = max(1, (size - len(end) - 2) // (len(piece) + 1))
     return around[:1] + b",".join([piece] * count) + b"," + end + around[1:]
 
@@ -129,7 +129,7 @@ PLACES = (_whole, _payload, _ignored, _unknown, _rate, _jobs, _one_job)
 
 
 def bulk(entries: list[bytes]) -> bytes:
-    """The body of a bulk call."""
+    """Return the body of a bulk call."""
     return b'{"jobs":[' + b",".join(entries) + b"]}"
 
 
@@ -161,7 +161,7 @@ def _bulks(size: int, chance: random.Random) -> Iterator[Hostile]:
 
 
 def corpus(seed: int, size: int) -> Iterator[Hostile]:
-    """Yield hostile requests of about so many bytes, some of them compressed."""
+    """Yield hostile requests of about `size` bytes, some of them compressed."""
     chance = random.Random(seed)
     for name, make in SHAPES.items():
         value = make(size - 100, chance)
@@ -181,6 +181,6 @@ def corpus(seed: int, size: int) -> Iterator[Hostile]:
 
 
 def compressed(one: Hostile) -> Hostile:
-    """The same with gzip."""
+    """Return the same with gzip."""
     body = gzip.compress(one.body, compresslevel=1)
     return Hostile(f"{one.name}, gzip", one.path, body, {"Content-Encoding": "gzip"})

@@ -77,7 +77,7 @@ class SharqProcess:
 
     @property
     def log(self) -> str:
-        """What it wrote so far, both streams."""
+        """The output so far, of both streams."""
         return self.log_path.read_text(errors="replace")
 
     def launch(self) -> None:
@@ -118,7 +118,7 @@ class SharqProcess:
             time.sleep(LOOK_AGAIN_S)
 
     def status(self, path: str) -> int | None:
-        """The HTTP status that a GET gets, or None when nothing listens."""
+        """Return the HTTP status that a GET gets, or None if nothing listens."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                 return int(answer.status)
@@ -133,7 +133,7 @@ class SharqProcess:
         os.kill(self.pid, number)
 
     def wait(self, timeout_s: float = STOP_DEADLINE_S) -> int:
-        """Wait for its end; returns its exit status."""
+        """Wait for its end and return its exit status."""
         assert self._process is not None
         status = self._process.wait(timeout_s)
         self._process = None
@@ -145,7 +145,7 @@ class SharqProcess:
         self.wait()
 
     def stop(self) -> int:
-        """End it in order (SIGTERM) and return its exit status; 0 when it does not run."""
+        """End it in order (SIGTERM) and return its exit status; 0 if it does not run."""
         if self._process is None:
             return 0
         self._process.terminate()
@@ -218,7 +218,7 @@ class SharqCluster:
 
     @property
     def urls(self) -> list[str]:
-        """Of the routers."""
+        """The URLs of the routers."""
         return [router.url for router in self.routers]
 
     def start(self) -> None:
@@ -243,7 +243,7 @@ class SharqCluster:
         return shard
 
     def make_shard(self, node_id: str, name: str | None = None, **environ: str) -> SharqProcess:
-        """A shard that does not run yet, and is not stopped with the others.
+        """Return a shard that does not run yet, and is not stopped with the others.
 
         Args:
             name: of its log; node_id when None.
@@ -262,7 +262,7 @@ class SharqCluster:
         )
 
     def make_router(self, name: str, **environ: str) -> SharqProcess:
-        """A router that does not run yet, told of the shards there are now."""
+        """Return a router that does not run yet, told of the shards there are now."""
         port = free_port()
         seeds = ",".join(f"127.0.0.1:{self._reached_at(shard.port)}" for shard in self.shards)
         words = ["--listen", f"127.0.0.1:{port}", "--shards", seeds]
@@ -283,7 +283,7 @@ class SharqCluster:
 
 
 def store_environ(store: StoreAddress) -> dict[str, str]:
-    """The variables that name a store without user, password and TLS."""
+    """Return the variables that name a store without user, password and TLS."""
     servers = ",".join(map(str, store.servers))
     if store.mode is StoreMode.CLUSTER:
         return {"SHARQ_REDIS_NODES": servers}
@@ -293,7 +293,7 @@ def store_environ(store: StoreAddress) -> dict[str, str]:
 
 
 def serving(router: SharqProcess) -> dict[str, int]:
-    """The shards that own partitions as a router sees it: partitions by node; empty when it does not answer."""
+    """Return the shards that own partitions as a router sees it: partitions by node; empty if it does not answer."""
     try:
         members = get_json(f"{router.url}/cluster/")["members"]
     except OSError:
@@ -302,6 +302,6 @@ def serving(router: SharqProcess) -> dict[str, int]:
 
 
 def get_json(url: str) -> Any:
-    """What a GET answers; raises OSError when it is no 200."""
+    """Return the JSON body of a GET; raise OSError if the status is not 200."""
     with urllib.request.urlopen(url, timeout=5) as answer:
         return json.load(answer)

@@ -1,7 +1,4 @@
-"""The slots of a running Redis Cluster: who holds which, and how operators move them.
-
-Not here: the servers themselves (tests/store_groups.py, and those of `sharq-cluster`).
-"""
+"""Reads and moves the slots of a running Redis Cluster, as its operators do."""
 
 from __future__ import annotations
 
@@ -57,23 +54,23 @@ class Slots(Generic[NodeT]):
         self._nodes = nodes
 
     def node_id(self, node: NodeT) -> str:
-        """A server's name in the Cluster."""
+        """Return a server's name in the Cluster."""
         name: bytes = node.ask("CLUSTER", "MYID")
         return name.decode()
 
     def primaries(self) -> list[NodeT]:
-        """The servers that hold slots."""
+        """Return the servers that hold slots."""
         ports = {primary[1] for _, _, primary, *_ in self._nodes[0].ask("CLUSTER", "SLOTS")}
         return [node for node in self._nodes if node.port in ports]
 
     def owner(self, slot: int, asked: NodeT | None = None) -> NodeT:
-        """The primary that holds a slot."""
+        """Return the primary that holds a slot."""
         rows = (asked or self._nodes[0]).ask("CLUSTER", "SLOTS")
         port = next(primary[1] for first, last, primary, *_ in rows if first <= slot <= last)
         return next(node for node in self._nodes if node.port == port)
 
     def first_of(self, node: NodeT) -> int:
-        """The first slot that a primary holds."""
+        """Return the first slot that a primary holds."""
         rows = self._nodes[0].ask("CLUSTER", "SLOTS")
         return min(int(first) for first, _, primary, *_ in rows if primary[1] == node.port)
 

@@ -1,7 +1,4 @@
-"""Stores of several real servers for tests: a Sentinel group, a Redis Cluster; with user, password and TLS or without.
-
-Not here: single servers (tests/stores.py), and which test gets which group.
-"""
+"""Runs stores of several real servers for tests: Sentinel groups and Redis Clusters, with or without user and TLS."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ NODE_TIMEOUT_MS = 2000
 
 
 class Security(msgspec.Struct, frozen=True):
-    """How the servers of a group know their clients and each other: one user with a password, and TLS.
+    """The authentication of a group's servers and clients: one user with a password, and TLS.
 
     Attributes:
         username: None for no password at all.
@@ -44,15 +41,15 @@ class Security(msgspec.Struct, frozen=True):
     certificates: Path | None = None
 
     def arguments(self, port: int) -> list[str]:
-        """What makes a server, or a Sentinel, ask for it, on its command line."""
+        """Return the command-line arguments by which a server or a Sentinel requires it."""
         return [*self._user_arguments(), *self._tls_arguments(port)]
 
     def url(self, port: int) -> str:
-        """The URL of a server."""
+        """Return the URL of a server."""
         return self.place(StoreMode.SERVER, port).url.reveal()
 
     def place(self, mode: StoreMode, *ports: int, service: str | None = None) -> StoreAddress:
-        """Where a store is."""
+        """Return the address of a store."""
         folder = self.certificates
         return StoreAddress(
             mode=mode,
@@ -269,7 +266,7 @@ class RedisCluster:
 
 
 def make_certificates(folder: Path) -> Path:
-    """A directory with a certificate for 127.0.0.1, its key, and the authority that signed it."""
+    """Return a directory with a certificate for 127.0.0.1, its key, and the authority that signed it."""
     if shutil.which("openssl") is None:
         missing_tool("openssl")
     _made(folder)
@@ -387,7 +384,7 @@ def _made(folder: Path) -> Path:
 
 
 def _replica_arguments(security: Security) -> list[str]:
-    """How a server that becomes a replica proves who it is."""
+    """Return the arguments with which a replica authenticates itself."""
     if security.username is None:
         return []
     return ["--masteruser", security.username, "--masterauth", security.password]
@@ -400,7 +397,7 @@ def _state(sentinel: Member) -> tuple[int, int]:
 
 
 def _primary_port(sentinel: Member) -> int | None:
-    """The port of the primary that a Sentinel names; None if it does not answer."""
+    """Return the port of the primary that a Sentinel names; None if it does not answer."""
     try:
         with sentinel.client(QUICK_S) as client:
             client.response_callbacks.clear()

@@ -51,7 +51,7 @@ _ports = _own_ports()
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now.
+    """Return a TCP port of 127.0.0.1 that nothing listens on now.
 
     Raises:
         RuntimeError: 100 ports tried, none was free.
@@ -75,7 +75,7 @@ def missing_tool(tool: str) -> NoReturn:
 
 
 def store_binary(kind: str) -> Path:
-    """Path of the server of a kind ("valkey" or "redis"); skips or fails the test when there is none."""
+    """Return the path of the server of a kind ("valkey" or "redis"); skips or fails the test when there is none."""
     if kind == "valkey":
         return Path(get_binary_path())
     found = shutil.which("redis-server")
@@ -162,7 +162,7 @@ class StoreServer:
         os.kill(self.pid, signal.SIGCONT)
 
     def client(self, timeout_s: float = 2.0) -> redis.Redis:
-        """A blocking client that waits timeout_s for an answer and repeats nothing; the caller closes it."""
+        """Return a blocking client that waits timeout_s for an answer and repeats nothing; the caller closes it."""
         return redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s)
 
     def _command(self) -> list[str]:

@@ -34,7 +34,7 @@ class Watch:
         self.longest_wall_s = 0.0
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look forever."""
         cpu_s, wall_s = time.thread_time(), time.perf_counter()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)

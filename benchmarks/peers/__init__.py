@@ -114,7 +114,7 @@ def _tool(name: str) -> str:
 
 
 def _run(*command: str) -> bytes:
-    """Run a peer's program; returns its last line."""
+    """Run a peer's program and return its last line."""
     lines = _check(command, _cache_folder(), _RUN_TIMEOUT_S).splitlines()
     if not lines:
         raise NotRun("it said nothing")

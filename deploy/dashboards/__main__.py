@@ -1,4 +1,4 @@
-"""Write every dashboard as JSON. The files are committed; a test holds them to this source."""
+"""Writes every dashboard as JSON. The files are committed, and a test compares them with this source."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FOLDER = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 
 def text_of(dashboard: Dashboard) -> str:
-    """The content of a dashboard's file."""
+    """Return the content of a dashboard's file."""
     return json.dumps(render(dashboard), indent=2) + "\n"
 
 
 def main() -> None:
-    """Write the files, one a dashboard, named by its uid."""
+    """Write one file for each dashboard, named by its uid."""
     for dashboard in DASHBOARDS:
         (FOLDER / f"{dashboard.uid}.json").write_text(text_of(dashboard))
 

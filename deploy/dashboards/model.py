@@ -1,7 +1,4 @@
-"""What a dashboard is made of, and its JSON as Grafana reads it.
-
-Not here: which panels there are (overview.py, queues.py, nodes.py, store.py), and the queries' idioms (promql.py).
-"""
+"""Models dashboards, panels and queries, and renders them as the JSON that Grafana reads."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TypeAlias
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | dict[str, Json] | None"
 
 SCHEMA_VERSION = 39
-"""Of Grafana 10 and 11; a newer one brings it up to date by itself."""
+"""The schema version of Grafana 10 and 11; newer versions of Grafana migrate it."""
 
 COLUMNS = 24
 GRAPH_HEIGHT, STAT_HEIGHT = 8, 4
@@ -21,7 +18,11 @@ SOURCE: dict[str, Json] = {"type": "prometheus", "uid": "${datasource}"}
 
 @dataclass(frozen=True)
 class Query:
-    """One PromQL query; legend: how a series is named, as in `{{instance}}`."""
+    """A PromQL query.
+
+    Attributes:
+        legend: the template of a series' name, such as `{{instance}}`.
+    """
 
     promql: str
     legend: str = ""
@@ -29,17 +30,17 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture of some queries.
+    """A panel that shows one or more queries.
 
     Attributes:
-        words: what it shows and what to make of it, for the person who looks.
-        unit: Grafana's name of it: `s`, `short`, `reqps`, `percentunit`.
-        width: of COLUMNS.
+        description: explains the panel and how to read it.
+        unit: Grafana's name of the unit: `s`, `short`, `reqps`, `percentunit`.
+        width: number of columns, of COLUMNS.
         kind: `timeseries`, or `stat` for one number.
     """
 
     title: str
-    words: str
+    description: str
     queries: tuple[Query, ...]
     unit: str = "short"
     width: int = 8
@@ -47,7 +48,7 @@ class Panel:
 
     @property
     def height(self) -> int:
-        """In Grafana's rows."""
+        """The height in Grafana's rows."""
         return STAT_HEIGHT if self.kind == "stat" else GRAPH_HEIGHT
 
 
@@ -56,8 +57,8 @@ class Dashboard:
     """A page of panels, in reading order.
 
     Attributes:
-        uid: the name of its file and in its URL.
-        has_types: it has a choice of queue types, `$type` in its queries.
+        uid: the name of its file, and its id in the URL.
+        has_types: True if the reader can select queue types (`$type` in the queries).
     """
 
     uid: str
@@ -66,18 +67,18 @@ class Dashboard:
     has_types: bool = False
 
 
-def graph(title: str, words: str, *queries: Query, unit: str = "short", width: int = 8) -> Panel:
-    """A panel of curves over time."""
-    return Panel(title, words, queries, unit, width)
+def graph(title: str, description: str, *queries: Query, unit: str = "short", width: int = 8) -> Panel:
+    """Return a panel of curves over time."""
+    return Panel(title, description, queries, unit, width)
 
 
-def number(title: str, words: str, query: Query, unit: str = "short", width: int = 4) -> Panel:
-    """A panel of one number: the latest."""
-    return Panel(title, words, (query,), unit, width, "stat")
+def number(title: str, description: str, query: Query, unit: str = "short", width: int = 4) -> Panel:
+    """Return a panel that shows the latest value as one number."""
+    return Panel(title, description, (query,), unit, width, "stat")
 
 
 def render(dashboard: Dashboard) -> dict[str, Json]:
-    """The dashboard as Grafana's provisioning reads it."""
+    """Return the dashboard as Grafana's provisioning reads it."""
     variables = [_source_variable()]
     if dashboard.has_types:
         variables.append(_type_variable())
@@ -98,7 +99,7 @@ def render(dashboard: Dashboard) -> dict[str, Json]:
 
 
 def _place(panels: Sequence[Panel]) -> list[Json]:
-    """Panels from left to right; a new row where the next one has no room."""
+    """Place panels from left to right; a panel that does not fit begins a new row."""
     placed: list[Json] = []
     x = y = row_height = 0
     for number_, panel in enumerate(panels, 1):
@@ -123,7 +124,7 @@ def _panel(panel: Panel, number_: int, place: dict[str, Json]) -> dict[str, Json
         "id": number_,
         "type": panel.kind,
         "title": panel.title,
-        "description": panel.words,
+        "description": panel.description,
         "datasource": SOURCE,
         "gridPos": place,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},

@@ -1,4 +1,4 @@
-"""The first page: is the service well, and if not, where to look next."""
+"""Defines the overview dashboard: the health of the service, and pointers to the cause of a problem."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ OVERVIEW = Dashboard(
     (
         number(
             "Requests",
-            "All routers.",
+            "Requests per second, all routers.",
             Query(per_second("sharq_router_requests_total", where=OF_CLIENTS)),
             "reqps",
         ),
-        number("Failed", "Share that is the service's fault.", Query(share_broken()), "percentunit"),
+        number("Failed", "Share of requests that the service failed.", Query(share_broken()), "percentunit"),
         number(
             "Waiting jobs",
-            "In their queues, delayed ones left out.",
+            "Queued jobs, without delayed ones.",
             Query(total("sharq_jobs", where='state="queued"')),
         ),
         number(
-            "Dead letters", "Kept for a person to look at.", Query(total("sharq_jobs", where='state="dead"'))
+            "Dead letters", "Jobs that wait for a person.", Query(total("sharq_jobs", where='state="dead"'))
         ),
-        number("Routers", "That answer scrapes.", Query("sum(up{job='sharq-router'})")),
-        number("Shards", "That answer scrapes.", Query("sum(up{job='sharq-shard'})")),
+        number("Routers", "Routers that answer scrapes.", Query("sum(up{job='sharq-router'})")),
+        number("Shards", "Shards that answer scrapes.", Query("sum(up{job='sharq-shard'})")),
         graph(
             "Requests by operation",
             "A bulk call counts once.",
@@ -44,13 +44,13 @@ OVERVIEW = Dashboard(
         ),
         graph(
             "Answers by result",
-            "empty: a dequeue that found nothing. unavailable: not done. outcome_unknown: perhaps done.",
+            "empty: no job was ready. unavailable: not done. outcome_unknown: perhaps done.",
             Query(per_second("sharq_router_requests_total", "result", OF_CLIENTS), "{{result}}"),
             unit="reqps",
         ),
         graph(
             "Time to an answer, p99",
-            "Dequeues that wait are left out: they last as long as their client wished.",
+            "Without long polls, which last as long as the client asked for.",
             Query(
                 quantile(0.99, "sharq_router_request_duration_seconds", "operation", OF_CLIENTS),
                 "{{operation}}",
@@ -59,33 +59,33 @@ OVERVIEW = Dashboard(
         ),
         graph(
             "Jobs in and out",
-            "By the store's count. Far apart for long: the backlog grows.",
+            "As counted by the store. If enqueued stays above finished, the backlog grows.",
             Query(growth("sharq_jobs_enqueued_total"), "enqueued"),
             Query(growth("sharq_jobs_finished_total"), "finished"),
             unit="ops",
         ),
         graph(
             "Ready delay",
-            "From when a job might be leased to when it was. High: too few workers, or a slow store.",
+            "Time from ready to leased. High values mean too few workers or a slow store.",
             Query(quantile(0.5, "sharq_ready_delay_seconds"), "p50"),
             Query(quantile(0.99, "sharq_ready_delay_seconds"), "p99"),
             unit="s",
         ),
-        graph("Jobs by state", "All queue types.", Query(total("sharq_jobs", "state"), "{{state}}")),
+        graph("Jobs by state", "Sum over all queue types.", Query(total("sharq_jobs", "state"), "{{state}}")),
         graph(
             "Longest ready",
-            "How long jobs have been ready that nobody took, by type. Growing: too few workers, or none.",
+            "Age of the longest ready job, by type. Growth means too few workers, or none.",
             Query(f"topk(10, {worst('sharq_oldest_ready_age_seconds', 'queue_type')})", "{{queue_type}}"),
             unit="s",
         ),
         graph(
-            "Processes that are full",
-            "The fullest router and shard, in cores: a process uses one.",
+            "Busiest processes",
+            "CPU of the busiest router and shard, in cores. A process uses at most one core.",
             Query(f"max by (job) (rate(process_cpu_seconds_total{{{OF_PROCESSES}}}[{WINDOW}]))", "{{job}}"),
         ),
         graph(
             "Memory of the store's fullest server",
-            "Of what it may take; at 100 % enqueue is answered 507. Empty: it has no limit.",
+            "Share of its limit. At 100 %, enqueue returns 507. No data means that there is no limit.",
             Query("max(sharq_store_memory_bytes / (sharq_store_memory_limit_bytes > 0))", "memory"),
             unit="percentunit",
         ),

@@ -1,6 +1,6 @@
-"""The idioms of the queries. Each gives the text of a PromQL expression.
+"""Builds PromQL expressions for the dashboards.
 
-Windows are Grafana's `$__rate_interval`: as short as the scrapes and the zoom allow.
+Windows are Grafana's `$__rate_interval`, which is as short as the scrape interval and the zoom allow.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 WINDOW = "$__rate_interval"
 
 OF_CLIENTS = 'operation!~"healthz|readyz|prometheus"'
-"""Requests, probes and scrapes left out."""
+"""Matches client requests, without probes and scrapes."""
 
 OF_TYPE = 'queue_type=~"$type"'
-"""What the dashboard's choice of queue types leaves."""
+"""Matches the selected queue types."""
 
 OF_PROCESSES = 'job=~"sharq-router|sharq-shard"'
-"""Ours, where one Prometheus scrapes others, too."""
+"""Matches routers and shards, because one Prometheus may scrape other services, too."""
 
 BROKEN = "unavailable|outcome_unknown|internal_error|overloaded|store_full"
-"""Results that are the service's fault; the others are answers."""
+"""Results that count as failures of the service."""
 
 
 def per_second(counter: str, by: str = "", where: str = "") -> str:
-    """How fast a counter grows.
+    """Return the rate of a counter per second.
 
     Args:
         by: labels to keep; none for one sum.
@@ -31,32 +31,33 @@ def per_second(counter: str, by: str = "", where: str = "") -> str:
 
 
 def total(gauge: str, by: str = "", where: str = "") -> str:
-    """The sum of a gauge over processes."""
+    """Return the sum of a gauge over processes."""
     return f"sum{_by(by)} ({gauge}{_where(where)})"
 
 
 def worst(gauge: str, by: str) -> str:
-    """A gauge that every shard tells of the same thing: the highest of them, for one may not have heard of it yet."""
+    """Return the maximum of a gauge that every shard exports for the same object; some shards may lag behind."""
     return f"max by ({by}) ({gauge})"
 
 
 def quantile(share: float, histogram: str, by: str = "", where: str = "") -> str:
-    """What this share of the observations stays below."""
+    """Return the quantile `share` (0 to 1) of a histogram."""
     buckets = per_second(f"{histogram}_bucket", f"{by}, le" if by else "le", where)
     return f"histogram_quantile({share}, {buckets})"
 
 
 def growth(store_counter: str, by: str = "", where: str = "") -> str:
-    """How fast a counter grows that is kept in the store.
+    """Return the rate per second of a counter that is kept in the store.
 
-    Each shard tells of the partitions that it owns, and these move: only the sum over shards is steady, so it comes
-    first. A scrape in mid-move may show a partition twice, or not at all; that is not shown as less than nothing.
+    Each shard exports the counts of the partitions that it owns, and partitions move. Only the sum over shards is
+    steady, so it is built before the rate. A scrape during a move may count a partition twice or not at all; negative
+    rates are clamped to 0.
     """
     return f"clamp_min(deriv({total(store_counter, by, where)}[2m:15s]), 0)"
 
 
 def share_broken() -> str:
-    """Share of requests that failed by the service's fault, 0 to 1; nothing without requests."""
+    """Return the share of requests that the service failed, 0 to 1; no value without requests."""
     counter = "sharq_router_requests_total"
     good = per_second(counter, where=f'{OF_CLIENTS}, result!~"{BROKEN}"')
     return f"1 - {good} / {per_second(counter, where=OF_CLIENTS)}"

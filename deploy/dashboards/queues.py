@@ -1,4 +1,7 @@
-"""Queue types: what waits, what leaves and how late. Single queues are too many for labels; ask /queue/ for one."""
+"""Defines the dashboard of queue types: backlog, throughput and delay.
+
+There are too many single queues for labels; GET /queue/ shows one.
+"""
 
 from __future__ import annotations
 
@@ -14,58 +17,58 @@ QUEUES = Dashboard(
     (
         graph(
             "Enqueued",
-            "By type.",
+            "Jobs accepted per second, by type.",
             Query(growth("sharq_jobs_enqueued_total", BY_TYPE, OF_TYPE), LEGEND),
             unit="ops",
         ),
         graph(
             "Leased",
-            "Jobs handed out.",
+            "Jobs leased to workers per second, by type.",
             Query(per_second("sharq_ready_delay_seconds_count", BY_TYPE, OF_TYPE), LEGEND),
             unit="ops",
         ),
         graph(
             "Finished",
-            "By type.",
+            "Jobs finished per second, by type.",
             Query(growth("sharq_jobs_finished_total", BY_TYPE, OF_TYPE), LEGEND),
             unit="ops",
         ),
         graph(
             "Waiting",
-            "In their queues. A queue above its rate has a backlog by design; what counts is the ready delay.",
+            "Queued jobs. A queue that gets more than its rate has a backlog by design; watch the ready delay instead.",
             Query(total("sharq_jobs", BY_TYPE, f'{OF_TYPE}, state="queued"'), LEGEND),
         ),
         graph(
             "Leased now",
-            "With workers.",
+            "Jobs that workers hold.",
             Query(total("sharq_jobs", BY_TYPE, f'{OF_TYPE}, state="leased"'), LEGEND),
         ),
         graph(
             "Delayed",
-            "Not before their time.",
+            "Jobs that wait for the end of their delay.",
             Query(total("sharq_jobs", BY_TYPE, f'{OF_TYPE}, state="delayed"'), LEGEND),
         ),
         graph(
             "Ready delay, p50",
-            "Ready to handed out.",
+            "Time from ready to leased.",
             Query(quantile(0.5, "sharq_ready_delay_seconds", BY_TYPE, OF_TYPE), LEGEND),
             unit="s",
         ),
         graph(
             "Ready delay, p99",
-            "Ready to handed out.",
+            "Time from ready to leased.",
             Query(quantile(0.99, "sharq_ready_delay_seconds", BY_TYPE, OF_TYPE), LEGEND),
             unit="s",
         ),
         graph(
             "Longest ready",
-            "How long jobs have been ready that nobody took. GET /top/<type>/ names the queues.",
+            "Age of the longest ready job. GET /top/<type>/ lists the queues.",
             Query(worst(f"sharq_oldest_ready_age_seconds{{{OF_TYPE}}}", BY_TYPE), LEGEND),
             unit="s",
         ),
         graph(
             "Enqueues that queued nothing",
-            "duplicate: the job is there already. full: the cap. no_interval: a queue without a rate.",
+            "duplicate: the job id exists. full: the queue is at its cap. no_interval: the queue has no rate.",
             Query(
                 per_second(
                     "sharq_enqueue_outcomes_total", f"{BY_TYPE}, outcome", f'{OF_TYPE}, outcome!="queued"'
@@ -75,8 +78,8 @@ QUEUES = Dashboard(
             unit="ops",
         ),
         graph(
-            "Finishes, extends and releases in vain",
-            "lost: by a worker whose lease had passed to another. not_found: the job is gone.",
+            "Finishes, extends and releases without effect",
+            "lost: the job has a newer lease. not_found: the job does not exist any more.",
             Query(
                 per_second(
                     "sharq_lease_outcomes_total", f"{BY_TYPE}, outcome", f'{OF_TYPE}, outcome!="done"'
@@ -87,7 +90,7 @@ QUEUES = Dashboard(
         ),
         graph(
             "Leases that ended unfinished",
-            "Workers that died, or took longer than their lease: the job comes back.",
+            "The worker died or took longer than its lease. The job is requeued.",
             Query(per_second("sharq_leases_ended_total", BY_TYPE, OF_TYPE), LEGEND),
             unit="ops",
         ),

@@ -1,6 +1,6 @@
-"""The store as the shards see it: whether it answers, how fast, how full it is, and what may cost jobs.
+"""Defines the dashboard of the store as the shards see it: reachability, latency, memory and risks to jobs.
 
-Its own exporter knows more; these are what the service itself goes by.
+The store's own exporter has more metrics.
 """
 
 from __future__ import annotations
@@ -15,115 +15,119 @@ STORE = Dashboard(
     "sharq-store",
     "SHARQ / Store",
     (
-        number("Primaries", "That some shard knows.", Query(f"count({worst('sharq_store_up', 'server')})")),
+        number(
+            "Primaries",
+            "Primaries that any shard knows.",
+            Query(f"count({worst('sharq_store_up', 'server')})"),
+        ),
         number(
             "Not reached",
-            "Primaries that at least one shard does not reach: their queues stand still there.",
+            "Primaries that at least one shard cannot reach. That shard does not serve their queues.",
             Query(f"count({worst('sharq_store_up', 'server')}) - sum(min by (server) (sharq_store_up))"),
         ),
         number(
             "Replicas",
-            "Connected to the primaries, all together.",
+            "Replicas connected to all primaries.",
             Query(f"sum({worst('sharq_store_replicas', 'server')})"),
         ),
         number(
             "Settings that may cost jobs",
-            "GET /cluster/ names them; docs/store.md says what is looked at.",
+            "GET /cluster/ lists them; docs/store.md explains the checks.",
             Query(f"sum({worst('sharq_store_notices', 'check')})"),
         ),
-        number("Calls, p99", "One pipeline of calls.", Query(quantile(0.99, CALLS)), "s"),
+        number("Calls, p99", "Time of one pipeline of calls.", Query(quantile(0.99, CALLS)), "s"),
         number(
             "Finished jobs remembered",
-            "What makes a repeated finish or enqueue harmless.",
+            "Remembered so that a repeated finish or enqueue is harmless.",
             Query("sum(sharq_finished_remembered)"),
         ),
         graph(
             "Reached",
-            "1: every shard reaches it.",
+            "1 means that every shard reaches the server.",
             Query("min by (server) (sharq_store_up)", LEGEND),
         ),
         graph(
             "Time of a call",
-            "What the store and the way to it take for one pipeline of calls.",
+            "Time of one pipeline of calls, including the network.",
             Query(quantile(0.5, CALLS), "p50"),
             Query(quantile(0.99, CALLS), "p99"),
             unit="s",
         ),
         graph(
             "Time of a call by shard, p99",
-            "One curve above the others: that shard's machine or its way to the store.",
+            "If one curve is high, look at that shard's machine and its network.",
             Query(quantile(0.99, CALLS, "instance"), "{{instance}}"),
             unit="s",
         ),
         graph(
             "Calls by shard",
-            "Pipelines; each carries what came together.",
+            "Pipelines per second; each carries the calls that were collected together.",
             Query(per_second(f"{CALLS}_count", "instance"), "{{instance}}"),
             unit="ops",
         ),
         graph(
             "Failed calls",
-            "not_done: refused, and answered 503 or sent again. perhaps_done: no answer came, 504.",
+            "not_done: refused, then retried or answered with 503. perhaps_done: no answer, 504.",
             Query(per_second("sharq_store_failures_total", "server, outcome"), "{{server}} {{outcome}}"),
             unit="ops",
         ),
         graph(
             "Calls sent again",
-            "Because their slot is on another server: a failover, or slots that move.",
+            "Calls whose slot had moved to another server, by a failover or by resharding.",
             Query(per_second("sharq_store_resent_calls_total", "instance"), "{{instance}}"),
             unit="ops",
         ),
         graph(
             "Connections opened",
-            "Beside starts of shards: it breaks them.",
+            "Expected when a shard starts; otherwise connections break.",
             Query(per_second("sharq_store_connects_total", "server"), LEGEND),
             unit="ops",
         ),
         graph(
             "Memory",
-            "At the limit enqueue is answered 507; everything else goes on.",
+            "At the limit, enqueue returns 507; all other operations work.",
             Query(worst("sharq_store_memory_bytes", "server"), LEGEND),
             Query(f"{worst('sharq_store_memory_limit_bytes', 'server')} > 0", "limit of {{server}}"),
             unit="bytes",
         ),
         graph(
             "Replicas by primary",
-            "With `replicated` or `synced` none is too few: nothing new is taken and nothing leased (503).",
+            "With `replicated` or `synced`, a primary without replicas refuses new jobs and leases (503).",
             Query(worst("sharq_store_replicas", "server"), LEGEND),
         ),
         graph(
             "Promises kept",
-            "0: no replica confirms what this primary does, so it refuses new work.",
+            "0 means that no replica confirms this primary's writes, so new work is refused.",
             Query("min by (server) (sharq_store_promises_kept)", LEGEND),
         ),
         graph(
             "Clocks",
-            "Ahead of the shards' own. Servers far from each other: a failover between them is a step of the clock.",
+            "Lead over the shards' clocks. If servers differ, a failover between them is a clock step.",
             Query("avg by (server) (sharq_store_clock_difference_seconds)", LEGEND),
             unit="s",
         ),
         graph(
-            "Steps of the clock",
-            "That shards noticed in ten minutes; the queues go on at their pace.",
+            "Clock steps",
+            "Steps that shards noticed in ten minutes. Queues keep their rates.",
             Query(
                 "max by (server, direction) (increase(sharq_store_clock_steps_total[10m]))",
                 "{{server}} {{direction}}",
             ),
         ),
         graph(
-            "What may cost jobs",
-            "On how many primaries a check is off.",
+            "Risks to jobs",
+            "Number of primaries that fail a check.",
             Query(worst("sharq_store_notices", "check"), "{{check}}"),
         ),
         graph(
             "Lost partitions",
-            "Refused, because the store has lost their data: docs/runbook.md, SharqDataLost.",
+            "Partitions that are refused because the store has lost their data. See SharqDataLost in docs/runbook.md.",
             Query("max(sharq_store_lost_partitions)", "lost"),
             Query("sum(sharq_store_data_rollbacks_total)", "older copies seen"),
         ),
         graph(
-            "Forgotten before a minute",
-            "More finished jobs than may be remembered: a late repetition may be done twice.",
+            "Finished jobs forgotten early",
+            "Forgotten within a minute, because of too many finished jobs. A late repeat may run twice.",
             Query(per_second("sharq_finished_forgotten_early_total", "instance"), "{{instance}}"),
             unit="ops",
         ),

@@ -1,2 +1,1 @@
-"""The demo: customers with different rates, workers over HTTP, and a check of every promise. `python -m
-deploy.demo`."""
+"""The demo: customers with different rates, workers over HTTP, and a check of every promise."""

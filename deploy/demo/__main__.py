@@ -1,4 +1,4 @@
-"""`python -m deploy.demo`: exit code 0 when every promise held, 1 when not, 130 when interrupted."""
+"""`python -m deploy.demo`: exit code 0 if every promise held, 1 when not, 130 when interrupted."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ from sharq_client import errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the demo; returns the exit code."""
+    """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.demo", description="Shows promised against delivered rates; about 25 seconds."
+        prog="python -m deploy.demo",
+        description="Show promised and delivered rates side by side (about 25 seconds).",
     )
     parser.add_argument(
-        "--url", help="http://host:port[,...] of running servers; without it the demo starts one of its own"
+        "--url", help="URLs of running servers, http://host:port[,...]; default: start a server"
     )
     parser.add_argument(
         "--cluster",
         action="store_true",
-        help="start two routers and three shards instead of one server, and kill some of them in mid-run",
+        help="start two routers and three shards instead of one server, and kill some of them during the run",
     )
     parser.add_argument(
-        "--kill", choices=(*KILLS_AT_S, "both"), help="which process of the cluster is killed (both)"
+        "--kill", choices=(*KILLS_AT_S, "both"), help="the process of the cluster to kill (default: both)"
     )
     parser.add_argument(
-        "--token", help="for servers that ask for one; the variable SHARQ_TOKEN shows it to nobody"
+        "--token",
+        help="token for servers that require one; prefer the environment variable SHARQ_TOKEN, which hides it",
     )
     options = parser.parse_args(argv)
     if options.cluster and options.url:
-        parser.error("--cluster starts servers of its own, so there is no --url")
+        parser.error("--cluster starts its own servers and cannot be combined with --url")
     if options.kill and not options.cluster:
-        parser.error("--kill is for a cluster: --cluster")
+        parser.error("--kill requires --cluster")
     if options.token:
         os.environ["SHARQ_TOKEN"] = options.token
     console = a_console()
@@ -62,7 +64,7 @@ def _killed_roles(kill: str) -> list[str]:
 
 
 async def _run(console: Console, urls: Sequence[str], killed_roles: Sequence[str]) -> bool:
-    """Ends by SIGTERM as by Ctrl-C: in good order."""
+    """Run the demo; SIGTERM cancels it in good order, as Ctrl-C does."""
     running = asyncio.current_task()
     assert running is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)

@@ -1,7 +1,4 @@
-"""What the person sees: a live table in a terminal, a plain line a second elsewhere, and the summary.
-
-Not here: what is true (ledger.py) and what is judged (checks.py).
-"""
+"""Shows the run: a live table in a terminal, otherwise one plain line a second, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -61,7 +58,7 @@ class Board:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait between two calls of show()."""
+        """The time between two calls of show(), in seconds."""
         return REFRESH_S if self._console.is_terminal else LINE_S
 
     def start(self) -> None:
@@ -69,14 +66,14 @@ class Board:
         self._start_s = time.monotonic()
 
     def happened(self, event: str) -> None:
-        """Something that a newcomer should see, marked with the time."""
+        """Add an event, marked with the time, above the table."""
         line = f"{self._at_s():5.1f} s  {event}"
         self._events.append(line)
         if self._live is None:
             self._console.print(line)
 
     def show(self) -> None:
-        """Brings the table up to date, or prints one line."""
+        """Bring the table up to date, or print one line."""
         if self._live is not None:
             self._live.update(self._screen(), refresh=True)
             return
@@ -84,7 +81,7 @@ class Board:
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
-        """Shows the live table for the length of the block where there is a terminal."""
+        """Show the live table during the block, if there is a terminal."""
         if not self._console.is_terminal:
             yield
             return
@@ -138,14 +135,14 @@ def _live_cells(account: Account, now_s: float) -> list[str]:
 
 
 def a_console() -> Console:
-    """A console of at most 100 columns; exactly that many where there is no terminal."""
+    """Return a console of at most 100 columns; exactly that many where there is no terminal."""
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     return console
 
 
 def introduce(console: Console, killed_roles: Sequence[str]) -> None:
-    """Says what is about to be seen, and what the columns mean.
+    """Print what the run will show, and what the columns mean.
 
     Args:
         killed_roles: of a cluster; none without one.
@@ -158,7 +155,7 @@ def introduce(console: Console, killed_roles: Sequence[str]) -> None:
 
 
 def summarize(console: Console, found: Sequence[Finding]) -> None:
-    """Prints the summary table."""
+    """Print the summary table."""
     table = _table(
         "Summary",
         ["promised", "delivered", "promised/s", "delivered/s", *SPACING, "requeued", "queued", "lost"],
@@ -185,7 +182,7 @@ def _summary_cells(finding: Finding) -> list[str]:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    """A unit after a slash goes to a heading's second line, so that the table fits WIDTH."""
+    """Return an empty table. A unit after a slash goes to a heading's second line, so that the table fits WIDTH."""
     table = Table(
         title=title, title_justify="left", header_style="bold", padding=(0, 1), pad_edge=False, box=None
     )

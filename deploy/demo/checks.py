@@ -27,7 +27,7 @@ LOOKUPS_AT_ONCE = 16
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What became of one customer.
+    """The result for one customer.
 
     Attributes:
         allowed: leases that its rate allowed while it sent.
@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 async def findings(client: SharqClient, queue_type: str, ledger: Ledger, ended_s: float) -> list[Finding]:
-    """Judges every customer, after all workers have ended.
+    """Judge every customer, after all workers have ended.
 
     Args:
         ended_s: when sending ended, on the monotonic clock.
@@ -98,8 +98,7 @@ async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s
 
 
 async def _states(client: SharqClient, queue_type: str, account: Account) -> Counter[JobState | None]:
-    """What the server says of each acknowledged job that no worker told to be finished; None: it knows
-    nothing."""
+    """Count the states of acknowledged jobs that no worker reported as finished; None counts unknown jobs."""
     turns = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def ask(job_id: str) -> JobState | None:
@@ -111,7 +110,7 @@ async def _states(client: SharqClient, queue_type: str, account: Account) -> Cou
 
 
 def _loss_problems(states: Counter[JobState | None], waiting: int) -> list[str]:
-    """A job that a worker finished just before it was killed is finished by the server's word."""
+    """Return lost, uncounted and dead jobs as text. The server's state counts for jobs of a killed worker."""
     problems = [f"{states[None]} acknowledged jobs are lost"] if states[None] else []
     still_there = states[JobState.QUEUED] + states[JobState.DELAYED] + states[JobState.LEASED]
     if still_there != waiting:
@@ -122,13 +121,13 @@ def _loss_problems(states: Counter[JobState | None], waiting: int) -> list[str]:
 
 
 def smallest_spacing_ms(leases: Sequence[Leased], burst: int) -> float | None:
-    """Smallest time from a lease to the burst-th after it, None when there are too few; leases by time."""
+    """Return the smallest time from a lease to the burst-th after it, None if there are too few; leases by time."""
     pairs = zip(leases, leases[burst:], strict=False)
     return min((later.leased_at_ms - earlier.leased_at_ms for earlier, later in pairs), default=None)
 
 
 def spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
-    """The leaky bucket, followed lease by lease: none may come before the time that those before it left."""
+    """Follow the leaky bucket lease by lease, and return the leases that came too early as text."""
     slot_ms = -math.inf
     early: list[float] = []
     for lease in leases:
@@ -141,7 +140,7 @@ def spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
 
 
 def interval_in_force_ms(rates: Sequence[Rate], at_ms: float) -> float:
-    """The interval at a time; while a change may have been under way, the shorter of the two."""
+    """Return the interval in force at a time; while a change may have been under way, the shorter of the two."""
     possible = [rates[0].interval_ms]
     for rate in rates[1:]:
         if at_ms > rate.until_ms + CLOCK_SLACK_MS:
@@ -152,7 +151,7 @@ def interval_in_force_ms(rates: Sequence[Rate], at_ms: float) -> float:
 
 
 def is_behind(finding: Finding) -> bool:
-    """It got less than its rate allowed."""
+    """Return True if the customer got less than its rate allowed."""
     return bool(rate_problems(finding.allowed, finding.sent, finding.delivered))
 
 

@@ -50,7 +50,7 @@ class Sender:
             self.has_jobs.clear()
 
     def stop(self) -> None:
-        """Closing its stdin asks it to finish what it has and end."""
+        """Close its stdin, which asks it to finish its jobs and end."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
@@ -62,13 +62,13 @@ class Crew:
         self.senders = senders
 
     async def ready(self) -> None:
-        """Waits until every worker leases; raises TimeoutError after START_TIMEOUT_S."""
+        """Wait until every worker leases; raise TimeoutError after START_TIMEOUT_S."""
         async with asyncio.timeout(START_TIMEOUT_S):
             for sender in self.senders:
                 await sender.is_ready.wait()
 
     async def kill_one(self, timeout_s: float = 3.0) -> tuple[int, int]:
-        """SIGKILLs the worker that holds most jobs, once it holds one; returns its pid and how many jobs.
+        """Kill with SIGKILL the worker that holds most jobs, once it holds one and return its pid and how many jobs.
 
         Raises:
             TimeoutError: it held none for timeout_s.
@@ -80,7 +80,7 @@ class Crew:
         return victim.process.pid, held
 
     async def stop(self) -> bool:
-        """Asks all to finish what they hold; True when every one has ended and all they said was heard."""
+        """Ask all to finish what they hold; True if every one has ended and all they said was heard."""
         for sender in self.senders:
             sender.stop()
         heard = [sender.listening for sender in self.senders]
@@ -90,7 +90,7 @@ class Crew:
 
 @asynccontextmanager
 async def working_crew(urls: Sequence[str], queue_type: str, ledger: Ledger) -> AsyncIterator[Crew]:
-    """Starts the workers, spread over the servers; none is left at the end of the block.
+    """Start the workers, spread over the servers; none is left at the end of the block.
 
     Each goes on at another server when its own is gone.
     """

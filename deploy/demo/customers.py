@@ -1,7 +1,4 @@
-"""The scenario: who sends how much at which rate, what an SMS looks like, and what happens when.
-
-Not here: sending it (producer.py), and whether the promises were kept (checks.py).
-"""
+"""Defines the scenario: the customers, their rates and loads, the SMS payload, and the times of all events."""
 
 from __future__ import annotations
 
@@ -64,7 +61,7 @@ class Customer(msgspec.Struct, frozen=True):
         return mean_load > 1
 
     def sends_per_s(self, at_s: float) -> float:
-        """Jobs a second that it sends, at_s seconds after the start."""
+        """Return the jobs a second that it sends, at_s seconds after the start."""
         if self.spike_load:
             return self.spike_load * self.rate_per_s if at_s % SPIKE_EVERY_S < SPIKE_FOR_S else 0.0
         return self.load * self.rate_per_s
@@ -120,6 +117,6 @@ _TEXTS = (
 
 
 def an_sms(customer: Customer) -> Sms:
-    """A message of this customer to somebody."""
+    """Return a message of this customer to somebody."""
     text = random.choice(_TEXTS).format(n=random.randrange(100_000, 1_000_000))
     return Sms(customer.name, f"+1555{random.randrange(10**7):07d}", text)

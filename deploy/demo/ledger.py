@@ -1,7 +1,4 @@
-"""What was acknowledged, leased and finished, customer by customer, as the demo heard of it.
-
-Not here: judging it (checks.py).
-"""
+"""Records acknowledged, leased and finished jobs by customer; checks.py judges them."""
 
 from __future__ import annotations
 
@@ -16,12 +13,16 @@ RATE_WINDOW_S = 3.0
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """A worker is about to lease."""
+    """A report that a worker is about to lease."""
 
 
 class Leased(msgspec.Struct, frozen=True, tag=True):
-    """A worker has a job. leased_at_ms: the moment of the lease by the store's clock; attempt: 1 the first
-    time."""
+    """A report that a worker has a job.
+
+    Attributes:
+        leased_at_ms: the time of the lease by the store's clock.
+        attempt: 1 for the first delivery.
+    """
 
     customer: str
     job_id: str
@@ -30,7 +31,7 @@ class Leased(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):
-    """The server has taken a worker's finish."""
+    """A report that the server accepted a finish."""
 
     customer: str
     job_id: str
@@ -71,7 +72,7 @@ class Account:
         return sum(lease.attempt > 1 for lease in self.leases)
 
     def allowed(self, until_s: float) -> float:
-        """Leases that the rate allows from the first acknowledged job until then."""
+        """Return the number of leases that the rate allows from the first acknowledged job until then."""
         if not self.sent_s:
             return 0.0
         ends_s = [rate.since_s for rate in self.rates[1:]] + [until_s]
@@ -81,11 +82,11 @@ class Account:
         )
 
     def sent_per_s(self, now_s: float) -> float:
-        """Jobs acknowledged a second, lately."""
+        """Return the recent rate of acknowledged jobs per second."""
         return _per_s(self.sent_s, now_s)
 
     def delivered_per_s(self, now_s: float) -> float:
-        """Leases a second, lately."""
+        """Return the recent rate of leases per second."""
         return _per_s(self.heard_s, now_s)
 
 
@@ -96,13 +97,13 @@ class Ledger:
         self.accounts = {customer.name: Account(customer) for customer in customers}
 
     def acknowledge(self, customer: str, job_id: str) -> None:
-        """The server has said that it holds this job."""
+        """Record that the server has acknowledged a job."""
         account = self.accounts[customer]
         account.acknowledged.add(job_id)
         account.sent_s.append(time.monotonic())
 
     def hear(self, record: Leased | Finished) -> None:
-        """A worker has said what happened."""
+        """Record a worker's report."""
         account = self.accounts[record.customer]
         if isinstance(record, Finished):
             account.finished.add(record.job_id)
@@ -112,7 +113,7 @@ class Ledger:
 
 
 def _per_s(events_s: list[float], now_s: float) -> float:
-    """Events a second over the last RATE_WINDOW_S. Cost: O(those events)."""
+    """Return the events a second over the last RATE_WINDOW_S. Cost: O(those events)."""
     count = 0
     for event_s in reversed(events_s):
         if event_s < now_s - RATE_WINDOW_S:

@@ -1,5 +1,4 @@
-"""Child processes that never outlive their block: started in their own session, asked to end, then killed by
-pid."""
+"""Runs child processes that end with their block: each has its own session, is asked to end, then killed by pid."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class StartError(Exception):
-    """Something that the demo needs did not start; the message says what and shows its last words."""
+    """A process of the demo that did not start; the message names it and shows the end of its log."""
 
 
 class ClusterProcess(msgspec.Struct, frozen=True):
@@ -45,12 +44,12 @@ class OwnCluster(msgspec.Struct, frozen=True):
     processes: list[ClusterProcess]
 
     def of(self, role: str) -> list[ClusterProcess]:
-        """The processes of a role, in their order."""
+        """Return the processes of a role, in their order."""
         return [process for process in self.processes if process.role == role]
 
 
 async def end(process: Process, timeout_s: float = END_TIMEOUT_S) -> None:
-    """Asks a process to end and kills it when it has not after timeout_s. Returns once it is gone."""
+    """Ask a process to end and kill it if it has not ended after timeout_s. Returns once it is gone."""
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -62,7 +61,7 @@ async def end(process: Process, timeout_s: float = END_TIMEOUT_S) -> None:
 
 @asynccontextmanager
 async def python_child(module: str, *arguments: str) -> AsyncIterator[Process]:
-    """Runs `python -m module` with stdin and stdout as pipes."""
+    """Run `python -m module` with stdin and stdout as pipes."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, *arguments, cwd=ROOT, stdin=PIPE, stdout=PIPE, start_new_session=True
     )
@@ -74,7 +73,7 @@ async def python_child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 @asynccontextmanager
 async def own_server() -> AsyncIterator[str]:
-    """Runs `sharq-server` on a free port with its data in a temporary directory; yields its URL once it is
+    """Run `sharq-server` on a free port with its data in a temporary directory and yield its URL once it is
     ready.
 
     Raises:
@@ -98,7 +97,7 @@ async def own_server() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def own_cluster() -> AsyncIterator[OwnCluster]:
-    """Runs `sharq-cluster` on free ports with its data in a temporary directory; yields it once it is ready.
+    """Run `sharq-cluster` on free ports with its data in a temporary directory and yield it once it is ready.
 
     Raises:
         StartError: it was not ready within CLUSTER_START_TIMEOUT_S.
@@ -129,7 +128,7 @@ async def _cluster_of(state: Path, process: Process, log: Path) -> OwnCluster:
 
 
 def _read_state(path: Path) -> OwnCluster | None:
-    """What the state file says; None while it is not there, which is until all is ready."""
+    """Return the content of the state file; None until the cluster is ready and has written it."""
     if not path.exists():
         return None
     return msgspec.json.decode(path.read_bytes(), type=OwnCluster)
@@ -156,7 +155,7 @@ def _last_words(log: Path) -> str:
 
 
 def _free_ports_in_a_row(count: int) -> int:
-    """The first of them, below the ephemeral ports, so that no connection takes one before it is listened on."""
+    """Return the first of `count` free ports in a row, below the ephemeral ports, which connections could take."""
     for first in random.sample(range(10_000, 30_000), 100):
         if all(map(_is_free, range(first, first + count))):
             return first

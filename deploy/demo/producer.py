@@ -1,5 +1,4 @@
-"""Sends what the customers send: every tick one bulk enqueue, in which each job carries its customer's own
-rate."""
+"""Sends the customers' jobs: one bulk enqueue each tick, in which every job carries its customer's rate."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ TICK_S = 0.1
 
 
 async def produce(clients: Sequence[SharqClient], queue_type: str, ledger: Ledger) -> list[str]:
-    """Sends for SEND_S; what is acknowledged goes to the ledger. Returns what the server said when it
-    refused."""
+    """Send for SEND_S, record acknowledged jobs in the ledger, and return the refusals as text."""
     start_s = time.monotonic()
     owed = dict.fromkeys((customer.name for customer in CUSTOMERS), 1.0)
     refusals: list[str] = []
@@ -36,7 +34,7 @@ async def produce(clients: Sequence[SharqClient], queue_type: str, ledger: Ledge
 
 
 def _due(customer: Customer, at_s: float, owed: dict[str, float], queue_type: str) -> list[EnqueueJob]:
-    """The customer's jobs of this tick; the fraction of a job that is left is owed to the next."""
+    """Return the customer's jobs of this tick; the fraction of a job that is left is owed to the next."""
     owed[customer.name] += customer.sends_per_s(at_s) * TICK_S
     count = int(owed[customer.name])
     owed[customer.name] -= count

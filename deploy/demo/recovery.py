@@ -1,7 +1,7 @@
-"""How long a kill was felt: until the customers with a backlog together had their promised rate again.
+"""Measures the effect of a kill: the time until the customers with a backlog together have their promised rate again.
 
-Judged by the moments of the leases, which are of the store's clock; the store of the demo's own cluster runs on this
-machine, so that they can be held against the moment of the kill.
+The lease times are by the store's clock. The store of the demo's own cluster runs on this machine, so they can be
+compared with the time of the kill.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ class Kill(msgspec.Struct, frozen=True):
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """How long after a kill the full rate was back, in ms to the nearest STEP_MS above; None: not in LOOK_MS."""
+    """The time from a kill to the full rate in ms, rounded up to STEP_MS; None if it took more than LOOK_MS."""
 
     name: str
     back_ms: int | None
 
     @property
     def words(self) -> str:
-        """What to say of it."""
+        """The result as text."""
         if self.back_ms is None:
             return "the full rate did not come back in time"
         return f"the full rate was back after {self.back_ms} ms" if self.back_ms else "the full rate went on"
 
     @property
     def problem(self) -> str | None:
-        """The broken promise, in words."""
+        """The broken promise as text; None if it was kept."""
         if self.back_ms is None:
             return f"the full rate was not back {LOOK_MS / 1000:.0f} s after {self.name} was killed"
         if self.back_ms > BACK_WITHIN_MS:
@@ -53,7 +53,7 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 def recovery(ledger: Ledger, kill: Kill) -> Recovery:
-    """How long the kill was felt by all customers that send more than their rate, taken together."""
+    """Return the recovery of all customers with a backlog, taken together."""
     accounts = [one for one in ledger.accounts.values() if one.customer.has_backlog]
     leased_ms = sorted(lease.leased_at_ms for account in accounts for lease in account.leases)
     promised = sum(WINDOW_MS / interval_in_force_ms(account.rates, kill.at_ms) for account in accounts)
@@ -68,7 +68,7 @@ def full_rate_back_ms(leased_ms: Sequence[float], promised: float, killed_ms: fl
         promised: leases in WINDOW_MS.
 
     Returns:
-        0 when no second after the kill got less; None when the last one looked at did.
+        0 if no second after the kill got less; None if the last one looked at did.
     """
     back_ms: int | None = 0
     for after_ms in range(0, LOOK_MS, STEP_MS):

@@ -1,7 +1,4 @@
-"""The course of the demo: start, send, kill, change, drain, stop, judge.
-
-Not here: each of these (their own modules), and the command line (__main__.py).
-"""
+"""Runs the phases of the demo: start, send, kill, change, drain, stop, judge."""
 
 from __future__ import annotations
 
@@ -35,13 +32,13 @@ from deploy.demo.recovery import Kill, Recovery, recovery
 from sharq_client import SharqClient
 from sharq_core.logs.plurals import counted
 
-_BUSY = "  (A machine that is busy delivers less than promised, never too early: try again when it is idle.)"
+_BUSY = "  (A busy machine delivers less than promised, but never too early. Try again on an idle machine.)"
 
 WATCH_S = 1.0
 
 
 async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence[str] = ()) -> bool:
-    """Shows the whole demo, on a server of its own unless URLs of running ones are given; True when all held.
+    """Show the whole demo, on a server of its own unless URLs of running ones are given; True if all held.
 
     Args:
         killed_roles: on a cluster of its own instead, of which one process of each role is killed: router, shard.
@@ -73,21 +70,21 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         async with board.live():
             course = await _send_and_watch(clients, queue_type, ledger, crew, board, victims)
         if not await crew.stop():
-            course.problems.append("workers did not end in time, so what they did is not known")
+            course.problems.append("workers did not end in time, so their results are unknown")
         found = await findings(clients[0], queue_type, ledger, course.ended_s)
     summarize(console, found)
     return _say(console, found, [recovery(ledger, kill) for kill in course.kills], course.problems)
 
 
 def _victim(cluster: OwnCluster, role: str) -> tuple[str, ClusterProcess]:
-    """A process of the role and its name."""
+    """Return the name of a random process of the role, and the process."""
     processes = cluster.of(role)
     number, process = random.choice(list(enumerate(processes, 1)))
     return f"{role} {number} of {len(processes)}", process
 
 
 class _Course(msgspec.Struct):
-    """What happened; ended_s: when sending ended, on the monotonic clock."""
+    """The events of a run; ended_s is the time at which sending ended, on the monotonic clock."""
 
     problems: list[str] = []
     kills: list[Kill] = []
@@ -138,7 +135,7 @@ async def _kill_a_worker(crew: Crew, board: Board) -> None:
 
 
 async def _change_a_rate(client: SharqClient, queue_type: str, ledger: Ledger, board: Board) -> None:
-    """Pins the new rate: the customer's own enqueues still carry the old one."""
+    """Pin the new rate: the customer's own enqueues still carry the old one."""
     await asyncio.sleep(RATE_CHANGE_AT_S)
     account = ledger.accounts[RATE_CHANGE.name]
     interval_ms = 1000 / RATE_CHANGE.rate_per_s
@@ -157,7 +154,7 @@ async def _kill_a_process(name: str, process: ClusterProcess, course: _Course, b
 
 
 async def _drain(ledger: Ledger) -> None:
-    """Waits until everything is finished, DRAIN_S at the most."""
+    """Wait until everything is finished, DRAIN_S at most."""
     deadline_s = time.monotonic() + DRAIN_S
     while time.monotonic() < deadline_s:
         if all(account.acknowledged <= account.finished for account in ledger.accounts.values()):
@@ -166,7 +163,7 @@ async def _drain(ledger: Ledger) -> None:
 
 
 async def _watch(client: SharqClient, queue_type: str, ledger: Ledger) -> None:
-    """Asks for the length of each queue, again and again."""
+    """Ask for the length of each queue, again and again."""
     while True:
         for name, account in ledger.accounts.items():
             stats = await client.queue(queue_type, name)
@@ -183,7 +180,7 @@ async def _show(board: Board) -> None:
 def _say(
     console: Console, found: Sequence[Finding], recoveries: Sequence[Recovery], problems: Sequence[str]
 ) -> bool:
-    """Prints the verdict; True when every promise held."""
+    """Print the verdict; True if every promise held."""
     for one in recoveries:
         console.print(f"{one.name} was killed: {one.words}", highlight=False)
     broken = [*problems, *(one.problem for one in recoveries if one.problem)]

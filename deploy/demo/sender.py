@@ -26,25 +26,25 @@ CARRIER_S = (0.1, 0.3)
 
 
 def tell(record: Ready | Leased | Finished) -> None:
-    """Writes one line at once and whole, so that nothing told is lost when this process is killed."""
+    """Write one line at once and whole, so that nothing told is lost when this process is killed."""
     os.write(STDOUT, msgspec.json.encode(record) + b"\n")
 
 
 async def send_sms(job: LeasedJob) -> None:
-    """The handler: hands the message to a phone network that takes its time."""
+    """Hand the message to a phone network that takes its time."""
     tell(Leased(job.queue_id, job.job_id, job.leased_until_ms - LEASE_MS, job.attempt))
     job.payload_as(Sms)
     await asyncio.sleep(random.uniform(*CARRIER_S))
 
 
 def on_reported(job: LeasedJob, outcome: Outcome, error: errors.SharqError | None) -> None:
-    """Tells of each job that the server has taken back as finished."""
+    """Report each job that the server has taken back as finished."""
     if outcome is Outcome.FINISH and error is None:
         tell(Finished(job.queue_id, job.job_id))
 
 
 async def work(queue_type: str, urls: Sequence[str]) -> None:
-    """Works until stdin closes, be it by the demo or because the demo is gone."""
+    """Work until stdin closes, be it by the demo or because the demo is gone."""
     async with SharqClient(urls) as client:
         worker = Worker(
             client, queue_type, send_sms, concurrency=60, lease_ms=LEASE_MS, wait_ms=500, stop_timeout_s=3.0,

@@ -126,7 +126,7 @@ class Batches(Generic[JobT, OutcomeT]):
             if isinstance(reply, SharqError):
                 chunk.fail(reply)
             elif reply.value is None:
-                chunk.fail(Unavailable("the call reached the store too late, and nothing was done"))
+                chunk.fail(Unavailable("the call reached the store too late; nothing was done"))
             else:
                 chunk.answer(reply.value)
                 self._on_outcomes(queue_type, reply.value)

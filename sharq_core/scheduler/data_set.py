@@ -1,7 +1,6 @@
-"""The calls by which nodes find out whether the store holds the data set that they remember, and by which they begin
-one or accept that it was lost.
+"""Makes the calls that identify the store's data set: begin one, compare it with the remembered one, accept its loss.
 
-Not here: when they are made and what follows (shard/data_identity/guard.py), and what they do (lua/identity.lua).
+shard/data_identity/guard.py decides when to make them; lua/identity.lua is their counterpart in the store.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from sharq_core.store.commands import KeyList, Word
 T = TypeVar("T")
 
 NONE = ""
-"""The id of no data set."""
+"""The id that stands for no data set."""
 
 
 def new_id() -> str:
-    """An id that no other data set has."""
+    """Return a new random id of a data set, 16 hexadecimal digits."""
     return secrets.token_hex(8)
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """A data set that some node remembers and did not find here.
+    """A data set that a node remembers and did not find in this store.
 
     Attributes:
-        is_replaced: what is here was begun after the node had last found its own: in the place of that.
-        node_id: the node's name.
+        is_replaced: True if the store's data set was begun after the node last found its own, and so replaced it.
+        node_id: the node's id.
     """
 
     data_id: str
@@ -47,15 +46,15 @@ class DataRecord(msgspec.Struct, frozen=True):
     """The deployment's record of its data set, as one call found it.
 
     Attributes:
-        partitions: P; None when no number was ever written.
-        data_id: the data set's id; empty when there is no record.
-        generation: 1, and one more for each accepted loss; 0 without a record.
-        is_whole: every partition was given the id.
-        pulse: grows with every look of any node.
-        pulsed_us: when the latest look was made, µs by the store's clock; 0 for never.
+        partitions: P; None if no number was ever written.
+        data_id: the data set's id; empty if there is no record.
+        generation: 1, plus one for each accepted loss; 0 without a record.
+        is_whole: True if every partition has the id.
+        pulse: a counter that grows each time a node reads the record.
+        pulsed_us: the time of the latest read, µs by the store's clock; 0 for never.
         follows: ids of earlier generations, newest first.
-        missed: what some nodes remember and did not find here.
-        now_us: the store's time of the call.
+        missed: data sets that nodes remember and did not find here.
+        now_us: the store's time of the call, µs.
     """
 
     partitions: int | None
@@ -69,16 +68,22 @@ class DataRecord(msgspec.Struct, frozen=True):
     now_us: int = 0
 
     def replaces(self, data_id: str) -> tuple[str, ...]:
-        """Data sets in whose place this one, which is `data_id` or none, was begun, and that it does not follow."""
-        known = {data_id, *self.follows}
-        return tuple(one.data_id for one in self.missed if one.is_replaced and one.data_id not in known)
+        """Return the ids of data sets that this one has replaced and does not follow.
+
+        Args:
+            data_id: the id of this data set, or empty if it has none.
+        """
+        lineage = {data_id, *self.follows}
+        return tuple(
+            missed.data_id for missed in self.missed if missed.is_replaced and missed.data_id not in lineage
+        )
 
 
 class Remembered(msgspec.Struct, frozen=True):
     """The data set that a node works on.
 
     Attributes:
-        found_us: when it was last found in the store, µs by the store's clock.
+        found_us: the time at which it was last found in the store, µs by the store's clock.
     """
 
     data_id: str
@@ -87,11 +92,11 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True):
-    """What came of the wish to accept a loss.
+    """The outcome of accepting a loss.
 
     Attributes:
-        is_done: the record has the new id; False when another call has changed the record meanwhile.
-        partitions: the data's P when it is not the caller's, and nothing was changed; else None.
+        is_done: True if the record has the new id; False if another call has changed the record in the meantime.
+        partitions: the data's P if it differs from the caller's, so that nothing was changed; else None.
     """
 
     is_done: bool
@@ -99,14 +104,14 @@ class Acceptance(msgspec.Struct, frozen=True):
 
 
 class DataCalls:
-    """Makes the calls of one deployment; all take `now_us` (None: the store's clock), for tests."""
+    """The maker of one deployment's calls. All methods take `now_us` (None for the store's clock), for tests."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._of_record = KeyList.of(keys.partition_count, keys.identity)
 
     def claim(self, data_id: str, *, now_us: int | None = None) -> FunctionCall[DataRecord]:
-        """Write P and begin a data set of this id, each if there is none yet. Value: the record that holds."""
+        """Write P and begin a data set with this id, each if there is none. Value: the record after the call."""
         return self._call(
             library.CLAIM_PARTITIONS, [self._keys.partitions, data_id], _decode_record, now_us=now_us
         )
@@ -114,34 +119,34 @@ class DataCalls:
     def look(
         self, remembered: Remembered | None, node_id: str, *, now_us: int | None = None
     ) -> FunctionCall[DataRecord]:
-        """Read the record, and write down if it is not the remembered data set's. Value: the record before that."""
-        known = remembered or Remembered(NONE, 0)
+        """Read the record, and note in it if it is not the remembered data set's. Value: the record before the note."""
+        remembered = remembered or Remembered(NONE, 0)
         arguments: list[Word] = [
             self._keys.partitions,
-            known.data_id,
-            known.generation,
+            remembered.data_id,
+            remembered.generation,
             node_id,
-            known.found_us,
+            remembered.found_us,
         ]
         return self._call(library.LOOK_AT_DATA, arguments, _decode_record, now_us=now_us)
 
     def check(self, partition: int, *, now_us: int | None = None) -> FunctionCall[str]:
-        """Value: the id of the data set that a partition belongs to, by its primary; empty for none."""
+        """Read the id of a partition's data set from its primary. Value: the id; empty for none."""
         return self._of_partition(library.CHECK_PARTITION, partition, [], now_us)
 
     def enter(
         self, partition: int, data_id: str, follows: Sequence[str], *, now_us: int | None = None
     ) -> FunctionCall[str]:
-        """Give a partition the id, if it has none or one of `follows`. Value: the id that it has then."""
+        """Give a partition the id if it has none or one of `follows`. Value: the id that it has after the call."""
         return self._of_partition(library.ENTER_PARTITION, partition, [data_id, " ".join(follows)], now_us)
 
     def settle(
         self, data_id: str, generation: int, *, pulse: int = 0, now_us: int | None = None
     ) -> FunctionCall[bool]:
-        """Say that every partition has the id. Value: False when the record has another one, and is left alone.
+        """Record that every partition has the id. Value: False if the record has another id and was not changed.
 
         Args:
-            pulse: with which a record that was lost goes on.
+            pulse: the counter's value if the record was lost and is written anew.
         """
         arguments: list[Word] = [self._keys.partitions, data_id, generation, pulse]
         return self._call(library.SETTLE_DATA, arguments, lambda raw: raw[4] == 1, now_us=now_us)
@@ -149,7 +154,7 @@ class DataCalls:
     def accept(
         self, data_id: str, seen_id: str, follows: Sequence[str], *, now_us: int | None = None
     ) -> FunctionCall[Acceptance]:
-        """Begin a new generation on what the store holds now, if its record is still the one that was seen."""
+        """Begin a new generation on the store's present data, if its record still has the id `seen_id`."""
         arguments: list[Word] = [self._keys.partitions, data_id, seen_id, " ".join(follows)]
         return self._call(library.ACCEPT_LOSS, arguments, _decode_acceptance, now_us=now_us)
 
@@ -179,7 +184,7 @@ class DataCalls:
 
 
 def _decode_record(raw: list[Any]) -> DataRecord:
-    """An older library knows of P alone."""
+    """Decode the record; an older library reports only P."""
     number = raw[4] if raw[4] >= 0 else None
     if len(raw) == 5:
         return DataRecord(number, now_us=raw[1])

@@ -1,7 +1,7 @@
-"""Runs function calls on the store: names the slot of each call, and decodes the replies.
+"""Runs function calls on the store: finds the slot of each call and decodes the replies.
 
-Not here: which calls go together (shard/batching/pipeline.py), which server holds a slot, and the library's way to the
-servers (sharq_core/store).
+shard/batching/pipeline.py decides which calls share a pipeline; sharq_core/store finds the server of a slot and loads
+the library.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ T = TypeVar("T")
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """Partitions whose data is not what it should be: calls to them are refused, nothing done.
+    """Partitions whose data was lost or replaced. Calls to them are refused, and nothing is done.
 
     Attributes:
-        refusal: what those calls come to.
+        refusal: the error that those calls get.
     """
 
     partitions: frozenset[int]
@@ -39,25 +39,25 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 def function_library() -> FunctionLibrary:
-    """What the store's servers are given."""
+    """Return the function library that the store's servers load."""
     return FunctionLibrary(library.LIBRARY, library.REVISION, library.source(), _time_us)
 
 
 def _time_us(answer: Any) -> int:
-    """The store's time in an answer: the second number of each (functions.Hint)."""
+    """Return the store's time in an answer, its second number (replies.Hint), in µs."""
     return int(answer[1])
 
 
 class Executor:
-    """Function calls on one store.
+    """The executor of function calls on one store.
 
     Args:
-        keys: say in which slot each partition is.
+        keys: the deployment's keys, which give the slot of each partition.
 
     Attributes:
-        promises: callers who change jobs are promised more than that the primary has done it.
-        lost: what is refused because its data was lost; None for nothing.
-        on_other_data: called when a call found that a partition belongs to another data set.
+        promises: True if changes of jobs are confirmed only after a replica or the disk has them, too.
+        lost: the partitions that are refused because their data was lost; None for none.
+        on_other_data: called when a call finds that a partition belongs to another data set.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
@@ -69,54 +69,62 @@ class Executor:
 
     @property
     def is_all_lost(self) -> bool:
-        """Every partition is refused."""
+        """True if every partition is refused."""
         return self.lost is not None and len(self.lost.partitions) == len(self._slots) - 1
 
     @property
     def timeout_s(self) -> float:
-        """No call takes longer."""
+        """The maximum duration of a call, in seconds."""
         return self._store.timeout_s
 
     def node_of(self, partition: int) -> StoreNode | None:
-        """The server that holds a partition; None while nobody does."""
+        """Return the server that holds a partition; None if no server does."""
         return self._store.node_of(self._slots[partition])
 
     def server_of(self, partition: int) -> Hashable:
-        """The server that holds a partition, with the connections to it: another value, and what a scan of the server
-        gave as its cursor may mean nothing any more.
+        """Return a value that identifies the partition's server and the number of connections made to it.
+
+        If the value changes, a scan cursor that the server gave before may be invalid.
         """
         node = self.node_of(partition)
         return None if node is None else (node, node.connects)
 
     def now_us(self, partition: int) -> int | None:
-        """The time (µs) by the clock of the partition's server, or a little before it. None while it is unknown."""
+        """Return the time (µs) by the clock of the partition's server, or slightly less; None if it is unknown."""
         node = self.node_of(partition)
         return None if node is None else node.clock.now_us()
 
     def not_after_us(self, partition: int, since: float | None = None) -> int | None:
-        """The time (µs) by the clock of the partition's server at which a call times out whose work came in at `since`
-        (the loop's seconds; None: now). None while that clock is unknown.
+        """Return the time (µs), by the clock of the partition's server, at which a call times out.
+
+        Args:
+            since: the time at which the call's work arrived (the event loop's seconds; None for now).
+
+        Returns:
+            None if that clock is unknown.
         """
         node = self.node_of(partition)
         return None if node is None else node.not_after_us(since)
 
     def left_us(self, since: float | None = None) -> int:
-        """The time (µs) that a call has left whose work came in at `since` (the loop's seconds; None: now)."""
+        """Return the remaining time (µs) of a call whose work arrived at `since` (the loop's seconds; None for now)."""
         waited_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
         return int((self.timeout_s - waited_s) * 1e6)
 
     def has_promised(self, call: FunctionCall[Any]) -> bool:
-        """Its caller is promised more than that the primary has done it, so that its answer may take long."""
+        """Return True if the call's answer waits for a replica or the disk, and so may take longer."""
         return self._store.has_promised(call.function.wire_name)
 
     async def run(
         self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None = None
     ) -> list[Reply[Any] | SharqError]:
-        """Run calls, those of each server as one pipeline, joined where they can be; for each its reply, or the error
-        that it came to.
+        """Run calls, with one pipeline for each server; calls that can be merged go as one.
 
         Args:
-            timeout_s: the time left, at most the store's own timeout, which it is when None.
+            timeout_s: the remaining time, at most the store's timeout; None for the store's timeout.
+
+        Returns:
+            The reply or the error of each call, in the order of the calls.
         """
         if self.lost is not None:
             return await self._run_around(self.lost, calls, timeout_s)
@@ -125,17 +133,17 @@ class Executor:
     async def _run_around(
         self, lost: Lost, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
     ) -> list[Reply[Any] | SharqError]:
-        """As `run`, without the calls to lost partitions."""
+        """Run the calls, and refuse those to lost partitions."""
         outcomes: list[Reply[Any] | SharqError] = [lost.refusal] * len(calls)
         sent = [
-            at
-            for at, call in enumerate(calls)
+            index
+            for index, call in enumerate(calls)
             if call.partition not in lost.partitions or call.function.wire_name in library.OF_DATA_SET
         ]
         if sent:
-            replies = await self._run([calls[at] for at in sent], timeout_s)
-            for at, reply in zip(sent, replies, strict=True):
-                outcomes[at] = reply
+            replies = await self._run([calls[index] for index in sent], timeout_s)
+            for index, reply in zip(sent, replies, strict=True):
+                outcomes[index] = reply
         return outcomes
 
     async def _run(
@@ -163,15 +171,15 @@ class Executor:
         return answer
 
     async def one(self, call: FunctionCall[T]) -> T:
-        """Run one call and return its value, or raise the error that it came to."""
+        """Run one call and return its value, or raise its error."""
         replies: list[Reply[T] | SharqError] = await self.run([call])
         return value_of(replies[0])
 
 
 def value_of(reply: Reply[T] | SharqError) -> T:
-    """A reply's value, or its error raised; a call that came too late counts as Unavailable (nothing was done)."""
+    """Return a reply's value, or raise its error; an expired call raises Unavailable (nothing was done)."""
     if isinstance(reply, SharqError):
         raise reply
     if reply.is_expired:
-        raise Unavailable("the store got the call too late, and did nothing")
+        raise Unavailable("the call reached the store too late; nothing was done")
     return reply.value  # type: ignore[return-value]

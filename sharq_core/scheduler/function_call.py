@@ -1,6 +1,6 @@
-"""One call of a function of the library, as a value: what is sent, and how its answer is read.
+"""Represents one call of a library function as a value: its keys, its arguments and the decoder of its answer.
 
-Not here: how each function's call is made (functions.py), which go together (joint.py), and running them (executor.py).
+Calls are made in functions.py, merged in joint.py and run in executor.py.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from sharq_core.store.commands import Fcall, KeyList, Word
 T = TypeVar("T")
 
 MAX_BATCH = 100
-"""Jobs in one call."""
+"""The maximum number of jobs in one call."""
 
 MAX_CALL_BYTES = 1 << 20
-"""Payload bytes in one call."""
+"""The maximum number of payload bytes in one call."""
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     """One FCALL, ready to be sent, alone or as part of a joint one (joint.py).
 
     Attributes:
-        partition: whose keys it works on; -1 for the deployment's own.
-        arguments: the time, the type and the function's own.
+        partition: the partition of the keys; -1 for the deployment's own keys.
+        arguments: the time, the queue type and the function's own arguments.
         decode: turns the store's answer into the reply.
-        jobs: how many it is about, at the most.
-        size: payload bytes in its arguments.
+        jobs: the maximum number of jobs that the call affects.
+        size: payload bytes in the arguments.
     """
 
     partition: int
@@ -44,10 +44,10 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def alone(self) -> Fcall:
-        """What is sent when it goes alone."""
+        """The command that sends this call alone."""
         return Fcall(self.function.wire_name, (self.keys,), self.arguments, (self.kind,))
 
     @property
     def kind(self) -> Hashable:
-        """The function and where it works: the first key is the type's in the partition, or the partition's."""
+        """The function and its first key, which belongs to the type in the partition or to the partition."""
         return self.function.name, self.keys.names[0]

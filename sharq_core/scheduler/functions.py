@@ -1,15 +1,14 @@
-"""One method for each function of the library: it packs the arguments and names the keys.
+"""Makes the calls of the library's functions for jobs and queues, one method for each function.
 
-Nothing is sent here: a FunctionCall is a value that the store executes (executor.py). Not here: what the answers mean
-(replies.py).
+Nothing is sent here: a FunctionCall is a value, which executor.py runs. arguments.py packs the fields of each job, and
+replies.py decodes the answers.
 
-All methods take `now_us` (None: the store's clock), for tests; some take `not_after_us`: past that time by the store's
-clock nothing is done and the reply is expired.
+All methods take `now_us` (None for the store's clock), for tests. Some take `not_after_us`: after that time by the
+store's clock nothing is done and the reply is expired.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from sharq_core.models import (
     ReleaseJob,
     TopOrder,
 )
+from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
@@ -46,21 +46,17 @@ from sharq_core.store.commands import Word
 
 T = TypeVar("T")
 
-_ENQUEUE_HEADER = struct.Struct(">qiQiqB")
-_TERMS = struct.Struct(">QQQ")
-_DEMAND = struct.Struct(">QHHQI8s")
-
 MAX_DEAD_PAGE_BYTES = 262_144
-"""Records after which a page of dead letters ends: little enough to be answered between two other calls."""
+"""Bytes of records after which a page of dead letters ends, so that one page does not delay other calls."""
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """How long what is gone is remembered.
+    """The retention of finished jobs and dead letters.
 
     Attributes:
-        finished_us, dead_us: how long finished jobs and dead letters are kept.
-        tombstones: most finished jobs in one generation of a partition.
-        dead: most dead letters of a type in a partition.
+        finished_us, dead_us: how long finished jobs and dead letters are remembered.
+        tombstones: the maximum number of finished jobs in one generation of a partition.
+        dead: the maximum number of dead letters of a type in a partition.
     """
 
     finished_us: int = 300_000_000
@@ -69,22 +65,13 @@ class Retention(msgspec.Struct, frozen=True):
     dead: int = 100_000
 
 
-def _token(lease: str | None) -> bytes:
-    """A token as the store keeps it; what can't be one is a token that no job has."""
-    if lease is None:
-        return b""
-    try:
-        token = bytes.fromhex(lease)
-    except ValueError:
-        token = b""
-    return token if len(token) == 16 else b"\xff" * 16
-
-
 class Functions:
-    """Makes the calls of one deployment. A call's jobs must all be of its partition and type, at most MAX_BATCH.
+    """The maker of one deployment's calls.
+
+    All jobs of a call must belong to its partition and type; a call takes at most MAX_BATCH jobs.
 
     Attributes:
-        data_id: of the data set that jobs are meant for; empty for whichever is there.
+        data_id: the id of the data set that enqueued jobs are meant for; empty for any.
     """
 
     def __init__(self, keys: Keys, retention: Retention) -> None:
@@ -108,9 +95,9 @@ class Functions:
         return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, jobs, size)
 
     def _terms(self, not_after_us: int | None = None) -> bytes:
-        """What a call about jobs goes by: unit.lua's TERMS."""
+        """Return the deadline and the retention of a call for jobs (unit.lua's TERMS)."""
         keep = self.retention
-        return _TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
+        return packed.TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
 
     def enqueue(
         self,
@@ -121,10 +108,10 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
-        """Queue jobs, each on its own, in order. Value: one answer a job."""
+        """Queue jobs independently of each other, in order. Value: one answer for each job."""
         arguments: list[Word] = [self._terms(not_after_us) + self.data_id]
-        arguments += _names(jobs)
-        arguments += map(_enqueue_header, jobs)
+        arguments += packed.names(jobs)
+        arguments += map(packed.enqueue_header, jobs)
         payloads = [job.payload for job in jobs]
         arguments += payloads
         return self._call(
@@ -151,14 +138,14 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[DequeueReply]:
-        """Lease up to `count` ready jobs, the longest ready queue first, ties in rounds.
+        """Lease up to `count` ready jobs, from the longest ready queue first; queues ready equally long take turns.
 
         Args:
             random: 8 random bytes, for the lease tokens.
-            per_queue: most jobs that one queue gives.
-            max_bytes: payload bytes to stay below; one job is always taken.
+            per_queue: the maximum number of jobs from one queue.
+            max_bytes: the limit of payload bytes; one job is leased even if it is larger.
         """
-        demand = _DEMAND.pack(not_after_us or 0, count, per_queue, lease_us, max_bytes, random)
+        demand = packed.DEMAND.pack(not_after_us or 0, count, per_queue, lease_us, max_bytes, random)
 
         def decode(raw: list[Any]) -> Reply[DequeueReply]:
             return replies.decode_dequeue(queue_type, raw)
@@ -174,10 +161,13 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
-        """End leases and forget the jobs; later than not_after_us as of that time. Value: one answer a job."""
+        """End leases and forget the jobs. Value: one answer for each job.
+
+        A call later than not_after_us is judged as of that time.
+        """
         arguments: list[Word] = [self._terms(not_after_us)]
-        arguments += _names(jobs)
-        arguments += [_token(job.lease) for job in jobs]
+        arguments += packed.names(jobs)
+        arguments += [packed.token(job.lease) for job in jobs]
         return self._call(
             library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
         )
@@ -191,10 +181,13 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
-        """Move the ends of leases; later than not_after_us as of that time. Value: one answer a job."""
+        """Move the ends of leases. Value: one answer for each job.
+
+        A call later than not_after_us is judged as of that time.
+        """
         arguments: list[Word] = [self._terms(not_after_us)]
-        arguments += _names(jobs)
-        arguments += [_token(job.lease) for job in jobs]
+        arguments += packed.names(jobs)
+        arguments += [packed.token(job.lease) for job in jobs]
         arguments += [job.by_us for job in jobs]
         return self._call(
             library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend, len(jobs)
@@ -209,10 +202,10 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
-        """Give jobs back unfinished. Value: one answer a job."""
+        """Give jobs back unfinished. Value: one answer for each job."""
         arguments: list[Word] = [self._terms(not_after_us)]
-        arguments += _names(jobs)
-        arguments += [_token(job.lease) for job in jobs]
+        arguments += packed.names(jobs)
+        arguments += [packed.token(job.lease) for job in jobs]
         arguments += [job.delay_us for job in jobs]
         arguments += [int(job.is_void) for job in jobs]
         return self._call(
@@ -231,7 +224,7 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[bool]:
-        """Change a queue's rate. Value: False when there is no such queue and pin is not True."""
+        """Change a queue's rate. Value: False if there is no such queue and pin is not True."""
         pinned: int | str = "" if pin is None else int(pin)
         arguments: list[Word] = [queue_id, interval_us, burst or 0, pinned, not_after_us or 0]
         return self._call(library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag)
@@ -246,7 +239,7 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[bool]:
-        """Pause or resume a queue. Value: False when there is no such queue."""
+        """Pause or resume a queue. Value: False if there is no such queue."""
         arguments: list[Word] = [queue_id, int(is_paused), not_after_us or 0]
         return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_flag)
 
@@ -261,7 +254,7 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[int]:
-        """Drop what is queued and delayed, removing the records of up to `limit` at once. Value: jobs dropped."""
+        """Drop all queued and delayed jobs, and remove up to `limit` of their records. Value: the number dropped."""
         arguments: list[Word] = [queue_id, int(purge), limit, not_after_us or 0]
         return self._call(
             library.DELETE_QUEUE, partition, queue_type, now_us, arguments, replies.decode_number
@@ -277,7 +270,7 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[ReapReply]:
-        """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters above keep_dead."""
+        """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters beyond `keep_dead`."""
         keep = self.retention.dead if keep_dead is None else keep_dead
         arguments: list[Word] = [limit, self.retention.dead_us, keep, not_after_us or 0]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
@@ -290,18 +283,18 @@ class Functions:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[None]:
-        """Drop the older generation of tombstones when its retention has passed, or the younger holds over `limit`."""
-        most = self.retention.tombstones if limit is None else limit
-        arguments: list[Word] = [self.retention.finished_us, most, not_after_us or 0]
+        """Drop the older generation of tombstones if its retention has passed or the younger one exceeds `limit`."""
+        limit = self.retention.tombstones if limit is None else limit
+        arguments: list[Word] = [self.retention.finished_us, limit, not_after_us or 0]
         return self._call(library.TURN, partition, "", now_us, arguments, replies.decode_nothing)
 
     def redrive(
         self, partition: int, queue_type: str, jobs: Sequence[DeadRef], *, now_us: int | None = None
     ) -> FunctionCall[list[RedriveStatus]]:
-        """Queue dead letters again, attempts from 0. Value: one answer a job."""
+        """Queue dead letters again, with attempts from 0. Value: one answer for each job."""
         arguments: list[Word] = [self.retention.dead_us]
         for job in jobs:
-            arguments += (job.queue_id, _field(job))
+            arguments += (job.queue_id, packed.field(job))
         return self._call(library.REDRIVE, partition, queue_type, now_us, arguments, replies.decode_redrive)
 
     def drop_dead(
@@ -313,10 +306,10 @@ class Functions:
         *,
         now_us: int | None = None,
     ) -> FunctionCall[int]:
-        """Drop up to `limit` dead letters, oldest first. Value: how many.
+        """Drop up to `limit` dead letters, oldest first. Value: the number dropped.
 
         Args:
-            before_us: leave out those that died after it, by the server's time; None to leave out none.
+            before_us: keep jobs that died after this time, by the server's clock; None to keep none.
         """
         arguments: list[Word] = [limit] if before_us is None else [limit, before_us]
         return self._call(library.DROP_DEAD, partition, queue_type, now_us, arguments, replies.decode_number)
@@ -324,25 +317,21 @@ class Functions:
     def get_job(
         self, partition: int, queue_type: str, queue_id: str, job_id: str, *, now_us: int | None = None
     ) -> FunctionCall[JobStatus | None]:
-        """What is known of one job. Value: None for nothing."""
-        arguments: list[Word] = [
-            queue_id,
-            f"{queue_id}:{job_id}",
-            self.retention.finished_us,
-            self.retention.dead_us,
-        ]
+        """Read the status of one job. Value: None if the job is unknown."""
+        keep = self.retention
+        arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.finished_us, keep.dead_us]
         return self._call(library.GET_JOB, partition, queue_type, now_us, arguments, replies.decode_job)
 
     def get_queue(
         self, partition: int, queue_type: str, queue_id: str, *, now_us: int | None = None
     ) -> FunctionCall[QueueStats]:
-        """What is known of one queue."""
+        """Read the statistics of one queue."""
         return self._call(library.GET_QUEUE, partition, queue_type, now_us, [queue_id], replies.decode_queue)
 
     def list_queues(
         self, partition: int, queue_type: str, scan: int, limit: int, *, now_us: int | None = None
     ) -> FunctionCall[QueuePage]:
-        """About `limit` queues with queued, delayed or leased jobs, from `scan` (0 at first) on."""
+        """Read about `limit` queues with queued, delayed or leased jobs, starting at the cursor `scan` (0 at first)."""
         return self._call(
             library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], replies.decode_queue_page
         )
@@ -358,11 +347,11 @@ class Functions:
         count: int = MAX_BATCH,
         now_us: int | None = None,
     ) -> FunctionCall[TopReply]:
-        """Up to `limit` of the queues that wait longest, or that are deepest among the next `count` or so of a scan.
+        """Read up to `limit` of the longest due queues, or of the deepest among about `count` queues of a scan.
 
         Args:
-            scan: where to go on (0 at first), and
-            count: how many to look at; for depth alone.
+            scan: the cursor to start at (0 at first); used for depth only.
+            count: about how many queues to read; used for depth only.
         """
         arguments: list[Word] = [by.value, limit, scan, count]
         return self._call(
@@ -370,21 +359,15 @@ class Functions:
         )
 
     def get_counts(self, partition: int, *, now_us: int | None = None) -> FunctionCall[CountsReply]:
-        """The counters of a partition."""
+        """Read the counters of a partition."""
         return self._call(library.GET_COUNTS, partition, "", now_us, [], replies.decode_counts)
 
     def list_dead(
         self, partition: int, queue_type: str, scan: str, limit: int, *, now_us: int | None = None
     ) -> FunctionCall[DeadPage]:
-        """Up to `limit` dead letters, oldest first, after `scan` (empty at first: `<time of death>:<field>`)."""
+        """Read up to `limit` dead letters, oldest first, after `scan` (`<time of death>:<field>`; empty at first)."""
         died, _, field = scan.partition(":")
-        arguments: list[Word] = [
-            died or "0",
-            field,
-            limit,
-            MAX_DEAD_PAGE_BYTES,
-            self.retention.dead_us,
-        ]
+        arguments: list[Word] = [died or "0", field, limit, MAX_DEAD_PAGE_BYTES, self.retention.dead_us]
         return self._call(
             library.LIST_DEAD, partition, queue_type, now_us, arguments, replies.decode_dead_page
         )
@@ -394,7 +377,8 @@ class Functions:
     ) -> FunctionCall[RefreshReply]:
         """Read all types of a partition at once, with at most `limit` agenda entries.
 
-        A node reads bounded pages instead (surveys.py). Nodes of library revision 1, which may run beside it, do.
+        Nodes read bounded pages instead (surveys.py). Only nodes of library revision 1, which may run beside newer ones
+        during an upgrade, call it.
         """
         arguments: list[Word] = [limit, self.retention.tombstones]
         return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
@@ -402,33 +386,10 @@ class Functions:
     def set_clock(
         self, partition: int, number: int, seen_us: int, shift_us: int, *, now_us: int | None = None
     ) -> FunctionCall[ClockShift]:
-        """Say how far a partition's time is ahead of the store's clock, if its record still has that number (to raise
-        it: if it was last seen at seen_us, too); or, with the shift that it has, that its time has come so far. Value:
-        what holds.
+        """Set how far a partition's time is ahead of the store's clock, if its record still has the given number.
+
+        To raise the shift, the record must also have been last seen at `seen_us`. With an unchanged shift, the call
+        records that the partition's time has advanced. Value: the record after the call.
         """
         arguments: list[Word] = [number, seen_us, shift_us]
         return self._call(library.SET_CLOCK, partition, "", now_us, arguments, replies.decode_shift)
-
-
-_AnyJob = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef
-
-
-def _field(job: _AnyJob) -> str:
-    """The job's field in the store's hashes."""
-    return f"{job.queue_id}:{job.job_id}"
-
-
-def _names(jobs: Sequence[_AnyJob]) -> list[str]:
-    """The ids of the jobs' queues and then the jobs' fields: the store reads either with one command."""
-    return [job.queue_id for job in jobs] + [_field(job) for job in jobs]
-
-
-def _enqueue_header(job: NewJob) -> bytes:
-    return _ENQUEUE_HEADER.pack(
-        -1 if job.interval_us is None else job.interval_us,
-        job.burst or 0,
-        job.delay_us,
-        job.requeue_limit,
-        -1 if job.max_queued_length is None else job.max_queued_length,
-        job.repeat,
-    )

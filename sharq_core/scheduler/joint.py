@@ -1,8 +1,8 @@
-"""Joint calls: what calls of one function for several partitions do, as one call, where one server has them all.
+"""Merges calls of one function for several partitions into one joint call, if one server holds all the partitions.
 
-A batch of a hundred jobs falls on 50 of 64 partitions, and what a call of two jobs costs the store is to an eighth the
-call itself. A Redis Cluster takes no such call: its keys must be of one slot. Not here: what it does in the store
-(lua/joint.lua).
+A batch of a hundred jobs is spread over about 50 of 64 partitions, and an eighth of the cost of a two-job call is call
+overhead. A Redis Cluster accepts no such call, because its keys must be in one slot. lua/joint.lua is the counterpart
+in the store.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from sharq_core.store.failures import refusal
 from sharq_core.store.replication.durability import NotKept
 
 _SHARED = 2
-"""Arguments that the calls have together: the time, which is the store's but in tests, and the type; and as many values
-of their replies: that the whole was done, and the time.
+"""The number of arguments that the calls share: the time (the store's, except in tests) and the type. A joint reply
+begins with as many shared values: that the call was done, and the time.
 """
 
 _DONE, _EXPIRED, _NO_TIME = 0, 1, -1
-"""What the head of a reply is made of."""
+"""The values at the head of a reply."""
 
 _DECLARED = "counters"
-"""The one key of each partition that is declared: a server that has not all of them refuses (CROSSSLOT)."""
+"""The one declared key of each partition: a server that does not hold all of them refuses the call (CROSSSLOT)."""
 
 
 @lru_cache(maxsize=4096)
@@ -40,17 +40,17 @@ def _declared(name: bytes) -> KeyList:
 
 
 class JointCall(msgspec.Struct, frozen=True):
-    """Some calls that are sent as one.
+    """One or more calls that are sent as one command.
 
     Attributes:
-        calls: of one function and type, at least one, and several only where all of them join.
+        calls: at least one call; several calls are of one function and type, and all of them can be merged.
     """
 
     calls: tuple[FunctionCall[Any], ...]
 
     @property
     def whole(self) -> Fcall:
-        """What is sent."""
+        """The command that sends all the calls."""
         first = self.calls[0]
         if len(self.calls) == 1:
             return first.alone
@@ -66,7 +66,7 @@ class JointCall(msgspec.Struct, frozen=True):
         )
 
     def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
-        """Each call's own answer, of the one that came."""
+        """Return the answer of each call, taken from the joint answer."""
         if len(self.calls) == 1:
             return [answer]
         if isinstance(answer, NotKept):
@@ -77,7 +77,8 @@ class JointCall(msgspec.Struct, frozen=True):
 
 
 def _replies(row: list[Any]) -> Iterator[Any | SharqError]:
-    """Each call's own reply, as it is when the call goes alone, or its error."""
+    """Yield each call's reply in the form it has if the call is sent alone, or its error."""
+    # Each part begins with a head: an error, the number of the values that follow, or 0 if the call was too late.
     now_us, at = row[1], _SHARED
     while at < len(row):
         head = row[at]
@@ -96,7 +97,7 @@ def _not_kept(message: str, own: Any | SharqError) -> SharqError:
 
 
 def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
-    """The calls in their order; neighbours of one function and type go together, within the bounds of a call."""
+    """Merge neighbouring calls of one function and type within the bounds of a call; the order is kept."""
     groups: list[list[FunctionCall[Any]]] = []
     jobs = size = 0
     for call in calls:
@@ -110,7 +111,7 @@ def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
 
 
 def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
-    """Whether they differ in nothing that a joint call has once."""
+    """Return True if both calls agree in everything that a joint call holds only once."""
     return (
         call.function.joins
         and call.function is first.function

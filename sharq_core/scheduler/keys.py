@@ -1,6 +1,6 @@
-"""The names of the store's keys: every one holds its partition's hash tag, none is built from a queue's id.
+"""Builds the names of the store's keys. Each holds its partition's hash tag, and none contains a queue id.
 
-Not here: what the keys hold (lua/README.md), and which partition a queue is in (sharq_core/partitions.py).
+lua/README.md describes the contents of the keys; sharq_core/partitions.py maps queues to partitions.
 """
 
 from __future__ import annotations
@@ -13,30 +13,34 @@ from sharq_core.store.commands import KeyList
 from sharq_core.store.topology.layout import SLOTS
 
 MAX_KNOWN = 20_000
-"""Lists of keys that are kept ready: 7 µs saved a call; 28 MB when full, then they are made anew."""
+"""The maximum number of cached key lists. A hit saves 7 µs; a full cache takes 28 MB and is then cleared."""
 
 OF_TYPE = frozenset({"ready", "queued", "jobs", "timers", "queues", "dead", "deadjobs"})
-"""Keys of one (partition, type); the others are one a partition."""
+"""Names of the keys that exist once for each partition and type; the other keys exist once for each partition."""
 
 
 def slot_of(tag: str) -> int:
-    """The slot (0-16383) of a hash tag: its CRC-16 modulo their number (Redis Cluster specification)."""
+    """Return the slot (0-16383) of a hash tag: its CRC-16 modulo 16384 (Redis Cluster specification)."""
     return crc_hqx(tag.encode(), 0) % SLOTS
 
 
 @lru_cache(maxsize=64)
 def tags(prefix: str, partitions: int) -> tuple[str, ...]:
-    """The hash tag of each partition, without its braces.
+    """Return the hash tag of each partition, without its braces.
 
-    `<prefix>:<p>.<n>` with the smallest n whose slot lies in the p-th of `partitions` equal parts of the slot space, so
-    that partitions spread evenly over any number of primaries. Cost: O(slots), 30 ms at 4,096 partitions.
+    A tag is `<prefix>:<p>.<n>` with the smallest n for which the slot lies in the p-th of `partitions` equal parts of
+    the slot space, so that partitions spread evenly over any number of primaries.
+
+    Cost: O(slots), 30 ms at 4,096 partitions.
     """
     return tuple(_tag(prefix, partition, partitions) for partition in range(partitions))
 
 
 def _tag(prefix: str, partition: int, partitions: int) -> str:
-    """The partition's tag. A CRC of two strings joined is that of the first, followed by as many zeros as the second is
-    long, XOR that of the second: so the numbers of one length are looked up by slot instead of tried one by one.
+    """Return the partition's tag.
+
+    CRC is linear: the CRC of `a + b` is the CRC of `a` followed by len(b) zeros, XOR the CRC of `b`. The numbers of one
+    length are therefore looked up by slot instead of tried one by one.
     """
     head = f"{prefix}:{partition}."
     part = range(_first_slot(partition, partitions), _first_slot(partition + 1, partitions))
@@ -50,17 +54,17 @@ def _tag(prefix: str, partition: int, partitions: int) -> str:
 
 
 def _first_slot(partition: int, partitions: int) -> int:
-    """The smallest slot with slot * partitions // SLOTS == partition."""
+    """Return the smallest slot with slot * partitions // SLOTS == partition."""
     return -(-partition * SLOTS // partitions)
 
 
 @lru_cache(maxsize=8)
 def _numbers_by_slot(digits: int) -> dict[int, int]:
-    """Slot of a number's text, by itself → the smallest number of so many digits with that slot."""
-    found: dict[int, int] = {}
+    """Return a map from slot to the smallest number with `digits` digits whose text alone has that slot."""
+    by_slot: dict[int, int] = {}
     for number in range(0 if digits == 1 else 10 ** (digits - 1), 10**digits):
-        found.setdefault(slot_of(str(number)), number)
-    return found
+        by_slot.setdefault(slot_of(str(number)), number)
+    return by_slot
 
 
 class Keys:
@@ -75,17 +79,17 @@ class Keys:
         self.prefix = prefix
         self.partitions = partitions
         self._tags = tags(prefix, partitions)
-        self._known: dict[tuple[int, str, tuple[str, ...]], KeyList] = {}
+        self._cache: dict[tuple[int, str, tuple[str, ...]], KeyList] = {}
 
     def of(self, partition: int, queue_type: str, names: tuple[str, ...]) -> KeyList:
-        """The named keys of a partition, in the order of the names."""
+        """Return the named keys of a partition, in the order of the names."""
         place = (partition, queue_type, names)
-        found = self._known.get(place)
-        if found is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            found = self._known[place] = self._make(*place)
-        return found
+        keys = self._cache.get(place)
+        if keys is None:
+            if len(self._cache) >= MAX_KNOWN:
+                self._cache.clear()
+            keys = self._cache[place] = self._make(*place)
+        return keys
 
     def _make(self, partition: int, queue_type: str, names: tuple[str, ...]) -> KeyList:
         tag = self._tags[partition]
@@ -98,24 +102,24 @@ class Keys:
 
     @property
     def slots(self) -> tuple[int, ...]:
-        """The slot of each partition and, last, of the deployment's own keys: partition -1 is theirs."""
+        """The slot of each partition and, last, that of the deployment's own keys (partition -1)."""
         return (*map(slot_of, self._tags), slot_of(f"{self.prefix}:members"))
 
     @property
     def partition_count(self) -> bytes:
-        """Where P is written."""
+        """The key of the number of partitions, P."""
         return f"{{{self.prefix}:members}}:partitions".encode()
 
     @property
     def members(self) -> bytes:
-        """Where the shard nodes are written."""
+        """The key of the list of shard nodes."""
         return f"{{{self.prefix}:members}}:members".encode()
 
     @property
     def identity(self) -> bytes:
-        """Where the record of the data set is written."""
+        """The key of the record of the data set."""
         return f"{{{self.prefix}:members}}:identity".encode()
 
     def counters(self, partition: int) -> bytes:
-        """Where a partition has its totals, and the id of the data set."""
+        """Return the key of a partition's totals and of the id of its data set."""
         return f"{{{self._tags[partition]}}}:counters".encode()

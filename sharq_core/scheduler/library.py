@@ -1,6 +1,6 @@
-"""The function library: which Lua files make it up, in which order, and which keys and flags each function declares.
+"""Defines the function library: its Lua files and their order, and the keys and flags of each function.
 
-Names carry LIBRARY, so that two layouts can live side by side during a rolling upgrade. REVISION grows with every
+Function names begin with LIBRARY, so that two layouts can coexist during a rolling upgrade. REVISION grows with every
 change of the text within one LIBRARY; a server's library is replaced only by one of a higher revision.
 """
 
@@ -53,19 +53,19 @@ _ALL = (
 )
 
 _NO_DEATH = _ALL[:-1]
-"""Of the functions that look at dead letters and make none."""
+"""The keys of functions that read dead letters and create none."""
 
 _NUMBERED = (*_ALL, "partitions", "members", "identity")
-"""The keys by the numbers under which the Lua knows them (KEY): a table of names a call would cost 1-2 % of it."""
+"""The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
 
 
 class Function(msgspec.Struct, frozen=True):
     """One function of the library.
 
     Attributes:
-        keys: the names of its keys, in the order they are passed.
-        flags: what the store may run it under: a full store still drains (allow-oom), a replica may read (no-writes).
-        joins: calls of it for several partitions may go as one (joint.py).
+        keys: the names of its keys, in the order in which they are passed.
+        flags: the flags of its registration: allow-oom, so that a full store can be drained, or no-writes.
+        joins: True if calls for several partitions can be merged into one (joint.py).
     """
 
     name: str
@@ -80,12 +80,12 @@ class Function(msgspec.Struct, frozen=True):
 
     @property
     def joint_name(self) -> bytes:
-        """The same of a joint call of it."""
+        """The name that FCALL takes for a joint call."""
         return f"{LIBRARY}_joint_{self.name}".encode()
 
     @property
     def is_read(self) -> bool:
-        """It writes nothing, so it is safe to repeat and never *perhaps done*."""
+        """True if the function writes nothing: a call is safe to repeat and never *perhaps done*."""
         return "no-writes" in self.flags
 
 
@@ -124,7 +124,7 @@ TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
 
-# enqueue stands first: redrive adds jobs as it does.
+# enqueue comes first, because redrive calls it to add jobs.
 FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
@@ -161,10 +161,10 @@ FUNCTIONS = (
 )
 
 _UNPROMISED = frozenset({REAP, TURN, TOUCH, SET_CLOCK, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
-"""What nodes do for themselves: no caller is told of it, and what a failover undoes of it is done again.
+"""The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
 
-The number of partitions is promised: on a Redis Cluster the jobs are on other servers than it is, and none of them may
-outlive it, or a node of another number could start on them.
+claim_partitions is not among them. On a Redis Cluster the jobs may be on other servers than the number of partitions,
+and no job may outlive that number, or a node with another number could start on the same data.
 """
 
 
@@ -173,7 +173,7 @@ def _names(functions: Iterable[Function]) -> frozenset[bytes]:
 
 
 PROMISED = _names(function for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED)
-"""Wire names of the functions whose answer promises a caller that something lasts, or that it lasted already."""
+"""Wire names of the functions whose answer promises a client that a change lasts, or that it was made before."""
 
 OF_DATA_SET = _names(
     (
@@ -187,10 +187,10 @@ OF_DATA_SET = _names(
         LEAVE,
     )
 )
-"""Those that find out whether this is the right data set, or say so themselves: they run when it is in doubt."""
+"""Wire names of the functions that identify the data set; they run even if the data set is in doubt."""
 
 ENDINGS = _names((FINISH, EXTEND, RELEASE))
-"""Those of PROMISED that end a lease or make it longer."""
+"""Wire names of the functions of PROMISED that end or extend a lease."""
 
 
 def lua_files() -> list[tuple[str, str]]:
@@ -225,7 +225,10 @@ _KEY_OF_TYPE = (
 
 
 def _keys(function: Function) -> str:
-    """The function's keys as it passes them on: by their numbers, which the first ones have already."""
+    """Return the Lua expression of the function's keys, indexed by their numbers in KEY.
+
+    A function whose keys are the first ones of _NUMBERED passes them on as they are.
+    """
     if function.keys == _NUMBERED[: len(function.keys)]:
         return "keys"
     numbers = (_NUMBERED.index(key) + 1 for key in function.keys)

@@ -1,6 +1,6 @@
-"""The calls by which shard nodes say that they are there, and learn who else is.
+"""Makes the calls by which shard nodes register in the store and read the list of members.
 
-Not here: when they are made (shard/cluster/membership.py), and what they do (lua/heartbeat.lua, lua/leave.lua).
+shard/cluster/membership.py decides when to make them; lua/heartbeat.lua and lua/leave.lua are their counterparts.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from sharq_core.store.commands import KeyList, Word
 T = TypeVar("T")
 
 MAX_MEMBERS = 1000
-"""Shard nodes of one deployment: a heartbeat reads all of them."""
+"""The maximum number of shard nodes of one deployment; a heartbeat reads all of them."""
 
 MEMBERS = -1
-"""The partition of calls that work on the membership: none, but the slot of its key."""
+"""The partition number of membership calls: no real partition, but the slot of the membership's key."""
 
 _MEMBER_REPLY = 5
 _JOINED, _HELD, _FULL, _OTHER_PARTITIONS, _OTHER_DATA, _ANEW = range(6)
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The node is no member, and nothing was changed.
+    """A refused heartbeat. The node is not a member, and nothing was changed.
 
     Attributes:
-        reason: why, in words for a person.
-        left_us: how long the holder of the node_id stays a member if it is never heard again; 0 when no one holds it.
-        is_lasting: trying again cannot help.
+        reason: the reason, as text for a person.
+        left_us: time (µs) for which the holder of the node_id stays a member without a heartbeat; 0 if nobody holds it.
+        is_lasting: True if a retry cannot help.
     """
 
     reason: str
@@ -45,15 +45,15 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class DataMissed(Unavailable):
-    """The store holds another data set than the node remembers, or none. Nothing was done."""
+    """A store without the data set that the node remembers. Nothing was done."""
 
 
 class MembersLost(Unavailable):
-    """Nobody is on record any more: say who was there, and it begins anew with them. Nothing was done."""
+    """A store that has lost the list of members. A heartbeat that names them restores it. Nothing was done."""
 
 
 class MembershipCalls:
-    """Makes the calls of one deployment; both take `now_us` (None: the store's clock), for tests."""
+    """The maker of one deployment's calls. Both methods take `now_us` (None for the store's clock), for tests."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -69,12 +69,15 @@ class MembershipCalls:
         most: int = MAX_MEMBERS,
         now_us: int | None = None,
     ) -> FunctionCall[View | Refused | DataMissed | MembersLost]:
-        """Be a member for ttl_us more, as described. Value: who is there now. Safe to repeat. Cost: O(members).
+        """Join, or stay a member for another ttl_us. Value: the present members, or the refusal.
+
+        Safe to repeat. Cost: O(members).
 
         Args:
-            data_id: of the data set that the node remembers; empty for none.
-            view: what the node knew of the members last; None for nothing.
-            names_members: begin the membership anew with those, should it be lost.
+            data_id: the id of the data set that the node remembers; empty for none.
+            view: the members that the node knew last; None for none.
+            names_members: True to restore the list of members from `view` if the store has lost it.
+            most: the maximum number of members.
         """
         arguments: list[Word] = [
             member.node_id,
@@ -89,7 +92,7 @@ class MembershipCalls:
             view.version if view else 0,
         ]
         if view is not None and names_members:
-            arguments += [word for one in view.members for word in _describe(one)]
+            arguments += [word for known in view.members for word in _describe(known)]
 
         def decode(raw: list[Any]) -> Reply[View | Refused | DataMissed | MembersLost]:
             return Reply(_hint(raw), _decode_heartbeat(raw, member.node_id, self._keys.partitions, most))
@@ -97,7 +100,7 @@ class MembershipCalls:
         return self._call(library.HEARTBEAT, now_us, arguments, decode)
 
     def leave(self, node_id: str, incarnation: str, *, now_us: int | None = None) -> FunctionCall[bool]:
-        """Be a member no longer. Value: False when this incarnation was none. Safe to repeat."""
+        """End the membership. Value: False if this incarnation was not a member. Safe to repeat."""
         return self._call(
             library.LEAVE, now_us, [node_id, incarnation], lambda raw: Reply(_hint(raw), bool(raw[4]))
         )
@@ -121,7 +124,7 @@ def _hint(raw: list[Any]) -> Hint:
 
 
 def _describe(member: Member) -> list[Word]:
-    """A member as a heartbeat names it."""
+    """Return the arguments that describe a member in a heartbeat."""
     return [
         member.node_id,
         member.incarnation,
@@ -141,7 +144,7 @@ def _decode_heartbeat(
     if raw[4] == _HELD:
         return Refused(f"node_id {node_id} is held by another process, at {raw[5].decode()}", raw[6])
     if raw[4] == _FULL:
-        return Refused(f"there are {most} shard nodes already, and no more may join")
+        return Refused(f"the limit of {most} shard nodes is reached")
     if raw[4] == _OTHER_PARTITIONS:
         return Refused(other_partitions(partitions, raw[5]), is_lasting=True)
     if raw[4] == _ANEW:
@@ -150,7 +153,7 @@ def _decode_heartbeat(
 
 
 def other_partitions(configured: int, held: int) -> str:
-    """Why a node of another number of partitions may not take part."""
+    """Return the message for a node whose number of partitions differs from the data's."""
     return (
         f"[cluster] partitions: {configured} is configured, but the store's data was made with {held}; "
         "the number is fixed for the life of the data"

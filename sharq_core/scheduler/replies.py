@@ -1,4 +1,4 @@
-"""What the library's functions answer, decoded: the only place that knows the layout of a reply.
+"""Decodes the replies of the functions for jobs and queues.
 
 Every reply begins with {0 done or 1 expired, the store's time, ready hint, timer hint}; lua/README.md lists the rest.
 """
@@ -53,12 +53,12 @@ _RELEASED = LeaseOutcome(LeaseStatus.DONE, is_dead=True)
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """What a reply says of the time, for the caller's ready index.
+    """The times in a reply, for the caller's ready index.
 
     Attributes:
-        now_us: the store's time of the call.
-        ready_us: when a queue of the type is due that may not have been due before; None for no news. Of a dequeue:
-            when the type's next queue is due; None when none waits.
+        now_us: the store's time of the call, µs.
+        ready_us: the time at which a queue of the type becomes due because of the call; None for no change. After a
+            dequeue, the time at which the type's next queue is due; None if none waits.
         timer_us: the same for a timer.
     """
 
@@ -68,7 +68,11 @@ class Hint(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True):
-    """A decoded reply. is_expired: the call came after its not_after_us, nothing was done, and the value is None."""
+    """A decoded reply.
+
+    Attributes:
+        is_expired: True if the call arrived after its not_after_us. Nothing was done, and the value is None.
+    """
 
     hint: Hint
     value: T | None
@@ -76,13 +80,16 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
 
 
 class DequeueReply(msgspec.Struct, frozen=True):
-    """Attributes:
-    jobs: what was leased.
-    ready_for_us: for each job, how long it was ready.
-    head_us: when the type's next queue here is due; None when none waits.
-    due_before, due_after: queues of the type that were due here before and after.
-    is_cut: the byte budget ended the call.
-    ended, died: leases that had ended by the time of the call, and how many of those jobs are dead letters now.
+    """The reply of a dequeue.
+
+    Attributes:
+        jobs: the leased jobs.
+        ready_for_us: how long each job was ready.
+        head_us: the time at which the type's next queue in this partition is due; None if none waits.
+        due_before, due_after: number of queues of the type that were due in this partition before and after the call.
+        is_cut: True if the byte budget ended the call.
+        ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
+            letters.
     """
 
     jobs: list[LeasedJob]
@@ -96,10 +103,13 @@ class DequeueReply(msgspec.Struct, frozen=True):
 
 
 class ReapReply(msgspec.Struct, frozen=True):
-    """Attributes:
-    handled: timers run, deleted jobs removed and dead letters dropped; as many as the limit: more may be due.
-    next_timer_us: when the type's next timer here is due; None when there is none.
-    ended, died: leases that ended, and how many of those jobs are dead letters now.
+    """The reply of a reap.
+
+    Attributes:
+        handled: number of timers run, deleted jobs removed and dead letters dropped; if it equals the limit, more may
+            be due.
+        next_timer_us: the time at which the type's next timer in this partition is due; None if there is none.
+        ended, died: number of leases that ended, and how many of their jobs became dead letters.
     """
 
     handled: int
@@ -109,7 +119,7 @@ class ReapReply(msgspec.Struct, frozen=True):
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
-    """Jobs of a type in one partition; enqueued is the sum of all the others (I8)."""
+    """The numbers of jobs of a type in one partition; enqueued is the sum of all the others (I8)."""
 
     queue_type: str
     enqueued: int
@@ -125,9 +135,10 @@ class ClockShift(msgspec.Struct, frozen=True):
     """The time of a partition (clock.lua).
 
     Attributes:
-        number: of the record; grows with each change of the shift.
+        number: the version of the record, which grows with each change of the shift.
         shift_us: how far the partition's time is ahead of the store's clock.
-        unseen_us: since when no call has written it, about; -1 when it has no record, or the library knows none.
+        unseen_us: the approximate time since which no call has written the record; -1 if there is none, or if the
+            library is too old to have one.
     """
 
     number: int = 0
@@ -136,13 +147,16 @@ class ClockShift(msgspec.Struct, frozen=True):
 
 
 class RefreshReply(msgspec.Struct, frozen=True):
-    """Attributes:
-    ready_us, timers_us: by type, when its next queue and its next timer are due; early perhaps, never late.
-    turn_us: when the tombstones turn, or None.
-    tombstones: jobs remembered as finished.
-    forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
-    data_id: of the data set that the partition belongs to; empty for none, None when an older library does not say.
-    clock: the partition's time; that of a library that knows none is the store's clock.
+    """The reply of a refresh.
+
+    Attributes:
+        ready_us, timers_us: for each type, the times at which its next queue and its next timer are due; perhaps too
+            early, never too late.
+        turn_us: the time at which the tombstones turn; None if there are none.
+        tombstones: number of jobs remembered as finished.
+        forgotten_early: number of finished jobs, since the data set began, that were forgotten within a minute.
+        data_id: the id of the data set that the partition belongs to; empty for none, None from an older library.
+        clock: the partition's time; the store's clock with an older library.
     """
 
     ready_us: dict[str, int]
@@ -156,10 +170,12 @@ class RefreshReply(msgspec.Struct, frozen=True):
 
 
 class TopReply(msgspec.Struct, frozen=True):
-    """Attributes:
-    queues: those found, foremost first.
-    scan: where to go on, 0 at the end.
-    looked_at: records of queues that were read for it.
+    """The reply of top_queues.
+
+    Attributes:
+        queues: the first queues in the requested order.
+        scan: the cursor of the next page, 0 at the end.
+        looked_at: number of queue records that were read.
     """
 
     queues: list[TopQueue]
@@ -168,7 +184,7 @@ class TopReply(msgspec.Struct, frozen=True):
 
 
 class CountsReply(msgspec.Struct, frozen=True):
-    """A partition's types with live jobs, and rows of (minute of the epoch, enqueued, leased), to be added up."""
+    """A partition's types with live jobs, and rows of (minute of the epoch, enqueued, leased) to sum by minute."""
 
     queue_types: list[str]
     minutes: list[tuple[int, int, int]]
@@ -179,7 +195,7 @@ def _hint(raw: list[Any]) -> Hint:
 
 
 def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]:
-    """Adds the head that all replies have."""
+    """Return a decoder of the whole reply: the common head, then `decode` for the rest."""
 
     def decode_reply(raw: list[Any]) -> Reply[T]:
         return Reply(_hint(raw), None, is_expired=True) if raw[0] else Reply(_hint(raw), decode(raw))
@@ -188,12 +204,12 @@ def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]
 
 
 def minute_counts(now_us: int, minutes: Sequence[tuple[int, int, int]], index: int) -> MinuteCounts:
-    """The last ten minutes, oldest first: the sums of column `index` (1 enqueued, 2 leased) of rows by minute."""
+    """Return the counts of the last ten minutes, oldest first: sums of column `index` (1 enqueued, 2 leased)."""
     current = now_us // (_MINUTE_MS * 1000)
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for row in minutes:
-        found[row[0]] += row[index]
-    return [(minute * _MINUTE_MS, found[minute]) for minute in range(current - 9, current + 1)]
+        counts[row[0]] += row[index]
+    return [(minute * _MINUTE_MS, counts[minute]) for minute in range(current - 9, current + 1)]
 
 
 def _triples(flat: list[int]) -> list[tuple[int, int, int]]:

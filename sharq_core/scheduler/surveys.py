@@ -1,7 +1,7 @@
-"""The calls by which a shard learns which types its partitions hold and when they are due, and what these answer.
+"""Makes the calls that tell a shard which types its partitions hold and when these are due, and decodes the replies.
 
-A partition may hold 100,000 types, so nothing here reads all of them at once: a survey reads one bounded page, and
-`get_type` one type. Not here: when they are made (shard/index/refresher.py), and calls about jobs (functions.py).
+A partition may hold 100,000 types, so no call reads all of them at once: a survey reads one bounded page, and
+`get_type` one type. shard/index/refresher.py decides when to make them.
 """
 
 from __future__ import annotations
@@ -24,40 +24,43 @@ _PLACES = 64
 """touched.lua's PLACES."""
 
 _ROWS_A_JOB = 20
-"""Rows that cost the store about what a job does: so joint calls stay within their bounds."""
+"""Rows that cost the store about as much as one job; the weight of a call in the bounds of a joint call."""
 
 _NUMBER_BYTES = 7
 _READY_AT, _TIMER_AT, _ROW_BYTES = 49, 56, 63
-"""counters.lua's row: seven totals, then when the next queue and the next timer are due (0: none)."""
+"""Offsets in counters.lua's row: seven totals, then the times of the next due queue and the next timer (0: none)."""
 
 
 class TypeRow(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a type in a partition, as its bytes: it is unpacked only where they changed. Its times are the
-    partition's (lua/clock.lua).
+    """The totals and due times of a type in a partition, kept as bytes and unpacked only if they changed.
+
+    Its times are the partition's (lua/clock.lua).
 
     Attributes:
-        raw: two rows of equal bytes say the same.
+        raw: the row's bytes; rows of equal bytes are equal.
     """
 
     raw: bytes
 
     @property
     def ready_us(self) -> int | None:
-        """When the type's next queue is due (µs), early perhaps, never late; None when none waits."""
+        """The time (µs) of the type's next due queue, perhaps too early, never too late; None if none waits."""
         return int.from_bytes(self.raw[_READY_AT:_TIMER_AT], "big") or None
 
     @property
     def timer_us(self) -> int | None:
-        """When the type's next timer is due (µs), early perhaps, never late; None when there is none."""
+        """The time (µs) of the type's next timer, perhaps too early, never too late; None if there is none."""
         return int.from_bytes(self.raw[_TIMER_AT:_ROW_BYTES], "big") or None
 
     @property
     def has_jobs(self) -> bool:
-        """The type ever had a job here."""
+        """True if the type ever had a job in this partition."""
         return any(self.raw[:_NUMBER_BYTES])
 
     def totals(self) -> list[int]:
-        """Jobs in the order of TypeTotals: enqueued, queued, delayed, leased, finished, dead, cancelled."""
+        """Return the numbers of jobs, in the order of TypeTotals: enqueued, queued, delayed, leased, finished, dead,
+        cancelled.
+        """
         raw = self.raw
         return [
             int.from_bytes(raw[at : at + _NUMBER_BYTES], "big") for at in range(0, _READY_AT, _NUMBER_BYTES)
@@ -65,18 +68,20 @@ class TypeRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SurveyReply(msgspec.Struct, frozen=True):
-    """Attributes:
-    tombstones: jobs remembered as finished.
-    forgotten_early: finished jobs that were forgotten before they were a minute old, since ever.
-    turn_us: when the tombstones turn, or None.
-    fields: as many types as the partition has, and a few more.
-    touches: to be passed to the next survey.
-    is_cut: other nodes touched more types than `touched` names.
-    touched: the types that other nodes changed; None for one that has nothing left.
-    scan: where the next page begins; 0 after the last.
-    page: types with their rows.
-    data_id: of the data set that the partition belongs to; empty for none.
-    clock: the partition's time, which the rows go by.
+    """The reply of a survey.
+
+    Attributes:
+        tombstones: number of jobs remembered as finished.
+        forgotten_early: number of finished jobs, since the data set began, that were forgotten within a minute.
+        turn_us: the time at which the tombstones turn; None if there are none.
+        fields: the number of types of the partition, plus a few.
+        touches: the number to pass to the next survey.
+        is_cut: True if other nodes touched more types than `touched` holds.
+        touched: the types that other nodes changed, with their rows; None for a type that has nothing left.
+        scan: the cursor of the next page; 0 after the last.
+        page: types with their rows.
+        data_id: the id of the data set that the partition belongs to; empty for none.
+        clock: the partition's time, by which the rows' times are given.
     """
 
     tombstones: int
@@ -96,10 +101,10 @@ class TypesReply(msgspec.Struct, frozen=True):
     """A page of a partition's types.
 
     Attributes:
-        scan: where the next page begins; 0 after the last.
-        queue_types: those with live jobs.
-        minutes: rows of (minute of the epoch, enqueued, leased) by what they are counted of: a type, or all types in
-            one older minute. A scan may give one twice; then the later row holds.
+        scan: the cursor of the next page; 0 after the last.
+        queue_types: the types with live jobs.
+        minutes: rows of (minute of the epoch, enqueued, leased), keyed by a type, or by an older minute for all types.
+            A scan may return a key twice; then the later row counts.
     """
 
     scan: int
@@ -108,10 +113,10 @@ class TypesReply(msgspec.Struct, frozen=True):
 
 
 class SurveyCalls:
-    """Makes the calls of one deployment; they take `now_us` (None: the store's clock), for tests.
+    """The maker of one deployment's calls. Reads take `now_us` (None for the store's clock), for tests.
 
     Args:
-        tombstone_limit: most finished jobs in one generation of a partition.
+        tombstone_limit: the maximum number of finished jobs in one generation of a partition.
     """
 
     def __init__(self, keys: Keys, tombstone_limit: int) -> None:
@@ -127,10 +132,10 @@ class SurveyCalls:
         count: int = 0,
         now_us: int | None = None,
     ) -> FunctionCall[SurveyReply]:
-        """Read what a shard must know of a partition, and a page of about `count` types from `scan` (0 at first) on.
+        """Read a partition's state, and a page of about `count` types, starting at the cursor `scan` (0 at first).
 
         Args:
-            touches: the last reply's number: the types that other nodes changed since are named. -1: none is.
+            touches: `touches` of the previous reply, to get the types that other nodes changed since; -1 for none.
         """
         arguments: list[Word] = [touches, scan, count, self._tombstone_limit]
         weight = 1 + count // _ROWS_A_JOB
@@ -139,20 +144,22 @@ class SurveyCalls:
     def get_type(
         self, partition: int, queue_type: str, *, now_us: int | None = None
     ) -> FunctionCall[tuple[TypeRow | None, int]]:
-        """Read one type's row. Value: the row, None when the partition has nothing of the type; and how far the
-        partition's time is ahead of the store's clock (µs).
+        """Read one type's row.
+
+        Value: the row, or None if the partition has nothing of the type; and how far the partition's time is ahead of
+        the store's clock (µs).
         """
         return self._call(library.GET_TYPE, partition, queue_type, now_us, [], _decode_type)
 
     def list_types(
         self, partition: int, scan: int, count: int, *, now_us: int | None = None
     ) -> FunctionCall[TypesReply]:
-        """Read which of about `count` types from `scan` (0 at first) on have live jobs, and their latest minutes."""
+        """Read about `count` types from the cursor `scan` on (0 at first): those with live jobs, and minute counts."""
         weight = 1 + count // _ROWS_A_JOB
         return self._call(library.LIST_TYPES, partition, "", now_us, [scan, count], _decode_types, weight)
 
     def touch(self, partition: int, queue_type: str) -> FunctionCall[None]:
-        """Leave word for a partition's owner that another node changed a type; "" for any number of types."""
+        """Notify a partition's owner that another node changed a type; "" for any number of types."""
         place = crc32(queue_type.encode()) % _PLACES
         return self._call(library.TOUCH, partition, queue_type, None, [place], decode_nothing)
 

@@ -71,7 +71,7 @@ BAD_ADDRESS = {"queue_type": NOT_IDENTIFIERS, "queue_id": NOT_IDENTIFIERS}
 
 
 def body_of(good: dict[str, str], field: str, bad: str) -> bytes:
-    """A JSON object of good fields with one bad one; the values are JSON texts."""
+    """Return a JSON object of good fields with one bad one; the values are JSON texts."""
     fields = {**good, field: bad}
     return ("{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}").encode()
 

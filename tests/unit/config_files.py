@@ -1,4 +1,4 @@
-"""What the tests of the configuration write, and how a refusal is caught."""
+"""Writes configuration files for tests, and catches refusals."""
 
 from __future__ import annotations
 

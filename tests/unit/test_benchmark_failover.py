@@ -1,4 +1,4 @@
-"""How the failover and cluster benchmarks judge what they saw."""
+"""Tests how the failover and cluster benchmarks judge their observations."""
 
 from __future__ import annotations
 

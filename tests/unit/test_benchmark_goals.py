@@ -23,7 +23,7 @@ def report_of(*rows: Row, name: str = "http") -> Report:
 
 
 def line_of(table: str, figure: str) -> list[str]:
-    """The cells of a row."""
+    """Return the cells of a row."""
     (line,) = [line for line in table.splitlines() if f"| {figure} |" in line]
     return [cell.strip() for cell in line.strip("|").split("|")]
 

@@ -23,7 +23,7 @@ UNITS = {"KiB": 1024, "MiB": 1024**2, "bytes": 1, "s": 1, "ms": 1, "": 1}
 
 
 def rows() -> list[list[str]]:
-    """The rows of those tables, cell by cell."""
+    """Return the rows of those tables, cell by cell."""
     found: list[list[str]] = []
     is_inside = False
     for line in DOCUMENT.read_text().splitlines():
@@ -38,7 +38,7 @@ def rows() -> list[list[str]]:
 
 
 def value_of(name: str) -> object:
-    """What a dotted name stands for: a constant of a module, or the default of a struct's field.
+    """Return the value of a dotted name: a constant of a module, or the default of a struct's field.
 
     Raises:
         ImportError, AttributeError: there is no such thing.

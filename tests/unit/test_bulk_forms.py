@@ -41,7 +41,7 @@ def entries(draw: st.DrawFn) -> Any:
 
 
 def as_told(outcome: Any) -> Any:
-    """An entry's fields, or the words of what is wrong with it."""
+    """Return an entry's fields, or the reason why it is invalid."""
     if isinstance(outcome, InvalidRequest):
         return outcome.message
     values = ((name, getattr(outcome, name)) for name in outcome.__struct_fields__)

@@ -1,4 +1,4 @@
-"""What a process knows of the store's clock."""
+"""Tests a process's estimate of the store's clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOUR_US = 3_600_000_000
 
 
 def store_us(ahead_us: int = HOUR_US) -> int:
-    """What a store whose clock is so far ahead of this machine's says now."""
+    """Return the time of a store whose clock is that far ahead of this machine's."""
     return int(monotonic() * 1e6) + ahead_us
 
 

@@ -1,4 +1,4 @@
-"""Where settings come from: the file, the environment and the command line in their order; and secrets kept."""
+"""Tests the order of settings from the file, the environment and the command line, and that secrets are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which store the [redis] keys name, and what of a configuration is noticed."""
+"""Tests the store that the [redis] keys name, and the notices about a configuration."""
 
 from __future__ import annotations
 

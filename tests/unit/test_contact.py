@@ -1,4 +1,4 @@
-"""When a shard counts a server of its store as lost, and when as back, by a clock that the test moves."""
+"""Tests when a shard counts a server of its store as lost and as back, by a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sharq_core.store.node import StoreNode
 
 
 class Node:
-    """What the contact reads of a store's server."""
+    """The attributes of a store's server that the contact reads."""
 
     name = "store:6379"
 

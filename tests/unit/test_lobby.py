@@ -95,7 +95,7 @@ class Scene:
             call.set_result(answer)
 
     async def deliver(self) -> list[LeasedJob]:
-        """The other shard gives the poll a job."""
+        """Return the other shard gives the poll a job."""
         self.staying.tell_due()
         call = await asyncio.wait_for(self.staying.calls.get(), DEADLINE_S)
         call.set_result(Dequeued([JOB], None))

@@ -1,4 +1,4 @@
-"""Which refused calls are sent again: none behind a later one of its kind that was done, alone or with others (I3)."""
+"""Tests which refused calls are sent again: none after a later call of its kind was done, alone or merged (I3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asked about each partition when some shards do not reach their store."""
+"""Tests which shard is asked about each partition if some shards cannot reach their store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def owners(away: Mapping[str, frozenset[int]], excused: frozenset[str] = frozens
 
 
 def asked(found: Owners) -> list[str]:
-    """The node that is asked, by partition."""
+    """Return the node that is asked, by partition."""
     return [next(node for node in NODES if LINKS[node] is link) for link in found.links]
 
 

@@ -1,4 +1,4 @@
-"""Which partitions a node answers for as rings come and go, and when it must look before it calls them empty."""
+"""Tests which partitions a node serves as rings change, and when it must read them before it reports them empty."""
 
 from __future__ import annotations
 

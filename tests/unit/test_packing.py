@@ -1,4 +1,4 @@
-"""How commands and calls are packed for the store: as the driver does it."""
+"""Tests that commands and calls are packed for the store as the driver packs them."""
 
 from __future__ import annotations
 

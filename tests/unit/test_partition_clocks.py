@@ -26,7 +26,7 @@ class Server:
 
 
 class FakeExecutor:
-    """Of a node whose calls take two seconds at most."""
+    """The executor of a node whose calls take at most two seconds."""
 
     def node_of(self, _: int) -> Server:
         return Server()

@@ -1,4 +1,4 @@
-"""Which target a method and path stand for."""
+"""Tests the target of each method and path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many calls go to a server together, before a store that answers when it is told to."""
+"""Tests the number of calls in one pipeline, with a store that answers on command."""
 
 from __future__ import annotations
 

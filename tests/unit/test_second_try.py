@@ -1,4 +1,4 @@
-"""What another shard is asked when the first one does not reach its store, and what is left as it is."""
+"""Tests which calls are retried on another shard if the first one cannot reach its store, and which are not."""
 
 from __future__ import annotations
 

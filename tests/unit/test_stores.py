@@ -72,7 +72,7 @@ def test_store_ends_when_its_test_process_is_killed(tmp_path: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process has not ended; one that nobody has waited for yet (a zombie) has."""
+    """Return True if the process has not ended; a zombie counts as ended."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

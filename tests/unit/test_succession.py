@@ -1,4 +1,4 @@
-"""What Sentinels say of the replicas, and which of them have to confirm a call because of it."""
+"""Tests the replicas that Sentinels report, and which of them must confirm a call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def watched(
     is_primary: bool = False,
     has_priority: bool = True,
 ) -> Watched:
-    """A replica as a Sentinel sees it that reaches it, unless told otherwise."""
+    """Return a replica as a Sentinel sees it that reaches it, unless told otherwise."""
     host, port = server
     every = frozenset({"slave", *flags})
     return Watched(f"run-{host}", host, port, every, is_reached, is_primary, has_priority)

@@ -1,4 +1,4 @@
-"""Which servers have to confirm a call before it is acknowledged, and which of them have."""
+"""Tests which servers must confirm a call before it is acknowledged, and which have confirmed it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OFFSET = 100
 
 
 def replication(*replicas: tuple[str, int], syncing: tuple[str, ...] = ()) -> Replication:
-    """What a primary says of replicas with the offsets that they have confirmed."""
+    """Return a primary's replication info about replicas with the given confirmed offsets."""
     rows = [Replica(name, True, offset) for name, offset in replicas]
     rows += [Replica(name, False, 0) for name in syncing]
     return Replication(True, 120, "stream", "before", tuple(rows))

@@ -1,4 +1,4 @@
-"""What lasts is said when it begins, every 30 s and when it ends; what repeats is counted."""
+"""Tests that a lasting trouble is logged when it begins, every 30 s and when it ends, and that repeats are counted."""
 
 from __future__ import annotations
 

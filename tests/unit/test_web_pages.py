@@ -1,4 +1,4 @@
-"""Which requests a web page of another site may have caused, and which names lead to a server."""
+"""Tests the detection of requests from web pages of other sites, and of host names that are not the server's."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ HEADERS = {"Authorization": f"Bearer {os.environ['SHARQ_TOKEN']}"} if "SHARQ_TOK
 
 
 def ask(path: str, body: object) -> dict[str, str]:
-    """The JSON answer of a POST; an error status raises."""
+    """Return the JSON answer of a POST; an error status raises."""
     request = urllib.request.Request(os.environ["SERVICE_URL"] + path, json.dumps(body).encode(), HEADERS)
     with urllib.request.urlopen(request, timeout=20) as answer:
         parsed: dict[str, str] = json.load(answer)
