@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
-from shard.batching.batches import Addressed, Batches, OnHint
+from shard.batching.batches import Batches, OnHint
 from shard.batching.pipeline import Pipeline
 from shard.data_identity.guard import DataGuard
 from shard.dequeuer import Dequeuer
@@ -19,7 +19,7 @@ from shard.index.top_queues import top_queues
 from shard.metrics.node import NodeMetrics
 from sharq_core.errors import InvalidRequest
 from sharq_core.link import messages
-from sharq_core.link.messages import Call, Failure
+from sharq_core.link.messages import Addressed, Call, Failure
 from sharq_core.models import (
     Counts,
     DeadPage,

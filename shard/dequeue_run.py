@@ -46,7 +46,7 @@ Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
 """A partition's reply, and the time (time.monotonic) at which the call was sent."""
 
 
-class Request(msgspec.Struct):
+class DequeueRequest(msgspec.Struct):
     """A dequeue that waits for its run.
 
     Attributes:
@@ -82,7 +82,7 @@ class Run:
     take part too, so that no queue is passed over in a round.
     """
 
-    def __init__(self, dequeuer: LeaseSource, queue_type: str, requests: list[Request]) -> None:
+    def __init__(self, dequeuer: LeaseSource, queue_type: str, requests: list[DequeueRequest]) -> None:
         self._dequeuer = dequeuer
         self._queue_type = queue_type
         self._requests = requests
@@ -124,7 +124,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - logged and reported by _fail
             self._fail(error)
 
-    def put_back(self) -> list[Request]:
+    def put_back(self) -> list[DequeueRequest]:
         """Return the requests for the next run: those left without a job because one answer could carry no more."""
         if not self._jobs or self._error or self._begun_with.isdisjoint(self._due()):
             return []
@@ -253,9 +253,9 @@ class Run:
         self._unserved[partition] = max(owed, 0)
 
 
-def take_alike(requests: deque[Request]) -> list[Request]:
+def take_alike(requests: deque[DequeueRequest]) -> list[DequeueRequest]:
     """Take the first requests with equal lease times, as many as one run serves; drop those already cancelled."""
-    taken: list[Request] = []
+    taken: list[DequeueRequest] = []
     demand, max_requests = 0, max(TOGETHER, len(requests) // TOGETHER_SHARE)
     while requests and (not taken or requests[0].lease_us == taken[0].lease_us):
         if taken and (demand + requests[0].count > MAX_DEMAND or len(taken) == max_requests):

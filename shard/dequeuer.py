@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from shard.batching.pipeline import Pipeline
-from shard.dequeue_run import Answer, Request, Run, take_alike
+from shard.dequeue_run import Answer, DequeueRequest, Run, take_alike
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
 from sharq_core.errors import Overloaded
@@ -63,7 +63,7 @@ class Dequeuer:
         self._give_back = give_back
         self._set_aside = set_aside
         self._loop = asyncio.get_running_loop()
-        self._requests: dict[str, deque[Request]] = {}
+        self._requests: dict[str, deque[DequeueRequest]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
@@ -77,7 +77,7 @@ class Dequeuer:
         due = self._index.next_due(queue_type)
         if due is None or due > monotonic():
             return []
-        request = Request(count, lease_us, self._loop.create_future())
+        request = DequeueRequest(count, lease_us, self._loop.create_future())
         requests = self._requests.get(queue_type)
         if requests is None:
             requests = self._requests[queue_type] = deque([request])
@@ -98,7 +98,7 @@ class Dequeuer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, queue_type: str, requests: deque[Request]) -> None:
+    async def _serve(self, queue_type: str, requests: deque[DequeueRequest]) -> None:
         """Run one run after the other while requests wait; requests that arrive during a run join the next one.
 
         A run's jobs are handed out after the next run was sent, so that the store works while they are answered.

@@ -12,11 +12,10 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 from router.shards.link import ShardLink
-from router.shards.owners import Excuses, Owners
+from router.shards.owners import Excuses, Owners, all_partitions
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.link.messages import Cover, Member, ShardPort, View, Yield
@@ -149,7 +148,7 @@ class ShardDirectory:
         self._listeners: list[Callable[[], None]] = []
         self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
         self._task: asyncio.Task[None] | None = None
-        self._work: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
         """Connect to the seeds, and follow the cluster from then on."""
@@ -322,7 +321,7 @@ class ShardDirectory:
 
     def _away_of(self, link: ShardLink, now: float) -> frozenset[int]:
         """Return the partitions that a shard cannot serve now."""
-        return _all(self.partitions) if link.doubted_until > now else link.away
+        return all_partitions(self.partitions) if link.doubted_until > now else link.away
 
     def _why(self) -> str:
         reason = self.why_unreached
@@ -359,7 +358,7 @@ class ShardDirectory:
         """Tell the shards that are away which partitions stand-ins serve, which have just read the store."""
         self._settle()
         for link, partitions in self._owners.yielded().items():
-            self._spawn(self._tell_others_answer(link, partitions))
+            self._spawn(self._ask(link, Yield(partitions)))
 
     async def _ask_to_cover(self, link: ShardLink, partitions: list[int]) -> None:
         """Ask a shard to cover partitions; once it has, tell the shards that are away.
@@ -371,9 +370,6 @@ class ShardDirectory:
         if await self._ask(link, Cover(partitions)):
             link.covered_at = asked_at
             self._tell_yielded()
-
-    async def _tell_others_answer(self, link: ShardLink, partitions: list[int]) -> None:
-        await self._ask(link, Yield(partitions))
 
     async def _ask(self, link: ShardLink, call: Cover | Yield) -> bool:
         """Make a call; return whether it succeeded."""
@@ -396,13 +392,8 @@ class ShardDirectory:
         for tell in self._listeners:
             tell()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = self._loop.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
         return task
-
-
-@lru_cache(maxsize=4)
-def _all(partitions: int) -> frozenset[int]:
-    return frozenset(range(partitions))

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from router.shards.dead_letter_walk import DeadWalk
 from router.shards.directory import Directory
-from router.shards.second_try import Addressed, BulkCall, SecondTry
+from router.shards.second_try import BulkCall, SecondTry
 from sharq_core import errors
 from sharq_core.link.messages import (
+    Addressed,
     Call,
     CheckStore,
     DeleteQueue,

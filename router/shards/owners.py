@@ -7,6 +7,7 @@ members and the state of the links (router/shards/directory.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from router.shards.link import ShardLink
 from sharq_core.partitions import Ring
@@ -133,3 +134,9 @@ class Excuses:
     def revoke(self, node: str) -> None:
         """End the excuse of a node: it was asked and still does not reach the store, although another does."""
         self._nodes -= {node}
+
+
+@lru_cache(maxsize=4)
+def all_partitions(partitions: int) -> frozenset[int]:
+    """Return the numbers of all partitions; the router asks for them again and again."""
+    return frozenset(range(partitions))

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from router.shards.directory import Directory
 from router.shards.retry import repeated, repeated_job
 from sharq_core import errors
-from sharq_core.link.messages import Call, Failure, ShardPort
+from sharq_core.link.messages import Addressed, Call, Failure, ShardPort
 from sharq_core.partitions import partition_of
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
-
-
-class Addressed(Protocol):
-    """An object that names its queue."""
-
-    @property
-    def queue_type(self) -> str: ...
-    @property
-    def queue_id(self) -> str: ...
 
 
 JobT = TypeVar("JobT", bound=Addressed)

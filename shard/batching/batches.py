@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from shard.batching.pipeline import HasRoom, Pending, Pipeline
 from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.link.messages import Failure
+from sharq_core.link.messages import Addressed, Failure
 from sharq_core.logs.plurals import counted
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
@@ -20,15 +20,6 @@ from sharq_core.scheduler.replies import Hint, Reply
 MAX_WAITING_JOBS = 20_000
 MAX_WAITING_BYTES = 64 << 20
 """The bounds of unsent work of one verb, about a second's work. Jobs beyond them are refused at once (I11)."""
-
-
-class Addressed(Protocol):
-    """An object that names its queue."""
-
-    @property
-    def queue_type(self) -> str: ...
-    @property
-    def queue_id(self) -> str: ...
 
 
 JobT = TypeVar("JobT", bound=Addressed)

@@ -28,7 +28,7 @@ async def count_types(pipeline: Pipeline, surveys: SurveyCalls, partitions: Sequ
     Raises:
         SharqError: a partition could not be read.
     """
-    sums = _Sums()
+    sums = _CountSums()
     waiting = deque(partitions)
 
     async def read() -> None:
@@ -43,7 +43,7 @@ async def count_types(pipeline: Pipeline, surveys: SurveyCalls, partitions: Sequ
     )
 
 
-class _Sums:
+class _CountSums:
     """The data of the partitions read so far: types, (minute, enqueued, leased) rows, and the latest store time."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class _Sums:
         self.now_us = 0
 
 
-async def _read_partition(pipeline: Pipeline, surveys: SurveyCalls, partition: int, sums: _Sums) -> None:
+async def _read_partition(pipeline: Pipeline, surveys: SurveyCalls, partition: int, sums: _CountSums) -> None:
     scan = 0
     minutes: dict[str, tuple[int, int, int]] = {}
     while True:

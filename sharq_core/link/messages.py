@@ -36,6 +36,15 @@ from sharq_core.models import (
 ReplyT = TypeVar("ReplyT")
 
 
+class Addressed(Protocol):
+    """An object that names its queue."""
+
+    @property
+    def queue_type(self) -> str: ...
+    @property
+    def queue_id(self) -> str: ...
+
+
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
     """A job of a bulk call that failed: the code and message of the error class.
 

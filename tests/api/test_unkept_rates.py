@@ -7,7 +7,7 @@ import pytest
 
 from router.handlers import rate_warnings
 from sharq_client import EnqueueJob, SharqClient
-from sharq_core.errors import SharqError
+from sharq_client.errors import SharqError
 from tests.api.conftest import ServerFactory
 from tests.api.contract import Api
 from tests.servers import SharqServer

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from sharq_client import errors, failures
+from sharq_client.answers import Answers
 from sharq_client.requests import BulkJobT, calls
 from sharq_client.transport import Transport
 
@@ -112,3 +113,8 @@ def _to_answer(result: Result) -> Result | errors.SharqError:
     return failures.to_error(
         failures.Failure(result.status, result.code, result.message, result.queue_length or 0)
     )
+
+
+def failures_of(answers: list[Result | errors.SharqError]) -> Answers[errors.SharqError | None]:
+    """Return for each answer its error, or None if the job's call succeeded."""
+    return Answers(answer if isinstance(answer, errors.SharqError) else None for answer in answers)

@@ -6,7 +6,6 @@ Not here: running handlers for leased jobs (worker.py), and sending one request 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar, overload
@@ -16,9 +15,18 @@ import msgspec
 
 from sharq_client import errors
 from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
-from sharq_client.bulk import Result, send_bulk
+from sharq_client.bulk import failures_of, send_bulk
 from sharq_client.failures import NothingReady
-from sharq_client.requests import Addressed, DeadRef, EnqueueJob, LeaseBody, RateBody
+from sharq_client.requests import (
+    Addressed,
+    DeadRef,
+    EnqueueJob,
+    LeaseBody,
+    RateBody,
+    as_repeat,
+    lease_body,
+    ready_to_send,
+)
 from sharq_client.transport import Transport, path_of
 
 AnswerT = TypeVar("AnswerT")
@@ -111,12 +119,12 @@ class SharqClient:
             QueueFull, StoreFull, InvalidRequest, TooLarge: nothing was done.
             OutcomeUnknown: the job was perhaps queued. Send it again with the same job_id and `repeat=True`.
         """
-        ready = _ready_to_send(job)
+        ready = ready_to_send(job)
 
         async def send(is_repeat: bool) -> Enqueued:
             path = path_of("enqueue", ready.queue_type, ready.queue_id)
             return await self._transport.send(
-                "POST", path, _ENQUEUED, body=_as_repeat(ready) if is_repeat else ready
+                "POST", path, _ENQUEUED, body=as_repeat(ready) if is_repeat else ready
             )
 
         answer = await self._transport.repeated(send, is_safe_twice=True)
@@ -127,12 +135,14 @@ class SharqClient:
 
         Cost: one request for each 1,000 jobs or 8 MiB.
         """
-        ready = [_ready_to_send(job) for job in jobs]
+        ready = [ready_to_send(job) for job in jobs]
         answers = await send_bulk(
-            self._transport, "/enqueue/", ready, is_safe_twice=lambda job: True, to_repeat=_as_repeat
+            self._transport, "/enqueue/", ready, is_safe_twice=lambda job: True, to_repeat=as_repeat
         )
         return Answers(
-            answer if isinstance(answer, errors.SharqError) else _enqueued(job, answer)
+            answer
+            if isinstance(answer, errors.SharqError)
+            else Enqueued(job.job_id or answer.job_id, answer.is_duplicate, answer.queue_length)
             for job, answer in zip(ready, answers, strict=True)
         )
 
@@ -213,17 +223,17 @@ class SharqClient:
 
     async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
         """Finish jobs. Return one answer for each job, in order; None for success."""
-        return await self._lease_bulk("finish", [_lease_body(job) for job in jobs])
+        return await self._lease_bulk("finish", [lease_body(job) for job in jobs])
 
     async def extend_many(self, jobs: Sequence[Addressed], by_ms: float) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now. Return one answer for each job, in order; None for success."""
-        return await self._lease_bulk("extend", [_lease_body(job, by_ms=by_ms) for job in jobs])
+        return await self._lease_bulk("extend", [lease_body(job, by_ms=by_ms) for job in jobs])
 
     async def release_many(
         self, jobs: Sequence[Addressed], delay_ms: float = 0
     ) -> Answers[errors.SharqError | None]:
         """Give jobs back unfinished. Return one answer for each job, in order; None for success."""
-        return await self._lease_bulk("release", [_lease_body(job, delay_ms=delay_ms) for job in jobs])
+        return await self._lease_bulk("release", [lease_body(job, delay_ms=delay_ms) for job in jobs])
 
     async def set_interval(
         self,
@@ -333,7 +343,7 @@ class SharqClient:
         """Queue these dead letters again. Return one answer for each, in order; None for success."""
         refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
         path = path_of("dead", queue_type) + "redrive/"
-        return _failures(await send_bulk(self._transport, path, refs, is_safe_twice=lambda ref: False))
+        return failures_of(await send_bulk(self._transport, path, refs, is_safe_twice=lambda ref: False))
 
     async def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""
@@ -353,7 +363,7 @@ class SharqClient:
         return await self._ask("POST", path, _REPLY, body, is_safe_twice=job.lease is not None)
 
     async def _lease_bulk(self, verb: str, bodies: list[LeaseBody]) -> Answers[errors.SharqError | None]:
-        return _failures(
+        return failures_of(
             await send_bulk(
                 self._transport, f"/{verb}/", bodies, is_safe_twice=lambda body: body.lease is not None
             )
@@ -388,27 +398,3 @@ class SharqClient:
             lambda is_repeat: self._transport.send(method, path, answer, body=body, query=query),
             is_safe_twice=is_safe_twice,
         )
-
-
-def _ready_to_send(job: EnqueueJob) -> EnqueueJob:
-    """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries."""
-    payload = job.payload
-    if not isinstance(payload, msgspec.Raw):
-        payload = msgspec.Raw(msgspec.json.encode(payload))
-    return msgspec.structs.replace(job, job_id=job.job_id or str(uuid.uuid4()), payload=payload)
-
-
-def _as_repeat(job: EnqueueJob) -> EnqueueJob:
-    return msgspec.structs.replace(job, repeat=True)
-
-
-def _enqueued(job: EnqueueJob, result: Result) -> Enqueued:
-    return Enqueued(job.job_id or result.job_id, result.is_duplicate, result.queue_length)
-
-
-def _lease_body(job: Addressed, by_ms: float | None = None, delay_ms: float = 0) -> LeaseBody:
-    return LeaseBody(job.queue_type, job.queue_id, job.job_id, job.lease, by_ms, delay_ms)
-
-
-def _failures(answers: list[Result | errors.SharqError]) -> Answers[errors.SharqError | None]:
-    return Answers(answer if isinstance(answer, errors.SharqError) else None for answer in answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -113,3 +114,21 @@ def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
 def _size_bytes(job: BulkJob) -> int:
     payload = job.payload if isinstance(job, EnqueueJob) else None
     return OVERHEAD_BYTES + (len(memoryview(payload)) if isinstance(payload, msgspec.Raw) else 0)
+
+
+def ready_to_send(job: EnqueueJob) -> EnqueueJob:
+    """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries."""
+    payload = job.payload
+    if not isinstance(payload, msgspec.Raw):
+        payload = msgspec.Raw(msgspec.json.encode(payload))
+    return msgspec.structs.replace(job, job_id=job.job_id or str(uuid.uuid4()), payload=payload)
+
+
+def as_repeat(job: EnqueueJob) -> EnqueueJob:
+    """Return the job marked as sent before, so that the server answers a duplicate instead of a second one."""
+    return msgspec.structs.replace(job, repeat=True)
+
+
+def lease_body(job: Addressed, by_ms: float | None = None, delay_ms: float = 0) -> LeaseBody:
+    """Return what a finish, extend or release of one lease sends."""
+    return LeaseBody(job.queue_type, job.queue_id, job.job_id, job.lease, by_ms, delay_ms)

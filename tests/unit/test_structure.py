@@ -1,0 +1,57 @@
+"""The shape of the tree: small folders, one meaning for each class name, docstrings that state the thing."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("router", "shard", "sharq_core", "sharq_server", "clients/python/sharq_client")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+MAX_MODULES = 14
+MAX_LINES = 400
+
+FORBIDDEN = frozenset(["What", "Which", "Who", "Whose", "Whoever", "How", "Where", "Whether", "When", "Of"])
+"""First words of a docstring that paraphrases instead of stating."""
+
+CLIENT = "clients/python/sharq_client"
+"""The client has shapes and errors of its own under the names of the server's, because it imports nothing of it."""
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the first line of each docstring of a module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield getattr(node, "lineno", 1), (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def test_no_folder_holds_more_than_fourteen_modules() -> None:
+    counts = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert {str(folder) for folder, count in counts.items() if count > MAX_MODULES} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_each_class_name_is_defined_once() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for path in MODULES:
+        if CLIENT in str(path):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_state_the_thing(path: Path) -> None:
+    odd = [(line, text) for line, text in docstrings(path) if text.partition(" ")[0] in FORBIDDEN]
+    assert odd == []
