@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.errors import Spoiled
 from sharq_client import EnqueueJob, LeasedJob, SharqClient
-from sharq_core.errors import SharqError
+from sharq_client.errors import SharqError
 
 _CALL = 1_000
 _AT_ONCE = 4
