@@ -96,7 +96,7 @@ class Api:
         operation = self._operation(method, path.partition("?")[0])
         if operation is None:
             assert reply.status in {404, 405}, (method, path, reply.status)
-            schema: Document = {"$ref": "#/components/schemas/Failed"}
+            schema: Document = {"$ref": "#/components/schemas/FailureAnswer"}
         else:
             assert str(reply.status) in operation["responses"], (
                 method,
