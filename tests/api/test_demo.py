@@ -165,4 +165,4 @@ def test_full_rate_is_back_when_every_later_second_has_it(
 def test_kill_without_a_cluster_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--kill", "router"])
-    assert "--kill is for a cluster" in capsys.readouterr().err
+    assert "--kill requires --cluster" in capsys.readouterr().err

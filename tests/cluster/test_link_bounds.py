@@ -92,7 +92,7 @@ async def test_a_router_that_does_not_read_loses_its_link(
                 with suppress(ConnectionError):
                     await raw.say(*(CallFrame(next(numbers), FAR_US, GetJob(KEY, "j")) for _ in range(5)))
                 await asyncio.sleep(0.02)
-        assert "the router does not read them" in caplog.text
+        assert "unsent: the router does not read" in caplog.text
         await raw.abort()
 
 
@@ -103,7 +103,7 @@ async def test_a_shard_that_closes_answers_what_is_under_way_and_refuses_the_res
         await until(lambda: gate.inside == 1)
         closing = asyncio.create_task(shard.server.close())
         await until(lambda: shard.server.is_closing)
-        with pytest.raises(Unavailable, match="has stopped"):
+        with pytest.raises(Unavailable, match="is stopping"):
             await end.link.call(Peek(KIND))
         gate.opened.set()
         assert await call == [Enqueued(EnqueueStatus.QUEUED, 0)]
