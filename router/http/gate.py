@@ -13,13 +13,14 @@ from typing import Final
 from aiohttp import HttpVersion11
 from multidict import istr
 
+from router.bodies.inflation import DEFLATE, GZIP
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.errors import Forbidden, InvalidRequest, UnsupportedEncoding
 from sharq_core.process.listening import public_address
 from sharq_core.web_pages import Hosts, foreign_page
 
-ENCODINGS = ("gzip", "deflate")
+ENCODINGS = (GZIP, DEFLATE)
 """The supported content encodings of a body."""
 
 _PLAIN: Final = frozenset({"", "identity"})

@@ -18,7 +18,7 @@ from router.bodies.inflation import DEFLATE, GZIP, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES, LargeBody
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
-from sharq_core.errors import InvalidRequest, TooLarge, TooSlow
+from sharq_core.errors import TooLarge, TooSlow
 from sharq_core.http_port.connection import PortConnection
 
 BODY_TIMEOUT_S = 30.0
@@ -220,12 +220,9 @@ class Request(web.BaseRequest):
         return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
 
     def _inflation(self) -> Inflation | None:
+        """Return the decompression of the body; None for a plain one. The gate has refused all other codings."""
         encoding = self._headers.get(_CONTENT_ENCODING, "").strip().lower()
-        if encoding in ("", "identity"):
-            return None
-        if encoding not in (GZIP, DEFLATE):
-            raise InvalidRequest(f"Content-Encoding: expected {GZIP}, {DEFLATE} or identity")
-        return Inflation(encoding)
+        return Inflation(encoding) if encoding in (GZIP, DEFLATE) else None
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"body: longer than the limit of {self._client_max_size} bytes")

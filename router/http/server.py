@@ -19,7 +19,7 @@ from router.http.request import Request, request_factory
 from router.http.response import Response
 from router.http.unread_answers import MAX_UNREAD_BYTES, UnreadAnswers
 from sharq_core.config import ServerSettings
-from sharq_core.errors import InvalidRequest, Unavailable, UnsupportedEncoding
+from sharq_core.errors import InvalidRequest, Unavailable
 from sharq_core.http_port.port import Port, PortBounds
 
 log = logging.getLogger("sharq.router")
@@ -92,14 +92,7 @@ class ApiPort(Port):
 
 
 def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamResponse:
-    """Return the response to a malformed HTTP request, in the form of every other failure.
-
-    aiohttp rejects a content coding for which it lacks the library; the server supports none of those.
-    """
-    if reason.startswith("Can not decode content-encoding"):
-        error = UnsupportedEncoding("Content-Encoding: only gzip and deflate are supported; nothing was done")
-        answer, status = failure_answer(error, "malformed"), error.status
-        return web.Response(body=answer.body, status=status, headers=answer.headers)
+    """Return the response to a malformed HTTP request, in the form of every other failure."""
     answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
     return web.Response(body=answer.body, status=status, headers=answer.headers)
 
