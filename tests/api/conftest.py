@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.api.fronted import Serve, serving
-from tests.api.server_command import Server, StartServer
-from tests.servers import SharqServer
-from tests.stores import StoreServer
-
-ServerFactory = Callable[..., SharqServer]
-"""own_server(*arguments, environ={...}): a running private sharq-server."""
-
-
-@contextmanager
-def running_server(
-    *arguments: str, environ: dict[str, str] | None = None, is_watched: bool = False
-) -> Iterator[SharqServer]:
-    """A server in a directory of its own, both gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        server = SharqServer(Path(directory), *arguments, environ=environ, is_watched=is_watched)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+from tests.support.http.fronted import Serve, serving
+from tests.support.processes.server_command import Server, StartServer
+from tests.support.processes.servers import ServerFactory, SharqServer, running_server
+from tests.support.stores.server import StoreServer
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import re
 import aiohttp
 import pytest
 
-from tests.api.contract import Api, Document, Server, open_raw, until
+from tests.support.http.contract import Api, Document, Server, open_raw, until
 
 UUID7 = re.compile(r"[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}")
 

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.api.contract import Api, Document, Server, open_raw
-from tests.servers import SharqServer
+from tests.support.http.contract import Api, Document, Server, open_raw
+from tests.support.processes.servers import SharqServer
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
 LEASE_CALLS = ("finish", "extend", "release")

@@ -12,8 +12,8 @@ from multidict import CIMultiDict
 from router.http.request import Request
 from router.http.response import Response
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
-from tests.api.contract import open_raw, until
-from tests.api.fronted import Serve, in_flight_is
+from tests.support.http.contract import open_raw, until
+from tests.support.http.fronted import Serve, in_flight_is
 
 
 async def test_more_requests_than_allowed_are_refused_at_once(

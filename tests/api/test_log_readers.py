@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from sharq_core.logs.line_queue import MAX_WAITING_BYTES
-from tests.conftest import StoreFactory
-from tests.stores import free_port
+from tests.support.ports import free_port
+from tests.support.stores.server import StoreFactory
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0

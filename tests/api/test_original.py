@@ -9,7 +9,7 @@ from itertools import pairwise
 import aiohttp
 import pytest
 
-from tests.api.contract import Api, Server, until
+from tests.support.http.contract import Api, Server, until
 
 
 @pytest.fixture

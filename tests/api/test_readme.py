@@ -20,8 +20,8 @@ from typing import Protocol, TypeAlias
 
 import pytest
 
-from tests.api.conftest import ServerFactory
-from tests.stores import missing_tool
+from tests.support.processes.servers import ServerFactory
+from tests.support.tools import missing_tool
 
 README = Path(__file__).parents[2] / "README.md"
 CLIENT_PAGE = README.parent / "docs" / "client.md"

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from tests.api.contract import open_raw, until
-from tests.conftest import StoreFactory
-from tests.servers import SharqServer
+from tests.support.http.contract import open_raw, until
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import StoreFactory
 
 DEADLINE_S = 40.0
 

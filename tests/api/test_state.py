@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from tests.api.contract import Api, Server
+from tests.support.http.contract import Api, Server
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from sharq_core.http_port.connection import MAX_HEAD_BYTES
-from tests.api.conftest import ServerFactory, running_server
-from tests.conftest import running_store
-from tests.servers import SharqServer
-from tests.stores import StoreServer
+from tests.support.processes.servers import ServerFactory, SharqServer, running_server
+from tests.support.stores.server import StoreServer, running_store
 
 DEADLINE_S = 20.0
 JOB = b'{"job_id":"j1","interval":1,"payload":1}'

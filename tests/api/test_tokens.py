@@ -13,9 +13,9 @@ import pytest
 from router.api.routes import ROUTES
 from router.http.tokens import new_token
 from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker, errors
-from tests.api.contract import until
-from tests.servers import SharqServer
-from tests.stores import StoreServer
+from tests.support.http.contract import until
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import StoreServer
 
 DEADLINE_S = 20.0
 

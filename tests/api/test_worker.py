@@ -10,8 +10,8 @@ import pytest
 
 from sharq_client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker, errors
 from sharq_client.answers import JobState
-from tests.api.lossy_path import path_to
-from tests.servers import SharqServer
+from tests.support.network.lossy_path import path_to
+from tests.support.processes.servers import SharqServer
 
 DEADLINE_S = 20.0
 

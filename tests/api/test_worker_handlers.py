@@ -15,7 +15,7 @@ import pytest
 
 from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker
 from sharq_client.answers import JobState
-from tests.servers import SharqServer
+from tests.support.processes.servers import SharqServer
 
 DEADLINE_S = 20.0
 

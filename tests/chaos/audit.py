@@ -18,7 +18,7 @@ from sharq_core.scheduler.replies import TypeTotals
 from sharq_core.scheduler.surveys import SurveyCalls
 from tests.scheduler.driver import Driver
 from tests.scheduler.records import assert_keys_agree
-from tests.store_groups import RedisCluster
+from tests.support.stores.redis_cluster import RedisCluster
 
 LIVE = ("queued", "delayed", "leased")
 

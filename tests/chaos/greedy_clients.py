@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from tests.hostile_bodies import FULL_BYTES, PAYLOAD_BYTES, Hostile, bulk, compressed
+from tests.support.http.hostile_bodies import FULL_BYTES, PAYLOAD_BYTES, Hostile, bulk, compressed
 
 PAUSE_S = 0.05
 

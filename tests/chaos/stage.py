@@ -22,11 +22,11 @@ import msgspec
 
 from sharq_core.config import StoreAddress, parse_url
 from tests.chaos import audit
-from tests.chaos.crowd import BUSY, Crowd, Habits, running_crowd, until
-from tests.chaos.history import Counts, History, check
 from tests.chaos.report import Report
-from tests.servers import SharqCluster
-from tests.stores import StoreServer
+from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd, until
+from tests.support.load.history import Counts, History, check
+from tests.support.processes.servers import SharqCluster
+from tests.support.stores.server import StoreServer
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 INTERVAL_MS = 50

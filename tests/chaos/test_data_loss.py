@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.crowd import STEADY, Crowd, running_crowd, until
-from tests.chaos.history import Enqueue, History, Outcome
 from tests.chaos.stage import INTERVAL_MS, QUIET_S, Stage
-from tests.stores import StoreServer
+from tests.support.load.crowd import STEADY, Crowd, running_crowd, until
+from tests.support.load.history import Enqueue, History, Outcome
+from tests.support.stores.server import StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 4.0

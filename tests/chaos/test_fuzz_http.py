@@ -23,8 +23,8 @@ from schemathesis.checks import (
 from schemathesis.core.result import Ok
 
 from tests.chaos.stage import is_quick
-from tests.conftest import running_store
-from tests.servers import SharqServer
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import running_store
 
 pytestmark = pytest.mark.filterwarnings("default")
 

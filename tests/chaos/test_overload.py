@@ -22,7 +22,7 @@ import pytest
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, is_quick, stage
-from tests.conftest import running_store
+from tests.support.stores.server import running_store
 
 CLIENTS = 40
 FLOOD = 10 * CLIENTS

@@ -17,13 +17,13 @@ import pytest
 import shard
 import sharq_core
 from sharq_core.scheduler.library import LIBRARY, REVISION
-from tests.chaos.crowd import STEADY, Crowd, until
-from tests.chaos.history import Outcome
 from tests.chaos.report import Report
 from tests.chaos.stage import AOF, QUIET_S, Stage, stage
 from tests.chaos.test_processes import come_back, stop, until_serving
 from tests.scheduler.driver import execute
-from tests.stores import StoreServer
+from tests.support.load.crowd import STEADY, Crowd, until
+from tests.support.load.history import Outcome
+from tests.support.stores.server import StoreServer
 
 MIB = 1024 * 1024
 DISK_MIB = 24

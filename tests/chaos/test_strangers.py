@@ -16,13 +16,11 @@ import pytest
 
 from sharq_core.config import parse_url
 from sharq_core.process.launch import tied
-from tests.api.conftest import running_server
 from tests.chaos.stage import is_quick
 from tests.chaos.strangers import ATTACKS
-from tests.conftest import running_store
-from tests.servers import SharqCluster, SharqProcess
-from tests.store_groups import make_certificates
-from tests.stores import StoreServer
+from tests.support.processes.servers import SharqCluster, SharqProcess, running_server
+from tests.support.stores.groups import make_certificates
+from tests.support.stores.server import StoreServer, running_store
 
 HOLD_S = 4.0 if is_quick() else 20.0
 """How long each measurement lasts; the attack begins a second before its own."""

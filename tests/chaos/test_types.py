@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
-from tests.chaos.crowd import STEADY, Crowd
 from tests.chaos.stage import Stage, is_quick
 from tests.chaos.test_processes import replace_shard
+from tests.support.load.crowd import STEADY, Crowd
 
 MANY = 2_500 if is_quick() else 100_000
 BULK = 1_000

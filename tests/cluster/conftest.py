@@ -7,12 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shard.node import NodeSettings
-from tests.cluster.links import (
-    Router,
-    router_end,
-    shard_end,
-)
-from tests.cluster.nodes import Parts, running_node
+from tests.support.nodes.links import Router, router_end, shard_end
+from tests.support.nodes.parts import Parts, running_node
 
 
 @pytest.fixture

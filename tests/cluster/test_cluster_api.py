@@ -18,12 +18,13 @@ import aiohttp
 import pytest
 
 from sharq_core.config import StoreAddress, parse_url
-from tests.api.contract import Api
-from tests.cluster.conversation import Conversation
-from tests.cluster.traffic import running_traffic
-from tests.conftest import running_store
-from tests.servers import SharqCluster, SharqServer, serving
-from tests.store_groups import running_cluster, running_sentinel_group
+from tests.support.http.contract import Api
+from tests.support.http.conversation import Conversation
+from tests.support.load.traffic import running_traffic
+from tests.support.processes.servers import SharqCluster, SharqServer, serving
+from tests.support.stores.groups import running_sentinel_group
+from tests.support.stores.redis_cluster import running_cluster
+from tests.support.stores.server import running_store
 
 DEADLINE_S = 20.0
 LOOK_AGAIN_S = 0.01

@@ -20,9 +20,9 @@ import pytest
 import redis
 
 from sharq_core.version import __version__
-from tests.cluster.commands import LOOK_AGAIN_S, START_DEADLINE_S, STOP_DEADLINE_S, Command, is_free
-from tests.demo_verdict import broken_promises
-from tests.stores import free_port
+from tests.support.demo_verdict import broken_promises
+from tests.support.ports import free_port, is_free
+from tests.support.processes.cluster_command import LOOK_AGAIN_S, START_DEADLINE_S, STOP_DEADLINE_S, Command
 
 ROOT = Path(__file__).parents[2]
 

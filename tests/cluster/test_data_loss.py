@@ -24,11 +24,10 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
 from tests.chaos.stage import AOF
-from tests.cluster.members import KIND, PARTITIONS, MemberNode, Nodes, agree, job_in, running_nodes
-from tests.cluster.nodes import DEADLINE_S, until
-from tests.conftest import StoreFactory
 from tests.scheduler.driver import execute
-from tests.stores import StoreServer
+from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, Nodes, agree, job_in, running_nodes
+from tests.support.nodes.parts import DEADLINE_S, until
+from tests.support.stores.server import StoreFactory, StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 4.0

@@ -21,9 +21,9 @@ import pytest
 
 from sharq_core.config import parse_url
 from tests.chaos.stage import AOF
-from tests.conftest import StoreFactory
-from tests.servers import SharqCluster, SharqProcess, SharqServer, get_json
-from tests.stores import StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer, get_json
+from tests.support.stores.server import StoreFactory, StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 5.0

@@ -24,7 +24,7 @@ from sharq_core.store.embedded.allocator import find_jemalloc
 from sharq_core.store.embedded.data_dir import DataDirError
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
 
 DEADLINE_S = 20.0
 

@@ -19,10 +19,11 @@ import pytest
 
 from sharq_core.config import parse_url
 from sharq_core.process.launch import tied
-from tests.cluster.clients import CLIENTS, running_load
-from tests.conftest import running_store
-from tests.servers import SharqCluster
-from tests.stores import free_port, missing_tool
+from tests.support.load.clients import CLIENTS, running_load
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster
+from tests.support.stores.server import running_store
+from tests.support.tools import missing_tool
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
 DEADLINE_S = 20.0

@@ -14,16 +14,8 @@ from sharq_core.link.messages import Enqueue
 from sharq_core.models import (
     QueueKey,
 )
-from tests.cluster.links import (
-    FAR_US,
-    KIND,
-    Gate,
-    dequeue,
-    raw_router,
-    router_end,
-    shard_end,
-)
-from tests.cluster.nodes import Parts, job, until
+from tests.support.nodes.links import FAR_US, KIND, Gate, dequeue, raw_router, router_end, shard_end
+from tests.support.nodes.parts import Parts, job, until
 
 
 async def attempt_of_the_next(parts: Parts) -> int:

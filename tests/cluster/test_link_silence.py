@@ -15,7 +15,7 @@ from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
 )
-from tests.cluster.links import (
+from tests.support.nodes.links import (
     KEY,
     KIND,
     Gate,
@@ -26,8 +26,8 @@ from tests.cluster.links import (
     shard_end,
     shard_process,
 )
-from tests.cluster.nodes import Parts, job, until
-from tests.conftest import StoreFactory
+from tests.support.nodes.parts import Parts, job, until
+from tests.support.stores.server import StoreFactory
 
 
 async def test_a_call_that_is_read_too_late_is_not_done(parts: Parts) -> None:

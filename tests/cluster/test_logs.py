@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from sharq_core.config import parse_url
-from tests.api.contract import until
-from tests.servers import SharqCluster, SharqProcess, SharqServer
-from tests.stores import StoreServer, free_port
+from tests.support.http.contract import until
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.stores.server import StoreServer
 
 MARK = "payload-that-no-log-shows"
 LINK_SECRET = "link-secret-that-no-log-shows"

@@ -15,9 +15,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from sharq_core.config import parse_url
-from tests.api.contract import Api, until
-from tests.servers import SharqCluster, SharqProcess, SharqServer
-from tests.stores import StoreServer
+from tests.support.http.contract import Api, until
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.stores.server import StoreServer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)

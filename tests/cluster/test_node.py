@@ -24,9 +24,8 @@ from sharq_core.models import (
     LeaseStatus,
     QueueKey,
 )
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.conftest import StoreFactory
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node, until
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
 
 KIND = "sms"
 

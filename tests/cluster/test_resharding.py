@@ -11,9 +11,9 @@ import pytest
 
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from tests.cluster.commands import Command
-from tests.cluster.traffic import running_traffic
-from tests.slots import NodeAt, Slots
+from tests.support.load.traffic import running_traffic
+from tests.support.processes.cluster_command import Command
+from tests.support.stores.slots import NodeAt, Slots
 
 PARTITIONS = 64
 PREFIX = "moved"

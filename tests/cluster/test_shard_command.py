@@ -17,10 +17,9 @@ from router.shards.link import ShardLink
 from sharq_core.link.messages import Dequeue, Enqueue, View
 from sharq_core.process.stopping import MARGIN_S
 from sharq_core.version import __version__
-from tests.cluster.nodes import LEASE_US, job, until
-from tests.cluster.shards import SharqShard
-from tests.conftest import StoreFactory
-from tests.stores import StoreServer
+from tests.support.nodes.parts import LEASE_US, job, until
+from tests.support.processes.shards import SharqShard
+from tests.support.stores.server import StoreFactory, StoreServer
 
 PARTITIONS = 64
 DEADLINE_S = 15.0

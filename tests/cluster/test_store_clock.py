@@ -18,13 +18,12 @@ from shard.cluster import partition_clocks
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
-from tests.cluster.nodes import Parts, job, running_node, until
-from tests.conftest import running_store
 from tests.durability.test_failover import is_primary
 from tests.scheduler.driver import execute
-from tests.shifted_clock import ShiftedClock
-from tests.store_groups import SERVICE, Member, running_sentinel_group
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, running_node, until
+from tests.support.stores.groups import SERVICE, Member, running_sentinel_group
+from tests.support.stores.server import KINDS, StoreServer, running_store
+from tests.support.stores.shifted_clock import ShiftedClock
 
 KIND = "sms"
 HOUR_S, DAY_S = 3600.0, 86400.0

@@ -19,11 +19,10 @@ import pytest
 from sharq_core.config import parse_url
 from sharq_core.scheduler.keys import slot_of
 from sharq_core.store.topology.layout import SLOTS
-from tests.conftest import StoreFactory
-from tests.servers import SharqCluster, SharqProcess, get_json, serving
-from tests.store_groups import RedisCluster, running_cluster
-from tests.stores import StoreServer
-from tests.tcp_proxy import TcpProxy, running_tcp_proxy
+from tests.support.network.tcp_proxy import TcpProxy, running_tcp_proxy
+from tests.support.processes.servers import SharqCluster, SharqProcess, get_json, serving
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import StoreFactory, StoreServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

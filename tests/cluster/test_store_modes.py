@@ -34,20 +34,19 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.store import Store
 from sharq_core.store.topology.layout import SLOTS
-from tests.cluster.load import steady_load
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.conftest import StoreFactory
-from tests.store_groups import (
+from tests.support.load.steady_load import steady_load
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node, until
+from tests.support.ports import free_port
+from tests.support.stores.groups import (
     OPEN,
     Member,
-    RedisCluster,
     Security,
     make_certificates,
-    running_cluster,
     running_member,
     running_sentinel_group,
 )
-from tests.stores import StoreServer, free_port
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import StoreFactory, StoreServer
 
 KIND = "sms"
 PARTITIONS = 64

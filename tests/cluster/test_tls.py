@@ -18,11 +18,11 @@ import aiohttp
 import pytest
 
 from sharq_client import EnqueueJob, SharqClient
-from tests.api.contract import until
-from tests.conftest import StoreFactory
-from tests.servers import SharqProcess, SharqServer, get_json
-from tests.store_groups import make_certificates
-from tests.stores import StoreServer, free_port
+from tests.support.http.contract import until
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqProcess, SharqServer, get_json
+from tests.support.stores.groups import make_certificates
+from tests.support.stores.server import StoreFactory, StoreServer
 
 DEADLINE_S = 30.0
 

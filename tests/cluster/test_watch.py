@@ -8,7 +8,7 @@ from collections import deque
 
 from shard.node import NodeSettings
 from sharq_core.models import FinishJob, LeaseOutcome, LeaseStatus
-from tests.cluster.nodes import job, running_node
+from tests.support.nodes.parts import job, running_node
 
 KIND = "sms"
 REPEATED_AFTER_S = 0.3

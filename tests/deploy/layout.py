@@ -26,8 +26,9 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers import SharqProcess
-from tests.stores import missing_tool, store_binary
+from tests.support.processes.servers import SharqProcess
+from tests.support.stores.server import store_binary
+from tests.support.tools import missing_tool
 
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose" / "compose.yaml"
 SECURE = COMPOSE.with_name("compose.secure.yaml")

@@ -13,7 +13,7 @@ import pytest
 
 from sharq_core.version import __version__
 from tests.deploy.layout import Service
-from tests.stores import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TARGET = "/opt/sharq"

@@ -18,10 +18,10 @@ import yaml
 
 from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, text_of
 from deploy.dashboards.model import COLUMNS, Dashboard, render
-from tests.cluster.clients import running_load
 from tests.deploy.layout import Layout, until
 from tests.deploy.prometheus import has_data
-from tests.stores import missing_tool
+from tests.support.load.clients import running_load
+from tests.support.tools import missing_tool
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus"

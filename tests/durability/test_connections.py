@@ -11,9 +11,9 @@ from redis.asyncio.connection import AbstractConnection
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.connections import ServerConnections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
-from tests.cluster.nodes import until
-from tests.conftest import StoreFactory
-from tests.store_groups import Security, make_certificates, running_member
+from tests.support.nodes.parts import until
+from tests.support.stores.groups import Security, make_certificates, running_member
+from tests.support.stores.server import StoreFactory
 
 PING = [[b"PING"]]
 TIMEOUT_S = 10.0

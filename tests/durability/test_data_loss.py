@@ -19,9 +19,10 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.members import KIND, PARTITIONS, MemberNode, agree, job_in, running_nodes
-from tests.cluster.nodes import until
-from tests.store_groups import Member, RedisCluster, running_cluster, running_sentinel_group
+from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, agree, job_in, running_nodes
+from tests.support.nodes.parts import until
+from tests.support.stores.groups import Member, running_sentinel_group
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 6.0

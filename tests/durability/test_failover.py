@@ -19,18 +19,17 @@ from shard.node import NodeSettings
 from sharq_core.config.kinds import Secret
 from sharq_core.config.sentinel_access import SentinelAccess
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import Parts, queues_in_different_partitions, running_node
-from tests.durability.ledger import KIND, Ledger, kept_books
-from tests.store_groups import (
+from tests.support.load.ledger import KIND, Ledger, kept_books
+from tests.support.nodes.parts import Parts, queues_in_different_partitions, running_node
+from tests.support.stores.groups import (
     SERVICE,
     Member,
-    RedisCluster,
     Security,
     SentinelGroup,
     make_certificates,
-    running_cluster,
     running_sentinel_group,
 )
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 
 BACK_WITHIN_S = 60.0
 """Far above a failover of these servers, which takes about five seconds, for a machine that is busy."""

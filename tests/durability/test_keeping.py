@@ -19,9 +19,10 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import LEASE_US, Parts, job, queues_in_different_partitions, running_node
-from tests.store_groups import Member, Pair, RedisCluster, running_cluster, running_pair
-from tests.stores import KINDS
+from tests.support.nodes.parts import LEASE_US, Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.groups import Member, Pair, running_pair
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import KINDS
 
 KIND = "sms"
 TIMEOUT_S = 2.0

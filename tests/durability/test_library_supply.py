@@ -22,10 +22,10 @@ from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.commands import Fcall, pack
 from sharq_core.store.node import StoreNode
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.conftest import StoreFactory
-from tests.store_groups import OPEN, running_cluster, running_sentinel_group
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node, until
+from tests.support.stores.groups import OPEN, running_sentinel_group
+from tests.support.stores.redis_cluster import running_cluster
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
 
 KIND = "sms"
 TIMEOUT_S = 5.0

@@ -31,9 +31,9 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
-from tests.store_groups import Pair, running_pair
-from tests.stores import KINDS
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node, until
+from tests.support.stores.groups import Pair, running_pair
+from tests.support.stores.server import KINDS
 
 KIND = "sms"
 QUEUE = QueueKey(KIND, "q")

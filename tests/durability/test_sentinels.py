@@ -16,10 +16,17 @@ from sharq_core.store.node import StoreNode
 from sharq_core.store.topology.layout import Layout
 from sharq_core.store.topology.sentinel import SentinelGroup as Topology
 from sharq_core.store.topology.sentinel import SentinelUrls
-from tests.cluster.nodes import Parts, job, running_node
-from tests.conftest import StoreFactory
 from tests.durability.test_library_supply import OURS
-from tests.store_groups import OPEN, SERVICE, Member, SentinelGroup, running_member, running_sentinel_group
+from tests.support.nodes.parts import Parts, job, running_node
+from tests.support.stores.groups import (
+    OPEN,
+    SERVICE,
+    Member,
+    SentinelGroup,
+    running_member,
+    running_sentinel_group,
+)
+from tests.support.stores.server import StoreFactory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -1,7 +1,4 @@
-"""Real processes for tests: `sharq-server`, and clusters of `sharq-router` and `sharq-shard`.
-
-Not here: which test gets which (the conftest files), and the stores (tests/stores.py, tests/store_groups.py).
-"""
+"""Runs real processes: `sharq-server`, and clusters of `sharq-router` and `sharq-shard`."""
 
 from __future__ import annotations
 
@@ -10,16 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.process.launch import tied
-from tests.stores import free_port
+from tests.support.ports import free_port
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 15.0
@@ -36,7 +35,7 @@ class SharqProcess:
         name: the log is `<name>.log`.
         arguments: the words of its command line; they make it listen on `port`.
         environ: variables besides those of this process.
-        is_watched: tests/watched.py runs it.
+        is_watched: tests/support/processes/watched.py runs it.
 
     Attributes:
         url: http:// address without a slash at the end.
@@ -58,11 +57,11 @@ class SharqProcess:
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = directory / f"{name}.log"
         self._directory = directory
-        watch = ["tests.watched"] if is_watched else []
+        watch = ["tests.support.processes.watched"] if is_watched else []
         self._command = [sys.executable, "-m", *watch, module, *arguments]
         self._environ = {**os.environ, **(environ or {})}
         if is_watched:
-            self._environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+            self._environ["PYTHONPATH"] = str(Path(__file__).parents[3])
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -180,6 +179,24 @@ class SharqServer(SharqProcess):
         super().__init__("sharq_server.main", directory, "server", port, words, environ, is_watched)
 
 
+ServerFactory = Callable[..., SharqServer]
+"""own_server(*arguments, environ={...}): a running private sharq-server."""
+
+
+@contextmanager
+def running_server(
+    *arguments: str, environ: dict[str, str] | None = None, is_watched: bool = False
+) -> Iterator[SharqServer]:
+    """A server in a directory of its own, both gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        server = SharqServer(Path(directory), *arguments, environ=environ, is_watched=is_watched)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
 class SharqCluster:
     """Routers and shards of one cluster on a store, each a process.
 
@@ -188,7 +205,7 @@ class SharqCluster:
         store: where the store is.
         environ: variables besides those of this process, as SHARQ_REDIS_KEY_PREFIX.
         reached_at: the port at which routers reach a shard that listens on a port: the same, or a proxy's.
-        is_watched: tests/watched.py runs each of them.
+        is_watched: tests/support/processes/watched.py runs each of them.
 
     Attributes:
         routers, shards: those that were started, in that order; ended ones stay.

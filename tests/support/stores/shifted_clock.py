@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
 
 _SOURCE = Path(__file__).with_name("clock_shim.c")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from tests.stores import free_port
+from tests.support.ports import free_port
 
 Mode = Literal["pass", "cut", "hole"]
 

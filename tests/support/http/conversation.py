@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
-from tests.api.contract import Api, Document, Reply
+from tests.support.http.contract import Api, Document, Reply
 
 PASSING = frozenset(
     {

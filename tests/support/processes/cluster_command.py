@@ -1,11 +1,10 @@
-"""The `sharq-cluster` command as a process. Not here: clusters whose processes the tests start (tests/servers.py)."""
+"""Runs the `sharq-cluster` command as a process. Not here: clusters whose processes the tests start (servers.py)."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sharq_core.process.launch import tied
-from tests.stores import PORTS, free_port
+from tests.support.ports import free_ports_in_a_row
 
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 10.0
@@ -79,16 +78,3 @@ class Command:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
         return self.process.wait(STOP_DEADLINE_S)
-
-
-def free_ports_in_a_row(count: int) -> int:
-    """The first of them."""
-    while True:
-        first = free_port()
-        if first + count in PORTS and all(is_free(port) for port in range(first, first + count)):
-            return first
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

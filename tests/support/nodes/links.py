@@ -1,6 +1,7 @@
-"""Ends of links for tests: the real ones on loopback, and raw ones that say what they are told.
+"""Provides ends of links: the real ones on loopback, and raw ones that say what they are told.
 
-Run as a program it is a shard node with a link and nothing else: `python -m tests.cluster.links STORE_URL PREFIX PORT`.
+Run as a program it is a shard node with a link and nothing else:
+`python -m tests.support.nodes.links STORE_URL PREFIX PORT`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from sharq_core.link.frames import CallFrame, Frame, FromRouter, FromShard, Hell
 from sharq_core.link.messages import Call, Dequeue, Member, OnDue, ShardPort, View
 from sharq_core.models import QueueKey
 from sharq_core.process.listening import bind_sockets
-from tests.cluster.nodes import running_node, until
-from tests.stores import free_port
+from tests.support.nodes.parts import running_node, until
+from tests.support.ports import free_port
 
 KIND = "sms"
 KEY = QueueKey(KIND, "q")
@@ -290,7 +291,7 @@ def dequeue(queue_type: str, count: int = 1) -> Dequeue:
 async def shard_process(store_url: str, prefix: str) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """A shard node with a link as a process of its own, killed at the end; gives its address."""
     port = free_port()
-    words = ("-m", "tests.cluster.links", store_url, prefix, str(port))
+    words = ("-m", "tests.support.nodes.links", store_url, prefix, str(port))
     process = await asyncio.create_subprocess_exec(sys.executable, *words)
     try:
         yield f"127.0.0.1:{port}", process

@@ -1,5 +1,5 @@
 /* Preloaded into a server: its wall clock is that of the machine and the microseconds that the file named by CLOCK_SHIFT
- * holds, read at each look. Clocks that nobody can set are left alone. Used by tests/shifted_clock.py. */
+ * holds, read at each look. Clocks that nobody can set are left alone. Used by tests/support/stores/shifted_clock.py. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import redis
 
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
+from tests.support.waits import wait_until
 
 HOST = "127.0.0.1"
 DEADLINE_S = 60.0
 MOVE_DEADLINE_S = 200.0
 """For redis-cli, which moves key by key."""
-POLL_S = 0.05
 
 
 class Node(Protocol):
@@ -105,11 +105,7 @@ class Slots(Generic[NodeT]):
 
     def _wait_until_moved(self, slot: int, target: NodeT) -> None:
         for node in self._nodes:
-            _until(lambda node=node: self.owner(slot, node) is target)  # type: ignore[misc]
+            wait_until(partial(self._is_owner, target, slot, node), "the slots have moved", DEADLINE_S)
 
-
-def _until(is_true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s, "the slots have not moved"
-        time.sleep(POLL_S)
+    def _is_owner(self, target: NodeT, slot: int, asked: NodeT) -> bool:
+        return self.owner(slot, asked) is target

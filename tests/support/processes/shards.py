@@ -1,14 +1,12 @@
-"""Real sharq-shard processes for tests. Not here: whole clusters (tests/servers.py), and nodes inside the test's own
-process (tests/cluster/members.py).
-"""
+"""Runs real `sharq-shard` processes. Not here: whole clusters (servers.py), and nodes inside the test's own process."""
 
 from __future__ import annotations
 
 import urllib.request
 from pathlib import Path
 
-from tests.servers import SharqProcess
-from tests.stores import free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqProcess
 
 
 class SharqShard(SharqProcess):

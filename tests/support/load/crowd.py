@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tests.chaos.history import LEASE_IS_LOST, Dequeue, End, Enqueue, History, Lease, Outcome
+from tests.support.load.history import LEASE_IS_LOST, Dequeue, End, Enqueue, History, Lease, Outcome
 
 LEASE_MS = 1200
 WAIT_MS = 500

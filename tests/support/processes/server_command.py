@@ -1,4 +1,4 @@
-"""The `sharq-server` command as a process, and one word to it over HTTP at a time."""
+"""Runs the `sharq-server` command as a process, and says one word to it over HTTP at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEADLINE_S = 20.0
 
 

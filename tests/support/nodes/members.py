@@ -17,7 +17,7 @@ from sharq_core.models import Enqueued, EnqueueStatus, JobState, NewJob, QueueKe
 from sharq_core.partitions import Ring, partition_of
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
-from tests.cluster.nodes import LEASE_US, job
+from tests.support.nodes.parts import LEASE_US, job
 
 INTERVAL_S = 0.1
 TTL_S = 0.6

@@ -1,4 +1,5 @@
-"""Runs a program of the project with a watch on its event loop: `python -m tests.watched MODULE ARGUMENTS...`.
+"""Runs a program of the project with a watch on its event loop:
+`python -m tests.support.processes.watched MODULE ARGUMENTS...`.
 
 The longest time for which the loop was held since the last scrape stands at /metrics as `longest_hold_cpu_seconds`, the
 processor time that the loop's thread took, and `longest_hold_seconds`, what a clock on the wall showed: on a busy

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from sharq_core.errors import SharqError
 from sharq_core.models import Enqueued, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, QueueKey
-from tests.cluster.nodes import Parts, job
+from tests.support.nodes.parts import Parts, job
 
 KIND = "sms"
 LEASE_US = 2_000_000

