@@ -12,8 +12,9 @@ import pytest
 
 from router.http.request import Request
 from router.http.response import Response
-from tests.support.http.contract import open_raw, until
+from tests.support.http.contract import open_raw
 from tests.support.http.fronted import Serve, in_flight_is
+from tests.support.waits import until_answer
 
 
 async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
@@ -83,7 +84,7 @@ async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
     async def used() -> int:
         return fronted.front.room.used_bytes
 
-    await until(used, lambda now: now == 550)
+    await until_answer(used, lambda now: now == 550)
     async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
         assert accepted.status == 200
     writer.write(b"x" * 50)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, is_quick, stage
-from tests.support.stores.server import running_store
+from tests.chaos.stage import Stage, is_quick, stage
+from tests.support.stores.server import AOF, running_store
 
 collect_ignore_glob = [] if "CHAOS" in os.environ else ["test_[!h]*.py", "test_hostile_bodies.py"]
 

@@ -23,12 +23,12 @@ import msgspec
 from sharq_core.config import StoreAddress, parse_url
 from tests.chaos import audit
 from tests.chaos.report import Report
-from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd, until
+from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
 from tests.support.load.history import Counts, History, check
 from tests.support.processes.servers import SharqCluster
 from tests.support.stores.server import StoreServer
+from tests.support.waits import until
 
-AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 INTERVAL_MS = 50
 QUIET_S = 45.0
 """Longest time without a delivery after a fault, and until the next job has ended."""

@@ -13,9 +13,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.stage import INTERVAL_MS, QUIET_S, Stage
-from tests.support.load.crowd import STEADY, Crowd, running_crowd, until
+from tests.support.load.crowd import STEADY, Crowd, running_crowd
 from tests.support.load.history import Enqueue, History, Outcome
 from tests.support.stores.server import StoreServer
+from tests.support.waits import until
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 4.0

@@ -10,9 +10,10 @@ import time
 import pytest
 
 from tests.chaos.stage import QUIET_S, Stage
-from tests.support.load.crowd import LEASE_MS, STEADY, Crowd, Habits, until
+from tests.support.load.crowd import LEASE_MS, STEADY, Crowd, Habits
 from tests.support.load.history import Dequeue, Outcome
 from tests.support.processes.servers import SharqProcess, serving
+from tests.support.waits import until
 
 
 async def until_serving(stage: Stage, nodes: int) -> None:

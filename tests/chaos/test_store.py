@@ -18,12 +18,13 @@ import shard
 import sharq_core
 from sharq_core.scheduler.library import LIBRARY, REVISION
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, QUIET_S, Stage, stage
+from tests.chaos.stage import QUIET_S, Stage, stage
 from tests.chaos.test_processes import come_back, stop, until_serving
 from tests.scheduler.driver import execute
-from tests.support.load.crowd import STEADY, Crowd, until
+from tests.support.load.crowd import STEADY, Crowd
 from tests.support.load.history import Outcome
-from tests.support.stores.server import StoreServer
+from tests.support.stores.server import AOF, StoreServer
+from tests.support.waits import until
 
 MIB = 1024 * 1024
 DISK_MIB = 24

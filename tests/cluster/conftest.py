@@ -1,18 +1,22 @@
-"""A node in the test's own process, and the end of a router that is linked to it."""
+"""Provides nodes in the test's own process, a router's end that is linked to one, and a store that keeps its data."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import redis
 
 from shard.node import NodeSettings
 from tests.support.nodes.links import Router, router_end, shard_end
+from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import Parts, running_node
+from tests.support.stores.server import AOF, StoreFactory, StoreServer
 
 
 @pytest.fixture
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
+    """A node and the router's parts over it."""
     async with running_node(store_url, NodeSettings(key_prefix=prefix)) as running:
         yield running
 
@@ -22,3 +26,23 @@ async def router(parts: Parts) -> AsyncIterator[Router]:
     """A router's end that is linked to the node."""
     async with shard_end(parts.node) as shard, router_end(shard.address) as end:
         yield end
+
+
+@pytest.fixture
+def server(own_store: StoreFactory) -> StoreServer:
+    """A private store that keeps its data over a restart."""
+    return own_store(*AOF)
+
+
+@pytest.fixture
+def client(server: StoreServer) -> Iterator[redis.Redis]:
+    """A connection to that store."""
+    with server.client(timeout_s=5.0) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def nodes(server: StoreServer, prefix: str) -> AsyncIterator[Nodes]:
+    """Member nodes on that store."""
+    async with running_nodes(server.url, prefix) as running:
+        yield running

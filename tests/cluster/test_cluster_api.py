@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.support.processes.servers import SharqCluster, SharqServer, serving
 from tests.support.stores.groups import running_sentinel_group
 from tests.support.stores.redis_cluster import running_cluster
 from tests.support.stores.server import running_store
+from tests.support.waits import until_answer
 
 DEADLINE_S = 20.0
 LOOK_AGAIN_S = 0.01
@@ -121,12 +122,6 @@ def standalone() -> Iterator[SharqServer]:
             server.stop()
 
 
-async def until(is_true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await is_true():
-            await asyncio.sleep(LOOK_AGAIN_S)
-
-
 async def waiting_dequeues(router: Api, http: aiohttp.ClientSession) -> int:
     """How many a router holds."""
     async with http.get(f"{router.url}/metrics") as answer:
@@ -163,7 +158,7 @@ class TestOneNamespace:
                 return await waiting_dequeues(here, http) == 1
 
             poll = asyncio.create_task(here.get(f"/dequeue/{kind}/?wait=20000"))
-            await until(is_parked)
+            await until_answer(is_parked)
             await there.enqueue(kind, f"q{number}", job_id=f"j{number}")
             enqueued_s = time.monotonic()
             assert (await poll).json["job_id"] == f"j{number}"

@@ -20,10 +20,9 @@ from typing import Any
 import pytest
 
 from sharq_core.config import parse_url
-from tests.chaos.stage import AOF
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer, get_json
-from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.stores.server import AOF, StoreFactory, StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 5.0

@@ -42,8 +42,9 @@ from tests.support.nodes.links import (
     serving,
     shard_end,
 )
-from tests.support.nodes.parts import Parts, job, until
+from tests.support.nodes.parts import Parts, job
 from tests.support.ports import free_port
+from tests.support.waits import until
 
 
 async def test_every_call_is_answered_over_the_link(router: Router) -> None:

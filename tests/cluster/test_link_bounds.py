@@ -29,8 +29,9 @@ from tests.support.nodes.links import (
     serving,
     shard_end,
 )
-from tests.support.nodes.parts import Parts, job, until
+from tests.support.nodes.parts import Parts, job
 from tests.support.ports import free_port
+from tests.support.waits import until
 
 
 async def test_more_calls_than_a_link_may_hold_are_refused_at_once(parts: Parts) -> None:

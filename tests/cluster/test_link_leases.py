@@ -15,7 +15,8 @@ from sharq_core.models import (
     QueueKey,
 )
 from tests.support.nodes.links import FAR_US, KIND, Gate, dequeue, raw_router, router_end, shard_end
-from tests.support.nodes.parts import Parts, job, until
+from tests.support.nodes.parts import Parts, job
+from tests.support.waits import until
 
 
 async def attempt_of_the_next(parts: Parts) -> int:

@@ -26,8 +26,9 @@ from tests.support.nodes.links import (
     shard_end,
     shard_process,
 )
-from tests.support.nodes.parts import Parts, job, until
+from tests.support.nodes.parts import Parts, job
 from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 
 async def test_a_call_that_is_read_too_late_is_not_done(parts: Parts) -> None:

@@ -13,7 +13,8 @@ from sharq_core.link import frames
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Enqueue, Peek
 from tests.support.nodes.links import KIND, RawShard, raw_router, router_end, serving, shard_end, shard_port
-from tests.support.nodes.parts import Parts, job, until
+from tests.support.nodes.parts import Parts, job
+from tests.support.waits import until
 
 
 async def test_a_secret_that_both_know_opens_the_link(parts: Parts) -> None:

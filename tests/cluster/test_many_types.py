@@ -19,8 +19,9 @@ from sharq_core.link.messages import Member, View
 from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from tests.support.nodes.parts import LEASE_US, Parts, job, running_node, until
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
 from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 PARTITIONS = 4
 MANY = 2_500

@@ -20,10 +20,11 @@ from sharq_core.errors import SharqError
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
 from tests.durability.test_failover import is_primary
 from tests.scheduler.driver import execute
-from tests.support.nodes.parts import Parts, job, running_node, until
+from tests.support.nodes.parts import Parts, job, running_node
 from tests.support.stores.groups import SERVICE, Member, running_sentinel_group
 from tests.support.stores.server import KINDS, StoreServer, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
+from tests.support.waits import until
 
 KIND = "sms"
 HOUR_S, DAY_S = 3600.0, 86400.0

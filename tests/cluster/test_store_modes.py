@@ -35,7 +35,7 @@ from sharq_core.scheduler.keys import Keys
 from sharq_core.store.store import Store
 from sharq_core.store.topology.layout import SLOTS
 from tests.support.load.steady_load import steady_load
-from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node, until
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
 from tests.support.ports import free_port
 from tests.support.stores.groups import (
     OPEN,
@@ -47,6 +47,7 @@ from tests.support.stores.groups import (
 )
 from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.waits import until
 
 KIND = "sms"
 PARTITIONS = 64

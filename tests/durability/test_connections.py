@@ -11,9 +11,9 @@ from redis.asyncio.connection import AbstractConnection
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.connections import ServerConnections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
-from tests.support.nodes.parts import until
 from tests.support.stores.groups import Security, make_certificates, running_member
 from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 PING = [[b"PING"]]
 TIMEOUT_S = 10.0

@@ -22,10 +22,11 @@ from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.commands import Fcall, pack
 from sharq_core.store.node import StoreNode
-from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node, until
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
 from tests.support.stores.groups import OPEN, running_sentinel_group
 from tests.support.stores.redis_cluster import running_cluster
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer
+from tests.support.waits import until
 
 KIND = "sms"
 TIMEOUT_S = 5.0

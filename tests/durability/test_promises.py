@@ -31,9 +31,10 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.store.replication.durability import Durability
-from tests.support.nodes.parts import LEASE_US, Parts, job, running_node, until
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
 from tests.support.stores.groups import Pair, running_pair
 from tests.support.stores.server import KINDS
+from tests.support.waits import until
 
 KIND = "sms"
 QUEUE = QueueKey(KIND, "q")

@@ -13,7 +13,9 @@ LOOK_AGAIN_S = 0.01
 ValueT = TypeVar("ValueT")
 
 
-def wait_until(is_true: Callable[[], object], what: str = "", timeout_s: float = DEADLINE_S) -> None:
+def wait_until(
+    is_true: Callable[[], object], timeout_s: float = DEADLINE_S, what: str = "it is true"
+) -> None:
     """Block until a condition is true.
 
     Raises:
@@ -21,11 +23,13 @@ def wait_until(is_true: Callable[[], object], what: str = "", timeout_s: float =
     """
     deadline_s = time.monotonic() + timeout_s
     while not is_true():
-        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what or is_true}"
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what}"
         time.sleep(LOOK_AGAIN_S)
 
 
-async def until(is_true: Callable[[], object], what: str = "", timeout_s: float = DEADLINE_S) -> None:
+async def until(
+    is_true: Callable[[], object], timeout_s: float = DEADLINE_S, what: str = "it is true"
+) -> None:
     """Wait until a condition is true that is quick to read; other tasks run meanwhile.
 
     Raises:
@@ -33,7 +37,7 @@ async def until(is_true: Callable[[], object], what: str = "", timeout_s: float 
     """
     deadline_s = time.monotonic() + timeout_s
     while not is_true():
-        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what or is_true}"
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what}"
         await asyncio.sleep(LOOK_AGAIN_S)
 
 

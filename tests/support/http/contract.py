@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,8 +13,6 @@ import aiohttp
 import jsonschema
 import msgspec
 from yarl import URL
-
-DEADLINE_S = 20.0
 
 ValueT = TypeVar("ValueT")
 Document = dict[str, Any]
@@ -135,17 +132,6 @@ def _pattern_of(path: str) -> re.Pattern[str]:
     if path in ("/", "/metrics", "/metrics/"):
         return re.compile(re.escape(path))
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path.rstrip("/"))) + "/?")
-
-
-async def until(ask: Callable[[], Awaitable[ValueT]], is_right: Callable[[ValueT], bool]) -> ValueT:
-    """Asks until the answer is right; fails at the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while True:
-        value = await ask()
-        if is_right(value):
-            return value
-        assert time.monotonic() < deadline_s, value
-        await asyncio.sleep(0.01)
 
 
 async def open_raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

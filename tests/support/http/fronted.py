@@ -15,7 +15,7 @@ from router.http.request import Request, request_factory
 from router.http.response import Response
 from router.readiness import Readiness
 from router.settings import RouterSettings
-from tests.support.http.contract import until
+from tests.support.waits import until_answer
 
 SETTINGS = RouterSettings(
     max_in_flight=2, max_waiting=5, max_in_flight_bytes=1000, free_body_bytes=0, max_body_bytes=600
@@ -76,4 +76,4 @@ async def in_flight_is(fronted: Fronted, count: int) -> None:
     async def ask() -> int:
         return fronted.front.in_flight
 
-    await until(ask, lambda now: now == count)
+    await until_answer(ask, lambda now: now == count)

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -340,11 +340,3 @@ async def running_crowd(
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
-
-
-async def until(is_true: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Wait for a condition of this process; fails at the deadline, saying what was waited for."""
-    deadline_s = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < deadline_s, f"waited {timeout_s:.0f} s until {what}"
-        await asyncio.sleep(PAUSE_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,12 +14,11 @@ from router.shards.dispatch import Dispatch
 from shard.node import NodeSettings, ShardNode
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, parse_url
-from sharq_core.models import LeasedJob, NewJob
+from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
 from sharq_core.store.replication.durability import Durability
 
 LEASE_US = 60_000_000
-DEADLINE_S = 10.0
 
 
 class Parts:
@@ -63,6 +61,13 @@ async def running_node(
         await node.stop()
 
 
+async def enqueued(parts: Parts, *jobs: NewJob) -> None:
+    """Enqueue jobs, all of which are new."""
+    outcomes = await parts.dispatch.enqueue(list(jobs))
+    statuses = [outcome.status for outcome in outcomes if isinstance(outcome, Enqueued)]
+    assert statuses == [EnqueueStatus.QUEUED] * len(jobs)
+
+
 def job(queue_type: str, queue_id: str, job_id: str, **more: object) -> NewJob:
     """A job of an unlimited queue, unless told otherwise."""
     fields: dict[str, object] = {"payload": b"{}", "requeue_limit": -1, "interval_us": 0, **more}
@@ -77,10 +82,3 @@ def queues_in_different_partitions(queue_type: str, count: int, partitions: int 
         if len(found) == count:
             return list(found.values())
     raise AssertionError
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    """Wait for a condition; fails at the deadline."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not is_true():
-            await asyncio.sleep(0.005)

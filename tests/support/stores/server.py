@@ -24,6 +24,9 @@ from tests.support.tools import missing_tool
 KINDS = ("valkey", "redis")
 """What every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
 
+AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
+"""Words of a server that keeps its data over a restart."""
+
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 10.0
 POLL_S = 0.01

@@ -105,7 +105,7 @@ class Slots(Generic[NodeT]):
 
     def _wait_until_moved(self, slot: int, target: NodeT) -> None:
         for node in self._nodes:
-            wait_until(partial(self._is_owner, target, slot, node), "the slots have moved", DEADLINE_S)
+            wait_until(partial(self._is_owner, target, slot, node), DEADLINE_S, "the slots have moved")
 
     def _is_owner(self, target: NodeT, slot: int, asked: NodeT) -> bool:
         return self.owner(slot, asked) is target
