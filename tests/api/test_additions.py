@@ -1,4 +1,4 @@
-"""What is new for producers and workers: enqueue, dequeue and leases (docs/api.md)."""
+"""The additions for producers and workers: enqueue, dequeue and leases (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class TestDequeue:
 
 
 async def waiting_dequeues(api: Api) -> float:
-    """What the server says of waiting dequeues in its own metrics."""
+    """Return the number of waiting dequeues in the server's own metrics."""
     text = (await api.get("/metrics")).content.decode()
     found = re.search(r"^sharq_router_waiting_dequeues (\S+)$", text, re.MULTILINE)
     assert found is not None

@@ -1,4 +1,4 @@
-"""How bodies come: what they take meanwhile, which are refused, and how they are decompressed."""
+"""Bodies while they arrive: the room they take, the refused ones, and their decompression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bad input gets over HTTP: a failure in JSON that names the field, and nothing done."""
+"""Bad input over HTTP: the answer is a failure in JSON that names the field, and nothing is done."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 
 class Server(Protocol):
-    """What is used of the `server` fixture."""
+    """The part of the `server` fixture that these tests use."""
 
     @property
     def url(self) -> str: ...
@@ -51,7 +51,7 @@ def examples(text: str) -> Iterator[tuple[str, str]]:
 
 
 def is_whole(command: str) -> bool:
-    """Whether every quote of a shell command is closed."""
+    """Return True if every quote of a shell command is closed."""
     try:
         shlex.split(command)
     except ValueError:

@@ -35,7 +35,7 @@ def start(own_server: OpenServer, own_store: StoreFactory, prefix: str) -> Start
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """What still comes until the server ends the connection."""
+    """Return the bytes that still come until the server ends the connection."""
     content = bytearray()
     async with asyncio.timeout(DEADLINE_S):
         try:

@@ -1,4 +1,4 @@
-"""What is new for operators: jobs, dead letters, queues and the server itself (docs/api.md)."""
+"""The additions for operators: jobs, dead letters, queues and the server itself (docs/api.md)."""
 
 from __future__ import annotations
 

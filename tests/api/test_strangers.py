@@ -1,4 +1,4 @@
-"""What strangers send, on raw connections: calls of web pages, odd bodies and heads, and halves of connections."""
+"""Strangers on raw connections: calls of web pages, odd bodies and heads, and halves of connections."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def connected(server: SharqServer, timeout_s: float = DEADLINE_S) -> Iterator[so
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """What comes until the other end closes."""
+    """Return the bytes that come until the other end closes."""
     content = b""
     with suppress(ConnectionResetError):
         while piece := connection.recv(65_536):

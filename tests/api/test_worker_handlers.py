@@ -1,4 +1,4 @@
-"""What a worker takes as a handler: async functions, plain ones in threads, what behaves as one; what it refuses."""
+"""Handlers of a worker: async functions, plain ones in threads, objects that behave as one, and refused ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store itself holds after a run: nothing is left, its totals add up, and its keys agree with each other (I8).
+"""Audits the store after a run: nothing is left, its totals add up, and its keys agree with each other (I8).
 
 Not here: what the clients saw (history.py).
 """

@@ -46,13 +46,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def seed(pytestconfig: pytest.Config) -> int:
-    """Of the run."""
+    """The run's seed of the clients' choices."""
     return pytestconfig.stash[SEED]
 
 
 @pytest.fixture(scope="session")
 def report(pytestconfig: pytest.Config) -> Report:
-    """Of the run."""
+    """The run's table of counts."""
     return pytestconfig.stash[REPORT]
 
 

@@ -23,7 +23,7 @@ HEAD = "POST /enqueue/ HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Target:
-    """What is attacked. kind: a queue type with many large dead letters."""
+    """The server that is attacked. kind: a queue type with many large dead letters."""
 
     def __init__(self, url: str, kind: str) -> None:
         self.kind = kind

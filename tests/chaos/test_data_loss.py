@@ -37,7 +37,7 @@ def restart_empty(store: StoreServer) -> None:
 
 
 def accept(stage: Stage) -> None:
-    """What an operator runs."""
+    """Run the command with which an operator accepts a loss."""
     subprocess.run(
         [sys.executable, "-m", "shard.main", "--accept-data-loss"],
         env={**os.environ, **stage.cluster.environ},

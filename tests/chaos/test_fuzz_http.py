@@ -63,7 +63,7 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def document() -> Iterator[schemathesis.BaseSchema]:
-    """Of a `sharq-server` on a store of its own."""
+    """The OpenAPI document of a `sharq-server` on a store of its own."""
     with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as directory:
         server = SharqServer(Path(directory), environ={"SHARQ_REDIS_URL": store.url})
         try:

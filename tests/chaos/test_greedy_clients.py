@@ -1,4 +1,4 @@
-"""What an honest client feels while strangers take what they can: it is served, and the figures are printed."""
+"""An honest client while strangers take what they can: it is served, and the figures are printed."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class HttpMachine(RuleBasedStateMachine):
         return self.model
 
     def _end(self, verb: str, held: list[Lease]) -> list[LeaseStatus]:
-        """What the server says of a bulk finish or release."""
+        """Return the server's answer to a bulk finish or release."""
         jobs = [
             {"queue_type": self.kind, "queue_id": QUEUE, "job_id": job_id, "lease": lease}
             for job_id, lease, _ in held

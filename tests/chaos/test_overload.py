@@ -44,7 +44,7 @@ DOUBTFUL_SHARE = 0.25
 
 
 class Load(msgspec.Struct):
-    """What a number of clients were answered.
+    """The answers that a number of clients got.
 
     Attributes:
         accepted: jobs.
@@ -154,7 +154,7 @@ async def test_a_flood_is_refused_at_once_and_leaves_nothing_behind(
 
 
 def tell(normal: Load, flood: Load, calm: Load, before_mib: list[int], after_mib: list[int]) -> None:
-    """What was measured; shown by `ARGS=-s` and when the test fails."""
+    """Print the measurements; shown by `ARGS=-s` and when the test fails."""
     refused_s = statistics.median(flood.refusals_s) if flood.refusals_s else 0.0
     print(f"accepted jobs/s: {normal.rate:.0f} before, {flood.rate:.0f} in the flood, {calm.rate:.0f} after")
     print(f"refused jobs: {dict(flood.refused)}; single jobs by status: {dict(flood.statuses)}")

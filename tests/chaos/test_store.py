@@ -135,7 +135,7 @@ def newer_version(tmp_path: Path) -> Path:
 
 
 def revision_in(store: StoreServer) -> int:
-    """Of the library that the store has."""
+    """Return the revision of the library that the store has."""
     with store.client() as client:
         return cast(int, execute(client, "FCALL", f"{LIBRARY}_revision", 0))
 

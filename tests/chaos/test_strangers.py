@@ -106,7 +106,7 @@ def cluster(store: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 class Met(msgspec.Struct):
-    """What an honest client met: times in ms, and its failures."""
+    """The experience of an honest client: times in ms, and its failures."""
 
     kept: float
     new: float
@@ -114,7 +114,7 @@ class Met(msgspec.Struct):
 
 
 def honest(port: int, scheme: str) -> Met:
-    """What an honest client in a process of its own meets: 99th percentiles in ms, and failures."""
+    """Run an honest client in a process of its own; return 99th percentiles in ms, and failures."""
     words = [sys.executable, "-c", _HONEST, str(port), str(HOLD_S), scheme]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return msgspec.json.decode(done.stdout, type=Met)

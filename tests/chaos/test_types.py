@@ -50,7 +50,7 @@ async def enqueue(http: aiohttp.ClientSession, url: str, jobs: list[dict[str, An
 
 
 async def share_of_rate(http: aiohttp.ClientSession, url: str) -> float:
-    """What the victim's queue gives of the jobs that its rate promises, from the first of them to the last."""
+    """Return the share of the jobs that the victim's rate promises and its queue gives, from the first to the last."""
     leased_ms: list[int] = []
     until_s = time.monotonic() + RATE_S
     while time.monotonic() < until_s:

@@ -31,7 +31,7 @@ BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
 
 
 class Toxic(msgspec.Struct, frozen=True):
-    """What is done to the bytes of one direction.
+    """A treatment of the bytes of one direction.
 
     Attributes:
         kind: latency, timeout, reset_peer, limit_data or bandwidth.

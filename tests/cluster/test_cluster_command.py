@@ -217,7 +217,7 @@ def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard_and_a_router()
 
 
 def roles(stores: list[str]) -> dict[str, int]:
-    """How many servers there are of each role."""
+    """Return the number of servers of each role."""
     found: dict[str, int] = {}
     for url in stores:
         with redis.Redis.from_url(url) as client:

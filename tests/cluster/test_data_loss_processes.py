@@ -68,7 +68,7 @@ def enqueue(url: str, job_id: str) -> tuple[int, dict[str, Any]]:
 
 
 def reason(process: SharqProcess) -> str:
-    """What a process that is not ready says."""
+    """Return the reason that a process gives for not being ready."""
     try:
         with urllib.request.urlopen(f"{process.url}/readyz", timeout=5):
             return ""

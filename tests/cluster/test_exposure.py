@@ -27,7 +27,7 @@ def store(own_store: StoreFactory) -> StoreServer:
 
 @pytest.fixture
 def started() -> Iterator[list[SharqProcess]]:
-    """What a test starts, stopped at its end."""
+    """The processes that a test starts; they are stopped at its end."""
     processes: list[SharqProcess] = []
     yield processes
     for process in processes:

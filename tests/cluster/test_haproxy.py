@@ -79,7 +79,7 @@ class HaProxy:
             time.sleep(0.02)
 
     def row(self, server: str) -> dict[str, str]:
-        """What its page says of a server; nothing while it does not listen."""
+        """Return the row of a server on the proxy's page; an empty one while the proxy does not listen."""
         try:
             with urllib.request.urlopen(f"{self._stats_url}/;csv", timeout=5) as page:
                 lines = page.read().decode().removeprefix("# ").splitlines()

@@ -1,4 +1,4 @@
-"""What a link holds at the most, and how it ends."""
+"""Bounds of a link, and its end."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactor
 async def test_a_paused_shard_does_not_do_late_what_nobody_waits_for(
     own_store: StoreFactory, prefix: str
 ) -> None:
-    """What it finds in its socket when it wakes up is past its deadline."""
+    """The calls that it finds in its socket when it wakes up are past their deadline."""
     async with (
         shard_process(own_store().url, prefix) as (address, process),
         router_end(address, timeout_s=0.8) as end,

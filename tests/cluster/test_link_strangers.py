@@ -1,4 +1,4 @@
-"""Who is on the other end of a link: secrets, versions, frames that are none."""
+"""Strangers on the other end of a link: wrong secrets, wrong versions, and frames that are none."""
 
 from __future__ import annotations
 

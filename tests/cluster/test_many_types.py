@@ -254,7 +254,7 @@ async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_u
 
 
 def sums(registry: CollectorRegistry, name: str) -> tuple[int, float]:
-    """How many types a metric names, and the sum over them."""
+    """Return the number of types that a metric names, and the sum over them."""
     samples = [sample for metric in registry.collect() for sample in metric.samples if sample.name == name]
     return len({sample.labels["queue_type"] for sample in samples}), sum(one.value for one in samples)
 

@@ -1,4 +1,4 @@
-"""What is exported is what docs/metrics.md says, and it tells what happened."""
+"""The exported metrics are those of docs/metrics.md, and they tell what happened."""
 
 from __future__ import annotations
 

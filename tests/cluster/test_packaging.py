@@ -1,4 +1,4 @@
-"""What a user installs: the lock, the wheel, and `sharq-server` from the wheel in an empty environment."""
+"""The packages that a user installs: the lock, the wheel, and `sharq-server` from it in an empty environment."""
 
 from __future__ import annotations
 

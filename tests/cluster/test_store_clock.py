@@ -121,7 +121,7 @@ async def test_leases_and_delays_end_in_real_time_when_the_clock_steps(
 
 
 async def test_days_ahead_for_seconds_drop_and_end_nothing(parts: Parts, clock: ShiftedClock) -> None:
-    """What is kept for days is kept, an hour's lease lasts, and an hour's slot is not used twice."""
+    """Things kept for days stay, an hour's lease lasts, and an hour's slot is not used twice."""
     await enqueue(
         parts,
         job("dead", "q", "letter", requeue_limit=0),

@@ -268,7 +268,7 @@ def get_partitions(cluster: SharqCluster) -> dict[str, int]:
 
 
 def get_away(cluster: SharqCluster) -> int:
-    """How many partitions the second shard leaves to the other."""
+    """Return the number of partitions that the second shard leaves to the other."""
     found = get_json(f"{cluster.routers[0].url}/cluster/")["members"]
     (away,) = [one["store"]["partitions_away"] for one in found if one["node"] == "cut-off"]
     return int(away)

@@ -115,7 +115,7 @@ def trusting(*folders: Path) -> ssl.SSLContext:
 
 
 async def status(context: ssl.SSLContext, url: str) -> int | None:
-    """Of a GET over a connection of its own; None when no answer came."""
+    """Return the status of a GET over a connection of its own; None if no answer came."""
     return await asyncio.to_thread(_status, context, url)
 
 

@@ -1,4 +1,4 @@
-"""What a node sees to once a second in its partitions."""
+"""The work that a node does once a second in its partitions."""
 
 from __future__ import annotations
 

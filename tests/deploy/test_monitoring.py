@@ -38,7 +38,7 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 
 
 def operands(promql: str) -> Iterator[str]:
-    """What the parts of an alert compare with a number."""
+    """Return the operands that the parts of an alert compare with a number."""
     for part in re.split(r"\sand\s", promql):
         found = re.fullmatch(r"\s*(.+?)\s*[<>]\s*[0-9.]+\s*", part, re.DOTALL)
         assert found, f"an alert is `operand comparison number`, joined by `and`: {part}"

@@ -100,7 +100,7 @@ def is_alive(store: Service) -> bool:
 
 
 def slots_of(store: Service) -> int:
-    """How many slots a server has, by its own view."""
+    """Return the number of slots that a server has, by its own view."""
     ranges = [row for row in ask_store(store, "CLUSTER", "SLOTS") if row[2][0] == store.address]
     return sum(last - first + 1 for first, last, *_ in ranges)
 

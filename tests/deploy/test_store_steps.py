@@ -1,4 +1,4 @@
-"""What docs/operations.md prints for stores that are no Cluster: backup and restore, and a failover by Sentinel."""
+"""The steps of docs/operations.md for stores that are no Cluster: backup and restore, and a failover by Sentinel."""
 
 from __future__ import annotations
 

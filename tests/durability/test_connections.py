@@ -1,4 +1,4 @@
-"""How many connections a node keeps to a server, and how it closes them."""
+"""Connections of a node to a server: their number, and their end."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def open_connections(port: int) -> int:
 
 
 def link_of(entry: Path) -> str:
-    """What an open file is; empty when it was closed meanwhile, as that of the listing itself is."""
+    """Return the target of an open file; empty if it was closed meanwhile, as that of the listing itself is."""
     try:
         return str(entry.readlink())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is looked at in the store's own settings, who is told of it, and what a strict node does not start on."""
+"""The audit of the store's own settings: its notices, and the settings on which a strict node does not start."""
 
 from __future__ import annotations
 

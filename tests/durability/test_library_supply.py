@@ -1,5 +1,5 @@
-"""Which function library a server's calls meet: a server that comes back with an older one is given ours before it gets
-calls; and calls that met none keep their order.
+"""The function library that calls meet: a server that comes back with an older one is given ours before it gets calls,
+and calls that met none keep their order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which server a node takes for the primary, by what real Sentinels say: the majority decides."""
+"""The server that a node takes for the primary: the majority of real Sentinels decides."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def no_node(url: str) -> StoreNode:
 
 
 async def read(sentinels: list[Member], group: SentinelGroup) -> Layout:
-    """What a node learns that knows these Sentinels."""
+    """Return what a node learns that knows these Sentinels."""
     urls = [SentinelUrls(one.url, one.url) for one in sentinels]
     return await Topology(urls, SERVICE, group.address.url_of).read(no_node)
 

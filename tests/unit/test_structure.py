@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("router", "shard", "sharq_core", "sharq_server", "clients/python/sharq_client")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SUPPORT = [path for path in TESTS if "support" in path.parts]
+
 MAX_MODULES = 14
 MAX_LINES = 400
 
@@ -31,11 +34,11 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_folder_holds_more_than_fourteen_modules() -> None:
-    counts = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    counts = Counter(path.parent for path in [*MODULES, *SUPPORT] if path.name != "__init__.py")
     assert {str(folder) for folder, count in counts.items() if count > MAX_MODULES} == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_is_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
@@ -51,7 +54,7 @@ def test_each_class_name_is_defined_once() -> None:
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstrings_state_the_thing(path: Path) -> None:
     odd = [(line, text) for line, text in docstrings(path) if text.partition(" ")[0] in FORBIDDEN]
     assert odd == []

@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 
 class Server(Protocol):
-    """What the `server` fixture gives."""
+    """The part of the `server` fixture that tests use."""
 
     url: str
 
@@ -109,7 +109,7 @@ class Api:
             validator.validate(reply.json)
 
     def _operation(self, method: str, path: str) -> Document | None:
-        """What the document says of a call; None for what it does not have."""
+        """Return the document's entry for a call; None if it has none."""
         for pattern, operations in self._paths:
             if pattern.fullmatch(path) and method.lower() in operations:
                 operation: Document = operations[method.lower()]

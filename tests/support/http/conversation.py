@@ -82,7 +82,7 @@ class Conversation:
         await self.say("DELETE", "/deletequeue/KIND/1/", {"purge_all": True})
 
     async def _all_counts(self) -> None:
-        """Of everything that the server did, so what it did before is taken away."""
+        """Return the counts of everything that the server did; the caller takes away what it did before."""
         counts = await self.say("GET", "/metrics/")
         self.told.pop()
         added = sum(counts["enqueue_counts"].values()) - self._counted_before

@@ -34,7 +34,7 @@ ROUNDING_MS = 1
 
 
 class ClientLoad:
-    """What was done.
+    """Producers and workers through the client, and the record of what they did.
 
     Attributes:
         acknowledged, finished: jobs, by queue and id.
@@ -93,7 +93,7 @@ class ClientLoad:
             await asyncio.sleep(max(0.0, begin_s + tick * TICK_S - time.monotonic()))
 
     async def handle(self, job: LeasedJob) -> None:
-        """What the workers do: note the lease."""
+        """Note the lease of a job."""
         self.leased_ms[job.queue_id].append(job.leased_until_ms - LEASE_MS)
 
     def on_reported(self, job: LeasedJob, outcome: Outcome, error: SharqError | None) -> None:

@@ -19,13 +19,17 @@ import aiohttp
 import msgspec
 
 from tests.support.load.history import LEASE_IS_LOST, Dequeue, End, Enqueue, History, Lease, Outcome
+from tests.support.waits import until
 
 LEASE_MS = 1200
 WAIT_MS = 500
 REQUEST_S = 10.0
 """Longest wait for an answer; the store's own timeout is 2 s."""
 
-PAUSE_S = 0.05
+DELIVERED_WITHIN_S = 45.0
+"""Longest time without a delivery after a fault, and until the next job has ended."""
+
+DRAIN_S = 60.0
 RETRY_S = 0.1
 MAX_BULK = 3
 MAX_LEASES = 20
@@ -37,7 +41,7 @@ _DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Habits(msgspec.Struct, frozen=True):
-    """How often, of 1, a client does what it should not, or need not.
+    """The shares, of 1, of a client's acts that it should not, or need not, do.
 
     Attributes:
         gives_up: a producer forgets a job in doubt.
@@ -55,7 +59,7 @@ STEADY = Habits(gives_up=0, releases=0, vanishes=0, is_late=0)
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of one request.
+    """The outcome of one request.
 
     Attributes:
         content: the answer's JSON; empty without one.
@@ -81,6 +85,9 @@ class Crowd:
     Args:
         urls: of the routers; clients take turns over them. It may change: `start_using`, `stop_using`.
         kind: queue type.
+
+    Attributes:
+        queues: the ids of the queues, once it has started.
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class Crowd:
     ) -> None:
         self.history = history
         self.kind = kind
+        self.queues: list[str] = []
         self._http = http
         self._urls = list(urls)
         self._habits = habits
@@ -103,7 +111,8 @@ class Crowd:
 
     def start(self, queues: int, workers: int) -> list[asyncio.Task[None]]:
         """Let everyone begin; returns all their tasks."""
-        self._producers = [asyncio.create_task(self._produce(f"q{number}")) for number in range(queues)]
+        self.queues = [f"q{number}" for number in range(queues)]
+        self._producers = [asyncio.create_task(self._produce(queue)) for queue in self.queues]
         return [*self._producers, *(asyncio.create_task(self._work()) for _ in range(workers))]
 
     def start_using(self, url: str) -> None:
@@ -118,6 +127,25 @@ class Crowd:
     def unfinished(self) -> int:
         """Acknowledged jobs that nobody has got yet."""
         return len(self.history.acknowledged().keys() - self.history.delivered())
+
+    @property
+    def newest_s(self) -> float:
+        """The moment at which the newest lease was heard of, by the monotonic clock; 0 before the first."""
+        served = (dequeue.ended_s for dequeue in reversed(self.history.dequeues) if dequeue.leases)
+        return next(served, 0.0)
+
+    async def go_on(self, seconds: float) -> None:
+        """Let the crowd work on for some time, and until some more of its load was delivered, too."""
+        began_s = time.monotonic()
+        await until(lambda: self.newest_s > began_s, DELIVERED_WITHIN_S, "jobs are delivered again")
+        await asyncio.sleep(seconds)
+        since_s = time.monotonic()
+        await until(lambda: self.newest_s > since_s, DELIVERED_WITHIN_S, "jobs are still delivered")
+
+    async def drain(self) -> None:
+        """Send no more, and return when all that was acknowledged has been delivered."""
+        await self.end()
+        await until(lambda: not self.unfinished, DRAIN_S, "every acknowledged job is delivered")
 
     async def end(self) -> None:
         """Send no more new jobs; returns when no enqueue is in doubt and nobody holds a job over its lease's end."""
@@ -179,7 +207,7 @@ class Crowd:
         }
 
     async def _lease(self, url: str) -> list[Lease] | None:
-        """What was leased; None when the request failed."""
+        """Lease jobs and return the leases; None if the request failed."""
         path = f"{url}/dequeue/{self.kind}/?count={MAX_LEASES}&wait={WAIT_MS}&lease={LEASE_MS}"
         answer = await self._ask(path, None)
         leases = tuple(_lease(job, answer.ended_s, self.history) for job in answer.content.get("jobs", []))
@@ -278,7 +306,7 @@ class Crowd:
 
 
 def _meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str, str]:
-    """What an answer says of the work as a whole; an empty dequeue is OK."""
+    """Return what an answer says of the work as a whole; an empty dequeue is OK."""
     code = str(content.get("code", ""))
     if status < 300 or (status == 404 and not code):
         return Outcome.OK, "", ""
@@ -288,7 +316,7 @@ def _meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str, str]:
 
 
 def _results(answer: Answer, count: int) -> list[tuple[Outcome, str, str]]:
-    """What became of each job of a bulk call."""
+    """Return the outcome of each job of a bulk call."""
     results = answer.content.get("results")
     if answer.outcome is not Outcome.OK or results is None:
         return [(answer.outcome, answer.why, answer.message)] * count

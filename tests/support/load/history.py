@@ -1,4 +1,4 @@
-"""What clients did and what they were answered, and the checker that counts what must never happen.
+"""The record of what clients did and were answered, and the checker that counts what must never happen.
 
 Times: `*_s` are the clients' monotonic clock, `*_ms` the store's. A job is (queue, number). Not here: the clients
 (crowd.py), the faults (test_*.py), and what the store itself holds (audit.py).
@@ -29,7 +29,7 @@ Job: TypeAlias = tuple[str, int]
 
 
 class Outcome(enum.StrEnum):
-    """What an answer, or its absence, says of the work."""
+    """The meaning of an answer, or of its absence, for the work."""
 
     OK = "ok"
     NO = "no"
@@ -91,7 +91,7 @@ class End(Call, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a history shows; see docs/guarantees.md.
+    """The counts that a history shows; see docs/guarantees.md.
 
     Attributes:
         failed: calls that were not OK; an empty dequeue is not one, nor a refused finish of a lease that was lost.
@@ -114,7 +114,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def violations(self) -> dict[str, int]:
-        """What must never happen, where it did."""
+        """The counts above zero of what must never happen."""
         return {name: count for name in VIOLATIONS if (count := getattr(self, name))}
 
 
@@ -174,7 +174,7 @@ class History:
         ]
 
     def acknowledged(self) -> dict[Job, float]:
-        """When each acknowledged job was acknowledged first."""
+        """Return the time of each acknowledged job's first acknowledgement."""
         found: dict[Job, float] = {}
         for call in self.enqueues:
             if call.outcome is Outcome.OK:

@@ -1,9 +1,9 @@
-"""A load that keeps book: what was acknowledged, what was delivered, what was finished, and whether the three agree."""
+"""Loads a node in the test's own process and keeps book: what was acknowledged, delivered and finished."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -14,7 +14,9 @@ from tests.support.nodes.parts import Parts, job
 
 KIND = "sms"
 LEASE_US = 2_000_000
-WAIT_US = 500_000
+WAIT_US = 1_000_000
+"""Far above the time between two jobs: a poll that ends as it is served gives its jobs back, behind later ones."""
+
 PAUSE_S = 0.01
 BULK = 3
 DRAIN_WITHIN_S = 90.0
@@ -28,13 +30,13 @@ class Ledger:
 
     Attributes:
         acknowledged: jobs whose enqueue was answered.
-        delivered: how often each job was.
+        delivered: how often each job was, in the order of the first times.
         finished: jobs whose finish was answered.
         came_back: jobs that were delivered after that.
         failures: every error that a request came to.
     """
 
-    def __init__(self, parts: Parts, queues: Sequence[str]) -> None:
+    def __init__(self, parts: Parts, queues: Sequence[str], queue_type: str, lease_us: int) -> None:
         self.acknowledged: set[JobName] = set()
         self.delivered: Counter[JobName] = Counter()
         self.finished: set[JobName] = set()
@@ -42,12 +44,29 @@ class Ledger:
         self.failures: list[SharqError] = []
         self._parts = parts
         self._queues = queues
+        self._queue_type = queue_type
+        self._lease_us = lease_us
         self._is_over = False
 
     @property
     def lost(self) -> set[JobName]:
         """Acknowledged jobs that nobody was given."""
         return self.acknowledged - self.delivered.keys()
+
+    @property
+    def flaws(self) -> set[JobName]:
+        """Jobs that were lost, delivered twice, or delivered after a younger one; ids are in alphabetical order."""
+        twice = {name for name, times in self.delivered.items() if times > 1}
+        return self.lost | twice | self._overtaken()
+
+    def _overtaken(self) -> set[JobName]:
+        youngest: dict[str, str] = defaultdict(str)
+        found = set()
+        for queue, job_id in self.delivered:
+            if job_id < youngest[queue]:
+                found.add((queue, job_id))
+            youngest[queue] = max(job_id, youngest[queue])
+        return found
 
     async def run(self) -> None:
         """Go on until `end`, then until the queues are empty."""
@@ -74,7 +93,7 @@ class Ledger:
 
     async def _enqueue(self, queue: str, names: list[str]) -> set[str]:
         """The jobs that were acknowledged."""
-        bulk = [job(KIND, queue, name, repeat=True) for name in names]
+        bulk = [job(self._queue_type, queue, name, repeat=True) for name in names]
         outcomes = await self._parts.dispatch.enqueue(bulk)
         self.failures += [outcome for outcome in outcomes if isinstance(outcome, SharqError)]
         done = {name for name, it in zip(names, outcomes, strict=True) if isinstance(it, Enqueued)}
@@ -84,7 +103,7 @@ class Ledger:
     async def _consume(self) -> None:
         while True:
             try:
-                await self._finish(await self._parts.dequeue(KIND, 100, WAIT_US, LEASE_US))
+                await self._finish(await self._parts.dequeue(self._queue_type, 100, WAIT_US, self._lease_us))
             except SharqError as error:
                 self.failures.append(error)
                 await asyncio.sleep(PAUSE_S)
@@ -93,7 +112,7 @@ class Ledger:
         names = [(one.queue_id, one.job_id) for one in leased]
         self.delivered.update(names)
         self.came_back += [name for name in names if name in self.finished]
-        ends = [FinishJob(KIND, one.queue_id, one.job_id, one.lease) for one in leased]
+        ends = [FinishJob(self._queue_type, one.queue_id, one.job_id, one.lease) for one in leased]
         outcomes = await self._parts.dispatch.finish(ends)
         self.failures += [outcome for outcome in outcomes if isinstance(outcome, SharqError)]
         done = LeaseOutcome(LeaseStatus.DONE)
@@ -102,7 +121,7 @@ class Ledger:
     async def _is_drained(self) -> bool:
         try:
             found = await asyncio.gather(
-                *(self._parts.dispatch.queue(QueueKey(KIND, queue)) for queue in self._queues)
+                *(self._parts.dispatch.queue(QueueKey(self._queue_type, queue)) for queue in self._queues)
             )
         except SharqError:
             return False
@@ -110,9 +129,11 @@ class Ledger:
 
 
 @asynccontextmanager
-async def kept_books(parts: Parts, queues: Sequence[str]) -> AsyncIterator[Ledger]:
-    """A load that runs meanwhile; at the end it is drained."""
-    ledger = Ledger(parts, queues)
+async def kept_books(
+    parts: Parts, queues: Sequence[str], queue_type: str = KIND, lease_us: int = LEASE_US
+) -> AsyncIterator[Ledger]:
+    """Run a load for the length of the block; at the end it is drained."""
+    ledger = Ledger(parts, queues, queue_type, lease_us)
     task = asyncio.create_task(ledger.run())
     try:
         yield ledger

@@ -101,7 +101,7 @@ class MemberNode:
 
     @property
     def known(self) -> list[str]:
-        """Who is there, as it knows it."""
+        """The ids of the members that it knows."""
         return [member.node_id for member in self.membership.view.members]
 
     async def enqueue(self, *jobs: NewJob) -> None:

@@ -55,7 +55,7 @@ class Command:
         return [process["pid"] for process in self.processes() if process["role"].startswith(role)]
 
     def processes(self) -> list[dict[str, Any]]:
-        """Of the state file, which is there once all is ready."""
+        """Return the processes of the state file, which is there once all is ready."""
         self.until(self.state_path.exists)
         state = json.loads(self.state_path.read_text())
         assert list(state) == ["processes"]
