@@ -1,4 +1,4 @@
-"""A running sharq-server on each kind of real store, shared by a process's tests: each uses types of its own."""
+"""Provides a running sharq-server that a process's tests share: each test uses types of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ import pytest
 from tests.support.http.fronted import Serve, serving
 from tests.support.processes.server_command import Server, StartServer
 from tests.support.processes.servers import ServerFactory, SharqServer, running_server
-from tests.support.stores.server import StoreServer
+from tests.support.stores.server import StoreServer, running_store
+
+
+@pytest.fixture(scope="session", params=["valkey"])
+def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """A shared Valkey: what HTTP adds is the same on every store. A module that is run on each says so itself."""
+    with running_store(request.param) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

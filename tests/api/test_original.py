@@ -10,7 +10,10 @@ import aiohttp
 import pytest
 
 from tests.support.http.contract import Api, Server
+from tests.support.stores.server import KINDS
 from tests.support.waits import until_answer
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture

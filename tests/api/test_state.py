@@ -6,6 +6,9 @@ import aiohttp
 import pytest
 
 from tests.support.http.contract import Api, Server
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture

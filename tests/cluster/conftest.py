@@ -11,7 +11,14 @@ from shard.node import NodeSettings
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import Parts, running_node
-from tests.support.stores.server import AOF, StoreFactory, StoreServer
+from tests.support.stores.server import AOF, StoreFactory, StoreServer, running_store
+
+
+@pytest.fixture(scope="session", params=["valkey"])
+def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """A shared Valkey; tests/scheduler runs every function on each kind. A module that is run on each says so."""
+    with running_store(request.param) as server:
+        yield server
 
 
 @pytest.fixture

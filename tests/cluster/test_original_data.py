@@ -10,6 +10,9 @@ from redis.asyncio import Redis
 
 from sharq_core.store import original_data
 from sharq_core.store.original_data import OriginalData, find_original_data
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture
