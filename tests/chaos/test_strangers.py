@@ -24,7 +24,7 @@ from tests.servers import SharqCluster, SharqProcess
 from tests.store_groups import make_certificates
 from tests.stores import StoreServer
 
-HOLD_S = 4.0 if is_quick() else 20.0
+HOLD_S = 1.5 if is_quick() else 20.0
 """How long each measurement lasts; the attack begins a second before its own."""
 
 MORE_MIB = 150
