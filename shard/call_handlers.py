@@ -225,7 +225,7 @@ class CallHandlers:
         place = self._place(call.key)
         not_after_us = self._not_after_us(place[0])
         return await self._change(
-            call.key, self._functions.pause(*place, call.is_paused, not_after_us=not_after_us)
+            call.key, self._functions.pause(*place, is_paused=call.is_paused, not_after_us=not_after_us)
         )
 
     async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:

@@ -199,7 +199,7 @@ _BY_CODE: dict[str, type[SharqError]] = {
 _AWAY_BY_CODE: dict[str, type[SharqError]] = {error.code: error for error in (StoreAway, StoreSilent)}
 
 
-def from_code(code: str, message: str, queue_length: int = 0, is_away: bool = False) -> SharqError:
+def from_code(code: str, message: str, queue_length: int = 0, *, is_away: bool = False) -> SharqError:
     """Return the error for a code that another process sent; an unknown code counts as perhaps done.
 
     Args:

@@ -124,16 +124,16 @@ class Dispatch:
         return self._bulk(Redrive, jobs)
 
     async def set_rate(
-        self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
+        self, key: QueueKey, interval_us: int, burst: int | None = None, *, pin: bool | None = None
     ) -> bool:
         """Change a queue's rate at once; return False if there is no such queue and pin is not True."""
         return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
 
-    async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
+    async def set_paused(self, key: QueueKey, *, is_paused: bool) -> bool:
         """Pause or resume a queue; return False if there is no such queue."""
         return await self.ask(self._partition(key), SetPaused(key, is_paused))
 
-    async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
+    async def delete_queue(self, key: QueueKey, *, purge: bool) -> DeletedQueue:
         """Drop the queued and delayed jobs of a queue."""
         return await self.ask(self._partition(key), DeleteQueue(key, purge))
 

@@ -44,7 +44,7 @@ class PortSite(OpenSite):
         """Listen and accept connections."""
         await super().start()
         assert isinstance(self.runner.server, Port)
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003 - the signature of the standard library
         self._socket.listen(self.backlog)
         self.accept_with(Acceptor(self.runner.server, self._socket, self.tls))
 
@@ -106,7 +106,7 @@ class Acceptor:
         self._loop.add_reader(self._socket, self._accept)
 
     def _take(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
+        accepted.setblocking(False)  # noqa: FBT003 - the signature of the standard library
         if not self._port.has_room(is_tls=self._tls is not None):
             self._refuse(accepted)
             return

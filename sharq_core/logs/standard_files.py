@@ -29,7 +29,7 @@ def open_standard_files() -> None:
     process when that socket is closed.
     """
     while (opened := os.open(os.devnull, os.O_RDWR)) <= _LAST:
-        os.set_inheritable(opened, True)
+        os.set_inheritable(opened, True)  # noqa: FBT003 - the signature of the standard library
     os.close(opened)
     if sys.stdout is None:
         sys.stdout = open(_STDOUT, "w", closefd=False)  # noqa: SIM115 - for the life of the process

@@ -121,7 +121,7 @@ async def read(connection: AbstractConnection, count: int, answers: list[Any | S
     parser = parser_of(connection)
     reader = reader_of(parser)
     for _ in range(count):
-        answer = reader.gets(False)
+        answer = reader.gets(False)  # noqa: FBT003 - the signature of hiredis
         if answer is NOT_ENOUGH_DATA:
             answer = await parser.read_response(disable_decoding=True)
         if isinstance(answer, driver.ConnectionError):
