@@ -109,7 +109,7 @@ class _LogFile:
         """Log that lines are lost from now on, as Target.on_loss describes."""
         log.warning("access_log_lost path=%s error=%r", self.path, reason)
 
-    def on_room(self, lost: int) -> bytes:
+    def on_room(self, _lost: int, /) -> bytes:
         """Return nothing. Losses are reported in the process's log, since every line here is a request."""
         return b""
 

@@ -153,7 +153,7 @@ class PrintNewToken(argparse.Action):
     def __call__(
         self,
         parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
+        _namespace: argparse.Namespace,
         values: str | Sequence[object] | None,
         option_string: str | None = None,
     ) -> None:

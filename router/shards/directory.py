@@ -53,7 +53,7 @@ class Directory(Protocol):
         """The number of partitions, P."""
         ...
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, partition: int, /) -> ShardPort:
         """Return the shard to ask about a partition; raise Unavailable if no shard can be reached."""
         ...
 
@@ -65,7 +65,7 @@ class Directory(Protocol):
         """Call tell whenever `shards` may have changed."""
         ...
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+    def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
         """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
         ...
 
@@ -89,7 +89,7 @@ class OneShard:
         self.second_tries = 0
         self._shards = (shard,)
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, _partition: int, /) -> ShardPort:
         return self._shards[0]
 
     def shards(self) -> Sequence[ShardPort]:
@@ -98,7 +98,7 @@ class OneShard:
     def on_change(self, tell: Callable[[], None]) -> None:
         """Do nothing: the shard never changes."""
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+    def stand_in(self, _partition: int, _failed: ShardPort, /) -> ShardPort | None:
         return None
 
     def doubt(self, shard: ShardPort) -> None:
@@ -171,7 +171,7 @@ class ShardDirectory:
         """The version of the view in force; 0 before the first view."""
         return self.view.version if self.view else 0
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, partition: int, /) -> ShardPort:
         """Return the link to the partition's owner, or to the stand-in of an owner that cannot be reached.
 
         Raises:
@@ -195,7 +195,7 @@ class ShardDirectory:
         able = [link for node, link in links.items() if len(away.get(node, ())) < self.partitions]
         return able or list(links.values())
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+    def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
         """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
         self._settle()
         return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
@@ -293,11 +293,11 @@ class ShardDirectory:
             self._usable = frozenset()
             self._settle()
 
-    def _on_down(self, link: ShardLink) -> None:
+    def _on_down(self, _: ShardLink) -> None:
         self._settle()
         self._cover()
 
-    def _on_away(self, link: ShardLink) -> None:
+    def _on_away(self, _: ShardLink) -> None:
         self._settle()
         self._cover()
 

@@ -46,8 +46,8 @@ class Batches(Generic[JobT, OutcomeT]):
         partitions: int,
         make_call: Callable[[int, str, list[JobT], float], FunctionCall[list[OutcomeT]]],
         on_hint: OnHint,
-        size_of: Callable[[JobT], int] = lambda job: 0,
-        on_outcomes: Callable[[str, list[OutcomeT]], None] = lambda queue_type, outcomes: None,
+        size_of: Callable[[JobT], int] = lambda _: 0,
+        on_outcomes: Callable[[str, list[OutcomeT]], None] = lambda _type, _outcomes: None,
     ) -> None:
         self._pipeline = pipeline
         self._partitions = partitions

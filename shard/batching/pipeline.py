@@ -70,7 +70,7 @@ class Pipeline:
         executor: Executor,
         observe_s: Callable[[float], None],
         is_awaited: Callable[[], bool],
-        word_of: WordOf = lambda call: None,
+        word_of: WordOf = lambda _: None,
     ) -> None:
         self._executor = executor
         self._observe_s = observe_s

@@ -214,7 +214,7 @@ class Port(OpenServer):
             handler.let_go()
         super().connection_lost(handler, exc)
 
-    def progress_s(self, transport: asyncio.Transport) -> float:
+    def progress_s(self, _transport: asyncio.Transport, /) -> float:
         """Return the loop's time at which a client last took part of its answer; -inf if unknown."""
         return -math.inf
 

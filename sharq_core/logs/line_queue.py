@@ -42,7 +42,7 @@ class Target(Protocol):
     def on_loss(self, reason: str) -> None:
         """Note that lines are being lost from now on; the reason is in words."""
 
-    def on_room(self, lost: int) -> bytes:
+    def on_room(self, lost: int, /) -> bytes:
         """Return the line that reports lost lines, empty for none. Writing is perhaps possible again."""
 
     def said(self, lost: int) -> None:
@@ -196,7 +196,7 @@ class Descriptor:
     """
 
     def __init__(
-        self, number: int, on_loss: Callable[[str], None], on_room: Callable[[int], bytes] = lambda lost: b""
+        self, number: int, on_loss: Callable[[str], None], on_room: Callable[[int], bytes] = lambda _: b""
     ) -> None:
         self._number = number
         self.on_loss = on_loss

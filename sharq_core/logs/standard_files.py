@@ -92,7 +92,7 @@ def write_aside(lost_line: Callable[[int], bytes]) -> None:
     if own != (sys.__stdout__, sys.__stderr__):
         return
     stdout = open_queue("stdout", Descriptor(_STDOUT, _say_stdout_lost))
-    stderr = open_queue("stderr", Descriptor(_STDERR, lambda reason: None, lost_line))
+    stderr = open_queue("stderr", Descriptor(_STDERR, lambda _: None, lost_line))
     sys.stdout, sys.stderr = AsideStream(own[0], stdout), AsideStream(own[1], stderr)
     atexit.register(_end, *own)
 

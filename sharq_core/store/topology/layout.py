@@ -78,7 +78,7 @@ class Topology(Protocol):
         """The URLs of servers that are asked for the layout, even if they are not in it."""
         ...
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, node_at: NodeAt, /) -> Layout:
         """Find the owners of the slots.
 
         Raises:

@@ -76,7 +76,7 @@ class SentinelGroup:
         self._url_of = url_of
         self._needs_successors = needs_successors
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, _node_at: NodeAt, /) -> Layout:
         """Return the primary that a majority of the Sentinels names, and its successors.
 
         Raises:

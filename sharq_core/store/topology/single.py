@@ -42,7 +42,7 @@ class SingleServer:
     def seeds(self) -> Sequence[str]:
         return (self._url,)
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, node_at: NodeAt, /) -> Layout:
         """Return the layout of the one server, or of its Cluster; raise Unavailable while it is away."""
         if self._cluster is None:
             is_of_cluster = await _is_of_cluster(node_at(self._url))
