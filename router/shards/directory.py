@@ -66,7 +66,7 @@ class Directory(Protocol):
         ...
 
     def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
-        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+        """Return the shard to ask instead of one that does not reach its store; None if there is none."""
         ...
 
     def doubt(self, shard: ShardPort) -> None:
@@ -79,33 +79,6 @@ class Directory(Protocol):
     async def covered(self) -> None:
         """Return once the shards that were told to cover partitions of others do so, or have failed to."""
         ...
-
-
-class OneShard:
-    """The directory of a router whose only shard is in the same process."""
-
-    def __init__(self, shard: ShardPort, partitions: int) -> None:
-        self.partitions = partitions
-        self.second_tries = 0
-        self._shards = (shard,)
-
-    def owner(self, _partition: int, /) -> ShardPort:
-        return self._shards[0]
-
-    def shards(self) -> Sequence[ShardPort]:
-        return self._shards
-
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Do nothing: the shard never changes."""
-
-    def stand_in(self, _partition: int, _failed: ShardPort, /) -> ShardPort | None:
-        return None
-
-    def doubt(self, shard: ShardPort) -> None:
-        """Do nothing: there is no other shard."""
-
-    async def covered(self) -> None:
-        """Return at once: there is no other shard."""
 
 
 class ShardDirectory:
@@ -196,7 +169,7 @@ class ShardDirectory:
         return able or list(links.values())
 
     def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
-        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+        """Return the shard to ask instead of one that does not reach its store; None if there is none."""
         self._settle()
         return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
 
