@@ -107,7 +107,7 @@ class Store:
 
     @property
     def function_calls(self) -> int:
-        """Calls of functions since its start. (Other counters hold the commands that functions run, too.)"""
+        """The calls of functions since the start. Other counters hold the commands that functions run, too."""
         stats: dict[str, dict[str, int]] = self.client.info("commandstats")
         return sum(stats[name]["calls"] for name in ("cmdstat_fcall", "cmdstat_fcall_ro") if name in stats)
 

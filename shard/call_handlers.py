@@ -62,7 +62,9 @@ class _OfJobs(Protocol[JobT]):
 class NotAfter(Protocol):
     """The signature of PartitionClocks.not_after_us."""
 
-    def __call__(self, partition: int, since: float | None = None) -> int | None: ...
+    def __call__(self, partition: int, since: float | None = None) -> int | None:
+        """Return the time at which a call times out, in µs of the partition's server; None if that is unknown."""
+        ...
 
 
 class CallHandlers:

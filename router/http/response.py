@@ -109,12 +109,7 @@ class Response:
 
 
 @lru_cache(_KNOWN_HEADS)
-def _fixed_head(
-    version: HttpVersion,
-    status: int,
-    headers: Headers,
-    keep_alive: bool | None,  # noqa: FBT001 - the cache takes longer with a named argument
-) -> str:
+def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive: bool | None) -> str:  # noqa: FBT001 - a cache of named arguments is slower
     """Return the status line and the headers that do not change between responses.
 
     Raises:

@@ -157,6 +157,7 @@ class PrintNewToken(argparse.Action):
         values: str | Sequence[object] | None,
         option_string: str | None = None,
     ) -> None:
+        """Print the token and its line, and end the process."""
         try:
             token, line = new_token(str(values))
         except ValueError as error:

@@ -1,8 +1,8 @@
-"""Routes calls to shards and joins their answers, for every operation of the API but the dequeue
-(router/longpoll/dequeues.py).
+"""Routes calls to shards and joins their answers.
 
-A call about one queue goes to the owner of its partition. A bulk call is split by owner and its answers are joined in
-order. A call about a whole type goes partition by partition, so that a cursor stays valid while the ring changes.
+It does so for every operation of the API but the dequeue (router/longpoll/dequeues.py). A call about one queue goes to
+the owner of its partition. A bulk call is split by owner and its answers are joined in order. A call about a whole type
+goes partition by partition, so that a cursor stays valid while the ring changes.
 """
 
 from __future__ import annotations

@@ -269,9 +269,7 @@ class Port(OpenServer):
         self._end(overdue, NO_REQUEST)
 
     def _end_oldest(self, after_s: float, among: dict[RequestHandler, Any]) -> bool:
-        """End the oldest connection that is at least `after_s` old and has sent no request; return False if there is
-        none.
-        """
+        """End the oldest connection that has sent no request and is `after_s` old; return False if there is none."""
         oldest = next(iter(among), None)
         if oldest is None:
             return False

@@ -119,10 +119,9 @@ class LineQueue:
                 self._changed.notify_all()
 
     def _take(self) -> tuple[list[bytes], int]:
-        """Wait for lines, or for the time to report a loss. Return all waiting lines and the number of lines lost until
-        now.
+        """Wait for lines, or for the time to report a loss.
 
-        The lost lines came after the returned ones.
+        Return all waiting lines and the number of lines lost until now. The lost lines came after the returned ones.
         """
         with self._changed:
             self._changed.wait_for(

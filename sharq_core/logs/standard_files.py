@@ -51,6 +51,7 @@ class AsideStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # a property there, too, that is not set
+        """The encoding of what is written."""
         return "utf-8"
 
     def write(self, text: str) -> int:
@@ -68,12 +69,15 @@ class AsideStream(io.TextIOBase):
             self._put(begun)
 
     def fileno(self) -> int:
+        """Return the descriptor of the replaced stream."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
+        """Return True if the replaced stream is a terminal."""
         return self._stream.isatty()
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def _put(self, text: str) -> None:

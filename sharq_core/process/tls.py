@@ -76,8 +76,9 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context for a client that presents its own certificate and trusts every certificate of the ca, for any
-    name.
+    """Return a context for a client that presents its own certificate.
+
+    It trusts every certificate of the ca, for any name.
 
     Raises:
         ConfigError: the files cannot be used.
@@ -132,8 +133,9 @@ def _telling(setting: str) -> type[ssl.SSLObject]:
             self._steps = -1
 
         def __del__(self) -> None:
-            """Report a client that left during the handshake: clients that reject the certificate send no alert,
-            asyncio's included.
+            """Report a client that left during the handshake.
+
+            Clients that reject the certificate send no alert, asyncio's included.
             """
             if self._steps > 1:
                 tell("it left during the handshake; it probably does not accept this end's certificate")

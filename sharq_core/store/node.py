@@ -196,8 +196,9 @@ class StoreNode:
         return answers
 
     async def load_library(self) -> None:
-        """Load the library unless the server has one of the same or a higher revision; from now on new connections
-        check it.
+        """Load the library unless the server has one of the same or a higher revision.
+
+        From now on new connections check it.
 
         Raises:
             Unavailable: the server cannot be reached or refuses.

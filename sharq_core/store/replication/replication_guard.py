@@ -66,7 +66,9 @@ class Execute(Protocol):
         is_asking: bool = False,
         slots: AbstractAsyncContextManager[Any] | None = None,
         used: list[AbstractConnection] | None = None,
-    ) -> list[Any | SharqError]: ...
+    ) -> list[Any | SharqError]:
+        """Send commands and return one answer for each, in order."""
+        ...
 
 
 class ReplicationGuard:

@@ -87,7 +87,8 @@ class Topology(Protocol):
         ...
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` at each announced change of the layout, until cancelled; return at once if changes are not
-        announced.
+        """Set `news` at each announced change of the layout, until cancelled.
+
+        Return at once if changes are not announced.
         """
         ...
