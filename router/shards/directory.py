@@ -19,7 +19,7 @@ from router.shards.owners import Excuses, Owners, all_partitions
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.link.messages import Cover, Member, ShardPort, View, Yield
-from sharq_core.logs.troubles import Repeats
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class ShardDirectory:
         self._said: dict[str, frozenset[int]] = {}
         self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
+        self._unknown_seeds = RareLog(log, REFUSAL_EVERY_S)
         self._task: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[object]] = set()
 
@@ -225,7 +225,7 @@ class ShardDirectory:
             try:
                 addresses = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
             except OSError as error:
-                self._unknown_seeds.note(str(seed), seed, str(error))
+                self._unknown_seeds.warning("seed_unknown seed=%s error=%r", seed, str(error), kind=str(seed))
                 continue
             for _, _, _, _, place in addresses:
                 await self._add(str(Address(str(place[0]), int(place[1]))))
