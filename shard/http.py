@@ -24,7 +24,7 @@ from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
 from sharq_core.http_port.port import Port, PortBounds
 from sharq_core.link import frames
-from sharq_core.logs.troubles import Repeats
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 
@@ -97,7 +97,7 @@ class Pages:
         )
 
 
-_refused = Repeats(logging.getLogger("shard.link_server"), "link_refused router=%s reason=%r")
+_refusals = RareLog(logging.getLogger("shard.link_server"), REFUSAL_EVERY_S)
 
 
 def make_port(pages: Pages, server: ServerSettings) -> Port:
@@ -136,7 +136,7 @@ def _malformed(port: Port, request: web.BaseRequest, status: int, reason: str) -
     shown = " ".join(reason.split())[:_REASON_LENGTH]
     if _TLS_HELLO in reason:
         why = "the peer speaks TLS, but this shard has no certificate ([cluster] link_tls_cert)"
-        _refused.note(str(request.remote), request.remote, why)
+        _refusals.warning("link_refused router=%s reason=%r", request.remote, why, kind=str(request.remote))
     else:
         port.log.warning("request_malformed peer=%s reason=%r", request.remote, shown)
     response = _failure(InvalidRequest(f"request: {shown}"))

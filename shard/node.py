@@ -121,7 +121,7 @@ class ShardNode:
         self.contact = Contact(
             store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
         )
-        self._on_away_changed: Callable[[Sequence[int]], None] = lambda away: None
+        self._on_away_changed: Callable[[Sequence[int]], None] = lambda _: None
         store.on_clock_news = self._watch.look_soon
         self._tasks: list[asyncio.Task[None]] = []
 

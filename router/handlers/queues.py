@@ -32,7 +32,7 @@ class QueueHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         interval_us, burst, pin = await self._parser.run(parsing.rate, await request.body())
-        if not await self._dispatch.set_rate(key, interval_us, burst, pin):
+        if not await self._dispatch.set_rate(key, interval_us, burst, pin=pin):
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
 
@@ -68,18 +68,18 @@ class QueueHandlers:
         """Resume the queue."""
         return await self._set_paused(request, is_paused=False)
 
-    async def _set_paused(self, request: Request, is_paused: bool) -> Response:
+    async def _set_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        return _done(await self._dispatch.set_paused(key, is_paused))
+        return _done(was_found=await self._dispatch.set_paused(key, is_paused=is_paused))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         purge = await self._parser.run(parsing.purge_all, await request.body())
-        deleted = await self._dispatch.delete_queue(key, purge)
+        deleted = await self._dispatch.delete_queue(key, purge=purge)
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
         purged = " and purged related resources" if purge else ""
@@ -88,7 +88,7 @@ class QueueHandlers:
         )
 
 
-def _done(was_found: bool) -> Response:
+def _done(*, was_found: bool) -> Response:
     if not was_found:
         raise NotFound(_UNKNOWN_QUEUE)
     return answer(Done())

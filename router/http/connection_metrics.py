@@ -22,6 +22,7 @@ class ConnectionMetrics(PortMetrics):
         self._unread = connections.unread
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the port and the size of its unread responses."""
         yield from super().collect()
         yield GaugeMetricFamily(
             "sharq_router_unread_answer_bytes",

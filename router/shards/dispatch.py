@@ -1,8 +1,8 @@
-"""Routes calls to shards and joins their answers, for every operation of the API but the dequeue
-(router/longpoll/dequeues.py).
+"""Routes calls to shards and joins their answers.
 
-A call about one queue goes to the owner of its partition. A bulk call is split by owner and its answers are joined in
-order. A call about a whole type goes partition by partition, so that a cursor stays valid while the ring changes.
+It does so for every operation of the API but the dequeue (router/longpoll/dequeues.py). A call about one queue goes to
+the owner of its partition. A bulk call is split by owner and its answers are joined in order. A call about a whole type
+goes partition by partition, so that a cursor stays valid while the ring changes.
 """
 
 from __future__ import annotations
@@ -124,16 +124,16 @@ class Dispatch:
         return self._bulk(Redrive, jobs)
 
     async def set_rate(
-        self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
+        self, key: QueueKey, interval_us: int, burst: int | None = None, *, pin: bool | None = None
     ) -> bool:
         """Change a queue's rate at once; return False if there is no such queue and pin is not True."""
         return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
 
-    async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
+    async def set_paused(self, key: QueueKey, *, is_paused: bool) -> bool:
         """Pause or resume a queue; return False if there is no such queue."""
         return await self.ask(self._partition(key), SetPaused(key, is_paused))
 
-    async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
+    async def delete_queue(self, key: QueueKey, *, purge: bool) -> DeletedQueue:
         """Drop the queued and delayed jobs of a queue."""
         return await self.ask(self._partition(key), DeleteQueue(key, purge))
 

@@ -46,8 +46,8 @@ class Batches(Generic[JobT, OutcomeT]):
         partitions: int,
         make_call: Callable[[int, str, list[JobT], float], FunctionCall[list[OutcomeT]]],
         on_hint: OnHint,
-        size_of: Callable[[JobT], int] = lambda job: 0,
-        on_outcomes: Callable[[str, list[OutcomeT]], None] = lambda queue_type, outcomes: None,
+        size_of: Callable[[JobT], int] = lambda _: 0,
+        on_outcomes: Callable[[str, list[OutcomeT]], None] = lambda _type, _outcomes: None,
     ) -> None:
         self._pipeline = pipeline
         self._partitions = partitions
@@ -104,10 +104,12 @@ class Batches(Generic[JobT, OutcomeT]):
             group = self._groups.pop(key)
             self._count -= len(group.jobs)
             self._bytes -= group.bytes
-            pending += [self._pack(key, chunk, index > 0) for index, chunk in enumerate(group.chunks())]
+            pending += [
+                self._pack(key, chunk, follows=index > 0) for index, chunk in enumerate(group.chunks())
+            ]
         return pending
 
-    def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT], follows: bool) -> Pending:
+    def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT], *, follows: bool) -> Pending:
         partition, queue_type = key
 
         def note(reply: Reply[list[OutcomeT]], _: float) -> None:

@@ -149,7 +149,10 @@ class Lane:
             for call in calls
             if (note := self._word_of(call.call)) is not None
         }
-        return [Pending(note, now, 0, 0, False, None, _log_failure) for note in notes.values()]
+        return [
+            Pending(note, now, jobs=0, size=0, follows=False, on_news=None, on_reply=_log_failure)
+            for note in notes.values()
+        ]
 
     def _cut(self, pending: list[Pending]) -> list[Pending]:
         """Return the first calls, as many as fit one pipeline; the remaining ones keep waiting."""

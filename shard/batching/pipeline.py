@@ -70,7 +70,7 @@ class Pipeline:
         executor: Executor,
         observe_s: Callable[[float], None],
         is_awaited: Callable[[], bool],
-        word_of: WordOf = lambda call: None,
+        word_of: WordOf = lambda _: None,
     ) -> None:
         self._executor = executor
         self._observe_s = observe_s
@@ -136,8 +136,10 @@ class Pipeline:
             else:
                 future.set_result((reply, sent_at))
 
-        lane = self._lane(call.partition, self._executor.has_promised(call), is_urgent)
-        lane.waiting.append(Pending(call, self._loop.time(), 1, 0, False, on_news, deliver))
+        lane = self._lane(call.partition, is_promised=self._executor.has_promised(call), is_urgent=is_urgent)
+        lane.waiting.append(
+            Pending(call, self._loop.time(), jobs=1, size=0, follows=False, on_news=on_news, on_reply=deliver)
+        )
         if lane.has_room:
             self._schedule()
         return future
@@ -182,10 +184,10 @@ class Pipeline:
 
     def _has_room(self, partition: int) -> bool:
         """Return True if a source may hand over calls: they are not counted here, so they must not wait here (I11)."""
-        lane = self._lane(partition, self._executor.promises)
+        lane = self._lane(partition, is_promised=self._executor.promises)
         return lane.has_room and not lane.is_cut
 
-    def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> Lane:
+    def _lane(self, partition: int, *, is_promised: bool, is_urgent: bool = False) -> Lane:
         """Return the lane of the server that holds a partition now.
 
         Calls that wait for replicas have a lane of their own, so that no other calls queue behind them. Urgent calls
@@ -214,7 +216,9 @@ class Pipeline:
         try:
             for take in self._sources:
                 for pending in take(self._has_room):
-                    self._lane(pending.call.partition, self._executor.promises).waiting.append(pending)
+                    self._lane(pending.call.partition, is_promised=self._executor.promises).waiting.append(
+                        pending
+                    )
             for lane in self._lanes.values():
                 lane.send()
             self.waiting_bytes = sum(lane.waiting_bytes for lane in self._lanes.values())

@@ -224,7 +224,7 @@ class DataGuard:
                 record = await self._executor.one(self._data.calls.look(self._remembered, self._node_id))
             if record.data_id == self.data_id:
                 self.pulse.note(record)
-            await self._judge(record, is_suspicious or await self._is_odd())
+            await self._judge(record, is_suspicious=is_suspicious or await self._is_odd())
         except BaseException:
             if is_suspicious:
                 self._suspicion.set()
@@ -253,7 +253,7 @@ class DataGuard:
             self._take_over(record)
         return record
 
-    async def _judge(self, record: DataRecord, is_suspicious: bool) -> None:
+    async def _judge(self, record: DataRecord, *, is_suspicious: bool) -> None:
         """Determine the loss from the record and, if it is suspicious, from all partitions."""
         if record.data_id != self.data_id != NONE and self.data_id in record.follows:
             self._take_over(record)

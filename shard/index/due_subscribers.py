@@ -19,7 +19,7 @@ class DueSubscribers:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._by_type: dict[str, list[OnDue]] = {}
-        self.next_due: Callable[[str], float | None] = lambda queue_type: None
+        self.next_due: Callable[[str], float | None] = lambda _: None
 
     def __len__(self) -> int:
         """Return the number of subscriptions; each type of each router counts once."""

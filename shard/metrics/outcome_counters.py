@@ -18,7 +18,9 @@ class CallOutcome(Protocol):
     """The answer for one job."""
 
     @property
-    def status(self) -> IntEnum: ...
+    def status(self) -> IntEnum:
+        """The outcome."""
+        ...
 
 
 class OutcomeCounts:

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from sharq_core._compat.aiohttp import OpenSite
 from sharq_core.http_port.port import Port
 
 ACCEPTS_A_TURN = 64
@@ -25,7 +26,7 @@ _PAUSE_S = 0.2
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class PortSite(web.BaseSite):
+class PortSite(OpenSite):
     """A socket of a port, from its start to the stop of its runner."""
 
     def __init__(
@@ -42,10 +43,10 @@ class PortSite(web.BaseSite):
     async def start(self) -> None:
         """Listen and accept connections."""
         await super().start()
-        assert isinstance(self._runner.server, Port)
-        self._socket.setblocking(False)
-        self._socket.listen(self._backlog)
-        self._server = Acceptor(self._runner.server, self._socket, self._ssl_context)  # type: ignore[assignment]
+        assert isinstance(self.runner.server, Port)
+        self._socket.setblocking(False)  # noqa: FBT003 - the signature of the standard library
+        self._socket.listen(self.backlog)
+        self.accept_with(Acceptor(self.runner.server, self._socket, self.tls))
 
 
 class Acceptor:
@@ -105,7 +106,7 @@ class Acceptor:
         self._loop.add_reader(self._socket, self._accept)
 
     def _take(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
+        accepted.setblocking(False)  # noqa: FBT003 - the signature of the standard library
         if not self._port.has_room(is_tls=self._tls is not None):
             self._refuse(accepted)
             return

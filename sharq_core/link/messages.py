@@ -40,9 +40,14 @@ class Addressed(Protocol):
     """An object that names its queue."""
 
     @property
-    def queue_type(self) -> str: ...
+    def queue_type(self) -> str:
+        """The queue's type."""
+        ...
+
     @property
-    def queue_id(self) -> str: ...
+    def queue_id(self) -> str:
+        """The queue's id within its type."""
+        ...
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
@@ -211,19 +216,20 @@ class DropDead(Call[int], frozen=True):
 
 
 class Cover(Call[None], frozen=True):
-    """A call to serve these partitions too for a while, because their owner cannot be reached; it returns once they are
-    read.
+    """A call to serve these partitions too for a while, because their owner cannot be reached.
+
+    It returns once they are read.
     """
 
     partitions: list[int]
 
 
 class Yield(Call[None], frozen=True):
-    """A notice that others serve these partitions, since this shard has reported that it does not reach their store
-    server.
+    """A notice that others serve these partitions.
 
-    For a second the shard does not count itself as their owner. While their server is silent it refuses the calls that
-    it has not sent. The notice goes only to a shard that has sent frames.Away, and is repeated while that holds.
+    This shard has reported that it does not reach their store server. For a second the shard does not count itself as
+    their owner. While their server is silent it refuses the calls that it has not sent. The notice goes only to a shard
+    that has sent frames.Away, and is repeated while that holds.
     """
 
     partitions: list[int]

@@ -1,7 +1,7 @@
-"""Words the problems of one server of the store: for the log while they last, and in short for readiness, the cluster's
-page and clients.
+"""Words the problems of one server of the store.
 
-Not here: the consequences (node.py).
+It does so for the log while they last, and in short for readiness, the cluster's page and clients. Not here: the
+consequences (node.py).
 """
 
 from __future__ import annotations

@@ -166,11 +166,11 @@ async def test_the_verbs_of_a_queue_work_on_every_store(parts: Parts) -> None:
     assert sum(count for part in counts for _, count in part.enqueue_counts) == len(queues)
     for queue in queues:
         key = QueueKey(KIND, queue)
-        assert await parts.dispatch.set_rate(key, 60_000_000, None, None)
-        assert await parts.dispatch.set_paused(key, True)
+        assert await parts.dispatch.set_rate(key, 60_000_000)
+        assert await parts.dispatch.set_paused(key, is_paused=True)
         stats = await parts.dispatch.queue(key)
         assert (stats.interval_us, stats.is_paused, stats.queued) == (60_000_000, True, 1)
-        assert await parts.dispatch.delete_queue(key, False) == DeletedQueue(1)
+        assert await parts.dispatch.delete_queue(key, purge=False) == DeletedQueue(1)
     await parts.dispatch.check_store()
 
 

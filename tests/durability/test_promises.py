@@ -132,8 +132,8 @@ async def test_every_verb_is_answered_while_a_replica_follows(parts: Parts) -> N
     assert await parts.dispatch.release([ReleaseJob(KIND, "q", third.job_id, third.lease)]) == [DIED]
     assert await parts.dispatch.redrive([DeadRef(KIND, "q", third.job_id)]) == [RedriveStatus.QUEUED]
     assert await parts.dispatch.set_rate(QUEUE, 1000)
-    assert await parts.dispatch.set_paused(QUEUE, True)
-    assert (await parts.dispatch.delete_queue(QUEUE, False)).cancelled == 2
+    assert await parts.dispatch.set_paused(QUEUE, is_paused=True)
+    assert (await parts.dispatch.delete_queue(QUEUE, purge=False)).cancelled == 2
     assert await parts.dispatch.drop_dead(KIND) == 0
 
 
@@ -179,8 +179,8 @@ CHANGES: dict[str, Callable[[Parts, LeasedJob, LeasedJob], Awaitable[object]]] =
     "redrive": lambda parts, _, dead: parts.dispatch.redrive([DeadRef(KIND, "q", dead.job_id)]),
     "drop dead": lambda parts, _live, _dead: parts.dispatch.drop_dead(KIND),
     "interval": lambda parts, _live, _dead: parts.dispatch.set_rate(QUEUE, 5000),
-    "pause": lambda parts, _live, _dead: parts.dispatch.set_paused(QUEUE, True),
-    "delete": lambda parts, _live, _dead: parts.dispatch.delete_queue(QUEUE, True),
+    "pause": lambda parts, _live, _dead: parts.dispatch.set_paused(QUEUE, is_paused=True),
+    "delete": lambda parts, _live, _dead: parts.dispatch.delete_queue(QUEUE, purge=True),
     "enqueue": lambda parts, _live, _dead: enqueue(parts, "new"),
 }
 

