@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from msgspec.structs import force_setattr
 
 from router.api import parsing
-from router.bodies.inflation import Inflation
+from router.bodies.inflation import ContentTooLong, Inflation
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
 
@@ -42,10 +42,6 @@ _NICENESS = 10
 
 _IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """The ignored signals. The end of its input stops the process, after the last body has been parsed."""
-
-
-class ContentTooLong(Exception):
-    """The content of a compressed body is longer than the call permits."""
 
 
 def packed(value: object) -> bytes:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from sharq_core.http_port.port import Port
+from sharq_core.process.tasks import begin
 
 ACCEPTS_A_TURN = 64
 """The most connections accepted before other work of the event loop has its turn."""
@@ -44,6 +45,8 @@ class PortSite(web.BaseSite):
         await super().start()
         assert isinstance(self._runner.server, Port)
         self._socket.setblocking(False)
+        # Accepted sockets inherit this option: one system call less for each connection.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket.listen(self._backlog)
         self._server = Acceptor(self._runner.server, self._socket, self._ssl_context)  # type: ignore[assignment]
 
@@ -105,12 +108,13 @@ class Acceptor:
         self._loop.add_reader(self._socket, self._accept)
 
     def _take(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
         if not self._port.has_room(is_tls=self._tls is not None):
             self._refuse(accepted)
             return
         handler = self._port()
-        self._port.opens(handler, self._loop.create_task(self._open(handler, accepted)))
+        opening = begin(self._open(handler, accepted))
+        if not opening.done():
+            self._port.opens(handler, opening)
 
     def _refuse(self, accepted: socket.socket) -> None:
         """Answer with the reason, unless TLS is expected.
@@ -119,6 +123,7 @@ class Acceptor:
         """
         self._port.refused += 1
         with suppress(OSError), accepted:
+            accepted.setblocking(False)
             if self._tls is None:
                 with suppress(BlockingIOError):
                     accepted.recv(1 << 16)

@@ -124,6 +124,7 @@ class Port(web.Server):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_HEADERS,
+            tcp_keepalive=False,  # the listening socket has it, and accepted ones inherit it
             logger=self.log,
             **more,
         )
