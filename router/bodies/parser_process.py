@@ -37,7 +37,7 @@ Call: TypeAlias = tuple[str, tuple[Any, ...], str | None, int]
 Span: TypeAlias = tuple[int, int]
 """The start and the length of a payload, in the body if it is plain, else in the payloads of the answer."""
 
-_NICENESS = 10
+_NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
 
 _IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")

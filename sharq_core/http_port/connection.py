@@ -8,8 +8,10 @@ class extends aiohttp's protocol, as of 3.14, by its private names. Not here: th
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import termios
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +36,7 @@ FREE_HELD_BYTES = 4 << 10
 
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_BYTES = bytes(4)
 _ANSWERED_S = 0.005
 """The pause in seconds between two checks for the answer of a request."""
 
@@ -156,6 +159,11 @@ class PortConnection(RequestHandler):
                 await undo()
 
         self._port.keep(self._loop.create_task(look()))
+
+    def has_unread_input(self) -> bool:
+        """Return True if the system has received bytes that the event loop has not read yet. Cost: a system call."""
+        tcp = self._tcp()
+        return tcp is not None and fcntl.ioctl(tcp.fileno(), termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def end_if_idle(self) -> None:
         """Close a half-closed connection that has nothing more to answer."""
