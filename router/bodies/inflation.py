@@ -25,6 +25,10 @@ _GZIP_BITS, _ZLIB_BITS, _BARE_BITS = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.
 _ZLIB_METHOD = 8
 
 
+class ContentTooLong(Exception):
+    """The content of a compressed body is longer than its reader permits."""
+
+
 class Inflation:
     """The decompression of one body.
 

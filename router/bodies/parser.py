@@ -22,8 +22,9 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from router.bodies.inflation import ContentTooLong
 from router.bodies.large_body import CompressedBody, LargeBody
-from router.bodies.parser_process import LENGTH, Call, ContentTooLong, Span, jobs_of, packed
+from router.bodies.parser_process import LENGTH, Call, Span, jobs_of, packed
 from sharq_core.errors import TooLarge, Unavailable
 from sharq_core.models import NewJob
 
@@ -91,6 +92,11 @@ class BodyParser:
             return cast(ReplyT, await self._run_compressed(body, read.__name__, arguments))
         lane = self._lanes[len(body) > _MIDDLE_BYTES]
         return cast(ReplyT, await lane.run(body, (read.__name__, arguments, None, 0)))
+
+    @property
+    def processes(self) -> int:
+        """The number of child processes."""
+        return sum(lane.has_process for lane in self._lanes)
 
     async def close(self) -> None:
         """End the child processes."""
@@ -160,8 +166,13 @@ class _ParserLane:
             raise cast(Exception, answer.result)
         if isinstance(body, CompressedBody) and answer.payloads is not body:
             body.count(len(answer.payloads))
+        await asyncio.sleep(0)  # reading the answer took up to 1 ms, and the handler takes as much
         await _give_payloads(jobs_of(answer.result), answer.payloads, answer.spans)
         return answer.result
+
+    @property
+    def has_process(self) -> bool:
+        return self._process is not None
 
     async def close(self) -> None:
         if self._idle_timer is not None:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from msgspec.structs import force_setattr
 
 from router.api import parsing
-from router.bodies.inflation import Inflation
+from router.bodies.inflation import ContentTooLong, Inflation
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
 
@@ -37,15 +37,11 @@ Call: TypeAlias = tuple[str, tuple[Any, ...], str | None, int]
 Span: TypeAlias = tuple[int, int]
 """The start and the length of a payload, in the body if it is plain, else in the payloads of the answer."""
 
-_NICENESS = 10
+_NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
 
 _IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """The ignored signals. The end of its input stops the process, after the last body has been parsed."""
-
-
-class ContentTooLong(Exception):
-    """The content of a compressed body is longer than the call permits."""
 
 
 def packed(value: object) -> bytes:

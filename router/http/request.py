@@ -39,6 +39,11 @@ def is_gone(request: Request) -> bool:
     return transport is None or transport.is_closing()
 
 
+def may_have_left(request: Request) -> bool:
+    """Return False if the client is certainly connected, so that `has_left` need not be asked."""
+    return is_gone(request) or getattr(request.protocol, "is_half_closed", False)
+
+
 async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Return True if the client has disconnected.
 
@@ -48,8 +53,10 @@ async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None
         undo: called later if such a client turns out not to have taken its response.
     """
     connection = request.protocol
-    if not isinstance(connection, PortConnection) or not connection.is_half_closed:
-        return is_gone(request)
+    if not may_have_left(request):
+        return False
+    if is_gone(request) or not isinstance(connection, PortConnection):
+        return True
     if not await connection.takes_what_was_sent():
         return True
     connection.when_refused(undo)
