@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import join
 from sharq_core.store.embedded.allocator import tuned_environ
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
+from sharq_server.local_cluster.ports import free_ports
 
 T = TypeVar("T")
 
@@ -254,10 +254,8 @@ def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float, directory: 
 
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    (port,) = free_ports(1, reserved=())
+    return port
 
 
 def _store_settings(is_durable: bool) -> list[str]:
