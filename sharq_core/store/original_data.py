@@ -34,7 +34,9 @@ async def has_original_data(client: Redis, prefix: str) -> bool:
 
 
 async def report_original_data(client: Redis, prefix: str) -> None:
-    """Log a warning if an original deployment's data is here; retry while the store or a file descriptor for it is missing.
+    """Log a warning if an original deployment's data is here.
+
+    It is tried again while the store is away, and while this process has no file descriptor left.
 
     Args:
         client: as for has_original_data.
