@@ -98,7 +98,7 @@ class _ShardArguments(CommonArguments):
 def _parse_arguments(argv: Sequence[str] | None) -> _ShardArguments:
     parser = make_parser(
         "sharq-shard",
-        "Run a shard node of a SHARQ cluster: it schedules the queues of its partitions.",
+        "A shard node of a SHARQ cluster. It schedules the queues of its partitions.",
         _EXAMPLES,
         "configuration file (INI)",
         _SETTINGS,

@@ -25,7 +25,7 @@ from sharq_core.process.command_line import (
 _DATA_DIR = Path("sharq-data")
 
 _REPAIR_HELP = (
-    "do not serve; check the files of an embedded store that does not start, and report what can be repaired and what "
+    "do not serve; check the files of an embedded store that does not start, and report what can be repaired and which "
     "data that would lose"
 )
 

@@ -26,6 +26,6 @@ class ConnectionMetrics(PortMetrics):
         yield from super().collect()
         yield GaugeMetricFamily(
             "sharq_router_unread_answer_bytes",
-            "Bytes of responses longer than 256 KiB that clients have not read yet.",
+            "Bytes of responses longer than 256 KiB that clients have not read yet",
             value=self._unread.unread_bytes,
         )

@@ -34,7 +34,9 @@ async def has_original_data(client: Redis, prefix: str) -> bool:
 
 
 async def report_original_data(client: Redis, prefix: str) -> None:
-    """Log a warning if an original deployment's data is here; retry while the store is away.
+    """Log a warning if an original deployment's data is here.
+
+    It is tried again while the store is away, and while this process has no file descriptor left.
 
     Args:
         client: as for has_original_data.
@@ -44,7 +46,7 @@ async def report_original_data(client: Redis, prefix: str) -> None:
     while True:
         try:
             is_here = await has_original_data(client, prefix)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+        except (OSError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
         except redis.exceptions.RedisError as error:

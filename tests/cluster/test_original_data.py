@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
-from sharq_core.store.original_data import has_original_data
+from sharq_core.store.original_data import has_original_data, report_original_data
 from tests.support.stores.server import KINDS
 
 pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
@@ -87,3 +89,20 @@ async def test_nothing_is_touched(client: Redis, prefix: str) -> None:
 async def test_another_programs_key_of_that_name_is_no_original_data(client: Redis, prefix: str) -> None:
     await client.set(f"{prefix}:ready:queue_type", "mine")
     assert not await has_original_data(client, prefix)
+
+
+async def test_want_of_files_delays_the_report(
+    store_url: str, client: Redis, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await original_enqueue(client, prefix, "sms", "1", jobs=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with Redis.from_url(store_url, socket_timeout=5) as other:
+        report = asyncio.create_task(report_original_data(other, prefix))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            done, _ = await asyncio.wait({report}, timeout=0.2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not done, "a report that cannot be made yet must not end the server"
+        await report
+    assert f"original_data_found key_prefix={prefix}" in caplog.text
