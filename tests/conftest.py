@@ -10,8 +10,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.stores import KINDS, StoreServer
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 
 StoreFactory = Callable[..., StoreServer]
 """own_store(*arguments, kind="valkey"): a running private server with these words on its command line."""
