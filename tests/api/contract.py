@@ -15,7 +15,7 @@ import jsonschema
 import msgspec
 from yarl import URL
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 ValueT = TypeVar("ValueT")
 Document = dict[str, Any]

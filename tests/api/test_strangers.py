@@ -19,7 +19,7 @@ from tests.conftest import running_store
 from tests.servers import SharqServer
 from tests.stores import StoreServer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 JOB = b'{"job_id":"j1","interval":1,"payload":1}'
 
 StartServer = Callable[..., SharqServer]

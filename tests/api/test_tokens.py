@@ -17,7 +17,7 @@ from tests.api.contract import until
 from tests.servers import SharqServer
 from tests.stores import StoreServer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 OpenServer = Callable[..., SharqServer]
 

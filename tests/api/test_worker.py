@@ -13,7 +13,7 @@ from sharq_client.answers import JobState
 from tests.api.lossy_path import path_to
 from tests.servers import SharqServer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker
 from sharq_client.answers import JobState
 from tests.servers import SharqServer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.store.replication.durability import Durability
 
 LEASE_US = 60_000_000
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class Parts:

@@ -25,7 +25,7 @@ from tests.conftest import running_store
 from tests.servers import SharqCluster, SharqServer, serving
 from tests.store_groups import running_cluster, running_sentinel_group
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 LOOK_AGAIN_S = 0.01
 
 QUEUES = 20

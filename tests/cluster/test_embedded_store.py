@@ -26,7 +26,7 @@ from sharq_core.store.embedded.memory_limit import default_limit_bytes
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
 from tests.stores import missing_tool
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 HOLD_A_STORE = """
 import asyncio, sys

@@ -25,7 +25,7 @@ from tests.servers import SharqCluster
 from tests.stores import free_port, missing_tool
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class HaProxy:
