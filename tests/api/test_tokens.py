@@ -17,7 +17,7 @@ from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until_answer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 OpenServer = Callable[..., SharqServer]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 
 ROOT = Path(__file__).parents[3]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 JOB_ID = "b81c07a7-5bba-4790-ab40-a061994088c1"
