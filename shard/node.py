@@ -143,6 +143,11 @@ class ShardNode:
         return None if self._opened.is_set() and self.store.is_usable else self.why_no_store
 
     @property
+    def warning(self) -> str | None:
+        """The problem of a part of the store; the partitions on it fail, all others are served. None for no problem."""
+        return f"a part of the store cannot be used: {self.store.reason}" if self.store.reason else None
+
+    @property
     def why_no_store(self) -> str:
         """The reason that the store cannot be used, without internal details."""
         reason = self.store.reason or self._opening.reason
