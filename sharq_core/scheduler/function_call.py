@@ -45,7 +45,8 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     @property
     def command(self) -> Fcall:
         """The command that sends this call alone."""
-        return Fcall(self.function.wire_name, (self.keys,), self.arguments, (self.kind,))
+        function, keys = self.function, self.keys
+        return Fcall(function.wire_name, (keys,), self.arguments, ((function.name, keys.names[0]),))
 
     @property
     def kind(self) -> tuple[str, bytes]:

@@ -144,7 +144,9 @@ class StoreNode:
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
-            self._learn(answers[-1][self._library.time_index], asked_at)
+            has_stepped = self.clock.learn(answers[-1][self._library.time_index], asked_at)
+            if has_stepped and self._on_clock_step is not None:
+                self._on_clock_step()
         return answers
 
     async def execute(
