@@ -102,7 +102,7 @@ class Dispatch:
         """Call the owner of one job's partition, and raise the error that a call about several jobs returns.
 
         Args:
-            make_call: the kind of call, as `Enqueue`.
+            make_call: the type of call, as `Enqueue`.
         """
         partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
         shard = self._directory.owner(partition)

@@ -22,7 +22,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
-from sharq_core.store.commands import Command, Fcall, pack
+from sharq_core.store.commands import Command, FcallCommand, pack
 from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.library_loader import FunctionLibrary, LibraryLoader
@@ -118,7 +118,7 @@ class StoreNode:
         return self._heard_at
 
     async def call(
-        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[FcallCommand], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and load the library if the server lacks it.
 
@@ -151,7 +151,7 @@ class StoreNode:
 
     async def execute(
         self,
-        commands: Sequence[Command | Fcall],
+        commands: Sequence[Command | FcallCommand],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
@@ -316,7 +316,7 @@ class StoreNode:
             await self.keeping.close()
         await self._connections.close()
 
-    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+    def _refusal_of(self, commands: Sequence[Command | FcallCommand], timeout_s: float) -> Unavailable | None:
         """Return the error of commands that must not be sent; None if they may be sent."""
         if self._away is not None:
             return self._away
@@ -324,7 +324,7 @@ class StoreNode:
             return self.doubt
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
-    def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
+    def _bars(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
 

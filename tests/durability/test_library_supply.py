@@ -20,7 +20,7 @@ from sharq_core.scheduler.executor import function_library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.store.commands import Fcall, pack
+from sharq_core.store.commands import FcallCommand, pack
 from sharq_core.store.node import StoreNode
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
 from tests.conftest import StoreFactory
@@ -186,7 +186,7 @@ async def test_a_promoted_replica_that_was_asked_for_the_layout_gets_the_library
             assert revision_of(heir) == library.REVISION
 
 
-class Load(Fcall, frozen=True):
+class Load(FcallCommand, frozen=True):
     """In place of a call: the library is loaded."""
 
     def packed(self) -> bytes:
