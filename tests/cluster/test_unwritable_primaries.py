@@ -11,8 +11,10 @@ from sharq_core.errors import Unavailable
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.settings_audit import LOOK_EVERY_S
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.store_groups import Member, RedisCluster, running_cluster
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.groups import Member
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.waits import until
 
 KIND = "sms"
 PARTITIONS = 64
