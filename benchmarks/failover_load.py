@@ -76,7 +76,7 @@ class _Loop:
         self._notes = notes
 
     async def run(self, until_s: float) -> None:
-        """A whole job in each period."""
+        """Take one job through its life in each period."""
         await asyncio.sleep(_PERIOD_S * self._number / _LOOPS)
         for sent in itertools.count():
             if time.monotonic() >= until_s:

@@ -132,8 +132,9 @@ def _warm_up(target: _Target) -> None:
 
 
 def _measure(target: _Target, connections: int) -> _Round:
-    """Bare aiohttp, enqueue, dequeue, finish; in between, more jobs than a call can take, even if the machine stalled
-    in one of the first two.
+    """Measure bare aiohttp, enqueue, dequeue and finish.
+
+    Before each of the last two, more jobs are there than its calls can take, even if the machine stalled before.
     """
     arguments = enqueue_words(f"c{connections}")
     bare = _load(target, target.bare, "enqueue", connections, *arguments)

@@ -36,8 +36,14 @@ _TARGETS = {"1 job": targets.DEQUEUE_AT_A_MILLION, "100 jobs": targets.BATCH_AT_
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """sizes: numbers of ready queues; singles, batches: calls a round with one job and with 100; original_size: the
-    number at which the original's core is measured beside ours."""
+    """The numbers of one run.
+
+    Attributes:
+        sizes: numbers of ready queues.
+        singles: calls a round with one job.
+        batches: calls a round with 100 jobs.
+        original_size: the number of ready queues at which the original's core is measured beside ours.
+    """
 
     sizes: tuple[int, ...]
     rounds: int

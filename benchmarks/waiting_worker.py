@@ -99,7 +99,7 @@ class _Worker:
         self._done += jobs
 
     async def finish(self) -> None:
-        """Reports what is done in bulk, until the end."""
+        """Finish the done jobs in bulk, until the end."""
         while self._is_working or self._done:
             await self._finish_some()
             await asyncio.sleep(_FINISH_EVERY_S)

@@ -52,8 +52,7 @@ async def python_child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 @asynccontextmanager
 async def own_server() -> AsyncIterator[str]:
-    """Run `sharq-server` on a free port with its data in a temporary directory and yield its URL once it is
-    ready.
+    """Run `sharq-server` on a free port and yield its URL once it is ready. Its data is in a temporary directory.
 
     Raises:
         StartError: the command is missing, or it was not ready within START_TIMEOUT_S.

@@ -16,7 +16,7 @@ from sharq_client.requests import MAX_BYTES_A_CALL, calls
 from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqServer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ async def test_the_data_of_an_original_deployment_is_said_loudly_and_left_alone(
         server = start(SHARQ_REDIS_URL=store.url)
         server.until(lambda: "original_data_found" in server.stderr)
         assert (
-            "WARNING original_data_found key_prefix=sharq_server queues=1 jobs=2: they are not served"
+            "WARNING original_data_found key_prefix=sharq_server: the store holds jobs of the original SHARQ"
             in server.stderr
         )
         assert await dequeue(http, server.url()) is None

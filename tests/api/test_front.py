@@ -13,7 +13,7 @@ from router.http.request import Request
 from router.http.response import Response
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
 from tests.support.http.contract import open_raw
-from tests.support.http.fronted import Serve, in_flight_is
+from tests.support.http.fronted import Serve, content_of, in_flight_is
 from tests.support.waits import until_answer
 
 
@@ -221,7 +221,7 @@ async def test_a_client_that_asks_before_it_sends_its_body_is_told_to(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
     async def handle(request: Request) -> Response:
-        return Response(await request.read())
+        return Response(await content_of(request))
 
     fronted = await serve(handle)
     async with http.post(f"{fronted.url}/enqueue", data=b"{}", expect100=True) as asked:

@@ -17,7 +17,7 @@ from sharq_core.http_port.connection import MAX_HEAD_BYTES
 from tests.support.processes.servers import ServerFactory, SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 JOB = b'{"job_id":"j1","interval":1,"payload":1}'
 
 StartServer = Callable[..., SharqServer]

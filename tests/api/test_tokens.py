@@ -19,7 +19,7 @@ from tests.support.processes.servers import SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 from tests.support.waits import until_answer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 OpenServer = Callable[..., SharqServer]
 

@@ -17,7 +17,7 @@ from sharq_client.answers import JobState
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import until
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

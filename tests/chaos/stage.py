@@ -21,6 +21,7 @@ from zlib import crc32
 import msgspec
 
 from sharq_core.config import StoreAddress, parse_url
+from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from tests.chaos import audit
 from tests.chaos.report import Report
 from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
@@ -116,8 +117,12 @@ class Stage:
             scenario: its name in the table.
             may_fail: requests may fail while the fault lasts.
         """
-        history = History(crc32(f"{self._seed}:{scenario}".encode()), INTERVAL_MS)
-        self.kind = f"t-{uuid.uuid4().hex[:12]}"
+        kind = self.kind = f"t-{uuid.uuid4().hex[:12]}"
+        history = History(
+            crc32(f"{self._seed}:{scenario}".encode()),
+            INTERVAL_MS,
+            lambda queue: partition_of(kind, queue, DEFAULT_PARTITIONS),
+        )
         began_s = time.monotonic()
         async with running_crowd(
             self.cluster.urls, self.kind, history, queues=queues, habits=habits

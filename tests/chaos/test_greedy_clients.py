@@ -23,7 +23,7 @@ from tests.support.stores.server import running_store
 KIND = "letters"
 LETTERS = 120
 PAYLOAD_BYTES = 250_000
-CALLS = 200 if is_quick() else 1000
+CALLS = 100 if is_quick() else 1000
 GAP_S = 0.005
 JOB = b'{"interval":0,"payload":"x"}'
 

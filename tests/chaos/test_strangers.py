@@ -22,7 +22,7 @@ from tests.support.processes.servers import SharqCluster, SharqProcess, running_
 from tests.support.stores.groups import make_certificates
 from tests.support.stores.server import StoreServer, running_store
 
-HOLD_S = 4.0 if is_quick() else 20.0
+HOLD_S = 1.5 if is_quick() else 20.0
 """How long each measurement lasts; the attack begins a second before its own."""
 
 MORE_MIB = 150

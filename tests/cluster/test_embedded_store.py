@@ -27,7 +27,7 @@ from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
 from tests.support.tools import missing_tool
 from tests.support.waits import until
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 HOLD_A_STORE = """
 import asyncio, sys

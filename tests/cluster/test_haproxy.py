@@ -26,7 +26,7 @@ from tests.support.stores.server import running_store
 from tests.support.tools import missing_tool
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class HaProxy:

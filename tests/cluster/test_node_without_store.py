@@ -9,6 +9,7 @@ import pytest
 
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.link.messages import GetJob
 from sharq_core.models import (
     QueueKey,
 )
@@ -33,7 +34,7 @@ async def test_a_store_that_hangs_answers_perhaps_and_then_no_and_does_nothing_l
         assert time.monotonic() - started < 2
         server.resume()
         await until_answered(parts)
-        assert await parts.dispatch.job(QueueKey(KIND, "q"), "late") is None
+        assert await parts.dispatch.route(GetJob(QueueKey(KIND, "q"), "late")) is None
         assert len(await parts.dequeue(KIND)) == 1
 
 

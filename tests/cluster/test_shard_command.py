@@ -23,7 +23,7 @@ from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.waits import until, wait_until
 
 PARTITIONS = 64
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 ShardFactory = Callable[..., SharqShard]
 """shards(node_id, **variables): a process that is not started yet."""

@@ -120,7 +120,7 @@ async def status(context: ssl.SSLContext, url: str) -> int | None:
 
 
 def _status(context: ssl.SSLContext, url: str) -> int | None:
-    """asyncio now and then leaves a socket open whose handshake failed; this does not."""
+    """Asyncio now and then leaves a socket open whose handshake failed; this does not."""
     try:
         with urllib.request.urlopen(url, timeout=DEADLINE_S, context=context) as answer:
             return int(answer.status)

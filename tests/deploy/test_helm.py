@@ -17,8 +17,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from router.cli import read_command as read_router_command
 from router.http.tokens import new_token
-from router.main import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
 from sharq_core.config import load
 from tests.deploy.trust import trust

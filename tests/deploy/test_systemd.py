@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.main import read_command as read_router_command
+from router.cli import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
 from tests.support.tools import missing_tool
 

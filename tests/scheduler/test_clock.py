@@ -162,7 +162,7 @@ def test_calls_are_refused_while_the_clock_is_ahead_and_not_mended(driver: Drive
         functions.reap(0, TYPE, not_after_us=late_us, now_us=now_us),
         functions.turn(0, not_after_us=late_us, now_us=now_us),
         functions.interval(0, TYPE, "q", 1, not_after_us=late_us, now_us=now_us),
-        functions.pause(0, TYPE, "q", True, not_after_us=late_us, now_us=now_us),
+        functions.pause(0, TYPE, "q", is_paused=True, not_after_us=late_us, now_us=now_us),
         functions.delete_queue(0, TYPE, "q", not_after_us=late_us, now_us=now_us),
     ]
     assert all(reply.is_expired for reply in driver.replies(refused))

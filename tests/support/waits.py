@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 LOOK_AGAIN_S = 0.01
 
 ValueT = TypeVar("ValueT")

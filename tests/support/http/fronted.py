@@ -24,6 +24,13 @@ SETTINGS = RouterSettings(
 Handle = Callable[[Request], Awaitable[Response]]
 
 
+async def content_of(request: Request) -> bytes:
+    """Return the content of a body that is not large."""
+    body = await request.body()
+    assert isinstance(body, bytes)
+    return body
+
+
 class Fronted:
     """A front before one handler, served as `enqueue` at /enqueue and as `dequeue` at /dequeue."""
 

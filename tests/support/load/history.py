@@ -10,7 +10,7 @@ import enum
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -19,7 +19,10 @@ ROUNDING_MS = 1
 """Times on the wire are whole milliseconds."""
 
 VOID_LATE_S = 8.0
-"""A lease that nobody heard of is given back, or ends, within this time after its dequeue failed."""
+"""A lease that no worker received is given back, or ends, within this time."""
+
+NUMBER_DIGITS = 16
+"""A token is the lease's number and 64 random bits, in hexadecimal digits."""
 
 LEASE_IS_LOST = frozenset({"lease_lost", "not_found"})
 """How a finish or release is refused whose worker was too late."""
@@ -74,6 +77,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     heard_s: float
     at_ms: int
     until_ms: int
+
+    @property
+    def number(self) -> int:
+        """The lease's number: a partition counts the leases of a type from 1, without a gap."""
+        return int(self.token[:NUMBER_DIGITS], 16)
 
 
 class Dequeue(Call, frozen=True, kw_only=True):
@@ -136,14 +144,18 @@ class History:
     Args:
         seed: of their random choices.
         interval_ms: of every queue; its burst is 1.
+        partition_of: a queue's partition, which numbers its leases.
 
     Attributes:
         clock_shifts_ms: how far the store's clock was set ahead of the machine's so far, 0 at first.
     """
 
-    def __init__(self, seed: int, interval_ms: int) -> None:
+    def __init__(
+        self, seed: int, interval_ms: int, partition_of: Callable[[str], int] = lambda _queue: 0
+    ) -> None:
         self.seed = seed
         self.interval_ms = interval_ms
+        self.partition_of = partition_of
         self.enqueues: list[Enqueue] = []
         self.dequeues: list[Dequeue] = []
         self.ends: list[End] = []
@@ -237,23 +249,43 @@ def revived(history: History) -> list[Lease]:
 def overtaken(history: History) -> list[tuple[Job, Job]]:
     """Pairs (older, younger): the younger was sent after the older's acknowledgement and left before it (I3).
 
-    First attempts only, and no pair whose older job may have been leased before to a dequeue that heard nothing: such
-    a lease is void, and its job comes back to its place with its attempt not counted.
+    First attempts only, and no pair whose older job may have been leased before without a worker that received it. Such
+    a lease is void, and its job comes back to its place with its attempt not counted. The dequeue may have been
+    answered all the same, with the leases of other servers. What shows such a lease is its number: nobody has it.
     """
     acknowledged = history.acknowledged()
     sent: dict[Job, float] = {}
     for call in history.enqueues:
         sent[call.job] = min(call.began_s, sent.get(call.job, call.began_s))
-    unheard = [dequeue for dequeue in history.dequeues if not dequeue.leases]
+    by_partition = _by_number(history)
     return [
         (older.job, younger.job)
         for younger, older in _inversions(history)
         if acknowledged.get(older.job, float("inf")) < sent.get(younger.job, float("-inf"))
-        and not any(
-            dequeue.began_s <= younger.heard_s and younger.heard_s - VOID_LATE_S <= dequeue.ended_s
-            for dequeue in unheard
+        and not _is_any_unheard(
+            by_partition[history.partition_of(older.job[0])],
+            younger.number,
+            max(sent[older.job], younger.heard_s - VOID_LATE_S),
         )
     ]
+
+
+def _by_number(history: History) -> dict[int, list[Lease]]:
+    """Each partition's leases, by their numbers."""
+    found: dict[int, list[Lease]] = defaultdict(list)
+    for lease in sorted(history.leases, key=lambda lease: lease.number):
+        found[history.partition_of(lease.job[0])].append(lease)
+    return found
+
+
+def _is_any_unheard(leases: Sequence[Lease], before: int, since_s: float) -> bool:
+    """Return True if a number below `before` is missing and the next one was heard of since then."""
+    numbers = itertools.chain([0], (lease.number for lease in leases))
+    return any(
+        lease.number - last > 1
+        for last, lease in zip(numbers, leases, strict=False)
+        if lease.number <= before and lease.heard_s >= since_s
+    )
 
 
 def _inversions(history: History) -> Iterator[tuple[Lease, Lease]]:

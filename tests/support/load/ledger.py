@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from sharq_core.errors import SharqError
+from sharq_core.link.messages import GetQueue
 from sharq_core.models import Enqueued, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, QueueKey
 from tests.support.nodes.parts import Parts, job
 
@@ -121,7 +122,10 @@ class Ledger:
     async def _is_drained(self) -> bool:
         try:
             found = await asyncio.gather(
-                *(self._parts.dispatch.queue(QueueKey(self._queue_type, queue)) for queue in self._queues)
+                *(
+                    self._parts.dispatch.route(GetQueue(QueueKey(self._queue_type, queue)))
+                    for queue in self._queues
+                )
             )
         except SharqError:
             return False

@@ -86,7 +86,7 @@ async def shard_end(
 async def shard_port(shard: ShardPort, secret: str | None = None) -> AsyncIterator[Shard]:
     """A LinkServer behind a shard's own port, within its bounds, closed at the end."""
     end = Shard(shard, secret)
-    pages = Pages(end.server, CollectorRegistry(), lambda: None)
+    pages = Pages(end.server, CollectorRegistry(), lambda: None, lambda: None)
     port = make_port(pages, ServerSettings())
     runner = web.ServerRunner(port, shutdown_timeout=0.1)
     await runner.setup()

@@ -23,7 +23,7 @@ from sharq_core.process.launch import tied
 from tests.support.ports import free_ports_in_a_row
 from tests.support.waits import LOOK_AGAIN_S
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 CLUSTER_START_S = 60.0
 CLUSTER_STOP_S = 10.0
 

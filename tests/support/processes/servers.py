@@ -20,7 +20,7 @@ from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.process.launch import tied
 from tests.support.ports import free_port
 
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 15.0
 LOOK_AGAIN_S = 0.02
 

