@@ -135,7 +135,9 @@ def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None
 
 def _warning(stores: ShardStores) -> str | None:
     """Return the warning of /readyz for a ready router; other routers have the same problem."""
-    return f"no shard reaches its store: {stores.away}" if stores.away else None
+    if stores.away:
+        return f"no shard reaches its store: {stores.away}"
+    return f"a part of the store cannot be used: {stores.trouble}" if stores.trouble else None
 
 
 def _why_none(directory: ShardDirectory, stores: ShardStores) -> str:

@@ -43,6 +43,7 @@ class Pages:
     Args:
         registry: the metrics that /metrics shows.
         why_not_ready: returns the reason that /readyz gives; None if the node is ready.
+        warning: returns the problem that /readyz of a ready node names; None for no problem.
         hosts: the host names under which /metrics may be requested; IP addresses are always allowed.
     """
 
@@ -51,11 +52,13 @@ class Pages:
         links: LinkServer,
         registry: CollectorRegistry,
         why_not_ready: Callable[[], str | None],
+        warning: Callable[[], str | None],
         hosts: Hosts | None = None,
     ) -> None:
         self._links = links
         self._registry = registry
         self._why_not_ready = why_not_ready
+        self._warning = warning
         self._hosts = hosts or Hosts()
         self._pages: dict[str, Callable[[web.BaseRequest], web.Response]] = {
             "/healthz": self._healthz,
@@ -80,7 +83,10 @@ class Pages:
 
     def _readyz(self, _: web.BaseRequest) -> web.Response:
         reason = self._why_not_ready()
-        return web.json_response({"status": "success"}) if reason is None else _failure(Unavailable(reason))
+        if reason is not None:
+            return _failure(Unavailable(reason))
+        warning = self._warning()
+        return web.json_response({"status": "success"} | ({"warning": warning} if warning else {}))
 
     def _metrics(self, request: web.BaseRequest) -> web.Response:
         if (

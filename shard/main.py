@@ -151,7 +151,10 @@ class _Process:
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
         is_bare = public_address(sockets) is None and self._config.cluster.secret is None
         hosts = Hosts(self._config.server.allowed_hosts or (), is_bound=is_bare)
-        port = make_port(Pages(self._links, registry, self._why_not_ready, hosts), self._config.server)
+        port = make_port(
+            Pages(self._links, registry, self._why_not_ready, lambda: self._node.warning, hosts),
+            self._config.server,
+        )
         registry.register(PortMetrics(port, "sharq_shard"))
         self._stack.callback(asyncio.create_task(port.watch()).cancel)
         tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)

@@ -176,6 +176,7 @@ class _Server:
             gate,
         )
         await http.serve(self._stack, front)
+        readiness.warning = partial(_warning, node)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
@@ -255,6 +256,10 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
 
 def _why_not_ready(node: ShardNode) -> str | None:
     return node.why_not_ready
+
+
+def _warning(node: ShardNode) -> str | None:
+    return node.warning
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Task, get_running_loop, sleep, timeout
+from asyncio import Task, get_running_loop, timeout
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from multidict import MultiDict, MultiMapping, istr
 
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
-from router.bodies.large_body import AT_ONCE_BYTES, LargeBody
+from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
 from sharq_core._compat.aiohttp import PlainRequest, received_bytes
@@ -26,11 +26,22 @@ _CONTENT_LENGTH = istr("Content-Length")
 _CONTENT_ENCODING = istr("Content-Encoding")
 _NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
+INFLATED_STEPS = 16
+"""The most steps of the decompression of one body on the event loop. A step yields a piece, or the end of a member."""
+
+_MAX_GROWTH = 1.01
+"""The most that an encoding may lengthen a body. Content that cannot be compressed grows by less."""
+
 
 def is_gone(request: Request) -> bool:
     """Return True if the client has disconnected, so that a response would go unread."""
     transport = request.transport
     return transport is None or transport.is_closing()
+
+
+def may_have_left(request: Request) -> bool:
+    """Return False if the client is certainly connected, so that `has_left` need not be asked."""
+    return is_gone(request) or getattr(request.protocol, "is_half_closed", False)
 
 
 async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None]]) -> bool:
@@ -42,8 +53,10 @@ async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None
         undo: called later if such a client turns out not to have taken its response.
     """
     connection = request.protocol
-    if not isinstance(connection, PortConnection) or not connection.is_half_closed:
-        return is_gone(request)
+    if not may_have_left(request):
+        return False
+    if is_gone(request) or not isinstance(connection, PortConnection):
+        return True
     if not await connection.takes_what_was_sent():
         return True
     connection.when_refused(undo)
@@ -89,13 +102,8 @@ class Request(PlainRequest):
         """The parameters of the query string."""
         return self.rel_url.query if self.rel_url.raw_query_string else _NO_PARAMETERS
 
-    async def read(self) -> bytes:
-        """Return the whole body, decompressed. Raise as `body` does."""
-        body = await self.body()
-        return b"".join(body.pieces) if isinstance(body, LargeBody) else body
-
     async def body(self, room: BodyRoom | None = None) -> bytes | LargeBody:
-        """Return the whole body, decompressed. The body is read once and kept.
+        """Return the whole body, decompressed unless its content is long. The body is read once and kept.
 
         Args:
             room: counts the received bytes; None for a small body.
@@ -159,27 +167,50 @@ class Request(PlainRequest):
                 self.arrival.settle()
 
     async def _read_pieces(self) -> bytes | LargeBody:
-        inflation = self._inflation()
+        encoding = self.headers.get(_CONTENT_ENCODING, "").strip().lower()
+        if encoding in (GZIP, DEFLATE):  # the gate has refused all other codings
+            return await self._read_compressed(encoding)
         pieces: list[bytes] = []
-        size = 0  # of the decompressed body, so that a small compressed one cannot exceed the limits
-        while raw := await self.content.readany():
-            for piece in (raw,) if inflation is None else inflation.feed(raw):
-                size += len(piece)
-                if size > self.max_body_bytes:
-                    raise self._too_large()
-                if self.arrival is not None:
-                    self.arrival.take(len(piece))
-                pieces.append(piece)
-                if inflation is not None:
-                    await sleep(0)  # one raw piece may decompress into many, 1 ms each
-        if inflation is not None:
-            inflation.end()
+        size = 0
+        while piece := await self.content.readany():
+            size += len(piece)
+            if size > self.max_body_bytes:
+                raise self._too_large()
+            self._count(len(piece))
+            pieces.append(piece)
         return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
 
-    def _inflation(self) -> Inflation | None:
-        """Return the decompression of the body; None for a plain one. The gate has refused all other codings."""
-        encoding = self.headers.get(_CONTENT_ENCODING, "").strip().lower()
-        return Inflation(encoding) if encoding in (GZIP, DEFLATE) else None
+    async def _read_compressed(self, encoding: str) -> bytes | CompressedBody:
+        """Read a compressed body. Decompress it if its content is short, else leave that to the parsing process."""
+        inflation = Inflation(encoding)
+        limit_bytes = int(self.max_body_bytes * _MAX_GROWTH)
+        pieces: list[bytes] = []
+        content: list[bytes] = []
+        is_long = False
+        size = content_bytes = 0
+        while piece := await self.content.readany():
+            size += len(piece)
+            if size > limit_bytes:
+                raise self._too_large()
+            self._count(len(piece))
+            pieces.append(piece)
+            for part in () if is_long else inflation.feed(piece):
+                content_bytes += len(part)
+                content.append(part)
+                is_long = content_bytes > AT_ONCE_BYTES or len(content) > INFLATED_STEPS
+                if is_long:
+                    break
+        if is_long:
+            return CompressedBody(pieces, encoding, self.max_body_bytes, self._count)
+        inflation.end()
+        if content_bytes > self.max_body_bytes:
+            raise self._too_large()
+        return b"".join(content)
+
+    def _count(self, more_bytes: int) -> None:
+        """Count bytes that the body takes in memory. Raise Overloaded if there is no room for them."""
+        if self.arrival is not None:
+            self.arrival.take(more_bytes)
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"body: longer than the limit of {self.max_body_bytes} bytes")

@@ -94,7 +94,9 @@ class Response:
             await send(request, transport, head)
             await send(request, transport, body)
         else:
-            await send(request, transport, head + body)
+            transport.write(head + body)
+            if transport.get_write_buffer_size():
+                await request.writer.drain()
 
     async def write_eof(self) -> None:
         """Do nothing: `prepare` has sent the whole response."""

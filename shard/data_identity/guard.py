@@ -155,7 +155,8 @@ class DataGuard:
         """The reason that no partition can be served, a loss or a disk without space; None while one can."""
         if self._loss is not None and self._loss.partitions == self._all:
             return self.reason
-        return _WRITES_REFUSED if self.writes_refused and len(self._store.nodes()) == 1 else None
+        is_unwritable = self.writes_refused and (len(self._store.nodes()) == 1 or not self._store.is_writable)
+        return _WRITES_REFUSED if is_unwritable else None
 
     def is_lost(self, partition: int) -> bool:
         """Return True if calls to the partition are refused."""

@@ -8,8 +8,10 @@ class extends aiohttp's protocol (sharq_core/_compat/aiohttp.py). Not here: the 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import termios
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +37,7 @@ FREE_HELD_BYTES = 4 << 10
 
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_BYTES = bytes(4)
 _ANSWERED_S = 0.005
 """The pause in seconds between two checks for the answer of a request."""
 
@@ -157,6 +160,11 @@ class PortConnection(OpenHandler):
                 await undo()
 
         self._port.keep(self.loop.create_task(look()))
+
+    def has_unread_input(self) -> bool:
+        """Return True if the system has received bytes that the event loop has not read yet. Cost: a system call."""
+        tcp = self._tcp()
+        return tcp is not None and fcntl.ioctl(tcp.fileno(), termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def end_if_idle(self) -> None:
         """Close a half-closed connection that has nothing more to answer."""

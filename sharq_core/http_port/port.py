@@ -12,6 +12,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -41,6 +42,9 @@ HANDSHAKE_ROOM_S = 0.2
 
 SILENT_ROOM_S = 2.0
 """The age in seconds at which a connection without a whole request gives way to a new one if there are too many."""
+
+ROOM_CANDIDATES = 8
+"""The most connections that are examined to find one that gives way."""
 
 NO_REQUEST = "no_request"
 ANSWER_UNREAD = "answer_unread"
@@ -125,6 +129,7 @@ class Port(OpenServer):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_HEADERS,
+            tcp_keepalive=False,  # the listening socket has it, and accepted ones inherit it
             logger=self.log,
             **more,
         )
@@ -269,15 +274,20 @@ class Port(OpenServer):
         self._end(overdue, NO_REQUEST)
 
     def _end_oldest(self, after_s: float, among: dict[RequestHandler, Any]) -> bool:
-        """End the oldest connection that has sent no request and is `after_s` old; return False if there is none."""
-        oldest = next(iter(among), None)
-        if oldest is None:
-            return False
-        accepted_s = self._fresh.get(oldest, self.loop.time()) - self.bounds.header_timeout_s
-        if self.loop.time() - accepted_s < after_s:
-            return False
-        self._end([oldest], NO_REQUEST)
-        return True
+        """End the oldest connection that is at least `after_s` old and has sent no request.
+
+        Return False if there is none among the first ROOM_CANDIDATES.
+        """
+        now_s = self.loop.time()
+        for handler in islice(among, ROOM_CANDIDATES):
+            accepted_s = self._fresh.get(handler, now_s) - self.bounds.header_timeout_s
+            if now_s - accepted_s < after_s:
+                return False
+            # Its request may have arrived in this very turn of the event loop, or while the process stood still.
+            if not (isinstance(handler, PortConnection) and handler.has_unread_input()):
+                self._end([handler], NO_REQUEST)
+                return True
+        return False
 
     def _end_unread(self) -> None:
         """End connections whose output has stayed unread for too long. Cost: O(connections), 0.1 ms for 1,000."""

@@ -22,7 +22,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.store.commands import Command, Fcall, pack
+from sharq_core.store.commands import Command, FcallCommand, pack
 from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.library_loader import FunctionLibrary, LibraryLoader
@@ -110,7 +110,7 @@ class StoreNode:
         return self.reach.is_reachable
 
     async def call(
-        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[FcallCommand], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and load the library if the server lacks it.
 
@@ -119,7 +119,8 @@ class StoreNode:
         """
         keeping = self.keeping
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
-        deadline = self._loop.time() + self._bounded(timeout_s)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        deadline = self._loop.time() + timeout_s
         if not self._supply.has_begun and self.reach.refusal is None:
             await self._begin_supply(deadline)
             timeout_s = max(deadline - self._loop.time(), 0.0)
@@ -135,12 +136,14 @@ class StoreNode:
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
-            self._learn(self._library.time_us(answers[-1]), asked_at)
+            has_stepped = self.clock.learn(answers[-1][self._library.time_index], asked_at)
+            if has_stepped and self._on_clock_step is not None:
+                self._on_clock_step()
         return answers
 
     async def execute(
         self,
-        commands: Sequence[Command | Fcall],
+        commands: Sequence[Command | FcallCommand],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
@@ -156,15 +159,20 @@ class StoreNode:
             used: gets the connection if everything was answered; None lets the node keep it for reuse.
         """
         answers: list[Any | SharqError] = []
-        timeout_s = self._bounded(timeout_s)
-        refusal = self._refusal_of(commands, timeout_s)
-        if refusal is not None:
-            return [refusal] * len(commands)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        if self.reach.refusal is not None or self.doubt is not None or timeout_s <= 0:
+            refusal = self._refusal_of(commands, timeout_s)
+            if refusal is not None:
+                return [refusal] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
-                connection = await self._take(commands)
+                connection = await self._connections.take()
+                if self.doubt is not None and self._bars(commands):  # the new connection raised the doubt
+                    await self._connections.give_back(connection)
+                    connection = None
+                    raise Unavailable(self.doubt.message)  # noqa: TRY301 - the connection is kept
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
@@ -176,7 +184,9 @@ class StoreNode:
                 else:
                     used.append(connection)
                 connection = None
-                self.reach.note_answer()
+                self.reach.heard_at = self._loop.time()
+                if not self.reach.is_reachable:
+                    self.reach.note_answer()
         except Unavailable as error:
             self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
@@ -300,7 +310,7 @@ class StoreNode:
             await self.keeping.close()
         await self._connections.close()
 
-    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+    def _refusal_of(self, commands: Sequence[Command | FcallCommand], timeout_s: float) -> Unavailable | None:
         """Return the error of commands that must not be sent; None if they may be sent."""
         if self.reach.refusal is not None:
             return self.reach.refusal
@@ -308,23 +318,9 @@ class StoreNode:
             return self.doubt
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
-    async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
-        """Return a connection for these commands; raise as ServerConnections.take does.
-
-        A new connection may put the server in doubt, and then Unavailable is raised.
-        """
-        connection = await self._connections.take()
-        if self.doubt is not None and self._bars(commands):
-            await self._connections.give_back(connection)
-            raise Unavailable(self.doubt.message)
-        return connection
-
-    def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
+    def _bars(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
-
-    def _bounded(self, timeout_s: float | None) -> float:
-        return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
 
 
 async def _read_asked(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:

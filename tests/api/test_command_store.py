@@ -8,16 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.api.server_command import (
-    JOB,
-    JOB_ID,
-    StartServer,
-    dequeue,
-    enqueue,
-    until_status,
-)
-from tests.conftest import StoreFactory
-from tests.stores import StoreServer
+from tests.support.processes.server_command import JOB, JOB_ID, StartServer, dequeue, enqueue, until_status
+from tests.support.stores.server import StoreFactory, StoreServer
 
 
 async def test_a_store_that_is_away_at_the_start_is_waited_for(

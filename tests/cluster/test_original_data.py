@@ -11,6 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from sharq_core.store.original_data import has_original_data, report_original_data
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture
