@@ -109,6 +109,7 @@ def test_started_cluster_serves_one_namespace_and_stops_in_ten_seconds(
     first, second = command.urls("router")
     assert (first, second) == (f"http://127.0.0.1:{command.port}", f"http://127.0.0.1:{command.port + 1}")
     assert (len(command.urls("shard")), len(command.urls("store"))) == (2, 1)
+    command.until(lambda: bool(command.stdout))  # it is announced after the state file is written
     (ready,) = command.stdout.splitlines()
     assert f"{__version__} is ready: {first} {second} " in ready
     enqueue(first, "1", "a")
