@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -44,3 +45,16 @@ def own_store() -> Iterator[StoreFactory]:
             return servers.enter_context(running_store(kind, *arguments))
 
         yield start
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", directory]
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a file system of its own can be mounted by root only")
+        try:
+            yield Path(directory)
+        finally:
+            subprocess.run(["umount", "--lazy", directory], check=True)

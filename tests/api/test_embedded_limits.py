@@ -7,13 +7,10 @@ import fcntl
 import re
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.support.ports import free_port
 from tests.support.processes.commands import Server, StartServer, metrics, status_of, until_status
@@ -105,19 +102,6 @@ async def until_answered(http: aiohttp.ClientSession, url: str, status: int) -> 
                     return
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 24 MiB."""
-    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", directory]
-        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-            pytest.skip("a file system of its own can be mounted by root only")
-        try:
-            yield Path(directory)
-        finally:
-            subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 async def fill_disk(http: aiohttp.ClientSession, url: str) -> list[str]:
