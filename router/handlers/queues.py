@@ -69,11 +69,11 @@ class QueueHandlers:
         """Resume the queue."""
         return await self._set_paused(request, is_paused=False)
 
-    async def _set_paused(self, request: Request, is_paused: bool) -> Response:
+    async def _set_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        return _done(await self._dispatch.route(SetPaused(key, is_paused)))
+        return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused)))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
@@ -89,7 +89,7 @@ class QueueHandlers:
         )
 
 
-def _done(was_found: bool) -> Response:
+def _done(*, was_found: bool) -> Response:
     if not was_found:
         raise NotFound(_UNKNOWN_QUEUE)
     return answer(Done())

@@ -1,5 +1,4 @@
-"""Routes calls to shards and joins their answers, for every operation of the API but the dequeue
-(router/longpoll/dequeues.py).
+"""Routes calls to shards and joins their answers.
 
 A call about one queue or partition goes to the partition's owner, whatever it does. A bulk call is split by owner and
 its answers are joined in order. A call about a whole type goes partition by partition, so that a cursor stays valid

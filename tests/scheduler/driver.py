@@ -206,7 +206,9 @@ class Driver:
 
     def pause(self, is_paused: bool, queue_id: str = "q") -> bool:
         """Pause or resume a queue."""
-        call = self.functions.pause(self.partition, self.queue_type, queue_id, is_paused, now_us=self.now_us)
+        call = self.functions.pause(
+            self.partition, self.queue_type, queue_id, is_paused=is_paused, now_us=self.now_us
+        )
         return self.value(call)
 
     def delete_queue(self, queue_id: str = "q", *, purge: bool = False, limit: int = MAX_BATCH) -> int:
@@ -278,7 +280,7 @@ class Driver:
         return self.value(self.functions.get_counts(self.partition, now_us=self.now_us))
 
     def refresh(self) -> RefreshReply:
-        """What a shard's index reads."""
+        """Read what a shard's index reads."""
         return self.value(self.functions.refresh(self.partition, now_us=self.now_us))
 
     def totals(self) -> TypeTotals:
