@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
@@ -177,11 +177,11 @@ def within_budget(members: Sequence[MemberInfo], most_bytes: int = MAX_NOTICE_BY
         notices = member.store.notices if member.store is not None else []
         size = sum(len(notice.encode()) for notice in notices)
         if member.store is not None and size > most_bytes:
-            store = msgspec.structs.replace(member.store, notices=[NOTICES_LEFT_OUT])
-            member = msgspec.structs.replace(member, store=store)
+            store = structs.replace(member.store, notices=[NOTICES_LEFT_OUT])
+            bounded.append(structs.replace(member, store=store))
         else:
             most_bytes -= size
-        bounded.append(member)
+            bounded.append(member)
     return bounded
 
 

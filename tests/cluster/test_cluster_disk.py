@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.commands import Command
+from tests.support.processes.commands import ClusterCommand
 
 JOBS = 50
 PAYLOAD = "x" * 8000
@@ -46,7 +46,7 @@ def is_queued(url: str, name: str) -> bool:
 
 def test_a_stop_on_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path, small_disk: Path) -> None:
     place = ("--data-dir", str(small_disk / "data"), "--shards", "1", "--routers", "1")
-    command = Command(tmp_path, *place)
+    command = ClusterCommand(tmp_path, *place)
     try:
         (url,) = command.urls("router")
         reserve = small_disk / "data" / "single-1" / "store.reserve"
@@ -56,7 +56,7 @@ def test_a_stop_on_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Pat
         assert not reserve.exists()
     finally:
         command.end()
-    command = Command(tmp_path, *place)
+    command = ClusterCommand(tmp_path, *place)
     try:
         (url,) = command.urls("router")
         assert [name for name in acknowledged[-4 * JOBS :] if not is_queued(url, name)] == []
