@@ -251,7 +251,10 @@ class TestOneNamespace:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("store_address", ["single", "cluster"], indirect=True, scope="module")
 class TestChange:
+    """Members come and go; the way to the primary, through Sentinels or not, does not matter to that."""
+
     async def test_shards_join_and_drain_under_load_without_a_failed_request(
         self, own_cluster: SharqCluster, kind: str
     ) -> None:
