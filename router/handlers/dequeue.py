@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from router.api import parsing
 from router.bodies.parser import BodyParser
-from router.http.request import Request, has_left, is_gone
+from router.http.request import Request, has_left, is_gone, may_have_left
 from router.http.response import NO_STORE_HEADERS, Leased, LeasedJobs, LeasedOne, Response
 from router.longpoll.dequeues import Polls
 from router.settings import RouterSettings
@@ -46,7 +46,7 @@ class DequeueHandlers:
         jobs = await self._polls.dequeue(
             queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
         )
-        if jobs and await has_left(request, partial(self._polls.give_back, jobs)):
+        if jobs and may_have_left(request) and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
             return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:

@@ -26,6 +26,7 @@ from router.http.response import (
 )
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
+from sharq_core.link.messages import GetJob
 from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
 
 DEFAULT_PAGE = 100
@@ -33,7 +34,7 @@ DEFAULT_PAGE = 100
 MAX_LIST_BYTES = 8 << 20
 """Size at which an answer with dead letters ends, as a dequeue's does; it may be exceeded by one page."""
 
-LISTINGS_AT_ONCE = 2
+LISTINGS_AT_ONCE = 1
 """Pages of dead letters that are read at the same time. The limit leaves room for other requests."""
 
 _LETTER_BYTES = 300
@@ -55,7 +56,7 @@ class JobHandlers:
         """Return the state of one job."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        status = await self._dispatch.job(key, parsing.identifier(request.path_values, "job_id"))
+        status = await self._dispatch.route(GetJob(key, parsing.identifier(request.path_values, "job_id")))
         if status is None:
             raise NotFound("no such job")
         return answer(_job_answer(status))

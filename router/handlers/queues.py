@@ -13,6 +13,7 @@ from router.http.request import Request
 from router.http.response import DeletedAnswer, Done, QueueAnswer, RateSet, Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
+from sharq_core.link.messages import DeleteQueue, GetQueue, SetPaused, SetRate
 from sharq_core.models import QueueKey, QueueStats
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class QueueHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         interval_us, burst, pin = await self._parser.run(parsing.rate, await request.body())
-        if not await self._dispatch.set_rate(key, interval_us, burst, pin):
+        if not await self._dispatch.route(SetRate(key, interval_us, burst, pin)):
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
 
@@ -44,7 +45,7 @@ class QueueHandlers:
         text = rate_warnings.warning(interval_us, burst)
         if text is not None and burst is None:
             try:
-                text = rate_warnings.warning(interval_us, (await self._dispatch.queue(key)).burst)
+                text = rate_warnings.warning(interval_us, (await self._dispatch.route(GetQueue(key))).burst)
             except SharqError as error:
                 log.debug("burst_unknown error=%r", error.message)
         if text is None:
@@ -55,7 +56,7 @@ class QueueHandlers:
     async def queue(self, request: Request) -> Response:
         """Return the state of the queue."""
         parsing.no_query(request.query)
-        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
+        stats = await self._dispatch.route(GetQueue(parsing.queue_key(request.path_values)))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(_queue_answer(stats))
@@ -68,18 +69,18 @@ class QueueHandlers:
         """Resume the queue."""
         return await self._set_paused(request, is_paused=False)
 
-    async def _set_paused(self, request: Request, is_paused: bool) -> Response:
+    async def _set_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        return _done(await self._dispatch.set_paused(key, is_paused))
+        return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused)))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         purge = await self._parser.run(parsing.purge_all, await request.body())
-        deleted = await self._dispatch.delete_queue(key, purge)
+        deleted = await self._dispatch.route(DeleteQueue(key, purge))
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
         purged = " and purged related resources" if purge else ""
@@ -88,7 +89,7 @@ class QueueHandlers:
         )
 
 
-def _done(was_found: bool) -> Response:
+def _done(*, was_found: bool) -> Response:
     if not was_found:
         raise NotFound(_UNKNOWN_QUEUE)
     return answer(Done())

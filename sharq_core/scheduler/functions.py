@@ -234,8 +234,8 @@ class Functions:
         partition: int,
         queue_type: str,
         queue_id: str,
-        is_paused: bool,
         *,
+        is_paused: bool,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[bool]:

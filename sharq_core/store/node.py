@@ -22,7 +22,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
-from sharq_core.store.commands import Command, Fcall, pack
+from sharq_core.store.commands import Command, FcallCommand, pack
 from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.library_loader import FunctionLibrary, LibraryLoader
@@ -118,7 +118,7 @@ class StoreNode:
         return self._heard_at
 
     async def call(
-        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[FcallCommand], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and load the library if the server lacks it.
 
@@ -127,7 +127,8 @@ class StoreNode:
         """
         keeping = self.keeping
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
-        deadline = self._loop.time() + self._bounded(timeout_s)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        deadline = self._loop.time() + timeout_s
         if not self._supply.has_begun and self._away is None:
             await self._begin_supply(deadline)
             timeout_s = max(deadline - self._loop.time(), 0.0)
@@ -143,12 +144,14 @@ class StoreNode:
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
-            self._learn(self._library.time_us(answers[-1]), asked_at)
+            has_stepped = self.clock.learn(answers[-1][self._library.time_index], asked_at)
+            if has_stepped and self._on_clock_step is not None:
+                self._on_clock_step()
         return answers
 
     async def execute(
         self,
-        commands: Sequence[Command | Fcall],
+        commands: Sequence[Command | FcallCommand],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
@@ -164,15 +167,20 @@ class StoreNode:
             used: gets the connection if everything was answered; None lets the node keep it for reuse.
         """
         answers: list[Any | SharqError] = []
-        timeout_s = self._bounded(timeout_s)
-        refusal = self._refusal_of(commands, timeout_s)
-        if refusal is not None:
-            return [refusal] * len(commands)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        if self._away is not None or self.doubt is not None or timeout_s <= 0:
+            refusal = self._refusal_of(commands, timeout_s)
+            if refusal is not None:
+                return [refusal] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
-                connection = await self._take(commands)
+                connection = await self._connections.take()
+                if self.doubt is not None and self._bars(commands):  # the new connection raised the doubt
+                    await self._connections.give_back(connection)
+                    connection = None
+                    raise Unavailable(self.doubt.message)  # noqa: TRY301 - the connection is kept
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
@@ -184,20 +192,23 @@ class StoreNode:
                 else:
                     used.append(connection)
                 connection = None
-                self._note_reached()
+                self._heard_at = self._loop.time()
+                if not self.is_reachable:
+                    self._note_reached()
         except Unavailable as error:
             self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
-            answers += [self._failed(error, was_sent, timeout_s)] * (len(commands) - len(answers))
+            answers += [self._failed(error, timeout_s, was_sent=was_sent)] * (len(commands) - len(answers))
         finally:
             if connection is not None:
                 await drop(connection)
         return answers
 
     async def load_library(self) -> None:
-        """Load the library unless the server has one of the same or a higher revision; from now on new connections
-        check it.
+        """Load the library unless the server has one of the same or a higher revision.
+
+        From now on new connections check it.
 
         Raises:
             Unavailable: the server cannot be reached or refuses.
@@ -216,7 +227,9 @@ class StoreNode:
             self.health.note_answers([error])
             raise
         except (TimeoutError, OSError, driver.RedisError) as error:
-            raise Unavailable(self._failed(error, connection is not None, self.timeout_s).message) from error
+            raise Unavailable(
+                self._failed(error, self.timeout_s, was_sent=connection is not None).message
+            ) from error
         finally:
             if connection is not None:
                 await drop(connection)
@@ -306,7 +319,7 @@ class StoreNode:
             await self.keeping.close()
         await self._connections.close()
 
-    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+    def _refusal_of(self, commands: Sequence[Command | FcallCommand], timeout_s: float) -> Unavailable | None:
         """Return the error of commands that must not be sent; None if they may be sent."""
         if self._away is not None:
             return self._away
@@ -314,23 +327,9 @@ class StoreNode:
             return self.doubt
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
-    async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
-        """Return a connection for these commands; raise as ServerConnections.take does.
-
-        A new connection may put the server in doubt, and then Unavailable is raised.
-        """
-        connection = await self._connections.take()
-        if self.doubt is not None and self._bars(commands):
-            await self._connections.give_back(connection)
-            raise Unavailable(self.doubt.message)
-        return connection
-
-    def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
+    def _bars(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
-
-    def _bounded(self, timeout_s: float | None) -> float:
-        return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
 
     def _note_reached(self) -> None:
         self._heard_at = self._loop.time()
@@ -338,7 +337,7 @@ class StoreNode:
             self.is_reachable = True
             self.health.note_reached()
 
-    def _failed(self, error: Exception, was_sent: bool, timeout_s: float) -> SharqError:
+    def _failed(self, error: Exception, timeout_s: float, *, was_sent: bool) -> SharqError:
         reason = self.health.note_failure(error, timeout_s)
         self.is_reachable = False
         if self._look_out is None and not self._is_closed:

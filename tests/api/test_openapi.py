@@ -21,7 +21,7 @@ from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unauthorized
 from sharq_core.link.messages import ShardPort
-from tests.api.contract import Api, Document, Server
+from tests.support.http.contract import Api, Document, Server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.history import Counts, Dequeue, End, Enqueue, History, Lease, Outcome, check
+from tests.support.load.history import Counts, Dequeue, End, Enqueue, History, Lease, Outcome, check
 
 INTERVAL_MS = 100
 LEASE_MS = 1000

@@ -15,10 +15,10 @@ import pytest
 
 from sharq_core.config import parse_url
 from tests.chaos.stage import is_quick
-from tests.conftest import running_store
-from tests.holds import LIMIT_MS, Hold, measure_well
-from tests.hostile_bodies import FULL_BYTES, corpus
-from tests.servers import SharqCluster, SharqServer
+from tests.support.http.holds import LIMIT_MS, Hold, measure_well
+from tests.support.http.hostile_bodies import FULL_BYTES, corpus
+from tests.support.processes.servers import SharqCluster, SharqServer
+from tests.support.stores.server import running_store
 
 SIZES = (300_000,) if is_quick() else (60_000, 300_000, FULL_BYTES)
 SEEDS = (1,) if is_quick() else (1, 2, 3)

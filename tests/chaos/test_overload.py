@@ -22,7 +22,7 @@ import pytest
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, is_quick, stage
-from tests.conftest import running_store
+from tests.support.stores.server import running_store
 
 CLIENTS = 40
 FLOOD = 10 * CLIENTS
@@ -43,7 +43,7 @@ REFUSALS = {kind.code: kind.status for kind in (Overloaded, Unavailable, Outcome
 
 
 class Load(msgspec.Struct):
-    """What a number of clients were answered.
+    """The answers that a number of clients got.
 
     Attributes:
         accepted: jobs.
@@ -152,7 +152,7 @@ async def test_a_flood_is_refused_at_once_and_leaves_nothing_behind(
 
 
 def tell(normal: Load, flood: Load, calm: Load, before_mib: list[int], after_mib: list[int]) -> None:
-    """What was measured; shown by `ARGS=-s` and when the test fails."""
+    """Print the measurements; shown by `ARGS=-s` and when the test fails."""
     refused_s = statistics.median(flood.refusals_s) if flood.refusals_s else 0.0
     print(f"accepted jobs/s: {normal.rate:.0f} before, {flood.rate:.0f} in the flood, {calm.rate:.0f} after")
     print(f"refused jobs: {dict(flood.refused)}; single jobs by status: {dict(flood.statuses)}")

@@ -28,7 +28,7 @@ from sharq_core.models import (
     TopOrder,
 )
 from sharq_core.partitions import partition_of
-from tests.cluster.links import (
+from tests.support.nodes.links import (
     FAR_US,
     KEY,
     KIND,
@@ -42,8 +42,9 @@ from tests.cluster.links import (
     serving,
     shard_end,
 )
-from tests.cluster.nodes import Parts, job, until
-from tests.stores import free_port
+from tests.support.nodes.parts import Parts, job
+from tests.support.ports import free_port
+from tests.support.waits import until
 
 
 async def test_every_call_is_answered_over_the_link(router: Router) -> None:
@@ -83,7 +84,7 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert await ask(messages.DropDead(KIND, partition, 10)) == 0
     assert await ask(messages.DeleteQueue(KEY)) == DeletedQueue(0)
     assert await ask(messages.Yield([partition])) is None
-    assert used == set(Call.__subclasses__())
+    assert used == set(messages.CALLS)
 
 
 async def test_an_error_keeps_its_class_and_message_over_the_link(router: Router) -> None:

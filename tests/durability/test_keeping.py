@@ -14,15 +14,17 @@ from prometheus_client import generate_latest
 
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
+from sharq_core.link.messages import GetJob
 from sharq_core.models import Enqueued, ExtendJob, FinishJob, JobState, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
 from sharq_core.store.replication.durability import Durability
-from tests.chaos.history import NUMBER_DIGITS
-from tests.cluster.nodes import LEASE_US, Parts, job, queues_in_different_partitions, running_node
-from tests.store_groups import Member, Pair, RedisCluster, running_cluster, running_pair
-from tests.stores import KINDS
+from tests.support.load.history import NUMBER_DIGITS
+from tests.support.nodes.parts import LEASE_US, Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.groups import Member, Pair, running_pair
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import KINDS
 
 KIND = "sms"
 TIMEOUT_S = 2.0
@@ -72,7 +74,7 @@ async def until_kept(parts: Parts, queue: str = "victim") -> None:
 
 
 async def state_of(parts: Parts, queue: str, job_id: str) -> JobState | None:
-    status = await parts.dispatch.job(QueueKey(KIND, queue), job_id)
+    status = await parts.dispatch.route(GetJob(QueueKey(KIND, queue), job_id))
     return None if status is None else status.state
 
 
@@ -134,7 +136,7 @@ async def test_leases_are_ended_and_made_longer_at_once_although_only_the_primar
         extension = ExtendJob(KIND, "q", second.job_id, second.lease, 10 * LEASE_US)
         (extended,) = await parts.dispatch.extend([extension])
         assert isinstance(extended, OutcomeUnknown)
-        status = await parts.dispatch.job(QueueKey(KIND, "q"), second.job_id)
+        status = await parts.dispatch.route(GetJob(QueueKey(KIND, "q"), second.job_id))
         assert status is not None
         assert status.lease_expires_at_us is not None
         assert status.lease_expires_at_us > second.leased_until_us + LEASE_US

@@ -102,13 +102,13 @@ class Driver:
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         """Execute one call and decode its reply."""
-        return call.decode(execute(self.client, *call.alone.words))
+        return call.decode(execute(self.client, *call.command.words))
 
     def replies(self, calls: Sequence[FunctionCall[Any]]) -> list[Reply[Any]]:
         """Execute calls in one round trip and decode their replies."""
         pipe = self.client.pipeline(transaction=False)
         for call in calls:
-            execute(pipe, *call.alone.words)
+            execute(pipe, *call.command.words)
         return [call.decode(raw) for call, raw in zip(calls, pipe.execute(), strict=True)]
 
     def value(self, call: FunctionCall[T]) -> T:
@@ -206,7 +206,9 @@ class Driver:
 
     def pause(self, is_paused: bool, queue_id: str = "q") -> bool:
         """Pause or resume a queue."""
-        call = self.functions.pause(self.partition, self.queue_type, queue_id, is_paused, now_us=self.now_us)
+        call = self.functions.pause(
+            self.partition, self.queue_type, queue_id, is_paused=is_paused, now_us=self.now_us
+        )
         return self.value(call)
 
     def delete_queue(self, queue_id: str = "q", *, purge: bool = False, limit: int = MAX_BATCH) -> int:
@@ -278,7 +280,7 @@ class Driver:
         return self.value(self.functions.get_counts(self.partition, now_us=self.now_us))
 
     def refresh(self) -> RefreshReply:
-        """What a shard's index reads."""
+        """Read what a shard's index reads."""
         return self.value(self.functions.refresh(self.partition, now_us=self.now_us))
 
     def totals(self) -> TypeTotals:

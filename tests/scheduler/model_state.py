@@ -1,4 +1,4 @@
-"""What the model knows of one (partition, type), and how jobs move: plain dictionaries, every rule once.
+"""The model's state of one (partition, type), and the moves of jobs: plain dictionaries, every rule once.
 
 Not here: what the functions answer (model.py).
 """

@@ -1,4 +1,4 @@
-"""What was enqueued and leased by the minute: of a queue, and of a partition whose types come and go."""
+"""Counts of enqueued and leased jobs by the minute: of a queue, and of a partition whose types come and go."""
 
 from __future__ import annotations
 

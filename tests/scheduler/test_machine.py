@@ -62,7 +62,7 @@ _BASE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-settings.register_profile("quick", _BASE, max_examples=150, stateful_step_count=50)
+settings.register_profile("quick", _BASE, max_examples=40, stateful_step_count=50)
 settings.register_profile("thorough", _BASE, max_examples=1500, stateful_step_count=80)
 
 RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3)
@@ -368,6 +368,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.witness.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Redis, prefix: str) -> None:
     numbers = itertools.count()
