@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.processes.server_command import Server, StartServer, metrics, run, status_of, until_status
+from tests.support.processes.commands import Server, StartServer, metrics, run, status_of, until_status
 
 JOBS = 500
 
@@ -36,7 +36,7 @@ async def filled(start: StartServer, http: aiohttp.ClientSession, tmp_path: Path
     async with http.post(f"{url}/enqueue/", json={"jobs": jobs}) as answer:
         assert answer.status == 200
     # The id of the data set is noted beside it once it was seen twice.
-    server.wait_for((data(tmp_path) / "data-set").exists)
+    server.until((data(tmp_path) / "data-set").exists)
     assert server.stop() == 0
     return tmp_path
 
@@ -174,7 +174,7 @@ async def test_a_folder_that_is_gone_is_a_loss_and_not_a_new_beginning(
         path.unlink()
     server = start()
     url = server.url()
-    server.wait_for(lambda: "CRITICAL data_lost" in server.stderr)
+    server.until(lambda: "CRITICAL data_lost" in server.stderr)
     assert await status_of(http, f"{url}/readyz") == 503
     assert server.stop() == 0
 

@@ -34,7 +34,7 @@ LOOK_AGAIN_S = 0.01
 SEED = 1
 QUEUES = 20
 INTERVAL_MS = 40
-ROUND_S = 2.0
+ROUND_S = 1.0
 """Time of load between two events."""
 
 NOTICED_S = 2.0
