@@ -204,7 +204,7 @@ class _ParserLane:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._dismiss)
 
-    async def _ask(self, body: LargeBody, call: Call) -> _Answer:
+    async def _ask(self, body: LargeBody, call: Call) -> _ParserReply:
         """Send a call to the process and return its answer. A failed process is replaced at the next call."""
         try:
             process = await self._running()
@@ -247,7 +247,7 @@ class _ParserLane:
             await process.wait()
 
 
-class _Answer(Struct, frozen=True):
+class _ParserReply(Struct, frozen=True):
     """An answer of the process: the result or the error, and the spans of the jobs' payloads in `payloads`."""
 
     is_done: bool
@@ -256,7 +256,7 @@ class _Answer(Struct, frozen=True):
     payloads: LargeBody
 
 
-async def _converse(process: Process, body: LargeBody, call: Call) -> _Answer:
+async def _converse(process: Process, body: LargeBody, call: Call) -> _ParserReply:
     """Send a call and return its answer. Raise EOFError if the process has ended."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -269,7 +269,7 @@ async def _converse(process: Process, body: LargeBody, call: Call) -> _Answer:
     is_done, result, spans = cast("tuple[bool, object, list[Span]]", pickle.loads(content))
     (payload_bytes,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
     payloads = LargeBody(await _read_pieces(process.stdout, payload_bytes)) if payload_bytes else body
-    return _Answer(is_done, result, spans, payloads)
+    return _ParserReply(is_done, result, spans, payloads)
 
 
 async def _read_pieces(stream: asyncio.StreamReader, size_bytes: int) -> list[bytes]:
