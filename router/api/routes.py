@@ -9,6 +9,15 @@ from __future__ import annotations
 from msgspec import Struct
 
 from router.api.cluster_shapes import ClusterInfo
+from router.api.queue_shapes import (
+    AllCounts,
+    DeletedAnswer,
+    QueueAnswer,
+    QueueCounts,
+    QueueIds,
+    RateSet,
+    TopQueuesAnswer,
+)
 from router.api.request_shapes import (
     DeleteQueueBody,
     DequeueQuery,
@@ -28,10 +37,8 @@ from router.api.request_shapes import (
     ReleaseBulk,
     TopQuery,
 )
-from router.http.response import (
-    AllCounts,
+from router.api.response_shapes import (
     DeadJobs,
-    DeletedAnswer,
     Done,
     Dropped,
     Extended,
@@ -41,15 +48,10 @@ from router.http.response import (
     LeasedOne,
     LeaseResults,
     NothingReadyAnswer,
-    QueueAnswer,
-    QueueCounts,
     Queued,
     QueuedJobs,
-    QueueIds,
-    RateSet,
     Ready,
     Redriven,
-    TopQueuesAnswer,
 )
 from sharq_core.errors import (
     Forbidden,

@@ -10,17 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 from msgspec import UNSET
 
 from router.api import parsing
+from router.api.queue_shapes import MinuteCount, QueueCounts, QueueIds, TopQueueAnswer, TopQueuesAnswer
 from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
-from router.http.response import (
-    MinuteCount,
-    QueueCounts,
-    QueueIds,
-    Response,
-    TopQueueAnswer,
-    TopQueuesAnswer,
-    answer,
-)
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.models import MinuteCounts, TopQueue
 

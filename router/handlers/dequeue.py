@@ -12,9 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from router.api import parsing
+from router.api.response_shapes import Leased, LeasedJobs, LeasedOne
 from router.bodies.parser import BodyParser
 from router.http.request import Request, has_left, is_gone
-from router.http.response import NO_STORE_HEADERS, Leased, LeasedJobs, LeasedOne, Response
+from router.http.response import NO_STORE_HEADERS, Response
 from router.longpoll.dequeues import Polls
 from router.settings import RouterSettings
 from sharq_core.models import LeasedJob

@@ -9,21 +9,20 @@ from functools import partial
 from msgspec import UNSET, Raw
 
 from router.api import parsing
-from router.bodies.parser import BodyParser
-from router.handlers.list_answers import list_answer, list_pieces
-from router.http.errors import failed
-from router.http.request import Request, is_gone
-from router.http.response import (
+from router.api.response_shapes import (
     DeadJob,
     Dropped,
     FailureAnswer,
     JobAnswer,
     Queued,
     Redriven,
-    Response,
-    answer,
     count_failed,
 )
+from router.bodies.parser import BodyParser
+from router.handlers.list_answers import list_answer, list_pieces
+from router.http.errors import failed
+from router.http.request import Request, is_gone
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus

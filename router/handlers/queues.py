@@ -7,10 +7,12 @@ import logging
 from msgspec import UNSET, UnsetType
 
 from router.api import parsing
+from router.api.queue_shapes import DeletedAnswer, QueueAnswer, RateSet
+from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.http.request import Request
-from router.http.response import DeletedAnswer, Done, QueueAnswer, RateSet, Response, answer
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.models import QueueKey, QueueStats

@@ -191,3 +191,24 @@ async def test_the_schemas_of_bodies_hold_the_rules(
     is_valid: Callable[[Document], bool] = jsonschema.Draft202012Validator(whole).is_valid
     assert is_valid(good)
     assert not any(map(is_valid, bad))
+
+
+async def test_every_field_has_a_description(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    fields = {
+        f"{name}.{field}": schema
+        for name, shape in schemas.items()
+        for field, schema in shape.get("properties", {}).items()
+    }
+    assert fields
+    assert [path for path, schema in fields.items() if not is_described(schema)] == []
+    for _, _, operation in operations(document):
+        assert all(
+            parameter.get("description") or is_described(parameter["schema"])
+            for parameter in operation["parameters"]
+        )
+
+
+def is_described(schema: Any) -> bool:
+    """A field, or each of the choices that it has."""
+    return "description" in schema or any(map(is_described, schema.get("anyOf", [])))
