@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
-from router.api.routes import ROUTES, spellings
+from router.api.routes.route import spellings
+from router.api.routes.table import ROUTES
 from router.bodies.parser import BodyParser
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
@@ -39,7 +40,7 @@ def make_front(
     guard: Guard | None = None,
     gate: Gate | None = None,
 ) -> Gateway:
-    """Return the entry point of requests, with every route of router/api/routes.py.
+    """Return the entry point of requests, with every route of router/api/routes.
 
     Args:
         registry: the registry that gets the router's metrics; the Prometheus endpoint exports everything on it.
@@ -56,7 +57,7 @@ def make_front(
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
-    """Return every path of router/api/routes.py, in each of its spellings, with the handler of its operation."""
+    """Return every path of router/api/routes, in each of its spellings, with the handler of its operation."""
     paths: Paths[Endpoint] = Paths()
     for route in ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
@@ -73,7 +74,7 @@ def _handlers(
     settings: RouterSettings,
     operations: OperationHandlers,
 ) -> dict[str, Handler]:
-    """Return operation → handler, for every operation of router/api/routes.py."""
+    """Return operation → handler, for every operation of router/api/routes."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)

@@ -1,6 +1,6 @@
 """The types of the fields of requests: each has its range, its description for OpenAPI and its text for messages.
 
-Not here: the fields of each request (router/api/request_shapes.py).
+Not here: the fields of limits (router/api/limits.py), and the fields of each request (router/api/request_shapes.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
 MAX_TOP = 100
-MAX_BURST = 1_000_000
 _INT32_MAX = 2**31 - 1
 
 STRICT_IDENTIFIER_PATTERN = rf"^(?!\.\.?$){IDENTIFIER_PATTERN.removeprefix('^')}(?!\n)"
@@ -123,16 +122,6 @@ RequeueLimit: TypeAlias = Annotated[
         "`default_job_requeue_limit`.",
     ),
     Expected(f"an integer from -1 (forever) to {_INT32_MAX}"),
-]
-Burst: TypeAlias = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=MAX_BURST,
-        description=f"Number of leases, from 1 to {MAX_BURST}, that may follow each other at once when the queue is "
-        "behind its rate. 1 keeps strict spacing. If it is absent, the burst stays as it is (1 for a new queue).",
-    ),
-    Expected(f"an integer from 1 to {MAX_BURST}"),
 ]
 QueueCap: TypeAlias = Annotated[
     int,

@@ -19,7 +19,7 @@ from router.api.fields import (
 )
 from router.api.request_shapes import NoQuery
 from router.api.response_shapes import FailureAnswer
-from router.api.routes import Route
+from router.api.routes.route import Route
 from sharq_core import request_ids
 from sharq_core.errors import SharqError, Unauthorized
 from sharq_core.version import __version__

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.app import make_front
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
