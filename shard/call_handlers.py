@@ -1,6 +1,7 @@
-"""Handles each call of a router: the job verbs in batches, every other call as one function call.
+"""Handles each call of a router: calls about jobs in batches, calls about a queue or partition as one function call.
 
-shard/dequeuer.py does the dequeues; sharq_core/link/messages.py defines the calls.
+Those need no code here: the call names its function (shard/scheduler_calls.py). The calls that need more have a handler
+each. shard/dequeuer.py does the dequeues; sharq_core/link/messages.py defines the calls.
 """
 
 from __future__ import annotations
@@ -17,31 +18,12 @@ from shard.index.counts import count_types
 from shard.index.due_subscribers import DueSubscribers
 from shard.index.top_queues import top_queues
 from shard.metrics.node import NodeMetrics
+from shard.scheduler_calls import NotAfter, SchedulerCalls
 from sharq_core.errors import InvalidRequest
 from sharq_core.link import messages
-from sharq_core.link.messages import Addressed, Call, Failure
-from sharq_core.models import (
-    Counts,
-    DeadPage,
-    DeadRef,
-    DeletedQueue,
-    Enqueued,
-    ExtendJob,
-    FinishJob,
-    JobStatus,
-    LeaseOutcome,
-    NewJob,
-    QueueKey,
-    QueuePage,
-    QueueStats,
-    RedriveStatus,
-    ReleaseJob,
-    StoreState,
-    TopQueues,
-)
-from sharq_core.partitions import partition_of
+from sharq_core.link.messages import Addressed, Call, Failure, JobsCall, PartitionCall, QueueCall
+from sharq_core.models import Counts, DeadPage, DeletedQueue, NewJob, StoreState, TopQueues
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls
@@ -59,18 +41,11 @@ class _OfJobs(Protocol[JobT]):
     def jobs(self) -> list[JobT]: ...
 
 
-class NotAfter(Protocol):
-    """The signature of PartitionClocks.not_after_us."""
-
-    def __call__(self, partition: int, since: float | None = None) -> int | None: ...
-
-
 class CallHandlers:
     """The handlers of one node's calls.
 
     Args:
-        not_after_us: returns the time of a partition's server, in µs, after which a call must not run whose work
-            arrived at a time of the loop (None: now); None while that time is unknown.
+        not_after_us: see NotAfter.
         on_hint: called with the hint of each reply that may have changed something.
         cover: makes this node serve partitions of other nodes too; it does so once the call returns.
         leave: lets other nodes serve partitions whose server this node does not reach.
@@ -101,8 +76,8 @@ class CallHandlers:
     ) -> None:
         self._guard = guard
         self._store = store
-        self._not_after_us = not_after_us
         self._functions = functions
+        self._scheduler_calls = SchedulerCalls(functions, not_after_us, partitions)
         self._surveys = surveys
         self._pipeline = pipeline
         self._dequeuer = dequeuer
@@ -115,19 +90,14 @@ class CallHandlers:
         self._count_away = count_away
         self._metrics = metrics
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
-            **self._batched(),
+            **{call: self._run for call in messages.CALLS if issubclass(call, QueueCall | PartitionCall)},
+            **{call: partial(self._batch, batches) for call, batches in self._make_batches().items()},
             messages.Dequeue: self._dequeue,
             messages.Peek: self._peek,
-            messages.SetRate: self._set_rate,
-            messages.SetPaused: self._set_paused,
             messages.DeleteQueue: self._delete_queue,
-            messages.GetQueue: self._get_queue,
-            messages.GetJob: self._get_job,
-            messages.ListQueues: self._list_queues,
             messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
             messages.ListDead: self._list_dead,
-            messages.DropDead: self._drop_dead,
             messages.CheckStore: self._check_store,
             messages.DescribeStore: self._describe_store,
             messages.Cover: lambda call: self._cover(call.partitions),
@@ -138,48 +108,25 @@ class CallHandlers:
         """Handle a call; raises as ShardPort.call does."""
         return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
-    def _batched(self) -> dict[type, Callable[[Any], Awaitable[object]]]:
-        functions, deadline = self._functions, self._not_after_us
-
-        def enqueue(
-            p: int, queue_type: str, jobs: list[NewJob], since: float
-        ) -> FunctionCall[list[Enqueued]]:
-            return functions.enqueue(p, queue_type, jobs, not_after_us=deadline(p, since))
-
-        def finish(
-            p: int, queue_type: str, jobs: list[FinishJob], since: float
-        ) -> FunctionCall[list[LeaseOutcome]]:
-            return functions.finish(p, queue_type, jobs, not_after_us=deadline(p, since))
-
-        def extend(
-            p: int, queue_type: str, jobs: list[ExtendJob], since: float
-        ) -> FunctionCall[list[LeaseOutcome]]:
-            return functions.extend(p, queue_type, jobs, not_after_us=deadline(p, since))
-
-        def release(
-            p: int, queue_type: str, jobs: list[ReleaseJob], since: float
-        ) -> FunctionCall[list[LeaseOutcome]]:
-            return functions.release(p, queue_type, jobs, not_after_us=deadline(p, since))
-
-        def redrive(
-            p: int, queue_type: str, jobs: list[DeadRef], _: float
-        ) -> FunctionCall[list[RedriveStatus]]:
-            return functions.redrive(p, queue_type, jobs)
-
-        pipeline, on_hint, metrics = self._pipeline, self._on_hint, self._metrics
-        enqueues = Batches(
-            pipeline, self._partitions, enqueue, on_hint, lambda job: len(job.payload), metrics.enqueues.count
-        )
-        finishes = Batches(pipeline, self._partitions, finish, on_hint, on_outcomes=metrics.finishes.count)
-        extends = Batches(pipeline, self._partitions, extend, on_hint, on_outcomes=metrics.extends.count)
-        releases = Batches(pipeline, self._partitions, release, on_hint, on_outcomes=metrics.released)
-        redrives = Batches(pipeline, self._partitions, redrive, on_hint)
+    def _make_batches(self) -> dict[type[JobsCall[Any]], Batches[Any, Any]]:
+        metrics = self._metrics
+        count = {
+            messages.Enqueue: metrics.enqueues.count,
+            messages.Finish: metrics.finishes.count,
+            messages.Extend: metrics.extends.count,
+            messages.Release: metrics.released,
+        }
         return {
-            messages.Enqueue: partial(self._batch, enqueues),
-            messages.Finish: partial(self._batch, finishes),
-            messages.Extend: partial(self._batch, extends),
-            messages.Release: partial(self._batch, releases),
-            messages.Redrive: partial(self._batch, redrives),
+            call: Batches(
+                self._pipeline,
+                self._partitions,
+                partial(self._scheduler_calls.of_jobs, call),
+                self._on_hint,
+                _payload_bytes if call is messages.Enqueue else _no_bytes,
+                count.get(call, _count_nothing),
+            )
+            for call in messages.CALLS
+            if issubclass(call, JobsCall)
         }
 
     def _batch(
@@ -208,54 +155,20 @@ class CallHandlers:
         self._hurry(queue_type)
         return self._make_sure(queue_type)
 
-    async def _set_rate(self, call: messages.SetRate) -> bool:
-        place = self._place(call.key)
-        return await self._change(
-            call.key,
-            self._functions.interval(
-                *place,
-                call.interval_us,
-                burst=call.burst,
-                pin=call.pin,
-                not_after_us=self._not_after_us(place[0]),
-            ),
-        )
+    async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
+        """Run the function that a call names, and return its value."""
+        function_call = self._scheduler_calls.of(call)
+        if not isinstance(call, QueueCall) or call.is_read:
+            return await self._pipeline.value(function_call)
 
-    async def _set_paused(self, call: messages.SetPaused) -> bool:
-        place = self._place(call.key)
-        not_after_us = self._not_after_us(place[0])
-        return await self._change(
-            call.key, self._functions.pause(*place, call.is_paused, not_after_us=not_after_us)
-        )
+        def note(reply: Reply[ReplyT], _: float) -> None:
+            self._on_hint(function_call.partition, call.key.queue_type, reply.hint)
 
-    async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
-        place = self._place(call.key)
-        not_after_us = self._not_after_us(place[0])
-        return DeletedQueue(
-            await self._change(
-                call.key, self._functions.delete_queue(*place, purge=call.purge, not_after_us=not_after_us)
-            )
-        )
-
-    async def _change(self, key: QueueKey, call: FunctionCall[OutcomeT]) -> OutcomeT:
-        """Run a call that may change the queue's due time, and return its value."""
-
-        def note(reply: Reply[OutcomeT], _: float) -> None:
-            self._on_hint(call.partition, key.queue_type, reply.hint)
-
-        reply, _ = await self._pipeline.send(call, note)
+        reply, _ = await self._pipeline.send(function_call, note)
         return value_of(reply)
 
-    async def _get_queue(self, call: messages.GetQueue) -> QueueStats:
-        return await self._pipeline.value(self._functions.get_queue(*self._place(call.key)))
-
-    async def _get_job(self, call: messages.GetJob) -> JobStatus | None:
-        return await self._pipeline.value(self._functions.get_job(*self._place(call.key), call.job_id))
-
-    async def _list_queues(self, call: messages.ListQueues) -> QueuePage:
-        return await self._pipeline.value(
-            self._functions.list_queues(call.partition, call.queue_type, call.scan, call.limit)
-        )
+    async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
+        return DeletedQueue(await self._run(cast("QueueCall[int]", call)))
 
     async def _get_top(self, call: messages.GetTop) -> TopQueues:
         return await top_queues(self._pipeline, self._functions, call)
@@ -266,14 +179,7 @@ class CallHandlers:
     async def _list_dead(self, call: messages.ListDead) -> DeadPage:
         if call.scan and not call.scan.partition(":")[0].isdecimal():
             raise InvalidRequest("cursor: not a cursor that this server gave out")
-        return await self._pipeline.value(
-            self._functions.list_dead(call.partition, call.queue_type, call.scan, call.limit)
-        )
-
-    async def _drop_dead(self, call: messages.DropDead) -> int:
-        return await self._pipeline.value(
-            self._functions.drop_dead(call.partition, call.queue_type, call.limit, call.before_us)
-        )
+        return await self._run(call)
 
     async def _check_store(self, _: messages.CheckStore) -> None:
         await self._store.check()
@@ -288,6 +194,14 @@ class CallHandlers:
             self._store.reason,
         )
 
-    def _place(self, key: QueueKey) -> tuple[int, str, str]:
-        """Return the queue's partition, type and id."""
-        return partition_of(key.queue_type, key.queue_id, self._partitions), key.queue_type, key.queue_id
+
+def _payload_bytes(job: NewJob) -> int:
+    return len(job.payload)
+
+
+def _no_bytes(_: object) -> int:
+    return 0
+
+
+def _count_nothing(_: str, __: object) -> None:
+    """Count no outcome: this kind of call has no metric."""

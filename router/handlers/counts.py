@@ -15,6 +15,7 @@ from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from sharq_core.link.messages import GetQueue
 from sharq_core.models import MinuteCounts, TopQueue
 
 PAGE_IDS = 2000
@@ -65,7 +66,7 @@ class CountHandlers:
     async def queue_counts(self, request: Request) -> Response:
         """Return the length of a queue, delayed jobs included, and its counts."""
         parsing.no_query(request.query)
-        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
+        stats = await self._dispatch.route(GetQueue(parsing.queue_key(request.path_values)))
         return answer(
             QueueCounts(
                 queue_length=stats.queued + stats.delayed,

@@ -17,6 +17,7 @@ from router.http.response import Response, answer
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import InvalidRequest, QueueFull, SharqError
+from sharq_core.link.messages import Enqueue
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
 
 _QUEUED_BODY = b'{"status":"queued"}'
@@ -36,7 +37,7 @@ class EnqueueHandlers:
         job, has_new_id = await self._parser.run(
             parsing.enqueue, await request.body(), request.path_values, self._settings
         )
-        outcome = await self._dispatch.enqueue_one(job)
+        outcome = await self._dispatch.route_job(Enqueue, job)
         warning = _warn(job) if 0 < (job.interval_us or 0) < rate_warnings.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Response(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)

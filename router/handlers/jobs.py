@@ -25,6 +25,7 @@ from router.http.request import Request, is_gone
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
+from sharq_core.link.messages import GetJob
 from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
 
 DEFAULT_PAGE = 100
@@ -54,7 +55,7 @@ class JobHandlers:
         """Return the state of one job."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        status = await self._dispatch.job(key, parsing.identifier(request.path_values, "job_id"))
+        status = await self._dispatch.route(GetJob(key, parsing.identifier(request.path_values, "job_id")))
         if status is None:
             raise NotFound("no such job")
         return answer(_job_answer(status))

@@ -15,6 +15,7 @@ from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
+from sharq_core.link.messages import DeleteQueue, GetQueue, SetPaused, SetRate
 from sharq_core.models import QueueKey, QueueStats
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class QueueHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         interval_us, burst, pin = await self._parser.run(parsing.rate, await request.body())
-        if not await self._dispatch.set_rate(key, interval_us, burst, pin):
+        if not await self._dispatch.route(SetRate(key, interval_us, burst, pin)):
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
 
@@ -46,7 +47,7 @@ class QueueHandlers:
         text = rate_warnings.warning(interval_us, burst)
         if text is not None and burst is None:
             try:
-                text = rate_warnings.warning(interval_us, (await self._dispatch.queue(key)).burst)
+                text = rate_warnings.warning(interval_us, (await self._dispatch.route(GetQueue(key))).burst)
             except SharqError as error:
                 log.debug("burst_unknown error=%r", error.message)
         if text is None:
@@ -57,7 +58,7 @@ class QueueHandlers:
     async def queue(self, request: Request) -> Response:
         """Return the state of the queue."""
         parsing.no_query(request.query)
-        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
+        stats = await self._dispatch.route(GetQueue(parsing.queue_key(request.path_values)))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(_queue_answer(stats))
@@ -74,14 +75,14 @@ class QueueHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        return _done(await self._dispatch.set_paused(key, is_paused))
+        return _done(await self._dispatch.route(SetPaused(key, is_paused)))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         purge = await self._parser.run(parsing.purge_all, await request.body())
-        deleted = await self._dispatch.delete_queue(key, purge)
+        deleted = await self._dispatch.route(DeleteQueue(key, purge))
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
         purged = " and purged related resources" if purge else ""

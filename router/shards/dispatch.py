@@ -1,8 +1,9 @@
 """Routes calls to shards and joins their answers, for every operation of the API but the dequeue
 (router/longpoll/dequeues.py).
 
-A call about one queue goes to the owner of its partition. A bulk call is split by owner and its answers are joined in
-order. A call about a whole type goes partition by partition, so that a cursor stays valid while the ring changes.
+A call about one queue or partition goes to the partition's owner, whatever it does. A bulk call is split by owner and
+its answers are joined in order. A call about a whole type goes partition by partition, so that a cursor stays valid
+while the ring changes.
 """
 
 from __future__ import annotations
@@ -19,36 +20,29 @@ from sharq_core.link.messages import (
     Addressed,
     Call,
     CheckStore,
-    DeleteQueue,
     Enqueue,
     Extend,
     Failure,
     Finish,
     GetCounts,
-    GetJob,
-    GetQueue,
     GetTop,
     ListDead,
     ListQueues,
+    PartitionCall,
+    QueueCall,
     Redrive,
     Release,
-    SetPaused,
-    SetRate,
     ShardPort,
 )
 from sharq_core.models import (
     Counts,
     DeadLetter,
     DeadRef,
-    DeletedQueue,
     Enqueued,
     ExtendJob,
     FinishJob,
-    JobStatus,
     LeaseOutcome,
     NewJob,
-    QueueKey,
-    QueueStats,
     RedriveStatus,
     ReleaseJob,
     TopOrder,
@@ -95,55 +89,55 @@ class Dispatch:
         """The number of partitions, P; the default until a shard has reported it."""
         return self._directory.partitions
 
+    async def route(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
+        """Call the owner of the call's partition; if it fails, call another shard once if that does no harm."""
+        partition = call.partition_in(self._directory.partitions)
+        shard = self._directory.owner(partition)
+        try:
+            return await shard.call(call)
+        except errors.SharqError as error:
+            return await self._second_try.ask(partition, call, shard, error)
+
+    async def route_job(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
+        """Call the owner of one job's partition, and raise the error that a call about several jobs returns.
+
+        Args:
+            make_call: the kind of call, as `Enqueue`.
+        """
+        partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
+        shard = self._directory.owner(partition)
+        call = make_call([job])
+        try:
+            (answer,) = await shard.call(call)
+        except errors.SharqError as error:
+            (answer,) = await self._second_try.ask(partition, call, shard, error)
+        else:
+            if isinstance(answer, Failure) and answer.is_away:
+                answers: list[OutcomeT | Failure] = [answer]
+                (answer,) = await self._second_try.ask_jobs(make_call, [job], shard, answers)
+        if isinstance(answer, Failure):
+            raise errors.from_code(answer.code, answer.message)
+        return answer
+
     def enqueue(self, jobs: list[NewJob]) -> Coroutine[Any, Any, list[Enqueued | errors.SharqError]]:
         """Enqueue jobs; return one answer for each job, in order."""
-        return self._bulk(Enqueue, jobs)
-
-    def enqueue_one(self, job: NewJob) -> Coroutine[Any, Any, Enqueued]:
-        """Enqueue a job; raise the error that a bulk call returns."""
-        return self._one(Enqueue, job)
+        return self._fan_out(Enqueue, jobs)
 
     def finish(self, jobs: list[FinishJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """End leases and forget the jobs; return one answer for each job, in order."""
-        return self._bulk(Finish, jobs)
-
-    def finish_one(self, job: FinishJob) -> Coroutine[Any, Any, LeaseOutcome]:
-        """End a lease and forget the job; raise the error that a bulk call returns."""
-        return self._one(Finish, job)
+        return self._fan_out(Finish, jobs)
 
     def extend(self, jobs: list[ExtendJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """Extend leases; return one answer for each job, in order."""
-        return self._bulk(Extend, jobs)
+        return self._fan_out(Extend, jobs)
 
     def release(self, jobs: list[ReleaseJob]) -> Coroutine[Any, Any, list[LeaseOutcome | errors.SharqError]]:
         """Release jobs, unfinished; return one answer for each job, in order."""
-        return self._bulk(Release, jobs)
+        return self._fan_out(Release, jobs)
 
     def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | errors.SharqError]]:
         """Enqueue dead letters again; return one answer for each, in order."""
-        return self._bulk(Redrive, jobs)
-
-    async def set_rate(
-        self, key: QueueKey, interval_us: int, burst: int | None = None, pin: bool | None = None
-    ) -> bool:
-        """Change a queue's rate at once; return False if there is no such queue and pin is not True."""
-        return await self.ask(self._partition(key), SetRate(key, interval_us, burst, pin))
-
-    async def set_paused(self, key: QueueKey, is_paused: bool) -> bool:
-        """Pause or resume a queue; return False if there is no such queue."""
-        return await self.ask(self._partition(key), SetPaused(key, is_paused))
-
-    async def delete_queue(self, key: QueueKey, purge: bool) -> DeletedQueue:
-        """Drop the queued and delayed jobs of a queue."""
-        return await self.ask(self._partition(key), DeleteQueue(key, purge))
-
-    async def queue(self, key: QueueKey) -> QueueStats:
-        """Return the state of a queue; an unknown queue has zeros and is_known False."""
-        return await self.ask(self._partition(key), GetQueue(key))
-
-    async def job(self, key: QueueKey, job_id: str) -> JobStatus | None:
-        """Return the state of a job; None if it is unknown."""
-        return await self.ask(self._partition(key), GetJob(key, job_id))
+        return self._fan_out(Redrive, jobs)
 
     async def counts(self) -> list[Counts]:
         """Return the counters of all shards, in parts of a few partitions: a type may be in several of them.
@@ -185,9 +179,7 @@ class Dispatch:
             ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
             pages = await asyncio.gather(
                 *(
-                    self.ask(
-                        p, ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit))
-                    )
+                    self.route(ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit)))
                     for p in ahead
                 )
             )
@@ -220,7 +212,7 @@ class Dispatch:
         size = 0
         while partition < self._directory.partitions and len(letters) < limit and size < max_bytes:
             call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(letters)))
-            page = await self.ask(partition, call)
+            page = await self.route(call)
             letters += page.jobs
             size += sum(len(letter.payload) for letter in page.jobs)
             partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
@@ -251,14 +243,6 @@ class Dispatch:
     def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
 
-    async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT:
-        """Call a partition's owner; if it fails, call another shard once if that does no harm."""
-        shard = self._directory.owner(partition)
-        try:
-            return await shard.call(call)
-        except errors.SharqError as error:
-            return await self._second_try.ask(partition, call, shard, error)
-
     async def _ask_owners(
         self,
         make_call: Callable[[list[int]], Call[ReplyT]],
@@ -285,24 +269,7 @@ class Dispatch:
                 raise answer
         return replies
 
-    async def _one(self, make_call: BulkCall[JobT, OutcomeT], job: JobT) -> OutcomeT:
-        """Call the owner for one job, as `ask` does but with one coroutine less: these are the most frequent calls."""
-        partition = self._partition(job)
-        shard = self._directory.owner(partition)
-        call = make_call([job])
-        try:
-            (answer,) = await shard.call(call)
-        except errors.SharqError as error:
-            (answer,) = await self._second_try.ask(partition, call, shard, error)
-        else:
-            if isinstance(answer, Failure) and answer.is_away:
-                answers: list[OutcomeT | Failure] = [answer]
-                (answer,) = await self._second_try.ask_jobs(make_call, [job], shard, answers)
-        if isinstance(answer, Failure):
-            raise errors.from_code(answer.code, answer.message)
-        return answer
-
-    async def _bulk(
+    async def _fan_out(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Split the jobs by owner, call the owners at the same time, and join the answers in order."""
@@ -310,17 +277,17 @@ class Dispatch:
         for index, job in enumerate(jobs):
             groups.setdefault(self._directory.owner(self._partition(job)), []).append(index)
         if len(groups) == 1:
-            return await self._ask_group(next(iter(groups)), make_call, jobs)
+            return await self._call_owner(next(iter(groups)), make_call, jobs)
         results: dict[int, OutcomeT | errors.SharqError] = {}
 
-        async def ask(shard: ShardPort, indexes: list[int]) -> None:
-            outcomes = await self._ask_group(shard, make_call, [jobs[index] for index in indexes])
+        async def call_owner(shard: ShardPort, indexes: list[int]) -> None:
+            outcomes = await self._call_owner(shard, make_call, [jobs[index] for index in indexes])
             results.update(zip(indexes, outcomes, strict=True))
 
-        await asyncio.gather(*(ask(shard, indexes) for shard, indexes in groups.items()))
+        await asyncio.gather(*(call_owner(shard, indexes) for shard, indexes in groups.items()))
         return [results[index] for index in range(len(jobs))]
 
-    async def _ask_group(
+    async def _call_owner(
         self, shard: ShardPort, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Return the answers of jobs whose partitions have the same owner.
@@ -336,14 +303,14 @@ class Dispatch:
                 answers = await self._second_try.ask(partition, call, shard, error)
                 return [_outcome(answer) for answer in answers]
             if not error.is_away:
-                return await self._ask_group_again(shard, call, jobs, error)
+                return await self._retry(shard, call, jobs, error)
             failure: OutcomeT | Failure = Failure(error.code, error.message, is_away=True)
             answers = [failure for _ in jobs]
         if any(isinstance(answer, Failure) and answer.is_away for answer in answers):
             answers = await self._second_try.ask_jobs(make_call, jobs, shard, answers)
         return [_outcome(answer) for answer in answers]
 
-    async def _ask_group_again(
+    async def _retry(
         self,
         failed: ShardPort,
         call: Call[list[OutcomeT | Failure]],

@@ -1,13 +1,15 @@
 """Defines the calls of a router to a shard, one frozen Struct each, and the types of their replies.
 
-In one process a call is a method call (`ShardPort`); over the link it is a frame. A call about one queue goes to the
-owner of the queue's partition; bulk calls are split by owner first.
+In one process a call is a method call (`ShardPort`); over the link it is a frame. A call about one queue (`QueueCall`)
+or one partition (`PartitionCall`) goes to the owner of the partition. A call about jobs (`JobsCall`) is split by owner
+first. Each of these names the function of the scheduler that carries it out, so that router and shard need no code of
+its own for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -32,6 +34,7 @@ from sharq_core.models import (
     TopOrder,
     TopQueues,
 )
+from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")
 
@@ -58,11 +61,50 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
 
 
 class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=True):
-    """A call whose reply is a ReplyT."""
+    """A call whose reply is a ReplyT.
+
+    Attributes:
+        function: the method of the scheduler's Functions that makes the call to the store; empty if the shard does more
+            than run one function.
+        is_read: the call has no lasting effect: if no answer comes, nothing was done.
+    """
+
+    function: ClassVar[str] = ""
+    is_read: ClassVar[bool] = False
 
 
-class Enqueue(Call[list[Enqueued | Failure]], frozen=True):
+class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
+    """A call about jobs, given as `jobs`; the reply has one answer for each, in order.
+
+    The function takes the jobs of one partition and type.
+    """
+
+
+class QueueCall(Call[ReplyT], Generic[ReplyT], frozen=True):
+    """A call about one queue. The function takes the partition, the type, the id and, by name, the other fields."""
+
+    key: QueueKey
+
+    def partition_in(self, partitions: int) -> int:
+        """Return the partition of the queue, one of `partitions`."""
+        return partition_of(self.key.queue_type, self.key.queue_id, partitions)
+
+
+class PartitionCall(Call[ReplyT], Generic[ReplyT], frozen=True):
+    """A call about a type in one partition. The function takes both and, by name, the other fields."""
+
+    queue_type: str
+    partition: int
+
+    def partition_in(self, partitions: int) -> int:
+        """Return the partition that the call names."""
+        return self.partition
+
+
+class Enqueue(JobsCall[list[Enqueued | Failure]], frozen=True):
     """A call that enqueues jobs. One answer per job, in order."""
+
+    function: ClassVar[str] = "enqueue"
 
     jobs: list[NewJob]
 
@@ -94,81 +136,97 @@ class Peek(Call[int | None], frozen=True):
     for another node, the node reads their agendas before it answers that nothing is due.
     """
 
+    is_read: ClassVar[bool] = True
+
     queue_type: str
 
 
-class Finish(Call[list[LeaseOutcome | Failure]], frozen=True):
+class Finish(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that finishes jobs. One answer per job, in order."""
+
+    function: ClassVar[str] = "finish"
 
     jobs: list[FinishJob]
 
 
-class Extend(Call[list[LeaseOutcome | Failure]], frozen=True):
+class Extend(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that extends leases. One answer per job, in order."""
+
+    function: ClassVar[str] = "extend"
 
     jobs: list[ExtendJob]
 
 
-class Release(Call[list[LeaseOutcome | Failure]], frozen=True):
+class Release(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that releases jobs. One answer per job, in order."""
+
+    function: ClassVar[str] = "release"
 
     jobs: list[ReleaseJob]
 
 
-class SetRate(Call[bool], frozen=True):
+class SetRate(QueueCall[bool], frozen=True):
     """A call that changes a queue's rate; False if the queue does not exist (pin True creates it).
 
     burst None and pin None leave those as they are.
     """
 
-    key: QueueKey
+    function: ClassVar[str] = "interval"
+
     interval_us: int
     burst: int | None = None
     pin: bool | None = None
 
 
-class SetPaused(Call[bool], frozen=True):
+class SetPaused(QueueCall[bool], frozen=True):
     """A call that pauses or resumes a queue; False if it does not exist."""
 
-    key: QueueKey
+    function: ClassVar[str] = "pause"
+
     is_paused: bool
 
 
-class DeleteQueue(Call[DeletedQueue], frozen=True):
+class DeleteQueue(QueueCall[DeletedQueue], frozen=True):
     """A call that drops the queued and delayed jobs of a queue.
 
     Attributes:
         purge: also forget the rate once its ready time has passed.
     """
 
-    key: QueueKey
+    function: ClassVar[str] = "delete_queue"
+
     purge: bool = False
 
 
-class GetQueue(Call[QueueStats], frozen=True):
+class GetQueue(QueueCall[QueueStats], frozen=True):
     """A call for the statistics of one queue."""
 
-    key: QueueKey
+    function: ClassVar[str] = "get_queue"
+    is_read: ClassVar[bool] = True
 
 
-class GetJob(Call[JobStatus | None], frozen=True):
+class GetJob(QueueCall[JobStatus | None], frozen=True):
     """A call for the state of one job; None if it is unknown."""
 
-    key: QueueKey
+    function: ClassVar[str] = "get_job"
+    is_read: ClassVar[bool] = True
     job_id: str
 
 
-class ListQueues(Call[QueuePage], frozen=True):
+class ListQueues(PartitionCall[QueuePage], frozen=True):
     """A call for about `limit` queues of one partition from `scan` on (0: from the start)."""
 
-    queue_type: str
-    partition: int
+    function: ClassVar[str] = "list_queues"
+    is_read: ClassVar[bool] = True
+
     scan: int
     limit: int
 
 
 class GetTop(Call[TopQueues], frozen=True):
     """A call for the first `limit` queues, at most, of a type in some partitions by an order; its work is bounded."""
+
+    is_read: ClassVar[bool] = True
 
     queue_type: str
     partitions: list[int]
@@ -179,33 +237,38 @@ class GetTop(Call[TopQueues], frozen=True):
 class GetCounts(Call[Counts], frozen=True):
     """A call for the summed counters of some partitions."""
 
+    is_read: ClassVar[bool] = True
+
     partitions: list[int]
 
 
-class ListDead(Call[DeadPage], frozen=True):
+class ListDead(PartitionCall[DeadPage], frozen=True):
     """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first."""
 
-    queue_type: str
-    partition: int
+    function: ClassVar[str] = "list_dead"
+    is_read: ClassVar[bool] = True
+
     scan: str
     limit: int
 
 
-class Redrive(Call[list[RedriveStatus | Failure]], frozen=True):
+class Redrive(JobsCall[list[RedriveStatus | Failure]], frozen=True):
     """A call that queues dead letters again, attempts from 0. One answer each, in order."""
+
+    function: ClassVar[str] = "redrive"
 
     jobs: list[DeadRef]
 
 
-class DropDead(Call[int], frozen=True):
+class DropDead(PartitionCall[int], frozen=True):
     """A call that drops up to `limit` of a partition's dead letters, oldest first; it returns their number.
 
     Attributes:
         before_us: keep those that died later, by the time of the partition's server; None keeps none.
     """
 
-    queue_type: str
-    partition: int
+    function: ClassVar[str] = "drop_dead"
+
     limit: int
     before_us: int | None = None
 
@@ -214,6 +277,8 @@ class Cover(Call[None], frozen=True):
     """A call to serve these partitions too for a while, because their owner cannot be reached; it returns once they are
     read.
     """
+
+    is_read: ClassVar[bool] = True
 
     partitions: list[int]
 
@@ -226,15 +291,33 @@ class Yield(Call[None], frozen=True):
     it has not sent. The notice goes only to a shard that has sent frames.Away, and is repeated while that holds.
     """
 
+    is_read: ClassVar[bool] = True
+
     partitions: list[int]
 
 
 class DescribeStore(Call[StoreState], frozen=True):
     """A call for the node's state of its store."""
 
+    is_read: ClassVar[bool] = True
+
 
 class CheckStore(Call[None], frozen=True):
     """A call that returns once every store node answers, and raises Unavailable if one does not."""
+
+    is_read: ClassVar[bool] = True
+
+
+def _kinds(base: type[Call[Any]]) -> Iterator[type[Call[Any]]]:
+    kinds = base.__subclasses__()
+    if not kinds:
+        yield base
+    for kind in kinds:
+        yield from _kinds(kind)
+
+
+CALLS: tuple[type[Call[Any]], ...] = tuple(_kinds(Call))
+"""Every kind of call."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

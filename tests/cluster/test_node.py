@@ -15,6 +15,7 @@ import redis
 
 from shard.node import NodeSettings
 from sharq_core.errors import ConfigError, OutcomeUnknown, Overloaded, SharqError, StoreFull, Unavailable
+from sharq_core.link.messages import GetJob
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
@@ -205,7 +206,7 @@ async def test_a_store_that_hangs_answers_perhaps_and_then_no_and_does_nothing_l
         assert time.monotonic() - started < 2
         server.resume()
         await until_answered(parts)
-        assert await parts.dispatch.job(QueueKey(KIND, "q"), "late") is None
+        assert await parts.dispatch.route(GetJob(QueueKey(KIND, "q"), "late")) is None
         assert len(await parts.dequeue(KIND)) == 1
 
 
@@ -327,12 +328,12 @@ async def test_what_a_job_is_can_be_asked_in_each_state(parts: Parts) -> None:
     (leased,) = await parts.dequeue(KIND)
     states = {}
     for job_id in "abc":
-        status = await parts.dispatch.job(key, job_id)
+        status = await parts.dispatch.route(GetJob(key, job_id))
         assert status is not None
         states[job_id] = status.state
     assert states == {"a": JobState.LEASED, "b": JobState.QUEUED, "c": JobState.DELAYED}
     await parts.dispatch.finish([FinishJob(KIND, "q", "a", leased.lease)])
-    status = await parts.dispatch.job(key, "a")
+    status = await parts.dispatch.route(GetJob(key, "a"))
     assert status is not None
     assert status.state is JobState.FINISHED
 

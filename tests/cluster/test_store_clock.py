@@ -17,6 +17,7 @@ from prometheus_client import generate_latest
 from shard.cluster import partition_clocks
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
+from sharq_core.link.messages import GetJob
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
 from tests.cluster.nodes import Parts, job, running_node, until
 from tests.conftest import running_store
@@ -143,7 +144,7 @@ async def test_days_ahead_for_seconds_drop_and_end_nothing(parts: Parts, clock: 
     assert await enqueue(parts, job("done", "q", "finished", repeat=True)) == [EnqueueStatus.DUPLICATE]
     assert await enqueue(parts, job("dead", "q", "letter", repeat=True)) == [EnqueueStatus.DUPLICATE]
     for kind, name, state in (("slow", "j0", JobState.LEASED), ("late", "delayed", JobState.DELAYED)):
-        known = await parts.dispatch.job(QueueKey(kind, "q"), name)
+        known = await parts.dispatch.route(GetJob(QueueKey(kind, "q"), name))
         assert known is not None
         assert known.state is state
     assert await parts.dequeue("slow") == []
@@ -201,7 +202,7 @@ async def test_a_failover_to_a_server_with_another_clock_keeps_spacing_and_lease
             gaps = gaps_between([(await wait_for_job(parts, KIND))[2] for _ in range(5)])
             assert min(gaps) >= INTERVAL_S - 0.1, gaps
             assert max(gaps) <= INTERVAL_S + SLACK_S, gaps
-            known = await parts.dispatch.job(QueueKey("held", "q"), "job")
+            known = await parts.dispatch.route(GetJob(QueueKey("held", "q"), "job"))
             assert known is not None
             assert known.state is JobState.LEASED
             await until_noticed(parts)

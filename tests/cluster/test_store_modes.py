@@ -15,6 +15,7 @@ from shard.node import NodeSettings
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.errors import SharqError, Unavailable
+from sharq_core.link.messages import DeleteQueue, GetJob, GetQueue, SetPaused, SetRate
 from sharq_core.models import (
     DeadRef,
     DeletedQueue,
@@ -148,7 +149,7 @@ async def test_the_verbs_of_a_job_work_on_every_store(parts: Parts) -> None:
     ends = [FinishJob(KIND, one.queue_id, one.job_id, one.lease) for one in again]
     assert await parts.dispatch.finish(ends) == [DONE] * len(queues)
     for queue in queues:
-        status = await parts.dispatch.job(QueueKey(KIND, queue), "a")
+        status = await parts.dispatch.route(GetJob(QueueKey(KIND, queue), "a"))
         assert status is not None
         assert status.state is JobState.FINISHED
 
@@ -163,11 +164,11 @@ async def test_the_verbs_of_a_queue_work_on_every_store(parts: Parts) -> None:
     assert sum(count for part in counts for _, count in part.enqueue_counts) == len(queues)
     for queue in queues:
         key = QueueKey(KIND, queue)
-        assert await parts.dispatch.set_rate(key, 60_000_000, None, None)
-        assert await parts.dispatch.set_paused(key, True)
-        stats = await parts.dispatch.queue(key)
+        assert await parts.dispatch.route(SetRate(key, 60_000_000, None, None))
+        assert await parts.dispatch.route(SetPaused(key, True))
+        stats = await parts.dispatch.route(GetQueue(key))
         assert (stats.interval_us, stats.is_paused, stats.queued) == (60_000_000, True, 1)
-        assert await parts.dispatch.delete_queue(key, False) == DeletedQueue(1)
+        assert await parts.dispatch.route(DeleteQueue(key, False)) == DeletedQueue(1)
     await parts.dispatch.check_store()
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from sharq_core.errors import SharqError
+from sharq_core.link.messages import GetQueue
 from sharq_core.models import Enqueued, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, QueueKey
 from tests.cluster.nodes import Parts, job
 
@@ -102,7 +103,7 @@ class Ledger:
     async def _is_drained(self) -> bool:
         try:
             found = await asyncio.gather(
-                *(self._parts.dispatch.queue(QueueKey(KIND, queue)) for queue in self._queues)
+                *(self._parts.dispatch.route(GetQueue(QueueKey(KIND, queue))) for queue in self._queues)
             )
         except SharqError:
             return False

@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
+from sharq_core.link.messages import GetJob
 from sharq_core.models import Enqueued, ExtendJob, FinishJob, JobState, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
@@ -71,7 +72,7 @@ async def until_kept(parts: Parts, queue: str = "victim") -> None:
 
 
 async def state_of(parts: Parts, queue: str, job_id: str) -> JobState | None:
-    status = await parts.dispatch.job(QueueKey(KIND, queue), job_id)
+    status = await parts.dispatch.route(GetJob(QueueKey(KIND, queue), job_id))
     return None if status is None else status.state
 
 
@@ -133,7 +134,7 @@ async def test_leases_are_ended_and_made_longer_at_once_although_only_the_primar
         extension = ExtendJob(KIND, "q", second.job_id, second.lease, 10 * LEASE_US)
         (extended,) = await parts.dispatch.extend([extension])
         assert isinstance(extended, OutcomeUnknown)
-        status = await parts.dispatch.job(QueueKey(KIND, "q"), second.job_id)
+        status = await parts.dispatch.route(GetJob(QueueKey(KIND, "q"), second.job_id))
         assert status is not None
         assert status.lease_expires_at_us is not None
         assert status.lease_expires_at_us > second.leased_until_us + LEASE_US
