@@ -17,8 +17,10 @@ from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
 from router.handlers.jobs import JobHandlers
 from router.handlers.leases import LeaseHandlers
+from router.handlers.listings import ListingHandlers
 from router.handlers.operations import OperationHandlers
 from router.handlers.queues import QueueHandlers
+from router.handlers.types import TypeHandlers
 from router.http.gate import Gate
 from router.http.gateway import Endpoint, Gateway, Handler
 from router.http.metrics import RouterMetrics
@@ -76,10 +78,12 @@ def _handlers(
 ) -> dict[str, Handler]:
     """Return operation → handler, for every operation of router/api/routes."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
-    dequeue = DequeueHandlers(polls, parser, settings)
+    dequeue = DequeueHandlers(dispatch, polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)
     queues = QueueHandlers(dispatch, parser)
     counts = CountHandlers(dispatch)
+    listings = ListingHandlers(dispatch)
+    types = TypeHandlers(dispatch, parser)
     jobs = JobHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
@@ -93,9 +97,16 @@ def _handlers(
         "release_bulk": leases.release_bulk,
         "interval": queues.interval,
         "queue": queues.queue,
+        "set_queue": queues.set_queue,
         "pause": queues.pause,
         "resume": queues.resume,
         "deletequeue": queues.deletequeue,
+        "queues": listings.queues,
+        "types": listings.types,
+        "pause_type": types.pause_type,
+        "resume_type": types.resume_type,
+        "pause_all": types.pause_all,
+        "resume_all": types.resume_all,
         "metrics": counts.all_counts,
         "metrics_type": counts.queue_ids,
         "metrics_queue": counts.queue_counts,

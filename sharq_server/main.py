@@ -28,7 +28,7 @@ from router.http.tokens import Guard, make_guard
 from router.lifecycle import HttpServer, drain_at_end, router_settings
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
-from router.shards.directory import OneShard
+from router.shards.one_shard import OneShard
 from router.shards.dispatch import Dispatch
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.data_identity.memory import DirectoryMemory

@@ -13,13 +13,11 @@ from msgspec import Meta, UnsetType
 
 from router.api.fields import Expected, to_us
 from sharq_core.errors import InvalidRequest
+from sharq_core.limits import MAX_COST, MAX_HOLD_US, MAX_LEASED, MAX_WEIGHT
 from sharq_core.models import MAX_INTERVAL_US
 
-MAX_COST = 1_000_000
-MAX_LEASED = 1_000_000
-MAX_WEIGHT = 100
 MAX_BURST = 1_000_000
-MAX_HOLD_MS = 24 * 3600 * 1000
+MAX_HOLD_MS = MAX_HOLD_US // 1000
 
 _UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "day": 86_400_000_000}
 """Unit of a rate → its length in µs, the shortest first."""
@@ -30,6 +28,7 @@ _RATE_TEXT = (
     "a rate over 0 as number/unit with the unit s, min, h or day, such as 40/s, 0.5/s, 90/min, 2000/h or 10000/day, "
     "from once in 365 days to 1000000/s"
 )
+HOLD_UNTIL_TEXT = "a time in milliseconds since the epoch, later than now and at most 24 hours from now"
 _BURST_TEXT = f"a number from 1 to {MAX_BURST} with at most two decimals"
 
 _burst = Meta(ge=1, le=MAX_BURST)
@@ -127,7 +126,7 @@ HoldUntil: TypeAlias = Annotated[
         description="Hold the queue until this time instead of pausing it, in ms since the epoch: later than now, and "
         "at most 24 hours from now.",
     ),
-    Expected("a time in milliseconds since the epoch, later than now and at most 24 hours from now"),
+    Expected(HOLD_UNTIL_TEXT),
 ]
 CountsAttempt: TypeAlias = Annotated[
     bool,

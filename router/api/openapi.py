@@ -15,6 +15,7 @@ from router.api.fields import (
     JOB_ID_MEANING,
     QUEUE_ID_MEANING,
     QUEUE_TYPE_MEANING,
+    QUEUE_TYPE_PATTERN,
     STRICT_IDENTIFIER_PATTERN,
 )
 from router.api.request_shapes import NoQuery
@@ -131,7 +132,8 @@ def _operation_id(route: Route, method: str, path: str) -> str:
 
 
 def _path_parameter(name: str) -> Json:
-    schema: Json = {"type": "string", "pattern": STRICT_IDENTIFIER_PATTERN}
+    pattern = QUEUE_TYPE_PATTERN if name == "queue_type" else STRICT_IDENTIFIER_PATTERN
+    schema: Json = {"type": "string", "pattern": pattern}
     return {
         "name": name,
         "in": "path",

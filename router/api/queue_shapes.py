@@ -10,11 +10,41 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from router.api.response_shapes import QueueIdOut, Shape, Success, WarningOut
+from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
+from sharq_core.limits import BlockedBy
 
 QueuedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs that wait in line.")]
 DelayedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs whose delay has not passed.")]
 LeasedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs that workers hold.")]
+DeadOut: TypeAlias = Annotated[int, Meta(description="Number of dead letters.")]
+IntervalOut: TypeAlias = Annotated[
+    int | float, Meta(description="Minimum time between two leases of the queue, in ms; 0 means unlimited.")
+]
+RateOut: TypeAlias = Annotated[
+    str | None,
+    Meta(description="The same as a rate, in at most six digits: `40/s`; null if it is unlimited."),
+]
+BurstOut: TypeAlias = Annotated[
+    int | float,
+    Meta(description="Number of leases that may follow each other at once when the queue is late."),
+]
+MaxLeasedOut: TypeAlias = Annotated[
+    int | None, Meta(description="Maximum number of jobs of the queue leased at a time; null for no maximum.")
+]
+DeliveredOut: TypeAlias = Annotated[
+    int, Meta(description="Number of jobs leased in the last complete minute of the clock.")
+]
+BlockedByOut: TypeAlias = Annotated[
+    BlockedBy | None,
+    Meta(description="Why the queue gives no job now: the first reason that applies; null if it gives one."),
+]
+NextReadyOut: TypeAlias = Annotated[
+    int | None,
+    Meta(
+        description="Time until the queue may next be leased from, in ms, 0 if it may now; null if nothing is queued, "
+        "or if it is not known, such as for a paused queue."
+    ),
+]
 OldestAgeOut: TypeAlias = Annotated[
     int | None,
     Meta(
@@ -38,23 +68,94 @@ class RateSet(Success, frozen=True, kw_only=True):
 class QueueAnswer(Success, frozen=True, kw_only=True):
     """The state of one queue."""
 
-    interval: Annotated[
-        int | float, Meta(description="Minimum time between two leases, in ms; 0 means unlimited.")
-    ]
-    burst: Annotated[int, Meta(description="Number of leases that may follow each other at once when late.")]
-    pinned: Annotated[bool, Meta(description="True if enqueues do not change rate and burst.")]
+    interval: IntervalOut
+    rate: RateOut
+    burst: BurstOut
+    pinned: Annotated[bool, Meta(description="True if enqueues do not change rate, burst and max_leased.")]
     paused: Annotated[bool, Meta(description="True if the queue hands out no jobs until it is resumed.")]
     queued: QueuedOut
     delayed: DelayedOut
     leased: LeasedOut
-    next_ready_in: Annotated[
+    dead: DeadOut
+    max_leased: MaxLeasedOut
+    weight: Annotated[
+        int,
+        Meta(description="Number of jobs that the queue gives in its turn while queues of its type compete."),
+    ]
+    held_until: Annotated[
         int | None,
         Meta(
-            description="Time until the queue may next be leased from, in ms, 0 if it may now; null if nothing is "
-            "queued or the queue is paused."
+            description="The time before which the queue gives no job, in ms since the epoch; null without a hold."
         ),
     ]
+    settings: Annotated[
+        list[str],
+        Meta(description="The names of the fields that an operator has set, which enqueues do not change."),
+    ]
+    blocked_by: BlockedByOut
+    next_ready_in: NextReadyOut
     oldest_age: OldestAgeOut
+
+
+class QueueRow(Shape, frozen=True, kw_only=True):
+    """One queue of a list."""
+
+    queue_id: QueueIdOut
+    interval: IntervalOut
+    rate: RateOut
+    burst: BurstOut
+    queued: QueuedOut
+    delayed: DelayedOut
+    leased: LeasedOut
+    dead: DeadOut
+    max_leased: MaxLeasedOut
+    delivered: DeliveredOut
+    promised: Annotated[
+        int | None,
+        Meta(
+            description="Number of jobs that the queue should have given in that minute: as many as its rate allows, "
+            "but no more than it gave and has waiting now; null at an unlimited rate."
+        ),
+    ]
+    blocked_by: BlockedByOut
+    next_ready_in: NextReadyOut
+
+
+class QueueRows(Success, frozen=True, kw_only=True):
+    """The queues of a type: a page of them, or the first ones of an order."""
+
+    queues: Annotated[list[QueueRow], Meta(description="The queues with their numbers.")]
+    cursor: CursorOut
+    complete: (
+        Annotated[
+            bool,
+            Meta(description="Only with `by`: false if there were too many queues to examine all."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class TypeRowAnswer(Shape, frozen=True, kw_only=True):
+    """One type of the list, with its numbers over all partitions."""
+
+    queue_type: Annotated[str, Meta(description="The name of the type.")]
+    queued: QueuedOut
+    delayed: DelayedOut
+    leased: LeasedOut
+    dead: DeadOut
+    enqueued: Annotated[int, Meta(description="Number of jobs enqueued in the last complete minute.")]
+    delivered: DeliveredOut
+    blocked_by: Annotated[
+        BlockedBy | None,
+        Meta(description="Why no queue of the type may be leased from now; null if one may."),
+    ]
+
+
+class TypeRows(Success, frozen=True, kw_only=True):
+    """A page of the types."""
+
+    types: Annotated[list[TypeRowAnswer], Meta(description="The types in the order of their names.")]
+    cursor: CursorOut
 
 
 class DeletedAnswer(Shape, frozen=True, kw_only=True):

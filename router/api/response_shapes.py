@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState
 
 
@@ -90,6 +91,26 @@ def count_failed(results: Sequence[Struct]) -> int:
 class NothingReadyAnswer(Shape, frozen=True, kw_only=True, tag_field="status", tag="failure"):
     """The answer of a dequeue if no job is ready."""
 
+    blocked_by: (
+        Annotated[
+            BlockedBy,
+            Meta(
+                description="Why there is no job: the reason of the queue of the type that comes first; `empty` if the "
+                "type has no jobs. Absent if it cannot be told."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    next_ready_in: (
+        Annotated[
+            int,
+            Meta(
+                description="Time until that queue may next be leased from, in ms; absent if it is not known."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
 
 class Queued(Shape, frozen=True, kw_only=True, tag_field="status", tag="queued"):
     """The confirmation that a job is queued."""
@@ -150,6 +171,7 @@ class Leased(Shape, frozen=True, kw_only=True):
     lease_expires_at: LeaseEndOut
     enqueued_at: EnqueuedAtOut
     attempt: AttemptOut
+    cost: Annotated[int, Meta(description="Number of slots of the rate that the lease took.")]
 
 
 class LeasedOne(Leased, frozen=True, kw_only=True, tag_field="status", tag="success"):

@@ -18,7 +18,7 @@ from router.shards.link import ShardLink
 from router.shards.owners import Excuses, Owners, all_partitions
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.link.messages import Cover, Member, ShardPort, View, Yield
+from sharq_core.link.messages import FORMATS, Cover, Member, ShardPort, View, Yield
 from sharq_core.logs.troubles import Repeats
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 
@@ -43,9 +43,11 @@ class Directory(Protocol):
     """The shards and their partitions, as this router knows them now.
 
     Attributes:
+        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
+    formats: int
     second_tries: int
 
     @property
@@ -81,33 +83,6 @@ class Directory(Protocol):
         ...
 
 
-class OneShard:
-    """The directory of a router whose only shard is in the same process."""
-
-    def __init__(self, shard: ShardPort, partitions: int) -> None:
-        self.partitions = partitions
-        self.second_tries = 0
-        self._shards = (shard,)
-
-    def owner(self, partition: int) -> ShardPort:
-        return self._shards[0]
-
-    def shards(self) -> Sequence[ShardPort]:
-        return self._shards
-
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Do nothing: the shard never changes."""
-
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
-        return None
-
-    def doubt(self, shard: ShardPort) -> None:
-        """Do nothing: there is no other shard."""
-
-    async def covered(self) -> None:
-        """Return at once: there is no other shard."""
-
-
 class ShardDirectory:
     """The shards of a cluster.
 
@@ -119,6 +94,7 @@ class ShardDirectory:
 
     Attributes:
         view: the members; None before the first shard was reached.
+        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
@@ -130,6 +106,7 @@ class ShardDirectory:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.view: View | None = None
+        self.formats = FORMATS
         self.second_tries = 0
         self._seeds = seeds
         self._secret = secret
@@ -279,6 +256,7 @@ class ShardDirectory:
         if not is_newer and any(not link.is_suspect for link in self._links.values()):
             return
         self.view = view
+        self.formats = min((member.formats for member in view.members), default=FORMATS)
         log.info("view version=%d members=%d", view.version, len(view.members))
         self._spawn(self._follow(view))
 

@@ -13,6 +13,13 @@ from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from sharq_core.limits import (
+    Burst,
+    Explanation,
+    PauseStatus,
+    QueueSettings,
+    TypeSummary,
+)
 from sharq_core.models import (
     Counts,
     DeadPage,
@@ -28,6 +35,7 @@ from sharq_core.models import (
     QueueKey,
     QueuePage,
     QueueStats,
+    QueueStatsPage,
     RedriveStatus,
     ReleaseJob,
     StoreState,
@@ -37,6 +45,13 @@ from sharq_core.models import (
 from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")
+
+FORMATS = 2
+"""The newest record format, and the newest calls and fields of calls, that this version can handle.
+
+2: limits (cost, holds, fractional bursts, leases at once, gathered types). A router sends nothing newer than what every
+member can handle.
+"""
 
 
 class Addressed(Protocol):
@@ -67,10 +82,12 @@ class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=Tr
         function: the method of the scheduler's Functions that makes the call to the store; empty if the shard does more
             than run one function.
         is_read: the call has no lasting effect: if no answer comes, nothing was done.
+        formats: the value of Member.formats from which on a shard knows the call.
     """
 
     function: ClassVar[str] = ""
     is_read: ClassVar[bool] = False
+    formats: ClassVar[int] = 1
 
 
 class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
@@ -174,7 +191,7 @@ class SetRate(QueueCall[bool], frozen=True):
     function: ClassVar[str] = "interval"
 
     interval_us: int
-    burst: int | None = None
+    burst: Burst | None = None
     pin: bool | None = None
 
 
@@ -184,6 +201,25 @@ class SetPaused(QueueCall[bool], frozen=True):
     function: ClassVar[str] = "pause"
 
     is_paused: bool
+
+
+class HoldQueue(QueueCall[PauseStatus], frozen=True):
+    """A call that holds a queue, for a time from now or until a time by the store's clock: one of the two is set."""
+
+    function: ClassVar[str] = "hold"
+    formats: ClassVar[int] = 2
+
+    hold_us: int | None = None
+    until_us: int | None = None
+
+
+class SetQueue(QueueCall[QueueStats], frozen=True):
+    """A call that changes the settings of a queue, which is created if need be, and returns its statistics."""
+
+    function: ClassVar[str] = "set_queue"
+    formats: ClassVar[int] = 2
+
+    settings: QueueSettings
 
 
 class DeleteQueue(QueueCall[DeletedQueue], frozen=True):
@@ -199,10 +235,18 @@ class DeleteQueue(QueueCall[DeletedQueue], frozen=True):
 
 
 class GetQueue(QueueCall[QueueStats], frozen=True):
+    """A call for the statistics of one queue, its burst rounded down: a router of format 1 reads whole bursts only."""
+
+    function: ClassVar[str] = "get_queue"
+    is_read: ClassVar[bool] = True
+
+
+class GetQueueLimits(QueueCall[QueueStats], frozen=True):
     """A call for the statistics of one queue."""
 
     function: ClassVar[str] = "get_queue"
     is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
 
 
 class GetJob(QueueCall[JobStatus | None], frozen=True):
@@ -220,6 +264,60 @@ class ListQueues(PartitionCall[QueuePage], frozen=True):
     is_read: ClassVar[bool] = True
 
     scan: int
+    limit: int
+
+
+class ListQueueStats(PartitionCall[QueueStatsPage], frozen=True):
+    """A call for the statistics of about `count` queues of one partition from `scan` on (0: from the start)."""
+
+    function: ClassVar[str] = "list_queue_stats"
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+    scan: int
+    count: int
+
+
+class Explain(Call[Explanation], frozen=True):
+    """A call for the reason why a dequeue of a type gets nothing from this shard's partitions.
+
+    The shard remembers its answer for a second, so that idle polls cost the store nothing.
+    """
+
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+    queue_type: str
+
+
+class PauseType(PartitionCall[None], frozen=True):
+    """A call that pauses or resumes all queues of a type in one partition, those that come later, too."""
+
+    function: ClassVar[str] = "pause_type"
+    formats: ClassVar[int] = 2
+
+    is_paused: bool
+
+
+class PauseAll(PartitionCall[None], frozen=True):
+    """A call that pauses or resumes all queues of one partition, those that come later, too; its type is empty."""
+
+    function: ClassVar[str] = "pause_all"
+    formats: ClassVar[int] = 2
+
+    is_paused: bool
+
+
+class ListTypes(Call[list[TypeSummary]], frozen=True):
+    """A call for the first `limit` types, by name, whose names sort after `after`, with their numbers in some
+    partitions.
+    """
+
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+    partitions: list[int]
+    after: str
     limit: int
 
 
@@ -327,7 +425,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         incarnation: random and new for each process, so that a restart is told from a pause.
         address: host:port of its link; empty for a node inside a router's process.
         is_draining: it stops soon; it owns nothing any more and still answers.
-        formats: the newest record format that it can read.
+        formats: the newest format (FORMATS) that it can handle.
     """
 
     node_id: str

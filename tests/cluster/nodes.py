@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from router.longpoll.dequeues import Polls
-from router.shards.directory import OneShard
+from router.shards.one_shard import OneShard
 from router.shards.dispatch import Dispatch
 from shard.node import NodeSettings, ShardNode
 from shard.store_factory import make_store
