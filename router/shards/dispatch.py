@@ -17,13 +17,12 @@ from router.shards.directory import Directory
 from router.shards.listings import (
     DEAD_PAGE_BYTES,
     PARTITIONS_AT_ONCE,
-    merge_types,
     read_dead,
     read_queues,
 )
 from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
-from sharq_core import errors, explanations
+from sharq_core import errors
 from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.link.messages import (
     FORMATS,
@@ -68,6 +67,7 @@ from sharq_core.models import (
 )
 from sharq_core.partitions import partition_of
 from sharq_core.top_queues import merge
+from sharq_core.type_parts import merge_explanations, merge_types
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
@@ -234,7 +234,7 @@ class Dispatch:
         if self._directory.formats < Explain.formats:
             return None
         parts = await asyncio.gather(*(shard.call(Explain(queue_type)) for shard in self._directory.shards()))
-        return explanations.merge(parts)
+        return merge_explanations(parts)
 
     def list_dead(
         self, queue_type: str, limit: int, cursor: str | None, max_bytes: int = DEAD_PAGE_BYTES

@@ -1,4 +1,4 @@
-"""Reads lists page by page: the queues of a type and its dead letters, and joins the lists of types.
+"""Reads lists page by page: the queues of a type, and its dead letters.
 
 A page goes partition by partition, so that its cursor stays valid while the ring changes.
 """
@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeVar
 
 from sharq_core.errors import InvalidRequest
-from sharq_core.explanations import merge_reasons
-from sharq_core.limits import TypeSummary
 from sharq_core.link.messages import ListDead, PartitionCall
 from sharq_core.models import DeadLetter, DeadPage
 
@@ -111,27 +109,6 @@ async def read_dead(
         size += sum(len(letter.payload) for letter in page.jobs)
         partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
     return letters, None if partition >= partitions else f"{partition}-{scan}"
-
-
-def merge_types(parts: Iterable[TypeSummary], limit: int) -> list[TypeSummary]:
-    """Return the first `limit` types by name, with the numbers of all their parts together."""
-    by_name: dict[str, list[TypeSummary]] = {}
-    for part in parts:
-        by_name.setdefault(part.queue_type, []).append(part)
-    return [_sum(by_name[name]) for name in sorted(by_name)[:limit]]
-
-
-def _sum(parts: list[TypeSummary]) -> TypeSummary:
-    return TypeSummary(
-        queue_type=parts[0].queue_type,
-        queued=sum(part.queued for part in parts),
-        delayed=sum(part.delayed for part in parts),
-        leased=sum(part.leased for part in parts),
-        dead=sum(part.dead for part in parts),
-        enqueued_in_minute=sum(part.enqueued_in_minute for part in parts),
-        leased_in_minute=sum(part.leased_in_minute for part in parts),
-        blocked_by=merge_reasons(part.blocked_by for part in parts),
-    )
 
 
 def _split_cursor(cursor: str | None, partitions: int) -> tuple[int, str]:
