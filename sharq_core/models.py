@@ -17,6 +17,9 @@ from sharq_core.limits import BlockedBy, Burst
 IDENTIFIER_PATTERN = r"^[A-Za-z0-9_\-.+@]{1,100}$"
 """The pattern of queue_type, queue_id and job_id; `.` and `..` are refused as well."""
 
+QUEUE_TYPE_PATTERN = r"^(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(~[A-Za-z0-9_\-.+@]+)?$"
+"""The pattern of a queue_type that may be gathered: one `~`, neither first nor last (partitions.is_gathered)."""
+
 MAX_INTERVAL_US = 365 * 24 * 3600 * 1_000_000
 MAX_LEASE_US = 24 * 3600 * 1_000_000
 MIN_LEASE_US = 100_000

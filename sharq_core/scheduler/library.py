@@ -24,12 +24,14 @@ _SHARED = (
     "clock",
     "job_record",
     "queue_record",
+    "type_settings",
     "counters",
     "touched",
     "tombstones",
     "dead_letters",
     "unit",
     "transitions",
+    "blocking",
     "sweep",
     "timers",
     "leases",
@@ -54,6 +56,9 @@ _ALL = (
 
 _NO_DEATH = _ALL[:-1]
 """The keys of functions that read dead letters and create none."""
+
+_OF_TYPE = ("ready", "timers", "queues", "counters")
+"""The keys of functions that tell why a type leases nothing."""
 
 _NUMBERED = (*_ALL, "partitions", "members", "identity")
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
@@ -120,11 +125,17 @@ HEARTBEAT = Function("heartbeat", ("members", "partitions", "identity"))
 SURVEY = Function("survey", ("counters", "done0", "done1"), _READ, joins=True)
 GET_TYPE = Function("get_type", ("counters",), _READ, joins=True)
 LIST_TYPES = Function("list_types", ("counters",), _READ, joins=True)
+EXPLAIN = Function("explain", _OF_TYPE, _READ, joins=True)
+GET_TYPE_STATS = Function("get_type_stats", _OF_TYPE, _READ, joins=True)
+LIST_TYPE_STATS = Function("list_type_stats", ("counters",), _READ, joins=True)
+SET_TYPE = Function("set_type", _OF_TYPE)
+PAUSE_TYPE = Function("pause_type", ("ready", "counters"), joins=True)
+PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
 
-# enqueue comes first, because redrive calls it to add jobs.
+# enqueue comes first, because redrive calls it to add jobs; get_type_stats before set_type, which gives the same reply.
 FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
@@ -148,6 +159,12 @@ FUNCTIONS = (
     SURVEY,
     GET_TYPE,
     LIST_TYPES,
+    EXPLAIN,
+    GET_TYPE_STATS,
+    LIST_TYPE_STATS,
+    SET_TYPE,
+    PAUSE_TYPE,
+    PAUSE_ALL,
     TOUCH,
     SET_CLOCK,
     CLAIM_PARTITIONS,

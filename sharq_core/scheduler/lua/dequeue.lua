@@ -9,7 +9,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers
 --
--- Uses: shortcuts, clock, job_record, queue_record, counters, unit, transitions, timers
+-- Uses: shortcuts, clock, job_record, queue_record, type_settings, counters, unit, transitions, timers
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
@@ -160,6 +160,7 @@ local function lease_job(tx, queue, job, member, due, random, reply)
   counts.lease, counts.minute_leased, job.token, job.attempt = number, counts.minute_leased + 1, token, attempt
   queue_record.lease(queue, now, counts.minute)
   queue.ready_score, queue.active = now, now
+  if tx.settings then queue.ready_score = type_settings.lease(tx.settings, now, job.cost or 1) end
   transitions.lease(tx, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
   reply[at + 1], reply[at + 2], reply[at + 3] = queue_id, job_record.job_id(queue_id, job.field), payload
@@ -169,17 +170,17 @@ local function lease_job(tx, queue, job, member, due, random, reply)
     queue.queued, since < now and now - since or 0)
 end
 
--- Serve the turns in rounds of one job each. A queue that is still due takes another turn in the next round, until it
--- gave per_queue jobs. Returns true if the payload bytes ended the call.
-local function serve(tx, turns, demand, reply)
-  local _, remaining, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
-  local now, due, shared, wanted = tx.now, tx.now + lease, tx.shared, remaining
+-- Serve the turns in rounds of one job each, up to `remaining` jobs. A queue that is still due takes another turn in
+-- the next round, until it gave per_queue jobs. Returns true if the payload bytes ended the call.
+local function serve(tx, turns, demand, remaining, reply)
+  local _, _, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
+  local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(#turns, 1))
   local bytes, round = 0, 1
   while #turns > 0 do
     local next_round
     for index = 1, #turns do
-      if remaining == 0 then return false end
+      if remaining == 0 or settings and type_settings.ready_at(settings) > now then return false end
       local turn = turns[index]
       local queue = turn.queue
       local job, member = next_job(tx, turns, index, share)
@@ -212,16 +213,48 @@ local function ready_after(tx, queue_id, score)
   return ready_score or nil
 end
 
--- Set the agenda to the exact time of the type's next queue. Returns how many queues are due.
+-- Raise the agenda to the time at which the limits of the type allow a lease. Returns false if that is later than now,
+-- or not known.
+local function wait_for_limits(tx, settings)
+  local counts, at = tx.counters, type_settings.ready_at(settings)
+  if counts.ready_at then counts.ready_at = math.max(counts.ready_at, at) end
+  settings.is_earlier, settings.was_full = false, false
+  return at <= tx.now and not counters.is_stopped(tx)
+end
+
+-- Set the agenda to the exact time of the type's next queue, or of its limits. Returns how many queues may be leased
+-- from.
 local function settle_agenda(tx, ids, scores, due, rest)
   local first, now = rest, tx.now
+  local settings = tx.settings
+  if settings then now = now + settings.leases end
   for index = 1, #ids do
     local at = ready_after(tx, ids[index], scores[index])
     if scores[index] <= now and not (at and at <= now) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
   tx.counters.ready_at, tx.ready_hint = first, false
-  return due
+  return settings and not wait_for_limits(tx, settings) and 0 or due
+end
+
+-- Complete the reply with the time at which the type's next queue is due. Nobody knows it if the type is stopped.
+local function close(tx, reply, before)
+  unit.close_counters(tx, reply)
+  local ready_at = tx.counters.ready_at
+  if (tx.settings or tx.is_all_paused) and counters.is_stopped(tx) then ready_at = false end
+  reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
+  return reply
+end
+
+-- Close a call that leases nothing, because the type says no. None of its queues is looked at.
+local function refuse(tx, ended)
+  local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0)
+  unit.flush(tx)
+  local ready, counts = tx.ready_hint, tx.counters
+  if ready and not (counts.ready_at and counts.ready_at <= ready) then counts.ready_at = ready end
+  tx.ready_hint = false
+  if tx.settings then wait_for_limits(tx, tx.settings) end
+  return close(tx, reply, before)
 end
 
 function dequeue.run(tx, args, first)
@@ -229,13 +262,16 @@ function dequeue.run(tx, args, first)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
   local ended = run_timers(tx)
+  if tx.settings or tx.is_all_paused then
+    count = counters.leases_allowed(tx, count)
+    if count == 0 then return refuse(tx, ended) end
+  end
   local ids, scores, due, rest = read_heads(tx, count)
   local reply, before = unit.reply(tx, due, due, 0, ended, tx.died or 0)
-  if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], reply) then reply[before + 7] = 1 end
+  if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply) then
+    reply[before + 7] = 1
+  end
   unit.flush(tx)
   reply[before + 6] = settle_agenda(tx, ids, scores, due, rest)
-  unit.close_counters(tx, reply)
-  local ready_at = tx.counters.ready_at
-  reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
-  return reply
+  return close(tx, reply, before)
 end

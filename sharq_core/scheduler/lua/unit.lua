@@ -55,6 +55,8 @@ function unit.reopen(tx, keys, now)
   if tx.buried then tx.buried = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
+  if tx.settings then tx.settings = nil end
+  if tx.is_all_paused then tx.is_all_paused = nil end
 end
 
 -- Begin the reply of a call: {0, now, ready hint, timer hint} and further values. unit.close fills in the hints. In a
@@ -268,7 +270,9 @@ end
 -- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
 function unit.close_counters(tx, reply)
   local counts, ready, timer, shared = tx.counters, tx.ready_hint, tx.timer_hint, tx.shared
+  if tx.settings then ready = counters.ready_under_limits(tx, ready) end
   if ready then counts.ready_at = earlier(counts.ready_at, ready) end
+  if ready and (tx.settings or tx.is_all_paused) and counters.is_stopped(tx) then ready = false end
   if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(tx)
   local hint = shared and shared.at + 1 or 3
