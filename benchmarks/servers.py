@@ -24,7 +24,7 @@ from benchmarks.errors import Spoiled
 from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.joint import join
+from sharq_core.scheduler.joint import merge
 from sharq_core.store.embedded.allocator import tuned_environ
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
 
@@ -85,7 +85,7 @@ class Store:
 
     def execute(self, call: FunctionCall[Any]) -> list[Any]:
         """Run one function call and return the reply as it came, for `call.decode`."""
-        raw: list[Any] = self.client.execute_command(*call.alone.words)  # type: ignore[no-untyped-call]
+        raw: list[Any] = self.client.execute_command(*call.command.words)  # type: ignore[no-untyped-call]
         return raw
 
     def execute_all(self, calls: Sequence[FunctionCall[T]]) -> list[T]:
@@ -94,15 +94,15 @@ class Store:
         Raises:
             Spoiled: a call came too late.
         """
-        joints = join(calls)
+        joints = merge(calls)
         pipeline = self.client.pipeline(transaction=False)
         for joint in joints:
-            pipeline.execute_command(*joint.whole.words)  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*joint.command.words)  # type: ignore[no-untyped-call]
         answers = zip(joints, pipeline.execute(), strict=True)
         return [
             value_of(call, raw)
             for joint, answer in answers
-            for call, raw in zip(joint.calls, joint.split(answer), strict=True)
+            for call, raw in zip(joint.calls, joint.split_reply(answer), strict=True)
         ]
 
     @property

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from shard.metrics.outcome_counters import LeaseCounter
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
@@ -63,7 +64,8 @@ class DequeueRequest(msgspec.Struct):
 class LeaseSource(Protocol):
     """The functions of the Dequeuer that a run needs."""
 
-    def on_leased(self, queue_type: str, ready_for_us: list[int], /) -> None: ...
+    metrics: LeaseCounter
+
     def due(self, queue_type: str) -> list[tuple[int, int]]: ...
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
@@ -236,7 +238,7 @@ class Run:
             return
         if not leased.due_after:
             self._begun_with.discard(partition)
-        self._dequeuer.on_leased(self._queue_type, leased.ready_for_us)
+        self._dequeuer.metrics.leased(self._queue_type, leased.ready_for_us)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
         self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)

@@ -278,7 +278,7 @@ class Surveyor:
             self._begin_round(partition, reading, monotonic())
         wanted = count + _SPARE if count else 0
         call = self._surveys.survey(partition, touches=reading.touches, scan=reading.scan, count=wanted)
-        return _Look(partition, reading, count, self._pipeline.send(call), elapsed_us())
+        return _Look(partition, reading, count, self._pipeline.submit(call), elapsed_us())
 
     def _begin_round(self, partition: int, reading: _Reading, begun_at: float) -> None:
         reading.begun_at, reading.met, reading.server = begun_at, set(), self._server_of(partition)

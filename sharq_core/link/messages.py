@@ -94,7 +94,12 @@ class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
     """A call about jobs, given as `jobs`; the reply has one answer for each, in order.
 
     The function takes the jobs of one partition and type.
+
+    Attributes:
+        has_payloads: the jobs carry their payloads, whose bytes are bounded.
     """
+
+    has_payloads: ClassVar[bool] = False
 
 
 class QueueCall(Call[ReplyT], Generic[ReplyT], frozen=True):
@@ -122,6 +127,7 @@ class Enqueue(JobsCall[list[Enqueued | Failure]], frozen=True):
     """A call that enqueues jobs. One answer per job, in order."""
 
     function: ClassVar[str] = "enqueue"
+    has_payloads: ClassVar[bool] = True
 
     jobs: list[NewJob]
 

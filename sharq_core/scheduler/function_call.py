@@ -1,11 +1,11 @@
 """Represents one call of a library function as a value: its keys, its arguments and the decoder of its answer.
 
-Calls are made in functions.py, merged in joint.py and run in executor.py.
+Calls are made in functions.py, merged in joint.py and run in executor.py, which sends their `command`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -24,7 +24,7 @@ MAX_CALL_BYTES = 1 << 20
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
-    """One FCALL, ready to be sent, alone or as part of a joint one (joint.py).
+    """One call, ready to be sent, alone or merged with others (joint.py).
 
     Attributes:
         partition: the partition of the keys; -1 for the deployment's own keys.
@@ -43,11 +43,16 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     size: int = 0
 
     @property
-    def alone(self) -> Fcall:
+    def command(self) -> Fcall:
         """The command that sends this call alone."""
         return Fcall(self.function.wire_name, (self.keys,), self.arguments, (self.kind,))
 
     @property
-    def kind(self) -> Hashable:
+    def kind(self) -> tuple[str, bytes]:
         """The function and its first key, which belongs to the type in the partition or to the partition."""
         return self.function.name, self.keys.names[0]
+
+    @property
+    def queue_type(self) -> str:
+        """The queue type; empty for a call about a whole partition or the deployment."""
+        return str(self.arguments[1])

@@ -55,7 +55,12 @@ class ServerConnections:
         while self._idle:
             idle = self._idle.pop()
             self._least_idle = min(self._least_idle, len(self._idle))
-            if not await _is_stale(idle):
+            # A server that closed an idle connection would swallow a pipeline without an answer.
+            try:
+                is_stale = bool(await idle.can_read())
+            except (OSError, driver.ConnectionError):
+                is_stale = True
+            if not is_stale:
                 return idle
             await drop(idle)
         return await self.open()
@@ -156,11 +161,3 @@ def _abort(writer: asyncio.StreamWriter | None) -> None:
     """Close without sending the rest and without waiting half a minute for the server's TLS close."""
     if writer is not None:
         writer.transport.abort()
-
-
-async def _is_stale(connection: AbstractConnection) -> bool:
-    """Return True if the server closed an idle connection, which would swallow a pipeline without an answer."""
-    try:
-        return bool(await connection.can_read())
-    except (OSError, driver.ConnectionError):
-        return True

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from redis.asyncio.connection import AbstractConnection
@@ -26,13 +24,13 @@ class FunctionLibrary(msgspec.Struct, frozen=True):
     Attributes:
         revision: only a higher revision replaces a server's library; `<name>_revision` returns it.
         source: the text for FUNCTION LOAD.
-        time_us: returns the server's time in an answer of its functions, in microseconds.
+        time_index: the place of the server's time, in microseconds, in each answer of its functions.
     """
 
     name: str
     revision: int
     source: str
-    time_us: Callable[[Any], int]
+    time_index: int = 1
 
 
 class LibraryLoader:

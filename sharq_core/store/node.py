@@ -127,7 +127,8 @@ class StoreNode:
         """
         keeping = self.keeping
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
-        deadline = self._loop.time() + self._bounded(timeout_s)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        deadline = self._loop.time() + timeout_s
         if not self._supply.has_begun and self._away is None:
             await self._begin_supply(deadline)
             timeout_s = max(deadline - self._loop.time(), 0.0)
@@ -143,7 +144,7 @@ class StoreNode:
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
-            self._learn(self._library.time_us(answers[-1]), asked_at)
+            self._learn(answers[-1][self._library.time_index], asked_at)
         return answers
 
     async def execute(
@@ -164,15 +165,20 @@ class StoreNode:
             used: gets the connection if everything was answered; None lets the node keep it for reuse.
         """
         answers: list[Any | SharqError] = []
-        timeout_s = self._bounded(timeout_s)
-        refusal = self._refusal_of(commands, timeout_s)
-        if refusal is not None:
-            return [refusal] * len(commands)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        if self._away is not None or self.doubt is not None or timeout_s <= 0:
+            refusal = self._refusal_of(commands, timeout_s)
+            if refusal is not None:
+                return [refusal] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
-                connection = await self._take(commands)
+                connection = await self._connections.take()
+                if self.doubt is not None and self._bars(commands):  # the new connection raised the doubt
+                    await self._connections.give_back(connection)
+                    connection = None
+                    raise Unavailable(self.doubt.message)  # noqa: TRY301 - the connection is kept
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
@@ -184,7 +190,9 @@ class StoreNode:
                 else:
                     used.append(connection)
                 connection = None
-                self._note_reached()
+                self._heard_at = self._loop.time()
+                if not self.is_reachable:
+                    self._note_reached()
         except Unavailable as error:
             self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
@@ -314,23 +322,9 @@ class StoreNode:
             return self.doubt
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
-    async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
-        """Return a connection for these commands; raise as ServerConnections.take does.
-
-        A new connection may put the server in doubt, and then Unavailable is raised.
-        """
-        connection = await self._connections.take()
-        if self.doubt is not None and self._bars(commands):
-            await self._connections.give_back(connection)
-            raise Unavailable(self.doubt.message)
-        return connection
-
     def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
-
-    def _bounded(self, timeout_s: float | None) -> float:
-        return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
 
     def _note_reached(self) -> None:
         self._heard_at = self._loop.time()

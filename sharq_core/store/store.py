@@ -74,6 +74,7 @@ class Store:
         self._promise = promise
         self._witness: Witness | None = None
         self._topology = topology
+        self._is_fixed = topology.is_fixed
         self._library = library
         self._url_of = url_of
         self._nodes: dict[str, StoreNode] = {}
@@ -167,7 +168,7 @@ class Store:
                 asyncio.create_task(self.inspector.run(self.nodes)),
                 asyncio.create_task(self._tidy()),
             ]
-            if not self._topology.is_fixed:
+            if not self._is_fixed:
                 self._tasks += [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
         log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
 
@@ -187,16 +188,16 @@ class Store:
         """Return the primary that holds a slot (0-16383); None if no server does."""
         return self._only or self._owners[slot]
 
-    async def execute(
+    async def send(
         self, calls: Sequence[Fcall], slots: Sequence[int], timeout_s: float | None = None
     ) -> list[Any | SharqError]:
-        """Run function calls, those of each server as one pipeline; return the answer or the error of each.
+        """Send function calls, those of each server as one pipeline; return the answer or the error of each.
 
         Args:
             slots: the slot of each call.
             timeout_s: the remaining time in seconds, at most the store's own timeout; None for that timeout.
         """
-        if self._only is not None and self._topology.is_fixed:
+        if self._only is not None and self._is_fixed:
             return await self._only.call(calls, timeout_s)
         left_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
         if not self._was_found:
@@ -256,7 +257,7 @@ class Store:
 
     async def _until_read(self) -> None:
         """Return once the layout was read again, or could not be read."""
-        if self._tasks and not self._topology.is_fixed:
+        if self._tasks and not self._is_fixed:
             reading = asyncio.get_running_loop().create_future()
             self._awaits_reading.append(reading)
             self.doubt()

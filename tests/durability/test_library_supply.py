@@ -102,7 +102,7 @@ async def test_a_server_of_no_calls_yet_gets_the_library_before_the_first(
     server = own_store()
     make_older(server)
     async with running_store_node(server) as node:
-        (answer,) = await node.call([enqueue_call(prefix, "a").alone])
+        (answer,) = await node.call([enqueue_call(prefix, "a").command])
         assert isinstance(answer, list)
         assert revision_of(server) == library.REVISION
 
@@ -113,7 +113,7 @@ async def test_a_server_is_asked_for_its_library_once_a_connection_and_not_once_
     server = own_store()
     async with running_store_node(server) as node:
         for number in range(50):
-            await node.call([enqueue_call(prefix, str(number)).alone])
+            await node.call([enqueue_call(prefix, str(number)).command])
         with server.client() as client:
             calls = client.info("commandstats")["cmdstat_fcall"]["calls"]
         assert calls <= 50 + 3
@@ -127,7 +127,7 @@ async def test_a_newer_library_stays(own_store: StoreFactory, prefix: str) -> No
         with server.client() as client:
             client.function_load(newer, replace=True)
         await node.tidy()
-        await node.call([enqueue_call(prefix, "a").alone])
+        await node.call([enqueue_call(prefix, "a").command])
     assert revision_of(server) == library.REVISION + 1
 
 
@@ -150,7 +150,7 @@ async def test_a_full_server_goes_on_with_its_older_library(own_store: StoreFact
         client.config_set("maxmemory", "1")
     async with running_store_node(server) as node:
         call = Functions(Keys(prefix, 64), Retention()).refresh(0)
-        (answer,) = await node.call([call.alone])
+        (answer,) = await node.call([call.command])
         assert isinstance(answer, list)
     assert revision_of(server) == library.REVISION - 1
 
@@ -203,7 +203,7 @@ async def test_a_call_that_missed_the_library_is_not_done_behind_a_later_one_of_
         await node.load_library()
         with server.client() as client:
             client.function_flush()
-        first, second = enqueue_call(prefix, "1").alone, enqueue_call(prefix, "2").alone
+        first, second = enqueue_call(prefix, "1").command, enqueue_call(prefix, "2").command
         answers = await node.call([first, Load(b"", first.keys, [], ()), second])
         assert isinstance(answers[0], Unavailable)
         assert isinstance(answers[2], list)
@@ -219,7 +219,7 @@ async def test_calls_that_all_missed_the_library_are_done_in_order(
         await node.load_library()
         with server.client() as client:
             client.function_flush()
-        answers = await node.call([enqueue_call(prefix, str(number)).alone for number in range(5)])
+        answers = await node.call([enqueue_call(prefix, str(number)).command for number in range(5)])
         assert all(isinstance(answer, list) for answer in answers)
     async with running_node(server.url, NodeSettings(key_prefix=prefix), TIMEOUT_S) as parts:
         assert [one.job_id for one in await parts.dequeue(KIND, 5)] == [str(number) for number in range(5)]

@@ -102,13 +102,13 @@ class Driver:
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         """Execute one call and decode its reply."""
-        return call.decode(execute(self.client, *call.alone.words))
+        return call.decode(execute(self.client, *call.command.words))
 
     def replies(self, calls: Sequence[FunctionCall[Any]]) -> list[Reply[Any]]:
         """Execute calls in one round trip and decode their replies."""
         pipe = self.client.pipeline(transaction=False)
         for call in calls:
-            execute(pipe, *call.alone.words)
+            execute(pipe, *call.command.words)
         return [call.decode(raw) for call, raw in zip(calls, pipe.execute(), strict=True)]
 
     def value(self, call: FunctionCall[T]) -> T:

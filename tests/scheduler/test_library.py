@@ -20,7 +20,7 @@ from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.joint import join
+from sharq_core.scheduler.joint import merge
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
@@ -126,7 +126,7 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.list_dead(0, TYPE, "", 10),
         driver.functions.refresh(0),
     ):
-        reply = execute(driver.client, b"FCALL_RO", *call.alone.words[1:])
+        reply = execute(driver.client, b"FCALL_RO", *call.command.words[1:])
         assert reply[0] == 0
 
 
@@ -191,9 +191,9 @@ def test_every_function_runs_on_a_cluster(own_store: StoreFactory, prefix: str, 
             slot_of(tags(prefix, 64)[63]),
             slot_of(f"{prefix}:members"),
         }
-        (joint,) = join([driver.functions.enqueue(at, TYPE, [new_job("joint")]) for at in (62, 63)])
+        (joint,) = merge([driver.functions.enqueue(at, TYPE, [new_job("joint")]) for at in (62, 63)])
         with pytest.raises(redis.ResponseError, match="slot"):
-            execute(client, *joint.whole.words)
+            execute(client, *joint.command.words)
         assert driver.get_job("joint") is None
 
 

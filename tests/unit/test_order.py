@@ -9,7 +9,7 @@ import pytest
 from sharq_core.models import NewJob
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
-from sharq_core.scheduler.joint import JointCall
+from sharq_core.scheduler.joint import MergedCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.commands import Fcall
 from sharq_core.store.failures import Misplaced
@@ -24,7 +24,7 @@ def sent(queue_type: str, *partitions: int) -> Fcall:
     """Enqueues of a type in these partitions, sent as one."""
     job = NewJob(queue_type, "q", "1", b"{}", requeue_limit=-1, interval_us=1)
     calls: list[FunctionCall[Any]] = [FUNCTIONS.enqueue(at, queue_type, [job]) for at in partitions]
-    return JointCall(tuple(calls)).whole
+    return MergedCall(tuple(calls)).command
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_a_refused_call_is_sent_again_unless_a_later_one_of_its_kind_was_done(
 
 
 def test_other_functions_may_come_behind() -> None:
-    other = FUNCTIONS.get_counts(1).alone
+    other = FUNCTIONS.get_counts(1).command
     assert to_resend([sent("sms", 0, 1), other], [REFUSED, DONE], Misplaced) == [0]

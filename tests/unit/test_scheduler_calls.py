@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from shard.scheduler_calls import SchedulerCalls
+from shard.batching.scheduler_calls import SchedulerCalls
 from sharq_core.link import messages
 from sharq_core.link.messages import CALLS, Call, Failure, JobsCall, PartitionCall, QueueCall
 from sharq_core.models import DeletedQueue, NewJob, QueueKey

@@ -45,17 +45,21 @@ class _Maker(msgspec.Struct, frozen=True):
 
 
 class SchedulerCalls:
-    """The makers of one node's scheduler calls."""
+    """The makers of one node's scheduler calls.
+
+    Attributes:
+        partitions: P.
+    """
 
     def __init__(self, functions: Functions, not_after_us: NotAfter, partitions: int) -> None:
         self._not_after_us = not_after_us
-        self._partitions = partitions
+        self.partitions = partitions
         self._makers = {call: _maker(functions, call) for call in CALLS if call.function}
 
     def of(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> FunctionCall[ReplyT]:
         """Return the scheduler's call for a call about one queue or partition that arrived now."""
         maker = self._makers[type(call)]
-        partition = call.partition_in(self._partitions)
+        partition = call.partition_in(self.partitions)
         place = (
             (call.key.queue_type, call.key.queue_id) if isinstance(call, QueueCall) else (call.queue_type,)
         )
