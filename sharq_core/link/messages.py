@@ -212,11 +212,12 @@ class SetPaused(QueueCall[bool], frozen=True):
 class HoldQueue(QueueCall[PauseStatus], frozen=True):
     """A call that holds a queue, for a time from now or until a time by the store's clock: one of the two is set."""
 
-    function: ClassVar[str] = "hold"
+    function: ClassVar[str] = "pause"
     formats: ClassVar[int] = 2
 
     hold_us: int | None = None
     until_us: int | None = None
+    is_paused: bool = True
 
 
 class SetQueue(QueueCall[QueueStats], frozen=True):
