@@ -177,9 +177,9 @@ def write_rate(interval_us: int) -> str | None:
         return None
     for unit, unit_us in _UNITS_US.items():
         number = round(unit_us / interval_us)
-        # With a short interval, several whole numbers of a long unit mean the same interval: none of them was meant.
-        is_only = unit == "s" or interval_us * interval_us >= unit_us
-        if number and is_only and number < 10**6 and _interval_us(Decimal(number), unit_us) == interval_us:
+        # If several whole numbers of the unit mean the same interval, only an exact one was meant.
+        is_meant = interval_us * interval_us >= unit_us or number * interval_us == unit_us
+        if number and is_meant and number <= 10**6 and _interval_us(Decimal(number), unit_us) == interval_us:
             return f"{number}/{unit}"
     unit, unit_us = next(
         (item for item in _UNITS_US.items() if item[1] >= interval_us), ("day", _UNITS_US["day"])

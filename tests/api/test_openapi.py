@@ -20,7 +20,7 @@ from router.settings import RouterSettings
 from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unauthorized
-from sharq_core.link.messages import ShardPort
+from sharq_core.link.messages import FORMATS, ShardPort
 from tests.api.contract import Api, Document, Server
 
 
@@ -34,6 +34,7 @@ class NoShards:
 
     partitions = 64
     second_tries = 0
+    formats = FORMATS
 
     def owner(self, partition: int) -> ShardPort:
         raise NotImplementedError
