@@ -58,7 +58,8 @@ class QueueSettings(msgspec.Struct, frozen=True):
         burst: as in NewJob. Clearing sets 1.
         pin: True protects interval, burst and max_leased from the values that enqueues carry. Clearing ends that.
         max_leased: the most leases at one time, 1 to MAX_LEASED. Clearing removes the limit.
-        weight: how many jobs the queue gives in its turn under the limits of its type, 1 to MAX_WEIGHT. Clearing sets 1.
+        weight: how many jobs the queue gives in its turn under the limits of its type, 1 to MAX_WEIGHT. Clearing sets
+            1.
         hold_us: nothing is leased for this time from now, up to MAX_HOLD_US. A hold only grows; clearing ends it.
     """
 
