@@ -25,7 +25,7 @@ from tests.stores import missing_tool
 
 README = Path(__file__).parents[2] / "README.md"
 CLIENT_PAGE = README.parent / "docs" / "client.md"
-TIMES = {"lease_expires_at", "enqueued_at", "dead_at"}
+TIMES = {"lease_expires_at", "enqueued_at", "dead_at", "held_until"}
 SPANS = {"next_ready_in", "oldest_age"}
 MADE_BY_SERVER = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 QUEUE_TYPES = ("sms", "email")
