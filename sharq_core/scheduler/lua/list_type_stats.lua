@@ -4,7 +4,8 @@
 -- Args: now, '', scan ('0' at first), approximate number of types to read
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each type: type, queued, delayed, leased,
 --        dead, jobs enqueued and leased in the last full minute, reason why nothing is leased (blocking.lua)}
---        The reason comes from the counts alone: 13 may also be a hold of the queue that comes first, and 11 its pause
+--        The reason comes from the counts alone. 0 may also mean that queues which were ready are now paused or full; 13
+--        may be a hold of the queue that comes first, and 11 its pause
 -- Cost: O(types read). A whole scan returns every type that exists throughout at least once.
 --
 -- Uses: shortcuts, clock, type_settings, counters, blocking
