@@ -18,6 +18,7 @@ from shard.index.due_subscribers import DueSubscribers
 from shard.index.top_queues import top_queues
 from shard.metrics.node import NodeMetrics
 from sharq_core.errors import InvalidRequest
+from sharq_core.limits import PauseStatus
 from sharq_core.link import messages
 from sharq_core.link.messages import Addressed, Call, Failure
 from sharq_core.models import (
@@ -224,9 +225,10 @@ class CallHandlers:
     async def _set_paused(self, call: messages.SetPaused) -> bool:
         place = self._place(call.key)
         not_after_us = self._not_after_us(place[0])
-        return await self._change(
+        status = await self._change(
             call.key, self._functions.pause(*place, call.is_paused, not_after_us=not_after_us)
         )
+        return status is PauseStatus.DONE
 
     async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
         place = self._place(call.key)

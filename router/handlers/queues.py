@@ -103,7 +103,7 @@ def _queue_answer(stats: QueueStats) -> QueueAnswer:
     ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
     return QueueAnswer(
         interval=stats.interval_us / 1000 if rest_us else whole_ms,
-        burst=stats.burst,
+        burst=int(stats.burst),
         pinned=stats.is_pinned,
         paused=stats.is_paused,
         queued=stats.queued,

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 3
+REVISION = 4
 
 _SHARED = (
     "shortcuts",
@@ -23,15 +23,19 @@ _SHARED = (
     "timer_kinds",
     "clock",
     "job_record",
+    "queue_limits",
     "queue_record",
     "type_settings",
+    "blocked_by",
     "counters",
     "touched",
     "tombstones",
     "dead_letters",
     "unit",
+    "queue_stats",
     "transitions",
-    "blocking",
+    "reports",
+    "explanation",
     "sweep",
     "timers",
     "leases",
@@ -52,9 +56,10 @@ _ALL = (
     "done1",
     "deadjobs",
     "dead",
+    "deadcounts",
 )
 
-_NO_DEATH = _ALL[:-1]
+_NO_DEATH = _ALL[:-2]
 """The keys of functions that read dead letters and create none."""
 
 _OF_TYPE = ("ready", "timers", "queues", "counters")
@@ -107,9 +112,11 @@ DELETE_QUEUE = Function("delete_queue", _ALL)
 REAP = Function("reap", _ALL)
 REDRIVE = Function("redrive", _ALL)
 TURN = Function("turn", ("counters", "done0", "done1"))
-DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs"))
+DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
 GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters"), _READ)
-GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters"), _READ)
+GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
+SET_QUEUE = Function("set_queue", _ALL)
+LIST_QUEUE_STATS = Function("list_queue_stats", ("queues", "counters", "deadcounts"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues", "counters"), _READ)
 TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
@@ -151,6 +158,8 @@ FUNCTIONS = (
     DROP_DEAD,
     GET_JOB,
     GET_QUEUE,
+    SET_QUEUE,
+    LIST_QUEUE_STATS,
     LIST_QUEUES,
     TOP_QUEUES,
     GET_COUNTS,

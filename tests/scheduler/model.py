@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
+from msgspec import UNSET
+
+from sharq_core.limits import MAX_HOLD_US, Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
     DeadLetter,
     DeadPage,
@@ -62,21 +66,28 @@ class Model:
             return Enqueued(EnqueueStatus.DUPLICATE, length)
         if new.max_queued_length is not None and length >= new.max_queued_length:
             return Enqueued(EnqueueStatus.FULL, length)
-        if new.interval_us is None and queue is None:
+        if new.interval_us is None and (queue is None or not queue.has_interval):
             return Enqueued(EnqueueStatus.NO_INTERVAL, length)
         if queue is None:
             queue = self.state.queues[new.queue_id] = Queue()
         self._adopt_rate(queue, new)
-        self.state.add(queue, new.queue_id, new.job_id, new.payload, new.requeue_limit, new.delay_us)
+        if new.max_leased is not None and not queue.is_pinned and "max_leased" not in queue.settings:
+            queue.max_leased = new.max_leased
+        self.state.add(
+            queue, new.queue_id, new.job_id, new.payload, new.requeue_limit, new.delay_us, new.cost
+        )
         queue.count(self.state.told_us, 1, 0)
         self.state.count(1, 0)
         self.state.enqueued += 1
         return Enqueued(EnqueueStatus.QUEUED, length)
 
     def _adopt_rate(self, queue: Queue, new: NewJob) -> None:
-        interval_us = queue.interval_us if new.interval_us is None else new.interval_us
-        burst = new.burst or queue.burst
-        if not queue.is_pinned and (interval_us, burst) != (queue.interval_us, queue.burst):
+        takes_interval = not queue.has_interval or not (queue.is_pinned or "interval" in queue.settings)
+        takes_burst = new.burst and not (queue.is_pinned or "burst" in queue.settings)
+        interval_us = queue.interval_us if new.interval_us is None or not takes_interval else new.interval_us
+        burst = (takes_burst and new.burst) or queue.burst
+        queue.has_interval = True
+        if (interval_us, burst) != (queue.interval_us, queue.burst):
             queue.change_rate(interval_us, burst)
 
     def dequeue(
@@ -115,19 +126,20 @@ class Model:
             )
             if leased and sum(len(done.payload) for done in leased) + len(job.payload) > max_bytes:
                 return leased, ready_for_us, True
-            ready_for_us.append(max(self.state.now_us - max(queue.tat_us, job.due_us), 0))
+            ready_for_us.append(max(self.state.now_us - max(queue.ready_us, job.due_us), 0))
             leased.append(self._lease(queue, job, lease_us, random, len(others)))
             given[queue_id] += 1
-            if others and self.state.now_us >= queue.tat_us and given[queue_id] < per_queue:
+            is_open = self.state.now_us >= queue.tat_us and not self.state.is_full(queue_id)
+            if others and is_open and given[queue_id] < per_queue:
                 line.append(queue_id)
         return leased, ready_for_us, False
 
     def _lease(self, queue: Queue, job: Job, lease_us: int, random: bytes, queue_length: int) -> LeasedJob:
         self.state.lease_number += 1
         token = (struct.pack(">Q", self.state.lease_number) + random).hex()
-        job.token, job.attempt = token, job.attempt + 1
+        job.token, job.attempt, job.is_corrected = token, job.attempt + 1, False
         self.state.hold(job, self.state.now_us + lease_us)
-        queue.lease(self.state.now_us)
+        queue.lease(self.state.now_us, job.cost)
         queue.active_us = self.state.now_us
         queue.count(self.state.told_us, 0, 1)
         self.state.count(0, 1)
@@ -142,7 +154,17 @@ class Model:
             attempt=job.attempt,
             requeues_remaining=-1 if job.requeue_limit < 0 else job.requeue_limit - job.attempt + 1,
             queue_length=queue_length,
+            cost=job.cost,
         )
+
+    def _report(self, job: Job, ref: FinishJob | ReleaseJob) -> None:
+        """Correct the cost of a lease once, and hold the queue."""
+        queue = self.state.queues[job.queue_id]
+        if ref.cost is not None and not job.is_corrected:
+            job.is_corrected = True
+            queue.correct(job.cost, ref.cost)
+        if ref.hold_us:
+            queue.hold(self.state.now_us + ref.hold_us)
 
     def finish(self, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
         """End leases and forget the jobs."""
@@ -154,6 +176,7 @@ class Model:
         job = self._find(ref.queue_id, ref.job_id, ref.lease, "finish")
         if isinstance(job, LeaseStatus):
             return LeaseOutcome(job)
+        self._report(job, ref)
         self.state.bury(job, Kind.FINISHED)
         self.state.finished += 1
         self.state.queues[job.queue_id].active_us = self.state.now_us
@@ -169,6 +192,9 @@ class Model:
         job = self._find(ref.queue_id, ref.job_id, ref.lease, "extend")
         if isinstance(job, LeaseStatus):
             return LeaseOutcome(job)
+        if job.state is not JobState.LEASED and self.state.is_full(job.queue_id):
+            return LeaseOutcome(LeaseStatus.LOST)
+        job.attempt += job.is_uncounted
         self.state.hold(job, self.state.now_us + ref.by_us)
         self.state.queues[job.queue_id].active_us = self.state.now_us
         return LeaseOutcome(LeaseStatus.DONE, self.state.shown(job.due_us))
@@ -188,6 +214,9 @@ class Model:
                 job.attempt, job.token = job.attempt - 1, None
             else:
                 job.is_released = True
+                self._report(job, ref)
+                job.is_uncounted = not ref.counts
+                job.attempt -= job.is_uncounted
             self.state.queues[job.queue_id].active_us = self.state.now_us
             self.state.end_lease(job, self.state.now_us + ref.delay_us)
             is_dead = any(letter.job is job for letter in self.state.letters.values())
@@ -211,7 +240,7 @@ class Model:
             self.state.leftovers.get(key),
         )
         is_tombstone_of_it = tombstone is not None and tombstone.job.token == lease
-        was_leased = leftover is not None and leftover.attempt > 0
+        was_leased = leftover is not None and (leftover.attempt > 0 or leftover.token is not None)
         if tombstone and is_tombstone_of_it and tombstone.kind is Kind.FINISHED:
             if verb == "finish":
                 return LeaseStatus.DONE
@@ -229,7 +258,7 @@ class Model:
             else LeaseStatus.NOT_FOUND
         )
 
-    def interval(self, queue_id: str, interval_us: int, burst: int | None, pin: bool | None) -> bool:
+    def interval(self, queue_id: str, interval_us: int, burst: Burst | None, pin: bool | None) -> bool:
         """Change a queue's rate."""
         queue = self.state.queue(queue_id)
         if queue is None and not pin:
@@ -237,6 +266,7 @@ class Model:
         if queue is None:
             queue = self.state.queues[queue_id] = Queue()
         queue.change_rate(interval_us, burst or queue.burst)
+        queue.has_interval = True
         queue.is_purged = False
         if pin is not None:
             queue.is_pinned = pin
@@ -250,9 +280,60 @@ class Model:
         if queue is None:
             return False
         queue.is_paused = is_paused
+        if not is_paused:
+            queue.held_us = 0
+        queue.was_moved = True
         queue.active_us = self.state.now_us
         self.state.settle()
         return True
+
+    def hold(self, queue_id: str, hold_us: int | None, until_us: int | None) -> PauseStatus:
+        """Hold a queue for a time, or until one by the store's clock."""
+        queue = self.state.queue(queue_id)
+        if queue is None:
+            return PauseStatus.NOT_FOUND
+        span_us = hold_us or 0 if until_us is None else until_us - self.state.told_us
+        if span_us <= 0:
+            return PauseStatus.PAST
+        if span_us > MAX_HOLD_US:
+            return PauseStatus.TOO_LONG
+        queue.hold(self.state.now_us + span_us)
+        queue.active_us = self.state.now_us
+        self.state.settle()
+        return PauseStatus.DONE
+
+    def set_queue(self, queue_id: str, settings: QueueSettings) -> QueueStats:
+        """Change what an operator set."""
+        queue = self.state.queue(queue_id)
+        if queue is None:
+            queue = self.state.queues[queue_id] = Queue(has_interval=False)
+        given = {
+            name: value
+            for name in settings.__struct_fields__
+            if (value := getattr(settings, name)) is not UNSET
+        }
+        self._set_rate(queue, given)
+        for name in ("max_leased", "weight"):
+            if name in given:
+                setattr(queue, name, given[name])
+        for name in {"interval_us", "burst", "max_leased", "weight"} & given.keys():
+            kept = name.removesuffix("_us")
+            queue.settings = queue.settings - {kept} if given[name] is None else queue.settings | {kept}
+        queue.is_pinned = bool(given.get("pin", queue.is_pinned))
+        if "hold_us" in given:
+            hold_us = given["hold_us"]
+            queue.held_us = max(queue.held_us, self.state.now_us + hold_us) if hold_us is not None else 0
+        queue.is_purged, queue.was_moved, queue.active_us = False, True, self.state.now_us
+        self.state.settle()
+        return self.get_queue(queue_id)
+
+    def _set_rate(self, queue: Queue, given: dict[str, Any]) -> None:
+        interval_us = given.get("interval_us")
+        queue.has_interval = queue.has_interval or interval_us is not None
+        interval_us = queue.interval_us if interval_us is None else interval_us
+        burst = (given["burst"] or 1) if "burst" in given else queue.burst
+        if (interval_us, burst) != (queue.interval_us, queue.burst):
+            queue.change_rate(interval_us, burst)
 
     def delete_queue(self, queue_id: str, purge: bool, limit: int) -> int:
         """Drop what waits in a queue; what is leased runs out."""
@@ -303,7 +384,7 @@ class Model:
         queue = self.state.queue(key[0])
         if queue is None:
             queue = self.state.queues[key[0]] = Queue(letter.interval_us, letter.burst)
-        self.state.add(queue, *key, letter.job.payload, letter.job.requeue_limit, 0)
+        self.state.add(queue, *key, letter.job.payload, letter.job.requeue_limit, 0, letter.job.cost)
         return RedriveStatus.QUEUED
 
     def drop_dead(self, limit: int) -> int:
@@ -341,7 +422,11 @@ class Model:
         """One queue's figures."""
         queue = self.state.queue(queue_id)
         known = queue or Queue()
+        now_us, dead = self.state.now_us, [key for key in self.state.letters if key[0] == queue_id]
         queued = self.state.in_state(JobState.QUEUED, queue_id)
+        delayed = len(self.state.in_state(JobState.DELAYED, queue_id))
+        leased = len(self.state.in_state(JobState.LEASED, queue_id))
+        is_open = queue is not None and not (queue.is_paused or self.state.is_full(queue_id))
         minutes = [(minute, row[0], row[1]) for minute, row in known.minutes.items()]
         return QueueStats(
             is_known=queue is not None,
@@ -350,14 +435,20 @@ class Model:
             is_pinned=known.is_pinned,
             is_paused=known.is_paused,
             queued=len(queued),
-            delayed=len(self.state.in_state(JobState.DELAYED, queue_id)),
-            leased=len(self.state.in_state(JobState.LEASED, queue_id)),
-            next_ready_in_us=max(known.tat_us - self.state.now_us, 0)
-            if queued and not known.is_paused
-            else None,
-            oldest_age_us=max(self.state.now_us - queued[0].enqueued_at_us, 0) if queued else None,
+            delayed=delayed,
+            leased=leased,
+            next_ready_in_us=max(known.ready_us - now_us, 0) if queued and is_open else None,
+            oldest_age_us=max(now_us - queued[0].enqueued_at_us, 0) if queued else None,
             enqueue_counts=minute_counts(self.state.told_us, minutes, 1),
             dequeue_counts=minute_counts(self.state.told_us, minutes, 2),
+            max_leased=known.max_leased,
+            held_until_us=self.state.shown(known.held_us) if known.held_us > now_us else None,
+            weight=known.weight or 1,
+            dead=len(dead) if queue else 0,
+            blocked_by=known.blocked_by(now_us, len(queued), delayed, leased),
+            settings=tuple(
+                name for name in ("interval", "max_leased", "weight", "burst") if name in known.settings
+            ),
         )
 
     def list_dead(self, scan: str, limit: int) -> DeadPage:

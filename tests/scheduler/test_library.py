@@ -124,7 +124,7 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.top_queues(0, TYPE, TopOrder.DEPTH, 10),
         driver.functions.get_counts(0),
         driver.functions.list_dead(0, TYPE, "", 10),
-        driver.functions.refresh(0),
+        driver.surveys.refresh(0),
     ):
         reply = execute(driver.client, b"FCALL_RO", *call.alone.words[1:])
         assert reply[0] == 0

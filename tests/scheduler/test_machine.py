@@ -345,7 +345,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         calls: list[FunctionCall[Any]] = [functions.get_queue(0, TYPE, name, now_us=now_us) for name in names]
         calls += [functions.get_job(0, TYPE, *key, now_us=now_us) for key in keys]
         calls.append(functions.list_queues(0, TYPE, 0, 1000, now_us=now_us))
-        calls += [functions.get_counts(0, now_us=now_us), functions.refresh(0, now_us=now_us)]
+        calls += [functions.get_counts(0, now_us=now_us), self.driver.surveys.refresh(0, now_us=now_us)]
         values: list[Any] = [reply.value for reply in self.driver.replies(calls)]
         queues = dict(zip(names, values, strict=False))
         jobs = dict(zip(keys, values[len(names) :], strict=False))

@@ -47,9 +47,7 @@ class TypeDriver(Driver):
 
     def set_type(self, settings: TypeSettings) -> TypeStats:
         """Change the type's settings."""
-        return self.value(
-            self.types.set_type(self.partition, self.queue_type, settings, now_us=self.now_us)
-        )
+        return self.value(self.types.set_type(self.partition, self.queue_type, settings, now_us=self.now_us))
 
     def limit(self, *limits: Limit, max_leased: int | None = None) -> TypeStats:
         """Set limits and how many jobs may be leased at once."""

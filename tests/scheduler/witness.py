@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sharq_core.limits import Burst
 from sharq_core.models import LeasedJob
 
-Rate = tuple[int, int]
+Rate = tuple[int, Burst]
 """interval in µs, burst"""
 
 

@@ -4,7 +4,8 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, job_record, queue_record, counters, tombstones, dead_letters
+-- Uses: shortcuts, lists, timer_kinds, clock, job_record, queue_limits, queue_record, counters, tombstones,
+-- dead_letters
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), retention of finished jobs (µs), retention of dead letters
@@ -55,6 +56,7 @@ function unit.reopen(tx, keys, now)
   if tx.buried then tx.buried = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
+  if tx.past_of_type then tx.past_of_type = nil end
   if tx.settings then tx.settings = nil end
   if tx.is_all_paused then tx.is_all_paused = nil end
 end
@@ -207,8 +209,9 @@ end
 
 -- Set the score of a queue's new entry in ready, and return it.
 local function set_ready_score(tx, queue)
-  local at, tat, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
-  if at < tat then at = tat end
+  local at, ready_at, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
+  if queue.held_until then ready_at = queue_limits.ready_at(queue) end
+  if at < ready_at then at = ready_at end
   if not hint or at < hint then tx.ready_hint = at end
   queue.ready_score = at
   return at
@@ -224,7 +227,7 @@ local function flush_queues(tx)
   local records, ready, unready = false, false, false
   for queue_id, queue in pairs(tx.queues) do
     if queue and queue.is_changed then
-      if queue.queued == 0 or queue.is_paused then
+      if queue.queued == 0 or queue.is_paused or queue.max_leased and queue_limits.is_full(queue) then
         if queue.ready_score then
           queue.ready_score, unready = NOT_READY, append(unready, queue_id)
         end
