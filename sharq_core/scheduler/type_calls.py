@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from sharq_core.limits import BlockedBy, Explanation, Limit, LimitUnit, TypePage, TypeSettings, TypeStats, TypeSummary
+from sharq_core.limits import Explanation, Limit, LimitUnit, TypePage, TypeSettings, TypeStats, TypeSummary
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.queue_replies import BLOCKED_BY
 from sharq_core.scheduler.replies import Reply, decode_nothing, decoder
 from sharq_core.store.commands import Word
 
@@ -30,9 +31,6 @@ _LIMIT = struct.Struct(">B6sIB")
 _LIMITS, _MAX_LEASED, _HOLD = 1, 2, 4
 _UNITS = (LimitUnit.JOB, LimitUnit.COST)
 _INTERVAL_BYTES = 6
-
-_BLOCKED_BY = (None, *BlockedBy)
-"""The reasons by their numbers in blocked_by.lua."""
 
 _STATS = 14
 _LIMIT_REPLY = 3
@@ -68,7 +66,7 @@ class TypeCalls:
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[None]:
-        """Pause all present and later queues of a type in a partition, or resume them, which ends a hold of the type."""
+        """Pause all present and later queues of a type in a partition, or resume them, which ends the type's hold."""
         arguments: list[Word] = [int(is_paused), not_after_us or 0]
         return self._call(library.PAUSE_TYPE, partition, queue_type, now_us, arguments, decode_nothing)
 
@@ -95,7 +93,9 @@ class TypeCalls:
         """Read the settings and the statistics of a type in a partition."""
         return self._call(library.GET_TYPE_STATS, partition, queue_type, now_us, [], _decode_stats)
 
-    def explain(self, partition: int, queue_type: str, *, now_us: int | None = None) -> FunctionCall[Explanation]:
+    def explain(
+        self, partition: int, queue_type: str, *, now_us: int | None = None
+    ) -> FunctionCall[Explanation]:
         """Read the reason why a type leases nothing in a partition."""
         return self._call(library.EXPLAIN, partition, queue_type, now_us, [], _decode_explanation)
 
@@ -152,7 +152,9 @@ def _not_negative(number: int) -> int | None:
 
 @decoder
 def _decode_stats(raw: list[Any]) -> TypeStats:
-    paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[4:_STATS]
+    paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[
+        4:_STATS
+    ]
     return TypeStats(
         is_paused=bool(paused),
         limits=[
@@ -166,20 +168,20 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
         leased=leased,
         dead=dead,
         queues=queues,
-        blocked_by=_BLOCKED_BY[reason],
+        blocked_by=BLOCKED_BY[reason],
         next_ready_in_us=_not_negative(ready_in_us),
     )
 
 
 @decoder
 def _decode_explanation(raw: list[Any]) -> Explanation:
-    return Explanation(_BLOCKED_BY[raw[4]], _not_negative(raw[5]))
+    return Explanation(BLOCKED_BY[raw[4]], _not_negative(raw[5]))
 
 
 @decoder
 def _decode_page(raw: list[Any]) -> TypePage:
     types = [
-        TypeSummary(raw[at].decode(), *raw[at + 1 : at + 7], _BLOCKED_BY[raw[at + 7]])
+        TypeSummary(raw[at].decode(), *raw[at + 1 : at + 7], BLOCKED_BY[raw[at + 7]])
         for at in range(5, len(raw), _SUMMARY_REPLY)
     ]
     return TypePage(types, int(raw[4]))

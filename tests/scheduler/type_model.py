@@ -106,7 +106,9 @@ class TypeRules:
         if change.max_leased is not UNSET:
             self.max_leased = change.max_leased
         if change.hold_us is not UNSET:
-            self.held_until_us = 0 if change.hold_us is None else max(self.held_until_us, now_us + change.hold_us)
+            self.held_until_us = (
+                0 if change.hold_us is None else max(self.held_until_us, now_us + change.hold_us)
+            )
 
     def forget_if_blank(self, now_us: int) -> None:
         """Settings in which nothing is set are not kept, nor is the last lease."""

@@ -36,7 +36,9 @@ def test_a_queue_type_may_hold_one_tilde(queue_type: str) -> None:
     assert re.search(QUEUE_TYPE_PATTERN, queue_type)
 
 
-@pytest.mark.parametrize("queue_type", ["", "~", "~a", "a~", "a~b~c", "a~~b", "a b", 50 * "a" + "~" + 50 * "b"])
+@pytest.mark.parametrize(
+    "queue_type", ["", "~", "~a", "a~", "a~b~c", "a~~b", "a b", 50 * "a" + "~" + 50 * "b"]
+)
 def test_a_tilde_elsewhere_makes_no_queue_type(queue_type: str) -> None:
     assert re.search(QUEUE_TYPE_PATTERN, queue_type) is None
 

@@ -3,16 +3,14 @@
 -- counters  <type> -> numbers of the newest job and of the newest lease; the latest minute and how many jobs were
 --                   enqueued and leased in it; the totals, with enqueued = queued + delayed + leased + finished + dead
 --                   + cancelled (I8); the agenda: when the type's next queue and its next timer are due (early
---                   perhaps, never late; 0 none); newer bytes: flags and what they announce, below
+--                   perhaps, never late; 0 none); newer bytes: flags (1: the type has settings), absent for none
 --           :s<type> -> the type's settings (type_settings.lua)
+--           :p<type> -> the type's latest minute before the one in its record, jobs enqueued and leased in it
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute, by the last digit of the minute
 --           :gen, :turn, :early -> the generations of tombstones (tombstones.lua)
 --           :clock -> the partition's time (clock.lua)
 --           :last -> the newest numbers of jobs and leases of dropped types, so that no number is used twice
 --           :touches, :t<0-63> -> changes by nodes that do not own the partition (touched.lua)
---
--- Newer bytes of a type's record: flags (1 the type has settings, 2 the counts of an older minute follow), that minute,
--- the jobs enqueued and leased in it; bytes of a newer version. There are none if no flag is set.
 --
 -- Uses: shortcuts, clock, type_settings
 
@@ -23,9 +21,9 @@ local counters = {
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
-  HAS_SETTINGS = 1, HAS_PAST = 2,  -- flags of the newer bytes
-  PAST = '>I4I4I4',                -- minute, jobs enqueued and leased in it
-  AFTER_PAST = 14,                 -- where the bytes after it begin
+  HAS_SETTINGS = 1,            -- flag of the newer bytes
+  PAST_PREFIX = ':p',
+  PAST = '>I4I4I4',            -- minute, jobs enqueued and leased in it
   ROW_FROM = 28, ROW_TO = 90,  -- bytes of the totals and the agenda
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
@@ -59,12 +57,6 @@ local function unpack_over(counts, raw)
   return counts
 end
 
--- Return the flags of newer bytes, and what follows the counts of an older minute.
-local function split_newer(newer)
-  local flags = newer and string.byte(newer) or 0
-  return flags, newer and sub(newer, flags % 4 >= counters.HAS_PAST and counters.AFTER_PAST or 2) or ''
-end
-
 -- Note in the newer bytes that the type has settings, or that it has none.
 local function flag_settings(counts, has_settings)
   local flags = counts.newer and string.byte(counts.newer) or 0
@@ -72,20 +64,12 @@ local function flag_settings(counts, has_settings)
   counts.newer = flags > 0 and string.char(flags) .. sub(counts.newer or '', 2)
 end
 
--- Note the counts of an older minute in the newer bytes, so that the last full minute of a type is known while the
--- present one is counted.
-local function note_past(counts, minute, enqueued, leased)
-  local flags, rest = split_newer(counts.newer)
-  if flags % 4 < counters.HAS_PAST then flags = flags + counters.HAS_PAST end
-  counts.newer = string.char(flags) .. pack_bytes(counters.PAST, minute, enqueued, leased) .. rest
-end
-
--- Return how many jobs were enqueued and leased in a minute. Only the latest two minutes with any are known.
-function counters.in_minute(counts, minute)
+-- Return how many jobs of a type were enqueued and leased in a minute. Only the latest two minutes with any are known.
+function counters.in_minute(tx, type, counts, minute)
   if counts.minute == minute then return counts.minute_enqueued, counts.minute_leased end
-  local newer = counts.newer
-  if newer and string.byte(newer) % 4 >= counters.HAS_PAST then
-    local past, enqueued, leased = unpack_bytes(counters.PAST, newer, 2)
+  local raw = counts.minute > minute and call('HGET', tx.keys[KEY.counters], counters.PAST_PREFIX .. type)
+  if raw then
+    local past, enqueued, leased = unpack_bytes(counters.PAST, raw)
     if past == minute then return enqueued, leased end
   end
   return 0, 0
@@ -127,7 +111,7 @@ local function turn_minute(tx, counts, minute)
   local past, enqueued, leased = counts.minute, counts.minute_enqueued, counts.minute_leased
   counts.minute, counts.minute_enqueued, counts.minute_leased = minute, 0, 0
   if enqueued + leased == 0 then return end
-  note_past(counts, past, enqueued, leased)
+  tx.past_of_type = pack_bytes(counters.PAST, past, enqueued, leased)
   local field = ':m' .. past % 10
   local raw = call('HGET', tx.keys[KEY.counters], field)
   if raw then
@@ -145,16 +129,17 @@ local function open_settings(tx, counts)
     if raw then tx.settings = type_settings.unpack(raw, tx.now) end
   end
   local settings = tx.settings
-  if settings then settings.was_full = type_settings.is_full(settings, counts) end
+  if settings then settings.was_full = type_settings.is_full(settings, counts.leased) end
 end
 
--- Set the time of a call that only reads, and read the counts, or nil, and the settings of its type.
+-- Set the time of a call that only reads, and read the settings of its type and the counts. Returns these, or nil.
 function counters.see(tx)
   local key = tx.keys[KEY.counters]
   local found = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
   clock.see(tx, found[2])
   if found[3] then tx.settings = type_settings.unpack(found[3], tx.now) end
-  return found[1] and counters.unpack(found[1])
+  tx.counters = found[1] and counters.unpack(found[1])
+  return tx.counters or nil
 end
 
 -- Read the counts, and set the time of the call. at_most: see clock.set.
@@ -175,24 +160,30 @@ function counters.open(tx, at_most)
   if counts.minute ~= minute then turn_minute(tx, counts, minute) end
 end
 
+-- Return true if the type has all the leases that it may have.
+function counters.is_full(tx)
+  local settings = tx.settings
+  return settings and type_settings.is_full(settings, tx.counters.leased)
+end
+
 -- Return true if the type is blocked until something happens: a resume, or the end of a lease.
 function counters.is_stopped(tx)
   local settings = tx.settings
-  return tx.is_all_paused or settings and (settings.is_paused or type_settings.is_full(settings, tx.counters))
+  return tx.is_all_paused or settings and settings.is_paused or counters.is_full(tx)
 end
 
 -- Return how many jobs the type may lease at once, at most `count`.
 function counters.leases_allowed(tx, count)
   if tx.is_all_paused then return 0 end
   local settings = tx.settings
-  return settings and type_settings.leases_allowed(settings, tx.counters, tx.now, count) or count
+  return settings and type_settings.leases_allowed(settings, tx.counters.leased, tx.now, count) or count
 end
 
 -- Return the earliest ready time that the call set in a type with settings, or false. ready: that of its queues. If the
 -- call ended what blocked the type, all of its queues are due anew.
 function counters.ready_under_limits(tx, ready)
   local settings = tx.settings
-  if settings.is_earlier or settings.was_full and not type_settings.is_full(settings, tx.counters) then
+  if settings.is_earlier or settings.was_full and not counters.is_full(tx) then
     local head = tonumber(call('ZRANGE', tx.keys[KEY.ready], 0, 0, 'WITHSCORES')[2])
     if head and not (ready and ready < head) then ready = head end
   end
@@ -200,10 +191,14 @@ function counters.ready_under_limits(tx, ready)
 end
 
 local function write_past_minute(tx)
-  local past = tx.past_minute
+  local past, of_type, key = tx.past_minute, tx.past_of_type, tx.keys[KEY.counters]
   if past then
-    call('HSET', tx.keys[KEY.counters], past[1], past[2])
+    call('HSET', key, past[1], past[2])
     tx.past_minute = nil
+  end
+  if of_type then
+    call('HSET', key, counters.PAST_PREFIX .. tx.type, of_type)
+    tx.past_of_type = nil
   end
 end
 
@@ -218,7 +213,7 @@ function counters.drop_blank(tx)
   write_past_minute(tx)
   call('HSET', tx.keys[KEY.counters], ':last',
     pack_bytes(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
-  call('HDEL', tx.keys[KEY.counters], tx.type)
+  call('HDEL', tx.keys[KEY.counters], tx.type, counters.PAST_PREFIX .. tx.type)
 end
 
 -- Count dead letters that were dropped.

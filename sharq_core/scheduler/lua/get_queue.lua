@@ -9,12 +9,12 @@
 --        enqueued, leased}
 -- Cost: O(log n)
 --
--- Uses: clock, dead_letters, unit, queue_stats
+-- Uses: clock, counters, dead_letters, unit, queue_stats
 
 local get_queue = {}
 
 function get_queue.run(tx, args)
-  clock.read(tx)
+  counters.see(tx)
   local queue, told = unit.queue(tx, args[3]), clock.told(tx)
   if not queue then return {0, told, -1, -1} end
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))

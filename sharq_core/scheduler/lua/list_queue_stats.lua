@@ -6,12 +6,12 @@
 --        limits, but no age of its head}}
 -- Cost: O(records read). A whole scan returns every queue that exists throughout at least once.
 --
--- Uses: shortcuts, clock, queue_record, dead_letters, queue_stats
+-- Uses: shortcuts, clock, queue_record, counters, dead_letters, queue_stats
 
 local list_queue_stats = {}
 
 function list_queue_stats.run(tx, args)
-  clock.read(tx)
+  counters.see(tx)
   local page = call('HSCAN', tx.keys[KEY.queues], args[3], 'COUNT', args[4])
   local reply, ids, queues = {0, clock.told(tx), -1, -1, page[1]}, {}, {}
   for index = 1, #page[2], 2 do

@@ -3,11 +3,12 @@
 -- Keys: counters
 -- Args: now, '', scan ('0' at first), approximate number of types to read
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each type: type, queued, delayed, leased,
---        dead, jobs enqueued and leased in the last full minute, reason why nothing is leased (blocking.lua)}
---        The reason comes from the counts alone: 13 may also be a hold of the queue that comes first, and 11 its pause
+--        dead, jobs enqueued and leased in the last full minute, reason why nothing is leased (blocked_by.lua)}
+--        The reason comes from the counts alone. 0 may also mean that the queues with jobs are now paused or full; 13
+--        may be a hold of the queue that comes first, and 11 its pause
 -- Cost: O(types read). A whole scan returns every type that exists throughout at least once.
 --
--- Uses: shortcuts, clock, type_settings, counters, blocking
+-- Uses: shortcuts, clock, type_settings, blocked_by, counters
 
 local list_type_stats = {}
 
@@ -15,16 +16,16 @@ local NO_COUNTS = {queued = 0, delayed = 0, leased = 0, dead = 0, minute = 0}
 
 -- Return why the queues of a type lease nothing.
 local function of_queues(counts, now)
-  if counts.queued == 0 then return counts.delayed > 0 and blocking.DELAYED or blocking.EMPTY end
-  if not counts.ready_at then return counts.leased > 0 and blocking.MAX_LEASED or blocking.PAUSED end
-  return counts.ready_at > now and blocking.RATE or blocking.NOTHING
+  if counts.queued == 0 then return counts.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
+  if not counts.ready_at then return counts.leased > 0 and blocked_by.MAX_LEASED or blocked_by.PAUSED end
+  return counts.ready_at > now and blocked_by.RATE or blocked_by.NOTHING
 end
 
 local function add_row(tx, reply, minute, name, counts, raw_settings)
   local settings = raw_settings and type_settings.unpack(raw_settings, tx.now)
-  local of_type = blocking.of_type(tx.is_all_paused, settings, counts, tx.now)
-  local reason = blocking.first(of_type, of_queues(counts, tx.now))
-  local enqueued, leased = counters.in_minute(counts, minute)
+  local of_type = blocked_by.of_type(tx.is_all_paused, settings, counts.leased, tx.now)
+  local reason = blocked_by.first(of_type, of_queues(counts, tx.now))
+  local enqueued, leased = counters.in_minute(tx, name, counts, minute)
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = name, counts.queued, counts.delayed, counts.leased
   reply[at + 5], reply[at + 6], reply[at + 7], reply[at + 8] = counts.dead, enqueued, leased, reason

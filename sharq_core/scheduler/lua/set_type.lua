@@ -33,7 +33,7 @@ local function last_lease(tx, settings)
 end
 
 function set_type.run(tx, args, first)
-  local not_after, named, max_leased, hold, count, at = unpack_bytes(set_type.CHANGE, args[first])
+  local not_after, named, max_leased, held_for, count, at = unpack_bytes(set_type.CHANGE, args[first])
   local rows = unpack_limits(args[first], count, at)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
@@ -42,7 +42,7 @@ function set_type.run(tx, args, first)
   if named % 2 >= 1 then type_settings.replace_limits(settings, rows, last_lease(tx, settings)) end
   if named % 4 >= 2 then settings.max_leased = max_leased end
   if named % 8 >= 4 then
-    if hold > 0 then type_settings.hold(settings, tx.now + hold) else settings.held_until = 0 end
+    if held_for > 0 then type_settings.hold(settings, tx.now + held_for) else settings.held_until = 0 end
   end
   settings.is_changed, settings.is_earlier = true, true
   local head = unit.close(tx, unit.reply(tx))

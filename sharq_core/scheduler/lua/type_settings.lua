@@ -84,14 +84,14 @@ function type_settings.ready_at(settings)
 end
 
 -- Return true if as many jobs as allowed are leased.
-function type_settings.is_full(settings, counts)
-  return settings.max_leased > 0 and counts.leased >= settings.max_leased
+function type_settings.is_full(settings, leased)
+  return settings.max_leased > 0 and leased >= settings.max_leased
 end
 
 -- Return how many jobs may be leased at once if each costs one point, at most `count`.
-function type_settings.leases_allowed(settings, counts, now, count)
+function type_settings.leases_allowed(settings, leased, now, count)
   if settings.is_paused or type_settings.ready_at(settings) > now then return 0 end
-  if settings.max_leased > 0 then count = math.min(count, math.max(settings.max_leased - counts.leased, 0)) end
+  if settings.max_leased > 0 then count = math.min(count, math.max(settings.max_leased - leased, 0)) end
   local limits = settings.limits
   for index = 1, #limits do
     local limit = limits[index]
