@@ -81,8 +81,16 @@ class CallHandlers:
         self._metrics = metrics
         self._guard = guard
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
-            **{kind: self._run for kind in messages.CALLS if issubclass(kind, QueueCall | PartitionCall)},
-            **{kind: self._make_verb(kind).submit for kind in messages.CALLS if issubclass(kind, JobsCall)},
+            **{
+                call_type: self._run
+                for call_type in messages.CALLS
+                if issubclass(call_type, QueueCall | PartitionCall)
+            },
+            **{
+                call_type: self._make_verb(call_type).submit
+                for call_type in messages.CALLS
+                if issubclass(call_type, JobsCall)
+            },
             messages.Dequeue: self._dequeue,
             messages.Peek: self._peek,
             messages.SetPaused: self._set_paused,
@@ -104,11 +112,11 @@ class CallHandlers:
         """Handle a call; raises as ShardPort.call does."""
         return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
-    def _make_verb(self, kind: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
-        """Return the waiting jobs of one kind of call; the calls of a pipeline are in the order of messages.CALLS."""
-        counter = self._metrics.counters.get(kind.function)
-        order = messages.CALLS.index(kind)
-        return JobVerb(kind, order, self._pipeline, self._scheduler_calls, self._hints, counter)
+    def _make_verb(self, call_type: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
+        """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of messages.CALLS."""
+        counter = self._metrics.counters.get(call_type.function)
+        order = messages.CALLS.index(call_type)
+        return JobVerb(call_type, order, self._pipeline, self._scheduler_calls, self._hints, counter)
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
         """Run the function that a call names, and return its value; a change may make a queue due."""

@@ -148,6 +148,8 @@ class Reaper:
 
     def _take_due(self) -> list[tuple[int, str]]:
         """Take the (partition, queue type) pairs of the next pass."""
+        # Types that a worker waits for go first, but leave a share for the others; of those, the type that has waited
+        # longest.
         self._sort_due()
         taken: list[tuple[int, str]] = []
         while self._first and len(taken) < (FIRST_SHARE if self._backlog else PAIRS_AT_ONCE):

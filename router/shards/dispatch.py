@@ -112,7 +112,7 @@ class Dispatch:
         """Call the owner of one job's partition, and raise the error that a call about several jobs returns.
 
         Args:
-            make_call: the kind of call, as `Enqueue`.
+            make_call: the type of call, as `Enqueue`.
         """
         if self._directory.formats < FORMATS and (newer := newer_field_of_job(job)) is not None:
             raise refusal(newer)

@@ -42,10 +42,10 @@ class HintNotes(Protocol):
 
 
 class JobVerb(Generic[JobT, OutcomeT]):
-    """The waiting jobs of one kind of call.
+    """The waiting jobs of one type of call.
 
     Args:
-        kind: the kind of call, as `Enqueue`.
+        call_type: the type of call, as `Enqueue`.
         order: the place of this verb's calls in a pipeline; calls of one function must be neighbours to be merged.
         hints: gets the hint of each reply.
         counter: counts the outcomes; None for no count.
@@ -57,14 +57,14 @@ class JobVerb(Generic[JobT, OutcomeT]):
 
     def __init__(
         self,
-        kind: type[JobsCall[list[OutcomeT | Failure]]],
+        call_type: type[JobsCall[list[OutcomeT | Failure]]],
         order: int,
         pipeline: Pipeline,
         scheduler_calls: SchedulerCalls,
         hints: HintNotes,
         counter: OutcomeCounter | None,
     ) -> None:
-        self.kind = kind
+        self.call_type = call_type
         self.order = order
         self.hints = hints
         self.counter = counter
@@ -72,7 +72,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         self.waiting: dict[tuple[int, str], JobBatch[JobT, OutcomeT]] = {}
         self.job_count = 0
         self.size = 0
-        self._has_payloads = kind.has_payloads
+        self._has_payloads = call_type.has_payloads
         self._partitions = scheduler_calls.partitions
         self._pipeline = pipeline
         self._loop = asyncio.get_running_loop()
@@ -173,9 +173,9 @@ class JobBatch(Generic[JobT, OutcomeT]):
         verb.job_count -= len(self.jobs)
         verb.size -= self.size
         fits = len(self.jobs) <= MAX_BATCH and self.size <= MAX_CALL_BYTES
-        parts = [self] if fits else self._cut(verb.kind.has_payloads)
+        parts = [self] if fits else self._cut(verb.call_type.has_payloads)
         for part in parts:
-            part.call = verb.scheduler_calls.of_jobs(verb.kind, *self._key, part.jobs, self.since)
+            part.call = verb.scheduler_calls.of_jobs(verb.call_type, *self._key, part.jobs, self.since)
             part.job_count = len(part.jobs)
         return parts
 

@@ -180,8 +180,8 @@ class ServerLane:
                 notes = self._owner_notes.after([pending.call for pending in calls])
                 flight = _Flight(calls + [_Note(note, now) for note in notes] if notes else calls)
                 task = tasks.begin(self._run(flight, now))
-                self.in_flight[task] = flight
-                task.add_done_callback(self._on_done)
+                if not task.done():  # a pipeline that is refused at once has returned already
+                    self.in_flight[task] = flight
 
     def give_up(self, refusal: StoreAway) -> None:
         """Refuse the calls that wait or arrive from now on, and answer those in flight except enqueues."""
@@ -222,7 +222,7 @@ class ServerLane:
         return [call for call in self.waiting if call.since > oldest]
 
     async def _run(self, flight: _Flight, now: float) -> None:
-        """Run one pipeline.
+        """Run one pipeline and answer its callers.
 
         The next one is sent before the callers of this one resume, so that the server has work in the meantime.
         """
@@ -241,19 +241,19 @@ class ServerLane:
             log.exception("pipeline_failed")
             message = f"an error in this process: {type(error).__name__}; the call may have been done"
             replies = [OutcomeUnknown(message)] * len(pending)
+        except asyncio.CancelledError:
+            self.in_flight.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
+            raise
         self._durations.observe(monotonic() - sent_at)
-        self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
-        flight.land(replies, sent_at)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("answers_failed", exc_info=error)
-        if task in self.in_flight:
-            self._make_room(task)
-
-    def _make_room(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.pop(task, None)
+        self.in_flight.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
         self._flusher.flush()
+        for index, (call, reply) in enumerate(zip(pending, replies, strict=True)):
+            if index in flight.answered:
+                continue
+            try:
+                call.deliver(reply, sent_at)
+            except Exception:
+                log.exception("answer_failed")
 
 
 class _Flight(msgspec.Struct):
@@ -273,13 +273,6 @@ class _Flight(msgspec.Struct):
                 self.answered.add(index)
                 message = f"{refusal.message}, and the call may have been done"
                 call.deliver(refusal if call.call.function.is_read else StoreSilent(message), monotonic())
-
-    def land(self, replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
-        """Answer the calls that are not answered yet."""
-        answered = self.answered
-        for index, (call, reply) in enumerate(zip(self.pending, replies, strict=True)):
-            if not answered or index not in answered:
-                call.deliver(reply, sent_at)
 
 
 class _Note(msgspec.Struct, frozen=True):

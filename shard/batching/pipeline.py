@@ -153,7 +153,8 @@ class Pipeline:
             is_urgent: the call goes ahead of bulk work. A dequeue is urgent: a queue's slot is wasted while it waits.
         """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
-        lane = self._lane(call.partition, self._executor.has_promised(call), is_urgent)
+        is_promised = self._executor.promises and self._executor.has_promised(call)
+        lane = self._lane(call.partition, is_promised, is_urgent)
         lane.waiting.append(SingleCall(call, self._loop.time(), future, observer))
         if not self._is_scheduled and lane.has_room:
             self._schedule()

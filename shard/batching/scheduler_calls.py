@@ -30,7 +30,7 @@ class NotAfter(Protocol):
 
 
 class _Maker(msgspec.Struct, frozen=True):
-    """The function of one kind of call.
+    """The function of one type of call.
 
     Attributes:
         make: the method that makes the call.
@@ -80,7 +80,7 @@ class SchedulerCalls:
         """Return the scheduler's call for jobs of one partition and type.
 
         Args:
-            call: the kind of call that the jobs came in.
+            call: the type of call that the jobs came in.
             since: the loop's time, in seconds, at which the oldest of them arrived.
         """
         maker = self._makers[call]

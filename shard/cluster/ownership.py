@@ -69,6 +69,8 @@ class Ownership:
 
     def change(self, ring: Ring) -> list[int]:
         """Switch to another ring and return the partitions that were given up."""
+        # What was taken over is unread: its jobs are unknown here. What was given up is served on for a while, because
+        # routers learn of the new ring one after the other.
         before = self.mine
         self.ring, self.owned = ring, ring.owned_by(self._node_id)
         self.mine = frozenset(self.owned)

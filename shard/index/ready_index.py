@@ -155,6 +155,8 @@ class ReadyIndex:
 
     def rank(self, limit: int, beside: Container[str]) -> None:
         """Continue the search for the longest-due type outside `beside` with the next `limit` types."""
+        # With 100,000 types a search for the earliest would hold the event loop for milliseconds, so it goes on in
+        # slices; its result counts once every type has been seen.
         for _ in range(min(limit, len(self._to_rank))):
             queue_type = self._to_rank.pop()
             entries = self._types.get(queue_type)

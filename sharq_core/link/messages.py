@@ -413,16 +413,16 @@ class CheckStore(Call[None], frozen=True):
     is_read: ClassVar[bool] = True
 
 
-def _kinds(base: type[Call[Any]]) -> Iterator[type[Call[Any]]]:
-    kinds = base.__subclasses__()
-    if not kinds:
+def _call_types(base: type[Call[Any]]) -> Iterator[type[Call[Any]]]:
+    call_types = base.__subclasses__()
+    if not call_types:
         yield base
-    for kind in kinds:
-        yield from _kinds(kind)
+    for call_type in call_types:
+        yield from _call_types(call_type)
 
 
-CALLS: tuple[type[Call[Any]], ...] = tuple(_kinds(Call))
-"""Every kind of call."""
+CALLS: tuple[type[Call[Any]], ...] = tuple(_call_types(Call))
+"""Every type of call."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

@@ -98,7 +98,7 @@ class Executor:
         node = self.node_of(partition)
         return None if node is None else node.not_after_us(since)
 
-    def left_us(self, since: float | None = None) -> int:
+    def remaining_us(self, since: float | None = None) -> int:
         """Return the remaining time (µs) of a call whose work arrived at `since` (the loop's seconds; None for now)."""
         waited_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
         return int((self.timeout_s - waited_s) * 1e6)

@@ -12,7 +12,7 @@ import msgspec
 
 from sharq_core.scheduler.library import Function
 from sharq_core.scheduler.replies import Reply
-from sharq_core.store.commands import Fcall, KeyList, Word
+from sharq_core.store.commands import FcallCommand, KeyList, Word
 
 T = TypeVar("T")
 
@@ -43,9 +43,10 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     size: int = 0
 
     @property
-    def command(self) -> Fcall:
+    def command(self) -> FcallCommand:
         """The command that sends this call alone."""
-        return Fcall(self.function.wire_name, (self.keys,), self.arguments, (self.kind,))
+        function, keys = self.function, self.keys
+        return FcallCommand(function.wire_name, (keys,), self.arguments, ((function.name, keys.names[0]),))
 
     @property
     def kind(self) -> tuple[str, bytes]:

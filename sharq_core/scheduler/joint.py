@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.store.commands import Fcall, KeyList
+from sharq_core.store.commands import FcallCommand, KeyList
 from sharq_core.store.failures import refusal
 from sharq_core.store.replication.durability import NotKept
 
@@ -49,7 +49,7 @@ class MergedCall(msgspec.Struct, frozen=True):
     calls: tuple[FunctionCall[Any], ...]
 
     @property
-    def command(self) -> Fcall:
+    def command(self) -> FcallCommand:
         """The command that sends all the calls."""
         first = self.calls[0]
         if len(self.calls) == 1:
@@ -59,7 +59,7 @@ class MergedCall(msgspec.Struct, frozen=True):
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
         at = first.function.keys.index(_DECLARED)
         keys = tuple([_declared(call.keys.names[at]) for call in self.calls])
-        return Fcall(
+        return FcallCommand(
             first.function.joint_name,
             keys,
             [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)],

@@ -31,7 +31,7 @@ class KeyList(msgspec.Struct, frozen=True):
         return cls(names, _without_count(pack_command(names)))  # type: ignore[arg-type] # its stub says one
 
 
-class Fcall(msgspec.Struct, frozen=True):
+class FcallCommand(msgspec.Struct, frozen=True):
     """A function call, or several calls sent as one (scheduler/joint.py).
 
     Attributes:
@@ -68,9 +68,9 @@ class Fcall(msgspec.Struct, frozen=True):
         return b"".join((head, *[keys.packed for keys in self.keys], arguments[arguments.index(b"\n") + 1 :]))
 
 
-def pack(commands: Sequence[Command | Fcall]) -> list[bytes]:
+def pack(commands: Sequence[Command | FcallCommand]) -> list[bytes]:
     """Return the bytes to send for each command."""
-    return [command.packed() if isinstance(command, Fcall) else _pack(command) for command in commands]
+    return [command.packed() if isinstance(command, FcallCommand) else _pack(command) for command in commands]
 
 
 def _pack(command: Command) -> bytes:

@@ -22,7 +22,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
-from sharq_core.store.commands import Command, Fcall, pack
+from sharq_core.store.commands import Command, FcallCommand, pack
 from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.library_loader import FunctionLibrary, LibraryLoader
@@ -118,7 +118,7 @@ class StoreNode:
         return self._heard_at
 
     async def call(
-        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[FcallCommand], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and load the library if the server lacks it.
 
@@ -144,12 +144,14 @@ class StoreNode:
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
-            self._learn(answers[-1][self._library.time_index], asked_at)
+            has_stepped = self.clock.learn(answers[-1][self._library.time_index], asked_at)
+            if has_stepped and self._on_clock_step is not None:
+                self._on_clock_step()
         return answers
 
     async def execute(
         self,
-        commands: Sequence[Command | Fcall],
+        commands: Sequence[Command | FcallCommand],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
@@ -314,7 +316,7 @@ class StoreNode:
             await self.keeping.close()
         await self._connections.close()
 
-    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+    def _refusal_of(self, commands: Sequence[Command | FcallCommand], timeout_s: float) -> Unavailable | None:
         """Return the error of commands that must not be sent; None if they may be sent."""
         if self._away is not None:
             return self._away
@@ -322,7 +324,7 @@ class StoreNode:
             return self.doubt
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
-    def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
+    def _bars(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sharq_core.errors import SharqError
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import Misplaced, Redirected
 from sharq_core.store.node import StoreNode
 from sharq_core.store.resend import to_resend
@@ -53,7 +53,9 @@ class RedirectingPipeline:
         resent: calls sent again so far.
     """
 
-    def __init__(self, known: Slots, calls: Sequence[Fcall], slots: Sequence[int], deadline: float) -> None:
+    def __init__(
+        self, known: Slots, calls: Sequence[FcallCommand], slots: Sequence[int], deadline: float
+    ) -> None:
         self._known = known
         self._calls = calls
         self._slots = slots

@@ -14,7 +14,7 @@ from typing import Any
 
 from sharq_core.errors import SharqError, StoreAway, Unavailable
 from sharq_core.logs.troubles import Trouble
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import detail_of, why
 from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
@@ -189,7 +189,7 @@ class Store:
         return self._only or self._owners[slot]
 
     async def send(
-        self, calls: Sequence[Fcall], slots: Sequence[int], timeout_s: float | None = None
+        self, calls: Sequence[FcallCommand], slots: Sequence[int], timeout_s: float | None = None
     ) -> list[Any | SharqError]:
         """Send function calls, those of each server as one pipeline; return the answer or the error of each.
 

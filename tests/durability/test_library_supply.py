@@ -187,7 +187,7 @@ async def test_a_promoted_replica_that_was_asked_for_the_layout_gets_the_library
             assert revision_of(heir) == library.REVISION
 
 
-class Load(Fcall, frozen=True):
+class Load(FcallCommand, frozen=True):
     """In place of a call: the library is loaded."""
 
     def packed(self) -> bytes:

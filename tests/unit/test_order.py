@@ -11,7 +11,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.joint import MergedCall
 from sharq_core.scheduler.keys import Keys
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import Misplaced
 from sharq_core.store.resend import to_resend
 
@@ -20,7 +20,7 @@ DONE = ["done"]
 REFUSED = Misplaced("elsewhere")
 
 
-def sent(queue_type: str, *partitions: int) -> Fcall:
+def sent(queue_type: str, *partitions: int) -> FcallCommand:
     """Enqueues of a type in these partitions, sent as one."""
     job = NewJob(queue_type, "q", "1", b"{}", requeue_limit=-1, interval_us=1)
     calls: list[FunctionCall[Any]] = [FUNCTIONS.enqueue(at, queue_type, [job]) for at in partitions]
@@ -41,7 +41,7 @@ def sent(queue_type: str, *partitions: int) -> Fcall:
     ],
 )
 def test_a_refused_call_is_sent_again_unless_a_later_one_of_its_kind_was_done(
-    refused: Fcall, done: Fcall, again: list[int]
+    refused: FcallCommand, done: FcallCommand, again: list[int]
 ) -> None:
     assert to_resend([refused, done], [REFUSED, DONE], Misplaced) == again
     assert to_resend([done, refused], [DONE, REFUSED], Misplaced) == [1]

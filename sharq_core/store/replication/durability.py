@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.commands import Command, FcallCommand
 from sharq_core.store.replication.successors import REPLICATION
 
 
@@ -79,7 +79,7 @@ class Promise(msgspec.Struct, frozen=True):
         half_ms = _milliseconds(wait_s / 2)
         return [[b"WAIT", replicas, half_ms], [b"WAITAOF", 1, replicas, half_ms], REPLICATION]
 
-    def settle(self, call: Fcall, answer: Any | SharqError, why_not: str | None) -> Any | SharqError:
+    def settle(self, call: FcallCommand, answer: Any | SharqError, why_not: str | None) -> Any | SharqError:
         """Return a call's answer, or NotKept for a covered call that was done.
 
         Args:
