@@ -26,9 +26,10 @@ from shard.index.type_list import list_types
 from shard.metrics.node import NodeMetrics
 from shard.reaper import Reaper
 from sharq_core.errors import InvalidRequest
-from sharq_core.link import messages
-from sharq_core.link.messages import Call, JobsCall, PartitionCall, QueueCall
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
+from sharq_core.link import control_calls, messages
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Call, JobsCall, PartitionCall, QueueCall
 from sharq_core.models import Counts, DeadPage, DeletedQueue, QueueStats, StoreState, TopQueues
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import Functions
@@ -83,12 +84,12 @@ class CallHandlers:
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             **{
                 call_type: self._run
-                for call_type in messages.CALLS
+                for call_type in CALLS
                 if issubclass(call_type, QueueCall | PartitionCall)
             },
             **{
                 call_type: self._make_verb(call_type).submit
-                for call_type in messages.CALLS
+                for call_type in CALLS
                 if issubclass(call_type, JobsCall)
             },
             messages.Dequeue: self._dequeue,
@@ -96,9 +97,9 @@ class CallHandlers:
             messages.SetPaused: self._set_paused,
             messages.DeleteQueue: self._delete_queue,
             messages.GetQueue: self._get_queue,
-            messages.PauseAll: self._pause_all,
-            messages.Explain: self._explain,
-            messages.ListTypes: self._list_types,
+            control_calls.PauseAll: self._pause_all,
+            control_calls.Explain: self._explain,
+            control_calls.ListTypes: self._list_types,
             messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
             messages.ListDead: self._list_dead,
@@ -113,9 +114,9 @@ class CallHandlers:
         return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
     def _make_verb(self, call_type: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
-        """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of messages.CALLS."""
+        """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of CALLS."""
         counter = self._metrics.counters.get(call_type.function)
-        order = messages.CALLS.index(call_type)
+        order = CALLS.index(call_type)
         return JobVerb(call_type, order, self._pipeline, self._scheduler_calls, self._hints, counter)
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
@@ -157,14 +158,14 @@ class CallHandlers:
         stats = await self._run(call)
         return msgspec.structs.replace(stats, burst=int(stats.burst))
 
-    async def _pause_all(self, call: messages.PauseAll) -> None:
+    async def _pause_all(self, call: control_calls.PauseAll) -> None:
         await self._run(call)
         self._explanations.drop_all()
 
-    async def _explain(self, call: messages.Explain) -> Explanation:
+    async def _explain(self, call: control_calls.Explain) -> Explanation:
         return await self._explanations.explain(call.queue_type)
 
-    async def _list_types(self, call: messages.ListTypes) -> list[TypeSummary]:
+    async def _list_types(self, call: control_calls.ListTypes) -> list[TypeSummary]:
         return await list_types(self._pipeline, self._type_calls, call)
 
     async def _get_top(self, call: messages.GetTop) -> TopQueues:

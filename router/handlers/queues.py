@@ -21,7 +21,8 @@ from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import InvalidRequest, NotFound, SharqError
 from sharq_core.limits import PauseStatus
-from sharq_core.link.messages import DeleteQueue, HoldQueue, SetPaused, SetQueue, SetRate
+from sharq_core.link.control_calls import HoldQueue, SetQueue
+from sharq_core.link.messages import DeleteQueue, SetPaused, SetRate
 from sharq_core.models import QueueKey, QueueStats
 
 log = logging.getLogger(__name__)

@@ -24,26 +24,28 @@ from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
 from sharq_core import errors
 from sharq_core.limits import Explanation, TypeSummary
+from sharq_core.link.control_calls import (
+    Explain,
+    GetQueueLimits,
+    ListQueueStats,
+    ListTypes,
+    PauseAll,
+    PauseType,
+)
 from sharq_core.link.messages import (
     FORMATS,
     Addressed,
     Call,
     CheckStore,
     Enqueue,
-    Explain,
     Extend,
     Failure,
     Finish,
     GetCounts,
     GetQueue,
-    GetQueueLimits,
     GetTop,
     ListQueues,
-    ListQueueStats,
-    ListTypes,
     PartitionCall,
-    PauseAll,
-    PauseType,
     QueueCall,
     Redrive,
     Release,

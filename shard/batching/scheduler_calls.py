@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from sharq_core.link.messages import CALLS, Addressed, Call, JobsCall, PartitionCall, QueueCall
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Addressed, Call, JobsCall, PartitionCall, QueueCall
 from sharq_core.scheduler.function_call import FunctionCall
 
 JobT = TypeVar("JobT", bound=Addressed)

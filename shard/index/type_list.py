@@ -11,7 +11,7 @@ from collections import deque
 
 from shard.batching.pipeline import Pipeline
 from sharq_core.limits import TypeSummary
-from sharq_core.link.messages import ListTypes
+from sharq_core.link.control_calls import ListTypes
 from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.type_parts import merge_types
 

@@ -8,18 +8,12 @@ its own for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from sharq_core.limits import (
-    Burst,
-    Explanation,
-    PauseStatus,
-    QueueSettings,
-    TypeSummary,
-)
+from sharq_core.limits import Burst
 from sharq_core.models import (
     Counts,
     DeadPage,
@@ -35,7 +29,6 @@ from sharq_core.models import (
     QueueKey,
     QueuePage,
     QueueStats,
-    QueueStatsPage,
     RedriveStatus,
     ReleaseJob,
     StoreState,
@@ -209,26 +202,6 @@ class SetPaused(QueueCall[bool], frozen=True):
     is_paused: bool
 
 
-class HoldQueue(QueueCall[PauseStatus], frozen=True):
-    """A call that holds a queue, for a time from now or until a time by the store's clock: one of the two is set."""
-
-    function: ClassVar[str] = "pause"
-    formats: ClassVar[int] = 2
-
-    hold_us: int | None = None
-    until_us: int | None = None
-    is_paused: bool = True
-
-
-class SetQueue(QueueCall[QueueStats], frozen=True):
-    """A call that changes the settings of a queue, which is created if need be, and returns its statistics."""
-
-    function: ClassVar[str] = "set_queue"
-    formats: ClassVar[int] = 2
-
-    settings: QueueSettings
-
-
 class DeleteQueue(QueueCall[DeletedQueue], frozen=True):
     """A call that drops the queued and delayed jobs of a queue.
 
@@ -248,14 +221,6 @@ class GetQueue(QueueCall[QueueStats], frozen=True):
     is_read: ClassVar[bool] = True
 
 
-class GetQueueLimits(QueueCall[QueueStats], frozen=True):
-    """A call for the statistics of one queue."""
-
-    function: ClassVar[str] = "get_queue"
-    is_read: ClassVar[bool] = True
-    formats: ClassVar[int] = 2
-
-
 class GetJob(QueueCall[JobStatus | None], frozen=True):
     """A call for the state of one job; None if it is unknown."""
 
@@ -271,60 +236,6 @@ class ListQueues(PartitionCall[QueuePage], frozen=True):
     is_read: ClassVar[bool] = True
 
     scan: int
-    limit: int
-
-
-class ListQueueStats(PartitionCall[QueueStatsPage], frozen=True):
-    """A call for the statistics of about `count` queues of one partition from `scan` on (0: from the start)."""
-
-    function: ClassVar[str] = "list_queue_stats"
-    is_read: ClassVar[bool] = True
-    formats: ClassVar[int] = 2
-
-    scan: int
-    count: int
-
-
-class Explain(Call[Explanation], frozen=True):
-    """A call for the reason why a dequeue of a type gets nothing from this shard's partitions.
-
-    The shard remembers its answer for a second, so that idle polls cost the store nothing.
-    """
-
-    is_read: ClassVar[bool] = True
-    formats: ClassVar[int] = 2
-
-    queue_type: str
-
-
-class PauseType(PartitionCall[None], frozen=True):
-    """A call that pauses or resumes all queues of a type in one partition, those that come later, too."""
-
-    function: ClassVar[str] = "pause_type"
-    formats: ClassVar[int] = 2
-
-    is_paused: bool
-
-
-class PauseAll(PartitionCall[None], frozen=True):
-    """A call that pauses or resumes all queues of one partition, those that come later, too; its type is empty."""
-
-    function: ClassVar[str] = "pause_all"
-    formats: ClassVar[int] = 2
-
-    is_paused: bool
-
-
-class ListTypes(Call[list[TypeSummary]], frozen=True):
-    """A call for the first `limit` types, by name, whose names sort after `after`, with their numbers in some
-    partitions.
-    """
-
-    is_read: ClassVar[bool] = True
-    formats: ClassVar[int] = 2
-
-    partitions: list[int]
-    after: str
     limit: int
 
 
@@ -411,18 +322,6 @@ class CheckStore(Call[None], frozen=True):
     """A call that returns once every store node answers, and raises Unavailable if one does not."""
 
     is_read: ClassVar[bool] = True
-
-
-def _call_types(base: type[Call[Any]]) -> Iterator[type[Call[Any]]]:
-    call_types = base.__subclasses__()
-    if not call_types:
-        yield base
-    for call_type in call_types:
-        yield from _call_types(call_type)
-
-
-CALLS: tuple[type[Call[Any]], ...] = tuple(_call_types(Call))
-"""Every type of call."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from router.longpoll.dequeues import Polls
-from router.shards.one_shard import OneShard
 from router.shards.dispatch import Dispatch
+from router.shards.one_shard import OneShard
 from shard.node import NodeSettings, ShardNode
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, parse_url

@@ -21,7 +21,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.surveys import SurveyCalls
-from sharq_core.store.commands import Fcall, pack
+from sharq_core.store.commands import FcallCommand, pack
 from sharq_core.store.node import StoreNode
 from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
 from tests.conftest import StoreFactory

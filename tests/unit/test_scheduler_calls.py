@@ -10,7 +10,8 @@ import pytest
 from shard.batching.scheduler_calls import SchedulerCalls
 from sharq_core.limits import PauseStatus
 from sharq_core.link import messages
-from sharq_core.link.messages import CALLS, Call, Failure, JobsCall, PartitionCall, QueueCall
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Call, Failure, JobsCall, PartitionCall, QueueCall
 from sharq_core.models import DeletedQueue, NewJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library

@@ -11,19 +11,16 @@ from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.limits import QueueSettings
+from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue
 from sharq_core.link.messages import (
     FORMATS,
     Call,
     Enqueue,
-    Explain,
     Finish,
     GetQueue,
-    HoldQueue,
-    ListTypes,
     OnDue,
     Release,
     SetPaused,
-    SetQueue,
     SetRate,
 )
 from sharq_core.models import (
