@@ -1,7 +1,7 @@
-"""Responds to requests while the server starts: /healthz reports that the process is alive, and all other requests wait
-shortly for the gateway or get 503.
+"""Responds to requests while the server starts.
 
-Not here: the responses after the start (router/http/gateway.py).
+/healthz reports that the process is alive, and all other requests wait shortly for the gateway or get 503. Not here:
+the responses after the start (router/http/gateway.py).
 """
 
 from __future__ import annotations

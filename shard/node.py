@@ -83,7 +83,7 @@ class ShardNode:
         self._opening = Trouble(log, "store_away", "", ": trying on")
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._has_opened_store = False
-        self._on_away_changed: Callable[[Sequence[int]], None] = lambda away: None
+        self._on_away_changed: Callable[[Sequence[int]], None] = lambda _: None
         self._tasks: list[asyncio.Task[None]] = []
         everything = Ring.build(1, frozenset({settings.node_id}), settings.partitions)
         self._ownership = Ownership(settings.node_id, ring or everything)
@@ -129,6 +129,11 @@ class ShardNode:
         if self.guard.whole_reason is not None:
             return self.guard.whole_reason
         return None if self._opened.is_set() and self.store.is_usable else self.why_no_store
+
+    @property
+    def warning(self) -> str | None:
+        """The problem of a part of the store; the partitions on it fail, all others are served. None for no problem."""
+        return f"a part of the store cannot be used: {self.store.reason}" if self.store.reason else None
 
     @property
     def why_no_store(self) -> str:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.stores import KINDS, StoreServer
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer, running_store
 
-StoreFactory = Callable[..., StoreServer]
-"""own_store(*arguments, kind="valkey"): a running private server with these words on its command line."""
-
-
-@contextmanager
-def running_store(kind: str, *arguments: str) -> Iterator[StoreServer]:
-    """A server in a directory of its own, both gone at the end; its path is short for the socket's sake."""
-    directory = Path(tempfile.mkdtemp(prefix="sharq-"))
-    server = StoreServer(kind, directory, *arguments)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory)
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 
 
 @pytest.fixture(scope="session", params=KINDS)

@@ -148,10 +148,13 @@ def _query_parameters(query: type[Struct]) -> list[Json]:
         return []
     _, schemas = msgspec.json.schema_components([query], ref_template=_REF)
     properties = schemas[query.__name__]["properties"]
-    return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in properties.items()
-    ]
+    return [_query_parameter(name, dict(schema)) for name, schema in properties.items()]
+
+
+def _query_parameter(name: str, schema: dict[str, Json]) -> Json:
+    """Return a parameter with the description of its schema, where the viewers of documents look for it."""
+    description = schema.pop("description")
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
 def _responses(route: Route) -> Json:
@@ -173,7 +176,7 @@ def _status(error: type[SharqError]) -> int:
 
 def _failure(errors: tuple[type[SharqError], ...]) -> Json:
     """Return the response for the errors of one status."""
-    description = " ".join(f"`{error.code}`: {(error.__doc__ or '').strip()}" for error in errors)
+    description = " ".join(f"`{error.code}`: {_first_paragraph(error.__doc__ or '')}" for error in errors)
     headers: dict[str, Json] = {}
     hinting = [error.code for error in errors if error.retry_after_s is not None]
     if hinting:
@@ -181,6 +184,11 @@ def _failure(errors: tuple[type[SharqError], ...]) -> Json:
     if Unauthorized in errors:
         headers["WWW-Authenticate"] = _CHALLENGE
     return _response(description, _content((FailureAnswer,)), headers)
+
+
+def _first_paragraph(docstring: str) -> str:
+    """Return the text of a docstring without its sections, such as Attributes."""
+    return docstring.strip().partition("\n\n")[0]
 
 
 def _response(description: str, content: Json, headers: dict[str, Json] | None = None) -> Json:

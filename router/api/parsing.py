@@ -111,7 +111,6 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
     Raises:
         InvalidRequest: the body as a whole is not a list of jobs. Nothing was done.
     """
-
     effort = Effort()
 
     def make(form: EnqueueEntry, place: str) -> NewJob:

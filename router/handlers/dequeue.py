@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 from router.api import parsing
 from router.api.response_shapes import Leased, LeasedJobs, LeasedOne, NothingReadyAnswer
 from router.bodies.parser import BodyParser
-from router.http.request import Request, has_left, is_gone
+from router.http.request import Request, has_left, is_gone, may_have_left
 from router.http.response import NO_STORE_HEADERS, Response
 from router.longpoll.dequeues import Polls
 from router.settings import RouterSettings
@@ -55,7 +55,7 @@ class DequeueHandlers:
         jobs = await self._polls.dequeue(
             queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
         )
-        if jobs and await has_left(request, partial(self._polls.give_back, jobs)):
+        if jobs and may_have_left(request) and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
             return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:

@@ -42,7 +42,7 @@ class EnqueueHandlers:
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Response(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
-        queued = _queued(job, outcome, has_new_id, "interval")
+        queued = _queued(job, outcome, "interval", with_id=has_new_id)
         return answer(structs.replace(queued, warning=warning), 201, result)
 
     async def enqueue_bulk(self, request: Request) -> Response:
@@ -95,12 +95,12 @@ def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) ->
     if isinstance(outcome, SharqError):
         return failed(outcome)
     try:
-        return _queued(job, outcome, True, interval_field)
+        return _queued(job, outcome, interval_field, with_id=True)
     except SharqError as error:
         return failed(error)
 
 
-def _queued(job: NewJob, outcome: Enqueued, with_id: bool, interval_field: str) -> Queued:
+def _queued(job: NewJob, outcome: Enqueued, interval_field: str, *, with_id: bool) -> Queued:
     """Return the answer for a job that is queued, now or before; raise the error that refused it."""
     if outcome.status is EnqueueStatus.FULL:
         raise QueueFull(outcome.queue_length)

@@ -33,7 +33,7 @@ DEFAULT_PAGE = 100
 MAX_LIST_BYTES = 8 << 20
 """Size at which an answer with dead letters ends, as a dequeue's does; it may be exceeded by one page."""
 
-LISTINGS_AT_ONCE = 2
+LISTINGS_AT_ONCE = 1
 """Pages of dead letters that are read at the same time. The limit leaves room for other requests."""
 
 _LETTER_BYTES = 300

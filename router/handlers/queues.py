@@ -83,18 +83,18 @@ class QueueHandlers:
         key = parsing.queue_key(request.path_values)
         pause = await self._parser.run(queue_parsing.pause, await request.body())
         if not pause.is_hold:
-            return _done(await self._dispatch.route(SetPaused(key, True)))
+            return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused=True)))
         status = await self._dispatch.route(HoldQueue(key, pause.hold_us, pause.until_us))
         if status in (PauseStatus.PAST, PauseStatus.TOO_LONG):
             raise InvalidRequest(f"until: expected {HOLD_UNTIL_TEXT}")
-        return _done(status is PauseStatus.DONE)
+        return _done(was_found=status is PauseStatus.DONE)
 
     async def resume(self, request: Request) -> Response:
         """Resume the queue: end its pause and its hold."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        return _done(await self._dispatch.route(SetPaused(key, False)))
+        return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused=False)))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
@@ -110,7 +110,7 @@ class QueueHandlers:
         )
 
 
-def _done(was_found: bool) -> Response:
+def _done(*, was_found: bool) -> Response:
     if not was_found:
         raise NotFound(_UNKNOWN_QUEUE)
     return answer(Done())

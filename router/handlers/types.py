@@ -40,11 +40,11 @@ class TypeHandlers:
         parsing.no_query(request.query)
         queue_type = parsing.queue_type_of(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        await self._dispatch.pause_type(queue_type, is_paused)
+        await self._dispatch.pause_type(queue_type, is_paused=is_paused)
         return answer(Done())
 
     async def _set_all_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         await self._parser.run(parsing.nothing, await request.body())
-        await self._dispatch.pause_all(is_paused)
+        await self._dispatch.pause_all(is_paused=is_paused)
         return answer(Done())

@@ -59,7 +59,7 @@ class RouterMetrics:
         gauges = (
             (
                 "sharq_router_in_flight_requests",
-                "Unanswered requests, without dequeues that may wait.",
+                "Unanswered requests, without dequeues that may wait",
                 in_flight,
             ),
             ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait.", waiting),
@@ -71,7 +71,7 @@ class RouterMetrics:
         """Export the memory of bodies and the count of displaced ones; the functions are called at each scrape."""
         Gauge(
             "sharq_router_body_bytes",
-            "Received bytes of the bodies of unanswered requests, without the first 64 KiB of each.",
+            "Received bytes of the bodies of unanswered requests, without the first 64 KiB of each",
             registry=self._registry,
         ).set_function(used_bytes)
         self._registry.register(_GivenWay(given_way))
@@ -86,7 +86,7 @@ class _GivenWay(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "sharq_router_bodies_given_way",
-            "Slow request bodies rejected with 429 because others needed the memory.",
+            "Slow request bodies rejected with 429 because others needed the memory",
             value=self._count(),
         )
 
@@ -103,7 +103,7 @@ class _Requests(Collector):
         )
         durations = HistogramMetricFamily(
             "sharq_router_request_duration_seconds",
-            "Time from request to response, without dequeues that may wait.",
+            "Time from request to response, without dequeues that may wait",
             labels=["operation"],
         )
         for meter in self._meters:

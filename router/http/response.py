@@ -15,12 +15,12 @@ from aiohttp import HttpVersion, HttpVersion10, web
 from aiohttp.hdrs import METH_HEAD
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
-from aiohttp.http_writer import _serialize_headers
 from msgspec import Struct
 from multidict import CIMultiDict
 
 from router.http.delivery import send
 from router.http.unread_answers import PIECE_BYTES
+from sharq_core._compat.aiohttp import head_bytes
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,7 +92,9 @@ class Response:
             await send(request, transport, head)
             await send(request, transport, body)
         else:
-            await send(request, transport, head + body)
+            transport.write(head + body)
+            if transport.get_write_buffer_size():
+                await request.writer.drain()
 
     async def write_eof(self) -> None:
         """Do nothing: `prepare` has sent the whole response."""
@@ -107,7 +109,7 @@ class Response:
 
 
 @lru_cache(_KNOWN_HEADS)
-def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive: bool | None) -> str:
+def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive: bool | None) -> str:  # noqa: FBT001 - a cache of named arguments is slower
     """Return the status line and the headers that do not change between responses.
 
     Raises:
@@ -119,7 +121,7 @@ def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive:
     elif version == HttpVersion10:
         all_headers["Connection"] = "keep-alive"
     status_line = f"HTTP/{version.major}.{version.minor} {status} {HTTPStatus(status).phrase}"
-    return _serialize_headers(status_line, all_headers).decode().removesuffix("\r\n")
+    return head_bytes(status_line, all_headers).decode().removesuffix("\r\n")
 
 
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Response:

@@ -37,11 +37,17 @@ class Shards(Protocol):
     """The access to the partitions (router/shards/dispatch.py)."""
 
     @property
-    def partitions(self) -> int: ...
+    def partitions(self) -> int:
+        """The number of partitions, P."""
+        ...
 
-    async def route(self, call: PartitionCall[ReplyT]) -> ReplyT: ...
+    async def route(self, call: PartitionCall[ReplyT]) -> ReplyT:
+        """Return the reply of the owner of a call's partition; raise its error."""
+        ...
 
-    def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | SharqError]]: ...
+    def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | SharqError]]:
+        """Enqueue dead letters again; return one answer for each, in order."""
+        ...
 
 
 class DeadWalk:

@@ -19,7 +19,7 @@ from router.shards.owners import Excuses, Owners, all_partitions
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.link.messages import FORMATS, Cover, Member, ShardPort, View, Yield
-from sharq_core.logs.troubles import Repeats
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Directory(Protocol):
         """The number of partitions, P."""
         ...
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, partition: int, /) -> ShardPort:
         """Return the shard to ask about a partition; raise Unavailable if no shard can be reached."""
         ...
 
@@ -67,8 +67,8 @@ class Directory(Protocol):
         """Call tell whenever `shards` may have changed."""
         ...
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
-        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+    def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
+        """Return the shard to ask instead of one that does not reach its store; None if there is none."""
         ...
 
     def doubt(self, shard: ShardPort) -> None:
@@ -123,7 +123,7 @@ class ShardDirectory:
         self._said: dict[str, frozenset[int]] = {}
         self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
+        self._unknown_seeds = RareLog(log, REFUSAL_EVERY_S)
         self._task: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[object]] = set()
 
@@ -148,7 +148,7 @@ class ShardDirectory:
         """The version of the view in force; 0 before the first view."""
         return self.view.version if self.view else 0
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, partition: int, /) -> ShardPort:
         """Return the link to the partition's owner, or to the stand-in of an owner that cannot be reached.
 
         Raises:
@@ -172,8 +172,8 @@ class ShardDirectory:
         able = [link for node, link in links.items() if len(away.get(node, ())) < self.partitions]
         return able or list(links.values())
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
-        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+    def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
+        """Return the shard to ask instead of one that does not reach its store; None if there is none."""
         self._settle()
         return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
 
@@ -229,7 +229,7 @@ class ShardDirectory:
             try:
                 addresses = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
             except OSError as error:
-                self._unknown_seeds.note(str(seed), seed, str(error))
+                self._unknown_seeds.warning("seed_unknown seed=%s error=%r", seed, str(error), kind=str(seed))
                 continue
             for _, _, _, _, place in addresses:
                 await self._add(str(Address(str(place[0]), int(place[1]))))
@@ -271,11 +271,11 @@ class ShardDirectory:
             self._usable = frozenset()
             self._settle()
 
-    def _on_down(self, link: ShardLink) -> None:
+    def _on_down(self, _: ShardLink) -> None:
         self._settle()
         self._cover()
 
-    def _on_away(self, link: ShardLink) -> None:
+    def _on_away(self, _: ShardLink) -> None:
         self._settle()
         self._cover()
 

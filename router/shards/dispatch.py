@@ -1,5 +1,4 @@
-"""Routes calls to shards and joins their answers, for every operation of the API but the dequeue
-(router/longpoll/dequeues.py).
+"""Routes calls to shards and joins their answers.
 
 A call about one queue or partition goes to the partition's owner, whatever it does. A bulk call is split by owner and
 its answers are joined in order. A call about a whole type goes partition by partition, so that a cursor stays valid
@@ -220,11 +219,11 @@ class Dispatch:
             types = merge_types([*types, *(summary for page in pages for summary in page)], limit)
         return types
 
-    async def pause_type(self, queue_type: str, is_paused: bool) -> None:
+    async def pause_type(self, queue_type: str, *, is_paused: bool) -> None:
         """Pause or resume all queues of a type, those that come later, too; raise as `_everywhere` does."""
         await self._everywhere(lambda partition: PauseType(queue_type, partition, is_paused))
 
-    async def pause_all(self, is_paused: bool) -> None:
+    async def pause_all(self, *, is_paused: bool) -> None:
         """Pause or resume all queues of all types, those that come later, too; raise as `_everywhere` does."""
         await self._everywhere(lambda partition: PauseAll("", partition, is_paused))
 

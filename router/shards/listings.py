@@ -35,7 +35,9 @@ class ScanPage(Protocol):
     """A page of one partition. `scan` is the cursor of its next page, 0 at the end."""
 
     @property
-    def scan(self) -> int: ...
+    def scan(self) -> int:
+        """The cursor of the next page of the partition, 0 at the end."""
+        ...
 
 
 PageT = TypeVar("PageT", bound=ScanPage)

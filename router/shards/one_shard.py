@@ -1,7 +1,4 @@
-"""The directory of a router whose only shard is in the same process.
-
-Not here: the directory of a cluster (router/shards/directory.py).
-"""
+"""The directory of a router that has its only shard in the same process."""
 
 from __future__ import annotations
 
@@ -19,16 +16,19 @@ class OneShard:
         self.second_tries = 0
         self._shards = (shard,)
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, _partition: int, /) -> ShardPort:
+        """Return the only shard."""
         return self._shards[0]
 
     def shards(self) -> Sequence[ShardPort]:
+        """Return the only shard."""
         return self._shards
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Do nothing: the shard never changes."""
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
+    def stand_in(self, _partition: int, _failed: ShardPort, /) -> ShardPort | None:
+        """Return None: there is no other shard."""
         return None
 
     def doubt(self, shard: ShardPort) -> None:

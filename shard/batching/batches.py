@@ -32,13 +32,17 @@ class CallOfJobs(Protocol[JobT]):
     """A JobsCall."""
 
     @property
-    def jobs(self) -> list[JobT]: ...
+    def jobs(self) -> list[JobT]:
+        """The jobs, in order."""
+        ...
 
 
 class HintNotes(Protocol):
     """The parts of the node that use the hint of a reply (shard/index/hints.py)."""
 
-    def note(self, partition: int, queue_type: str, hint: Hint) -> None: ...
+    def note(self, partition: int, queue_type: str, hint: Hint) -> None:
+        """Record when the next queue and timer of a type in a partition are due."""
+        ...
 
 
 class JobVerb(Generic[JobT, OutcomeT]):
@@ -173,7 +177,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
         verb.job_count -= len(self.jobs)
         verb.size -= self.size
         fits = len(self.jobs) <= MAX_BATCH and self.size <= MAX_CALL_BYTES
-        parts = [self] if fits else self._cut(verb.call_type.has_payloads)
+        parts = [self] if fits else self._cut(has_payloads=verb.call_type.has_payloads)
         for part in parts:
             part.call = verb.scheduler_calls.of_jobs(verb.call_type, *self._key, part.jobs, self.since)
             part.job_count = len(part.jobs)
@@ -196,7 +200,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
         if self._verb.counter is not None:
             self._verb.counter.count(self._key[1], reply.value)
 
-    def _cut(self, has_payloads: bool) -> list[JobBatch[JobT, OutcomeT]]:
+    def _cut(self, *, has_payloads: bool) -> list[JobBatch[JobT, OutcomeT]]:
         """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""
         parts: list[JobBatch[JobT, OutcomeT]] = []
         room = 0

@@ -47,14 +47,20 @@ class Pending(Protocol):
     """A call that waits to be sent, and its caller."""
 
     @property
-    def call(self) -> FunctionCall[Any]: ...
+    def call(self) -> FunctionCall[Any]:
+        """The call to send."""
+        ...
+
     @property
     def since(self) -> float:
         """The loop's time, in seconds, at which its oldest work arrived."""
         ...
 
     @property
-    def job_count(self) -> int: ...
+    def job_count(self) -> int:
+        """The number of its jobs."""
+        ...
+
     @property
     def size(self) -> int:
         """Its payload bytes, approximately."""
@@ -106,7 +112,9 @@ class NotesAfter(Protocol):
 class Flusher(Protocol):
     """The sender of all lanes (shard/batching/pipeline.py)."""
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Send what waits in all lanes."""
+        ...
 
 
 class ServerLane:

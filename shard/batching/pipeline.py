@@ -128,7 +128,7 @@ class Pipeline:
 
         They are sent at the next `push`, at the end of this tick, or when a pipeline returns.
         """
-        lane = self._lane(partition, self._executor.promises)
+        lane = self._lane(partition, is_promised=self._executor.promises)
         lane.gathering.append(jobs)
         if not lane.is_cut and lane.has_room:
             self._fresh += 1
@@ -154,7 +154,7 @@ class Pipeline:
         """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
         is_promised = self._executor.promises and self._executor.has_promised(call)
-        lane = self._lane(call.partition, is_promised, is_urgent)
+        lane = self._lane(call.partition, is_promised=is_promised, is_urgent=is_urgent)
         lane.waiting.append(SingleCall(call, self._loop.time(), future, observer))
         if not self._is_scheduled and lane.has_room:
             self._schedule()
@@ -221,7 +221,7 @@ class Pipeline:
             self._is_scheduled = True
             self._loop.call_soon(self.flush)
 
-    def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> ServerLane:
+    def _lane(self, partition: int, *, is_promised: bool, is_urgent: bool = False) -> ServerLane:
         """Return the lane of the server that holds a partition now.
 
         Calls that wait for replicas have a lane of their own, so that no other calls queue behind them. Urgent calls

@@ -27,7 +27,9 @@ class NotAfter(Protocol):
     the loop (None: now); None while that time is unknown.
     """
 
-    def __call__(self, partition: int, since: float | None = None) -> int | None: ...
+    def __call__(self, partition: int, since: float | None = None) -> int | None:
+        """Return the time after which the call must not run."""
+        ...
 
 
 class _Maker(msgspec.Struct, frozen=True):

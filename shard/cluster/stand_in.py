@@ -1,5 +1,6 @@
-"""Serves partitions that this node does not fully know (newly owned ones, and those of other nodes), and leaves its own
-to others while it does not reach their server.
+"""Serves partitions that this node does not fully know: newly owned ones, and those of other nodes.
+
+It leaves its own partitions to others while it does not reach their server.
 """
 
 from __future__ import annotations

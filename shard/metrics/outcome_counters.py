@@ -18,13 +18,17 @@ class CallOutcome(Protocol):
     """The answer for one job."""
 
     @property
-    def status(self) -> IntEnum: ...
+    def status(self) -> IntEnum:
+        """The outcome."""
+        ...
 
 
 class OutcomeCounter(Protocol):
     """A metric of the outcomes of one verb."""
 
-    def count(self, queue_type: str, outcomes: Sequence[Any], /) -> None: ...
+    def count(self, queue_type: str, outcomes: Sequence[Any], /) -> None:
+        """Count the outcomes of one call."""
+        ...
 
 
 class LeaseCounter(Protocol):

@@ -25,6 +25,7 @@ class StoreMetrics(Collector):
         self._store = store
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the connections and servers of the store."""
         yield CounterMetricFamily(
             "sharq_store_resent_calls",
             "Calls resent because a slot had moved",
@@ -133,6 +134,7 @@ class DataMetrics(Collector):
         self._guard = guard
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the data that the node watches over."""
         yield GaugeMetricFamily(
             "sharq_store_lost_partitions",
             "Partitions refused because their data is lost or belongs to another data set",

@@ -40,7 +40,7 @@ class PortMetrics(Collector):
             ("malformed_requests", "Malformed HTTP requests.", port.malformed),
             (
                 "failed_accepts",
-                "Failed accepts, mostly for lack of file descriptors.",
+                "Failed accepts, mostly for lack of file descriptors",
                 port.failed_accepts,
             ),
             ("failed_handshakes", "Failed TLS handshakes.", port.failed_handshakes),
@@ -49,7 +49,7 @@ class PortMetrics(Collector):
             yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
         ended = CounterMetricFamily(
             f"{self._prefix}_ended_connections",
-            "Connections ended by the server, by reason.",
+            "Connections ended by the server, by reason",
             labels=["reason"],
         )
         for reason, count in port.ended.items():

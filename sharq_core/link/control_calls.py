@@ -83,9 +83,7 @@ class PauseAll(PartitionCall[None], frozen=True):
 
 
 class ListTypes(Call[list[TypeSummary]], frozen=True):
-    """A call for the first `limit` types, by name, whose names sort after `after`, with their numbers in some
-    partitions.
-    """
+    """A call for the numbers, in some partitions, of the first `limit` types whose names sort after `after`."""
 
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 2

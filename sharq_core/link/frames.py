@@ -56,8 +56,9 @@ RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)]
 
 
 class FrameError(Exception):
-    """A violation of the protocol by the other end, or a different secret; the link ends. The message says what is
-    wrong.
+    """A violation of the protocol by the other end, or a different secret.
+
+    The link ends. The message says what is wrong.
     """
 
 
@@ -123,8 +124,9 @@ class ErrorFrame(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
 
 class Subscribe(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """A request for the time of a type's next due job, now and whenever it becomes earlier. Repeated: send the time
-    again.
+    """A request for the time of a type's next due job, now and whenever it becomes earlier.
+
+    A repeated request asks for the time again.
     """
 
     queue_type: str

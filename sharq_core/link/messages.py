@@ -51,9 +51,14 @@ class Addressed(Protocol):
     """An object that names its queue."""
 
     @property
-    def queue_type(self) -> str: ...
+    def queue_type(self) -> str:
+        """The queue's type."""
+        ...
+
     @property
-    def queue_id(self) -> str: ...
+    def queue_id(self) -> str:
+        """The queue's id within its type."""
+        ...
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
@@ -111,7 +116,7 @@ class PartitionCall(Call[ReplyT], Generic[ReplyT], frozen=True):
     queue_type: str
     partition: int
 
-    def partition_in(self, partitions: int) -> int:
+    def partition_in(self, partitions: int) -> int:  # noqa: ARG002 - the other calls need the number
         """Return the partition that the call names."""
         return self.partition
 
@@ -290,8 +295,9 @@ class DropDead(PartitionCall[int], frozen=True):
 
 
 class Cover(Call[None], frozen=True):
-    """A call to serve these partitions too for a while, because their owner cannot be reached; it returns once they are
-    read.
+    """A call to serve these partitions too for a while, because their owner cannot be reached.
+
+    It returns once they are read.
     """
 
     is_read: ClassVar[bool] = True
@@ -300,11 +306,11 @@ class Cover(Call[None], frozen=True):
 
 
 class Yield(Call[None], frozen=True):
-    """A notice that others serve these partitions, since this shard has reported that it does not reach their store
-    server.
+    """A notice that others serve these partitions.
 
-    For a second the shard does not count itself as their owner. While their server is silent it refuses the calls that
-    it has not sent. The notice goes only to a shard that has sent frames.Away, and is repeated while that holds.
+    This shard has reported that it does not reach their store server. For a second the shard does not count itself as
+    their owner. While their server is silent it refuses the calls that it has not sent. The notice goes only to a shard
+    that has sent frames.Away, and is repeated while that holds.
     """
 
     is_read: ClassVar[bool] = True

@@ -232,7 +232,7 @@ def source() -> str:
     bodies = [text for _, text in lua_files()]
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
     registrations = [
-        _registration(function, is_joint)
+        _registration(function, is_joint=is_joint)
         for function in FUNCTIONS
         for is_joint in ((False, True) if function.joins else (False,))
     ]
@@ -261,7 +261,7 @@ def _keys(function: Function) -> str:
     return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
 
 
-def _registration(function: Function, is_joint: bool) -> str:
+def _registration(function: Function, *, is_joint: bool) -> str:
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     name, run = (function.joint_name if is_joint else function.wire_name).decode(), f"{function.name}.run"
     tx = f"unit.open(\n      {_keys(function)},\n      unit.time(args[1]), args[2])"

@@ -294,7 +294,7 @@ def decode_number(raw: list[Any]) -> int:
 
 
 @decoder
-def decode_nothing(raw: list[Any]) -> None:
+def decode_nothing(_: list[Any]) -> None:
     return None
 
 

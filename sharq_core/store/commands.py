@@ -28,6 +28,7 @@ class KeyList(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, *names: bytes) -> KeyList:
+        """Return the keys of these names."""
         return cls(names, _without_count(pack_command(names)))  # type: ignore[arg-type] # its stub says one
 
 

@@ -66,8 +66,9 @@ class LibraryLoader:
             self.has_begun = True
 
     async def look_after(self, connection: AbstractConnection) -> None:
-        """Do the same as `see_to`, but only log a refusal: the server continues with its library, and calls report what
-        they lack.
+        """Do the same as `see_to`, but only log a refusal.
+
+        The server continues with its library, and calls report what they lack.
         """
         try:
             await self.see_to(connection)

@@ -199,15 +199,16 @@ class StoreNode:
             self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
-            answers += [self._failed(error, was_sent, timeout_s)] * (len(commands) - len(answers))
+            answers += [self._failed(error, timeout_s, was_sent=was_sent)] * (len(commands) - len(answers))
         finally:
             if connection is not None:
                 await drop(connection)
         return answers
 
     async def load_library(self) -> None:
-        """Load the library unless the server has one of the same or a higher revision; from now on new connections
-        check it.
+        """Load the library unless the server has one of the same or a higher revision.
+
+        From now on new connections check it.
 
         Raises:
             Unavailable: the server cannot be reached or refuses.
@@ -226,7 +227,9 @@ class StoreNode:
             self.health.note_answers([error])
             raise
         except (TimeoutError, OSError, driver.RedisError) as error:
-            raise Unavailable(self._failed(error, connection is not None, self.timeout_s).message) from error
+            raise Unavailable(
+                self._failed(error, self.timeout_s, was_sent=connection is not None).message
+            ) from error
         finally:
             if connection is not None:
                 await drop(connection)
@@ -334,7 +337,7 @@ class StoreNode:
             self.is_reachable = True
             self.health.note_reached()
 
-    def _failed(self, error: Exception, was_sent: bool, timeout_s: float) -> SharqError:
+    def _failed(self, error: Exception, timeout_s: float, *, was_sent: bool) -> SharqError:
         reason = self.health.note_failure(error, timeout_s)
         self.is_reachable = False
         if self._look_out is None and not self._is_closed:

@@ -29,9 +29,13 @@ _NOBODY = Misplaced("no server of the store is in charge of these jobs now")
 class Slots(Protocol):
     """The owners of the slots, as far as known."""
 
-    def node_of(self, slot: int) -> StoreNode | None: ...
+    def node_of(self, slot: int) -> StoreNode | None:
+        """Return the server of a slot; None if nobody has it as far as known."""
+        ...
 
-    def node_at(self, host: str, port: int) -> StoreNode: ...
+    def node_at(self, host: str, port: int) -> StoreNode:
+        """Return the server at an address."""
+        ...
 
     def moved(self, slot: int, node: StoreNode) -> None:
         """Note that `node` owns the slot now, as its former owner says."""

@@ -39,6 +39,8 @@ TIDY_EVERY_S = 30.0
 _READ_PAUSE_S = 0.1
 """The least time in seconds between two readings of the layout, whatever fails meanwhile."""
 
+_NO_WRITES = "it cannot write to its disk (is it full?), so it refuses every write"
+
 
 class Store:
     """The servers of one store.
@@ -110,11 +112,23 @@ class Store:
         None while no problem is known.
         """
         nodes = self._primaries or tuple(self._nodes.values())
-        reasons = [node.health.reason for node in nodes if node.health.reason is not None]
+        reasons = [reason for reason in map(self._reason_of, nodes) if reason is not None]
         if not reasons or len(nodes) == 1:
             return next(iter(reasons), self._unknown.reason)
         which = "each" if len(reasons) == len(nodes) else len(reasons)
         return f"{which} of its {len(nodes)} servers: {'; '.join(dict.fromkeys(reasons))}"
+
+    @property
+    def is_writable(self) -> bool:
+        """Some primary takes writes, as far as is known."""
+        return not self._primaries or not all(map(self._refuses_writes, self._primaries))
+
+    def _reason_of(self, node: StoreNode) -> str | None:
+        return node.health.reason or (_NO_WRITES if self._refuses_writes(node) else None)
+
+    def _refuses_writes(self, node: StoreNode) -> bool:
+        facts = self.inspector.facts.get(node.name, {})
+        return node.health.refuses_writes or facts.get("aof_last_write_status", "ok") != "ok"
 
     @property
     def takes_joint_calls(self) -> bool:

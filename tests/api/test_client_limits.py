@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sharq_client import EnqueueJob, LeasedJob, Outcome, QueueSettings, SharqClient, Throttled, Worker, errors
-from tests.api.conftest import ServerFactory
-from tests.servers import SharqServer
+from tests.support.processes.servers import ServerFactory, SharqServer
 
 DEADLINE_S = 20.0
 

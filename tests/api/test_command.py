@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 
 from sharq_core.version import __version__
-from tests.api.server_command import (
+from tests.support.ports import free_port
+from tests.support.processes.server_command import (
     DEADLINE_S,
     JOB_ID,
     Server,
@@ -27,8 +28,7 @@ from tests.api.server_command import (
     status_of,
     until_status,
 )
-from tests.conftest import StoreFactory
-from tests.stores import free_port
+from tests.support.stores.server import StoreFactory
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"

@@ -8,16 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.api.server_command import (
-    JOB,
-    JOB_ID,
-    StartServer,
-    dequeue,
-    enqueue,
-    until_status,
-)
-from tests.conftest import StoreFactory
-from tests.stores import StoreServer
+from tests.support.processes.server_command import JOB, JOB_ID, StartServer, dequeue, enqueue, until_status
+from tests.support.stores.server import StoreFactory, StoreServer
 
 
 async def test_a_store_that_is_away_at_the_start_is_waited_for(
@@ -85,7 +77,7 @@ async def test_the_data_of_an_original_deployment_is_said_loudly_and_left_alone(
         server = start(SHARQ_REDIS_URL=store.url)
         server.wait_for(lambda: "original_data_found" in server.stderr)
         assert (
-            "WARNING original_data_found key_prefix=sharq_server queues=1 jobs=2: they are not served"
+            "WARNING original_data_found key_prefix=sharq_server: the store holds jobs of the original SHARQ"
             in server.stderr
         )
         assert await dequeue(http, server.url()) is None

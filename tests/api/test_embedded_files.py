@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.api.server_command import Server, StartServer, metrics, run, status_of, until_status
+from tests.support.processes.server_command import Server, StartServer, metrics, run, status_of, until_status
 
 JOBS = 500
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.api.server_command import Server, StartServer, metrics, status_of, until_status
-from tests.stores import free_port
+from tests.support.ports import free_port
+from tests.support.processes.server_command import Server, StartServer, metrics, status_of, until_status
 
 MIB = 1 << 20
 PAYLOAD = "x" * 100_000

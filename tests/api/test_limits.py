@@ -7,8 +7,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.api.conftest import ServerFactory
-from tests.api.contract import Api, Document, Server
+from tests.support.http.contract import Api, Document, Server
+from tests.support.processes.servers import ServerFactory
 
 DAY_MS = 86_400_000
 
@@ -25,7 +25,7 @@ async def queue(api: Api, kind: str, queue_id: str = "1") -> Document:
 
 
 async def nothing(api: Api, kind: str) -> Document:
-    """What an empty dequeue says besides that it is empty."""
+    """Dequeue in vain, and return what the answer says besides its status."""
     reply = await api.get(f"/dequeue/{kind}/")
     assert reply.status == 404, reply.json
     return {name: value for name, value in reply.json.items() if name != "status"}

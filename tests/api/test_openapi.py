@@ -21,7 +21,7 @@ from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unauthorized
 from sharq_core.link.messages import FORMATS, ShardPort
-from tests.api.contract import Api, Document, Server
+from tests.support.http.contract import Api, Document, Server
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ async def test_a_refusal_for_want_of_a_token_says_what_it_wants(document: Docume
         (
             "RateBody",
             {"interval": 1, "pin": True},
-            [{"interval": -1}, {"pin": True}, {"interval": 1, "pin": None}],
+            [{"interval": -1}, {"rate": "40"}, {"interval": 1, "pin": None}],
         ),
         ("ExtendBody", {"by": 100}, [{"by": 99}, {"by": 86_400_001}, {"lease": "x"}]),
         (

@@ -15,7 +15,7 @@ import pytest
 
 from router.http.tokens import new_token
 from sharq_core.process.stopping import MARGIN_S
-from tests.api.server_command import StartServer, enqueue, run, status_of, until_status
+from tests.support.processes.server_command import StartServer, enqueue, run, status_of, until_status
 
 
 async def test_sighup_reads_again_what_can_be_and_names_what_needs_a_restart(

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from tests.api.contract import open_raw, until
-from tests.conftest import StoreFactory
-from tests.servers import SharqServer
+from tests.support.http.contract import open_raw
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import until_answer
 
 DEADLINE_S = 40.0
 
@@ -34,7 +35,7 @@ def start(own_server: OpenServer, own_store: StoreFactory, prefix: str) -> Start
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """What still comes until the server ends the connection."""
+    """Return the bytes that still come until the server ends the connection."""
     content = bytearray()
     async with asyncio.timeout(DEADLINE_S):
         try:
@@ -165,9 +166,9 @@ async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: 
         return await asyncio.to_thread(server.status, "/healthz")
 
     held = [await open_used(server)]
-    await until(probe, lambda status: status == 200)
+    await until_answer(probe, lambda status: status == 200)
     held += [await open_used(server) for _ in range(2)]
-    await until(probe, lambda status: status == 503)
+    await until_answer(probe, lambda status: status == 503)
     reader, writer = await open_raw(server.url)
     status, answer = await answer_of(reader)
     assert (status, answer["code"]) == (503, "unavailable")
@@ -177,7 +178,7 @@ async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: 
     kept_writer.write(request("/healthz"))
     assert (await answer_of(kept_reader))[0] == 200
     held[1][1].close()
-    await until(probe, lambda status: status == 200)
+    await until_answer(probe, lambda status: status == 200)
     server.until(lambda: "connections_refused count=" in server.log)
     for _, writer in held:
         writer.close()

@@ -1,11 +1,14 @@
-"""What is new for operators: jobs, dead letters, queues and the server itself (docs/api.md)."""
+"""The additions for operators: jobs, dead letters, queues and the server itself (docs/api.md)."""
 
 from __future__ import annotations
 
 import aiohttp
 import pytest
 
-from tests.api.contract import Api, Server
+from tests.support.http.contract import Api, Server
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture

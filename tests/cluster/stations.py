@@ -19,7 +19,7 @@ from router.app import make_front
 from router.http.server import ApiPort, Bounds
 from router.readiness import Readiness
 from router.settings import RouterSettings
-from tests.cluster.nodes import Parts
+from tests.support.nodes.parts import Parts
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("router", "shard", "sharq_core", "sharq_server")

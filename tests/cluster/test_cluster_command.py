@@ -20,9 +20,9 @@ import pytest
 import redis
 
 from sharq_core.version import __version__
-from tests.cluster.commands import LOOK_AGAIN_S, START_DEADLINE_S, STOP_DEADLINE_S, Command, is_free
-from tests.demo_verdict import broken_promises
-from tests.stores import free_port
+from tests.support.demo_verdict import broken_promises
+from tests.support.ports import free_port, is_free
+from tests.support.processes.cluster_command import LOOK_AGAIN_S, START_DEADLINE_S, STOP_DEADLINE_S, Command
 
 ROOT = Path(__file__).parents[2]
 
@@ -217,7 +217,7 @@ def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard_and_a_router()
 
 
 def roles(stores: list[str]) -> dict[str, int]:
-    """How many servers there are of each role."""
+    """Return the number of servers of each role."""
     found: dict[str, int] = {}
     for url in stores:
         with redis.Redis.from_url(url) as client:

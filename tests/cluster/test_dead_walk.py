@@ -13,8 +13,8 @@ from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
 from sharq_core.link.messages import Call, ListDead
 from sharq_core.models import DeadLetter, DeadPage, DeadRef, LeaseOutcome, RedriveStatus, ReleaseJob
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node
-from tests.stores import StoreServer
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.server import StoreServer
 
 KIND = "sms"
 ENDS_WITHIN_S = 60.0

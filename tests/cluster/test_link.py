@@ -30,7 +30,7 @@ from sharq_core.models import (
     TopOrder,
 )
 from sharq_core.partitions import partition_of
-from tests.cluster.links import (
+from tests.support.nodes.links import (
     FAR_US,
     KEY,
     KIND,
@@ -44,8 +44,9 @@ from tests.cluster.links import (
     serving,
     shard_end,
 )
-from tests.cluster.nodes import Parts, job, until
-from tests.stores import free_port
+from tests.support.nodes.parts import Parts, job
+from tests.support.ports import free_port
+from tests.support.waits import until
 
 
 async def test_every_call_is_answered_over_the_link(router: Router) -> None:

@@ -19,8 +19,9 @@ from sharq_core.link.messages import DeleteQueue, Member, View
 from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
-from tests.conftest import StoreFactory
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 PARTITIONS = 4
 MANY = 2_500
@@ -253,7 +254,7 @@ async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_u
 
 
 def sums(registry: CollectorRegistry, name: str) -> tuple[int, float]:
-    """How many types a metric names, and the sum over them."""
+    """Return the number of types that a metric names, and the sum over them."""
     samples = [sample for metric in registry.collect() for sample in metric.samples if sample.name == name]
     return len({sample.labels["queue_type"] for sample in samples}), sum(one.value for one in samples)
 

@@ -1,4 +1,4 @@
-"""What is exported is what docs/metrics.md says, and it tells what happened."""
+"""The exported metrics are those of docs/metrics.md, and they tell what happened."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from sharq_core.config import parse_url
-from tests.api.contract import Api, until
-from tests.servers import SharqCluster, SharqProcess, SharqServer
-from tests.stores import StoreServer
+from tests.support.http.contract import Api
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.stores.server import StoreServer
+from tests.support.waits import until_answer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)
@@ -139,7 +140,7 @@ async def _of_all_shards(cluster: SharqCluster) -> dict[str, Exported]:
         assert set(first) == set(second)
         return {name: first[name] if first[name].labels is not None else second[name] for name in first}
 
-    return await until(read, lambda found: all(one.labels is not None for one in found.values()))
+    return await until_answer(read, lambda found: all(one.labels is not None for one in found.values()))
 
 
 async def test_a_server_exports_what_the_document_says_of_both(
@@ -166,7 +167,7 @@ async def test_duplicates_stale_finishes_and_dead_letters_are_counted(
     async def ended() -> float:
         return counted("sharq_leases_ended_total")
 
-    await until(ended, lambda count: count == 1)
+    await until_answer(ended, lambda count: count == 1)
     assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 3
     assert counted("sharq_enqueue_outcomes_total", outcome="duplicate") == 1
     assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
@@ -187,10 +188,10 @@ async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) 
             total(shard, "sharq_oldest_ready_age_seconds", queue_type="sms") for shard in cluster.shards
         )
 
-    first_s = await until(age_s, lambda seconds: seconds > 0)
-    await until(age_s, lambda seconds: seconds > first_s + 0.2)
+    first_s = await until_answer(age_s, lambda seconds: seconds > 0)
+    await until_answer(age_s, lambda seconds: seconds > first_s + 0.2)
     await api.lease("sms")
-    await until(age_s, lambda seconds: seconds == 0)
+    await until_answer(age_s, lambda seconds: seconds == 0)
 
 
 async def test_a_shard_that_leaves_is_seen_in_links_and_partitions(cluster: SharqCluster, api: Api) -> None:
@@ -199,20 +200,20 @@ async def test_a_shard_that_leaves_is_seen_in_links_and_partitions(cluster: Shar
     async def owned() -> float:
         return total(stays, "sharq_shard_partitions")
 
-    await until(owned, lambda count: 0 < count < 64)
+    await until_answer(owned, lambda count: 0 < count < 64)
     before = total(stays, "sharq_shard_partitions")
     taken = total(stays, "sharq_partitions_taken_total")
     await asyncio.to_thread(leaves.stop)
-    assert await until(owned, lambda count: count == 64) > before
+    assert await until_answer(owned, lambda count: count == 64) > before
     assert total(stays, "sharq_partitions_taken_total") - taken == 64 - before
 
     async def reachable() -> float:
         return total(router, "sharq_router_reachable_shards")
 
-    await until(reachable, lambda count: count == 1)
+    await until_answer(reachable, lambda count: count == 1)
 
     async def versions() -> tuple[float, float]:
         return total(router, "sharq_router_ring_version"), total(stays, "sharq_shard_ring_version")
 
-    await until(versions, lambda both: both[0] == both[1])
+    await until_answer(versions, lambda both: both[0] == both[1])
     assert total(router, "sharq_router_link_up", shard=f"127.0.0.1:{stays.port}") == 1

@@ -11,15 +11,17 @@ import pytest
 
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from tests.cluster.commands import Command
-from tests.cluster.traffic import running_traffic
-from tests.slots import NodeAt, Slots
+from tests.support.load.crowd import STEADY, running_crowd
+from tests.support.load.history import History, check
+from tests.support.processes.cluster_command import Command
+from tests.support.stores.slots import NodeAt, Slots
 
 PARTITIONS = 64
 PREFIX = "moved"
 QUEUES = 60
 INTERVAL_MS = 200
 ROUND_S = 1.0
+SEED = 1
 MOVED_SLOTS = 1_500
 """About six partitions."""
 
@@ -42,16 +44,18 @@ async def test_slots_are_moved_under_load_without_a_failed_request(command: Comm
     move = slots.reshard if way == "redis-cli" else slots.move_whole
     source, target, _ = slots.primaries()
     kind = f"t-{uuid.uuid4().hex[:12]}"
-    async with running_traffic(command.urls("router"), kind, QUEUES, INTERVAL_MS) as traffic:
-        partitions = {queue: partition_of(kind, queue, PARTITIONS) for queue in traffic.queues}
+    history = History(SEED, INTERVAL_MS)
+    urls = command.urls("router")
+    async with running_crowd(urls, kind, history, queues=QUEUES, habits=STEADY) as crowd:
+        partitions = {queue: partition_of(kind, queue, PARTITIONS) for queue in crowd.queues}
         places = {queue: Keys(PREFIX, PARTITIONS).slots[number] for queue, number in partitions.items()}
         before = {queue for queue, slot in places.items() if slots.owner(slot) is source}
-        await traffic.go_on(ROUND_S)
+        await crowd.go_on(ROUND_S)
         first = slots.first_of(source)
         await asyncio.to_thread(move, first, first + MOVED_SLOTS - 1, target)
-        await traffic.go_on(ROUND_S)
-        await traffic.finish()
+        await crowd.go_on(ROUND_S)
+        await crowd.drain()
     moved = {queue for queue in before if slots.owner(places[queue]) is target}
     assert moved
-    assert traffic.failures == []
-    traffic.check()
+    assert history.failures == []
+    assert not check(history).violations

@@ -17,13 +17,13 @@ from router.shards.link import ShardLink
 from sharq_core.link.messages import Dequeue, Enqueue, View
 from sharq_core.process.stopping import MARGIN_S
 from sharq_core.version import __version__
-from tests.cluster.nodes import LEASE_US, job, until
-from tests.cluster.shards import SharqShard
-from tests.conftest import StoreFactory
-from tests.stores import StoreServer
+from tests.support.nodes.parts import LEASE_US, job
+from tests.support.processes.shards import SharqShard
+from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.waits import until, wait_until
 
 PARTITIONS = 64
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 ShardFactory = Callable[..., SharqShard]
 """shards(node_id, **variables): a process that is not started yet."""
@@ -48,13 +48,6 @@ def shards(tmp_path: Path, server: StoreServer, prefix: str) -> Iterator[ShardFa
     for shard in made:
         if shard.is_running:
             shard.kill()
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def own_all(*shards: SharqShard) -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.nodes import Parts
 from tests.cluster.stations import ROOT, Client, Function, served, trace
+from tests.support.nodes.parts import Parts
 
 PAGE = Path("docs/architecture.md")
 ENQUEUE, DEQUEUE = "## The way of an enqueue", "## The way of a dequeue"

@@ -19,13 +19,13 @@ from shard.node import NodeSettings
 from sharq_core.errors import SharqError
 from sharq_core.link.messages import GetJob
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
-from tests.cluster.nodes import Parts, job, running_node, until
-from tests.conftest import running_store
 from tests.durability.test_failover import is_primary
 from tests.scheduler.driver import execute
-from tests.shifted_clock import ShiftedClock
-from tests.store_groups import SERVICE, Member, running_sentinel_group
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, running_node
+from tests.support.stores.groups import SERVICE, Member, running_sentinel_group
+from tests.support.stores.server import KINDS, StoreServer, running_store
+from tests.support.stores.shifted_clock import ShiftedClock
+from tests.support.waits import until
 
 KIND = "sms"
 HOUR_S, DAY_S = 3600.0, 86400.0
@@ -122,7 +122,7 @@ async def test_leases_and_delays_end_in_real_time_when_the_clock_steps(
 
 
 async def test_days_ahead_for_seconds_drop_and_end_nothing(parts: Parts, clock: ShiftedClock) -> None:
-    """What is kept for days is kept, an hour's lease lasts, and an hour's slot is not used twice."""
+    """Things kept for days stay, an hour's lease lasts, and an hour's slot is not used twice."""
     await enqueue(
         parts,
         job("dead", "q", "letter", requeue_limit=0),

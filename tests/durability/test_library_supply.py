@@ -1,5 +1,5 @@
-"""Which function library a server's calls meet: a server that comes back with an older one is given ours before it gets
-calls; and calls that met none keep their order.
+"""The function library that calls meet: a server that comes back with an older one is given ours before it gets calls,
+and calls that met none keep their order.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.commands import FcallCommand, pack
 from sharq_core.store.node import StoreNode
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.conftest import StoreFactory
-from tests.store_groups import OPEN, running_cluster, running_sentinel_group
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.groups import OPEN, running_sentinel_group
+from tests.support.stores.redis_cluster import running_cluster
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
+from tests.support.waits import until
 
 KIND = "sms"
 TIMEOUT_S = 5.0

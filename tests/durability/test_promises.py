@@ -1,4 +1,4 @@
-"""What an answer promises: with a durability above `fast` no caller is told of work that no replica has."""
+"""The promise of an answer: with a durability above `fast` no caller is told of work that no replica has."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
-from tests.store_groups import Pair, running_pair
-from tests.stores import KINDS
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
+from tests.support.stores.groups import Pair, running_pair
+from tests.support.stores.server import KINDS
+from tests.support.waits import until
 
 KIND = "sms"
 QUEUE = QueueKey(KIND, "q")
@@ -107,7 +108,7 @@ async def lease(parts: Parts, count: int = 1, lease_us: int = LEASE_US) -> list[
 
 
 async def outcome_of(work: Awaitable[object]) -> object:
-    """What a call, or the only job of a bulk call, came to."""
+    """Return the outcome of a call, or of the only job of a bulk call."""
     try:
         outcome = await work
     except SharqError as error:
@@ -205,7 +206,7 @@ async def test_a_change_and_its_repeat_are_perhaps_done_while_no_replica_has_the
 
 
 def test_every_function_that_a_caller_is_answered_from_is_promised_or_a_read() -> None:
-    """What a node does for itself is the rest."""
+    """The remaining functions are those that a node calls for itself."""
     rest = {
         one.name for one in library.FUNCTIONS if not one.is_read and one.wire_name not in library.PROMISED
     }

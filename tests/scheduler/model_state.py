@@ -1,4 +1,4 @@
-"""What the model knows of one (partition, type), and how jobs move: plain dictionaries, every rule once.
+"""The model's state of one (partition, type), and the moves of jobs: plain dictionaries, every rule once.
 
 Not here: what the functions answer (model.py).
 """
@@ -16,6 +16,7 @@ from sharq_core.scheduler.replies import TypeTotals
 
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
+KEPT_MINUTES = 10
 PROMISED_US = 60_000_000
 GRAIN_US = 200_000
 RUN_US = 5_000_000
@@ -91,6 +92,7 @@ class Queue:
 
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
+    minutes: what was enqueued and leased, by the minute of the store's clock; the last counted minute at the end.
     """
 
     interval_us: int = 0
@@ -171,12 +173,28 @@ class Queue:
     def count(self, now_us: int, enqueued: int, leased: int) -> None:
         """Add to the current minute."""
         minute = now_us // MINUTE_US
-        self.minutes = {old: row for old, row in self.minutes.items() if old > minute - 10}
-        row = self.minutes.setdefault(minute, [0, 0])
-        row[0] += enqueued
-        row[1] += leased
-        if len(self.minutes) > 10:
-            del self.minutes[next(iter(self.minutes))]
+        if minute != next(reversed(self.minutes), None):
+            self._turn_minute(minute)
+        self.minutes[minute][0] += enqueued
+        self.minutes[minute][1] += leased
+
+    def _turn_minute(self, minute: int) -> None:
+        """Put another minute at the end, with the counts that it has if the clock stepped back into it."""
+        counts = self.minutes.pop(minute, [0, 0])
+        if self.minutes:
+            self._make_room(minute)
+        self.minutes[minute] = counts
+
+    def _make_room(self, minute: int) -> None:
+        """Drop the minute before this one if it is ten minutes old; else the oldest that is, or the tenth.
+
+        The others stay: a clock that is set back shows them again.
+        """
+        *older, latest = self.minutes
+        if latest <= minute - KEPT_MINUTES:
+            del self.minutes[latest]
+        elif older and (older[0] <= minute - KEPT_MINUTES or len(older) == KEPT_MINUTES - 1):
+            del self.minutes[older[0]]
 
 
 class State:

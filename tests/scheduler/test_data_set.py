@@ -241,7 +241,7 @@ def test_the_index_is_told_which_data_set_a_partition_belongs_to(driver: Driver)
 
 @pytest.mark.parametrize("is_joint", [False, True])
 def test_a_job_that_is_meant_for_another_data_set_is_not_taken(driver: Driver, is_joint: bool) -> None:
-    """Where its type is new: in an emptied store all of them are."""
+    """Its type is new there: in an emptied store all of them are."""
     data = DataCalls(driver.keys)
     driver.functions.data_id = b"mine"
     calls = [driver.functions.enqueue(0, TYPE, [new_job(job_id)], now_us=driver.now_us) for job_id in "12"]

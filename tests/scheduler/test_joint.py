@@ -19,10 +19,9 @@ from sharq_core.scheduler.joint import MergedCall, merge
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.replication.durability import NotKept
-from tests.conftest import StoreFactory
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree, read_raw
-from tests.stores import KINDS
+from tests.support.stores.server import KINDS, StoreFactory
 
 PARTITIONS = 4
 MOST_KNOWN = 16_384

@@ -25,10 +25,10 @@ from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.topology.layout import SLOTS
-from tests.conftest import StoreFactory
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
-from tests.stores import KINDS, StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Who is a member, by the store's clock: joining, leaving, running out, and a store that was away."""
+"""Membership by the store's clock: joining, leaving, running out, and a store that was away."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_a_view_survives_its_way_over_the_wire(group: Group) -> None:
 
 
 def refusal_of(group: Group, node_id: str, partitions: int = 8, **more: object) -> object:
-    """What a heartbeat of a node with this number of partitions comes to."""
+    """Return the refusal that a heartbeat of a node with this number of partitions gets."""
     calls = MembershipCalls(Keys(group.keys.prefix, partitions))
     member = Member(node_id, "1", f"{node_id}:8090")
     call = calls.heartbeat(member, TTL_US, now_us=group.now_us, **more)  # type: ignore[arg-type]

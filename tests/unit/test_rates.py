@@ -1,4 +1,4 @@
-"""Rates as people write them become intervals and come back as they were written."""
+"""Rates as people write them become intervals, and come back as they were written."""
 
 from __future__ import annotations
 

@@ -40,7 +40,10 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
 def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     """The method that makes the call to the store."""
     sources = Functions, LimitCalls, TypeCalls
-    return next(getattr(source, call.function) for source in sources if hasattr(source, call.function))
+    make: Callable[..., Any] = next(
+        getattr(source, call.function) for source in sources if hasattr(source, call.function)
+    )
+    return make
 
 
 @pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)

@@ -1,4 +1,4 @@
-"""What several partitions say of a type becomes one answer."""
+"""The parts of a type in several partitions become one answer."""
 
 from __future__ import annotations
 

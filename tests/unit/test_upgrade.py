@@ -136,8 +136,8 @@ async def test_a_newer_call_is_not_sent(cluster: Cluster, call: Any) -> None:
 
 
 WHOLE: Sequence[Callable[[Dispatch], Any]] = [
-    lambda dispatch: dispatch.pause_all(True),
-    lambda dispatch: dispatch.pause_type("sms", True),
+    lambda dispatch: dispatch.pause_all(is_paused=True),
+    lambda dispatch: dispatch.pause_type("sms", is_paused=True),
     lambda dispatch: dispatch.list_types(10, ""),
     lambda dispatch: dispatch.list_queue_stats("sms", 10, None),
 ]

@@ -50,7 +50,7 @@ class Caller:
             is_safe_twice: True if a call that was perhaps done may be sent again.
         """
         return await self._transport.repeated(
-            lambda is_repeat: self._transport.send(method, path, answer, body=body, query=query),
+            lambda: self._transport.send(method, path, answer, body=body, query=query),
             is_safe_twice=is_safe_twice,
         )
 

@@ -115,14 +115,12 @@ class SharqClient:
             OutcomeUnknown: the job was perhaps queued. Send it again with the same job_id and `repeat=True`.
         """
         ready = ready_to_send(job)
-
-        async def send(is_repeat: bool) -> Enqueued:
-            path = path_of("enqueue", ready.queue_type, ready.queue_id)
-            return await self._transport.send(
-                "POST", path, _ENQUEUED, body=as_repeat(ready) if is_repeat else ready
-            )
-
-        answer = await self._transport.repeated(send, is_safe_twice=True)
+        path = path_of("enqueue", ready.queue_type, ready.queue_id)
+        answer = await self._transport.repeated(
+            lambda: self._transport.send("POST", path, _ENQUEUED, body=ready),
+            send_again=lambda: self._transport.send("POST", path, _ENQUEUED, body=as_repeat(ready)),
+            is_safe_twice=True,
+        )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
     async def enqueue_many(self, jobs: Sequence[EnqueueJob]) -> Answers[Enqueued | errors.SharqError]:
@@ -132,7 +130,7 @@ class SharqClient:
         """
         ready = [ready_to_send(job) for job in jobs]
         answers = await send_bulk(
-            self._transport, "/enqueue/", ready, is_safe_twice=lambda job: True, to_repeat=as_repeat
+            self._transport, "/enqueue/", ready, is_safe_twice=lambda _: True, to_repeat=as_repeat
         )
         return Answers(
             answer
@@ -173,14 +171,13 @@ class SharqClient:
         path = path_of("dequeue", queue_type)
         query = {"count": 1 if count is None else count, "wait": wait_ms or None, "lease": lease_ms}
 
-        # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
-        async def send(is_repeat: bool) -> list[LeasedJob]:
-            return (
-                await self._transport.send("POST", path, _LEASED, query=query, wait_s=wait_ms / 1000)
-            ).jobs
-
         try:
-            leased = await self._transport.repeated(send, is_safe_twice=False)
+            # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
+            answer = await self._transport.repeated(
+                lambda: self._transport.send("POST", path, _LEASED, query=query, wait_s=wait_ms / 1000),
+                is_safe_twice=False,
+            )
+            leased = answer.jobs
         except NothingReady:
             leased = []
         jobs = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
@@ -383,7 +380,7 @@ class SharqClient:
         """Queue these dead letters again. Return one answer for each, in order; None for success."""
         refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
         path = path_of("dead", queue_type) + "redrive/"
-        return failures_of(await send_bulk(self._transport, path, refs, is_safe_twice=lambda ref: False))
+        return failures_of(await send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
 
     async def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""

@@ -58,13 +58,24 @@ class Addressed(Protocol):
     """The interface of a reference to a job and, unless None, to its lease: a LeasedJob, or a JobRef."""
 
     @property
-    def queue_type(self) -> str: ...
+    def queue_type(self) -> str:
+        """The queue's type."""
+        ...
+
     @property
-    def queue_id(self) -> str: ...
+    def queue_id(self) -> str:
+        """The queue's id within its type."""
+        ...
+
     @property
-    def job_id(self) -> str: ...
+    def job_id(self) -> str:
+        """The job's id within its queue."""
+        ...
+
     @property
-    def lease(self) -> str | None: ...
+    def lease(self) -> str | None:
+        """The lease token; None if the job is addressed by its id alone."""
+        ...
 
 
 class JobRef(msgspec.Struct, frozen=True):

@@ -119,7 +119,7 @@ class Worker:
         heartbeat = asyncio.create_task(self._heartbeat())
         # Neither ends by itself before the stop: if one fails, the worker must not go on without it.
         for task in (reports, heartbeat):
-            task.add_done_callback(lambda ended: self.stop())
+            task.add_done_callback(lambda _: self.stop())
         try:
             await self._lease_until_stopped()
         finally:

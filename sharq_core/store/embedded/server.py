@@ -57,7 +57,7 @@ _SETTINGS = {**SERVER_SETTINGS, "port": "0", "unixsocketperm": "700", "aof-times
 """The settings of the embedded server; timestamps tell up to which time a damaged file can be read."""
 
 
-class _Answer(enum.Enum):
+class _StoreAnswer(enum.Enum):
     """The states of a starting store."""
 
     NONE = enum.auto()
@@ -299,11 +299,11 @@ class EmbeddedStore:
         started_s = loop.time()
         deadline_s = started_s + _ANSWER_TIMEOUT_S
         async with self._client(_ANSWER_TIMEOUT_S) as client:
-            while (answer := await _ask(client)) is not _Answer.READY:
+            while (answer := await _ask(client)) is not _StoreAnswer.READY:
                 exit_code = self._running().returncode
                 if exit_code is not None:
                     raise EmbeddedStoreError(f"the embedded store ended with exit code {exit_code}")
-                if answer is _Answer.LOADING:
+                if answer is _StoreAnswer.LOADING:
                     deadline_s = started_s + _LOADING_TIMEOUT_S
                 if loop.time() > deadline_s:
                     raise EmbeddedStoreError("the embedded store does not answer")
@@ -362,11 +362,11 @@ def _socket_in(data_dir: Path) -> Path:
     return data_dir.absolute() / SOCKET_NAME
 
 
-async def _ask(client: Redis) -> _Answer:
+async def _ask(client: Redis) -> _StoreAnswer:
     try:
         await client.ping()
     except redis.exceptions.BusyLoadingError:
-        return _Answer.LOADING
+        return _StoreAnswer.LOADING
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-        return _Answer.NONE
-    return _Answer.READY
+        return _StoreAnswer.NONE
+    return _StoreAnswer.READY

@@ -63,8 +63,7 @@ class Promise(msgspec.Struct, frozen=True):
         return function in self.functions and function not in self.endings
 
     def questions(self, replicas: int, wait_s: float) -> list[Command]:
-        """Return the commands that wait until `replicas` replicas have the connection's writes, and then list the
-        replicas.
+        """Return the commands that wait until `replicas` replicas have the connection's writes, and list them then.
 
         A replica answers a question before it has flushed the writes that came with it, and reports again only after a
         second. WAITAOF therefore follows a WAIT, which makes it a second question (1.6 ms instead of 1 s, with

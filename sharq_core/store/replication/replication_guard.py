@@ -66,7 +66,9 @@ class Execute(Protocol):
         is_asking: bool = False,
         slots: AbstractAsyncContextManager[Any] | None = None,
         used: list[AbstractConnection] | None = None,
-    ) -> list[Any | SharqError]: ...
+    ) -> list[Any | SharqError]:
+        """Send commands and return one answer for each, in order."""
+        ...
 
 
 class ReplicationGuard:
@@ -123,7 +125,7 @@ class ReplicationGuard:
         The result of a call that was done but not confirmed is NotKept.
         """
         if self.refusal is not None:
-            return await self._execute_endings(calls, self.refusal, timeout_s, is_asking)
+            return await self._execute_endings(calls, self.refusal, timeout_s, is_asking=is_asking)
         left_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
         give_up_at = self._loop.time() + left_s
         try:
@@ -132,7 +134,7 @@ class ReplicationGuard:
         except TimeoutError:
             return [Unavailable("its time was up before it could be sent")] * len(calls)
         try:
-            return await self._execute_kept(calls, give_up_at, is_asking)
+            return await self._execute_kept(calls, give_up_at, is_asking=is_asking)
         finally:
             self._slots.release()
 
@@ -144,7 +146,7 @@ class ReplicationGuard:
             await asyncio.gather(self._probe, return_exceptions=True)
 
     async def _execute_kept(
-        self, calls: Sequence[FcallCommand], give_up_at: float, is_asking: bool
+        self, calls: Sequence[FcallCommand], give_up_at: float, *, is_asking: bool
     ) -> list[Any | SharqError]:
         """Send the calls followed by a query of the stream's length, which the servers must confirm."""
         left_s = max(give_up_at - self._loop.time(), 0.0)
@@ -213,7 +215,7 @@ class ReplicationGuard:
         return [settle(call, answer, why_not) for call, answer in zip(calls, answers, strict=False)]
 
     async def _execute_endings(
-        self, calls: Sequence[FcallCommand], refusal: Unavailable, timeout_s: float | None, is_asking: bool
+        self, calls: Sequence[FcallCommand], refusal: Unavailable, timeout_s: float | None, *, is_asking: bool
     ) -> list[Any | SharqError]:
         """Refuse new work while no replica follows, and run the rest at once on the primary alone."""
         settled: list[Any | SharqError] = [refusal] * len(calls)
