@@ -13,6 +13,7 @@ from sharq_core.limits import BlockedBy, Burst
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import TypeTotals
+from tests.scheduler.type_model import TypeRules
 
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
@@ -89,6 +90,7 @@ class Tombstone:
 class Queue:
     """A queue's rate and state.
 
+    given: jobs that it gave in the present turn; served_after_us: how far behind others it is that the same call served.
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
     """
@@ -105,6 +107,8 @@ class Queue:
     place_us: int | None = None
     was_served: bool = False
     was_moved: bool = False
+    given: int = 0
+    served_after_us: int = 0
     minutes: dict[int, list[int]] = field(default_factory=dict)
     settings: set[str] = field(default_factory=set)
     has_interval: bool = True
@@ -208,6 +212,7 @@ class State:
         self.lease_number = 0
         self.enqueued = self.finished = self.cancelled = 0
         self.minutes: dict[int, list[int]] = {}
+        self.rules = TypeRules()
 
     @property
     def now_us(self) -> int:
@@ -433,8 +438,10 @@ class State:
             if is_closed or not self.in_state(JobState.QUEUED, queue_id):
                 queue.place_us = None
             elif queue.place_us is None or queue.was_served:
-                queue.place_us = max(queue.ready_us, self.now_us)
+                queue.place_us = max(queue.ready_us, self.now_us + queue.served_after_us)
             elif queue.was_moved:
                 queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
+            queue.served_after_us = 0
+        self.rules.settle(self.now_us)
         self.keep_time()

@@ -39,7 +39,7 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.replies import CountsReply, RefreshReply, TypeTotals, minute_counts
+from sharq_core.scheduler.replies import CountsReply, DequeueReply, RefreshReply, TypeTotals, minute_counts
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_records_agree, read_raw
@@ -205,7 +205,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert found is None
             return multiple()
         wanted = self.model.dequeue(count, lease_us, RANDOM, per_queue=per_queue, max_bytes=max_bytes)
-        assert found == wanted
+        self._compare_dequeue(found, wanted)
         for job in wanted.jobs:
             limit = self.model.state.jobs[job.queue_id, job.job_id].requeue_limit
             self.witness.see_lease(job, limit, self.real_us)
@@ -238,6 +238,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         not_after_us = None if not_after is None else now_us + not_after
         call = self.driver.functions.release(0, TYPE, refs, not_after_us=not_after_us, now_us=now_us)
         assert self.driver.reply(call).value == (None if not_after == -1 else self.model.release(refs))
+
+    def _compare_dequeue(self, found: DequeueReply | None, wanted: DequeueReply) -> None:
+        assert found == wanted
 
     # Queues.
 
