@@ -63,9 +63,11 @@ class GatheredModel(Model):
             names = sorted({job.queue_id for job in self.state.in_state(JobState.QUEUED)})
         if names:
             return [self._explain(self.state.queues[name], name) for name in names]
-        delays_us = [job.due_us for job in self.state.in_state(JobState.DELAYED)]
-        if delays_us:
-            return [self._under_type(BlockedBy.DELAYED, min(delays_us))]
+        delayed = self.state.in_state(JobState.DELAYED)
+        if delayed:
+            # The timers of deleted jobs stand until these are swept, so that the time may be too early.
+            deleted = [job for job in self.state.leftovers.values() if job.state is JobState.DELAYED]
+            return [self._under_type(BlockedBy.DELAYED, min(job.due_us for job in [*delayed, *deleted]))]
         return [self._under_type(BlockedBy.EMPTY, None)]
 
     def _explain(self, queue: Queue, queue_id: str) -> Explanation:
