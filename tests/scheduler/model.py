@@ -161,7 +161,7 @@ class Model:
         """Correct the cost of a lease once, and hold the queue."""
         queue = self.state.queues[job.queue_id]
         if ref.cost is not None and not job.is_corrected:
-            job.is_corrected = True
+            job.is_corrected, job.corrected_cost = True, ref.cost
             queue.correct(job.cost, ref.cost)
         if ref.hold_us:
             queue.hold(self.state.now_us + ref.hold_us)

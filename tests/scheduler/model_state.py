@@ -48,6 +48,7 @@ class Job:
     is_uncounted: bool = False
     is_cancelled: bool = False
     cost: int = 1
+    corrected_cost: int | None = None
 
     @property
     def key(self) -> JobKey:
@@ -221,7 +222,9 @@ class State:
     def keep_time(self) -> None:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
         now_us = self.now_us
-        self.is_recorded = self.is_recorded or self.enqueued > 0 or any(map(self.is_idle, self.queues))
+        is_held = any(queue.held_us for queue in self.queues.values())
+        is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
+        self.is_recorded = self.is_recorded or is_kept
         if not self.is_recorded or self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
             return
         if self.told_us + self.shift_us < self.seen_us:
