@@ -30,8 +30,8 @@ class GatheredModel(Model):
 
     def _keep(self) -> None:
         """Settings are kept, and so is the partition's time, although there may be nothing to count."""
-        self.state.is_recorded = True
         self.state.settle()
+        self.state.keep_time(is_forced=True)
 
     def type_stats(self) -> TypeStats:
         """The type's settings and figures."""
@@ -56,11 +56,11 @@ class GatheredModel(Model):
 
     def explanations(self) -> list[Explanation]:
         """The reasons of the queues that may come first: any queue with jobs, if none is ready."""
-        queues = [(queue.place_us, name) for name, queue in self.state.queues.items() if queue.place_us is not None]
-        if queues:
-            names = [min(queues)[1]]
-        else:
-            names = sorted({job.queue_id for job in self.state.in_state(JobState.QUEUED)})
+        queues = [
+            (queue.place_us, name) for name, queue in self.state.queues.items() if queue.place_us is not None
+        ]
+        waiting = {job.queue_id for job in self.state.in_state(JobState.QUEUED)}
+        names = [min(queues)[1]] if queues else sorted(waiting)
         if names:
             return [self._explain(self.state.queues[name], name) for name in names]
         delayed = self.state.in_state(JobState.DELAYED)

@@ -195,7 +195,7 @@ class Model:
         """Correct the cost of a lease once, and hold the queue."""
         queue = self.state.queues[job.queue_id]
         if ref.cost is not None and not job.is_corrected:
-            job.is_corrected = True
+            job.is_corrected, job.corrected_cost = True, ref.cost
             queue.correct(job.cost, ref.cost)
             self.state.rules.correct(ref.cost - job.cost)
         if ref.hold_us:

@@ -49,6 +49,7 @@ class Job:
     is_uncounted: bool = False
     is_cancelled: bool = False
     cost: int = 1
+    corrected_cost: int | None = None
 
     @property
     def key(self) -> JobKey:
@@ -90,7 +91,7 @@ class Tombstone:
 class Queue:
     """A queue's rate and state.
 
-    given: jobs that it gave in the present turn; served_after_us: how far behind others it is that the same call served.
+    given: jobs that it gave in the present turn. served_after_us: how far it is behind others that the call served.
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
     """
@@ -223,11 +224,15 @@ class State:
         """A time of the partition by the store's clock."""
         return max(at_us - self.now_us + self.told_us, 0)
 
-    def keep_time(self) -> None:
+    def keep_time(self, *, is_forced: bool = False) -> None:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
         now_us = self.now_us
-        self.is_recorded = self.is_recorded or self.enqueued > 0 or any(map(self.is_idle, self.queues))
-        if not self.is_recorded or self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
+        is_held = any(queue.held_us for queue in self.queues.values())
+        is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
+        self.is_recorded = self.is_recorded or is_kept
+        if not (self.is_recorded or is_forced):
+            return
+        if self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
             return
         if self.told_us + self.shift_us < self.seen_us:
             self.number, self.shift_us = self.number + 1, self.seen_us - self.told_us

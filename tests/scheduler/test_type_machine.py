@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,16 +18,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from msgspec import UNSET
 
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
-from sharq_core.models import FinishJob, JobState, LeaseOutcome, LeaseStatus, NewJob, ReleaseJob
+from sharq_core.limits import Limit, LimitUnit, TypeSettings
+from sharq_core.models import FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler.replies import DequeueReply
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US, TYPE
+from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
 from tests.scheduler.gathered_model import GatheredModel
 from tests.scheduler.test_machine import (
-    DELAYS_US,
-    JOB_IDS,
     NOT_AFTER_US,
-    QUEUE_IDS,
+    REPORTS,
     RETENTION,
     Lease,
     SchedulerMachine,
@@ -40,9 +39,7 @@ LIMITS = st.builds(
     interval_us=st.sampled_from([1, 33_334, SECOND_US, SECOND_US, MINUTE_US, DAY_US]),
     burst=st.sampled_from([1, 1, 1.1, 1.29, 2, 3, 1_000_000]),
 )
-HOLDS_US = st.sampled_from([0, 0, 1, SECOND_US, MINUTE_US, HOUR_US])
-COSTS = st.sampled_from([1, 1, 2, 3, 50, 1_000_000])
-ACTUAL_COSTS = st.sampled_from([None, 0, 1, 2, 60])
+TYPE_HOLDS_US = st.sampled_from([1, SECOND_US, MINUTE_US])
 
 CHANGES = st.builds(
     TypeSettings,
@@ -51,18 +48,6 @@ CHANGES = st.builds(
     hold_us=st.sampled_from([UNSET, UNSET, UNSET, None, 1, SECOND_US, MINUTE_US]),
 )
 """Mostly of limits, because a type that is held or full all the time shows little."""
-
-COSTLY_JOBS = st.builds(
-    NewJob,
-    queue_type=st.just(TYPE),
-    queue_id=QUEUE_IDS,
-    job_id=JOB_IDS,
-    payload=st.just(b"1"),
-    requeue_limit=st.sampled_from([-1, 1]),
-    interval_us=st.sampled_from([0, 0, SECOND_US]),
-    delay_us=DELAYS_US,
-    cost=COSTS,
-)
 
 
 class TypeMachine(SchedulerMachine):
@@ -75,7 +60,7 @@ class TypeMachine(SchedulerMachine):
         super().__init__(client, prefix)
         self.driver = TypeDriver(client, prefix, retention=RETENTION, queue_type=TYPE)
         self.model = GatheredModel(TYPE, RETENTION, START_US)
-        self.type_witness = TypeWitness()
+        self.witness: TypeWitness = TypeWitness()
 
     def _compare_dequeue(self, found: DequeueReply | None, wanted: DequeueReply) -> None:
         """A refused type looks at no queue, so its next ready time comes from the agenda: early perhaps, never late."""
@@ -89,24 +74,12 @@ class TypeMachine(SchedulerMachine):
                 assert found.head_us is not None and found.head_us <= wanted.head_us
             found = msgspec.structs.replace(found, head_us=wanted.head_us)
         assert found == wanted
-        for job in wanted.jobs:
-            self.type_witness.see_lease(job.lease, job.cost, self.real_us)
-        if wanted.jobs:
-            self._check_leases()
 
-    def _check_leases(self) -> None:
-        """I13: never more leases than allowed."""
-        rules = self.model.state.rules
-        assert rules.max_leased is None or self.driver.totals().leased <= rules.max_leased
-
-    @rule(jobs=st.lists(COSTLY_JOBS, min_size=1, max_size=4))
-    def enqueue_costly(self, jobs: list[NewJob]) -> None:
-        assert self.driver.enqueue(*jobs) == self.model.enqueue(jobs)
-
-    @rule(queue_id=QUEUE_IDS, weight=st.sampled_from([None, 1, 2, 3]))
-    def weigh(self, queue_id: str, weight: int | None) -> None:
-        change = QueueSettings(weight=weight)
-        assert self.driver.set_queue(change, queue_id) == self.model.set_queue(queue_id, change)
+    def _see_leased(self, queue_ids: set[str]) -> None:
+        """I13 of the type, too: a call that leases leaves no more leases than allowed."""
+        super()._see_leased(queue_ids)
+        max_leased = self.model.state.rules.max_leased
+        assert not queue_ids or max_leased is None or self.driver.totals().leased <= max_leased
 
     @rule(change=CHANGES, not_after=NOT_AFTER_US)
     def set_type(self, change: TypeSettings, not_after: int | None) -> None:
@@ -124,10 +97,13 @@ class TypeMachine(SchedulerMachine):
         assert (stats.blocked_by, stats.next_ready_in_us) in {
             (reason.blocked_by, reason.next_ready_in_us) for reason in self.model.explanations()
         }
-        assert msgspec.structs.replace(
-            stats, blocked_by=wanted.blocked_by, next_ready_in_us=wanted.next_ready_in_us
-        ) == wanted
-        self.type_witness.see_limits(wanted.limits)
+        assert (
+            msgspec.structs.replace(
+                stats, blocked_by=wanted.blocked_by, next_ready_in_us=wanted.next_ready_in_us
+            )
+            == wanted
+        )
+        self.witness.see_limits(wanted.limits)
 
     @rule(is_paused=st.sampled_from([False, False, True]), not_after=NOT_AFTER_US)
     def pause_type(self, is_paused: bool, not_after: int | None) -> None:
@@ -151,44 +127,28 @@ class TypeMachine(SchedulerMachine):
 
     @rule(
         held=st.lists(SchedulerMachine.held, min_size=1, max_size=3),
-        cost=ACTUAL_COSTS,
-        hold_us=HOLDS_US,
-        hold_type_us=HOLDS_US,
+        report=REPORTS,
+        hold_type_us=TYPE_HOLDS_US,
     )
-    def finish_with_report(
-        self, held: list[Lease], cost: int | None, hold_us: int, hold_type_us: int
-    ) -> None:
-        refs = [FinishJob(TYPE, *lease, cost, hold_us, hold_type_us) for lease in held]
+    def finish_and_hold_type(self, held: list[Lease], report: dict[str, Any], hold_type_us: int) -> None:
+        refs = [FinishJob(TYPE, *lease, **report, hold_type_us=hold_type_us) for lease in held]
         call = self.driver.functions.finish(0, TYPE, refs, now_us=self.driver.now_us)
-        outcomes = self.driver.value(call)
-        assert outcomes == self.model.finish(refs)
-        self._see_corrections(refs, outcomes)
+        with self._corrections():
+            assert self.driver.value(call) == self.model.finish(refs)
 
     @rule(
         held=st.lists(SchedulerMachine.held, min_size=1, max_size=3),
-        cost=ACTUAL_COSTS,
-        hold_us=HOLDS_US,
-        hold_type_us=HOLDS_US,
-        counts=st.booleans(),
+        report=REPORTS,
+        hold_type_us=TYPE_HOLDS_US,
     )
-    def release_with_report(
-        self, held: list[Lease], cost: int | None, hold_us: int, hold_type_us: int, counts: bool
-    ) -> None:
+    def release_and_hold_type(self, held: list[Lease], report: dict[str, Any], hold_type_us: int) -> None:
         refs = [
-            ReleaseJob(TYPE, queue_id, job_id, lease or "", 0, False, cost, hold_us, hold_type_us, counts)
+            ReleaseJob(TYPE, queue_id, job_id, lease or "", **report, hold_type_us=hold_type_us)
             for queue_id, job_id, lease in held
         ]
         call = self.driver.functions.release(0, TYPE, refs, now_us=self.driver.now_us)
-        outcomes = self.driver.value(call)
-        assert outcomes == self.model.release(refs)
-        self._see_corrections(refs, outcomes)
-
-    def _see_corrections(
-        self, refs: list[FinishJob] | list[ReleaseJob], outcomes: list[LeaseOutcome]
-    ) -> None:
-        for ref, outcome in zip(refs, outcomes, strict=True):
-            if outcome.status is LeaseStatus.DONE and ref.cost is not None and ref.lease:
-                self.type_witness.see_correction(ref.lease, ref.cost)
+        with self._corrections():
+            assert self.driver.value(call) == self.model.release(refs)
 
 
 @pytest.mark.timeout(600)
