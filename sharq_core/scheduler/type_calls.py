@@ -146,6 +146,13 @@ def _burst(hundredths: int) -> int | float:
     return hundredths / 100 if hundredths % 100 else hundredths // 100
 
 
+def _summary(queue_type: str, row: list[int]) -> TypeSummary:
+    queued, delayed, leased, dead, enqueued_in_minute, leased_in_minute, reason = row
+    return TypeSummary(
+        queue_type, queued, delayed, leased, dead, enqueued_in_minute, leased_in_minute, BLOCKED_BY[reason]
+    )
+
+
 def _not_negative(number: int) -> int | None:
     return number if number >= 0 else None
 
@@ -181,7 +188,7 @@ def _decode_explanation(raw: list[Any]) -> Explanation:
 @decoder
 def _decode_page(raw: list[Any]) -> TypePage:
     types = [
-        TypeSummary(raw[at].decode(), *raw[at + 1 : at + 7], BLOCKED_BY[raw[at + 7]])
+        _summary(raw[at].decode(), raw[at + 1 : at + _SUMMARY_REPLY])
         for at in range(5, len(raw), _SUMMARY_REPLY)
     ]
     return TypePage(types, int(raw[4]))

@@ -37,6 +37,7 @@ from sharq_core.models import (
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import DequeueReply, minute_counts
 from tests.scheduler.model_state import Job, JobKey, Kind, Letter, Queue, State
+from tests.scheduler.type_model import first_reason
 
 
 class Model:
@@ -96,20 +97,35 @@ class Model:
         """Lease up to `count` ready jobs in rounds."""
         ended, died = self.state.run_timers()
         self.state.settle()
-        due_before = len(self.state.line())
-        jobs, ready_for_us, is_cut = self._serve(count, lease_us, random, per_queue, max_bytes)
+        rules, now_us = self.state.rules, self.state.now_us
+        allowed = rules.leases_allowed(self._leased(), now_us, count)
+        due = self.state.line() if allowed else []
+        jobs, ready_for_us, is_cut = self._serve(allowed, lease_us, random, per_queue, max_bytes)
+        last_us = now_us + (rules.served if rules.is_recorded else 0)
         self.state.settle()
-        places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
+        places = [self.state.queues[queue_id].place_us for queue_id in due]
+        still_due = sum(place_us is not None and place_us <= last_us for place_us in places)
         return DequeueReply(
             jobs,
             ready_for_us,
-            self.state.shown(min(places)) if places else None,
-            due_before,
-            len(self.state.line()),
+            self._head_us(),
+            len(due),
+            still_due if rules.allows(self._leased(), now_us) else 0,
             is_cut,
             ended,
             died,
         )
+
+    def _leased(self) -> int:
+        return len(self.state.in_state(JobState.LEASED))
+
+    def _head_us(self) -> int | None:
+        """When the type's next queue is due by the store's clock, if that is known."""
+        rules = self.state.rules
+        places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
+        if not places or rules.is_stopped(self._leased()):
+            return None
+        return self.state.shown(max(min(places), rules.ready_us))
 
     def _serve(
         self, count: int, lease_us: int, random: bytes, per_queue: int, max_bytes: int
@@ -118,8 +134,8 @@ class Model:
         ready_for_us: list[int] = []
         given = dict.fromkeys(self.state.line()[:count], 0)
         line = list(given)
-        while line and len(leased) < count:
-            queue_id = line.pop(0)
+        while line and len(leased) < count and self.state.rules.allows(self._leased(), self.state.now_us):
+            queue_id = line[0]
             queue, (job, *others) = (
                 self.state.queues[queue_id],
                 self.state.in_state(JobState.QUEUED, queue_id),
@@ -130,9 +146,24 @@ class Model:
             leased.append(self._lease(queue, job, lease_us, random, len(others)))
             given[queue_id] += 1
             is_open = self.state.now_us >= queue.tat_us and not self.state.is_full(queue_id)
-            if others and is_open and given[queue_id] < per_queue:
+            goes_on = self._stays_in_turn(queue, is_open and bool(others))
+            if goes_on and given[queue_id] < per_queue:
+                continue
+            line.pop(0)
+            if not goes_on and others and is_open and given[queue_id] < per_queue:
                 line.append(queue_id)
         return leased, ready_for_us, False
+
+    def _stays_in_turn(self, queue: Queue, may_give_more: bool) -> bool:
+        """A queue keeps its place until it gave as many jobs as its weight."""
+        if queue.weight is None:
+            return False
+        queue.given += 1
+        if queue.given >= queue.weight or not may_give_more:
+            queue.given = 0
+            return False
+        queue.was_served = False
+        return True
 
     def _lease(self, queue: Queue, job: Job, lease_us: int, random: bytes, queue_length: int) -> LeasedJob:
         self.state.lease_number += 1
@@ -141,6 +172,9 @@ class Model:
         self.state.hold(job, self.state.now_us + lease_us)
         queue.lease(self.state.now_us, job.cost)
         queue.active_us = self.state.now_us
+        if self.state.rules.is_recorded:
+            queue.served_after_us = self.state.rules.served
+            self.state.rules.lease(self.state.now_us, job.cost)
         queue.count(self.state.told_us, 0, 1)
         self.state.count(0, 1)
         return LeasedJob(
@@ -161,10 +195,13 @@ class Model:
         """Correct the cost of a lease once, and hold the queue."""
         queue = self.state.queues[job.queue_id]
         if ref.cost is not None and not job.is_corrected:
-            job.is_corrected = True
+            job.is_corrected, job.corrected_cost = True, ref.cost
             queue.correct(job.cost, ref.cost)
+            self.state.rules.correct(ref.cost - job.cost)
         if ref.hold_us:
             queue.hold(self.state.now_us + ref.hold_us)
+        if ref.hold_type_us:
+            self.state.rules.hold(self.state.now_us + ref.hold_type_us)
 
     def finish(self, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
         """End leases and forget the jobs."""
@@ -192,7 +229,8 @@ class Model:
         job = self._find(ref.queue_id, ref.job_id, ref.lease, "extend")
         if isinstance(job, LeaseStatus):
             return LeaseOutcome(job)
-        if job.state is not JobState.LEASED and self.state.is_full(job.queue_id):
+        is_full = self.state.is_full(job.queue_id) or self.state.rules.is_full(self._leased())
+        if job.state is not JobState.LEASED and is_full:
             return LeaseOutcome(LeaseStatus.LOST)
         job.attempt += job.is_uncounted
         self.state.hold(job, self.state.now_us + ref.by_us)
@@ -426,6 +464,7 @@ class Model:
         queued = self.state.in_state(JobState.QUEUED, queue_id)
         delayed = len(self.state.in_state(JobState.DELAYED, queue_id))
         leased = len(self.state.in_state(JobState.LEASED, queue_id))
+        rules = self.state.rules
         is_open = queue is not None and not (queue.is_paused or self.state.is_full(queue_id))
         minutes = [(minute, row[0], row[1]) for minute, row in known.minutes.items()]
         return QueueStats(
@@ -437,7 +476,9 @@ class Model:
             queued=len(queued),
             delayed=delayed,
             leased=leased,
-            next_ready_in_us=max(known.ready_us - now_us, 0) if queued and is_open else None,
+            next_ready_in_us=max(known.ready_us - now_us, rules.ready_us - now_us, 0)
+            if queued and is_open and not rules.is_stopped(self._leased())
+            else None,
             oldest_age_us=max(now_us - queued[0].enqueued_at_us, 0) if queued else None,
             enqueue_counts=minute_counts(self.state.told_us, minutes, 1),
             dequeue_counts=minute_counts(self.state.told_us, minutes, 2),
@@ -445,7 +486,10 @@ class Model:
             held_until_us=self.state.shown(known.held_us) if known.held_us > now_us else None,
             weight=known.weight or 1,
             dead=len(dead) if queue else 0,
-            blocked_by=known.blocked_by(now_us, len(queued), delayed, leased),
+            blocked_by=first_reason(
+                rules.blocked_by(self._leased(), now_us) if queue else None,
+                known.blocked_by(now_us, len(queued), delayed, leased),
+            ),
             settings=tuple(
                 name for name in ("interval", "max_leased", "weight", "burst") if name in known.settings
             ),

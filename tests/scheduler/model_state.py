@@ -13,6 +13,7 @@ from sharq_core.limits import BlockedBy, Burst
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import TypeTotals
+from tests.scheduler.type_model import TypeRules
 
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
@@ -49,6 +50,7 @@ class Job:
     is_uncounted: bool = False
     is_cancelled: bool = False
     cost: int = 1
+    corrected_cost: int | None = None
 
     @property
     def key(self) -> JobKey:
@@ -90,6 +92,7 @@ class Tombstone:
 class Queue:
     """A queue's rate and state.
 
+    given: jobs that it gave in the present turn. served_after_us: how far it is behind others that the call served.
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
     minutes: what was enqueued and leased, by the minute of the store's clock; the last counted minute at the end.
@@ -107,6 +110,8 @@ class Queue:
     place_us: int | None = None
     was_served: bool = False
     was_moved: bool = False
+    given: int = 0
+    served_after_us: int = 0
     minutes: dict[int, list[int]] = field(default_factory=dict)
     settings: set[str] = field(default_factory=set)
     has_interval: bool = True
@@ -226,6 +231,7 @@ class State:
         self.lease_number = 0
         self.enqueued = self.finished = self.cancelled = 0
         self.minutes: dict[int, list[int]] = {}
+        self.rules = TypeRules()
 
     @property
     def now_us(self) -> int:
@@ -236,11 +242,15 @@ class State:
         """A time of the partition by the store's clock."""
         return max(at_us - self.now_us + self.told_us, 0)
 
-    def keep_time(self) -> None:
+    def keep_time(self, *, is_forced: bool = False) -> None:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
         now_us = self.now_us
-        self.is_recorded = self.is_recorded or self.enqueued > 0 or any(map(self.is_idle, self.queues))
-        if not self.is_recorded or self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
+        is_held = any(queue.held_us for queue in self.queues.values())
+        is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
+        self.is_recorded = self.is_recorded or is_kept
+        if not (self.is_recorded or is_forced):
+            return
+        if self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
             return
         if self.told_us + self.shift_us < self.seen_us:
             self.number, self.shift_us = self.number + 1, self.seen_us - self.told_us
@@ -451,8 +461,10 @@ class State:
             if is_closed or not self.in_state(JobState.QUEUED, queue_id):
                 queue.place_us = None
             elif queue.place_us is None or queue.was_served:
-                queue.place_us = max(queue.ready_us, self.now_us)
+                queue.place_us = max(queue.ready_us, self.now_us + queue.served_after_us)
             elif queue.was_moved:
                 queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
+            queue.served_after_us = 0
+        self.rules.settle(self.now_us)
         self.keep_time()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
 
 from sharq_core.limits import BlockedBy, Explanation, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.models import FinishJob, LeasedJob, LeaseStatus, NewJob, ReleaseJob
-from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.function_call import FunctionCall
 from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute
 from tests.scheduler.type_driver import GATHERED, TypeDriver, cost_limit, job_limit
 
@@ -41,10 +42,7 @@ def fill(driver: TypeDriver, queue_id: str, count: int, *, cost: int = 1) -> Non
 
 def weigh(driver: TypeDriver, queue_id: str, weight: int) -> None:
     """Set the weight of a queue."""
-    call = LimitCalls(driver.keys).set_queue(
-        driver.partition, driver.queue_type, queue_id, QueueSettings(weight=weight), now_us=driver.now_us
-    )
-    driver.value(call)
+    driver.set_queue(QueueSettings(weight=weight), queue_id)
 
 
 def lease(driver: TypeDriver, count: int = 100) -> list[LeasedJob]:
@@ -521,14 +519,13 @@ def test_a_resume_of_everything_tells_the_owner(sms: TypeDriver) -> None:
 def test_a_late_call_about_a_type_does_nothing(sms: TypeDriver, verb: str) -> None:
     fill(sms, "a", 1)
     late_us, now_us = sms.now_us - 1, sms.now_us
-    call = {
-        "pause_all": lambda: sms.types.pause_all(0, True, not_after_us=late_us, now_us=now_us),
-        "pause_type": lambda: sms.types.pause_type(0, GATHERED, True, not_after_us=late_us, now_us=now_us),
-        "set_type": lambda: sms.types.set_type(
-            0, GATHERED, TypeSettings(limits=[job_limit()]), not_after_us=late_us, now_us=now_us
-        ),
-    }[verb]()
-    assert sms.reply(call).is_expired
+    change = TypeSettings(limits=[job_limit()])
+    calls: dict[str, FunctionCall[Any]] = {
+        "pause_all": sms.types.pause_all(0, True, not_after_us=late_us, now_us=now_us),
+        "pause_type": sms.types.pause_type(0, GATHERED, True, not_after_us=late_us, now_us=now_us),
+        "set_type": sms.types.set_type(0, GATHERED, change, not_after_us=late_us, now_us=now_us),
+    }
+    assert sms.reply(calls[verb]).is_expired
     assert sms.type_stats().limits == []
     assert len(lease(sms)) == 1
 
@@ -595,47 +592,84 @@ def test_a_queue_whose_own_rate_says_no_ends_its_turn(sms: TypeDriver) -> None:
 # Reads.
 
 
-CASES: list[tuple[str, Callable[[TypeDriver], object], BlockedBy | None, int | None]] = [
-    ("nothing", lambda sms: None, BlockedBy.EMPTY, None),
-    ("ready", lambda sms: fill(sms, "a", 1), None, 0),
-    ("delayed", lambda sms: sms.enqueue(job("1", delay_us=SECOND_US)), BlockedBy.DELAYED, SECOND_US),
-    (
-        "all paused",
-        lambda sms: (fill(sms, "a", 1), sms.pause_type(), sms.pause_all()),
-        BlockedBy.ALL_PAUSED,
-        None,
-    ),
-    ("type paused", lambda sms: (fill(sms, "a", 1), sms.pause_type()), BlockedBy.TYPE_PAUSED, None),
-    ("paused", lambda sms: (fill(sms, "a", 1), sms.pause(True, "a")), BlockedBy.PAUSED, None),
-    (
-        "type held",
-        lambda sms: (fill(sms, "a", 1), sms.set_type(TypeSettings(hold_us=SECOND_US))),
-        BlockedBy.TYPE_HOLD,
-        SECOND_US,
-    ),
-    (
-        "type full",
-        lambda sms: (sms.limit(max_leased=1), fill(sms, "a", 2), lease(sms)),
-        BlockedBy.TYPE_MAX_LEASED,
-        None,
-    ),
-    (
-        "type rate",
-        lambda sms: (sms.limit(job_limit()), fill(sms, "a", 2), lease(sms)),
-        BlockedBy.TYPE_RATE,
-        SECOND_US,
-    ),
-    (
-        "rate",
-        lambda sms: (sms.enqueue(*(job(n, "a", interval_us=SECOND_US) for n in "12")), lease(sms)),
-        BlockedBy.RATE,
-        SECOND_US,
-    ),
+def make_ready(sms: TypeDriver) -> None:
+    fill(sms, "a", 1)
+
+
+def make_delayed(sms: TypeDriver) -> None:
+    sms.enqueue(job("1", delay_us=SECOND_US))
+
+
+def pause_everything(sms: TypeDriver) -> None:
+    fill(sms, "a", 1)
+    sms.pause_type()
+    sms.pause_all()
+
+
+def pause_the_type(sms: TypeDriver) -> None:
+    fill(sms, "a", 1)
+    sms.pause_type()
+
+
+def pause_the_queue(sms: TypeDriver) -> None:
+    fill(sms, "a", 1)
+    sms.pause(True, "a")
+
+
+def hold_the_type(sms: TypeDriver) -> None:
+    fill(sms, "a", 1)
+    sms.set_type(TypeSettings(hold_us=SECOND_US))
+
+
+def hold_the_queue(sms: TypeDriver) -> None:
+    fill(sms, "a", 1)
+    sms.hold(SECOND_US, "a")
+
+
+def fill_the_type(sms: TypeDriver) -> None:
+    sms.limit(max_leased=1)
+    fill(sms, "a", 2)
+    lease(sms)
+
+
+def fill_the_queue(sms: TypeDriver) -> None:
+    sms.set_queue(QueueSettings(max_leased=1), "a")
+    fill(sms, "a", 2)
+    lease(sms)
+
+
+def use_the_slot_of_the_type(sms: TypeDriver) -> None:
+    sms.limit(job_limit())
+    fill(sms, "a", 2)
+    lease(sms)
+
+
+def use_the_slot_of_the_queue(sms: TypeDriver) -> None:
+    sms.enqueue(*(job(n, "a", interval_us=SECOND_US) for n in "12"))
+    lease(sms)
+
+
+CASES: list[tuple[Callable[[TypeDriver], None], BlockedBy | None, int | None]] = [
+    (lambda _: None, BlockedBy.EMPTY, None),
+    (make_ready, None, 0),
+    (make_delayed, BlockedBy.DELAYED, SECOND_US),
+    (pause_everything, BlockedBy.ALL_PAUSED, None),
+    (pause_the_type, BlockedBy.TYPE_PAUSED, None),
+    (pause_the_queue, BlockedBy.PAUSED, None),
+    (hold_the_type, BlockedBy.TYPE_HOLD, SECOND_US),
+    (hold_the_queue, BlockedBy.HOLD, SECOND_US),
+    (fill_the_type, BlockedBy.TYPE_MAX_LEASED, None),
+    (fill_the_queue, BlockedBy.MAX_LEASED, None),
+    (use_the_slot_of_the_type, BlockedBy.TYPE_RATE, SECOND_US),
+    (use_the_slot_of_the_queue, BlockedBy.RATE, SECOND_US),
 ]
+
+NOT_IN_THE_COUNTS = (BlockedBy.PAUSED, BlockedBy.HOLD)
+"""Reasons that a list of types does not tell of a queue that was ready before: it reads the counts alone."""
 
 
 @pytest.mark.parametrize(
-    ("prepare", "blocked_by", "ready_in_us"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+    ("prepare", "blocked_by", "ready_in_us"), CASES, ids=[case[1] or "ready" for case in CASES]
 )
 def test_a_type_says_why_it_leases_nothing(
     sms: TypeDriver,
@@ -648,8 +682,8 @@ def test_a_type_says_why_it_leases_nothing(
     stats = sms.type_stats()
     assert (stats.blocked_by, stats.next_ready_in_us) == (blocked_by, ready_in_us)
     summary = sms.type_summaries().get(GATHERED)
-    if blocked_by is not BlockedBy.PAUSED:  # the counts of a type do not tell it
-        assert (summary.blocked_by if summary else BlockedBy.EMPTY) == blocked_by
+    listed = None if blocked_by in NOT_IN_THE_COUNTS else blocked_by
+    assert (summary.blocked_by if summary else BlockedBy.EMPTY) == listed
     assert bool(lease(sms)) == (blocked_by is None)
 
 

@@ -29,6 +29,11 @@ class Bucket:
         hundredths = round(self.limit.burst * 100) - 100
         return min(math.floor(float(hundredths) * self.limit.interval_us / 100), LATEST_US)
 
+    def room(self, now_us: int) -> int:
+        """How many jobs of cost 1 may be leased at once."""
+        since_us = max(self.tat_us, now_us - self.slack_us)
+        return (now_us - since_us) // self.limit.interval_us + 1
+
     def lease(self, now_us: int, cost: int) -> None:
         """Use the limit for one lease."""
         units = cost if self.limit.unit is LimitUnit.COST else 1
@@ -48,6 +53,9 @@ class TypeRules:
     """What an operator set for a type, and what the limits remember.
 
     last_us: the last lease while anything was set.
+    is_recorded: the store keeps a record, because something was set when it was last written.
+    is_changed: the present call writes the record.
+    served: number of jobs that the present call leased.
     """
 
     is_all_paused: bool = False
@@ -56,6 +64,9 @@ class TypeRules:
     max_leased: int | None = None
     buckets: list[Bucket] = field(default_factory=list)
     last_us: int = 0
+    is_recorded: bool = False
+    is_changed: bool = False
+    served: int = 0
 
     def is_set(self, now_us: int) -> bool:
         """The store has a record of the settings."""
@@ -78,11 +89,19 @@ class TypeRules:
         """A job may be leased now."""
         return not self.is_stopped(leased) and self.ready_us <= now_us
 
+    def leases_allowed(self, leased: int, now_us: int, count: int) -> int:
+        """How many jobs of cost 1 may be leased at once, at most count."""
+        if not self.allows(leased, now_us):
+            return 0
+        rooms = [bucket.room(now_us) for bucket in self.buckets if bucket.limit.interval_us]
+        return min([count, *rooms, *([self.max_leased - leased] if self.max_leased else [])])
+
     def lease(self, now_us: int, cost: int) -> None:
         """Use all limits for one lease."""
         for bucket in self.buckets:
             bucket.lease(now_us, cost)
-        self.last_us = now_us
+        self.served += 1
+        self.last_us, self.is_changed = now_us, True
 
     def correct(self, difference: int) -> None:
         """A worker tells the actual cost of its job."""
@@ -91,11 +110,11 @@ class TypeRules:
 
     def hold(self, until_us: int) -> None:
         """A hold only grows."""
-        self.held_until_us = max(self.held_until_us, until_us)
+        self.held_until_us, self.is_changed = max(self.held_until_us, until_us), True
 
     def pause(self, is_paused: bool) -> None:
         """A resume ends the hold, too."""
-        self.is_paused = is_paused
+        self.is_paused, self.is_changed = is_paused, True
         if not is_paused:
             self.held_until_us = 0
 
@@ -105,15 +124,19 @@ class TypeRules:
             self._replace(change.limits or [], self.last_us or (now_us if was_ever_leased else None))
         if change.max_leased is not UNSET:
             self.max_leased = change.max_leased
+        self.is_changed = True
         if change.hold_us is not UNSET:
             self.held_until_us = (
                 0 if change.hold_us is None else max(self.held_until_us, now_us + change.hold_us)
             )
 
-    def forget_if_blank(self, now_us: int) -> None:
-        """Settings in which nothing is set are not kept, nor is the last lease."""
-        if not self.is_set(now_us):
-            self.last_us = self.held_until_us = 0
+    def settle(self, now_us: int) -> None:
+        """A call ends: settings in which nothing is set are not kept, nor is the last lease."""
+        if self.is_changed:
+            self.is_recorded = self.is_set(now_us)
+            if not self.is_recorded:
+                self.last_us = self.held_until_us = 0
+        self.is_changed, self.served = False, 0
 
     def _replace(self, limits: Sequence[Limit], last_us: int | None) -> None:
         old = {bucket.limit: bucket.tat_us for bucket in self.buckets}

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from sharq_core.limits import Limit, LimitUnit
+from sharq_core.models import LeasedJob
+from tests.scheduler.witness import Witness
 
 
 @dataclass
@@ -15,7 +17,6 @@ class Lease:
     at_us: int
     token: str
     cost: int
-    is_corrected: bool = False
 
 
 @dataclass
@@ -39,27 +40,30 @@ class LimitHistory:
         self.leases.append(lease)
 
 
-class TypeWitness:
-    """Sees every change of a type's limits, and every lease."""
+class TypeWitness(Witness):
+    """Sees every change of a type's limits, and every lease, beside what a Witness sees."""
 
     def __init__(self) -> None:
-        self._histories: list[LimitHistory] = []
+        super().__init__()
+        self._limits: list[LimitHistory] = []
         self._last_us: int | None = None
 
     def see_limits(self, limits: list[Limit]) -> None:
         """The limits in force from now on; those that were in force before go on."""
-        old = {history.limit: history for history in self._histories}
-        self._histories = [old.get(limit) or LimitHistory(limit, self._last_us) for limit in limits]
+        old = {history.limit: history for history in self._limits}
+        self._limits = [old.get(limit) or LimitHistory(limit, self._last_us) for limit in limits]
 
-    def see_lease(self, token: str, cost: int, now_us: int) -> None:
+    def see_lease(self, job: LeasedJob, requeue_limit: int, now_us: int) -> None:
         """A lease by any of the type's queues."""
-        for history in self._histories:
-            history.see(Lease(now_us, token, cost))
+        super().see_lease(job, requeue_limit, now_us)
+        for history in self._limits:
+            history.see(Lease(now_us, job.lease, job.cost))
         self._last_us = now_us
 
     def see_correction(self, token: str, cost: int) -> None:
-        """A worker told the actual cost, which counts once: later leases are judged by it."""
-        for history in self._histories:
+        """A worker told the actual cost: later leases are judged by it."""
+        super().see_correction(token, cost)
+        for history in self._limits:
             for lease in history.leases:
-                if lease.token == token and not lease.is_corrected:
-                    lease.cost, lease.is_corrected = cost, True
+                if lease.token == token:
+                    lease.cost = cost

@@ -245,12 +245,13 @@ local function write_settings(tx, key, settings)
 end
 
 -- Write the counts even if nothing changed, so that a WAIT after the call covers what the call read. For a dropped type
--- the last numbers are written instead. A call about a type that never existed creates nothing.
+-- the last numbers are written instead. A call about a type that never existed creates nothing, unless it holds a
+-- queue: the end of the hold needs the partition's time.
 function counters.close(tx)
   local counts, key = tx.counters, tx.keys[KEY.counters]
   write_past_minute(tx)
   if tx.settings and tx.settings.is_changed then write_settings(tx, key, tx.settings) end
-  if counts.is_known or counts.enqueued > 0 or counts.timer_at then
+  if counts.is_known or counts.enqueued > 0 or counts.timer_at or tx.is_held then
     write_record(tx, key, tx.type, pack(counts))
   elseif tx.last then
     write_record(tx, key, ':last', tx.last)

@@ -253,12 +253,11 @@ end
 -- Set the agenda to the exact time of the type's next queue, or of its limits. Returns how many queues may be leased
 -- from.
 local function settle_agenda(tx, ids, scores, due, rest)
-  local first, now = rest, tx.now
-  local settings = tx.settings
-  if settings then now = now + settings.leases end
+  local first, now, settings = rest, tx.now, tx.settings
+  local last = settings and now + settings.leases or now
   for index = 1, #ids do
     local at = ready_after(tx, ids[index], scores[index])
-    if scores[index] <= now and not (at and at <= now) then due = due - 1 end
+    if scores[index] <= now and not (at and at <= last) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
   tx.counters.ready_at, tx.ready_hint = first, false

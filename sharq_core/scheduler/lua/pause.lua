@@ -18,8 +18,7 @@ local function hold(tx, queue, span, at)
   if at > 0 then span = clock.partition_time(tx, at) - tx.now end
   if span <= 0 then return pause.PAST end
   if span > queue_limits.LONGEST_HOLD_US then return pause.TOO_LONG end
-  queue_limits.hold(queue, tx.now + span)
-  unit.move(tx, queue)
+  unit.hold(tx, queue, tx.now + span)
   return pause.DONE
 end
 

@@ -19,7 +19,7 @@ local queue_limits = {
   INTERVAL = 1, MAX_LEASED = 2, WEIGHT = 4, BURST = 8,  -- flags of settings
   NO_INTERVAL = 16,               -- flag beside them: only settings made the queue, and it has no interval yet
   SET = 16,                       -- settings modulo this are what an operator set
-  LONGEST_HOLD_US = 86400000000,  -- a hold that would last longer belongs to a time that was taken back (clock.lua)
+  LONGEST_HOLD_US = 86400000000,  -- for holds until a time that a caller names
   MINUTE_LENGTH = 12,
 }
 
@@ -32,8 +32,8 @@ function queue_limits.extend(queue)
   queue.older = sub(older, 1, last)
 end
 
--- Read this part of a record. ahead: how far the time of the record is ahead of `now` (µs), if it was taken back.
-function queue_limits.unpack(queue, now, ahead)
+-- Read this part of a record. ahead: how far the partition's time was taken back since (µs; 0: it was not).
+function queue_limits.unpack(queue, ahead)
   queue_limits.extend(queue)
   local raw = queue.newer_limits
   local settings, max_leased, held_until, hundredths, weight, given = unpack_bytes(queue_limits.FORMAT, raw)
@@ -43,11 +43,7 @@ function queue_limits.unpack(queue, now, ahead)
   if weight > 0 then queue.weight = weight end
   if given > 0 then queue.given = given end
   if held_until > 0 then
-    queue.held_until = math.min(math.max(held_until - ahead, 1), now + queue_limits.LONGEST_HOLD_US)
-    if queue.held_until < held_until then
-      queue.is_changed = true
-      if queue.ready_score then queue.ready_score = now end
-    end
+    queue.held_until = held_until > ahead and held_until - ahead or 1
   end
 end
 

@@ -39,11 +39,11 @@ function queue_record.new(queue_id)
 end
 
 -- Set the queue's fields for its flags. Flags of a newer version are kept. ahead: see queue_limits.unpack.
-local function unpack_flags(queue, flags, now, ahead)
+local function unpack_flags(queue, flags, ahead)
   queue.is_pinned, queue.is_paused = flags % 2 >= 1, flags % 4 >= 2
   queue.is_purged, queue.is_unswept = flags % 8 >= 4, flags % 16 >= 8
   queue.newer_flags, queue.is_flagged = flags - flags % 32, true
-  if flags % 32 >= queue_record.LIMITED then queue_limits.unpack(queue, now, ahead) end
+  if flags % 32 >= queue_record.LIMITED then queue_limits.unpack(queue, ahead) end
   if queue.is_paused or queue_limits.is_full(queue) then queue.ready_score = NOT_READY end
 end
 
@@ -80,7 +80,7 @@ function queue_record.unpack(queue_id, raw, now)
     if queue.ready_score then queue.ready_score = now end
   end
   if fence > 0 then queue.fence = fence end
-  if flags > 0 then unpack_flags(queue, flags, now, ahead) end
+  if flags > 0 then unpack_flags(queue, flags, ahead) end
   local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
   if may_go and queue_record.is_forgettable(queue, now) then return false end
   return queue

@@ -1,7 +1,7 @@
 -- What a worker reports of a job when it finishes or releases it: the actual cost, and a hold. A lease corrects its
 -- cost once, and only a lease that ends its job's work now does anything.
 --
--- Uses: shortcuts, job_record, queue_limits, queue_record, type_settings, unit
+-- Uses: shortcuts, job_record, queue_record, type_settings, unit
 
 local reports = {
   FORMAT = '>i4I8I8B',  -- actual cost (-1: as enqueued), hold (µs), hold of the type (µs), 1 if the attempt counts
@@ -19,8 +19,7 @@ function reports.apply(tx, queue, job, report)
     unit.move(tx, queue)
   end
   if hold > 0 then
-    queue_limits.hold(queue, tx.now + hold)
-    unit.move(tx, queue)
+    unit.hold(tx, queue, tx.now + hold)
   end
   if type_hold > 0 then
     tx.settings = tx.settings or type_settings.new()

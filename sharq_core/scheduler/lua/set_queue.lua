@@ -46,7 +46,7 @@ local function set_fields(tx, queue, fields)
   if fields.hold_us == '' then
     queue.held_until = nil
   elseif fields.hold_us then
-    queue_limits.hold(queue, tx.now + tonumber(fields.hold_us))
+    unit.hold(tx, queue, tx.now + tonumber(fields.hold_us))
   end
   queue_record.flag(queue, 'is_purged', false)
 end

@@ -128,10 +128,10 @@ function type_settings.correct(settings, difference)
       local tat, floor = limit.tat, settings.last + limit.interval
       local moved = math.max(tat + difference * limit.interval, math.min(tat, floor))
       limit.tat = math.min(moved, queue_record.LATEST_US)
+      settings.is_changed = true
       if moved < tat then settings.is_earlier = true end
     end
   end
-  settings.is_changed = true
 end
 
 -- Let the type wait until a time (µs). A hold only grows.

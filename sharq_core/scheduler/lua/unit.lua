@@ -59,6 +59,7 @@ function unit.reopen(tx, keys, now)
   if tx.past_of_type then tx.past_of_type = nil end
   if tx.settings then tx.settings = nil end
   if tx.is_all_paused then tx.is_all_paused = nil end
+  if tx.is_held then tx.is_held = nil end
 end
 
 -- Begin the reply of a call: {0, now, ready hint, timer hint} and further values. unit.close fills in the hints. In a
@@ -136,6 +137,13 @@ function unit.move(tx, queue)
   if queue.ready_score == UNMOVED then
     queue.ready_score = math.min(tonumber(call('ZSCORE', tx.keys[KEY.ready], queue.queue_id) or tx.now), tx.now)
   end
+end
+
+-- Lease nothing from a queue before a time (µs).
+function unit.hold(tx, queue, at)
+  queue_limits.hold(queue, at)
+  unit.move(tx, queue)
+  tx.is_held = true
 end
 
 -- Return a job as this call sees it, or nil. Deleted jobs (below their queue's fence) are included.
