@@ -114,7 +114,7 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
     effort = Effort()
 
     def make(form: EnqueueEntry, place: str) -> NewJob:
-        return _new_job(form, form.queue_type, form.queue_id, settings, f"{place}.", effort)
+        return _new_job(form, form.queue_type, form.queue_id, settings, place, effort)
 
     return _each(_ENQUEUE_BULK.from_json(body, effort), make)
 
@@ -126,6 +126,8 @@ def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> Fi
         return FinishJob(queue_type, queue_id, job_id, _lease_of(query, None))
     form = _FINISH.from_json(body)
     lease = _lease_of(query, _given(form.lease))
+    if form.cost is UNSET and not form.hold and not form.hold_type:
+        return FinishJob(queue_type, queue_id, job_id, lease)
     return FinishJob(queue_type, queue_id, job_id, lease, *_report(form, queue_type))
 
 
@@ -148,8 +150,11 @@ def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
     """Return the jobs of a bulk finish, as `enqueue_bulk` does."""
 
     def make(form: FinishEntry, place: str) -> FinishJob:
-        report = _report(form, form.queue_type, f"{place}.")
-        return FinishJob(form.queue_type, form.queue_id, form.job_id, _given(form.lease), *report)
+        lease = _given(form.lease)
+        if form.cost is UNSET and not form.hold and not form.hold_type:
+            return FinishJob(form.queue_type, form.queue_id, form.job_id, lease)
+        report = _report(form, form.queue_type, place)
+        return FinishJob(form.queue_type, form.queue_id, form.job_id, lease, *report)
 
     return _each(_FINISH_BULK.from_json(body, Effort()), make)
 
@@ -168,7 +173,7 @@ def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
 
     def make(form: ReleaseEntry, place: str) -> ReleaseJob:
         job = ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
-        return _released(form, job, f"{place}.")
+        return _released(form, job, place)
 
     return _each(_RELEASE_BULK.from_json(body, Effort()), make)
 
@@ -221,7 +226,7 @@ def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list
             results.append(entry)
             continue
         try:
-            results.append(make(entry, f"jobs[{index}]"))
+            results.append(make(entry, f"jobs[{index}]."))
         except SharqError as error:
             results.append(error.bare())
     return results
@@ -237,14 +242,17 @@ def _new_job(
 ) -> NewJob:
     """Return the job of an enqueue. `place` is the path of its fields in the body, as `jobs[3].`."""
     payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
+    interval_us = None
+    if form.interval is not UNSET or form.rate is not UNSET:
+        interval_us = rate_interval_us(form.interval, form.rate, place)
     return NewJob(
         queue_type,
         queue_id,
         new_job_id() if form.job_id is UNSET else form.job_id,
         payload,
         settings.default_requeue_limit if form.requeue_limit is UNSET else form.requeue_limit,
-        rate_interval_us(form.interval, form.rate, place),
-        read_burst(form.burst, place),
+        interval_us,
+        None if form.burst is UNSET else read_burst(form.burst, place),
         to_us(form.delay) if form.delay else 0,
         _cap(form.max_queued_length, payload_cap),
         form.repeat,
@@ -275,9 +283,9 @@ def _report(
 
 def _released(form: ReleaseBody | ReleaseEntry, job: ReleaseJob, place: str = "") -> ReleaseJob:
     """Return a job to release with the rest of its form."""
-    cost, hold_us, hold_type_us = _report(form, job.queue_type, place)
-    if cost is None and not hold_us and not hold_type_us and form.count:
+    if form.cost is UNSET and not form.hold and not form.hold_type and form.count:
         return job
+    cost, hold_us, hold_type_us = _report(form, job.queue_type, place)
     return msgspec.structs.replace(
         job, cost=cost, hold_us=hold_us, hold_type_us=hold_type_us, counts=form.count
     )
