@@ -97,7 +97,7 @@ class Life:
         if verb == "dequeue":
             return functions.dequeue(at, TYPE, count, LEASE_US, RANDOM, now_us=now_us) if count else None
         if verb == "refresh":
-            return functions.refresh(at, now_us=now_us)
+            return self._drivers[at].surveys.refresh(at, now_us=now_us)
         if verb == "get_counts":
             return functions.get_counts(at, now_us=now_us)
         if verb in ("survey", "get_type", "list_types"):
@@ -205,7 +205,7 @@ def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, p
 
 
 def test_all_of_them_happen_at_one_time_of_the_store(drivers: list[Driver]) -> None:
-    calls = [driver.functions.refresh(driver.partition) for driver in drivers]
+    calls = [driver.surveys.refresh(driver.partition) for driver in drivers]
     answers = run(drivers[0].client, merge(calls))
     assert len({answer.hint.now_us for answer in answers if isinstance(answer, Reply)}) == 1
     seconds, us = drivers[0].client.time()

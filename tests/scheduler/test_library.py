@@ -15,6 +15,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.limits import QueueSettings
 from sharq_core.link.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
@@ -74,7 +75,14 @@ def live_every_life(driver: Driver) -> None:
     driver.pause(False)
     driver.delete_queue(limit=1)
     driver.enqueue(*(new_job(str(n), repeat=True) for n in range(6)))
+    driver.set_queue(QueueSettings(interval_us=0, max_leased=9))
+    driver.hold(1)
+    driver.advance(1)
+    leased = driver.dequeue(2)
+    driver.finish(leased[0].job_id, leased[0].lease, cost=2)
+    driver.release(leased[1].job_id, leased[1].lease, hold_us=1, counts=False)
     driver.get_queue()
+    driver.list_queue_stats()
     driver.get_job("1")
     driver.list_queues()
     driver.top_queues(TopOrder.AGE)
@@ -121,10 +129,11 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.get_job(0, TYPE, "q", "1"),
         driver.functions.get_queue(0, TYPE, "q"),
         driver.functions.list_queues(0, TYPE, 0, 10),
+        driver.limits.list_queue_stats(0, TYPE, 0, 10),
         driver.functions.top_queues(0, TYPE, TopOrder.DEPTH, 10),
         driver.functions.get_counts(0),
         driver.functions.list_dead(0, TYPE, "", 10),
-        driver.functions.refresh(0),
+        driver.surveys.refresh(0),
     ):
         reply = execute(driver.client, b"FCALL_RO", *call.command.words[1:])
         assert reply[0] == 0
