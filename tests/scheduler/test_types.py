@@ -412,6 +412,18 @@ def test_a_hold_only_grows_and_a_resume_ends_it(sms: TypeDriver) -> None:
     assert len(lease(sms)) == 2
 
 
+def test_a_hold_of_a_time_that_was_taken_back_ends_within_a_day(sms: TypeDriver) -> None:
+    fill(sms, "a", 2)
+    sms.advance(400 * DAY_US)
+    sms.set_type(TypeSettings(hold_us=SECOND_US))
+    clock, seen_us = sms.refresh().clock, sms.now_us
+    sms.advance(-400 * DAY_US)
+    sms.value(sms.functions.set_clock(0, clock.number, seen_us, 0, now_us=sms.now_us))
+    assert sms.dequeue_reply().head_us == sms.now_us + DAY_US
+    sms.advance(DAY_US)
+    assert len(lease(sms)) == 2
+
+
 # Corrections.
 
 
