@@ -117,9 +117,9 @@ class Life:
     def _about_type(self, verb: str, at: int, is_paused: bool, now_us: int) -> FunctionCall[Any]:
         types = TypeCalls(self._drivers[at].keys)
         if verb == "pause_type":
-            return types.pause_type(at, TYPE, is_paused, now_us=now_us)
+            return types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us)
         if verb == "pause_all":
-            return types.pause_all(at, is_paused, now_us=now_us)
+            return types.pause_all(at, is_paused=is_paused, now_us=now_us)
         if verb == "list_type_stats":
             return types.list_type_stats(at, 0, 10, now_us=now_us)
         if verb in ("explain", "get_type_stats"):

@@ -107,8 +107,8 @@ def limit_the_type(driver: Driver) -> None:
     driver.value(types.set_type(at, TYPE, TypeSettings(limits, max_leased=2), now_us=now_us))
     driver.set_queue(QueueSettings(weight=2))
     for is_paused in (True, False):
-        driver.reply(types.pause_type(at, TYPE, is_paused, now_us=now_us))
-        driver.reply(types.pause_all(at, is_paused, now_us=now_us))
+        driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
+        driver.reply(types.pause_all(at, is_paused=is_paused, now_us=now_us))
         driver.value(types.explain(at, TYPE, now_us=now_us))
     driver.advance(MINUTE_US)
     for leased in driver.dequeue():
