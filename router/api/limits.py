@@ -11,12 +11,15 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, UnsetType
 
-from router.api.fields import Expected, to_us
+from router.api.fields import MAX_YEAR_MS, Expected, to_us
 from sharq_core.errors import InvalidRequest
 from sharq_core.limits import MAX_COST, MAX_HOLD_US, MAX_LEASED, MAX_WEIGHT
 from sharq_core.models import MAX_INTERVAL_US
 
 MAX_BURST = 1_000_000
+MAX_TYPE_LIMITS = 3
+"""Most limits of a gathered type."""
+
 MAX_HOLD_MS = MAX_HOLD_US // 1000
 
 _UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "day": 86_400_000_000}
@@ -32,6 +35,7 @@ HOLD_UNTIL_TEXT = "a time in milliseconds since the epoch, later than now and at
 _BURST_TEXT = f"a number from 1 to {MAX_BURST} with at most two decimals"
 
 _burst = Meta(ge=1, le=MAX_BURST)
+_interval = Meta(gt=0, le=MAX_YEAR_MS)
 _hold = Meta(ge=0, le=MAX_HOLD_MS)
 _hold_expected = Expected(f"a number of milliseconds from 0 to {MAX_HOLD_MS} (24 hours)")
 
@@ -136,6 +140,55 @@ CountsAttempt: TypeAlias = Annotated[
     ),
     Expected("true or false"),
 ]
+LimitRate: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=_RATE_PATTERN,
+        description="The rate that all queues of the type share, as number/unit, instead of `interval`: `40/s`, "
+        "`90000/min`. The interval is rounded up to whole microseconds.",
+    ),
+    Expected(_RATE_TEXT),
+]
+LimitInterval: TypeAlias = Annotated[
+    Annotated[int, _interval] | Annotated[float, _interval],
+    Meta(
+        description="Minimum time between two leases of the type, or for each unit of cost, in milliseconds over 0 and "
+        f"up to {MAX_YEAR_MS}; fractions are allowed and rounded up to whole microseconds.",
+    ),
+    Expected(f"a number of milliseconds over 0 and up to {MAX_YEAR_MS}, fractions allowed"),
+]
+LimitBurst: TypeAlias = Annotated[
+    Annotated[int, _burst] | Annotated[float, _burst],
+    Meta(
+        description=f"Number of leases, or units of cost, from 1 to {MAX_BURST}, that may follow each other at once "
+        "when the type is behind its rate; at most two decimals. The default is 1, strict spacing.",
+    ),
+    Expected(_BURST_TEXT),
+]
+UnitOfLimit: TypeAlias = Annotated[
+    Literal["job", "cost"],
+    Meta(
+        description="What the rate counts: `job` counts each lease as 1, `cost` counts the `cost` of its job. The "
+        "default is `job`."
+    ),
+    Expected("a word: job or cost"),
+]
+TypeMaxLeased: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_LEASED,
+        description="Maximum number of jobs of all queues of the type together that are leased at a time, from 1 to "
+        f"{MAX_LEASED}.",
+    ),
+    Expected(f"an integer from 1 to {MAX_LEASED}"),
+]
+few_limits = Meta(
+    max_length=MAX_TYPE_LIMITS,
+    description=f"Up to {MAX_TYPE_LIMITS} limits, each of which every lease of the type must keep. They replace all "
+    "present ones. A limit that is new begins one interval after the type's last lease.",
+)
+few_limits_expected = Expected(f"a list of up to {MAX_TYPE_LIMITS} limits, each with a rate or an interval")
 ListBy: TypeAlias = Annotated[
     Literal["age", "depth"],
     Meta(
