@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
@@ -50,6 +50,11 @@ deploy/haproxy/haproxy.cfg.
 
 _LINK_S = 0.5
 """The time of a call on the link, beyond the timeout of the shard's call to its store."""
+
+MAX_NOTICE_BYTES = 1 << 20
+"""The most bytes of notices in one answer of /cluster/, over all members. One problem of a store is told by each."""
+
+NOTICES_LEFT_OUT = "left out, because the answer would be too long; ask the shard's metrics or its log"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,9 +165,24 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> Clust
     return ClusterInfo(
         version=view.version,
         partitions=view.partitions,
-        members=list(await asyncio.gather(*members)),
+        members=within_budget(await asyncio.gather(*members)),
         reason=reason,
     )
+
+
+def within_budget(members: Sequence[MemberInfo], most_bytes: int = MAX_NOTICE_BYTES) -> list[MemberInfo]:
+    """Return the members; those whose notices would exceed most_bytes in all say so instead."""
+    bounded: list[MemberInfo] = []
+    for member in members:
+        store = member.store
+        size = 0 if store is None else sum(len(notice.encode()) for notice in store.notices)
+        if store is None or size <= most_bytes:
+            bounded.append(member)
+            most_bytes -= size
+        else:
+            cut = structs.replace(store, notices=[NOTICES_LEFT_OUT])
+            bounded.append(structs.replace(member, store=cut))
+    return bounded
 
 
 async def _member(member: messages.Member, partitions: int, link: ShardLink | None) -> MemberInfo:

@@ -85,8 +85,8 @@ class ShardNode:
         self._has_opened_store = False
         self._on_away_changed: Callable[[Sequence[int]], None] = lambda _: None
         self._tasks: list[asyncio.Task[None]] = []
-        everything = Ring.build(1, frozenset({settings.node_id}), settings.partitions)
-        self._ownership = Ownership(settings.node_id, ring or everything)
+        ring = ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
+        self._ownership = Ownership(settings.node_id, ring)
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
@@ -95,12 +95,8 @@ class ShardNode:
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
-        self._pipeline = Pipeline(
-            self._executor,
-            self._metrics.store_calls,
-            self._index.subscribers,
-            OwnerNotes(self._ownership, self._surveys),
-        )
+        notes = OwnerNotes(self._ownership, self._surveys)
+        self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
         self._census = Census()
         self._clocks = PartitionClocks(self._executor, self._set_clock, store.inspector.clock_steps)

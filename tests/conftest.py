@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,3 +47,16 @@ def own_store() -> Iterator[StoreFactory]:
             return servers.enter_context(running_store(kind, *arguments))
 
         yield start
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", directory]
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a file system of its own can be mounted by root only")
+        try:
+            yield Path(directory)
+        finally:
+            subprocess.run(["umount", "--lazy", directory], check=True)

@@ -44,7 +44,7 @@ class RouterMetrics:
         self._meters: list[OperationMeter] = []
         registry.register(_Requests(self._meters))
         build = Gauge(
-            "sharq_router_build_info", "1, labelled with the version.", ["version"], registry=registry
+            "sharq_router_build_info", "Always 1; the label is the version", ["version"], registry=registry
         )
         build.labels(__version__).set(1)
 
@@ -62,7 +62,7 @@ class RouterMetrics:
                 "Unanswered requests, without dequeues that may wait",
                 in_flight,
             ),
-            ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait.", waiting),
+            ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait", waiting),
         )
         for name, documentation, read in gauges:
             Gauge(name, documentation, registry=self._registry).set_function(read)
@@ -99,7 +99,7 @@ class _Requests(Collector):
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
-            "sharq_router_requests", "Responses by operation and result.", labels=["operation", "result"]
+            "sharq_router_requests", "Responses by operation and result", labels=["operation", "result"]
         )
         durations = HistogramMetricFamily(
             "sharq_router_request_duration_seconds",

@@ -54,8 +54,8 @@ class StoreMetrics(Collector):
         for node in self._store.nodes():
             up.add_metric([node.name], node.is_reachable)
             connects.add_metric([node.name], node.connects)
-            failures.add_metric([node.name, "not_done"], node.failed_unsent)
-            failures.add_metric([node.name, "perhaps_done"], node.failed_sent)
+            failures.add_metric([node.name, "not_done"], node.reach.failed_unsent)
+            failures.add_metric([node.name, "perhaps_done"], node.reach.failed_sent)
         yield from (up, connects, failures)
 
     def _promises(self) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support.http.fronted import Serve, serving
-from tests.support.processes.server_command import Server, StartServer
+from tests.support.processes.commands import Server, StartServer
 from tests.support.processes.servers import ServerFactory, SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 
@@ -70,9 +70,7 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
 
     yield start_server
     for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+        server.end()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from router.shards.dead_letter_walk import DeadWalk
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.link.messages import Call, ListDead
+from sharq_core.link.messages import ListDead, PartitionCall
 from sharq_core.models import DeadLetter, DeadPage, DeadRef, LeaseOutcome, RedriveStatus, ReleaseJob
 from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
 from tests.support.stores.server import StoreServer
@@ -125,7 +125,7 @@ class Letters:
         self.redriven: list[str] = []
         self.error: Unavailable | None = None
 
-    async def ask(self, partition: int, call: Call[object]) -> DeadPage:
+    async def route(self, call: PartitionCall[object]) -> DeadPage:
         assert isinstance(call, ListDead)
         self.scans.append(call.scan)
         return self._pages.pop(0)

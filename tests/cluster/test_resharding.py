@@ -13,7 +13,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.load.crowd import STEADY, running_crowd
 from tests.support.load.history import History, check
-from tests.support.processes.cluster_command import Command
+from tests.support.processes.commands import ClusterCommand
 from tests.support.stores.slots import NodeAt, Slots
 
 PARTITIONS = 64
@@ -27,9 +27,9 @@ MOVED_SLOTS = 1_500
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[Command]:
+def command(tmp_path: Path) -> Iterator[ClusterCommand]:
     """A cluster on three primaries and three replicas."""
-    command = Command(tmp_path, "--store", "cluster", SHARQ_REDIS_KEY_PREFIX=PREFIX)
+    command = ClusterCommand(tmp_path, "--store", "cluster", SHARQ_REDIS_KEY_PREFIX=PREFIX)
     try:
         yield command
     finally:
@@ -39,12 +39,12 @@ def command(tmp_path: Path) -> Iterator[Command]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("way", ["redis-cli", "whole"])
-async def test_slots_are_moved_under_load_without_a_failed_request(command: Command, way: str) -> None:
+async def test_slots_are_moved_under_load_without_a_failed_request(command: ClusterCommand, way: str) -> None:
     slots = Slots([NodeAt(url) for url in await asyncio.to_thread(command.urls, "store")])
     move = slots.reshard if way == "redis-cli" else slots.move_whole
     source, target, _ = slots.primaries()
     kind = f"t-{uuid.uuid4().hex[:12]}"
-    history = History(SEED, INTERVAL_MS)
+    history = History(SEED, INTERVAL_MS, lambda queue: partition_of(kind, queue, PARTITIONS))
     urls = command.urls("router")
     async with running_crowd(urls, kind, history, queues=QUEUES, habits=STEADY) as crowd:
         partitions = {queue: partition_of(kind, queue, PARTITIONS) for queue in crowd.queues}

@@ -86,31 +86,25 @@ def test_a_shard_without_a_name_is_called_after_its_host_and_port(shards: ShardF
     shard.until(lambda: re.search(rf"node=\S+-{port} listening", shard.log) is not None)
 
 
-def test_a_shard_that_is_told_to_stop_hands_over_and_leaves(shards: ShardFactory) -> None:
-    a, b, c = start_three(shards)
-    c.signal(signal.SIGTERM)
-    assert c.wait() == 0
-    wait_until(lambda: own_all(a, b))
-    assert "members=a,b,c (draining)" in c.log
-    assert "Traceback" not in c.log
-
-
-def test_a_killed_shard_is_replaced_within_its_ttl(shards: ShardFactory) -> None:
-    a, b, c = start_three(shards)
-    c.kill()
-    killed_at = time.monotonic()
-    wait_until(lambda: own_all(a, b))
-    assert time.monotonic() - killed_at < 1.5 + 2.0
-
-
-def test_a_paused_shard_is_replaced_and_comes_back(shards: ShardFactory) -> None:
+def test_two_take_over_from_a_third_that_is_paused_or_killed_and_one_from_one_that_stops(
+    shards: ShardFactory,
+) -> None:
     a, b, c = start_three(shards)
     before = c.gauge("sharq_shard_partitions")
     c.signal(signal.SIGSTOP)
     wait_until(lambda: own_all(a, b))
     c.signal(signal.SIGCONT)
     wait_until(lambda: own_all(a, b, c))
-    assert c.gauge("sharq_shard_partitions") == before
+    assert c.gauge("sharq_shard_partitions") == before, "it has its own partitions back"
+    c.kill()
+    killed_s = time.monotonic()
+    wait_until(lambda: own_all(a, b))
+    assert time.monotonic() - killed_s < 1.5 + 2.0, "after its TTL, and not later"
+    b.signal(signal.SIGTERM)
+    assert b.wait() == 0
+    wait_until(lambda: own_all(a))
+    assert "members=a,b (draining)" in b.log
+    assert "Traceback" not in b.log
 
 
 def test_a_paused_shard_whose_name_was_given_away_ends_and_says_who_has_it(shards: ShardFactory) -> None:

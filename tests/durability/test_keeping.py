@@ -217,7 +217,7 @@ async def test_a_dequeue_is_answered_with_the_kept_leases_and_the_others_are_giv
 
 
 def number_of(leased: LeasedJob) -> int:
-    """The lease's number in its partition, as tests/chaos/history.py reads it."""
+    """The lease's number in its partition, as tests/support/load/history.py reads it."""
     return int(leased.lease[:NUMBER_DIGITS], 16)
 
 

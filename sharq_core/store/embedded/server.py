@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis.exceptions
-from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -38,6 +37,7 @@ from sharq_core.store.embedded.program import (
 )
 from sharq_core.store.embedded.repair import cut_zeros
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
+from sharq_core.store.embedded.unwritten import Unwritten, read_unwritten
 
 __all__ = ["EmbeddedStore", "EmbeddedStoreError", "Unwritten", "url_of_running"]
 
@@ -63,18 +63,6 @@ class _StoreAnswer(enum.Enum):
     NONE = enum.auto()
     LOADING = enum.auto()
     READY = enum.auto()
-
-
-class Unwritten(Struct, frozen=True):
-    """Acknowledged work that is only in the store's memory.
-
-    Attributes:
-        waiting_bytes: bytes to be written to its file.
-        is_refused: the last write to the disk failed.
-    """
-
-    waiting_bytes: int
-    is_refused: bool
 
 
 class EmbeddedStore:
@@ -193,13 +181,7 @@ class EmbeddedStore:
     async def unwritten(self) -> Unwritten | None:
         """Return the acknowledged work that is not in the file yet; None for none, or if the store does not say."""
         async with self._client(_INFO_TIMEOUT_S) as client:
-            try:
-                facts = await client.info("persistence")
-            except (OSError, redis.exceptions.RedisError, TimeoutError):
-                return None
-        is_refused = facts.get("aof_last_write_status", "ok") != "ok"
-        waiting = int(facts.get("aof_buffer_length", 0))
-        return Unwritten(waiting, is_refused) if waiting or is_refused else None
+            return await read_unwritten(client)
 
     def give_up_reserve(self) -> None:
         """Release the disk space that was reserved for the stop, for good."""

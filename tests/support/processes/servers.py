@@ -21,7 +21,7 @@ from sharq_core.process.launch import tied
 from tests.support.ports import free_port
 
 START_DEADLINE_S = 60.0
-STOP_DEADLINE_S = 15.0
+STOP_DEADLINE_S = 40.0
 LOOK_AGAIN_S = 0.02
 
 
@@ -100,7 +100,7 @@ class SharqProcess:
         """Wait until a GET of `path` gets that status.
 
         Raises:
-            AssertionError: it ended, or did not answer so in 20 s; with its log.
+            AssertionError: it ended, or did not answer so in START_DEADLINE_S; with its log.
         """
         self.until(lambda: self.status(path) == status)
 
@@ -108,7 +108,7 @@ class SharqProcess:
         """Wait while it runs.
 
         Raises:
-            AssertionError: it ended, or it was not true in 20 s; with its log.
+            AssertionError: it ended, or it was not true in START_DEADLINE_S; with its log.
         """
         deadline_s = time.monotonic() + START_DEADLINE_S
         while not is_true():

@@ -47,6 +47,7 @@ class RedisCluster:
                 *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
                 *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no"),
                 *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
+                *("--cluster-allow-replica-migration", "no"),
                 *replica_arguments(security),
                 *tls,
             )

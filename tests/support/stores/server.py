@@ -28,7 +28,7 @@ AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 """Words of a server that keeps its data over a restart."""
 
 START_DEADLINE_S = 60.0
-STOP_DEADLINE_S = 10.0
+STOP_DEADLINE_S = 40.0
 POLL_S = 0.01
 
 
