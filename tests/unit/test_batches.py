@@ -21,7 +21,9 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import Hint, Reply
+from sharq_core.scheduler.type_calls import TypeCalls
 
 PARTITIONS = 8
 
@@ -87,8 +89,9 @@ class Parts:
         self.executor = NumberingExecutor()
         self.noted = Noted()
         pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
-        functions = Functions(Keys("t", PARTITIONS), Retention())
-        made = SchedulerCalls([functions], lambda partition, since=None: None, PARTITIONS)
+        keys = Keys("t", PARTITIONS)
+        sources = Functions(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
+        made = SchedulerCalls(sources, lambda partition, since=None: None, PARTITIONS)
         order = CALLS.index(Enqueue)
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, self.noted, self.noted)
 
