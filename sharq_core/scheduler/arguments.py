@@ -105,6 +105,6 @@ def queue_settings(settings: QueueSettings) -> list[Word]:
     return found
 
 
-def number(value: bool | Burst) -> Word:
+def number(value: bool | Burst, /) -> Word:  # noqa: FBT001 - a setting of any kind
     """Return a number as the store reads it: a burst has at most two decimals."""
     return f"{value:.2f}" if isinstance(value, float) else int(value)

@@ -240,7 +240,9 @@ class Driver:
 
     def pause(self, is_paused: bool, queue_id: str = "q") -> bool:
         """Pause or resume a queue; False if there is none."""
-        call = self.functions.pause(self.partition, self.queue_type, queue_id, is_paused=is_paused, now_us=self.now_us)
+        call = self.functions.pause(
+            self.partition, self.queue_type, queue_id, is_paused=is_paused, now_us=self.now_us
+        )
         return self.value(call) is PauseStatus.DONE
 
     def hold(

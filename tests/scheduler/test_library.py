@@ -15,7 +15,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
-from sharq_core.limits import QueueSettings
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
@@ -25,6 +25,7 @@ from sharq_core.scheduler.joint import merge
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
+from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.topology.layout import SLOTS
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
@@ -87,6 +88,7 @@ def live_every_life(driver: Driver) -> None:
     driver.list_queues()
     driver.top_queues(TopOrder.AGE)
     driver.top_queues(TopOrder.DEPTH)
+    limit_the_type(driver)
     driver.advance(DAY_US)
     for _ in range(3):
         driver.reap()
@@ -96,6 +98,27 @@ def live_every_life(driver: Driver) -> None:
         driver.refresh()
         driver.advance(DAY_US)
     driver.drop_dead()
+
+
+def limit_the_type(driver: Driver) -> None:
+    """Call every function about a whole type while its limits, its hold and its pauses matter."""
+    types, at, now_us = TypeCalls(driver.keys), driver.partition, driver.now_us
+    limits = [Limit(LimitUnit.COST, 1, 2), Limit(LimitUnit.JOB, 1)]
+    driver.value(types.set_type(at, TYPE, TypeSettings(limits, max_leased=2), now_us=now_us))
+    driver.set_queue(QueueSettings(weight=2))
+    for is_paused in (True, False):
+        driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
+        driver.reply(types.pause_all(at, is_paused=is_paused, now_us=now_us))
+        driver.value(types.explain(at, TYPE, now_us=now_us))
+    driver.advance(MINUTE_US)
+    for leased in driver.dequeue():
+        finish = FinishJob(TYPE, "q", leased.job_id, leased.lease, cost=0, hold_type_us=SECOND_US)
+        driver.value(driver.functions.finish(at, TYPE, [finish], now_us=driver.now_us))
+        driver.extend(leased.job_id, leased.lease, LEASE_US)
+    driver.value(types.get_type_stats(at, TYPE, now_us=driver.now_us))
+    driver.value(types.list_type_stats(at, 0, 100, now_us=driver.now_us))
+    driver.value(types.set_type(at, TYPE, TypeSettings(None, None, None), now_us=driver.now_us))
+    driver.set_queue(QueueSettings(weight=None))
 
 
 def test_the_library_has_every_function_and_says_its_revision(client: redis.Redis) -> None:

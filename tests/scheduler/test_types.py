@@ -17,6 +17,9 @@ from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_
 from tests.scheduler.type_driver import GATHERED, TypeDriver, cost_limit, job_limit
 
 TENTH_US = SECOND_US // 10
+WORK = ("zrange", "zcount", "zadd", "zrem", "hget", "hmget", "hset", "hdel")
+"""The commands that do the work of a dequeue."""
+
 LONG_US = HOUR_US
 
 
@@ -181,6 +184,29 @@ def test_a_queue_needs_its_own_turn_under_the_limit(sms: TypeDriver) -> None:
     fill(sms, "fast", 30)
     leased = Counter(leased.queue_id for _, leased in leases_over(sms, 2 * SECOND_US, TENTH_US))
     assert leased == {"slow": 2, "fast": 18}
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_dequeue_costs_the_same_with_few_and_with_many_queues(
+    lone_client: redis.Redis, prefix: str, count: int
+) -> None:
+    """It reads as many commands and replies of the same length, whatever the number of queues."""
+    measured = []
+    for queues in (10, 20_000):
+        sms = TypeDriver(lone_client, f"{prefix}-{queues}")
+        sms.limit(job_limit(TENTH_US, burst=3))
+        for first in range(0, queues, 100):
+            numbers = range(first, min(first + 100, queues))
+            sms.enqueue(*(job("1", f"{number:06}") for number in numbers))
+        sms.advance(SECOND_US)
+        lone_client.config_resetstat()
+        assert len(lease(sms, count)) == min(count, 3)
+        stats = lone_client.info("commandstats")
+        measured.append(
+            {name: stats[name]["calls"] for name in stats if name in {f"cmdstat_{word}" for word in WORK}}
+        )
+    assert measured[0] == measured[1]
+    assert sum(measured[0].values()) <= 20
 
 
 # Changes of limits.
@@ -386,6 +412,18 @@ def test_a_hold_only_grows_and_a_resume_ends_it(sms: TypeDriver) -> None:
     assert len(lease(sms)) == 2
 
 
+def test_a_hold_of_a_time_that_was_taken_back_ends_within_a_day(sms: TypeDriver) -> None:
+    fill(sms, "a", 2)
+    sms.advance(400 * DAY_US)
+    sms.set_type(TypeSettings(hold_us=SECOND_US))
+    clock, seen_us = sms.refresh().clock, sms.now_us
+    sms.advance(-400 * DAY_US)
+    sms.value(sms.functions.set_clock(0, clock.number, seen_us, 0, now_us=sms.now_us))
+    assert sms.dequeue_reply().head_us == sms.now_us + DAY_US
+    sms.advance(DAY_US)
+    assert len(lease(sms)) == 2
+
+
 # Corrections.
 
 
@@ -521,8 +559,8 @@ def test_a_late_call_about_a_type_does_nothing(sms: TypeDriver, verb: str) -> No
     late_us, now_us = sms.now_us - 1, sms.now_us
     change = TypeSettings(limits=[job_limit()])
     calls: dict[str, FunctionCall[Any]] = {
-        "pause_all": sms.types.pause_all(0, True, not_after_us=late_us, now_us=now_us),
-        "pause_type": sms.types.pause_type(0, GATHERED, True, not_after_us=late_us, now_us=now_us),
+        "pause_all": sms.types.pause_all(0, is_paused=True, not_after_us=late_us, now_us=now_us),
+        "pause_type": sms.types.pause_type(0, GATHERED, is_paused=True, not_after_us=late_us, now_us=now_us),
         "set_type": sms.types.set_type(0, GATHERED, change, not_after_us=late_us, now_us=now_us),
     }
     assert sms.reply(calls[verb]).is_expired

@@ -59,18 +59,6 @@ function dead_letters.number(count)
   return count and tonumber(count) or 0
 end
 
--- Return the time of death (µs) of a dead letter that is counted, or nil.
-local function counted(tx, field, since)
-  local died = tonumber(call('ZSCORE', tx.keys[KEY.dead], field) or -1)
-  return died >= since and died or nil
-end
-
--- Add to the count of the queue of a field.
-local function add_count(tx, field, count)
-  local key, queue_id = counts_key(tx), sub(field, 1, string.find(field, ':', 1, true) - 1)
-  if call('HINCRBY', key, queue_id, count) <= 0 then call('HDEL', key, queue_id) end
-end
-
 -- Return since which time of death (µs) dead letters are counted. Sets it for the first one.
 local function counted_since(tx)
   local key = counts_key(tx)
@@ -81,29 +69,52 @@ local function counted_since(tx)
   return since
 end
 
+-- Add one to the number of a field's queue.
+local function tally(numbers, field)
+  local queue_id = sub(field, 1, string.find(field, ':', 1, true) - 1)
+  numbers[queue_id] = (numbers[queue_id] or 0) + 1
+end
+
+-- Add numbers by queue to the counts. sign: 1 or -1.
+local function change_counts(tx, numbers, sign)
+  local key = counts_key(tx)
+  for queue_id, number in pairs(numbers) do
+    if call('HINCRBY', key, queue_id, sign * number) <= 0 then call('HDEL', key, queue_id) end
+  end
+end
+
+-- Return true if a dead letter that another of the same id replaces was counted.
+local function was_counted(tx, field, since)
+  local died = call('ZSCORE', tx.keys[KEY.dead], field)
+  return died and tonumber(died) >= since
+end
+
 -- Write the dead letters of the call.
 function dead_letters.flush(tx)
-  local since = counted_since(tx)
+  local since, numbers = counted_since(tx), {}
   for field, raw in pairs(tx.buried) do
     local is_new = call('HSET', tx.keys[KEY.deadjobs], field, raw) == 1
     if not is_new then counters.cancel_dead(tx, 1) end
-    if is_new or not counted(tx, field, since) then add_count(tx, field, 1) end
+    if is_new or not was_counted(tx, field, since) then tally(numbers, field) end
     call('ZADD', tx.keys[KEY.dead], tx.now, field)
   end
+  change_counts(tx, numbers, 1)
   if call('ZADD', tx.keys[KEY.timers], 'NX', tx.now, LETTERS_TIMER) == 1 then tx.timer_hint = tx.now end
   tx.buried = false
 end
 
--- Remove dead letters. The caller changes the totals.
+-- Remove up to 1,000 dead letters. The caller changes the totals.
 function dead_letters.remove(tx, fields)
-  local key = counts_key(tx)
+  local dead, key, numbers = tx.keys[KEY.dead], counts_key(tx), {}
   local since = tonumber(call('HGET', key, '') or math.huge)
+  local died = call('ZMSCORE', dead, unpack(fields))
   for index = 1, #fields do
-    if counted(tx, fields[index], since) then add_count(tx, fields[index], -1) end
+    if died[index] and tonumber(died[index]) >= since then tally(numbers, fields[index]) end
   end
-  call('ZREM', tx.keys[KEY.dead], unpack(fields))
+  change_counts(tx, numbers, -1)
+  call('ZREM', dead, unpack(fields))
   call('HDEL', tx.keys[KEY.deadjobs], unpack(fields))
-  if call('EXISTS', tx.keys[KEY.dead]) == 0 then call('DEL', key) end
+  if call('EXISTS', dead) == 0 then call('DEL', key) end
 end
 
 -- Drop up to `limit` of the oldest dead letters with a time of death from first to last (bounds of a ZRANGE). Returns

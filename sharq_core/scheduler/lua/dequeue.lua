@@ -77,7 +77,7 @@ local function open_turns(tx, ids, scores, due)
     local queue = tx.queues[queue_id]
     if not queue or not queue.ready_score then
       call('ZREM', tx.keys[KEY.ready], queue_id)
-    elseif now < queue_limits.ready_at(queue) then
+    elseif now < queue.tat or queue.held_until and now < queue.held_until then
       queue.ready_score, queue.is_changed = scores[index], true
     else
       turns[#turns + 1] = {queue = queue, members = EMPTY, fields = EMPTY, next = 1}

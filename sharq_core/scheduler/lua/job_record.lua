@@ -90,9 +90,13 @@ end
 
 -- Return the record of a job that was never leased. rare_fields: see above.
 function job_record.pack_new(state, seq, limit, enqueued, due, payload, rare_fields)
-  local extra = rare_fields and job_record.NO_TOKEN .. rare_fields or ''
-  return pack_bytes(job_record.FORMAT, 1, job_record.LENGTH + #extra, state, 0, job_record.PRIORITY, seq, limit, 0,
-    enqueued, due) .. extra .. payload
+  local length = job_record.LENGTH
+  if rare_fields then
+    payload = job_record.NO_TOKEN .. rare_fields .. payload
+    length = job_record.TOKEN_END + #rare_fields
+  end
+  return pack_bytes(job_record.FORMAT, 1, length, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued, due)
+    .. payload
 end
 
 -- Return the member of a new job in queued:<type>.

@@ -84,9 +84,10 @@ function queue_limits.split_burst(burst)
   return whole, hundredths > 0 and hundredths or nil
 end
 
--- Set the hundredths of the burst (nil: none).
+-- Set the hundredths of the burst (nil: none). Do not call it if there are none before and after: Lua makes room even
+-- for a field that is set to nil.
 function queue_limits.set_hundredths(queue, hundredths)
-  if hundredths then queue_limits.extend(queue) end
+  queue_limits.extend(queue)
   queue.hundredths = hundredths
 end
 

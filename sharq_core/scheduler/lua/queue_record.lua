@@ -26,7 +26,7 @@ local queue_record = {
   -- enqueued in it, jobs leased in it
   FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4',
   MINUTE = '>I4I4I4',              -- minute, enqueued, leased
-  MINUTE_LENGTH = 12,
+  MINUTE_LENGTH = queue_limits.MINUTE_LENGTH,
   OLDER = 9,                       -- minutes kept besides the latest
 }
 
@@ -145,13 +145,16 @@ end
 -- Return true if the queue has no job, is swept, and no operator pinned it, paused it or set a limit.
 function queue_record.is_idle(queue)
   return queue.leased == 0 and queue.queued == 0 and queue.delayed == 0
-    and not queue.is_pinned and not queue.is_paused and not queue.is_unswept and not queue_limits.is_set(queue)
+    and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
+    and not (queue.settings and queue_limits.is_set(queue))
 end
 
 -- Return the time from which the whole burst may be leased at once, as with a new record. With burst 1: the ready time.
 function queue_record.full_at(queue)
-  local full_at = math.min(queue.tat + queue_limits.slack(queue), queue_record.LATEST_US)
-  return math.max(full_at, queue.held_until or 0)
+  local settings = queue.settings
+  local slack = settings and queue_limits.slack(queue) or (queue.burst - 1) * queue.interval
+  local full_at = math.min(queue.tat + slack, queue_record.LATEST_US)
+  return settings and math.max(full_at, queue.held_until or 0) or full_at
 end
 
 -- Return true if the queue counts as forgotten. Every function applies this rule when it reads a record, so the moment
@@ -202,8 +205,12 @@ function queue_record.change_rate(queue, interval, burst, hundredths)
     moved = math.min(last + math.ceil((tat - last) * interval / old_interval), queue_record.LATEST_US)
   end
   queue.interval, queue.burst = interval, burst
-  queue_limits.set_hundredths(queue, hundredths)
-  queue.tat = math.max(moved, last + interval - queue_limits.slack(queue), 0)
+  local slack = (burst - 1) * interval
+  if hundredths or queue.hundredths then
+    queue_limits.set_hundredths(queue, hundredths)
+    slack = queue_limits.slack(queue)
+  end
+  queue.tat = math.max(moved, last + interval - slack, 0)
 end
 
 -- Correct the cost of a lease. What it took too much comes back, but the next lease still keeps its distance to the

@@ -10,7 +10,7 @@
 -- A limit is a leaky bucket like the rate of a queue: tat is when the type may next lease. Its unit is one job, or one
 -- point of a job's cost.
 --
--- Uses: shortcuts, queue_record
+-- Uses: shortcuts, queue_limits, queue_record
 
 local type_settings = {
   PREFIX = ':s',
@@ -37,20 +37,22 @@ function type_settings.new()
     leases = 0}
 end
 
--- Return the settings of a record. A last lease in the future belongs to a time that was taken back (clock.lua). The
--- type then continues as if that lease had been now.
+-- Return the settings of a record. A last lease in the future, or a hold that ends too late, belongs to a time that was
+-- taken back (clock.lua). The type then continues as if that lease or that hold had been now.
 function type_settings.unpack(raw, now)
   local _, flags, held_until, last, max_leased, count, at = unpack_bytes(type_settings.HEADER, raw)
-  local limits, is_ahead = {}, last > now + queue_record.AHEAD_US
+  local limits, is_ahead, longest = {}, last > now + queue_record.AHEAD_US, now + queue_limits.LONGEST_HOLD_US
+  if is_ahead then held_until = math.max(held_until - (last - now), 0) end
+  local is_healed = is_ahead or held_until > longest
   for index = 1, count do
     local unit_of, interval, burst, hundredths, tat
     unit_of, interval, burst, hundredths, tat, at = unpack_bytes(type_settings.LIMIT, raw, at)
     if is_ahead then tat = now + math.max(tat - last, 0) end
     limits[index] = type_settings.new_limit(unit_of, interval, burst * 100 + hundredths, tat)
   end
-  return {is_paused = flags % 2 == type_settings.PAUSED, held_until = held_until, last = is_ahead and now or last,
-    max_leased = max_leased, limits = limits, newer = sub(raw, at), newer_flags = flags - flags % 2,
-    is_changed = is_ahead, is_earlier = is_ahead, leases = 0}
+  return {is_paused = flags % 2 == type_settings.PAUSED, held_until = math.min(held_until, longest),
+    last = is_ahead and now or last, max_leased = max_leased, limits = limits, newer = sub(raw, at),
+    newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0}
 end
 
 function type_settings.pack(settings)
