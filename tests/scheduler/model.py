@@ -34,7 +34,8 @@ from sharq_core.models import (
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import DequeueReply
 from tests.scheduler import model_queues, model_reads
-from tests.scheduler.model_state import Job, JobKey, Kind, Queue, State
+from tests.scheduler.model_records import Job, JobKey, Kind, Queue
+from tests.scheduler.model_state import State
 
 
 class Model:
