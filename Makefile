@@ -24,7 +24,7 @@ help:  ## this list
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
-	@echo '  ARGS="-k lease -x"        more arguments for test, demo, bench and lock'
+	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
 	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
@@ -46,6 +46,10 @@ demo: setup  ## about 20 customers, thousands of jobs, promised against delivere
 .PHONY: test
 test: setup  ## every test, on real stores; ARGS='-m "not slow"' leaves out the slow ones
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: coverage
+coverage: setup  ## the tests again, with the lines of the product that none of them runs
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
 deploy-check: setup $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
@@ -91,5 +95,5 @@ $(UV):
 
 .PHONY: clean
 clean:  ## remove what these targets made; the data of sharq-server stays
-	rm -rf .venv .venvs .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .coverage .coverage.* .venv .venvs .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,12 +9,12 @@ import msgspec
 
 from benchmarks import peers, targets
 from benchmarks.bulk_load import Done
-from benchmarks.cpu import cpu_us
+from benchmarks.cpu import CpuMeter
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.loads import run_load
 from benchmarks.report import Cell, Grid, Peer, Report, Row
 from benchmarks.servers import Server, Store, sharq_server, store
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, medians
 
 _BATCHES = (1, 10, 100, 1_000)
 _REFERENCE = 100
@@ -71,10 +71,10 @@ class _PeerRuns:
 
 
 def _measure(server: Server, running: Store, batch: int, duration_s: float, word: str) -> _Sample:
-    before_us, store_before_us = cpu_us(server.pid), cpu_us(running.pid)
+    meter = CpuMeter(server.pid, running.pid)
     done = load(server.url, batch, duration_s, word)
-    spent_us, store_spent_us = cpu_us(server.pid) - before_us, cpu_us(running.pid) - store_before_us
-    return _Sample(done.jobs / done.duration_s, spent_us / done.jobs, store_spent_us / done.jobs)
+    server_us, store_us = (spent_us / done.jobs for spent_us in meter.spent_us())
+    return _Sample(done.jobs / done.duration_s, server_us, store_us)
 
 
 def load(url: str, batch: int, duration_s: float, word: str) -> Done:
@@ -104,12 +104,7 @@ def _report(samples: list[dict[int, _Sample]], others: list[Peer], version: str,
     ]
     rows.append(_bullmq_row([one[_REFERENCE].rate for one in samples], others[0]))
     grid: list[tuple[Cell, ...]] = [
-        (
-            f"{batch:,}",
-            Spread.of([one[batch].server_us for one in samples]).median,
-            Spread.of([one[batch].store_us for one in samples]).median,
-        )
-        for batch in _BATCHES
+        (f"{batch:,}", *medians([one[batch] for one in samples])[1:]) for batch in _BATCHES
     ]
     return Report(
         name="bulk",

@@ -1,7 +1,7 @@
 """The load of the bulk benchmark: loops that enqueue a batch, dequeue as much and finish what came.
 
 Run as a program: URL, jobs a batch, loops at once, seconds, word that begins each job_id. Prints the number of
-finished jobs and the seconds they took. Raw aiohttp and msgspec, so that the load costs the machine little.
+finished jobs and the seconds they took.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import time
 
 import aiohttp
 import msgspec
-import uvloop
+
+from benchmarks.load_client import open_session, run, send_bulk
 
 QUEUE_TYPE = "sms"
 
@@ -42,14 +43,6 @@ class _Leases(msgspec.Struct, frozen=True):
     jobs: list[_Leased]
 
 
-class _Outcome(msgspec.Struct, frozen=True):
-    status: str
-
-
-class _Outcomes(msgspec.Struct, frozen=True):
-    results: list[_Outcome]
-
-
 class _Jobs(msgspec.Struct, frozen=True):
     jobs: list[_NewJob] | list[_Leased]
 
@@ -62,7 +55,6 @@ class Done(msgspec.Struct, frozen=True):
 
 
 _LEASES = msgspec.json.Decoder(_Leases)
-_OUTCOMES = msgspec.json.Decoder(_Outcomes)
 
 
 class _Load:
@@ -80,13 +72,14 @@ class _Load:
             await self._enqueue()
             jobs = await self._dequeue()
             if jobs:
-                await self._bulk("finish", _Jobs(jobs))
+                await send_bulk(self._session, self._url, "finish", _Jobs(jobs))
                 self.finished += len(jobs)
 
     async def _enqueue(self) -> None:
         first, self._sent = self._sent, self._sent + self._batch
         numbers = range(first, self._sent)
-        await self._bulk("enqueue", _Jobs([_NewJob(f"q{n % _QUEUES}", f"{self._word}-{n}") for n in numbers]))
+        jobs = [_NewJob(f"q{n % _QUEUES}", f"{self._word}-{n}") for n in numbers]
+        await send_bulk(self._session, self._url, "enqueue", _Jobs(jobs))
 
     async def _dequeue(self) -> list[_Leased]:
         """Return up to a batch; none when other loops were faster."""
@@ -99,19 +92,9 @@ class _Load:
                 raise RuntimeError(f"a dequeue got {answer.status}: {content.decode(errors='replace')}")
         return _LEASES.decode(content).jobs
 
-    async def _bulk(self, verb: str, body: _Jobs) -> None:
-        async with self._session.post(f"{self._url}/{verb}/", data=msgspec.json.encode(body)) as answer:
-            content = await answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"{verb} got {answer.status}: {content.decode(errors='replace')}")
-        outcomes = _OUTCOMES.decode(content).results
-        if refused := [outcome.status for outcome in outcomes if outcome.status not in ("queued", "success")]:
-            raise RuntimeError(f"{verb}: {len(refused)} jobs were refused, the first with {refused[0]}")
-
 
 async def _run(url: str, batch: int, loops: int, duration_s: float, word: str) -> Done:
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+    async with open_session(_TIMEOUT_S) as session:
         load = _Load(session, url, batch, word)
         started_s = time.monotonic()
         async with asyncio.TaskGroup() as group:
@@ -122,6 +105,5 @@ async def _run(url: str, batch: int, loops: int, duration_s: float, word: str) -
 
 if __name__ == "__main__":
     url_, batch_, loops_, duration_, word_ = sys.argv[1:]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
-        done = loop_runner.run(_run(url_, int(batch_), int(loops_), float(duration_), word_))
+    done = run(_run(url_, int(batch_), int(loops_), float(duration_), word_))
     print(msgspec.json.encode(done).decode())

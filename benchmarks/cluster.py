@@ -18,7 +18,7 @@ from benchmarks.clusters import Cluster, Tiers, cluster
 from benchmarks.curve import Curve
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.singles import INTERVAL_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, median, medians
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ def _grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
     rows: list[tuple[Cell, ...]] = []
     for topology in rounds[0]:
         tiers = _median(rounds, topology, kind)
-        rate = Spread.of([_of(one[topology], kind).rate for one in rounds]).median
+        rate = median(_of(one[topology], kind).rate for one in rounds)
         predicted, first = predicted_rate(topology, tiers)
         rows.append((str(topology), tiers.router, tiers.shard, tiers.store, rate, predicted, first))
     return Grid(f"{kind.capitalize()}: a whole job (medians)", columns, rows)
@@ -196,9 +196,7 @@ def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:
 
 def _median(rounds: list[dict[Topology, Sample]], topology: Topology, kind: str) -> Tiers:
     costs = [_of(one[topology], kind).tiers for one in rounds]
-    return Tiers(
-        *(Spread.of([getattr(cost, tier) for cost in costs]).median for tier in Tiers.__struct_fields__)
-    )
+    return Tiers(*medians(costs))
 
 
 def _of(sample: Sample, kind: str) -> Cost:

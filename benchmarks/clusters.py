@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,12 +10,9 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.cpu import cpu_us
-from benchmarks.errors import Spoiled
 from benchmarks.servers import Server, python_child, wait_until
+from sharq_server.local_cluster.ports import free_ports_in_a_row
 from sharq_server.local_cluster.state_file import State
-
-_PORTS = range(10_000, 30_000)
-"""Below the ephemeral ports, so that no outgoing connection takes one before it is listened on."""
 
 
 class Tiers(msgspec.Struct, frozen=True):
@@ -54,7 +49,7 @@ class Cluster:
 
     @staticmethod
     def _servers(state: State, role: str) -> list[Server]:
-        return [Server(one.url, one.pid) for one in state.processes if one.role == role]
+        return [Server(process.url, process.pid) for process in state.of(role)]
 
 
 @contextmanager
@@ -63,32 +58,22 @@ def cluster(routers: int, shards: int) -> Iterator[Cluster]:
 
     Raises:
         Spoiled: it did not start.
+        ListenError: the machine has no free ports in a row.
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sharq-bench-")))
         state = directory / "state.json"
-        numbers = ["--routers", str(routers), "--shards", str(shards), "--port", str(_ports(routers))]
+        numbers = [
+            "--routers",
+            str(routers),
+            "--shards",
+            str(shards),
+            "--port",
+            str(free_ports_in_a_row(routers)),
+        ]
         places = ["--data-dir", "data", "--state-file", state.name]
         process = stack.enter_context(
             python_child("sharq_server.local_cluster.main", [*numbers, *places], directory)
         )
         wait_until(state.exists, process, directory)
         yield Cluster(msgspec.json.decode(state.read_bytes(), type=State))
-
-
-def _ports(count: int) -> int:
-    """Return the first of `count` free ports in a row."""
-    for first in _PORTS[random.randrange(1_000) :: count]:
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise Spoiled(f"there are no {count} free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

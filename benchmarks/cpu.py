@@ -7,6 +7,18 @@ from pathlib import Path
 from benchmarks.errors import NotRun
 
 
+class CpuMeter:
+    """The CPU time that processes use from its making on."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._before_us = [cpu_us(pid) for pid in pids]
+
+    def spent_us(self) -> list[float]:
+        """Return the CPU time of each process since the making, in µs; every process must be alive."""
+        return [cpu_us(pid) - before_us for pid, before_us in zip(self._pids, self._before_us, strict=True)]
+
+
 def cpu_us(pid: int) -> float:
     """Return CPU time that the threads of a live process have used since their start.
 

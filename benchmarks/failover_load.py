@@ -16,7 +16,8 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-import uvloop
+
+from benchmarks.load_client import open_session, run
 
 QUEUE_TYPE = "sms"
 
@@ -75,7 +76,7 @@ class _Loop:
         self._notes = notes
 
     async def run(self, until_s: float) -> None:
-        """A whole job in each period."""
+        """Take one job through its life in each period."""
         await asyncio.sleep(_PERIOD_S * self._number / _LOOPS)
         for sent in itertools.count():
             if time.monotonic() >= until_s:
@@ -125,19 +126,13 @@ class _Loop:
 
 async def _run(urls: list[str], work_s: float) -> list[Note]:
     notes: list[Note] = []
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     until_s = time.monotonic() + work_s
-    connector = aiohttp.TCPConnector(limit=0)
-    async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        asyncio.TaskGroup() as group,
-    ):
+    async with open_session(_TIMEOUT_S) as session, asyncio.TaskGroup() as group:
         for number in range(_LOOPS):
             group.create_task(_Loop(session, urls, number, notes).run(until_s))
     return notes
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
-        found = loop_runner.run(_run(sys.argv[1].split(","), float(sys.argv[2])))
+    found = run(_run(sys.argv[1].split(","), float(sys.argv[2])))
     Path(sys.argv[3]).write_bytes(msgspec.msgpack.encode(found))

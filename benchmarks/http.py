@@ -12,13 +12,13 @@ from contextlib import ExitStack
 import msgspec
 
 from benchmarks import targets, wrk
-from benchmarks.cpu import cpu_us
+from benchmarks.cpu import CpuMeter
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.original import original_server
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Server, Store, bare_server, sharq_server, store
 from benchmarks.singles import INTERVAL_MS, LEASE_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, median, medians
 from benchmarks.targets import Target
 
 _REFERENCE = 64
@@ -132,8 +132,9 @@ def _warm_up(target: _Target) -> None:
 
 
 def _measure(target: _Target, connections: int) -> _Round:
-    """Bare aiohttp, enqueue, dequeue, finish; in between, more jobs than a call can take, even if the machine stalled
-    in one of the first two.
+    """Measure bare aiohttp, enqueue, dequeue and finish.
+
+    Before each of the last two, more jobs are there than its calls can take, even if the machine stalled before.
     """
     arguments = enqueue_words(f"c{connections}")
     bare = _load(target, target.bare, "enqueue", connections, *arguments)
@@ -149,12 +150,10 @@ def _measure(target: _Target, connections: int) -> _Round:
 
 
 def _load(target: _Target, server: Server, script: str, connections: int, *arguments: str) -> _Call:
-    before_us, store_before_us = cpu_us(server.pid), cpu_us(target.store.pid)
+    meter = CpuMeter(server.pid, target.store.pid)
     done = wrk.run(server.url, script, connections, target.plan.duration_s, *arguments)
-    spent_us, store_spent_us = cpu_us(server.pid) - before_us, cpu_us(target.store.pid) - store_before_us
-    return _Call(
-        done.rate, done.p50_ms, done.p99_ms, spent_us / done.requests, store_spent_us / done.requests
-    )
+    server_us, store_us = (spent_us / done.requests for spent_us in meter.spent_us())
+    return _Call(done.rate, done.p50_ms, done.p99_ms, server_us, store_us)
 
 
 def _report(plan: _Plan, rounds: list[dict[int, _Round]], pairs: list[_Pair | str], version: str) -> Report:
@@ -219,9 +218,5 @@ def _grid(plan: _Plan, rounds: list[dict[int, _Round]]) -> Grid:
         for count in plan.connections:
             calls: list[_Call] = [getattr(one[count], name) for one in rounds]
             ratios = [call.rate / one[count].bare.rate for call, one in zip(calls, rounds, strict=True)]
-            medians = (
-                Spread.of([getattr(call, field) for call in calls]).median
-                for field in _Call.__struct_fields__
-            )
-            rows.append((name, str(count), *medians, Spread.of(ratios).median))
+            rows.append((name, str(count), *medians(calls), median(ratios)))
     return Grid("By call and connections (medians; CPU time a request)", columns, rows)

@@ -51,7 +51,7 @@ async def _enqueue(url: str, jobs: Sequence[EnqueueJob]) -> None:
 
 
 async def _send(client: SharqClient, calls: Iterator[Sequence[EnqueueJob]]) -> None:
-    """Takes its share of the calls, one after another."""
+    """Send a share of the calls, one after another."""
     for jobs in calls:
         for answer in await client.enqueue_many(jobs):
             if isinstance(answer, SharqError):

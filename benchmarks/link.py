@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.cpu import cpu_us
+from benchmarks.cpu import CpuMeter
 from benchmarks.errors import Spoiled
 from benchmarks.link_load import Done
 from benchmarks.loads import run_load
 from benchmarks.report import Cell, Grid, Peer, Report, Row
 from benchmarks.servers import Server, link_shard
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, medians
 
 _BARE = {64: 252_000.0, 8: 60_000.0, 1: 8_400.0}
 """Calls in flight, and what a bare WebSocket with msgpack frames carried on such a machine, calls a second."""
@@ -39,13 +39,13 @@ def measure(shard: Server, in_flight: int, duration_s: float) -> Sample:
     Raises:
         Spoiled: it failed.
     """
-    before_us = cpu_us(shard.pid)
+    meter = CpuMeter(shard.pid)
     address = shard.url.removeprefix("http://")
     said = run_load("benchmarks.link_load", [address, str(in_flight), str(duration_s)], duration_s + 30)
     done = msgspec.json.decode(said, type=Done)
     if not done.calls:
         raise Spoiled("no call was answered")
-    spent_us = cpu_us(shard.pid) - before_us
+    (spent_us,) = meter.spent_us()
     return Sample(done.calls / done.duration_s, done.cpu_us / done.calls, spent_us / done.calls)
 
 
@@ -62,12 +62,7 @@ def report(samples: list[dict[int, Sample]], duration_s: float) -> Report:
         for count in counts
     ]
     grid: list[tuple[Cell, ...]] = [
-        (
-            str(count),
-            Spread.of([one[count].router_us for one in samples]).median,
-            Spread.of([one[count].shard_us for one in samples]).median,
-        )
-        for count in counts
+        (str(count), *medians([one[count] for one in samples])[1:]) for count in counts
     ]
     return Report(
         name="link",

@@ -10,8 +10,8 @@ import sys
 import time
 
 import msgspec
-import uvloop
 
+from benchmarks.load_client import run
 from router.shards.link import ShardLink
 from sharq_core.link.messages import Peek
 
@@ -58,6 +58,5 @@ async def _loop(link: ShardLink, until_s: float) -> int:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
-        done = loop_runner.run(_run(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    done = run(_run(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
     print(msgspec.json.encode(done).decode())

@@ -9,9 +9,9 @@ import asyncio
 import sys
 from typing import Any
 
-import uvloop
 from aiohttp import web
 
+from benchmarks.load_client import run
 from shard.link_server import LinkServer
 from sharq_core.link import frames
 from sharq_core.link.messages import Call, OnDue, View
@@ -47,5 +47,4 @@ async def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
-        loop_runner.run(_serve(int(sys.argv[1])))
+    run(_serve(int(sys.argv[1])))

@@ -15,11 +15,13 @@ _UNKNOWN = "unknown"
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Attributes:
-    memory_gib: of the machine, rounded.
-    load: runnable processes in the last minute, at the start: well above 0 means that others disturbed the run.
-    versions: by package; "missing" for one that is not installed.
-    date: UTC, to the minute.
+    """The machine and the programs of a run.
+
+    Attributes:
+        memory_gib: the memory of the machine, rounded.
+        load: runnable processes in the last minute, at the start: well above 0 means that others disturbed the run.
+        versions: the version of each package; "missing" for one that is not installed.
+        date: the time of the run in UTC, to the minute.
     """
 
     cpu: str

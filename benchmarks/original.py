@@ -16,18 +16,6 @@ from benchmarks.servers import Server, child, free_port, status, store, wait_unt
 _WORKERS = 2
 _PROGRAM = Path(peers.__file__).with_name("original_server.py")
 
-_CONFIG = """[sharq]
-job_expire_interval = 3600000
-job_requeue_interval = 5000
-default_job_requeue_limit = -1
-
-[redis]
-db = 0
-key_prefix = original
-conn_type = unix_sock
-unix_socket_path = {socket}
-"""
-
 
 @contextmanager
 def original_server() -> Iterator[Server]:
@@ -42,7 +30,7 @@ def original_server() -> Iterator[Server]:
     with store(is_durable=True) as running, tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
         directory = Path(name)
         config = directory / "core.conf"
-        config.write_text(_CONFIG.format(socket=running.socket))
+        config.write_text(peers.original_config(running.socket))
         address = url.removeprefix("http://")
         gunicorn = [python, "-m", "gunicorn", "-k", "gevent", "-w", str(_WORKERS), "-b", address]
         command = [*gunicorn, "--chdir", str(_PROGRAM.parent), f"{_PROGRAM.stem}:app"]

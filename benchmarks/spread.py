@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -21,6 +21,18 @@ class Spread(msgspec.Struct, frozen=True):
     def of(cls, values: Sequence[float]) -> Spread:
         """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values), len(values))
+
+
+def median(values: Iterable[float]) -> float:
+    """Return the median of at least one value."""
+    return statistics.median(values)
+
+
+def medians(samples: Sequence[msgspec.Struct]) -> tuple[float, ...]:
+    """Return the median of each field over at least one sample, in the order of the fields; all are numbers."""
+    return tuple(
+        median(getattr(sample, field) for sample in samples) for field in samples[0].__struct_fields__
+    )
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -15,7 +15,7 @@ from benchmarks.errors import Spoiled
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Store
 from benchmarks.servers import store as running_store
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, medians
 from sharq_core.models import FinishJob, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -148,14 +148,7 @@ def _job(round_number: int, number: int) -> NewJob:
 def _report(plan: _Plan, rounds: list[dict[int, _Cost]], version: str) -> Report:
     rows = [_row(spread, Spread.of([one[spread].whole_us for one in rounds])) for spread in plan.spreads]
     grid: list[tuple[Cell, ...]] = [
-        (
-            str(spread),
-            *(
-                Spread.of([getattr(one[spread], field) for one in rounds]).median
-                for field in _Cost.__struct_fields__
-            ),
-        )
-        for spread in plan.spreads
+        (str(spread), *medians([one[spread] for one in rounds])) for spread in plan.spreads
     ]
     return Report(
         name="store",

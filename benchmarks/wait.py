@@ -10,8 +10,9 @@ import aiohttp
 import msgspec
 
 from benchmarks import targets
-from benchmarks.cpu import cpu_us
+from benchmarks.cpu import CpuMeter
 from benchmarks.errors import Spoiled
+from benchmarks.load_client import open_session
 from benchmarks.report import Report, Row
 from benchmarks.servers import Server, Store, sharq_server, store
 from benchmarks.spread import Spread, percentile
@@ -66,10 +67,8 @@ def _run_once(plan: _Plan) -> _Round:
 
 
 async def _measure(plan: _Plan, server: Server, running: Store) -> tuple[_Idle, list[float]]:
-    timeout = aiohttp.ClientTimeout(total=_WAIT_MS / 1000 + 30)
     async with AsyncExitStack() as stack:
-        connector = aiohttp.TCPConnector(limit=0)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
+        session = await stack.enter_async_context(open_session(_WAIT_MS / 1000 + 30))
         received_s: asyncio.Queue[float] = asyncio.Queue()
         polls = [asyncio.create_task(_poll(session, server.url, received_s)) for _ in range(_POLLS)]
         stack.push_async_callback(_cancel, polls)
@@ -93,11 +92,12 @@ async def _poll(session: aiohttp.ClientSession, url: str, received_s: asyncio.Qu
 
 
 async def _watch_idle(idle_s: float, server: Server, running: Store) -> _Idle:
-    before_us, store_before_us, calls = cpu_us(server.pid), cpu_us(running.pid), running.function_calls
+    meter, calls = CpuMeter(server.pid, running.pid), running.function_calls
     await asyncio.sleep(idle_s)
+    server_us, store_us = meter.spent_us()
     return _Idle(
-        server=(cpu_us(server.pid) - before_us) / idle_s / 1e6,
-        store=(cpu_us(running.pid) - store_before_us) / idle_s / 1e6,
+        server=server_us / idle_s / 1e6,
+        store=store_us / idle_s / 1e6,
         calls=(running.function_calls - calls) / idle_s,
     )
 

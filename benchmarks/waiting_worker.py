@@ -1,7 +1,6 @@
 """A worker process of the rate benchmark: long polls, bulk finishes, and a note of every job that came.
 
-Run as a program: URL, long polls at once, seconds to work, file for the notes. Raw aiohttp and msgspec, so that the
-load costs the machine little.
+Run as a program: URL, long polls at once, seconds to work, file for the notes.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-import uvloop
 
+from benchmarks.load_client import open_session, run, send_bulk
 from benchmarks.mix import QUEUE_TYPE
 
 LEASE_MS = 600_000
@@ -45,29 +44,24 @@ class _Job(msgspec.Struct, frozen=True):
     job_id: str
     lease: str
     lease_expires_at: int
-    queue_type: str = QUEUE_TYPE
 
 
 class _Jobs(msgspec.Struct, frozen=True):
     jobs: list[_Job]
 
 
+class _Finish(msgspec.Struct, frozen=True):
+    queue_id: str
+    job_id: str
+    lease: str
+    queue_type: str = QUEUE_TYPE
+
+
 class _Finishes(msgspec.Struct, frozen=True):
-    jobs: list[dict[str, str]]
-
-
-class _Outcome(msgspec.Struct, frozen=True):
-    status: str
-    code: str = ""
-    message: str = ""
-
-
-class _Outcomes(msgspec.Struct, frozen=True):
-    results: list[_Outcome]
+    jobs: list[_Finish]
 
 
 _JOBS = msgspec.json.Decoder(_Jobs)
-_OUTCOMES = msgspec.json.Decoder(_Outcomes)
 _NOTES = msgspec.msgpack.Decoder(Notes)
 
 
@@ -80,7 +74,7 @@ class _Worker:
     def __init__(self, session: aiohttp.ClientSession, url: str, until_s: float) -> None:
         self._session = session
         self._dequeue = f"{url}/dequeue/{QUEUE_TYPE}/?count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
-        self._finish = f"{url}/finish/"
+        self._url = url
         self._until_s = until_s
         self._done: list[_Job] = []
         self.notes: list[Note] = []
@@ -105,7 +99,7 @@ class _Worker:
         self._done += jobs
 
     async def finish(self) -> None:
-        """Reports what is done in bulk, until the end."""
+        """Finish the done jobs in bulk, until the end."""
         while self._is_working or self._done:
             await self._finish_some()
             await asyncio.sleep(_FINISH_EVERY_S)
@@ -114,23 +108,12 @@ class _Worker:
         jobs, self._done = self._done[:_FINISH_AT_ONCE], self._done[_FINISH_AT_ONCE:]
         if not jobs:
             return
-        body = _Finishes([_finish_of(job) for job in jobs])
-        async with self._session.post(self._finish, data=msgspec.json.encode(body)) as answer:
-            answer.raise_for_status()
-            outcomes = _OUTCOMES.decode(await answer.read()).results
-        if refused := [outcome for outcome in outcomes if outcome.status != "success"]:
-            first = f"{refused[0].code}: {refused[0].message}"
-            raise RuntimeError(f"{len(refused)} finishes were refused, the first with {first}")
-
-
-def _finish_of(job: _Job) -> dict[str, str]:
-    return {"queue_type": job.queue_type, "queue_id": job.queue_id, "job_id": job.job_id, "lease": job.lease}
+        ends = [_Finish(job.queue_id, job.job_id, job.lease) for job in jobs]
+        await send_bulk(self._session, self._url, "finish", _Finishes(ends))
 
 
 async def _work(url: str, polls: int, work_s: float) -> list[Note]:
-    timeout = aiohttp.ClientTimeout(total=_WAIT_MS / 1000 + 30)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    async with open_session(_WAIT_MS / 1000 + 30) as session:
         worker = _Worker(session, url, time.monotonic() + work_s)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.finish())
@@ -140,6 +123,5 @@ async def _work(url: str, polls: int, work_s: float) -> list[Note]:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
-        notes = loop_runner.run(_work(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    notes = run(_work(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
     Path(sys.argv[4]).write_bytes(msgspec.msgpack.encode(Notes(time.process_time(), notes)))

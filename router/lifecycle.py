@@ -14,7 +14,6 @@ from socket import socket
 from typing import cast
 
 from aiohttp import web
-from aiohttp.web_protocol import _RequestHandler
 from prometheus_client import CollectorRegistry
 
 from router.http.access_log import AccessLog
@@ -25,6 +24,7 @@ from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from router.starting import Starting
+from sharq_core._compat.aiohttp import AnswerRequest
 from sharq_core.config import Config
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.process.listening import BACKLOG
@@ -98,7 +98,7 @@ class HttpServer:
         Raises:
             ConfigError: the TLS files cannot be used.
         """
-        self._server.request_handler = cast("_RequestHandler", front.answer)
+        self._server.request_handler = cast("AnswerRequest", front.answer)
         self._starting.hand_over(front.answer)
         stack.push_async_callback(front.parser.close)
         if not self._is_open:

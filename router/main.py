@@ -1,26 +1,23 @@
-"""Runs `sharq-router`, the HTTP front end of a cluster, as a process: its command line, and its start and stop order.
+"""Runs `sharq-router`, the HTTP front end of a cluster, as a process: its start and stop order.
 
-A router has no access to the store and discovers the shards through its seeds. Not here: the handlers of requests
-(router/app.py), and the shards that it knows (router/shards/directory.py).
+A router has no access to the store and discovers the shards through its seeds. Not here: the command line
+(router/cli.py), the handlers of requests (router/app.py), and the shards that it knows (router/shards/directory.py).
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 
-import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
-from router.exposure import refuse_exposed
+from router.cli import RouterOptions, read_command
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import make_gate
 from router.http.tokens import make_guard
@@ -32,14 +29,12 @@ from router.shards.dispatch import Dispatch
 from router.shards.link import ShardLink
 from router.shards.metrics import LinkMetrics
 from router.shards.store_states import ShardStores
-from sharq_core.config import Address, Config, Key
-from sharq_core.config.kinds import host_and_port
-from sharq_core.errors import ConfigError, SharqError
+from sharq_core.errors import SharqError
 from sharq_core.link import messages
 from sharq_core.link.messages import DescribeStore, ShardPort
 from sharq_core.logs.standard_files import announce
 from sharq_core.partitions import Ring
-from sharq_core.process.command_line import load_config, log_notices, make_parser
+from sharq_core.process.exposure import refuse_exposed_api
 from sharq_core.process.file_reload import follow_files
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.metrics import measure_process
@@ -48,7 +43,6 @@ from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.version import __version__
 
-_HTTP_PORT = 8080
 _SERVE_ON_S = 1.5
 """The time for which it serves on after SIGTERM while /readyz reports not ready: three health checks of
 deploy/haproxy/haproxy.cfg.
@@ -57,27 +51,10 @@ deploy/haproxy/haproxy.cfg.
 _LINK_S = 0.5
 """The time of a call on the link, beyond the timeout of the shard's call to its store."""
 
-_EXAMPLES = """\
-examples:
-  sharq-router --shards 10.0.0.5:8090,10.0.0.6:8090
-  sharq-router --config sharq.conf --listen 0.0.0.0:8080 --shards shards.internal:8090
-                                           one name may resolve to several shards
-  SHARQ_CLUSTER_SHARDS=10.0.0.5:8090 sharq-router
-                                           every setting is also a variable: SHARQ_<SECTION>_<KEY>
-"""
+MAX_NOTICE_BYTES = 1 << 20
+"""The most bytes of notices in one answer of /cluster/, over all members. One problem of a store is told by each."""
 
-
-class RouterOptions(msgspec.Struct, frozen=True):
-    """The options of the router.
-
-    Attributes:
-        listen: the address at which it serves HTTP.
-        sockets: descriptors of inherited sockets that listen there already; empty if it opens its own.
-    """
-
-    config: Config
-    listen: Address
-    sockets: tuple[int, ...] = ()
+NOTICES_LEFT_OUT = "left out, because the answer would be too long; ask the shard's metrics or its log"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,59 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_program("sharq-router", work, ListenError)
 
 
-def read_command(argv: Sequence[str] | None) -> RouterOptions:
-    """Parse the arguments and load the configuration; each of its notices is logged once.
-
-    Args:
-        argv: None for the arguments of the process.
-
-    Raises:
-        ConfigError: the configuration is wrong, or names no shard.
-        SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
-    """
-    arguments = _parse_arguments(argv)
-    options = {Key("cluster", "shards"): arguments.shards}
-    listen: Address | None = None
-    if arguments.listen:
-        try:
-            listen = host_and_port(_HTTP_PORT).parse(arguments.listen)
-        except ValueError as error:
-            raise ConfigError("--listen: expected host:port") from error
-    config = load_config(arguments.config, options)
-    if not config.cluster.shards:
-        raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
-    log_notices(config.notices)
-    listen = listen or Address(config.server.host, config.server.port)
-    return RouterOptions(config, listen, tuple(arguments.listen_fd))
-
-
-class _RouterArguments(argparse.Namespace):
-    config: Path | None
-    listen: str
-    shards: str
-    listen_fd: list[int]
-
-
-def _parse_arguments(argv: Sequence[str] | None) -> _RouterArguments:
-    parser = make_parser(
-        "sharq-router",
-        "The HTTP front end of a SHARQ cluster. Routers are stateless: run any number behind a load balancer.",
-        _EXAMPLES,
-        "configuration file (INI)",
-    )
-    parser.add_argument(
-        "--listen", default="", metavar="HOST:PORT", help="HTTP address (default: 127.0.0.1:8080)"
-    )
-    parser.add_argument(
-        "--shards",
-        default="",
-        metavar="HOST:PORT,...",
-        help="seed shards; the router discovers the others",
-    )
-    parser.add_argument("--listen-fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
-    return parser.parse_args(argv, _RouterArguments())
-
-
 class _Router:
     """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
@@ -171,7 +95,7 @@ class _Router:
         sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
         for bound in sockets:
             stack.callback(bound.close)
-        refuse_exposed(sockets, config.auth)
+        refuse_exposed_api(sockets, config.auth)
         secret = config.cluster.secret
         directory = ShardDirectory(
             config.cluster.shards,
@@ -216,7 +140,9 @@ def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None
 
 def _warning(stores: ShardStores) -> str | None:
     """Return the warning of /readyz for a ready router; other routers have the same problem."""
-    return f"no shard reaches its store: {stores.away}" if stores.away else None
+    if stores.away:
+        return f"no shard reaches its store: {stores.away}"
+    return f"a part of the store cannot be used: {stores.trouble}" if stores.trouble else None
 
 
 def _why_none(directory: ShardDirectory, stores: ShardStores) -> str:
@@ -239,9 +165,24 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> Clust
     return ClusterInfo(
         version=view.version,
         partitions=view.partitions,
-        members=list(await asyncio.gather(*members)),
+        members=within_budget(await asyncio.gather(*members)),
         reason=reason,
     )
+
+
+def within_budget(members: Sequence[MemberInfo], most_bytes: int = MAX_NOTICE_BYTES) -> list[MemberInfo]:
+    """Return the members; those whose notices would exceed most_bytes in all say so instead."""
+    bounded: list[MemberInfo] = []
+    for member in members:
+        store = member.store
+        size = 0 if store is None else sum(len(notice.encode()) for notice in store.notices)
+        if store is None or size <= most_bytes:
+            bounded.append(member)
+            most_bytes -= size
+        else:
+            cut = structs.replace(store, notices=[NOTICES_LEFT_OUT])
+            bounded.append(structs.replace(member, store=cut))
+    return bounded
 
 
 async def _member(member: messages.Member, partitions: int, link: ShardLink | None) -> MemberInfo:

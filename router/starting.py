@@ -1,7 +1,7 @@
-"""Responds to requests while the server starts: /healthz reports that the process is alive, and all other requests wait
-shortly for the gateway or get 503.
+"""Responds to requests while the server starts.
 
-Not here: the responses after the start (router/http/gateway.py).
+/healthz reports that the process is alive, and all other requests wait shortly for the gateway or get 503. Not here:
+the responses after the start (router/http/gateway.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from router.api.response_shapes import Done
 from router.http.errors import failure_answer
 from router.http.request import Request
-from router.http.response import Done, Response, answer
+from router.http.response import Response, answer
 from sharq_core import request_ids
 from sharq_core.errors import Unavailable
 

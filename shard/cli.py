@@ -1,21 +1,26 @@
-"""The command line of `sharq-shard`: parses the arguments and loads the configuration.
+"""Parses the command line of `sharq-shard` and loads the configuration.
 
-shard/main.py runs the process; sharq_core/config defines the settings.
+Not here: running the node (shard/main.py), and the settings (sharq_core/config).
 """
 
 from __future__ import annotations
 
-import argparse
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from sharq_core.config import Address, Config, Key, StoreMode
 from sharq_core.config.settings import LINK_PORT
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
+from sharq_core.process.command_line import (
+    ACCEPT_HELP,
+    CommonArguments,
+    SettingOption,
+    load_config,
+    log_notices,
+    make_parser,
+)
 
 _LISTEN = Address("127.0.0.1", LINK_PORT)
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -28,6 +33,22 @@ examples:
   SHARQ_REDIS_URL=redis://10.0.0.9/0 sharq-shard --node-id shard-1
                                                        every setting is also a variable: SHARQ_<SECTION>_<KEY>
 """
+
+
+_SETTINGS = (
+    SettingOption(
+        "--node-id",
+        Key("cluster", "node_id"),
+        "NAME",
+        "unique name of this node (default: host name and port)",
+    ),
+    SettingOption(
+        "--listen",
+        Key("cluster", "listen"),
+        "HOST:PORT",
+        f"address for links, health and metrics (default: {_LISTEN})",
+    ),
+)
 
 
 class ShardOptions(msgspec.Struct, frozen=True):
@@ -58,8 +79,7 @@ def read_command(argv: Sequence[str] | None) -> ShardOptions:
         SystemExit: the arguments are invalid (2), or they ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
-    options = {Key("cluster", "node_id"): arguments.node_id, Key("cluster", "listen"): arguments.listen}
-    config = load_config(arguments.config, options)
+    config = load_config(arguments.config, arguments.settings)
     _refuse_embedded(config)
     log_notices(config.notices)
     host = socket.gethostname()
@@ -71,31 +91,17 @@ def read_command(argv: Sequence[str] | None) -> ShardOptions:
     )
 
 
-class _ShardArguments(argparse.Namespace):
-    config: Path | None
-    node_id: str
-    listen: str
+class _ShardArguments(CommonArguments):
     accept_data_loss: bool
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _ShardArguments:
     parser = make_parser(
         "sharq-shard",
-        "Run a shard node of a SHARQ cluster: it schedules the queues of its partitions.",
+        "A shard node of a SHARQ cluster. It schedules the queues of its partitions.",
         _EXAMPLES,
-        "the settings, an INI file",
-    )
-    parser.add_argument(
-        "--node-id",
-        default="",
-        metavar="NAME",
-        help="unique name of this node (default: host name and port)",
-    )
-    parser.add_argument(
-        "--listen",
-        default="",
-        metavar="HOST:PORT",
-        help=f"address for links, health and metrics (default: {_LISTEN})",
+        "configuration file (INI)",
+        _SETTINGS,
     )
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     return parser.parse_args(argv, _ShardArguments())

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from shard.metrics.outcome_counters import LeaseCounter
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.executor import value_of
@@ -63,15 +64,33 @@ class DequeueRequest(msgspec.Struct):
 class LeaseSource(Protocol):
     """The functions of the Dequeuer that a run needs."""
 
-    def on_leased(self, queue_type: str, ready_for_us: list[int], /) -> None: ...
-    def due(self, queue_type: str) -> list[tuple[int, int]]: ...
+    metrics: LeaseCounter
+
+    def due(self, queue_type: str) -> list[tuple[int, int]]:
+        """Return the due partitions of a type, each with the number of its due queues."""
+        ...
+
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
-    ) -> Answer: ...
-    def push(self) -> None: ...
-    def put_off(self, partition: int, queue_type: str, error: CallFailed) -> bool: ...
-    def void(self, reply: Reply[DequeueReply]) -> None: ...
-    def give_back_soon(self, jobs: list[LeasedJob]) -> None: ...
+    ) -> Answer:
+        """Lease from one partition; the future has the reply and the time (time.monotonic) at which it was sent."""
+        ...
+
+    def push(self) -> None:
+        """Send the calls of this wave at once."""
+        ...
+
+    def put_off(self, partition: int, queue_type: str, error: CallFailed) -> bool:
+        """Skip a partition that failed by itself for a second; return True if its failure must be reported."""
+        ...
+
+    def void(self, reply: Reply[DequeueReply]) -> None:
+        """Void the leases of a reply that is handed to no request."""
+        ...
+
+    def give_back_soon(self, jobs: list[LeasedJob]) -> None:
+        """Void leases whose requests are gone, in the background."""
+        ...
 
 
 class Run:
@@ -91,7 +110,7 @@ class Run:
         self._jobs: list[LeasedJob] = []
         self._bytes = 0
         self._wave: list[tuple[int, int, Answer]] = []
-        self._begun_with = {partition for partition, _ in dequeuer.due(queue_type)}
+        self._begun_with: set[int] = set()
         self._unserved: dict[int, int] = {}
         self._counted: set[int] = set()
         self._rounds = 1
@@ -102,22 +121,28 @@ class Run:
     def begin(self) -> None:
         """Send the first wave."""
         try:
-            self._send_wave()
+            due = self._due()
+            self._begun_with = set(due)
+            self._send_wave(self._plan(due))
         except Exception as error:  # noqa: BLE001 - logged and reported by _fail
             self._fail(error)
 
     async def collect(self) -> None:
         """Lease the available jobs from the partitions that can be asked, wave by wave."""
         try:
+            # The calls of a wave run side by side; the next wave depends on all their replies, so it is planned last.
             waves_left = MAX_WAVES + len(self._begun_with)
             while self._wave:
                 for partition, per_queue, answer in self._wave:
                     await self._take(partition, per_queue, answer)
                 self._wave = []
                 waves_left -= 1
+                if len(self._jobs) >= self._demand:
+                    return
+                plan = self._plan(self._due())
                 if waves_left:
-                    self._send_wave()
-                elif self._plan():
+                    self._send_wave(plan)
+                elif plan:
                     self._error = Unavailable(
                         "not every partition with a due queue could be asked; try again"
                     )
@@ -126,8 +151,11 @@ class Run:
 
     def put_back(self) -> list[DequeueRequest]:
         """Return the requests for the next run: those left without a job because one answer could carry no more."""
-        if not self._jobs or self._error or self._begun_with.isdisjoint(self._due()):
+        is_met = len(self._jobs) >= self._demand
+        if is_met or not self._jobs or self._error or self._begun_with.isdisjoint(self._due()):
             return []
+        # The jobs go to the requests in order, so the requests without one are the last. One that was cancelled takes
+        # none.
         wanted = 0
         for index, request in enumerate(self._requests):
             if wanted >= len(self._jobs):
@@ -169,23 +197,26 @@ class Run:
         left_out = self._failed.keys() | self._put_off
         return {partition: queues for partition, queues in due if partition not in left_out}
 
-    def _send_wave(self) -> None:
+    def _send_wave(self, plan: list[tuple[int, int, int, int]]) -> None:
         self._wave = [
             (
                 partition,
                 per_queue,
                 self._dequeuer.send(partition, self._queue_type, count, per_queue, max_bytes, self._lease_us),
             )
-            for partition, count, per_queue, max_bytes in self._plan()
+            for partition, count, per_queue, max_bytes in plan
         ]
         if self._wave:
             self._dequeuer.push()
 
-    def _plan(self) -> list[tuple[int, int, int, int]]:
-        """Return the next wave as (partition, count, limit per queue, byte limit) for each partition; empty if done."""
+    def _plan(self, due: dict[int, int]) -> list[tuple[int, int, int, int]]:
+        """Return the next wave as (partition, count, limit per queue, byte limit) for each partition; empty if done.
+
+        Args:
+            due: as `_due` returns it.
+        """
         wanted = self._demand - len(self._jobs)
         room = MAX_ANSWER_BYTES - self._bytes
-        due = self._due()
         if wanted <= 0 or room < ROOM_FOR_ONE or self._begun_with.isdisjoint(due):
             return []
         # One due partition needs no rounds between partitions: its own function is fair over its queues.
@@ -236,7 +267,7 @@ class Run:
             return
         if not leased.due_after:
             self._begun_with.discard(partition)
-        self._dequeuer.on_leased(self._queue_type, leased.ready_for_us)
+        self._dequeuer.metrics.leased(self._queue_type, leased.ready_for_us)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
         self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
@@ -255,6 +286,7 @@ class Run:
 
 def take_alike(requests: deque[DequeueRequest]) -> list[DequeueRequest]:
     """Take the first requests with equal lease times, as many as one run serves; drop those already cancelled."""
+    # A run has one lease time for all its calls. The first request always goes, however much it asks for.
     taken: list[DequeueRequest] = []
     demand, max_requests = 0, max(TOGETHER, len(requests) // TOGETHER_SHARE)
     while requests and (not taken or requests[0].lease_us == taken[0].lease_us):

@@ -10,19 +10,24 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from time import monotonic
 from typing import Any
 
-from shard.batching.pipeline import Pipeline
+from shard.batching.pipeline import Pipeline, SingleCall
+from shard.cluster.partition_clocks import PartitionClocks
 from shard.dequeue_run import Answer, DequeueRequest, Run, take_alike
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
+from shard.metrics.outcome_counters import LeaseCounter
+from shard.reaper import Reaper
 from sharq_core.errors import Overloaded
+from sharq_core.link.messages import ShardPort
+from sharq_core.link.void_leases import give_back
 from sharq_core.models import LeasedJob
 from sharq_core.process import tasks
 from sharq_core.scheduler.functions import Functions
-from sharq_core.scheduler.replies import DequeueReply, Hint, Reply
+from sharq_core.scheduler.replies import DequeueReply, Reply
 from sharq_core.store.failures import CallFailed
 
 MAX_REQUESTS = 10_000
@@ -33,11 +38,10 @@ class Dequeuer:
     """The dequeues of one node.
 
     Args:
-        not_after_us: returns the time of a partition's server, in µs, after which a call sent now must not run.
-        on_reply: called with (partition, queue type, hint) of each reply, for the timers.
-        on_leased: called with (queue type, the time in µs for which each leased job was ready).
-        on_ended: called with (queue type, leases ended, jobs that became dead letters) if a call found ended leases.
-        give_back: voids leases whose requests are gone.
+        clocks: the latest time at which a call about a partition may run.
+        reaper: learns of the timers of the leases; None if this node runs none.
+        metrics: counts the time for which leased jobs were ready, and the ended leases that a dequeue found.
+        port: this node, which voids leases whose requests are gone.
         set_aside: records partitions that fail while their server works; they are not asked for a second.
     """
 
@@ -46,21 +50,19 @@ class Dequeuer:
         pipeline: Pipeline,
         functions: Functions,
         index: ReadyIndex,
-        not_after_us: Callable[[int], int | None],
-        on_reply: Callable[[int, str, Hint], None],
-        on_leased: Callable[[str, list[int]], None],
-        on_ended: Callable[[str, int, int], None],
-        give_back: Callable[[list[LeasedJob]], Coroutine[Any, Any, None]],
+        clocks: PartitionClocks,
+        reaper: Reaper | None,
+        metrics: LeaseCounter,
+        port: ShardPort,
         set_aside: SetAside,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
         self._index = index
-        self._not_after_us = not_after_us
-        self._on_reply = on_reply
-        self.on_leased = on_leased
-        self._on_ended = on_ended
-        self._give_back = give_back
+        self.metrics = metrics
+        self._clocks = clocks
+        self._reaper = reaper
+        self._port = port
         self._set_aside = set_aside
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[DequeueRequest]] = {}
@@ -121,12 +123,12 @@ class Dequeuer:
 
     def give_back_soon(self, jobs: list[LeasedJob]) -> None:
         """Void leases whose requests are gone, in the background."""
-        self._start(self._give_back(jobs))
+        self._start(give_back(self._port, jobs))
 
     def void(self, reply: Reply[DequeueReply]) -> None:
         """Void the leases of a reply that is handed to no request."""
         if reply.value is not None and reply.value.jobs:
-            self._start(self._give_back(reply.value.jobs))
+            self._start(give_back(self._port, reply.value.jobs))
 
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int
@@ -140,31 +142,30 @@ class Dequeuer:
             os.urandom(8),
             per_queue=per_queue,
             max_bytes=max_bytes,
-            not_after_us=self._not_after_us(partition),
+            not_after_us=self._clocks.not_after_us(partition),
         )
-
-        def settle(reply: Reply[DequeueReply], sent_at: float) -> None:
-            self._settle(partition, queue_type, reply, sent_at)
-            if answer.done():  # the server was given up, so no request waits for these leases
-                self.void(reply)
-
-        answer: Answer = self._pipeline.send(call, settle, is_urgent=True)
-        return answer
+        return self._pipeline.submit(call, self, is_urgent=True)
 
     def push(self) -> None:
         """Send the calls of this wave at once."""
         self._pipeline.push(is_urgent=True)
 
-    def _settle(self, partition: int, queue_type: str, reply: Reply[DequeueReply], sent_at: float) -> None:
-        """Update the index and the timers from a reply."""
+    def observe(
+        self, submitted: SingleCall[DequeueReply], reply: Reply[DequeueReply], sent_at: float
+    ) -> None:
+        """Update the index, the timers and the metrics from a reply."""
+        partition, queue_type = submitted.call.partition, submitted.call.queue_type
         if reply.value is not None:
             leased, hint = reply.value, reply.hint
             # If some queues remain due, those that were served will be due again by the next call.
             queues = leased.due_before if leased.due_after else 1
             self._index.settle(partition, queue_type, hint.now_us, leased.head_us, queues, sent_at)
-            self._on_reply(partition, queue_type, hint)
+            if self._reaper is not None:
+                self._reaper.note(partition, queue_type, hint)
             if leased.ended:
-                self._on_ended(queue_type, leased.ended, leased.died)
+                self.metrics.reaped(queue_type, leased.ended, leased.died)
+        if submitted.future.done():  # the server was given up, so no request waits for these leases
+            self.void(reply)
 
     def put_off(self, partition: int, queue_type: str, error: CallFailed) -> bool:
         """Skip a partition that failed by itself for a second; return True if its failure must be reported."""

@@ -24,7 +24,7 @@ from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
 from sharq_core.http_port.port import Port, PortBounds
 from sharq_core.link import frames
-from sharq_core.logs.troubles import Repeats
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 
@@ -43,6 +43,7 @@ class Pages:
     Args:
         registry: the metrics that /metrics shows.
         why_not_ready: returns the reason that /readyz gives; None if the node is ready.
+        warning: returns the problem that /readyz of a ready node names; None for no problem.
         hosts: the host names under which /metrics may be requested; IP addresses are always allowed.
     """
 
@@ -51,11 +52,13 @@ class Pages:
         links: LinkServer,
         registry: CollectorRegistry,
         why_not_ready: Callable[[], str | None],
+        warning: Callable[[], str | None],
         hosts: Hosts | None = None,
     ) -> None:
         self._links = links
         self._registry = registry
         self._why_not_ready = why_not_ready
+        self._warning = warning
         self._hosts = hosts or Hosts()
         self._pages: dict[str, Callable[[web.BaseRequest], web.Response]] = {
             "/healthz": self._healthz,
@@ -80,7 +83,10 @@ class Pages:
 
     def _readyz(self, _: web.BaseRequest) -> web.Response:
         reason = self._why_not_ready()
-        return web.json_response({"status": "success"}) if reason is None else _failure(Unavailable(reason))
+        if reason is not None:
+            return _failure(Unavailable(reason))
+        warning = self._warning()
+        return web.json_response({"status": "success"} | ({"warning": warning} if warning else {}))
 
     def _metrics(self, request: web.BaseRequest) -> web.Response:
         if (
@@ -97,7 +103,7 @@ class Pages:
         )
 
 
-_refused = Repeats(logging.getLogger("shard.link_server"), "link_refused router=%s reason=%r")
+_refusals = RareLog(logging.getLogger("shard.link_server"), REFUSAL_EVERY_S)
 
 
 def make_port(pages: Pages, server: ServerSettings) -> Port:
@@ -136,7 +142,7 @@ def _malformed(port: Port, request: web.BaseRequest, status: int, reason: str) -
     shown = " ".join(reason.split())[:_REASON_LENGTH]
     if _TLS_HELLO in reason:
         why = "the peer speaks TLS, but this shard has no certificate ([cluster] link_tls_cert)"
-        _refused.note(str(request.remote), request.remote, why)
+        _refusals.warning("link_refused router=%s reason=%r", request.remote, why, kind=str(request.remote))
     else:
         port.log.warning("request_malformed peer=%s reason=%r", request.remote, shown)
     response = _failure(InvalidRequest(f"request: {shown}"))

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from sharq_core.http_port.connection import PortConnection
-from sharq_core.logs.rare_log import RareLog
-from sharq_core.logs.troubles import Repeats
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.web_pages import is_from_browser
 
 MAX_LINKS = 2000
@@ -39,7 +38,7 @@ class LinkGate:
     def __init__(self, log: logging.Logger, *, asks_certificate: bool) -> None:
         self.log = RareLog(log)
         self.refused = 0
-        self._refusals = Repeats(log, "link_refused router=%s reason=%r")
+        self._refusals = RareLog(log, REFUSAL_EVERY_S)
         self._asks_certificate = asks_certificate
         self._unproved: dict[object, Callable[[], None]] = {}
 
@@ -91,7 +90,7 @@ class LinkGate:
     def refuse(self, router: str | None, reason: str) -> None:
         """Count a refused link and log the reason; repeated refusals are logged once in 30 s."""
         self.refused += 1
-        self._refusals.note(f"{router} {reason}", router, reason)
+        self._refusals.warning("link_refused router=%s reason=%r", router, reason, kind=f"{router} {reason}")
 
     def note_end(self, router: str | None, connection: PortConnection | None, reason: str) -> None:
         """Log the end of an unproved link, or count it as refused if it sent too many bytes."""

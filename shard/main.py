@@ -23,14 +23,13 @@ from shard.link_server import LinkServer
 from shard.node import ShardNode
 from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
-from sharq_core.config import Config
-from sharq_core.errors import ConfigError
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.http_port.metrics import PortMetrics
 from sharq_core.link.messages import View
 from sharq_core.logs.standard_files import announce
 from sharq_core.partitions import Ring
 from sharq_core.process.command_line import log_store
+from sharq_core.process.exposure import refuse_exposed_link
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.metrics import measure_process
 from sharq_core.process.running import run_program
@@ -96,7 +95,7 @@ class _Process:
         sockets = bind_sockets(listen.host, listen.port)
         for bound in sockets:
             self._stack.callback(bound.close)
-        _refuse_exposed(sockets, self._config)
+        refuse_exposed_link(sockets, self._config)
         registry = CollectorRegistry()
         measure_process(registry, self._stack)
         log_store(self._config)
@@ -152,7 +151,10 @@ class _Process:
     async def _listen(self, sockets: Sequence[socket], registry: CollectorRegistry) -> None:
         is_bare = public_address(sockets) is None and self._config.cluster.secret is None
         hosts = Hosts(self._config.server.allowed_hosts or (), is_bound=is_bare)
-        port = make_port(Pages(self._links, registry, self._why_not_ready, hosts), self._config.server)
+        port = make_port(
+            Pages(self._links, registry, self._why_not_ready, lambda: self._node.warning, hosts),
+            self._config.server,
+        )
         registry.register(PortMetrics(port, "sharq_shard"))
         self._stack.callback(asyncio.create_task(port.watch()).cancel)
         tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
@@ -207,19 +209,6 @@ class _Process:
                     await asyncio.sleep(min(beats_s, _MAX_DRAIN_S))
                 await self._membership.leave()
         await self._links.close()
-
-
-def _refuse_exposed(sockets: Sequence[socket], config: Config) -> None:
-    """Raise ConfigError for a public address without a secret, unless anonymous access is allowed.
-
-    A peer that speaks the link protocol may do everything.
-    """
-    public = public_address(sockets)
-    if public is not None and config.cluster.secret is None and not config.auth.allow_anonymous:
-        raise ConfigError(
-            f"{public} can be reached from other machines, and the link has no secret: set [cluster] secret, or "
-            "[auth] allow_anonymous = true if the network keeps others out"
-        )
 
 
 if __name__ == "__main__":

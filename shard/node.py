@@ -8,22 +8,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any, Never, TypeVar
+from typing import Never, TypeVar
 
 from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
+from shard.batching.scheduler_calls import SchedulerCalls
 from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
-from shard.cluster.ownership import Ownership
+from shard.cluster.ownership import OwnerNotes, Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.cluster.stand_in import StandIn
 from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
-from shard.index.due_subscribers import DueSubscribers
+from shard.index.explanations import Explanations
+from shard.index.hints import NodeHints
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
@@ -34,15 +35,15 @@ from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
 from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
-from sharq_core.link.void_leases import give_back
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
 from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import ClockShift, Hint
+from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.replies import ClockShift
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
 
@@ -78,52 +79,35 @@ class ShardNode:
     ) -> None:
         self.settings = settings
         self.store = store
-        self._ownership = Ownership(
-            settings.node_id, ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
-        )
         self._opened = asyncio.Event()
         self._opening = Trouble(log, "store_away", "", ": trying on")
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._has_opened_store = False
+        self._on_away_changed: Callable[[Sequence[int]], None] = lambda _: None
+        self._tasks: list[asyncio.Task[None]] = []
+        ring = ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
+        self._ownership = Ownership(settings.node_id, ring)
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
-        self.guard = self._make_guard(keys, memory or NoMemory())
-        self._has_opened_store = False
         self._surveys = SurveyCalls(keys, settings.retention().tombstones)
+        self._limit_calls, self._type_calls = LimitCalls(keys), TypeCalls(keys)
         self._metrics = NodeMetrics(registry)
-        self._watchers = DueSubscribers()
-        self._pipeline = Pipeline(
-            self._executor, self._metrics.store_calls.observe, self._watchers.__bool__, self._word_of
-        )
-        registry.register(StoreMetrics(store))
-        self._metrics.watch_store(store.inspector.counts)
-        registry.register(DataMetrics(self.guard))
-        self._index = ReadyIndex(self._watchers.on_earlier, self._executor.now_us)
-        self._watchers.next_due = self._index.next_due
+        self.guard = self._make_guard(keys, memory or NoMemory())
+        self._index = ReadyIndex(self._executor.now_us)
+        notes = OwnerNotes(self._ownership, self._surveys)
+        self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
         self._census = Census()
         self._clocks = PartitionClocks(self._executor, self._set_clock, store.inspector.clock_steps)
         self._reaper = self._make_reaper()
-        self._dequeuer = Dequeuer(
-            self._pipeline,
-            self._functions,
-            self._index,
-            self._clocks.not_after_us,
-            self._note_timer,
-            self._metrics.leased,
-            self._metrics.reaped,
-            partial(give_back, self),
-            self._set_aside,
-        )
+        self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
+        self.contact = self._make_contact()
         self._calls = self._make_calls()
-        self._watch = self._make_watch()
-        self.contact = Contact(
-            store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
-        )
-        self._on_away_changed: Callable[[Sequence[int]], None] = lambda away: None
-        store.on_clock_news = self._watch.look_soon
-        self._tasks: list[asyncio.Task[None]] = []
+        self._refresher = self._make_refresher()
+        store.on_clock_news = self._refresher.look_soon
+        self._export(registry)
 
     @property
     def ring(self) -> Ring:
@@ -143,6 +127,11 @@ class ShardNode:
         return None if self._opened.is_set() and self.store.is_usable else self.why_no_store
 
     @property
+    def warning(self) -> str | None:
+        """The problem of a part of the store; the partitions on it fail, all others are served. None for no problem."""
+        return f"a part of the store cannot be used: {self.store.reason}" if self.store.reason else None
+
+    @property
     def why_no_store(self) -> str:
         """The reason that the store cannot be used, without internal details."""
         reason = self.store.reason or self._opening.reason
@@ -155,7 +144,7 @@ class ShardNode:
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
         given_up = self._ownership.change(ring)
-        self._watch.give_up(given_up)
+        self._refresher.give_up(given_up)
         if self._reaper is not None:
             for partition in given_up:
                 self._reaper.forget(partition)
@@ -212,15 +201,15 @@ class ShardNode:
             return _refuse(refusal)
         if not self._opened.is_set() and not isinstance(call, DescribeStore):
             return _refuse(StoreAway(self.store.unreached()))
-        return self._calls.answer(call)
+        return self._calls.handle(call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
-        self._watchers.add(queue_type, on_due)
+        self._index.subscribe(queue_type, on_due)
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Stop calling on_due for the type; an unknown watch is ignored."""
-        self._watchers.remove(queue_type, on_due)
+        self._index.unsubscribe(queue_type, on_due)
 
     def _make_guard(self, keys: Keys, memory: NoMemory) -> DataGuard:
         return DataGuard(
@@ -235,25 +224,48 @@ class ShardNode:
             on_remembered=self._mean,
         )
 
+    def _make_dequeuer(self) -> Dequeuer:
+        return Dequeuer(
+            self._pipeline,
+            self._functions,
+            self._index,
+            self._clocks,
+            self._reaper,
+            self._metrics,
+            self,
+            self._set_aside,
+        )
+
+    def _make_contact(self) -> Contact:
+        return Contact(
+            self.store,
+            self._executor,
+            self._pipeline,
+            self._ownership,
+            self.settings.partitions,
+            self._on_away,
+        )
+
     def _make_calls(self) -> CallHandlers:
-        stand_in = StandIn(self._ownership, self._surveyor)
+        sources = self._functions, self._limit_calls, self._type_calls
+        explanations = Explanations(
+            self._pipeline, self._type_calls, self._ownership.covered, self.settings.partitions
+        )
         return CallHandlers(
             self.store,
-            self._clocks.not_after_us,
             self._functions,
+            SchedulerCalls(sources, self._clocks.not_after_us, self.settings.partitions),
             self._surveys,
             self._pipeline,
             self._dequeuer,
-            self._watchers,
-            self.settings.partitions,
-            self._note,
-            stand_in.make_sure,
-            self._hurry,
-            stand_in.cover,
-            self._yield,
-            lambda: self.contact.owned_away,
+            self._index,
+            NodeHints(self._ownership, self._index, self._reaper, explanations),
+            StandIn(self._ownership, self._surveyor, self.contact),
+            self._reaper,
             self._metrics,
             self.guard,
+            explanations,
+            self._type_calls,
         )
 
     def _make_surveyor(self) -> Surveyor:
@@ -273,20 +285,18 @@ class ShardNode:
     def _make_reaper(self) -> Reaper | None:
         if not self.settings.reaps:
             return None
-        owns = self._ownership.owns
         return Reaper(
             self._pipeline,
             self._functions,
-            owns,
-            self._watchers.is_watched,
-            self._clocks.not_after_us,
-            self._note,
-            self._metrics.reaped,
+            self._ownership,
+            self._index,
+            self._clocks,
+            self._metrics,
             self._set_aside,
         )
 
-    def _make_watch(self) -> Refresher:
-        watch = Refresher(
+    def _make_refresher(self) -> Refresher:
+        return Refresher(
             self._pipeline,
             self._functions,
             self._surveys,
@@ -299,16 +309,20 @@ class ShardNode:
             self.settings.tombstone_limit,
             self.settings.dead_limit,
         )
+
+    def _export(self, registry: CollectorRegistry) -> None:
+        """Export the metrics of the parts, besides those that they count themselves."""
+        registry.register(StoreMetrics(self.store))
+        registry.register(DataMetrics(self.guard))
+        self._metrics.watch_store(self.store.inspector.counts)
         self._metrics.watch(
-            watch,
+            self._refresher,
             self._census,
             self._index,
             self._ownership,
             self._set_aside,
-            self._watchers,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
         )
-        return watch
 
     async def _set_clock(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
         return await self._pipeline.value(self._functions.set_clock(partition, number, seen_us, shift_us))
@@ -318,12 +332,12 @@ class ShardNode:
             await self.store.open()
             self._has_opened_store = True
         await self.guard.open()
-        await self._watch.read_first()
+        await self._refresher.read_first()
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
         self._tasks.append(asyncio.create_task(self.guard.run()))
-        self._tasks.append(asyncio.create_task(self._watch.run()))
+        self._tasks.append(asyncio.create_task(self._refresher.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)
@@ -355,39 +369,12 @@ class ShardNode:
             if self._reaper is not None:
                 self._reaper.forget(partition)
 
-    def _note(self, partition: int, queue_type: str, hint: Hint) -> None:
-        """Record a reply's hint: a queue became due earlier, or a timer was set."""
-        self._ownership.host(partition)
-        self._index.note(partition, queue_type, hint)
-        self._note_timer(partition, queue_type, hint)
-
-    def _word_of(self, call: FunctionCall[Any]) -> FunctionCall[None] | None:
-        """Return the call that notifies the owner if a call changes another node's partition; else None."""
-        if self._ownership.owns(call.partition) or call.function.is_read or call.partition < 0:
-            return None
-        queue_type = str(call.arguments[1])
-        return self._surveys.touch(call.partition, queue_type) if queue_type else None
-
-    def _hurry(self, queue_type: str) -> None:
-        """Run the due timers of a type without a ready job first: an ended lease may make one ready."""
-        if self._reaper is not None:
-            self._reaper.hurry(queue_type)
-
-    async def _yield(self, partitions: list[int]) -> None:
-        """Leave partitions to other nodes while this node has no stable contact with their server."""
-        if self.contact.stand_aside(partitions):
-            await self._surveyor.let_go()
-
     async def _watch_contact(self) -> None:
         await self._opened.wait()
         await self.contact.run()
 
     def _on_away(self, away: Sequence[int]) -> None:
         self._on_away_changed(away)
-
-    def _note_timer(self, partition: int, queue_type: str, hint: Hint) -> None:
-        if self._reaper is not None:
-            self._reaper.note(partition, queue_type, hint)
 
 
 async def _refuse(refusal: Unavailable) -> Never:

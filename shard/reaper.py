@@ -10,11 +10,14 @@ import asyncio
 import heapq
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from itertools import islice
 
 from shard.batching.pipeline import Pipeline
+from shard.cluster.ownership import Ownership
+from shard.cluster.partition_clocks import PartitionClocks
+from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import SetAside
+from shard.metrics.outcome_counters import LeaseCounter
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH
@@ -47,11 +50,11 @@ class Reaper:
     """The timers of this node's partitions.
 
     Args:
-        owns: returns True if a partition is this node's; it does not run the timers of others.
-        is_awaited: returns True if a worker waits for jobs of a type; if many timers are due, its timers come first.
-        not_after_us: returns the time of a partition's server, in µs, after which a call sent now must not run.
-        on_reply: called with (partition, queue type, hint) of each reply, for the ready index.
-        on_reaped: called with (queue type, leases ended, jobs that became dead letters).
+        ownership: the node's partitions; it does not run the timers of others.
+        index: learns of jobs that became ready. If many timers are due, those of types that it has subscribers for
+            come first.
+        clocks: the latest time at which a call about a partition may run.
+        metrics: counts the leases that ended and the jobs that became dead letters.
         set_aside: records partitions that fail while their server works.
     """
 
@@ -59,20 +62,18 @@ class Reaper:
         self,
         pipeline: Pipeline,
         functions: Functions,
-        owns: Callable[[int], bool],
-        is_awaited: Callable[[str], bool],
-        not_after_us: Callable[[int], int | None],
-        on_reply: Callable[[int, str, Hint], None],
-        on_reaped: Callable[[str, int, int], None],
+        ownership: Ownership,
+        index: ReadyIndex,
+        clocks: PartitionClocks,
+        metrics: LeaseCounter,
         set_aside: SetAside,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
-        self._owns = owns
-        self._is_awaited = is_awaited
-        self._not_after_us = not_after_us
-        self._on_reply = on_reply
-        self._on_reaped = on_reaped
+        self._ownership = ownership
+        self._index = index
+        self._clocks = clocks
+        self._metrics = metrics
         self._set_aside = set_aside
         self._loop = asyncio.get_running_loop()
         self._due: dict[int, dict[str, float]] = {}
@@ -88,7 +89,7 @@ class Reaper:
 
     def note_at(self, partition: int, queue_type: str, due_at: float) -> None:
         """Record that a timer of the partition and type is due at due_at (the loop's time, seconds) or later."""
-        if not self._owns(partition):
+        if partition not in self._ownership.mine:
             return
         due = self._due.get(partition)
         if due is None:
@@ -147,6 +148,8 @@ class Reaper:
 
     def _take_due(self) -> list[tuple[int, str]]:
         """Take the (partition, queue type) pairs of the next pass."""
+        # Types that a worker waits for go first, but leave a share for the others; of those, the type that has waited
+        # longest.
         self._sort_due()
         taken: list[tuple[int, str]] = []
         while self._first and len(taken) < (FIRST_SHARE if self._backlog else PAIRS_AT_ONCE):
@@ -159,7 +162,7 @@ class Reaper:
             if pairs[room:]:
                 self._backlog[queue_type] = pairs[room:]
                 self._backlog.move_to_end(queue_type, last=False)
-        return [pair for pair in taken if self._owns(pair[0])]
+        return [pair for pair in taken if pair[0] in self._ownership.mine]
 
     def _sort_due(self) -> None:
         """Move due timers from the heap: awaited types to the front, all others to the backlog."""
@@ -172,14 +175,14 @@ class Reaper:
                 continue
             _, partition, queue_type = timer
             del self._due[partition][queue_type]
-            if self._is_awaited(queue_type):
+            if queue_type in self._index.subscribers:
                 self._first.append(timer)
             else:
                 self._backlog.setdefault(queue_type, []).append(timer)
 
     async def _reap(self, partition: int, queue_type: str) -> None:
         try:
-            not_after_us = self._not_after_us(partition)
+            not_after_us = self._clocks.not_after_us(partition)
             call = self._functions.reap(partition, queue_type, not_after_us=not_after_us)
             reply, _ = await self._pipeline.run(call)
             if reply.is_expired:
@@ -201,8 +204,9 @@ class Reaper:
             log.exception("reap_failed partition=%d queue_type=%s", partition, queue_type)
             self.note_at(partition, queue_type, self._loop.time() + RETRY_S)
             return
-        self._on_reply(partition, queue_type, Hint(reply.hint.now_us, reply.hint.ready_us, None))
-        self._on_reaped(queue_type, reaped.ended, reaped.died)
+        self._ownership.host(partition)
+        self._index.note(partition, queue_type, reply.hint)
+        self._metrics.reaped(queue_type, reaped.ended, reaped.died)
         self._note_next(partition, queue_type, reply.hint.now_us, reaped)
 
     def _note_next(self, partition: int, queue_type: str, now_us: int, reaped: ReapReply) -> None:

@@ -27,6 +27,20 @@ class SharqError(Exception):
     retry_after_s: ClassVar[int | None] = None
     is_away: ClassVar[bool] = False
 
+    def __init_subclass__(
+        cls,
+        *,
+        code: str = "",
+        status: int = 500,
+        perhaps_done: bool = False,
+        retry_after_s: int | None = None,
+    ) -> None:
+        """Set the attributes of a class that has a code of its own; other classes inherit them."""
+        super().__init_subclass__()
+        if code:
+            cls.code, cls.status = code, status
+            cls.perhaps_done, cls.retry_after_s = perhaps_done, retry_after_s
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
@@ -41,131 +55,72 @@ class SharqError(Exception):
         return self
 
 
-class InvalidRequest(SharqError):
+class InvalidRequest(SharqError, code="invalid_request", status=400):
     """An invalid request; the message names the field. Nothing was done."""
 
-    code = "invalid_request"
-    status = 400
-    perhaps_done = False
 
-
-class Unauthorized(SharqError):
+class Unauthorized(SharqError, code="unauthorized", status=401):
     """A missing or unknown token. Nothing was done."""
 
-    code = "unauthorized"
-    status = 401
-    perhaps_done = False
 
-
-class Forbidden(SharqError):
+class Forbidden(SharqError, code="forbidden", status=403):
     """A forbidden caller: a web page of another site, or a host name that is not this server's. Nothing was done."""
 
-    code = "forbidden"
-    status = 403
-    perhaps_done = False
 
-
-class NotFound(SharqError):
+class NotFound(SharqError, code="not_found", status=404):
     """A queue, job or path that does not exist. Nothing was done."""
 
-    code = "not_found"
-    status = 404
-    perhaps_done = False
 
-
-class MethodNotAllowed(SharqError):
+class MethodNotAllowed(SharqError, code="method_not_allowed", status=405):
     """A method that an existing path does not support. Nothing was done."""
-
-    code = "method_not_allowed"
-    status = 405
-    perhaps_done = False
 
     def __init__(self, message: str, allowed: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.allowed = allowed
 
 
-class LeaseLost(SharqError):
+class LeaseLost(SharqError, code="lease_lost", status=409):
     """A lease that no longer counts: the job has a newer lease, is dead or was deleted. Nothing was done."""
 
-    code = "lease_lost"
-    status = 409
-    perhaps_done = False
 
-
-class Duplicate(SharqError):
+class Duplicate(SharqError, code="duplicate", status=409):
     """A job id that a live job has already. Nothing was done."""
 
-    code = "duplicate"
-    status = 409
-    perhaps_done = False
 
-
-class TooSlow(SharqError):
+class TooSlow(SharqError, code="too_slow", status=408):
     """A request body that did not arrive in time. Nothing was done."""
 
-    code = "too_slow"
-    status = 408
-    perhaps_done = False
 
-
-class TooLarge(SharqError):
+class TooLarge(SharqError, code="too_large", status=413):
     """A payload or a body above its size limit. Nothing was done."""
 
-    code = "too_large"
-    status = 413
-    perhaps_done = False
 
-
-class UnsupportedEncoding(SharqError):
+class UnsupportedEncoding(SharqError, code="unsupported_encoding", status=415):
     """A body with an unsupported Content-Encoding. Nothing was done."""
 
-    code = "unsupported_encoding"
-    status = 415
-    perhaps_done = False
 
-
-class QueueFull(SharqError):
+class QueueFull(SharqError, code="queue_full", status=429):
     """A queue that holds as many jobs as the enqueue allows. Nothing was done.
 
     Attributes:
         queue_length: number of queued and delayed jobs when the enqueue was refused.
     """
 
-    code = "queue_full"
-    status = 429
-    perhaps_done = False
-
     def __init__(self, queue_length: int) -> None:
         super().__init__("Max queue length reached")
         self.queue_length = queue_length
 
 
-class Overloaded(SharqError):
+class Overloaded(SharqError, code="overloaded", status=429, retry_after_s=1):
     """A process at its limit of unfinished work. Nothing was done; retry here or on another process."""
 
-    code = "overloaded"
-    status = 429
-    perhaps_done = False
-    retry_after_s = 1
 
-
-class Unavailable(SharqError):
+class Unavailable(SharqError, code="unavailable", status=503, retry_after_s=1):
     """A store or shard that cannot be reached, or that refused the call before it started. Nothing was done."""
 
-    code = "unavailable"
-    status = 503
-    perhaps_done = False
-    retry_after_s = 1
 
-
-class OutcomeUnknown(SharqError):
+class OutcomeUnknown(SharqError, code="outcome_unknown", status=504, perhaps_done=True, retry_after_s=1):
     """A call that was sent and not answered: it may have been done. Repeat it with the same ids."""
-
-    code = "outcome_unknown"
-    status = 504
-    perhaps_done = True
-    retry_after_s = 1
 
 
 class StoreAway(Unavailable):
@@ -180,12 +135,8 @@ class StoreSilent(OutcomeUnknown):
     is_away = True
 
 
-class StoreFull(SharqError):
+class StoreFull(SharqError, code="store_full", status=507):
     """A store without free memory: it refuses new jobs; dequeue and finish still work. Nothing was done."""
-
-    code = "store_full"
-    status = 507
-    perhaps_done = False
 
 
 class ConfigError(Exception):
@@ -199,7 +150,7 @@ _BY_CODE: dict[str, type[SharqError]] = {
 _AWAY_BY_CODE: dict[str, type[SharqError]] = {error.code: error for error in (StoreAway, StoreSilent)}
 
 
-def from_code(code: str, message: str, queue_length: int = 0, is_away: bool = False) -> SharqError:
+def from_code(code: str, message: str, queue_length: int = 0, *, is_away: bool = False) -> SharqError:
     """Return the error for a code that another process sent; an unknown code counts as perhaps done.
 
     Args:

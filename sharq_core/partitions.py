@@ -34,7 +34,8 @@ def partition_of(queue_type: str, queue_id: str, partitions: int) -> int:
 
     All queues of a gathered type are in the partition of the type's name alone.
     """
-    name = queue_type if is_gathered(queue_type) else f"{queue_type}:{queue_id}"
+    # The same test as is_gathered, without the price of a call for each job.
+    name = queue_type if "~" in queue_type else f"{queue_type}:{queue_id}"
     return crc32(name.encode()) % partitions
 
 

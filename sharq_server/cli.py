@@ -5,7 +5,6 @@ Not here: running the server (sharq_server/main.py), and the settings (sharq_cor
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +13,19 @@ import msgspec
 from router.http.tokens import PrintNewToken
 from sharq_core.config import Config, Key, StoreMode
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import ACCEPT_HELP, load_config, log_notices, make_parser
+from sharq_core.process.command_line import (
+    ACCEPT_HELP,
+    CommonArguments,
+    SettingOption,
+    load_config,
+    log_notices,
+    make_parser,
+)
 
 _DATA_DIR = Path("sharq-data")
 
 _REPAIR_HELP = (
-    "do not serve; check the files of an embedded store that does not start, and report what can be repaired and what "
+    "do not serve; check the files of an embedded store that does not start, and report what can be repaired and which "
     "data that would lose"
 )
 
@@ -31,6 +37,17 @@ examples:
   SHARQ_REDIS_URL=redis://10.0.0.5/0 sharq-server
                                            every setting is also a variable: SHARQ_<SECTION>_<KEY>
 """
+
+
+_SETTINGS = (
+    SettingOption("--host", Key("sharq-server", "host"), "HOST", "address to listen on (default: 127.0.0.1)"),
+    SettingOption(
+        "--port",
+        Key("sharq-server", "port"),
+        "PORT",
+        "port to listen on (default: 8080); 0 for any free port",
+    ),
+)
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
@@ -61,8 +78,7 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
         SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
-    options = {Key("sharq-server", "host"): arguments.host, Key("sharq-server", "port"): arguments.port}
-    config = load_config(arguments.config, options)
+    config = load_config(arguments.config, arguments.settings)
     _refuse_lonely(config)
     log_notices((*config.notices, *_notices(arguments, config)))
     return ServerOptions(
@@ -74,10 +90,7 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
     )
 
 
-class _ServerArguments(argparse.Namespace):
-    config: Path | None
-    host: str
-    port: str
+class _ServerArguments(CommonArguments):
     data_dir: Path | None
     gunicorn_config: str | None
     accept_data_loss: bool
@@ -91,9 +104,8 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
         "A rate-limited queueing system over HTTP, in one process.",
         _EXAMPLES,
         "configuration file (INI)",
+        _SETTINGS,
     )
-    parser.add_argument("--host", default="", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", default="", help="port to listen on (default: 8080); 0 for any free port")
     parser.add_argument(
         "--data-dir",
         type=Path,

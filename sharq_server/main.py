@@ -21,15 +21,14 @@ from redis.backoff import NoBackoff
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
-from router.exposure import warn_of_exposure
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import Gate, make_gate
 from router.http.tokens import Guard, make_guard
 from router.lifecycle import HttpServer, drain_at_end, router_settings
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
-from router.shards.directory import OneShard
 from router.shards.dispatch import Dispatch
+from router.shards.one_shard import OneShard
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.data_identity.memory import DirectoryMemory
 from shard.node import ShardNode
@@ -37,6 +36,7 @@ from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.process.command_line import log_store
+from sharq_core.process.exposure import warn_of_exposed_api
 from sharq_core.process.file_reload import follow_files
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.metrics import measure_process
@@ -108,7 +108,7 @@ class _Server:
         for bound in sockets:
             self._stack.callback(bound.close)
         measure_process(self._registry, self._stack)
-        warn_of_exposure(sockets, self._config.auth)
+        warn_of_exposed_api(sockets, self._config.auth)
         log_store(self._config)
         http = HttpServer(sockets, self._config, self._registry, self._access_log, self._stop)
         if self._config.store.mode is StoreMode.EMBEDDED:
@@ -176,6 +176,7 @@ class _Server:
             gate,
         )
         await http.serve(self._stack, front)
+        readiness.warning = partial(_warning, node)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
@@ -255,6 +256,10 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
 
 def _why_not_ready(node: ShardNode) -> str | None:
     return node.why_not_ready
+
+
+def _warning(node: ShardNode) -> str | None:
+    return node.warning
 
 
 if __name__ == "__main__":

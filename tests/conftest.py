@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.stores import KINDS, StoreServer
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer, running_store
 
-StoreFactory = Callable[..., StoreServer]
-"""own_store(*arguments, kind="valkey"): a running private server with these words on its command line."""
-
-
-@contextmanager
-def running_store(kind: str, *arguments: str) -> Iterator[StoreServer]:
-    """A server in a directory of its own, both gone at the end; its path is short for the socket's sake."""
-    directory = Path(tempfile.mkdtemp(prefix="sharq-"))
-    server = StoreServer(kind, directory, *arguments)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory)
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -58,3 +47,16 @@ def own_store() -> Iterator[StoreFactory]:
             return servers.enter_context(running_store(kind, *arguments))
 
         yield start
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", directory]
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a file system of its own can be mounted by root only")
+        try:
+            yield Path(directory)
+        finally:
+            subprocess.run(["umount", "--lazy", directory], check=True)

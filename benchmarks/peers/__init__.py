@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,18 @@ _PROGRAMS = Path(__file__).parent
 _INSTALL_TIMEOUT_S = 300
 _RUN_TIMEOUT_S = 300
 _ORIGINAL = ("SharQ==1.3.0", "packaging", "flask>=3,<4", "gevent", "gunicorn")
+
+_ORIGINAL_CONFIG = """[sharq]
+job_expire_interval = 3600000
+job_requeue_interval = 5000
+default_job_requeue_limit = -1
+
+[redis]
+db = 0
+key_prefix = original
+conn_type = unix_sock
+unix_socket_path = {socket}
+"""
 
 
 class WholeJobs(msgspec.Struct, frozen=True):
@@ -40,8 +53,17 @@ def original_dequeue_ms(socket: str, size: int, calls: int) -> float:
     Raises:
         NotRun: it cannot be installed, or failed.
     """
-    said = _run(str(original_python()), str(_PROGRAMS / "original_dequeue.py"), socket, str(size), str(calls))
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
+        config.write(original_config(socket))
+        config.flush()
+        program = str(_PROGRAMS / "original_dequeue.py")
+        said = _run(str(original_python()), program, config.name, str(size), str(calls))
     return msgspec.json.decode(said, type=float)
+
+
+def original_config(socket: str) -> str:
+    """Return the config file of the original for a store at a UNIX socket."""
+    return _ORIGINAL_CONFIG.format(socket=socket)
 
 
 def bullmq(socket: str, jobs: int) -> WholeJobs:

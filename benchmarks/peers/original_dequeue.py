@@ -1,30 +1,14 @@
-"""Run by the original's own Python: socket, ready queues, calls. Prints the median wall ms of one dequeue."""
+"""Run by the original's own Python: config file, ready queues, calls. Prints the median wall ms of one dequeue."""
 
 import statistics
 import sys
-import tempfile
 import time
 
 from sharq import SharQ  # type: ignore[import-not-found]
 
-_CONFIG = """[sharq]
-job_expire_interval = 3600000
-job_requeue_interval = 5000
-default_job_requeue_limit = -1
 
-[redis]
-db = 0
-key_prefix = original
-conn_type = unix_sock
-unix_socket_path = {socket}
-"""
-
-
-def main(socket: str, size: int, calls: int) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
-        config.write(_CONFIG.format(socket=socket))
-        config.flush()
-        core = SharQ(config.name)
+def main(config: str, size: int, calls: int) -> None:
+    core = SharQ(config)
     queue_type = f"sms{size}"
     for number in range(size):
         _enqueue(core, queue_type, number, "first")

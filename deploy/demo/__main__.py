@@ -13,9 +13,10 @@ from rich.console import Console
 
 from deploy.demo.board import a_console
 from deploy.demo.customers import KILLS_AT_S
-from deploy.demo.processes import StartError
 from deploy.demo.run import run_demo
 from sharq_client import errors
+from sharq_core.process.listening import ListenError
+from sharq_server.local_cluster.child import StartError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     killed_roles = _killed_roles(options.kill or "both") if options.cluster else []
     try:
         return 0 if asyncio.run(_run(console, urls, killed_roles)) else 1
-    except (StartError, errors.SharqError, TimeoutError) as error:
+    except (StartError, ListenError, errors.SharqError, TimeoutError) as error:
         console.print(f"[red b]FAILED[/red b]: {type(error).__name__}: {error}")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -1,5 +1,8 @@
-"""Judges the run: promised against delivered, spacing by the store's clock, and every acknowledged job
-accounted for."""
+"""Judges the run.
+
+It compares promised with delivered rates, checks the spacing by the store's clock, and accounts for every acknowledged
+job.
+"""
 
 from __future__ import annotations
 
@@ -156,6 +159,7 @@ def is_behind(finding: Finding) -> bool:
 
 
 def rate_problems(allowed: float, sent: int, delivered: int) -> list[str]:
+    """Return a sentence for each way in which a customer's rate was not kept."""
     has_backlog = sent > allowed
     if has_backlog and delivered < DELIVERED_AT_LEAST * allowed:
         return [f"delivered {delivered} of {allowed:.0f} promised ({delivered / allowed:.0%})"]

@@ -38,8 +38,10 @@ class Finished(msgspec.Struct, frozen=True, tag=True):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """A rate, and the times between which it came into force: on the demo's clock, and as ms since the
-    epoch."""
+    """A rate, and the times between which it came into force.
+
+    The times are given on the demo's clock, and as ms since the epoch.
+    """
 
     interval_ms: float
     since_s: float

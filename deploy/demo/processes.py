@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -17,6 +15,9 @@ from pathlib import Path
 import msgspec
 
 from sharq_client import SharqClient
+from sharq_server.local_cluster.child import StartError
+from sharq_server.local_cluster.ports import free_ports, free_ports_in_a_row
+from sharq_server.local_cluster.state_file import State
 
 START_TIMEOUT_S = 20.0
 CLUSTER_START_TIMEOUT_S = 60.0
@@ -24,28 +25,6 @@ ROUTERS, SHARDS = 2, 3
 END_TIMEOUT_S = 12.0
 
 ROOT = Path(__file__).parents[2]
-
-
-class StartError(Exception):
-    """A process of the demo that did not start; the message names it and shows the end of its log."""
-
-
-class ClusterProcess(msgspec.Struct, frozen=True):
-    """A process of the cluster; role: router, shard or store."""
-
-    role: str
-    pid: int
-    url: str
-
-
-class OwnCluster(msgspec.Struct, frozen=True):
-    """A cluster of our own, as the file of `sharq-cluster --state-file` tells of it."""
-
-    processes: list[ClusterProcess]
-
-    def of(self, role: str) -> list[ClusterProcess]:
-        """Return the processes of a role, in their order."""
-        return [process for process in self.processes if process.role == role]
 
 
 async def end(process: Process, timeout_s: float = END_TIMEOUT_S) -> None:
@@ -73,15 +52,15 @@ async def python_child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 @asynccontextmanager
 async def own_server() -> AsyncIterator[str]:
-    """Run `sharq-server` on a free port with its data in a temporary directory and yield its URL once it is
-    ready.
+    """Run `sharq-server` on a free port and yield its URL once it is ready. Its data is in a temporary directory.
 
     Raises:
         StartError: the command is missing, or it was not ready within START_TIMEOUT_S.
+        ListenError: the machine has no free port.
     """
     command = _server_command()
     with tempfile.TemporaryDirectory(prefix="sharq-demo-") as directory:
-        port, log = _free_port(), Path(directory) / "server.log"
+        port, log = free_ports(1, reserved=())[0], Path(directory) / "server.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 command, "--host", "127.0.0.1", "--port", str(port), "--data-dir", f"{directory}/data",
@@ -96,11 +75,12 @@ async def own_server() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def own_cluster() -> AsyncIterator[OwnCluster]:
+async def own_cluster() -> AsyncIterator[State]:
     """Run `sharq-cluster` on free ports with its data in a temporary directory and yield it once it is ready.
 
     Raises:
         StartError: it was not ready within CLUSTER_START_TIMEOUT_S.
+        ListenError: the machine has no free ports in a row.
     """
     with tempfile.TemporaryDirectory(prefix="sharq-demo-") as directory:
         state, log = Path(directory) / "state.json", Path(directory) / "cluster.log"
@@ -108,7 +88,7 @@ async def own_cluster() -> AsyncIterator[OwnCluster]:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "sharq_server.local_cluster.main",
                 "--routers", str(ROUTERS), "--shards", str(SHARDS),
-                "--port", str(_free_ports_in_a_row(ROUTERS)), "--data-dir", f"{directory}/data",
+                "--port", str(free_ports_in_a_row(ROUTERS)), "--data-dir", f"{directory}/data",
                 "--state-file", str(state),
                 cwd=ROOT, stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
@@ -118,7 +98,7 @@ async def own_cluster() -> AsyncIterator[OwnCluster]:
             await end(process)
 
 
-async def _cluster_of(state: Path, process: Process, log: Path) -> OwnCluster:
+async def _cluster_of(state: Path, process: Process, log: Path) -> State:
     deadline_s = time.monotonic() + CLUSTER_START_TIMEOUT_S
     while (cluster := _read_state(state)) is None:
         if process.returncode is not None or time.monotonic() > deadline_s:
@@ -127,11 +107,11 @@ async def _cluster_of(state: Path, process: Process, log: Path) -> OwnCluster:
     return cluster
 
 
-def _read_state(path: Path) -> OwnCluster | None:
+def _read_state(path: Path) -> State | None:
     """Return the content of the state file; None until the cluster is ready and has written it."""
     if not path.exists():
         return None
-    return msgspec.json.decode(path.read_bytes(), type=OwnCluster)
+    return msgspec.json.decode(path.read_bytes(), type=State)
 
 
 def _server_command() -> Path:
@@ -152,27 +132,3 @@ async def _until_ready(url: str, process: Process, log: Path) -> None:
 
 def _last_words(log: Path) -> str:
     return f"it said:\n{log.read_text(errors='replace')[-2_000:]}"
-
-
-def _free_ports_in_a_row(count: int) -> int:
-    """Return the first of `count` free ports in a row, below the ephemeral ports, which connections could take."""
-    for first in random.sample(range(10_000, 30_000), 100):
-        if all(map(_is_free, range(first, first + count))):
-            return first
-    raise StartError(f"there are no {count} free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -26,11 +26,12 @@ from deploy.demo.customers import (
     RATE_CHANGE_AT_S,
 )
 from deploy.demo.ledger import Ledger, Rate
-from deploy.demo.processes import ClusterProcess, OwnCluster, own_cluster, own_server
+from deploy.demo.processes import own_cluster, own_server
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
 from sharq_client import SharqClient
 from sharq_core.logs.plurals import counted
+from sharq_server.local_cluster.state_file import ProcessState, State
 
 _BUSY = "  (A busy machine delivers less than promised, but never too early. Try again on an idle machine.)"
 
@@ -49,7 +50,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
     introduce(console, killed_roles)
     ledger = Ledger(CUSTOMERS)
     async with AsyncExitStack() as stack:
-        victims: Sequence[tuple[str, ClusterProcess]] = ()
+        victims: Sequence[tuple[str, ProcessState]] = ()
         if killed_roles:
             cluster = await stack.enter_async_context(own_cluster())
             urls = [router.url for router in cluster.of("router")]
@@ -76,7 +77,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
     return _say(console, found, [recovery(ledger, kill) for kill in course.kills], course.problems)
 
 
-def _victim(cluster: OwnCluster, role: str) -> tuple[str, ClusterProcess]:
+def _victim(cluster: State, role: str) -> tuple[str, ProcessState]:
     """Return the name of a random process of the role, and the process."""
     processes = cluster.of(role)
     number, process = random.choice(list(enumerate(processes, 1)))
@@ -97,7 +98,7 @@ async def _send_and_watch(
     ledger: Ledger,
     crew: Crew,
     board: Board,
-    victims: Sequence[tuple[str, ClusterProcess]],
+    victims: Sequence[tuple[str, ProcessState]],
 ) -> _Course:
     await crew.ready()
     board.start()
@@ -146,7 +147,7 @@ async def _change_a_rate(client: SharqClient, queue_type: str, ledger: Ledger, b
     board.happened(f"{RATE_CHANGE.name} is raised from {old_per_s:.0f}/s to {RATE_CHANGE.rate_per_s:.0f}/s")
 
 
-async def _kill_a_process(name: str, process: ClusterProcess, course: _Course, board: Board) -> None:
+async def _kill_a_process(name: str, process: ProcessState, course: _Course, board: Board) -> None:
     await asyncio.sleep(KILLS_AT_S[process.role])
     course.kills.append(Kill(name, time.time() * 1000))
     os.kill(process.pid, signal.SIGKILL)

@@ -1,8 +1,7 @@
-"""One worker process: leases SMS jobs over HTTP, "sends" them, and says on stdout what it did. Ends when
-stdin closes.
+"""One worker process: leases SMS jobs over HTTP, "sends" them, and says on stdout what it did.
 
-Run by crew.py as `python -m deploy.demo.sender QUEUE_TYPE URL ...`; of several it leases at the first that takes
-connections.
+It ends when stdin closes. Run by crew.py as `python -m deploy.demo.sender QUEUE_TYPE URL ...`; of several it leases at
+the first that takes connections.
 """
 
 from __future__ import annotations

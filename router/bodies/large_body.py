@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 AT_ONCE_BYTES = 65_536
-"""The longest body that is parsed on the event loop. That takes at most 7 ms, whatever the body contains."""
+"""The longest body that is decompressed and parsed on the event loop. That takes at most 7 ms, whatever it contains."""
 
 
 class LargeBody:
@@ -37,3 +37,24 @@ class LargeBody:
             length -= len(parts[-1])
             index += 1
         return b"".join(parts)
+
+
+class CompressedBody(LargeBody):
+    """A compressed body whose content is long. The process that parses it also decompresses it.
+
+    Args:
+        pieces: the pieces of the compressed body, in order.
+        encoding: its encoding, as for Inflation.
+        limit_bytes: the longest permitted content.
+        count: counts further bytes that the body takes in memory; raises Overloaded if there is no room for them.
+    """
+
+    __slots__ = ("count", "encoding", "limit_bytes")
+
+    def __init__(
+        self, pieces: Sequence[bytes], encoding: str, limit_bytes: int, count: Callable[[int], object]
+    ) -> None:
+        super().__init__(pieces)
+        self.encoding = encoding
+        self.limit_bytes = limit_bytes
+        self.count = count

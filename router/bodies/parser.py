@@ -1,7 +1,8 @@
 """Parses the bodies of requests: small ones at once, large ones in a child process.
 
 msgspec does not release the GIL, so parsing 16 MiB blocks every thread of the process for 30 to 600 ms, depending on
-the content. Not here: the parsing functions (router/api/parsing.py).
+the content. Small bodies full of mistakes take milliseconds, too, so the event loop parses only a few of them a second.
+Not here: the parsing functions (router/api/parsing.py).
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import itertools
 import logging
 import pickle
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
+from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from router.bodies.large_body import LargeBody
-from router.bodies.parser_process import LENGTH, Span, jobs_of, packed
-from sharq_core.errors import Unavailable
+from router.bodies.inflation import ContentTooLong
+from router.bodies.large_body import CompressedBody, LargeBody
+from router.bodies.parser_process import LENGTH, Call, Reply, Span, jobs_of, packed
+from sharq_core.errors import TooLarge, Unavailable
 from sharq_core.models import NewJob
 
 log = logging.getLogger("sharq.router")
@@ -40,12 +45,29 @@ _COPIED_BYTES = 1 << 20
 _ANSWER_S = 60.0
 """The longest time that parsing one body may take. A process that needs longer is killed."""
 
+_READ_BYTES = 1 << 18
+"""The bytes of an answer that are read in one piece."""
+
+QUICK_BYTES = 4096
+"""The longest body that is always parsed on the event loop. That takes at most 0.5 ms."""
+
+SLOW_S = 60e-9
+"""The processor time per byte from which parsing a body counts as slow. Good jobs take a quarter of it."""
+
+SLOW_SHARE = 0.005
+"""The share of its time that the event loop spends on slow bodies, apart from the first SLOW_BURST_S."""
+
+SLOW_BURST_S = 0.02
+
 
 class BodyParser:
     """The parser of bodies, with child processes for large ones. They start when first needed."""
 
     def __init__(self) -> None:
         self._lanes = (_ParserLane(), _ParserLane())
+        self._slow_s = 0.0  # processor time of slow bodies, less SLOW_SHARE of the time that has passed
+        self._slow_since_s = 0.0
+        self._slow_until_s = 0.0
 
     async def run(
         self,
@@ -61,14 +83,64 @@ class BodyParser:
             Unavailable: the child process failed or took too long. Nothing was done.
         """
         if isinstance(body, bytes):
-            return read(body, *arguments, **no_names)
+            if len(body) <= QUICK_BYTES:
+                return read(body, *arguments, **no_names)
+            if self._may_be_slow():
+                return self._run_here(partial(read, body, *arguments, **no_names), len(body))
+            body = LargeBody([body])
+        if isinstance(body, CompressedBody):
+            return cast(ReplyT, await self._run_compressed(body, read.__name__, arguments))
         lane = self._lanes[len(body) > _MIDDLE_BYTES]
-        return cast(ReplyT, await lane.run(body, (read.__name__, arguments)))
+        return cast(ReplyT, await lane.run(body, (read.__name__, arguments, None, 0)))
+
+    @property
+    def processes(self) -> int:
+        """The number of child processes."""
+        return sum(lane.has_process for lane in self._lanes)
 
     async def close(self) -> None:
         """End the child processes."""
         for lane in self._lanes:
             await lane.close()
+
+    def _may_be_slow(self) -> bool:
+        """Return True if the event loop may parse a body that may turn out to be slow."""
+        return time.monotonic() >= self._slow_until_s
+
+    def _run_here(self, read: Callable[[], ReplyT], size_bytes: int) -> ReplyT:
+        """Parse a body on the event loop, and count the time if it was slow."""
+        began_s = time.thread_time()
+        try:
+            return read()
+        finally:
+            taken_s = time.thread_time() - began_s
+            if taken_s > SLOW_S * size_bytes:
+                self._note_slow(taken_s)
+
+    def _note_slow(self, taken_s: float) -> None:
+        """Count a slow body. The loop parses none from the moment that its allowance is used until it is refilled."""
+        now_s = time.monotonic()
+        refilled_s = (now_s - self._slow_since_s) * SLOW_SHARE
+        self._slow_s = max(self._slow_s - refilled_s, 0.0) + taken_s
+        self._slow_since_s = now_s
+        if self._slow_s > SLOW_BURST_S:
+            self._slow_until_s = now_s + (self._slow_s - SLOW_BURST_S) / SLOW_SHARE
+
+    async def _run_compressed(self, body: CompressedBody, name: str, arguments: tuple[object, ...]) -> object:
+        """Decompress and parse a body in the first process if its content is short enough for it, else in the second.
+
+        Raises:
+            TooLarge: the content is longer than the limit of the body.
+            SharqError: as `run`.
+        """
+        for lane, most_bytes in zip(self._lanes, (_MIDDLE_BYTES, body.limit_bytes), strict=True):
+            try:
+                return await lane.run(
+                    body, (name, arguments, body.encoding, min(most_bytes, body.limit_bytes))
+                )
+            except ContentTooLong:
+                continue
+        raise TooLarge(f"body: longer than the limit of {body.limit_bytes} bytes")
 
 
 class _ParserLane:
@@ -81,16 +153,25 @@ class _ParserLane:
         self._numbers = itertools.count()
         self._idle_timer: asyncio.TimerHandle | None = None
 
-    async def run(self, body: LargeBody, call: tuple[str, tuple[object, ...]]) -> object:
-        await self._enter(len(body))
+    async def run(self, body: LargeBody, call: Call) -> object:
+        *_, limit_bytes = call
+        await self._enter(
+            max(len(body), limit_bytes)
+        )  # content as long as it may be: how long it is, nobody knows
         try:
-            is_done, answer, spans = await self._ask(body, call)
+            answer = await self._ask(body, call)
         finally:
             self._leave()
-        if not is_done:
-            raise cast(Exception, answer)
-        await _give_payloads(jobs_of(answer), body, spans)
-        return answer
+        if not answer.is_done:
+            raise cast(Exception, answer.result)
+        if isinstance(body, CompressedBody) and answer.payloads is not body:
+            body.count(len(answer.payloads))
+        await _give_payloads(jobs_of(answer.result), answer.payloads, answer.spans)
+        return answer.result
+
+    @property
+    def has_process(self) -> bool:
+        return self._process is not None
 
     async def close(self) -> None:
         if self._idle_timer is not None:
@@ -122,7 +203,7 @@ class _ParserLane:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._dismiss)
 
-    async def _ask(self, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
+    async def _ask(self, body: LargeBody, call: Call) -> _ParserReply:
         """Send a call to the process and return its answer. A failed process is replaced at the next call."""
         try:
             process = await self._running()
@@ -146,6 +227,7 @@ class _ParserLane:
                 "router.bodies.parser_process",
                 stdin=PIPE,
                 stdout=PIPE,
+                limit=_READ_BYTES,
                 start_new_session=True,
             )
         return self._process
@@ -164,7 +246,16 @@ class _ParserLane:
             await process.wait()
 
 
-async def _converse(process: Process, body: LargeBody, call: object) -> tuple[bool, object, list[Span]]:
+class _ParserReply(Struct, frozen=True):
+    """An answer of the process: the result or the error, and the spans of the jobs' payloads in `payloads`."""
+
+    is_done: bool
+    result: object
+    spans: list[Span]
+    payloads: LargeBody
+
+
+async def _converse(process: Process, body: LargeBody, call: Call) -> _ParserReply:
     """Send a call and return its answer. Raise EOFError if the process has ended."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -174,7 +265,33 @@ async def _converse(process: Process, body: LargeBody, call: object) -> tuple[bo
         await process.stdin.drain()
     head = await process.stdout.readexactly(LENGTH.size)
     content = await process.stdout.readexactly(*LENGTH.unpack(head))
-    return cast("tuple[bool, object, list[Span]]", pickle.loads(content))
+    is_done, result, spans, slices = cast(Reply, pickle.loads(content))
+    if slices:
+        result = await _joined(slices)
+    (payload_bytes,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+    payloads = LargeBody(await _read_pieces(process.stdout, payload_bytes)) if payload_bytes else body
+    return _ParserReply(is_done, result, spans, payloads)
+
+
+async def _joined(slices: Sequence[bytes]) -> list[object]:
+    """Return the list that consists of pickled slices, and yield to the event loop after each."""
+    items: list[object] = []
+    for content in slices:
+        items += pickle.loads(content)
+        await asyncio.sleep(0)
+    return items
+
+
+async def _read_pieces(stream: asyncio.StreamReader, size_bytes: int) -> list[bytes]:
+    """Return the next size_bytes of a stream, in pieces. Raise EOFError if it ends before."""
+    pieces: list[bytes] = []
+    while size_bytes:
+        piece = await stream.read(min(size_bytes, _READ_BYTES))
+        if not piece:
+            raise EOFError("the process has ended")
+        pieces.append(piece)
+        size_bytes -= len(piece)
+    return pieces
 
 
 async def _give_payloads(jobs: Sequence[NewJob], body: LargeBody, spans: Sequence[Span]) -> None:

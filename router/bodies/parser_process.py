@@ -1,8 +1,8 @@
 """The child process that parses a router's large bodies. parser.py starts it: `python -m router.bodies.parser_process`.
 
 It reads calls of the functions of router/api/parsing.py from its standard input and writes the answers to its standard
-output, in order, until its input ends. Pickle is safe here: it passes only between a process and its own child, and the
-bodies of clients are in it as bytes, which only msgspec parses.
+output, in order, until its input ends. Pickle is safe here: it passes only between a process and its own child. Bodies
+and payloads pass beside it as plain bytes, which only zlib and msgspec interpret.
 """
 
 from __future__ import annotations
@@ -14,19 +14,34 @@ import signal
 import struct
 import sys
 from collections.abc import Sequence
-from typing import Any, BinaryIO, TypeAlias
+from itertools import accumulate
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from msgspec.structs import force_setattr
 
 from router.api import parsing
+from router.bodies.inflation import ContentTooLong, Inflation
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
 
 LENGTH = struct.Struct(">Q")
-"""The length in bytes before each part of a call and before each answer."""
+"""The length in bytes before each part of a call and of an answer.
+
+A call has two parts: a pickled Call, and the body. An answer has two parts: a pickled Reply, and the payloads if the
+parent cannot take them from the body that it has.
+"""
+
+Call: TypeAlias = tuple[str, tuple[Any, ...], str | None, int]
+"""The name of the function, its further arguments, the encoding of the body (None: plain), and the longest content."""
 
 Span: TypeAlias = tuple[int, int]
-"""The start and the length of a payload in the body."""
+"""The start and the length of a payload, in the body if it is plain, else in the payloads of the answer."""
+
+Reply: TypeAlias = tuple[bool, object, list[Span], list[bytes]]
+"""(True, result, spans, slices) or (False, error, [], []). A list comes in pickled slices, with None as the result."""
+
+SLICE_ITEMS = 200
+"""The items of a list that the parent unpickles in one step, which takes up to 0.2 ms."""
 
 _NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
@@ -53,6 +68,8 @@ def main() -> int:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(_NICENESS)
+        if sys.platform == "linux":  # a batch process does not preempt the event loop when it wakes up
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that stray prints do not mix with the answers
     with contextlib.suppress(BrokenPipeError):
@@ -62,36 +79,74 @@ def main() -> int:
 
 def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
     while head := calls.read(LENGTH.size):
-        name, arguments = pickle.loads(calls.read(*LENGTH.unpack(head)))
+        name, arguments, encoding, limit_bytes = cast(Call, pickle.loads(calls.read(*LENGTH.unpack(head))))
         body = calls.read(*LENGTH.unpack(calls.read(LENGTH.size)))
-        answers.write(packed(_answer(name, body, arguments)))
+        is_done, result = _run(name, body, arguments, encoding, limit_bytes)
+        jobs = jobs_of(result) if is_done else []
+        payloads = [] if encoding is None else [job.payload for job in jobs]
+        spans = _spans_in(body, jobs) if encoding is None else _spans_of(payloads)
+        for job in jobs:
+            force_setattr(job, "payload", b"")
+        slices = _slices(result) if is_done and isinstance(result, list) else []
+        answers.write(packed((is_done, None if slices else result, spans, slices)))
+        answers.write(LENGTH.pack(sum(map(len, payloads))))
+        answers.writelines(payloads)
         answers.flush()
 
 
-def _answer(name: str, body: bytes, arguments: Sequence[Any]) -> tuple[bool, object, list[Span]]:
-    """Return (True, result, spans of the payloads) or (False, error, [])."""
+def _run(
+    name: str, body: bytes, arguments: Sequence[Any], encoding: str | None, limit_bytes: int
+) -> tuple[bool, object]:
+    """Return (True, result) or (False, error)."""
     try:
-        result = getattr(parsing, name)(body, *arguments)
-    except SharqError as error:
-        return False, error, []
+        content = body if encoding is None else _content(body, encoding, limit_bytes)
+        return True, getattr(parsing, name)(content, *arguments)
+    except (SharqError, ContentTooLong) as error:
+        return False, error
     except Exception as error:  # noqa: BLE001 - the parent logs it and answers 500
-        return False, RuntimeError(f"{type(error).__name__}: {error}"[:1000]), []
-    return True, result, _take_payloads(body, jobs_of(result))
+        return False, RuntimeError(f"{type(error).__name__}: {error}"[:1000])
 
 
-def _take_payloads(body: bytes, jobs: Sequence[NewJob]) -> list[Span]:
-    """Remove the payloads from the jobs and return their spans. The parent has the body, so it needs only the spans.
+def _slices(items: list[object]) -> list[bytes]:
+    """Return the pickled slices of a list."""
+    starts = range(0, len(items), SLICE_ITEMS)
+    return [pickle.dumps(items[start : start + SLICE_ITEMS], pickle.HIGHEST_PROTOCOL) for start in starts]
 
-    The jobs must be in the order of the body.
+
+def _content(body: bytes, encoding: str, limit_bytes: int) -> bytes:
+    """Return the content of a compressed body.
+
+    Raises:
+        InvalidRequest: the body is not valid in this encoding.
+        ContentTooLong: the content has more than limit_bytes.
     """
+    inflation = Inflation(encoding)
+    pieces: list[bytes] = []
+    size = 0
+    for piece in inflation.feed(body):
+        size += len(piece)
+        if size > limit_bytes:
+            raise ContentTooLong
+        pieces.append(piece)
+    inflation.end()
+    return b"".join(pieces)
+
+
+def _spans_in(body: bytes, jobs: Sequence[NewJob]) -> list[Span]:
+    """Return the spans of the jobs' payloads in the body. The jobs must be in the order of the body."""
     spans: list[Span] = []
     start = 0
     for job in jobs:
         start = body.index(job.payload, start)  # perhaps an earlier occurrence, but the same bytes
         spans.append((start, len(job.payload)))
         start += len(job.payload)
-        force_setattr(job, "payload", b"")
     return spans
+
+
+def _spans_of(payloads: Sequence[bytes]) -> list[Span]:
+    """Return the spans of payloads that follow each other."""
+    lengths = [len(payload) for payload in payloads]
+    return list(zip(accumulate(lengths, initial=0), lengths, strict=False))
 
 
 if __name__ == "__main__":

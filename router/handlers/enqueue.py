@@ -8,14 +8,16 @@ from functools import lru_cache
 from msgspec import UNSET, UnsetType, json, structs
 
 from router.api import parsing
+from router.api.response_shapes import FailureAnswer, Queued, QueuedJobs, count_failed
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.http.errors import failed
 from router.http.request import Request
-from router.http.response import FailureAnswer, Queued, QueuedJobs, Response, answer, count_failed
+from router.http.response import Response, answer
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import InvalidRequest, QueueFull, SharqError
+from sharq_core.link.messages import Enqueue
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
 
 _QUEUED_BODY = b'{"status":"queued"}'
@@ -35,12 +37,12 @@ class EnqueueHandlers:
         job, has_new_id = await self._parser.run(
             parsing.enqueue, await request.body(), request.path_values, self._settings
         )
-        outcome = await self._dispatch.enqueue_one(job)
+        outcome = await self._dispatch.route_job(Enqueue, job)
         warning = _warn(job) if 0 < (job.interval_us or 0) < rate_warnings.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Response(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
-        queued = _queued(job, outcome, has_new_id, "interval")
+        queued = _queued(job, outcome, "interval", with_id=has_new_id)
         return answer(structs.replace(queued, warning=warning), 201, result)
 
     async def enqueue_bulk(self, request: Request) -> Response:
@@ -93,12 +95,12 @@ def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) ->
     if isinstance(outcome, SharqError):
         return failed(outcome)
     try:
-        return _queued(job, outcome, True, interval_field)
+        return _queued(job, outcome, interval_field, with_id=True)
     except SharqError as error:
         return failed(error)
 
 
-def _queued(job: NewJob, outcome: Enqueued, with_id: bool, interval_field: str) -> Queued:
+def _queued(job: NewJob, outcome: Enqueued, interval_field: str, *, with_id: bool) -> Queued:
     """Return the answer for a job that is queued, now or before; raise the error that refused it."""
     if outcome.status is EnqueueStatus.FULL:
         raise QueueFull(outcome.queue_length)

@@ -8,20 +8,14 @@ from msgspec import UNSET
 from multidict import MultiDict
 
 from router.api import parsing
+from router.api.response_shapes import Extended, FailureAnswer, LeaseDone, LeaseResults, count_failed
 from router.bodies.parser import BodyParser
 from router.http.errors import failed
 from router.http.request import Request
-from router.http.response import (
-    Extended,
-    FailureAnswer,
-    LeaseDone,
-    LeaseResults,
-    Response,
-    answer,
-    count_failed,
-)
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import LeaseLost, NotFound, SharqError
+from sharq_core.link.messages import Extend, Finish, Release
 from sharq_core.models import ExtendJob, FinishJob, LeaseOutcome, LeaseStatus, ReleaseJob
 
 _DONE_BODY = b'{"status":"success"}'
@@ -39,7 +33,8 @@ class LeaseHandlers:
         job = await self._parser.run(
             parsing.finish, await request.body(), request.path_values, MultiDict(request.query)
         )
-        _check(await self._dispatch.finish_one(job))
+        outcome = await self._dispatch.route_job(Finish, job)
+        _check(outcome)
         return Response(_DONE_BODY)
 
     async def extend(self, request: Request) -> Response:
@@ -47,7 +42,7 @@ class LeaseHandlers:
         job = await self._parser.run(
             parsing.extend, await request.body(), request.path_values, MultiDict(request.query)
         )
-        (outcome,) = await self._dispatch.extend([job])
+        outcome = await self._dispatch.route_job(Extend, job)
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
     async def release(self, request: Request) -> Response:
@@ -55,7 +50,7 @@ class LeaseHandlers:
         job = await self._parser.run(
             parsing.release, await request.body(), request.path_values, MultiDict(request.query)
         )
-        (outcome,) = await self._dispatch.release([job])
+        outcome = await self._dispatch.route_job(Release, job)
         _check(outcome)
         return Response(_DONE_BODY)
 

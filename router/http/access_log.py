@@ -1,9 +1,8 @@
-"""Writes the access log: one line a request, or one line for every n-th request. Responses of 500 and above are always
-logged.
+"""Writes the access log: one line a request, or one line for every n-th request.
 
-A line has the original's format, or is JSON without the query, since a query may hold a lease token. Not here: the
-process's own log (sharq_core/logs/setup.py), and the queue that keeps requests from waiting for the file
-(sharq_core/logs/line_queue.py).
+Responses of 500 and above are always logged. A line has the original's format, or is JSON without the query, since a
+query may hold a lease token. Not here: the process's own log (sharq_core/logs/setup.py), and the queue that keeps
+requests from waiting for the file (sharq_core/logs/line_queue.py).
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ class _LogFile:
         """Log that lines are lost from now on, as Target.on_loss describes."""
         log.warning("access_log_lost path=%s error=%r", self.path, reason)
 
-    def on_room(self, lost: int) -> bytes:
+    def on_room(self, _lost: int, /) -> bytes:
         """Return nothing. Losses are reported in the process's log, since every line here is a request."""
         return b""
 

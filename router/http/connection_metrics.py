@@ -22,9 +22,10 @@ class ConnectionMetrics(PortMetrics):
         self._unread = connections.unread
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the port and the size of its unread responses."""
         yield from super().collect()
         yield GaugeMetricFamily(
             "sharq_router_unread_answer_bytes",
-            "Bytes of responses longer than 256 KiB that clients have not read yet.",
+            "Bytes of responses longer than 256 KiB that clients have not read yet",
             value=self._unread.unread_bytes,
         )

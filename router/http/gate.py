@@ -1,7 +1,7 @@
-"""Rejects requests by their head, before the body is read: cross-site calls of web pages, unknown host names, and
-transfer and content encodings that the server does not support.
+"""Rejects requests by their head, before the body is read.
 
-Not here: recognising a web page's request (sharq_core/web_pages.py), and tokens (router/http/tokens.py).
+It rejects cross-site calls of web pages, unknown host names, and transfer and content encodings that the server does
+not support. Not here: recognising a web page's request (sharq_core/web_pages.py), and tokens (router/http/tokens.py).
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Gateway:
                 self._guard.check(request, endpoint.operation)
             self._gate.check_form(request)
             may_wait = endpoint.operation == "dequeue" and _may_wait(request)
-            response = await self._run(request, endpoint, may_wait)
+            response = await self._run(request, endpoint, may_wait=may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs unexpected errors
             response = failure_answer(error, meter.operation)
             if request.body_exists and isinstance(error, _BODY_REFUSALS):
@@ -113,9 +113,9 @@ class Gateway:
             response.force_close()
         return response
 
-    async def _run(self, request: Request, endpoint: Endpoint, may_wait: bool) -> Response:
+    async def _run(self, request: Request, endpoint: Endpoint, *, may_wait: bool) -> Response:
         """Run a handler while the request and its body count against the bounds."""
-        self._let_in(endpoint, may_wait)
+        self._let_in(endpoint, may_wait=may_wait)
         try:
             if request.body_exists:
                 if _EXPECT in request.headers:
@@ -128,9 +128,9 @@ class Gateway:
         finally:
             if request.arrival is not None:
                 request.arrival.close()
-            self._let_out(may_wait)
+            self._let_out(may_wait=may_wait)
 
-    def _let_in(self, endpoint: Endpoint, may_wait: bool) -> None:
+    def _let_in(self, endpoint: Endpoint, *, may_wait: bool) -> None:
         if may_wait:
             if self.waiting >= self.settings.max_waiting:
                 raise Overloaded(f"{self.waiting} waiting dequeues are in flight already")
@@ -140,7 +140,7 @@ class Gateway:
                 raise Overloaded(f"{self.in_flight} requests are in flight already")
             self.in_flight += 1
 
-    def _let_out(self, may_wait: bool) -> None:
+    def _let_out(self, *, may_wait: bool) -> None:
         if may_wait:
             self.waiting -= 1
         else:

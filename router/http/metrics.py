@@ -44,7 +44,7 @@ class RouterMetrics:
         self._meters: list[OperationMeter] = []
         registry.register(_Requests(self._meters))
         build = Gauge(
-            "sharq_router_build_info", "1, labelled with the version.", ["version"], registry=registry
+            "sharq_router_build_info", "Always 1; the label is the version", ["version"], registry=registry
         )
         build.labels(__version__).set(1)
 
@@ -59,10 +59,10 @@ class RouterMetrics:
         gauges = (
             (
                 "sharq_router_in_flight_requests",
-                "Unanswered requests, without dequeues that may wait.",
+                "Unanswered requests, without dequeues that may wait",
                 in_flight,
             ),
-            ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait.", waiting),
+            ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait", waiting),
         )
         for name, documentation, read in gauges:
             Gauge(name, documentation, registry=self._registry).set_function(read)
@@ -71,7 +71,7 @@ class RouterMetrics:
         """Export the memory of bodies and the count of displaced ones; the functions are called at each scrape."""
         Gauge(
             "sharq_router_body_bytes",
-            "Received bytes of the bodies of unanswered requests, without the first 64 KiB of each.",
+            "Received bytes of the bodies of unanswered requests, without the first 64 KiB of each",
             registry=self._registry,
         ).set_function(used_bytes)
         self._registry.register(_GivenWay(given_way))
@@ -86,7 +86,7 @@ class _GivenWay(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "sharq_router_bodies_given_way",
-            "Slow request bodies rejected with 429 because others needed the memory.",
+            "Slow request bodies rejected with 429 because others needed the memory",
             value=self._count(),
         )
 
@@ -99,11 +99,11 @@ class _Requests(Collector):
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
-            "sharq_router_requests", "Responses by operation and result.", labels=["operation", "result"]
+            "sharq_router_requests", "Responses by operation and result", labels=["operation", "result"]
         )
         durations = HistogramMetricFamily(
             "sharq_router_request_duration_seconds",
-            "Time from request to response, without dequeues that may wait.",
+            "Time from request to response, without dequeues that may wait",
             labels=["operation"],
         )
         for meter in self._meters:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from asyncio import Task, get_running_loop, sleep, timeout
+from asyncio import Task, get_running_loop, timeout
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
-from aiohttp import HttpVersion, web
+from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import EmptyStreamReader, StreamReader
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDictProxy, MultiDict, MultiMapping, istr
-from yarl import URL
+from multidict import MultiDict, MultiMapping, istr
 
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
-from router.bodies.large_body import AT_ONCE_BYTES, LargeBody
+from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
+from sharq_core._compat.aiohttp import PlainRequest
 from sharq_core.errors import TooLarge, TooSlow
 from sharq_core.http_port.connection import PortConnection
 
@@ -26,11 +26,22 @@ _CONTENT_LENGTH = istr("Content-Length")
 _CONTENT_ENCODING = istr("Content-Encoding")
 _NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
+INFLATED_STEPS = 16
+"""The most steps of the decompression of one body on the event loop. A step yields a piece, or the end of a member."""
+
+_MAX_GROWTH = 1.01
+"""The most that an encoding may lengthen a body. Content that cannot be compressed grows by less."""
+
 
 def is_gone(request: Request) -> bool:
     """Return True if the client has disconnected, so that a response would go unread."""
     transport = request.transport
     return transport is None or transport.is_closing()
+
+
+def may_have_left(request: Request) -> bool:
+    """Return False if the client is certainly connected, so that `has_left` need not be asked."""
+    return is_gone(request) or getattr(request.protocol, "is_half_closed", False)
 
 
 async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None]]) -> bool:
@@ -42,21 +53,23 @@ async def has_left(request: Request, undo: Callable[[], Coroutine[Any, Any, None
         undo: called later if such a client turns out not to have taken its response.
     """
     connection = request.protocol
-    if not isinstance(connection, PortConnection) or not connection.is_half_closed:
-        return is_gone(request)
+    if not may_have_left(request):
+        return False
+    if is_gone(request) or not isinstance(connection, PortConnection):
+        return True
     if not await connection.takes_what_was_sent():
         return True
     connection.when_refused(undo)
     return False
 
 
-class Request(web.BaseRequest):
+class Request(PlainRequest):
     """A request and the values of its path.
-
-    aiohttp 3.14 caches these properties in a dict; plain attributes are faster on the hot path.
 
     Attributes:
         path_values: name → value, percent-decoded but not validated.
+        payload: the body as it arrives.
+        max_body_bytes: the longest permitted body, decompressed.
         body_timeout_s: the longest time that the body may take to arrive.
         ends_connection: True if the connection is to be closed after the response.
         may_last: True if the response may take long. The port then checks that a client that has closed its sending
@@ -67,6 +80,8 @@ class Request(web.BaseRequest):
     """
 
     path_values: Mapping[str, str] = {}
+    payload: StreamReader
+    max_body_bytes: int
     body_timeout_s: float = BODY_TIMEOUT_S
     ends_connection: bool = False
     may_last: bool = False
@@ -77,67 +92,22 @@ class Request(web.BaseRequest):
 
     def when_gone(self, call: Callable[[], object]) -> None:
         """Call a function if the client disconnects before it has its response."""
-        if isinstance(self._protocol, PortConnection):
-            self._protocol.when_lost = call
-
-    @property
-    def method(self) -> str:
-        """The HTTP method: GET, POST and so on."""
-        return self._method
-
-    @property
-    def version(self) -> HttpVersion:
-        """The HTTP version."""
-        return self._version
-
-    @property
-    def headers(self) -> CIMultiDictProxy[str]:
-        """The header fields."""
-        return self._headers
-
-    @property
-    def rel_url(self) -> URL:
-        """The path and the query."""
-        return self._rel_url
-
-    @property
-    def keep_alive(self) -> bool:
-        """Return True if the client keeps the connection open."""
-        return not self._message.should_close
-
-    @property
-    def body_exists(self) -> bool:
-        """Return True if there is a body. It may be empty."""
-        return type(self._payload) is not EmptyStreamReader
+        if isinstance(self.protocol, PortConnection):
+            self.protocol.when_lost = call
 
     @property
     def body_bytes(self) -> int | None:
         """The declared length of the body in bytes; None if it is chunked or compressed."""
-        declared = None if _CONTENT_ENCODING in self._headers else self._headers.get(_CONTENT_LENGTH)
+        declared = None if _CONTENT_ENCODING in self.headers else self.headers.get(_CONTENT_LENGTH)
         return None if declared is None else int(declared)
-
-    @property
-    def asks_upgrade(self) -> bool:
-        """Return True if the client offers another protocol (Upgrade) or asks for a tunnel (CONNECT)."""
-        return self._message.upgrade
-
-    @property
-    def target_host(self) -> str | None:
-        """The host of an absolute request target; None for a path."""
-        return None if self._message.path[:1] == "/" else self._message.url.raw_host
 
     @property
     def query(self) -> MultiMapping[str]:
         """The parameters of the query string."""
-        return self._rel_url.query if self._rel_url.raw_query_string else _NO_PARAMETERS
-
-    async def read(self) -> bytes:
-        """Return the whole body, decompressed. Raise as `body` does."""
-        body = await self.body()
-        return b"".join(body.pieces) if isinstance(body, LargeBody) else body
+        return self.rel_url.query if self.rel_url.raw_query_string else _NO_PARAMETERS
 
     async def body(self, room: BodyRoom | None = None) -> bytes | LargeBody:
-        """Return the whole body, decompressed. The body is read once and kept.
+        """Return the whole body, decompressed unless its content is long. The body is read once and kept.
 
         Args:
             room: counts the received bytes; None for a small body.
@@ -149,11 +119,11 @@ class Request(web.BaseRequest):
             Overloaded: there is no memory for the body. In all four cases nothing was done.
         """
         if self._body is None:
-            if room is not None or not self._payload.is_eof() or _CONTENT_ENCODING in self._headers:
+            if room is not None or not self.payload.is_eof() or _CONTENT_ENCODING in self.headers:
                 self._body = await self._read_in_time(room)
                 return self._body
-            self._body = self._take_all()
-            if len(self._body) > self._client_max_size:
+            self._body = self.whole_body()
+            if len(self._body) > self.max_body_bytes:
                 raise self._too_large()
         return self._body
 
@@ -167,25 +137,13 @@ class Request(web.BaseRequest):
         try:
             async with timeout(self.body_timeout_s):
                 while discarded_bytes <= limit_bytes:
-                    piece = await self._payload.readany()
+                    piece = await self.payload.readany()
                     if not piece:
                         return True
                     discarded_bytes += len(piece)
         except (TimeoutError, ConnectionError, web.RequestPayloadError):
             pass
         return False
-
-    def _take_all(self) -> bytes:
-        """Return a body that has arrived whole.
-
-        The reader has resumed the connection already, and would resume it again for each chunk that is read from it.
-        Taking the chunks directly saves a thirtieth of a small request's time.
-        """
-        payload = self._payload
-        if not self.body_exists or payload.exception() is not None:
-            return payload.read_nowait()
-        chunks = payload._buffer
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _read_in_time(self, room: BodyRoom | None) -> bytes | LargeBody:
         deadline = timeout(self.body_timeout_s)
@@ -202,30 +160,53 @@ class Request(web.BaseRequest):
                 self.arrival.settle()
 
     async def _read_pieces(self) -> bytes | LargeBody:
-        inflation = self._inflation()
+        encoding = self.headers.get(_CONTENT_ENCODING, "").strip().lower()
+        if encoding in (GZIP, DEFLATE):  # the gate has refused all other codings
+            return await self._read_compressed(encoding)
         pieces: list[bytes] = []
-        size = 0  # of the decompressed body, so that a small compressed one cannot exceed the limits
-        while raw := await self._payload.readany():
-            for piece in (raw,) if inflation is None else inflation.feed(raw):
-                size += len(piece)
-                if size > self._client_max_size:
-                    raise self._too_large()
-                if self.arrival is not None:
-                    self.arrival.take(len(piece))
-                pieces.append(piece)
-                if inflation is not None:
-                    await sleep(0)  # one raw piece may decompress into many, 1 ms each
-        if inflation is not None:
-            inflation.end()
+        size = 0
+        while piece := await self.payload.readany():
+            size += len(piece)
+            if size > self.max_body_bytes:
+                raise self._too_large()
+            self._count(len(piece))
+            pieces.append(piece)
         return LargeBody(pieces) if size > AT_ONCE_BYTES else b"".join(pieces)
 
-    def _inflation(self) -> Inflation | None:
-        """Return the decompression of the body; None for a plain one. The gate has refused all other codings."""
-        encoding = self._headers.get(_CONTENT_ENCODING, "").strip().lower()
-        return Inflation(encoding) if encoding in (GZIP, DEFLATE) else None
+    async def _read_compressed(self, encoding: str) -> bytes | CompressedBody:
+        """Read a compressed body. Decompress it if its content is short, else leave that to the parsing process."""
+        inflation = Inflation(encoding)
+        limit_bytes = int(self.max_body_bytes * _MAX_GROWTH)
+        pieces: list[bytes] = []
+        content: list[bytes] = []
+        is_long = False
+        size = content_bytes = 0
+        while piece := await self.payload.readany():
+            size += len(piece)
+            if size > limit_bytes:
+                raise self._too_large()
+            self._count(len(piece))
+            pieces.append(piece)
+            for part in () if is_long else inflation.feed(piece):
+                content_bytes += len(part)
+                content.append(part)
+                is_long = content_bytes > AT_ONCE_BYTES or len(content) > INFLATED_STEPS
+                if is_long:
+                    break
+        if is_long:
+            return CompressedBody(pieces, encoding, self.max_body_bytes, self._count)
+        inflation.end()
+        if content_bytes > self.max_body_bytes:
+            raise self._too_large()
+        return b"".join(content)
+
+    def _count(self, more_bytes: int) -> None:
+        """Count bytes that the body takes in memory. Raise Overloaded if there is no room for them."""
+        if self.arrival is not None:
+            self.arrival.take(more_bytes)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"body: longer than the limit of {self._client_max_size} bytes")
+        return TooLarge(f"body: longer than the limit of {self.max_body_bytes} bytes")
 
 
 RequestFactory: TypeAlias = Callable[
@@ -258,6 +239,8 @@ def request_factory(
     ) -> Request:
         begun(protocol, payload)
         request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
+        request.payload = payload
+        request.max_body_bytes = max_body_bytes
         request.body_timeout_s = body_timeout_s
         request.unread = unread
         return request

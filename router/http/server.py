@@ -82,7 +82,7 @@ class ApiPort(Port):
         )
         self.ended[ANSWERS_FULL] = 0
 
-    def progress_s(self, transport: asyncio.Transport) -> float:
+    def progress_s(self, transport: asyncio.Transport, /) -> float:
         """Return the time at which the client last read some of a large response."""
         return self.unread.progress_s(transport)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path
@@ -153,10 +153,11 @@ class PrintNewToken(argparse.Action):
     def __call__(
         self,
         parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
+        _namespace: argparse.Namespace,
         values: str | Sequence[object] | None,
         option_string: str | None = None,
     ) -> None:
+        """Print the token and its line, and end the process."""
         try:
             token, line = new_token(str(values))
         except ValueError as error:

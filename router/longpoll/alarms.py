@@ -84,7 +84,9 @@ class AlarmClock:
 class _Timer(Protocol):
     """A timer that calls back at about the time it was last set to."""
 
-    def set(self, at: float) -> None: ...
+    def set(self, at: float) -> None:
+        """Call back at a time of time.monotonic(), or at once if it has passed; replace the former time."""
+        ...
 
 
 class LoopTimer:
@@ -96,6 +98,7 @@ class LoopTimer:
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, at: float) -> None:
+        """Set the time; the event loop rounds it up to its resolution."""
         if self._handle is not None:
             self._handle.cancel()
         remaining_s = at - monotonic()
@@ -114,6 +117,7 @@ if sys.platform == "linux" and sys.version_info >= (3, 13):
             asyncio.get_running_loop().add_reader(self._file, self._on_due)
 
         def set(self, at: float) -> None:
+            """Set the time; the kernel keeps it to the nanosecond."""
             os.timerfd_settime_ns(self._file, flags=os.TFD_TIMER_ABSTIME, initial=max(int(at * 1e9), 1))
 
         def _on_due(self) -> None:

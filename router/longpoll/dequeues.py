@@ -65,7 +65,7 @@ class Polls:
             Unavailable: no shard or no store can be reached. Nothing was leased.
             OutcomeUnknown: a job may have been leased; it is requeued when its lease ends.
         """
-        jobs = await self._ask_now(queue_type, count, lease_us)
+        jobs = await self._lease_now(queue_type, count, lease_us)
         if jobs or not wait_us or self._is_draining:
             return jobs
         if self.waiting >= MAX_WAITING:
@@ -92,7 +92,7 @@ class Polls:
             for waiter in list(lobby.waiters):
                 waiter.expire()
 
-    async def _ask_now(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
+    async def _lease_now(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
         """Return ready jobs, those of the longest due shard first; raise the first failure if there is no job.
 
         Hints decide which shards are asked. If those have no job, every shard is asked for the state of its index (I6).
@@ -100,30 +100,32 @@ class Polls:
         changed (one drains, broke, or does not reach its store), the new set is asked once.
         """
         shards = self._directory.shards()
-        ask = await self._ask(shards, queue_type, count, lease_us)
-        for shard in ask.away:
+        attempt = await self._attempt(shards, queue_type, count, lease_us)
+        for shard in attempt.away:
             self._directory.doubt(shard)
-        if ask.away and ask.may_be_repeated:
+        if attempt.away and attempt.may_be_repeated:
             await self._directory.covered()
-        if ask.may_be_repeated and (others := self._directory.shards()) != shards:
-            ask = await self._ask(others, queue_type, count, lease_us)
-        if ask.failures and not ask.jobs:
-            raise ask.failures[0]
-        return ask.jobs
+        if attempt.may_be_repeated and (others := self._directory.shards()) != shards:
+            attempt = await self._attempt(others, queue_type, count, lease_us)
+        if attempt.failures and not attempt.jobs:
+            raise attempt.failures[0]
+        return attempt.jobs
 
-    async def _ask(self, shards: Sequence[ShardPort], queue_type: str, count: int, lease_us: int) -> _Ask:
+    async def _attempt(
+        self, shards: Sequence[ShardPort], queue_type: str, count: int, lease_us: int
+    ) -> _DequeueAttempt:
         if not shards:
             raise Unavailable("no shard can be reached")
-        ask = _Ask(self._hints, queue_type, count, lease_us)
+        attempt = _DequeueAttempt(self._hints, queue_type, count, lease_us)
         if len(shards) == 1:
-            await ask.take_from(shards)
+            await attempt.take_from(shards)
         else:
-            await ask.peek(self._hints.stale(queue_type, shards))
-            await ask.take_from(self._hints.due(queue_type, shards))
-            if not ask.jobs:
-                await ask.peek(shards)
-                await ask.take_from(self._hints.due(queue_type, shards))
-        return ask
+            await attempt.peek(self._hints.stale(queue_type, shards))
+            await attempt.take_from(self._hints.due(queue_type, shards))
+            if not attempt.jobs:
+                await attempt.peek(shards)
+                await attempt.take_from(self._hints.due(queue_type, shards))
+        return attempt
 
     async def _park(self, queue_type: str, waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         lobby = self._lobbies.get(queue_type)
@@ -155,7 +157,7 @@ class Polls:
             lobby.follow()
 
 
-class _Ask:
+class _DequeueAttempt:
     """One dequeue that does not wait.
 
     Attributes:

@@ -41,10 +41,12 @@ class Waiter:
         self._is_over = False
 
     def answer(self, jobs: list[LeasedJob]) -> None:
+        """End the wait with leased jobs, or with none; an ended wait stays as it is."""
         if not self.future.done():
             self.future.set_result(jobs)
 
     def fail(self, error: SharqError) -> None:
+        """End the wait with an error; an ended wait stays as it is."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -111,10 +113,12 @@ class ParkedDequeues:
                 shard.watch(self._queue_type, on_due)
 
     def enter(self, waiter: Waiter) -> None:
+        """Add a poll, and claim for it as soon as a job is due."""
         self.waiters[waiter] = None
         self._arm()
 
     def leave(self, waiter: Waiter) -> None:
+        """Remove a poll that has ended."""
         self.waiters.pop(waiter, None)
 
     def close(self) -> None:

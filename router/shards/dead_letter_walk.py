@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.link.messages import Call, DropDead, ListDead
+from sharq_core.link.messages import DropDead, ListDead, PartitionCall
 from sharq_core.logs.plurals import counted, was_or_were
 from sharq_core.models import DeadLetter, DeadPage, DeadRef, RedriveStatus
 
@@ -37,11 +37,17 @@ class Shards(Protocol):
     """The access to the partitions (router/shards/dispatch.py)."""
 
     @property
-    def partitions(self) -> int: ...
+    def partitions(self) -> int:
+        """The number of partitions, P."""
+        ...
 
-    async def ask(self, partition: int, call: Call[ReplyT]) -> ReplyT: ...
+    async def route(self, call: PartitionCall[ReplyT]) -> ReplyT:
+        """Return the reply of the owner of a call's partition; raise its error."""
+        ...
 
-    def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | SharqError]]: ...
+    def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | SharqError]]:
+        """Enqueue dead letters again; return one answer for each, in order."""
+        ...
 
 
 class DeadWalk:
@@ -136,13 +142,13 @@ class DeadWalk:
         lost, and that drop must be confirmed as `durability` demands.
         """
         while not self._is_gone():
-            count = await self._shards.ask(partition, DropDead(self._queue_type, partition, PAGE, begun_us))
+            count = await self._shards.route(DropDead(self._queue_type, partition, PAGE, begun_us))
             self.done += count
             if count < PAGE:
                 return
 
     async def _page(self, partition: int, scan: str, limit: int) -> DeadPage:
-        return await self._shards.ask(partition, ListDead(self._queue_type, partition, scan, limit))
+        return await self._shards.route(ListDead(self._queue_type, partition, scan, limit))
 
 
 def was_dead(letter: DeadLetter, begun_us: int | None, page: DeadPage) -> bool:

@@ -18,8 +18,8 @@ from router.shards.link import ShardLink
 from router.shards.owners import Excuses, Owners, all_partitions
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.link.messages import Cover, Member, ShardPort, View, Yield
-from sharq_core.logs.troubles import Repeats
+from sharq_core.link.messages import FORMATS, Cover, Member, ShardPort, View, Yield
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,11 @@ class Directory(Protocol):
     """The shards and their partitions, as this router knows them now.
 
     Attributes:
+        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
+    formats: int
     second_tries: int
 
     @property
@@ -53,7 +55,7 @@ class Directory(Protocol):
         """The number of partitions, P."""
         ...
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, partition: int, /) -> ShardPort:
         """Return the shard to ask about a partition; raise Unavailable if no shard can be reached."""
         ...
 
@@ -65,8 +67,8 @@ class Directory(Protocol):
         """Call tell whenever `shards` may have changed."""
         ...
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
-        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+    def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
+        """Return the shard to ask instead of one that does not reach its store; None if there is none."""
         ...
 
     def doubt(self, shard: ShardPort) -> None:
@@ -81,33 +83,6 @@ class Directory(Protocol):
         ...
 
 
-class OneShard:
-    """The directory of a router whose only shard is in the same process."""
-
-    def __init__(self, shard: ShardPort, partitions: int) -> None:
-        self.partitions = partitions
-        self.second_tries = 0
-        self._shards = (shard,)
-
-    def owner(self, partition: int) -> ShardPort:
-        return self._shards[0]
-
-    def shards(self) -> Sequence[ShardPort]:
-        return self._shards
-
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Do nothing: the shard never changes."""
-
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
-        return None
-
-    def doubt(self, shard: ShardPort) -> None:
-        """Do nothing: there is no other shard."""
-
-    async def covered(self) -> None:
-        """Return at once: there is no other shard."""
-
-
 class ShardDirectory:
     """The shards of a cluster.
 
@@ -119,6 +94,7 @@ class ShardDirectory:
 
     Attributes:
         view: the members; None before the first shard was reached.
+        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
@@ -130,6 +106,7 @@ class ShardDirectory:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.view: View | None = None
+        self.formats = FORMATS
         self.second_tries = 0
         self._seeds = seeds
         self._secret = secret
@@ -146,7 +123,7 @@ class ShardDirectory:
         self._said: dict[str, frozenset[int]] = {}
         self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._unknown_seeds = Repeats(log, "seed_unknown seed=%s error=%r")
+        self._unknown_seeds = RareLog(log, REFUSAL_EVERY_S)
         self._task: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[object]] = set()
 
@@ -171,7 +148,7 @@ class ShardDirectory:
         """The version of the view in force; 0 before the first view."""
         return self.view.version if self.view else 0
 
-    def owner(self, partition: int) -> ShardPort:
+    def owner(self, partition: int, /) -> ShardPort:
         """Return the link to the partition's owner, or to the stand-in of an owner that cannot be reached.
 
         Raises:
@@ -195,8 +172,8 @@ class ShardDirectory:
         able = [link for node, link in links.items() if len(away.get(node, ())) < self.partitions]
         return able or list(links.values())
 
-    def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
-        """Whom to ask about a partition instead of a shard that does not reach its store; None for nobody."""
+    def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
+        """Return the shard to ask instead of one that does not reach its store; None if there is none."""
         self._settle()
         return None if partition >= len(self._owner_links) else self._owners.stand_in(partition, failed)
 
@@ -252,7 +229,7 @@ class ShardDirectory:
             try:
                 addresses = await self._loop.getaddrinfo(seed.host, seed.port, type=socket.SOCK_STREAM)
             except OSError as error:
-                self._unknown_seeds.note(str(seed), seed, str(error))
+                self._unknown_seeds.warning("seed_unknown seed=%s error=%r", seed, str(error), kind=str(seed))
                 continue
             for _, _, _, _, place in addresses:
                 await self._add(str(Address(str(place[0]), int(place[1]))))
@@ -279,6 +256,7 @@ class ShardDirectory:
         if not is_newer and any(not link.is_suspect for link in self._links.values()):
             return
         self.view = view
+        self.formats = min((member.formats for member in view.members), default=FORMATS)
         log.info("view version=%d members=%d", view.version, len(view.members))
         self._spawn(self._follow(view))
 
@@ -293,11 +271,11 @@ class ShardDirectory:
             self._usable = frozenset()
             self._settle()
 
-    def _on_down(self, link: ShardLink) -> None:
+    def _on_down(self, _: ShardLink) -> None:
         self._settle()
         self._cover()
 
-    def _on_away(self, link: ShardLink) -> None:
+    def _on_away(self, _: ShardLink) -> None:
         self._settle()
         self._cover()
 

@@ -83,7 +83,7 @@ class ShardLink:
         *,
         on_view: Callable[[View], None],
         on_down: Callable[[ShardLink], None],
-        on_away: Callable[[ShardLink], None] = lambda link: None,
+        on_away: Callable[[ShardLink], None] = lambda _: None,
         timeout_s: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:

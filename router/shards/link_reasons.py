@@ -29,10 +29,10 @@ def why_not_connected(error: Exception, waited_s: float, *, has_tls: bool) -> st
     if isinstance(error, aiohttp.WSServerHandshakeError):
         explanation = _BY_STATUS.get(error.status)
         return f"it refuses the link: {explanation or f'the peer answered {error.status}'}"
-    return f"it cannot be connected to: {why_unreachable(error) or _why_closed(error, has_tls)}"
+    return f"it cannot be connected to: {why_unreachable(error) or _why_closed(error, has_tls=has_tls)}"
 
 
-def _why_closed(error: Exception, has_tls: bool) -> str:
+def _why_closed(error: Exception, *, has_tls: bool) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         if has_tls:
             return "it closed the connection, probably because it does not accept this router's certificate"

@@ -23,6 +23,7 @@ class LinkMetrics(Collector):
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the membership and of each link."""
         yield from self._view()
         yield from self._links()
 

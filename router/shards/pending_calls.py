@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -140,7 +141,9 @@ class PendingCalls:
         self._late_dequeues.discard(entry.number)
         if entry.number in self._waiting:
             waiting = self._take(entry.number)
-            self._set_error(waiting, from_code(entry.code, entry.message, entry.queue_length, entry.is_away))
+            self._set_error(
+                waiting, from_code(entry.code, entry.message, entry.queue_length, is_away=entry.is_away)
+            )
 
     def end(self, reason: str) -> None:
         """Fail all calls because the connection has ended: unsent calls were not done, the others perhaps were."""
@@ -176,12 +179,12 @@ class PendingCalls:
         tick_at = now + _TICK_S
         self._set_timer(min(tick_at, first.deadline_at) if first else tick_at)
 
-    def _set_timer(self, tick_at: float, has_read: bool = False) -> None:
+    def _set_timer(self, tick_at: float, *, has_read: bool = False) -> None:
         """Set the timer, and keep its time: a handle of uvloop that is due at once does not know its own."""
         self._tick_at = tick_at
-        self._timer = self._loop.call_at(tick_at, self._tick, has_read)
+        self._timer = self._loop.call_at(tick_at, partial(self._tick, has_read=has_read))
 
-    def _tick(self, has_read: bool = False) -> None:
+    def _tick(self, *, has_read: bool) -> None:
         now = self._loop.time()
         late_s = now - self._tick_at
         if late_s > _TICK_S and not has_read:

@@ -39,7 +39,7 @@ class SecondTry:
             SharqError: the second error, but the first if the first call was perhaps done: it stays in doubt.
         """
         again = repeated(call, error)
-        other = None if again is None else self._other(partition, failed, error.is_away)
+        other = None if again is None else self._other(partition, failed, is_away=error.is_away)
         if again is None or other is None:
             raise error
         self._directory.second_tries += 1
@@ -58,7 +58,7 @@ class SecondTry:
         """Ask the stand-ins of a shard about its partitions; raise its error if a partition has no stand-in."""
         by_shard: dict[ShardPort, list[int]] = {}
         for partition in partitions:
-            other = self._other(partition, failed, error.is_away)
+            other = self._other(partition, failed, is_away=error.is_away)
             if other is None:
                 raise error
             by_shard.setdefault(other, []).append(partition)
@@ -102,7 +102,7 @@ class SecondTry:
     ) -> None:
         partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
         repeat = repeated_job(job) if error_of(answer).perhaps_done else job
-        other = self._other(partition, failed, True)
+        other = self._other(partition, failed, is_away=True)
         if repeat is not None and other is not None:
             again.setdefault(other, {})[index] = repeat
 
@@ -126,7 +126,7 @@ class SecondTry:
             if not (is_in_doubt and isinstance(answer, Failure)):
                 answers[index] = answer
 
-    def _other(self, partition: int, failed: ShardPort, is_away: bool) -> ShardPort | None:
+    def _other(self, partition: int, failed: ShardPort, *, is_away: bool) -> ShardPort | None:
         """Return the shard for a second try; None if there is none.
 
         It is the partition's owner if that has changed, or else the stand-in of an owner that does not reach its store.

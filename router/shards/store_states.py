@@ -39,11 +39,13 @@ class ShardStores:
     Attributes:
         data_lost: why no shard serves its data, in plain text; None while one serves or has not reported.
         away: why no shard reaches its store, in plain text; None while one does or has not reported.
+        trouble: why a shard cannot use a part of its store, in plain text; None while every shard can.
     """
 
     def __init__(self, directory: Links) -> None:
         self.data_lost: str | None = None
         self.away: str | None = None
+        self.trouble: str | None = None
         self._directory = directory
 
     async def run(self) -> None:
@@ -61,6 +63,8 @@ class ShardStores:
         asked = [states.get(shard) for shard in self._directory.shards()]
         self.data_lost = _common([None if state is None else state.data_lost for state in asked])
         self.away = _common([_why_away(state) for state in states.values()])
+        reasons = [state.reason for state in states.values() if state is not None and state.is_reachable]
+        self.trouble = next((reason for reason in reasons if reason is not None), None)
 
 
 def _common(reasons: Sequence[str | None]) -> str | None:

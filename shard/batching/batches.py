@@ -1,17 +1,20 @@
-"""Groups jobs that arrive together into few function calls, by partition and type, in order.
+"""Groups jobs that arrive together into few function calls, by verb, partition and type, in order.
 
-The calls are bounded in jobs and bytes.
+The calls are bounded in jobs and bytes. shard/batching/lane.py sends them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from shard.batching.pipeline import HasRoom, Pending, Pipeline
+import msgspec
+
+from shard.batching.pipeline import Pipeline
+from shard.batching.scheduler_calls import SchedulerCalls
+from shard.metrics.outcome_counters import OutcomeCounter
 from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.link.messages import Addressed, Failure
+from sharq_core.link.messages import Addressed, Failure, JobsCall
 from sharq_core.logs.plurals import counted
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
@@ -21,165 +24,197 @@ MAX_WAITING_JOBS = 20_000
 MAX_WAITING_BYTES = 64 << 20
 """The bounds of unsent work of one verb, about a second's work. Jobs beyond them are refused at once (I11)."""
 
-
 JobT = TypeVar("JobT", bound=Addressed)
 OutcomeT = TypeVar("OutcomeT")
 
-OnHint = Callable[[int, str, Hint], None]
-"""Called with (partition, queue type, hint) of a reply."""
+
+class CallOfJobs(Protocol[JobT]):
+    """A JobsCall."""
+
+    @property
+    def jobs(self) -> list[JobT]:
+        """The jobs, in order."""
+        ...
 
 
-class Batches(Generic[JobT, OutcomeT]):
-    """The waiting jobs of one verb.
+class HintNotes(Protocol):
+    """The parts of the node that use the hint of a reply (shard/index/hints.py)."""
+
+    def note(self, partition: int, queue_type: str, hint: Hint) -> None:
+        """Record when the next queue and timer of a type in a partition are due."""
+        ...
+
+
+class JobVerb(Generic[JobT, OutcomeT]):
+    """The waiting jobs of one type of call.
 
     Args:
-        make_call: makes the call for some jobs of one partition and type, given the loop's time in seconds at which the
-            oldest of them arrived.
-        on_hint: called with the hint of each reply.
-        size_of: returns the payload bytes of a job.
-        on_outcomes: called with (queue type, outcomes) of each call that was done.
+        call_type: the type of call, as `Enqueue`.
+        order: the place of this verb's calls in a pipeline; calls of one function must be neighbours to be merged.
+        hints: gets the hint of each reply.
+        counter: counts the outcomes; None for no count.
+
+    Attributes:
+        waiting: the jobs by partition and type.
+        job_count, size: the number of waiting jobs and their payload bytes.
     """
 
     def __init__(
         self,
+        call_type: type[JobsCall[list[OutcomeT | Failure]]],
+        order: int,
         pipeline: Pipeline,
-        partitions: int,
-        make_call: Callable[[int, str, list[JobT], float], FunctionCall[list[OutcomeT]]],
-        on_hint: OnHint,
-        size_of: Callable[[JobT], int] = lambda job: 0,
-        on_outcomes: Callable[[str, list[OutcomeT]], None] = lambda queue_type, outcomes: None,
+        scheduler_calls: SchedulerCalls,
+        hints: HintNotes,
+        counter: OutcomeCounter | None,
     ) -> None:
+        self.call_type = call_type
+        self.order = order
+        self.hints = hints
+        self.counter = counter
+        self.scheduler_calls = scheduler_calls
+        self.waiting: dict[tuple[int, str], JobBatch[JobT, OutcomeT]] = {}
+        self.job_count = 0
+        self.size = 0
+        self._has_payloads = call_type.has_payloads
+        self._partitions = scheduler_calls.partitions
         self._pipeline = pipeline
-        self._partitions = partitions
-        self._make_call = make_call
-        self._on_hint = on_hint
-        self._size_of = size_of
-        self._on_outcomes = on_outcomes
         self._loop = asyncio.get_running_loop()
-        self._groups: dict[tuple[int, str], _Group[JobT, OutcomeT]] = {}
-        self._count = 0
-        self._bytes = 0
-        pipeline.add_source(self._take)
 
-    def add(self, jobs: Sequence[JobT]) -> asyncio.Future[list[OutcomeT | Failure]]:
+    def submit(self, call: CallOfJobs[JobT]) -> asyncio.Future[list[OutcomeT | Failure]]:
         """Send the jobs of one call with the next pipelines; the future has one answer per job, in order.
 
         A job is refused at once if too many wait already; the other jobs of its call are not affected.
         """
-        batch: _Call[OutcomeT] = _Call(len(jobs), self._loop.create_future())
+        jobs = call.jobs
+        reply: BulkReply[OutcomeT] = BulkReply([None] * len(jobs), len(jobs), self._loop.create_future())
+        if not jobs:
+            reply.future.set_result([])
         for index, job in enumerate(jobs):
-            size = self._size_of(job)
-            if self._has_room_for(size):
-                self._group_of(job).add(job, size, batch, index)
-                self._count += 1
-                self._bytes += size
-            else:
-                batch.settle(index, _failure(self._overloaded()))
-        return batch.answers
+            size: int = len(job.payload) if self._has_payloads else 0  # type: ignore[attr-defined] # has_payloads
+            waiting_bytes = self.size + self._pipeline.waiting_bytes
+            if self.job_count >= MAX_WAITING_JOBS or waiting_bytes + size > MAX_WAITING_BYTES:
+                reply.settle(index, _failure(self._overloaded(waiting_bytes)))
+                continue
+            # A batch stays in the lane that its first job found. Even if the partition moves meanwhile, jobs of one
+            # queue leave in their order, because they are in one batch (I3).
+            key = (partition_of(job.queue_type, job.queue_id, self._partitions), job.queue_type)
+            batch = self.waiting.get(key)
+            if batch is None:
+                batch = self.waiting[key] = JobBatch(self, *key, self._loop.time())
+                self._pipeline.gather(batch, key[0])
+            batch.jobs.append(job)
+            batch.places.append((reply, index))
+            batch.size += size
+            self.job_count += 1
+            self.size += size
+        if len(jobs) == 1:  # the jobs of one bulk call must stay together to stay in order (I3)
+            self._pipeline.push()
+        return reply.future
 
-    def _has_room_for(self, size: int) -> bool:
-        return (
-            self._count < MAX_WAITING_JOBS
-            and self._bytes + self._pipeline.waiting_bytes + size <= MAX_WAITING_BYTES
-        )
-
-    def _overloaded(self) -> Overloaded:
-        waiting = self._bytes + self._pipeline.waiting_bytes
-        return Overloaded(
-            f"this node holds {counted(self._count, 'unsent job')} of {counted(waiting, 'byte')}; try again in a moment"
-        )
-
-    def _group_of(self, job: JobT) -> _Group[JobT, OutcomeT]:
-        key = (partition_of(job.queue_type, job.queue_id, self._partitions), job.queue_type)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = _Group(self._loop.time())
-            self._pipeline.wake(key[0])
-        return group
-
-    def _take(self, has_room: HasRoom) -> list[Pending]:
-        """Return the calls for the partitions whose server has room; the other jobs keep waiting."""
-        pending: list[Pending] = []
-        for key in [key for key in self._groups if has_room(key[0])]:
-            group = self._groups.pop(key)
-            self._count -= len(group.jobs)
-            self._bytes -= group.bytes
-            pending += [self._pack(key, chunk, index > 0) for index, chunk in enumerate(group.chunks())]
-        return pending
-
-    def _pack(self, key: tuple[int, str], chunk: _Group[JobT, OutcomeT], follows: bool) -> Pending:
-        partition, queue_type = key
-
-        def note(reply: Reply[list[OutcomeT]], _: float) -> None:
-            self._on_hint(partition, queue_type, reply.hint)
-
-        def deliver(reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
-            if isinstance(reply, SharqError):
-                chunk.fail(reply)
-            elif reply.value is None:
-                chunk.fail(Unavailable("the call reached the store too late; nothing was done"))
-            else:
-                chunk.answer(reply.value)
-                self._on_outcomes(queue_type, reply.value)
-
-        call = self._make_call(partition, queue_type, chunk.jobs, chunk.since)
-        return Pending(call, chunk.since, len(chunk.jobs), chunk.bytes, follows, note, deliver)
+    def _overloaded(self, waiting_bytes: int) -> Overloaded:
+        jobs, size = counted(self.job_count, "unsent job"), counted(waiting_bytes, "byte")
+        return Overloaded(f"this node holds {jobs} of {size}; try again in a moment")
 
 
-class _Call(Generic[OutcomeT]):
-    """The outcomes of one call's jobs so far; `answers` is set once the last one is known."""
+class BulkReply(msgspec.Struct, Generic[OutcomeT]):
+    """The outcomes of one call's jobs so far; the future is set once the last one is known."""
 
-    def __init__(self, size: int, answers: asyncio.Future[list[OutcomeT | Failure]]) -> None:
-        self.answers = answers
-        self._outcomes: list[Any] = [None] * size
-        self._remaining = size
-        if not size:
-            answers.set_result([])
+    outcomes: list[Any]
+    remaining: int
+    future: asyncio.Future[list[OutcomeT | Failure]]
 
     def settle(self, index: int, outcome: OutcomeT | Failure) -> None:
-        self._outcomes[index] = outcome
-        self._remaining -= 1
-        if not self._remaining and not self.answers.done():
-            self.answers.set_result(self._outcomes)
+        """Set the outcome of one job."""
+        self.outcomes[index] = outcome
+        self.remaining -= 1
+        if not self.remaining and not self.future.done():
+            self.future.set_result(self.outcomes)
 
 
-class _Group(Generic[JobT, OutcomeT]):
-    """The waiting jobs of one partition and type, each with its call and its index in that call."""
+class JobBatch(Generic[JobT, OutcomeT]):
+    """The waiting jobs of one verb, partition and type, and then their function call (lane.Pending).
 
-    def __init__(self, since: float) -> None:
+    Attributes:
+        since: the loop's time, in seconds, at which the first job arrived.
+        follows: True if this is a later part of a batch that was cut.
+        places: for each job, its call's reply and its index in that.
+        size: the payload bytes.
+        call, job_count: the function call and the number of its jobs, once packed.
+    """
+
+    __slots__ = ("_key", "_verb", "call", "follows", "job_count", "jobs", "places", "since", "size")
+
+    call: FunctionCall[list[OutcomeT]]
+    job_count: int
+
+    def __init__(
+        self,
+        verb: JobVerb[JobT, OutcomeT],
+        partition: int,
+        queue_type: str,
+        since: float,
+        *,
+        follows: bool = False,
+    ) -> None:
         self.since = since
+        self.follows = follows
         self.jobs: list[JobT] = []
-        self.bytes = 0
-        self._sizes: list[int] = []
-        self._calls: list[tuple[_Call[OutcomeT], int]] = []
+        self.places: list[tuple[BulkReply[OutcomeT], int]] = []
+        self.size = 0
+        self._verb = verb
+        self._key = (partition, queue_type)
 
-    def add(self, job: JobT, size: int, call: _Call[OutcomeT], index: int) -> None:
-        self.jobs.append(job)
-        self.bytes += size
-        self._sizes.append(size)
-        self._calls.append((call, index))
+    @property
+    def order(self) -> int:
+        """The place of the calls in a pipeline."""
+        return self._verb.order
 
-    def chunks(self) -> list[_Group[JobT, OutcomeT]]:
-        """Return the group, cut in order into parts that fit one call; a job over the byte bound goes alone."""
-        if len(self.jobs) <= MAX_BATCH and self.bytes <= MAX_CALL_BYTES:
-            return [self]
-        chunks: list[_Group[JobT, OutcomeT]] = []
+    def pack(self) -> list[JobBatch[JobT, OutcomeT]]:
+        """Make the function calls of the jobs, which wait no longer; a batch that does not fit one call is cut."""
+        verb = self._verb
+        del verb.waiting[self._key]
+        verb.job_count -= len(self.jobs)
+        verb.size -= self.size
+        fits = len(self.jobs) <= MAX_BATCH and self.size <= MAX_CALL_BYTES
+        parts = [self] if fits else self._cut(has_payloads=verb.call_type.has_payloads)
+        for part in parts:
+            part.call = verb.scheduler_calls.of_jobs(verb.call_type, *self._key, part.jobs, self.since)
+            part.job_count = len(part.jobs)
+        return parts
+
+    def observe(self, reply: Reply[list[OutcomeT]], _: float) -> None:
+        """Note the hint of the reply."""
+        self._verb.hints.note(*self._key, reply.hint)
+
+    def deliver(self, reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
+        """Give each job its outcome, or the error of the call."""
+        if isinstance(reply, SharqError) or reply.value is None:
+            late = Unavailable("the call reached the store too late; nothing was done")
+            failure = _failure(reply if isinstance(reply, SharqError) else late)
+            for bulk_reply, index in self.places:
+                bulk_reply.settle(index, failure)
+            return
+        for (bulk_reply, index), outcome in zip(self.places, reply.value, strict=True):
+            bulk_reply.settle(index, outcome)
+        if self._verb.counter is not None:
+            self._verb.counter.count(self._key[1], reply.value)
+
+    def _cut(self, *, has_payloads: bool) -> list[JobBatch[JobT, OutcomeT]]:
+        """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""
+        parts: list[JobBatch[JobT, OutcomeT]] = []
         room = 0
-        for job, size, (call, index) in zip(self.jobs, self._sizes, self._calls, strict=True):
-            if not chunks or len(chunks[-1].jobs) == MAX_BATCH or size > room:
-                chunks.append(_Group(self.since))
+        for job, place in zip(self.jobs, self.places, strict=True):
+            size: int = len(job.payload) if has_payloads else 0  # type: ignore[attr-defined] # has_payloads
+            if not parts or len(parts[-1].jobs) == MAX_BATCH or size > room:
+                parts.append(JobBatch(self._verb, *self._key, self.since, follows=bool(parts)))
                 room = MAX_CALL_BYTES
-            chunks[-1].add(job, size, call, index)
+            part = parts[-1]
+            part.jobs.append(job)
+            part.places.append(place)
+            part.size += size
             room -= size
-        return chunks
-
-    def answer(self, outcomes: Sequence[OutcomeT]) -> None:
-        for (call, index), outcome in zip(self._calls, outcomes, strict=True):
-            call.settle(index, outcome)
-
-    def fail(self, error: SharqError) -> None:
-        for call, index in self._calls:
-            call.settle(index, _failure(error))
+        return parts
 
 
 def _failure(error: SharqError) -> Failure:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
+from operator import attrgetter
 from time import monotonic
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.process import tasks
+from sharq_core.process.durations import Durations
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
@@ -38,65 +40,118 @@ about 2 ms of work instead of a 1,000-job bulk finish.
 BYTES_AT_ONCE = 4 << 20
 """Most payload bytes of one pipeline (one call may carry more). A server accepts them well within the timeout."""
 
-WordOf: TypeAlias = Callable[[FunctionCall[Any]], "FunctionCall[None] | None"]
-"""Returns the call that notifies the owner if a call changes another node's partition; else None."""
+_since = attrgetter("since")
 
 
-class Pending(msgspec.Struct, frozen=True):
-    """A call that waits to be sent.
+class Pending(Protocol):
+    """A call that waits to be sent, and its caller."""
 
-    Attributes:
-        since: the loop's time, in seconds, at which its oldest work arrived.
-        jobs: the number of its jobs.
-        size: its payload bytes, approximately.
-        follows: True if it has more jobs for the queues of the call before it.
-        on_news: called with a reply and the time (time.monotonic) at which the call was sent, before any caller
-            resumes.
-        on_reply: called with the reply or error and that time (or the time at which it was refused unsent), once the
-            next pipeline is on its way.
-    """
+    @property
+    def call(self) -> FunctionCall[Any]:
+        """The call to send."""
+        ...
 
-    call: FunctionCall[Any]
-    since: float
-    jobs: int
-    size: int
-    follows: bool
-    on_news: Callable[[Reply[Any], float], None] | None
-    on_reply: Callable[[Reply[Any] | SharqError, float], None]
+    @property
+    def since(self) -> float:
+        """The loop's time, in seconds, at which its oldest work arrived."""
+        ...
+
+    @property
+    def job_count(self) -> int:
+        """The number of its jobs."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its payload bytes, approximately."""
+        ...
+
+    @property
+    def follows(self) -> bool:
+        """True if it has more jobs for the queues of the call before it."""
+        ...
+
+    def observe(self, reply: Reply[Any], sent_at: float, /) -> None:
+        """Use a reply before any caller resumes, even if no replica has confirmed the call.
+
+        Args:
+            sent_at: the time (time.monotonic) at which the call was sent.
+        """
+        ...
+
+    def deliver(self, reply: Reply[Any] | SharqError, sent_at: float, /) -> None:
+        """Give the caller the reply or the error, once the next pipeline is on its way.
+
+        Args:
+            sent_at: as for observe; the time of the refusal if the call was not sent.
+        """
+        ...
 
 
-class Lane:
+class Gathering(Protocol):
+    """Jobs that still gather: they become calls when their lane has room for them."""
+
+    @property
+    def order(self) -> int:
+        """The place of its calls among those that are packed at the same time; lower is earlier."""
+        ...
+
+    def pack(self) -> Sequence[Pending]:
+        """Return the calls; no more jobs are added."""
+        ...
+
+
+class NotesAfter(Protocol):
+    """The notes to the owners of other nodes' partitions (shard/cluster/ownership.py)."""
+
+    def after(self, calls: Sequence[FunctionCall[Any]], /) -> list[FunctionCall[None]]:
+        """Return the calls that notify the owners whose partitions some calls change."""
+        ...
+
+
+class Flusher(Protocol):
+    """The sender of all lanes (shard/batching/pipeline.py)."""
+
+    def flush(self) -> None:
+        """Send what waits in all lanes."""
+        ...
+
+
+class ServerLane:
     """The waiting calls and the pipelines in flight of one server.
 
     Args:
-        on_room: called when a pipeline has returned.
-        observe_s: called with the duration of each pipeline, in seconds.
-        is_awaited: returns True if workers wait for jobs now.
-        word_of: returns the call that notifies the owner of a call's partition; None for none.
+        flusher: is told when a pipeline has returned, so that there is room for another.
+        durations: counts the duration of each pipeline.
+        awaited_types: the queue types for which workers wait now.
+        owner_notes: each pipeline carries the notes that its calls need.
 
     Attributes:
+        gathering: jobs that are packed when there is room.
+        waiting: packed calls.
         is_cut: True if the waiting calls are the remainder of those that did not fit one pipeline.
         refusal: the error of every call while the server is given up; else None.
     """
 
     def __init__(
         self,
+        flusher: Flusher,
         executor: Executor,
-        on_room: Callable[[], None],
-        observe_s: Callable[[float], None],
-        is_awaited: Callable[[], bool],
-        word_of: WordOf,
+        durations: Durations,
+        awaited_types: Collection[str],
+        owner_notes: NotesAfter,
     ) -> None:
+        self.gathering: list[Gathering] = []
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
         self.is_cut = False
         self.refusal: StoreAway | None = None
         self.in_flight: dict[asyncio.Task[None], _Flight] = {}
+        self._flusher = flusher
         self._executor = executor
-        self._on_room = on_room
-        self._observe_s = observe_s
-        self._is_awaited = is_awaited
-        self._word_of = word_of
+        self._durations = durations
+        self._awaited_types = awaited_types
+        self._owner_notes = owner_notes
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -112,22 +167,29 @@ class Lane:
 
     @property
     def is_busy(self) -> bool:
-        """Return True if a call waits or is in flight."""
-        return bool(self.waiting or self.in_flight)
+        """Return True if a call gathers, waits or is in flight."""
+        return bool(self.gathering or self.waiting or self.in_flight)
 
     def send(self) -> None:
-        """Send the waiting calls, as far as there is room."""
+        """Send the gathered and the waiting calls, as far as there is room."""
+        # Behind the remainder of a cut, calls would wait where their jobs are not counted (I11).
+        if self.gathering and not self.is_cut and self.has_room:
+            gathered, self.gathering = self.gathering, []
+            if len(gathered) > 1:
+                gathered.sort(key=attrgetter("order"))
+            for jobs in gathered:
+                self.waiting += jobs.pack()
         if self.refusal is not None:
             self._refuse_waiting(self.refusal)
         while self.waiting and self.has_room:
             now = self._loop.time()
-            pending, self.waiting = self.waiting, []
-            fresh = self._cut(self._drop_late(pending, now))
-            if fresh:
-                flight = _Flight(fresh + self._notes(fresh, now))
+            calls = self._next_pipeline(now)
+            if calls:
+                notes = self._owner_notes.after([pending.call for pending in calls])
+                flight = _Flight(calls + [_Note(note, now) for note in notes] if notes else calls)
                 task = tasks.begin(self._run(flight, now))
-                self.in_flight[task] = flight
-                task.add_done_callback(self._on_done)
+                if not task.done():  # a pipeline that is refused at once has returned already
+                    self.in_flight[task] = flight
 
     def give_up(self, refusal: StoreAway) -> None:
         """Refuse the calls that wait or arrive from now on, and answer those in flight except enqueues."""
@@ -140,101 +202,100 @@ class Lane:
         refused, self.waiting = self.waiting, []
         self.is_cut, self.waiting_bytes = False, 0
         for pending in refused:
-            pending.on_reply(refusal, monotonic())
+            pending.deliver(refusal, monotonic())
 
-    def _notes(self, calls: list[Pending], now: float) -> list[Pending]:
-        """Return the calls that notify the owners of the partitions, one per partition and type."""
-        notes = {
-            (note.partition, note.arguments[1]): note
-            for call in calls
-            if (note := self._word_of(call.call)) is not None
-        }
-        return [Pending(note, now, 0, 0, False, None, _log_failure) for note in notes.values()]
-
-    def _cut(self, pending: list[Pending]) -> list[Pending]:
-        """Return the first calls, as many as fit one pipeline; the remaining ones keep waiting."""
+    def _next_pipeline(self, now: float) -> list[Pending]:
+        """Take the first calls, as many as fit one pipeline; the remaining ones keep waiting."""
+        waiting = self.waiting
+        if min(map(_since, waiting)) <= now - self._executor.timeout_s:
+            waiting = self._drop_late(now)
         jobs, size = 0, 0
-        max_jobs = JOBS_WHILE_AWAITED if self._is_awaited() else math.inf
-        for index, call in enumerate(pending):
-            jobs, size = jobs + call.jobs, size + call.size
+        max_jobs = JOBS_WHILE_AWAITED if self._awaited_types else math.inf
+        for index, call in enumerate(waiting):
+            jobs, size = jobs + call.job_count, size + call.size
             # The first call always goes, however large: it would never fit otherwise.
             if index == CALLS_AT_ONCE or (index and (jobs > max_jobs or size > BYTES_AT_ONCE)):
-                self.waiting, self.is_cut = pending[index:], True
-                self.waiting_bytes = sum(waiting.size for waiting in self.waiting)
-                return pending[:index]
-        self.is_cut, self.waiting_bytes = False, 0
-        return pending
+                self.waiting, self.is_cut = waiting[index:], True
+                self.waiting_bytes = sum(remaining.size for remaining in self.waiting)
+                return waiting[:index]
+        self.waiting, self.is_cut, self.waiting_bytes = [], False, 0
+        return waiting
 
-    def _drop_late(self, pending: list[Pending], now: float) -> list[Pending]:
+    def _drop_late(self, now: float) -> list[Pending]:
         """Refuse the calls that have waited for the whole timeout, unsent, so that no caller waits twice as long."""
         oldest = now - self._executor.timeout_s
-        expired = [call for call in pending if call.since <= oldest]
-        for call in expired:
-            call.on_reply(Unavailable("the store was busy for too long; nothing was done"), monotonic())
-        return [call for call in pending if call.since > oldest] if expired else pending
+        for call in self.waiting:
+            if call.since <= oldest:
+                call.deliver(Unavailable("the store was busy for too long; nothing was done"), monotonic())
+        return [call for call in self.waiting if call.since > oldest]
 
     async def _run(self, flight: _Flight, now: float) -> None:
-        """Run one pipeline.
+        """Run one pipeline and answer its callers.
 
         The next one is sent before the callers of this one resume, so that the server has work in the meantime.
         """
         pending = flight.pending
-        remaining_s = min(call.since for call in pending) + self._executor.timeout_s - now
+        remaining_s = min(map(_since, pending)) + self._executor.timeout_s - now
         sent_at = monotonic()
         replies: Sequence[Reply[Any] | SharqError]
         try:
             replies = await self._executor.run([call.call for call in pending], remaining_s)
-            _tell_news(pending, replies, sent_at)
+            # A call that no replica has confirmed was done all the same, so its news count.
+            for call, reply in zip(pending, replies, strict=True):
+                news = reply.reply if isinstance(reply, NotKept) else reply
+                if not isinstance(news, SharqError):
+                    call.observe(news, sent_at)
         except Exception as error:
             log.exception("pipeline_failed")
             message = f"an error in this process: {type(error).__name__}; the call may have been done"
             replies = [OutcomeUnknown(message)] * len(pending)
-        self._make_room(cast("asyncio.Task[None]", asyncio.current_task()))
-        self._observe_s(monotonic() - sent_at)
-        flight.land(replies, sent_at)
+        except asyncio.CancelledError:
+            self.in_flight.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
+            raise
+        self._durations.observe(monotonic() - sent_at)
+        self.in_flight.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
+        self._flusher.flush()
+        for index, (call, reply) in enumerate(zip(pending, replies, strict=True)):
+            if index in flight.answered:
+                continue
+            try:
+                call.deliver(reply, sent_at)
+            except Exception:
+                log.exception("answer_failed")
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("answers_failed", exc_info=error)
-        if task in self.in_flight:
-            self._make_room(task)
 
-    def _make_room(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.pop(task, None)
-        self._on_room()
+class _Flight(msgspec.Struct):
+    """The calls of one pipeline in flight.
 
+    Attributes:
+        answered: the indexes of the calls that were answered before the reply came.
+    """
 
-class _Flight:
-    """The calls of one pipeline in flight."""
-
-    def __init__(self, pending: list[Pending]) -> None:
-        self.pending = pending
-        self._answered: set[int] = set()
+    pending: list[Pending]
+    answered: set[int] = set()
 
     def give_up(self, refusal: StoreAway) -> None:
         """Answer now the calls that do no harm if they are done late: all except enqueues."""
         for index, call in enumerate(self.pending):
-            if index not in self._answered and call.call.function is not library.ENQUEUE:
-                self._answered.add(index)
+            if index not in self.answered and call.call.function is not library.ENQUEUE:
+                self.answered.add(index)
                 message = f"{refusal.message}, and the call may have been done"
-                call.on_reply(refusal if call.call.function.is_read else StoreSilent(message), monotonic())
-
-    def land(self, replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
-        """Answer the calls that are not answered yet."""
-        answered = self._answered
-        for index, (call, reply) in enumerate(zip(self.pending, replies, strict=True)):
-            if not answered or index not in answered:
-                call.on_reply(reply, sent_at)
+                call.deliver(refusal if call.call.function.is_read else StoreSilent(message), monotonic())
 
 
-def _log_failure(reply: Reply[Any] | SharqError, _: float) -> None:
-    if isinstance(reply, SharqError):
-        log.debug("word_not_left error=%r", reply.message)
+class _Note(msgspec.Struct, frozen=True):
+    """A note to the owner of a partition. Nobody waits for it: the owner finds the change by its own rounds, too."""
 
+    call: FunctionCall[None]
+    since: float
+    job_count: int = 0
+    size: int = 0
+    follows: bool = False
 
-def _tell_news(pending: list[Pending], replies: Sequence[Reply[Any] | SharqError], sent_at: float) -> None:
-    """Call `on_news` for every call that was done, even if its answer is an error because no replica has it."""
-    for call, reply in zip(pending, replies, strict=True):
-        news = reply.reply if isinstance(reply, NotKept) else reply
-        if call.on_news is not None and not isinstance(news, SharqError):
-            call.on_news(news, sent_at)
+    def observe(self, _: Reply[None], __: float) -> None:
+        """Do nothing."""
+
+    def deliver(self, reply: Reply[None] | SharqError, _: float) -> None:
+        """Log a failure."""
+        if isinstance(reply, SharqError):
+            log.debug("word_not_left error=%r", reply.message)

@@ -9,19 +9,23 @@ unreachable server does not delay the calls of the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import Collection
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import msgspec
 
 from shard.batching.lane import (
     BYTES_AT_ONCE,
     CALLS_AT_ONCE,
     IN_FLIGHT,
     JOBS_WHILE_AWAITED,
-    Lane,
+    Gathering,
+    NotesAfter,
     Pending,
-    WordOf,
+    ServerLane,
 )
 from sharq_core.errors import SharqError, StoreAway
+from sharq_core.process.durations import Durations
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Reply
@@ -33,7 +37,7 @@ __all__ = [
     "FULL",
     "IN_FLIGHT",
     "JOBS_WHILE_AWAITED",
-    "HasRoom",
+    "Gathering",
     "Pending",
     "Pipeline",
 ]
@@ -48,18 +52,53 @@ were sent together, process and server would take turns under load, each waiting
 _Place: TypeAlias = tuple[StoreNode | None, bool, bool]
 """The key of a lane: the server, whether its calls wait for replicas, whether they are urgent."""
 
-HasRoom: TypeAlias = Callable[[int], bool]
-"""Returns True if calls that change jobs may be sent to a partition's server now."""
+
+class Observer(Protocol):
+    """A part of the node that uses a reply before the caller of the same pipeline resumes."""
+
+    def observe(self, submitted: SingleCall[Any], reply: Reply[Any], sent_at: float, /) -> None:
+        """Use a reply; `sent_at` is the time (time.monotonic) at which the call was sent."""
+        ...
+
+
+class SingleCall(msgspec.Struct, Generic[T], frozen=True):
+    """A call that was submitted by itself (lane.Pending).
+
+    Attributes:
+        future: resolves to the reply and the time (time.monotonic) at which the call was sent, or to the error.
+        observer: sees the reply first; None for nobody.
+    """
+
+    call: FunctionCall[T]
+    since: float
+    future: asyncio.Future[tuple[Reply[T], float]]
+    observer: Observer | None
+    job_count: int = 1
+    size: int = 0
+    follows: bool = False
+
+    def observe(self, reply: Reply[T], sent_at: float) -> None:
+        """Show the reply to the observer."""
+        if self.observer is not None:
+            self.observer.observe(self, reply, sent_at)
+
+    def deliver(self, reply: Reply[T] | SharqError, sent_at: float) -> None:
+        """Resolve the future, unless the caller has left."""
+        if self.future.done():
+            return
+        if isinstance(reply, SharqError):
+            self.future.set_exception(reply)
+        else:
+            self.future.set_result((reply, sent_at))
 
 
 class Pipeline:
-    """The sender of all calls: its own, and those that its sources have at the time of sending.
+    """The sender of all calls, by the lanes of the servers.
 
     Args:
-        observe_s: called with the duration of each pipeline, in seconds.
-        is_awaited: returns True if workers wait for jobs now.
-        word_of: for a call that changes a type in another node's partition, returns the call that notifies that node;
-            None for any other call. Both go in one pipeline.
+        durations: counts the duration of each pipeline.
+        awaited_types: the queue types for which workers wait now.
+        owner_notes: each pipeline carries the notes that its calls need.
 
     Attributes:
         waiting_bytes: the payload bytes of packed calls that wait for a pipeline.
@@ -68,38 +107,33 @@ class Pipeline:
     def __init__(
         self,
         executor: Executor,
-        observe_s: Callable[[float], None],
-        is_awaited: Callable[[], bool],
-        word_of: WordOf = lambda call: None,
+        durations: Durations,
+        awaited_types: Collection[str],
+        owner_notes: NotesAfter,
     ) -> None:
         self._executor = executor
-        self._observe_s = observe_s
-        self._is_awaited = is_awaited
-        self._word_of = word_of
+        self._durations = durations
+        self._awaited_types = awaited_types
+        self._owner_notes = owner_notes
         self._loop = asyncio.get_running_loop()
-        self._sources: list[Callable[[HasRoom], list[Pending]]] = []
-        self._lanes: dict[_Place, Lane] = {}
+        self._lanes: dict[_Place, ServerLane] = {}
         self._given_up: dict[StoreNode, StoreAway] = {}
         self._is_scheduled = False
         self._is_flushing = False
         self._fresh = 0
         self.waiting_bytes = 0
 
-    def add_source(self, take: Callable[[HasRoom], list[Pending]]) -> None:
-        """Call `take(has_room)` for calls that change jobs whenever pipelines are packed.
+    def gather(self, jobs: Gathering, partition: int) -> None:
+        """Let jobs of a partition wait in the lane of its server until the lane has room for them.
 
-        The source calls `wake` when it has some.
+        They are sent at the next `push`, at the end of this tick, or when a pipeline returns.
         """
-        self._sources.append(take)
-
-    def wake(self, partition: int) -> None:
-        """Note that a source has one more call for a partition.
-
-        It is sent at the next `push`, at the end of this tick, or when a pipeline returns.
-        """
-        if self._has_room(partition):
+        lane = self._lane(partition, is_promised=self._executor.promises)
+        lane.gathering.append(jobs)
+        if not lane.is_cut and lane.has_room:
             self._fresh += 1
-            self._schedule()
+            if not self._is_scheduled:
+                self._schedule()
 
     def push(self, *, is_urgent: bool = False) -> None:
         """Send the waiting calls if they fill a pipeline or are urgent.
@@ -107,44 +141,32 @@ class Pipeline:
         Do not call this between the jobs of one bulk call: they must stay together to stay in order (I3).
         """
         if is_urgent or self._fresh >= FULL:
-            self._flush()
+            self.flush()
 
-    async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
-        """Run one call and return its reply and the time (time.monotonic) at which it was sent, or raise its error."""
-        return await self.send(call)
-
-    def send(
-        self,
-        call: FunctionCall[T],
-        on_news: Callable[[Reply[T], float], None] | None = None,
-        *,
-        is_urgent: bool = False,
+    def submit(
+        self, call: FunctionCall[T], observer: Observer | None = None, *, is_urgent: bool = False
     ) -> asyncio.Future[tuple[Reply[T], float]]:
         """Run one call; the future resolves to the result or error of `run`.
 
         Args:
-            on_news: called with the result when the reply arrives, before any caller of the same pipeline resumes.
+            observer: sees the reply when it arrives, before any caller of the same pipeline resumes.
             is_urgent: the call goes ahead of bulk work. A dequeue is urgent: a queue's slot is wasted while it waits.
         """
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
-
-        def deliver(reply: Reply[T] | SharqError, sent_at: float) -> None:
-            if future.done():
-                return
-            if isinstance(reply, SharqError):
-                future.set_exception(reply)
-            else:
-                future.set_result((reply, sent_at))
-
-        lane = self._lane(call.partition, self._executor.has_promised(call), is_urgent)
-        lane.waiting.append(Pending(call, self._loop.time(), 1, 0, False, on_news, deliver))
-        if lane.has_room:
+        is_promised = self._executor.promises and self._executor.has_promised(call)
+        lane = self._lane(call.partition, is_promised=is_promised, is_urgent=is_urgent)
+        lane.waiting.append(SingleCall(call, self._loop.time(), future, observer))
+        if not self._is_scheduled and lane.has_room:
             self._schedule()
         return future
 
+    async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
+        """Run one call and return its reply and the time (time.monotonic) at which it was sent, or raise its error."""
+        return await self.submit(call)
+
     async def value(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise its error."""
-        reply, _ = await self.run(call)
+        reply, _ = await self.submit(call)
         return value_of(reply)
 
     def give_up(self, node: StoreNode, refusal: StoreAway) -> None:
@@ -175,34 +197,7 @@ class Pipeline:
                 await asyncio.wait(in_flight)
             await asyncio.sleep(0)
 
-    def _schedule(self) -> None:
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._flush)
-
-    def _has_room(self, partition: int) -> bool:
-        """Return True if a source may hand over calls: they are not counted here, so they must not wait here (I11)."""
-        lane = self._lane(partition, self._executor.promises)
-        return lane.has_room and not lane.is_cut
-
-    def _lane(self, partition: int, is_promised: bool, is_urgent: bool = False) -> Lane:
-        """Return the lane of the server that holds a partition now.
-
-        Calls that wait for replicas have a lane of their own, so that no other calls queue behind them. Urgent calls
-        have one too.
-        """
-        place = self._executor.node_of(partition), is_promised, is_urgent
-        lane = self._lanes.get(place)
-        if lane is None:
-            self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
-            lane = self._lanes[place] = Lane(
-                self._executor, self._flush, self._observe_s, self._is_awaited, self._word_of
-            )
-            if self._given_up and place[0] is not None:
-                lane.refusal = self._given_up.get(place[0])
-        return lane
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Send the calls that there is room for.
 
         A pipeline that is refused at once returns during this call; the room that it frees is used in the next tick.
@@ -212,11 +207,34 @@ class Pipeline:
             return
         self._is_scheduled, self._fresh, self._is_flushing = False, 0, True
         try:
-            for take in self._sources:
-                for pending in take(self._has_room):
-                    self._lane(pending.call.partition, self._executor.promises).waiting.append(pending)
+            waiting_bytes = 0
             for lane in self._lanes.values():
-                lane.send()
-            self.waiting_bytes = sum(lane.waiting_bytes for lane in self._lanes.values())
+                if lane.gathering or lane.waiting:
+                    lane.send()
+                    waiting_bytes += lane.waiting_bytes
+            self.waiting_bytes = waiting_bytes
         finally:
             self._is_flushing = False
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def _lane(self, partition: int, *, is_promised: bool, is_urgent: bool = False) -> ServerLane:
+        """Return the lane of the server that holds a partition now.
+
+        Calls that wait for replicas have a lane of their own, so that no other calls queue behind them. Urgent calls
+        have one too.
+        """
+        place = self._executor.node_of(partition), is_promised, is_urgent
+        lane = self._lanes.get(place)
+        if lane is None:
+            # Lanes of servers that are gone would pile up otherwise; an idle lane is made again when it is needed.
+            self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
+            lane = self._lanes[place] = ServerLane(
+                self, self._executor, self._durations, self._awaited_types, self._owner_notes
+            )
+            if self._given_up and place[0] is not None:
+                lane.refusal = self._given_up.get(place[0])
+        return lane

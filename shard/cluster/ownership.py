@@ -9,9 +9,12 @@ all state is in the store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
 from sharq_core.partitions import Ring
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.surveys import SurveyCalls
 
 GUEST_S = 5.0
 """The grace period: the time for which a partition of another node is served after its loss or after a call for it."""
@@ -27,6 +30,7 @@ class Ownership:
     Attributes:
         ring: the current ring, which maps partitions to owners.
         owned: this node's partitions, ascending.
+        mine: the same as a set.
         changed: set when partitions must be read; the refresher clears it.
         taken, given_up: the number of partitions that this node took over and gave up since its start.
     """
@@ -39,7 +43,7 @@ class Ownership:
         self.given_up = 0
         self._node_id = node_id
         self._loop = asyncio.get_running_loop()
-        self._mine = frozenset(self.owned)
+        self.mine = frozenset(self.owned)
         self._unread = set(self.owned)
         self._guests: dict[int, float] = {}
         self._asides: dict[int, float] = {}
@@ -47,11 +51,11 @@ class Ownership:
 
     def owns(self, partition: int) -> bool:
         """Return True if the ring gives the partition to this node."""
-        return partition in self._mine
+        return partition in self.mine
 
     def covers(self, partition: int) -> bool:
         """Return True if this node serves the partition, as its owner or in the grace period."""
-        is_here = partition in self._mine or partition in self._guests
+        is_here = partition in self.mine or partition in self._guests
         return is_here and partition not in self._asides
 
     def covered(self) -> list[int]:
@@ -65,22 +69,24 @@ class Ownership:
 
     def change(self, ring: Ring) -> list[int]:
         """Switch to another ring and return the partitions that were given up."""
-        before = self._mine
+        # What was taken over is unread: its jobs are unknown here. What was given up is served on for a while, because
+        # routers learn of the new ring one after the other.
+        before = self.mine
         self.ring, self.owned = ring, ring.owned_by(self._node_id)
-        self._mine = frozenset(self.owned)
-        self._unread = ((self._unread | (self._mine - before)) & self._mine) - self._asides.keys()
-        given_up = sorted(before - self._mine)
-        self.taken += len(self._mine - before)
+        self.mine = frozenset(self.owned)
+        self._unread = ((self._unread | (self.mine - before)) & self.mine) - self._asides.keys()
+        given_up = sorted(before - self.mine)
+        self.taken += len(self.mine - before)
         self.given_up += len(given_up)
         self._guests.update(dict.fromkeys(given_up, self._loop.time() + GUEST_S))
-        for partition in self._mine & self._guests.keys():
+        for partition in self.mine & self._guests.keys():
             del self._guests[partition]
         self.changed.set()
         return given_up
 
     def host(self, partition: int) -> None:
         """Begin or extend the grace period of another node's partition, after a call for it was done."""
-        if partition not in self._mine and partition not in self._asides:
+        if partition not in self.mine and partition not in self._asides:
             self._guests[partition] = self._loop.time() + GUEST_S
 
     def send_off(self) -> None:
@@ -106,7 +112,7 @@ class Ownership:
     def come_back(self, partitions: Iterable[int]) -> None:
         """Serve partitions again; the owned ones must be read first."""
         for partition in partitions:
-            if self._asides.pop(partition, None) is not None and partition in self._mine:
+            if self._asides.pop(partition, None) is not None and partition in self.mine:
                 self._unread.add(partition)
                 self.changed.set()
 
@@ -154,6 +160,31 @@ class Ownership:
                 del self._looks[queue_type]
         if failure is not None:
             raise failure
+
+
+class OwnerNotes:
+    """The notes that this node leaves in other nodes' partitions, so that their owners read what it changed there."""
+
+    def __init__(self, ownership: Ownership, surveys: SurveyCalls) -> None:
+        self._ownership = ownership
+        self._surveys = surveys
+
+    def after(self, calls: Sequence[FunctionCall[Any]]) -> list[FunctionCall[None]]:
+        """Return the calls that leave notes about what some calls change, one per partition and type.
+
+        They go in the pipeline of those calls, so that no owner reads a note before the change.
+        """
+        mine = self._ownership.mine
+        changed = {
+            (call.partition, call.queue_type): None
+            for call in calls
+            # Partition -1 holds the deployment's own keys, and a call without a type changes no queue.
+            if call.partition not in mine
+            and call.partition >= 0
+            and not call.function.is_read
+            and call.queue_type
+        }
+        return [self._surveys.touch(partition, queue_type) for partition, queue_type in changed]
 
 
 class _Looks:

@@ -122,7 +122,9 @@ class PartitionClocks:
         reading = self._known.get(partition)
         if reading is None:
             return self._executor.not_after_us(partition, since)
-        return reading.earliest_us - reading.clock.shift_us + elapsed_us() + self._executor.left_us(since)
+        return (
+            reading.earliest_us - reading.clock.shift_us + elapsed_us() + self._executor.remaining_us(since)
+        )
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""

@@ -155,7 +155,8 @@ class DataGuard:
         """The reason that no partition can be served, a loss or a disk without space; None while one can."""
         if self._loss is not None and self._loss.partitions == self._all:
             return self.reason
-        return _WRITES_REFUSED if self.writes_refused and len(self._store.nodes()) == 1 else None
+        is_unwritable = self.writes_refused and (len(self._store.nodes()) == 1 or not self._store.is_writable)
+        return _WRITES_REFUSED if is_unwritable else None
 
     def is_lost(self, partition: int) -> bool:
         """Return True if calls to the partition are refused."""
@@ -224,7 +225,7 @@ class DataGuard:
                 record = await self._executor.one(self._data.calls.look(self._remembered, self._node_id))
             if record.data_id == self.data_id:
                 self.pulse.note(record)
-            await self._judge(record, is_suspicious or await self._is_odd())
+            await self._judge(record, is_suspicious=is_suspicious or await self._is_odd())
         except BaseException:
             if is_suspicious:
                 self._suspicion.set()
@@ -253,7 +254,7 @@ class DataGuard:
             self._take_over(record)
         return record
 
-    async def _judge(self, record: DataRecord, is_suspicious: bool) -> None:
+    async def _judge(self, record: DataRecord, *, is_suspicious: bool) -> None:
         """Determine the loss from the record and, if it is suspicious, from all partitions."""
         if record.data_id != self.data_id != NONE and self.data_id in record.follows:
             self._take_over(record)

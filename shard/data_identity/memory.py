@@ -38,12 +38,15 @@ class DirectoryMemory(NoMemory):
         self._fault = fault
 
     def expected_id(self) -> str | None:
+        """Return the id that the directory holds; None if it holds none."""
         return read_data_id(self._data_dir)
 
     def fault(self) -> str | None:
+        """Return a description of what happened to the directory; None for nothing."""
         return self._fault()
 
     def note(self, data_id: str) -> None:
+        """Write the id into the directory; a failure is logged, because the store itself still works."""
         try:
             write_data_id(self._data_dir, data_id)
         except OSError as error:

@@ -14,7 +14,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import NONE
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
-from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.commands import Command, FcallCommand
 from sharq_core.store.node import StoreNode
 from sharq_core.store.store import Store
 
@@ -71,10 +71,10 @@ class DataWitness:
         self.doubts += 1
         return Unavailable(_IN_DOUBT)
 
-    def lets_pass(self, commands: Sequence[Command | Fcall]) -> bool:
+    def lets_pass(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt may get the commands, as Witness.lets_pass."""
         first = commands[0]
-        return not isinstance(first, Fcall) or first.function in library.OF_DATA_SET
+        return not isinstance(first, FcallCommand) or first.function in library.OF_DATA_SET
 
     def first_partition(self, node: StoreNode) -> int | None:
         """Return the first partition that a server holds; None if it holds none."""

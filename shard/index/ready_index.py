@@ -3,16 +3,19 @@
 Times are this machine's (time.monotonic, the clock of the event loop too), so that the clocks of two machines are never
 compared. The store decides which jobs are ready. The index only says which partitions to ask, or that none needs to be
 asked. An entry may therefore be early, but never late: a hint that may be newer than an exact reading survives it.
+Routers with waiting polls subscribe to a type and are told when its next job becomes due earlier.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Container, Iterable
 from itertools import islice
 from time import monotonic
 
 import msgspec
 
+from sharq_core.link.messages import OnDue
 from sharq_core.scheduler.replies import Hint
 
 
@@ -66,15 +69,16 @@ class ReadyIndex:
     """The due times of all types, by partition.
 
     Args:
-        on_earlier: called with (queue_type, due_at) when a type's earliest time becomes earlier.
         store_now_us: returns the present time of a partition's server, in µs, or a slightly earlier one; None if it is
             unknown. The time in a reply is older by the reply's travel time, which would make entries late.
+
+    Attributes:
+        subscribers: the subscribers of each type that has any.
     """
 
-    def __init__(
-        self, on_earlier: Callable[[str, float], None], store_now_us: Callable[[int], int | None]
-    ) -> None:
-        self._on_earlier = on_earlier
+    def __init__(self, store_now_us: Callable[[int], int | None]) -> None:
+        self.subscribers: dict[str, list[OnDue]] = {}
+        self._loop = asyncio.get_running_loop()
         self._store_now_us = store_now_us
         self._types: dict[str, _Type] = {}
         self._by_partition: dict[int, set[str]] = {}
@@ -101,8 +105,8 @@ class ReadyIndex:
             if due_at <= now:
                 entry.queues += 1
             self._bring_forward(known_type, entry, due_at)
-        if earliest is None or due_at < earliest:
-            self._on_earlier(queue_type, due_at)
+        if (earliest is None or due_at < earliest) and queue_type in self.subscribers:
+            self._tell_earlier(queue_type, due_at)
 
     def settle(
         self, partition: int, queue_type: str, now_us: int, head_us: int | None, queues: int, sent_at: float
@@ -151,6 +155,8 @@ class ReadyIndex:
 
     def rank(self, limit: int, beside: Container[str]) -> None:
         """Continue the search for the longest-due type outside `beside` with the next `limit` types."""
+        # With 100,000 types a search for the earliest would hold the event loop for milliseconds, so it goes on in
+        # slices; its result counts once every type has been seen.
         for _ in range(min(limit, len(self._to_rank))):
             queue_type = self._to_rank.pop()
             entries = self._types.get(queue_type)
@@ -171,6 +177,29 @@ class ReadyIndex:
         """
         earliest = self._earliest_of_rest
         return 0.0 if earliest is None else max(monotonic() - earliest, 0.0)
+
+    @property
+    def subscriptions(self) -> int:
+        """The number of subscriptions; each type of each router counts once."""
+        return sum(map(len, self.subscribers.values()))
+
+    def subscribe(self, queue_type: str, on_due: OnDue) -> None:
+        """Call on_due with the current due time soon, and with every earlier one from now on."""
+        self.subscribers.setdefault(queue_type, []).append(on_due)
+        self._loop.call_soon(self._tell_first, queue_type, on_due)
+
+    def unsubscribe(self, queue_type: str, on_due: OnDue) -> None:
+        """Remove a subscriber; an unknown one is ignored."""
+        subscribers = self.subscribers.get(queue_type, [])
+        if on_due in subscribers:
+            subscribers.remove(on_due)
+        if not subscribers:
+            self.subscribers.pop(queue_type, None)
+
+    def due_in_us(self, queue_type: str) -> int | None:
+        """Return the time in µs until the type's next job is due, negative if overdue; None if no job waits."""
+        known_type = self._types.get(queue_type)
+        return None if known_type is None else int((known_type.earliest - monotonic()) * 1e6)
 
     def next_due(self, queue_type: str) -> float | None:
         """Return the time at which the type's next queue is due in any partition; None if none waits."""
@@ -215,8 +244,16 @@ class ReadyIndex:
         else:
             earliest = known_type.earliest if known_type else None
             self._put(partition, queue_type, _Entry(due_at, max(queues, 1), monotonic()))
-            if earliest is None or due_at < earliest:
-                self._on_earlier(queue_type, due_at)
+            if (earliest is None or due_at < earliest) and queue_type in self.subscribers:
+                self._tell_earlier(queue_type, due_at)
+
+    def _tell_first(self, queue_type: str, on_due: OnDue) -> None:
+        if on_due in self.subscribers.get(queue_type, ()):
+            on_due(self.due_in_us(queue_type))
+
+    def _tell_earlier(self, queue_type: str, due_at: float) -> None:
+        for on_due in self.subscribers[queue_type]:
+            on_due(int((due_at - monotonic()) * 1e6))
 
     def _until_s(self, partition: int, at_us: int, said_us: int) -> float:
         """Return the time in seconds until the store's time at_us, from a reply of the store's time said_us."""

@@ -41,6 +41,9 @@ CALLS_AT_ONCE = 100
 SLICE_TYPES = 1_000
 """Types that are forgotten before the event loop may run other tasks."""
 
+ROWS_AT_ONCE = 100
+"""Types whose rows are passed on before the event loop may run other tasks: about a millisecond."""
+
 _SPARE = 16
 """Types asked for beyond the known number; otherwise the scan of a short page might not report its end."""
 
@@ -136,6 +139,7 @@ class Surveyor:
         self._server_of = server_of
         self._loop = asyncio.get_running_loop()
         self._readings: dict[int, _Reading] = {}
+        self._rows_since_pause = 0
 
     def readings(self) -> Iterable[tuple[int, _Reading]]:
         """Return (partition, reading) of each partition that this node owns."""
@@ -278,7 +282,7 @@ class Surveyor:
             self._begin_round(partition, reading, monotonic())
         wanted = count + _SPARE if count else 0
         call = self._surveys.survey(partition, touches=reading.touches, scan=reading.scan, count=wanted)
-        return _Look(partition, reading, count, self._pipeline.send(call), elapsed_us())
+        return _Look(partition, reading, count, self._pipeline.submit(call), elapsed_us())
 
     def _begin_round(self, partition: int, reading: _Reading, begun_at: float) -> None:
         reading.begun_at, reading.met, reading.server = begun_at, set(), self._server_of(partition)
@@ -301,8 +305,12 @@ class Surveyor:
         reading.is_doubted |= value.is_cut
         await self._see_clock(look, now_us, value)
         shift_us = value.clock.shift_us
-        self._tell(partition, value.touched, now_us, sent_at, shift_us)
-        self._tell(partition, value.page, now_us, sent_at, shift_us)
+        for rows in (value.touched, value.page):
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                self._tell(partition, rows[start : start + ROWS_AT_ONCE], now_us, sent_at, shift_us)
+                await self._pause()
+        if self._readings.get(partition) is not reading:
+            return
         if not value.fields:
             self._begin_round(partition, reading, sent_at)
         elif not look.count:
@@ -331,6 +339,12 @@ class Surveyor:
             )
         except SharqError as error:
             log.debug("partition_time_not_set partition=%d error=%r", look.partition, error.message)
+
+    async def _pause(self) -> None:
+        """Let the event loop run other tasks if ROWS_AT_ONCE rows, of whatever partitions, came since the last time."""
+        if self._rows_since_pause >= ROWS_AT_ONCE:
+            self._rows_since_pause = 0
+            await asyncio.sleep(0)
 
     async def _end_round(self, partition: int, reading: _Reading, now_us: int) -> None:
         """Forget the types that the round did not meet: a type that existed throughout would have been met."""
@@ -366,6 +380,7 @@ class Surveyor:
         """
         if not rows or not self._ownership.covers(partition):
             return
+        self._rows_since_pause += len(rows)
         heads: list[tuple[str, int | None]] = []
         is_owned = self._ownership.owns(partition)
         own_us = now_us + shift_us

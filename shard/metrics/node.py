@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -10,11 +10,10 @@ from prometheus_client.registry import Collector
 
 from shard.cluster.ownership import Ownership
 from shard.index.census import MAX_NAMED, Census
-from shard.index.due_subscribers import DueSubscribers
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
-from shard.metrics.outcome_counters import OTHER_TYPES, OutcomeCounts
+from shard.metrics.outcome_counters import OTHER_TYPES, OutcomeCounter, OutcomeCounts
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 from sharq_core.process.durations import Durations
 
@@ -26,7 +25,11 @@ _DELAYS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 
 class NodeMetrics:
-    """The counters that the node's parts write to. Values that are refreshed once a second are read at the scrape."""
+    """The counters that the node's parts write to. Values that are refreshed once a second are read at the scrape.
+
+    Attributes:
+        counters: the counter of outcomes by the function of a verb about jobs; some functions have none.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -44,6 +47,12 @@ class NodeMetrics:
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.counters: dict[str, OutcomeCounter] = {
+            "enqueue": self.enqueues,
+            "finish": self.finishes,
+            "extend": self.extends,
+            "release": _Releases(self),
+        }
         registry.register(_Outcomes(self))
         registry.register(_Durations(self))
         self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
@@ -56,12 +65,11 @@ class NodeMetrics:
         index: ReadyIndex,
         ownership: Ownership,
         set_aside: SetAside,
-        watchers: DueSubscribers,
         reaper_lag_s: Callable[[], float],
     ) -> None:
         """Export the metrics that are read from these parts."""
         self._registry.register(_Totals(watch, census, reaper_lag_s))
-        self._registry.register(_Readiness(census, index, ownership, set_aside, watchers))
+        self._registry.register(_Readiness(census, index, ownership, set_aside))
 
     def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
         """Export the number of primaries that each check of the store's settings complains about."""
@@ -72,13 +80,6 @@ class NodeMetrics:
         observe = self._ready_delay(queue_type)
         for delay_us in ready_for_us:
             observe(delay_us / 1e6)
-
-    def released(self, queue_type: str, outcomes: list[LeaseOutcome]) -> None:
-        """Count the outcomes of releases, and the jobs among them that became dead letters."""
-        self.releases.count(queue_type, outcomes)
-        died = sum(outcome.is_dead for outcome in outcomes)
-        if died:
-            self._died(queue_type)(died)
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
         """Count leases that expired, and the jobs among them that became dead letters."""
@@ -104,6 +105,17 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
         return child
 
     return child_of
+
+
+class _Releases:
+    """The counter of releases and of the jobs among them that became dead letters."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    def count(self, queue_type: str, outcomes: Sequence[LeaseOutcome]) -> None:
+        self._metrics.releases.count(queue_type, outcomes)
+        self._metrics.reaped(queue_type, 0, sum(outcome.is_dead for outcome in outcomes))
 
 
 class _Outcomes(Collector):
@@ -164,13 +176,11 @@ class _Readiness(Collector):
         index: ReadyIndex,
         ownership: Ownership,
         set_aside: SetAside,
-        watchers: DueSubscribers,
     ) -> None:
         self._census = census
         self._index = index
         self._ownership = ownership
         self._set_aside = set_aside
-        self._watchers = watchers
 
     def collect(self) -> Iterator[Metric]:
         ages = GaugeMetricFamily(
@@ -196,7 +206,9 @@ class _Readiness(Collector):
             "sharq_partitions_given_up", "Partitions given up to other nodes", value=self._ownership.given_up
         )
         yield GaugeMetricFamily(
-            "sharq_watches", "Queue types watched by routers with waiting dequeues", value=len(self._watchers)
+            "sharq_watches",
+            "Queue types watched by routers with waiting dequeues",
+            value=self._index.subscriptions,
         )
 
 

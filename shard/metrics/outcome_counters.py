@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 OTHER_TYPES = "_other"
 """The label value that the types beyond the bound share."""
@@ -18,7 +18,29 @@ class CallOutcome(Protocol):
     """The answer for one job."""
 
     @property
-    def status(self) -> IntEnum: ...
+    def status(self) -> IntEnum:
+        """The outcome."""
+        ...
+
+
+class OutcomeCounter(Protocol):
+    """A metric of the outcomes of one verb."""
+
+    def count(self, queue_type: str, outcomes: Sequence[Any], /) -> None:
+        """Count the outcomes of one call."""
+        ...
+
+
+class LeaseCounter(Protocol):
+    """The metrics of leases that begin and of those that expire."""
+
+    def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
+        """Record for each leased job how long it had been ready, in µs."""
+        ...
+
+    def reaped(self, queue_type: str, ended: int, died: int) -> None:
+        """Count leases that expired, and the jobs among them that became dead letters."""
+        ...
 
 
 class OutcomeCounts:

@@ -25,6 +25,7 @@ class StoreMetrics(Collector):
         self._store = store
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the connections and servers of the store."""
         yield CounterMetricFamily(
             "sharq_store_resent_calls",
             "Calls resent because a slot had moved",
@@ -53,8 +54,8 @@ class StoreMetrics(Collector):
         for node in self._store.nodes():
             up.add_metric([node.name], node.is_reachable)
             connects.add_metric([node.name], node.connects)
-            failures.add_metric([node.name, "not_done"], node.failed_unsent)
-            failures.add_metric([node.name, "perhaps_done"], node.failed_sent)
+            failures.add_metric([node.name, "not_done"], node.reach.failed_unsent)
+            failures.add_metric([node.name, "perhaps_done"], node.reach.failed_sent)
         yield from (up, connects, failures)
 
     def _promises(self) -> Iterator[Metric]:
@@ -133,6 +134,7 @@ class DataMetrics(Collector):
         self._guard = guard
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the data that the node watches over."""
         yield GaugeMetricFamily(
             "sharq_store_lost_partitions",
             "Partitions refused because their data is lost or belongs to another data set",

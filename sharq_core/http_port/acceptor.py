@@ -14,10 +14,18 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from sharq_core._compat.aiohttp import OpenSite
 from sharq_core.http_port.port import Port
+from sharq_core.process.tasks import begin
 
 ACCEPTS_A_TURN = 64
 """The most connections accepted before other work of the event loop has its turn."""
+
+REFUSED_HELD = 100
+"""The most refused connections that are kept for a moment; further ones are closed at once."""
+
+REFUSED_S = 0.5
+"""The time in seconds for which a refused connection is kept, so that its client can read the answer."""
 
 _PAUSE_S = 0.2
 """The pause in seconds after a failed accept."""
@@ -25,7 +33,7 @@ _PAUSE_S = 0.2
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class PortSite(web.BaseSite):
+class PortSite(OpenSite):
     """A socket of a port, from its start to the stop of its runner."""
 
     def __init__(
@@ -42,10 +50,12 @@ class PortSite(web.BaseSite):
     async def start(self) -> None:
         """Listen and accept connections."""
         await super().start()
-        assert isinstance(self._runner.server, Port)
-        self._socket.setblocking(False)
-        self._socket.listen(self._backlog)
-        self._server = Acceptor(self._runner.server, self._socket, self._ssl_context)  # type: ignore[assignment]
+        assert isinstance(self.runner.server, Port)
+        self._socket.setblocking(False)  # noqa: FBT003 - the signature of the standard library
+        # Accepted sockets inherit this option: one system call less for each connection.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket.listen(self.backlog)
+        self.accept_with(Acceptor(self.runner.server, self._socket, self.tls))
 
 
 class Acceptor:
@@ -60,6 +70,7 @@ class Acceptor:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._resuming: asyncio.TimerHandle | None = None
+        self._refused: set[socket.socket] = set()
         self._loop.add_reader(self._socket, self._accept)
 
     @property
@@ -71,6 +82,8 @@ class Acceptor:
         """Accept no more connections."""
         if self._resuming is not None:
             self._resuming.cancel()
+        for refused in list(self._refused):
+            self._drop(refused)
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._socket.close()
@@ -105,25 +118,40 @@ class Acceptor:
         self._loop.add_reader(self._socket, self._accept)
 
     def _take(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
         if not self._port.has_room(is_tls=self._tls is not None):
             self._refuse(accepted)
             return
         handler = self._port()
-        self._port.opens(handler, self._loop.create_task(self._open(handler, accepted)))
+        opening = begin(self._open(handler, accepted))
+        if not opening.done():
+            self._port.opens(handler, opening)
 
     def _refuse(self, accepted: socket.socket) -> None:
         """Answer with the reason, unless TLS is expected.
 
-        Read the received bytes first: closing would cut the answer off otherwise.
+        Keep the connection for a moment: the client's request may still be on its way, and the answer would be lost if
+        that met a closed connection.
         """
         self._port.refused += 1
-        with suppress(OSError), accepted:
+        accepted.setblocking(False)  # noqa: FBT003 - the signature of the standard library
+        try:
             if self._tls is None:
-                with suppress(BlockingIOError):
-                    accepted.recv(1 << 16)
                 accepted.send(self._port.refusal)
                 accepted.shutdown(socket.SHUT_WR)
+        except OSError:
+            accepted.close()
+            return
+        if self._tls is not None or len(self._refused) == REFUSED_HELD:
+            self._drop(accepted)
+            return
+        self._refused.add(accepted)
+        self._loop.call_later(REFUSED_S, self._drop, accepted)
+
+    def _drop(self, refused: socket.socket) -> None:
+        """Close a refused connection. Read the received bytes first: closing would cut the answer off otherwise."""
+        self._refused.discard(refused)
+        with suppress(OSError), refused:
+            refused.recv(1 << 16)
 
     async def _open(self, handler: web.RequestHandler, accepted: socket.socket) -> None:
         is_failed = True

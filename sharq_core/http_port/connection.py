@@ -1,23 +1,26 @@
 """Handles one connection of a port.
 
 Input is bounded, malformed HTTP is answered and counted, and a client that closes its sending half gets its answer. The
-class extends aiohttp's protocol, as of 3.14, by its private names. Not here: the bounds of all connections together
+class extends aiohttp's protocol (sharq_core/_compat/aiohttp.py). Not here: the bounds of all connections together
 (port.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import termios
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import RequestPayloadError
 
+from sharq_core._compat.aiohttp import MalformedRequest, OpenHandler
 from sharq_core.http_port.half_closed import CAN_TELL, takes_what_was_sent
 
 if TYPE_CHECKING:
@@ -34,11 +37,12 @@ FREE_HELD_BYTES = 4 << 10
 
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_BYTES = bytes(4)
 _ANSWERED_S = 0.005
 """The pause in seconds between two checks for the answer of a request."""
 
 
-class PortConnection(RequestHandler):
+class PortConnection(OpenHandler):
     """One connection.
 
     Attributes:
@@ -81,52 +85,52 @@ class PortConnection(RequestHandler):
         """Allow at most size_bytes of input from now on, unread input included; None for no limit."""
         self._bytes_left = size_bytes
         if size_bytes is not None:
-            self._take_from_limit(len(self._message_tail))
+            self._take_from_limit(len(self.message_tail))
 
     def let_go(self, parts: int = 0) -> None:
         """Release one of the held parts; `parts` of about the same size remain."""
         kept_bytes = self.held_bytes * parts // (parts + 1)
-        if isinstance(self._manager, web.Server):
-            cast("Port", self._manager).held_bytes += kept_bytes - self.held_bytes
+        if isinstance(self.server, web.Server):
+            cast("Port", self.server).held_bytes += kept_bytes - self.held_bytes
         self.held_bytes = kept_bytes
 
     def data_received(self, data: bytes) -> None:
         """Take received bytes. Cost for an ordinary request: some comparisons."""
         if self._bytes_left is not None and not self._take_from_limit(len(data)):
             return
-        request = self._current_request
-        is_whole = request is not None and request._payload.is_eof()
+        request = self.current_request
+        is_whole = request is not None and request.content.is_eof()
         is_rest = self.body is not None and not self.body.is_eof()
         super().data_received(data)
         if is_whole:
             self._read_ahead(len(data))
         elif request is not None:
             self._note_broken_body(request)
-        elif not self._messages and data and not is_rest:
+        elif not self.messages and data and not is_rest:
             self._hold(len(data), MAX_HEAD_BYTES)
-        elif len(self._messages) > 1:
+        elif len(self.messages) > 1:
             self._read_ahead(len(data))
-        if self._messages:
+        if self.messages:
             if len(data) > MAX_HEAD_BYTES:
                 self._refuse_long_heads()
-            message, payload = self._messages[-1]
-            if not self._upgraded and getattr(message, "upgrade", False) and payload.is_eof():
+            message, payload = self.messages[-1]
+            if not self.is_upgraded and getattr(message, "upgrade", False) and payload.is_eof():
                 self._end_after_upgrade(message, data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the connection for its answers: return True, unless nothing is to be answered or TLS ends with it."""
-        transport, request = self.transport, self._current_request
+        transport, request = self.transport, self.current_request
         if transport is None or transport.get_extra_info("sslcontext") is not None:
             return None
-        if request is None and not self._messages:
+        if request is None and not self.messages:
             return None
-        if request is not None and not request._payload.is_eof():
-            request._payload.set_exception(RequestPayloadError("the client has closed its sending half"))
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(RequestPayloadError("the client has closed its sending half"))
         if getattr(request, "may_last", False) and not self._can_be_asked(request):
             return None
         self.is_half_closed = True
         self._port.half_closed(self)
-        if not self._messages:
+        if not self.messages:
             self.close()
         if getattr(request, "may_last", False):
             transport.write(_CONTINUE)
@@ -139,7 +143,7 @@ class PortConnection(RequestHandler):
 
     def when_refused(self, undo: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run undo if the client's system refuses the answer to the current request."""
-        request, tcp = self._current_request, self._tcp()
+        request, tcp = self.current_request, self._tcp()
         if request is None or tcp is None:
             return
         try:
@@ -149,17 +153,22 @@ class PortConnection(RequestHandler):
 
         async def look() -> None:
             with kept:
-                while self._current_request is request:  # noqa: ASYNC110 - aiohttp tells nobody
+                while self.current_request is request:  # noqa: ASYNC110 - aiohttp tells nobody
                     await asyncio.sleep(_ANSWERED_S)
                 is_taken = await takes_what_was_sent(lambda: kept)
             if not is_taken:
                 await undo()
 
-        self._port.keep(self._loop.create_task(look()))
+        self._port.keep(self.loop.create_task(look()))
+
+    def has_unread_input(self) -> bool:
+        """Return True if the system has received bytes that the event loop has not read yet. Cost: a system call."""
+        tcp = self._tcp()
+        return tcp is not None and fcntl.ioctl(tcp.fileno(), termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def end_if_idle(self) -> None:
         """Close a half-closed connection that has nothing more to answer."""
-        if self._waiter is not None and not self._waiter.done():
+        if self.waiter is not None and not self.waiter.done():
             self.force_close()
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
@@ -177,7 +186,7 @@ class PortConnection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer malformed HTTP like every other failure; aiohttp's own answer is for unexpected errors."""
-        if not isinstance(exc, HttpProcessingError) or self._manager is None:
+        if not isinstance(exc, HttpProcessingError) or self.server is None:
             return super().handle_error(request, status, exc, message)
         self._count_malformed()
         response = self._port.answer_malformed(request, status, exc.message.partition("\n")[0].rstrip(":"))
@@ -186,10 +195,10 @@ class PortConnection(RequestHandler):
 
     @property
     def _port(self) -> Port:
-        return cast("Port", self._manager)
+        return cast("Port", self.server)
 
     def _count_malformed(self) -> None:
-        if self._manager is not None:
+        if self.server is not None:
             self._port.malformed += 1
 
     def _take_from_limit(self, size_bytes: int) -> bool:
@@ -198,7 +207,7 @@ class PortConnection(RequestHandler):
         if self._bytes_left >= 0:
             return True
         self.is_over_limit = True
-        self._message_tail = b""
+        self.message_tail = b""
         if self.transport is not None:
             self.transport.abort()
         return False
@@ -206,16 +215,16 @@ class PortConnection(RequestHandler):
     def _read_ahead(self, size_bytes: int) -> None:
         """Count input behind a request that is being handled, and pause reading beyond a bound."""
         self._hold(size_bytes, None)
-        if self.held_bytes > MAX_PIPELINED_BYTES and self._messages and not self._buffer_paused:
-            self._pause_reading_for_buffer()
+        if self.held_bytes > MAX_PIPELINED_BYTES and self.messages and not self.is_paused:
+            self.pause_reading_for_messages()
 
     def _note_broken_body(self, request: web.BaseRequest) -> None:
         """Fail the reader of a body if the last input is not a body: aiohttp lets the reader wait for the rest."""
-        if not self._messages or request._payload.is_eof():
+        if not self.messages or request.content.is_eof():
             return
-        last = self._messages[-1][0]
-        if isinstance(last, _ErrInfo):
-            request._payload.set_exception(RequestPayloadError(last.message))
+        last = self.messages[-1][0]
+        if isinstance(last, MalformedRequest):
+            request.content.set_exception(RequestPayloadError(last.message))
 
     def _end_after_upgrade(self, message: Any, data: bytes) -> None:
         """Close after an upgrade offer that is not accepted, if more came behind it in one piece.
@@ -227,7 +236,7 @@ class PortConnection(RequestHandler):
             self.close()
 
     def _hold(self, size_bytes: int, limit_bytes: int | None) -> None:
-        if self._manager is None or self.is_link or self._force_close:
+        if self.server is None or self.is_link or self.is_closing:
             return
         self.held_bytes += size_bytes
         self._port.held_bytes += size_bytes
@@ -242,15 +251,15 @@ class PortConnection(RequestHandler):
             self.transport.abort()
 
     def _refuse_long_heads(self) -> None:
-        for at, (message, _) in enumerate(self._messages):
-            if not isinstance(message, _ErrInfo) and _head_bytes(message) > 2 * MAX_HEAD_BYTES:
-                self._messages[at] = (_head_error("line and headers are too long"), EMPTY_PAYLOAD)
+        for at, (message, _) in enumerate(self.messages):
+            if not isinstance(message, MalformedRequest) and _head_bytes(message) > 2 * MAX_HEAD_BYTES:
+                self.messages[at] = (_head_error("line and headers are too long"), EMPTY_PAYLOAD)
 
     def _refuse_head(self, reason: str) -> None:
         self.let_go()
-        self._messages.append((_head_error(reason), EMPTY_PAYLOAD))
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self.messages.append((_head_error(reason), EMPTY_PAYLOAD))
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
     def _can_be_asked(self, request: web.BaseRequest | None) -> bool:
         """Return True if the client accepts an interim response (HTTP/1.1) and this system reports its fate."""
@@ -267,13 +276,13 @@ class PortConnection(RequestHandler):
             if not await self.takes_what_was_sent() and self.transport is not None:
                 self.transport.abort()
 
-        task = self._loop.create_task(look())
+        task = self.loop.create_task(look())
         self._port.keep(task)
 
 
-def _head_error(reason: str) -> _ErrInfo:
+def _head_error(reason: str) -> MalformedRequest:
     error = HttpProcessingError(code=MAX_HEAD_STATUS, message=reason)
-    return _ErrInfo(status=MAX_HEAD_STATUS, exc=error, message=reason)
+    return MalformedRequest(status=MAX_HEAD_STATUS, exc=error, message=reason)
 
 
 def _head_bytes(message: Any) -> int:

@@ -28,28 +28,28 @@ class PortMetrics(Collector):
         """Yield the metrics as they are now."""
         port = self._port
         gauges: tuple[tuple[str, str, float], ...] = (
-            ("connections", "Open connections.", port.open),
-            ("connections_limit", "The limit on open connections.", port.bounds.max_connections),
-            ("handshakes", "TLS handshakes in progress.", port.handshakes),
-            ("held_bytes", "Bytes of unfinished request heads and of pipelined requests.", port.held_bytes),
+            ("connections", "Open connections", port.open),
+            ("connections_limit", "The limit on open connections", port.bounds.max_connections),
+            ("handshakes", "TLS handshakes in progress", port.handshakes),
+            ("held_bytes", "Bytes of unfinished request heads and of pipelined requests", port.held_bytes),
         )
         for name, description, value in gauges:
             yield GaugeMetricFamily(f"{self._prefix}_{name}", description, value=value)
         counters: tuple[tuple[str, str, float], ...] = (
-            ("refused_connections", "Connections refused at the limit.", port.refused),
-            ("malformed_requests", "Malformed HTTP requests.", port.malformed),
+            ("refused_connections", "Connections refused at the limit", port.refused),
+            ("malformed_requests", "Malformed HTTP requests", port.malformed),
             (
                 "failed_accepts",
-                "Failed accepts, mostly for lack of file descriptors.",
+                "Failed accepts, mostly for lack of file descriptors",
                 port.failed_accepts,
             ),
-            ("failed_handshakes", "Failed TLS handshakes.", port.failed_handshakes),
+            ("failed_handshakes", "Failed TLS handshakes", port.failed_handshakes),
         )
         for name, description, value in counters:
             yield CounterMetricFamily(f"{self._prefix}_{name}", description, value=value)
         ended = CounterMetricFamily(
             f"{self._prefix}_ended_connections",
-            "Connections ended by the server, by reason.",
+            "Connections ended by the server, by reason",
             labels=["reason"],
         )
         for reason, count in port.ended.items():

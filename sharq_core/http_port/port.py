@@ -12,6 +12,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
+from sharq_core._compat.aiohttp import OpenServer, handling_task
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.logs.rare_log import RareLog
 
@@ -40,6 +42,9 @@ HANDSHAKE_ROOM_S = 0.2
 
 SILENT_ROOM_S = 2.0
 """The age in seconds at which a connection without a whole request gives way to a new one if there are too many."""
+
+ROOM_CANDIDATES = 8
+"""The most connections that are examined to find one that gives way."""
 
 NO_REQUEST = "no_request"
 ANSWER_UNREAD = "answer_unread"
@@ -68,7 +73,7 @@ class PortBounds(Struct, frozen=True, kw_only=True):
     keepalive_timeout_s: float
 
 
-class Port(web.Server):
+class Port(OpenServer):
     """An HTTP server within bounds.
 
     Args:
@@ -124,13 +129,14 @@ class Port(web.Server):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_HEADERS,
+            tcp_keepalive=False,  # the listening socket has it, and accepted ones inherit it
             logger=self.log,
             **more,
         )
 
     def __call__(self) -> RequestHandler:
         """Return the protocol of the next connection."""
-        return PortConnection(self, loop=self._loop, **self._kwargs)
+        return self.make_handler(PortConnection)
 
     @property
     def open(self) -> int:
@@ -167,7 +173,7 @@ class Port(web.Server):
     def opens(self, handler: RequestHandler, task: asyncio.Task[None]) -> None:
         """Count a connection from its accept; the task ends with its handshake."""
         self._opening[handler] = task
-        self._fresh[handler] = self._loop.time() + self.bounds.header_timeout_s
+        self._fresh[handler] = self.loop.time() + self.bounds.header_timeout_s
 
     def opened(self, handler: RequestHandler, *, is_failed: bool) -> None:
         """Note that a connection's handshake has ended."""
@@ -181,7 +187,7 @@ class Port(web.Server):
         if isinstance(handler, PortConnection):
             handler.body = body
             if handler.held_bytes:
-                handler.let_go(len(handler._messages))
+                handler.let_go(len(handler.messages))
 
     @property
     def is_holding_too_much(self) -> bool:
@@ -202,7 +208,7 @@ class Port(web.Server):
         super().connection_made(handler, transport)
         self._opening.pop(handler, None)
         self._transports[handler] = transport
-        self._fresh.setdefault(handler, self._loop.time() + self.bounds.header_timeout_s)
+        self._fresh.setdefault(handler, self.loop.time() + self.bounds.header_timeout_s)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection."""
@@ -213,7 +219,7 @@ class Port(web.Server):
             handler.let_go()
         super().connection_lost(handler, exc)
 
-    def progress_s(self, transport: asyncio.Transport) -> float:
+    def progress_s(self, _transport: asyncio.Transport, /) -> float:
         """Return the loop's time at which a client last took part of its answer; -inf if unknown."""
         return -math.inf
 
@@ -250,7 +256,7 @@ class Port(web.Server):
         """End every connection at once, whatever it is doing; return their number."""
         connections = list(self._transports.items())
         for handler, transport in connections:
-            task = handler._task_handler
+            task = handling_task(handler)
             transport.abort()
             if task is not None:
                 task.cancel()
@@ -258,7 +264,7 @@ class Port(web.Server):
 
     def _end_fresh(self) -> None:
         """End connections that have not sent a whole request head in time."""
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         overdue: list[RequestHandler] = []
         # Insertion order is the order of the deadlines: the first one in the future ends the loop.
         for handler, deadline_s in self._fresh.items():
@@ -268,21 +274,24 @@ class Port(web.Server):
         self._end(overdue, NO_REQUEST)
 
     def _end_oldest(self, after_s: float, among: dict[RequestHandler, Any]) -> bool:
-        """End the oldest connection that is at least `after_s` old and has sent no request; return False if there is
-        none.
+        """End the oldest connection that is at least `after_s` old and has sent no request.
+
+        Return False if there is none among the first ROOM_CANDIDATES.
         """
-        oldest = next(iter(among), None)
-        if oldest is None:
-            return False
-        accepted_s = self._fresh.get(oldest, self._loop.time()) - self.bounds.header_timeout_s
-        if self._loop.time() - accepted_s < after_s:
-            return False
-        self._end([oldest], NO_REQUEST)
-        return True
+        now_s = self.loop.time()
+        for handler in islice(among, ROOM_CANDIDATES):
+            accepted_s = self._fresh.get(handler, now_s) - self.bounds.header_timeout_s
+            if now_s - accepted_s < after_s:
+                return False
+            # Its request may have arrived in this very turn of the event loop, or while the process stood still.
+            if not (isinstance(handler, PortConnection) and handler.has_unread_input()):
+                self._end([handler], NO_REQUEST)
+                return True
+        return False
 
     def _end_unread(self) -> None:
         """End connections whose output has stayed unread for too long. Cost: O(connections), 0.1 ms for 1,000."""
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         self._unread = {
             handler: max(self._unread.get(handler, now_s), self.progress_s(transport))
             for handler, transport in self._transports.items()

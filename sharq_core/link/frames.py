@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar, Union, cast, get
 import msgspec
 
 from sharq_core.link import messages
+from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Call, View
 from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
@@ -32,21 +33,7 @@ MAX_ENTRY_BYTES = 32 << 20
 MAX_MESSAGE_BYTES = MAX_ENTRY_BYTES + 1024
 """The length at which a receiver ends the link."""
 
-READS: frozenset[type] = frozenset(
-    {
-        messages.Peek,
-        messages.GetQueue,
-        messages.GetJob,
-        messages.ListQueues,
-        messages.GetTop,
-        messages.GetCounts,
-        messages.ListDead,
-        messages.CheckStore,
-        messages.Cover,
-        messages.Yield,
-        messages.DescribeStore,
-    }
-)
+READS = frozenset(call for call in CALLS if call.is_read)
 """Calls with no lasting effect: if no answer comes, nothing was done."""
 
 ROUTER, SHARD = b"router", b"shard"
@@ -69,8 +56,9 @@ RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)]
 
 
 class FrameError(Exception):
-    """A violation of the protocol by the other end, or a different secret; the link ends. The message says what is
-    wrong.
+    """A violation of the protocol by the other end, or a different secret.
+
+    The link ends. The message says what is wrong.
     """
 
 
@@ -136,8 +124,9 @@ class ErrorFrame(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
 
 class Subscribe(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """A request for the time of a type's next due job, now and whenever it becomes earlier. Repeated: send the time
-    again.
+    """A request for the time of a type's next due job, now and whenever it becomes earlier.
+
+    A repeated request asks for the time again.
     """
 
     queue_type: str
@@ -196,13 +185,12 @@ FromShard: TypeAlias = (
     Hello | Welcome | ReplyFrame[msgspec.Raw] | ErrorFrame | Due | NewView | Draining | Away
 )
 
-_CALLS: tuple[type[Call[Any]], ...] = tuple(Call.__subclasses__())
-_AnyCall: Any = Union[_CALLS]  # noqa: UP007 - made of the list of calls
+_AnyCall: Any = Union[CALLS]  # noqa: UP007 - made of the list of calls
 _from_router = msgspec.msgpack.Decoder(Frame[Union[Proof, CallFrame[_AnyCall], Subscribe, Unsubscribe]])  # noqa: UP007
 _from_shard = msgspec.msgpack.Decoder(Frame[FromShard])
 _replies: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(get_args(kind.__orig_bases__[0])[0])  # type: ignore[attr-defined] # by typing
-    for kind in _CALLS
+    for kind in CALLS
 }
 
 encode = msgspec.msgpack.Encoder().encode

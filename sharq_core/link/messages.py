@@ -1,16 +1,19 @@
 """Defines the calls of a router to a shard, one frozen Struct each, and the types of their replies.
 
-In one process a call is a method call (`ShardPort`); over the link it is a frame. A call about one queue goes to the
-owner of the queue's partition; bulk calls are split by owner first.
+In one process a call is a method call (`ShardPort`); over the link it is a frame. A call about one queue (`QueueCall`)
+or one partition (`PartitionCall`) goes to the owner of the partition. A call about jobs (`JobsCall`) is split by owner
+first. Each of these names the function of the scheduler that carries it out, so that router and shard need no code of
+its own for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from sharq_core.limits import Burst
 from sharq_core.models import (
     Counts,
     DeadPage,
@@ -32,17 +35,30 @@ from sharq_core.models import (
     TopOrder,
     TopQueues,
 )
+from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")
+
+FORMATS = 2
+"""The newest record format, and the newest calls and fields of calls, that this version can handle.
+
+2: limits (cost, holds, fractional bursts, leases at once, gathered types). A router sends nothing newer than what every
+member can handle.
+"""
 
 
 class Addressed(Protocol):
     """An object that names its queue."""
 
     @property
-    def queue_type(self) -> str: ...
+    def queue_type(self) -> str:
+        """The queue's type."""
+        ...
+
     @property
-    def queue_id(self) -> str: ...
+    def queue_id(self) -> str:
+        """The queue's id within its type."""
+        ...
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
@@ -58,11 +74,58 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
 
 
 class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=True):
-    """A call whose reply is a ReplyT."""
+    """A call whose reply is a ReplyT.
+
+    Attributes:
+        function: the method of the scheduler's Functions that makes the call to the store; empty if the shard does more
+            than run one function.
+        is_read: the call has no lasting effect: if no answer comes, nothing was done.
+        formats: the value of Member.formats from which on a shard knows the call.
+    """
+
+    function: ClassVar[str] = ""
+    is_read: ClassVar[bool] = False
+    formats: ClassVar[int] = 1
 
 
-class Enqueue(Call[list[Enqueued | Failure]], frozen=True):
+class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
+    """A call about jobs, given as `jobs`; the reply has one answer for each, in order.
+
+    The function takes the jobs of one partition and type.
+
+    Attributes:
+        has_payloads: the jobs carry their payloads, whose bytes are bounded.
+    """
+
+    has_payloads: ClassVar[bool] = False
+
+
+class QueueCall(Call[ReplyT], Generic[ReplyT], frozen=True):
+    """A call about one queue. The function takes the partition, the type, the id and, by name, the other fields."""
+
+    key: QueueKey
+
+    def partition_in(self, partitions: int) -> int:
+        """Return the partition of the queue, one of `partitions`."""
+        return partition_of(self.key.queue_type, self.key.queue_id, partitions)
+
+
+class PartitionCall(Call[ReplyT], Generic[ReplyT], frozen=True):
+    """A call about a type in one partition. The function takes both and, by name, the other fields."""
+
+    queue_type: str
+    partition: int
+
+    def partition_in(self, partitions: int) -> int:  # noqa: ARG002 - the other calls need the number
+        """Return the partition that the call names."""
+        return self.partition
+
+
+class Enqueue(JobsCall[list[Enqueued | Failure]], frozen=True):
     """A call that enqueues jobs. One answer per job, in order."""
+
+    function: ClassVar[str] = "enqueue"
+    has_payloads: ClassVar[bool] = True
 
     jobs: list[NewJob]
 
@@ -94,81 +157,97 @@ class Peek(Call[int | None], frozen=True):
     for another node, the node reads their agendas before it answers that nothing is due.
     """
 
+    is_read: ClassVar[bool] = True
+
     queue_type: str
 
 
-class Finish(Call[list[LeaseOutcome | Failure]], frozen=True):
+class Finish(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that finishes jobs. One answer per job, in order."""
+
+    function: ClassVar[str] = "finish"
 
     jobs: list[FinishJob]
 
 
-class Extend(Call[list[LeaseOutcome | Failure]], frozen=True):
+class Extend(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that extends leases. One answer per job, in order."""
+
+    function: ClassVar[str] = "extend"
 
     jobs: list[ExtendJob]
 
 
-class Release(Call[list[LeaseOutcome | Failure]], frozen=True):
+class Release(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that releases jobs. One answer per job, in order."""
+
+    function: ClassVar[str] = "release"
 
     jobs: list[ReleaseJob]
 
 
-class SetRate(Call[bool], frozen=True):
+class SetRate(QueueCall[bool], frozen=True):
     """A call that changes a queue's rate; False if the queue does not exist (pin True creates it).
 
     burst None and pin None leave those as they are.
     """
 
-    key: QueueKey
+    function: ClassVar[str] = "interval"
+
     interval_us: int
-    burst: int | None = None
+    burst: Burst | None = None
     pin: bool | None = None
 
 
-class SetPaused(Call[bool], frozen=True):
+class SetPaused(QueueCall[bool], frozen=True):
     """A call that pauses or resumes a queue; False if it does not exist."""
 
-    key: QueueKey
+    function: ClassVar[str] = "pause"
+
     is_paused: bool
 
 
-class DeleteQueue(Call[DeletedQueue], frozen=True):
+class DeleteQueue(QueueCall[DeletedQueue], frozen=True):
     """A call that drops the queued and delayed jobs of a queue.
 
     Attributes:
         purge: also forget the rate once its ready time has passed.
     """
 
-    key: QueueKey
+    function: ClassVar[str] = "delete_queue"
+
     purge: bool = False
 
 
-class GetQueue(Call[QueueStats], frozen=True):
-    """A call for the statistics of one queue."""
+class GetQueue(QueueCall[QueueStats], frozen=True):
+    """A call for the statistics of one queue, its burst rounded down: a router of format 1 reads whole bursts only."""
 
-    key: QueueKey
+    function: ClassVar[str] = "get_queue"
+    is_read: ClassVar[bool] = True
 
 
-class GetJob(Call[JobStatus | None], frozen=True):
+class GetJob(QueueCall[JobStatus | None], frozen=True):
     """A call for the state of one job; None if it is unknown."""
 
-    key: QueueKey
+    function: ClassVar[str] = "get_job"
+    is_read: ClassVar[bool] = True
     job_id: str
 
 
-class ListQueues(Call[QueuePage], frozen=True):
+class ListQueues(PartitionCall[QueuePage], frozen=True):
     """A call for about `limit` queues of one partition from `scan` on (0: from the start)."""
 
-    queue_type: str
-    partition: int
+    function: ClassVar[str] = "list_queues"
+    is_read: ClassVar[bool] = True
+
     scan: int
     limit: int
 
 
 class GetTop(Call[TopQueues], frozen=True):
     """A call for the first `limit` queues, at most, of a type in some partitions by an order; its work is bounded."""
+
+    is_read: ClassVar[bool] = True
 
     queue_type: str
     partitions: list[int]
@@ -179,52 +258,62 @@ class GetTop(Call[TopQueues], frozen=True):
 class GetCounts(Call[Counts], frozen=True):
     """A call for the summed counters of some partitions."""
 
+    is_read: ClassVar[bool] = True
+
     partitions: list[int]
 
 
-class ListDead(Call[DeadPage], frozen=True):
+class ListDead(PartitionCall[DeadPage], frozen=True):
     """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first."""
 
-    queue_type: str
-    partition: int
+    function: ClassVar[str] = "list_dead"
+    is_read: ClassVar[bool] = True
+
     scan: str
     limit: int
 
 
-class Redrive(Call[list[RedriveStatus | Failure]], frozen=True):
+class Redrive(JobsCall[list[RedriveStatus | Failure]], frozen=True):
     """A call that queues dead letters again, attempts from 0. One answer each, in order."""
+
+    function: ClassVar[str] = "redrive"
 
     jobs: list[DeadRef]
 
 
-class DropDead(Call[int], frozen=True):
+class DropDead(PartitionCall[int], frozen=True):
     """A call that drops up to `limit` of a partition's dead letters, oldest first; it returns their number.
 
     Attributes:
         before_us: keep those that died later, by the time of the partition's server; None keeps none.
     """
 
-    queue_type: str
-    partition: int
+    function: ClassVar[str] = "drop_dead"
+
     limit: int
     before_us: int | None = None
 
 
 class Cover(Call[None], frozen=True):
-    """A call to serve these partitions too for a while, because their owner cannot be reached; it returns once they are
-    read.
+    """A call to serve these partitions too for a while, because their owner cannot be reached.
+
+    It returns once they are read.
     """
+
+    is_read: ClassVar[bool] = True
 
     partitions: list[int]
 
 
 class Yield(Call[None], frozen=True):
-    """A notice that others serve these partitions, since this shard has reported that it does not reach their store
-    server.
+    """A notice that others serve these partitions.
 
-    For a second the shard does not count itself as their owner. While their server is silent it refuses the calls that
-    it has not sent. The notice goes only to a shard that has sent frames.Away, and is repeated while that holds.
+    This shard has reported that it does not reach their store server. For a second the shard does not count itself as
+    their owner. While their server is silent it refuses the calls that it has not sent. The notice goes only to a shard
+    that has sent frames.Away, and is repeated while that holds.
     """
+
+    is_read: ClassVar[bool] = True
 
     partitions: list[int]
 
@@ -232,9 +321,13 @@ class Yield(Call[None], frozen=True):
 class DescribeStore(Call[StoreState], frozen=True):
     """A call for the node's state of its store."""
 
+    is_read: ClassVar[bool] = True
+
 
 class CheckStore(Call[None], frozen=True):
     """A call that returns once every store node answers, and raises Unavailable if one does not."""
+
+    is_read: ClassVar[bool] = True
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -244,7 +337,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         incarnation: random and new for each process, so that a restart is told from a pause.
         address: host:port of its link; empty for a node inside a router's process.
         is_draining: it stops soon; it owns nothing any more and still answers.
-        formats: the newest record format that it can read.
+        formats: the newest format (FORMATS) that it can handle.
     """
 
     node_id: str

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 def voids(jobs: Sequence[LeasedJob]) -> list[ReleaseJob]:
     """Return the releases that void the leases of jobs."""
-    return [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, 0, True) for job in jobs]
+    return [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, is_void=True) for job in jobs]
 
 
 async def give_back(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:

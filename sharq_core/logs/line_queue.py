@@ -42,7 +42,7 @@ class Target(Protocol):
     def on_loss(self, reason: str) -> None:
         """Note that lines are being lost from now on; the reason is in words."""
 
-    def on_room(self, lost: int) -> bytes:
+    def on_room(self, lost: int, /) -> bytes:
         """Return the line that reports lost lines, empty for none. Writing is perhaps possible again."""
 
     def said(self, lost: int) -> None:
@@ -119,10 +119,9 @@ class LineQueue:
                 self._changed.notify_all()
 
     def _take(self) -> tuple[list[bytes], int]:
-        """Wait for lines, or for the time to report a loss. Return all waiting lines and the number of lines lost until
-        now.
+        """Wait for lines, or for the time to report a loss.
 
-        The lost lines came after the returned ones.
+        Return all waiting lines and the number of lines lost until now. The lost lines came after the returned ones.
         """
         with self._changed:
             self._changed.wait_for(
@@ -196,7 +195,7 @@ class Descriptor:
     """
 
     def __init__(
-        self, number: int, on_loss: Callable[[str], None], on_room: Callable[[int], bytes] = lambda lost: b""
+        self, number: int, on_loss: Callable[[str], None], on_room: Callable[[int], bytes] = lambda _: b""
     ) -> None:
         self._number = number
         self.on_loss = on_loss

@@ -1,4 +1,4 @@
-"""Limits log lines that a stranger can cause: one of each event per interval, with the number of suppressed ones."""
+"""Limits log lines that a stranger can cause: one of each kind per interval, with the number of occurrences."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import Any
 EVERY_S = 5.0
 """The least time in seconds between two lines of one event."""
 
-_MAX_EVENTS = 100
-"""The most events that are told apart. The names come from call sites, so there are some dozens at most."""
+REFUSAL_EVERY_S = 30.0
+"""The same for refused peers, which try again by themselves."""
+
+MOST_KINDS = 100
+"""The most kinds that are told apart; further ones share one line, so that strangers cannot use up memory."""
+
+_OTHERS = ""
 
 
 class RareLog(logging.LoggerAdapter[logging.Logger]):
-    """A logger that writes an event's line once per interval; the next line says how many were suppressed before it.
+    """A logger that writes a kind of line once per interval; the next one says how often it occurred (`times=`).
 
-    An event is the first word of a message. Errors with a traceback are events like others.
+    Lines are of one kind if they have the same event, which is the first word of the message, and the same `kind`, an
+    argument of each call. Errors with a traceback are lines like others.
 
     Args:
         clock: returns seconds of a clock that never steps back.
@@ -29,22 +35,28 @@ class RareLog(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logger, {})
         self._every_s = every_s
         self._clock = clock
-        self._next_s: dict[str, float] = {}
-        self._suppressed: dict[str, int] = {}
+        self._kinds: dict[str, tuple[float, int]] = {}
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Write the line, or count it as suppressed."""
+        """Write the line, or only count it; the keyword `kind` tells apart lines of one event."""
+        kind = kwargs.pop("kind", "")
         if not self.isEnabledFor(level):
             return
-        event = str(msg).partition(" ")[0]
         now_s = self._clock()
-        if now_s < self._next_s.get(event, now_s):
-            self._suppressed[event] = self._suppressed.get(event, 0) + 1
+        key = self._key(f"{str(msg).partition(' ')[0]} {kind}", now_s)
+        next_s, unsaid = self._kinds.get(key, (now_s, 0))
+        if now_s < next_s:
+            self._kinds[key] = next_s, unsaid + 1
             return
-        if len(self._next_s) >= _MAX_EVENTS:
-            self._next_s.clear()
-        self._next_s[event] = now_s + self._every_s
-        suppressed = self._suppressed.pop(event, 0)
-        if suppressed:
-            msg, args = f"{msg} suppressed=%d", (*args, suppressed)
+        self._kinds[key] = now_s + self._every_s, 0
+        if unsaid:
+            msg, args = f"{msg} times=%d", (*args, unsaid + 1)
         self.logger.log(level, msg, *args, **kwargs)
+
+    def _key(self, kind: str, now_s: float) -> str:
+        """Return the kind itself if it is told apart, else the one of all others."""
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            self._kinds = {known: entry for known, entry in self._kinds.items() if now_s < entry[0]}
+            if len(self._kinds) >= MOST_KINDS:
+                return _OTHERS
+        return kind

@@ -60,6 +60,7 @@ class ConsoleFormatter(logging.Formatter):
     """A line for people; a line that belongs to a request ends with its id."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Return the line, with the id of the request that it belongs to."""
         line = super().formatMessage(record)
         request_id = request_ids.current.get()
         return line if request_id is None else f"{line} request_id={request_id}"
@@ -69,6 +70,7 @@ class JsonFormatter(logging.Formatter):
     """A JSON object on one line: time, level, logger, event, the event's fields and any further text."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one JSON object."""
         event, fields, text = _parts(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry: dict[str, object] = {

@@ -29,7 +29,7 @@ def open_standard_files() -> None:
     process when that socket is closed.
     """
     while (opened := os.open(os.devnull, os.O_RDWR)) <= _LAST:
-        os.set_inheritable(opened, True)
+        os.set_inheritable(opened, True)  # noqa: FBT003 - the signature of the standard library
     os.close(opened)
     if sys.stdout is None:
         sys.stdout = open(_STDOUT, "w", closefd=False)  # noqa: SIM115 - for the life of the process
@@ -51,6 +51,7 @@ class AsideStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # a property there, too, that is not set
+        """The encoding of what is written."""
         return "utf-8"
 
     def write(self, text: str) -> int:
@@ -68,12 +69,15 @@ class AsideStream(io.TextIOBase):
             self._put(begun)
 
     def fileno(self) -> int:
+        """Return the descriptor of the replaced stream."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
+        """Return True if the replaced stream is a terminal."""
         return self._stream.isatty()
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def _put(self, text: str) -> None:
@@ -92,7 +96,7 @@ def write_aside(lost_line: Callable[[int], bytes]) -> None:
     if own != (sys.__stdout__, sys.__stderr__):
         return
     stdout = open_queue("stdout", Descriptor(_STDOUT, _say_stdout_lost))
-    stderr = open_queue("stderr", Descriptor(_STDERR, lambda reason: None, lost_line))
+    stderr = open_queue("stderr", Descriptor(_STDERR, lambda _: None, lost_line))
     sys.stdout, sys.stderr = AsideStream(own[0], stdout), AsideStream(own[1], stderr)
     atexit.register(_end, *own)
 

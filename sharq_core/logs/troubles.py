@@ -1,7 +1,6 @@
-"""Logs problems without repeating them too often.
+"""Logs a lasting problem when it begins, every 30 s while it lasts, and when it ends.
 
-A lasting problem is logged when it begins, every 30 s while it lasts, and when it ends. A repeated event is logged once
-in 30 s, with its count.
+Not here: events that happen again and again (rare_log.py).
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ import logging
 from time import monotonic
 from typing import Any
 
-REMIND_EVERY_S = 30.0
+from sharq_core.logs.rare_log import MOST_KINDS
 
-MOST_KINDS = 100
-"""The most reasons that a Repeats tells apart; further ones share one line, so that strangers cannot use up memory."""
+REMIND_EVERY_S = 30.0
 
 
 class Trouble:
@@ -73,37 +71,3 @@ class Trouble:
             return None
         lasted_s, self.reason = self.lasted_s, None
         return lasted_s
-
-
-class Repeats:
-    """A repeated event: the first of each reason is logged at once, then one in 30 s with the count."""
-
-    def __init__(self, log: logging.Logger, message: str) -> None:
-        """Make a logger of one event.
-
-        Args:
-            message: a template for the values that `note` gets; it begins with the event.
-        """
-        self._log = log
-        self._first = message
-        self._again = f"{message} times=%d"
-        self._kinds: dict[str, tuple[float, int]] = {}
-
-    def note(self, kind: str, *values: Any) -> None:
-        """Note one occurrence; it is logged if the last line of its kind is more than 30 s old."""
-        now = monotonic()
-        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-            self._forget(now)
-            kind = kind if len(self._kinds) < MOST_KINDS else ""
-        said_at, unsaid = self._kinds.get(kind, (None, 0))
-        if said_at is not None and now - said_at < REMIND_EVERY_S:
-            self._kinds[kind] = said_at, unsaid + 1
-            return
-        self._kinds[kind] = now, 0
-        if unsaid:
-            self._log.warning(self._again, *values, unsaid + 1)
-        else:
-            self._log.warning(self._first, *values)
-
-    def _forget(self, now: float) -> None:
-        self._kinds = {kind: kept for kind, kept in self._kinds.items() if now - kept[0] < REMIND_EVERY_S}

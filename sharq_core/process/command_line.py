@@ -11,6 +11,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
 
 from sharq_core.config import Config, Key, load
 from sharq_core.logs.setup import log_to_stderr
@@ -25,8 +28,42 @@ ACCEPT_HELP = (
 """The help text of the option `--accept-data-loss`, which two of the commands have."""
 
 
-def make_parser(program: str, description: str, examples: str, config_help: str) -> argparse.ArgumentParser:
-    """Return a parser that knows `--config` and `--version`."""
+class SettingOption(Struct, frozen=True):
+    """An option that gives a setting on the command line.
+
+    Attributes:
+        flag: the option, such as `--port`.
+        key: the setting that it gives.
+        metavar: the name of its value in the help text.
+        help: the help text.
+    """
+
+    flag: str
+    key: Key
+    metavar: str
+    help: str
+
+
+class CommonArguments(argparse.Namespace):
+    """The arguments that all commands have.
+
+    Attributes:
+        config: the configuration file; None for none.
+        settings: the text of each setting given by an option.
+    """
+
+    config: Path | None
+    settings: Mapping[Key, str]
+
+
+def make_parser(
+    program: str,
+    description: str,
+    examples: str,
+    config_help: str,
+    options: Sequence[SettingOption] = (),
+) -> argparse.ArgumentParser:
+    """Return a parser that knows `--config`, `--version` and the options that give settings."""
     parser = argparse.ArgumentParser(
         prog=program,
         description=description,
@@ -36,7 +73,31 @@ def make_parser(program: str, description: str, examples: str, config_help: str)
     )
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help=config_help)
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    parser.set_defaults(settings={})
+    for option in options:
+        parser.add_argument(
+            option.flag,
+            action=_KeepSetting,
+            const=option.key,
+            default=argparse.SUPPRESS,
+            metavar=option.metavar,
+            help=option.help,
+        )
     return parser
+
+
+class _KeepSetting(argparse.Action):
+    """The action of an option that gives a setting; `const` is the key."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        text: str | Sequence[Any] | None,
+        _option: str | None = None,
+    ) -> None:
+        """Keep the text under the key of the setting."""
+        namespace.settings = {**namespace.settings, self.const: str(text)}
 
 
 def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> Config:

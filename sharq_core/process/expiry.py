@@ -1,5 +1,6 @@
-"""Logs when the certificate that this process presents has expired: only the peers that refuse it would notice
-otherwise.
+"""Logs when the certificate that this process presents has expired.
+
+Otherwise only the peers that refuse it would notice.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from msgspec import Struct
 from sharq_core.config import ClusterSettings, ServerSettings
 from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
+from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.logs.reasons import why_tls_failed
-from sharq_core.logs.troubles import Repeats
 from sharq_core.process.expiry import watch_certificate
 from sharq_core.process.file_reload import follow_files
 
@@ -76,8 +76,9 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context for a client that presents its own certificate and trusts every certificate of the ca, for any
-    name.
+    """Return a context for a client that presents its own certificate.
+
+    It trusts every certificate of the ca, for any name.
 
     Raises:
         ConfigError: the files cannot be used.
@@ -110,10 +111,11 @@ def _telling(setting: str) -> type[ssl.SSLObject]:
 
     The event loop closes such a connection silently, because failed handshakes are normal for a server on the Internet.
     """
-    refused = Repeats(log, "tls_refused setting=%r reason=%r")
+    refusals = RareLog(log, REFUSAL_EVERY_S)
 
     def tell(reason: str) -> None:
-        refused.note(reason, setting, f"a client failed to connect: {reason}")
+        why = f"a client failed to connect: {reason}"
+        refusals.warning("tls_refused setting=%r reason=%r", setting, why, kind=reason)
 
     class Telling(ssl.SSLObject):
         _steps = 0
@@ -132,8 +134,9 @@ def _telling(setting: str) -> type[ssl.SSLObject]:
             self._steps = -1
 
         def __del__(self) -> None:
-            """Report a client that left during the handshake: clients that reject the certificate send no alert,
-            asyncio's included.
+            """Report a client that left during the handshake.
+
+            Clients that reject the certificate send no alert, asyncio's included.
             """
             if self._steps > 1:
                 tell("it left during the handshake; it probably does not accept this end's certificate")

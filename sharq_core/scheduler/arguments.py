@@ -55,7 +55,7 @@ def field(job: _AnyJob) -> str:
 
 def names(jobs: Sequence[_AnyJob]) -> list[str]:
     """Return the queue ids of the jobs, then their fields, so that the store reads each group with one command."""
-    return [job.queue_id for job in jobs] + [field(job) for job in jobs]
+    return [job.queue_id for job in jobs] + [f"{job.queue_id}:{job.job_id}" for job in jobs]
 
 
 def enqueue_header(job: NewJob) -> bytes:
@@ -105,6 +105,6 @@ def queue_settings(settings: QueueSettings) -> list[Word]:
     return found
 
 
-def number(value: bool | Burst) -> Word:
+def number(value: bool | Burst, /) -> Word:  # noqa: FBT001 - a setting of any kind
     """Return a number as the store reads it: a burst has at most two decimals."""
     return f"{value:.2f}" if isinstance(value, float) else int(value)

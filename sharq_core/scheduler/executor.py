@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, Unavailable
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.joint import JointCall, join
+from sharq_core.scheduler.joint import MergedCall, merge
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.failures import OtherData
@@ -40,12 +40,7 @@ class Lost(msgspec.Struct, frozen=True):
 
 def function_library() -> FunctionLibrary:
     """Return the function library that the store's servers load."""
-    return FunctionLibrary(library.LIBRARY, library.REVISION, library.source(), _time_us)
-
-
-def _time_us(answer: Any) -> int:
-    """Return the store's time in an answer, its second number (replies.Hint), in µs."""
-    return int(answer[1])
+    return FunctionLibrary(library.LIBRARY, library.REVISION, library.source())
 
 
 class Executor:
@@ -55,6 +50,7 @@ class Executor:
         keys: the deployment's keys, which give the slot of each partition.
 
     Attributes:
+        timeout_s: the maximum duration of a call, in seconds.
         promises: True if changes of jobs are confirmed only after a replica or the disk has them, too.
         lost: the partitions that are refused because their data was lost; None for none.
         on_other_data: called when a call finds that a partition belongs to another data set.
@@ -64,6 +60,7 @@ class Executor:
         self._store = store
         self._slots = keys.slots
         self.promises = store.promises
+        self.timeout_s = store.timeout_s
         self.lost: Lost | None = None
         self.on_other_data: Callable[[], None] = lambda: None
 
@@ -71,11 +68,6 @@ class Executor:
     def is_all_lost(self) -> bool:
         """True if every partition is refused."""
         return self.lost is not None and len(self.lost.partitions) == len(self._slots) - 1
-
-    @property
-    def timeout_s(self) -> float:
-        """The maximum duration of a call, in seconds."""
-        return self._store.timeout_s
 
     def node_of(self, partition: int) -> StoreNode | None:
         """Return the server that holds a partition; None if no server does."""
@@ -106,7 +98,7 @@ class Executor:
         node = self.node_of(partition)
         return None if node is None else node.not_after_us(since)
 
-    def left_us(self, since: float | None = None) -> int:
+    def remaining_us(self, since: float | None = None) -> int:
         """Return the remaining time (µs) of a call whose work arrived at `since` (the loop's seconds; None for now)."""
         waited_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
         return int((self.timeout_s - waited_s) * 1e6)
@@ -128,7 +120,30 @@ class Executor:
         """
         if self.lost is not None:
             return await self._run_around(self.lost, calls, timeout_s)
-        return await self._run(calls, timeout_s)
+        if len(calls) > 1 and self._store.takes_joint_calls:
+            return await self._run_merged(calls, timeout_s)
+        commands = [call.command for call in calls]
+        slots = [self._slots[call.partition] for call in calls]
+        answers = await self._store.send(commands, slots, timeout_s)
+        return [
+            self._failure(call, answer) if isinstance(answer, SharqError) else call.decode(answer)
+            for call, answer in zip(calls, answers, strict=True)
+        ]
+
+    async def _run_merged(
+        self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
+    ) -> list[Reply[Any] | SharqError]:
+        """Run calls, merged as far as the store takes that."""
+        takes_merged = self._store.takes_joint_calls
+        merged_calls = merge(calls) if takes_merged else [MergedCall((call,)) for call in calls]
+        commands = [merged.command for merged in merged_calls]
+        slots = [self._slots[merged.calls[0].partition] for merged in merged_calls]
+        answers = await self._store.send(commands, slots, timeout_s)
+        return [
+            self._failure(call, own) if isinstance(own, SharqError) else call.decode(own)
+            for merged, answer in zip(merged_calls, answers, strict=True)
+            for call, own in zip(merged.calls, merged.split_reply(answer), strict=True)
+        ]
 
     async def _run_around(
         self, lost: Lost, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
@@ -141,34 +156,20 @@ class Executor:
             if call.partition not in lost.partitions or call.function.wire_name in library.OF_DATA_SET
         ]
         if sent:
-            replies = await self._run([calls[index] for index in sent], timeout_s)
+            replies = await self._run_merged([calls[index] for index in sent], timeout_s)
             for index, reply in zip(sent, replies, strict=True):
                 outcomes[index] = reply
         return outcomes
 
-    async def _run(
-        self, calls: Sequence[FunctionCall[Any]], timeout_s: float | None
-    ) -> list[Reply[Any] | SharqError]:
-        joints = join(calls) if self._store.takes_joint_calls else [JointCall((call,)) for call in calls]
-        wholes = [joint.whole for joint in joints]
-        slots = [self._slots[joint.calls[0].partition] for joint in joints]
-        answers = await self._store.execute(wholes, slots, timeout_s)
-        return [
-            self._decode(call, own)
-            for joint, answer in zip(joints, answers, strict=True)
-            for call, own in zip(joint.calls, joint.split(answer), strict=True)
-        ]
-
-    def _decode(self, call: FunctionCall[Any], answer: Any) -> Reply[Any] | SharqError:
-        if not isinstance(answer, SharqError):
-            return call.decode(answer)
-        if isinstance(answer, NotKept):
-            return NotKept(answer.message, call.decode(answer.reply))
-        if isinstance(answer, OutcomeUnknown) and call.function.is_read:
-            return StoreAway(answer.message) if answer.is_away else Unavailable(answer.message)
-        if isinstance(answer, OtherData):
+    def _failure(self, call: FunctionCall[Any], error: SharqError) -> SharqError:
+        """Return the error of a call from the store's: a read was never perhaps done."""
+        if isinstance(error, NotKept):
+            return NotKept(error.message, call.decode(error.reply))
+        if isinstance(error, OutcomeUnknown) and call.function.is_read:
+            return StoreAway(error.message) if error.is_away else Unavailable(error.message)
+        if isinstance(error, OtherData):
             self.on_other_data()
-        return answer
+        return error
 
     async def one(self, call: FunctionCall[T]) -> T:
         """Run one call and return its value, or raise its error."""

@@ -1,18 +1,18 @@
 """Represents one call of a library function as a value: its keys, its arguments and the decoder of its answer.
 
-Calls are made in functions.py, merged in joint.py and run in executor.py.
+Calls are made in functions.py, merged in joint.py and run in executor.py, which sends their `command`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from sharq_core.scheduler.library import Function
 from sharq_core.scheduler.replies import Reply
-from sharq_core.store.commands import Fcall, KeyList, Word
+from sharq_core.store.commands import FcallCommand, KeyList, Word
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ MAX_CALL_BYTES = 1 << 20
 
 
 class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
-    """One FCALL, ready to be sent, alone or as part of a joint one (joint.py).
+    """One call, ready to be sent, alone or merged with others (joint.py).
 
     Attributes:
         partition: the partition of the keys; -1 for the deployment's own keys.
@@ -43,11 +43,17 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     size: int = 0
 
     @property
-    def alone(self) -> Fcall:
+    def command(self) -> FcallCommand:
         """The command that sends this call alone."""
-        return Fcall(self.function.wire_name, (self.keys,), self.arguments, (self.kind,))
+        function, keys = self.function, self.keys
+        return FcallCommand(function.wire_name, (keys,), self.arguments, ((function.name, keys.names[0]),))
 
     @property
-    def kind(self) -> Hashable:
+    def kind(self) -> tuple[str, bytes]:
         """The function and its first key, which belongs to the type in the partition or to the partition."""
         return self.function.name, self.keys.names[0]
+
+    @property
+    def queue_type(self) -> str:
+        """The queue type; empty for a call about a whole partition or the deployment."""
+        return str(self.arguments[1])

@@ -1,4 +1,4 @@
-"""Merges calls of one function for several partitions into one joint call, if one server holds all the partitions.
+"""Merges calls of one function for several partitions into one command, if one server holds all the partitions.
 
 A batch of a hundred jobs is spread over about 50 of 64 partitions, and an eighth of the cost of a two-job call is call
 overhead. A Redis Cluster accepts no such call, because its keys must be in one slot. lua/joint.lua is the counterpart
@@ -18,12 +18,12 @@ from redis.exceptions import ResponseError
 
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.store.commands import Fcall, KeyList
+from sharq_core.store.commands import FcallCommand, KeyList
 from sharq_core.store.failures import refusal
 from sharq_core.store.replication.durability import NotKept
 
 _SHARED = 2
-"""The number of arguments that the calls share: the time (the store's, except in tests) and the type. A joint reply
+"""The number of arguments that the calls share: the time (the store's, except in tests) and the type. A merged reply
 begins with as many shared values: that the call was done, and the time.
 """
 
@@ -39,7 +39,7 @@ def _declared(name: bytes) -> KeyList:
     return KeyList.of(name)
 
 
-class JointCall(msgspec.Struct, frozen=True):
+class MergedCall(msgspec.Struct, frozen=True):
     """One or more calls that are sent as one command.
 
     Attributes:
@@ -49,28 +49,29 @@ class JointCall(msgspec.Struct, frozen=True):
     calls: tuple[FunctionCall[Any], ...]
 
     @property
-    def whole(self) -> Fcall:
+    def command(self) -> FcallCommand:
         """The command that sends all the calls."""
         first = self.calls[0]
         if len(self.calls) == 1:
-            return first.alone
+            return first.command
+        # What the calls share goes once, then the number of each call's own arguments, then these in the calls' order.
         parts = [call.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
         at = first.function.keys.index(_DECLARED)
         keys = tuple([_declared(call.keys.names[at]) for call in self.calls])
-        return Fcall(
+        return FcallCommand(
             first.function.joint_name,
             keys,
             [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)],
             [call.kind for call in self.calls],
         )
 
-    def split(self, answer: Any | SharqError) -> list[Any | SharqError]:
-        """Return the answer of each call, taken from the joint answer."""
+    def split_reply(self, answer: Any | SharqError) -> list[Any | SharqError]:
+        """Return the answer of each call, taken from the answer of the command."""
         if len(self.calls) == 1:
             return [answer]
         if isinstance(answer, NotKept):
-            return [_not_kept(answer.message, own) for own in self.split(answer.reply)]
+            return [_not_kept(answer.message, own) for own in self.split_reply(answer.reply)]
         if isinstance(answer, SharqError):
             return [answer] * len(self.calls)
         return list(_replies(answer))
@@ -96,22 +97,23 @@ def _not_kept(message: str, own: Any | SharqError) -> SharqError:
     return own if isinstance(own, SharqError) else NotKept(message, own)
 
 
-def join(calls: Sequence[FunctionCall[Any]]) -> list[JointCall]:
+def merge(calls: Sequence[FunctionCall[Any]]) -> list[MergedCall]:
     """Merge neighbouring calls of one function and type within the bounds of a call; the order is kept."""
+    # Only neighbours: a call that overtook one of another function could change what that one finds.
     groups: list[list[FunctionCall[Any]]] = []
     jobs = size = 0
     for call in calls:
         jobs, size = jobs + call.jobs, size + call.size
-        if groups and jobs <= MAX_BATCH and size <= MAX_CALL_BYTES and _may_follow(groups[-1][0], call):
+        if groups and jobs <= MAX_BATCH and size <= MAX_CALL_BYTES and _can_merge(groups[-1][0], call):
             groups[-1].append(call)
         else:
             groups.append([call])
             jobs, size = call.jobs, call.size
-    return [JointCall(tuple(group)) for group in groups]
+    return [MergedCall(tuple(group)) for group in groups]
 
 
-def _may_follow(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
-    """Return True if both calls agree in everything that a joint call holds only once."""
+def _can_merge(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
+    """Return True if both calls agree in everything that a merged call holds only once."""
     return (
         call.function.joins
         and call.function is first.function

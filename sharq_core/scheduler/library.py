@@ -7,7 +7,7 @@ change of the text within one LIBRARY; a server's library is replaced only by on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 import msgspec
@@ -71,7 +71,7 @@ _NUMBERED = (*_ALL, "partitions", "members", "identity")
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
 
 
-class Function(msgspec.Struct, frozen=True):
+class Function(msgspec.Struct, frozen=True, dict=True):
     """One function of the library.
 
     Attributes:
@@ -85,17 +85,17 @@ class Function(msgspec.Struct, frozen=True):
     flags: tuple[str, ...] = ("allow-oom",)
     joins: bool = False
 
-    @property
+    @cached_property
     def wire_name(self) -> bytes:
         """The name that FCALL takes."""
         return f"{LIBRARY}_{self.name}".encode()
 
-    @property
+    @cached_property
     def joint_name(self) -> bytes:
         """The name that FCALL takes for a joint call."""
         return f"{LIBRARY}_joint_{self.name}".encode()
 
-    @property
+    @cached_property
     def is_read(self) -> bool:
         """True if the function writes nothing: a call is safe to repeat and never *perhaps done*."""
         return "no-writes" in self.flags
@@ -243,7 +243,7 @@ def source() -> str:
 
 def _block(function: Function, text: str) -> str:
     kinds = (False, True) if function.joins else (False,)
-    return "\n".join(["do", text, *(_registration(function, is_joint) for is_joint in kinds), "end"])
+    return "\n".join(["do", text, *(_registration(function, is_joint=is_joint) for is_joint in kinds), "end"])
 
 
 _KEY_NUMBERS = (
@@ -268,7 +268,7 @@ def _keys(function: Function) -> str:
     return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
 
 
-def _registration(function: Function, is_joint: bool) -> str:
+def _registration(function: Function, *, is_joint: bool) -> str:
     flags = ", ".join(f"'{flag}'" for flag in function.flags)
     name, run = (function.joint_name if is_joint else function.wire_name).decode(), f"{function.name}.run"
     tx = f"unit.open(\n      {_keys(function)},\n      unit.time(args[1]), args[2])"

@@ -52,15 +52,18 @@ def _queue(now_us: int, row: list[int]) -> QueueStats:
 
 @decoder
 def decode_queue(raw: list[Any]) -> QueueStats:
+    """Decode the reply of get_queue and set_queue."""
     return _queue(raw[1], raw[4:])
 
 
 @decoder
 def decode_queue_stats_page(raw: list[Any]) -> QueueStatsPage:
+    """Decode the reply of list_queue_stats."""
     rows = zip(raw[5::2], raw[6::2], strict=True)
     return QueueStatsPage([(queue_id.decode(), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
 
 
 @decoder
 def decode_queue_page(raw: list[Any]) -> QueuePage:
+    """Decode the reply of list_queues."""
     return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))

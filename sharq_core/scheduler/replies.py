@@ -199,7 +199,9 @@ def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]
     """Return a decoder of the whole reply: the common head, then `decode` for the rest."""
 
     def decode_reply(raw: list[Any]) -> Reply[T]:
-        return Reply(_hint(raw), None, is_expired=True) if raw[0] else Reply(_hint(raw), decode(raw))
+        ready_us, timer_us = raw[2], raw[3]
+        hint = Hint(raw[1], ready_us if ready_us >= 0 else None, timer_us if timer_us >= 0 else None)
+        return Reply(hint, None, is_expired=True) if raw[0] else Reply(hint, decode(raw))
 
     return decode_reply
 
@@ -292,7 +294,7 @@ def decode_number(raw: list[Any]) -> int:
 
 
 @decoder
-def decode_nothing(raw: list[Any]) -> None:
+def decode_nothing(_: list[Any]) -> None:
     return None
 
 

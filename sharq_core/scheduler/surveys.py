@@ -65,8 +65,9 @@ class TypeRow(msgspec.Struct, frozen=True, gc=False):
         return any(self.raw[:_NUMBER_BYTES])
 
     def totals(self) -> list[int]:
-        """Return the numbers of jobs, in the order of TypeTotals: enqueued, queued, delayed, leased, finished, dead,
-        cancelled.
+        """Return the numbers of jobs in the order of TypeTotals.
+
+        That is: enqueued, queued, delayed, leased, finished, dead, cancelled.
         """
         raw = self.raw
         return [

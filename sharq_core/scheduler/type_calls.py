@@ -48,8 +48,8 @@ class TypeCalls:
     def pause_all(
         self,
         partition: int,
-        is_paused: bool,
         *,
+        is_paused: bool,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[None]:
@@ -61,8 +61,8 @@ class TypeCalls:
         self,
         partition: int,
         queue_type: str,
-        is_paused: bool,
         *,
+        is_paused: bool,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[None]:

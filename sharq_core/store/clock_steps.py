@@ -69,8 +69,9 @@ class ClockSteps:
         return True
 
     def fault(self, server: str) -> str | None:
-        """Return the notice about a server whose clock stepped in the last ten minutes: a sentence without its full
-        stop.
+        """Return the notice about a server whose clock stepped in the last ten minutes; None if it did not.
+
+        The notice is a sentence without its full stop.
         """
         step = self._latest.get(server)
         if step is None or monotonic() - step.at_s > NOTICE_S:

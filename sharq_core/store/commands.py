@@ -28,10 +28,11 @@ class KeyList(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, *names: bytes) -> KeyList:
+        """Return the keys of these names."""
         return cls(names, _without_count(pack_command(names)))  # type: ignore[arg-type] # its stub says one
 
 
-class Fcall(msgspec.Struct, frozen=True):
+class FcallCommand(msgspec.Struct, frozen=True):
     """A function call, or several calls sent as one (scheduler/joint.py).
 
     Attributes:
@@ -47,11 +48,6 @@ class Fcall(msgspec.Struct, frozen=True):
     kinds: Sequence[Hashable]
 
     @property
-    def key_count(self) -> int:
-        """The number of keys of all partitions."""
-        return len(self.keys) * len(self.keys[0].names)
-
-    @property
     def words(self) -> list[Word]:
         """The words of the whole command."""
         names = [name for keys in self.keys for name in keys.names]
@@ -59,35 +55,28 @@ class Fcall(msgspec.Struct, frozen=True):
 
     def packed(self) -> bytes:
         """Return the bytes to send."""
-        count = self.key_count
-        head = b"*%d\r\n$5\r\nFCALL\r\n$%d\r\n%b\r\n" % (
+        # The keys are packed already; pack_command packs the arguments behind a count of its own, which is cut off.
+        count = len(self.keys) * len(self.keys[0].names)
+        digits = b"%d" % count
+        head = b"*%d\r\n$5\r\nFCALL\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
             3 + count + len(self.arguments),
             len(self.function),
             self.function,
+            len(digits),
+            digits,
         )
-        return b"".join(
-            (
-                head,
-                _number(count),
-                *[keys.packed for keys in self.keys],
-                _without_count(_pack(self.arguments)),
-            )
-        )
+        arguments: bytes = pack_command(tuple(self.arguments))  # type: ignore[arg-type] # its stub says one
+        return b"".join((head, *[keys.packed for keys in self.keys], arguments[arguments.index(b"\n") + 1 :]))
 
 
-def pack(commands: Sequence[Command | Fcall]) -> list[bytes]:
+def pack(commands: Sequence[Command | FcallCommand]) -> list[bytes]:
     """Return the bytes to send for each command."""
-    return [command.packed() if isinstance(command, Fcall) else _pack(command) for command in commands]
+    return [command.packed() if isinstance(command, FcallCommand) else _pack(command) for command in commands]
 
 
 def _pack(command: Command) -> bytes:
     packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type] # its stub says one
     return packed
-
-
-def _number(number: int) -> bytes:
-    text = b"%d" % number
-    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def _without_count(packed: bytes) -> bytes:

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import redis.exceptions as driver
-from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from sharq_core._compat.redis import NOT_ENOUGH_DATA, parser_of, reader_of, writer_of
 from sharq_core.errors import SharqError
 from sharq_core.store.commands import Command, pack
 from sharq_core.store.failures import refusal
@@ -55,7 +55,12 @@ class ServerConnections:
         while self._idle:
             idle = self._idle.pop()
             self._least_idle = min(self._least_idle, len(self._idle))
-            if not await _is_stale(idle):
+            # A server that closed an idle connection would swallow a pipeline without an answer.
+            try:
+                is_stale = bool(await idle.can_read())
+            except (OSError, driver.ConnectionError):
+                is_stale = True
+            if not is_stale:
                 return idle
             await drop(idle)
         return await self.open()
@@ -118,9 +123,10 @@ async def read(connection: AbstractConnection, count: int, answers: list[Any | S
     Args:
         answers: gets each answer as it comes, so that the answers before a failure count.
     """
-    parser: Any = connection._parser
+    parser = parser_of(connection)
+    reader = reader_of(parser)
     for _ in range(count):
-        answer = parser._reader.gets(False)
+        answer = reader.gets(False)  # noqa: FBT003 - the signature of hiredis
         if answer is NOT_ENOUGH_DATA:
             answer = await parser.read_response(disable_decoding=True)
         if isinstance(answer, driver.ConnectionError):
@@ -130,13 +136,13 @@ async def read(connection: AbstractConnection, count: int, answers: list[Any | S
 
 async def drop(connection: AbstractConnection) -> None:
     """Close a connection at once, whatever it is doing."""
-    _abort(_writer(connection))
+    _abort(writer_of(connection))
     await connection.disconnect(nowait=True)
 
 
 async def _end(connection: AbstractConnection) -> None:
     """Close a connection that is at rest and wait for it; drop it if the server does not close it in time."""
-    writer = _writer(connection)
+    writer = writer_of(connection)
     try:
         await connection.disconnect()
     except driver.TimeoutError:
@@ -146,21 +152,7 @@ async def _end(connection: AbstractConnection) -> None:
         raise
 
 
-def _writer(connection: AbstractConnection) -> asyncio.StreamWriter | None:
-    """Return the writer of a connection; None for a closed one."""
-    writer: asyncio.StreamWriter | None = connection._writer
-    return writer
-
-
 def _abort(writer: asyncio.StreamWriter | None) -> None:
     """Close without sending the rest and without waiting half a minute for the server's TLS close."""
     if writer is not None:
         writer.transport.abort()
-
-
-async def _is_stale(connection: AbstractConnection) -> bool:
-    """Return True if the server closed an idle connection, which would swallow a pipeline without an answer."""
-    try:
-        return bool(await connection.can_read())
-    except (OSError, driver.ConnectionError):
-        return True

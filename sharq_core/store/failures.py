@@ -63,7 +63,7 @@ class Redirected(Misplaced):
         is_lasting: the whole slot is there (MOVED); False for this call alone, with ASKING before it (ASK).
     """
 
-    def __init__(self, message: str, host: str, port: int, is_lasting: bool) -> None:
+    def __init__(self, message: str, host: str, port: int, *, is_lasting: bool) -> None:
         super().__init__(message)
         self.host = host
         self.port = port
@@ -160,7 +160,7 @@ def refusal(error: Exception) -> SharqError:
     if isinstance(error, driver.AskError):
         is_lasting = isinstance(error, driver.MovedError)
         return Redirected(
-            "another server of the store has the slot", _host(error.host), error.port, is_lasting
+            "another server of the store has the slot", _host(error.host), error.port, is_lasting=is_lasting
         )
     if isinstance(error, _MISPLACED_CLASSES) or "cannot be used with replica instances" in text:
         return Misplaced(f"{_REFUSES}{why_refused(error)}")

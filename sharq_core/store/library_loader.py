@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from redis.asyncio.connection import AbstractConnection
@@ -26,13 +24,13 @@ class FunctionLibrary(msgspec.Struct, frozen=True):
     Attributes:
         revision: only a higher revision replaces a server's library; `<name>_revision` returns it.
         source: the text for FUNCTION LOAD.
-        time_us: returns the server's time in an answer of its functions, in microseconds.
+        time_index: the place of the server's time, in microseconds, in each answer of its functions.
     """
 
     name: str
     revision: int
     source: str
-    time_us: Callable[[Any], int]
+    time_index: int = 1
 
 
 class LibraryLoader:
@@ -68,8 +66,9 @@ class LibraryLoader:
             self.has_begun = True
 
     async def look_after(self, connection: AbstractConnection) -> None:
-        """Do the same as `see_to`, but only log a refusal: the server continues with its library, and calls report what
-        they lack.
+        """Do the same as `see_to`, but only log a refusal.
+
+        The server continues with its library, and calls report what they lack.
         """
         try:
             await self.see_to(connection)

@@ -1,8 +1,8 @@
-"""Runs pipelines on one server of the store over a few connections, and tracks its clock and its reachability.
+"""Runs pipelines on one server of the store over a few connections, and tracks its clock.
 
 A pipeline that was sent is never sent again: a call without an answer in time is *perhaps done*. Not here: the routing
-of calls to servers (store.py), the function library (library_loader.py), and the confirmation by replicas
-(replication/replication_guard.py).
+of calls to servers (store.py), the function library (library_loader.py), the contact with a server that fails
+(reach.py), and the confirmation by replicas (replication/replication_guard.py).
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.clock import RemoteClock
-from sharq_core.errors import SharqError, StoreAway, StoreSilent, Unavailable
-from sharq_core.store.commands import Command, Fcall, pack
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.store.commands import Command, FcallCommand, pack
 from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import FunctionMissing, Misplaced, why_away
 from sharq_core.store.library_loader import FunctionLibrary, LibraryLoader
 from sharq_core.store.node_health import NodeHealth
+from sharq_core.store.reach import Reach
 from sharq_core.store.replication.durability import Promise
 from sharq_core.store.replication.replication_guard import ReplicationGuard
 from sharq_core.store.resend import to_resend
@@ -36,13 +37,6 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS = 8
 """The most connections to one server: two pipelines of jobs in flight, and room for the reaper, the index and reads."""
-
-_FIRST_PAUSE_S = 0.1
-_LAST_PAUSE_S = 0.5
-"""The bounds of the pause in seconds between two tries to reach a server that is away."""
-
-_LOOK_TIMEOUT_S = 0.5
-"""The longest wait in seconds of one such try."""
 
 _ASKING = pack_command((b"ASKING",))
 
@@ -62,7 +56,7 @@ class StoreNode:
     Attributes:
         name: host:port or the path of its socket.
         keeping: the guard of the promise; None if nothing is promised.
-        failed_unsent, failed_sent: pipelines that failed, and were not done or perhaps done.
+        reach: the contact with the server.
         health: the reason if the server is out of reach or refuses its work.
         witness: checks the data over each new connection; None for no check.
         misplaced_at: the loop's time in seconds of the last refusal because it is a replica or others hold the keys.
@@ -85,7 +79,6 @@ class StoreNode:
         self.timeout_s = timeout_s
         self.clock = RemoteClock()
         self._on_clock_step = on_clock_step
-        self.is_reachable = False
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
         self._library = library
@@ -93,19 +86,13 @@ class StoreNode:
         self._connections = ServerConnections(url, timeout_s, self._prepare)
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._doubt = doubt
-        self._until_confirmed = until_confirmed
         self.keeping = None if promise is None else self._make_keeping(promise)
         self._loop = asyncio.get_running_loop()
         self.health = NodeHealth(self._where, has_tls=parts.scheme == "rediss")
-        self._heard_at = self._loop.time()
-        self._away: Unavailable | None = None
-        self._look_out: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self.reach = Reach(self._connections, self.health, timeout_s, until_confirmed)
         self.witness: Witness | None = None
         self.doubt: Unavailable | None = None
         self.misplaced_at = -math.inf
-        self.failed_unsent = 0
-        self.failed_sent = 0
 
     @property
     def connects(self) -> int:
@@ -115,10 +102,15 @@ class StoreNode:
     @property
     def heard_at(self) -> float:
         """The loop's time in seconds of the last answer; before the first answer, of the node's creation."""
-        return self._heard_at
+        return self.reach.heard_at
+
+    @property
+    def is_reachable(self) -> bool:
+        """The latest try to use the server succeeded."""
+        return self.reach.is_reachable
 
     async def call(
-        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[FcallCommand], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls of the library's functions as `execute` does, and load the library if the server lacks it.
 
@@ -127,8 +119,9 @@ class StoreNode:
         """
         keeping = self.keeping
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
-        deadline = self._loop.time() + self._bounded(timeout_s)
-        if not self._supply.has_begun and self._away is None:
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        deadline = self._loop.time() + timeout_s
+        if not self._supply.has_begun and self.reach.refusal is None:
             await self._begin_supply(deadline)
             timeout_s = max(deadline - self._loop.time(), 0.0)
         asked_at = monotonic()
@@ -143,12 +136,14 @@ class StoreNode:
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
-            self._learn(self._library.time_us(answers[-1]), asked_at)
+            has_stepped = self.clock.learn(answers[-1][self._library.time_index], asked_at)
+            if has_stepped and self._on_clock_step is not None:
+                self._on_clock_step()
         return answers
 
     async def execute(
         self,
-        commands: Sequence[Command | Fcall],
+        commands: Sequence[Command | FcallCommand],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
@@ -164,15 +159,20 @@ class StoreNode:
             used: gets the connection if everything was answered; None lets the node keep it for reuse.
         """
         answers: list[Any | SharqError] = []
-        timeout_s = self._bounded(timeout_s)
-        refusal = self._refusal_of(commands, timeout_s)
-        if refusal is not None:
-            return [refusal] * len(commands)
+        timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        if self.reach.refusal is not None or self.doubt is not None or timeout_s <= 0:
+            refusal = self._refusal_of(commands, timeout_s)
+            if refusal is not None:
+                return [refusal] * len(commands)
         was_sent = False
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout_s), slots or self._slots:
-                connection = await self._take(commands)
+                connection = await self._connections.take()
+                if self.doubt is not None and self._bars(commands):  # the new connection raised the doubt
+                    await self._connections.give_back(connection)
+                    connection = None
+                    raise Unavailable(self.doubt.message)  # noqa: TRY301 - the connection is kept
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
@@ -184,26 +184,31 @@ class StoreNode:
                 else:
                     used.append(connection)
                 connection = None
-                self._note_reached()
+                self.reach.heard_at = self._loop.time()
+                if not self.reach.is_reachable:
+                    self.reach.note_answer()
         except Unavailable as error:
             self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
-            answers += [self._failed(error, was_sent, timeout_s)] * (len(commands) - len(answers))
+            answers += [self.reach.note_failure(error, timeout_s, was_sent=was_sent)] * (
+                len(commands) - len(answers)
+            )
         finally:
             if connection is not None:
                 await drop(connection)
         return answers
 
     async def load_library(self) -> None:
-        """Load the library unless the server has one of the same or a higher revision; from now on new connections
-        check it.
+        """Load the library unless the server has one of the same or a higher revision.
+
+        From now on new connections check it.
 
         Raises:
             Unavailable: the server cannot be reached or refuses.
         """
-        if self._away is not None:
-            raise self._away
+        if self.reach.refusal is not None:
+            raise self.reach.refusal
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(self.timeout_s), self._slots:
@@ -211,12 +216,14 @@ class StoreNode:
                 await self._supply.see_to(connection)
                 await self._connections.give_back(connection)
                 connection = None
-                self._note_reached()
+                self.reach.note_answer()
         except Unavailable as error:
             self.health.note_answers([error])
             raise
         except (TimeoutError, OSError, driver.RedisError) as error:
-            raise Unavailable(self._failed(error, connection is not None, self.timeout_s).message) from error
+            raise Unavailable(
+                self.reach.note_failure(error, self.timeout_s, was_sent=connection is not None).message
+            ) from error
         finally:
             if connection is not None:
                 await drop(connection)
@@ -298,95 +305,22 @@ class StoreNode:
 
     async def close(self) -> None:
         """Close the connections; calls in flight get their answers first."""
-        self._is_closed = True
-        if self._look_out is not None:
-            self._look_out.cancel()
-            await asyncio.gather(self._look_out, return_exceptions=True)
+        await self.reach.close()
         if self.keeping is not None:
             await self.keeping.close()
         await self._connections.close()
 
-    def _refusal_of(self, commands: Sequence[Command | Fcall], timeout_s: float) -> Unavailable | None:
+    def _refusal_of(self, commands: Sequence[Command | FcallCommand], timeout_s: float) -> Unavailable | None:
         """Return the error of commands that must not be sent; None if they may be sent."""
-        if self._away is not None:
-            return self._away
+        if self.reach.refusal is not None:
+            return self.reach.refusal
         if self.doubt is not None and self._bars(commands):
             return self.doubt
         return None if timeout_s > 0 else Unavailable("its time was up before it could be sent")
 
-    async def _take(self, commands: Sequence[Command | Fcall]) -> AbstractConnection:
-        """Return a connection for these commands; raise as ServerConnections.take does.
-
-        A new connection may put the server in doubt, and then Unavailable is raised.
-        """
-        connection = await self._connections.take()
-        if self.doubt is not None and self._bars(commands):
-            await self._connections.give_back(connection)
-            raise Unavailable(self.doubt.message)
-        return connection
-
-    def _bars(self, commands: Sequence[Command | Fcall]) -> bool:
+    def _bars(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
-
-    def _bounded(self, timeout_s: float | None) -> float:
-        return self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
-
-    def _note_reached(self) -> None:
-        self._heard_at = self._loop.time()
-        if not self.is_reachable:
-            self.is_reachable = True
-            self.health.note_reached()
-
-    def _failed(self, error: Exception, was_sent: bool, timeout_s: float) -> SharqError:
-        reason = self.health.note_failure(error, timeout_s)
-        self.is_reachable = False
-        if self._look_out is None and not self._is_closed:
-            self._look_out = asyncio.create_task(self._look_until_reached())
-        if was_sent:
-            self.failed_sent += 1
-            return StoreSilent(f"the store did not answer ({reason}): the call may have been done")
-        self.failed_unsent += 1
-        refusal = StoreAway(f"the store cannot be reached: {reason}")
-        if self._is_away(error):
-            self._away = refusal
-        return refusal
-
-    def _is_away(self, failure: Exception) -> bool:
-        """Return True if the server counts as away.
-
-        A server that refuses connections is away at once. A silent one is away after a whole timeout without an answer:
-        it may have been busy.
-        """
-        silent_s = self._loop.time() - self._heard_at
-        return silent_s >= self.timeout_s or not isinstance(failure, TimeoutError)
-
-    async def _look_until_reached(self) -> None:
-        """Try to connect until the server answers.
-
-        While it is away its calls are refused, so that none has to wait for its own timeout.
-        """
-        pause_s = _FIRST_PAUSE_S
-        while (failure := await self._look()) is not None:
-            reason = self.health.note_failure(failure)
-            if self._is_away(failure):
-                self._away = StoreAway(f"the store cannot be reached: {reason}")
-                await self._connections.drop_idle()
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
-        if self._away is not None and self._until_confirmed is not None:
-            await self._until_confirmed()
-        self._away = self._look_out = None
-        self._note_reached()
-
-    async def _look(self) -> Exception | None:
-        """Make one new connection; return the error if that fails."""
-        try:
-            async with asyncio.timeout(min(self.timeout_s, _LOOK_TIMEOUT_S)):
-                await self._connections.give_back(await self._connections.open())
-        except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
-            return error
-        return None
 
 
 async def _read_asked(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:

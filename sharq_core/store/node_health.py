@@ -1,7 +1,7 @@
-"""Words the problems of one server of the store: for the log while they last, and in short for readiness, the cluster's
-page and clients.
+"""Words the problems of one server of the store.
 
-Not here: the consequences (node.py).
+It does so for the log while they last, and in short for readiness, the cluster's page and clients. Not here: the
+consequences (node.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sharq_core.errors import SharqError
 from sharq_core.logs.troubles import Trouble
-from sharq_core.store.failures import is_refusal, why, why_away
+from sharq_core.store.failures import WritesRefused, is_refusal, why, why_away
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,10 @@ _OF_OTHER_TLS = ("no answer", "the connection was reset", "it closed the connect
 
 _QUIET_S = 5.0
 """The time in seconds without a refusal after which refusing is over: reads may be answered while writes are refused.
+"""
+
+_WRITES_REFUSED_S = 12.0
+"""The time in seconds after a refused write until which the server counts as refusing writes. By then it was inspected.
 """
 
 
@@ -44,6 +48,12 @@ class NodeHealth:
         self._away = Trouble(log, "store_unreachable", "%s")
         self._refusing = Trouble(log, "store_refuses", "%s")
         self._refused_at = 0.0
+        self._write_refused_at = -_WRITES_REFUSED_S
+
+    @property
+    def refuses_writes(self) -> bool:
+        """Return True if it refused a write for lack of a working disk, until it has been inspected again."""
+        return monotonic() - self._write_refused_at < _WRITES_REFUSED_S
 
     @property
     def reason(self) -> str | None:
@@ -77,6 +87,8 @@ class NodeHealth:
     def note_answers(self, answers: Sequence[Any | SharqError]) -> None:
         """Note its answers to a pipeline. The last one decides: a refusal concerns all writes alike."""
         refusal = answers[-1]
+        if isinstance(refusal, WritesRefused):
+            self._write_refused_at = monotonic()
         if is_refusal(refusal):
             self.refuses, self._refused_at = True, monotonic()
             self._refusing.note(why(refusal), self._where)

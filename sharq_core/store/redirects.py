@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sharq_core.errors import SharqError
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import Misplaced, Redirected
 from sharq_core.store.node import StoreNode
 from sharq_core.store.resend import to_resend
@@ -29,9 +29,13 @@ _NOBODY = Misplaced("no server of the store is in charge of these jobs now")
 class Slots(Protocol):
     """The owners of the slots, as far as known."""
 
-    def node_of(self, slot: int) -> StoreNode | None: ...
+    def node_of(self, slot: int) -> StoreNode | None:
+        """Return the server of a slot; None if nobody has it as far as known."""
+        ...
 
-    def node_at(self, host: str, port: int) -> StoreNode: ...
+    def node_at(self, host: str, port: int) -> StoreNode:
+        """Return the server at an address."""
+        ...
 
     def moved(self, slot: int, node: StoreNode) -> None:
         """Note that `node` owns the slot now, as its former owner says."""
@@ -53,7 +57,9 @@ class RedirectingPipeline:
         resent: calls sent again so far.
     """
 
-    def __init__(self, known: Slots, calls: Sequence[Fcall], slots: Sequence[int], deadline: float) -> None:
+    def __init__(
+        self, known: Slots, calls: Sequence[FcallCommand], slots: Sequence[int], deadline: float
+    ) -> None:
         self._known = known
         self._calls = calls
         self._slots = slots

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sharq_core.errors import SharqError
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 
 
 def to_resend(
-    calls: Sequence[Fcall],
+    calls: Sequence[FcallCommand],
     answers: Sequence[Any | SharqError],
     refusal: type[SharqError],
     indices: Sequence[int] | None = None,

@@ -14,7 +14,7 @@ from typing import Any
 
 from sharq_core.errors import SharqError, StoreAway, Unavailable
 from sharq_core.logs.troubles import Trouble
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import detail_of, why
 from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
@@ -38,6 +38,8 @@ TIDY_EVERY_S = 30.0
 
 _READ_PAUSE_S = 0.1
 """The least time in seconds between two readings of the layout, whatever fails meanwhile."""
+
+_NO_WRITES = "it cannot write to its disk (is it full?), so it refuses every write"
 
 
 class Store:
@@ -74,6 +76,7 @@ class Store:
         self._promise = promise
         self._witness: Witness | None = None
         self._topology = topology
+        self._is_fixed = topology.is_fixed
         self._library = library
         self._url_of = url_of
         self._nodes: dict[str, StoreNode] = {}
@@ -109,11 +112,23 @@ class Store:
         None while no problem is known.
         """
         nodes = self._primaries or tuple(self._nodes.values())
-        reasons = [node.health.reason for node in nodes if node.health.reason is not None]
+        reasons = [reason for reason in map(self._reason_of, nodes) if reason is not None]
         if not reasons or len(nodes) == 1:
             return next(iter(reasons), self._unknown.reason)
         which = "each" if len(reasons) == len(nodes) else len(reasons)
         return f"{which} of its {len(nodes)} servers: {'; '.join(dict.fromkeys(reasons))}"
+
+    @property
+    def is_writable(self) -> bool:
+        """Some primary takes writes, as far as is known."""
+        return not self._primaries or not all(map(self._refuses_writes, self._primaries))
+
+    def _reason_of(self, node: StoreNode) -> str | None:
+        return node.health.reason or (_NO_WRITES if self._refuses_writes(node) else None)
+
+    def _refuses_writes(self, node: StoreNode) -> bool:
+        facts = self.inspector.facts.get(node.name, {})
+        return node.health.refuses_writes or facts.get("aof_last_write_status", "ok") != "ok"
 
     @property
     def takes_joint_calls(self) -> bool:
@@ -167,7 +182,7 @@ class Store:
                 asyncio.create_task(self.inspector.run(self.nodes)),
                 asyncio.create_task(self._tidy()),
             ]
-            if not self._topology.is_fixed:
+            if not self._is_fixed:
                 self._tasks += [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
         log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
 
@@ -187,16 +202,16 @@ class Store:
         """Return the primary that holds a slot (0-16383); None if no server does."""
         return self._only or self._owners[slot]
 
-    async def execute(
-        self, calls: Sequence[Fcall], slots: Sequence[int], timeout_s: float | None = None
+    async def send(
+        self, calls: Sequence[FcallCommand], slots: Sequence[int], timeout_s: float | None = None
     ) -> list[Any | SharqError]:
-        """Run function calls, those of each server as one pipeline; return the answer or the error of each.
+        """Send function calls, those of each server as one pipeline; return the answer or the error of each.
 
         Args:
             slots: the slot of each call.
             timeout_s: the remaining time in seconds, at most the store's own timeout; None for that timeout.
         """
-        if self._only is not None and self._topology.is_fixed:
+        if self._only is not None and self._is_fixed:
             return await self._only.call(calls, timeout_s)
         left_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
         if not self._was_found:
@@ -256,7 +271,7 @@ class Store:
 
     async def _until_read(self) -> None:
         """Return once the layout was read again, or could not be read."""
-        if self._tasks and not self._topology.is_fixed:
+        if self._tasks and not self._is_fixed:
             reading = asyncio.get_running_loop().create_future()
             self._awaits_reading.append(reading)
             self.doubt()

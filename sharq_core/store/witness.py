@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.commands import Command, FcallCommand
 
 if TYPE_CHECKING:
     from sharq_core.store.node import StoreNode
@@ -29,6 +29,6 @@ class Witness(Protocol):
         """
         ...
 
-    def lets_pass(self, commands: Sequence[Command | Fcall]) -> bool:
+    def lets_pass(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a pipeline may go to a server in doubt: it settles the doubt, or does not touch data."""
         ...

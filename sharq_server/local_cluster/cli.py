@@ -10,7 +10,7 @@ import msgspec
 
 from sharq_core.config import Config, RedisSettings
 from sharq_core.errors import ConfigError
-from sharq_core.process.command_line import load_config, make_parser
+from sharq_core.process.command_line import CommonArguments, load_config, make_parser
 from sharq_server.local_cluster.stores import CLUSTER, KINDS, SINGLE
 
 _DATA_DIR = Path("sharq-cluster-data")
@@ -79,14 +79,13 @@ def read_command(argv: Sequence[str] | None) -> ClusterOptions:
     )
 
 
-class _ClusterArguments(argparse.Namespace):
+class _ClusterArguments(CommonArguments):
     routers: int
     shards: int
     port: int
     store: str
     data_dir: Path
     state_file: Path | None
-    config: Path | None
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:

@@ -27,6 +27,7 @@ from sharq_core.process.reloading import on_reload
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.store.embedded.data_dir import DataDirError, lock_data_dir
+from sharq_core.store.embedded.ending import write_out
 from sharq_core.version import __version__
 from sharq_server.local_cluster.child import Child, Crew, Program, StartError
 from sharq_server.local_cluster.cli import ClusterOptions, read_command
@@ -36,6 +37,8 @@ from sharq_server.local_cluster.services import Services, service_environ
 from sharq_server.local_cluster.state_file import write_state
 from sharq_server.local_cluster.stores import (
     CLUSTER,
+    LocalStore,
+    local_stores,
     port_count,
     refuse_other_kind,
     store_environ,
@@ -53,6 +56,9 @@ _SHARD_STOP_S = 3.0
 _STORE_STOP_S = 2.5
 """The times of the three stops, together under 10 s."""
 _STOP_S = 10.0
+
+_RESERVE_EVERY_S = 10.0
+"""The time in seconds between two looks at the disk space that is reserved for the stop."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Cluster:
     """The processes of the cluster. The end of each is on the stack before it starts."""
 
-    def __init__(self, command: ClusterOptions, stack: AsyncExitStack, _: Stop) -> None:
+    def __init__(self, command: ClusterOptions, stack: AsyncExitStack, stop: Stop) -> None:
         self._command = command
+        self._stop = stop
         self._stack = stack
         self._lock: int
         self._children: list[Child] = []
@@ -118,6 +125,9 @@ class _Cluster:
         crew = self._crew(store_programs(command.store, command.data_dir, ports), _STORE_STOP_S)
         await crew.start()
         await crew.until_ready(_STORE_READY_S)
+        stores = local_stores(command.store, command.data_dir, ports)
+        self._stack.push_async_callback(write_out, stores, self._stop)
+        self._stack.callback(asyncio.create_task(_keep_reserves(stores)).cancel)
         if command.store == CLUSTER:
             half = len(ports) // 2
             await make_cluster(ports[:half], ports[half:])
@@ -157,6 +167,14 @@ class _Cluster:
         urls = " ".join(state.url for state in states if state.role == "router")
         about = f"{counted(command.shards, 'shard')}, store {command.store}, data in {command.data_dir}"
         announce(f"sharq-cluster {__version__} is ready: {urls} ({about})\n")
+
+
+async def _keep_reserves(stores: Sequence[LocalStore]) -> None:
+    """Keep the disk space that is reserved for the stop; never return."""
+    while True:
+        for store in stores:
+            await asyncio.to_thread(store.keep_reserve)
+        await asyncio.sleep(_RESERVE_EVERY_S)
 
 
 async def _tell_of_death(child: Child) -> None:

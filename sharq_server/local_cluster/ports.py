@@ -61,6 +61,20 @@ def free_ports(count: int, reserved: Container[int]) -> list[int]:
     return ports
 
 
+def free_ports_in_a_row(count: int) -> int:
+    """Return the first of `count` ports in a row on which nothing listens now.
+
+    Raises:
+        ListenError: none of 100 tries found them.
+    """
+    for first in random.sample(_CANDIDATES[:-count], 100):
+        with ExitStack() as held:
+            probes = [held.enter_context(socket.socket()) for _ in range(count)]
+            if all(_can_bind(probe, first + number) for number, probe in enumerate(probes)):
+                return first
+    raise ListenError(f"there are no {count} free ports in a row")
+
+
 def _can_bind(probe: socket.socket, port: int) -> bool:
     try:
         probe.bind((HOST, port))

@@ -29,6 +29,10 @@ class State(msgspec.Struct, frozen=True):
 
     processes: tuple[ProcessState, ...]
 
+    def of(self, role: str) -> list[ProcessState]:
+        """Return the processes of a role, in their order."""
+        return [process for process in self.processes if process.role == role]
+
 
 def write_state(path: Path, processes: Sequence[ProcessState]) -> None:
     """Write the file atomically: a reader finds the whole file or none.

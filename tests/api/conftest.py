@@ -1,37 +1,26 @@
-"""A running sharq-server on each kind of real store, shared by a process's tests: each uses types of its own."""
+"""Provides a running sharq-server that a process's tests share: each test uses types of its own."""
 
 from __future__ import annotations
 
-import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.api.fronted import Serve, serving
-from tests.api.server_command import Server, StartServer
-from tests.servers import SharqServer
-from tests.stores import StoreServer
-
-ServerFactory = Callable[..., SharqServer]
-"""own_server(*arguments, environ={...}): a running private sharq-server."""
+from tests.support.http.fronted import Serve, serving
+from tests.support.processes.commands import Server, StartServer
+from tests.support.processes.servers import ServerFactory, SharqServer, running_server
+from tests.support.stores.server import StoreServer, running_store
 
 
-@contextmanager
-def running_server(
-    *arguments: str, environ: dict[str, str] | None = None, is_watched: bool = False
-) -> Iterator[SharqServer]:
-    """A server in a directory of its own, both gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        server = SharqServer(Path(directory), *arguments, environ=environ, is_watched=is_watched)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+@pytest.fixture(scope="session", params=["valkey"])
+def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """A shared Valkey: what HTTP adds is the same on every store. A module that is run on each says so itself."""
+    with running_store(request.param) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +70,7 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
 
     yield start_server
     for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+        server.end()
 
 
 @pytest.fixture

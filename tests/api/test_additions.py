@@ -1,4 +1,4 @@
-"""What is new for producers and workers: enqueue, dequeue and leases (docs/api.md)."""
+"""The additions for producers and workers: enqueue, dequeue and leases (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import re
 import aiohttp
 import pytest
 
-from tests.api.contract import Api, Document, Server, open_raw, until
+from tests.support.http.contract import Api, Document, Server, open_raw
+from tests.support.waits import until_answer
 
 UUID7 = re.compile(r"[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}")
 
@@ -139,7 +140,7 @@ class TestEnqueue:
 class TestDequeue:
     async def test_count_answers_a_list_of_what_is_ready(self, api: Api, kind: str) -> None:
         empty = await api.get(f"/dequeue/{kind}/?count=3")
-        assert (empty.status, empty.json) == (404, {"status": "failure"})
+        assert (empty.status, empty.json["status"]) == (404, "failure")
         for job_id in ("a", "b"):
             await api.enqueue(kind, job_id=job_id)
         reply = await api.get(f"/dequeue/{kind}/?count=3&wait=5000")
@@ -163,7 +164,7 @@ class TestDequeue:
 
     async def test_a_waiting_dequeue_wakes_up_when_a_job_comes(self, api: Api, kind: str) -> None:
         waiting = asyncio.create_task(api.get(f"/dequeue/{kind}/?wait=20000"))
-        await until(lambda: waiting_dequeues(api), lambda count: count >= 1)
+        await until_answer(lambda: waiting_dequeues(api), lambda count: count >= 1)
         await api.enqueue(kind, job_id="a")
         reply = await asyncio.wait_for(waiting, 10)
         assert reply.json["job_id"] == "a"
@@ -172,14 +173,14 @@ class TestDequeue:
         loop = asyncio.get_running_loop()
         begin_s = loop.time()
         reply = await api.get(f"/dequeue/{kind}/?wait=200")
-        assert (reply.status, reply.json) == (404, {"status": "failure"})
+        assert (reply.status, reply.json) == (404, {"status": "failure", "blocked_by": "empty"})
         assert 0.19 < loop.time() - begin_s < 10
 
     async def test_a_lease_that_nobody_waits_for_any_more_is_not_counted(self, api: Api, kind: str) -> None:
         before = await waiting_dequeues(api)
         _, writer = await open_raw(api.url)
         writer.write(f"GET /dequeue/{kind}/?wait=20000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        await until(lambda: waiting_dequeues(api), lambda count: count > before)
+        await until_answer(lambda: waiting_dequeues(api), lambda count: count > before)
         writer.close()
         await writer.wait_closed()
         await api.enqueue(kind, job_id="a")
@@ -188,7 +189,7 @@ class TestDequeue:
 
 
 async def waiting_dequeues(api: Api) -> float:
-    """What the server says of waiting dequeues in its own metrics."""
+    """Return the number of waiting dequeues in the server's own metrics."""
     text = (await api.get("/metrics")).content.decode()
     found = re.search(r"^sharq_router_waiting_dequeues (\S+)$", text, re.MULTILINE)
     assert found is not None

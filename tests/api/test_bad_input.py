@@ -1,4 +1,4 @@
-"""What bad input gets over HTTP: a failure in JSON that names the field, and nothing done."""
+"""Bad input over HTTP: the answer is a failure in JSON that names the field, and nothing is done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.api.contract import Api, Document, Server, open_raw
-from tests.servers import SharqServer
+from tests.support.http.contract import Api, Document, Server, open_raw
+from tests.support.processes.servers import SharqServer
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
 LEASE_CALLS = ("finish", "extend", "release")
@@ -27,15 +27,12 @@ def bulk_of(count: int) -> bytes:
     return json.dumps({"jobs": [{}] * count}).encode()
 
 
-REFUSED_AS_A_WHOLE = [
+REFUSED_AS_A_WHOLE = [  # a value or two a call: tests/unit has the tables of each field
     ("POST", "/enqueue/t/1/", b"", "body"),
     ("POST", "/enqueue/t/1/", b"not json", "body"),
     ("POST", "/enqueue/t/1/", b"[]", "body"),
     ("POST", "/enqueue/t/1/", b'{"interval": 1}', "payload"),
     ("POST", "/enqueue/t/1/", b'{"payload": 1, "interval": "1"}', "interval"),
-    ("POST", "/enqueue/t/1/", b'{"payload": 1, "interval": -1}', "interval"),
-    ("POST", "/enqueue/t/1/", b'{"payload": 1, "interval": NaN}', "interval"),
-    ("POST", "/enqueue/t/1/", b'{"payload": 1, "interval": 1e400}', "interval"),
     ("POST", "/enqueue/t/1/", b'{"payload": 1e400, "interval": 1}', "payload"),
     ("POST", "/enqueue/t/1/", b'{"payload": "\xff", "interval": 1}', "payload"),
     ("POST", "/enqueue/t/1/", b'{"payload": ' + DEEP + b', "interval": 1}', "payload"),
@@ -57,18 +54,13 @@ REFUSED_AS_A_WHOLE = [
     ("POST", "/extend/t/1/j/", b'{"lease": "x"}', "by"),
     ("POST", "/extend/t/1/j/", b'{"lease": "x", "by": 99}', "by"),
     ("POST", "/release/t/1/j/", b"", "lease"),
-    ("POST", "/release/t/1/j/", b'{"lease": "x", "delay": -1}', "delay"),
     ("POST", "/finish/t/1/j/?lease=a&lease=a", b"", "lease"),
     ("POST", "/interval/t/1/", b"", "body"),
     ("POST", "/interval/t/1/", b'{"interval": true}', "interval"),
-    ("POST", "/interval/t/1/", b'{"interval": 1, "pin": 1}', "pin"),
     ("POST", "/queue/t/1/pause/", b'{"x": 1}', "x"),
     ("DELETE", "/deletequeue/t/1/", b'{"purge_all": "yes"}', "purge_all"),
     ("DELETE", "/deletequeue/t/../", b"", "queue_id"),
     ("GET", "/dequeue/t/?count=0", None, "count"),
-    ("GET", "/dequeue/t/?count=1001", None, "count"),
-    ("GET", "/dequeue/t/?wait=60001", None, "wait"),
-    ("GET", "/dequeue/t/?lease=99", None, "lease"),
     ("GET", "/dequeue/t/?wait=nan", None, "wait"),
     ("GET", "/dequeue/t/?wat=5", None, "wat"),
     ("GET", "/dequeue/t/?count=1&count=2", None, "count"),
@@ -79,7 +71,6 @@ REFUSED_AS_A_WHOLE = [
     ("GET", "/metrics/t/?cursor=%D9%A1-0", None, "cursor"),
     ("GET", "/metrics/t/1/?limit=1", None, "limit"),
     ("GET", "/metrics/%20/", None, "queue_type"),
-    ("GET", "/dead/t/?limit=10001", None, "limit"),
     ("GET", "/dead/t/?cursor=9999-", None, "cursor"),
     ("GET", "/dead/t/?cursor=0-%D9%A1", None, "cursor"),
     ("GET", "/dead/t/?cursor=0-99999999999999999999:q:j", None, "cursor"),

@@ -13,10 +13,10 @@ import pytest
 from sharq_client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient, errors
 from sharq_client.answers import JobState
 from sharq_client.requests import MAX_BYTES_A_CALL, calls
-from tests.api.lossy_path import path_to
-from tests.servers import SharqServer
+from tests.support.network.lossy_path import path_to
+from tests.support.processes.servers import SharqServer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 
 from sharq_core.version import __version__
-from tests.api.server_command import (
+from tests.support.ports import free_port
+from tests.support.processes.commands import (
     DEADLINE_S,
     JOB_ID,
     Server,
@@ -27,8 +28,7 @@ from tests.api.server_command import (
     status_of,
     until_status,
 )
-from tests.conftest import StoreFactory
-from tests.stores import free_port
+from tests.support.stores.server import StoreFactory
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -172,7 +172,7 @@ def test_a_second_signal_ends_the_server_at_once(start: StartServer) -> None:
     server.url()
     os.kill(server.store_pid(), signal.SIGSTOP)
     server.process.send_signal(signal.SIGTERM)
-    server.wait_for(lambda: "stopping signal=SIGTERM" in server.stderr)
+    server.until(lambda: "stopping signal=SIGTERM" in server.stderr)
     server.process.send_signal(signal.SIGTERM)
     assert server.exit_code() == 1
     assert "forced_exit signal=SIGTERM" in server.stderr
@@ -228,7 +228,7 @@ async def test_localhost_listens_on_every_address_it_has(
     start: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = start("--host", "localhost")
-    server.wait_for(lambda: "Listening on: 127.0.0.1:" in server.stdout)
+    server.until(lambda: "Listening on: 127.0.0.1:" in server.stdout)
     for address in re.findall(r"^Listening on: (\S+)$", server.stdout, re.MULTILINE):
         assert await status_of(http, f"http://{address}/") == 200
 
@@ -293,7 +293,7 @@ async def test_an_access_log_on_a_full_disk_is_said_once_and_costs_no_request(
     url = server.url()
     for _ in range(20):
         assert await status_of(http, f"{url}/healthz") == 200
-    server.wait_for(lambda: "access_log_lost path=/dev/full" in server.stderr)
+    server.until(lambda: "access_log_lost path=/dev/full" in server.stderr)
     assert server.stop() == 0
     assert server.stderr.count("access_log_lost") == 1
     assert "Traceback" not in server.stderr
@@ -309,9 +309,9 @@ async def test_an_access_log_whose_directory_goes_away_is_written_again_when_it_
     logs.rename(away)
     for _ in range(3):
         assert await status_of(http, f"{url}/healthz") == 200
-    server.wait_for(lambda: "access_log_lost" in server.stderr)
+    server.until(lambda: "access_log_lost" in server.stderr)
     away.rename(logs)
     assert await status_of(http, f"{url}/healthz") == 200
-    server.wait_for(lambda: "access_log_back" in server.stderr)
-    server.wait_for(lambda: "GET /healthz HTTP" in (logs / "access.log").read_text())
+    server.until(lambda: "access_log_back" in server.stderr)
+    server.until(lambda: "GET /healthz HTTP" in (logs / "access.log").read_text())
     assert "Traceback" not in server.stderr

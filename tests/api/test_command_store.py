@@ -8,16 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.api.server_command import (
-    JOB,
-    JOB_ID,
-    StartServer,
-    dequeue,
-    enqueue,
-    until_status,
-)
-from tests.conftest import StoreFactory
-from tests.stores import StoreServer
+from tests.support.processes.commands import JOB, JOB_ID, StartServer, dequeue, enqueue, until_status
+from tests.support.stores.server import StoreFactory, StoreServer
 
 
 async def test_a_store_that_is_away_at_the_start_is_waited_for(
@@ -58,7 +50,7 @@ async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
     assert await enqueue(http, url) == 201
     dead = server.store_pid()
     os.kill(dead, signal.SIGKILL)
-    server.wait_for(lambda: server.store_pid() != dead)
+    server.until(lambda: server.store_pid() != dead)
     assert f"embedded_store_died pid={dead} exit_code=-9" in server.stderr
     await until_status(http, f"{url}/deepstatus/", 200)
     assert await dequeue(http, url, "?wait=5000") == JOB_ID
@@ -83,9 +75,9 @@ async def test_the_data_of_an_original_deployment_is_said_loudly_and_left_alone(
         client.zadd("sharq_server:sms", {"1": 1})
         client.rpush("sharq_server:sms:1", "a", "b")
         server = start(SHARQ_REDIS_URL=store.url)
-        server.wait_for(lambda: "original_data_found" in server.stderr)
+        server.until(lambda: "original_data_found" in server.stderr)
         assert (
-            "WARNING original_data_found key_prefix=sharq_server queues=1 jobs=2: they are not served"
+            "WARNING original_data_found key_prefix=sharq_server: the store holds jobs of the original SHARQ"
             in server.stderr
         )
         assert await dequeue(http, server.url()) is None

@@ -17,8 +17,8 @@ from deploy.demo.checks import rate_problems, smallest_spacing_ms, spacing_probl
 from deploy.demo.customers import CUSTOMERS, SPIKE_EVERY_S, SPIKE_FOR_S, Customer
 from deploy.demo.ledger import Account, Leased, Rate
 from deploy.demo.recovery import LOOK_MS, WINDOW_MS, full_rate_back_ms
-from tests.demo_verdict import broken_promises
-from tests.servers import SharqServer
+from tests.support.demo_verdict import broken_promises
+from tests.support.processes.servers import SharqServer
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 90.0

@@ -7,16 +7,13 @@ import fcntl
 import re
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import pytest
 
-from tests.api.server_command import Server, StartServer, metrics, status_of, until_status
-from tests.stores import free_port
+from tests.support.ports import free_port
+from tests.support.processes.commands import Server, StartServer, metrics, status_of, until_status
 
 MIB = 1 << 20
 PAYLOAD = "x" * 100_000
@@ -50,7 +47,7 @@ async def test_a_full_store_answers_507_and_everything_else_goes_on(
     jobs, status = await fill(http, url, "a")
     assert status == 507
     assert await status_of(http, f"{url}/readyz") == 200, "jobs can be taken and finished"
-    server.wait_for(lambda: "store_notice check=memory" in server.stderr)
+    server.until(lambda: "store_notice check=memory" in server.stderr)
     for job_id in jobs[:5]:
         async with http.get(f"{url}/dequeue/t/") as answer:
             assert (await answer.json())["job_id"] == job_id
@@ -107,19 +104,6 @@ async def until_answered(http: aiohttp.ClientSession, url: str, status: int) -> 
                 await asyncio.sleep(0.02)
 
 
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 24 MiB."""
-    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", directory]
-        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-            pytest.skip("a file system of its own can be mounted by root only")
-        try:
-            yield Path(directory)
-        finally:
-            subprocess.run(["umount", "--lazy", directory], check=True)
-
-
 async def fill_disk(http: aiohttp.ClientSession, url: str) -> list[str]:
     filled = await asyncio.gather(*(fill(http, url, str(name), "x" * 8000) for name in range(8)))
     assert {status for _, status in filled} == {503}
@@ -131,7 +115,7 @@ async def until_said(http: aiohttp.ClientSession, url: str, server: Server) -> N
     async with http.get(f"{url}/readyz") as answer:
         assert "cannot write to its disk" in (await answer.json())["message"]
     assert "CRITICAL store_writes_refused" in server.stderr
-    server.wait_for(lambda: "store_notice check=persistence" in server.stderr)
+    server.until(lambda: "store_notice check=persistence" in server.stderr)
 
 
 async def missing(http: aiohttp.ClientSession, url: str, jobs: list[str]) -> list[str]:
@@ -172,7 +156,7 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     jobs = await fill_disk(http, url)
     await until_said(http, url, server)
     server.process.send_signal(signal.SIGTERM)
-    server.wait_for(lambda: "CRITICAL stop_waits_for_disk unwritten_bytes=" in server.stderr)
+    server.until(lambda: "CRITICAL stop_waits_for_disk unwritten_bytes=" in server.stderr)
     other.unlink()
     assert server.exit_code() == 0
     assert "stop_goes_on" in server.stderr
@@ -185,7 +169,7 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     await fill_disk(http, url)
     await until_said(http, url, server)
     server.process.send_signal(signal.SIGTERM)
-    server.wait_for(lambda: "CRITICAL stop_waits_for_disk" in server.stderr)
+    server.until(lambda: "CRITICAL stop_waits_for_disk" in server.stderr)
     assert server.stop() == 1
     assert "given up:" in server.stderr
     assert "bytes of acknowledged work that do not fit on the full disk" in server.stderr
@@ -226,7 +210,7 @@ async def test_a_start_on_a_full_disk_says_why_it_is_not_ready(
     # The last page of the store's file has room even on a full disk.
     await fill(http, url, "more", "x")
     await until_said(http, url, server)
-    server.wait_for(lambda: "disk_reserve_missing" in server.stderr)
+    server.until(lambda: "disk_reserve_missing" in server.stderr)
     (small_disk / "others").unlink()
     await until_status(http, f"{url}/readyz", 200)
     assert await missing(http, url, ["a"]) == []

@@ -12,8 +12,9 @@ from multidict import CIMultiDict
 from router.http.request import Request
 from router.http.response import Response
 from sharq_core.errors import OutcomeUnknown, QueueFull, SharqError, StoreFull, Unavailable
-from tests.api.contract import open_raw, until
-from tests.api.fronted import Serve, in_flight_is
+from tests.support.http.contract import open_raw
+from tests.support.http.fronted import Serve, content_of, in_flight_is
+from tests.support.waits import until_answer
 
 
 async def test_more_requests_than_allowed_are_refused_at_once(
@@ -135,7 +136,7 @@ async def test_dequeues_that_wait_have_a_bound_of_their_own_and_are_not_timed(
     async def count() -> float | None:
         return fronted.sample("waiting_dequeues")
 
-    await until(count, lambda now: now == 5)
+    await until_answer(count, lambda now: now == 5)
     assert fronted.front.in_flight == 0
     async with http.post(f"{fronted.url}/dequeue?wa%69t=5") as refused:
         assert refused.status == 429
@@ -220,7 +221,7 @@ async def test_a_client_that_asks_before_it_sends_its_body_is_told_to(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
     async def handle(request: Request) -> Response:
-        return Response(await request.read())
+        return Response(await content_of(request))
 
     fronted = await serve(handle)
     async with http.post(f"{fronted.url}/enqueue", data=b"{}", expect100=True) as asked:

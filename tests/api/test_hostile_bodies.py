@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from tests.api.conftest import running_server
-from tests.conftest import StoreFactory
-from tests.holds import LIMIT_MS, measure_well
-from tests.hostile_bodies import FULL_BYTES, SHAPES, Hostile, corpus
-from tests.servers import SharqServer
+from tests.support.http.holds import LIMIT_MS, measure_well
+from tests.support.http.hostile_bodies import FULL_BYTES, SHAPES, Hostile, corpus
+from tests.support.processes.servers import SharqServer, running_server
+from tests.support.stores.server import StoreFactory
 
 SMALL_BYTES = 64_000
 """Such bodies are read on the event loop."""

@@ -10,15 +10,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sharq_core.logs.line_queue import MAX_WAITING_BYTES
-from tests.conftest import StoreFactory
-from tests.stores import free_port
+from tests.support.ports import free_port
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import wait_until
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
@@ -152,10 +153,10 @@ def test_an_access_log_whose_reader_stands_still_costs_no_request(tmp_path: Path
         for _ in range(MAX_WAITING_BYTES // 8000 + 100):
             assert status(f"{url}/healthz{long}") == 200
         assert lost(url) > 0
-        until(lambda: "access_log_lost" in stderr.read_text())
+        wait_until(lambda: "access_log_lost" in stderr.read_text())
         os.set_blocking(reader, True)
         reading = Reading(reader)
-        until(lambda: "access_log_back" in stderr.read_text())
+        wait_until(lambda: "access_log_back" in stderr.read_text())
         count = lost(url)
         assert re.findall(r"access_log_back path=\S+ lost=(\d+)", stderr.read_text()) == [str(count)]
         process.terminate()
@@ -166,13 +167,6 @@ def test_an_access_log_whose_reader_stands_still_costs_no_request(tmp_path: Path
     finally:
         process.kill()
         process.wait()
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def lost(url: str) -> int:

@@ -12,10 +12,9 @@ import aiohttp
 
 from router.handlers.jobs import MAX_LIST_BYTES
 from router.http.unread_answers import PIECE_BYTES
-from tests.api.conftest import ServerFactory
-from tests.api.contract import open_raw
-from tests.conftest import StoreFactory
-from tests.servers import SharqServer
+from tests.support.http.contract import open_raw
+from tests.support.processes.servers import ServerFactory, SharqServer
+from tests.support.stores.server import StoreFactory
 
 PAYLOAD_BYTES = 250_000
 LETTERS = 45

@@ -9,7 +9,11 @@ from itertools import pairwise
 import aiohttp
 import pytest
 
-from tests.api.contract import Api, Server, until
+from tests.support.http.contract import Api, Server
+from tests.support.stores.server import KINDS
+from tests.support.waits import until_answer
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -48,14 +52,16 @@ async def test_a_job_goes_in_comes_out_and_is_finished(api: Api, kind: str) -> N
 
 async def test_an_empty_dequeue_is_a_plain_404(api: Api, kind: str) -> None:
     reply = await api.get(f"/dequeue/{kind}/")
-    assert (reply.status, reply.json) == (404, {"status": "failure"})
+    assert (reply.status, reply.json) == (404, {"status": "failure", "blocked_by": "empty"})
     assert reply.headers["Cache-Control"] == "no-store"
 
 
 async def test_a_dequeue_without_a_type_asks_for_the_default_one(api: Api) -> None:
     job_id = uuid.uuid4().hex
     await api.enqueue("default", job_id, job_id=job_id)
-    leased = await until(lambda: api.get("/dequeue/"), lambda reply: reply.json.get("job_id") == job_id)
+    leased = await until_answer(
+        lambda: api.get("/dequeue/"), lambda reply: reply.json.get("job_id") == job_id
+    )
     assert leased.json["queue_id"] == job_id
     assert (await api.post(f"/finish/default/{job_id}/{job_id}/")).status == 200
 

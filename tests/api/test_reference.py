@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from router.api.openapi import build_openapi
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.http.errors import failed
 from sharq_core.errors import SharqError, from_code
-from tests.api.conftest import ServerFactory
 from tests.api.test_readme import NEAR_MS, SPANS, Comparison, Json, curl, examples
-from tests.stores import missing_tool
+from tests.support.processes.servers import ServerFactory
+from tests.support.tools import missing_tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 MINUTES = 10

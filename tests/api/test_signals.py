@@ -11,11 +11,10 @@ import time
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from router.http.tokens import new_token
 from sharq_core.process.stopping import MARGIN_S
-from tests.api.server_command import StartServer, enqueue, run, status_of, until_status
+from tests.support.processes.commands import StartServer, enqueue, run, status_of, until_status
 
 
 async def test_sighup_reads_again_what_can_be_and_names_what_needs_a_restart(
@@ -32,7 +31,7 @@ async def test_sighup_reads_again_what_can_be_and_names_what_needs_a_restart(
     tokens.write_text(f"{line}\n{other_line}\n")
     config.write_text(config.read_text() + "max_connections : 5\n[log]\nlevel : debug\n")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(lambda: " reloaded " in server.stderr)
+    server.until(lambda: " reloaded " in server.stderr)
     (said,) = [line for line in server.stderr.splitlines() if " reloaded " in line]
     for what in (str(tokens), f"access log {access_log}", "[log] format and level"):
         assert what in said
@@ -52,20 +51,21 @@ async def test_sighup_with_a_wrong_file_says_so_and_changes_nothing(
     await until_status(http, f"{server.url()}/readyz", 200)
     config.write_text("[log]\nlevel : loud\n")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(lambda: "reload_failed" in server.stderr)
+    server.until(lambda: "reload_failed" in server.stderr)
     assert "[log] level: expected debug or info or warning or error, got" in server.stderr
     assert await status_of(http, f"{server.url()}/readyz") == 200
     assert server.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN])
 async def test_signals_of_the_originals_scripts_do_nothing(
-    start: StartServer, http: aiohttp.ClientSession, number: signal.Signals
+    start: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = start()
     url = server.url()
-    server.process.send_signal(number)
-    server.wait_for(lambda: f"signal_without_effect signal={number.name}" in server.stderr)
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN):
+        server.process.send_signal(number)
+        said = f"signal_without_effect signal={number.name}"
+        server.until(lambda said=said: said in server.stderr)  # type: ignore[misc]
     assert await enqueue(http, url) == 201
     assert server.stop() == 0
 
@@ -105,7 +105,7 @@ async def test_clients_that_neither_read_nor_send_do_not_make_the_stop_take_long
         deaf.connect((host, int(port)))
         silent.sendall(b"POST /enqueue/sms/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         deaf.sendall(b"GET /dequeue/sms/?count=40 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        server.wait_for(lambda: bool(deaf.recv(1, socket.MSG_PEEK)))
+        server.until(lambda: bool(deaf.recv(1, socket.MSG_PEEK)))
         started_s = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - started_s < 2.0 + MARGIN_S

@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aiohttp
 import pytest
 
-from tests.api.contract import open_raw, until
-from tests.conftest import StoreFactory
-from tests.servers import SharqServer
+from tests.support.http.contract import open_raw
+from tests.support.processes.servers import SharqServer, running_server
+from tests.support.stores.server import running_store
+from tests.support.waits import until_answer
 
 DEADLINE_S = 40.0
 
-OpenServer = Callable[..., SharqServer]
-StartServer = Callable[..., SharqServer]
+
+@pytest.fixture(scope="module")
+def no_header() -> Iterator[SharqServer]:
+    """A server that does not wait long for a request's header."""
+    with server_with(header_timeout=300) as server:
+        yield server
 
 
-@pytest.fixture
-def start(own_server: OpenServer, own_store: StoreFactory, prefix: str) -> StartServer:
-    """start(header_timeout=...): a server with these settings; the kind of its store does not matter here."""
-    store = own_store()
+@pytest.fixture(scope="module")
+def no_body() -> Iterator[SharqServer]:
+    """A server that waits long neither for a body nor for the reader of an answer."""
+    with server_with(body_timeout=300, answer_timeout=300) as server:
+        yield server
 
-    def start_server(**settings: int) -> SharqServer:
-        named = {f"SHARQ_SERVER_{name.upper()}": str(number) for name, number in settings.items()}
-        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **named}
-        return own_server(environ=environ)
 
-    return start_server
+@contextmanager
+def server_with(**settings: int) -> Iterator[SharqServer]:
+    """Run a server with these settings on a store of its own; the store's kind does not matter here."""
+    named = {f"SHARQ_SERVER_{name.upper()}": str(number) for name, number in settings.items()}
+    with (
+        running_store("valkey") as store,
+        running_server(environ={"SHARQ_REDIS_URL": store.url, **named}) as server,
+    ):
+        yield server
+
+
+def ended(server: SharqServer, reason: str) -> int:
+    """Return the number of connections that a server has ended for a reason, by its metrics."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=DEADLINE_S) as answer:
+        text = answer.read().decode()
+    (count,) = re.findall(rf'^sharq_router_ended_connections_total{{reason="{reason}"}} (\S+)$', text, re.M)
+    return int(float(count))
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """What still comes until the server ends the connection."""
+    """Return the bytes that still come until the server ends the connection."""
     content = bytearray()
     async with asyncio.timeout(DEADLINE_S):
         try:
@@ -64,21 +85,20 @@ def request(path: str, *headers: str, method: str = "GET") -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "]
-)
-async def test_a_connection_without_a_whole_request_is_ended(start: StartServer, sent: bytes) -> None:
-    server = start(header_timeout=200)
-    reader, writer = await open_raw(server.url)
-    writer.write(sent)
-    assert await rest_of(reader) == b""
-    writer.close()
-    server.until(lambda: "connections_ended count=1 reason=no_request" in server.log)
+async def test_a_connection_without_a_whole_request_is_ended(no_header: SharqServer) -> None:
+    before = ended(no_header, "no_request")
+    for sent in (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "):
+        reader, writer = await open_raw(no_header.url)
+        writer.write(sent)
+        assert await rest_of(reader) == b"", sent
+        writer.close()
+    assert ended(no_header, "no_request") == before + 3
+    no_header.until(lambda: "reason=no_request" in no_header.log)
 
 
-async def test_headers_that_drip_in_are_cut_off_in_time(start: StartServer) -> None:
-    server = start(header_timeout=500)
-    reader, writer = await open_raw(server.url)
+async def test_headers_that_drip_in_are_cut_off_in_time(no_header: SharqServer) -> None:
+    before = ended(no_header, "no_request")
+    reader, writer = await open_raw(no_header.url)
     writer.write(b"GET /healthz HTTP/1.1\r\n")
 
     async def drip() -> None:
@@ -90,17 +110,18 @@ async def test_headers_that_drip_in_are_cut_off_in_time(start: StartServer) -> N
     assert await rest_of(reader) == b""
     dripping.cancel()
     writer.close()
+    assert ended(no_header, "no_request") == before + 1
 
 
-async def test_the_next_request_of_a_kept_connection_has_its_time_too(start: StartServer) -> None:
-    server = start(keepalive_timeout=1000, header_timeout=20_000)
-    reader, writer = await open_raw(server.url)
-    for _ in range(2):
-        writer.write(request("/healthz"))
-        assert (await answer_of(reader))[0] == 200
-    writer.write(b"GET /healthz HTTP/1.1\r\n")
-    assert await rest_of(reader) == b""
-    writer.close()
+async def test_the_next_request_of_a_kept_connection_has_its_time_too() -> None:
+    with server_with(keepalive_timeout=1000, header_timeout=20_000) as server:
+        reader, writer = await open_raw(server.url)
+        for _ in range(2):
+            writer.write(request("/healthz"))
+            assert (await answer_of(reader))[0] == 200
+        writer.write(b"GET /healthz HTTP/1.1\r\n")
+        assert await rest_of(reader) == b""
+        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -108,23 +129,21 @@ async def test_the_next_request_of_a_kept_connection_has_its_time_too(start: Sta
     [("Content-Length: 200", b'{"job_id": "1", '), ("Transfer-Encoding: chunked", b'4\r\n{"jo\r\n')],
 )
 async def test_a_body_that_does_not_come_is_refused_and_nothing_is_done(
-    start: StartServer, http: aiohttp.ClientSession, kind: str, how: str, piece: bytes
+    no_body: SharqServer, http: aiohttp.ClientSession, kind: str, how: str, piece: bytes
 ) -> None:
-    server = start(body_timeout=300)
-    reader, writer = await open_raw(server.url)
+    reader, writer = await open_raw(no_body.url)
     writer.write(request(f"/enqueue/{kind}/q/", how, method="POST") + piece)
     status, answer = await answer_of(reader)
     assert status == 408
     assert answer == {"status": "failure", "code": "too_slow", "message": "body: not received within 0.3 s"}
     assert await rest_of(reader) == b"", "the connection is of no more use"
     writer.close()
-    async with http.get(f"{server.url}/metrics/{kind}/q/") as counts:
+    async with http.get(f"{no_body.url}/metrics/{kind}/q/") as counts:
         assert (await counts.json())["queue_length"] == 0
 
 
-async def test_a_body_that_drips_in_is_cut_off_in_time(start: StartServer, kind: str) -> None:
-    server = start(body_timeout=500)
-    reader, writer = await open_raw(server.url)
+async def test_a_body_that_drips_in_is_cut_off_in_time(no_body: SharqServer, kind: str) -> None:
+    reader, writer = await open_raw(no_body.url)
     writer.write(request(f"/enqueue/{kind}/q/", "Content-Length: 10000", method="POST"))
 
     async def drip() -> None:
@@ -139,15 +158,16 @@ async def test_a_body_that_drips_in_is_cut_off_in_time(start: StartServer, kind:
     writer.close()
 
 
-async def test_answers_that_nobody_reads_are_not_kept_for_ever(start: StartServer) -> None:
-    server = start(answer_timeout=300)
+async def test_answers_that_nobody_reads_are_not_kept_for_ever(no_body: SharqServer) -> None:
+    before = ended(no_body, "answer_unread")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect(("127.0.0.1", server.port))
+        client.connect(("127.0.0.1", no_body.port))
         client.settimeout(DEADLINE_S)
         client.sendall(request("/openapi.json") * 400)
-        server.until(lambda: "connections_ended count=1 reason=answer_unread" in server.log)
-    assert server.status("/healthz") == 200
+        no_body.until(lambda: ended(no_body, "answer_unread") == before + 1)
+        no_body.until(lambda: "reason=answer_unread" in no_body.log)
+    assert no_body.status("/healthz") == 200
 
 
 async def open_used(server: SharqServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -158,16 +178,20 @@ async def open_used(server: SharqServer) -> tuple[asyncio.StreamReader, asyncio.
     return reader, writer
 
 
-async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: StartServer) -> None:
-    server = start(max_connections=3, header_timeout=60_000)
+async def test_connections_beyond_the_bound_are_told_so_and_others_go_on() -> None:
+    with server_with(max_connections=3, header_timeout=60_000) as server:
+        await _connections_beyond_the_bound_are_told_so_and_others_go_on(server)
+
+
+async def _connections_beyond_the_bound_are_told_so_and_others_go_on(server: SharqServer) -> None:
 
     async def probe() -> int | None:
         return await asyncio.to_thread(server.status, "/healthz")
 
     held = [await open_used(server)]
-    await until(probe, lambda status: status == 200)
+    await until_answer(probe, lambda status: status == 200)
     held += [await open_used(server) for _ in range(2)]
-    await until(probe, lambda status: status == 503)
+    await until_answer(probe, lambda status: status == 503)
     reader, writer = await open_raw(server.url)
     status, answer = await answer_of(reader)
     assert (status, answer["code"]) == (503, "unavailable")
@@ -177,14 +201,18 @@ async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(start: 
     kept_writer.write(request("/healthz"))
     assert (await answer_of(kept_reader))[0] == 200
     held[1][1].close()
-    await until(probe, lambda status: status == 200)
+    await until_answer(probe, lambda status: status == 200)
     server.until(lambda: "connections_refused count=" in server.log)
     for _, writer in held:
         writer.close()
 
 
-async def test_metrics_count_open_refused_and_ended_connections(start: StartServer) -> None:
-    server = start(max_connections=2, header_timeout=2000)
+async def test_metrics_count_open_refused_and_ended_connections() -> None:
+    with server_with(max_connections=2, header_timeout=2000) as server:
+        await _metrics_count_open_refused_and_ended_connections(server)
+
+
+async def _metrics_count_open_refused_and_ended_connections(server: SharqServer) -> None:
     silent_reader, silent_writer = await open_raw(server.url)
     assert await rest_of(silent_reader) == b""
     held = [await open_raw(server.url) for _ in range(2)]
@@ -221,11 +249,10 @@ async def test_metrics_count_open_refused_and_ended_connections(start: StartServ
     ],
     ids=["a long path", "a long header", "many headers"],
 )
-async def test_headers_have_a_size_that_they_may_have(start: StartServer, sent: bytes) -> None:
-    server = start()
-    reader, writer = await open_raw(server.url)
+async def test_headers_have_a_size_that_they_may_have(no_body: SharqServer, sent: bytes) -> None:
+    reader, writer = await open_raw(no_body.url)
     writer.write(sent)
     answer = await rest_of(reader)
     assert answer.split(b" ")[1] == b"400"
     writer.close()
-    assert server.status("/healthz") == 200
+    assert no_body.status("/healthz") == 200

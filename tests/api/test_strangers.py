@@ -1,4 +1,4 @@
-"""What strangers send, on raw connections: calls of web pages, odd bodies and heads, and halves of connections."""
+"""Strangers on raw connections: calls of web pages, odd bodies and heads, and halves of connections."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from pathlib import Path
 import pytest
 
 from sharq_core.http_port.connection import MAX_HEAD_BYTES
-from tests.api.conftest import ServerFactory, running_server
-from tests.conftest import running_store
-from tests.servers import SharqServer
-from tests.stores import StoreServer
+from tests.support.processes.servers import ServerFactory, SharqServer, running_server
+from tests.support.stores.server import StoreServer, running_store
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 JOB = b'{"job_id":"j1","interval":1,"payload":1}'
 
 StartServer = Callable[..., SharqServer]
@@ -56,7 +54,7 @@ def connected(server: SharqServer, timeout_s: float = DEADLINE_S) -> Iterator[so
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """What comes until the other end closes."""
+    """Return the bytes that come until the other end closes."""
     content = b""
     with suppress(ConnectionResetError):
         while piece := connection.recv(65_536):

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.http.tokens import new_token
 from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker, errors
-from tests.api.contract import until
-from tests.servers import SharqServer
-from tests.stores import StoreServer
+from tests.support.processes.servers import SharqServer, running_server
+from tests.support.stores.server import StoreServer, running_store
+from tests.support.waits import until_answer
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 OpenServer = Callable[..., SharqServer]
 
@@ -32,18 +34,30 @@ class Guarded:
         self.tokens = tokens
 
 
-@pytest.fixture
-def guarded(own_server: OpenServer, store: StoreServer, prefix: str, tmp_path: Path) -> Iterator[Guarded]:
+@contextmanager
+def guarded_server() -> Iterator[Guarded]:
+    """Run a server that asks for tokens, on a store of its own."""
     made = {name: new_token(name) for name in ("sender", "worker")}
-    path = tmp_path / "tokens"
-    path.write_text("".join(f"{line}\n" for _, line in made.values()))
-    environ = {
-        "SHARQ_REDIS_URL": store.url,
-        "SHARQ_REDIS_KEY_PREFIX": prefix,
-        "SHARQ_AUTH_TOKENS_FILE": str(path),
-    }
-    server = own_server(environ=environ)
-    yield Guarded(server, path, {name: token for name, (token, _) in made.items()})
+    with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as folder:
+        path = Path(folder) / "tokens"
+        path.write_text("".join(f"{line}\n" for _, line in made.values()))
+        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_AUTH_TOKENS_FILE": str(path)}
+        with running_server(environ=environ) as server:
+            yield Guarded(server, path, {name: token for name, (token, _) in made.items()})
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    """A server that all tests share that leave its tokens as they are."""
+    with guarded_server() as running:
+        yield running
+
+
+@pytest.fixture
+def own_guarded() -> Iterator[Guarded]:
+    """A server whose tokens the test may change."""
+    with guarded_server() as running:
+        yield running
 
 
 def bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
@@ -114,9 +128,9 @@ async def test_metrics_are_open_when_the_setting_says_so(
 
 
 async def test_tokens_come_and_go_while_the_server_runs(
-    guarded: Guarded, http: aiohttp.ClientSession
+    own_guarded: Guarded, http: aiohttp.ClientSession
 ) -> None:
-    url, old = f"{guarded.url}/cluster/", bearer(guarded.tokens["sender"])
+    url, old = f"{own_guarded.url}/cluster/", bearer(own_guarded.tokens["sender"])
     token, line = new_token("new")
 
     async def gets(headers: dict[str, str]) -> int:
@@ -124,13 +138,13 @@ async def test_tokens_come_and_go_while_the_server_runs(
 
     assert await gets(old) == 200
     assert await gets(bearer(token)) == 401
-    guarded.path.write_text(f"{line}\n")
-    await until(lambda: gets(bearer(token)), lambda found: found == 200)
+    own_guarded.path.write_text(f"{line}\n")
+    await until_answer(lambda: gets(bearer(token)), lambda found: found == 200)
     assert await gets(old) == 401
-    guarded.path.write_text("half a li")
-    guarded.server.until(lambda: "files_not_read_again" in guarded.server.log)
+    own_guarded.path.write_text("half a li")
+    own_guarded.server.until(lambda: "files_not_read_again" in own_guarded.server.log)
     assert await gets(bearer(token)) == 200, "what was read before stays"
-    assert "half a li" not in guarded.server.log
+    assert "half a li" not in own_guarded.server.log
 
 
 async def test_the_document_says_that_a_token_is_needed(
@@ -171,7 +185,7 @@ async def test_client_and_worker_bring_their_token(
         async def ask() -> list[str]:
             return done
 
-        await until(ask, lambda found: found == ["one"])
+        await until_answer(ask, lambda found: found == ["one"])
 
 
 def test_new_token_prints_a_token_and_its_line() -> None:

@@ -8,9 +8,8 @@ import pytest
 from router.handlers import rate_warnings
 from sharq_client import EnqueueJob, SharqClient
 from sharq_client.errors import SharqError
-from tests.api.conftest import ServerFactory
-from tests.api.contract import Api
-from tests.servers import SharqServer
+from tests.support.http.contract import Api
+from tests.support.processes.servers import ServerFactory, SharqServer
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from sharq_client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker, errors
 from sharq_client.answers import JobState
-from tests.api.lossy_path import path_to
-from tests.servers import SharqServer
-
-DEADLINE_S = 20.0
+from tests.support.network.lossy_path import path_to
+from tests.support.processes.servers import SharqServer
+from tests.support.waits import until
 
 
 @pytest.fixture
@@ -24,14 +22,6 @@ async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
 
 def a_job(kind: str, queue_id: str = "1", payload: object = None, job_id: str | None = None) -> EnqueueJob:
     return EnqueueJob(queue_type=kind, queue_id=queue_id, payload=payload, job_id=job_id, interval_ms=0)
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    """Waits for a condition; fails at the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.01)
 
 
 async def test_worker_finishes_every_job_and_never_runs_more_than_it_may(

@@ -1,4 +1,4 @@
-"""What a worker takes as a handler: async functions, plain ones in threads, what behaves as one; what it refuses."""
+"""Handlers of a worker: async functions, plain ones in threads, objects that behave as one, and refused ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import concurrent.futures
 import functools
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -15,9 +14,10 @@ import pytest
 
 from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker
 from sharq_client.answers import JobState
-from tests.servers import SharqServer
+from tests.support.processes.servers import SharqServer
+from tests.support.waits import until
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -33,14 +33,6 @@ async def enqueue(client: SharqClient, kind: str, count: int = 1) -> list[str]:
     ]
     await client.enqueue_many(jobs)
     return [f"j{n}" for n in range(count)]
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    """Wait for a condition; fail at the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.01)
 
 
 async def state_of(client: SharqClient, kind: str, number: int = 0) -> JobState | None:

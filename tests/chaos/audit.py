@@ -1,4 +1,4 @@
-"""What the store itself holds after a run: nothing is left, its totals add up, and its keys agree with each other (I8).
+"""Audits the store after a run: nothing is left, its totals add up, and its keys agree with each other (I8).
 
 Not here: what the clients saw (history.py).
 """
@@ -18,7 +18,7 @@ from sharq_core.scheduler.replies import TypeTotals
 from sharq_core.scheduler.surveys import SurveyCalls
 from tests.scheduler.driver import Driver
 from tests.scheduler.records import assert_keys_agree
-from tests.store_groups import RedisCluster
+from tests.support.stores.redis_cluster import RedisCluster
 
 LIVE = ("queued", "delayed", "leased")
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, is_quick, stage
-from tests.conftest import running_store
+from tests.chaos.stage import Stage, is_quick, stage
+from tests.support.stores.server import AOF, running_store
 
 collect_ignore_glob = [] if "CHAOS" in os.environ else ["test_[!h]*.py", "test_hostile_bodies.py"]
 
@@ -46,13 +46,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def seed(pytestconfig: pytest.Config) -> int:
-    """Of the run."""
+    """The run's seed of the clients' choices."""
     return pytestconfig.stash[SEED]
 
 
 @pytest.fixture(scope="session")
 def report(pytestconfig: pytest.Config) -> Report:
-    """Of the run."""
+    """The run's table of counts."""
     return pytestconfig.stash[REPORT]
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from tests.hostile_bodies import FULL_BYTES, PAYLOAD_BYTES, Hostile, bulk, compressed
+from tests.support.http.hostile_bodies import FULL_BYTES, PAYLOAD_BYTES, Hostile, bulk, compressed
 
 PAUSE_S = 0.05
 
@@ -23,7 +23,7 @@ HEAD = "POST /enqueue/ HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Target:
-    """What is attacked. kind: a queue type with many large dead letters."""
+    """The server that is attacked. kind: a queue type with many large dead letters."""
 
     def __init__(self, url: str, kind: str) -> None:
         self.kind = kind

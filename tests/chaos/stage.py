@@ -21,17 +21,17 @@ from zlib import crc32
 import msgspec
 
 from sharq_core.config import StoreAddress, parse_url
+from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from tests.chaos import audit
-from tests.chaos.crowd import BUSY, Crowd, Habits, running_crowd, until
-from tests.chaos.history import Counts, History, check
 from tests.chaos.report import Report
-from tests.servers import SharqCluster
-from tests.stores import StoreServer
+from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
+from tests.support.load.history import Counts, History, check
+from tests.support.processes.servers import SharqCluster
+from tests.support.stores.server import StoreServer
 
-AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 INTERVAL_MS = 50
 QUIET_S = 45.0
-"""Longest time without a delivery after a fault, and until the next job has ended."""
+"""Longest time without progress after a fault."""
 
 Fault: TypeAlias = Callable[[Crowd], Awaitable[None]]
 
@@ -39,7 +39,7 @@ Audited: TypeAlias = Callable[[str], AbstractContextManager[audit.ClientOf]]
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How long a run takes, seconds.
+    """The lengths of a run's parts, in seconds.
 
     Attributes:
         lead_s: of load before the fault, and after it.
@@ -62,7 +62,7 @@ def is_quick() -> bool:
 
 
 class Stage:
-    """Where scenarios are played.
+    """A cluster on which scenarios are played.
 
     Args:
         seed: of the clients' choices in every scenario.
@@ -117,8 +117,12 @@ class Stage:
             scenario: its name in the table.
             may_fail: requests may fail while the fault lasts.
         """
-        history = History(crc32(f"{self._seed}:{scenario}".encode()), INTERVAL_MS)
-        self.kind = f"t-{uuid.uuid4().hex[:12]}"
+        kind = self.kind = f"t-{uuid.uuid4().hex[:12]}"
+        history = History(
+            crc32(f"{self._seed}:{scenario}".encode()),
+            INTERVAL_MS,
+            lambda queue: partition_of(kind, queue, DEFAULT_PARTITIONS),
+        )
         began_s = time.monotonic()
         async with running_crowd(
             self.cluster.urls, self.kind, history, queues=queues, habits=habits
@@ -139,16 +143,7 @@ class Stage:
 
     async def go_on(self, crowd: Crowd) -> None:
         """Some more load, until some more of it was delivered, too."""
-        began_s = time.monotonic()
-        await until(lambda: self._newest(crowd) > began_s, QUIET_S, "jobs are delivered again")
-        await asyncio.sleep(self.pace.lead_s)
-        since_s = time.monotonic()
-        await until(lambda: self._newest(crowd) > since_s, QUIET_S, "jobs are still delivered")
-
-    def _newest(self, crowd: Crowd) -> float:
-        """When the last lease was heard of."""
-        served = (dequeue.ended_s for dequeue in reversed(crowd.history.dequeues) if dequeue.leases)
-        return next(served, 0.0)
+        await crowd.go_on(self.pace.lead_s)
 
     async def _until_drained(self, crowd: Crowd) -> None:
         """Wait until no job is live; the backlog leaves at the queues' rates, so only a standstill is a failure."""

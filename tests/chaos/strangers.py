@@ -49,7 +49,7 @@ def half_heads(port: int) -> socket.socket:
 
 
 def pages(port: int) -> socket.socket:
-    """What a web page makes a browser send."""
+    """Send what a web page makes a browser send."""
     connection = connect(port)
     send(
         connection,

@@ -11,10 +11,10 @@ from contextlib import suppress
 import aiohttp
 import msgspec
 
-from tests.api.contract import open_raw
-from tests.chaos.crowd import LEASE_MS, STEADY, WAIT_MS, Crowd
-from tests.chaos.history import Dequeue, Outcome
 from tests.chaos.stage import QUIET_S, Stage, is_quick
+from tests.support.http.contract import open_raw
+from tests.support.load.crowd import LEASE_MS, STEADY, WAIT_MS, Crowd
+from tests.support.load.history import Dequeue, Outcome
 
 BAD_CLIENTS = 20
 BYTE_EVERY_S = 0.02

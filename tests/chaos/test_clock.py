@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.crowd import Crowd
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, stage
-from tests.conftest import running_store
-from tests.shifted_clock import ShiftedClock
+from tests.chaos.stage import Stage, stage
+from tests.support.load.crowd import Crowd
+from tests.support.stores.server import AOF, running_store
+from tests.support.stores.shifted_clock import ShiftedClock
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 

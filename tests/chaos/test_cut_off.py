@@ -11,15 +11,15 @@ import pytest
 
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
 from tests.chaos.audit import one_client
-from tests.chaos.crowd import Crowd
-from tests.chaos.history import Call, History
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, is_quick, stage
+from tests.chaos.stage import Stage, is_quick, stage
 from tests.chaos.test_failover import begin_failover
 from tests.chaos.test_processes import until_serving
 from tests.chaos.toxics import BOTH, Proxies, Toxic, running_toxiproxy
-from tests.conftest import running_store
-from tests.store_groups import SentinelGroup, running_sentinel_group
+from tests.support.load.crowd import Crowd
+from tests.support.load.history import Call, History
+from tests.support.stores.groups import SentinelGroup, running_sentinel_group
+from tests.support.stores.server import AOF, running_store
 
 FAILURES_END_WITHIN_S = 1.0
 SLACK_S = 1.0

@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.crowd import STEADY, Crowd, running_crowd, until
-from tests.chaos.history import Enqueue, History, Outcome
 from tests.chaos.stage import INTERVAL_MS, QUIET_S, Stage
-from tests.stores import StoreServer
+from tests.support.load.crowd import STEADY, Crowd, running_crowd
+from tests.support.load.history import Enqueue, History, Outcome
+from tests.support.stores.server import StoreServer
+from tests.support.waits import until
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 4.0
@@ -36,7 +37,7 @@ def restart_empty(store: StoreServer) -> None:
 
 
 def accept(stage: Stage) -> None:
-    """What an operator runs."""
+    """Run the command with which an operator accepts a loss."""
     subprocess.run(
         [sys.executable, "-m", "shard.main", "--accept-data-loss"],
         env={**os.environ, **stage.cluster.environ},

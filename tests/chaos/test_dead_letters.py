@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 
 from tests.chaos import audit
-from tests.chaos.crowd import until
 from tests.chaos.stage import QUIET_S, Stage, is_quick
+from tests.support.waits import until
 
 JOBS = 500 if is_quick() else 3000
 BULK = 500

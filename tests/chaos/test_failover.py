@@ -15,19 +15,20 @@ import pytest
 import redis
 
 from tests.chaos.audit import cluster_clients, one_client
-from tests.chaos.crowd import Crowd, until
-from tests.chaos.history import Outcome
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, is_quick, stage
-from tests.store_groups import (
+from tests.chaos.stage import Stage, is_quick, stage
+from tests.support.load.crowd import Crowd
+from tests.support.load.history import Outcome
+from tests.support.stores.groups import (
     NODE_TIMEOUT_MS,
     SERVICE,
     Member,
-    RedisCluster,
     SentinelGroup,
-    running_cluster,
     running_sentinel_group,
 )
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import AOF
+from tests.support.waits import until
 
 WHOLE_WITHIN_S = 60.0
 """Sentinels make an old primary a replica of the new one about ten seconds after the failover."""

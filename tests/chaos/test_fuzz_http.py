@@ -23,8 +23,8 @@ from schemathesis.checks import (
 from schemathesis.core.result import Ok
 
 from tests.chaos.stage import is_quick
-from tests.conftest import running_store
-from tests.servers import SharqServer
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import running_store
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -63,7 +63,7 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def document() -> Iterator[schemathesis.BaseSchema]:
-    """Of a `sharq-server` on a store of its own."""
+    """The OpenAPI document of a `sharq-server` on a store of its own."""
     with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as directory:
         server = SharqServer(Path(directory), environ={"SHARQ_REDIS_URL": store.url})
         try:

@@ -1,4 +1,4 @@
-"""What an honest client feels while strangers take what they can: it is served, and the figures are printed."""
+"""An honest client while strangers take what they can: it is served, and the figures are printed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 
 from tests.chaos.greedy_clients import ATTACKS, PAUSE_S
 from tests.chaos.stage import is_quick
-from tests.conftest import running_store
-from tests.servers import SharqServer
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import running_store
 
 KIND = "letters"
 LETTERS = 120
 PAYLOAD_BYTES = 250_000
-CALLS = 200 if is_quick() else 1000
+CALLS = 100 if is_quick() else 1000
 GAP_S = 0.005
 JOB = b'{"interval":0,"payload":"x"}'
 

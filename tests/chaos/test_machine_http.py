@@ -32,10 +32,10 @@ from sharq_core.models import EnqueueStatus, FinishJob, LeaseStatus, NewJob, Rel
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES
 from sharq_core.scheduler.functions import Retention
 from tests.chaos.stage import is_quick
-from tests.conftest import running_store
 from tests.scheduler.driver import DAY_US, HOUR_US, START_US
 from tests.scheduler.model import Model
-from tests.servers import SharqServer
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.server import running_store
 
 RANDOM = b"12345678"
 QUEUE = "a"
@@ -143,7 +143,7 @@ class HttpMachine(RuleBasedStateMachine):
         return self.model
 
     def _end(self, verb: str, held: list[Lease]) -> list[LeaseStatus]:
-        """What the server says of a bulk finish or release."""
+        """Return the server's answer to a bulk finish or release."""
         jobs = [
             {"queue_type": self.kind, "queue_id": QUEUE, "job_id": job_id, "lease": lease}
             for job_id, lease, _ in held

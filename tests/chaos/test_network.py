@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.chaos.crowd import Crowd
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, Stage, is_quick, stage
+from tests.chaos.stage import Stage, is_quick, stage
 from tests.chaos.test_processes import until_serving
 from tests.chaos.toxics import BOTH, Proxies, Toxic, running_toxiproxy
-from tests.conftest import running_store
+from tests.support.load.crowd import Crowd
+from tests.support.stores.server import AOF, running_store
 
 TOXICS: dict[str, list[Toxic]] = {
     "latency 60 ms, jitter 40 ms": [Toxic("latency", way, {"latency": 60, "jitter": 40}) for way in BOTH],

@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from tests.chaos.crowd import LEASE_MS, STEADY, Crowd, Habits, until
-from tests.chaos.history import Dequeue, Outcome
 from tests.chaos.stage import QUIET_S, Stage
-from tests.servers import SharqProcess, serving
+from tests.support.load.crowd import LEASE_MS, STEADY, Crowd, Habits
+from tests.support.load.history import Dequeue, Outcome
+from tests.support.processes.servers import SharqProcess, serving
+from tests.support.waits import until
 
 
 async def until_serving(stage: Stage, nodes: int) -> None:

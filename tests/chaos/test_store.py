@@ -17,13 +17,14 @@ import pytest
 import shard
 import sharq_core
 from sharq_core.scheduler.library import LIBRARY, REVISION
-from tests.chaos.crowd import STEADY, Crowd, until
-from tests.chaos.history import Outcome
 from tests.chaos.report import Report
-from tests.chaos.stage import AOF, QUIET_S, Stage, stage
+from tests.chaos.stage import QUIET_S, Stage, stage
 from tests.chaos.test_processes import come_back, stop, until_serving
 from tests.scheduler.driver import execute
-from tests.stores import StoreServer
+from tests.support.load.crowd import STEADY, Crowd
+from tests.support.load.history import Outcome
+from tests.support.stores.server import AOF, StoreServer
+from tests.support.waits import until
 
 MIB = 1024 * 1024
 DISK_MIB = 24
@@ -134,7 +135,7 @@ def newer_version(tmp_path: Path) -> Path:
 
 
 def revision_in(store: StoreServer) -> int:
-    """Of the library that the store has."""
+    """Return the revision of the library that the store has."""
     with store.client() as client:
         return cast(int, execute(client, "FCALL", f"{LIBRARY}_revision", 0))
 

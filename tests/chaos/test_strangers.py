@@ -16,15 +16,13 @@ import pytest
 
 from sharq_core.config import parse_url
 from sharq_core.process.launch import tied
-from tests.api.conftest import running_server
 from tests.chaos.stage import is_quick
 from tests.chaos.strangers import ATTACKS
-from tests.conftest import running_store
-from tests.servers import SharqCluster, SharqProcess
-from tests.store_groups import make_certificates
-from tests.stores import StoreServer
+from tests.support.processes.servers import SharqCluster, SharqProcess, running_server
+from tests.support.stores.groups import make_certificates
+from tests.support.stores.server import StoreServer, running_store
 
-HOLD_S = 4.0 if is_quick() else 20.0
+HOLD_S = 1.5 if is_quick() else 20.0
 """How long each measurement lasts; the attack begins a second before its own."""
 
 MORE_MIB = 150
@@ -108,7 +106,7 @@ def cluster(store: StoreServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 class Met(msgspec.Struct):
-    """What an honest client met: times in ms, and its failures."""
+    """The experience of an honest client: times in ms, and its failures."""
 
     kept: float
     new: float
@@ -116,7 +114,7 @@ class Met(msgspec.Struct):
 
 
 def honest(port: int, scheme: str) -> Met:
-    """What an honest client in a process of its own meets: 99th percentiles in ms, and failures."""
+    """Run an honest client in a process of its own; return 99th percentiles in ms, and failures."""
     words = [sys.executable, "-c", _HONEST, str(port), str(HOLD_S), scheme]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return msgspec.json.decode(done.stdout, type=Met)

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
-from tests.chaos.crowd import STEADY, Crowd
 from tests.chaos.stage import Stage, is_quick
 from tests.chaos.test_processes import replace_shard
+from tests.support.load.crowd import STEADY, Crowd
 
 MANY = 2_500 if is_quick() else 100_000
 BULK = 1_000
@@ -50,7 +50,7 @@ async def enqueue(http: aiohttp.ClientSession, url: str, jobs: list[dict[str, An
 
 
 async def share_of_rate(http: aiohttp.ClientSession, url: str) -> float:
-    """What the victim's queue gives of the jobs that its rate promises, from the first of them to the last."""
+    """Return the share of the jobs that the victim's rate promises and its queue gives, from the first to the last."""
     leased_ms: list[int] = []
     until_s = time.monotonic() + RATE_S
     while time.monotonic() < until_s:

@@ -20,8 +20,9 @@ with warnings.catch_warnings():
     from toxiproxy.proxy import Proxy
 
 from sharq_core.process.launch import tied
-from tests.servers import START_DEADLINE_S
-from tests.stores import free_port, missing_tool
+from tests.support.ports import free_port
+from tests.support.processes.servers import START_DEADLINE_S
+from tests.support.tools import missing_tool
 
 BINARY = Path(os.environ.get("TOOLS_DIR", ".tools")) / "toxiproxy" / "server"
 
@@ -30,7 +31,7 @@ BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
 
 
 class Toxic(msgspec.Struct, frozen=True):
-    """What is done to the bytes of one direction.
+    """A treatment of the bytes of one direction.
 
     Attributes:
         kind: latency, timeout, reset_peer, limit_data or bandwidth.

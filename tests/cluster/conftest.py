@@ -1,22 +1,29 @@
-"""A node in the test's own process, and the end of a router that is linked to it."""
+"""Provides nodes in the test's own process, a router's end that is linked to one, and a store that keeps its data."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import redis
 
 from shard.node import NodeSettings
-from tests.cluster.links import (
-    Router,
-    router_end,
-    shard_end,
-)
-from tests.cluster.nodes import Parts, running_node
+from tests.support.nodes.links import Router, router_end, shard_end
+from tests.support.nodes.members import Nodes, running_nodes
+from tests.support.nodes.parts import Parts, running_node
+from tests.support.stores.server import AOF, StoreFactory, StoreServer, running_store
+
+
+@pytest.fixture(scope="session", params=["valkey"])
+def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """A shared Valkey; tests/scheduler runs every function on each kind. A module that is run on each says so."""
+    with running_store(request.param) as server:
+        yield server
 
 
 @pytest.fixture
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
+    """A node and the router's parts over it."""
     async with running_node(store_url, NodeSettings(key_prefix=prefix)) as running:
         yield running
 
@@ -26,3 +33,23 @@ async def router(parts: Parts) -> AsyncIterator[Router]:
     """A router's end that is linked to the node."""
     async with shard_end(parts.node) as shard, router_end(shard.address) as end:
         yield end
+
+
+@pytest.fixture
+def server(own_store: StoreFactory) -> StoreServer:
+    """A private store that keeps its data over a restart."""
+    return own_store(*AOF)
+
+
+@pytest.fixture
+def client(server: StoreServer) -> Iterator[redis.Redis]:
+    """A connection to that store."""
+    with server.client(timeout_s=5.0) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def nodes(server: StoreServer, prefix: str) -> AsyncIterator[Nodes]:
+    """Member nodes on that store."""
+    async with running_nodes(server.url, prefix) as running:
+        yield running

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,23 +19,24 @@ import pytest
 import redis
 
 from sharq_core.version import __version__
-from tests.cluster.commands import LOOK_AGAIN_S, START_DEADLINE_S, STOP_DEADLINE_S, Command, is_free
-from tests.demo_verdict import broken_promises
-from tests.stores import free_port
+from tests.support.demo_verdict import broken_promises
+from tests.support.ports import free_port, is_free
+from tests.support.processes.commands import CLUSTER_START_S, CLUSTER_STOP_S, ClusterCommand
+from tests.support.waits import wait_until
 
 ROOT = Path(__file__).parents[2]
 
 
-Start = Callable[..., Command]
+Start = Callable[..., ClusterCommand]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts commands in one directory; what still runs at the end is killed."""
-    started: list[Command] = []
+    started: list[ClusterCommand] = []
 
-    def start_command(*arguments: str, **environ: str) -> Command:
-        started.append(Command(tmp_path, *arguments, **environ))
+    def start_command(*arguments: str, **environ: str) -> ClusterCommand:
+        started.append(ClusterCommand(tmp_path, *arguments, **environ))
         return started[-1]
 
     yield start_command
@@ -54,11 +54,8 @@ def is_there(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def until_gone(pids: list[int], deadline_s: float = STOP_DEADLINE_S) -> None:
-    give_up_s = time.monotonic() + deadline_s
-    while left := [pid for pid in pids if is_there(pid)]:
-        assert time.monotonic() < give_up_s, left
-        time.sleep(LOOK_AGAIN_S)
+def until_gone(pids: list[int], deadline_s: float = CLUSTER_STOP_S) -> None:
+    wait_until(lambda: not any(map(is_there, pids)), deadline_s, f"none of {pids} is there")
 
 
 def ask(url: str, body: object = None) -> tuple[int, dict[str, Any]]:
@@ -78,7 +75,7 @@ def enqueue(url: str, queue_id: str, job_id: str) -> None:
     assert status == 201, answer
 
 
-def until_enqueued(command: Command, url: str, queue_id: str, job_id: str) -> None:
+def until_enqueued(command: ClusterCommand, url: str, queue_id: str, job_id: str) -> None:
     """Repeat what is answered 503, as it may be while a shard is gone and the last one is busy: nothing was done."""
 
     def is_queued() -> bool:
@@ -97,9 +94,9 @@ def dequeue(url: str) -> str | None:
 
 def run(directory: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
     """Exit code and outputs of a command that ends by itself."""
-    command = Command(directory, *arguments, **environ)
+    command = ClusterCommand(directory, *arguments, **environ)
     try:
-        return command.process.wait(START_DEADLINE_S), command.stdout, command.stderr
+        return command.process.wait(CLUSTER_START_S), command.stdout, command.stderr
     finally:
         command.process.kill()
 
@@ -112,6 +109,7 @@ def test_started_cluster_serves_one_namespace_and_stops_in_ten_seconds(
     first, second = command.urls("router")
     assert (first, second) == (f"http://127.0.0.1:{command.port}", f"http://127.0.0.1:{command.port + 1}")
     assert (len(command.urls("shard")), len(command.urls("store"))) == (2, 1)
+    command.until(lambda: bool(command.stdout))  # it is announced after the state file is written
     (ready,) = command.stdout.splitlines()
     assert f"{__version__} is ready: {first} {second} " in ready
     enqueue(first, "1", "a")
@@ -217,7 +215,7 @@ def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard_and_a_router()
 
 
 def roles(stores: list[str]) -> dict[str, int]:
-    """How many servers there are of each role."""
+    """Return the number of servers of each role."""
     found: dict[str, int] = {}
     for url in stores:
         with redis.Redis.from_url(url) as client:

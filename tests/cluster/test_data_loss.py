@@ -4,119 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
 import redis
 
 from shard.data_identity import guard
-from shard.data_identity.loss import Accepted, DataSet
-from shard.store_factory import make_store
-from sharq_core.config import parse_url
-from sharq_core.errors import ConfigError, Unavailable
+from sharq_core.errors import Unavailable
 from sharq_core.link.messages import DescribeStore, GetQueue
 from sharq_core.models import QueueKey
-from sharq_core.partitions import Ring
-from sharq_core.scheduler.data_set import DataCalls
-from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.membership import MembershipCalls
-from tests.chaos.stage import AOF
-from tests.cluster.members import KIND, PARTITIONS, MemberNode, Nodes, agree, job_in, running_nodes
-from tests.cluster.nodes import DEADLINE_S, until
-from tests.conftest import StoreFactory
 from tests.scheduler.driver import execute
-from tests.stores import StoreServer
-
-NOTICED_WITHIN_S = 2.0
-BUSY_S = 4.0
-"""What a busy machine may add."""
-
-
-@pytest.fixture
-def server(own_store: StoreFactory) -> StoreServer:
-    return own_store(*AOF)
-
-
-@pytest.fixture
-def client(server: StoreServer) -> Iterator[redis.Redis]:
-    with server.client(timeout_s=5.0) as connected:
-        yield connected
-
-
-@pytest.fixture
-async def nodes(server: StoreServer, prefix: str) -> AsyncIterator[Nodes]:
-    async with running_nodes(server.url, prefix) as running:
-        yield running
-
-
-@asynccontextmanager
-async def data_set(server: StoreServer, prefix: str, partitions: int = PARTITIONS) -> AsyncIterator[DataSet]:
-    """As an operator's command sees it."""
-    store, keys = make_store(parse_url(server.url), timeout_s=2.0), Keys(prefix, partitions)
-    try:
-        await store.open()
-        yield DataSet(Executor(store, keys), DataCalls(keys), partitions)
-    finally:
-        await store.close()
-
-
-async def accept(server: StoreServer, prefix: str) -> Accepted | None:
-    async with data_set(server, prefix) as data:
-        return await data.accept_loss()
-
-
-def is_stopped(node: MemberNode) -> bool:
-    """It says that all is lost."""
-    guard = node.node.guard
-    return guard.whole_reason is not None and guard.lost_partitions == PARTITIONS and not node.node.is_ready
-
-
-def has_noticed(node: MemberNode) -> bool:
-    return any("should hold the data set" in notice for notice in node.node.store.inspector.notices)
-
-
-async def noticed(*nodes: MemberNode) -> None:
-    """All of them have noticed the loss, in time."""
-    since_s = time.monotonic()
-    await until(lambda: all(map(has_noticed, nodes)))
-    assert time.monotonic() - since_s < NOTICED_WITHIN_S + BUSY_S
-
-
-async def looked(*nodes: MemberNode) -> None:
-    """Each of them has found its data once more."""
-    before = [node.node.guard.pulse.seen for node in nodes]
-    for node, pulse in zip(nodes, before, strict=True):
-        await until(lambda node=node, pulse=pulse: node.node.guard.pulse.seen != pulse)  # type: ignore[misc]
-
-
-async def refused(node: MemberNode, partition: int = 0, job_id: str = "refused") -> str:
-    """A job is not taken; returns why."""
-    try:
-        await node.enqueue(job_in(partition, job_id))
-    except Unavailable as error:
-        return error.message
-    except AssertionError:
-        return "one of the jobs was refused"
-    raise AssertionError("the job was taken")
-
-
-async def served(node: MemberNode, partition: int, job_id: str) -> None:
-    """A job goes all the way."""
-    await node.enqueue(job_in(partition, job_id))
-    async with asyncio.timeout(DEADLINE_S):
-        while await node.dequeue() != [job_id]:
-            await asyncio.sleep(0.02)
-
-
-def empty(server: StoreServer) -> None:
-    """Restart it without its data."""
-    server.kill()
-    for path in (server.directory / "appendonlydir").iterdir():
-        path.unlink()
-    server.start()
+from tests.support.nodes.data_loss import (
+    accept,
+    empty,
+    has_noticed,
+    is_stopped,
+    looked,
+    noticed,
+    refused,
+    served,
+)
+from tests.support.nodes.members import KIND, PARTITIONS, Nodes, agree, job_in, running_nodes
+from tests.support.stores.server import StoreServer
+from tests.support.waits import DEADLINE_S, until
 
 
 async def test_a_flushed_store_is_noticed_by_every_node_and_refused_until_it_is_accepted(
@@ -251,60 +161,6 @@ async def test_data_that_was_swapped_in_may_be_accepted(
             await asyncio.sleep(0.02)
 
 
-async def test_a_node_that_starts_on_the_emptied_store_waits_with_the_others(
-    nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str
-) -> None:
-    (a,) = await nodes.join("a")
-    client.flushall()
-    await noticed(a)
-    b = nodes.make("b")
-    joining = asyncio.create_task(b.join())
-    await until(lambda: b.node.guard.whole_reason is not None)
-    assert "accepts the loss" in await refused(b)
-    assert not b.node.is_ready
-    await accept(server, prefix)
-    await joining
-    await until(lambda: agree(a, b))
-
-
-async def test_a_node_that_begins_anew_before_the_others_noticed_stops_with_them(
-    nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (a,) = await nodes.join("a")
-
-    async def look_away() -> None:
-        raise Unavailable("it looks elsewhere")
-
-    monkeypatch.setattr(a.node.guard, "look", look_away)
-    client.flushall()
-    b = nodes.make("b")
-    await b.join()
-    assert b.node.is_ready, "nobody has said anything yet"
-    monkeypatch.undo()
-    for node in (a, b):
-        node.node.guard.suspect()
-    await a.node.guard.look()
-    await noticed(a, b)
-    assert is_stopped(a)
-    assert is_stopped(b)
-    await accept(server, prefix)
-    await until(lambda: agree(a, b) and a.node.is_ready and b.node.is_ready)
-
-
-async def test_all_nodes_started_again_after_a_wipe_still_know_of_it(
-    nodes: Nodes, client: redis.Redis
-) -> None:
-    (a,) = await nodes.join("a")
-    client.flushall()
-    await noticed(a)
-    await a.stop()
-    b = nodes.make("b")
-    await b.node.start()
-    assert b.node.guard.whole_reason is not None
-    with pytest.raises(Unavailable, match="accepts the loss"):
-        await b.node.call(GetQueue(QueueKey(KIND, "q")))
-
-
 async def test_a_lost_partition_is_refused_and_the_others_go_on(
     nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str
 ) -> None:
@@ -345,25 +201,6 @@ async def test_a_deleted_record_is_written_anew_while_all_partitions_are_there(
         assert {each.members for each in node.views[node.views.index(view) :]} == {view.members}
 
 
-async def test_a_node_of_another_number_never_joins_while_one_lives(
-    nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str
-) -> None:
-    (a,) = await nodes.join("a")
-    client.flushall()
-    await noticed(a)
-    other = DataCalls(Keys(prefix, 32))
-    async with data_set(server, prefix, 32) as data:
-        record = await data._executor.one(other.claim("an id"))
-        assert record.partitions == PARTITIONS
-        with pytest.raises(ConfigError, match="32 is configured, but the store's data was made with 64"):
-            await data.accept_loss()
-        outcome = await data._executor.one(
-            MembershipCalls(Keys(prefix, 32)).heartbeat(a.membership._me, 1_000_000)
-        )
-    assert "made with 64" in getattr(outcome, "reason", "")
-    assert a.known == ["a"]
-
-
 async def test_nodes_that_go_on_by_their_setting_say_so_and_go_on(
     server: StoreServer, client: redis.Redis, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -379,50 +216,6 @@ async def test_nodes_that_go_on_by_their_setting_say_so_and_go_on(
         assert a.node.guard.losses + b.node.guard.losses >= 1
         assert [one for one in caplog.records if "data_loss_accepted" in one.getMessage()]
         await until(lambda: agree(a, b))
-
-
-async def test_a_node_that_starts_and_goes_on_by_its_setting_accepts_what_others_miss(
-    nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str
-) -> None:
-    (a,) = await nodes.join("a")
-    client.flushall()
-    await noticed(a)
-    async with running_nodes(server.url, prefix, continues_on_data_loss=True) as others:
-        (b,) = await others.join("b")
-        await until(lambda: agree(a, b) and a.node.is_ready and b.node.is_ready)
-        assert a.node.guard.data_id == b.node.guard.data_id
-
-
-async def test_data_of_an_older_version_is_taken_over_without_alarm(
-    nodes: Nodes, client: redis.Redis, prefix: str
-) -> None:
-    keys = Keys(prefix, PARTITIONS)
-    (old,) = await nodes.join("old")
-    await old.enqueue(job_in(5, "kept"))
-    await old.stop()
-    client.delete(keys.identity, keys.members)
-    for partition in range(PARTITIONS):
-        client.hdel(keys.counters(partition), ":id")
-    (a,) = await nodes.join("a")
-    assert a.node.guard.losses == 0
-    assert client.hget(keys.counters(63), ":id") == a.node.guard.data_id.encode()
-    assert await a.dequeue() == ["kept"]
-
-
-async def test_a_record_that_was_lost_while_nobody_ran_is_told_by_the_partitions(
-    nodes: Nodes, client: redis.Redis, server: StoreServer, prefix: str
-) -> None:
-    """One primary of a Cluster was wiped, with the record, while all nodes were away."""
-    (a,) = await nodes.join("a")
-    await a.stop()
-    keys = Keys(prefix, PARTITIONS)
-    client.delete(keys.identity, keys.members, keys.partition_count, *map(keys.counters, range(20)))
-    b = nodes.make("b")
-    await b.node.start()
-    assert b.node.guard.whole_reason is not None
-    await accept(server, prefix)
-    await b.join()
-    await until(lambda: b.node.is_ready)
 
 
 async def test_an_older_copy_of_the_data_is_said_and_served(
@@ -444,14 +237,3 @@ async def test_an_older_copy_of_the_data_is_said_and_served(
     assert any("older copy" in notice for notice in a.node.store.inspector.notices)
     assert a.node.is_ready
     await served(a, a.owned[0], "on")
-
-
-async def test_a_start_with_many_partitions_is_quick(server: StoreServer, prefix: str) -> None:
-    async with data_set(server, prefix, 4096) as data:
-        record = await data._executor.one(data.calls.claim("an id"))
-        since_s = time.monotonic()
-        ids = await data.begin(record)
-        assert time.monotonic() - since_s < 1.0 + BUSY_S
-        assert set(ids.values()) == {"an id"}
-        assert len(ids) == 4096
-        assert Ring.build(1, frozenset({"a"}), 4096)

@@ -20,10 +20,9 @@ from typing import Any
 import pytest
 
 from sharq_core.config import parse_url
-from tests.chaos.stage import AOF
-from tests.conftest import StoreFactory
-from tests.servers import SharqCluster, SharqProcess, SharqServer, get_json
-from tests.stores import StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer, get_json
+from tests.support.stores.server import AOF, StoreFactory, StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 5.0
@@ -69,7 +68,7 @@ def enqueue(url: str, job_id: str) -> tuple[int, dict[str, Any]]:
 
 
 def reason(process: SharqProcess) -> str:
-    """What a process that is not ready says."""
+    """Return the reason that a process gives for not being ready."""
     try:
         with urllib.request.urlopen(f"{process.url}/readyz", timeout=5):
             return ""

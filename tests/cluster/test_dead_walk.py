@@ -11,10 +11,10 @@ import pytest
 from router.shards.dead_letter_walk import DeadWalk
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.link.messages import Call, ListDead
+from sharq_core.link.messages import ListDead, PartitionCall
 from sharq_core.models import DeadLetter, DeadPage, DeadRef, LeaseOutcome, RedriveStatus, ReleaseJob
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node
-from tests.stores import StoreServer
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.server import StoreServer
 
 KIND = "sms"
 ENDS_WITHIN_S = 60.0
@@ -125,7 +125,7 @@ class Letters:
         self.redriven: list[str] = []
         self.error: Unavailable | None = None
 
-    async def ask(self, partition: int, call: Call[object]) -> DeadPage:
+    async def route(self, call: PartitionCall[object]) -> DeadPage:
         assert isinstance(call, ListDead)
         self.scans.append(call.scan)
         return self._pages.pop(0)

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from sharq_core.store.embedded.allocator import find_jemalloc
 from sharq_core.store.embedded.data_dir import DataDirError
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
+from tests.support.waits import until
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 HOLD_A_STORE = """
 import asyncio, sys
@@ -60,12 +61,6 @@ async def running(data_dir: Path) -> AsyncIterator[EmbeddedStore]:
 
 def client_of(store: EmbeddedStore) -> Redis:
     return Redis.from_url(store.url, retry=Retry(NoBackoff(), 0), socket_timeout=DEADLINE_S)
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not is_true():
-            await asyncio.sleep(0.01)
 
 
 def open_to_others(directory: Path) -> list[Path]:

@@ -11,9 +11,9 @@ import pytest
 
 from router.http.tokens import new_token
 from sharq_core.process.listening import bind_sockets, public_address
-from tests.conftest import StoreFactory
-from tests.servers import SharqProcess, SharqServer
-from tests.stores import StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqProcess, SharqServer
+from tests.support.stores.server import StoreFactory, StoreServer
 
 DEADLINE_S = 30.0
 NOWHERE = "127.0.0.1:1"
@@ -27,7 +27,7 @@ def store(own_store: StoreFactory) -> StoreServer:
 
 @pytest.fixture
 def started() -> Iterator[list[SharqProcess]]:
-    """What a test starts, stopped at its end."""
+    """The processes that a test starts; they are stopped at its end."""
     processes: list[SharqProcess] = []
     yield processes
     for process in processes:

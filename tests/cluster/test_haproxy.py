@@ -19,13 +19,14 @@ import pytest
 
 from sharq_core.config import parse_url
 from sharq_core.process.launch import tied
-from tests.cluster.clients import CLIENTS, running_load
-from tests.conftest import running_store
-from tests.servers import SharqCluster
-from tests.stores import free_port, missing_tool
+from tests.support.load.clients import CLIENTS, running_load
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster
+from tests.support.stores.server import running_store
+from tests.support.tools import missing_tool
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class HaProxy:
@@ -78,7 +79,7 @@ class HaProxy:
             time.sleep(0.02)
 
     def row(self, server: str) -> dict[str, str]:
-        """What its page says of a server; nothing while it does not listen."""
+        """Return the row of a server on the proxy's page; an empty one while the proxy does not listen."""
         try:
             with urllib.request.urlopen(f"{self._stats_url}/;csv", timeout=5) as page:
                 lines = page.read().decode().removeprefix("# ").splitlines()

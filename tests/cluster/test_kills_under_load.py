@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sharq_core.config import parse_url
-from tests.cluster.client_load import PROMISED_PER_S, client_load
-from tests.conftest import StoreFactory
-from tests.servers import SharqCluster
+from tests.support.load.client_load import PROMISED_PER_S, client_load
+from tests.support.processes.servers import SharqCluster
+from tests.support.stores.server import StoreFactory
 
 BACK_WITHIN_MS = 1_000
 WARM_UP_MS = 500

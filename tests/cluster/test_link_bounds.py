@@ -1,4 +1,4 @@
-"""What a link holds at the most, and how it ends."""
+"""Bounds of a link, and its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
 )
-from tests.cluster.links import (
+from tests.support.nodes.links import (
     FAR_US,
     KEY,
     KIND,
@@ -29,8 +29,9 @@ from tests.cluster.links import (
     serving,
     shard_end,
 )
-from tests.cluster.nodes import Parts, job, until
-from tests.stores import free_port
+from tests.support.nodes.parts import Parts, job
+from tests.support.ports import free_port
+from tests.support.waits import until
 
 
 async def test_more_calls_than_a_link_may_hold_are_refused_at_once(parts: Parts) -> None:

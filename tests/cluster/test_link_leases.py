@@ -1,4 +1,4 @@
-"""What becomes of a lease whose answer nobody reads."""
+"""Leases whose answer nobody reads: they go to someone else, or back."""
 
 from __future__ import annotations
 
@@ -14,20 +14,13 @@ from sharq_core.link.messages import Enqueue
 from sharq_core.models import (
     QueueKey,
 )
-from tests.cluster.links import (
-    FAR_US,
-    KIND,
-    Gate,
-    dequeue,
-    raw_router,
-    router_end,
-    shard_end,
-)
-from tests.cluster.nodes import Parts, job, until
+from tests.support.nodes.links import FAR_US, KIND, Gate, dequeue, raw_router, router_end, shard_end
+from tests.support.nodes.parts import Parts, job
+from tests.support.waits import until
 
 
 async def attempt_of_the_next(parts: Parts) -> int:
-    """How often the job was delivered, when it comes again."""
+    """Wait for the job's next delivery and return its attempt."""
     (leased,) = await parts.dequeue(KIND, wait_us=5_000_000)
     return leased.attempt
 

@@ -15,7 +15,7 @@ from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
 )
-from tests.cluster.links import (
+from tests.support.nodes.links import (
     KEY,
     KIND,
     Gate,
@@ -26,8 +26,9 @@ from tests.cluster.links import (
     shard_end,
     shard_process,
 )
-from tests.cluster.nodes import Parts, job, until
-from tests.conftest import StoreFactory
+from tests.support.nodes.parts import Parts, job
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 
 async def test_a_call_that_is_read_too_late_is_not_done(parts: Parts) -> None:
@@ -119,7 +120,7 @@ async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactor
 async def test_a_paused_shard_does_not_do_late_what_nobody_waits_for(
     own_store: StoreFactory, prefix: str
 ) -> None:
-    """What it finds in its socket when it wakes up is past its deadline."""
+    """The calls that it finds in its socket when it wakes up are past their deadline."""
     async with (
         shard_process(own_store().url, prefix) as (address, process),
         router_end(address, timeout_s=0.8) as end,

@@ -1,4 +1,4 @@
-"""Who is on the other end of a link: secrets, versions, frames that are none."""
+"""Strangers on the other end of a link: wrong secrets, wrong versions, and frames that are none."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ from sharq_core.errors import Unavailable
 from sharq_core.link import frames
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Enqueue, Peek
-from tests.cluster.links import (
-    KIND,
-    RawShard,
-    raw_router,
-    router_end,
-    serving,
-    shard_end,
-    shard_port,
-)
-from tests.cluster.nodes import Parts, job, until
+from tests.support.nodes.links import KIND, RawShard, raw_router, router_end, serving, shard_end, shard_port
+from tests.support.nodes.parts import Parts, job
+from tests.support.waits import until
 
 
 async def test_a_secret_that_both_know_opens_the_link(parts: Parts) -> None:

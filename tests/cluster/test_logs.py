@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from sharq_core.config import parse_url
-from tests.api.contract import until
-from tests.servers import SharqCluster, SharqProcess, SharqServer
-from tests.stores import StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.stores.server import StoreServer
+from tests.support.waits import until_answer
 
 MARK = "payload-that-no-log-shows"
 LINK_SECRET = "link-secret-that-no-log-shows"
@@ -65,7 +66,7 @@ async def test_a_request_id_goes_to_the_shard_and_back(cluster: SharqCluster) ->
         lines = json_lines(shard.log)
         return {line["request_id"]: line["call"] for line in lines if "request_id" in line and "call" in line}
 
-    await until(calls, lambda found: {"from-the-client", made.headers["X-Request-Id"]} <= set(found))
+    await until_answer(calls, lambda found: {"from-the-client", made.headers["X-Request-Id"]} <= set(found))
     assert (await calls())["from-the-client"] == "Enqueue"
 
 

@@ -15,12 +15,13 @@ from shard import reaper
 from shard.index import refresher, set_aside, surveyor
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
-from sharq_core.link.messages import Member, View
+from sharq_core.link.messages import DeleteQueue, Member, View
 from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
-from tests.conftest import StoreFactory
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 PARTITIONS = 4
 MANY = 2_500
@@ -253,7 +254,7 @@ async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_u
 
 
 def sums(registry: CollectorRegistry, name: str) -> tuple[int, float]:
-    """How many types a metric names, and the sum over them."""
+    """Return the number of types that a metric names, and the sum over them."""
     samples = [sample for metric in registry.collect() for sample in metric.samples if sample.name == name]
     return len({sample.labels["queue_type"] for sample in samples}), sum(one.value for one in samples)
 
@@ -290,7 +291,9 @@ async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_
     async with running_node(store_url, chosen) as parts:
         await parts.dispatch.enqueue([job("sms", queue, "1") for queue in queues.values()])
         gone, (kept, *_) = list(queues.values())[:-1], list(queues.values())[-1:]
-        await asyncio.gather(*(parts.dispatch.delete_queue(QueueKey("sms", queue), False) for queue in gone))
+        await asyncio.gather(
+            *(parts.dispatch.route(DeleteQueue(QueueKey("sms", queue), False)) for queue in gone)
+        )
     async with running_node(store_url, chosen) as parts:
         await until(lambda: not parts.node._ownership.unread)
         assert [one.queue_id for one in await parts.dequeue("sms")] == [kept]

@@ -11,9 +11,9 @@ import pytest
 from shard.cluster import ownership
 from shard.cluster.membership import NotAMember
 from sharq_core.models import JobState
-from tests.cluster.members import INTERVAL_S, PARTITIONS, TTL_S, Nodes, agree, job_in, running_nodes
-from tests.cluster.nodes import DEADLINE_S, until
-from tests.conftest import StoreFactory
+from tests.support.nodes.members import INTERVAL_S, PARTITIONS, TTL_S, Nodes, agree, job_in, running_nodes
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import DEADLINE_S, until
 
 SLACK_S = 2.0
 """What a busy machine may add."""

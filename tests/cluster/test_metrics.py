@@ -1,11 +1,14 @@
-"""What is exported is what docs/metrics.md says, and it tells what happened."""
+"""The exported metrics are those of docs/metrics.md, and they tell what happened."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 import urllib.request
+import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,9 +18,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from sharq_core.config import parse_url
-from tests.api.contract import Api, until
-from tests.servers import SharqCluster, SharqProcess, SharqServer
-from tests.stores import StoreServer
+from tests.support.http.contract import Api
+from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.stores.server import StoreServer
+from tests.support.waits import until_answer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)
@@ -84,22 +88,42 @@ def total(process: SharqProcess, name: str, **labels: str) -> float:
     )
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:
-    made = SharqCluster(
-        tmp_path, parse_url(store.url), {"SHARQ_REDIS_KEY_PREFIX": prefix}, routers=1, shards=2
-    )
-    try:
-        made.start()
+@contextmanager
+def running(store: StoreServer) -> Iterator[SharqCluster]:
+    """A cluster of one router and two shards, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        environ = {"SHARQ_REDIS_KEY_PREFIX": f"metrics-{uuid.uuid4().hex[:12]}"}
+        made = SharqCluster(Path(directory), parse_url(store.url), environ, routers=1, shards=2)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(store: StoreServer) -> Iterator[SharqCluster]:
+    """A cluster that all tests share; in it `live_a_little` has been."""
+    with running(store) as made:
+        asyncio.run(_live_in(made))
         yield made
-    finally:
-        made.stop()
+
+
+async def _live_in(cluster: SharqCluster) -> None:
+    async with opened(cluster) as api:
+        await live_a_little(api)
+
+
+@asynccontextmanager
+async def opened(cluster: SharqCluster) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
+        yield await Api.open(cluster.urls[0], http)
 
 
 @pytest.fixture
 async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
-        yield await Api.open(cluster.urls[0], http)
+    async with opened(cluster) as api:
+        yield api
 
 
 async def live_a_little(api: Api) -> None:
@@ -118,8 +142,7 @@ async def live_a_little(api: Api) -> None:
     await api.lease("sms")
 
 
-async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster, api: Api) -> None:
-    await live_a_little(api)
+async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster) -> None:
     router, shard = cluster.routers[0], cluster.shards[0]
     found = {**exported(router), **await _of_all_shards(cluster)}
     listed = documented()
@@ -139,7 +162,7 @@ async def _of_all_shards(cluster: SharqCluster) -> dict[str, Exported]:
         assert set(first) == set(second)
         return {name: first[name] if first[name].labels is not None else second[name] for name in first}
 
-    return await until(read, lambda found: all(one.labels is not None for one in found.values()))
+    return await until_answer(read, lambda found: all(one.labels is not None for one in found.values()))
 
 
 async def test_a_server_exports_what_the_document_says_of_both(
@@ -155,18 +178,14 @@ async def test_a_server_exports_what_the_document_says_of_both(
         server.stop()
 
 
-async def test_duplicates_stale_finishes_and_dead_letters_are_counted(
-    cluster: SharqCluster, api: Api
-) -> None:
-    await live_a_little(api)
-
+async def test_duplicates_stale_finishes_and_dead_letters_are_counted(cluster: SharqCluster) -> None:
     def counted(name: str, **labels: str) -> float:
         return sum(total(shard, name, queue_type="sms", **labels) for shard in cluster.shards)
 
     async def ended() -> float:
         return counted("sharq_leases_ended_total")
 
-    await until(ended, lambda count: count == 1)
+    await until_answer(ended, lambda count: count == 1)
     assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 3
     assert counted("sharq_enqueue_outcomes_total", outcome="duplicate") == 1
     assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
@@ -180,39 +199,44 @@ async def test_duplicates_stale_finishes_and_dead_letters_are_counted(
 
 
 async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) -> None:
-    await api.enqueue("sms", "a")
+    await api.enqueue("old", "a")
 
     async def age_s() -> float:
         return max(
-            total(shard, "sharq_oldest_ready_age_seconds", queue_type="sms") for shard in cluster.shards
+            total(shard, "sharq_oldest_ready_age_seconds", queue_type="old") for shard in cluster.shards
         )
 
-    first_s = await until(age_s, lambda seconds: seconds > 0)
-    await until(age_s, lambda seconds: seconds > first_s + 0.2)
-    await api.lease("sms")
-    await until(age_s, lambda seconds: seconds == 0)
+    first_s = await until_answer(age_s, lambda seconds: seconds > 0)
+    await until_answer(age_s, lambda seconds: seconds > first_s + 0.2)
+    await api.lease("old")
+    await until_answer(age_s, lambda seconds: seconds == 0)
 
 
-async def test_a_shard_that_leaves_is_seen_in_links_and_partitions(cluster: SharqCluster, api: Api) -> None:
+async def test_a_shard_that_leaves_is_seen_in_links_and_partitions(store: StoreServer) -> None:
+    with running(store) as own:
+        await _leave(own)
+
+
+async def _leave(cluster: SharqCluster) -> None:
     router, (stays, leaves) = cluster.routers[0], cluster.shards
 
     async def owned() -> float:
         return total(stays, "sharq_shard_partitions")
 
-    await until(owned, lambda count: 0 < count < 64)
+    await until_answer(owned, lambda count: 0 < count < 64)
     before = total(stays, "sharq_shard_partitions")
     taken = total(stays, "sharq_partitions_taken_total")
     await asyncio.to_thread(leaves.stop)
-    assert await until(owned, lambda count: count == 64) > before
+    assert await until_answer(owned, lambda count: count == 64) > before
     assert total(stays, "sharq_partitions_taken_total") - taken == 64 - before
 
     async def reachable() -> float:
         return total(router, "sharq_router_reachable_shards")
 
-    await until(reachable, lambda count: count == 1)
+    await until_answer(reachable, lambda count: count == 1)
 
     async def versions() -> tuple[float, float]:
         return total(router, "sharq_router_ring_version"), total(stays, "sharq_shard_ring_version")
 
-    await until(versions, lambda both: both[0] == both[1])
+    await until_answer(versions, lambda both: both[0] == both[1])
     assert total(router, "sharq_router_link_up", shard=f"127.0.0.1:{stays.port}") == 1

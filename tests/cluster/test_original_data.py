@@ -1,15 +1,19 @@
-"""An original deployment's data is found, counted and left alone; it is written here with its own keys."""
+"""An original deployment's data is found and left alone; it is written here with its own keys."""
 
 from __future__ import annotations
 
+import asyncio
+import resource
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
-from sharq_core.store import original_data
-from sharq_core.store.original_data import OriginalData, find_original_data
+from sharq_core.store.original_data import has_original_data, report_original_data
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -47,61 +51,58 @@ async def everything_under(client: Redis, prefix: str) -> dict[bytes, bytes | No
 
 
 async def test_an_empty_store_holds_none(client: Redis, prefix: str) -> None:
-    assert await find_original_data(client, prefix) is None
+    assert not await has_original_data(client, prefix)
 
 
-async def test_waiting_and_leased_jobs_of_all_types_are_counted(client: Redis, prefix: str) -> None:
+async def test_a_type_with_waiting_jobs_is_found(client: Redis, prefix: str) -> None:
     await original_enqueue(client, prefix, "sms", "1", jobs=3)
-    await original_enqueue(client, prefix, "sms", "2", jobs=1)
-    await original_enqueue(client, prefix, "call", "1", jobs=2)
-    await original_dequeue(client, prefix, "sms", "1")
-    await original_dequeue(client, prefix, "sms", "2")
-    assert await find_original_data(client, prefix) == OriginalData(queues=3, jobs=6, is_at_least=False)
+    assert await has_original_data(client, prefix)
 
 
 async def test_a_type_whose_jobs_are_all_leased_is_found(client: Redis, prefix: str) -> None:
     await original_enqueue(client, prefix, "sms", "1", jobs=1)
     await original_dequeue(client, prefix, "sms", "1")
     assert not await client.exists(f"{prefix}:ready:queue_type")
-    assert await find_original_data(client, prefix) == OriginalData(queues=1, jobs=1, is_at_least=False)
+    assert await has_original_data(client, prefix)
 
 
 async def test_another_prefix_is_not_looked_at(client: Redis, prefix: str) -> None:
     await original_enqueue(client, f"{prefix}x", "sms", "1", jobs=1)
-    assert await find_original_data(client, prefix) is None
+    assert not await has_original_data(client, prefix)
 
 
 async def test_a_prefix_in_braces_is_taken_as_it_is_written(client: Redis, prefix: str) -> None:
     braced = f"{{{prefix}}}"
     await original_enqueue(client, braced, "sms", "1", jobs=1)
-    assert await find_original_data(client, prefix) is None
-    assert await find_original_data(client, braced) == OriginalData(queues=1, jobs=1, is_at_least=False)
+    assert not await has_original_data(client, prefix)
+    assert await has_original_data(client, braced)
 
 
 async def test_nothing_is_touched(client: Redis, prefix: str) -> None:
     await original_enqueue(client, prefix, "sms", "1", jobs=3)
     await original_dequeue(client, prefix, "sms", "1")
     before = await everything_under(client, prefix)
-    await find_original_data(client, prefix)
+    await has_original_data(client, prefix)
     assert await everything_under(client, prefix) == before
-
-
-async def test_a_type_named_like_the_originals_own_keys_stops_nothing(client: Redis, prefix: str) -> None:
-    await original_enqueue(client, prefix, "sms", "1", jobs=2)
-    await client.sadd(f"{prefix}:ready:queue_type", "payload")
-    assert await find_original_data(client, prefix) == OriginalData(queues=1, jobs=2, is_at_least=False)
 
 
 async def test_another_programs_key_of_that_name_is_no_original_data(client: Redis, prefix: str) -> None:
     await client.set(f"{prefix}:ready:queue_type", "mine")
-    assert await find_original_data(client, prefix) is None
+    assert not await has_original_data(client, prefix)
 
 
-async def test_counting_is_bounded_and_says_so(
-    client: Redis, prefix: str, monkeypatch: pytest.MonkeyPatch
+async def test_want_of_files_delays_the_report(
+    store_url: str, client: Redis, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(original_data, "_PAGE", 2)
-    monkeypatch.setattr(original_data, "_MAX_MEMBERS", 4)
-    for queue_id in range(5):
-        await original_enqueue(client, prefix, "sms", str(queue_id), jobs=1)
-    assert await find_original_data(client, prefix) == OriginalData(queues=4, jobs=4, is_at_least=True)
+    await original_enqueue(client, prefix, "sms", "1", jobs=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with Redis.from_url(store_url, socket_timeout=5) as other:
+        report = asyncio.create_task(report_original_data(other, prefix))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            done, _ = await asyncio.wait({report}, timeout=0.2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not done, "a report that cannot be made yet must not end the server"
+        await report
+    assert f"original_data_found key_prefix={prefix}" in caplog.text

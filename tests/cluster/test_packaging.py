@@ -1,4 +1,4 @@
-"""What a user installs: the lock, the wheel, and `sharq-server` from the wheel in an empty environment."""
+"""The packages that a user installs: the lock, the wheel, and `sharq-server` from it in an empty environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from sharq_core.version import __version__
-from tests.stores import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("router", "shard", "sharq_core", "sharq_server")

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from sharq_core.process.expiry import why_not_valid
-from tests.cluster.shards import SharqShard
-from tests.conftest import StoreFactory
-from tests.servers import SharqProcess, SharqServer, get_json
-from tests.store_groups import Security, make_certificates, running_member
-from tests.stores import StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqProcess, SharqServer, get_json
+from tests.support.processes.shards import SharqShard
+from tests.support.stores.groups import Security, make_certificates, running_member
+from tests.support.stores.server import StoreFactory, StoreServer
 
 USER, PASSWORD = "sharq", "hush-hush"
 QUICK = {"SHARQ_REDIS_TIMEOUT": "500"}

@@ -17,14 +17,15 @@ from prometheus_client import generate_latest
 from shard.cluster import partition_clocks
 from shard.node import NodeSettings
 from sharq_core.errors import SharqError
+from sharq_core.link.messages import GetJob
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
-from tests.cluster.nodes import Parts, job, running_node, until
-from tests.conftest import running_store
 from tests.durability.test_failover import is_primary
 from tests.scheduler.driver import execute
-from tests.shifted_clock import ShiftedClock
-from tests.store_groups import SERVICE, Member, running_sentinel_group
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, running_node
+from tests.support.stores.groups import SERVICE, Member, running_sentinel_group
+from tests.support.stores.server import KINDS, StoreServer, running_store
+from tests.support.stores.shifted_clock import ShiftedClock
+from tests.support.waits import until
 
 KIND = "sms"
 HOUR_S, DAY_S = 3600.0, 86400.0
@@ -121,7 +122,7 @@ async def test_leases_and_delays_end_in_real_time_when_the_clock_steps(
 
 
 async def test_days_ahead_for_seconds_drop_and_end_nothing(parts: Parts, clock: ShiftedClock) -> None:
-    """What is kept for days is kept, an hour's lease lasts, and an hour's slot is not used twice."""
+    """Things kept for days stay, an hour's lease lasts, and an hour's slot is not used twice."""
     await enqueue(
         parts,
         job("dead", "q", "letter", requeue_limit=0),
@@ -143,7 +144,7 @@ async def test_days_ahead_for_seconds_drop_and_end_nothing(parts: Parts, clock: 
     assert await enqueue(parts, job("done", "q", "finished", repeat=True)) == [EnqueueStatus.DUPLICATE]
     assert await enqueue(parts, job("dead", "q", "letter", repeat=True)) == [EnqueueStatus.DUPLICATE]
     for kind, name, state in (("slow", "j0", JobState.LEASED), ("late", "delayed", JobState.DELAYED)):
-        known = await parts.dispatch.job(QueueKey(kind, "q"), name)
+        known = await parts.dispatch.route(GetJob(QueueKey(kind, "q"), name))
         assert known is not None
         assert known.state is state
     assert await parts.dequeue("slow") == []
@@ -201,7 +202,7 @@ async def test_a_failover_to_a_server_with_another_clock_keeps_spacing_and_lease
             gaps = gaps_between([(await wait_for_job(parts, KIND))[2] for _ in range(5)])
             assert min(gaps) >= INTERVAL_S - 0.1, gaps
             assert max(gaps) <= INTERVAL_S + SLACK_S, gaps
-            known = await parts.dispatch.job(QueueKey("held", "q"), "job")
+            known = await parts.dispatch.route(GetJob(QueueKey("held", "q"), "job"))
             assert known is not None
             assert known.state is JobState.LEASED
             await until_noticed(parts)

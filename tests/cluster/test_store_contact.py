@@ -7,7 +7,7 @@ import itertools
 import time
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ import pytest
 from sharq_core.config import parse_url
 from sharq_core.scheduler.keys import slot_of
 from sharq_core.store.topology.layout import SLOTS
-from tests.conftest import StoreFactory
-from tests.servers import SharqCluster, SharqProcess, get_json, serving
-from tests.store_groups import RedisCluster, running_cluster
-from tests.stores import StoreServer
-from tests.tcp_proxy import TcpProxy, running_tcp_proxy
+from tests.support.network.tcp_proxy import TcpProxy, running_tcp_proxy
+from tests.support.processes.servers import SharqCluster, SharqProcess, get_json, serving
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.waits import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -152,11 +152,9 @@ async def scene(own_store: StoreFactory, prefix: str, tmp_path: Path) -> AsyncIt
             yield found
 
 
-async def until(is_true: Any, what: str) -> None:
-    deadline_s = time.monotonic() + BACK_WITHIN_S
-    while not await asyncio.to_thread(is_true):
-        assert time.monotonic() < deadline_s, what
-        await asyncio.sleep(0.05)
+async def until_seen(is_true: Callable[[], bool], what: str) -> None:
+    """Wait in a thread, because the condition asks processes over HTTP."""
+    await asyncio.to_thread(wait_until, is_true, BACK_WITHIN_S, what)
 
 
 async def flap(proxy: TcpProxy) -> None:
@@ -191,12 +189,12 @@ async def test_a_shard_that_loses_the_store_is_stood_in_for_within_a_second(scen
         flapping.cancel()
     healed_s = time.monotonic()
     scene.proxy.set("pass")
-    await until(lambda: scene.cut_off.status("/readyz") == 200, "the shard is ready again")
-    await until(lambda: members(scene.cluster) == {"shard-1", "cut-off"}, "it has partitions again")
+    await until_seen(lambda: scene.cut_off.status("/readyz") == 200, "the shard is ready again")
+    await until_seen(lambda: members(scene.cluster) == {"shard-1", "cut-off"}, "it has partitions again")
     assert time.monotonic() >= healed_s + 1.0, "it waits until it has been well for a while"
     assert scene.cut_off.log.count("store_contact_back") == 1
     since_s = time.monotonic()
-    await until(lambda: scene.queues_served_after(since_s) == set(QUEUES), "every queue is served")
+    await until_seen(lambda: scene.queues_served_after(since_s) == set(QUEUES), "every queue is served")
     assert [f for f in scene.failures if f.began_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S] == []
 
 
@@ -207,7 +205,7 @@ async def test_a_store_that_stands_still_for_a_second_fails_next_to_nothing(scen
     await asyncio.sleep(1.0)
     scene.store.resume()
     resumed_s = time.monotonic()
-    await until(lambda: scene.queues_served_after(resumed_s) == set(QUEUES), "every queue is served")
+    await until_seen(lambda: scene.queues_served_after(resumed_s) == set(QUEUES), "every queue is served")
     assert [f for f in scene.failures if f.ended_s > resumed_s + SLACK_S] == []
     assert scene.failures == []
 
@@ -226,7 +224,7 @@ async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene) ->
     assert second_tries(scene.cluster) == tries, "nobody is asked instead of a shard when all are away"
     scene.store.start()
     back_s = time.monotonic()
-    await until(lambda: scene.queues_served_after(back_s) == set(QUEUES), "every queue is served")
+    await until_seen(lambda: scene.queues_served_after(back_s) == set(QUEUES), "every queue is served")
 
 
 async def test_a_shard_that_loses_one_primary_of_a_cluster_keeps_the_partitions_of_the_others(
@@ -255,7 +253,7 @@ async def test_a_shard_that_loses_one_primary_of_a_cluster_keeps_the_partitions_
             assert 0 < get_away(cluster) < owned["cut-off"]
             assert cut_off.status("/readyz") == 200
             group.servers[lost].ask("ACL", "SETUSER", "second", "on")
-            await until(lambda: get_away(cluster) == 0, "it takes its partitions back")
+            await until_seen(lambda: get_away(cluster) == 0, "it takes its partitions back")
 
 
 def away_from(group: RedisCluster, prefix: str) -> int:
@@ -270,7 +268,7 @@ def get_partitions(cluster: SharqCluster) -> dict[str, int]:
 
 
 def get_away(cluster: SharqCluster) -> int:
-    """How many partitions the second shard leaves to the other."""
+    """Return the number of partitions that the second shard leaves to the other."""
     found = get_json(f"{cluster.routers[0].url}/cluster/")["members"]
     (away,) = [one["store"]["partitions_away"] for one in found if one["node"] == "cut-off"]
     return int(away)

@@ -15,6 +15,7 @@ from shard.node import NodeSettings
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.errors import SharqError, Unavailable
+from sharq_core.link.messages import DeleteQueue, GetJob, GetQueue, SetPaused, SetRate
 from sharq_core.models import (
     DeadRef,
     DeletedQueue,
@@ -34,23 +35,26 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.store import Store
 from sharq_core.store.topology.layout import SLOTS
-from tests.cluster.load import steady_load
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.conftest import StoreFactory
-from tests.store_groups import (
+from tests.support.load.ledger import kept_books
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.ports import free_port
+from tests.support.stores.groups import (
     OPEN,
     Member,
-    RedisCluster,
     Security,
     make_certificates,
-    running_cluster,
     running_member,
     running_sentinel_group,
 )
-from tests.stores import StoreServer, free_port
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.waits import until
 
 KIND = "sms"
 PARTITIONS = 64
+LONG_US = 60_000_000
+"""A lease that does not end while a test runs, so that each job is delivered once."""
+
 BACK_WITHIN_S = 30.0
 """A failover takes these servers about five seconds, and more on a machine that is busy with other tests."""
 
@@ -148,7 +152,7 @@ async def test_the_verbs_of_a_job_work_on_every_store(parts: Parts) -> None:
     ends = [FinishJob(KIND, one.queue_id, one.job_id, one.lease) for one in again]
     assert await parts.dispatch.finish(ends) == [DONE] * len(queues)
     for queue in queues:
-        status = await parts.dispatch.job(QueueKey(KIND, queue), "a")
+        status = await parts.dispatch.route(GetJob(QueueKey(KIND, queue), "a"))
         assert status is not None
         assert status.state is JobState.FINISHED
 
@@ -163,11 +167,11 @@ async def test_the_verbs_of_a_queue_work_on_every_store(parts: Parts) -> None:
     assert sum(count for part in counts for _, count in part.enqueue_counts) == len(queues)
     for queue in queues:
         key = QueueKey(KIND, queue)
-        assert await parts.dispatch.set_rate(key, 60_000_000, None, None)
-        assert await parts.dispatch.set_paused(key, True)
-        stats = await parts.dispatch.queue(key)
+        assert await parts.dispatch.route(SetRate(key, 60_000_000, None, None))
+        assert await parts.dispatch.route(SetPaused(key, True))
+        stats = await parts.dispatch.route(GetQueue(key))
         assert (stats.interval_us, stats.is_paused, stats.queued) == (60_000_000, True, 1)
-        assert await parts.dispatch.delete_queue(key, False) == DeletedQueue(1)
+        assert await parts.dispatch.route(DeleteQueue(key, False)) == DeletedQueue(1)
     await parts.dispatch.check_store()
 
 
@@ -219,7 +223,7 @@ async def test_a_server_that_may_not_say_that_it_is_a_clusters_gets_no_joint_cal
 async def test_what_comes_together_is_one_call_to_one_server(
     own_store: StoreFactory, prefix: str, is_guarded: bool
 ) -> None:
-    """Of a Sentinel group, too."""
+    """It holds for a Sentinel group, too."""
     with ExitStack() as stack:
         if is_guarded:
             group = stack.enter_context(running_sentinel_group())
@@ -297,12 +301,12 @@ async def test_a_killed_primary_is_replaced_by_the_sentinels(prefix: str) -> Non
     with running_sentinel_group() as group:
         async with running_node(group.address, NodeSettings(key_prefix=prefix)) as parts:
             queues = queues_everywhere()
-            async with steady_load(parts, KIND, queues) as load:
-                await until(lambda: load.count > 100)
+            async with kept_books(parts, queues, KIND) as load:
+                await until(lambda: len(load.acknowledged) > 100)
                 group.servers[0].kill()
                 await until_served(parts, queues)
-                failed, before = len(load.failures), load.count
-                await until(lambda: load.count > before + 300)
+                failed, before = len(load.failures), len(load.acknowledged)
+                await until(lambda: len(load.acknowledged) > before + 300)
                 assert load.failures[failed:] == []
             assert parts.node.is_ready
             assert await parts.dequeue(KIND) == []
@@ -318,11 +322,11 @@ async def test_a_primary_that_hangs_is_replaced_and_does_no_harm_when_it_comes_b
             await enqueue_everywhere(parts, queues)
             hung.pause()
             await until_served(parts, queues)
-            async with steady_load(parts, "later", queues) as load:
+            async with kept_books(parts, queues, "later") as load:
                 hung.resume()
                 await asyncio.to_thread(group.wait_until_replica, hung)
-                before = load.count
-                await until(lambda: load.count > before + 100)
+                before = len(load.acknowledged)
+                await until(lambda: len(load.acknowledged) > before + 100)
             assert load.failures == []
 
 
@@ -336,17 +340,17 @@ async def test_a_clusters_primary_that_is_gone_is_replaced_and_the_other_partiti
             lost = cluster.servers[0]
             queues = queues_everywhere()
             others = [q for q in queues if cluster.slots.owner(slot_of_queue(q, prefix)) is not lost]
-            async with steady_load(parts, KIND, others) as load:
-                await until(lambda: load.count > 50)
+            async with kept_books(parts, others, KIND, LONG_US) as load:
+                await until(lambda: len(load.acknowledged) > 50)
                 if end == "killed":
                     lost.kill()
                 else:
                     lost.pause()
-                before = load.count
+                before = len(load.acknowledged)
                 await until_served(parts, queues_everywhere("probe"))
-                assert load.count > before + 50
+                assert len(load.acknowledged) > before + 50
             assert load.failures == []
-            assert load.delivered == load.acknowledged
+            assert load.flaws == set()
 
 
 async def test_primaries_that_lost_the_library_get_it_again_under_load(
@@ -354,14 +358,14 @@ async def test_primaries_that_lost_the_library_get_it_again_under_load(
 ) -> None:
     async with (
         running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts,
-        steady_load(parts, KIND, queues_everywhere()) as load,
+        kept_books(parts, queues_everywhere(), KIND, LONG_US) as load,
     ):
         for server in cluster.servers[:3] * 5:
             await asyncio.to_thread(server.ask, "FUNCTION", "FLUSH")
-            before = load.count
-            await until(lambda before=before: load.count > before + 50)  # type: ignore[misc]
+            before = len(load.acknowledged)
+            await until(lambda before=before: len(load.acknowledged) > before + 50)  # type: ignore[misc]
     assert load.failures == []
-    assert load.delivered == load.acknowledged
+    assert load.flaws == set()
 
 
 @pytest.mark.slow
@@ -381,16 +385,16 @@ async def _move_under_load(cluster: RedisCluster, prefix: str, move: Callable[[i
     slots = [*(slot_of_queue(queue, prefix) for queue in queues[::3]), Keys(prefix, PARTITIONS).slots[-1]]
     async with (
         running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts,
-        steady_load(parts, KIND, queues) as load,
+        kept_books(parts, queues, KIND, LONG_US) as load,
     ):
-        await until(lambda: load.count > 300)
+        await until(lambda: len(load.acknowledged) > 300)
         for slot in slots:
             targets = [
                 server for server in cluster.slots.primaries() if server is not cluster.slots.owner(slot)
             ]
             await asyncio.to_thread(targets[0].ask, "FUNCTION", "FLUSH")
             await asyncio.to_thread(move, slot, targets[0])
-        before = load.count
-        await until(lambda: load.count > before + 300)
+        before = len(load.acknowledged)
+        await until(lambda: len(load.acknowledged) > before + 300)
     assert load.failures == []
-    assert load.delivered == load.acknowledged
+    assert load.flaws == set()

@@ -18,11 +18,11 @@ import aiohttp
 import pytest
 
 from sharq_client import EnqueueJob, SharqClient
-from tests.api.contract import until
-from tests.conftest import StoreFactory
-from tests.servers import SharqProcess, SharqServer, get_json
-from tests.store_groups import make_certificates
-from tests.stores import StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqProcess, SharqServer, get_json
+from tests.support.stores.groups import make_certificates
+from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.waits import until_answer
 
 DEADLINE_S = 30.0
 
@@ -115,12 +115,12 @@ def trusting(*folders: Path) -> ssl.SSLContext:
 
 
 async def status(context: ssl.SSLContext, url: str) -> int | None:
-    """Of a GET over a connection of its own; None when no answer came."""
+    """Return the status of a GET over a connection of its own; None if no answer came."""
     return await asyncio.to_thread(_status, context, url)
 
 
 def _status(context: ssl.SSLContext, url: str) -> int | None:
-    """asyncio now and then leaves a socket open whose handshake failed; this does not."""
+    """Asyncio now and then leaves a socket open whose handshake failed; this does not."""
     try:
         with urllib.request.urlopen(url, timeout=DEADLINE_S, context=context) as answer:
             return int(answer.status)
@@ -138,7 +138,7 @@ def session_of(context: ssl.SSLContext) -> aiohttp.ClientSession:
 
 
 async def until_answers(context: ssl.SSLContext, url: str) -> None:
-    await until(lambda: status(context, url), lambda found: found == 200)
+    await until_answer(lambda: status(context, url), lambda found: found == 200)
 
 
 async def test_the_api_is_served_over_tls_only(processes: Processes, ours: Path, theirs: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a node sees to once a second in its partitions."""
+"""The work that a node does once a second in its partitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 
 from shard.node import NodeSettings
 from sharq_core.models import FinishJob, LeaseOutcome, LeaseStatus
-from tests.cluster.nodes import job, running_node
+from tests.support.nodes.parts import job, running_node
 
 KIND = "sms"
 REPEATED_AFTER_S = 0.3

@@ -26,8 +26,9 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers import SharqProcess
-from tests.stores import missing_tool, store_binary
+from tests.support.processes.servers import SharqProcess
+from tests.support.stores.server import store_binary
+from tests.support.tools import missing_tool
 
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose" / "compose.yaml"
 SECURE = COMPOSE.with_name("compose.secure.yaml")
@@ -169,7 +170,7 @@ class Layout:
         until(lambda: all(map(is_whole, self.of("valkey"))), "the store is not whole")
 
     def _make_secrets(self) -> None:
-        """What an operator makes for containers, for the addresses of this run."""
+        """Make the secrets that an operator makes for containers, for the addresses of this run."""
         names = "DNS:sharq,DNS:shard," + ",".join(f"IP:{address}" for address in self._addresses.values())
         subprocess.run(
             [COMPOSE.with_name("make-secrets"), self.secrets],
@@ -207,7 +208,7 @@ class Layout:
         return {"PATH": os.environ["PATH"], **variables}
 
     def _paths(self, name: str, given: Mapping[str, Any]) -> dict[str, str]:
-        """Where the mounted paths of a service are here; what is named or translated is a copy or a new folder."""
+        """Return a service's mounted paths here; each one named or translated is a copy or a new folder."""
         paths: dict[str, str] = {}
         for volume in sorted(given.get("volumes", []), key=lambda one: "/etc/prometheus" in one):
             source, target = volume.split(":")[:2]
@@ -295,7 +296,7 @@ def ask_store(store: Service, *words: str) -> Any:
 
 
 def _tls_of(store: Service) -> dict[str, Any]:
-    """What a client of a store server needs, by the server's own words; empty for a plain one."""
+    """Return what a client of a store server needs, by the server's own words; empty for a plain one."""
     if "--tls-port" not in store.command:
         return {}
     after = dict(pairwise(store.command))

@@ -9,7 +9,7 @@ import subprocess
 import textwrap
 from pathlib import Path
 
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
 
 DOCS = Path(__file__).parents[2] / "docs"
 DEADLINE_S = 200.0

@@ -13,7 +13,7 @@ import pytest
 
 from sharq_core.version import __version__
 from tests.deploy.layout import Service
-from tests.stores import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TARGET = "/opt/sharq"
@@ -28,14 +28,14 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def copies() -> list[tuple[list[str], str]]:
-    """What is copied from the project: sources and target."""
+    """Return the sources and the target of each copy from the project."""
     words = [text.split() for name, text in instructions() if name == "COPY" and "--from" not in text]
     return [(sources, target) for *sources, target in words]
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is in the image at TARGET: the build stage's RUN, on a folder that holds only what is copied."""
+    """The image's content at TARGET: the build stage's RUN, on a folder that holds only the copied files."""
     source = tmp_path_factory.mktemp("src")
     for sources, target in copies():
         for name in sources:

@@ -17,14 +17,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from router.cli import read_command as read_router_command
 from router.http.tokens import new_token
-from router.main import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
 from sharq_core.config import load
 from tests.deploy.trust import trust
-from tests.servers import SharqServer
-from tests.store_groups import make_certificates
-from tests.stores import missing_tool
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.groups import make_certificates
+from tests.support.tools import missing_tool
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "sharq"

@@ -18,10 +18,10 @@ import yaml
 
 from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, text_of
 from deploy.dashboards.model import COLUMNS, Dashboard, render
-from tests.cluster.clients import running_load
 from tests.deploy.layout import Layout, until
 from tests.deploy.prometheus import has_data
-from tests.stores import missing_tool
+from tests.support.load.clients import running_load
+from tests.support.tools import missing_tool
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus"
@@ -38,7 +38,7 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 
 
 def operands(promql: str) -> Iterator[str]:
-    """What the parts of an alert compare with a number."""
+    """Return the operands that the parts of an alert compare with a number."""
     for part in re.split(r"\sand\s", promql):
         found = re.fullmatch(r"\s*(.+?)\s*[<>]\s*[0-9.]+\s*", part, re.DOTALL)
         assert found, f"an alert is `operand comparison number`, joined by `and`: {part}"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.clients import running_load
 from tests.deploy.layout import STORE_PORT, Layout, Service, ask_store, until
 from tests.deploy.steps import printed, run
 from tests.deploy.test_rolling import MORE_JOBS, assert_nothing_failed, restart, until_owners
+from tests.support.load.clients import running_load
 
 PAGE = "operations.md"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -100,7 +100,7 @@ def is_alive(store: Service) -> bool:
 
 
 def slots_of(store: Service) -> int:
-    """How many slots a server has, by its own view."""
+    """Return the number of slots that a server has, by its own view."""
     ranges = [row for row in ask_store(store, "CLUSTER", "SLOTS") if row[2][0] == store.address]
     return sum(last - first + 1 for first, last, *_ in ranges)
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.cluster.clients import CLIENTS, Load, running_load
 from tests.deploy.layout import Layout, Service, ask_store, is_whole, until
 from tests.deploy.prometheus import value_of
-from tests.servers import serving
+from tests.support.load.clients import CLIENTS, Load, running_load
+from tests.support.processes.servers import serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 MORE_JOBS = 100

@@ -1,4 +1,4 @@
-"""What docs/operations.md prints for stores that are no Cluster: backup and restore, and a failover by Sentinel."""
+"""The steps of docs/operations.md for stores that are no Cluster: backup and restore, and a failover by Sentinel."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from sharq_client import EnqueueJob, SharqClient
-from tests.cluster.clients import running_load
-from tests.conftest import StoreFactory
 from tests.deploy.layout import until
 from tests.deploy.steps import printed, run
 from tests.deploy.test_rolling import MORE_JOBS
-from tests.servers import SharqCluster, SharqServer
-from tests.store_groups import SERVICE, Member, SentinelGroup, running_sentinel_group
-from tests.stores import StoreServer
+from tests.support.load.clients import running_load
+from tests.support.processes.servers import SharqCluster, SharqServer
+from tests.support.stores.groups import SERVICE, Member, SentinelGroup, running_sentinel_group
+from tests.support.stores.server import StoreFactory, StoreServer
 
 PAGE = "operations.md"
 HOST = "127.0.0.1"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from router.main import read_command as read_router_command
+from router.cli import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
 
 INSTALL = Path(__file__).parents[2] / "deploy" / "systemd" / "install"
 SYSTEM_UNITS = Path("/lib/systemd/system")

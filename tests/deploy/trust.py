@@ -1,4 +1,4 @@
-"""Which authorities this process believes, for tests that speak TLS through urllib."""
+"""Sets the authorities that this process believes, for tests that speak TLS through urllib."""
 
 from __future__ import annotations
 

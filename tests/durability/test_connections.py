@@ -1,4 +1,4 @@
-"""How many connections a node keeps to a server, and how it closes them."""
+"""Connections of a node to a server: their number, and their end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from redis.asyncio.connection import AbstractConnection
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.connections import ServerConnections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
-from tests.cluster.nodes import until
-from tests.conftest import StoreFactory
-from tests.store_groups import Security, make_certificates, running_member
+from tests.support.stores.groups import Security, make_certificates, running_member
+from tests.support.stores.server import StoreFactory
+from tests.support.waits import until
 
 PING = [[b"PING"]]
 TIMEOUT_S = 10.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -19,19 +18,14 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.members import KIND, PARTITIONS, MemberNode, agree, job_in, running_nodes
-from tests.cluster.nodes import until
-from tests.store_groups import Member, RedisCluster, running_cluster, running_sentinel_group
+from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, agree, job_in, running_nodes
+from tests.support.stores.groups import Member, running_sentinel_group
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.waits import until
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 6.0
 BACK_WITHIN_S = 30.0
-
-
-async def until_true(is_true: Callable[[], bool], within_s: float = BACK_WITHIN_S) -> None:
-    async with asyncio.timeout(within_s):
-        while not is_true():
-            await asyncio.sleep(0.02)
 
 
 async def accept(address: StoreAddress, prefix: str, durability: Durability = Durability.FAST) -> None:
@@ -89,7 +83,7 @@ async def test_a_primary_that_comes_back_empty_under_its_sentinels_is_noticed(pr
             assert not a.node.is_ready
             assert not b.node.is_ready
             await accept(group.address, prefix)
-            await until_true(lambda: a.node.is_ready and b.node.is_ready and agree(a, b))
+            await until(lambda: a.node.is_ready and b.node.is_ready and agree(a, b))
             assert await takes(a, 1, "after")
             await delivers(a if 1 in a.owned else b, "after")
 
@@ -102,8 +96,8 @@ async def test_a_failover_to_a_replica_that_has_the_data_raises_no_alarm(prefix:
             assert await takes(a, 1, "kept")
             await until(lambda: group.servers[0].ask("WAIT", 2, 1000) is not None)
             await asyncio.to_thread(group.servers[0].kill)
-            await until_true(lambda: not a.node.store.is_reachable)
-            await until_true(lambda: a.node.is_ready)
+            await until(lambda: not a.node.store.is_reachable)
+            await until(lambda: a.node.is_ready)
             await delivers(a, "kept")
             await asyncio.to_thread(group.servers[0].start)
             await asyncio.to_thread(group.wait_until_replica, group.servers[0])
@@ -153,7 +147,7 @@ async def test_one_wiped_primary_of_a_cluster_stops_its_partitions_only(
                 await delivers(a if partition in a.owned else b, f"on-{partition}")
             assert [a.membership.view.members, b.membership.view.members] == [view.members for view in views]
             await accept(cluster.address, prefix)
-            await until_true(lambda: a.node.is_ready and b.node.is_ready)
+            await until(lambda: a.node.is_ready and b.node.is_ready)
             assert await takes(a, min(lost), "after")
             await delivers(a if min(lost) in a.owned else b, "after")
             assert a.known == b.known == ["a", "b"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,18 +18,18 @@ from shard.node import NodeSettings
 from sharq_core.config.kinds import Secret
 from sharq_core.config.sentinel_access import SentinelAccess
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import Parts, queues_in_different_partitions, running_node
-from tests.durability.ledger import KIND, Ledger, kept_books
-from tests.store_groups import (
+from tests.support.load.ledger import KIND, Ledger, kept_books
+from tests.support.nodes.parts import Parts, queues_in_different_partitions, running_node
+from tests.support.stores.groups import (
     SERVICE,
     Member,
-    RedisCluster,
     Security,
     SentinelGroup,
     make_certificates,
-    running_cluster,
     running_sentinel_group,
 )
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.waits import until
 
 BACK_WITHIN_S = 60.0
 """Far above a failover of these servers, which takes about five seconds, for a machine that is busy."""
@@ -58,16 +57,10 @@ def group(request: pytest.FixtureRequest, tmp_path: Path) -> SentinelGroup | Red
     return found
 
 
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BACK_WITHIN_S):
-        while not is_true():
-            await asyncio.sleep(0.02)
-
-
 async def until_acknowledged(ledger: Ledger, more: int) -> None:
     """Wait until so many more jobs were acknowledged and finished in every queue together."""
     before = len(ledger.finished)
-    await until(lambda: len(ledger.finished) >= before + more)
+    await until(lambda: len(ledger.finished) >= before + more, BACK_WITHIN_S)
 
 
 def is_primary(server: Member) -> bool:
@@ -85,7 +78,7 @@ def open_connections(port: int) -> int:
 
 
 def link_of(entry: Path) -> str:
-    """What an open file is; empty when it was closed meanwhile, as that of the listing itself is."""
+    """Return the target of an open file; empty if it was closed meanwhile, as that of the listing itself is."""
     try:
         return str(entry.readlink())
     except FileNotFoundError:
@@ -128,7 +121,7 @@ async def until_new_primary(servers: list[Member], old: set[Member]) -> None:
 async def until_served(parts: Parts, ledger: Ledger) -> None:
     """Wait until each queue has taken one more job than now."""
     before = set(ledger.acknowledged)
-    await until(lambda: {queue for queue, _ in ledger.acknowledged - before} == set(QUEUES))
+    await until(lambda: {queue for queue, _ in ledger.acknowledged - before} == set(QUEUES), BACK_WITHIN_S)
     assert parts.node.is_ready
 
 
@@ -145,7 +138,7 @@ async def test_no_connection_stays_at_a_primary_that_hung_and_was_replaced(prefi
             hung.pause()
             await until_new_primary(group.servers[1:], set())
             await until_served(parts, ledger)
-            await until(lambda: open_connections(hung.port) == 0)
+            await until(lambda: open_connections(hung.port) == 0, BACK_WITHIN_S)
             hung.resume()
             await asyncio.to_thread(group.wait_until_replica, hung)
             await until_acknowledged(ledger, 100)
@@ -164,5 +157,5 @@ async def test_a_new_primary_is_looked_at_too(prefix: str) -> None:
             inspector = parts.node.store.inspector
             assert not inspector.notices
             group.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
-            await until(lambda: inspector.counts()["eviction"] == 1)
+            await until(lambda: inspector.counts()["eviction"] == 1, BACK_WITHIN_S)
             assert f"127.0.0.1:{group.servers[0].port}" not in "".join(inspector.notices)

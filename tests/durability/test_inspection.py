@@ -1,4 +1,4 @@
-"""What is looked at in the store's own settings, who is told of it, and what a strict node does not start on."""
+"""The audit of the store's own settings: its notices, and the settings on which a strict node does not start."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from sharq_core.scheduler.executor import function_library
 from sharq_core.store.node import StoreNode
 from sharq_core.store.replication.durability import Durability
 from sharq_core.store.settings_audit import CHECKS, Inspector, faults, parse_info
-from tests.cluster.nodes import Parts, running_node, until
-from tests.conftest import StoreFactory
-from tests.servers import SharqServer, get_json
-from tests.store_groups import Pair, running_cluster, running_pair
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, running_node
+from tests.support.processes.servers import SharqServer, get_json
+from tests.support.stores.groups import Pair, running_pair
+from tests.support.stores.redis_cluster import running_cluster
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
+from tests.support.waits import until
 
 DEADLINE_S = 30.0
 

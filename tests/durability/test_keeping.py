@@ -14,14 +14,17 @@ from prometheus_client import generate_latest
 
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
+from sharq_core.link.messages import GetJob
 from sharq_core.models import Enqueued, ExtendJob, FinishJob, JobState, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import LEASE_US, Parts, job, queues_in_different_partitions, running_node
-from tests.store_groups import Member, Pair, RedisCluster, running_cluster, running_pair
-from tests.stores import KINDS
+from tests.support.load.history import NUMBER_DIGITS
+from tests.support.nodes.parts import LEASE_US, Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.groups import Member, Pair, running_pair
+from tests.support.stores.redis_cluster import RedisCluster, running_cluster
+from tests.support.stores.server import KINDS
 
 KIND = "sms"
 TIMEOUT_S = 2.0
@@ -71,7 +74,7 @@ async def until_kept(parts: Parts, queue: str = "victim") -> None:
 
 
 async def state_of(parts: Parts, queue: str, job_id: str) -> JobState | None:
-    status = await parts.dispatch.job(QueueKey(KIND, queue), job_id)
+    status = await parts.dispatch.route(GetJob(QueueKey(KIND, queue), job_id))
     return None if status is None else status.state
 
 
@@ -133,7 +136,7 @@ async def test_leases_are_ended_and_made_longer_at_once_although_only_the_primar
         extension = ExtendJob(KIND, "q", second.job_id, second.lease, 10 * LEASE_US)
         (extended,) = await parts.dispatch.extend([extension])
         assert isinstance(extended, OutcomeUnknown)
-        status = await parts.dispatch.job(QueueKey(KIND, "q"), second.job_id)
+        status = await parts.dispatch.route(GetJob(QueueKey(KIND, "q"), second.job_id))
         assert status is not None
         assert status.lease_expires_at_us is not None
         assert status.lease_expires_at_us > second.leased_until_us + LEASE_US
@@ -188,6 +191,34 @@ async def test_other_partitions_are_leased_from_while_one_primary_lacks_its_repl
             (replica.start if fault == "killed" else replica.resume)()
             await until_kept(parts, held[0])
             assert {one.queue_id for one in await lease_all(parts, len(held))} == set(held)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_dequeue_is_answered_with_the_kept_leases_and_the_others_are_given_back(prefix: str) -> None:
+    """A void lease leaves a gap in the numbers of its partition's leases, and its attempt is not counted."""
+    with running_cluster() as cluster:
+        settings = NodeSettings(key_prefix=prefix)
+        async with running_node(cluster.address, settings, TIMEOUT_S, Durability.REPLICATED) as parts:
+            held, others = split_queues(cluster, prefix)
+            for queue in (*held, *others):
+                assert isinstance(await enqueue(parts, queue, "a"), Enqueued)
+            async with frozen(replica_of(cluster)):
+                leased = await parts.dequeue(KIND, len(held) + len(others))
+                assert {one.queue_id for one in leased} == set(others)
+                async with asyncio.timeout(DEADLINE_S):
+                    while {await state_of(parts, queue, "a") for queue in held} != {JobState.QUEUED}:
+                        await asyncio.sleep(0.02)
+            await until_kept(parts, held[0])
+            leased_again = await lease_all(parts, len(held))
+            assert {one.queue_id for one in leased_again} == set(held)
+            assert {(one.attempt, number_of(one)) for one in leased} == {(1, 1)}
+            assert {(one.attempt, number_of(one)) for one in leased_again} == {(1, 2)}
+
+
+def number_of(leased: LeasedJob) -> int:
+    """The lease's number in its partition, as tests/support/load/history.py reads it."""
+    return int(leased.lease[:NUMBER_DIGITS], 16)
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
-"""Which function library a server's calls meet: a server that comes back with an older one is given ours before it gets
-calls; and calls that met none keep their order.
+"""The function library that calls meet: a server that comes back with an older one is given ours before it gets calls,
+and calls that met none keep their order.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.surveys import SurveyCalls
-from sharq_core.store.commands import Fcall, pack
+from sharq_core.store.commands import FcallCommand, pack
 from sharq_core.store.node import StoreNode
-from tests.cluster.nodes import Parts, job, queues_in_different_partitions, running_node, until
-from tests.conftest import StoreFactory
-from tests.store_groups import OPEN, running_cluster, running_sentinel_group
-from tests.stores import KINDS, StoreServer
+from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.stores.groups import OPEN, running_sentinel_group
+from tests.support.stores.redis_cluster import running_cluster
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
+from tests.support.waits import until
 
 KIND = "sms"
 TIMEOUT_S = 5.0
@@ -103,7 +104,7 @@ async def test_a_server_of_no_calls_yet_gets_the_library_before_the_first(
     server = own_store()
     make_older(server)
     async with running_store_node(server) as node:
-        (answer,) = await node.call([enqueue_call(prefix, "a").alone])
+        (answer,) = await node.call([enqueue_call(prefix, "a").command])
         assert isinstance(answer, list)
         assert revision_of(server) == library.REVISION
 
@@ -114,7 +115,7 @@ async def test_a_server_is_asked_for_its_library_once_a_connection_and_not_once_
     server = own_store()
     async with running_store_node(server) as node:
         for number in range(50):
-            await node.call([enqueue_call(prefix, str(number)).alone])
+            await node.call([enqueue_call(prefix, str(number)).command])
         with server.client() as client:
             calls = client.info("commandstats")["cmdstat_fcall"]["calls"]
         assert calls <= 50 + 3
@@ -128,7 +129,7 @@ async def test_a_newer_library_stays(own_store: StoreFactory, prefix: str) -> No
         with server.client() as client:
             client.function_load(newer, replace=True)
         await node.tidy()
-        await node.call([enqueue_call(prefix, "a").alone])
+        await node.call([enqueue_call(prefix, "a").command])
     assert revision_of(server) == library.REVISION + 1
 
 
@@ -151,7 +152,7 @@ async def test_a_full_server_goes_on_with_its_older_library(own_store: StoreFact
         client.config_set("maxmemory", "1")
     async with running_store_node(server) as node:
         call = SurveyCalls(Keys(prefix, 64), 1).refresh(0)
-        (answer,) = await node.call([call.alone])
+        (answer,) = await node.call([call.command])
         assert isinstance(answer, list)
     assert revision_of(server) == library.REVISION - 1
 
@@ -187,7 +188,7 @@ async def test_a_promoted_replica_that_was_asked_for_the_layout_gets_the_library
             assert revision_of(heir) == library.REVISION
 
 
-class Load(Fcall, frozen=True):
+class Load(FcallCommand, frozen=True):
     """In place of a call: the library is loaded."""
 
     def packed(self) -> bytes:
@@ -204,7 +205,7 @@ async def test_a_call_that_missed_the_library_is_not_done_behind_a_later_one_of_
         await node.load_library()
         with server.client() as client:
             client.function_flush()
-        first, second = enqueue_call(prefix, "1").alone, enqueue_call(prefix, "2").alone
+        first, second = enqueue_call(prefix, "1").command, enqueue_call(prefix, "2").command
         answers = await node.call([first, Load(b"", first.keys, [], ()), second])
         assert isinstance(answers[0], Unavailable)
         assert isinstance(answers[2], list)
@@ -220,7 +221,7 @@ async def test_calls_that_all_missed_the_library_are_done_in_order(
         await node.load_library()
         with server.client() as client:
             client.function_flush()
-        answers = await node.call([enqueue_call(prefix, str(number)).alone for number in range(5)])
+        answers = await node.call([enqueue_call(prefix, str(number)).command for number in range(5)])
         assert all(isinstance(answer, list) for answer in answers)
     async with running_node(server.url, NodeSettings(key_prefix=prefix), TIMEOUT_S) as parts:
         assert [one.job_id for one in await parts.dequeue(KIND, 5)] == [str(number) for number in range(5)]

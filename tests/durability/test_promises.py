@@ -1,4 +1,4 @@
-"""What an answer promises: with a durability above `fast` no caller is told of work that no replica has."""
+"""The promise of an answer: with a durability above `fast` no caller is told of work that no replica has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from shard.node import NodeSettings
 from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
-from sharq_core.link.messages import Member
+from sharq_core.link.messages import DeleteQueue, GetJob, GetQueue, Member, SetPaused, SetRate
 from sharq_core.models import (
     DeadRef,
     Enqueued,
@@ -31,9 +31,10 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.store.replication.durability import Durability
-from tests.cluster.nodes import LEASE_US, Parts, job, running_node, until
-from tests.store_groups import Pair, running_pair
-from tests.stores import KINDS
+from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
+from tests.support.stores.groups import Pair, running_pair
+from tests.support.stores.server import KINDS
+from tests.support.waits import until
 
 KIND = "sms"
 QUEUE = QueueKey(KIND, "q")
@@ -107,7 +108,7 @@ async def lease(parts: Parts, count: int = 1, lease_us: int = LEASE_US) -> list[
 
 
 async def outcome_of(work: Awaitable[object]) -> object:
-    """What a call, or the only job of a bulk call, came to."""
+    """Return the outcome of a call, or of the only job of a bulk call."""
     try:
         outcome = await work
     except SharqError as error:
@@ -130,9 +131,9 @@ async def test_every_verb_is_answered_while_a_replica_follows(parts: Parts) -> N
     assert extended.status is LeaseStatus.DONE
     assert await parts.dispatch.release([ReleaseJob(KIND, "q", third.job_id, third.lease)]) == [DIED]
     assert await parts.dispatch.redrive([DeadRef(KIND, "q", third.job_id)]) == [RedriveStatus.QUEUED]
-    assert await parts.dispatch.set_rate(QUEUE, 1000)
-    assert await parts.dispatch.set_paused(QUEUE, True)
-    assert (await parts.dispatch.delete_queue(QUEUE, False)).cancelled == 2
+    assert await parts.dispatch.route(SetRate(QUEUE, 1000))
+    assert await parts.dispatch.route(SetPaused(QUEUE, True))
+    assert (await parts.dispatch.route(DeleteQueue(QUEUE, False))).cancelled == 2
     assert await parts.dispatch.drop_dead(KIND) == 0
 
 
@@ -163,7 +164,9 @@ async def test_a_dequeue_that_no_replica_has_hands_nothing_out_and_counts_no_att
 
 async def until_state(parts: Parts, job_id: str, state: JobState) -> None:
     async with asyncio.timeout(30):
-        while (status := await parts.dispatch.job(QUEUE, job_id)) is None or status.state is not state:
+        while (
+            status := await parts.dispatch.route(GetJob(QUEUE, job_id))
+        ) is None or status.state is not state:
             await asyncio.sleep(0.01)
 
 
@@ -177,9 +180,9 @@ CHANGES: dict[str, Callable[[Parts, LeasedJob, LeasedJob], Awaitable[object]]] =
     ),
     "redrive": lambda parts, _, dead: parts.dispatch.redrive([DeadRef(KIND, "q", dead.job_id)]),
     "drop dead": lambda parts, _live, _dead: parts.dispatch.drop_dead(KIND),
-    "interval": lambda parts, _live, _dead: parts.dispatch.set_rate(QUEUE, 5000),
-    "pause": lambda parts, _live, _dead: parts.dispatch.set_paused(QUEUE, True),
-    "delete": lambda parts, _live, _dead: parts.dispatch.delete_queue(QUEUE, True),
+    "interval": lambda parts, _live, _dead: parts.dispatch.route(SetRate(QUEUE, 5000)),
+    "pause": lambda parts, _live, _dead: parts.dispatch.route(SetPaused(QUEUE, True)),
+    "delete": lambda parts, _live, _dead: parts.dispatch.route(DeleteQueue(QUEUE, True)),
     "enqueue": lambda parts, _live, _dead: enqueue(parts, "new"),
 }
 
@@ -203,7 +206,7 @@ async def test_a_change_and_its_repeat_are_perhaps_done_while_no_replica_has_the
 
 
 def test_every_function_that_a_caller_is_answered_from_is_promised_or_a_read() -> None:
-    """What a node does for itself is the rest."""
+    """The remaining functions are those that a node calls for itself."""
     rest = {
         one.name for one in library.FUNCTIONS if not one.is_read and one.wire_name not in library.PROMISED
     }
@@ -230,7 +233,7 @@ async def test_reads_and_heartbeats_are_not_behind_calls_that_wait_for_a_replica
             for number in range(10):
                 waiting.append(asyncio.create_task(enqueue(parts, f"b{number}", queue=f"q{number}")))
                 await asyncio.sleep(0)
-            assert (await parts.dispatch.queue(QUEUE)).queued == 1
+            assert (await parts.dispatch.route(GetQueue(QUEUE))).queued == 1
             assert {one for part in await parts.dispatch.counts() for one in part.queue_types} == {KIND}
             executor, calls = Executor(parts.node.store, Keys(prefix, 64)), MembershipCalls(Keys(prefix, 64))
             for _ in range(10):

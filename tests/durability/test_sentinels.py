@@ -1,4 +1,4 @@
-"""Which server a node takes for the primary, by what real Sentinels say: the majority decides."""
+"""The server that a node takes for the primary: the majority of real Sentinels decides."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from sharq_core.store.node import StoreNode
 from sharq_core.store.topology.layout import Layout
 from sharq_core.store.topology.sentinel import SentinelGroup as Topology
 from sharq_core.store.topology.sentinel import SentinelUrls
-from tests.cluster.nodes import Parts, job, running_node
-from tests.conftest import StoreFactory
 from tests.durability.test_library_supply import OURS
-from tests.store_groups import OPEN, SERVICE, Member, SentinelGroup, running_member, running_sentinel_group
+from tests.support.nodes.parts import Parts, job, running_node
+from tests.support.stores.groups import (
+    OPEN,
+    SERVICE,
+    Member,
+    SentinelGroup,
+    running_member,
+    running_sentinel_group,
+)
+from tests.support.stores.server import StoreFactory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -44,7 +51,7 @@ def no_node(url: str) -> StoreNode:
 
 
 async def read(sentinels: list[Member], group: SentinelGroup) -> Layout:
-    """What a node learns that knows these Sentinels."""
+    """Return what a node learns that knows these Sentinels."""
     urls = [SentinelUrls(one.url, one.url) for one in sentinels]
     return await Topology(urls, SERVICE, group.address.url_of).read(no_node)
 

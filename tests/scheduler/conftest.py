@@ -8,9 +8,8 @@ import pytest
 import redis
 
 from sharq_core.scheduler import library
-from tests.conftest import running_store
 from tests.scheduler.driver import Driver
-from tests.stores import KINDS, StoreServer
+from tests.support.stores.server import KINDS, StoreServer, running_store
 
 
 @pytest.fixture(scope="session")

@@ -115,13 +115,13 @@ class Driver:
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         """Execute one call and decode its reply."""
-        return call.decode(execute(self.client, *call.alone.words))
+        return call.decode(execute(self.client, *call.command.words))
 
     def replies(self, calls: Sequence[FunctionCall[Any]]) -> list[Reply[Any]]:
         """Execute calls in one round trip and decode their replies."""
         pipe = self.client.pipeline(transaction=False)
         for call in calls:
-            execute(pipe, *call.alone.words)
+            execute(pipe, *call.command.words)
         return [call.decode(raw) for call, raw in zip(calls, pipe.execute(), strict=True)]
 
     def value(self, call: FunctionCall[T]) -> T:
@@ -240,7 +240,9 @@ class Driver:
 
     def pause(self, is_paused: bool, queue_id: str = "q") -> bool:
         """Pause or resume a queue; False if there is none."""
-        call = self.functions.pause(self.partition, self.queue_type, queue_id, is_paused, now_us=self.now_us)
+        call = self.functions.pause(
+            self.partition, self.queue_type, queue_id, is_paused=is_paused, now_us=self.now_us
+        )
         return self.value(call) is PauseStatus.DONE
 
     def hold(
@@ -252,7 +254,7 @@ class Driver:
                 self.partition,
                 self.queue_type,
                 queue_id,
-                True,
+                is_paused=True,
                 hold_us=hold_us,
                 until_us=until_us,
                 now_us=self.now_us,

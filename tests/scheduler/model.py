@@ -519,5 +519,5 @@ class Model:
         )
 
     def minute_rows(self) -> list[tuple[int, int, int]]:
-        """What was enqueued and leased, by the minute."""
+        """Return the numbers of enqueued and leased jobs, by the minute."""
         return [(minute, row[0], row[1]) for minute, row in self.state.minutes.items()]

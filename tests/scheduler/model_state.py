@@ -1,4 +1,4 @@
-"""What the model knows of one (partition, type), and how jobs move: plain dictionaries, every rule once.
+"""The model's state of one (partition, type), and the moves of jobs: plain dictionaries, every rule once.
 
 Not here: what the functions answer (model.py).
 """
@@ -17,6 +17,7 @@ from tests.scheduler.type_model import TypeRules
 
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
+KEPT_MINUTES = 10
 PROMISED_US = 60_000_000
 GRAIN_US = 200_000
 RUN_US = 5_000_000
@@ -94,6 +95,7 @@ class Queue:
     given: jobs that it gave in the present turn. served_after_us: how far it is behind others that the call served.
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
+    minutes: what was enqueued and leased, by the minute of the store's clock; the last counted minute at the end.
     """
 
     interval_us: int = 0
@@ -176,12 +178,28 @@ class Queue:
     def count(self, now_us: int, enqueued: int, leased: int) -> None:
         """Add to the current minute."""
         minute = now_us // MINUTE_US
-        self.minutes = {old: row for old, row in self.minutes.items() if old > minute - 10}
-        row = self.minutes.setdefault(minute, [0, 0])
-        row[0] += enqueued
-        row[1] += leased
-        if len(self.minutes) > 10:
-            del self.minutes[next(iter(self.minutes))]
+        if minute != next(reversed(self.minutes), None):
+            self._turn_minute(minute)
+        self.minutes[minute][0] += enqueued
+        self.minutes[minute][1] += leased
+
+    def _turn_minute(self, minute: int) -> None:
+        """Put another minute at the end, with the counts that it has if the clock stepped back into it."""
+        counts = self.minutes.pop(minute, [0, 0])
+        if self.minutes:
+            self._make_room(minute)
+        self.minutes[minute] = counts
+
+    def _make_room(self, minute: int) -> None:
+        """Drop the minute before this one if it is ten minutes old; else the oldest that is, or the tenth.
+
+        The others stay: a clock that is set back shows them again.
+        """
+        *older, latest = self.minutes
+        if latest <= minute - KEPT_MINUTES:
+            del self.minutes[latest]
+        elif older and (older[0] <= minute - KEPT_MINUTES or len(older) == KEPT_MINUTES - 1):
+            del self.minutes[older[0]]
 
 
 class State:

@@ -89,7 +89,7 @@ class QueueRecord:
 
     @property
     def forget_us(self) -> int:
-        """When the reaper should look at an idle queue: from then on it counts as forgotten."""
+        """Return the time at which the reaper should look at an idle queue: from then on it counts as forgotten."""
         slack_us = (self.burst - 1) * self.interval_us + self.hundredths * self.interval_us // 100
         kept_us = 1 if self.flags & PURGED else self.active_us + KEEP_US + 1
         return min(max(self.tat_us + slack_us, self.held_us, kept_us), LATEST_US)
@@ -175,7 +175,7 @@ def read_raw(driver: Driver) -> dict[str, dict[bytes, Any]]:
 
 
 def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
-    """What read_raw read."""
+    """Parse what read_raw read."""
     scores = {name: {member: int(score) for member, score in raw[name].items()} for name in ZSETS}
     *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(queue_type.encode()))
     return Snapshot(

@@ -33,7 +33,7 @@ def fill(driver: Driver, queues: int, jobs: int) -> None:
 
 
 def commands_of(client: redis.Redis, action: Callable[[], object]) -> Counter[str]:
-    """How often the store ran each command during an action, those inside functions included."""
+    """Count how often the store ran each command during an action, those inside functions included."""
 
     def calls() -> Counter[str]:
         found: dict[str, dict[str, int]] = client.info("commandstats")

@@ -162,7 +162,7 @@ def test_calls_are_refused_while_the_clock_is_ahead_and_not_mended(driver: Drive
         functions.reap(0, TYPE, not_after_us=late_us, now_us=now_us),
         functions.turn(0, not_after_us=late_us, now_us=now_us),
         functions.interval(0, TYPE, "q", 1, not_after_us=late_us, now_us=now_us),
-        functions.pause(0, TYPE, "q", True, not_after_us=late_us, now_us=now_us),
+        functions.pause(0, TYPE, "q", is_paused=True, not_after_us=late_us, now_us=now_us),
         functions.delete_queue(0, TYPE, "q", not_after_us=late_us, now_us=now_us),
     ]
     assert all(reply.is_expired for reply in driver.replies(refused))
@@ -266,7 +266,7 @@ def test_a_call_that_came_after_a_step_back_keeps_its_lease_when_the_time_is_men
 def test_a_time_that_was_raised_holds_when_the_store_s_clock_comes_again_to_where_it_was(
     driver: Driver,
 ) -> None:
-    """What a call kept of the record before the step is not used again."""
+    """The values that a call kept of the record before the step are not used again."""
     driver.enqueue(new_job("1", interval_us=0))
     driver.dequeue(lease_us=DAY_US)
     driver.advance(-SECOND_US)

@@ -1,9 +1,9 @@
-"""What was enqueued and leased by the minute: of a queue, and of a partition whose types come and go."""
+"""Counts of enqueued and leased jobs by the minute: of a queue, and of a partition whose types come and go."""
 
 from __future__ import annotations
 
 from sharq_core.scheduler.replies import minute_counts
-from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, Driver, new_job
+from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, new_job
 
 
 def test_counts_cover_the_current_minute_and_the_nine_before(driver: Driver) -> None:
@@ -63,3 +63,26 @@ def test_counts_heal_after_a_clock_that_was_a_day_ahead(driver: Driver) -> None:
         driver.advance(MINUTE_US)
     counts = minute_counts(driver.now_us, driver.get_counts().minutes, 1)
     assert [count for _, count in counts] == [1] * 9 + [0]
+
+
+def test_minutes_before_a_step_ahead_are_shown_again_when_the_clock_is_set_back(driver: Driver) -> None:
+    """Only the last minute before the step is lost: it is ten minutes old when the queue counts its next one."""
+    for minute in range(3):
+        driver.enqueue(*(new_job(f"{minute}-{number}", interval_us=0) for number in range(minute + 1)))
+        driver.advance(MINUTE_US)
+    driver.advance(HOUR_US)
+    driver.enqueue(new_job("ahead", interval_us=0))
+    assert [count for _, count in driver.get_queue().enqueue_counts] == [0] * 9 + [1]
+    driver.advance(-HOUR_US)
+    driver.enqueue(new_job("back", interval_us=0))
+    assert [count for _, count in driver.get_queue().enqueue_counts] == [0] * 6 + [1, 2, 0, 1]
+
+
+def test_a_minute_stays_until_a_later_one_takes_its_place(driver: Driver) -> None:
+    """Two minutes are ten minutes old when the next one is counted, and that takes the place of the first only."""
+    driver.advance(-driver.now_us % MINUTE_US)
+    for minutes in (0, 1, 8, 2):
+        driver.advance(minutes * MINUTE_US)
+        driver.enqueue(new_job(f"after {minutes}", interval_us=0))
+    driver.advance(-SECOND_US)
+    assert [count for _, count in driver.get_queue().enqueue_counts] == [1, 0, 0, 0, 0, 0, 0, 0, 1, 0]

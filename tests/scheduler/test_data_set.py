@@ -10,7 +10,7 @@ import redis
 from sharq_core.models import EnqueueStatus
 from sharq_core.scheduler.data_set import DataCalls, DataRecord, Missed, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.joint import JointCall
+from sharq_core.scheduler.joint import MergedCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.failures import OtherData, refusal
 from tests.scheduler.driver import SECOND_US, START_US, TYPE, Driver, execute, new_job
@@ -30,7 +30,7 @@ class Deployment:
         self.now_us = START_US
 
     def value(self, call: FunctionCall[T]) -> T:
-        value = call.decode(execute(self.client, *call.alone.words)).value
+        value = call.decode(execute(self.client, *call.command.words)).value
         assert value is not None
         return value
 
@@ -241,14 +241,14 @@ def test_the_index_is_told_which_data_set_a_partition_belongs_to(driver: Driver)
 
 @pytest.mark.parametrize("is_joint", [False, True])
 def test_a_job_that_is_meant_for_another_data_set_is_not_taken(driver: Driver, is_joint: bool) -> None:
-    """Where its type is new: in an emptied store all of them are."""
+    """Its type is new there: in an emptied store all of them are."""
     data = DataCalls(driver.keys)
     driver.functions.data_id = b"mine"
     calls = [driver.functions.enqueue(0, TYPE, [new_job(job_id)], now_us=driver.now_us) for job_id in "12"]
-    whole = JointCall(tuple(calls)) if is_joint else JointCall((calls[0],))
+    whole = MergedCall(tuple(calls)) if is_joint else MergedCall((calls[0],))
     for _ in range(2):
         try:
-            answers = whole.split(execute(driver.client, *whole.whole.words))
+            answers = whole.split_reply(execute(driver.client, *whole.command.words))
         except redis.ResponseError as error:
             answers = [refusal(error)]
         assert [type(answer) for answer in answers] == [OtherData] * len(whole.calls)

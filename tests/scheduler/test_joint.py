@@ -15,15 +15,14 @@ from sharq_core.errors import OutcomeUnknown, SharqError, StoreFull
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, ReleaseJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.scheduler.joint import JointCall, join
+from sharq_core.scheduler.joint import MergedCall, merge
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.replication.durability import NotKept
-from tests.conftest import StoreFactory
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree, read_raw
-from tests.stores import KINDS
+from tests.support.stores.server import KINDS, StoreFactory
 
 PARTITIONS = 4
 MOST_KNOWN = 16_384
@@ -41,23 +40,23 @@ def drivers_of(client: redis.Redis, prefix: str) -> list[Driver]:
     return [Driver(client, prefix, partitions=PARTITIONS, partition=at) for at in range(PARTITIONS)]
 
 
-def run(client: redis.Redis, joints: list[JointCall]) -> list[Answer]:
+def run(client: redis.Redis, joints: list[MergedCall]) -> list[Answer]:
     """Each call's reply or error, as it came within its joint call."""
     answers: list[Answer] = []
     for joint in joints:
-        raw = execute(client, *joint.whole.words)
+        raw = execute(client, *joint.command.words)
         answers += [
             own if isinstance(own, SharqError) else call.decode(own)
-            for call, own in zip(joint.calls, joint.split(raw), strict=True)
+            for call, own in zip(joint.calls, joint.split_reply(raw), strict=True)
         ]
     return answers
 
 
-def apart(calls: list[FunctionCall[Any]]) -> list[JointCall]:
-    return [JointCall((call,)) for call in calls]
+def apart(calls: list[FunctionCall[Any]]) -> list[MergedCall]:
+    return [MergedCall((call,)) for call in calls]
 
 
-Way = Callable[[list[FunctionCall[Any]]], list[JointCall]]
+Way = Callable[[list[FunctionCall[Any]]], list[MergedCall]]
 
 
 class Life:
@@ -118,9 +117,9 @@ class Life:
     def _about_type(self, verb: str, at: int, is_paused: bool, now_us: int) -> FunctionCall[Any]:
         types = TypeCalls(self._drivers[at].keys)
         if verb == "pause_type":
-            return types.pause_type(at, TYPE, is_paused, now_us=now_us)
+            return types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us)
         if verb == "pause_all":
-            return types.pause_all(at, is_paused, now_us=now_us)
+            return types.pause_all(at, is_paused=is_paused, now_us=now_us)
         if verb == "list_type_stats":
             return types.list_type_stats(at, 0, 10, now_us=now_us)
         if verb in ("explain", "get_type_stats"):
@@ -164,7 +163,7 @@ def test_joint_calls_answer_and_leave_what_the_calls_alone_do(
     client: redis.Redis, prefix: str, rounds: list[tuple[str, list[int], int]]
 ) -> None:
     lives, left = [], []
-    for name, way in (("a", join), ("b", apart)):
+    for name, way in (("a", merge), ("b", apart)):
         drivers = drivers_of(client, prefix + name)
         life, now_us = Life(drivers, way), START_US
         for verb, counts, later_us in rounds:
@@ -186,7 +185,7 @@ def test_one_that_fails_hinders_no_other(drivers: list[Driver], broken: str) -> 
     client.set(drivers[1].key(broken), "no hash")
     jobs = [new_job("1", repeat=True)]
     calls = [one.functions.enqueue(one.partition, TYPE, jobs, now_us=one.now_us) for one in drivers]
-    (joint,) = join(calls)
+    (joint,) = merge(calls)
     first, second, *others = run(client, [joint])
     assert isinstance(second, SharqError) and "WRONGTYPE" in second.message
     assert all(isinstance(one, Reply) and one.value and one.value[0].status == 0 for one in (first, *others))
@@ -204,7 +203,7 @@ def test_one_that_comes_too_late_does_nothing_and_the_others_all(drivers: list[D
         )
         for one in drivers
     ]
-    answers = run(drivers[0].client, join(calls))
+    answers = run(drivers[0].client, merge(calls))
     assert [isinstance(one, Reply) and one.is_expired for one in answers] == [False, True, False, False]
     assert [driver.dequeue_ids() for driver in drivers] == [["1"], [], ["1"], ["1"]]
 
@@ -214,10 +213,10 @@ def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, p
     functions = drivers_of(client, prefix)[0].functions
     types = [f"t{n}" for n in range(MOST_KNOWN // PARTITIONS + 2)]
     enqueues = [functions.enqueue(at, kind, [new_job("1")]) for kind in types for at in range(PARTITIONS)]
-    assert all(isinstance(one, Reply) and one.value for one in run(client, join(enqueues)))
+    assert all(isinstance(one, Reply) and one.value for one in run(client, merge(enqueues)))
     for kind in (types[0], types[-1]):
         dequeues = [functions.dequeue(at, kind, 1, LEASE_US, RANDOM) for at in range(PARTITIONS)]
-        answers = run(client, join(dequeues))
+        answers = run(client, merge(dequeues))
         assert [one.value.jobs[0].job_id for one in answers if isinstance(one, Reply) and one.value] == [
             "1"
         ] * PARTITIONS
@@ -225,7 +224,7 @@ def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, p
 
 def test_all_of_them_happen_at_one_time_of_the_store(drivers: list[Driver]) -> None:
     calls = [driver.surveys.refresh(driver.partition) for driver in drivers]
-    answers = run(drivers[0].client, join(calls))
+    answers = run(drivers[0].client, merge(calls))
     assert len({answer.hint.now_us for answer in answers if isinstance(answer, Reply)}) == 1
     seconds, us = drivers[0].client.time()
     (now_us,) = {answer.hint.now_us for answer in answers if isinstance(answer, Reply)}
@@ -241,11 +240,11 @@ def test_a_full_store_refuses_all_of_them(own_store: StoreFactory, prefix: str, 
         client.config_set("maxmemory", "1mb")
         calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")]) for one in drivers]
         with pytest.raises(redis.exceptions.OutOfMemoryError):
-            run(client, join(calls))
+            run(client, merge(calls))
         assert drivers[0].store_keys() == set()
-    (joint,) = join(calls)
+    (joint,) = merge(calls)
     refusal = StoreFull("full")
-    assert joint.split(refusal) == [refusal] * PARTITIONS
+    assert joint.split_reply(refusal) == [refusal] * PARTITIONS
 
 
 def test_joint_dequeues_stay_below_the_bytes_of_one_call_together(drivers: list[Driver]) -> None:
@@ -260,7 +259,7 @@ def test_joint_dequeues_stay_below_the_bytes_of_one_call_together(drivers: list[
             for one in drivers
         ]
         replies = [
-            answer.value for answer in run(drivers[0].client, join(calls)) if isinstance(answer, Reply)
+            answer.value for answer in run(drivers[0].client, merge(calls)) if isinstance(answer, Reply)
         ]
         counts.append(sum(len(reply.jobs) for reply in replies if reply))
         assert [bool(reply and reply.is_cut) for reply in replies] == [
@@ -271,13 +270,13 @@ def test_joint_dequeues_stay_below_the_bytes_of_one_call_together(drivers: list[
 
 def test_what_no_replica_confirmed_is_told_call_by_call(drivers: list[Driver]) -> None:
     calls = [one.functions.enqueue(one.partition, TYPE, [new_job("1")]) for one in drivers]
-    (joint,) = join(calls)
+    (joint,) = merge(calls)
     broken = redis.ResponseError("WRONGTYPE")
-    first, second, *_ = joint.split(NotKept("none did", [0, 1, 4, -1, -1, 0, 0, broken, 0, 0]))
+    first, second, *_ = joint.split_reply(NotKept("none did", [0, 1, 4, -1, -1, 0, 0, broken, 0, 0]))
     assert isinstance(first, NotKept) and first.reply == [0, 1, -1, -1, 0, 0]
     assert isinstance(second, SharqError) and not isinstance(second, NotKept)
     unknown = OutcomeUnknown("?")
-    assert joint.split(unknown) == [unknown] * PARTITIONS
+    assert joint.split_reply(unknown) == [unknown] * PARTITIONS
 
 
 def test_only_neighbours_of_one_function_type_and_time_are_joined(drivers: list[Driver]) -> None:
@@ -294,20 +293,20 @@ def test_only_neighbours_of_one_function_type_and_time_are_joined(drivers: list[
         functions.interval(1, TYPE, "q", 5),
         functions.enqueue(3, TYPE, jobs),
     ]
-    assert [len(joint.calls) for joint in join(calls)] == [2, 1, 1, 2, 1, 1, 1]
-    assert [call for joint in join(calls) for call in joint.calls] == calls
+    assert [len(joint.calls) for joint in merge(calls)] == [2, 1, 1, 2, 1, 1, 1]
+    assert [call for joint in merge(calls) for call in joint.calls] == calls
 
 
 def test_together_they_keep_the_bounds_of_one_call(drivers: list[Driver]) -> None:
     functions = drivers[0].functions
     jobs = [new_job(str(n)) for n in range(60)]
     by_count = [functions.enqueue(at, TYPE, jobs[:size]) for at, size in enumerate((60, 40, 1, 60))]
-    assert [sum(call.jobs for call in joint.calls) for joint in join(by_count)] == [MAX_BATCH, 61]
+    assert [sum(call.jobs for call in joint.calls) for joint in merge(by_count)] == [MAX_BATCH, 61]
     large = msgspec.structs.replace(new_job("1"), payload=b"x" * (MAX_CALL_BYTES // 2))
     by_size = [functions.enqueue(at, TYPE, [large]) for at in range(PARTITIONS)]
-    assert [len(joint.calls) for joint in join([*by_size, functions.enqueue(0, TYPE, [large] * 3)])] == [
+    assert [len(joint.calls) for joint in merge([*by_size, functions.enqueue(0, TYPE, [large] * 3)])] == [
         2,
         2,
         1,
     ]
-    assert len(join([functions.dequeue(at, TYPE, 50, LEASE_US, RANDOM) for at in range(3)])) == 2
+    assert len(merge([functions.dequeue(at, TYPE, 50, LEASE_US, RANDOM) for at in range(3)])) == 2

@@ -21,16 +21,16 @@ from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.joint import join
+from sharq_core.scheduler.joint import merge
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.topology.layout import SLOTS
-from tests.conftest import StoreFactory
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
-from tests.stores import KINDS, StoreServer, free_port
+from tests.support.ports import free_port
+from tests.support.stores.server import KINDS, StoreFactory, StoreServer
 
 T = TypeVar("T")
 
@@ -107,8 +107,8 @@ def limit_the_type(driver: Driver) -> None:
     driver.value(types.set_type(at, TYPE, TypeSettings(limits, max_leased=2), now_us=now_us))
     driver.set_queue(QueueSettings(weight=2))
     for is_paused in (True, False):
-        driver.reply(types.pause_type(at, TYPE, is_paused, now_us=now_us))
-        driver.reply(types.pause_all(at, is_paused, now_us=now_us))
+        driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
+        driver.reply(types.pause_all(at, is_paused=is_paused, now_us=now_us))
         driver.value(types.explain(at, TYPE, now_us=now_us))
     driver.advance(MINUTE_US)
     for leased in driver.dequeue():
@@ -158,7 +158,7 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.list_dead(0, TYPE, "", 10),
         driver.surveys.refresh(0),
     ):
-        reply = execute(driver.client, b"FCALL_RO", *call.alone.words[1:])
+        reply = execute(driver.client, b"FCALL_RO", *call.command.words[1:])
         assert reply[0] == 0
 
 
@@ -223,9 +223,9 @@ def test_every_function_runs_on_a_cluster(own_store: StoreFactory, prefix: str, 
             slot_of(tags(prefix, 64)[63]),
             slot_of(f"{prefix}:members"),
         }
-        (joint,) = join([driver.functions.enqueue(at, TYPE, [new_job("joint")]) for at in (62, 63)])
+        (joint,) = merge([driver.functions.enqueue(at, TYPE, [new_job("joint")]) for at in (62, 63)])
         with pytest.raises(redis.ResponseError, match="slot"):
-            execute(client, *joint.whole.words)
+            execute(client, *joint.command.words)
         assert driver.get_job("joint") is None
 
 

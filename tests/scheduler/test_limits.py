@@ -183,7 +183,7 @@ def test_a_record_from_the_future_keeps_its_overdraft_and_its_hold(driver: Drive
 def test_a_caller_that_does_not_know_costs_gets_replies_as_before(driver: Driver) -> None:
     driver.enqueue(new_job("1", cost=3), new_job("2", "other"))
     call = driver.functions.dequeue(0, TYPE, 2, LEASE_US, b"12345678", now_us=driver.now_us)
-    words: list[Any] = call.alone.words
+    words: list[Any] = call.command.words
     words[-1] = words[-1][:-1]
     found = execute(driver.client, *words)
     assert [len(found[index]) for index in (12, 16)] == [52, 52]

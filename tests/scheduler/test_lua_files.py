@@ -9,7 +9,7 @@ import pytest
 from sharq_core.scheduler import library
 from tests.scheduler import lua_check
 from tests.scheduler.lua_names import files_declared, files_used
-from tests.stores import missing_tool
+from tests.support.tools import missing_tool
 
 FILES = library.lua_files()
 NAMES = [name for name, _ in FILES]

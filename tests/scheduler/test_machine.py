@@ -45,7 +45,17 @@ from sharq_core.models import (
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, RefreshReply, TypeTotals, minute_counts
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
+from tests.scheduler.driver import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    RANDOM,
+    SECOND_US,
+    START_US,
+    TYPE,
+    Driver,
+    new_job,
+)
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_records_agree, read_raw
 from tests.scheduler.witness import Witness
@@ -57,7 +67,7 @@ _BASE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-settings.register_profile("quick", _BASE, max_examples=150, stateful_step_count=50)
+settings.register_profile("quick", _BASE, max_examples=40, stateful_step_count=50)
 settings.register_profile("thorough", _BASE, max_examples=1500, stateful_step_count=80)
 
 RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3)
@@ -78,7 +88,9 @@ LEASES_US = st.sampled_from([100_000, SECOND_US, MINUTE_US, DAY_US])
 SHORT_STEPS_US = [1, 999, 33_334, 500_000, SECOND_US, SECOND_US + 1, 10 * SECOND_US]
 LONG_STEPS_US = [MINUTE_US, 5 * MINUTE_US, 10 * MINUTE_US + 1, 11 * MINUTE_US, HOUR_US, DAY_US, 400 * DAY_US]
 STEPS_US = st.one_of(st.sampled_from(SHORT_STEPS_US), st.sampled_from(LONG_STEPS_US))
-CLOCK_STEPS_US = st.sampled_from([1, 33_334, SECOND_US, 5 * SECOND_US, 20 * SECOND_US, HOUR_US, 400 * DAY_US])
+CLOCK_STEPS_US = st.sampled_from(
+    [1, 33_334, SECOND_US, 5 * SECOND_US, 20 * SECOND_US, 5 * MINUTE_US, HOUR_US, 400 * DAY_US]
+)
 
 Lease = tuple[str, str, str | None]
 """queue_id, job_id, token"""
@@ -447,6 +459,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.witness.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Redis, prefix: str) -> None:
     numbers = itertools.count()
@@ -459,3 +472,13 @@ def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Red
 
     chosen = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
     run_state_machine_as_test(Machine, settings=chosen)
+
+
+def test_the_model_keeps_the_minutes_that_a_queue_keeps(client: redis.Redis, prefix: str) -> None:
+    """The clock steps ahead by an hour and back; and two minutes are ten minutes old when the next one is counted."""
+    machine = SchedulerMachine(client, prefix)
+    for step_us in (MINUTE_US, HOUR_US, -HOUR_US, MINUTE_US, 8 * MINUTE_US, 2 * MINUTE_US, -20 * SECOND_US):
+        machine.enqueue([new_job(f"after {step_us}", "a")], None)
+        machine.advance(step_us)
+        machine.reads_agree_create_nothing_and_the_keys_agree()
+    machine.teardown()

@@ -1,4 +1,4 @@
-"""Who is a member, by the store's clock: joining, leaving, running out, and a store that was away."""
+"""Membership by the store's clock: joining, leaving, running out, and a store that was away."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Group:
         """A heartbeat now."""
         member = Member(node_id, incarnation, address or f"{node_id}:8090", is_draining, formats)
         call = self.calls.heartbeat(member, TTL_US, most=most, now_us=self.now_us)
-        value = call.decode(execute(self.client, *call.alone.words)).value
+        value = call.decode(execute(self.client, *call.command.words)).value
         assert isinstance(value, (View, Refused))
         return value
 
@@ -62,7 +62,7 @@ class Group:
 
     def leave(self, node_id: str, incarnation: str = "1") -> bool:
         call = self.calls.leave(node_id, incarnation, now_us=self.now_us)
-        return bool(call.decode(execute(self.client, *call.alone.words)).value)
+        return bool(call.decode(execute(self.client, *call.command.words)).value)
 
     def record(self) -> dict[bytes, bytes]:
         return self.client.hgetall(self.keys.members)  # type: ignore[return-value]
@@ -229,11 +229,11 @@ def test_a_view_survives_its_way_over_the_wire(group: Group) -> None:
 
 
 def refusal_of(group: Group, node_id: str, partitions: int = 8, **more: object) -> object:
-    """What a heartbeat of a node with this number of partitions comes to."""
+    """Return the refusal that a heartbeat of a node with this number of partitions gets."""
     calls = MembershipCalls(Keys(group.keys.prefix, partitions))
     member = Member(node_id, "1", f"{node_id}:8090")
     call = calls.heartbeat(member, TTL_US, now_us=group.now_us, **more)  # type: ignore[arg-type]
-    return call.decode(execute(group.client, *call.alone.words)).value
+    return call.decode(execute(group.client, *call.command.words)).value
 
 
 def test_a_node_of_another_number_of_partitions_is_no_member(group: Group) -> None:
@@ -248,7 +248,7 @@ def test_a_node_of_another_number_of_partitions_is_no_member(group: Group) -> No
 
 def test_a_node_that_remembers_another_data_set_is_refused_and_changes_nothing(group: Group) -> None:
     data = DataCalls(group.keys)
-    execute(group.client, *data.claim("here", now_us=group.now_us).alone.words)
+    execute(group.client, *data.claim("here", now_us=group.now_us).command.words)
     group.beat("a")
     before = group.record()
     for data_id in ("gone", "here"):
@@ -256,7 +256,7 @@ def test_a_node_that_remembers_another_data_set_is_refused_and_changes_nothing(g
         assert isinstance(outcome, DataMissed) == (data_id == "gone")
         if data_id == "gone":
             assert group.record() == before
-    execute(group.client, *data.look(Remembered("gone", 1), "c", now_us=group.now_us).alone.words)
+    execute(group.client, *data.look(Remembered("gone", 1), "c", now_us=group.now_us).command.words)
     assert isinstance(refusal_of(group, "b", data_id="here"), DataMissed), "one is missed here"
 
 

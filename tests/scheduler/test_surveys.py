@@ -1,4 +1,4 @@
-"""What a shard reads of a partition's types: pages that together name every one, and words of other nodes' changes."""
+"""A shard's reading of a partition's types: pages that together name every one, and other nodes' changes."""
 
 from __future__ import annotations
 

@@ -115,7 +115,9 @@ class TypeMachine(SchedulerMachine):
     def pause_type(self, is_paused: bool, not_after: int | None) -> None:
         now_us = self.driver.now_us
         not_after_us = None if not_after is None else now_us + not_after
-        call = self.driver.types.pause_type(0, TYPE, is_paused, not_after_us=not_after_us, now_us=now_us)
+        call = self.driver.types.pause_type(
+            0, TYPE, is_paused=is_paused, not_after_us=not_after_us, now_us=now_us
+        )
         if self.driver.reply(call).is_expired:
             assert not_after == -1
         else:

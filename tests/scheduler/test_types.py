@@ -559,8 +559,8 @@ def test_a_late_call_about_a_type_does_nothing(sms: TypeDriver, verb: str) -> No
     late_us, now_us = sms.now_us - 1, sms.now_us
     change = TypeSettings(limits=[job_limit()])
     calls: dict[str, FunctionCall[Any]] = {
-        "pause_all": sms.types.pause_all(0, True, not_after_us=late_us, now_us=now_us),
-        "pause_type": sms.types.pause_type(0, GATHERED, True, not_after_us=late_us, now_us=now_us),
+        "pause_all": sms.types.pause_all(0, is_paused=True, not_after_us=late_us, now_us=now_us),
+        "pause_type": sms.types.pause_type(0, GATHERED, is_paused=True, not_after_us=late_us, now_us=now_us),
         "set_type": sms.types.set_type(0, GATHERED, change, not_after_us=late_us, now_us=now_us),
     }
     assert sms.reply(calls[verb]).is_expired

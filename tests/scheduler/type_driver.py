@@ -38,11 +38,11 @@ class TypeDriver(Driver):
 
     def pause_all(self, is_paused: bool = True) -> None:
         """Pause everything, or resume it."""
-        self.reply(self.types.pause_all(self.partition, is_paused, now_us=self.now_us))
+        self.reply(self.types.pause_all(self.partition, is_paused=is_paused, now_us=self.now_us))
 
     def pause_type(self, is_paused: bool = True) -> int | None:
         """Pause the type, or resume it; returns the ready hint."""
-        call = self.types.pause_type(self.partition, self.queue_type, is_paused, now_us=self.now_us)
+        call = self.types.pause_type(self.partition, self.queue_type, is_paused=is_paused, now_us=self.now_us)
         return self.reply(call).hint.ready_us
 
     def set_type(self, settings: TypeSettings) -> TypeStats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 
@@ -9,10 +10,11 @@ import msgspec
 import pytest
 
 from router.api import parsing
-from router.bodies.large_body import AT_ONCE_BYTES, LargeBody
-from router.bodies.parser import BodyParser
+from router.bodies.inflation import GZIP
+from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
+from router.bodies.parser import QUICK_BYTES, BodyParser
 from router.settings import RouterSettings
-from sharq_core.errors import InvalidRequest, TooLarge, Unavailable
+from sharq_core.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
 from sharq_core.models import NewJob
 
 SETTINGS = RouterSettings()
@@ -87,3 +89,63 @@ async def test_a_process_that_dies_fails_one_request_at_the_most(parser: BodyPar
     except Unavailable as error:
         assert not error.perhaps_done
     assert len(await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)) == 1000
+
+
+def zipped(content: bytes, limit_bytes: int = 16 << 20, room_bytes: int = 16 << 20) -> CompressedBody:
+    """A compressed body; further memory is counted, and refused beyond room_bytes."""
+
+    def count(more_bytes: int) -> None:
+        if more_bytes > room_bytes:
+            raise Overloaded("no room")
+
+    packed = gzip.compress(content)
+    pieces = [packed[start : start + 10_007] for start in range(0, len(packed), 10_007)]
+    return CompressedBody(pieces, GZIP, limit_bytes, count)
+
+
+@pytest.mark.parametrize("padding_bytes", [0, 3 << 20])
+async def test_a_compressed_body_gives_the_same_jobs(parser: BodyParser, padding_bytes: int) -> None:
+    content = bulk() + b" " * padding_bytes
+    here = parsing.enqueue_bulk(content, SETTINGS)
+    there = await parser.run(parsing.enqueue_bulk, zipped(content), SETTINGS)
+    assert [one for one in there if isinstance(one, NewJob)] == [
+        one for one in here if isinstance(one, NewJob)
+    ]
+    assert [str(one) for one in there if not isinstance(one, NewJob)] == [
+        str(one) for one in here if not isinstance(one, NewJob)
+    ]
+
+
+async def test_the_content_of_a_compressed_body_is_bounded(parser: BodyParser) -> None:
+    with pytest.raises(TooLarge, match="body: longer than the limit of 2000000 bytes"):
+        await parser.run(parsing.enqueue_bulk, zipped(b" " * 2_000_001, 2_000_000), SETTINGS)
+    with pytest.raises(TooLarge, match="body: longer than the limit of 200000 bytes"):
+        await parser.run(parsing.enqueue_bulk, zipped(b" " * 200_001, 200_000), SETTINGS)
+    with pytest.raises(Overloaded, match="no room"):
+        await parser.run(parsing.enqueue_bulk, zipped(bulk(), room_bytes=1000), SETTINGS)
+    assert len(await parser.run(parsing.enqueue_bulk, zipped(bulk()), SETTINGS)) == 1000
+
+
+async def test_a_compressed_body_that_breaks_off_is_refused(parser: BodyParser) -> None:
+    whole = zipped(bulk())
+    cut = CompressedBody([b"".join(whole.pieces)[:-20]], GZIP, whole.limit_bytes, whole.count)
+    with pytest.raises(InvalidRequest, match="the gzip data is truncated"):
+        await parser.run(parsing.enqueue_bulk, cut, SETTINGS)
+    many = CompressedBody([gzip.compress(b"") * 1025], GZIP, whole.limit_bytes, whole.count)
+    with pytest.raises(InvalidRequest, match="not valid gzip data"):
+        await parser.run(parsing.enqueue_bulk, many, SETTINGS)
+
+
+async def test_many_slow_bodies_leave_the_event_loop(parser: BodyParser) -> None:
+    bad = b'{"jobs":[' + b",".join([b'{"payload":1e400}'] * 1000) + b"]}"
+    good = json.dumps({"jobs": json.loads(bulk())["jobs"][10:50]}).encode()
+    assert QUICK_BYTES < len(good) < AT_ONCE_BYTES
+    for _ in range(100):
+        assert len(await parser.run(parsing.enqueue_bulk, good, SETTINGS)) == 40
+    assert parser.processes == 0, "good bodies are parsed at once"
+    here = await parser.run(parsing.enqueue_bulk, bad, SETTINGS)
+    for _ in range(100):
+        there = await parser.run(parsing.enqueue_bulk, bad, SETTINGS)
+    assert parser.processes == 1
+    assert [str(error) for error in there] == [str(error) for error in here]
+    assert len(await parser.run(parsing.enqueue_bulk, good, SETTINGS)) == 40

@@ -6,11 +6,12 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from sharq_core.logs.line_queue import Descriptor, LineQueue
+from tests.support.waits import wait_until
 
 DEADLINE_S = 10.0
 LINE = b"x" * 99 + b"\n"
@@ -43,13 +44,6 @@ class Place:
         self.said_lost.append(lost)
 
 
-def until(is_true: Callable[[], bool], what: str = "") -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.005)
-
-
 def test_lines_are_written_in_order_and_none_is_lost() -> None:
     place = Place()
     queue = LineQueue("test", place)
@@ -75,7 +69,7 @@ def test_a_line_that_finds_no_room_is_counted_and_said_in_its_place() -> None:
     assert not queue.flush(0.05)
     place.goes_on.set()
     assert queue.flush(DEADLINE_S)
-    until(lambda: sum(place.said_lost) == queue.lost)
+    wait_until(lambda: sum(place.said_lost) == queue.lost)
     queue.put(b"after\n")
     assert queue.flush(DEADLINE_S)
     said = b"".join(b"lost %d\n" % lost for lost in place.said_lost)
@@ -91,7 +85,7 @@ def test_what_a_full_disk_does_not_take_is_said_when_there_is_room_again() -> No
         assert queue.flush(DEADLINE_S)
     assert (queue.lost, place.reasons) == (3, ["No space left on device"])
     place.is_full = False
-    until(lambda: place.written == b"lost 3\n", "it is said though no other line comes")
+    wait_until(lambda: place.written == b"lost 3\n", what="it is said though no other line comes")
     queue.put(LINE)
     assert queue.flush(DEADLINE_S)
     assert place.written == b"lost 3\n" + LINE

@@ -9,9 +9,9 @@ import pytest
 from sharq_core.models import NewJob
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
-from sharq_core.scheduler.joint import JointCall
+from sharq_core.scheduler.joint import MergedCall
 from sharq_core.scheduler.keys import Keys
-from sharq_core.store.commands import Fcall
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import Misplaced
 from sharq_core.store.resend import to_resend
 
@@ -20,11 +20,11 @@ DONE = ["done"]
 REFUSED = Misplaced("elsewhere")
 
 
-def sent(queue_type: str, *partitions: int) -> Fcall:
+def sent(queue_type: str, *partitions: int) -> FcallCommand:
     """Enqueues of a type in these partitions, sent as one."""
     job = NewJob(queue_type, "q", "1", b"{}", requeue_limit=-1, interval_us=1)
     calls: list[FunctionCall[Any]] = [FUNCTIONS.enqueue(at, queue_type, [job]) for at in partitions]
-    return JointCall(tuple(calls)).whole
+    return MergedCall(tuple(calls)).command
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def sent(queue_type: str, *partitions: int) -> Fcall:
     ],
 )
 def test_a_refused_call_is_sent_again_unless_a_later_one_of_its_kind_was_done(
-    refused: Fcall, done: Fcall, again: list[int]
+    refused: FcallCommand, done: FcallCommand, again: list[int]
 ) -> None:
     assert to_resend([refused, done], [REFUSED, DONE], Misplaced) == again
     assert to_resend([done, refused], [DONE, REFUSED], Misplaced) == [1]
 
 
 def test_other_functions_may_come_behind() -> None:
-    other = FUNCTIONS.get_counts(1).alone
+    other = FUNCTIONS.get_counts(1).command
     assert to_resend([sent("sms", 0, 1), other], [REFUSED, DONE], Misplaced) == [0]

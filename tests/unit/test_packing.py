@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hiredis import pack_command
 
-from sharq_core.store.commands import Command, Fcall, KeyList, pack
+from sharq_core.store.commands import Command, FcallCommand, KeyList, pack
 
 ONE = KeyList.of(b"{a}:ready:sms", b"{a}:jobs:sms")
 OTHER = KeyList.of(b"{b}:ready:sms", b"{b}:jobs:sms")
@@ -27,6 +27,6 @@ def test_a_command_is_packed_as_the_driver_packs_it(command: Command) -> None:
 def test_a_call_is_packed_as_the_driver_packs_its_words(
     keys: tuple[KeyList, ...], arguments: Command
 ) -> None:
-    call = Fcall(b"sharq_enqueue", keys, arguments, ())
+    call = FcallCommand(b"sharq_enqueue", keys, arguments, ())
     assert pack([call, call]) == [whole(call.words)] * 2
     assert call.words[:3] == [b"FCALL", b"sharq_enqueue", 2 * len(keys)]

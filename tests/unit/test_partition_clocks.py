@@ -31,7 +31,7 @@ class FakeExecutor:
     def node_of(self, _: int) -> Server:
         return Server()
 
-    def left_us(self, _: float | None = None) -> int:
+    def remaining_us(self, _: float | None = None) -> int:
         return 2 * SECOND_US
 
     def not_after_us(self, *_: object) -> None:

@@ -13,10 +13,9 @@ from shard.batching.pipeline import (
     FULL,
     IN_FLIGHT,
     JOBS_WHILE_AWAITED,
-    HasRoom,
-    Pending,
     Pipeline,
 )
+from sharq_core.process.durations import Durations
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
@@ -38,7 +37,7 @@ class HeldExecutor:
 
     Attributes:
         sent: calls of each pipeline so far.
-        is_awaited: whether workers wait for jobs.
+        awaited_types: the types for which workers wait.
     """
 
     timeout_s = 60.0
@@ -46,7 +45,7 @@ class HeldExecutor:
 
     def __init__(self) -> None:
         self.sent: list[int] = []
-        self.is_awaited = False
+        self.awaited_types: list[str] = []
         self._held: list[asyncio.Event] = []
 
     def node_of(self, _partition: int) -> None:
@@ -68,15 +67,42 @@ class HeldExecutor:
         await some_ticks()
 
 
+class NoNotes:
+    """Every partition is this node's."""
+
+    def after(self, _calls: Sequence[FunctionCall[Any]]) -> list[FunctionCall[None]]:
+        return []
+
+
+class OneCall:
+    """A packed call about some jobs, for which nobody waits."""
+
+    call = CALL
+    size = 0
+    follows = False
+
+    def __init__(self, job_count: int) -> None:
+        self.since = asyncio.get_running_loop().time()
+        self.job_count = job_count
+
+    def observe(self, _reply: Reply[Any], _sent_at: float) -> None:
+        pass
+
+    def deliver(self, _reply: object, _sent_at: float) -> None:
+        pass
+
+
 class Jobs:
-    """A source with calls to send.
+    """Calls that gather until they are packed.
 
     Attributes:
-        left: calls that it has.
-        taken: calls that it has given.
-        most_at_once: of those, when it was asked.
+        left: calls that are not packed yet.
+        taken: calls that were packed.
+        most_at_once: of those, at one time.
         jobs_a_call: how many a call is about.
     """
+
+    order = 0
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.left = 0
@@ -84,21 +110,18 @@ class Jobs:
         self.most_at_once = 0
         self.jobs_a_call = 1
         self._pipeline = pipeline
-        pipeline.add_source(self._take)
 
     def add(self, count: int) -> None:
         self.left += count
         for _ in range(count):
-            self._pipeline.wake(PARTITION)
+            self._pipeline.gather(self, PARTITION)
 
-    def _take(self, has_room: HasRoom) -> list[Pending]:
-        if not has_room(PARTITION):
-            return []
-        count, self.left = self.left, 0
-        self.taken += count
-        self.most_at_once = max(self.most_at_once, count)
-        since = asyncio.get_running_loop().time()
-        return [Pending(CALL, since, self.jobs_a_call, 0, False, None, lambda reply, sent_at: None)] * count
+    def pack(self) -> list[OneCall]:
+        """One of the calls; the lane packs all that gathered, one after the other."""
+        self.most_at_once = max(self.most_at_once, self.left)
+        self.left -= 1
+        self.taken += 1
+        return [OneCall(self.jobs_a_call)]
 
 
 @pytest.fixture
@@ -108,7 +131,7 @@ async def executor() -> HeldExecutor:
 
 @pytest.fixture
 async def pipeline(executor: HeldExecutor) -> Pipeline:
-    return Pipeline(cast(Executor, executor), lambda duration_s: None, lambda: executor.is_awaited)
+    return Pipeline(cast(Executor, executor), Durations([1.0]), executor.awaited_types, NoNotes())
 
 
 async def test_what_is_worth_a_pipeline_does_not_wait_for_the_rest(
@@ -140,7 +163,7 @@ async def test_what_is_too_much_for_the_pipelines_stays_where_it_is_counted(
 async def test_urgent_calls_are_not_behind_the_others(executor: HeldExecutor, pipeline: Pipeline) -> None:
     Jobs(pipeline).add(1000)
     await some_ticks()
-    urgent = pipeline.send(CALL, is_urgent=True)
+    urgent = pipeline.submit(CALL, is_urgent=True)
     pipeline.push(is_urgent=True)
     await some_ticks()
     assert executor.sent == [*[CALLS_AT_ONCE] * IN_FLIGHT, 1]
@@ -155,7 +178,7 @@ async def test_urgent_calls_are_not_behind_the_others(executor: HeldExecutor, pi
 async def test_bulk_work_goes_in_small_pipelines_while_workers_wait(
     executor: HeldExecutor, pipeline: Pipeline, is_awaited: bool, most_calls: int
 ) -> None:
-    executor.is_awaited = is_awaited
+    executor.awaited_types += ["sms"] * is_awaited
     jobs = Jobs(pipeline)
     jobs.jobs_a_call = 10
     jobs.add(2 * CALLS_AT_ONCE)
@@ -166,7 +189,7 @@ async def test_bulk_work_goes_in_small_pipelines_while_workers_wait(
 
 
 async def test_call_with_more_jobs_than_that_goes_alone(executor: HeldExecutor, pipeline: Pipeline) -> None:
-    executor.is_awaited = True
+    executor.awaited_types.append("sms")
     jobs = Jobs(pipeline)
     jobs.jobs_a_call = JOBS_WHILE_AWAITED + 1
     jobs.add(4)

@@ -36,6 +36,10 @@ def enqueue(body: bytes | str) -> NewJob:
     return parsing.enqueue(body.encode() if isinstance(body, str) else body, PATH, SETTINGS)[0]
 
 
+FIRST_BAD = {field: values[:1] for field, values in BAD_JOB_FIELDS.items()}
+"""One for each field: an entry of a bulk call is converted as a job alone, which gets all of them."""
+
+
 class TestEnqueue:
     @pytest.mark.parametrize(("field", "bad"), table(BAD_JOB_FIELDS), ids=repr)
     def test_a_bad_field_is_named(self, field: str, bad: str) -> None:
@@ -45,7 +49,7 @@ class TestEnqueue:
         assert "Struct" not in message
         assert len(message) < 400
 
-    @pytest.mark.parametrize(("field", "bad"), table({**BAD_JOB_FIELDS, **BAD_ADDRESS}), ids=repr)
+    @pytest.mark.parametrize(("field", "bad"), table({**FIRST_BAD, **BAD_ADDRESS}), ids=repr)
     def test_a_bad_field_in_bulk_is_named_with_its_place(self, field: str, bad: str) -> None:
         good = {"queue_type": '"sms"', "queue_id": '"1"', "interval": "1", "payload": "1"}
         body = in_bulk(body_of(good, field, bad))

@@ -9,7 +9,18 @@ import pytest
 
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
-from sharq_core.link.messages import Call, Enqueue, Failure, GetCounts, GetQueue, OnDue, Release, ShardPort
+from sharq_core.link.messages import (
+    FORMATS,
+    Call,
+    Enqueue,
+    Failure,
+    GetCounts,
+    GetQueue,
+    OnDue,
+    Release,
+    SetRate,
+    ShardPort,
+)
 from sharq_core.models import (
     Counts,
     Enqueued,
@@ -60,6 +71,7 @@ class Directory:
 
     def __init__(self, owner: Shard, other: Shard | None) -> None:
         self.second_tries = 0
+        self.formats = FORMATS
         self._owner, self._other = owner, other
 
     def owner(self, partition: int) -> ShardPort:
@@ -89,14 +101,14 @@ def job(queue: str, job_id: str) -> NewJob:
 async def test_a_job_that_was_not_done_is_asked_elsewhere_as_it_was() -> None:
     owner, other = Shard([AWAY]), Shard([QUEUED])
     directory = Directory(owner, other)
-    assert await Dispatch(directory).enqueue_one(job("q", "a")) == QUEUED
+    assert await Dispatch(directory).route_job(Enqueue, job("q", "a")) == QUEUED
     assert other.calls == [Enqueue([job("q", "a")])]
     assert directory.second_tries == 1
 
 
 async def test_a_job_that_was_perhaps_done_is_repeated_by_its_id() -> None:
     owner, other = Shard([SILENT]), Shard([QUEUED])
-    assert await Dispatch(Directory(owner, other)).enqueue_one(job("q", "a")) == QUEUED
+    assert await Dispatch(Directory(owner, other)).route_job(Enqueue, job("q", "a")) == QUEUED
     assert other.calls[0].jobs[0].repeat
 
 
@@ -116,20 +128,20 @@ async def test_what_was_perhaps_done_stays_so_when_the_second_try_was_not_done(s
     """I9: "unavailable" says that nothing changed, and the first try may have changed something."""
     dispatch = Dispatch(Directory(Shard([SILENT]), Shard(second)))
     with pytest.raises(OutcomeUnknown):
-        await dispatch.enqueue_one(job("q", "a"))
+        await dispatch.route_job(Enqueue, job("q", "a"))
 
 
 async def test_nobody_is_asked_more_than_once_more() -> None:
     owner, other = Shard([AWAY]), Shard([AWAY])
     with pytest.raises(Unavailable):
-        await Dispatch(Directory(owner, other)).enqueue_one(job("q", "a"))
+        await Dispatch(Directory(owner, other)).route_job(Enqueue, job("q", "a"))
     assert (len(owner.calls), len(other.calls)) == (1, 1)
 
 
 async def test_nobody_is_asked_when_nobody_reaches_the_store() -> None:
     owner = Shard([AWAY])
     with pytest.raises(Unavailable):
-        await Dispatch(Directory(owner, None)).enqueue_one(job("q", "a"))
+        await Dispatch(Directory(owner, None)).route_job(Enqueue, job("q", "a"))
     assert len(owner.calls) == 1
 
 
@@ -168,11 +180,11 @@ async def test_reads_and_changes_of_one_queue_are_asked_elsewhere_when_they_were
     key = QueueKey("t", "q")
     stats = QueueStats(False, 0, 1, False, False, 0, 0, 0, None, None, [], [])
     owner, other = Shard(StoreAway("away")), Shard(stats)
-    assert await Dispatch(Directory(owner, other)).queue(key) == stats
+    assert await Dispatch(Directory(owner, other)).route(GetQueue(key)) == stats
     assert other.calls == [GetQueue(key)]
-    assert await Dispatch(Directory(Shard(StoreAway("away")), Shard(True))).set_rate(key, 5)
+    assert await Dispatch(Directory(Shard(StoreAway("away")), Shard(True))).route(SetRate(key, 5))
     with pytest.raises(OutcomeUnknown):
-        await Dispatch(Directory(Shard(StoreSilent("perhaps")), Shard(True))).set_rate(key, 5)
+        await Dispatch(Directory(Shard(StoreSilent("perhaps")), Shard(True))).route(SetRate(key, 5))
 
 
 async def test_counts_of_a_shard_that_is_away_come_from_those_that_stand_in_for_it() -> None:

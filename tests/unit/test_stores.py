@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import StoreFactory
-from tests.stores import StoreServer, missing_tool
+from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.tools import missing_tool
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ def test_paused_store_does_not_answer_until_it_is_resumed(own_store: StoreFactor
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to the life of its parent")
 def test_store_ends_when_its_test_process_is_killed(tmp_path: Path) -> None:
     program = (
-        "import pathlib, sys, time; from tests.stores import StoreServer;"
+        "import pathlib, sys, time; from tests.support.stores.server import StoreServer;"
         "server = StoreServer('valkey', pathlib.Path(sys.argv[1])); server.start();"
         "print(server.pid, flush=True); time.sleep(60)"
     )

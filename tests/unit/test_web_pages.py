@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from multidict import CIMultiDict
 
-from sharq_core.logs.rare_log import RareLog
 from sharq_core.web_pages import Hosts, foreign_page, is_from_browser, is_origin
 
 HERE = "127.0.0.1:8080"
@@ -112,21 +109,3 @@ def test_origins_are_scheme_host_and_port(text: str) -> None:
 @pytest.mark.parametrize("text", ["a.example", "https://a.example/", "https://", "*", "null", "https://a b"])
 def test_what_is_no_origin_is_none(text: str) -> None:
     assert not is_origin(text)
-
-
-def test_an_event_is_logged_once_in_a_while_and_the_rest_is_counted(caplog: pytest.LogCaptureFixture) -> None:
-    now_s = 0.0
-    log = RareLog(logging.getLogger("a test of rare lines"), every_s=5.0, clock=lambda: now_s)
-    for number in range(4):
-        log.warning("refused number=%d", number)
-    log.warning("other")
-    now_s = 6.0
-    log.warning("refused number=%d", 9)
-    now_s = 12.0
-    log.warning("refused number=%d", 10)
-    assert caplog.messages == [
-        "refused number=0",
-        "other",
-        "refused number=9 suppressed=3",
-        "refused number=10",
-    ]

@@ -80,7 +80,8 @@ def _repeatable(
     return {
         index: answer
         for index, (job, answer) in enumerate(zip(jobs, answers, strict=True))
-        if isinstance(answer, errors.SharqError) and failures.may_repeat(answer, is_safe_twice(job))
+        if isinstance(answer, errors.SharqError)
+        and failures.may_repeat(answer, is_safe_twice=is_safe_twice(job))
     }
 
 

@@ -23,140 +23,91 @@ class SharqError(Exception):
     perhaps_done: ClassVar[bool] = True
     retry_after_s: ClassVar[int | None] = None
 
+    def __init_subclass__(
+        cls,
+        *,
+        code: str = "",
+        status: int = 500,
+        perhaps_done: bool = False,
+        retry_after_s: int | None = None,
+    ) -> None:
+        """Set the attributes of a class that has a code of its own; other classes inherit them."""
+        super().__init_subclass__()
+        if code:
+            cls.code, cls.status = code, status
+            cls.perhaps_done, cls.retry_after_s = perhaps_done, retry_after_s
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
 
 
-class InvalidRequest(SharqError):
+class InvalidRequest(SharqError, code="invalid_request", status=400):
     """The request is wrong, and the message names the field. Nothing was done."""
 
-    code = "invalid_request"
-    status = 400
-    perhaps_done = False
 
-
-class Unauthorized(SharqError):
+class Unauthorized(SharqError, code="unauthorized", status=401):
     """The request has no token, or an unknown one. Nothing was done."""
 
-    code = "unauthorized"
-    status = 401
-    perhaps_done = False
 
-
-class Forbidden(SharqError):
+class Forbidden(SharqError, code="forbidden", status=403):
     """The request is not permitted from this page or under this host name. Nothing was done."""
 
-    code = "forbidden"
-    status = 403
-    perhaps_done = False
 
-
-class NotFound(SharqError):
+class NotFound(SharqError, code="not_found", status=404):
     """The queue, job or path does not exist. Nothing was done."""
 
-    code = "not_found"
-    status = 404
-    perhaps_done = False
 
-
-class MethodNotAllowed(SharqError):
+class MethodNotAllowed(SharqError, code="method_not_allowed", status=405):
     """The path does not support the method. Nothing was done."""
 
-    code = "method_not_allowed"
-    status = 405
-    perhaps_done = False
 
-
-class LeaseLost(SharqError):
+class LeaseLost(SharqError, code="lease_lost", status=409):
     """Another lease of the job exists, or the job is dead or deleted. Nothing was done."""
 
-    code = "lease_lost"
-    status = 409
-    perhaps_done = False
 
-
-class Duplicate(SharqError):
+class Duplicate(SharqError, code="duplicate", status=409):
     """A live job has this id. Nothing was done."""
 
-    code = "duplicate"
-    status = 409
-    perhaps_done = False
 
-
-class TooSlow(SharqError):
+class TooSlow(SharqError, code="too_slow", status=408):
     """The body did not arrive in time. Nothing was done."""
 
-    code = "too_slow"
-    status = 408
-    perhaps_done = False
 
-
-class UnsupportedEncoding(SharqError):
+class UnsupportedEncoding(SharqError, code="unsupported_encoding", status=415):
     """The server does not support the encoding of the body. Nothing was done."""
 
-    code = "unsupported_encoding"
-    status = 415
-    perhaps_done = False
 
-
-class TooLarge(SharqError):
+class TooLarge(SharqError, code="too_large", status=413):
     """The payload or the body is longer than its limit. Nothing was done."""
 
-    code = "too_large"
-    status = 413
-    perhaps_done = False
 
-
-class QueueFull(SharqError):
+class QueueFull(SharqError, code="queue_full", status=429):
     """The queue has as many jobs as the enqueue allows. Nothing was done.
 
     Attributes:
         queue_length: the number of queued and delayed jobs at the refusal.
     """
 
-    code = "queue_full"
-    status = 429
-    perhaps_done = False
-
     def __init__(self, queue_length: int) -> None:
         super().__init__("Max queue length reached")
         self.queue_length = queue_length
 
 
-class Overloaded(SharqError):
+class Overloaded(SharqError, code="overloaded", status=429, retry_after_s=1):
     """The server has reached its limit of work in flight. Nothing was done; try again, or at another router."""
 
-    code = "overloaded"
-    status = 429
-    perhaps_done = False
-    retry_after_s = 1
 
-
-class Unavailable(SharqError):
+class Unavailable(SharqError, code="unavailable", status=503, retry_after_s=1):
     """The store or the shard is unreachable or refused the call. Nothing was done."""
 
-    code = "unavailable"
-    status = 503
-    perhaps_done = False
-    retry_after_s = 1
 
-
-class OutcomeUnknown(SharqError):
+class OutcomeUnknown(SharqError, code="outcome_unknown", status=504, perhaps_done=True, retry_after_s=1):
     """The call was sent and no answer came, so it may have been done. Retry it with the same ids."""
 
-    code = "outcome_unknown"
-    status = 504
-    perhaps_done = True
-    retry_after_s = 1
 
-
-class StoreFull(SharqError):
+class StoreFull(SharqError, code="store_full", status=507):
     """The store's memory is full, so it accepts no more jobs; dequeue and finish still work. Nothing was done."""
-
-    code = "store_full"
-    status = 507
-    perhaps_done = False
 
 
 _BY_CODE: dict[str, type[SharqError]] = {

@@ -65,7 +65,7 @@ def from_transport(error: aiohttp.ClientError | TimeoutError) -> errors.SharqErr
     return errors.OutcomeUnknown(f"sent, and no answer came ({reason})")
 
 
-def may_repeat(error: errors.SharqError, is_safe_twice: bool) -> bool:
+def may_repeat(error: errors.SharqError, *, is_safe_twice: bool) -> bool:
     """Return True if a retry can help and is safe: the call is idempotent, or was certainly not done."""
     return error.retry_after_s is not None and (is_safe_twice or not error.perhaps_done)
 

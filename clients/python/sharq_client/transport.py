@@ -88,27 +88,34 @@ class Transport:
         except msgspec.DecodeError as error:
             raise errors.OutcomeUnknown(f"answered {status} with an invalid body ({error})") from error
 
-    async def repeated(self, send: Callable[[bool], Awaitable[AnswerT]], *, is_safe_twice: bool) -> AnswerT:
-        """Call send(False), and retry while retries remain and a retry can help and is safe.
+    async def repeated(
+        self,
+        send: Callable[[], Awaitable[AnswerT]],
+        *,
+        is_safe_twice: bool,
+        send_again: Callable[[], Awaitable[AnswerT]] | None = None,
+    ) -> AnswerT:
+        """Send a request, and retry while retries remain and a retry can help and is safe.
 
         Args:
-            send: sends the request. Its argument is True once an earlier try was perhaps done.
+            send: sends the request.
+            send_again: sends it once an earlier try was perhaps done; None for `send`.
             is_safe_twice: True if the request is idempotent. Otherwise it is retried only if it was certainly not done.
 
         Raises:
             SharqError: the error of the last try.
         """
-        is_repeat = False
         for tries in range(1, self._retries + 1):
             try:
-                return await send(is_repeat)
+                return await send()
             except errors.SharqError as error:
-                if not failures.may_repeat(error, is_safe_twice):
+                if not failures.may_repeat(error, is_safe_twice=is_safe_twice):
                     raise
-                is_repeat = is_repeat or error.perhaps_done
+                if error.perhaps_done and send_again is not None:
+                    send = send_again
                 pause_s = failures.pause_s(error, tries)
             await asyncio.sleep(pause_s)
-        return await send(is_repeat)
+        return await send()
 
     @property
     def retries(self) -> int:

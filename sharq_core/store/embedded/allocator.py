@@ -22,10 +22,10 @@ _JEMALLOC = "libjemalloc.so.2"
 
 
 def tuned_environ() -> dict[str, str]:
-    """Return the environment of a store: this process's, with jemalloc if the system has it, else with tuned glibc
-    malloc.
+    """Return the environment of a store.
 
-    If an operator has set `LD_PRELOAD` or `GLIBC_TUNABLES`, nothing is added.
+    It is this process's, with jemalloc if the system has it, else with tuned glibc malloc. If an operator has set
+    `LD_PRELOAD` or `GLIBC_TUNABLES`, nothing is added.
     """
     if not os.environ.keys().isdisjoint({_TUNABLES, _PRELOAD}):
         return dict(os.environ)
@@ -34,8 +34,9 @@ def tuned_environ() -> dict[str, str]:
 
 
 def find_jemalloc() -> Path | None:
-    """Return the path of jemalloc on Linux distributions, or None; it saves 11 to 14 % over the tuned C library's
-    allocator.
+    """Return the path of jemalloc on Linux distributions, or None if it is not installed.
+
+    It saves 11 to 14 % over the tuned C library's allocator.
     """
     multiarch = sysconfig.get_config_var("MULTIARCH") or "."
     for folder in (Path("/usr/lib", multiarch), Path("/usr/lib64"), Path("/usr/local/lib")):

@@ -1,4 +1,4 @@
-"""Ends an embedded store at the stop of its server: acknowledged work is written first, however full the disk is.
+"""Ends a store that belongs to a program at its stop: acknowledged work is written first, however full the disk is.
 
 Not here: the store itself (server.py), and the stop (process/stopping.py).
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
 from sharq_core.process.stopping import Stop
 from sharq_core.store.embedded.server import EmbeddedStore
+from sharq_core.store.embedded.unwritten import Unwritten
 
 log = logging.getLogger("sharq.store")
 
@@ -23,21 +27,49 @@ _PATIENCE_S = 3.0
 _SAY_EVERY_S = 30.0
 
 
-async def end_in_order(store: EmbeddedStore, stop: Stop) -> None:
-    """End the store once all that it has acknowledged is written.
+class OwnStore(Protocol):
+    """A running store on a directory that belongs to this program."""
 
-    On a full disk the directory's reserve is released for that. If it is not enough, the store lives on until there is
-    room or until a second signal ends the process. A store that hangs is killed at the end of the stop's time.
+    @property
+    def data_dir(self) -> Path:
+        """Its directory."""
+        ...
+
+    async def unwritten(self) -> Unwritten | None:
+        """Return the acknowledged work that is not in the file yet; None for none, or if the store does not say."""
+        ...
+
+    def give_up_reserve(self) -> None:
+        """Release the disk space that was reserved for the stop, for good."""
+        ...
+
+
+async def end_in_order(store: EmbeddedStore, stop: Stop) -> None:
+    """End the store once all that it has acknowledged is written, as `write_out` does.
+
+    A store that hangs is killed at the end of the stop's time.
     """
-    if await store.unwritten() is not None:
-        stop.unlimit()
-        await _until_written(store, stop)
-        stop.limit()
+    await write_out([store], stop)
     if not await store.stop(stop.left_s(LEAST_END_S)):
         stop.exit_status = 1
 
 
-async def _until_written(store: EmbeddedStore, stop: Stop) -> None:
+async def write_out(stores: Sequence[OwnStore], stop: Stop) -> None:
+    """Wait until the stores have written all that they have acknowledged.
+
+    On a full disk the directories' reserves are released for that. If they are not enough, the stop waits until there
+    is room or until a second signal ends the process.
+    """
+    waiting = [store for store in stores if await store.unwritten() is not None]
+    if not waiting:
+        return
+    stop.unlimit()
+    for store in waiting:
+        await _until_written(store, stop)
+    stop.limit()
+
+
+async def _until_written(store: OwnStore, stop: Stop) -> None:
     loop = asyncio.get_running_loop()
     say_at = loop.time() + _PATIENCE_S
     while unwritten := await store.unwritten():

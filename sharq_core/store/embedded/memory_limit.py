@@ -20,10 +20,10 @@ _NO_LIMIT_BYTES = 1 << 62
 
 
 def default_limit_bytes(root: Path = Path("/")) -> int:
-    """Return the limit if no setting names one: half of the memory without the server's part, or a quarter of all if
-    more.
+    """Return the limit if no setting names one.
 
-    The other half is for allocator waste and for the copies of pages while the file is rewritten.
+    It is half of the memory without the server's part, or a quarter of all if that is more. The other half is for
+    allocator waste and for the copies of pages while the file is rewritten.
 
     Args:
         root: the directory of `/proc` and `/sys`.

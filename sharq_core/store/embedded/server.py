@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis.exceptions
-from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -38,6 +37,7 @@ from sharq_core.store.embedded.program import (
 )
 from sharq_core.store.embedded.repair import cut_zeros
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
+from sharq_core.store.embedded.unwritten import Unwritten, read_unwritten
 
 __all__ = ["EmbeddedStore", "EmbeddedStoreError", "Unwritten", "url_of_running"]
 
@@ -57,24 +57,12 @@ _SETTINGS = {**SERVER_SETTINGS, "port": "0", "unixsocketperm": "700", "aof-times
 """The settings of the embedded server; timestamps tell up to which time a damaged file can be read."""
 
 
-class _Answer(enum.Enum):
+class _StoreAnswer(enum.Enum):
     """The states of a starting store."""
 
     NONE = enum.auto()
     LOADING = enum.auto()
     READY = enum.auto()
-
-
-class Unwritten(Struct, frozen=True):
-    """Acknowledged work that is only in the store's memory.
-
-    Attributes:
-        waiting_bytes: bytes to be written to its file.
-        is_refused: the last write to the disk failed.
-    """
-
-    waiting_bytes: int
-    is_refused: bool
 
 
 class EmbeddedStore:
@@ -193,13 +181,7 @@ class EmbeddedStore:
     async def unwritten(self) -> Unwritten | None:
         """Return the acknowledged work that is not in the file yet; None for none, or if the store does not say."""
         async with self._client(_INFO_TIMEOUT_S) as client:
-            try:
-                facts = await client.info("persistence")
-            except (OSError, redis.exceptions.RedisError, TimeoutError):
-                return None
-        is_refused = facts.get("aof_last_write_status", "ok") != "ok"
-        waiting = int(facts.get("aof_buffer_length", 0))
-        return Unwritten(waiting, is_refused) if waiting or is_refused else None
+            return await read_unwritten(client)
 
     def give_up_reserve(self) -> None:
         """Release the disk space that was reserved for the stop, for good."""
@@ -299,11 +281,11 @@ class EmbeddedStore:
         started_s = loop.time()
         deadline_s = started_s + _ANSWER_TIMEOUT_S
         async with self._client(_ANSWER_TIMEOUT_S) as client:
-            while (answer := await _ask(client)) is not _Answer.READY:
+            while (answer := await _ask(client)) is not _StoreAnswer.READY:
                 exit_code = self._running().returncode
                 if exit_code is not None:
                     raise EmbeddedStoreError(f"the embedded store ended with exit code {exit_code}")
-                if answer is _Answer.LOADING:
+                if answer is _StoreAnswer.LOADING:
                     deadline_s = started_s + _LOADING_TIMEOUT_S
                 if loop.time() > deadline_s:
                     raise EmbeddedStoreError("the embedded store does not answer")
@@ -362,11 +344,11 @@ def _socket_in(data_dir: Path) -> Path:
     return data_dir.absolute() / SOCKET_NAME
 
 
-async def _ask(client: Redis) -> _Answer:
+async def _ask(client: Redis) -> _StoreAnswer:
     try:
         await client.ping()
     except redis.exceptions.BusyLoadingError:
-        return _Answer.LOADING
+        return _StoreAnswer.LOADING
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-        return _Answer.NONE
-    return _Answer.READY
+        return _StoreAnswer.NONE
+    return _StoreAnswer.READY

@@ -74,8 +74,9 @@ class Confirmation:
         return successors if self._loop.time() < self._excused_until else successors.without_excuses()
 
     def _is_on_disks(self, answers: Sequence[Any], replication: Replication) -> bool:
-        """Return True if the disks have it. WAITAOF counts replicas without naming them, so all that follow must have
-        it.
+        """Return True if the disks have it.
+
+        WAITAOF counts replicas without naming them, so all that follow must have it.
         """
         if not self._promise.asks_disks:
             return True

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.commands import Command, FcallCommand
 from sharq_core.store.replication.successors import REPLICATION
 
 
@@ -63,8 +63,7 @@ class Promise(msgspec.Struct, frozen=True):
         return function in self.functions and function not in self.endings
 
     def questions(self, replicas: int, wait_s: float) -> list[Command]:
-        """Return the commands that wait until `replicas` replicas have the connection's writes, and then list the
-        replicas.
+        """Return the commands that wait until `replicas` replicas have the connection's writes, and list them then.
 
         A replica answers a question before it has flushed the writes that came with it, and reports again only after a
         second. WAITAOF therefore follows a WAIT, which makes it a second question (1.6 ms instead of 1 s, with
@@ -79,7 +78,7 @@ class Promise(msgspec.Struct, frozen=True):
         half_ms = _milliseconds(wait_s / 2)
         return [[b"WAIT", replicas, half_ms], [b"WAITAOF", 1, replicas, half_ms], REPLICATION]
 
-    def settle(self, call: Fcall, answer: Any | SharqError, why_not: str | None) -> Any | SharqError:
+    def settle(self, call: FcallCommand, answer: Any | SharqError, why_not: str | None) -> Any | SharqError:
         """Return a call's answer, or NotKept for a covered call that was done.
 
         Args:

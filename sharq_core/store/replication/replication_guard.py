@@ -17,7 +17,7 @@ import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.store.commands import Command, Fcall
+from sharq_core.store.commands import Command, FcallCommand
 from sharq_core.store.connections import ServerConnections, ask, drop
 from sharq_core.store.failures import Misplaced, why_away
 from sharq_core.store.replication.confirmation import ROUND_S, Confirmation
@@ -60,13 +60,15 @@ class Execute(Protocol):
 
     async def __call__(
         self,
-        commands: Sequence[Command | Fcall],
+        commands: Sequence[Command | FcallCommand],
         timeout_s: float | None = None,
         *,
         is_asking: bool = False,
         slots: AbstractAsyncContextManager[Any] | None = None,
         used: list[AbstractConnection] | None = None,
-    ) -> list[Any | SharqError]: ...
+    ) -> list[Any | SharqError]:
+        """Send commands and return one answer for each, in order."""
+        ...
 
 
 class ReplicationGuard:
@@ -111,19 +113,19 @@ class ReplicationGuard:
         self._probe: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def covers(self, calls: Sequence[Fcall]) -> bool:
+    def covers(self, calls: Sequence[FcallCommand]) -> bool:
         """Return True if the promise covers some of these calls."""
         return any(self._promise.covers(call.function) for call in calls)
 
     async def execute(
-        self, calls: Sequence[Fcall], timeout_s: float | None = None, *, is_asking: bool = False
+        self, calls: Sequence[FcallCommand], timeout_s: float | None = None, *, is_asking: bool = False
     ) -> list[Any | SharqError]:
         """Run calls as StoreNode.execute does, on a connection of their own, and wait until the promise is kept.
 
         The result of a call that was done but not confirmed is NotKept.
         """
         if self.refusal is not None:
-            return await self._execute_endings(calls, self.refusal, timeout_s, is_asking)
+            return await self._execute_endings(calls, self.refusal, timeout_s, is_asking=is_asking)
         left_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
         give_up_at = self._loop.time() + left_s
         try:
@@ -132,7 +134,7 @@ class ReplicationGuard:
         except TimeoutError:
             return [Unavailable("its time was up before it could be sent")] * len(calls)
         try:
-            return await self._execute_kept(calls, give_up_at, is_asking)
+            return await self._execute_kept(calls, give_up_at, is_asking=is_asking)
         finally:
             self._slots.release()
 
@@ -144,7 +146,7 @@ class ReplicationGuard:
             await asyncio.gather(self._probe, return_exceptions=True)
 
     async def _execute_kept(
-        self, calls: Sequence[Fcall], give_up_at: float, is_asking: bool
+        self, calls: Sequence[FcallCommand], give_up_at: float, *, is_asking: bool
     ) -> list[Any | SharqError]:
         """Send the calls followed by a query of the stream's length, which the servers must confirm."""
         left_s = max(give_up_at - self._loop.time(), 0.0)
@@ -207,13 +209,13 @@ class ReplicationGuard:
         return connection, why_not
 
     def _settle(
-        self, calls: Sequence[Fcall], answers: Sequence[Any | SharqError], why_not: str | None
+        self, calls: Sequence[FcallCommand], answers: Sequence[Any | SharqError], why_not: str | None
     ) -> list[Any | SharqError]:
         settle = self._promise.settle
         return [settle(call, answer, why_not) for call, answer in zip(calls, answers, strict=False)]
 
     async def _execute_endings(
-        self, calls: Sequence[Fcall], refusal: Unavailable, timeout_s: float | None, is_asking: bool
+        self, calls: Sequence[FcallCommand], refusal: Unavailable, timeout_s: float | None, *, is_asking: bool
     ) -> list[Any | SharqError]:
         """Refuse new work while no replica follows, and run the rest at once on the primary alone."""
         settled: list[Any | SharqError] = [refusal] * len(calls)

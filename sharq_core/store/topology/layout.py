@@ -78,7 +78,7 @@ class Topology(Protocol):
         """The URLs of servers that are asked for the layout, even if they are not in it."""
         ...
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, node_at: NodeAt, /) -> Layout:
         """Find the owners of the slots.
 
         Raises:
@@ -87,7 +87,8 @@ class Topology(Protocol):
         ...
 
     async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` at each announced change of the layout, until cancelled; return at once if changes are not
-        announced.
+        """Set `news` at each announced change of the layout, until cancelled.
+
+        Return at once if changes are not announced.
         """
         ...

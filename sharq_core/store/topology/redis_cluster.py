@@ -36,7 +36,7 @@ class ClusterSlots:
         self._known: tuple[str, ...] = ()
         self._names: Names = frozenset()
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, node_at: NodeAt, /) -> Layout:
         """Ask one node after the other until one reports a healthy cluster; else return the first node's layout.
 
         Raises:

@@ -76,7 +76,7 @@ class SentinelGroup:
         self._url_of = url_of
         self._needs_successors = needs_successors
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, _node_at: NodeAt, /) -> Layout:
         """Return the primary that a majority of the Sentinels names, and its successors.
 
         Raises:
@@ -116,8 +116,9 @@ def _most_named(reports: Sequence[Report]) -> tuple[tuple[str, int], int]:
 
 
 def _describe_disunity(answers: Sequence[Report | Silence], *, is_public: bool = False) -> str:
-    """Describe the answers of the Sentinels if no majority names one server; for the public, without the servers'
-    names.
+    """Describe the answers of the Sentinels if no majority names one server.
+
+    The description for the public has no names of servers.
     """
     named = Counter(f"{answer.host}:{answer.port}" for answer in answers if isinstance(answer, Report))
     silent = [answer for answer in answers if isinstance(answer, Silence)]
@@ -133,8 +134,9 @@ def _describe_disunity(answers: Sequence[Report | Silence], *, is_public: bool =
 
 
 class _Sentinel:
-    """One Sentinel. Each question uses its own connection: questions are rare, and a dead connection would report
-    nothing.
+    """One Sentinel.
+
+    Each question uses its own connection: questions are rare, and a dead connection would report nothing.
     """
 
     def __init__(self, urls: SentinelUrls, service: str) -> None:
@@ -195,8 +197,9 @@ class _Sentinel:
                 raise refused from None
 
     async def _opened(self) -> AbstractConnection:
-        """Return a connection that the Sentinel accepts: with the store's user and password, or without, as many
-        Sentinels run.
+        """Return a connection that the Sentinel accepts.
+
+        It has the store's user and password, or none, as many Sentinels run without.
         """
         async with asyncio.timeout(ASK_TIMEOUT_S):
             try:

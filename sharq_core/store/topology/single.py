@@ -1,5 +1,6 @@
-"""Serves a store of one server, named by its URL; if that server is a node of a Redis Cluster, the store is that
-Cluster.
+"""Serves a store of one server, named by its URL.
+
+If that server is a node of a Redis Cluster, the store is that Cluster.
 """
 
 from __future__ import annotations
@@ -32,17 +33,20 @@ class SingleServer:
 
     @property
     def mode(self) -> str:
+        """The kind of the store: single, or cluster for a node of a Cluster."""
         return "single" if self._cluster is None else self._cluster.mode
 
     @property
     def is_fixed(self) -> bool:
+        """The result of `read` never changes: the server is not a node of a Cluster."""
         return self._cluster is None
 
     @property
     def seeds(self) -> Sequence[str]:
+        """The configured URL."""
         return (self._url,)
 
-    async def read(self, node_at: NodeAt) -> Layout:
+    async def read(self, node_at: NodeAt, /) -> Layout:
         """Return the layout of the one server, or of its Cluster; raise Unavailable while it is away."""
         if self._cluster is None:
             is_of_cluster = await _is_of_cluster(node_at(self._url))

@@ -61,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def is_failing_over(self) -> bool:
-        """This Sentinel is replacing the primary that it names.
+        """Return True if this Sentinel is replacing the primary that it names.
 
         False once it names the promoted server: then it is about to make replicas of the others.
         """

@@ -1,0 +1,180 @@
+"""The private names of aiohttp 3.14, under public ones.
+
+A name that aiohttp keeps in a slot is the same slot here, so that its use costs nothing more. Importing this module
+fails if a slot is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from aiohttp import HttpVersion, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import _serialize_headers
+from aiohttp.streams import EmptyStreamReader, StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+MalformedRequest: TypeAlias = _ErrInfo
+"""The description of a request that aiohttp's parser has refused: `status`, `exc` and `message`."""
+
+AnswerRequest: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _slot(owner: type, name: str) -> Any:
+    """Return the descriptor of a slot, so that a subclass can use the slot under another name."""
+    return getattr(owner, name)
+
+
+class OpenHandler(RequestHandler):
+    """aiohttp's protocol of one connection.
+
+    Attributes:
+        current_request: the request that is being handled; None if there is none.
+        is_closing: the connection is closed, and no further request of it is handled.
+        is_paused: the connection is not read because too many requests wait.
+        is_upgraded: the connection has another protocol than HTTP.
+        loop: the event loop.
+        messages: requests that wait, or descriptions of malformed ones, each with its body.
+        server: the server of the connection; None once it is closed.
+        waiter: a future that is done when a request comes; None while one is handled.
+    """
+
+    __slots__ = ()
+
+    current_request: web.BaseRequest | None = _slot(RequestHandler, "_current_request")
+    is_closing: bool = _slot(RequestHandler, "_force_close")
+    is_paused: bool = _slot(RequestHandler, "_buffer_paused")
+    is_upgraded: bool = _slot(RequestHandler, "_upgraded")
+    loop: asyncio.AbstractEventLoop = _slot(RequestHandler, "_loop")
+    messages: deque[tuple[RawRequestMessage | MalformedRequest, StreamReader]] = _slot(
+        RequestHandler, "_messages"
+    )
+    server: web.Server | None = _slot(RequestHandler, "_manager")
+    waiter: asyncio.Future[None] | None = _slot(RequestHandler, "_waiter")
+
+    @property
+    def message_tail(self) -> bytes:
+        """Input that no request has taken up."""
+        return self._message_tail
+
+    @message_tail.setter
+    def message_tail(self, tail: bytes) -> None:
+        self._message_tail = tail
+
+    def pause_reading_for_messages(self) -> None:
+        """Read nothing more until waiting requests have been handled."""
+        self._pause_reading_for_buffer()
+
+
+class OpenServer(web.Server):
+    """aiohttp's server, which makes a handler of its own class for each connection."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+        return self._loop
+
+    def make_handler(self, handler_class: type[OpenHandler]) -> OpenHandler:
+        """Return the protocol of the next connection."""
+        return handler_class(self, loop=self._loop, **self._kwargs)
+
+
+class OpenSite(web.BaseSite):
+    """aiohttp's site: what a runner starts and stops.
+
+    Attributes:
+        backlog: the length of the system's queue of new connections.
+        runner: the runner of the site.
+        tls: the TLS context; None for plain HTTP.
+    """
+
+    __slots__ = ()
+
+    backlog: int = _slot(web.BaseSite, "_backlog")
+    runner: web.BaseRunner = _slot(web.BaseSite, "_runner")
+    tls: ssl.SSLContext | None = _slot(web.BaseSite, "_ssl_context")
+
+    def accept_with(self, acceptor: object) -> None:
+        """Set the part that accepts connections. At the stop aiohttp calls its `close`."""
+        self._server = acceptor  # type: ignore[assignment]
+
+
+class PlainRequest(web.BaseRequest):
+    """A request of aiohttp whose properties are read directly: aiohttp caches these in a dict, which takes longer."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method: GET, POST and so on."""
+        return self._method
+
+    @property
+    def version(self) -> HttpVersion:
+        """The HTTP version."""
+        return self._version
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The header fields."""
+        return self._headers
+
+    @property
+    def rel_url(self) -> URL:
+        """The path and the query."""
+        return self._rel_url
+
+    @property
+    def protocol(self) -> RequestHandler:
+        """The protocol of the connection."""
+        return self._protocol
+
+    @property
+    def keep_alive(self) -> bool:
+        """Return True if the client keeps the connection open."""
+        return not self._message.should_close
+
+    @property
+    def body_exists(self) -> bool:
+        """Return True if there is a body. It may be empty."""
+        return type(self._payload) is not EmptyStreamReader
+
+    def whole_body(self) -> bytes:
+        """Return a body that has arrived whole.
+
+        The reader has resumed the connection already, and would resume it again for each chunk that is read from it.
+        Taking the chunks directly saves a thirtieth of a small request's time.
+        """
+        payload = self._payload
+        if type(payload) is EmptyStreamReader or payload.exception() is not None:
+            return payload.read_nowait()
+        chunks = payload._buffer
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    @property
+    def asks_upgrade(self) -> bool:
+        """Return True if the client offers another protocol (Upgrade) or asks for a tunnel (CONNECT)."""
+        return self._message.upgrade
+
+    @property
+    def target_host(self) -> str | None:
+        """The host of an absolute request target; None for a path."""
+        return None if self._message.path[:1] == "/" else self._message.url.raw_host
+
+
+def handling_task(handler: RequestHandler) -> asyncio.Task[None] | None:
+    """Return the task that handles the requests of a connection; None before it starts and after it ends."""
+    return handler._task_handler
+
+
+def head_bytes(status_line: str, headers: CIMultiDict[str]) -> bytes:
+    """Return the status line and the headers as they are sent, with the empty line behind them.
+
+    Raises:
+        ValueError: a header contains a control character.
+    """
+    return _serialize_headers(status_line, headers)

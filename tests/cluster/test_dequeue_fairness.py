@@ -1,0 +1,50 @@
+"""Dequeues of one node: no ready job is missed, and due queues of all partitions share an answer.
+
+U and a number: a fault of the original, listed in docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.support.nodes.parts import (
+    Parts,
+    enqueued,
+    job,
+    queues_in_different_partitions,
+)
+
+KIND = "sms"
+
+
+async def test_an_enqueued_job_is_dequeued_at_once_every_time(parts: Parts) -> None:
+    """I6: what is acknowledged is not missed by the next dequeue."""
+    for number in range(500):
+        await enqueued(parts, job(KIND, f"q{number % 7}", f"j{number}"))
+        (leased,) = await parts.dequeue(KIND)
+        assert leased.job_id == f"j{number}"
+
+
+@pytest.mark.parametrize(("count", "shares"), [(3, [1, 1, 1]), (30, [10, 10, 10]), (100, [33, 33, 34])])
+async def test_unlimited_queues_of_different_partitions_share_an_answer(
+    parts: Parts, count: int, shares: list[int]
+) -> None:
+    """U14, over partitions: no queue gives its next job while another due one has given fewer."""
+    queues = queues_in_different_partitions(KIND, 3)
+    await enqueued(parts, *(job(KIND, queue, f"j{n}") for queue in queues for n in range(50)))
+    leased = await parts.dequeue(KIND, count)
+    assert sorted(Counter(one.queue_id for one in leased).values()) == shares
+
+
+async def test_partitions_with_many_and_with_few_queues_share_an_answer(parts: Parts) -> None:
+    """U14, when one partition holds most of the due queues."""
+    alone, *others = queues_in_different_partitions(KIND, 2, partitions=64)
+    crowd = [f"c{n}" for n in range(40)]
+    await enqueued(
+        parts, *(job(KIND, queue, f"j{n}") for queue in (alone, *others, *crowd) for n in range(20))
+    )
+    counts = Counter(one.queue_id for one in await parts.dequeue(KIND, 300))
+    assert sum(counts.values()) == 300
+    assert max(counts.values()) - min(counts.values()) <= 1

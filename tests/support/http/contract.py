@@ -1,0 +1,160 @@
+"""Speaks HTTP to a server and holds each of its answers to the server's own OpenAPI document."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import jsonschema
+import msgspec
+from yarl import URL
+
+ValueT = TypeVar("ValueT")
+Document = dict[str, Any]
+"""A JSON object whose shape the test knows."""
+
+
+class Server(Protocol):
+    """The part of the `server` fixture that tests use."""
+
+    url: str
+
+
+class Reply:
+    """One answer: its status, headers, text, and JSON where it is an object."""
+
+    def __init__(self, response: aiohttp.ClientResponse, content: bytes) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.content = content
+        is_json = response.content_type == "application/json"
+        self.json: Document = msgspec.json.decode(content) if is_json else {}
+
+
+class Api:
+    """A client that fails the test where an answer is not as documented."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession, document: Document) -> None:
+        self.url = url
+        self._http = http
+        self.document = document
+        self._paths = [(_pattern_of(path), operations) for path, operations in document["paths"].items()]
+
+    @classmethod
+    async def open(cls, url: str, http: aiohttp.ClientSession) -> Api:
+        """Reads the server's document."""
+        async with http.get(f"{url}/openapi.json") as response:
+            return cls(url, http, await response.json())
+
+    async def call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Sends a request. The path goes out as it is; a body of bytes too, any other but None as JSON."""
+        text = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        data = None if text is None else io.BytesIO(text)
+        address = URL(self.url + path, encoded=True)
+        async with self._http.request(method, address, data=data, headers=headers) as response:
+            reply = Reply(response, await response.read())
+        self._check(method, path, reply)
+        return reply
+
+    async def get(self, path: str) -> Reply:
+        return await self.call("GET", path)
+
+    async def post(self, path: str, body: object = None) -> Reply:
+        return await self.call("POST", path, body)
+
+    async def delete(self, path: str, body: object = None) -> Reply:
+        return await self.call("DELETE", path, body)
+
+    async def enqueue(self, kind: str, queue_id: str = "1", **fields: object) -> Reply:
+        """Queues a job without a rate limit, unless told otherwise."""
+        reply = await self.post(f"/enqueue/{kind}/{queue_id}/", {"interval": 0, "payload": None, **fields})
+        assert reply.status == 201, reply.json
+        return reply
+
+    async def lease(self, kind: str, query: str = "") -> Document:
+        """Leases one job; there is one, or one will be ready soon."""
+        reply = await self.get(f"/dequeue/{kind}/?wait=5000{query}")
+        assert reply.status == 200, reply.json
+        return reply.json
+
+    async def state(self, kind: str, job_id: str, queue_id: str = "1") -> str | None:
+        """The state of a job, None for an unknown one."""
+        reply = await self.get(f"/job/{kind}/{queue_id}/{job_id}/")
+        return str(reply.json["state"]) if reply.status == 200 else None
+
+    async def queue(self, kind: str, queue_id: str = "1") -> Document:
+        """Return the state of a queue, which exists."""
+        reply = await self.get(f"/queue/{kind}/{queue_id}/")
+        assert reply.status == 200, reply.json
+        return reply.json
+
+    async def nothing(self, kind: str) -> Document:
+        """Dequeue in vain, and return what the answer says besides its status."""
+        reply = await self.get(f"/dequeue/{kind}/")
+        assert reply.status == 404, reply.json
+        return {name: value for name, value in reply.json.items() if name != "status"}
+
+    async def refused(self, path: str, body: object, field: str) -> str:
+        """Send a request that is refused because of a field, and return the message."""
+        reply = await self.post(path, body)
+        assert (reply.status, reply.json["code"]) == (400, "invalid_request"), reply.json
+        message = str(reply.json["message"])
+        assert message.startswith(f"{field}: "), message
+        return message
+
+    def _check(self, method: str, path: str, reply: Reply) -> None:
+        operation = self._operation(method, path.partition("?")[0])
+        if operation is None:
+            assert reply.status in {404, 405}, (method, path, reply.status)
+            schema: Document = {"$ref": "#/components/schemas/FailureAnswer"}
+        else:
+            assert str(reply.status) in operation["responses"], (
+                method,
+                path,
+                reply.status,
+                reply.content[:500],
+            )
+            documented = operation["responses"][str(reply.status)]
+            _check_headers(documented["headers"], reply)
+            schema = documented["content"].get("application/json", {}).get("schema", {})
+        if schema:
+            validator = jsonschema.Draft202012Validator({**schema, "components": self.document["components"]})
+            validator.validate(reply.json)
+
+    def _operation(self, method: str, path: str) -> Document | None:
+        """Return the document's entry for a call; None if it has none."""
+        for pattern, operations in self._paths:
+            if pattern.fullmatch(path) and method.lower() in operations:
+                operation: Document = operations[method.lower()]
+                return operation
+        return None
+
+
+def _check_headers(documented: Document, reply: Reply) -> None:
+    """Those that an answer of its status must have, in the form that they must have; and no hint is kept secret."""
+    for name, header in documented.items():
+        assert name in reply.headers or not header["required"], (name, reply.status)
+        if name in reply.headers:
+            jsonschema.validate(reply.headers[name], header["schema"])
+    for name in ("Retry-After", "WWW-Authenticate"):
+        assert name not in reply.headers or name in documented, (name, reply.status)
+
+
+def _pattern_of(path: str) -> re.Pattern[str]:
+    """A documented path as a pattern, with and without its trailing slash, unless that is another one."""
+    if path in ("/", "/metrics", "/metrics/"):
+        return re.compile(re.escape(path))
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path.rstrip("/"))) + "/?")
+
+
+async def open_raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare connection to a server, for what no well-behaved client does."""
+    there = urlsplit(url)
+    return await asyncio.open_connection(there.hostname, there.port)

@@ -1,0 +1,370 @@
+"""Many producers and workers on all routers of a cluster, who write down all that they do.
+
+A producer sends the jobs of one queue one after the other: a job that was refused is given up, so that it must never
+be delivered; one in doubt is sent again, or given up now and then. Workers finish what they lease, and now and then
+release it, vanish with it, or finish it long after its lease ended. Not here: what is right (history.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from tests.support.load.history import LEASE_IS_LOST, Dequeue, End, Enqueue, History, Lease, Outcome
+from tests.support.waits import until
+
+LEASE_MS = 1200
+WAIT_MS = 500
+REQUEST_S = 10.0
+"""Longest wait for an answer; the store's own timeout is 2 s."""
+
+DELIVERED_WITHIN_S = 45.0
+"""Longest time without a delivery after a fault, and until the next job has ended."""
+
+DRAIN_S = 60.0
+RETRY_S = 0.1
+MAX_BULK = 3
+MAX_LEASES = 20
+
+DOCUMENTED = frozenset({200, 201, 404, 409, 429, 503, 504, 507})
+"""What docs/api.md lets a right request be answered."""
+
+_DECODE = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Habits(msgspec.Struct, frozen=True):
+    """The shares, of 1, of a client's acts that it should not, or need not, do.
+
+    Attributes:
+        gives_up: a producer forgets a job in doubt.
+        releases, vanishes, is_late: a worker gives a job back, never ends it, or finishes it after its lease ended.
+    """
+
+    gives_up: float = 0.2
+    releases: float = 0.02
+    vanishes: float = 0.02
+    is_late: float = 0.02
+
+
+BUSY = Habits()
+STEADY = Habits(gives_up=0, releases=0, vanishes=0, is_late=0)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The outcome of one request.
+
+    Attributes:
+        content: the answer's JSON; empty without one.
+    """
+
+    began_s: float
+    ended_s: float
+    status: int | None
+    outcome: Outcome
+    why: str
+    message: str
+    content: dict[str, Any]
+
+    @property
+    def is_documented(self) -> bool:
+        """The contract has this answer."""
+        return self.status is None or self.status in DOCUMENTED
+
+
+class Crowd:
+    """The clients of one run.
+
+    Args:
+        urls: of the routers; clients take turns over them. It may change: `start_using`, `stop_using`.
+        kind: queue type.
+
+    Attributes:
+        queues: the ids of the queues, once it has started.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        urls: Sequence[str],
+        kind: str,
+        history: History,
+        habits: Habits = BUSY,
+    ) -> None:
+        self.history = history
+        self.kind = kind
+        self.queues: list[str] = []
+        self._http = http
+        self._urls = list(urls)
+        self._habits = habits
+        self._random = random.Random(history.seed)
+        self._is_over = False
+        self._late: set[asyncio.Task[None]] = set()
+        self._producers: list[asyncio.Task[None]] = []
+
+    def start(self, queues: int, workers: int) -> list[asyncio.Task[None]]:
+        """Let everyone begin; returns all their tasks."""
+        self.queues = [f"q{number}" for number in range(queues)]
+        self._producers = [asyncio.create_task(self._produce(queue)) for queue in self.queues]
+        return [*self._producers, *(asyncio.create_task(self._work()) for _ in range(workers))]
+
+    def start_using(self, url: str) -> None:
+        """Send requests to this router too."""
+        self._urls.append(url)
+
+    def stop_using(self, url: str) -> None:
+        """Send it no more, as a load balancer does with a router that is not ready."""
+        self._urls.remove(url)
+
+    @property
+    def unfinished(self) -> int:
+        """Acknowledged jobs that nobody has got yet."""
+        return len(self.history.acknowledged().keys() - self.history.delivered())
+
+    @property
+    def newest_s(self) -> float:
+        """The moment at which the newest lease was heard of, by the monotonic clock; 0 before the first."""
+        served = (dequeue.ended_s for dequeue in reversed(self.history.dequeues) if dequeue.leases)
+        return next(served, 0.0)
+
+    async def go_on(self, seconds: float) -> None:
+        """Let the crowd work on for some time, and until some more of its load was delivered, too."""
+        began_s = time.monotonic()
+        await until(lambda: self.newest_s > began_s, DELIVERED_WITHIN_S, "jobs are delivered again")
+        await asyncio.sleep(seconds)
+        since_s = time.monotonic()
+        await until(lambda: self.newest_s > since_s, DELIVERED_WITHIN_S, "jobs are still delivered")
+
+    async def drain(self) -> None:
+        """Send no more, and return when all that was acknowledged has been delivered."""
+        await self.end()
+        await until(lambda: not self.unfinished, DRAIN_S, "every acknowledged job is delivered")
+
+    async def end(self) -> None:
+        """Send no more new jobs; returns when no enqueue is in doubt and nobody holds a job over its lease's end."""
+        self._is_over = True
+        await asyncio.gather(*self._producers)
+        await asyncio.gather(*self._late)
+
+    async def _produce(self, queue: str) -> None:
+        """Send jobs of one queue a little faster than they may leave, until `end`."""
+        numbers = itertools.count()
+        urls = self._turns()
+        while not self._is_over:
+            bulk = [(queue, next(numbers)) for _ in range(self._random.randint(1, MAX_BULK))]
+            await self._send(bulk, urls)
+            await asyncio.sleep(len(bulk) * self.history.interval_ms / 1100)
+
+    async def _work(self) -> None:
+        """Lease and end jobs, until cancelled."""
+        urls = self._turns()
+        while True:
+            url = next(urls)
+            leases = await self._lease(url)
+            if leases is None:
+                await asyncio.sleep(RETRY_S)
+            elif leases:
+                await self._deal_with(leases, urls)
+
+    async def _send(self, jobs: list[tuple[str, int]], urls: Iterator[str]) -> None:
+        """Send jobs, and those in doubt again, until each is acknowledged, refused or given up."""
+        while jobs:
+            answer = await self._ask(f"{next(urls)}/enqueue/", {"jobs": [self._body(job) for job in jobs]})
+            doubtful = []
+            for job, (outcome, why, message) in zip(jobs, _results(answer, len(jobs)), strict=True):
+                self.history.enqueues.append(
+                    Enqueue(
+                        began_s=answer.began_s,
+                        ended_s=answer.ended_s,
+                        outcome=outcome,
+                        why=why,
+                        message=message,
+                        is_documented=answer.is_documented,
+                        job=job,
+                    )
+                )
+                if outcome is Outcome.PERHAPS and not self._happens(self._habits.gives_up):
+                    doubtful.append(job)
+            jobs = doubtful
+            if answer.outcome is not Outcome.OK or jobs:
+                await asyncio.sleep(RETRY_S)
+
+    def _body(self, job: tuple[str, int]) -> dict[str, object]:
+        return {
+            "queue_type": self.kind,
+            "queue_id": job[0],
+            "job_id": str(job[1]),
+            "interval": self.history.interval_ms,
+            "payload": job[1],
+            "repeat": True,
+        }
+
+    async def _lease(self, url: str) -> list[Lease] | None:
+        """Lease jobs and return the leases; None if the request failed."""
+        path = f"{url}/dequeue/{self.kind}/?count={MAX_LEASES}&wait={WAIT_MS}&lease={LEASE_MS}"
+        answer = await self._ask(path, None)
+        leases = tuple(_lease(job, answer.ended_s, self.history) for job in answer.content.get("jobs", []))
+        self.history.dequeues.append(
+            Dequeue(
+                began_s=answer.began_s,
+                ended_s=answer.ended_s,
+                outcome=answer.outcome,
+                why=answer.why,
+                message=answer.message,
+                is_documented=answer.is_documented,
+                leases=leases,
+            )
+        )
+        return None if answer.outcome is not Outcome.OK else list(leases)
+
+    async def _deal_with(self, leases: list[Lease], urls: Iterator[str]) -> None:
+        """End the leases, each as the habits have it."""
+        ends: dict[str, list[Lease]] = {"finish": [], "release": []}
+        for lease in leases:
+            if self._happens(self._habits.is_late):
+                task = asyncio.create_task(self._finish_late(lease, urls))
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
+            elif self._happens(self._habits.releases):
+                ends["release"].append(lease)
+            elif not self._happens(self._habits.vanishes):
+                ends["finish"].append(lease)
+        for verb, ended in ends.items():
+            if ended:
+                await self._end(verb, ended, urls)
+
+    async def _finish_late(self, lease: Lease, urls: Iterator[str]) -> None:
+        """Sleep over the lease's end, as a worker does that was paused."""
+        await asyncio.sleep(LEASE_MS / 1000 * self._random.uniform(1.0, 2.0))
+        await self._end("finish", [lease], urls)
+
+    async def _end(self, verb: str, leases: list[Lease], urls: Iterator[str]) -> None:
+        """Send it; once more where it is in doubt, and while nothing was done."""
+        for _ in range(3):
+            bodies = [
+                {
+                    "queue_type": self.kind,
+                    "queue_id": lease.job[0],
+                    "job_id": str(lease.job[1]),
+                    "lease": lease.token,
+                }
+                for lease in leases
+            ]
+            answer = await self._ask(f"{next(urls)}/{verb}/", {"jobs": bodies})
+            again = []
+            for lease, (outcome, why, message) in zip(leases, _results(answer, len(leases)), strict=True):
+                self.history.ends.append(
+                    End(
+                        began_s=answer.began_s,
+                        ended_s=answer.ended_s,
+                        outcome=outcome,
+                        why=why,
+                        message=message,
+                        is_documented=answer.is_documented,
+                        verb=verb,
+                        job=lease.job,
+                        token=lease.token,
+                    )
+                )
+                if outcome is not Outcome.OK and why not in LEASE_IS_LOST:
+                    again.append(lease)
+            leases = again
+            if not leases:
+                return
+            await asyncio.sleep(RETRY_S)
+
+    async def _ask(self, url: str, body: object) -> Answer:
+        """Send one POST, once."""
+        began_s = time.monotonic()
+        try:
+            async with self._http.post(url, json=body) as reply:
+                content = await reply.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Answer(began_s, time.monotonic(), None, Outcome.NO, type(error).__name__, str(error), {})
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return Answer(
+                began_s, time.monotonic(), None, Outcome.PERHAPS, type(error).__name__, str(error), {}
+            )
+        found = _DECODE(content) if reply.content_type == "application/json" else {}
+        outcome, why, message = _meaning(reply.status, found)
+        return Answer(began_s, time.monotonic(), reply.status, outcome, why, message, found)
+
+    def _turns(self) -> Iterator[str]:
+        """The routers in use, in turn, from a random one on."""
+        for number in itertools.count(self._random.randrange(len(self._urls))):
+            yield self._urls[number % len(self._urls)]
+
+    def _happens(self, share: float) -> bool:
+        return self._random.random() < share
+
+
+def _meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str, str]:
+    """Return what an answer says of the work as a whole; an empty dequeue is OK."""
+    code = str(content.get("code", ""))
+    if status < 300 or (status == 404 and not code):
+        return Outcome.OK, "", ""
+    is_perhaps = status >= 500 and status not in (503, 507)
+    outcome = Outcome.PERHAPS if is_perhaps else Outcome.NO
+    return outcome, code or str(status), str(content.get("message", ""))
+
+
+def _results(answer: Answer, count: int) -> list[tuple[Outcome, str, str]]:
+    """Return the outcome of each job of a bulk call."""
+    results = answer.content.get("results")
+    if answer.outcome is not Outcome.OK or results is None:
+        return [(answer.outcome, answer.why, answer.message)] * count
+    return [_result(one) for one in results]
+
+
+def _result(result: dict[str, Any]) -> tuple[Outcome, str, str]:
+    if result["status"] != "failure":
+        return Outcome.OK, "", ""
+    code = result["code"]
+    outcome = Outcome.PERHAPS if code in ("outcome_unknown", "internal_error") else Outcome.NO
+    return outcome, code, result["message"]
+
+
+def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:
+    at_ms = history.real_ms(job["lease_expires_at"] - LEASE_MS)
+    return Lease(
+        job=(job["queue_id"], int(job["job_id"])),
+        token=job["lease"],
+        attempt=job["attempt"],
+        heard_s=heard_s,
+        at_ms=at_ms,
+        until_ms=at_ms + LEASE_MS,
+    )
+
+
+@asynccontextmanager
+async def running_crowd(
+    urls: Sequence[str],
+    kind: str,
+    history: History,
+    *,
+    queues: int = 12,
+    workers: int = 4,
+    habits: Habits = BUSY,
+) -> AsyncIterator[Crowd]:
+    """A crowd that works for the length of the block; an error of one ends it."""
+    limits = aiohttp.ClientTimeout(total=REQUEST_S, sock_connect=2)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=limits, connector=connector) as http:
+        crowd = Crowd(http, urls, kind, history, habits)
+        tasks = crowd.start(queues, workers)
+        try:
+            yield crowd
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome

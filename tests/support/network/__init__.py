@@ -1,0 +1,1 @@
+"""Provides TCP ways to a server that fail as the test says."""

@@ -1,0 +1,1 @@
+"""Runs shard nodes and links inside the test's own process."""

@@ -1,0 +1,58 @@
+"""Waits until something is true. A wait fails at its deadline, so that a test never waits for luck or for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+DEADLINE_S = 60.0
+LOOK_AGAIN_S = 0.01
+
+ValueT = TypeVar("ValueT")
+
+
+def wait_until(
+    is_true: Callable[[], object], timeout_s: float = DEADLINE_S, what: str = "it is true"
+) -> None:
+    """Block until a condition is true.
+
+    Raises:
+        AssertionError: it was not true within timeout_s; with `what`, which names the condition.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what}"
+        time.sleep(LOOK_AGAIN_S)
+
+
+async def until(
+    is_true: Callable[[], object], timeout_s: float = DEADLINE_S, what: str = "it is true"
+) -> None:
+    """Wait until a condition is true that is quick to read; other tasks run meanwhile.
+
+    Raises:
+        AssertionError: it was not true within timeout_s; with `what`, which names the condition.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what}"
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def until_answer(
+    ask: Callable[[], Awaitable[ValueT]],
+    is_right: Callable[[ValueT], object] = bool,
+    timeout_s: float = DEADLINE_S,
+) -> ValueT:
+    """Ask until the answer is right, and return it.
+
+    Raises:
+        AssertionError: no answer was right within timeout_s; with the last one.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while not is_right(answer := await ask()):
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s, the last answer is {answer!r}"
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return answer

@@ -1,0 +1,164 @@
+"""Tests how jobs become function calls and get their answers, with a store that answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from shard.batching import batches
+from shard.batching.batches import JobVerb
+from shard.batching.pipeline import Pipeline
+from shard.batching.scheduler_calls import SchedulerCalls
+from sharq_core.errors import Overloaded, SharqError, Unavailable
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Enqueue, Failure
+from sharq_core.models import Enqueued, EnqueueStatus, NewJob
+from sharq_core.process.durations import Durations
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.replies import Hint, Reply
+from sharq_core.scheduler.type_calls import TypeCalls
+
+PARTITIONS = 8
+
+
+class NumberingExecutor:
+    """Answers each job with the number of jobs before it, as the length of its queue.
+
+    Attributes:
+        calls: the numbers of jobs of the calls of each pipeline.
+        error: the answer of every call; None for success.
+    """
+
+    timeout_s = 60.0
+    promises = False
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.error: SharqError | None = None
+        self._jobs = 0
+
+    def node_of(self, _partition: int) -> None:
+        return None
+
+    async def run(
+        self, calls: Sequence[FunctionCall[Any]], _timeout_s: float
+    ) -> list[Reply[list[Enqueued]] | SharqError]:
+        self.calls.append([call.jobs for call in calls])
+        await asyncio.sleep(0)
+        return [self.error or Reply(Hint(0, None, None), self._answer(call.jobs)) for call in calls]
+
+    def _answer(self, jobs: int) -> list[Enqueued]:
+        first, self._jobs = self._jobs, self._jobs + jobs
+        return [Enqueued(EnqueueStatus.QUEUED, number) for number in range(first, first + jobs)]
+
+
+class NoNotes:
+    """Every partition is this node's."""
+
+    def after(self, _calls: Sequence[FunctionCall[Any]]) -> list[FunctionCall[None]]:
+        return []
+
+
+class Noted:
+    """The hints and outcomes that a verb has passed on."""
+
+    def __init__(self) -> None:
+        self.types: list[str] = []
+        self.counted = 0
+
+    def note(self, _partition: int, queue_type: str, _hint: Hint) -> None:
+        self.types.append(queue_type)
+
+    def count(self, queue_type: str, outcomes: Sequence[Any]) -> None:
+        if queue_type == "uncountable":
+            raise RuntimeError("this type cannot be counted")
+        self.counted += len(outcomes)
+
+
+class Parts:
+    """A verb over such a store."""
+
+    def __init__(self) -> None:
+        self.executor = NumberingExecutor()
+        self.noted = Noted()
+        pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
+        keys = Keys("t", PARTITIONS)
+        sources = Functions(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
+        made = SchedulerCalls(sources, lambda partition, since=None: None, PARTITIONS)
+        order = CALLS.index(Enqueue)
+        self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, self.noted, self.noted)
+
+    async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:
+        return await self.verb.submit(Enqueue(list(jobs)))
+
+
+@pytest.fixture
+async def parts() -> Parts:
+    return Parts()
+
+
+def job(number: int, queue_type: str = "sms", payload: bytes = b"{}") -> NewJob:
+    return NewJob(queue_type, "q", f"j{number}", payload, -1, 0)
+
+
+async def test_jobs_of_one_queue_keep_their_order_over_several_calls(parts: Parts) -> None:
+    """I3: a batch that is too large for one call is cut in order, and its answers are joined in order."""
+    outcomes = await parts.enqueue(*map(job, range(3 * MAX_BATCH + 1)))
+    lengths = [outcome.queue_length for outcome in outcomes if isinstance(outcome, Enqueued)]
+    assert lengths == list(range(3 * MAX_BATCH + 1))
+    assert [sum(calls) for calls in parts.executor.calls] == [3 * MAX_BATCH + 1]
+    assert parts.executor.calls == [[MAX_BATCH] * 3 + [1]]
+
+
+async def test_payloads_over_the_bound_of_a_call_go_alone(parts: Parts) -> None:
+    large = b"x" * (MAX_CALL_BYTES + 1)
+    await parts.enqueue(job(1), job(2, payload=large), job(3), job(4))
+    assert parts.executor.calls == [[1, 1, 2]]
+
+
+async def test_jobs_over_the_bound_are_refused_and_the_others_sent(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I11: unsent work is bounded, and what is too much is answered at once."""
+    monkeypatch.setattr(batches, "MAX_WAITING_JOBS", 2)
+    first, second, third = await parts.enqueue(job(1), job(2), job(3))
+    assert isinstance(first, Enqueued)
+    assert isinstance(second, Enqueued)
+    assert isinstance(third, Failure)
+    assert third.code == Overloaded.code
+    assert "2 unsent jobs" in third.message
+    assert isinstance((await parts.enqueue(job(4)))[0], Enqueued)
+
+
+async def test_the_error_of_a_call_is_that_of_each_job(parts: Parts) -> None:
+    parts.executor.error = Unavailable("the store is away")
+    outcomes = await parts.enqueue(job(1), job(2))
+    assert outcomes == [Failure("unavailable", "the store is away")] * 2
+    assert (parts.noted.types, parts.noted.counted) == ([], 0)
+
+
+async def test_hints_are_noted_and_outcomes_counted(parts: Parts) -> None:
+    await parts.enqueue(job(1), job(2, "call"), job(3, "call"))
+    assert sorted(parts.noted.types) == ["call", "sms"]
+    assert parts.noted.counted == 3
+
+
+async def test_call_whose_answer_fails_does_not_keep_the_others_of_its_pipeline_waiting(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncio.timeout(5):
+        outcomes = await parts.enqueue(job(1, "uncountable"), job(2), job(3))
+    assert all(isinstance(outcome, Enqueued) for outcome in outcomes)
+    assert "answer_failed" in caplog.text
+
+
+async def test_call_without_jobs_is_answered_at_once(parts: Parts) -> None:
+    assert await parts.enqueue() == []
+    assert parts.executor.calls == []
