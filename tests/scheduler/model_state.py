@@ -63,7 +63,7 @@ class State:
         is_held = any(queue.held_us for queue in self.queues.values())
         is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
         self.is_recorded = self.is_recorded or is_kept
-        if not (self.is_recorded or is_forced):
+        if not (self.is_recorded or self.rules.is_recorded or is_forced):
             return
         if self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
             return
@@ -281,5 +281,6 @@ class State:
                 queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
             queue.served_after_us = 0
+        had_settings = self.rules.is_recorded
         self.rules.settle(self.now_us)
-        self.keep_time()
+        self.keep_time(is_forced=had_settings)

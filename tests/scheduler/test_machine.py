@@ -137,7 +137,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         foreseen = copy(state)
         foreseen.told_us += by_us
         foreseen.set_clock(number, seen_us, shift_us)
-        assume(all(queue.last_us <= foreseen.now_us for queue in state.queues.values()))
+        assume(self._takes_nothing_back(foreseen.now_us))
         self._move_clock(by_us)
         found = self.driver.value(
             self.driver.functions.set_clock(0, number, seen_us, shift_us, now_us=self.driver.now_us)
@@ -145,6 +145,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert (found.number, found.shift_us) == state.set_clock(number, seen_us, shift_us)
         if state.shift_us != shift_us and not is_back:
             self.real_us += by_us
+
+    def _takes_nothing_back(self, now_us: int) -> bool:
+        return all(queue.last_us <= now_us for queue in self.model.state.queues.values())
 
     @rule(near_us=st.sampled_from([-1, 0, 1]))
     def advance_to_the_next_event(self, near_us: int) -> None:

@@ -246,7 +246,7 @@ end
 
 -- Write the counts even if nothing changed, so that a WAIT after the call covers what the call read. For a dropped type
 -- the last numbers are written instead. A call about a type that never existed creates nothing, unless it holds a
--- queue: the end of the hold needs the partition's time.
+-- queue or the type has settings: the end of a hold needs the partition's time.
 function counters.close(tx)
   local counts, key = tx.counters, tx.keys[KEY.counters]
   write_past_minute(tx)
@@ -255,5 +255,7 @@ function counters.close(tx)
     write_record(tx, key, tx.type, pack(counts))
   elseif tx.last then
     write_record(tx, key, ':last', tx.last)
+  elseif tx.settings then
+    clock.write(tx)
   end
 end
