@@ -9,15 +9,18 @@ from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
-from router.api.routes import ROUTES, spellings
+from router.api.routes.route import spellings
+from router.api.routes.table import ROUTES
 from router.bodies.parser import BodyParser
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
 from router.handlers.jobs import JobHandlers
 from router.handlers.leases import LeaseHandlers
+from router.handlers.listings import ListingHandlers
 from router.handlers.operations import OperationHandlers
 from router.handlers.queues import QueueHandlers
+from router.handlers.types import TypeHandlers
 from router.http.gate import Gate
 from router.http.gateway import Endpoint, Gateway, Handler
 from router.http.metrics import RouterMetrics
@@ -39,7 +42,7 @@ def make_front(
     guard: Guard | None = None,
     gate: Gate | None = None,
 ) -> Gateway:
-    """Return the entry point of requests, with every route of router/api/routes.py.
+    """Return the entry point of requests, with every route of router/api/routes.
 
     Args:
         registry: the registry that gets the router's metrics; the Prometheus endpoint exports everything on it.
@@ -56,7 +59,7 @@ def make_front(
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
-    """Return every path of router/api/routes.py, in each of its spellings, with the handler of its operation."""
+    """Return every path of router/api/routes, in each of its spellings, with the handler of its operation."""
     paths: Paths[Endpoint] = Paths()
     for route in ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
@@ -73,12 +76,14 @@ def _handlers(
     settings: RouterSettings,
     operations: OperationHandlers,
 ) -> dict[str, Handler]:
-    """Return operation → handler, for every operation of router/api/routes.py."""
+    """Return operation → handler, for every operation of router/api/routes."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
-    dequeue = DequeueHandlers(polls, parser, settings)
+    dequeue = DequeueHandlers(dispatch, polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)
     queues = QueueHandlers(dispatch, parser)
     counts = CountHandlers(dispatch)
+    listings = ListingHandlers(dispatch)
+    types = TypeHandlers(dispatch, parser)
     jobs = JobHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
@@ -92,9 +97,16 @@ def _handlers(
         "release_bulk": leases.release_bulk,
         "interval": queues.interval,
         "queue": queues.queue,
+        "set_queue": queues.set_queue,
         "pause": queues.pause,
         "resume": queues.resume,
         "deletequeue": queues.deletequeue,
+        "queues": listings.queues,
+        "types": listings.types,
+        "pause_type": types.pause_type,
+        "resume_type": types.resume_type,
+        "pause_all": types.pause_all,
+        "resume_all": types.resume_all,
         "metrics": counts.all_counts,
         "metrics_type": counts.queue_ids,
         "metrics_queue": counts.queue_counts,

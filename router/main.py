@@ -174,14 +174,14 @@ def within_budget(members: Sequence[MemberInfo], most_bytes: int = MAX_NOTICE_BY
     """Return the members; those whose notices would exceed most_bytes in all say so instead."""
     bounded: list[MemberInfo] = []
     for member in members:
-        notices = member.store.notices if member.store is not None else []
-        size = sum(len(notice.encode()) for notice in notices)
-        if member.store is not None and size > most_bytes:
-            store = structs.replace(member.store, notices=[NOTICES_LEFT_OUT])
-            bounded.append(structs.replace(member, store=store))
-        else:
-            most_bytes -= size
+        store = member.store
+        size = 0 if store is None else sum(len(notice.encode()) for notice in store.notices)
+        if store is None or size <= most_bytes:
             bounded.append(member)
+            most_bytes -= size
+        else:
+            cut = structs.replace(store, notices=[NOTICES_LEFT_OUT])
+            bounded.append(structs.replace(member, store=cut))
     return bounded
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from router.api.response_shapes import Done
 from router.http.errors import failure_answer
 from router.http.request import Request
-from router.http.response import Done, Response, answer
+from router.http.response import Response, answer
 from sharq_core import request_ids
 from sharq_core.errors import Unavailable
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from shard.batching.batches import JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
@@ -16,18 +18,23 @@ from shard.cluster.stand_in import StandIn
 from shard.data_identity.guard import DataGuard
 from shard.dequeuer import Dequeuer
 from shard.index.counts import count_types
+from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
 from shard.index.ready_index import ReadyIndex
 from shard.index.top_queues import top_queues
+from shard.index.type_list import list_types
 from shard.metrics.node import NodeMetrics
 from shard.reaper import Reaper
 from sharq_core.errors import InvalidRequest
-from sharq_core.link import messages
+from sharq_core.limits import Explanation, PauseStatus, TypeSummary
+from sharq_core.link import control_calls, messages
+from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Call, JobsCall, PartitionCall, QueueCall
-from sharq_core.models import Counts, DeadPage, DeletedQueue, StoreState, TopQueues
+from sharq_core.models import Counts, DeadPage, DeletedQueue, QueueStats, StoreState, TopQueues
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.store import Store
 
 ReplyT = TypeVar("ReplyT")
@@ -57,7 +64,11 @@ class CallHandlers:
         reaper: Reaper | None,
         metrics: NodeMetrics,
         guard: DataGuard,
+        explanations: Explanations,
+        type_calls: TypeCalls,
     ) -> None:
+        self._explanations = explanations
+        self._type_calls = type_calls
         self._store = store
         self._functions = functions
         self._scheduler_calls = scheduler_calls
@@ -73,17 +84,22 @@ class CallHandlers:
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             **{
                 call_type: self._run
-                for call_type in messages.CALLS
+                for call_type in CALLS
                 if issubclass(call_type, QueueCall | PartitionCall)
             },
             **{
                 call_type: self._make_verb(call_type).submit
-                for call_type in messages.CALLS
+                for call_type in CALLS
                 if issubclass(call_type, JobsCall)
             },
             messages.Dequeue: self._dequeue,
             messages.Peek: self._peek,
+            messages.SetPaused: self._set_paused,
             messages.DeleteQueue: self._delete_queue,
+            messages.GetQueue: self._get_queue,
+            control_calls.PauseAll: self._pause_all,
+            control_calls.Explain: self._explain,
+            control_calls.ListTypes: self._list_types,
             messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
             messages.ListDead: self._list_dead,
@@ -98,22 +114,23 @@ class CallHandlers:
         return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
     def _make_verb(self, call_type: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
-        """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of messages.CALLS."""
+        """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of CALLS."""
         counter = self._metrics.counters.get(call_type.function)
-        order = messages.CALLS.index(call_type)
+        order = CALLS.index(call_type)
         return JobVerb(call_type, order, self._pipeline, self._scheduler_calls, self._hints, counter)
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
-        """Run the function that a call names, and return its value; a change of a queue may make it due."""
-        is_change = isinstance(call, QueueCall) and not call.is_read
+        """Run the function that a call names, and return its value; a change may make a queue due."""
         function_call = self._scheduler_calls.of(call)
-        reply, _ = await self._pipeline.submit(function_call, self._hints if is_change else None)
+        reply, _ = await self._pipeline.submit(function_call, None if call.is_read else self._hints)
         return value_of(reply)
 
     async def _dequeue(self, call: messages.Dequeue) -> messages.Dequeued:
         jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
         if not jobs and await self._is_news(call.queue_type):
             jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
+        if jobs:
+            self._explanations.drop(call.queue_type)
         return messages.Dequeued(jobs, self._index.due_in_us(call.queue_type))
 
     async def _peek(self, call: messages.Peek) -> int | None:
@@ -131,8 +148,25 @@ class CallHandlers:
             self._reaper.hurry(queue_type)
         return await self._stand_in.make_sure(queue_type)
 
+    async def _set_paused(self, call: messages.SetPaused) -> bool:
+        return await self._run(cast("QueueCall[PauseStatus]", call)) is PauseStatus.DONE
+
     async def _delete_queue(self, call: messages.DeleteQueue) -> DeletedQueue:
         return DeletedQueue(await self._run(cast("QueueCall[int]", call)))
+
+    async def _get_queue(self, call: messages.GetQueue) -> QueueStats:
+        stats = await self._run(call)
+        return msgspec.structs.replace(stats, burst=int(stats.burst))
+
+    async def _pause_all(self, call: control_calls.PauseAll) -> None:
+        await self._run(call)
+        self._explanations.drop_all()
+
+    async def _explain(self, call: control_calls.Explain) -> Explanation:
+        return await self._explanations.explain(call.queue_type)
+
+    async def _list_types(self, call: control_calls.ListTypes) -> list[TypeSummary]:
+        return await list_types(self._pipeline, self._type_calls, call)
 
     async def _get_top(self, call: messages.GetTop) -> TopQueues:
         return await top_queues(self._pipeline, self._functions, call)

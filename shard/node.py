@@ -23,6 +23,7 @@ from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
+from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
@@ -39,8 +40,10 @@ from sharq_core.partitions import Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import ClockShift
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
 
@@ -88,6 +91,7 @@ class ShardNode:
         self._executor = Executor(store, keys)
         self._functions = Functions(keys, settings.retention())
         self._surveys = SurveyCalls(keys, settings.retention().tombstones)
+        self._limit_calls, self._type_calls = LimitCalls(keys), TypeCalls(keys)
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
@@ -243,19 +247,25 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
+        sources = self._functions, self._limit_calls, self._type_calls
+        explanations = Explanations(
+            self._pipeline, self._type_calls, self._ownership.covered, self.settings.partitions
+        )
         return CallHandlers(
             self.store,
             self._functions,
-            SchedulerCalls(self._functions, self._clocks.not_after_us, self.settings.partitions),
+            SchedulerCalls(sources, self._clocks.not_after_us, self.settings.partitions),
             self._surveys,
             self._pipeline,
             self._dequeuer,
             self._index,
-            NodeHints(self._ownership, self._index, self._reaper),
+            NodeHints(self._ownership, self._index, self._reaper, explanations),
             StandIn(self._ownership, self._surveyor, self.contact),
             self._reaper,
             self._metrics,
             self.guard,
+            explanations,
+            self._type_calls,
         )
 
     def _make_surveyor(self) -> Surveyor:

@@ -12,8 +12,13 @@ from typing import TypeAlias
 
 import msgspec
 
+from sharq_core.limits import BlockedBy, Burst
+
 IDENTIFIER_PATTERN = r"^[A-Za-z0-9_\-.+@]{1,100}$"
 """The pattern of queue_type, queue_id and job_id; `.` and `..` are refused as well."""
+
+QUEUE_TYPE_PATTERN = r"^(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(~[A-Za-z0-9_\-.+@]+)?$"
+"""The pattern of a queue_type that may be gathered: one `~`, neither first nor last (partitions.is_gathered)."""
 
 MAX_INTERVAL_US = 365 * 24 * 3600 * 1_000_000
 MAX_LEASE_US = 24 * 3600 * 1_000_000
@@ -37,11 +42,14 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         payload: the JSON text as received, never re-encoded.
         requeue_limit: how many times the job is requeued after its lease ended; -1 for no limit.
         interval_us: sets the queue's interval, 0 for an unlimited rate; None keeps the queue's interval.
-        burst: sets how many leases may go back to back if the queue is late, at least 1; None keeps the queue's burst
-            (1 for a new queue).
+        burst: sets how many leases may go back to back if the queue is late, at least 1, with up to two decimals; None
+            keeps the queue's burst (1 for a new queue).
         delay_us: the time that must pass before the job may be leased.
         max_queued_length: the enqueue is refused if this many jobs are queued or delayed; None for no cap.
         repeat: True if a job that is remembered as finished or dead counts as a duplicate, too.
+        cost: how many slots of the rate a lease of the job takes, 1 to MAX_COST.
+        max_leased: sets how many jobs of the queue may be leased at one time, 1 to MAX_LEASED; None keeps the queue's
+            limit (none for a new queue).
     """
 
     queue_type: str
@@ -50,10 +58,12 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes
     requeue_limit: int
     interval_us: int | None
-    burst: int | None = None
+    burst: Burst | None = None
     delay_us: int = 0
     max_queued_length: int | None = None
     repeat: bool = False
+    cost: int = 1
+    max_leased: int | None = None
 
 
 class EnqueueStatus(enum.IntEnum):
@@ -86,6 +96,7 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
         attempt: 1 for the first delivery.
         requeues_remaining: how many more times the job may be requeued; -1 for no limit.
         queue_length: number of jobs still queued in its queue after this one.
+        cost: how many slots of the rate the lease took.
     """
 
     queue_type: str
@@ -98,6 +109,7 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
     attempt: int
     requeues_remaining: int
     queue_length: int
+    cost: int = 1
 
 
 class FinishJob(msgspec.Struct, frozen=True, array_like=True):
@@ -105,12 +117,19 @@ class FinishJob(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         lease: the lease token; None finishes the job under any live lease, as the original SHARQ does.
+        cost: the actual cost, 0 to MAX_COST; the queue's ready time moves by the difference, once for each lease. None
+            if it is as enqueued.
+        hold_us: nothing is leased from the queue for this time from now, up to MAX_HOLD_US; 0 for no hold.
+        hold_type_us: the same for all queues of its gathered type.
     """
 
     queue_type: str
     queue_id: str
     job_id: str
     lease: str | None = None
+    cost: int | None = None
+    hold_us: int = 0
+    hold_type_us: int = 0
 
 
 class ExtendJob(msgspec.Struct, frozen=True, array_like=True):
@@ -129,6 +148,8 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         delay_us: the time that must pass before the job may be leased again.
         is_void: True if no worker received the lease: the attempt is not counted, and its token stops acting.
+        cost, hold_us, hold_type_us: as in FinishJob.
+        counts: False if the attempt is not counted, so that the job comes no closer to its requeue limit.
     """
 
     queue_type: str
@@ -137,6 +158,10 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
     lease: str
     delay_us: int = 0
     is_void: bool = False
+    cost: int | None = None
+    hold_us: int = 0
+    hold_type_us: int = 0
+    counts: bool = True
 
 
 class LeaseStatus(enum.IntEnum):
@@ -203,13 +228,19 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         next_ready_in_us: time until the queue may next be leased from, 0 if that time has passed; None if nothing is
-            queued or the queue is paused.
-        oldest_age_us: time since the job at the head was enqueued; None if nothing is queued.
+            queued, or if the queue is paused or has max_leased leases.
+        oldest_age_us: time since the job at the head was enqueued; None if nothing is queued, and in a QueueStatsPage.
+        max_leased: the most leases at one time; None for no limit.
+        held_until_us: the end of the queue's hold, by the store's clock; None if there is none.
+        weight: how many jobs the queue gives in its turn.
+        dead: number of its dead letters. Those that died before the library counted them are not included.
+        blocked_by: the reason why the queue may not be leased from; None if it may.
+        settings: the names of the fields that an operator set: interval, burst, max_leased, weight.
     """
 
     is_known: bool
     interval_us: int
-    burst: int
+    burst: Burst
     is_pinned: bool
     is_paused: bool
     queued: int
@@ -219,6 +250,23 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     oldest_age_us: int | None
     enqueue_counts: MinuteCounts
     dequeue_counts: MinuteCounts
+    max_leased: int | None = None
+    held_until_us: int | None = None
+    weight: int = 1
+    dead: int = 0
+    blocked_by: BlockedBy | None = None
+    settings: tuple[str, ...] = ()
+
+
+class QueueStatsPage(msgspec.Struct, frozen=True, array_like=True):
+    """A page of the queues of a type in one partition, as pairs of queue_id and statistics.
+
+    Attributes:
+        scan: the cursor of the next page, 0 at the end.
+    """
+
+    queues: list[tuple[str, QueueStats]]
+    scan: int
 
 
 class QueuePage(msgspec.Struct, frozen=True, array_like=True):

@@ -24,9 +24,18 @@ _RING_SIZE = 1 << 128
 """The number of points of uhashring's default hash, MD5."""
 
 
+def is_gathered(queue_type: str) -> bool:
+    """Return True if one partition has all queues of a type, so that one limit can span them."""
+    return "~" in queue_type
+
+
 def partition_of(queue_type: str, queue_id: str, partitions: int) -> int:
-    """Return the partition of a queue (0 .. partitions-1), which is fixed for the life of the data."""
-    return crc32(f"{queue_type}:{queue_id}".encode()) % partitions
+    """Return the partition of a queue (0 .. partitions-1), which is fixed for the life of the data.
+
+    All queues of a gathered type are in the partition of the type's name alone.
+    """
+    name = queue_type if is_gathered(queue_type) else f"{queue_type}:{queue_id}"
+    return crc32(name.encode()) % partitions
 
 
 class Ring(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from router.api.decoding import Decoder, Effort
-from router.api.fields import MAX_BULK, JobId, NewJobId, QueueId, QueueType, are_identifiers
+from router.api.fields import MAX_BULK, JobId, NewJobId, QueueId, QueueType, are_identifiers, are_queue_types
 from router.api.request_shapes import RawBulk, RawRedrive
 from sharq_core.errors import InvalidRequest
 
@@ -64,13 +64,15 @@ class BulkDecoder(Generic[EntryT]):
     """The decoder of one type of bulk body.
 
     Args:
-        entry_type: the type of an entry; it has at least two identifiers.
+        entry_type: the type of an entry; it has at least two identifiers besides the queue type.
     """
 
     def __init__(self, entry_type: type[EntryT]) -> None:
         self._entry_decoder = Decoder(entry_type)
         hints = get_type_hints(entry_type, include_extras=True)
-        self._identifiers_of = attrgetter(*(name for name, hint in hints.items() if hint in _LOOSE))
+        names = [name for name, hint in hints.items() if hint in _LOOSE and hint != QueueType]
+        self._identifiers_of = attrgetter(*names)
+        self._has_type = QueueType in hints.values()
         self._decoder = msgspec.json.Decoder(_loose_bulk(entry_type, hints))
 
     def from_json(self, body: bytes, effort: Effort | None = None) -> Entries[EntryT]:
@@ -95,6 +97,8 @@ class BulkDecoder(Generic[EntryT]):
         try:
             entries = cast("list[EntryT]", _items(self._decoder.decode(body).jobs))
         except (ValueError, RecursionError):
+            return None
+        if self._has_type and not are_queue_types({entry.queue_type for entry in entries}):  # type: ignore[attr-defined]
             return None
         values = [value for entry in entries for value in self._identifiers_of(entry) if value is not UNSET]
         return entries if are_identifiers(values) else None

@@ -1,6 +1,6 @@
 """The shapes of GET /cluster/: the shards as this router knows them, and the state of their stores.
 
-Not here: the shapes of other answers (router/http/response.py).
+Not here: the shapes of other answers (router/api/response_shapes.py).
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Generic, TypeVar, get_type_hints
 
 import msgspec
+from msgspec import Struct
 from multidict import MultiMapping
 
 from router.api.fields import expected_text
 from router.api.nesting import MAX_DEPTH
 from sharq_core.errors import InvalidRequest
 
-FormT = TypeVar("FormT")
+FormT = TypeVar("FormT", bound=Struct)
 
 SEARCHED_BYTES = 16_384
 """Bytes of all broken texts of one request that are searched for the field to name; this takes at most 5 ms."""
@@ -94,7 +95,10 @@ class Decoder(Generic[FormT]):
         self._form_type = form_type
         self._decoder = decoder or msgspec.json.Decoder(form_type)
         hints = get_type_hints(form_type, include_extras=True)
-        self._expected = {name: expected_text(hint) or "another value" for name, hint in hints.items()}
+        self._expected = {
+            name: expected_text(hints[field]) or "another value"
+            for field, name in _wire_names(form_type).items()
+        }
         self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
 
     def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
@@ -159,6 +163,11 @@ class Decoder(Generic[FormT]):
 
     def _known(self) -> str:
         return ", ".join(self._expected) or "none"
+
+
+def _wire_names(form_type: type[Struct]) -> dict[str, str]:
+    """Return attribute → name of the field in JSON: `for` is a word of Python and cannot be an attribute."""
+    return {field.name: field.encode_name for field in msgspec.structs.fields(form_type)}
 
 
 def explain_broken_json(text: bytes, error: Exception, within: str = "", effort: Effort | None = None) -> str:

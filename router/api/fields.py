@@ -1,13 +1,13 @@
 """The types of the fields of requests: each has its range, its description for OpenAPI and its text for messages.
 
-Not here: the fields of each request (router/api/request_shapes.py).
+Not here: the fields of limits (router/api/limits.py), and the fields of each request (router/api/request_shapes.py).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
@@ -19,17 +19,22 @@ MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
 MAX_TOP = 100
-MAX_BURST = 1_000_000
 _INT32_MAX = 2**31 - 1
 
 STRICT_IDENTIFIER_PATTERN = rf"^(?!\.\.?$){IDENTIFIER_PATTERN.removeprefix('^')}(?!\n)"
 """An identifier. Proxies fold `.` and `..` away, so they are refused; so is the newline that `$` alone accepts."""
 
+QUEUE_TYPE_PATTERN = r"^(?!\.\.?$)(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(?:~[A-Za-z0-9_\-.+@]+)?$(?!\n)"
+"""A queue type: an identifier, or one that holds one `~` between two other characters (a gathered type)."""
+
 _LINE = r"(?!\.\.?(?:\n|\Z))[A-Za-z0-9_\-.+@]{1,100}"
 _are_identifiers = re.compile(rf"{_LINE}(?:\n{_LINE})*").fullmatch
 """Matches identifiers that are joined by newlines."""
 
+_is_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
+
 IDENTIFIER_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
+QUEUE_TYPE_WORDS = f"{IDENTIFIER_WORDS}, and at most one ~, neither first nor last,"
 
 
 class Expected(Struct, frozen=True):
@@ -48,15 +53,19 @@ _wait = Meta(ge=0, le=MAX_WAIT_MS)
 _hold = Meta(ge=_MIN_HOLD_MS, le=_MAX_HOLD_MS)
 _hold_ms = Expected(f"a number of milliseconds from {_MIN_HOLD_MS} to {_MAX_HOLD_MS}")
 _identifier = Expected(f"a string: {IDENTIFIER_WORDS}")
+_queue_type = Expected(f"a string: {IDENTIFIER_WORDS}, and at most one ~, neither first nor last")
 _flag = Expected("true or false")
 
 _LIMITS = "1 to 100 characters of `A-Z a-z 0-9 _ - . + @`; `.` and `..` alone are refused."
-QUEUE_TYPE_MEANING = f"The type of the queue, the name that workers ask for: {_LIMITS}"
+QUEUE_TYPE_MEANING = (
+    f"The type of the queue, the name that workers ask for: {_LIMITS} It may hold one `~`, neither first nor last; "
+    "all queues of such a gathered type are in one partition."
+)
 QUEUE_ID_MEANING = f"The id of the queue within its type: {_LIMITS}"
 JOB_ID_MEANING = f"The id of the job, unique within its queue: {_LIMITS}"
 
 QueueType: TypeAlias = Annotated[
-    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=QUEUE_TYPE_MEANING), _identifier
+    str, Meta(pattern=QUEUE_TYPE_PATTERN, description=QUEUE_TYPE_MEANING), _queue_type
 ]
 QueueId: TypeAlias = Annotated[
     str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=QUEUE_ID_MEANING), _identifier
@@ -123,16 +132,6 @@ RequeueLimit: TypeAlias = Annotated[
         "`default_job_requeue_limit`.",
     ),
     Expected(f"an integer from -1 (forever) to {_INT32_MAX}"),
-]
-Burst: TypeAlias = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=MAX_BURST,
-        description=f"Number of leases, from 1 to {MAX_BURST}, that may follow each other at once when the queue is "
-        "behind its rate. 1 keeps strict spacing. If it is absent, the burst stays as it is (1 for a new queue).",
-    ),
-    Expected(f"an integer from 1 to {MAX_BURST}"),
 ]
 QueueCap: TypeAlias = Annotated[
     int,
@@ -245,6 +244,16 @@ def expected_text(hint: Any) -> str | None:
     return next((text for part in get_args(hint) if (text := expected_text(part)) is not None), None)
 
 
+def is_queue_type(value: str) -> bool:
+    """Return whether a value is a queue type."""
+    return _is_queue_type(value) is not None
+
+
+def are_queue_types(values: Iterable[str]) -> bool:
+    """Return whether all values are queue types."""
+    return all(map(_is_queue_type, values))
+
+
 def are_identifiers(values: Sequence[str]) -> bool:
     """Return whether all values are identifiers. Matching them joined is faster than matching each."""
     lines = "\n".join(values)
@@ -263,6 +272,12 @@ def to_us(duration_ms: float) -> int:
     if isinstance(duration_ms, int):
         return duration_ms * 1000
     return math.ceil(Decimal(f"{duration_ms:.15g}") * 1000)
+
+
+def to_ms(duration_us: int) -> int | float:
+    """Return a duration in milliseconds, an int if it is whole."""
+    whole_ms, rest_us = divmod(duration_us, 1000)
+    return duration_us / 1000 if rest_us else whole_ms
 
 
 def clamp_cap(length: int) -> int:

@@ -15,11 +15,12 @@ from router.api.fields import (
     JOB_ID_MEANING,
     QUEUE_ID_MEANING,
     QUEUE_TYPE_MEANING,
+    QUEUE_TYPE_PATTERN,
     STRICT_IDENTIFIER_PATTERN,
 )
 from router.api.request_shapes import NoQuery
-from router.api.routes import Route
-from router.http.response import FailureAnswer
+from router.api.response_shapes import FailureAnswer
+from router.api.routes.route import Route
 from sharq_core import request_ids
 from sharq_core.errors import SharqError, Unauthorized
 from sharq_core.version import __version__
@@ -39,6 +40,7 @@ _PATH_MEANINGS = {
     "queue_id": QUEUE_ID_MEANING,
     "job_id": JOB_ID_MEANING,
 }
+_STATUS_MEANING = "The outcome of the request, or of one job of a bulk call."
 
 _REQUEST_ID: dict[str, Json] = {
     "required": True,
@@ -98,7 +100,12 @@ def _components(routes: tuple[Route, ...]) -> dict[str, object]:
     for route in routes:
         types += [shape for shapes in route.answers.values() for shape in shapes]
         types += [route.body] if route.body else []
-    return msgspec.json.schema_components(types, ref_template=_REF)[1]
+    schemas = msgspec.json.schema_components(types, ref_template=_REF)[1]
+    for schema in schemas.values():
+        status = schema.get("properties", {}).get("status", {})
+        # msgspec makes this field from the tag of a Struct, and a tag has no description.
+        status.setdefault("description", _STATUS_MEANING)
+    return schemas
 
 
 def _operation(route: Route, method: str, path: str) -> Json:
@@ -125,7 +132,8 @@ def _operation_id(route: Route, method: str, path: str) -> str:
 
 
 def _path_parameter(name: str) -> Json:
-    schema: Json = {"type": "string", "pattern": STRICT_IDENTIFIER_PATTERN}
+    pattern = QUEUE_TYPE_PATTERN if name == "queue_type" else STRICT_IDENTIFIER_PATTERN
+    schema: Json = {"type": "string", "pattern": pattern}
     return {
         "name": name,
         "in": "path",

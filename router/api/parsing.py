@@ -1,7 +1,7 @@
 """Parses requests into the scheduler's values, or raises an error that names the field.
 
 This is the only place that validates user input; the layers below trust the values. Not here: the shapes of the bodies
-(router/api/request_shapes.py).
+(router/api/request_shapes.py), and requests about queues (router/api/queue_parsing.py).
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.decoding import Decoder, Effort, explain_broken_json
-from router.api.fields import IDENTIFIER_WORDS, STRICT_IDENTIFIER_PATTERN, clamp_cap, to_us
+from router.api.fields import (
+    IDENTIFIER_WORDS,
+    QUEUE_TYPE_WORDS,
+    STRICT_IDENTIFIER_PATTERN,
+    clamp_cap,
+    is_queue_type,
+    to_us,
+)
 from router.api.job_ids import new_job_id
+from router.api.limits import rate_interval_us, read_burst
 from router.api.nesting import MAX_DEPTH, is_nested_too_deep
 from router.api.request_shapes import (
-    DeleteQueueBody,
     DequeueQuery,
     EnqueueBody,
     EnqueueEntry,
@@ -32,15 +39,13 @@ from router.api.request_shapes import (
     NoBody,
     NoQuery,
     PageQuery,
-    RateBody,
     RedriveEntry,
     ReleaseBody,
     ReleaseEntry,
-    TopQuery,
 )
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob, TopOrder
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
 
 ValueT = TypeVar("ValueT")
 JobT = TypeVar("JobT")
@@ -58,14 +63,11 @@ _EXTEND_BULK = BulkDecoder(ExtendEntry)
 _RELEASE = Decoder(ReleaseBody)
 _RELEASE_BULK = BulkDecoder(ReleaseEntry)
 _REDRIVE_BULK = BulkDecoder(RedriveEntry)
-_RATE = Decoder(RateBody)
-_DELETE_QUEUE = Decoder(DeleteQueueBody)
 _NO_BODY = Decoder(NoBody)
 _NO_QUERY = Decoder(NoQuery)
 _DEQUEUE = Decoder(DequeueQuery)
 _LEASE = Decoder(LeaseQuery)
 _PAGE = Decoder(PageQuery)
-_TOP = Decoder(TopQuery)
 
 
 def identifier(path: Mapping[str, str], name: str) -> str:
@@ -76,9 +78,17 @@ def identifier(path: Mapping[str, str], name: str) -> str:
     return value
 
 
+def queue_type_of(path: Mapping[str, str]) -> str:
+    """Return the queue type of a request's path, percent-decoded; raise InvalidRequest if it is none."""
+    value = path["queue_type"]
+    if not is_queue_type(value):
+        raise InvalidRequest(f"queue_type: expected {QUEUE_TYPE_WORDS} in the path")
+    return value
+
+
 def queue_key(path: Mapping[str, str]) -> QueueKey:
     """Return the queue that a path names; raise InvalidRequest if a part is not an identifier."""
-    return QueueKey(identifier(path, "queue_type"), identifier(path, "queue_id"))
+    return QueueKey(queue_type_of(path), identifier(path, "queue_id"))
 
 
 def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> tuple[NewJob, bool]:
@@ -89,9 +99,9 @@ def enqueue(body: bytes, path: Mapping[str, str], settings: RouterSettings) -> t
     Raises:
         InvalidRequest, TooLarge: nothing was done.
     """
-    queue_type, queue_id = identifier(path, "queue_type"), identifier(path, "queue_id")
+    queue_type, queue_id = queue_type_of(path), identifier(path, "queue_id")
     form = _ENQUEUE.from_json(body)
-    job = _new_job(form, queue_type, queue_id, settings, "payload", None)
+    job = _new_job(form, queue_type, queue_id, settings, "", None)
     return job, form.job_id is UNSET
 
 
@@ -104,15 +114,21 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
     effort = Effort()
 
     def make(form: EnqueueEntry, place: str) -> NewJob:
-        return _new_job(form, form.queue_type, form.queue_id, settings, f"{place}.payload", effort)
+        return _new_job(form, form.queue_type, form.queue_id, settings, place, effort)
 
     return _each(_ENQUEUE_BULK.from_json(body, effort), make)
 
 
 def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> FinishJob:
     """Return the job to finish; raise InvalidRequest if the body or query is wrong."""
-    lease = _given(_FINISH.from_json(body).lease) if body else None
-    return FinishJob(*_job_path(path), _lease_of(query, lease))
+    queue_type, queue_id, job_id = _job_path(path)
+    if not body:
+        return FinishJob(queue_type, queue_id, job_id, _lease_of(query, None))
+    form = _FINISH.from_json(body)
+    lease = _lease_of(query, _given(form.lease))
+    if form.cost is UNSET and not form.hold and not form.hold_type:
+        return FinishJob(queue_type, queue_id, job_id, lease)
+    return FinishJob(queue_type, queue_id, job_id, lease, *_report(form, queue_type))
 
 
 def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ExtendJob:
@@ -124,16 +140,21 @@ def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> Ex
 
 def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
     """Return the job to release; raise InvalidRequest if the body or query is wrong."""
+    queue_type, queue_id, job_id = _job_path(path)
     form = _RELEASE.from_json(body or b"{}")
     lease = _required(_lease_of(query, _given(form.lease)))
-    return ReleaseJob(*_job_path(path), lease, to_us(form.delay))
+    return _released(form, ReleaseJob(queue_type, queue_id, job_id, lease, to_us(form.delay)))
 
 
 def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
     """Return the jobs of a bulk finish, as `enqueue_bulk` does."""
 
-    def make(form: FinishEntry, _: str) -> FinishJob:
-        return FinishJob(form.queue_type, form.queue_id, form.job_id, _given(form.lease))
+    def make(form: FinishEntry, place: str) -> FinishJob:
+        lease = _given(form.lease)
+        if form.cost is UNSET and not form.hold and not form.hold_type:
+            return FinishJob(form.queue_type, form.queue_id, form.job_id, lease)
+        report = _report(form, form.queue_type, place)
+        return FinishJob(form.queue_type, form.queue_id, form.job_id, lease, *report)
 
     return _each(_FINISH_BULK.from_json(body, Effort()), make)
 
@@ -150,8 +171,9 @@ def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
 def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
     """Return the jobs of a bulk release, as `enqueue_bulk` does."""
 
-    def make(form: ReleaseEntry, _: str) -> ReleaseJob:
-        return ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
+    def make(form: ReleaseEntry, place: str) -> ReleaseJob:
+        job = ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
+        return _released(form, job, place)
 
     return _each(_RELEASE_BULK.from_json(body, Effort()), make)
 
@@ -165,20 +187,6 @@ def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
     effort = Effort()
     texts = raw_redrive(body or b"{}", effort)
     return None if texts is None else _each(_REDRIVE_BULK.one_by_one(texts, effort), make)
-
-
-def rate(body: bytes) -> tuple[int, int | None, bool | None]:
-    """Return interval_us, burst and pin of a new rate; raise InvalidRequest if the body is wrong.
-
-    burst and pin are None if they stay as they are.
-    """
-    form = _RATE.from_json(body)
-    return to_us(form.interval), _given(form.burst), _given(form.pin)
-
-
-def purge_all(body: bytes) -> bool:
-    """Return whether a deletequeue also forgets the rate; raise InvalidRequest if the body is wrong."""
-    return _DELETE_QUEUE.from_json(body or b"{}").purge_all
 
 
 def nothing(body: bytes) -> None:
@@ -211,12 +219,6 @@ def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
     return _given(form.limit), _given(form.cursor)
 
 
-def top(query: MultiMapping[str]) -> tuple[TopOrder, int]:
-    """Return the order of the queues and their maximum number; raise InvalidRequest if the query is wrong."""
-    form = _TOP.from_query(query)
-    return TopOrder(form.by), form.limit
-
-
 def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list[JobT | SharqError]:
     results: list[JobT | SharqError] = []
     for index, entry in enumerate(entries):
@@ -224,7 +226,7 @@ def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list
             results.append(entry)
             continue
         try:
-            results.append(make(entry, f"jobs[{index}]"))
+            results.append(make(entry, f"jobs[{index}]."))
         except SharqError as error:
             results.append(error.bare())
     return results
@@ -238,18 +240,54 @@ def _new_job(
     place: str,
     effort: Effort | None,
 ) -> NewJob:
-    payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, place, effort)
+    """Return the job of an enqueue. `place` is the path of its fields in the body, as `jobs[3].`."""
+    payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
+    interval_us = None
+    if form.interval is not UNSET or form.rate is not UNSET:
+        interval_us = rate_interval_us(form.interval, form.rate, place)
     return NewJob(
         queue_type,
         queue_id,
         new_job_id() if form.job_id is UNSET else form.job_id,
         payload,
         settings.default_requeue_limit if form.requeue_limit is UNSET else form.requeue_limit,
-        None if form.interval is UNSET else to_us(form.interval),
-        _given(form.burst),
+        interval_us,
+        None if form.burst is UNSET else read_burst(form.burst, place),
         to_us(form.delay) if form.delay else 0,
         _cap(form.max_queued_length, payload_cap),
         form.repeat,
+        form.cost,
+        _given(form.max_leased),
+    )
+
+
+def _report(
+    form: FinishBody | FinishEntry | ReleaseBody | ReleaseEntry, queue_type: str, place: str = ""
+) -> tuple[int | None, int, int]:
+    """Return the actual cost, hold_us and hold_type_us of a finished or released job.
+
+    Raises:
+        InvalidRequest: it holds a type that is not gathered.
+    """
+    if form.hold_type and "~" not in queue_type:
+        raise InvalidRequest(
+            f"{place}hold_type: expected no hold_type, because the queue type has no ~ in its name and so no limits of "
+            "its own; use hold"
+        )
+    return (
+        _given(form.cost),
+        to_us(form.hold) if form.hold else 0,
+        to_us(form.hold_type) if form.hold_type else 0,
+    )
+
+
+def _released(form: ReleaseBody | ReleaseEntry, job: ReleaseJob, place: str = "") -> ReleaseJob:
+    """Return a job to release with the rest of its form."""
+    if form.cost is UNSET and not form.hold and not form.hold_type and form.count:
+        return job
+    cost, hold_us, hold_type_us = _report(form, job.queue_type, place)
+    return msgspec.structs.replace(
+        job, cost=cost, hold_us=hold_us, hold_type_us=hold_type_us, counts=form.count
     )
 
 
@@ -289,7 +327,7 @@ def _given(value: ValueT | UnsetType) -> ValueT | None:
 
 
 def _job_path(path: Mapping[str, str]) -> tuple[str, str, str]:
-    return identifier(path, "queue_type"), identifier(path, "queue_id"), identifier(path, "job_id")
+    return queue_type_of(path), identifier(path, "queue_id"), identifier(path, "job_id")
 
 
 def _lease_of(query: MultiMapping[str], in_body: str | None) -> str | None:

@@ -1,17 +1,17 @@
 """The shapes of requests: one Struct for each body and each query string.
 
-The OpenAPI document is made from them, too. An optional field that is absent is UNSET; only `payload` may be null.
-router/api/fields.py has the range of each field, and router/api/parsing.py turns them into the scheduler's values.
+The OpenAPI document is made from them, too. An optional field that is absent is UNSET; `payload` may be null, and null
+clears a setting. router/api/fields.py and limits.py have the range of each field; router/api/parsing.py and
+queue_parsing.py turn the shapes into the scheduler's values.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from router.api.fields import (
-    Burst,
     Count,
     Cursor,
     Delay,
@@ -37,6 +37,20 @@ from router.api.fields import (
     bulk,
     bulk_expected,
 )
+from router.api.limits import (
+    ActualCost,
+    Burst,
+    Cost,
+    CountsAttempt,
+    Hold,
+    HoldFor,
+    HoldType,
+    HoldUntil,
+    ListBy,
+    MaxLeased,
+    Rate,
+    Weight,
+)
 
 
 class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,11 +59,14 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     payload: Payload
     job_id: NewJobId | UnsetType = UNSET
     interval: Interval | UnsetType = UNSET
+    rate: Rate | UnsetType = UNSET
     requeue_limit: RequeueLimit | UnsetType = UNSET
     burst: Burst | UnsetType = UNSET
     delay: Delay | UnsetType = UNSET
     max_queued_length: QueueCap | UnsetType = UNSET
     repeat: Repeat = False
+    cost: Cost = 1
+    max_leased: MaxLeased | UnsetType = UNSET
     queue_type: Ignored | UnsetType = UNSET
     queue_id: Ignored | UnsetType = UNSET
 
@@ -62,17 +79,23 @@ class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     payload: Payload
     job_id: NewJobId | UnsetType = UNSET
     interval: Interval | UnsetType = UNSET
+    rate: Rate | UnsetType = UNSET
     requeue_limit: RequeueLimit | UnsetType = UNSET
     burst: Burst | UnsetType = UNSET
     delay: Delay | UnsetType = UNSET
     max_queued_length: QueueCap | UnsetType = UNSET
     repeat: Repeat = False
+    cost: Cost = 1
+    max_leased: MaxLeased | UnsetType = UNSET
 
 
 class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The lease to end. Without a lease token, the current lease of the job ends."""
 
     lease: LeaseToken | UnsetType = UNSET
+    cost: ActualCost | UnsetType = UNSET
+    hold: Hold = 0
+    hold_type: HoldType = 0
 
 
 class ExtendBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +110,10 @@ class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     lease: LeaseToken | UnsetType = UNSET
     delay: Delay = 0
+    cost: ActualCost | UnsetType = UNSET
+    hold: Hold = 0
+    hold_type: HoldType = 0
+    count: CountsAttempt = True
 
 
 class FinishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,6 +123,9 @@ class FinishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     queue_id: QueueId
     job_id: JobId
     lease: LeaseToken | UnsetType = UNSET
+    cost: ActualCost | UnsetType = UNSET
+    hold: Hold = 0
+    hold_type: HoldType = 0
 
 
 class ExtendEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,6 +146,10 @@ class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     job_id: JobId
     lease: LeaseToken
     delay: Delay = 0
+    cost: ActualCost | UnsetType = UNSET
+    hold: Hold = 0
+    hold_type: HoldType = 0
+    count: CountsAttempt = True
 
 
 class RedriveEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,11 +202,34 @@ class RawRedrive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RateBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rate of a queue from now on."""
+    """The rate of a queue from now on: `interval` or `rate`, one of the two."""
 
-    interval: Interval
+    interval: Interval | UnsetType = UNSET
+    rate: Rate | UnsetType = UNSET
     burst: Burst | UnsetType = UNSET
     pin: Pin | UnsetType = UNSET
+
+
+class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a queue: an absent field stays as it is, and null clears the setting.
+
+    Settings outlive any idle time, and win over the values that enqueues carry.
+    """
+
+    interval: Interval | UnsetType | None = UNSET
+    rate: Rate | UnsetType | None = UNSET
+    burst: Burst | UnsetType | None = UNSET
+    pin: Pin | UnsetType | None = UNSET
+    max_leased: MaxLeased | UnsetType | None = UNSET
+    weight: Weight | UnsetType | None = UNSET
+    hold: Hold | UnsetType | None = UNSET
+
+
+class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time of a hold: `for` or `until`, one of the two. Without both, the queue is paused until it is resumed."""
+
+    hold_for: HoldFor | UnsetType = field(default=UNSET, name="for")
+    until: HoldUntil | UnsetType = UNSET
 
 
 class DeleteQueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,6 +265,14 @@ class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     limit: PageLimit | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
+
+
+class QueuesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The page of a list of queues, or its order."""
+
+    limit: PageLimit = 100
+    cursor: Cursor | UnsetType = UNSET
+    by: ListBy | UnsetType = UNSET
 
 
 class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from msgspec.structs import force_setattr
 
 from router.bodies.inflation import ContentTooLong
 from router.bodies.large_body import CompressedBody, LargeBody
-from router.bodies.parser_process import LENGTH, Call, Span, jobs_of, packed
+from router.bodies.parser_process import LENGTH, Call, Reply, Span, jobs_of, packed
 from sharq_core.errors import TooLarge, Unavailable
 from sharq_core.models import NewJob
 
@@ -166,7 +166,6 @@ class _ParserLane:
             raise cast(Exception, answer.result)
         if isinstance(body, CompressedBody) and answer.payloads is not body:
             body.count(len(answer.payloads))
-        await asyncio.sleep(0)  # reading the answer took up to 1 ms, and the handler takes as much
         await _give_payloads(jobs_of(answer.result), answer.payloads, answer.spans)
         return answer.result
 
@@ -266,10 +265,21 @@ async def _converse(process: Process, body: LargeBody, call: Call) -> _ParserRep
         await process.stdin.drain()
     head = await process.stdout.readexactly(LENGTH.size)
     content = await process.stdout.readexactly(*LENGTH.unpack(head))
-    is_done, result, spans = cast("tuple[bool, object, list[Span]]", pickle.loads(content))
+    is_done, result, spans, slices = cast(Reply, pickle.loads(content))
+    if slices:
+        result = await _joined(slices)
     (payload_bytes,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
     payloads = LargeBody(await _read_pieces(process.stdout, payload_bytes)) if payload_bytes else body
     return _ParserReply(is_done, result, spans, payloads)
+
+
+async def _joined(slices: Sequence[bytes]) -> list[object]:
+    """Return the list that consists of pickled slices, and yield to the event loop after each."""
+    items: list[object] = []
+    for content in slices:
+        items += pickle.loads(content)
+        await asyncio.sleep(0)
+    return items
 
 
 async def _read_pieces(stream: asyncio.StreamReader, size_bytes: int) -> list[bytes]:

@@ -27,8 +27,8 @@ from sharq_core.models import NewJob
 LENGTH = struct.Struct(">Q")
 """The length in bytes before each part of a call and of an answer.
 
-A call has two parts: a pickled Call, and the body. An answer has two parts: the pickled tuple (True, result, spans) or
-(False, error, []), and the payloads if the parent cannot take them from the body that it has.
+A call has two parts: a pickled Call, and the body. An answer has two parts: a pickled Reply, and the payloads if the
+parent cannot take them from the body that it has.
 """
 
 Call: TypeAlias = tuple[str, tuple[Any, ...], str | None, int]
@@ -36,6 +36,12 @@ Call: TypeAlias = tuple[str, tuple[Any, ...], str | None, int]
 
 Span: TypeAlias = tuple[int, int]
 """The start and the length of a payload, in the body if it is plain, else in the payloads of the answer."""
+
+Reply: TypeAlias = tuple[bool, object, list[Span], list[bytes]]
+"""(True, result, spans, slices) or (False, error, [], []). A list comes in pickled slices, with None as the result."""
+
+SLICE_ITEMS = 200
+"""The items of a list that the parent unpickles in one step, which takes up to 0.2 ms."""
 
 _NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
@@ -81,7 +87,8 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
         spans = _spans_in(body, jobs) if encoding is None else _spans_of(payloads)
         for job in jobs:
             force_setattr(job, "payload", b"")
-        answers.write(packed((is_done, result, spans)))
+        slices = _slices(result) if is_done and isinstance(result, list) else []
+        answers.write(packed((is_done, None if slices else result, spans, slices)))
         answers.write(LENGTH.pack(sum(map(len, payloads))))
         answers.writelines(payloads)
         answers.flush()
@@ -98,6 +105,12 @@ def _run(
         return False, error
     except Exception as error:  # noqa: BLE001 - the parent logs it and answers 500
         return False, RuntimeError(f"{type(error).__name__}: {error}"[:1000])
+
+
+def _slices(items: list[object]) -> list[bytes]:
+    """Return the pickled slices of a list."""
+    starts = range(0, len(items), SLICE_ITEMS)
+    return [pickle.dumps(items[start : start + SLICE_ITEMS], pickle.HIGHEST_PROTOCOL) for start in starts]
 
 
 def _content(body: bytes, encoding: str, limit_bytes: int) -> bytes:

@@ -9,20 +9,12 @@ from collections.abc import AsyncIterator, Sequence
 
 from msgspec import UNSET
 
-from router.api import parsing
+from router.api import parsing, queue_parsing
+from router.api.queue_shapes import MinuteCount, QueueCounts, QueueIds, TopQueueAnswer, TopQueuesAnswer
 from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
-from router.http.response import (
-    MinuteCount,
-    QueueCounts,
-    QueueIds,
-    Response,
-    TopQueueAnswer,
-    TopQueuesAnswer,
-    answer,
-)
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.link.messages import GetQueue
 from sharq_core.models import MinuteCounts, TopQueue
 
 PAGE_IDS = 2000
@@ -48,7 +40,7 @@ class CountHandlers:
 
     async def queue_ids(self, request: Request) -> Response:
         """Return the queues of a type that have queued, delayed or leased jobs."""
-        queue_type = parsing.identifier(request.path_values, "queue_type")
+        queue_type = parsing.queue_type_of(request.path_values)
         limit, cursor = parsing.page(request.query)
         if limit is None:
             return await list_answer(list_pieces("queue_ids", self._id_pages(queue_type, cursor), dict))
@@ -73,7 +65,7 @@ class CountHandlers:
     async def queue_counts(self, request: Request) -> Response:
         """Return the length of a queue, delayed jobs included, and its counts."""
         parsing.no_query(request.query)
-        stats = await self._dispatch.route(GetQueue(parsing.queue_key(request.path_values)))
+        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         return answer(
             QueueCounts(
                 queue_length=stats.queued + stats.delayed,
@@ -84,8 +76,8 @@ class CountHandlers:
 
     async def top_queues(self, request: Request) -> Response:
         """Return the queues of a type that have been ready longest or hold the most jobs."""
-        queue_type = parsing.identifier(request.path_values, "queue_type")
-        by, limit = parsing.top(request.query)
+        queue_type = parsing.queue_type_of(request.path_values)
+        by, limit = queue_parsing.top(request.query)
         top = await self._dispatch.top_queues(queue_type, by, limit)
         return answer(
             TopQueuesAnswer(queues=[_top_queue(queue) for queue in top.queues], complete=top.is_complete)

@@ -5,19 +5,25 @@ Not here: the choice of the job, and the wait (router/longpoll/dequeues.py).
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from router.api import parsing
+from router.api.response_shapes import Leased, LeasedJobs, LeasedOne, NothingReadyAnswer
 from router.bodies.parser import BodyParser
 from router.http.request import Request, has_left, is_gone, may_have_left
-from router.http.response import NO_STORE_HEADERS, Leased, LeasedJobs, LeasedOne, Response
+from router.http.response import NO_STORE_HEADERS, Response
 from router.longpoll.dequeues import Polls
 from router.settings import RouterSettings
+from router.shards.dispatch import Dispatch
+from sharq_core.errors import SharqError
 from sharq_core.models import LeasedJob
+
+log = logging.getLogger(__name__)
 
 LeasedT = TypeVar("LeasedT", Leased, LeasedOne)
 
@@ -29,7 +35,10 @@ _encode = msgspec.json.Encoder().encode
 class DequeueHandlers:
     """The handler of dequeue."""
 
-    def __init__(self, polls: Polls, parser: BodyParser, settings: RouterSettings) -> None:
+    def __init__(
+        self, dispatch: Dispatch, polls: Polls, parser: BodyParser, settings: RouterSettings
+    ) -> None:
+        self._dispatch = dispatch
         self._polls = polls
         self._parser = parser
         self._settings = settings
@@ -38,7 +47,7 @@ class DequeueHandlers:
         """Lease ready jobs of a type. Void the leases again if the client has left (I6)."""
         queue_type = DEFAULT_QUEUE_TYPE
         if "queue_type" in request.path_values:
-            queue_type = parsing.identifier(request.path_values, "queue_type")
+            queue_type = parsing.queue_type_of(request.path_values)
         count, lease_us, wait_us = parsing.dequeue(request.query, self._settings)
         if request.body_exists:
             await self._parser.run(parsing.nothing, await request.body())
@@ -50,9 +59,27 @@ class DequeueHandlers:
             await self._polls.give_back(jobs)
             return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:
-            return Response(_EMPTY_BODY, 404, "empty", NO_STORE_HEADERS)
+            return Response(await self._nothing_ready(queue_type), 404, "empty", NO_STORE_HEADERS)
         body = _encode(_leased(LeasedOne, jobs[0]) if count is None else _leased_jobs(jobs))
         return Response(body, headers=NO_STORE_HEADERS)
+
+    async def _nothing_ready(self, queue_type: str) -> bytes:
+        """Return the body of an empty answer, with the reason if the shards can tell it."""
+        try:
+            explanation = await self._dispatch.explain(queue_type)
+        except SharqError as error:
+            # The dequeue itself is answered: nothing was ready.
+            log.debug("empty_unexplained queue_type=%s error=%r", queue_type, error.message)
+            return _EMPTY_BODY
+        if explanation is None or explanation.blocked_by is None:
+            return _EMPTY_BODY
+        ready_in_us = explanation.next_ready_in_us
+        return _encode(
+            NothingReadyAnswer(
+                blocked_by=explanation.blocked_by,
+                next_ready_in=UNSET if ready_in_us is None else -(-ready_in_us // 1000),
+            )
+        )
 
 
 def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:
@@ -74,4 +101,5 @@ def _leased(shape: type[LeasedT], job: LeasedJob) -> LeasedT:
         lease_expires_at=job.leased_until_us // 1000,
         enqueued_at=job.enqueued_at_us // 1000,
         attempt=job.attempt,
+        cost=job.cost,
     )

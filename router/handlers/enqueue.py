@@ -8,11 +8,12 @@ from functools import lru_cache
 from msgspec import UNSET, UnsetType, json, structs
 
 from router.api import parsing
+from router.api.response_shapes import FailureAnswer, Queued, QueuedJobs, count_failed
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.http.errors import failed
 from router.http.request import Request
-from router.http.response import FailureAnswer, Queued, QueuedJobs, Response, answer, count_failed
+from router.http.response import Response, answer
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import InvalidRequest, QueueFull, SharqError

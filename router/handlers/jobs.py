@@ -9,21 +9,20 @@ from functools import partial
 from msgspec import UNSET, Raw
 
 from router.api import parsing
-from router.bodies.parser import BodyParser
-from router.handlers.list_answers import list_answer, list_pieces
-from router.http.errors import failed
-from router.http.request import Request, is_gone
-from router.http.response import (
+from router.api.response_shapes import (
     DeadJob,
     Dropped,
     FailureAnswer,
     JobAnswer,
     Queued,
     Redriven,
-    Response,
-    answer,
     count_failed,
 )
+from router.bodies.parser import BodyParser
+from router.handlers.list_answers import list_answer, list_pieces
+from router.http.errors import failed
+from router.http.request import Request, is_gone
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.link.messages import GetJob
@@ -63,7 +62,7 @@ class JobHandlers:
 
     async def list_dead(self, request: Request) -> Response:
         """Return a page of the dead letters of a type."""
-        queue_type = parsing.identifier(request.path_values, "queue_type")
+        queue_type = parsing.queue_type_of(request.path_values)
         limit, cursor = parsing.page(request.query)
         listing = _DeadListing(self._dispatch, self._turns, queue_type, cursor)
         pages = listing.pages(limit or DEFAULT_PAGE)
@@ -72,7 +71,7 @@ class JobHandlers:
     async def redrive(self, request: Request) -> Response:
         """Enqueue dead letters again: all of a type, or those that the body names."""
         parsing.no_query(request.query)
-        queue_type = parsing.identifier(request.path_values, "queue_type")
+        queue_type = parsing.queue_type_of(request.path_values)
         jobs = await self._parser.run(parsing.redrive, await request.body(), queue_type)
         if jobs is None:
             request.may_last = True
@@ -85,7 +84,7 @@ class JobHandlers:
     async def drop_dead(self, request: Request) -> Response:
         """Drop all dead letters of a type."""
         parsing.no_query(request.query)
-        queue_type = parsing.identifier(request.path_values, "queue_type")
+        queue_type = parsing.queue_type_of(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
         request.may_last = True
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))

@@ -8,18 +8,11 @@ from msgspec import UNSET
 from multidict import MultiDict
 
 from router.api import parsing
+from router.api.response_shapes import Extended, FailureAnswer, LeaseDone, LeaseResults, count_failed
 from router.bodies.parser import BodyParser
 from router.http.errors import failed
 from router.http.request import Request
-from router.http.response import (
-    Extended,
-    FailureAnswer,
-    LeaseDone,
-    LeaseResults,
-    Response,
-    answer,
-    count_failed,
-)
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import LeaseLost, NotFound, SharqError
 from sharq_core.link.messages import Extend, Finish, Release

@@ -9,14 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from router.api.cluster_shapes import ClusterInfo
+from router.api.response_shapes import Done, HelloAnswer, Ready
 from router.http.request import Request
-from router.http.response import (
-    Done,
-    HelloAnswer,
-    Ready,
-    Response,
-    answer,
-)
+from router.http.response import Response, answer
 from router.readiness import Readiness
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unavailable

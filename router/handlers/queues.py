@@ -1,4 +1,7 @@
-"""Handlers of one queue: change its rate, show, pause, resume and delete it."""
+"""Handlers of one queue: change its rate and settings, show, pause, hold, resume and delete it.
+
+Not here: lists of queues and types (router/handlers/listings.py), and pauses of types (router/handlers/types.py).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,20 @@ import logging
 
 from msgspec import UNSET, UnsetType
 
-from router.api import parsing
+from router.api import parsing, queue_parsing
+from router.api.fields import to_ms
+from router.api.limits import HOLD_UNTIL_TEXT, write_rate
+from router.api.queue_shapes import DeletedAnswer, QueueAnswer, RateSet
+from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.http.request import Request
-from router.http.response import DeletedAnswer, Done, QueueAnswer, RateSet, Response, answer
+from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.errors import NotFound, SharqError
-from sharq_core.link.messages import DeleteQueue, GetQueue, SetPaused, SetRate
+from sharq_core.errors import InvalidRequest, NotFound, SharqError
+from sharq_core.limits import PauseStatus
+from sharq_core.link.control_calls import HoldQueue, SetQueue
+from sharq_core.link.messages import DeleteQueue, SetPaused, SetRate
 from sharq_core.models import QueueKey, QueueStats
 
 log = logging.getLogger(__name__)
@@ -32,12 +41,12 @@ class QueueHandlers:
         """Change the rate, and pin or unpin it."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        interval_us, burst, pin = await self._parser.run(parsing.rate, await request.body())
+        interval_us, burst, pin = await self._parser.run(queue_parsing.rate, await request.body())
         if not await self._dispatch.route(SetRate(key, interval_us, burst, pin)):
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
 
-    async def _warning(self, key: QueueKey, interval_us: int, burst: int | None) -> str | UnsetType:
+    async def _warning(self, key: QueueKey, interval_us: int, burst: float | None) -> str | UnsetType:
         """Return the warning about a rate that is not kept, and log it; UNSET if the rate is kept.
 
         If the request has no burst, the queue's own burst counts.
@@ -45,7 +54,7 @@ class QueueHandlers:
         text = rate_warnings.warning(interval_us, burst)
         if text is not None and burst is None:
             try:
-                text = rate_warnings.warning(interval_us, (await self._dispatch.route(GetQueue(key))).burst)
+                text = rate_warnings.warning(interval_us, (await self._dispatch.queue(key)).burst)
             except SharqError as error:
                 log.debug("burst_unknown error=%r", error.message)
         if text is None:
@@ -56,30 +65,42 @@ class QueueHandlers:
     async def queue(self, request: Request) -> Response:
         """Return the state of the queue."""
         parsing.no_query(request.query)
-        stats = await self._dispatch.route(GetQueue(parsing.queue_key(request.path_values)))
+        stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(_queue_answer(stats))
 
+    async def set_queue(self, request: Request) -> Response:
+        """Change settings of the queue, which is created if need be, and return its state."""
+        parsing.no_query(request.query)
+        key = parsing.queue_key(request.path_values)
+        settings = await self._parser.run(queue_parsing.queue_settings, await request.body())
+        return answer(_queue_answer(await self._dispatch.route(SetQueue(key, settings))))
+
     async def pause(self, request: Request) -> Response:
-        """Pause the queue: it accepts jobs but hands none out."""
-        return await self._set_paused(request, is_paused=True)
+        """Pause the queue, or hold it for or until a time: it accepts jobs but hands none out."""
+        parsing.no_query(request.query)
+        key = parsing.queue_key(request.path_values)
+        pause = await self._parser.run(queue_parsing.pause, await request.body())
+        if not pause.is_hold:
+            return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused=True)))
+        status = await self._dispatch.route(HoldQueue(key, pause.hold_us, pause.until_us))
+        if status in (PauseStatus.PAST, PauseStatus.TOO_LONG):
+            raise InvalidRequest(f"until: expected {HOLD_UNTIL_TEXT}")
+        return _done(was_found=status is PauseStatus.DONE)
 
     async def resume(self, request: Request) -> Response:
-        """Resume the queue."""
-        return await self._set_paused(request, is_paused=False)
-
-    async def _set_paused(self, request: Request, *, is_paused: bool) -> Response:
+        """Resume the queue: end its pause and its hold."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused)))
+        return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused=False)))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        purge = await self._parser.run(parsing.purge_all, await request.body())
+        purge = await self._parser.run(queue_parsing.purge_all, await request.body())
         deleted = await self._dispatch.route(DeleteQueue(key, purge))
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
@@ -100,16 +121,22 @@ def _queue_answer(stats: QueueStats) -> QueueAnswer:
 
     The time until the queue is ready is rounded up, so that the queue is ready after it. An age is rounded down.
     """
-    whole_ms, rest_us = divmod(stats.interval_us, 1000)
-    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
+    ready_in_us, age_us, held_us = stats.next_ready_in_us, stats.oldest_age_us, stats.held_until_us
     return QueueAnswer(
-        interval=stats.interval_us / 1000 if rest_us else whole_ms,
+        interval=to_ms(stats.interval_us),
+        rate=write_rate(stats.interval_us),
         burst=stats.burst,
         pinned=stats.is_pinned,
         paused=stats.is_paused,
         queued=stats.queued,
         delayed=stats.delayed,
         leased=stats.leased,
+        dead=stats.dead,
+        max_leased=stats.max_leased,
+        weight=stats.weight,
+        held_until=None if held_us is None else -(-held_us // 1000),
+        settings=list(stats.settings),
+        blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
         oldest_age=None if age_us is None else age_us // 1000,
     )

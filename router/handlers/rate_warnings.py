@@ -25,7 +25,7 @@ ROUND_TRIP_US = 5_000
 
 
 @lru_cache(1000)
-def warning(interval_us: int, burst: int | None) -> str | None:
+def warning(interval_us: int, burst: float | None) -> str | None:
     """Return the warning about a rate; None if the rate is kept.
 
     Args:

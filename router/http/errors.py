@@ -11,7 +11,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from router.http.response import JSON_HEADERS, FailureAnswer, Response
+from router.api.response_shapes import FailureAnswer
+from router.http.response import JSON_HEADERS, Response
 from sharq_core.errors import (
     InvalidRequest,
     MethodNotAllowed,

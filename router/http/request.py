@@ -17,7 +17,7 @@ from router.bodies.inflation import DEFLATE, GZIP, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
-from sharq_core._compat.aiohttp import PlainRequest, received_bytes
+from sharq_core._compat.aiohttp import PlainRequest
 from sharq_core.errors import TooLarge, TooSlow
 from sharq_core.http_port.connection import PortConnection
 
@@ -68,6 +68,8 @@ class Request(PlainRequest):
 
     Attributes:
         path_values: name → value, percent-decoded but not validated.
+        payload: the body as it arrives.
+        max_body_bytes: the longest permitted body, decompressed.
         body_timeout_s: the longest time that the body may take to arrive.
         ends_connection: True if the connection is to be closed after the response.
         may_last: True if the response may take long. The port then checks that a client that has closed its sending
@@ -78,6 +80,8 @@ class Request(PlainRequest):
     """
 
     path_values: Mapping[str, str] = {}
+    payload: StreamReader
+    max_body_bytes: int
     body_timeout_s: float = BODY_TIMEOUT_S
     ends_connection: bool = False
     may_last: bool = False
@@ -115,10 +119,10 @@ class Request(PlainRequest):
             Overloaded: there is no memory for the body. In all four cases nothing was done.
         """
         if self._body is None:
-            if room is not None or not self.content.is_eof() or _CONTENT_ENCODING in self.headers:
+            if room is not None or not self.payload.is_eof() or _CONTENT_ENCODING in self.headers:
                 self._body = await self._read_in_time(room)
                 return self._body
-            self._body = self._take_all()
+            self._body = self.whole_body()
             if len(self._body) > self.max_body_bytes:
                 raise self._too_large()
         return self._body
@@ -133,24 +137,13 @@ class Request(PlainRequest):
         try:
             async with timeout(self.body_timeout_s):
                 while discarded_bytes <= limit_bytes:
-                    piece = await self.content.readany()
+                    piece = await self.payload.readany()
                     if not piece:
                         return True
                     discarded_bytes += len(piece)
         except (TimeoutError, ConnectionError, web.RequestPayloadError):
             pass
         return False
-
-    def _take_all(self) -> bytes:
-        """Return a body that has arrived whole.
-
-        The reader has resumed the connection already, and would resume it again for each chunk that is read from it.
-        Taking the chunks directly saves a thirtieth of a small request's time.
-        """
-        payload = self.content
-        if not self.body_exists or payload.exception() is not None:
-            return payload.read_nowait()
-        return received_bytes(payload)
 
     async def _read_in_time(self, room: BodyRoom | None) -> bytes | LargeBody:
         deadline = timeout(self.body_timeout_s)
@@ -172,7 +165,7 @@ class Request(PlainRequest):
             return await self._read_compressed(encoding)
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.content.readany():
+        while piece := await self.payload.readany():
             size += len(piece)
             if size > self.max_body_bytes:
                 raise self._too_large()
@@ -188,7 +181,7 @@ class Request(PlainRequest):
         content: list[bytes] = []
         is_long = False
         size = content_bytes = 0
-        while piece := await self.content.readany():
+        while piece := await self.payload.readany():
             size += len(piece)
             if size > limit_bytes:
                 raise self._too_large()
@@ -246,6 +239,8 @@ def request_factory(
     ) -> Request:
         begun(protocol, payload)
         request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
+        request.payload = payload
+        request.max_body_bytes = max_body_bytes
         request.body_timeout_s = body_timeout_s
         request.unread = unread
         return request

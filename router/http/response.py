@@ -1,28 +1,26 @@
-"""Defines the shapes of the router's responses and their encoding as HTTP. The OpenAPI document is built from them.
+"""Encodes the router's responses as HTTP, and sends each with one write.
 
-An optional field that a response lacks is UNSET. Not here: the choice of the response (router/handlers).
+Not here: the shapes of the bodies (router/api/response_shapes.py), and streamed responses
+(router/http/streamed_response.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from aiohttp import HttpVersion, HttpVersion10, web
 from aiohttp.hdrs import METH_HEAD
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Struct
 from multidict import CIMultiDict
 
-from router.api.cluster_shapes import ClusterInfo  # noqa: F401 - one of the answers, re-exported beside the others
 from router.http.delivery import send
 from router.http.unread_answers import PIECE_BYTES
 from sharq_core._compat.aiohttp import head_bytes
-from sharq_core.models import JobState
 
 _encode = msgspec.json.Encoder().encode
 
@@ -129,268 +127,3 @@ def _fixed_head(version: HttpVersion, status: int, headers: Headers, keep_alive:
 def answer(value: Struct, status: int = 200, result: str = "ok") -> Response:
     """Return a response with the JSON of a value."""
     return Response(_encode(value), status, result)
-
-
-class HelloAnswer(Struct, frozen=True, forbid_unknown_fields=True):
-    """The greeting."""
-
-    message: str = "Hello, SharQ!"
-
-
-class Done(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="success"):
-    """The confirmation that the request was carried out."""
-
-
-class RateSet(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The confirmation that the rate is set. warning: the reason why the queue cannot keep the rate."""
-
-    warning: str | UnsetType = UNSET
-
-
-class Ready(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"):
-    """The confirmation that the router accepts requests. warning: a problem that another router would have, too."""
-
-    warning: str | UnsetType = UNSET
-
-
-class FailureAnswer(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="failure"
-):
-    """A failure. The message begins with the field in question; the code says whether the request was carried out."""
-
-    code: str
-    message: str
-    current_queue_length: int | UnsetType = UNSET
-
-
-def count_failed(results: Sequence[Struct]) -> int:
-    """Return the number of failures among the results of a bulk call."""
-    return [type(result) for result in results].count(FailureAnswer)
-
-
-class NothingReadyAnswer(Struct, frozen=True, forbid_unknown_fields=True, tag_field="status", tag="failure"):
-    """The answer of a dequeue if no job is ready."""
-
-
-class Queued(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="queued"):
-    """The confirmation that a job is queued.
-
-    job_id: present if the server generated it, and in bulk results; current_queue_length: the length before this job,
-    present if a maximum was given; warning: the reason why the queue cannot keep the rate that was sent.
-    """
-
-    job_id: str | UnsetType = UNSET
-    duplicate: bool | UnsetType = UNSET
-    current_queue_length: int | UnsetType = UNSET
-    warning: str | UnsetType = UNSET
-
-
-class QueuedJobs(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """One result for each job, in order: {"status": "queued", ...} or {"status": "failure", ...}.
-
-    failed: the number of failures; warning: the reason why some queues cannot keep the rates that were sent.
-    """
-
-    failed: int
-    warning: str | UnsetType = UNSET
-    results: list[Queued | FailureAnswer]
-
-
-class Leased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A job and its lease. Times are in ms since the epoch, by the store's clock."""
-
-    queue_id: str
-    job_id: str
-    payload: Raw
-    requeues_remaining: int
-    current_queue_length: int
-    lease: str
-    lease_expires_at: int
-    enqueued_at: int
-    attempt: int
-
-
-class LeasedOne(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The answer of a dequeue without `count`."""
-
-    queue_id: str
-    job_id: str
-    payload: Raw
-    requeues_remaining: int
-    current_queue_length: int
-    lease: str
-    lease_expires_at: int
-    enqueued_at: int
-    attempt: int
-
-
-class LeasedJobs(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The answer of a dequeue with `count`."""
-
-    jobs: list[Leased]
-
-
-class Extended(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The new end of a lease, in ms since the epoch."""
-
-    lease_expires_at: int
-
-
-class LeaseDone(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The success of one job in a bulk call. lease_expires_at: present after an extend, in ms since the epoch."""
-
-    lease_expires_at: int | UnsetType = UNSET
-
-
-class LeaseResults(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """One result for each job, in order: {"status": "success", ...} or {"status": "failure", ...}.
-
-    failed: the number of failures.
-    """
-
-    failed: int
-    results: list[LeaseDone | FailureAnswer]
-
-
-class JobAnswer(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The state of one job. position: its place in the queue; 1 is the next job to be leased."""
-
-    state: JobState
-    attempt: int
-    enqueued_at: int
-    lease_expires_at: int | UnsetType = UNSET
-    position: int | UnsetType = UNSET
-    payload: Raw | UnsetType = UNSET
-
-
-class DeadJob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One dead letter."""
-
-    queue_id: str
-    job_id: str
-    payload: Raw
-    attempt: int
-    enqueued_at: int
-    dead_at: int
-
-
-class DeadJobs(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """A page of dead letters. cursor: the start of the next page, null at the end."""
-
-    jobs: list[DeadJob]
-    cursor: str | None
-
-
-class Redriven(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The result of a redrive. redriven: the number of dead letters that were queued, if the call was for all of them.
-
-    Otherwise results has one entry for each job, in order, and failed is the number of failures.
-    """
-
-    redriven: int | UnsetType = UNSET
-    failed: int | UnsetType = UNSET
-    results: list[Queued | FailureAnswer] | UnsetType = UNSET
-
-
-class Dropped(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The number of dead letters that were dropped."""
-
-    dropped: int
-
-
-class QueueAnswer(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The state of one queue. Durations are in ms. next_ready_in: null if nothing is queued or the queue is paused."""
-
-    interval: int | float
-    burst: int
-    pinned: bool
-    paused: bool
-    queued: int
-    delayed: int
-    leased: int
-    next_ready_in: int | None
-    oldest_age: int | None
-
-
-class DeletedAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The answer of a delete. The status is capitalised as in the original."""
-
-    status: Literal["Success", "Failure"]
-    message: str
-
-
-MinuteCount: TypeAlias = dict[str, int]
-"""Start of the minute, in ms since the epoch → count; 10 entries, oldest first."""
-
-
-class AllCounts(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The queue types in use, and the counts of the last 10 minutes over all types."""
-
-    queue_types: list[str]
-    enqueue_counts: MinuteCount
-    dequeue_counts: MinuteCount
-
-
-class QueueIds(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """A page of the queues that have waiting or leased jobs. cursor: the start of the next page, absent at the end."""
-
-    queue_ids: list[str]
-    cursor: str | UnsetType = UNSET
-
-
-class TopQueueAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One queue of the list. Durations are in ms. due_for: the time since it became due, null if it is not due."""
-
-    queue_id: str
-    queued: int
-    delayed: int
-    leased: int
-    due_for: int | None
-    oldest_age: int | None
-
-
-class TopQueuesAnswer(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The first queues of the requested order. complete: false if there were too many queues to examine all."""
-
-    queues: list[TopQueueAnswer]
-    complete: bool
-
-
-class QueueCounts(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
-    """The length of one queue and its counts of the last 10 minutes; zeros for an unknown queue."""
-
-    queue_length: int
-    enqueue_counts: MinuteCount
-    dequeue_counts: MinuteCount

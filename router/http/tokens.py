@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path

@@ -18,7 +18,7 @@ from router.shards.link import ShardLink
 from router.shards.owners import Excuses, Owners, all_partitions
 from sharq_core.config import Address
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.link.messages import Cover, Member, ShardPort, View, Yield
+from sharq_core.link.messages import FORMATS, Cover, Member, ShardPort, View, Yield
 from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring
 
@@ -43,9 +43,11 @@ class Directory(Protocol):
     """The shards and their partitions, as this router knows them now.
 
     Attributes:
+        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
+    formats: int
     second_tries: int
 
     @property
@@ -92,6 +94,7 @@ class ShardDirectory:
 
     Attributes:
         view: the members; None before the first shard was reached.
+        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
@@ -103,6 +106,7 @@ class ShardDirectory:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.view: View | None = None
+        self.formats = FORMATS
         self.second_tries = 0
         self._seeds = seeds
         self._secret = secret
@@ -252,6 +256,7 @@ class ShardDirectory:
         if not is_newer and any(not link.is_suspect for link in self._links.values()):
             return
         self.view = view
+        self.formats = min((member.formats for member in view.members), default=FORMATS)
         log.info("view version=%d members=%d", view.version, len(view.members))
         self._spawn(self._follow(view))
 

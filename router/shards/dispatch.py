@@ -8,14 +8,31 @@ while the ring changes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from router.shards.dead_letter_walk import DeadWalk
 from router.shards.directory import Directory
+from router.shards.listings import (
+    DEAD_PAGE_BYTES,
+    PARTITIONS_AT_ONCE,
+    read_dead,
+    read_queues,
+)
 from router.shards.second_try import BulkCall, SecondTry
+from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
 from sharq_core import errors
+from sharq_core.limits import Explanation, TypeSummary
+from sharq_core.link.control_calls import (
+    Explain,
+    GetQueueLimits,
+    ListQueueStats,
+    ListTypes,
+    PauseAll,
+    PauseType,
+)
 from sharq_core.link.messages import (
+    FORMATS,
     Addressed,
     Call,
     CheckStore,
@@ -24,8 +41,8 @@ from sharq_core.link.messages import (
     Failure,
     Finish,
     GetCounts,
+    GetQueue,
     GetTop,
-    ListDead,
     ListQueues,
     PartitionCall,
     QueueCall,
@@ -42,6 +59,8 @@ from sharq_core.models import (
     FinishJob,
     LeaseOutcome,
     NewJob,
+    QueueKey,
+    QueueStats,
     RedriveStatus,
     ReleaseJob,
     TopOrder,
@@ -49,21 +68,7 @@ from sharq_core.models import (
 )
 from sharq_core.partitions import partition_of
 from sharq_core.top_queues import merge
-
-PAGE = 100
-"""Maximum number of jobs or queues requested from one partition in one call."""
-
-PARTITIONS_AT_ONCE = 8
-"""Number of partitions asked at once for a listing: enough to hide the round trip, few enough to bound excess reads."""
-
-MAX_SCANS = 100
-"""Maximum number of times that a listing continues within a partition: a type may have a million empty queues."""
-
-DEAD_PAGE_BYTES = 262_144
-"""Bytes of payloads after which a page of dead letters ends; a page of one shard is at most as long."""
-
-_MAX_SCAN = 2**64 - 1
-"""The largest cursor that the store's HSCAN knows, and the largest time of death in a cursor of dead letters."""
+from sharq_core.type_parts import merge_explanations, merge_types
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
@@ -88,8 +93,15 @@ class Dispatch:
         """The number of partitions, P; the default until a shard has reported it."""
         return self._directory.partitions
 
+    @property
+    def formats(self) -> int:
+        """The newest record format that every member can handle."""
+        return self._directory.formats
+
     async def route(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
         """Call the owner of the call's partition; if it fails, call another shard once if that does no harm."""
+        if self._directory.formats < FORMATS and (newer := newer_part_of_call(call)) is not None:
+            raise refusal(newer)
         partition = call.partition_in(self._directory.partitions)
         shard = self._directory.owner(partition)
         try:
@@ -103,6 +115,8 @@ class Dispatch:
         Args:
             make_call: the type of call, as `Enqueue`.
         """
+        if self._directory.formats < FORMATS and (newer := newer_field_of_job(job)) is not None:
+            raise refusal(newer)
         partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
         shard = self._directory.owner(partition)
         call = make_call([job])
@@ -138,16 +152,20 @@ class Dispatch:
         """Enqueue dead letters again; return one answer for each, in order."""
         return self._fan_out(Redrive, jobs)
 
+    async def queue(self, key: QueueKey) -> QueueStats:
+        """Return the statistics of a queue; without what a shard of format 1 does not know, while there is one."""
+        if self._directory.formats < GetQueueLimits.formats:
+            return await self.route(GetQueue(key))
+        return await self.route(GetQueueLimits(key))
+
     async def counts(self) -> list[Counts]:
         """Return the counters of all shards, in parts of a few partitions: a type may be in several of them.
 
         Cost: one store call for each partition and 500 types.
         """
-        owned = self._by_shard()
         parts: list[Counts] = []
-        for first in range(0, max(map(len, owned.values()), default=0), PARTITIONS_AT_ONCE):
-            some = {shard: own[first : first + PARTITIONS_AT_ONCE] for shard, own in owned.items()}
-            parts += await self._ask_owners(GetCounts, {shard: own for shard, own in some.items() if own})
+        for some in self._partitions_at_once():
+            parts += await self._ask_owners(GetCounts, some)
         return parts
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
@@ -166,56 +184,64 @@ class Dispatch:
         Raises:
             InvalidRequest: the cursor was not made by this method.
         """
-        partition, scan = self._parse_cursor(cursor)
-        if scan and not scan.isdecimal():
-            raise _bad_cursor()
-        position = int(scan or 0)
-        if position > _MAX_SCAN:
-            raise _bad_cursor()
-        queue_ids: dict[str, None] = {}
-        scans = 0
-        while partition < self._directory.partitions and scans < MAX_SCANS:
-            ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, self._directory.partitions))
-            pages = await asyncio.gather(
-                *(
-                    self.route(ListQueues(queue_type, p, position if p == partition else 0, min(PAGE, limit)))
-                    for p in ahead
-                )
-            )
-            for p, page in zip(ahead, pages, strict=True):
-                queue_ids.update(dict.fromkeys(page.queue_ids))
-                partition, position = (p, page.scan) if page.scan else (p + 1, 0)
-                scans += page.scan > 0
-                # The pages of later partitions are dropped, because the cursor must point into this one.
-                if len(queue_ids) >= limit or page.scan:
-                    break
-            if len(queue_ids) >= limit:
-                break
-        done = partition >= self._directory.partitions
-        return list(queue_ids), None if done else f"{partition}-{position}"
+        ids, rest = await read_queues(
+            self.route,
+            lambda partition, scan, count: ListQueues(queue_type, partition, scan, count),
+            lambda page: dict.fromkeys(page.queue_ids).items(),
+            self.partitions,
+            limit,
+            cursor,
+        )
+        return list(ids), rest
 
-    async def list_dead(
-        self, queue_type: str, limit: int, cursor: str | None, max_bytes: int = DEAD_PAGE_BYTES
-    ) -> tuple[list[DeadLetter], str | None]:
-        """Return a type's dead letters, oldest first within a partition, and the next cursor (None at the end).
+    async def list_queue_stats(
+        self, queue_type: str, limit: int, cursor: str | None
+    ) -> tuple[dict[str, QueueStats], str | None]:
+        """Return queue_id → statistics of a type's queues, and the next cursor, as `list_queues` does."""
+        return await read_queues(
+            self.route,
+            lambda partition, scan, count: ListQueueStats(queue_type, partition, scan, count),
+            lambda page: page.queues,
+            self.partitions,
+            limit,
+            cursor,
+        )
 
-        A page ends early once its payloads reach max_bytes.
+    async def list_types(self, limit: int, after: str) -> list[TypeSummary]:
+        """Return the first `limit` types whose names sort after `after`, with their numbers over all partitions.
 
-        Raises:
-            InvalidRequest: the cursor was not made by this method.
+        Cost: one store call for each partition and 500 types.
         """
-        partition, scan = self._parse_cursor(cursor)
-        if scan and not _is_dead_scan(scan):
-            raise _bad_cursor()
-        letters: list[DeadLetter] = []
-        size = 0
-        while partition < self._directory.partitions and len(letters) < limit and size < max_bytes:
-            call = ListDead(queue_type, partition, scan, min(PAGE, limit - len(letters)))
-            page = await self.route(call)
-            letters += page.jobs
-            size += sum(len(letter.payload) for letter in page.jobs)
-            partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")
-        return letters, None if partition >= self._directory.partitions else f"{partition}-{scan}"
+        self._require(ListTypes)
+        types: list[TypeSummary] = []
+        for part in self._partitions_at_once():
+            pages = await self._ask_owners(lambda own: ListTypes(own, after, limit), part)
+            types = merge_types([*types, *(summary for page in pages for summary in page)], limit)
+        return types
+
+    async def pause_type(self, queue_type: str, *, is_paused: bool) -> None:
+        """Pause or resume all queues of a type, those that come later, too; raise as `_everywhere` does."""
+        await self._everywhere(lambda partition: PauseType(queue_type, partition, is_paused))
+
+    async def pause_all(self, *, is_paused: bool) -> None:
+        """Pause or resume all queues of all types, those that come later, too; raise as `_everywhere` does."""
+        await self._everywhere(lambda partition: PauseAll("", partition, is_paused))
+
+    async def explain(self, queue_type: str) -> Explanation | None:
+        """Return the reason why a dequeue of a type gets nothing; None while a shard cannot tell.
+
+        Cost: none for the store if the shards were asked within the last second.
+        """
+        if self._directory.formats < Explain.formats:
+            return None
+        parts = await asyncio.gather(*(shard.call(Explain(queue_type)) for shard in self._directory.shards()))
+        return merge_explanations(parts)
+
+    def list_dead(
+        self, queue_type: str, limit: int, cursor: str | None, max_bytes: int = DEAD_PAGE_BYTES
+    ) -> Coroutine[Any, Any, tuple[list[DeadLetter], str | None]]:
+        """Return a type's dead letters, and the next cursor; see `read_dead`."""
+        return read_dead(self.route, queue_type, self.partitions, limit, cursor, max_bytes)
 
     async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
         """Enqueue every dead letter that a type has now; return the number enqueued. See `DeadWalk`."""
@@ -238,6 +264,40 @@ class Dispatch:
         for partition in range(self._directory.partitions):
             by_shard.setdefault(self._directory.owner(partition), []).append(partition)
         return by_shard
+
+    def _partitions_at_once(self) -> Iterator[dict[ShardPort, list[int]]]:
+        """Yield all partitions by their owners, up to PARTITIONS_AT_ONCE of each owner at a time."""
+        owned = self._by_shard()
+        for first in range(0, max(map(len, owned.values()), default=0), PARTITIONS_AT_ONCE):
+            some = {shard: own[first : first + PARTITIONS_AT_ONCE] for shard, own in owned.items()}
+            yield {shard: own for shard, own in some.items() if own}
+
+    def _require(self, call: type[Call[Any]]) -> None:
+        """Raise Unavailable while a shard does not know a kind of call."""
+        if self._directory.formats < call.formats:
+            raise refusal("this call")
+
+    async def _everywhere(self, make_call: Callable[[int], PartitionCall[None]]) -> None:
+        """Make a call about each partition, which is safe to repeat.
+
+        Raises:
+            Unavailable: nothing was done, because a shard does not know the call yet.
+            OutcomeUnknown: not every partition has confirmed it; the message says how many have.
+        """
+        self._require(type(make_call(0)))
+        answers = await asyncio.gather(
+            *(self.route(make_call(partition)) for partition in range(self.partitions)),
+            return_exceptions=True,
+        )
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, errors.SharqError):
+                raise failure
+        if failures:
+            done = len(answers) - len(failures)
+            raise errors.OutcomeUnknown(
+                f"{done} of {len(answers)} partitions have confirmed it; repeat the call until all have: {failures[0]}"
+            )
 
     def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
@@ -269,6 +329,18 @@ class Dispatch:
         return replies
 
     async def _fan_out(
+        self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
+    ) -> list[OutcomeT | errors.SharqError]:
+        """Call the owners of jobs, and refuse jobs that not every shard can handle yet."""
+        if self._directory.formats >= FORMATS:
+            return await self._split(make_call, jobs)
+        newer = [newer_field_of_job(job) for job in jobs]
+        older = [job for job, field in zip(jobs, newer, strict=True) if field is None]
+        outcomes: list[OutcomeT | errors.SharqError] = await self._split(make_call, older) if older else []
+        remaining = iter(outcomes)
+        return [next(remaining) if field is None else refusal(field) for field in newer]
+
+    async def _split(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Split the jobs by owner, call the owners at the same time, and join the answers in order."""
@@ -322,25 +394,6 @@ class Dispatch:
             bare = last.bare()
             return [bare for _ in jobs]
         return [_outcome(answer) for answer in answers]
-
-    def _parse_cursor(self, cursor: str | None) -> tuple[int, str]:
-        if cursor is None:
-            return 0, ""
-        partition, dash, scan = cursor.partition("-")
-        is_ours = dash and cursor.isascii() and partition.isdecimal()
-        if not is_ours or int(partition) >= self._directory.partitions:
-            raise _bad_cursor()
-        return int(partition), scan
-
-
-def _is_dead_scan(scan: str) -> bool:
-    """Return whether a position consists of a time of death, a colon and a letter."""
-    died, colon, _ = scan.partition(":")
-    return bool(colon) and died.isdecimal() and int(died) <= _MAX_SCAN
-
-
-def _bad_cursor() -> errors.InvalidRequest:
-    return errors.InvalidRequest("cursor: not a cursor that this server gave out")
 
 
 def _outcome(answer: OutcomeT | Failure) -> OutcomeT | errors.SharqError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sharq_core.link.messages import ShardPort
+from sharq_core.link.messages import FORMATS, ShardPort
 
 
 class OneShard:
@@ -12,6 +12,7 @@ class OneShard:
 
     def __init__(self, shard: ShardPort, partitions: int) -> None:
         self.partitions = partitions
+        self.formats = FORMATS
         self.second_tries = 0
         self._shards = (shard,)
 

@@ -7,14 +7,14 @@ parameters, and tests/unit/test_scheduler_calls.py compares their types.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from sharq_core.link.messages import CALLS, Addressed, Call, JobsCall, PartitionCall, QueueCall
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Addressed, Call, JobsCall, PartitionCall, QueueCall
 from sharq_core.scheduler.function_call import FunctionCall
-from sharq_core.scheduler.functions import Functions
 
 JobT = TypeVar("JobT", bound=Addressed)
 ReplyT = TypeVar("ReplyT")
@@ -36,35 +36,42 @@ class _Maker(msgspec.Struct, frozen=True):
     """The function of one type of call.
 
     Attributes:
-        make: the method of Functions.
+        make: the method that makes the call.
         fields: the fields of the call that the function takes by name.
+        has_type: the function takes the queue type; if not, it is about a partition as a whole.
         has_deadline: the function takes `not_after_us`.
     """
 
     make: Callable[..., FunctionCall[Any]]
     fields: tuple[str, ...]
+    has_type: bool
     has_deadline: bool
 
 
 class SchedulerCalls:
     """The makers of one node's scheduler calls.
 
+    Args:
+        sources: the objects that have a method for each function that a call names.
+
     Attributes:
         partitions: P.
     """
 
-    def __init__(self, functions: Functions, not_after_us: NotAfter, partitions: int) -> None:
+    def __init__(self, sources: Sequence[object], not_after_us: NotAfter, partitions: int) -> None:
         self._not_after_us = not_after_us
         self.partitions = partitions
-        self._makers = {call: _maker(functions, call) for call in CALLS if call.function}
+        self._makers = {call: _maker(sources, call) for call in CALLS if call.function}
 
     def of(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> FunctionCall[ReplyT]:
         """Return the scheduler's call for a call about one queue or partition that arrived now."""
         maker = self._makers[type(call)]
         partition = call.partition_in(self.partitions)
-        place = (
-            (call.key.queue_type, call.key.queue_id) if isinstance(call, QueueCall) else (call.queue_type,)
-        )
+        place: tuple[str, ...] = ()
+        if isinstance(call, QueueCall):
+            place = call.key.queue_type, call.key.queue_id
+        elif maker.has_type:
+            place = (call.queue_type,)
         named = {name: getattr(call, name) for name in maker.fields}
         if maker.has_deadline:
             named["not_after_us"] = self._not_after_us(partition)
@@ -85,8 +92,9 @@ class SchedulerCalls:
         return maker.make(partition, queue_type, jobs)
 
 
-def _maker(functions: Functions, call: type[Call[Any]]) -> _Maker:
-    make = getattr(functions, call.function)
+def _maker(sources: Sequence[object], call: type[Call[Any]]) -> _Maker:
+    make = next(getattr(source, call.function) for source in sources if hasattr(source, call.function))
     base = next(base for base in (JobsCall, QueueCall, PartitionCall) if issubclass(call, base))
     fields = call.__struct_fields__[len(base.__struct_fields__) :]
-    return _Maker(make, fields, "not_after_us" in inspect.signature(make).parameters)
+    parameters = inspect.signature(make).parameters
+    return _Maker(make, fields, "queue_type" in parameters, "not_after_us" in parameters)

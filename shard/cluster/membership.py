@@ -15,7 +15,7 @@ import msgspec
 
 from shard.data_identity.guard import DataGuard
 from sharq_core.errors import SharqError
-from sharq_core.link.messages import Member, View
+from sharq_core.link.messages import FORMATS, Member, View
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import DataMissed, MembershipCalls, MembersLost, Refused
@@ -61,7 +61,7 @@ class Membership:
         self.view = View(0, keys.partitions, ())
         self._executor = executor
         self._calls = MembershipCalls(keys)
-        self._me = Member(node_id, secrets.token_hex(8), address)
+        self._me = Member(node_id, secrets.token_hex(8), address, formats=FORMATS)
         self._interval_s = interval_s
         self._ttl_s = ttl_s
         self._on_view = on_view

@@ -6,6 +6,7 @@ from typing import Any
 
 from shard.batching.pipeline import SingleCall
 from shard.cluster.ownership import Ownership
+from shard.index.explanations import Explanations
 from shard.index.ready_index import ReadyIndex
 from shard.reaper import Reaper
 from sharq_core.scheduler.replies import Hint, Reply
@@ -18,16 +19,20 @@ class NodeHints:
         reaper: None if this node runs none.
     """
 
-    def __init__(self, ownership: Ownership, index: ReadyIndex, reaper: Reaper | None) -> None:
+    def __init__(
+        self, ownership: Ownership, index: ReadyIndex, reaper: Reaper | None, explanations: Explanations
+    ) -> None:
+        self._explanations = explanations
         self._ownership = ownership
         self._index = index
         self._reaper = reaper
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
-        """Record a reply's hint: a queue became due earlier, or a timer was set.
+        """Record a reply's hint: a queue became due earlier, or a timer was set. Forget why nothing came.
 
         The node serves a partition of another node for a while after a call for it.
         """
+        self._explanations.drop(queue_type)
         if partition not in self._ownership.mine:
             self._ownership.host(partition)
         if hint.ready_us is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
@@ -11,17 +13,11 @@ from redis.asyncio.connection import AbstractConnection
 __all__ = ["NOT_ENOUGH_DATA", "parser_of", "reader_of", "writer_of"]
 
 
-def parser_of(connection: AbstractConnection) -> Any:
-    """Return the parser of an open connection. Its `read_response` waits for the next reply."""
-    return connection._parser
+parser_of: Callable[[AbstractConnection], Any] = attrgetter("_parser")
+"""Returns the parser of an open connection. Its `read_response` waits for the next reply."""
 
+reader_of: Callable[[Any], Any] = attrgetter("_reader")
+"""Returns the hiredis reader of a parser. Its `gets` returns NOT_ENOUGH_DATA if no whole reply has arrived."""
 
-def reader_of(parser: Any) -> Any:
-    """Return the hiredis reader of a parser. Its `gets` returns NOT_ENOUGH_DATA if no whole reply has arrived."""
-    return parser._reader
-
-
-def writer_of(connection: AbstractConnection) -> asyncio.StreamWriter | None:
-    """Return the writer of a connection; None for a closed one."""
-    writer: asyncio.StreamWriter | None = connection._writer
-    return writer
+writer_of: Callable[[AbstractConnection], asyncio.StreamWriter | None] = attrgetter("_writer")
+"""Returns the writer of a connection; None for a closed one."""

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar, Union, cast, get
 import msgspec
 
 from sharq_core.link import messages
-from sharq_core.link.messages import CALLS, Call, View
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Call, View
 from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
 

@@ -8,11 +8,12 @@ its own for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from sharq_core.limits import Burst
 from sharq_core.models import (
     Counts,
     DeadPage,
@@ -37,6 +38,13 @@ from sharq_core.models import (
 from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")
+
+FORMATS = 2
+"""The newest record format, and the newest calls and fields of calls, that this version can handle.
+
+2: limits (cost, holds, fractional bursts, leases at once, gathered types). A router sends nothing newer than what every
+member can handle.
+"""
 
 
 class Addressed(Protocol):
@@ -72,10 +80,12 @@ class Call(msgspec.Struct, Generic[ReplyT], frozen=True, array_like=True, tag=Tr
         function: the method of the scheduler's Functions that makes the call to the store; empty if the shard does more
             than run one function.
         is_read: the call has no lasting effect: if no answer comes, nothing was done.
+        formats: the value of Member.formats from which on a shard knows the call.
     """
 
     function: ClassVar[str] = ""
     is_read: ClassVar[bool] = False
+    formats: ClassVar[int] = 1
 
 
 class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
@@ -185,7 +195,7 @@ class SetRate(QueueCall[bool], frozen=True):
     function: ClassVar[str] = "interval"
 
     interval_us: int
-    burst: int | None = None
+    burst: Burst | None = None
     pin: bool | None = None
 
 
@@ -210,7 +220,7 @@ class DeleteQueue(QueueCall[DeletedQueue], frozen=True):
 
 
 class GetQueue(QueueCall[QueueStats], frozen=True):
-    """A call for the statistics of one queue."""
+    """A call for the statistics of one queue, its burst rounded down: a router of format 1 reads whole bursts only."""
 
     function: ClassVar[str] = "get_queue"
     is_read: ClassVar[bool] = True
@@ -320,18 +330,6 @@ class CheckStore(Call[None], frozen=True):
     is_read: ClassVar[bool] = True
 
 
-def _call_types(base: type[Call[Any]]) -> Iterator[type[Call[Any]]]:
-    call_types = base.__subclasses__()
-    if not call_types:
-        yield base
-    for call_type in call_types:
-        yield from _call_types(call_type)
-
-
-CALLS: tuple[type[Call[Any]], ...] = tuple(_call_types(Call))
-"""Every type of call."""
-
-
 class Member(msgspec.Struct, frozen=True, array_like=True):
     """One shard node.
 
@@ -339,7 +337,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         incarnation: random and new for each process, so that a restart is told from a pause.
         address: host:port of its link; empty for a node inside a router's process.
         is_draining: it stops soon; it owns nothing any more and still answers.
-        formats: the newest record format that it can read.
+        formats: the newest format (FORMATS) that it can handle.
     """
 
     node_id: str

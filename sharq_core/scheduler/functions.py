@@ -10,10 +10,12 @@ store's clock nothing is done and the reply is expired.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_core.limits import Burst, PauseStatus
 from sharq_core.models import (
     DeadPage,
     DeadRef,
@@ -30,7 +32,7 @@ from sharq_core.models import (
     TopOrder,
 )
 from sharq_core.scheduler import arguments as packed
-from sharq_core.scheduler import library, replies
+from sharq_core.scheduler import library, queue_replies, replies
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
@@ -38,7 +40,6 @@ from sharq_core.scheduler.replies import (
     CountsReply,
     DequeueReply,
     ReapReply,
-    RefreshReply,
     Reply,
     TopReply,
 )
@@ -99,6 +100,17 @@ class Functions:
         keep = self.retention
         return packed.TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
 
+    def _about_leases(
+        self,
+        jobs: Sequence[FinishJob | ExtendJob | ReleaseJob],
+        not_after_us: int | None,
+        reports: Sequence[bytes] = (),
+    ) -> list[Word]:
+        """Return the terms, the names and the tokens of jobs, to which the call appends the rest."""
+        marker = packed.HAS_REPORTS if reports else b""
+        tokens = [packed.token(job.lease) for job in jobs]
+        return [self._terms(not_after_us) + marker, *packed.names(jobs), *tokens]
+
     def enqueue(
         self,
         partition: int,
@@ -109,9 +121,8 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[Enqueued]]:
         """Queue jobs independently of each other, in order. Value: one answer for each job."""
-        arguments: list[Word] = [self._terms(not_after_us) + self.data_id]
-        arguments += packed.names(jobs)
-        arguments += map(packed.enqueue_header, jobs)
+        terms = self._terms(not_after_us) + self.data_id
+        arguments: list[Word] = [terms, *packed.names(jobs), *map(packed.enqueue_header, jobs)]
         payloads = [job.payload for job in jobs]
         arguments += payloads
         return self._call(
@@ -145,11 +156,10 @@ class Functions:
             per_queue: the maximum number of jobs from one queue.
             max_bytes: the limit of payload bytes; one job is leased even if it is larger.
         """
-        demand = packed.DEMAND.pack(not_after_us or 0, count, per_queue, lease_us, max_bytes, random)
-
-        def decode(raw: list[Any]) -> Reply[DequeueReply]:
-            return replies.decode_dequeue(queue_type, raw)
-
+        demand = packed.DEMAND.pack(
+            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_COST
+        )
+        decode = partial(replies.decode_dequeue, queue_type)
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
 
     def finish(
@@ -165,9 +175,9 @@ class Functions:
 
         A call later than not_after_us is judged as of that time.
         """
-        arguments: list[Word] = [self._terms(not_after_us)]
-        arguments += packed.names(jobs)
-        arguments += [packed.token(job.lease) for job in jobs]
+        reports = packed.reports(jobs)
+        arguments = self._about_leases(jobs, not_after_us, reports)
+        arguments += reports
         return self._call(
             library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
         )
@@ -185,9 +195,7 @@ class Functions:
 
         A call later than not_after_us is judged as of that time.
         """
-        arguments: list[Word] = [self._terms(not_after_us)]
-        arguments += packed.names(jobs)
-        arguments += [packed.token(job.lease) for job in jobs]
+        arguments = self._about_leases(jobs, not_after_us)
         arguments += [job.by_us for job in jobs]
         return self._call(
             library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend, len(jobs)
@@ -203,11 +211,11 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[list[LeaseOutcome]]:
         """Give jobs back unfinished. Value: one answer for each job."""
-        arguments: list[Word] = [self._terms(not_after_us)]
-        arguments += packed.names(jobs)
-        arguments += [packed.token(job.lease) for job in jobs]
+        reports = packed.reports(jobs)
+        arguments = self._about_leases(jobs, not_after_us, reports)
         arguments += [job.delay_us for job in jobs]
         arguments += [int(job.is_void) for job in jobs]
+        arguments += reports
         return self._call(
             library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release, len(jobs)
         )
@@ -219,14 +227,14 @@ class Functions:
         queue_id: str,
         interval_us: int,
         *,
-        burst: int | None = None,
+        burst: Burst | None = None,
         pin: bool | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[bool]:
         """Change a queue's rate. Value: False if there is no such queue and pin is not True."""
         pinned: int | str = "" if pin is None else int(pin)
-        arguments: list[Word] = [queue_id, interval_us, burst or 0, pinned, not_after_us or 0]
+        arguments: list[Word] = [queue_id, interval_us, packed.number(burst or 0), pinned, not_after_us or 0]
         return self._call(library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag)
 
     def pause(
@@ -236,12 +244,16 @@ class Functions:
         queue_id: str,
         *,
         is_paused: bool,
+        hold_us: int | None = None,
+        until_us: int | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
-    ) -> FunctionCall[bool]:
-        """Pause or resume a queue. Value: False if there is no such queue."""
+    ) -> FunctionCall[PauseStatus]:
+        """Pause a queue, hold it for hold_us or until until_us (store's clock) instead, or resume it (ends both)."""
         arguments: list[Word] = [queue_id, int(is_paused), not_after_us or 0]
-        return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_flag)
+        if hold_us is not None or until_us is not None:
+            arguments += (hold_us or 0, until_us or 0)
+        return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_pause)
 
     def delete_queue(
         self,
@@ -326,14 +338,17 @@ class Functions:
         self, partition: int, queue_type: str, queue_id: str, *, now_us: int | None = None
     ) -> FunctionCall[QueueStats]:
         """Read the statistics of one queue."""
-        return self._call(library.GET_QUEUE, partition, queue_type, now_us, [queue_id], replies.decode_queue)
+        arguments: list[Word] = [queue_id, queue_replies.WITH_LIMITS]
+        return self._call(
+            library.GET_QUEUE, partition, queue_type, now_us, arguments, queue_replies.decode_queue
+        )
 
     def list_queues(
         self, partition: int, queue_type: str, scan: int, limit: int, *, now_us: int | None = None
     ) -> FunctionCall[QueuePage]:
         """Read about `limit` queues with queued, delayed or leased jobs, starting at the cursor `scan` (0 at first)."""
         return self._call(
-            library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], replies.decode_queue_page
+            library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], queue_replies.decode_queue_page
         )
 
     def top_queues(
@@ -371,17 +386,6 @@ class Functions:
         return self._call(
             library.LIST_DEAD, partition, queue_type, now_us, arguments, replies.decode_dead_page
         )
-
-    def refresh(
-        self, partition: int, *, limit: int = 1000, now_us: int | None = None
-    ) -> FunctionCall[RefreshReply]:
-        """Read all types of a partition at once, with at most `limit` agenda entries.
-
-        Nodes read bounded pages instead (surveys.py). Only nodes of library revision 1, which may run beside newer ones
-        during an upgrade, call it.
-        """
-        arguments: list[Word] = [limit, self.retention.tombstones]
-        return self._call(library.REFRESH, partition, "", now_us, arguments, replies.decode_refresh)
 
     def set_clock(
         self, partition: int, number: int, seen_us: int, shift_us: int, *, now_us: int | None = None

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 3
+REVISION = 4
 
 _SHARED = (
     "shortcuts",
@@ -23,13 +23,19 @@ _SHARED = (
     "timer_kinds",
     "clock",
     "job_record",
+    "queue_limits",
     "queue_record",
+    "type_settings",
+    "blocked_by",
     "counters",
     "touched",
     "tombstones",
     "dead_letters",
     "unit",
+    "queue_stats",
     "transitions",
+    "reports",
+    "explanation",
     "sweep",
     "timers",
     "leases",
@@ -50,10 +56,14 @@ _ALL = (
     "done1",
     "deadjobs",
     "dead",
+    "deadcounts",
 )
 
-_NO_DEATH = _ALL[:-1]
+_NO_DEATH = _ALL[:-2]
 """The keys of functions that read dead letters and create none."""
+
+_OF_TYPE = ("ready", "timers", "queues", "counters")
+"""The keys of functions that tell why a type leases nothing."""
 
 _NUMBERED = (*_ALL, "partitions", "members", "identity")
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
@@ -102,9 +112,11 @@ DELETE_QUEUE = Function("delete_queue", _ALL)
 REAP = Function("reap", _ALL)
 REDRIVE = Function("redrive", _ALL)
 TURN = Function("turn", ("counters", "done0", "done1"))
-DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs"))
+DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
 GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters"), _READ)
-GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters"), _READ)
+GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
+SET_QUEUE = Function("set_queue", _ALL)
+LIST_QUEUE_STATS = Function("list_queue_stats", ("queues", "counters", "deadcounts"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues", "counters"), _READ)
 TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
@@ -120,11 +132,17 @@ HEARTBEAT = Function("heartbeat", ("members", "partitions", "identity"))
 SURVEY = Function("survey", ("counters", "done0", "done1"), _READ, joins=True)
 GET_TYPE = Function("get_type", ("counters",), _READ, joins=True)
 LIST_TYPES = Function("list_types", ("counters",), _READ, joins=True)
+EXPLAIN = Function("explain", _OF_TYPE, _READ, joins=True)
+GET_TYPE_STATS = Function("get_type_stats", _OF_TYPE, _READ, joins=True)
+LIST_TYPE_STATS = Function("list_type_stats", ("counters",), _READ, joins=True)
+SET_TYPE = Function("set_type", _OF_TYPE)
+PAUSE_TYPE = Function("pause_type", ("ready", "counters"), joins=True)
+PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
 
-# enqueue comes first, because redrive calls it to add jobs.
+# enqueue comes first, because redrive calls it to add jobs; get_type_stats before set_type, which gives the same reply.
 FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
@@ -140,6 +158,8 @@ FUNCTIONS = (
     DROP_DEAD,
     GET_JOB,
     GET_QUEUE,
+    SET_QUEUE,
+    LIST_QUEUE_STATS,
     LIST_QUEUES,
     TOP_QUEUES,
     GET_COUNTS,
@@ -148,6 +168,12 @@ FUNCTIONS = (
     SURVEY,
     GET_TYPE,
     LIST_TYPES,
+    EXPLAIN,
+    GET_TYPE_STATS,
+    LIST_TYPE_STATS,
+    SET_TYPE,
+    PAUSE_TYPE,
+    PAUSE_ALL,
     TOUCH,
     SET_CLOCK,
     CLAIM_PARTITIONS,

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from sharq_core.limits import PauseStatus
 from sharq_core.models import (
     DeadLetter,
     DeadPage,
@@ -23,8 +24,6 @@ from sharq_core.models import (
     LeaseOutcome,
     LeaseStatus,
     MinuteCounts,
-    QueuePage,
-    QueueStats,
     RedriveStatus,
     TopQueue,
 )
@@ -34,6 +33,8 @@ T = TypeVar("T")
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
 """dequeue.lua's LEASE."""
+_COST = Struct(">I")
+"""The cost of a leased job, which follows LEASE if it is not 1."""
 _COUNT_REPLY = 3
 _DEAD_REPLY = 6
 _TOTALS_REPLY = 8
@@ -214,7 +215,8 @@ def minute_counts(now_us: int, minutes: Sequence[tuple[int, int, int]], index: i
     return [(minute * _MINUTE_MS, counts[minute]) for minute in range(current - 9, current + 1)]
 
 
-def _triples(flat: list[int]) -> list[tuple[int, int, int]]:
+def triples(flat: list[int]) -> list[tuple[int, int, int]]:
+    """Return a flat list of numbers as rows of (minute of the epoch, enqueued, leased)."""
     return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), _COUNT_REPLY)]
 
 
@@ -229,7 +231,8 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
     for i in range(9, len(raw), _JOB_REPLY):
-        token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack(raw[i + 3])
+        lease = raw[i + 3]
+        token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
@@ -242,6 +245,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
                 attempt=attempt,
                 requeues_remaining=remaining,
                 queue_length=queue_length,
+                cost=1 if len(lease) == _LEASE.size else _COST.unpack_from(lease, _LEASE.size)[0],
             )
         )
         ready_for_us.append(ready_us)
@@ -280,6 +284,11 @@ def decode_flag(raw: list[Any]) -> bool:
 
 
 @decoder
+def decode_pause(raw: list[Any]) -> PauseStatus:
+    return PauseStatus(raw[4])
+
+
+@decoder
 def decode_number(raw: list[Any]) -> int:
     return int(raw[4])
 
@@ -310,32 +319,6 @@ def decode_job(raw: list[Any]) -> JobStatus | None:
 
 
 @decoder
-def decode_queue(raw: list[Any]) -> QueueStats:
-    is_known = len(raw) > 4
-    row = raw[4:13] if is_known else [0, 1, 0, 0, 0, 0, 0, -1, -1]
-    minutes = _triples(raw[13:])
-    return QueueStats(
-        is_known=is_known,
-        interval_us=row[0],
-        burst=row[1],
-        is_pinned=bool(row[2]),
-        is_paused=bool(row[3]),
-        queued=row[4],
-        delayed=row[5],
-        leased=row[6],
-        next_ready_in_us=row[7] if row[7] >= 0 else None,
-        oldest_age_us=row[8] if row[8] >= 0 else None,
-        enqueue_counts=minute_counts(raw[1], minutes, 1),
-        dequeue_counts=minute_counts(raw[1], minutes, 2),
-    )
-
-
-@decoder
-def decode_queue_page(raw: list[Any]) -> QueuePage:
-    return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
-
-
-@decoder
 def decode_top_queues(raw: list[Any]) -> TopReply:
     queues = []
     for i in range(6, len(raw), _TOP_REPLY):
@@ -357,7 +340,7 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
 
 @decoder
 def decode_counts(raw: list[Any]) -> CountsReply:
-    return CountsReply([queue_type.decode() for queue_type in raw[5]], _triples(raw[4]))
+    return CountsReply([queue_type.decode() for queue_type in raw[5]], triples(raw[4]))
 
 
 @decoder

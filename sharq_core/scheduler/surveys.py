@@ -15,7 +15,14 @@ import msgspec
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import ClockShift, Reply, decode_nothing, decoder
+from sharq_core.scheduler.replies import (
+    ClockShift,
+    RefreshReply,
+    Reply,
+    decode_nothing,
+    decode_refresh,
+    decoder,
+)
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -158,6 +165,16 @@ class SurveyCalls:
         """Read about `count` types from the cursor `scan` on (0 at first): those with live jobs, and minute counts."""
         weight = 1 + count // _ROWS_A_JOB
         return self._call(library.LIST_TYPES, partition, "", now_us, [scan, count], _decode_types, weight)
+
+    def refresh(
+        self, partition: int, *, limit: int = 1000, now_us: int | None = None
+    ) -> FunctionCall[RefreshReply]:
+        """Read all types of a partition at once, with at most `limit` agenda entries.
+
+        Only nodes of library revision 1, which may run beside newer ones during an upgrade, call it.
+        """
+        arguments: list[Word] = [limit, self._tombstone_limit]
+        return self._call(library.REFRESH, partition, "", now_us, arguments, decode_refresh)
 
     def touch(self, partition: int, queue_type: str) -> FunctionCall[None]:
         """Notify a partition's owner that another node changed a type; "" for any number of types."""

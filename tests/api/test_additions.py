@@ -140,7 +140,7 @@ class TestEnqueue:
 class TestDequeue:
     async def test_count_answers_a_list_of_what_is_ready(self, api: Api, kind: str) -> None:
         empty = await api.get(f"/dequeue/{kind}/?count=3")
-        assert (empty.status, empty.json) == (404, {"status": "failure"})
+        assert (empty.status, empty.json["status"]) == (404, "failure")
         for job_id in ("a", "b"):
             await api.enqueue(kind, job_id=job_id)
         reply = await api.get(f"/dequeue/{kind}/?count=3&wait=5000")
@@ -173,7 +173,7 @@ class TestDequeue:
         loop = asyncio.get_running_loop()
         begin_s = loop.time()
         reply = await api.get(f"/dequeue/{kind}/?wait=200")
-        assert (reply.status, reply.json) == (404, {"status": "failure"})
+        assert (reply.status, reply.json) == (404, {"status": "failure", "blocked_by": "empty"})
         assert 0.19 < loop.time() - begin_s < 10
 
     async def test_a_lease_that_nobody_waits_for_any_more_is_not_counted(self, api: Api, kind: str) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.support.processes.commands import Server, StartServer, metrics, run, status_of, until_status
+from tests.support.processes.commands import (
+    DEADLINE_S,
+    Server,
+    StartServer,
+    metrics,
+    run,
+    status_of,
+    until_status,
+)
 
 JOBS = 500
 
@@ -26,19 +38,39 @@ def manifest(tmp_path: Path) -> Path:
     return data(tmp_path) / "appendonlydir" / "appendonly.aof.manifest"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a stopped server that has jobs; tests work on copies."""
+    directory = tmp_path_factory.mktemp("filled")
+    server = Server(directory, "--data-dir", str(data(directory)), "--port", "0")
+    try:
+        url = server.url()
+        server.until(lambda: answered(f"{url}/readyz") == 200)
+        jobs = [{"queue_type": "t", "queue_id": "q", "interval": 0, "payload": n} for n in range(JOBS)]
+        assert answered(f"{url}/enqueue/", json.dumps({"jobs": jobs}).encode()) == 200
+        # The id of the data set is noted beside it once it was seen twice.
+        server.until((data(directory) / "data-set").exists)
+        assert server.stop() == 0
+    finally:
+        server.end()
+    return data(directory)
+
+
 @pytest.fixture
-async def filled(start: StartServer, http: aiohttp.ClientSession, tmp_path: Path) -> Path:
-    """The directory of a stopped server that has jobs; it is the parent of `data`."""
-    server = start()
-    url = server.url()
-    await until_status(http, f"{url}/readyz", 200)
-    jobs = [{"queue_type": "t", "queue_id": "q", "interval": 0, "payload": n} for n in range(JOBS)]
-    async with http.post(f"{url}/enqueue/", json={"jobs": jobs}) as answer:
-        assert answer.status == 200
-    # The id of the data set is noted beside it once it was seen twice.
-    server.until((data(tmp_path) / "data-set").exists)
-    assert server.stop() == 0
+def filled(kept: Path, tmp_path: Path) -> Path:
+    """A directory whose `data` is that of a stopped server that has jobs."""
+    shutil.copytree(kept, data(tmp_path))
     return tmp_path
+
+
+def answered(url: str, body: bytes | None = None) -> int:
+    """Return the status of a GET, or of a POST if there is a body."""
+    try:
+        with urllib.request.urlopen(url, body, timeout=DEADLINE_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
 
 
 async def queued(http: aiohttp.ClientSession, server: Server) -> int:

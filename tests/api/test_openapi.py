@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.app import make_front
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
@@ -20,7 +20,7 @@ from router.settings import RouterSettings
 from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unauthorized
-from sharq_core.link.messages import ShardPort
+from sharq_core.link.messages import FORMATS, ShardPort
 from tests.support.http.contract import Api, Document, Server
 
 
@@ -34,6 +34,7 @@ class NoShards:
 
     partitions = 64
     second_tries = 0
+    formats = FORMATS
 
     def owner(self, partition: int) -> ShardPort:
         raise NotImplementedError
@@ -174,7 +175,7 @@ async def test_a_refusal_for_want_of_a_token_says_what_it_wants(document: Docume
         (
             "RateBody",
             {"interval": 1, "pin": True},
-            [{"interval": -1}, {"pin": True}, {"interval": 1, "pin": None}],
+            [{"interval": -1}, {"rate": "40"}, {"interval": 1, "pin": None}],
         ),
         ("ExtendBody", {"by": 100}, [{"by": 99}, {"by": 86_400_001}, {"lease": "x"}]),
         (
@@ -191,3 +192,24 @@ async def test_the_schemas_of_bodies_hold_the_rules(
     is_valid: Callable[[Document], bool] = jsonschema.Draft202012Validator(whole).is_valid
     assert is_valid(good)
     assert not any(map(is_valid, bad))
+
+
+async def test_every_field_has_a_description(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    fields = {
+        f"{name}.{field}": schema
+        for name, shape in schemas.items()
+        for field, schema in shape.get("properties", {}).items()
+    }
+    assert fields
+    assert [path for path, schema in fields.items() if not is_described(schema)] == []
+    for _, _, operation in operations(document):
+        assert all(
+            parameter.get("description") or is_described(parameter["schema"])
+            for parameter in operation["parameters"]
+        )
+
+
+def is_described(schema: Any) -> bool:
+    """A field, or each of the choices that it has."""
+    return "description" in schema or any(map(is_described, schema.get("anyOf", [])))

@@ -52,7 +52,7 @@ async def test_a_job_goes_in_comes_out_and_is_finished(api: Api, kind: str) -> N
 
 async def test_an_empty_dequeue_is_a_plain_404(api: Api, kind: str) -> None:
     reply = await api.get(f"/dequeue/{kind}/")
-    assert (reply.status, reply.json) == (404, {"status": "failure"})
+    assert (reply.status, reply.json) == (404, {"status": "failure", "blocked_by": "empty"})
     assert reply.headers["Cache-Control"] == "no-store"
 
 

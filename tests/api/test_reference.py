@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from router.api.openapi import build_openapi
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.http.errors import failed
 from sharq_core.errors import SharqError, from_code
 from tests.api.test_readme import NEAR_MS, SPANS, Comparison, Json, curl, examples

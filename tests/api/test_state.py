@@ -106,12 +106,19 @@ class TestQueues:
         assert queue == {
             "status": "success",
             "interval": 60_000.5,
+            "rate": "1439.99/day",
             "burst": 1,
             "pinned": False,
             "paused": False,
             "queued": 1,
             "delayed": 1,
             "leased": 1,
+            "dead": 0,
+            "max_leased": None,
+            "weight": 1,
+            "held_until": None,
+            "settings": [],
+            "blocked_by": "rate",
         }
 
     async def test_a_pinned_rate_wins_over_what_enqueues_carry(self, api: Api, kind: str) -> None:

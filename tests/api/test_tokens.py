@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 from router.http.tokens import new_token
 from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker, errors
 from tests.support.processes.servers import SharqServer, running_server

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from sharq_core.config import StoreAddress, parse_url
+from sharq_core.partitions import partition_of
 from tests.support.http.contract import Api
 from tests.support.http.conversation import Conversation
 from tests.support.load.crowd import STEADY, running_crowd
@@ -32,6 +33,7 @@ DEADLINE_S = 60.0
 LOOK_AGAIN_S = 0.01
 
 SEED = 1
+PARTITIONS = 64
 QUEUES = 20
 INTERVAL_MS = 40
 ROUND_S = 1.0
@@ -249,11 +251,14 @@ class TestOneNamespace:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("store_address", ["single", "cluster"], indirect=True, scope="module")
 class TestChange:
+    """Members come and go; the way to the primary, through Sentinels or not, does not matter to that."""
+
     async def test_shards_join_and_drain_under_load_without_a_failed_request(
         self, own_cluster: SharqCluster, kind: str
     ) -> None:
-        history = History(SEED, INTERVAL_MS)
+        history = History(SEED, INTERVAL_MS, lambda queue: partition_of(kind, queue, PARTITIONS))
         async with running_crowd(own_cluster.urls, kind, history, queues=QUEUES, habits=STEADY) as crowd:
             await crowd.go_on(ROUND_S)
             joining = own_cluster.make_shard("shard-4")
@@ -273,7 +278,7 @@ class TestChange:
     async def test_killed_shard_loses_nothing_and_breaks_no_rate(
         self, own_cluster: SharqCluster, kind: str
     ) -> None:
-        history = History(SEED, INTERVAL_MS)
+        history = History(SEED, INTERVAL_MS, lambda queue: partition_of(kind, queue, PARTITIONS))
         async with running_crowd(own_cluster.urls, kind, history, queues=QUEUES, habits=STEADY) as crowd:
             await crowd.go_on(ROUND_S)
             own_cluster.shards[1].kill()

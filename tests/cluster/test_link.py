@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 import pytest
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.link import frames, messages
+from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings
+from sharq_core.link import control_calls, frames, messages
+from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
 from sharq_core.models import (
@@ -84,7 +86,18 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert await ask(messages.DropDead(KIND, partition, 10)) == 0
     assert await ask(messages.DeleteQueue(KEY)) == DeletedQueue(0)
     assert await ask(messages.Yield([partition])) is None
-    assert used == set(messages.CALLS)
+    stats = await ask(control_calls.SetQueue(KEY, QueueSettings(burst=1.1, max_leased=3)))
+    assert (stats.burst, stats.max_leased) == (1.1, 3)
+    assert (await ask(control_calls.GetQueueLimits(KEY))).burst == 1.1
+    assert (await ask(messages.GetQueue(KEY))).burst == 1, "a router of format 1 reads whole bursts only"
+    assert await ask(control_calls.HoldQueue(KEY, 1000)) is PauseStatus.DONE
+    page = await ask(control_calls.ListQueueStats(KIND, partition, 0, 10))
+    assert [queue_id for queue_id, _ in page.queues] == ["q"]
+    assert await ask(control_calls.PauseType(KIND, partition, True)) is None
+    assert (await ask(control_calls.Explain(KIND))).blocked_by is BlockedBy.TYPE_PAUSED
+    assert [row.queue_type for row in await ask(control_calls.ListTypes([partition], "", 10))] == [KIND]
+    assert await ask(control_calls.PauseAll("", partition, False)) is None
+    assert used == set(CALLS)
 
 
 async def test_an_error_keeps_its_class_and_message_over_the_link(router: Router) -> None:

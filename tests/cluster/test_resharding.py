@@ -44,7 +44,7 @@ async def test_slots_are_moved_under_load_without_a_failed_request(command: Clus
     move = slots.reshard if way == "redis-cli" else slots.move_whole
     source, target, _ = slots.primaries()
     kind = f"t-{uuid.uuid4().hex[:12]}"
-    history = History(SEED, INTERVAL_MS)
+    history = History(SEED, INTERVAL_MS, lambda queue: partition_of(kind, queue, PARTITIONS))
     urls = command.urls("router")
     async with running_crowd(urls, kind, history, queues=QUEUES, habits=STEADY) as crowd:
         partitions = {queue: partition_of(kind, queue, PARTITIONS) for queue in crowd.queues}

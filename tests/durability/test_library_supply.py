@@ -20,6 +20,7 @@ from sharq_core.scheduler.executor import function_library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.commands import FcallCommand, pack
 from sharq_core.store.node import StoreNode
 from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
@@ -150,7 +151,7 @@ async def test_a_full_server_goes_on_with_its_older_library(own_store: StoreFact
     with server.client() as client:
         client.config_set("maxmemory", "1")
     async with running_store_node(server) as node:
-        call = Functions(Keys(prefix, 64), Retention()).refresh(0)
+        call = SurveyCalls(Keys(prefix, 64), 1).refresh(0)
         (answer,) = await node.call([call.command])
         assert isinstance(answer, list)
     assert revision_of(server) == library.REVISION - 1

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
     DeadPage,
     DeadRef,
@@ -29,7 +30,9 @@ from sharq_core.models import (
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TypeTotals
+from sharq_core.scheduler.surveys import SurveyCalls
 
 T = TypeVar("T")
 
@@ -51,10 +54,12 @@ def new_job(
     payload: bytes = b'{"a":1}',
     requeue_limit: int = -1,
     interval_us: int | None = SECOND_US,
-    burst: int | None = None,
+    burst: Burst | None = None,
     delay_us: int = 0,
     max_queued_length: int | None = None,
     repeat: bool = False,
+    cost: int = 1,
+    max_leased: int | None = None,
 ) -> NewJob:
     """A job for queue `q` at one a second, unless told otherwise."""
     return NewJob(
@@ -68,6 +73,8 @@ def new_job(
         delay_us,
         max_queued_length,
         repeat,
+        cost,
+        max_leased,
     )
 
 
@@ -96,9 +103,15 @@ class Driver:
         self.client = client
         self.keys = Keys(prefix, partitions)
         self.functions = Functions(self.keys, retention or Retention())
+        self.limits = LimitCalls(self.keys)
         self.partition = partition
         self.queue_type = queue_type
         self.now_us = START_US
+
+    @property
+    def surveys(self) -> SurveyCalls:
+        """The maker of a shard's index's calls."""
+        return SurveyCalls(self.keys, self.functions.retention.tombstones)
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
         """Execute one call and decode its reply."""
@@ -168,9 +181,17 @@ class Driver:
         (job,) = self.dequeue(lease_us=lease_us)
         return job
 
-    def finish(self, job_id: str, lease: str | None, queue_id: str = "q") -> LeaseStatus:
+    def finish(
+        self,
+        job_id: str,
+        lease: str | None,
+        queue_id: str = "q",
+        *,
+        cost: int | None = None,
+        hold_us: int = 0,
+    ) -> LeaseStatus:
         """Finish one job."""
-        jobs = [FinishJob(self.queue_type, queue_id, job_id, lease)]
+        jobs = [FinishJob(self.queue_type, queue_id, job_id, lease, cost, hold_us)]
         call = self.functions.finish(self.partition, self.queue_type, jobs, now_us=self.now_us)
         return self.value(call)[0].status
 
@@ -181,15 +202,28 @@ class Driver:
         return self.value(call)[0].status
 
     def release(
-        self, job_id: str, lease: str, delay_us: int = 0, queue_id: str = "q", *, is_void: bool = False
+        self,
+        job_id: str,
+        lease: str,
+        delay_us: int = 0,
+        queue_id: str = "q",
+        *,
+        is_void: bool = False,
+        cost: int | None = None,
+        hold_us: int = 0,
+        counts: bool = True,
     ) -> LeaseStatus:
         """Release one job."""
-        jobs = [ReleaseJob(self.queue_type, queue_id, job_id, lease, delay_us, is_void)]
+        jobs = [
+            ReleaseJob(
+                self.queue_type, queue_id, job_id, lease, delay_us, is_void, cost, hold_us, counts=counts
+            )
+        ]
         call = self.functions.release(self.partition, self.queue_type, jobs, now_us=self.now_us)
         return self.value(call)[0].status
 
     def interval(
-        self, interval_us: int, queue_id: str = "q", *, burst: int | None = None, pin: bool | None = None
+        self, interval_us: int, queue_id: str = "q", *, burst: Burst | None = None, pin: bool | None = None
     ) -> bool:
         """Change a queue's rate."""
         return self.value(
@@ -205,11 +239,46 @@ class Driver:
         )
 
     def pause(self, is_paused: bool, queue_id: str = "q") -> bool:
-        """Pause or resume a queue."""
+        """Pause or resume a queue; False if there is none."""
         call = self.functions.pause(
             self.partition, self.queue_type, queue_id, is_paused=is_paused, now_us=self.now_us
         )
-        return self.value(call)
+        return self.value(call) is PauseStatus.DONE
+
+    def hold(
+        self, hold_us: int | None = None, queue_id: str = "q", *, until_us: int | None = None
+    ) -> PauseStatus:
+        """Hold a queue."""
+        return self.value(
+            self.functions.pause(
+                self.partition,
+                self.queue_type,
+                queue_id,
+                is_paused=True,
+                hold_us=hold_us,
+                until_us=until_us,
+                now_us=self.now_us,
+            )
+        )
+
+    def set_queue(self, settings: QueueSettings, queue_id: str = "q") -> QueueStats:
+        """Change a queue's settings."""
+        return self.value(
+            self.limits.set_queue(self.partition, self.queue_type, queue_id, settings, now_us=self.now_us)
+        )
+
+    def list_queue_stats(self, count: int = MAX_BATCH) -> dict[str, QueueStats]:
+        """The statistics of all queues."""
+        found: dict[str, QueueStats] = {}
+        scan = 0
+        while True:
+            page = self.value(
+                self.limits.list_queue_stats(self.partition, self.queue_type, scan, count, now_us=self.now_us)
+            )
+            found.update(page.queues)
+            scan = page.scan
+            if scan == 0:
+                return found
 
     def delete_queue(self, queue_id: str = "q", *, purge: bool = False, limit: int = MAX_BATCH) -> int:
         """Drop a queue's waiting jobs."""
@@ -280,8 +349,8 @@ class Driver:
         return self.value(self.functions.get_counts(self.partition, now_us=self.now_us))
 
     def refresh(self) -> RefreshReply:
-        """Read what a shard's index reads."""
-        return self.value(self.functions.refresh(self.partition, now_us=self.now_us))
+        """What a shard's index reads."""
+        return self.value(self.surveys.refresh(self.partition, now_us=self.now_us))
 
     def totals(self) -> TypeTotals:
         """The type's totals; zeros when the store holds none."""

@@ -12,7 +12,7 @@ _LOCALS = re.compile(r"^local (?!function\b)(\w+(?:, \w+)*)", re.MULTILINE)
 _FUNCTIONS = re.compile(r"^local function (\w+)", re.MULTILINE)
 # Neither a field (after a dot) nor the key of a table's entry (before a single equals sign).
 _NAMES = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\b(?!\s*=[^=])")
-_USES = re.compile(r"^-- Uses: (.*)$", re.MULTILINE)
+_USES = re.compile(r"^-- Uses: (.*(?:(?<=,)\n-- .*)*)$", re.MULTILINE)
 
 
 def names_shared(text: str) -> set[str]:
@@ -40,7 +40,7 @@ def files_declared(text: str) -> list[str] | None:
     lines = _USES.findall(text)
     if len(lines) != 1:
         return None
-    return [] if lines[0] == "nothing" else lines[0].split(", ")
+    return [] if lines[0] == "nothing" else re.split(r",(?: |\n-- )", lines[0])
 
 
 def _code(text: str) -> str:

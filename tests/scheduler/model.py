@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
+from msgspec import UNSET
+
+from sharq_core.limits import MAX_HOLD_US, Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
     DeadLetter,
     DeadPage,
@@ -33,6 +37,7 @@ from sharq_core.models import (
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import DequeueReply, minute_counts
 from tests.scheduler.model_state import Job, JobKey, Kind, Letter, Queue, State
+from tests.scheduler.type_model import first_reason
 
 
 class Model:
@@ -62,21 +67,28 @@ class Model:
             return Enqueued(EnqueueStatus.DUPLICATE, length)
         if new.max_queued_length is not None and length >= new.max_queued_length:
             return Enqueued(EnqueueStatus.FULL, length)
-        if new.interval_us is None and queue is None:
+        if new.interval_us is None and (queue is None or not queue.has_interval):
             return Enqueued(EnqueueStatus.NO_INTERVAL, length)
         if queue is None:
             queue = self.state.queues[new.queue_id] = Queue()
         self._adopt_rate(queue, new)
-        self.state.add(queue, new.queue_id, new.job_id, new.payload, new.requeue_limit, new.delay_us)
+        if new.max_leased is not None and not queue.is_pinned and "max_leased" not in queue.settings:
+            queue.max_leased = new.max_leased
+        self.state.add(
+            queue, new.queue_id, new.job_id, new.payload, new.requeue_limit, new.delay_us, new.cost
+        )
         queue.count(self.state.told_us, 1, 0)
         self.state.count(1, 0)
         self.state.enqueued += 1
         return Enqueued(EnqueueStatus.QUEUED, length)
 
     def _adopt_rate(self, queue: Queue, new: NewJob) -> None:
-        interval_us = queue.interval_us if new.interval_us is None else new.interval_us
-        burst = new.burst or queue.burst
-        if not queue.is_pinned and (interval_us, burst) != (queue.interval_us, queue.burst):
+        takes_interval = not queue.has_interval or not (queue.is_pinned or "interval" in queue.settings)
+        takes_burst = new.burst and not (queue.is_pinned or "burst" in queue.settings)
+        interval_us = queue.interval_us if new.interval_us is None or not takes_interval else new.interval_us
+        burst = (takes_burst and new.burst) or queue.burst
+        queue.has_interval = True
+        if (interval_us, burst) != (queue.interval_us, queue.burst):
             queue.change_rate(interval_us, burst)
 
     def dequeue(
@@ -85,20 +97,35 @@ class Model:
         """Lease up to `count` ready jobs in rounds."""
         ended, died = self.state.run_timers()
         self.state.settle()
-        due_before = len(self.state.line())
-        jobs, ready_for_us, is_cut = self._serve(count, lease_us, random, per_queue, max_bytes)
+        rules, now_us = self.state.rules, self.state.now_us
+        allowed = rules.leases_allowed(self._leased(), now_us, count)
+        due = self.state.line() if allowed else []
+        jobs, ready_for_us, is_cut = self._serve(allowed, lease_us, random, per_queue, max_bytes)
+        last_us = now_us + (rules.served if rules.is_recorded else 0)
         self.state.settle()
-        places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
+        places = [self.state.queues[queue_id].place_us for queue_id in due]
+        still_due = sum(place_us is not None and place_us <= last_us for place_us in places)
         return DequeueReply(
             jobs,
             ready_for_us,
-            self.state.shown(min(places)) if places else None,
-            due_before,
-            len(self.state.line()),
+            self._head_us(),
+            len(due),
+            still_due if rules.allows(self._leased(), now_us) else 0,
             is_cut,
             ended,
             died,
         )
+
+    def _leased(self) -> int:
+        return len(self.state.in_state(JobState.LEASED))
+
+    def _head_us(self) -> int | None:
+        """When the type's next queue is due by the store's clock, if that is known."""
+        rules = self.state.rules
+        places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
+        if not places or rules.is_stopped(self._leased()):
+            return None
+        return self.state.shown(max(min(places), rules.ready_us))
 
     def _serve(
         self, count: int, lease_us: int, random: bytes, per_queue: int, max_bytes: int
@@ -107,28 +134,47 @@ class Model:
         ready_for_us: list[int] = []
         given = dict.fromkeys(self.state.line()[:count], 0)
         line = list(given)
-        while line and len(leased) < count:
-            queue_id = line.pop(0)
+        while line and len(leased) < count and self.state.rules.allows(self._leased(), self.state.now_us):
+            queue_id = line[0]
             queue, (job, *others) = (
                 self.state.queues[queue_id],
                 self.state.in_state(JobState.QUEUED, queue_id),
             )
             if leased and sum(len(done.payload) for done in leased) + len(job.payload) > max_bytes:
                 return leased, ready_for_us, True
-            ready_for_us.append(max(self.state.now_us - max(queue.tat_us, job.due_us), 0))
+            ready_for_us.append(max(self.state.now_us - max(queue.ready_us, job.due_us), 0))
             leased.append(self._lease(queue, job, lease_us, random, len(others)))
             given[queue_id] += 1
-            if others and self.state.now_us >= queue.tat_us and given[queue_id] < per_queue:
+            is_open = self.state.now_us >= queue.tat_us and not self.state.is_full(queue_id)
+            goes_on = self._stays_in_turn(queue, is_open and bool(others))
+            if goes_on and given[queue_id] < per_queue:
+                continue
+            line.pop(0)
+            if not goes_on and others and is_open and given[queue_id] < per_queue:
                 line.append(queue_id)
         return leased, ready_for_us, False
+
+    def _stays_in_turn(self, queue: Queue, may_give_more: bool) -> bool:
+        """A queue keeps its place until it gave as many jobs as its weight."""
+        if queue.weight is None:
+            return False
+        queue.given += 1
+        if queue.given >= queue.weight or not may_give_more:
+            queue.given = 0
+            return False
+        queue.was_served = False
+        return True
 
     def _lease(self, queue: Queue, job: Job, lease_us: int, random: bytes, queue_length: int) -> LeasedJob:
         self.state.lease_number += 1
         token = (struct.pack(">Q", self.state.lease_number) + random).hex()
-        job.token, job.attempt = token, job.attempt + 1
+        job.token, job.attempt, job.is_corrected = token, job.attempt + 1, False
         self.state.hold(job, self.state.now_us + lease_us)
-        queue.lease(self.state.now_us)
+        queue.lease(self.state.now_us, job.cost)
         queue.active_us = self.state.now_us
+        if self.state.rules.is_recorded:
+            queue.served_after_us = self.state.rules.served
+            self.state.rules.lease(self.state.now_us, job.cost)
         queue.count(self.state.told_us, 0, 1)
         self.state.count(0, 1)
         return LeasedJob(
@@ -142,7 +188,20 @@ class Model:
             attempt=job.attempt,
             requeues_remaining=-1 if job.requeue_limit < 0 else job.requeue_limit - job.attempt + 1,
             queue_length=queue_length,
+            cost=job.cost,
         )
+
+    def _report(self, job: Job, ref: FinishJob | ReleaseJob) -> None:
+        """Correct the cost of a lease once, and hold the queue."""
+        queue = self.state.queues[job.queue_id]
+        if ref.cost is not None and not job.is_corrected:
+            job.is_corrected, job.corrected_cost = True, ref.cost
+            queue.correct(job.cost, ref.cost)
+            self.state.rules.correct(ref.cost - job.cost)
+        if ref.hold_us:
+            queue.hold(self.state.now_us + ref.hold_us)
+        if ref.hold_type_us:
+            self.state.rules.hold(self.state.now_us + ref.hold_type_us)
 
     def finish(self, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
         """End leases and forget the jobs."""
@@ -154,6 +213,7 @@ class Model:
         job = self._find(ref.queue_id, ref.job_id, ref.lease, "finish")
         if isinstance(job, LeaseStatus):
             return LeaseOutcome(job)
+        self._report(job, ref)
         self.state.bury(job, Kind.FINISHED)
         self.state.finished += 1
         self.state.queues[job.queue_id].active_us = self.state.now_us
@@ -169,6 +229,10 @@ class Model:
         job = self._find(ref.queue_id, ref.job_id, ref.lease, "extend")
         if isinstance(job, LeaseStatus):
             return LeaseOutcome(job)
+        is_full = self.state.is_full(job.queue_id) or self.state.rules.is_full(self._leased())
+        if job.state is not JobState.LEASED and is_full:
+            return LeaseOutcome(LeaseStatus.LOST)
+        job.attempt += job.is_uncounted
         self.state.hold(job, self.state.now_us + ref.by_us)
         self.state.queues[job.queue_id].active_us = self.state.now_us
         return LeaseOutcome(LeaseStatus.DONE, self.state.shown(job.due_us))
@@ -188,6 +252,9 @@ class Model:
                 job.attempt, job.token = job.attempt - 1, None
             else:
                 job.is_released = True
+                self._report(job, ref)
+                job.is_uncounted = not ref.counts
+                job.attempt -= job.is_uncounted
             self.state.queues[job.queue_id].active_us = self.state.now_us
             self.state.end_lease(job, self.state.now_us + ref.delay_us)
             is_dead = any(letter.job is job for letter in self.state.letters.values())
@@ -211,7 +278,7 @@ class Model:
             self.state.leftovers.get(key),
         )
         is_tombstone_of_it = tombstone is not None and tombstone.job.token == lease
-        was_leased = leftover is not None and leftover.attempt > 0
+        was_leased = leftover is not None and (leftover.attempt > 0 or leftover.token is not None)
         if tombstone and is_tombstone_of_it and tombstone.kind is Kind.FINISHED:
             if verb == "finish":
                 return LeaseStatus.DONE
@@ -229,7 +296,7 @@ class Model:
             else LeaseStatus.NOT_FOUND
         )
 
-    def interval(self, queue_id: str, interval_us: int, burst: int | None, pin: bool | None) -> bool:
+    def interval(self, queue_id: str, interval_us: int, burst: Burst | None, pin: bool | None) -> bool:
         """Change a queue's rate."""
         queue = self.state.queue(queue_id)
         if queue is None and not pin:
@@ -237,6 +304,7 @@ class Model:
         if queue is None:
             queue = self.state.queues[queue_id] = Queue()
         queue.change_rate(interval_us, burst or queue.burst)
+        queue.has_interval = True
         queue.is_purged = False
         if pin is not None:
             queue.is_pinned = pin
@@ -250,9 +318,60 @@ class Model:
         if queue is None:
             return False
         queue.is_paused = is_paused
+        if not is_paused:
+            queue.held_us = 0
+        queue.was_moved = True
         queue.active_us = self.state.now_us
         self.state.settle()
         return True
+
+    def hold(self, queue_id: str, hold_us: int | None, until_us: int | None) -> PauseStatus:
+        """Hold a queue for a time, or until one by the store's clock."""
+        queue = self.state.queue(queue_id)
+        if queue is None:
+            return PauseStatus.NOT_FOUND
+        span_us = hold_us or 0 if until_us is None else until_us - self.state.told_us
+        if span_us <= 0:
+            return PauseStatus.PAST
+        if span_us > MAX_HOLD_US:
+            return PauseStatus.TOO_LONG
+        queue.hold(self.state.now_us + span_us)
+        queue.active_us = self.state.now_us
+        self.state.settle()
+        return PauseStatus.DONE
+
+    def set_queue(self, queue_id: str, settings: QueueSettings) -> QueueStats:
+        """Change what an operator set."""
+        queue = self.state.queue(queue_id)
+        if queue is None:
+            queue = self.state.queues[queue_id] = Queue(has_interval=False)
+        given = {
+            name: value
+            for name in settings.__struct_fields__
+            if (value := getattr(settings, name)) is not UNSET
+        }
+        self._set_rate(queue, given)
+        for name in ("max_leased", "weight"):
+            if name in given:
+                setattr(queue, name, given[name])
+        for name in {"interval_us", "burst", "max_leased", "weight"} & given.keys():
+            kept = name.removesuffix("_us")
+            queue.settings = queue.settings - {kept} if given[name] is None else queue.settings | {kept}
+        queue.is_pinned = bool(given.get("pin", queue.is_pinned))
+        if "hold_us" in given:
+            hold_us = given["hold_us"]
+            queue.held_us = max(queue.held_us, self.state.now_us + hold_us) if hold_us is not None else 0
+        queue.is_purged, queue.was_moved, queue.active_us = False, True, self.state.now_us
+        self.state.settle()
+        return self.get_queue(queue_id)
+
+    def _set_rate(self, queue: Queue, given: dict[str, Any]) -> None:
+        interval_us = given.get("interval_us")
+        queue.has_interval = queue.has_interval or interval_us is not None
+        interval_us = queue.interval_us if interval_us is None else interval_us
+        burst = (given["burst"] or 1) if "burst" in given else queue.burst
+        if (interval_us, burst) != (queue.interval_us, queue.burst):
+            queue.change_rate(interval_us, burst)
 
     def delete_queue(self, queue_id: str, purge: bool, limit: int) -> int:
         """Drop what waits in a queue; what is leased runs out."""
@@ -303,7 +422,7 @@ class Model:
         queue = self.state.queue(key[0])
         if queue is None:
             queue = self.state.queues[key[0]] = Queue(letter.interval_us, letter.burst)
-        self.state.add(queue, *key, letter.job.payload, letter.job.requeue_limit, 0)
+        self.state.add(queue, *key, letter.job.payload, letter.job.requeue_limit, 0, letter.job.cost)
         return RedriveStatus.QUEUED
 
     def drop_dead(self, limit: int) -> int:
@@ -341,7 +460,12 @@ class Model:
         """One queue's figures."""
         queue = self.state.queue(queue_id)
         known = queue or Queue()
+        now_us, dead = self.state.now_us, [key for key in self.state.letters if key[0] == queue_id]
         queued = self.state.in_state(JobState.QUEUED, queue_id)
+        delayed = len(self.state.in_state(JobState.DELAYED, queue_id))
+        leased = len(self.state.in_state(JobState.LEASED, queue_id))
+        rules = self.state.rules
+        is_open = queue is not None and not (queue.is_paused or self.state.is_full(queue_id))
         minutes = [(minute, row[0], row[1]) for minute, row in known.minutes.items()]
         return QueueStats(
             is_known=queue is not None,
@@ -350,14 +474,25 @@ class Model:
             is_pinned=known.is_pinned,
             is_paused=known.is_paused,
             queued=len(queued),
-            delayed=len(self.state.in_state(JobState.DELAYED, queue_id)),
-            leased=len(self.state.in_state(JobState.LEASED, queue_id)),
-            next_ready_in_us=max(known.tat_us - self.state.now_us, 0)
-            if queued and not known.is_paused
+            delayed=delayed,
+            leased=leased,
+            next_ready_in_us=max(known.ready_us - now_us, rules.ready_us - now_us, 0)
+            if queued and is_open and not rules.is_stopped(self._leased())
             else None,
-            oldest_age_us=max(self.state.now_us - queued[0].enqueued_at_us, 0) if queued else None,
+            oldest_age_us=max(now_us - queued[0].enqueued_at_us, 0) if queued else None,
             enqueue_counts=minute_counts(self.state.told_us, minutes, 1),
             dequeue_counts=minute_counts(self.state.told_us, minutes, 2),
+            max_leased=known.max_leased,
+            held_until_us=self.state.shown(known.held_us) if known.held_us > now_us else None,
+            weight=known.weight or 1,
+            dead=len(dead) if queue else 0,
+            blocked_by=first_reason(
+                rules.blocked_by(self._leased(), now_us) if queue else None,
+                known.blocked_by(now_us, len(queued), delayed, leased),
+            ),
+            settings=tuple(
+                name for name in ("interval", "max_leased", "weight", "burst") if name in known.settings
+            ),
         )
 
     def list_dead(self, scan: str, limit: int) -> DeadPage:

@@ -6,11 +6,14 @@ Not here: what the functions answer (model.py).
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 
+from sharq_core.limits import BlockedBy, Burst
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import TypeTotals
+from tests.scheduler.type_model import TypeRules
 
 KEEP_US = 600_000_000
 MINUTE_US = 60_000_000
@@ -18,6 +21,7 @@ KEPT_MINUTES = 10
 PROMISED_US = 60_000_000
 GRAIN_US = 200_000
 RUN_US = 5_000_000
+LATEST_US = 2**53
 
 JobKey = tuple[str, str]
 """queue_id, job_id"""
@@ -28,6 +32,7 @@ class Job:
     """A job that is queued, delayed or leased, or was when its queue was deleted or it died.
 
     due_us: queued since, delayed until, or leased until. is_cancelled: its queue was deleted while it was leased.
+    is_released, is_corrected, is_uncounted: what its newest lease did: gave it back, corrected its cost, did not count.
     """
 
     queue_id: str
@@ -41,7 +46,11 @@ class Job:
     attempt: int = 0
     token: str | None = None
     is_released: bool = False
+    is_corrected: bool = False
+    is_uncounted: bool = False
     is_cancelled: bool = False
+    cost: int = 1
+    corrected_cost: int | None = None
 
     @property
     def key(self) -> JobKey:
@@ -59,7 +68,7 @@ class Letter:
     job: Job
     died_us: int
     interval_us: int
-    burst: int
+    burst: Burst
 
 
 class Kind(enum.Enum):
@@ -83,13 +92,14 @@ class Tombstone:
 class Queue:
     """A queue's rate and state.
 
+    given: jobs that it gave in the present turn. served_after_us: how far it is behind others that the call served.
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
     minutes: what was enqueued and leased, by the minute of the store's clock; the last counted minute at the end.
     """
 
     interval_us: int = 0
-    burst: int = 1
+    burst: Burst = 1
     tat_us: int = 0
     last_us: int = 0
     active_us: int = 0
@@ -100,26 +110,70 @@ class Queue:
     place_us: int | None = None
     was_served: bool = False
     was_moved: bool = False
+    given: int = 0
+    served_after_us: int = 0
     minutes: dict[int, list[int]] = field(default_factory=dict)
+    settings: set[str] = field(default_factory=set)
+    has_interval: bool = True
+    max_leased: int | None = None
+    weight: int | None = None
+    held_us: int = 0
+
+    @property
+    def slack_us(self) -> int:
+        """How late a lease may be without the next slot moving: (burst - 1) intervals, in whole µs."""
+        return (round(self.burst * 100) - 100) * self.interval_us // 100
+
+    @property
+    def ready_us(self) -> int:
+        """From when on its rate and its hold let it give a job."""
+        return max(self.tat_us, self.held_us)
 
     @property
     def full_us(self) -> int:
         """From when on the whole burst may go at once: a fresh record would allow the same."""
-        return self.tat_us + (self.burst - 1) * self.interval_us
+        return max(min(self.tat_us + self.slack_us, LATEST_US), self.held_us)
 
-    def lease(self, now_us: int) -> None:
+    def lease(self, now_us: int, cost: int) -> None:
         """Use the rate for one lease."""
-        self.tat_us = max(self.tat_us, now_us - (self.burst - 1) * self.interval_us) + self.interval_us
-        self.last_us = now_us
+        tat_us = max(self.tat_us, now_us - self.slack_us) + cost * self.interval_us
+        self.tat_us = tat_us if cost == 1 else min(tat_us, LATEST_US)
+        self.last_us, self.held_us = now_us, 0
         self.was_served = True
 
-    def change_rate(self, interval_us: int, burst: int) -> None:
-        """Re-place the waiting slot."""
-        moved_us = self.tat_us - self.interval_us + interval_us
-        earliest_us = self.last_us + interval_us - (burst - 1) * interval_us
-        self.tat_us = max(moved_us, earliest_us, 0)
-        self.interval_us, self.burst = interval_us, burst
+    def correct(self, cost: int, actual: int) -> None:
+        """Pay for what a lease took too little, or take back what it took too much."""
+        moved_us = min(self.tat_us + (actual - cost) * self.interval_us, LATEST_US)
+        self.tat_us = max(moved_us, min(self.tat_us, self.last_us + self.interval_us))
         self.was_moved = True
+
+    def hold(self, until_us: int) -> None:
+        """Give nothing until then, or until an earlier hold ends."""
+        self.held_us = max(self.held_us, until_us)
+        self.was_moved = True
+
+    def change_rate(self, interval_us: int, burst: Burst) -> None:
+        """Re-place the waiting slot; a distance of several slots grows or shrinks with the interval."""
+        moved_us = self.tat_us - self.interval_us + interval_us
+        beyond_us = self.tat_us - self.last_us
+        if beyond_us > self.interval_us > 0:  # as the store calculates, whose numbers are doubles
+            scaled = float(beyond_us) * interval_us / self.interval_us
+            moved_us = int(min(self.last_us + math.ceil(scaled), LATEST_US))
+        self.interval_us, self.burst = interval_us, burst
+        self.tat_us = max(moved_us, self.last_us + interval_us - self.slack_us, 0)
+        self.was_moved = True
+
+    def blocked_by(self, now_us: int, queued: int, delayed: int, leased: int) -> BlockedBy | None:
+        """The first reason why it gives nothing."""
+        reasons = (
+            (self.is_paused, BlockedBy.PAUSED),
+            (self.held_us > now_us, BlockedBy.HOLD),
+            (not queued and not delayed, BlockedBy.EMPTY),
+            (not queued, BlockedBy.DELAYED),
+            (self.max_leased is not None and leased >= self.max_leased, BlockedBy.MAX_LEASED),
+            (self.tat_us > now_us, BlockedBy.RATE),
+        )
+        return next((reason for holds, reason in reasons if holds), None)
 
     def count(self, now_us: int, enqueued: int, leased: int) -> None:
         """Add to the current minute."""
@@ -177,6 +231,7 @@ class State:
         self.lease_number = 0
         self.enqueued = self.finished = self.cancelled = 0
         self.minutes: dict[int, list[int]] = {}
+        self.rules = TypeRules()
 
     @property
     def now_us(self) -> int:
@@ -187,11 +242,15 @@ class State:
         """A time of the partition by the store's clock."""
         return max(at_us - self.now_us + self.told_us, 0)
 
-    def keep_time(self) -> None:
+    def keep_time(self, *, is_forced: bool = False) -> None:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
         now_us = self.now_us
-        self.is_recorded = self.is_recorded or self.enqueued > 0 or any(map(self.is_idle, self.queues))
-        if not self.is_recorded or self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
+        is_held = any(queue.held_us for queue in self.queues.values())
+        is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
+        self.is_recorded = self.is_recorded or is_kept
+        if not (self.is_recorded or is_forced):
+            return
+        if self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
             return
         if self.told_us + self.shift_us < self.seen_us:
             self.number, self.shift_us = self.number + 1, self.seen_us - self.told_us
@@ -217,7 +276,7 @@ class State:
     def is_idle(self, queue_id: str) -> bool:
         """Nothing holds the queue, so that a timer looks whether it may be forgotten."""
         queue = self.queues[queue_id]
-        is_held = queue.is_pinned or queue.is_paused or queue.sweep_due_us is not None
+        is_held = queue.is_pinned or queue.is_paused or bool(queue.settings) or queue.sweep_due_us is not None
         return not is_held and not any(job.queue_id == queue_id for job in self.jobs.values())
 
     def queue(self, queue_id: str) -> Queue | None:
@@ -274,14 +333,26 @@ class State:
         ]
         return [queue_id for _, queue_id in sorted(due)]
 
+    def is_full(self, queue_id: str) -> bool:
+        """As many leases as the queue may have."""
+        max_leased = self.queues[queue_id].max_leased
+        return max_leased is not None and len(self.in_state(JobState.LEASED, queue_id)) >= max_leased
+
     def add(
-        self, queue: Queue, queue_id: str, job_id: str, payload: bytes, requeue_limit: int, delay_us: int
+        self,
+        queue: Queue,
+        queue_id: str,
+        job_id: str,
+        payload: bytes,
+        requeue_limit: int,
+        delay_us: int,
+        cost: int,
     ) -> None:
         """A job at the end of its queue, or apart until its delay has passed."""
         if (queue_id, job_id) in self.leftovers:
             self.sweep_one(self.leftovers[queue_id, job_id])
         self.seq += 1
-        job = Job(queue_id, job_id, self.seq, payload, requeue_limit, self.now_us)
+        job = Job(queue_id, job_id, self.seq, payload, requeue_limit, self.now_us, cost=cost)
         self.jobs[job.key] = job
         self.put_back(job, self.now_us + delay_us)
         queue.is_purged = False
@@ -295,7 +366,7 @@ class State:
 
     def hold(self, job: Job, due_us: int) -> None:
         """Into a worker's hands until due_us."""
-        job.state, job.due_us, job.is_released = JobState.LEASED, due_us, False
+        job.state, job.due_us, job.is_released, job.is_uncounted = JobState.LEASED, due_us, False, False
 
     def end_lease(self, job: Job, due_us: int) -> None:
         """Back to its place, or dead, or gone when its queue was deleted meanwhile."""
@@ -312,7 +383,7 @@ class State:
         del self.jobs[job.key]
         self.cancelled += job.key in self.letters
         queue = self.queues[job.queue_id]
-        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst)
+        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, int(queue.burst))
 
     def bury(self, job: Job, kind: Kind) -> None:
         """Out of the live jobs, remembered by a tombstone."""
@@ -368,7 +439,7 @@ class State:
     def sweep_one(self, job: Job) -> None:
         """Remove one deleted job; somebody may hold a lease of it."""
         del self.leftovers[job.key]
-        if job.attempt > 0:
+        if job.attempt > 0 or job.token is not None:
             self.tombstones[job.key] = Tombstone(
                 Kind.RELEASED if job.is_released else Kind.CANCELLED, job, self.now_us
             )
@@ -386,12 +457,14 @@ class State:
     def settle(self) -> None:
         """Give every ready queue its place: new and just served ones go to the end."""
         for queue_id, queue in self.queues.items():
-            is_ready = bool(self.in_state(JobState.QUEUED, queue_id)) and not queue.is_paused
-            if not is_ready:
+            is_closed = queue.is_paused or self.is_full(queue_id)
+            if is_closed or not self.in_state(JobState.QUEUED, queue_id):
                 queue.place_us = None
             elif queue.place_us is None or queue.was_served:
-                queue.place_us = max(queue.tat_us, self.now_us)
+                queue.place_us = max(queue.ready_us, self.now_us + queue.served_after_us)
             elif queue.was_moved:
-                queue.place_us = max(queue.tat_us, min(queue.place_us, self.now_us))
+                queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
+            queue.served_after_us = 0
+        self.rules.settle(self.now_us)
         self.keep_time()

@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.scheduler.driver import Driver
+from tests.scheduler.type_records import type_ready_us
 
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
-PINNED, PAUSED, PURGED, UNSWEPT = 1, 2, 4, 8
+PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16
+SETTINGS = 15
 DELAYED_LANE = 255
 KEEP_US = 600_000_000
 LATEST_US = 2**53
 
-HASHES = ("jobs", "queues", "deadjobs", "counters", "done0", "done1")
+HASHES = ("jobs", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1")
 ZSETS = ("queued", "ready", "timers", "dead")
 
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
+_LIMITS = struct.Struct(">BI7sBBB")
 _LETTER = struct.Struct(">B7s6sI")
 _COUNTS = struct.Struct(">B7s7sIII7s7s7s7s7s7s7s7s7s")
 
@@ -39,6 +42,8 @@ class JobRecord:
     seq: int
     attempt: int
     due_us: int
+    flags: int
+    cost: int
 
     @property
     def field(self) -> bytes:
@@ -65,18 +70,29 @@ class QueueRecord:
     delayed: int
     leased: int
     fence: int
+    settings: int = 0
+    max_leased: int = 0
+    held_us: int = 0
+    hundredths: int = 0
+    weight: int = 0
+    given: int = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """No job of it is leased, whatever the time."""
+        return bool(self.flags & PAUSED) or 0 < self.max_leased <= self.leased
 
     @property
     def is_idle(self) -> bool:
-        is_held = self.flags & (PINNED | PAUSED | UNSWEPT)
+        is_held = self.flags & (PINNED | PAUSED | UNSWEPT) or self.settings & SETTINGS
         return not is_held and self.queued + self.delayed + self.leased == 0
 
     @property
     def forget_us(self) -> int:
         """Return the time at which the reaper should look at an idle queue: from then on it counts as forgotten."""
-        full_us = self.tat_us + (self.burst - 1) * self.interval_us
+        slack_us = (self.burst - 1) * self.interval_us + self.hundredths * self.interval_us // 100
         kept_us = 1 if self.flags & PURGED else self.active_us + KEEP_US + 1
-        return min(max(full_us, kept_us), LATEST_US)
+        return min(max(self.tat_us + slack_us, self.held_us, kept_us), LATEST_US)
 
     def is_deleted(self, job: JobRecord) -> bool:
         """Below the fence and not in a worker's hands."""
@@ -94,22 +110,29 @@ class Snapshot:
     timers: dict[bytes, int]
     dead: dict[bytes, int]
     deadjobs: dict[bytes, int]
+    deadcounts: dict[bytes, int]
     agenda: dict[str, int]
     totals: list[int]
 
 
 def parse_job(field: bytes, raw: bytes) -> JobRecord:
     """A record of jobs:<type>."""
-    _, _, state, _, priority, seq, _, attempt, _, due = _JOB.unpack_from(raw)
+    _, length, state, flags, priority, seq, _, attempt, _, due = _JOB.unpack_from(raw)
     queue_id, _, job_id = field.decode().partition(":")
-    return JobRecord(queue_id, job_id, state, priority, int.from_bytes(seq), attempt, int.from_bytes(due))
+    rare = raw[_JOB.size + 16 : length]
+    cost = int.from_bytes(rare[1:5]) if rare[:1] == b"\x01" else 1
+    seq_due = int.from_bytes(seq), attempt, int.from_bytes(due)
+    return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost)
 
 
 def parse_queue(raw: bytes) -> QueueRecord:
     """A record of queues:<type>."""
     values = _QUEUE.unpack_from(raw)
     _, flags, interval, burst, tat, _, active, timer, queued, delayed, leased, fence, *_, older = values
-    assert len(raw) == _QUEUE.size + 12 * older
+    size = _QUEUE.size + 12 * older
+    assert len(raw) == size + (_LIMITS.size if flags & LIMITED else 0)
+    limits = _LIMITS.unpack_from(raw, size) if flags & LIMITED else (0, 0, b"", 0, 0, 0)
+    settings, max_leased, held, hundredths, weight, given = limits
     return QueueRecord(
         flags,
         int.from_bytes(interval),
@@ -121,6 +144,12 @@ def parse_queue(raw: bytes) -> QueueRecord:
         delayed,
         leased,
         int.from_bytes(fence),
+        settings,
+        max_leased,
+        int.from_bytes(held),
+        hundredths,
+        weight,
+        given,
     )
 
 
@@ -157,6 +186,7 @@ def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
         timers=scores["timers"],
         dead=scores["dead"],
         deadjobs={field: _parse_death(record) for field, record in raw["deadjobs"].items()},
+        deadcounts={queue_id: int(count) for queue_id, count in raw["deadcounts"].items()},
         agenda={kind: at_us for kind, at_us in (("r", ready_us), ("t", timer_us)) if at_us},
         totals=totals,
     )
@@ -175,7 +205,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_queues(found)
     _check_line(found)
     _check_dead(found, driver.functions.retention.dead_us)
-    _check_agenda(found)
+    _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type))
     _check_totals(found)
 
 
@@ -210,23 +240,26 @@ def _check_line(found: Snapshot) -> None:
     ready = {
         queue_id.encode(): queue
         for queue_id, queue in found.queues.items()
-        if queue.queued and not queue.flags & PAUSED
+        if queue.queued and not queue.is_closed
     }
     assert found.ready.keys() == ready.keys()
-    assert all(at_us >= ready[queue_id].tat_us for queue_id, at_us in found.ready.items())
+    for queue_id, at_us in found.ready.items():
+        assert at_us >= max(ready[queue_id].tat_us, ready[queue_id].held_us)
 
 
 def _check_dead(found: Snapshot, retention_us: int) -> None:
     assert found.dead == found.deadjobs
+    counts = Counter(field.partition(b":")[0] for field in found.dead)
+    assert found.deadcounts == ({**counts, b"": 0} if counts else {})
     if found.dead:
         assert found.timers[b"X"] <= min(found.dead.values()) + retention_us
 
 
-def _check_agenda(found: Snapshot) -> None:
-    """Early perhaps, never late."""
-    for kind, members in (("r", found.ready), ("t", found.timers)):
+def _check_agenda(found: Snapshot, type_ready: int) -> None:
+    """Early perhaps, never late: a queue is due when the limits of its type are."""
+    for kind, members, floor_us in (("r", found.ready, type_ready), ("t", found.timers, 0)):
         if members:
-            assert found.agenda[kind] <= min(members.values())
+            assert found.agenda[kind] <= max(min(members.values()), floor_us)
 
 
 def _check_totals(found: Snapshot) -> None:

@@ -18,6 +18,7 @@ from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, Functi
 from sharq_core.scheduler.joint import MergedCall, merge
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.replication.durability import NotKept
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree, read_raw
@@ -97,11 +98,11 @@ class Life:
         if verb == "dequeue":
             return functions.dequeue(at, TYPE, count, LEASE_US, RANDOM, now_us=now_us) if count else None
         if verb == "refresh":
-            return functions.refresh(at, now_us=now_us)
+            return self._drivers[at].surveys.refresh(at, now_us=now_us)
         if verb == "get_counts":
             return functions.get_counts(at, now_us=now_us)
-        if verb in ("survey", "get_type", "list_types"):
-            return self._survey(verb, at, now_us)
+        if verb in TYPE_VERBS:
+            return self._about_type(verb, at, count == 4, now_us)
         mine = [job for partition, job in self._held if partition == at][:count]
         return self._ending(verb, at, mine, now_us) if mine else None
 
@@ -112,6 +113,19 @@ class Life:
         if verb == "get_type":
             return surveys.get_type(at, TYPE, now_us=now_us)
         return surveys.list_types(at, 0, 10, now_us=now_us)
+
+    def _about_type(self, verb: str, at: int, is_paused: bool, now_us: int) -> FunctionCall[Any]:
+        types = TypeCalls(self._drivers[at].keys)
+        if verb == "pause_type":
+            return types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us)
+        if verb == "pause_all":
+            return types.pause_all(at, is_paused=is_paused, now_us=now_us)
+        if verb == "list_type_stats":
+            return types.list_type_stats(at, 0, 10, now_us=now_us)
+        if verb in ("explain", "get_type_stats"):
+            read = types.explain if verb == "explain" else types.get_type_stats
+            return read(at, TYPE, now_us=now_us)
+        return self._survey(verb, at, now_us)
 
     def _ending(self, verb: str, at: int, held: list[LeasedJob], now_us: int) -> FunctionCall[Any]:
         functions = self._drivers[at].functions
@@ -125,9 +139,13 @@ class Life:
         return functions.release(at, TYPE, back, now_us=now_us)
 
 
+TYPE_VERBS = [
+    *("survey", "get_type", "list_types"),
+    *("pause_type", "pause_all", "explain", "get_type_stats", "list_type_stats"),
+]
 VERBS = [
-    *("enqueue", "dequeue", "finish", "extend", "release"),
-    *("refresh", "get_counts", "survey", "get_type", "list_types"),
+    *TYPE_VERBS,
+    *("enqueue", "dequeue", "finish", "extend", "release", "refresh", "get_counts"),
 ]
 ROUNDS = st.lists(
     st.tuples(
@@ -205,7 +223,7 @@ def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, p
 
 
 def test_all_of_them_happen_at_one_time_of_the_store(drivers: list[Driver]) -> None:
-    calls = [driver.functions.refresh(driver.partition) for driver in drivers]
+    calls = [driver.surveys.refresh(driver.partition) for driver in drivers]
     answers = run(drivers[0].client, merge(calls))
     assert len({answer.hint.now_us for answer in answers if isinstance(answer, Reply)}) == 1
     seconds, us = drivers[0].client.time()

@@ -15,6 +15,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link.messages import Member
 from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
@@ -24,6 +25,7 @@ from sharq_core.scheduler.joint import merge
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
+from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.topology.layout import SLOTS
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
@@ -74,11 +76,19 @@ def live_every_life(driver: Driver) -> None:
     driver.pause(False)
     driver.delete_queue(limit=1)
     driver.enqueue(*(new_job(str(n), repeat=True) for n in range(6)))
+    driver.set_queue(QueueSettings(interval_us=0, max_leased=9))
+    driver.hold(1)
+    driver.advance(1)
+    leased = driver.dequeue(2)
+    driver.finish(leased[0].job_id, leased[0].lease, cost=2)
+    driver.release(leased[1].job_id, leased[1].lease, hold_us=1, counts=False)
     driver.get_queue()
+    driver.list_queue_stats()
     driver.get_job("1")
     driver.list_queues()
     driver.top_queues(TopOrder.AGE)
     driver.top_queues(TopOrder.DEPTH)
+    limit_the_type(driver)
     driver.advance(DAY_US)
     for _ in range(3):
         driver.reap()
@@ -88,6 +98,27 @@ def live_every_life(driver: Driver) -> None:
         driver.refresh()
         driver.advance(DAY_US)
     driver.drop_dead()
+
+
+def limit_the_type(driver: Driver) -> None:
+    """Call every function about a whole type while its limits, its hold and its pauses matter."""
+    types, at, now_us = TypeCalls(driver.keys), driver.partition, driver.now_us
+    limits = [Limit(LimitUnit.COST, 1, 2), Limit(LimitUnit.JOB, 1)]
+    driver.value(types.set_type(at, TYPE, TypeSettings(limits, max_leased=2), now_us=now_us))
+    driver.set_queue(QueueSettings(weight=2))
+    for is_paused in (True, False):
+        driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
+        driver.reply(types.pause_all(at, is_paused=is_paused, now_us=now_us))
+        driver.value(types.explain(at, TYPE, now_us=now_us))
+    driver.advance(MINUTE_US)
+    for leased in driver.dequeue():
+        finish = FinishJob(TYPE, "q", leased.job_id, leased.lease, cost=0, hold_type_us=SECOND_US)
+        driver.value(driver.functions.finish(at, TYPE, [finish], now_us=driver.now_us))
+        driver.extend(leased.job_id, leased.lease, LEASE_US)
+    driver.value(types.get_type_stats(at, TYPE, now_us=driver.now_us))
+    driver.value(types.list_type_stats(at, 0, 100, now_us=driver.now_us))
+    driver.value(types.set_type(at, TYPE, TypeSettings(None, None, None), now_us=driver.now_us))
+    driver.set_queue(QueueSettings(weight=None))
 
 
 def test_the_library_has_every_function_and_says_its_revision(client: redis.Redis) -> None:
@@ -121,10 +152,11 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.get_job(0, TYPE, "q", "1"),
         driver.functions.get_queue(0, TYPE, "q"),
         driver.functions.list_queues(0, TYPE, 0, 10),
+        driver.limits.list_queue_stats(0, TYPE, 0, 10),
         driver.functions.top_queues(0, TYPE, TopOrder.DEPTH, 10),
         driver.functions.get_counts(0),
         driver.functions.list_dead(0, TYPE, "", 10),
-        driver.functions.refresh(0),
+        driver.surveys.refresh(0),
     ):
         reply = execute(driver.client, b"FCALL_RO", *call.command.words[1:])
         assert reply[0] == 0

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -24,7 +26,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import UNSET
+from msgspec.structs import replace
 
+from sharq_core.limits import MAX_HOLD_US, Burst, QueueSettings
 from sharq_core.models import (
     DeadRef,
     ExtendJob,
@@ -39,7 +44,7 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.replies import CountsReply, RefreshReply, TypeTotals, minute_counts
+from sharq_core.scheduler.replies import CountsReply, DequeueReply, RefreshReply, TypeTotals, minute_counts
 from tests.scheduler.driver import (
     DAY_US,
     HOUR_US,
@@ -72,7 +77,11 @@ NO_TOTALS = TypeTotals(TYPE, 0, 0, 0, 0, 0, 0, 0)
 QUEUE_IDS = st.sampled_from(["a", "ab"])
 JOB_IDS = st.sampled_from(["1", "2", "12"])
 INTERVALS_US = st.sampled_from([0, 1, 33_334, SECOND_US, SECOND_US, MINUTE_US, HOUR_US, 365 * DAY_US])
-BURSTS = st.sampled_from([None, None, 1, 2, 5, 1_000_000])
+BURSTS = st.sampled_from([None, None, 1, 2, 5, 1_000_000, 1.1, 2.35])
+COSTS = st.sampled_from([1, 1, 1, 1, 2, 5, 1_000_000])
+ACTUAL_COSTS = st.sampled_from([None, None, None, 0, 1, 3, 1_000_000])
+MAX_LEASED = st.sampled_from([1, 1, 2])
+HOLDS_US = st.sampled_from([1, SECOND_US, MINUTE_US, HOUR_US, MAX_HOLD_US])
 DELAYS_US = st.sampled_from([0, 0, 0, 1, SECOND_US, MINUTE_US, DAY_US])
 NOT_AFTER_US = st.sampled_from([None, None, None, None, None, None, None, -1, 0, SECOND_US])
 LEASES_US = st.sampled_from([100_000, SECOND_US, MINUTE_US, DAY_US])
@@ -98,6 +107,25 @@ NEW_JOBS = st.builds(
     delay_us=DELAYS_US,
     max_queued_length=st.sampled_from([None, None, None, None, None, None, 0, 1, 2]),
     repeat=st.sampled_from([False, False, True]),
+    cost=COSTS,
+    max_leased=st.one_of(st.none(), st.none(), MAX_LEASED),
+)
+REPORTS = st.fixed_dictionaries(
+    {"cost": ACTUAL_COSTS, "hold_us": st.one_of(st.just(0), st.just(0), st.just(0), HOLDS_US)}
+)
+SETTINGS = st.builds(
+    QueueSettings,
+    **{
+        name: st.one_of(st.just(UNSET), st.just(UNSET), st.none(), values)
+        for name, values in {
+            "interval_us": INTERVALS_US,
+            "burst": BURSTS.filter(bool),
+            "pin": st.booleans(),
+            "max_leased": MAX_LEASED,
+            "weight": st.sampled_from([1, 3, 100]),
+            "hold_us": HOLDS_US,
+        }.items()
+    },
 )
 GUESSES = st.tuples(QUEUE_IDS, JOB_IDS, st.sampled_from([None, None, "", "zz", "00" * 16]))
 
@@ -217,46 +245,79 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert found is None
             return multiple()
         wanted = self.model.dequeue(count, lease_us, RANDOM, per_queue=per_queue, max_bytes=max_bytes)
-        assert found == wanted
+        self._compare_dequeue(found, wanted)
         for job in wanted.jobs:
             limit = self.model.state.jobs[job.queue_id, job.job_id].requeue_limit
             self.witness.see_lease(job, limit, self.real_us)
+        self._see_leased({job.queue_id for job in wanted.jobs})
         return multiple(*((job.queue_id, job.job_id, job.lease) for job in wanted.jobs))
 
-    @rule(held=st.lists(held, min_size=1, max_size=3))
-    def finish(self, held: list[Lease]) -> None:
-        refs = [FinishJob(TYPE, *lease) for lease in held]
+    def _see_leased(self, queue_ids: set[str]) -> None:
+        for queue_id in queue_ids:
+            queue = self.driver.get_queue(queue_id)
+            self.witness.see_leased(queue_id, queue.leased, queue.max_leased)
+
+    @contextmanager
+    def _corrections(self) -> Iterator[None]:
+        """The witness sees the leases whose cost the calls within correct."""
+        before = [job for job in self.model.state.jobs.values() if not job.is_corrected]
+        yield
+        for job in before:
+            if job.is_corrected and job.token is not None and job.corrected_cost is not None:
+                self.witness.see_correction(job.token, job.corrected_cost)
+
+    @rule(held=st.lists(held, min_size=1, max_size=3), report=REPORTS)
+    def finish(self, held: list[Lease], report: dict[str, Any]) -> None:
+        refs = [FinishJob(TYPE, *lease, **report) for lease in held]
         call = self.driver.functions.finish(0, TYPE, refs, now_us=self.driver.now_us)
-        assert self.driver.value(call) == self.model.finish(refs)
+        with self._corrections():
+            assert self.driver.value(call) == self.model.finish(refs)
 
     @rule(held=st.lists(held, min_size=1, max_size=3), by_us=LEASES_US)
     def extend(self, held: list[Lease], by_us: int) -> None:
         refs = [ExtendJob(TYPE, queue_id, job_id, lease or "", by_us) for queue_id, job_id, lease in held]
         call = self.driver.functions.extend(0, TYPE, refs, now_us=self.driver.now_us)
+        before = self.model.state.in_state(JobState.LEASED)
         assert self.driver.value(call) == self.model.extend(refs)
+        revived = set(self.model.state.in_state(JobState.LEASED)) - set(before)
+        self._see_leased({job.queue_id for job in revived})
 
     @rule(
         held=st.lists(held, min_size=1, max_size=3),
         delay_us=DELAYS_US,
         is_void=st.booleans(),
+        counts=st.booleans(),
+        report=REPORTS,
         not_after=NOT_AFTER_US,
     )
-    def release(self, held: list[Lease], delay_us: int, is_void: bool, not_after: int | None) -> None:
+    def release(
+        self,
+        held: list[Lease],
+        delay_us: int,
+        is_void: bool,
+        counts: bool,
+        report: dict[str, Any],
+        not_after: int | None,
+    ) -> None:
         now_us = self.driver.now_us
         refs = [
-            ReleaseJob(TYPE, queue_id, job_id, lease or "", delay_us, is_void)
+            ReleaseJob(TYPE, queue_id, job_id, lease or "", delay_us, is_void, counts=counts, **report)
             for queue_id, job_id, lease in held
         ]
         not_after_us = None if not_after is None else now_us + not_after
         call = self.driver.functions.release(0, TYPE, refs, not_after_us=not_after_us, now_us=now_us)
-        assert self.driver.reply(call).value == (None if not_after == -1 else self.model.release(refs))
+        with self._corrections():
+            assert self.driver.reply(call).value == (None if not_after == -1 else self.model.release(refs))
+
+    def _compare_dequeue(self, found: DequeueReply | None, wanted: DequeueReply) -> None:
+        assert found == wanted
 
     # Queues.
 
     @rule(
         queue_id=QUEUE_IDS, interval_us=INTERVALS_US, burst=BURSTS, pin=st.sampled_from([None, False, True])
     )
-    def interval(self, queue_id: str, interval_us: int, burst: int | None, pin: bool | None) -> None:
+    def interval(self, queue_id: str, interval_us: int, burst: Burst | None, pin: bool | None) -> None:
         found = self.driver.interval(interval_us, queue_id, burst=burst, pin=pin)
         assert found == self.model.interval(queue_id, interval_us, burst, pin)
 
@@ -264,6 +325,28 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(queue_id=QUEUE_IDS, is_paused=st.sampled_from([False, False, True]))
     def pause(self, queue_id: str, is_paused: bool) -> None:
         assert self.driver.pause(is_paused, queue_id) == self.model.pause(queue_id, is_paused)
+
+    @precondition(lambda self: self.model.state.queues)
+    @rule(
+        queue_id=QUEUE_IDS,
+        by_us=st.one_of(HOLDS_US, st.sampled_from([0, MAX_HOLD_US + 1])),
+        is_until=st.booleans(),
+    )
+    def hold(self, queue_id: str, by_us: int, is_until: bool) -> None:
+        until_us = self.driver.now_us + by_us if is_until else None
+        span_us = None if is_until else by_us
+        found = self.driver.hold(span_us, queue_id, until_us=until_us)
+        assert found == self.model.hold(queue_id, span_us, until_us)
+
+    @rule(queue_id=QUEUE_IDS, settings=SETTINGS, not_after=NOT_AFTER_US)
+    def set_queue(self, queue_id: str, settings: QueueSettings, not_after: int | None) -> None:
+        now_us = self.driver.now_us
+        not_after_us = None if not_after is None else now_us + not_after
+        call = self.driver.limits.set_queue(
+            0, TYPE, queue_id, settings, not_after_us=not_after_us, now_us=now_us
+        )
+        found = self.driver.reply(call).value
+        assert found == (None if not_after == -1 else self.model.set_queue(queue_id, settings))
 
     @precondition(
         lambda self: any(job.state is not JobState.LEASED for job in self.model.state.jobs.values())
@@ -324,6 +407,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         model, now_us = self.model, self.driver.now_us
         queues, jobs, (queue_page, counts, refresh) = self._read_everything()
         assert queues == {queue_id: model.get_queue(queue_id) for queue_id in queues}
+        assert self.driver.list_queue_stats() == {
+            queue_id: replace(queue, oldest_age_us=None)
+            for queue_id, queue in queues.items()
+            if queue.is_known
+        }
         assert jobs == {key: model.get_job(key) for key in jobs}
         live = {job.queue_id for job in model.state.jobs.values()}
         assert set(queue_page.queue_ids) == live
@@ -357,7 +445,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         calls: list[FunctionCall[Any]] = [functions.get_queue(0, TYPE, name, now_us=now_us) for name in names]
         calls += [functions.get_job(0, TYPE, *key, now_us=now_us) for key in keys]
         calls.append(functions.list_queues(0, TYPE, 0, 1000, now_us=now_us))
-        calls += [functions.get_counts(0, now_us=now_us), functions.refresh(0, now_us=now_us)]
+        calls += [functions.get_counts(0, now_us=now_us), self.driver.surveys.refresh(0, now_us=now_us)]
         values: list[Any] = [reply.value for reply in self.driver.replies(calls)]
         queues = dict(zip(names, values, strict=False))
         jobs = dict(zip(keys, values[len(names) :], strict=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import pytest
@@ -56,18 +56,41 @@ NOT_HOLD_TIMES = (*NOT_NUMBERS, "-1", "0", "99", "99.999", str(DAY_MS + 1), f"{D
 NOT_FLAGS = ("0", "1", '"true"', "null", "[]", "{}", "NaN")
 NOT_LEASES = (*NOT_STRINGS, '""', f'"{"x" * 101}"')
 
+NOT_BURSTS = (*NOT_NUMBERS, "0", "0.99", "-1", "1.001", "1000001", "1000000.5", "9" * 30)
+NOT_RATES = (
+    *NOT_STRINGS,
+    '""',
+    '"40"',
+    '"40/m"',
+    '"40/ s"',
+    '"-1/s"',
+    '"1e3/s"',
+    '"0/s"',
+    '"0.0/day"',
+    '"1000000.1/s"',
+    '"0.002/day"',
+    '"40/s\\n"',
+    '"\\uff14/s"',
+)
+NOT_HOLDS = (*NOT_NUMBERS, "-1", "-0.5", str(DAY_MS + 1), f"{DAY_MS}.5", "9" * 30)
+NOT_MILLIONS = (*NOT_WHOLE, "0", "-1", "1000001", "9" * 30)
+
 BAD_JOB_FIELDS = {
     "job_id": NOT_IDENTIFIERS,
     "interval": NOT_DURATIONS,
     "delay": NOT_DURATIONS,
     "requeue_limit": (*NOT_WHOLE, "-2", str(2**31), "9" * 30),
-    "burst": (*NOT_WHOLE, "0", "-1", "1000001", "9" * 30),
+    "burst": NOT_BURSTS,
+    "rate": NOT_RATES,
+    "cost": NOT_MILLIONS,
+    "max_leased": NOT_MILLIONS,
     "max_queued_length": (*NOT_WHOLE, "-1"),
     "repeat": NOT_FLAGS,
     "payload": ("NaN", "1e400", '{"a": [-Infinity]}', '"\\ud800"', "01", "nul", DEEP, f'{{"a": {DEEP}}}'),
     "unknown": ("1", "null"),
 }
-BAD_ADDRESS = {"queue_type": NOT_IDENTIFIERS, "queue_id": NOT_IDENTIFIERS}
+NOT_TYPES = (*NOT_IDENTIFIERS, '"~a"', '"a~"', '"a~b~c"', '"~"', f'"{"x" * 50}~{"y" * 50}"')
+BAD_ADDRESS = {"queue_type": NOT_TYPES, "queue_id": (*NOT_IDENTIFIERS, '"a~b"')}
 
 
 def body_of(good: dict[str, str], field: str, bad: str) -> bytes:
@@ -86,7 +109,7 @@ def names(message: str, field: str) -> bool:
     return re.match(rf"{re.escape(field)}(\.\w+)?: ", message) is not None
 
 
-def table(fields: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+def table(fields: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     return [(field, bad) for field, values in fields.items() for bad in values]
 
 

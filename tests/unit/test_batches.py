@@ -13,7 +13,8 @@ from shard.batching.batches import JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.link.messages import CALLS, Enqueue, Failure
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Enqueue, Failure
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
 from sharq_core.process.durations import Durations
 from sharq_core.scheduler.executor import Executor
@@ -87,7 +88,7 @@ class Parts:
         self.noted = Noted()
         pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
         functions = Functions(Keys("t", PARTITIONS), Retention())
-        made = SchedulerCalls(functions, lambda partition, since=None: None, PARTITIONS)
+        made = SchedulerCalls([functions], lambda partition, since=None: None, PARTITIONS)
         order = CALLS.index(Enqueue)
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, self.noted, self.noted)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharq_core.link import frames, messages
+from sharq_core.limits import QueueSettings
+from sharq_core.link import catalogue, control_calls, frames, messages
 from sharq_core.link.frames import FrameError
 from sharq_core.link.messages import Call, Dequeued, Member, View
 from sharq_core.models import DeadRef, ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob, TopOrder
@@ -40,6 +41,14 @@ CALLS: list[Call[Any]] = [
     messages.Yield([0, 63]),
     messages.DescribeStore(),
     messages.CheckStore(),
+    control_calls.HoldQueue(KEY, 1000),
+    control_calls.SetQueue(KEY, QueueSettings(interval_us=None, burst=1.1, max_leased=3)),
+    control_calls.GetQueueLimits(KEY),
+    control_calls.ListQueueStats("sms", 3, 0, 100),
+    control_calls.Explain("sms"),
+    control_calls.PauseType("sms", 3, True),
+    control_calls.PauseAll("", 3, False),
+    control_calls.ListTypes([1, 2], "sms", 100),
 ]
 
 
@@ -48,7 +57,7 @@ def packed(*entries: msgspec.Struct, clock_us: int = 5) -> bytes:
 
 
 def test_the_list_of_calls_here_is_whole() -> None:
-    assert {type(call) for call in CALLS} == set(messages.CALLS)
+    assert {type(call) for call in CALLS} == set(catalogue.CALLS)
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)

@@ -11,7 +11,7 @@ import pytest
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.parked import ParkedDequeues, Waiter
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort
+from sharq_core.link.messages import FORMATS, Call, Dequeued, OnDue, ShardPort
 from sharq_core.models import LeasedJob
 
 JOB = LeasedJob("sms", "q", "j", b"1", "ab", 0, 0, 1, -1, 0)
@@ -50,6 +50,7 @@ class Shards:
 
     partitions = 64
     second_tries = 0
+    formats = FORMATS
 
     def __init__(self, *shards: Shard) -> None:
         self.present: list[ShardPort] = list(shards)

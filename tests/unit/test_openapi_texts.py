@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from router.api.openapi import build_openapi
-from router.api.routes import ROUTES
+from router.api.routes.table import ROUTES
 
 DOCUMENT: dict[str, Any] = json.loads(build_openapi(ROUTES, asks_token=True))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
-from sharq_core.partitions import LOAD_BOUND, Ring, partition_of
+from sharq_core.models import QUEUE_TYPE_PATTERN
+from sharq_core.partitions import LOAD_BOUND, Ring, is_gathered, partition_of
 from sharq_core.scheduler.keys import Keys, slot_of, tags
 from sharq_core.store.topology.layout import SLOTS
 
@@ -21,6 +23,24 @@ def ring(size: int, partitions: int = 64) -> Ring:
 )
 def test_a_queue_stays_in_its_partition_for_ever(queue_type: str, queue_id: str, partition: int) -> None:
     assert partition_of(queue_type, queue_id, 64) == partition
+
+
+@pytest.mark.parametrize(("queue_type", "partition"), [("sms~carrier", 14), ("a~b", 9)])
+def test_all_queues_of_a_gathered_type_stay_in_one_partition(queue_type: str, partition: int) -> None:
+    assert is_gathered(queue_type)
+    assert {partition_of(queue_type, str(n), 64) for n in range(1000)} == {partition}
+
+
+@pytest.mark.parametrize("queue_type", ["sms", "sms~carrier", "a~b", 49 * "a" + "~" + 50 * "b"])
+def test_a_queue_type_may_hold_one_tilde(queue_type: str) -> None:
+    assert re.search(QUEUE_TYPE_PATTERN, queue_type)
+
+
+@pytest.mark.parametrize(
+    "queue_type", ["", "~", "~a", "a~", "a~b~c", "a~~b", "a b", 50 * "a" + "~" + 50 * "b"]
+)
+def test_a_tilde_elsewhere_makes_no_queue_type(queue_type: str) -> None:
+    assert re.search(QUEUE_TYPE_PATTERN, queue_type) is None
 
 
 def test_the_owners_of_three_nodes_are_what_they_always_were() -> None:

@@ -7,15 +7,20 @@ from collections.abc import Callable, Mapping
 import pytest
 from multidict import MultiDict, MultiMapping
 
-from router.api import parsing
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, ReleaseJob
+from router.api import parsing, queue_parsing
+from sharq_core.limits import QueueSettings
+from sharq_core.models import DeadRef, ExtendJob, FinishJob, ReleaseJob, TopOrder
 from tests.unit.bad_values import (
     NO_QUERY,
+    NOT_BURSTS,
     NOT_DURATIONS,
     NOT_FLAGS,
     NOT_HOLD_TIMES,
+    NOT_HOLDS,
     NOT_IDENTIFIERS,
     NOT_LEASES,
+    NOT_MILLIONS,
+    NOT_RATES,
     NOT_WHOLE,
     PATH,
     SETTINGS,
@@ -27,14 +32,25 @@ from tests.unit.bad_values import (
     table,
 )
 
+BAD_REPORTS = {
+    "cost": (*NOT_WHOLE, "-1", "1000001"),
+    "hold": NOT_HOLDS,
+    "hold_type": (*NOT_HOLDS, "1"),
+}
+"""`hold_type` is refused for the type of PATH, which is not gathered."""
+
 
 class TestLeases:
     @pytest.mark.parametrize(
         ("read", "more", "bad_fields"),
         [
-            (parsing.finish, {}, {"lease": NOT_LEASES, "by": ("1",)}),
+            (parsing.finish, {}, {"lease": NOT_LEASES, "by": ("1",), **BAD_REPORTS, "count": ("false",)}),
             (parsing.extend, {"lease": '"l"', "by": "100"}, {"lease": NOT_LEASES, "by": NOT_HOLD_TIMES}),
-            (parsing.release, {"lease": '"l"'}, {"lease": NOT_LEASES, "delay": NOT_DURATIONS}),
+            (
+                parsing.release,
+                {"lease": '"l"'},
+                {"lease": NOT_LEASES, "delay": NOT_DURATIONS, **BAD_REPORTS, "count": NOT_FLAGS},
+            ),
         ],
     )
     def test_a_bad_field_is_named(
@@ -73,6 +89,18 @@ class TestLeases:
         assert names(message_of(lambda: parsing.extend(b'{"by": 100}', PATH, NO_QUERY)), "lease")
         assert names(message_of(lambda: parsing.release(b"", PATH, NO_QUERY)), "lease")
 
+    def test_reports_of_a_lease_arrive_in_the_engine_s_units(self) -> None:
+        path = {**PATH, "queue_type": "sms~carrier"}
+        body = b'{"lease": "l", "cost": 0, "hold": 1.5, "hold_type": 86400000}'
+        expected = FinishJob("sms~carrier", "1", "a", "l", 0, 1500, 86_400_000_000)
+        assert parsing.finish(body, path, NO_QUERY) == expected
+        released = parsing.release(b'{"lease": "l", "cost": 7, "hold": 2, "count": false}', PATH, NO_QUERY)
+        assert released == ReleaseJob("sms", "1", "a", "l", cost=7, hold_us=2000, counts=False)
+        entry = b'{"queue_type": "sms", "queue_id": "1", "job_id": "a", "lease": "l", "hold_type": 1}'
+        message = message_in_bulk(parsing.release_bulk, entry)
+        assert names(message, "jobs[0].hold_type"), message
+        assert names(message_in_bulk(parsing.finish_bulk, entry), "jobs[0].hold_type")
+
     def test_extend_needs_by(self) -> None:
         assert message_of(lambda: parsing.extend(b'{"lease": "l"}', PATH, NO_QUERY)) == "by: required"
 
@@ -83,7 +111,8 @@ class TestQueues:
         table(
             {
                 "interval": NOT_DURATIONS,
-                "burst": (*NOT_WHOLE, "0"),
+                "burst": NOT_BURSTS,
+                "rate": NOT_RATES,
                 "pin": NOT_FLAGS,
                 "unknown": ("1",),
             }
@@ -91,26 +120,82 @@ class TestQueues:
         ids=repr,
     )
     def test_a_bad_field_of_a_rate_is_named(self, field: str, bad: str) -> None:
-        message = message_of(lambda: parsing.rate(body_of({"interval": "1"}, field, bad)))
+        message = message_of(lambda: queue_parsing.rate(body_of({"interval": "1"}, field, bad)))
         assert names(message, field), message
 
     def test_a_rate_needs_an_interval(self) -> None:
-        assert message_of(lambda: parsing.rate(b'{"pin": true}')) == "interval: required"
-        assert names(message_of(lambda: parsing.rate(b"")), "body")
+        assert (
+            message_of(lambda: queue_parsing.rate(b'{"pin": true}')) == "interval: required, or rate instead"
+        )
+        assert names(message_of(lambda: queue_parsing.rate(b"")), "body")
 
     def test_what_a_rate_leaves_out_stays(self) -> None:
-        assert parsing.rate(b'{"interval": 0.5}') == (500, None, None)
-        assert parsing.rate(b'{"interval": 0, "burst": 3, "pin": false}') == (0, 3, False)
+        assert queue_parsing.rate(b'{"interval": 0.5}') == (500, None, None)
+        assert queue_parsing.rate(b'{"interval": 0, "burst": 3, "pin": false}') == (0, 3, False)
+
+    def test_a_rate_may_be_said_in_words(self) -> None:
+        assert queue_parsing.rate(b'{"rate": "40/s"}') == (25_000, None, None)
+        assert queue_parsing.rate(b'{"rate": "0.5/min", "burst": 1.25}') == (120_000_000, 1.25, None)
+        assert queue_parsing.rate(b'{"interval": 1, "burst": 2.0}') == (1000, 2, None)
+        message = message_of(lambda: queue_parsing.rate(b'{"rate": "40/s", "interval": 25}'))
+        assert names(message, "rate")
+        assert "interval" in message
+
+    @pytest.mark.parametrize(
+        ("field", "bad"),
+        table(
+            {
+                "interval": [value for value in NOT_DURATIONS if value != "null"],
+                "rate": [value for value in NOT_RATES if value != "null"],
+                "burst": [value for value in NOT_BURSTS if value != "null"],
+                "pin": [value for value in NOT_FLAGS if value != "null"],
+                "max_leased": [value for value in NOT_MILLIONS if value != "null"],
+                "weight": [*(value for value in NOT_MILLIONS if value != "null"), "101"],
+                "hold": [value for value in NOT_HOLDS if value != "null"],
+                "paused": ["true"],
+            }
+        ),
+        ids=repr,
+    )
+    def test_a_bad_setting_is_named(self, field: str, bad: str) -> None:
+        message = message_of(lambda: queue_parsing.queue_settings(body_of({}, field, bad)))
+        assert names(message, field), message
+
+    def test_settings_are_set_cleared_or_left(self) -> None:
+        assert queue_parsing.queue_settings(b"{}") == QueueSettings()
+        body = b'{"rate": "2/s", "burst": 1.5, "pin": true, "max_leased": 3, "weight": 2, "hold": 0.5}'
+        assert queue_parsing.queue_settings(body) == QueueSettings(500_000, 1.5, True, 3, 2, 500)
+        cleared = b'{"interval": null, "burst": null, "pin": null, "max_leased": null, "weight": null, "hold": null}'
+        assert queue_parsing.queue_settings(cleared) == QueueSettings(None, None, None, None, None, None)
+        assert queue_parsing.queue_settings(b'{"rate": null}') == QueueSettings(interval_us=None)
+        for both in (b'{"rate": null, "interval": 1}', b'{"rate": "1/s", "interval": null}'):
+            message = message_of(queue_parsing.queue_settings, both)
+            assert names(message, "rate")
+            assert "interval" in message
+
+    def test_a_pause_may_have_an_end(self) -> None:
+        for body in (b"", b"{}"):
+            assert not queue_parsing.pause(body).is_hold
+        assert queue_parsing.pause(b'{"for": 1.5}').hold_us == 1500
+        assert queue_parsing.pause(b'{"until": 1700000000000}').until_us == 1_700_000_000_000_000
+        for bad in NOT_HOLDS:
+            assert names(message_of(queue_parsing.pause, body_of({}, "for", bad)), "for")
+        for bad in (*NOT_WHOLE, "-1", "1e300"):
+            assert names(message_of(queue_parsing.pause, body_of({}, "until", bad)), "until")
+        both = message_of(queue_parsing.pause, b'{"for": 1, "until": 1700000000000}')
+        assert names(both, "for")
+        assert "until" in both
+        assert names(message_of(queue_parsing.pause, b'{"hold_for": 1}'), "hold_for")
 
     def test_purge_all_is_a_flag_that_may_be_left_out(self) -> None:
-        assert [parsing.purge_all(body) for body in (b"", b"{}", b'{"purge_all": true}')] == [
+        assert [queue_parsing.purge_all(body) for body in (b"", b"{}", b'{"purge_all": true}')] == [
             False,
             False,
             True,
         ]
         for bad in NOT_FLAGS:
             body = body_of({}, "purge_all", bad)
-            assert names(message_of(parsing.purge_all, body), "purge_all")
+            assert names(message_of(queue_parsing.purge_all, body), "purge_all")
 
     def test_a_body_that_should_be_empty_may_be_an_empty_object(self) -> None:
         parsing.nothing(b"")
@@ -184,6 +269,26 @@ class TestQueries:
     )
     def test_a_bad_parameter_of_a_page_is_named(self, name: str, bad: str) -> None:
         assert names(message_of(lambda: parsing.page(MultiDict({name: bad}))), name)
+
+    @pytest.mark.parametrize(
+        ("name", "bad"),
+        table({"limit": ("0", "10001", "x"), "cursor": ("x" * 301,), "by": ("rate", ""), "x": ("1",)}),
+    )
+    def test_a_bad_parameter_of_a_list_of_queues_is_named(self, name: str, bad: str) -> None:
+        assert names(message_of(lambda: queue_parsing.queues(MultiDict({name: bad}))), name)
+
+    def test_an_order_has_no_cursor_and_at_most_a_hundred_queues(self) -> None:
+        ordered = queue_parsing.queues(MultiDict({"by": "age", "limit": "100"}))
+        assert (ordered.by, ordered.limit) == (TopOrder.AGE, 100)
+        assert queue_parsing.queues(NO_QUERY) == queue_parsing.QueuesPage(100, None, None)
+        both = MultiDict({"by": "age", "cursor": "0-0"})
+        assert names(message_of(queue_parsing.queues, both), "cursor")
+        assert names(message_of(queue_parsing.queues, MultiDict({"by": "age", "limit": "101"})), "limit")
+
+    def test_a_list_of_types_goes_on_after_a_name(self) -> None:
+        assert queue_parsing.types(NO_QUERY) == (100, "")
+        assert queue_parsing.types(MultiDict({"limit": "5", "cursor": "sms~a"})) == (5, "sms~a")
+        assert names(message_of(queue_parsing.types, MultiDict({"cursor": "a b"})), "cursor")
 
     def test_a_page_may_say_where_and_how_much(self) -> None:
         assert parsing.page(NO_QUERY) == (None, None)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from shard.batching.scheduler_calls import SchedulerCalls
+from sharq_core.limits import PauseStatus
 from sharq_core.link import messages
-from sharq_core.link.messages import CALLS, Call, Failure, JobsCall, PartitionCall, QueueCall
+from sharq_core.link.catalogue import CALLS
+from sharq_core.link.messages import Call, Failure, JobsCall, PartitionCall, QueueCall
 from sharq_core.models import DeletedQueue, NewJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.type_calls import TypeCalls
 
 PARTITIONS = 64
 KEY = QueueKey("sms", "q1")
@@ -27,12 +32,23 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
         asked.append((partition, since))
         return 77
 
-    return SchedulerCalls(Functions(Keys("t", PARTITIONS), Retention()), not_after_us, PARTITIONS)
+    keys = Keys("t", PARTITIONS)
+    sources = Functions(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
+    return SchedulerCalls(sources, not_after_us, PARTITIONS)
+
+
+def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
+    """The method that makes the call to the store."""
+    sources = Functions, LimitCalls, TypeCalls
+    make: Callable[..., Any] = next(
+        getattr(source, call.function) for source in sources if hasattr(source, call.function)
+    )
+    return make
 
 
 @pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
 def test_fields_of_a_call_are_parameters_of_its_function(call: type[Call[Any]]) -> None:
-    parameters = get_type_hints(getattr(Functions, call.function))
+    parameters = get_type_hints(maker_of(call))
     fields = get_type_hints(call)
     own = set(call.__struct_fields__) - {"key", "queue_type", "partition", "jobs"}
     assert {name: fields[name] for name in own} == {name: parameters[name] for name in own}
@@ -40,12 +56,14 @@ def test_fields_of_a_call_are_parameters_of_its_function(call: type[Call[Any]]) 
 
 @pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
 def test_reply_of_a_call_is_the_value_of_its_function(call: type[Call[Any]]) -> None:
-    (value,) = get_args(get_type_hints(getattr(Functions, call.function))["return"])
+    (value,) = get_args(get_type_hints(maker_of(call))["return"])
     (reply,) = get_args(call.__orig_bases__[0])  # type: ignore[attr-defined] # by typing
     if issubclass(call, JobsCall):
         assert reply == list[get_args(value)[0] | Failure]  # type: ignore[misc] # a type at run time
     elif reply is DeletedQueue:
         assert value is int
+    elif call is messages.SetPaused:
+        assert (reply, value) == (bool, PauseStatus)
     else:
         assert reply == value
 

@@ -10,6 +10,7 @@ import pytest
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.link.messages import (
+    FORMATS,
     Call,
     Enqueue,
     Failure,
@@ -70,6 +71,7 @@ class Directory:
 
     def __init__(self, owner: Shard, other: Shard | None) -> None:
         self.second_tries = 0
+        self.formats = FORMATS
         self._owner, self._other = owner, other
 
     def owner(self, partition: int) -> ShardPort:

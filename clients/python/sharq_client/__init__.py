@@ -8,17 +8,21 @@ from sharq_client.answers import (
     JobState,
     JobStatus,
     LeasedJob,
+    QueueRow,
     QueueStats,
+    TypeRow,
 )
 from sharq_client.client import SharqClient
-from sharq_client.handlers import Handler
+from sharq_client.control import Control
+from sharq_client.handlers import Handler, Throttled
 from sharq_client.outcomes import OnReported, Outcome
-from sharq_client.requests import Addressed, DeadRef, EnqueueJob, JobRef
+from sharq_client.requests import Addressed, DeadRef, EnqueueJob, JobRef, QueueSettings
 from sharq_client.worker import Worker
 
 __all__ = [
     "Addressed",
     "Answers",
+    "Control",
     "Counts",
     "DeadLetter",
     "DeadRef",
@@ -31,7 +35,11 @@ __all__ = [
     "LeasedJob",
     "OnReported",
     "Outcome",
+    "QueueRow",
+    "QueueSettings",
     "QueueStats",
     "SharqClient",
+    "Throttled",
+    "TypeRow",
     "Worker",
 ]

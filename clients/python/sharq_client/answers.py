@@ -65,6 +65,7 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
         attempt: the number of this delivery, 1 for the first.
         requeues_remaining: the number of requeues that remain; -1 for no limit.
         queue_length: the number of jobs still queued in the job's queue.
+        cost: the number of slots of the rate that the lease took.
         payload_json: the JSON text of the payload.
     """
 
@@ -77,6 +78,7 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     requeues_remaining: int
     queue_length: int = msgspec.field(name="current_queue_length")
+    cost: int = 1
     payload_json: msgspec.Raw = msgspec.field(name="payload")
 
     @property
@@ -123,25 +125,82 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         interval_ms: the least time between two leases, fractions possible; 0 for unlimited.
-        burst: the most leases that may go back to back when the queue is late, at least 1.
+        rate: the same as a rate, such as "40/s"; None if it is unlimited.
+        burst: the most leases that may go back to back when the queue is late, at least 1, fractions possible.
         is_pinned: True if an operator has fixed the rate, so that enqueues do not change it.
         is_paused: True if the queue accepts jobs but hands none out.
         queued: the number of jobs that wait for the rate.
         delayed: the number of jobs whose delay has not passed.
         leased: the number of leased jobs.
-        next_ready_in_ms: the time until the next lease is possible; None if nothing is queued or the queue is paused.
+        dead: the number of dead letters.
+        max_leased: the most jobs leased at a time; None for no maximum.
+        weight: the number of jobs that the queue gives in its turn.
+        held_until_ms: the time before which no job is leased, in ms since the epoch by the store's clock; None if the
+            queue is not held.
+        settings: the names of the fields that an operator has set, which enqueues do not change.
+        blocked_by: why the queue hands out no job now, such as "rate", "hold" or "empty"; None if it does.
+        next_ready_in_ms: the time until the next lease is possible; None if nothing is queued or it is not known.
         oldest_age_ms: the time since the first queued job was enqueued; None if nothing is queued.
     """
 
     interval_ms: float = msgspec.field(name="interval")
-    burst: int
+    rate: str | None = None
+    burst: float
     is_pinned: bool = msgspec.field(name="pinned")
     is_paused: bool = msgspec.field(default=False, name="paused")
     queued: int
     delayed: int = 0
     leased: int
+    dead: int = 0
+    max_leased: int | None = None
+    weight: int = 1
+    held_until_ms: int | None = msgspec.field(default=None, name="held_until")
+    settings: tuple[str, ...] = ()
+    blocked_by: str | None = None
     next_ready_in_ms: float | None = msgspec.field(default=None, name="next_ready_in")
     oldest_age_ms: float | None = msgspec.field(default=None, name="oldest_age")
+
+
+class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue in a list. Fields that QueueStats has, too, mean the same.
+
+    Attributes:
+        delivered: the number of jobs leased in the last complete minute.
+        promised: the number of jobs that the queue should have given in that minute: as many as its rate allows, but no
+            more than it gave and has waiting; None at an unlimited rate.
+    """
+
+    queue_id: str
+    interval_ms: float = msgspec.field(name="interval")
+    rate: str | None
+    burst: float
+    queued: int
+    delayed: int
+    leased: int
+    dead: int
+    max_leased: int | None
+    delivered: int
+    promised: int | None
+    blocked_by: str | None
+    next_ready_in_ms: float | None = msgspec.field(name="next_ready_in")
+
+
+class TypeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One type in a list, with its numbers over all queues.
+
+    Attributes:
+        enqueued, delivered: the numbers of jobs enqueued and leased in the last complete minute.
+        blocked_by: why no queue of the type hands out a job now; None if one does.
+    """
+
+    queue_type: str
+    queued: int
+    delayed: int
+    leased: int
+    dead: int
+    enqueued: int
+    delivered: int
+    blocked_by: str | None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

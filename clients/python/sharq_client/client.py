@@ -6,9 +6,9 @@ Not here: running handlers for leased jobs (worker.py), and sending one request 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Self, overload
 
 import aiohttp
 import msgspec
@@ -16,6 +16,8 @@ import msgspec
 from sharq_client import errors
 from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
 from sharq_client.bulk import failures_of, send_bulk
+from sharq_client.caller import REPLY, Caller
+from sharq_client.control import Control
 from sharq_client.failures import NothingReady
 from sharq_client.requests import (
     Addressed,
@@ -28,8 +30,6 @@ from sharq_client.requests import (
     ready_to_send,
 )
 from sharq_client.transport import Transport, path_of
-
-AnswerT = TypeVar("AnswerT")
 
 
 class _LeasedJobs(msgspec.Struct, frozen=True):
@@ -46,16 +46,6 @@ class _DeadPage(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
-class _Reply(msgspec.Struct, frozen=True):
-    """The fields of the small answers together. Each call reads the one field that it needs."""
-
-    status: str = ""
-    lease_expires_at: int = 0
-    redriven: int = 0
-    dropped: int = 0
-
-
-_REPLY = msgspec.json.Decoder(_Reply)
 _ENQUEUED = msgspec.json.Decoder(Enqueued)
 _LEASED = msgspec.json.Decoder(_LeasedJobs)
 _JOB = msgspec.json.Decoder(JobStatus)
@@ -75,6 +65,9 @@ class SharqClient:
     `..._many` methods do not raise these; they return one answer or error for each job.
 
     The client retries only if that is safe: a call that was certainly not done, or one that is idempotent.
+
+    Attributes:
+        control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
     """
 
     def __init__(
@@ -98,6 +91,8 @@ class SharqClient:
         """
         urls = [url] if isinstance(url, str) else url
         self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
+        self._caller = Caller(self._transport)
+        self.control = Control(self._caller)
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -188,14 +183,22 @@ class SharqClient:
         jobs = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
         return jobs if count is not None else next(iter(jobs), None)
 
-    async def finish(self, job: Addressed) -> None:
+    async def finish(
+        self, job: Addressed, *, cost: int | None = None, hold_ms: float = 0, hold_type_ms: float = 0
+    ) -> None:
         """Finish (acknowledge) a job: end its lease and forget the job. Retries are made if the job has its lease.
+
+        Args:
+            cost: the cost that the job turned out to have, 0 or more. None if it is as enqueued.
+            hold_ms: the time from now for which its queue hands out no jobs, up to 24 hours.
+            hold_type_ms: the same for all queues of its gathered type.
 
         Raises:
             NotFound: there is no such lease. Nothing was done.
             LeaseLost: another lease of the job exists. Nothing was done.
         """
-        await self._lease_call("finish", job, LeaseBody(lease=job.lease))
+        report = LeaseBody(lease=job.lease, cost=cost, hold_ms=hold_ms, hold_type_ms=hold_type_ms)
+        await self._caller.report("finish", job, report)
 
     async def extend(self, job: Addressed, by_ms: float) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
@@ -207,57 +210,94 @@ class SharqClient:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         return (
-            await self._lease_call("extend", job, LeaseBody(lease=job.lease, by_ms=by_ms))
+            await self._caller.report("extend", job, LeaseBody(lease=job.lease, by_ms=by_ms))
         ).lease_expires_at
 
-    async def release(self, job: Addressed, delay_ms: float = 0) -> None:
-        """Give the job back unfinished (nack): it returns to its place in the queue after delay_ms. The attempt counts.
+    async def release(
+        self,
+        job: Addressed,
+        delay_ms: float = 0,
+        *,
+        cost: int | None = None,
+        hold_ms: float = 0,
+        hold_type_ms: float = 0,
+        counts: bool = True,
+    ) -> None:
+        """Give the job back unfinished (nack): it returns to its place in the queue after delay_ms.
+
+        Args:
+            cost, hold_ms, hold_type_ms: as in `finish`.
+            counts: False if the attempt does not count, as after a carrier's 429.
 
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
-        await self._lease_call("release", job, LeaseBody(lease=job.lease, delay_ms=delay_ms))
+        report = LeaseBody(
+            lease=job.lease,
+            delay_ms=delay_ms,
+            cost=cost,
+            hold_ms=hold_ms,
+            hold_type_ms=hold_type_ms,
+            counts=counts,
+        )
+        await self._caller.report("release", job, report)
 
     async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
         """Finish jobs. Return one answer for each job, in order; None for success."""
-        return await self._lease_bulk("finish", [lease_body(job) for job in jobs])
+        return await self._caller.report_many("finish", [lease_body(job) for job in jobs])
 
     async def extend_many(self, jobs: Sequence[Addressed], by_ms: float) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now. Return one answer for each job, in order; None for success."""
-        return await self._lease_bulk("extend", [lease_body(job, by_ms=by_ms) for job in jobs])
+        return await self._caller.report_many("extend", [lease_body(job, by_ms=by_ms) for job in jobs])
 
     async def release_many(
-        self, jobs: Sequence[Addressed], delay_ms: float = 0
+        self,
+        jobs: Sequence[Addressed],
+        delay_ms: float = 0,
+        *,
+        hold_ms: float = 0,
+        hold_type_ms: float = 0,
+        counts: bool = True,
     ) -> Answers[errors.SharqError | None]:
-        """Give jobs back unfinished. Return one answer for each job, in order; None for success."""
-        return await self._lease_bulk("release", [lease_body(job, delay_ms=delay_ms) for job in jobs])
+        """Give jobs back unfinished, as `release` does. Return one answer for each job, in order; None for success."""
+        bodies = [
+            lease_body(job, delay_ms=delay_ms, hold_ms=hold_ms, hold_type_ms=hold_type_ms, counts=counts)
+            for job in jobs
+        ]
+        return await self._caller.report_many("release", bodies)
 
     async def set_interval(
         self,
         queue_type: str,
         queue_id: str,
-        interval_ms: float,
+        interval_ms: float | None = None,
         *,
-        burst: int | None = None,
+        rate: str | None = None,
+        burst: float | None = None,
         pin: bool | None = None,
     ) -> bool:
         """Change a queue's rate at once. Return False if there is no such queue.
 
         Args:
             interval_ms: the least time between two leases: 0 (unlimited) to 365 days, fractions allowed.
+            rate: the rate instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
             burst: the most leases back to back, at least 1; None keeps the current one.
             pin: True to also create the rate and keep enqueues from changing it; False to unpin it; None to keep it.
         """
         path = path_of("interval", queue_type, queue_id)
-        return await self._done("POST", path, RateBody(interval_ms, burst, pin), is_safe_twice=True)
+        return await self._caller.done(
+            "POST", path, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
+        )
 
     async def pause(self, queue_type: str, queue_id: str) -> bool:
         """Pause a queue: it accepts jobs but hands none out. Return False if there is no such queue."""
-        return await self._done("POST", path_of("queue", queue_type, queue_id) + "pause/", is_safe_twice=True)
+        return await self._caller.done(
+            "POST", path_of("queue", queue_type, queue_id) + "pause/", is_safe_twice=True
+        )
 
     async def resume(self, queue_type: str, queue_id: str) -> bool:
         """Let a paused queue hand out jobs again. Return False if there is no such queue."""
-        return await self._done(
+        return await self._caller.done(
             "POST", path_of("queue", queue_type, queue_id) + "resume/", is_safe_twice=True
         )
 
@@ -271,30 +311,30 @@ class SharqClient:
             purge_all: True to forget the rate, too, once the queue's ready time has passed.
         """
         path = path_of("deletequeue", queue_type, queue_id)
-        reply = await self._ask("DELETE", path, _REPLY, {"purge_all": purge_all}, is_safe_twice=False)
+        reply = await self._caller.ask("DELETE", path, REPLY, {"purge_all": purge_all}, is_safe_twice=False)
         return reply.status == "Success"
 
     async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
         """Return the state of a queue; None if there is no such queue."""
         try:
-            return await self._ask("GET", path_of("queue", queue_type, queue_id), _QUEUE)
+            return await self._caller.ask("GET", path_of("queue", queue_type, queue_id), _QUEUE)
         except errors.NotFound:
             return None
 
     async def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
         """Return the state of a job; None if the server does not know it."""
         try:
-            return await self._ask("GET", path_of("job", queue_type, queue_id, job_id), _JOB)
+            return await self._caller.ask("GET", path_of("job", queue_type, queue_id, job_id), _JOB)
         except errors.NotFound:
             return None
 
     async def counts(self) -> Counts:
         """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
-        return await self._ask("GET", "/metrics/", _COUNTS)
+        return await self._caller.ask("GET", "/metrics/", _COUNTS)
 
     async def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
         """Return the counts of one queue in the last ten minutes; zeros for an unknown queue."""
-        return await self._ask("GET", path_of("metrics", queue_type, queue_id), _COUNTS)
+        return await self._caller.ask("GET", path_of("metrics", queue_type, queue_id), _COUNTS)
 
     async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[str]:
         """Yield the ids of a type's queues that have queued, delayed or leased jobs.
@@ -305,7 +345,7 @@ class SharqClient:
         cursor: str | None = None
         while True:
             query = {"limit": page, "cursor": cursor}
-            answer = await self._ask("GET", path_of("metrics", queue_type), _IDS, query=query)
+            answer = await self._caller.ask("GET", path_of("metrics", queue_type), _IDS, query=query)
             for queue_id in answer.queue_ids:
                 yield queue_id
             if (cursor := answer.cursor) is None:
@@ -320,7 +360,7 @@ class SharqClient:
         cursor: str | None = None
         while True:
             query = {"limit": page, "cursor": cursor}
-            answer = await self._ask("GET", path_of("dead", queue_type), _DEAD, query=query)
+            answer = await self._caller.ask("GET", path_of("dead", queue_type), _DEAD, query=query)
             for letter in answer.jobs:
                 yield letter
             if (cursor := answer.cursor) is None:
@@ -332,7 +372,7 @@ class SharqClient:
         A second call queues the dead letters that remain.
         """
         path = path_of("dead", queue_type) + "redrive/"
-        return (await self._ask("POST", path, _REPLY, is_safe_twice=False)).redriven
+        return (await self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
 
     async def redrive_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
@@ -345,53 +385,12 @@ class SharqClient:
     async def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""
         path = path_of("dead", queue_type)
-        return (await self._ask("DELETE", path, _REPLY, is_safe_twice=False)).dropped
+        return (await self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
 
     async def healthz(self) -> bool:
         """Return True if the server process responds."""
-        return await self._answers("/healthz")
+        return await self._caller.answers("/healthz")
 
     async def readyz(self) -> bool:
         """Return True if the server accepts work; False if it is starting, draining or unreachable."""
-        return await self._answers("/readyz")
-
-    async def _lease_call(self, verb: str, job: Addressed, body: LeaseBody) -> _Reply:
-        path = path_of(verb, job.queue_type, job.queue_id, job.job_id)
-        return await self._ask("POST", path, _REPLY, body, is_safe_twice=job.lease is not None)
-
-    async def _lease_bulk(self, verb: str, bodies: list[LeaseBody]) -> Answers[errors.SharqError | None]:
-        return failures_of(
-            await send_bulk(
-                self._transport, f"/{verb}/", bodies, is_safe_twice=lambda body: body.lease is not None
-            )
-        )
-
-    async def _done(self, method: str, path: str, body: object = None, *, is_safe_twice: bool) -> bool:
-        """Send a call. Return False if the server answers that the object of the path does not exist."""
-        try:
-            await self._ask(method, path, _REPLY, body, is_safe_twice=is_safe_twice)
-        except errors.NotFound:
-            return False
-        return True
-
-    async def _answers(self, path: str) -> bool:
-        try:
-            await self._transport.send("GET", path, _REPLY)
-        except (errors.Unavailable, errors.OutcomeUnknown):
-            return False
-        return True
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        answer: msgspec.json.Decoder[AnswerT],
-        body: object = None,
-        *,
-        query: Mapping[str, object] | None = None,
-        is_safe_twice: bool = True,
-    ) -> AnswerT:
-        return await self._transport.repeated(
-            lambda: self._transport.send(method, path, answer, body=body, query=query),
-            is_safe_twice=is_safe_twice,
-        )
+        return await self._caller.answers("/readyz")

@@ -25,6 +25,33 @@ other result is ignored.
 _EXPECTED = "expected an `async def` function or a plain function that takes the job"
 
 
+MAX_HOLD_S = 24 * 3600
+"""The longest hold that the server accepts."""
+
+
+class Throttled(Exception):
+    """Raised by a handler whose receiver takes nothing for now, such as after a 429 with a Retry-After.
+
+    The worker releases the job without counting the attempt, and holds its queue for the time.
+    """
+
+    def __init__(self, retry_after: float, *, holds_type: bool = False) -> None:
+        """Say for how long the receiver takes nothing.
+
+        Args:
+            retry_after: seconds from now, 0 or more; more than 24 hours count as 24 hours.
+            holds_type: True to hold all queues of the gathered type, not only the job's queue.
+
+        Raises:
+            ValueError: retry_after is negative or not a number.
+        """
+        if not retry_after >= 0:
+            raise ValueError(f"retry_after: expected 0 seconds or more, got {retry_after}")
+        super().__init__(f"retry after {retry_after} s")
+        self.hold_ms = min(retry_after, MAX_HOLD_S) * 1000
+        self.holds_type = holds_type
+
+
 class Unfit(TypeError):
     """The error of a handler that can never handle a job."""
 

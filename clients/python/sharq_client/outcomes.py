@@ -12,9 +12,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import msgspec
+
 from sharq_client import errors, failures
 from sharq_client.answers import LeasedJob
 from sharq_client.client import SharqClient
+from sharq_client.handlers import Throttled
 
 log = logging.getLogger("sharq.worker")
 
@@ -25,6 +28,25 @@ class Outcome(enum.StrEnum):
     FINISH = "finish"
     RELEASE = "release"
 
+
+class _Report(msgspec.Struct, frozen=True, gc=False):
+    """The outcome of one job. Jobs with the same `terms` travel in one call."""
+
+    outcome: Outcome
+    job: LeasedJob
+    terms: ReleaseTerms
+
+
+class ReleaseTerms(msgspec.Struct, frozen=True):
+    """The conditions of a release, all at their defaults for a finish."""
+
+    delay_ms: float = 0
+    hold_ms: float = 0
+    hold_type_ms: float = 0
+    counts: bool = True
+
+
+_NO_TERMS = ReleaseTerms()
 
 OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None], None]
 """A callback that gets a job, its outcome, and None if the server accepted it, else the error of the refusal."""
@@ -41,16 +63,25 @@ class Outcomes:
             on_reported: called once for each outcome that the server has answered.
         """
         self._client = client
-        self._release_delay_ms = release_delay_ms
+        self._released = ReleaseTerms(release_delay_ms)
         self._on_reported = on_reported
-        self._unreported: list[tuple[Outcome, LeasedJob]] = []
+        self._unreported: list[_Report] = []
         self._changed = asyncio.Event()
         self._is_closed = False
 
     def add(self, outcome: Outcome, job: LeasedJob) -> None:
         """Add the outcome of a job to the next report."""
-        self._unreported.append((outcome, job))
-        self._changed.set()
+        self._add(_Report(outcome, job, _NO_TERMS if outcome is Outcome.FINISH else self._released))
+
+    def add_throttled(self, job: LeasedJob, throttled: Throttled) -> None:
+        """Add the release of a job whose attempt does not count, with a hold of its queue or type."""
+        hold_ms = throttled.hold_ms
+        terms = (
+            ReleaseTerms(hold_type_ms=hold_ms, counts=False)
+            if throttled.holds_type
+            else ReleaseTerms(hold_ms=hold_ms, counts=False)
+        )
+        self._add(_Report(Outcome.RELEASE, job, terms))
 
     def close(self) -> None:
         """Let run() return once everything is reported."""
@@ -77,23 +108,40 @@ class Outcomes:
         """Return the number of outcomes that the server has not answered."""
         return len(self._unreported)
 
+    def _add(self, report: _Report) -> None:
+        self._unreported.append(report)
+        self._changed.set()
+
     async def _report(self) -> errors.SharqError | None:
         """Send the current outcomes. Return an error after which a retry can help, or None."""
         reporting = list(self._unreported)
-        finished = [job for outcome, job in reporting if outcome is Outcome.FINISH]
-        released = [job for outcome, job in reporting if outcome is Outcome.RELEASE]
-        answers = await asyncio.gather(
-            self._client.finish_many(finished), self._client.release_many(released, self._release_delay_ms)
-        )
-        kept = self._settle(Outcome.FINISH, finished, answers[0])
-        kept |= self._settle(Outcome.RELEASE, released, answers[1])
+        groups: dict[tuple[Outcome, ReleaseTerms], list[LeasedJob]] = {}
+        for report in reporting:
+            groups.setdefault((report.outcome, report.terms), []).append(report.job)
+        answers = await asyncio.gather(*(self._send(*group, jobs) for group, jobs in groups.items()))
+        kept: dict[str, errors.SharqError] = {}
+        for ((outcome, _), jobs), errors_of_jobs in zip(groups.items(), answers, strict=True):
+            kept |= self._settle(outcome, jobs, errors_of_jobs)
         # Outcomes that were added during the calls stand behind those that were reported, and stay.
         self._unreported = [
-            (outcome, job)
-            for index, (outcome, job) in enumerate(self._unreported)
-            if index >= len(reporting) or job.lease in kept
+            report
+            for index, report in enumerate(self._unreported)
+            if index >= len(reporting) or report.job.lease in kept
         ]
         return next(iter(kept.values()), None)
+
+    async def _send(
+        self, outcome: Outcome, terms: ReleaseTerms, jobs: Sequence[LeasedJob]
+    ) -> Sequence[errors.SharqError | None]:
+        if outcome is Outcome.FINISH:
+            return await self._client.finish_many(jobs)
+        return await self._client.release_many(
+            jobs,
+            terms.delay_ms,
+            hold_ms=terms.hold_ms,
+            hold_type_ms=terms.hold_type_ms,
+            counts=terms.counts,
+        )
 
     def _settle(
         self, outcome: Outcome, jobs: Sequence[LeasedJob], answers: Sequence[errors.SharqError | None]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 MAX_JOBS_A_CALL = 1_000
 """The server's limit of jobs in one bulk call."""
@@ -28,10 +29,14 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             None keeps the queue's interval.
         requeue_limit: the number of times that the job is requeued after an ended lease, -1 for no limit. None for the
             server's default.
-        burst: the most leases back to back when the queue is late, at least 1. None keeps the queue's burst.
+        burst: the most leases back to back when the queue is late, at least 1, with up to two decimals. None keeps the
+            queue's burst.
         delay_ms: the time that must pass before the job may be leased.
         max_queued_length: the number of queued and delayed jobs from which on the server refuses with QueueFull.
         repeat: True if this job may have been sent before. A finished or dead job of this id is then a duplicate, too.
+        rate: the rate of the queue from now on, instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
+        cost: the number of slots of the rate that the job takes, 1 to 1,000,000.
+        max_leased: the most jobs of the queue that are leased at a time. None keeps the queue's maximum.
     """
 
     queue_type: str
@@ -40,10 +45,13 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str | None = None
     interval_ms: float | None = msgspec.field(default=None, name="interval")
     requeue_limit: int | None = None
-    burst: int | None = None
+    burst: float | None = None
     delay_ms: float = msgspec.field(default=0, name="delay")
     max_queued_length: int | None = None
     repeat: bool = False
+    rate: str | None = None
+    cost: int = 1
+    max_leased: int | None = None
 
 
 class Addressed(Protocol):
@@ -88,14 +96,48 @@ class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     lease: str | None = None
     by_ms: float | None = msgspec.field(default=None, name="by")
     delay_ms: float = msgspec.field(default=0, name="delay")
+    cost: int | None = None
+    hold_ms: float = msgspec.field(default=0, name="hold")
+    hold_type_ms: float = msgspec.field(default=0, name="hold_type")
+    counts: bool = msgspec.field(default=True, name="count")
 
 
 class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of POST /interval/."""
 
-    interval_ms: float = msgspec.field(name="interval")
-    burst: int | None = None
+    interval_ms: float | None = msgspec.field(default=None, name="interval")
+    burst: float | None = None
     pin: bool | None = None
+    rate: str | None = None
+
+
+class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of the settings of a queue: a field that is not given stays as it is, and None clears the setting.
+
+    Attributes:
+        interval_ms: the least time between two leases, fractions allowed, 0 for unlimited.
+        rate: the same as a rate, instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
+        burst: the most leases back to back when the queue is late, at least 1, with up to two decimals.
+        pin: True to keep enqueues from changing rate, burst and max_leased.
+        max_leased: the most jobs of the queue that are leased at a time.
+        weight: the number of jobs, 1 to 100, that the queue gives in its turn while queues of its type compete.
+        hold_ms: the time from now for which the queue hands out no jobs, up to 24 hours.
+    """
+
+    interval_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="interval")
+    rate: str | UnsetType | None = UNSET
+    burst: float | UnsetType | None = UNSET
+    pin: bool | UnsetType | None = UNSET
+    max_leased: int | UnsetType | None = UNSET
+    weight: int | UnsetType | None = UNSET
+    hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
+
+
+class HoldBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of POST /queue/.../pause/ for a hold."""
+
+    for_ms: float | None = msgspec.field(default=None, name="for")
+    until_ms: int | None = msgspec.field(default=None, name="until")
 
 
 class DeadRef(msgspec.Struct, frozen=True):
@@ -140,6 +182,24 @@ def as_repeat(job: EnqueueJob) -> EnqueueJob:
     return msgspec.structs.replace(job, repeat=True)
 
 
-def lease_body(job: Addressed, by_ms: float | None = None, delay_ms: float = 0) -> LeaseBody:
+def lease_body(
+    job: Addressed,
+    by_ms: float | None = None,
+    delay_ms: float = 0,
+    hold_ms: float = 0,
+    hold_type_ms: float = 0,
+    *,
+    counts: bool = True,
+) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
-    return LeaseBody(job.queue_type, job.queue_id, job.job_id, job.lease, by_ms, delay_ms)
+    return LeaseBody(
+        job.queue_type,
+        job.queue_id,
+        job.job_id,
+        job.lease,
+        by_ms,
+        delay_ms,
+        hold_ms=hold_ms,
+        hold_type_ms=hold_type_ms,
+        counts=counts,
+    )

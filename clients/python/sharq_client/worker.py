@@ -16,7 +16,7 @@ from typing import Self
 from sharq_client import errors, failures, handlers
 from sharq_client.answers import LeasedJob
 from sharq_client.client import SharqClient
-from sharq_client.handlers import Handler, Threads, Unfit
+from sharq_client.handlers import Handler, Threads, Throttled, Unfit
 from sharq_client.outcomes import OnReported, Outcome, Outcomes
 
 log = logging.getLogger("sharq.worker")
@@ -28,9 +28,9 @@ QUIET_PAUSE_S = 0.25
 class Worker:
     """A worker that leases jobs of one type and runs a handler for each.
 
-    A job is finished if the handler returns, and released if it raises. An `async def` handler runs on the event loop,
-    a plain function in a thread. `await worker.run()` works until `stop()`; `async with Worker(...)` works in the
-    background of its block.
+    A job is finished if the handler returns, and released if it raises. A handler that raises Throttled also holds the
+    job's queue, and the attempt does not count. An `async def` handler runs on the event loop, a plain function in a
+    thread. `await worker.run()` works until `stop()`; `async with Worker(...)` works in the background of its block.
 
     Delivery is at least once: a handler may get a job again after a crash, so it must be safe to run twice.
     """
@@ -187,6 +187,13 @@ class Worker:
             )
             return
         error = None if task.cancelled() else task.exception()
+        if isinstance(error, Throttled):
+            log.info(
+                "job_throttled queue_type=%s queue_id=%s job_id=%s hold_s=%.1f",
+                job.queue_type, job.queue_id, job.job_id, error.hold_ms / 1000,
+            )  # fmt: skip
+            self._outcomes.add_throttled(job, error)
+            return
         if isinstance(error, Unfit):
             self._unfit = error
             self.stop()

@@ -1,7 +1,7 @@
 -- The time of a partition. It advances evenly even if the store's clock steps, so that the times in the partition's
 -- records keep their meaning: spacing, leases, delays and retentions last as long as intended.
 --
--- counters  :clock -> format, number, shift, seen, since
+-- counters  :clock -> format, number, shift, seen, since, flags (absent: 0)
 --
 --   partition's time = the store's clock + shift
 --   number  The number of changes of the shift. It keeps two nodes from correcting the same step twice.
@@ -9,12 +9,15 @@
 --           that the store's clock stepped back: it raises the shift, and the partition continues from `seen`.
 --   since   The start of the present run of calls, which is the last time that RUN_US passed between two calls. A node
 --           that reports a step ahead is wrong if the run is older than the step (set_clock.lua).
+--   flags   1: everything in the partition is paused (pause_all.lua). The flag is kept here because each call that
+--           writes knows this record already, so that a dequeue reads nothing more.
 --
 -- From here a step ahead is not distinguishable from idle time. Nodes detect it with their own clocks
 -- (shard/cluster/partition_clocks.py). Until set_clock lowers the shift, the store refuses calls with a deadline
 -- (not_after).
 --
--- In a call, tx.now is the partition's time and tx.shift is its lead over the store's clock (nil for zero). The minutes
+-- In a call, tx.now is the partition's time and tx.shift is its lead over the store's clock (nil for zero).
+-- tx.is_all_paused is true if everything is paused, else nil. The minutes
 -- of the counts are minutes of the store's clock. Callers know only the store's clock: clock.partition_time converts
 -- the times that they name, and clock.shown converts the times that they are told.
 --
@@ -23,40 +26,45 @@
 local clock = {
   FIELD = ':clock',
   FORMAT = '>BI4i8I7I7',
+  FLAGS_AT = 28,
+  ALL_PAUSED = 1,
   GRAIN_US = 200000,
   RUN_US = 5000000,
   MOST_KNOWN = 16384,
-  known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen
+  known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
   count = 0,   -- entries in known
 }
 
--- Return number, shift, seen and since of a record. All are 0 for a partition without a record (raw is false).
+-- Return number, shift, seen, since and flags of a record. All are 0 for a partition without a record (raw is false).
 function clock.unpack(raw)
-  if not raw then return 0, 0, 0, 0 end
+  if not raw then return 0, 0, 0, 0, 0 end
   local _, number, shift, seen, since = unpack_bytes(clock.FORMAT, raw)
-  return number, shift, seen, since
+  return number, shift, seen, since, string.byte(raw, clock.FLAGS_AT) or 0
 end
 
-function clock.pack(number, shift, seen, since)
-  return pack_bytes(clock.FORMAT, 1, number, shift, seen, since)
+-- Return a record. The flags take a byte only if there are any.
+function clock.pack(number, shift, seen, since, flags)
+  local raw = pack_bytes(clock.FORMAT, 1, number, shift, seen, since)
+  return flags > 0 and raw .. string.char(flags) or raw
 end
 
--- Set the partition's time of the call.
-local function set(tx, now)
+-- Set the partition's time of the call, and what the flags say.
+local function set(tx, now, flags)
   if now ~= tx.now then tx.now, tx.shift = now, now - tx.now end
+  if flags % 2 == clock.ALL_PAUSED then tx.is_all_paused = true end
 end
 
 -- Keep the contents of a record, so that calls within the next GRAIN_US need not read it. Reading and writing the
 -- record in each call would add 4 % to its cost. A server cannot lose the partition and get it back within that time.
-local function remember(tx, told, shift, seen)
+local function remember(tx, told, shift, seen, flags)
   local key = tx.keys[KEY.counters]
   local known = clock.known[key]
   if known then
-    known.told, known.shift, known.seen = told, shift, seen
+    known.told, known.shift, known.seen, known.flags = told, shift, seen, flags
     return
   end
   if clock.count == clock.MOST_KNOWN then clock.known, clock.count = {}, 0 end
-  clock.known[key], clock.count = {told = told, shift = shift, seen = seen}, clock.count + 1
+  clock.known[key], clock.count = {told = told, shift = shift, seen = seen, flags = flags}, clock.count + 1
 end
 
 -- Set the partition's time from a recently read record. Returns false if the record must be read. at_most: see
@@ -66,7 +74,7 @@ function clock.is_set(tx, at_most)
   if not known or told < known.told or at_most and at_most > 0 and told > at_most then return false end
   local now = told + known.shift
   if now >= known.seen + clock.GRAIN_US then return false end
-  set(tx, now)
+  set(tx, now, known.flags)
   return true
 end
 
@@ -84,31 +92,46 @@ end
 -- counters.close.
 function clock.set(tx, raw, at_most)
   local told = tx.now
-  local number, shift, seen, since = clock.unpack(raw)
+  local number, shift, seen, since, flags = clock.unpack(raw)
   local now = told + shift
   if at_most and at_most > 0 and told > at_most then
     now = at_most + shift
-    return set(tx, now > seen and now or seen)
+    return set(tx, now > seen and now or seen, flags)
   end
   if now < seen then
     number, shift, now = number + 1, seen - told, seen
   elseif now < seen + clock.GRAIN_US then
-    remember(tx, told, shift, seen)
-    return set(tx, now)
+    remember(tx, told, shift, seen, flags)
+    return set(tx, now, flags)
   end
   if now > seen + clock.RUN_US then since = now end
   clock.forget(tx)
-  tx.tick = clock.pack(number, shift, now, since)
-  set(tx, now)
+  tx.tick = clock.pack(number, shift, now, since, flags)
+  set(tx, now, flags)
+end
+
+-- Write the record, even if it says the same as before, so that a WAIT after the call covers what the call read.
+-- flags: what it is to say, nil for no change.
+function clock.write(tx, flags)
+  local key = tx.keys[KEY.counters]
+  local number, shift, seen, since, known_flags = clock.unpack(tx.tick or call('HGET', key, clock.FIELD))
+  clock.forget(tx)
+  call('HSET', key, clock.FIELD, clock.pack(number, shift, seen, since, flags or known_flags))
+  tx.tick = nil
 end
 
 -- Set the partition's time for a call that only reads. Nodes of older versions do not declare the counters key.
 -- Returns number, shift and seen as stored.
 function clock.read(tx)
   local key = tx.keys[KEY.counters]
-  local number, shift, seen = clock.unpack(key and call('HGET', key, clock.FIELD))
+  return clock.see(tx, key and call('HGET', key, clock.FIELD))
+end
+
+-- Do the same with a record that was read (false for none).
+function clock.see(tx, raw)
+  local number, shift, seen, _, flags = clock.unpack(raw)
   local now = tx.now + shift
-  set(tx, now > seen and now or seen)
+  set(tx, now > seen and now or seen, flags)
   return number, shift, seen
 end
 

@@ -3,14 +3,16 @@
 -- counters  <type> -> numbers of the newest job and of the newest lease; the latest minute and how many jobs were
 --                   enqueued and leased in it; the totals, with enqueued = queued + delayed + leased + finished + dead
 --                   + cancelled (I8); the agenda: when the type's next queue and its next timer are due (early
---                   perhaps, never late; 0 none)
+--                   perhaps, never late; 0 none); newer bytes: flags (1: the type has settings), absent for none
+--           :s<type> -> the type's settings (type_settings.lua)
+--           :p<type> -> the type's latest minute before the one in its record, jobs enqueued and leased in it
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute, by the last digit of the minute
 --           :gen, :turn, :early -> the generations of tombstones (tombstones.lua)
 --           :clock -> the partition's time (clock.lua)
 --           :last -> the newest numbers of jobs and leases of dropped types, so that no number is used twice
 --           :touches, :t<0-63> -> changes by nodes that do not own the partition (touched.lua)
 --
--- Uses: shortcuts, clock
+-- Uses: shortcuts, clock, type_settings
 
 local counters = {
   MINUTE_US = 60000000,
@@ -19,6 +21,9 @@ local counters = {
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
+  HAS_SETTINGS = 1,            -- flag of the newer bytes
+  PAST_PREFIX = ':p',
+  PAST = '>I4I4I4',            -- minute, jobs enqueued and leased in it
   ROW_FROM = 28, ROW_TO = 90,  -- bytes of the totals and the agenda
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
@@ -52,20 +57,44 @@ local function unpack_over(counts, raw)
   return counts
 end
 
--- Return the newest numbers of jobs and leases of dropped types.
-local function last_numbers(tx)
-  local raw = call('HGET', tx.keys[KEY.counters], ':last')
+-- Note in the newer bytes that the type has settings, or that it has none.
+local function flag_settings(counts, has_settings)
+  local flags = counts.newer and string.byte(counts.newer) or 0
+  flags = flags - flags % 2 + (has_settings and counters.HAS_SETTINGS or 0)
+  counts.newer = flags > 0 and string.char(flags) .. sub(counts.newer or '', 2)
+end
+
+-- Return how many jobs of a type were enqueued and leased in a minute. Only the latest two minutes with any are known.
+function counters.in_minute(tx, type, counts, minute)
+  if counts.minute == minute then return counts.minute_enqueued, counts.minute_leased end
+  local raw = counts.minute > minute and call('HGET', tx.keys[KEY.counters], counters.PAST_PREFIX .. type)
+  if raw then
+    local past, enqueued, leased = unpack_bytes(counters.PAST, raw)
+    if past == minute then return enqueued, leased end
+  end
+  return 0, 0
+end
+
+-- Return true if counts say that the type has settings.
+function counters.has_settings(counts)
+  return counts.newer and string.byte(counts.newer) % 2 == counters.HAS_SETTINGS
+end
+
+-- Return the newest numbers in the record of dropped types.
+local function last_numbers(tx, raw)
   if not raw then return 0, 0 end
   tx.last = raw
   return unpack_bytes(counters.LAST, raw)
 end
 
--- Return the counts of a type without a record.
+-- Return the counts of a type without a record. It may have settings.
 local function new_counts(tx)
-  local seq, lease = last_numbers(tx)
+  local found = call('HMGET', tx.keys[KEY.counters], ':last', type_settings.field(tx.type))
+  local seq, lease = last_numbers(tx, found[1])
+  if found[2] then tx.settings = type_settings.unpack(found[2], tx.now) end
   return {seq = seq, lease = lease, minute = 0, minute_enqueued = 0, minute_leased = 0, enqueued = 0, queued = 0,
-    delayed = 0, leased = 0, finished = 0, dead = 0, cancelled = 0, ready_at = false, timer_at = false, newer = false,
-    is_known = false}
+    delayed = 0, leased = 0, finished = 0, dead = 0, cancelled = 0, ready_at = false, timer_at = false,
+    newer = found[2] and '\1', is_known = false}
 end
 
 local function pack(counts)
@@ -82,6 +111,7 @@ local function turn_minute(tx, counts, minute)
   local past, enqueued, leased = counts.minute, counts.minute_enqueued, counts.minute_leased
   counts.minute, counts.minute_enqueued, counts.minute_leased = minute, 0, 0
   if enqueued + leased == 0 then return end
+  tx.past_of_type = pack_bytes(counters.PAST, past, enqueued, leased)
   local field = ':m' .. past % 10
   local raw = call('HGET', tx.keys[KEY.counters], field)
   if raw then
@@ -90,6 +120,26 @@ local function turn_minute(tx, counts, minute)
     if stored == past then enqueued, leased = enqueued + others_enqueued, leased + others_leased end
   end
   tx.past_minute = {field, pack_bytes(counters.MINUTE, past, enqueued, leased)}
+end
+
+-- Read the settings of a type that has some, unless new_counts did.
+local function open_settings(tx, counts)
+  if counts.is_known and counters.has_settings(counts) then
+    local raw = call('HGET', tx.keys[KEY.counters], type_settings.field(tx.type))
+    if raw then tx.settings = type_settings.unpack(raw, tx.now) end
+  end
+  local settings = tx.settings
+  if settings then settings.was_full = type_settings.is_full(settings, counts.leased) end
+end
+
+-- Set the time of a call that only reads, and read the settings of its type and the counts. Returns these, or nil.
+function counters.see(tx)
+  local key = tx.keys[KEY.counters]
+  local found = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
+  clock.see(tx, found[2])
+  if found[3] then tx.settings = type_settings.unpack(found[3], tx.now) end
+  tx.counters = found[1] and counters.unpack(found[1])
+  return tx.counters or nil
 end
 
 -- Read the counts, and set the time of the call. at_most: see clock.set.
@@ -106,14 +156,49 @@ function counters.open(tx, at_most)
   local counts = not raw and new_counts(tx) or tx.counters and unpack_over(tx.counters, raw) or counters.unpack(raw)
   local minute = (told - told % counters.MINUTE_US) / counters.MINUTE_US
   tx.counters = counts
+  if counts.newer then open_settings(tx, counts) end
   if counts.minute ~= minute then turn_minute(tx, counts, minute) end
 end
 
+-- Return true if the type has all the leases that it may have.
+function counters.is_full(tx)
+  local settings = tx.settings
+  return settings and type_settings.is_full(settings, tx.counters.leased)
+end
+
+-- Return true if the type is blocked until something happens: a resume, or the end of a lease.
+function counters.is_stopped(tx)
+  local settings = tx.settings
+  return tx.is_all_paused or settings and settings.is_paused or counters.is_full(tx)
+end
+
+-- Return how many jobs the type may lease at once, at most `count`.
+function counters.leases_allowed(tx, count)
+  if tx.is_all_paused then return 0 end
+  local settings = tx.settings
+  return settings and type_settings.leases_allowed(settings, tx.counters.leased, tx.now, count) or count
+end
+
+-- Return the earliest ready time that the call set in a type with settings, or false. ready: that of its queues. If the
+-- call ended what blocked the type, all of its queues are due anew.
+function counters.ready_under_limits(tx, ready)
+  local settings = tx.settings
+  if settings.is_earlier or settings.was_full and not counters.is_full(tx) then
+    local head = tonumber(call('ZRANGE', tx.keys[KEY.ready], 0, 0, 'WITHSCORES')[2])
+    if head and not (ready and ready < head) then ready = head end
+  end
+  return ready and math.max(ready, type_settings.ready_at(settings))
+end
+
 local function write_past_minute(tx)
-  local past = tx.past_minute
+  local past, of_type, key = tx.past_minute, tx.past_of_type, tx.keys[KEY.counters]
   if past then
-    call('HSET', tx.keys[KEY.counters], past[1], past[2])
+    call('HSET', key, past[1], past[2])
     tx.past_minute = nil
+  end
+  if of_type then
+    call('HSET', key, counters.PAST_PREFIX .. tx.type, of_type)
+    tx.past_of_type = nil
   end
 end
 
@@ -123,12 +208,12 @@ function counters.drop_blank(tx)
   local counts = tx.counters
   if not counts.is_known or counts.queued + counts.delayed + counts.leased + counts.dead > 0 or counts.timer_at
     or call('HLEN', tx.keys[KEY.queues]) > 0 then return end
-  local seq, lease = last_numbers(tx)
+  local seq, lease = last_numbers(tx, call('HGET', tx.keys[KEY.counters], ':last'))
   turn_minute(tx, counts, counts.minute)
   write_past_minute(tx)
   call('HSET', tx.keys[KEY.counters], ':last',
     pack_bytes(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
-  call('HDEL', tx.keys[KEY.counters], tx.type)
+  call('HDEL', tx.keys[KEY.counters], tx.type, counters.PAST_PREFIX .. tx.type)
 end
 
 -- Count dead letters that were dropped.
@@ -147,12 +232,26 @@ local function write_record(tx, key, field, value)
   end
 end
 
+-- Write the settings that the call changed.
+local function write_settings(tx, key, settings)
+  local is_blank = type_settings.is_blank(settings, tx.now)
+  flag_settings(tx.counters, not is_blank)
+  if is_blank then
+    call('HDEL', key, type_settings.field(tx.type))
+  else
+    call('HSET', key, type_settings.field(tx.type), type_settings.pack(settings))
+  end
+  settings.is_changed = false
+end
+
 -- Write the counts even if nothing changed, so that a WAIT after the call covers what the call read. For a dropped type
--- the last numbers are written instead. A call about a type that never existed creates nothing.
+-- the last numbers are written instead. A call about a type that never existed creates nothing, unless it holds a
+-- queue: the end of the hold needs the partition's time.
 function counters.close(tx)
   local counts, key = tx.counters, tx.keys[KEY.counters]
   write_past_minute(tx)
-  if counts.is_known or counts.enqueued > 0 or counts.timer_at then
+  if tx.settings and tx.settings.is_changed then write_settings(tx, key, tx.settings) end
+  if counts.is_known or counts.enqueued > 0 or counts.timer_at or tx.is_held then
     write_record(tx, key, tx.type, pack(counts))
   elseif tx.last then
     write_record(tx, key, ':last', tx.last)

@@ -3,6 +3,10 @@
 -- dead:<type>      queue_id:job_id -> time of death, µs
 -- deadjobs:<type>  queue_id:job_id -> time of death, the queue's interval and burst (its record may be forgotten), job
 --
+-- deadcounts:<type>  queue_id -> number of the queue's dead letters
+--                    '' -> dead letters of earlier times of death (µs) are not counted: an older library made them. The
+--                    key goes with the last dead letter, so the counts become complete
+--
 -- A dead letter does not affect a live job with the same id. It replaces an older dead letter with the same id.
 --
 -- Uses: shortcuts, timer_kinds, job_record, counters
@@ -33,20 +37,84 @@ function dead_letters.find(tx, queue_id, field, retention)
   return tx.now - job.died < retention and job or nil
 end
 
+-- Return the key of the counts. Nodes of revision 3 do not declare it.
+local function counts_key(tx)
+  return tx.keys[KEY.deadcounts]
+    or sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. 'deadcounts:' .. tx.type
+end
+
+-- Return the stored count of a queue's dead letters, or false.
+function dead_letters.count(tx, queue_id)
+  return call('HGET', counts_key(tx), queue_id)
+end
+
+-- Return the stored counts of up to 1,000 queues, false for none.
+function dead_letters.counts(tx, queue_ids)
+  if #queue_ids == 0 then return {} end
+  return call('HMGET', counts_key(tx), unpack(queue_ids))
+end
+
+-- Return a stored count as a number.
+function dead_letters.number(count)
+  return count and tonumber(count) or 0
+end
+
+-- Return since which time of death (µs) dead letters are counted. Sets it for the first one.
+local function counted_since(tx)
+  local key = counts_key(tx)
+  local since = call('HGET', key, '')
+  if since then return tonumber(since) end
+  since = call('EXISTS', tx.keys[KEY.dead]) == 0 and 0 or tx.now
+  call('HSET', key, '', since)
+  return since
+end
+
+-- Add one to the number of a field's queue.
+local function tally(numbers, field)
+  local queue_id = sub(field, 1, string.find(field, ':', 1, true) - 1)
+  numbers[queue_id] = (numbers[queue_id] or 0) + 1
+end
+
+-- Add numbers by queue to the counts. sign: 1 or -1.
+local function change_counts(tx, numbers, sign)
+  local key = counts_key(tx)
+  for queue_id, number in pairs(numbers) do
+    if call('HINCRBY', key, queue_id, sign * number) <= 0 then call('HDEL', key, queue_id) end
+  end
+end
+
+-- Return true if a dead letter that another of the same id replaces was counted.
+local function was_counted(tx, field, since)
+  local died = call('ZSCORE', tx.keys[KEY.dead], field)
+  return died and tonumber(died) >= since
+end
+
 -- Write the dead letters of the call.
 function dead_letters.flush(tx)
+  local since, numbers = counted_since(tx), {}
   for field, raw in pairs(tx.buried) do
-    if call('HSET', tx.keys[KEY.deadjobs], field, raw) == 0 then counters.cancel_dead(tx, 1) end
+    local is_new = call('HSET', tx.keys[KEY.deadjobs], field, raw) == 1
+    if not is_new then counters.cancel_dead(tx, 1) end
+    if is_new or not was_counted(tx, field, since) then tally(numbers, field) end
     call('ZADD', tx.keys[KEY.dead], tx.now, field)
   end
+  change_counts(tx, numbers, 1)
   if call('ZADD', tx.keys[KEY.timers], 'NX', tx.now, LETTERS_TIMER) == 1 then tx.timer_hint = tx.now end
   tx.buried = false
 end
 
--- Remove one dead letter; the caller counts it.
-function dead_letters.take(tx, field)
-  call('ZREM', tx.keys[KEY.dead], field)
-  call('HDEL', tx.keys[KEY.deadjobs], field)
+-- Remove up to 1,000 dead letters. The caller changes the totals.
+function dead_letters.remove(tx, fields)
+  local dead, key, numbers = tx.keys[KEY.dead], counts_key(tx), {}
+  local since = tonumber(call('HGET', key, '') or math.huge)
+  local died = call('ZMSCORE', dead, unpack(fields))
+  for index = 1, #fields do
+    if died[index] and tonumber(died[index]) >= since then tally(numbers, fields[index]) end
+  end
+  change_counts(tx, numbers, -1)
+  call('ZREM', dead, unpack(fields))
+  call('HDEL', tx.keys[KEY.deadjobs], unpack(fields))
+  if call('EXISTS', dead) == 0 then call('DEL', key) end
 end
 
 -- Drop up to `limit` of the oldest dead letters with a time of death from first to last (bounds of a ZRANGE). Returns
@@ -55,8 +123,7 @@ function dead_letters.drop(tx, first, last, limit)
   if limit <= 0 then return 0 end
   local fields = call('ZRANGE', tx.keys[KEY.dead], first, last, 'BYSCORE', 'LIMIT', 0, limit)
   if #fields > 0 then
-    call('ZREM', tx.keys[KEY.dead], unpack(fields))
-    call('HDEL', tx.keys[KEY.deadjobs], unpack(fields))
+    dead_letters.remove(tx, fields)
     counters.cancel_dead(tx, #fields)
   end
   return #fields

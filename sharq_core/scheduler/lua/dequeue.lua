@@ -1,7 +1,7 @@
 -- dequeue: lease ready jobs of one type. The queue that is ready for longest comes first, and queues take turns in
 -- rounds.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
 -- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes ended
 --        the call, leases ended by timers, jobs of those that became dead letters, then for each job: queue_id, job_id,
@@ -9,14 +9,16 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers
 --
--- Uses: shortcuts, clock, job_record, queue_record, counters, unit, transitions, timers
+-- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, timers
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
-  -- below (checked before each job but the first), random bytes for the tokens
+  -- below (checked before each job but the first), random bytes for the tokens; then a byte if the caller can decode
+  -- the cost of a lease
   DEMAND = '>I8I2I2I8I4c8',
   -- token, leased until (µs), enqueued (µs), attempt, requeues remaining (-1: no limit), jobs left in its queue, how
-  -- long the job was ready (µs). Seven separate values would cost twice as much.
+  -- long the job was ready (µs); then the cost (4 bytes) if it is not 1. Seven separate values would cost twice as
+  -- much.
   LEASE = '>c16I8I8I4i4I4I8',
   TIMERS = 16,        -- timers run at most
   FEW = 4,            -- queues read first
@@ -75,7 +77,7 @@ local function open_turns(tx, ids, scores, due)
     local queue = tx.queues[queue_id]
     if not queue or not queue.ready_score then
       call('ZREM', tx.keys[KEY.ready], queue_id)
-    elseif now < queue.tat then
+    elseif now < queue.tat or queue.held_until and now < queue.held_until then
       queue.ready_score, queue.is_changed = scores[index], true
     else
       turns[#turns + 1] = {queue = queue, members = EMPTY, fields = EMPTY, next = 1}
@@ -85,8 +87,9 @@ local function open_turns(tx, ids, scores, due)
 end
 
 -- Fetch the next members of a turn, one share at a time: a single queue costs one range, and a hundred queues cost a
--- hundred.
+-- hundred. A queue with a weight gives several jobs in a turn.
 local function fetch_members(tx, turn, share)
+  if turn.queue.weight then share = math.max(share, turn.queue.weight - (turn.queue.given or 0)) end
   local queue, last = turn.queue, turn.members[#turn.members]
   local queue_id = queue.queue_id
   local from, to = job_record.bounds(queue_id)
@@ -152,14 +155,18 @@ local function next_job(tx, turns, index, share)
 end
 
 -- Lease a job until `due` (µs) and add it to the reply.
-local function lease_job(tx, queue, job, member, due, random, reply)
+local function lease_job(tx, queue, job, member, due, random, reply, shows_cost)
   local counts, now, since = tx.counters, tx.now, job.due
-  if queue.tat > since then since = queue.tat end
+  local cost, ready_at = job.newer and job_record.cost(job) or 1, queue.tat
+  if queue.held_until then ready_at = queue_limits.ready_at(queue) end
+  if ready_at > since then since = ready_at end
   local number, attempt, limit = counts.lease + 1, job.attempt + 1, job.limit
   local token, payload = pack_bytes('>I8', number) .. random, job_record.payload(job)
   counts.lease, counts.minute_leased, job.token, job.attempt = number, counts.minute_leased + 1, token, attempt
-  queue_record.lease(queue, now, counts.minute)
+  job.flags = 0
+  queue_record.lease(queue, now, counts.minute, cost)
   queue.ready_score, queue.active = now, now
+  if tx.settings then queue.ready_score = type_settings.lease(tx.settings, now, cost) end
   transitions.lease(tx, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
   reply[at + 1], reply[at + 2], reply[at + 3] = queue_id, job_record.job_id(queue_id, job.field), payload
@@ -167,36 +174,58 @@ local function lease_job(tx, queue, job, member, due, random, reply)
   if tx.shift then due, enqueued = clock.shown(tx, due), clock.shown(tx, enqueued) end
   reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
     queue.queued, since < now and now - since or 0)
+  if cost ~= 1 and shows_cost then reply[at + 4] = reply[at + 4] .. pack_bytes('>I4', cost) end
 end
 
--- Serve the turns in rounds of one job each. A queue that is still due takes another turn in the next round, until it
--- gave per_queue jobs. Returns true if the payload bytes ended the call.
-local function serve(tx, turns, demand, reply)
-  local _, remaining, per_queue, lease, budget, random = unpack_bytes(dequeue.DEMAND, demand)
-  local now, due, shared, wanted = tx.now, tx.now + lease, tx.shared, remaining
+-- Count a job that a queue with a weight gave in its turn. Returns true if the turn goes on: then the queue keeps its
+-- place, so that the next call continues the turn if this one ends here.
+local function stays_in_turn(queue, now)
+  local given = (queue.given or 0) + 1
+  if given >= queue.weight or queue.queued == 0 or now < queue.tat or queue_limits.is_full(queue) then
+    queue.given = nil
+    return false
+  end
+  queue.given, queue.ready_score = given, UNMOVED
+  return true
+end
+
+-- Serve the turns in rounds, up to `remaining` jobs. A turn gives one job, or as many as the weight of the queue. A
+-- queue that is still due takes another turn in the next round, until it gave per_queue jobs. Returns true if the
+-- payload bytes ended the call.
+local function serve(tx, turns, demand, remaining, reply)
+  local _, _, per_queue, lease, budget, random, after = unpack_bytes(dequeue.DEMAND, demand)
+  local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(#turns, 1))
-  local bytes, round = 0, 1
+  local bytes, round, shows_cost = 0, 1, after <= #demand
   while #turns > 0 do
     local next_round
-    for index = 1, #turns do
-      if remaining == 0 then return false end
-      local turn = turns[index]
+    local index = 1
+    while index <= #turns do
+      if remaining == 0 or settings and type_settings.ready_at(settings) > now then return false end
+      local turn, goes_on = turns[index], false
       local queue = turn.queue
       local job, member = next_job(tx, turns, index, share)
       if job then
         local length = job.payload_bytes
         if remaining < wanted and bytes + length > budget
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
-        lease_job(tx, queue, job, member, due, random, reply)
+        lease_job(tx, queue, job, member, due, random, reply, shows_cost)
         remaining, bytes = remaining - 1, bytes + length
         if shared then shared.carried = shared.carried + length end
-        if queue.queued > 0 and now >= queue.tat and round < per_queue then
+        local given = round
+        if queue.weight then
+          given = (turn.given or 0) + 1
+          turn.given, goes_on = given, stays_in_turn(queue, now) and given < per_queue
+        end
+        if not goes_on and queue.queued > 0 and now >= queue.tat and given < per_queue
+          and not (queue.max_leased and queue_limits.is_full(queue)) then
           next_round = next_round or {}
           next_round[#next_round + 1] = turn
         end
       else
         queue.queued, queue.is_changed = 0, true
       end
+      if not goes_on then index = index + 1 end
     end
     turns, round = next_round or EMPTY, round + 1
   end
@@ -212,16 +241,47 @@ local function ready_after(tx, queue_id, score)
   return ready_score or nil
 end
 
--- Set the agenda to the exact time of the type's next queue. Returns how many queues are due.
+-- Raise the agenda to the time at which the limits of the type allow a lease. Returns false if that is later than now,
+-- or not known.
+local function wait_for_limits(tx, settings)
+  local counts, at = tx.counters, type_settings.ready_at(settings)
+  if counts.ready_at then counts.ready_at = math.max(counts.ready_at, at) end
+  settings.is_earlier, settings.was_full = false, false
+  return at <= tx.now and not counters.is_stopped(tx)
+end
+
+-- Set the agenda to the exact time of the type's next queue, or of its limits. Returns how many queues may be leased
+-- from.
 local function settle_agenda(tx, ids, scores, due, rest)
-  local first, now = rest, tx.now
+  local first, now, settings = rest, tx.now, tx.settings
+  local last = settings and now + settings.leases or now
   for index = 1, #ids do
     local at = ready_after(tx, ids[index], scores[index])
-    if scores[index] <= now and not (at and at <= now) then due = due - 1 end
+    if scores[index] <= now and not (at and at <= last) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
   tx.counters.ready_at, tx.ready_hint = first, false
-  return due
+  return settings and not wait_for_limits(tx, settings) and 0 or due
+end
+
+-- Complete the reply with the time at which the type's next queue is due. Nobody knows it if the type is stopped.
+local function close(tx, reply, before)
+  unit.close_counters(tx, reply)
+  local ready_at = tx.counters.ready_at
+  if (tx.settings or tx.is_all_paused) and counters.is_stopped(tx) then ready_at = false end
+  reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
+  return reply
+end
+
+-- Close a call that leases nothing, because the type says no. None of its queues is looked at.
+local function refuse(tx, ended)
+  local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0)
+  unit.flush(tx)
+  local ready, counts = tx.ready_hint, tx.counters
+  if ready and not (counts.ready_at and counts.ready_at <= ready) then counts.ready_at = ready end
+  tx.ready_hint = false
+  if tx.settings then wait_for_limits(tx, tx.settings) end
+  return close(tx, reply, before)
 end
 
 function dequeue.run(tx, args, first)
@@ -229,13 +289,16 @@ function dequeue.run(tx, args, first)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
   local ended = run_timers(tx)
+  if tx.settings or tx.is_all_paused then
+    count = counters.leases_allowed(tx, count)
+    if count == 0 then return refuse(tx, ended) end
+  end
   local ids, scores, due, rest = read_heads(tx, count)
   local reply, before = unit.reply(tx, due, due, 0, ended, tx.died or 0)
-  if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], reply) then reply[before + 7] = 1 end
+  if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply) then
+    reply[before + 7] = 1
+  end
   unit.flush(tx)
   reply[before + 6] = settle_agenda(tx, ids, scores, due, rest)
-  unit.close_counters(tx, reply)
-  local ready_at = tx.counters.ready_at
-  reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
-  return reply
+  return close(tx, reply, before)
 end

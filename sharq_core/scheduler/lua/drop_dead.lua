@@ -1,6 +1,6 @@
 -- drop_dead: drop dead letters for good, oldest first.
 --
--- Keys: counters dead deadjobs
+-- Keys: counters dead deadjobs deadcounts
 -- Args: now, type, most dead letters, and optionally a time (µs, the store's clock): dead letters that died between it
 --       and now are kept
 -- Reply: {0, now, -1, -1, number dropped}

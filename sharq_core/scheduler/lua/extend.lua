@@ -1,5 +1,5 @@
 -- extend: move the end of a lease to a later or earlier time. A job that waits again under its newest lease is leased
--- again.
+-- again, unless its queue or its type has all the leases that it may have: then the lease is lost.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
@@ -9,13 +9,21 @@
 -- Statuses: 0 done, 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, clock, counters, unit, transitions, leases
+-- Uses: shortcuts, clock, job_record, queue_limits, counters, unit, transitions, leases
 
 local extend = {}
+
+-- Take a released job back under its lease, which counts again. A cost is corrected once for each lease.
+local function take_back(job)
+  if job_record.has(job, job_record.UNCOUNTED) then job.attempt = job.attempt + 1 end
+  job.flags = job_record.has(job, job_record.CORRECTED) and job_record.CORRECTED or 0
+end
 
 local function extend_one(tx, queue_id, field, token, by, retention, dead_retention)
   local job, found = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
+  if job.state ~= LEASED and (queue_limits.is_full(found) or counters.is_full(tx)) then return leases.LOST, 0 end
+  if job.flags > 0 then take_back(job) end
   transitions.lease(tx, found, job, tx.now + by)
   unit.touch(tx, found)
   return leases.DONE, clock.shown(tx, job.due)

@@ -1,18 +1,22 @@
 -- The record of a job, and its member in the line of its queue.
 --
--- jobs:<type>    queue_id:job_id -> header, [lease token], [bytes of a newer version], payload
+-- jobs:<type>    queue_id:job_id -> header, [lease token], [rarely used fields], payload
 -- queued:<type>  queue_id \0 class seq job_id, all with score 0
 --
--- The second byte of the header is the length of header, token and newer bytes, so an older version keeps what it
--- cannot read. The class byte is the priority of a job that may be leased, or DELAYED_CLASS. A queue's delayed jobs can
--- thus be found, too.
+-- The second byte of the header is the length of header, token and rarely used fields, so an older version keeps what
+-- it cannot read. The rarely used fields are one byte that says which of them follow, and those: COST (4 bytes).
+--
+-- The class byte is the priority of a job that may be leased, or DELAYED_CLASS. A queue's delayed jobs can thus be
+-- found, too.
 --
 -- Uses: shortcuts
 
 local QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4 -- the states, for all files
 
 local job_record = {
-  RELEASED = 1,                 -- flag: the last lease was released; it did not time out
+  -- flags of the last lease: it was released and did not time out; its cost was corrected; its attempt does not count
+  RELEASED = 1, CORRECTED = 2, UNCOUNTED = 4,
+  COST = 1,                     -- of the byte that says which rarely used fields a job has
   PRIORITY = 128,               -- the only priority so far
   PRIORITY_CLASS = '\128',      -- the class byte of that priority
   ABOVE_PRIORITY = '\129',      -- the byte after it
@@ -47,6 +51,28 @@ function job_record.unpack(queue_id, field, raw)
   return job
 end
 
+-- Return true if a job has a flag.
+function job_record.has(job, flag)
+  return job.flags % (2 * flag) >= flag
+end
+
+-- Give a job a flag.
+function job_record.mark(job, flag)
+  if not job_record.has(job, flag) then job.flags = job.flags + flag end
+end
+
+-- Return how many slots of the rate a job takes.
+function job_record.cost(job)
+  local newer = job.newer
+  if not newer or string.byte(newer) % (2 * job_record.COST) < job_record.COST then return 1 end
+  return (unpack_bytes('>I4', newer, 2))
+end
+
+-- Return the rarely used fields of a new job, or nil if it has none.
+function job_record.rare_fields(cost)
+  return cost ~= 1 and pack_bytes('>BI4', job_record.COST, cost) or nil
+end
+
 -- Return a job's payload. It is cut out of the record only on demand.
 function job_record.payload(job)
   local payload = job.payload or sub(job.raw, job.payload_at)
@@ -62,10 +88,15 @@ function job_record.pack(job)
     job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or sub(job.raw, job.payload_at))
 end
 
--- Return the record of a job that was never leased.
-function job_record.pack_new(state, seq, limit, enqueued, due, payload)
-  return pack_bytes(job_record.FORMAT, 1, job_record.LENGTH, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued,
-    due) .. payload
+-- Return the record of a job that was never leased. rare_fields: see above.
+function job_record.pack_new(state, seq, limit, enqueued, due, payload, rare_fields)
+  local length = job_record.LENGTH
+  if rare_fields then
+    payload = job_record.NO_TOKEN .. rare_fields .. payload
+    length = job_record.TOKEN_END + #rare_fields
+  end
+  return pack_bytes(job_record.FORMAT, 1, length, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued, due)
+    .. payload
 end
 
 -- Return the member of a new job in queued:<type>.

@@ -6,13 +6,13 @@ local leases = {DONE = 0, NOT_FOUND = 1, LOST = 2}
 
 -- Return true if this lease released the job, which was then deleted or became a dead letter.
 local function was_released(job, token)
-  return job and job.token == token and job.flags == job_record.RELEASED
+  return job and job.token == token and job_record.has(job, job_record.RELEASED)
 end
 
 -- Return the status of a token that acts on no live job.
 -- job: a live job with another lease, a deleted job, or nil.
 local function gone(tx, queue_id, field, job, is_deleted, token, verb, retention, dead_retention)
-  local is_lost = job and (not is_deleted or job.attempt > 0)
+  local is_lost = job and (not is_deleted or job.attempt > 0 or job.token)
   local tombstone = tombstones.find(tx, field, retention)
   if tombstone and tombstone.kind == tombstones.FINISHED and tombstone.token == token then
     if verb == 'finish' then return leases.DONE end

@@ -1,8 +1,8 @@
 -- The record of a queue and the arithmetic of its rate. The rate is a leaky bucket, stored as the time of the next
 -- lease: the theoretical arrival time (TAT) of the GCRA in ITU-T I.371.
 --
--- queues:<type>  queue_id -> header, number of older minutes, those (minute, enqueued, leased), bytes of a newer
---                version
+-- queues:<type>  queue_id -> header, number of older minutes, those (minute, enqueued, leased), the limits of a queue
+--                that has the flag LIMITED (queue_limits.lua), bytes of a newer version
 --
 -- Rarely used fields (fence, flags) are nil in memory. A queue then has at most 16 fields in a call. Lua doubles the
 -- table at the 17th, and a table of 32 is larger than what the allocator keeps at hand.
@@ -13,12 +13,12 @@
 --                number: it gets a new entry, with the time since which it is ready. One field holds the three cases,
 --                because two fields would be the 17th.
 --
--- Uses: shortcuts
+-- Uses: shortcuts, queue_limits
 
 local NOT_READY, UNMOVED = false, true -- values of ready_score, for all files
 
 local queue_record = {
-  PINNED = 1, PAUSED = 2, PURGED = 4, UNSWEPT = 8,
+  PINNED = 1, PAUSED = 2, PURGED = 4, UNSWEPT = 8, LIMITED = 16,
   KEEP_US = 600000000,             -- an idle queue is remembered for this long
   AHEAD_US = 5000000,              -- a last lease further in the future than this is not believed
   LATEST_US = 9007199254740992,    -- numbers are exact up to here
@@ -38,21 +38,24 @@ function queue_record.new(queue_id)
     delayed = 0, leased = 0, minute = 0, minute_enqueued = 0, minute_leased = 0, older = '\0', ready_score = NOT_READY}
 end
 
--- Set the queue's fields for its flags. Flags of a newer version are kept.
-local function unpack_flags(queue, flags)
+-- Set the queue's fields for its flags. Flags of a newer version are kept. ahead: see queue_limits.unpack.
+local function unpack_flags(queue, flags, ahead)
   queue.is_pinned, queue.is_paused = flags % 2 >= 1, flags % 4 >= 2
   queue.is_purged, queue.is_unswept = flags % 8 >= 4, flags % 16 >= 8
-  queue.newer_flags, queue.is_flagged = flags - flags % 16, true
-  if queue.is_paused then queue.ready_score = NOT_READY end
+  queue.newer_flags, queue.is_flagged = flags - flags % 32, true
+  if flags % 32 >= queue_record.LIMITED then queue_limits.unpack(queue, ahead) end
+  if queue.is_paused or queue_limits.is_full(queue) then queue.ready_score = NOT_READY end
 end
 
+-- Return the queue's flags, and its limits.
 local function pack_flags(queue)
-  local flags = queue.newer_flags or 0
+  local flags, limits = queue.newer_flags or 0, queue_limits.pack(queue)
+  if limits ~= '' then flags = flags + queue_record.LIMITED end
   if queue.is_pinned then flags = flags + queue_record.PINNED end
   if queue.is_paused then flags = flags + queue_record.PAUSED end
   if queue.is_purged then flags = flags + queue_record.PURGED end
   if queue.is_unswept then flags = flags + queue_record.UNSWEPT end
-  return flags
+  return flags, limits
 end
 
 -- Set is_pinned, is_paused, is_purged or is_unswept.
@@ -66,8 +69,8 @@ end
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, minute_enqueued,
     minute_leased, older_at = unpack_bytes(queue_record.FORMAT, raw)
-  local is_ahead = last > now and last > now + queue_record.AHEAD_US
-  if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
+  local is_ahead, ahead = last > now and last > now + queue_record.AHEAD_US, 0
+  if is_ahead then tat, last, ahead = now + (tat > last and tat - last or 0), now, last - now end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute,
     minute_enqueued = minute_enqueued, minute_leased = minute_leased, older = sub(raw, older_at),
@@ -77,17 +80,18 @@ function queue_record.unpack(queue_id, raw, now)
     if queue.ready_score then queue.ready_score = now end
   end
   if fence > 0 then queue.fence = fence end
-  if flags > 0 then unpack_flags(queue, flags) end
+  if flags > 0 then unpack_flags(queue, flags, ahead) end
   local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
   if may_go and queue_record.is_forgettable(queue, now) then return false end
   return queue
 end
 
 function queue_record.pack(queue)
-  local flags = queue.is_flagged and pack_flags(queue) or 0
+  local flags, limits = 0, ''
+  if queue.is_flagged then flags, limits = pack_flags(queue) end
   return pack_bytes(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
     queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
-    queue.minute_enqueued, queue.minute_leased) .. queue.older
+    queue.minute_enqueued, queue.minute_leased) .. queue.older .. limits
 end
 
 -- Return the minutes with any counts as {minute, enqueued, leased}, the latest last.
@@ -138,15 +142,19 @@ function queue_record.turn_minute(queue, minute)
   queue.minute, queue.minute_enqueued, queue.minute_leased = minute, enqueued, leased
 end
 
--- Return true if the queue has no job, is swept, and no operator pinned or paused it.
+-- Return true if the queue has no job, is swept, and no operator pinned it, paused it or set a limit.
 function queue_record.is_idle(queue)
   return queue.leased == 0 and queue.queued == 0 and queue.delayed == 0
     and not queue.is_pinned and not queue.is_paused and not queue.is_unswept
+    and not (queue.settings and queue_limits.is_set(queue))
 end
 
 -- Return the time from which the whole burst may be leased at once, as with a new record. With burst 1: the ready time.
 function queue_record.full_at(queue)
-  return math.min(queue.tat + (queue.burst - 1) * queue.interval, queue_record.LATEST_US)
+  local settings = queue.settings
+  local slack = settings and queue_limits.slack(queue) or (queue.burst - 1) * queue.interval
+  local full_at = math.min(queue.tat + slack, queue_record.LATEST_US)
+  return settings and math.max(full_at, queue.held_until or 0) or full_at
 end
 
 -- Return true if the queue counts as forgotten. Every function applies this rule when it reads a record, so the moment
@@ -162,30 +170,53 @@ function queue_record.forget_at(queue)
   return math.max(queue_record.full_at(queue), kept_until)
 end
 
--- Use one slot of the rate at `now`, and count the lease.
-function queue_record.lease(queue, now, minute)
+-- Use `cost` slots of the rate at `now`, and count the lease.
+function queue_record.lease(queue, now, minute, cost)
   local interval, tat = queue.interval, queue.tat
-  local earliest = now - (queue.burst - 1) * interval
-  queue.tat = (tat > earliest and tat or earliest) + interval
+  local earliest = now - (queue.settings and queue_limits.slack(queue) or (queue.burst - 1) * interval)
+  if tat < earliest then tat = earliest end
+  if cost == 1 then
+    queue.tat = tat + interval
+  else
+    queue.tat = math.min(tat + cost * interval, queue_record.LATEST_US)
+  end
+  if queue.held_until then queue.held_until = nil end
   queue.last = now
   if queue.minute ~= minute then queue_record.turn_minute(queue, minute) end
   queue.minute_leased = queue.minute_leased + 1
 end
 
--- Return how many leases the rate allows at once, at most `limit`.
+-- Return how many leases of cost 1 the rate allows at once, at most `limit`.
 function queue_record.leases_allowed(queue, now, limit)
   local interval, tat = queue.interval, queue.tat
   if now < tat then return 0 end
   if interval == 0 then return limit end
-  local earliest = now - (queue.burst - 1) * interval
+  local earliest = now - queue_limits.slack(queue)
   return math.min(math.floor((now - (tat > earliest and tat or earliest)) / interval) + 1, limit)
 end
 
--- Set a rate. The ready time moves at once, but never closer to the last lease than the new interval allows.
-function queue_record.change_rate(queue, interval, burst)
-  local moved = queue.tat - queue.interval + interval
-  local earliest = queue.last + interval - (burst - 1) * interval
-  queue.tat = math.max(moved, earliest, 0)
-  queue.interval = interval
-  queue.burst = burst
+-- Set a rate. The ready time moves at once, but never closer to the last lease than the new interval allows. A lease
+-- that took several slots has moved it further, and then that distance changes in proportion.
+-- hundredths: those of the burst, nil for none.
+function queue_record.change_rate(queue, interval, burst, hundredths)
+  local tat, last, old_interval = queue.tat, queue.last, queue.interval
+  local moved = tat - old_interval + interval
+  if tat - last > old_interval and old_interval > 0 then
+    moved = math.min(last + math.ceil((tat - last) * interval / old_interval), queue_record.LATEST_US)
+  end
+  queue.interval, queue.burst = interval, burst
+  local slack = (burst - 1) * interval
+  if hundredths or queue.hundredths then
+    queue_limits.set_hundredths(queue, hundredths)
+    slack = queue_limits.slack(queue)
+  end
+  queue.tat = math.max(moved, last + interval - slack, 0)
+end
+
+-- Correct the cost of a lease. What it took too much comes back, but the next lease still keeps its distance to the
+-- last one. What it took too little delays the next leases.
+function queue_record.correct(queue, cost, actual)
+  local tat = queue.tat
+  local moved = math.min(tat + (actual - cost) * queue.interval, queue_record.LATEST_US)
+  queue.tat = math.max(moved, math.min(tat, queue.last + queue.interval))
 end

@@ -1,6 +1,6 @@
 -- redrive: queue dead letters again, at the end of their queues, with attempts from 0. No queue length limit applies.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found; 1 and 2 changed nothing
@@ -22,18 +22,20 @@ local function redrive_one(tx, queue_id, field, retention)
     queue.interval, queue.burst = dead_letter.interval, dead_letter.burst
   end
   tx.taken[field] = true
+  tx.fields[#tx.fields + 1] = field
   tx.counters.dead = tx.counters.dead - 1
-  transitions.add(tx, queue, field, dead_letter.limit, tx.now, job_record.payload(dead_letter))
+  transitions.add(tx, queue, field, dead_letter.limit, tx.now, job_record.payload(dead_letter),
+    job_record.cost(dead_letter))
   return redrive.QUEUED
 end
 
 function redrive.run(tx, args)
   counters.open(tx)
-  tx.taken = {}
+  tx.taken, tx.fields = {}, {}
   local reply = {0, clock.told(tx), -1, -1}
   for at = 4, #args, 2 do
     reply[#reply + 1] = redrive_one(tx, args[at], args[at + 1], tonumber(args[3]))
   end
-  for field in pairs(tx.taken) do dead_letters.take(tx, field) end
+  if #tx.fields > 0 then dead_letters.remove(tx, tx.fields) end
   return unit.close(tx, reply)
 end

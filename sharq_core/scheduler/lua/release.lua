@@ -1,27 +1,37 @@
 -- release: give back unfinished jobs. A job keeps its place, and becomes a dead letter at once past its requeue limit.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
 -- Args: now, type, terms (unit.TERMS),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs),
---       n flags: '1' if nobody received the lease, so that its attempt does not count, else '0'
+--       n flags: '1' if nobody received the lease, so that its attempt does not count, else '0', and, if a byte
+--       follows the terms, n reports (reports.lua; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done (also if the job waits again already), 1 not found, 2 lost, 3 done and now a dead letter;
 --           1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, job_record, counters, unit, transitions, leases
+-- Uses: shortcuts, job_record, counters, unit, transitions, reports, leases
 
 local release = {DIED = 3}
 
-local function release_one(tx, queue_id, field, token, delay, is_void, retention, dead_retention)
+-- Release a job that its worker received.
+local function give_back(tx, queue, job, report)
+  job_record.mark(job, job_record.RELEASED)
+  if report and report ~= '' and not reports.apply(tx, queue, job, report) then
+    job.attempt = job.attempt - 1
+    job_record.mark(job, job_record.UNCOUNTED)
+  end
+end
+
+local function release_one(tx, queue_id, field, token, delay, is_void, report, retention, dead_retention)
   local job, found = leases.find(tx, queue_id, field, token, 'release', retention, dead_retention)
   if not job then return found end
   if job.state ~= LEASED then return leases.DONE end
   if is_void then
-    job.attempt, job.token = job.attempt - 1, nil
+    job.attempt, job.token, job.flags = job.attempt - 1, nil, 0
   else
-    job.flags = job_record.RELEASED
+    give_back(tx, found, job, report)
   end
   local died = tx.died
   transitions.end_lease(tx, found, job, tx.now + delay)
@@ -32,14 +42,16 @@ end
 function release.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
-  local first_id, count = first + 1, (length - 1) / 5
+  local has_reports = #args[first] > unit.TERMS_LENGTH
+  local first_id, count = first + 1, (length - 1) / (has_reports and 6 or 5)
   counters.open(tx)
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
     reply[#reply + 1] = release_one(tx, args[at], args[at + count], args[at + 2 * count],
-      tonumber(args[at + 3 * count]), args[at + 4 * count] == '1', retention, dead_retention)
+      tonumber(args[at + 3 * count]), args[at + 4 * count] == '1', has_reports and args[at + 5 * count], retention,
+      dead_retention)
   end
   return unit.close(tx, reply)
 end

@@ -14,7 +14,7 @@ local set_clock = {}
 function set_clock.run(tx, args)
   local key, told = tx.keys[KEY.counters], tx.now
   local raw = call('HGET', key, clock.FIELD)
-  local number, shift, seen, since = clock.unpack(raw)
+  local number, shift, seen, since, flags = clock.unpack(raw)
   local new_shift, is_before = tonumber(args[5]), told + shift < seen
   -- A time before `seen` proves that no call came since the clock stepped back: a call would have raised the shift.
   if not raw or number ~= tonumber(args[3]) or new_shift > shift and not is_before and seen ~= tonumber(args[4]) then
@@ -26,6 +26,6 @@ function set_clock.run(tx, args)
   local now = told + new_shift
   if now > seen + clock.RUN_US or now < since then since = now end
   clock.forget(tx)
-  call('HSET', key, clock.FIELD, clock.pack(number, new_shift, now, since))
+  call('HSET', key, clock.FIELD, clock.pack(number, new_shift, now, since, flags))
   return {0, told, -1, -1, number, new_shift}
 end

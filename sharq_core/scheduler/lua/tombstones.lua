@@ -27,7 +27,8 @@ end
 -- Add the tombstone of a job that the deletion of its queue removed. A worker that had released the job may repeat the
 -- release.
 function tombstones.add_deleted(tx, job)
-  tombstones.add(tx, job, job.flags == job_record.RELEASED and tombstones.RELEASED or tombstones.CANCELLED)
+  local was_released = job_record.has(job, job_record.RELEASED)
+  tombstones.add(tx, job, was_released and tombstones.RELEASED or tombstones.CANCELLED)
 end
 
 -- Return the tombstone that this call added under a name, or nil.

@@ -44,23 +44,25 @@ local function enter_line(tx, queue, field, due)
 end
 
 -- Add a job that the store does not have to the end of its queue.
-function transitions.add(tx, queue, field, limit, due, payload)
+-- cost: how many slots of the rate it takes.
+function transitions.add(tx, queue, field, limit, due, payload, cost)
   local state, due_at, class_byte = enter_line(tx, queue, field, due)
   local counts, now = tx.counters, tx.now
   local seq = counts.seq + 1
   counts.seq, queue.active = seq, now
   if queue.is_purged then queue.is_purged = nil end
-  unit.put_job(tx, field, job_record.pack_new(state, seq, limit, now, due_at, payload))
+  unit.put_job(tx, field,
+    job_record.pack_new(state, seq, limit, now, due_at, payload, cost ~= 1 and job_record.rare_fields(cost)))
   unit.put_place(tx, job_record.new_member(queue.queue_id, class_byte, seq, field))
 end
 
 -- Add a new job, and count it for the minute of its queue and of its type.
-function transitions.enqueue(tx, queue, field, limit, due, payload)
+function transitions.enqueue(tx, queue, field, limit, due, payload, cost)
   local counts = tx.counters
   counts.enqueued, counts.minute_enqueued = counts.enqueued + 1, counts.minute_enqueued + 1
   if queue.minute ~= counts.minute then queue_record.turn_minute(queue, counts.minute) end
   queue.minute_enqueued = queue.minute_enqueued + 1
-  transitions.add(tx, queue, field, limit, due, payload)
+  transitions.add(tx, queue, field, limit, due, payload, cost)
 end
 
 -- Put a job into the line at its seq.
@@ -76,14 +78,14 @@ function transitions.make_ready(tx, queue, job)
   queue_up(tx, queue, job)
 end
 
--- Lease a job until `due` under the token in its record, or extend its lease. member: the member of a job in its line,
--- if it is known.
+-- Lease a job until `due` under the token and with the flags in its record, or extend its lease. member: the member of
+-- a job in its line, if it is known.
 function transitions.lease(tx, queue, job, due, member)
   if job.state ~= LEASED then
     leave_line(tx, queue, job, member)
     queue.leased, tx.counters.leased = queue.leased + 1, tx.counters.leased + 1
   end
-  job.state, job.flags, job.due = LEASED, 0, due
+  job.state, job.due = LEASED, due
   unit.put_job(tx, job.field, job_record.pack(job))
   unit.put_timer(tx, LEASE_TIMER .. job.field, due)
 end
@@ -119,6 +121,6 @@ end
 function transitions.clear_deleted(tx, job)
   unit.drop_place(tx, job_record.member(job))
   if job.state == DELAYED then unit.drop_timer(tx, DELAY_TIMER .. job.field) end
-  if job.attempt > 0 then tombstones.add_deleted(tx, job) end
+  if job.attempt > 0 or job.token then tombstones.add_deleted(tx, job) end
   unit.drop_job(tx, job.field)
 end

@@ -4,7 +4,8 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, job_record, queue_record, counters, tombstones, dead_letters
+-- Uses: shortcuts, lists, timer_kinds, clock, job_record, queue_limits, queue_record, counters, tombstones,
+-- dead_letters
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), retention of finished jobs (µs), retention of dead letters
@@ -55,6 +56,10 @@ function unit.reopen(tx, keys, now)
   if tx.buried then tx.buried = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
+  if tx.past_of_type then tx.past_of_type = nil end
+  if tx.settings then tx.settings = nil end
+  if tx.is_all_paused then tx.is_all_paused = nil end
+  if tx.is_held then tx.is_held = nil end
 end
 
 -- Begin the reply of a call: {0, now, ready hint, timer hint} and further values. unit.close fills in the hints. In a
@@ -134,6 +139,13 @@ function unit.move(tx, queue)
   end
 end
 
+-- Lease nothing from a queue before a time (µs).
+function unit.hold(tx, queue, at)
+  queue_limits.hold(queue, at)
+  unit.move(tx, queue)
+  tx.is_held = true
+end
+
 -- Return a job as this call sees it, or nil. Deleted jobs (below their queue's fence) are included.
 function unit.job(tx, queue_id, field)
   local raw = tx.records[field]
@@ -205,8 +217,9 @@ end
 
 -- Set the score of a queue's new entry in ready, and return it.
 local function set_ready_score(tx, queue)
-  local at, tat, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
-  if at < tat then at = tat end
+  local at, ready_at, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
+  if queue.held_until then ready_at = queue_limits.ready_at(queue) end
+  if at < ready_at then at = ready_at end
   if not hint or at < hint then tx.ready_hint = at end
   queue.ready_score = at
   return at
@@ -222,7 +235,7 @@ local function flush_queues(tx)
   local records, ready, unready = false, false, false
   for queue_id, queue in pairs(tx.queues) do
     if queue and queue.is_changed then
-      if queue.queued == 0 or queue.is_paused then
+      if queue.queued == 0 or queue.is_paused or queue.max_leased and queue_limits.is_full(queue) then
         if queue.ready_score then
           queue.ready_score, unready = NOT_READY, append(unready, queue_id)
         end
@@ -268,7 +281,9 @@ end
 -- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
 function unit.close_counters(tx, reply)
   local counts, ready, timer, shared = tx.counters, tx.ready_hint, tx.timer_hint, tx.shared
+  if tx.settings then ready = counters.ready_under_limits(tx, ready) end
   if ready then counts.ready_at = earlier(counts.ready_at, ready) end
+  if ready and (tx.settings or tx.is_all_paused) and counters.is_stopped(tx) then ready = false end
   if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(tx)
   local hint = shared and shared.at + 1 or 3

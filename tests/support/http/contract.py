@@ -89,6 +89,26 @@ class Api:
         reply = await self.get(f"/job/{kind}/{queue_id}/{job_id}/")
         return str(reply.json["state"]) if reply.status == 200 else None
 
+    async def queue(self, kind: str, queue_id: str = "1") -> Document:
+        """Return the state of a queue, which exists."""
+        reply = await self.get(f"/queue/{kind}/{queue_id}/")
+        assert reply.status == 200, reply.json
+        return reply.json
+
+    async def nothing(self, kind: str) -> Document:
+        """Dequeue in vain, and return what the answer says besides its status."""
+        reply = await self.get(f"/dequeue/{kind}/")
+        assert reply.status == 404, reply.json
+        return {name: value for name, value in reply.json.items() if name != "status"}
+
+    async def refused(self, path: str, body: object, field: str) -> str:
+        """Send a request that is refused because of a field, and return the message."""
+        reply = await self.post(path, body)
+        assert (reply.status, reply.json["code"]) == (400, "invalid_request"), reply.json
+        message = str(reply.json["message"])
+        assert message.startswith(f"{field}: "), message
+        return message
+
     def _check(self, method: str, path: str, reply: Reply) -> None:
         operation = self._operation(method, path.partition("?")[0])
         if operation is None:

@@ -1,0 +1,130 @@
+"""Offers the calls of operators: settings and holds of queues, pauses above a queue, and lists with numbers.
+
+Not here: the calls of producers and workers, and the pause of one queue (client.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import msgspec
+
+from sharq_client.answers import QueueRow, QueueStats, TypeRow
+from sharq_client.caller import REPLY, Caller
+from sharq_client.requests import HoldBody, QueueSettings
+from sharq_client.transport import path_of
+
+
+class _QueueRows(msgspec.Struct, frozen=True):
+    queues: list[QueueRow]
+    cursor: str | None
+
+
+class _TypeRows(msgspec.Struct, frozen=True):
+    types: list[TypeRow]
+    cursor: str | None
+
+
+_QUEUE = msgspec.json.Decoder(QueueStats)
+_QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
+_TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
+
+
+class Control:
+    """The calls of operators. Every method raises as those of SharqClient do; all are safe to repeat."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def set_queue(self, queue_type: str, queue_id: str, settings: QueueSettings) -> QueueStats:
+        """Change settings of a queue, which is created if need be, and return its state afterwards.
+
+        Settings last until they are cleared, and win over the values that enqueues carry.
+        """
+        return await self._caller.ask("POST", path_of("queue", queue_type, queue_id), _QUEUE, settings)
+
+    async def hold(
+        self,
+        queue_type: str,
+        queue_id: str,
+        *,
+        for_ms: float | None = None,
+        until_ms: int | None = None,
+    ) -> bool:
+        """Hold a queue: it accepts jobs and hands none out before a time. Return False if there is no such queue.
+
+        A hold only grows and ends by itself; `SharqClient.resume` ends it at once.
+
+        Args:
+            for_ms: the time from now, up to 24 hours.
+            until_ms: the end instead, in ms since the epoch by the store's clock, up to 24 hours from now.
+
+        Raises:
+            ValueError: not exactly one of the two is given.
+        """
+        if (for_ms is None) == (until_ms is None):
+            raise ValueError("for_ms, until_ms: expected one of the two")
+        path = path_of("queue", queue_type, queue_id) + "pause/"
+        return await self._caller.done("POST", path, HoldBody(for_ms, until_ms), is_safe_twice=True)
+
+    async def pause_type(self, queue_type: str) -> None:
+        """Pause all queues of a type, those that come later, too, until `resume_type`.
+
+        Raises:
+            OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
+        """
+        await self._caller.ask("POST", path_of("type", queue_type) + "pause/", REPLY)
+
+    async def resume_type(self, queue_type: str) -> None:
+        """Resume a paused type; queues that are paused themselves stay paused. It raises as `pause_type` does."""
+        await self._caller.ask("POST", path_of("type", queue_type) + "resume/", REPLY)
+
+    async def pause_all(self) -> None:
+        """Pause all queues of all types until `resume_all`. It raises as `pause_type` does."""
+        await self._caller.ask("POST", "/pause/", REPLY)
+
+    async def resume_all(self) -> None:
+        """End the pause of everything; paused types and queues stay paused. It raises as `pause_type` does."""
+        await self._caller.ask("POST", "/resume/", REPLY)
+
+    async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[QueueRow]:
+        """Yield the queues of a type with their numbers, in no order.
+
+        Args:
+            page: the number of queues for each request, 1 to 10,000.
+        """
+        cursor: str | None = None
+        while True:
+            query = {"limit": page, "cursor": cursor}
+            answer = await self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)
+            for row in answer.queues:
+                yield row
+            if (cursor := answer.cursor) is None:
+                return
+
+    async def top_queues(
+        self, queue_type: str, by: Literal["age", "depth"], *, limit: int = 20
+    ) -> list[QueueRow]:
+        """Return the queues of a type that have been ready longest, or that hold most jobs, with their numbers.
+
+        Args:
+            limit: the number of queues, 1 to 100.
+        """
+        query = {"limit": limit, "by": by}
+        return (await self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)).queues
+
+    async def types(self, *, page: int = 1_000) -> AsyncIterator[TypeRow]:
+        """Yield all types with their numbers, in the order of their names.
+
+        Args:
+            page: the number of types for each request, 1 to 10,000.
+        """
+        cursor: str | None = None
+        while True:
+            query = {"limit": page, "cursor": cursor}
+            answer = await self._caller.ask("GET", "/types/", _TYPE_ROWS, query=query)
+            for row in answer.types:
+                yield row
+            if (cursor := answer.cursor) is None:
+                return

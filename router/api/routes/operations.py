@@ -1,0 +1,77 @@
+"""Defines the routes for operators: health, readiness, cluster, metrics and OpenAPI."""
+
+from __future__ import annotations
+
+from router.api.cluster_shapes import ClusterInfo
+from router.api.response_shapes import (
+    Done,
+    HelloAnswer,
+    Ready,
+)
+from router.api.routes.route import Route
+from sharq_core.errors import (
+    Forbidden,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+)
+
+OPERATIONS = (
+    Route(
+        operation="hello",
+        methods=("GET",),
+        paths=("/",),
+        summary="Get the greeting of the original server.",
+        answers={200: (HelloAnswer,)},
+        is_open=True,
+    ),
+    Route(
+        operation="deepstatus",
+        methods=("GET",),
+        paths=("/deepstatus/",),
+        summary="Check that every server of the store answers.",
+        answers={200: (Done,)},
+        failures=(Forbidden, Overloaded, Unavailable, OutcomeUnknown),
+    ),
+    Route(
+        operation="healthz",
+        methods=("GET",),
+        paths=("/healthz",),
+        summary="Check that the process is alive (liveness probe).",
+        answers={200: (Done,)},
+        is_open=True,
+    ),
+    Route(
+        operation="readyz",
+        methods=("GET",),
+        paths=("/readyz",),
+        summary="Check that a load balancer may send requests here (readiness probe).",
+        answers={200: (Ready,)},
+        failures=(Unavailable,),
+        is_open=True,
+    ),
+    Route(
+        operation="cluster",
+        methods=("GET",),
+        paths=("/cluster/",),
+        summary="Get the members of the cluster, the ring version, the partitions and the store of each node.",
+        answers={200: (ClusterInfo,)},
+        failures=(Forbidden,),
+    ),
+    Route(
+        operation="prometheus",
+        methods=("GET",),
+        paths=("/metrics",),
+        summary="Get the metrics of this process in the Prometheus text format.",
+        answers={200: ()},
+        media_type="text/plain",
+        failures=(Forbidden,),
+    ),
+    Route(
+        operation="openapi",
+        methods=("GET",),
+        paths=("/openapi.json",),
+        summary="Get this document.",
+        answers={200: ()},
+    ),
+)

@@ -1,0 +1,13 @@
+"""The table of the HTTP API: every operation with its paths, its inputs and its answers.
+
+router/app.py attaches the handlers to the table and router/api/openapi.py makes the document from it, so that neither
+can miss an operation.
+"""
+
+from __future__ import annotations
+
+from router.api.routes.jobs import JOBS
+from router.api.routes.operations import OPERATIONS
+from router.api.routes.queues import QUEUES
+
+ROUTES = (*JOBS, *QUEUES, *OPERATIONS)

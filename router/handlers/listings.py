@@ -1,0 +1,97 @@
+"""Handlers of the lists of queues and types with their numbers: /queues/<type>/ and /types/.
+
+Not here: the ids of queues alone, and counts by minute (router/handlers/counts.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from router.api import parsing, queue_parsing
+from router.api.fields import to_ms
+from router.api.limits import write_rate
+from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
+from router.http.request import Request
+from router.http.response import Response, answer
+from router.shards.dispatch import Dispatch
+from sharq_core.limits import TypeSummary
+from sharq_core.models import QueueKey, QueueStats, TopOrder
+
+_MINUTE_US = 60_000_000
+_LAST_MINUTE = -2
+"""The place of the last complete minute in a list of minutes, which ends with the current one."""
+
+
+class ListingHandlers:
+    """The handlers of the lists of queues and types."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def queues(self, request: Request) -> Response:
+        """Return a page of the queues of a type, or the first ones of an order, with their numbers."""
+        queue_type = parsing.queue_type_of(request.path_values)
+        page = queue_parsing.queues(request.query)
+        if page.by is not None:
+            return await self._first_queues(queue_type, page.by, page.limit)
+        queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor)
+        return answer(QueueRows(queues=[_queue_row(*queue) for queue in queues.items()], cursor=rest))
+
+    async def types(self, request: Request) -> Response:
+        """Return a page of all types, in the order of their names, with their numbers."""
+        limit, after = queue_parsing.types(request.query)
+        types = await self._dispatch.list_types(limit, after)
+        cursor = types[-1].queue_type if len(types) == limit else None
+        return answer(TypeRows(types=[_type_row(summary) for summary in types], cursor=cursor))
+
+    async def _first_queues(self, queue_type: str, by: TopOrder, limit: int) -> Response:
+        top = await self._dispatch.top_queues(queue_type, by, limit)
+        ids = [queue.queue_id for queue in top.queues]
+        stats = await asyncio.gather(
+            *(self._dispatch.queue(QueueKey(queue_type, queue_id)) for queue_id in ids)
+        )
+        # A queue may have been deleted since it was found.
+        rows = [_queue_row(*queue) for queue in zip(ids, stats, strict=True) if queue[1].is_known]
+        return answer(QueueRows(queues=rows, cursor=None, complete=top.is_complete))
+
+
+def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
+    delivered = stats.dequeue_counts[_LAST_MINUTE][1]
+    ready_in_us = stats.next_ready_in_us
+    return QueueRow(
+        queue_id=queue_id,
+        interval=to_ms(stats.interval_us),
+        rate=write_rate(stats.interval_us),
+        burst=stats.burst,
+        queued=stats.queued,
+        delayed=stats.delayed,
+        leased=stats.leased,
+        dead=stats.dead,
+        max_leased=stats.max_leased,
+        delivered=delivered,
+        promised=_promised(stats.interval_us, delivered + stats.queued),
+        blocked_by=stats.blocked_by,
+        next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
+    )
+
+
+def _promised(interval_us: int, available: int) -> int | None:
+    """Return the number of jobs that a queue should have given in a minute; None at an unlimited rate.
+
+    Args:
+        available: the jobs that it gave, and those that wait.
+    """
+    return min(_MINUTE_US // interval_us, available) if interval_us else None
+
+
+def _type_row(summary: TypeSummary) -> TypeRowAnswer:
+    return TypeRowAnswer(
+        queue_type=summary.queue_type,
+        queued=summary.queued,
+        delayed=summary.delayed,
+        leased=summary.leased,
+        dead=summary.dead,
+        enqueued=summary.enqueued_in_minute,
+        delivered=summary.leased_in_minute,
+        blocked_by=summary.blocked_by,
+    )

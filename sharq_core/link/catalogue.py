@@ -1,0 +1,21 @@
+"""Lists every type of call, for the codec of the link and for the handlers of a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sharq_core.link import control_calls  # noqa: F401 - its types of calls are in the list, too
+from sharq_core.link.messages import Call
+
+
+def _call_types(base: type[Call[Any]]) -> Iterator[type[Call[Any]]]:
+    call_types = base.__subclasses__()
+    if not call_types:
+        yield base
+    for call_type in call_types:
+        yield from _call_types(call_type)
+
+
+CALLS: tuple[type[Call[Any]], ...] = tuple(_call_types(Call))
+"""Every type of call."""

@@ -1,0 +1,93 @@
+"""Defines the calls about limits: settings, holds, pauses above a queue, lists with numbers, and explanations.
+
+All are of format 2, so a router sends none before every member knows them. Not here: the calls that every version knows
+(sharq_core/link/messages.py).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sharq_core.limits import Explanation, PauseStatus, QueueSettings, TypeSummary
+from sharq_core.link.messages import Call, PartitionCall, QueueCall
+from sharq_core.models import QueueStats, QueueStatsPage
+
+
+class HoldQueue(QueueCall[PauseStatus], frozen=True):
+    """A call that holds a queue, for a time from now or until a time by the store's clock: one of the two is set."""
+
+    function: ClassVar[str] = "pause"
+    formats: ClassVar[int] = 2
+
+    hold_us: int | None = None
+    until_us: int | None = None
+    is_paused: bool = True
+
+
+class SetQueue(QueueCall[QueueStats], frozen=True):
+    """A call that changes the settings of a queue, which is created if need be, and returns its statistics."""
+
+    function: ClassVar[str] = "set_queue"
+    formats: ClassVar[int] = 2
+
+    settings: QueueSettings
+
+
+class GetQueueLimits(QueueCall[QueueStats], frozen=True):
+    """A call for the statistics of one queue."""
+
+    function: ClassVar[str] = "get_queue"
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+
+class ListQueueStats(PartitionCall[QueueStatsPage], frozen=True):
+    """A call for the statistics of about `count` queues of one partition from `scan` on (0: from the start)."""
+
+    function: ClassVar[str] = "list_queue_stats"
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+    scan: int
+    count: int
+
+
+class Explain(Call[Explanation], frozen=True):
+    """A call for the reason why a dequeue of a type gets nothing from this shard's partitions.
+
+    The shard remembers its answer for a second, so that idle polls cost the store nothing.
+    """
+
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+    queue_type: str
+
+
+class PauseType(PartitionCall[None], frozen=True):
+    """A call that pauses or resumes all queues of a type in one partition, those that come later, too."""
+
+    function: ClassVar[str] = "pause_type"
+    formats: ClassVar[int] = 2
+
+    is_paused: bool
+
+
+class PauseAll(PartitionCall[None], frozen=True):
+    """A call that pauses or resumes all queues of one partition, those that come later, too; its type is empty."""
+
+    function: ClassVar[str] = "pause_all"
+    formats: ClassVar[int] = 2
+
+    is_paused: bool
+
+
+class ListTypes(Call[list[TypeSummary]], frozen=True):
+    """A call for the numbers, in some partitions, of the first `limit` types whose names sort after `after`."""
+
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
+
+    partitions: list[int]
+    after: str
+    limit: int

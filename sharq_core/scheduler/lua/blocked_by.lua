@@ -1,0 +1,43 @@
+-- The reasons why a queue or a type may not be leased from, as numbers. The smallest of several reasons is told. 0:
+-- none. limits.py has the names in the same order.
+--
+-- Uses: queue_limits, type_settings
+
+local blocked_by = {
+  NOTHING = 0, ALL_PAUSED = 1, TYPE_PAUSED = 2, PAUSED = 3, TYPE_HOLD = 4, HOLD = 5, EMPTY = 6, DELAYED = 7,
+  WINDOW = 8, QUOTA = 9, TYPE_MAX_LEASED = 10, MAX_LEASED = 11, TYPE_RATE = 12, RATE = 13,
+}
+
+-- Return the first of two reasons, if there is any.
+function blocked_by.first(left, right)
+  if left == 0 or right == 0 then return left + right end
+  return math.min(left, right)
+end
+
+-- Return the first reason that lies in the type, and when the type may be leased from as far as it says (µs; false if
+-- that is not known). settings: nil for none. leased: number of the type's leases.
+function blocked_by.of_type(is_all_paused, settings, leased, now)
+  if is_all_paused then return blocked_by.ALL_PAUSED, false end
+  if not settings then return blocked_by.NOTHING, 0 end
+  if settings.is_paused then return blocked_by.TYPE_PAUSED, false end
+  local ready_at, is_full = type_settings.ready_at(settings), type_settings.is_full(settings, leased)
+  local reason = blocked_by.NOTHING
+  if settings.held_until > now then
+    reason = blocked_by.TYPE_HOLD
+  elseif is_full then
+    reason = blocked_by.TYPE_MAX_LEASED
+  elseif ready_at > now then
+    reason = blocked_by.TYPE_RATE
+  end
+  return reason, not is_full and ready_at
+end
+
+-- Return the first reason that lies in the queue itself.
+function blocked_by.of_queue(queue, now)
+  local held_until = queue.held_until
+  if queue.is_paused then return blocked_by.PAUSED end
+  if held_until and held_until > now then return blocked_by.HOLD end
+  if queue.queued == 0 then return queue.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
+  if queue_limits.is_full(queue) then return blocked_by.MAX_LEASED end
+  return queue.tat > now and blocked_by.RATE or blocked_by.NOTHING
+end

@@ -1,0 +1,53 @@
+-- list_type_stats: return a page of the types of a partition with their numbers. Writes nothing.
+--
+-- Keys: counters
+-- Args: now, '', scan ('0' at first), approximate number of types to read
+-- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each type: type, queued, delayed, leased,
+--        dead, jobs enqueued and leased in the last full minute, reason why nothing is leased (blocked_by.lua)}
+--        The reason comes from the counts alone. 0 may also mean that the queues with jobs are now paused or full; 13
+--        may be a hold of the queue that comes first, and 11 its pause
+-- Cost: O(types read). A whole scan returns every type that exists throughout at least once.
+--
+-- Uses: shortcuts, clock, type_settings, blocked_by, counters
+
+local list_type_stats = {}
+
+local NO_COUNTS = {queued = 0, delayed = 0, leased = 0, dead = 0, minute = 0}
+
+-- Return why the queues of a type lease nothing.
+local function of_queues(counts, now)
+  if counts.queued == 0 then return counts.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
+  if not counts.ready_at then return counts.leased > 0 and blocked_by.MAX_LEASED or blocked_by.PAUSED end
+  return counts.ready_at > now and blocked_by.RATE or blocked_by.NOTHING
+end
+
+local function add_row(tx, reply, minute, name, counts, raw_settings)
+  local settings = raw_settings and type_settings.unpack(raw_settings, tx.now)
+  local of_type = blocked_by.of_type(tx.is_all_paused, settings, counts.leased, tx.now)
+  local reason = blocked_by.first(of_type, of_queues(counts, tx.now))
+  local enqueued, leased = counters.in_minute(tx, name, counts, minute)
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = name, counts.queued, counts.delayed, counts.leased
+  reply[at + 5], reply[at + 6], reply[at + 7], reply[at + 8] = counts.dead, enqueued, leased, reason
+end
+
+function list_type_stats.run(tx, args, first)
+  clock.read(tx)
+  local key = tx.keys[KEY.counters]
+  local page = call('HSCAN', key, args[first], 'COUNT', args[first + 1])
+  local reply = {0, clock.told(tx), -1, -1, page[1]}
+  local minute = math.floor(clock.told(tx) / counters.MINUTE_US) - 1
+  for index = 1, #page[2], 2 do
+    local name, raw = page[2][index], page[2][index + 1]
+    if sub(name, 1, 1) ~= ':' then
+      local counts = counters.unpack(raw)
+      local has_settings = counters.has_settings(counts)
+      add_row(tx, reply, minute, name, counts, has_settings and call('HGET', key, type_settings.field(name)))
+    elseif sub(name, 1, #type_settings.PREFIX) == type_settings.PREFIX then
+      -- A type whose counts were dropped still has its settings.
+      local type = sub(name, #type_settings.PREFIX + 1)
+      if call('HEXISTS', key, type) == 0 then add_row(tx, reply, minute, type, NO_COUNTS, raw) end
+    end
+  end
+  return reply
+end

@@ -1,0 +1,38 @@
+-- What the functions tell of a queue, as flat lists of numbers.
+--
+-- Uses: clock, queue_limits, queue_record, blocked_by, dead_letters
+
+local queue_stats = {}
+
+-- Return the reason that lies in the type, and when the type may be leased from (blocked_by.of_type).
+local function reason_of_type(tx)
+  return blocked_by.of_type(tx.is_all_paused, tx.settings, tx.counters and tx.counters.leased or 0, tx.now)
+end
+
+-- Return interval (µs), burst, pinned, paused, queued, delayed, leased, time until the queue may be leased from (µs) or
+-- -1, and the age of its head (µs) or -1.
+function queue_stats.row(tx, queue, head_age)
+  local is_waiting = queue.queued > 0 and not queue.is_paused and not queue_limits.is_full(queue)
+  local _, type_at = reason_of_type(tx)
+  local ready_in = is_waiting and type_at and math.max(queue_limits.ready_at(queue) - tx.now, type_at - tx.now, 0) or -1
+  return {queue.interval, queue.burst, queue.is_pinned and 1 or 0, queue.is_paused and 1 or 0, queue.queued,
+    queue.delayed, queue.leased, ready_in, head_age}
+end
+
+-- Append hundredths of the burst, max_leased or 0, the end of the hold (µs) or -1, weight, number of dead letters,
+-- blocked_by, and flags of what an operator set. dead: as stored in deadcounts.
+function queue_stats.add_limits(tx, queue, dead, row)
+  local at, now, held_until = #row, tx.now, queue.held_until
+  row[at + 1], row[at + 2] = queue.hundredths or 0, queue.max_leased or 0
+  row[at + 3] = held_until and held_until > now and clock.shown(tx, held_until) or -1
+  row[at + 4], row[at + 5] = queue.weight or 1, dead_letters.number(dead)
+  row[at + 6] = blocked_by.first(reason_of_type(tx), blocked_by.of_queue(queue, now))
+  row[at + 7] = (queue.settings or 0) % queue_limits.SET
+end
+
+-- Append minute, enqueued and leased for each minute with counts.
+function queue_stats.add_minutes(queue, row)
+  for _, minute in ipairs(queue_record.minutes(queue)) do
+    for _, number in ipairs(minute) do row[#row + 1] = number end
+  end
+end

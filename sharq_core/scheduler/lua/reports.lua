@@ -1,0 +1,29 @@
+-- What a worker reports of a job when it finishes or releases it: the actual cost, and a hold. A lease corrects its
+-- cost once, and only a lease that ends its job's work now does anything.
+--
+-- Uses: shortcuts, job_record, queue_record, type_settings, unit
+
+local reports = {
+  FORMAT = '>i4I8I8B',  -- actual cost (-1: as enqueued), hold (µs), hold of the type (µs), 1 if the attempt counts
+}
+
+-- Apply a report to a job's queue and type, and note in the job that its cost is corrected. Returns true if the attempt
+-- counts.
+function reports.apply(tx, queue, job, report)
+  local actual, hold, type_hold, counts = unpack_bytes(reports.FORMAT, report)
+  if actual >= 0 and not job_record.has(job, job_record.CORRECTED) then
+    job_record.mark(job, job_record.CORRECTED)
+    local cost = job_record.cost(job)
+    queue_record.correct(queue, cost, actual)
+    if tx.settings then type_settings.correct(tx.settings, actual - cost) end
+    unit.move(tx, queue)
+  end
+  if hold > 0 then
+    unit.hold(tx, queue, tx.now + hold)
+  end
+  if type_hold > 0 then
+    tx.settings = tx.settings or type_settings.new()
+    type_settings.hold(tx.settings, tx.now + type_hold)
+  end
+  return counts == 1
+end

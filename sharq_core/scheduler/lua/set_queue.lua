@@ -1,0 +1,71 @@
+-- set_queue: change the settings of a queue, which is created if need be. What an operator sets stays until it is
+-- cleared: an enqueue does not change it, and the record is kept.
+--
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Args: now, type, queue_id, not_after (µs), then for each given field: name, value ('' clears it)
+-- Fields: interval_us, burst, pin ('1' or '0'), max_leased, weight, hold_us (from now)
+-- Reply: {0, now, ready hint, timer hint, then as get_queue with its limits}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Cost: O(log n)
+--
+-- Uses: clock, queue_limits, queue_record, counters, dead_letters, unit, queue_stats
+
+local set_queue = {}
+
+-- Note that an operator set or cleared a field, if the call names it.
+local function mark(queue, flag, value)
+  if value then queue_limits.mark(queue, flag, value ~= '') end
+end
+
+-- Set interval and burst in one change of the rate. A cleared interval stays until an enqueue carries one.
+local function set_rate(queue, interval_us, burst)
+  local new_interval, whole, hundredths = queue.interval, queue.burst, queue.hundredths
+  if interval_us and interval_us ~= '' then
+    new_interval = tonumber(interval_us)
+    queue_limits.mark(queue, queue_limits.NO_INTERVAL, false)
+  end
+  if burst == '' then
+    whole, hundredths = 1, nil
+  elseif burst then
+    whole, hundredths = queue_limits.split_burst(tonumber(burst))
+  end
+  mark(queue, queue_limits.INTERVAL, interval_us)
+  mark(queue, queue_limits.BURST, burst)
+  if new_interval ~= queue.interval or whole ~= queue.burst or hundredths ~= queue.hundredths then
+    queue_record.change_rate(queue, new_interval, whole, hundredths)
+  end
+end
+
+local function set_fields(tx, queue, fields)
+  set_rate(queue, fields.interval_us, fields.burst)
+  if fields.pin then queue_record.flag(queue, 'is_pinned', fields.pin == '1') end
+  mark(queue, queue_limits.MAX_LEASED, fields.max_leased)
+  if fields.max_leased then queue.max_leased = tonumber(fields.max_leased) end
+  mark(queue, queue_limits.WEIGHT, fields.weight)
+  if fields.weight then queue.weight = tonumber(fields.weight) end
+  if fields.hold_us == '' then
+    queue.held_until = nil
+  elseif fields.hold_us then
+    unit.hold(tx, queue, tx.now + tonumber(fields.hold_us))
+  end
+  queue_record.flag(queue, 'is_purged', false)
+end
+
+function set_queue.run(tx, args)
+  local queue_id, fields = args[3], {}
+  if unit.is_late_by(tx, args[4]) then return unit.expired(tx) end
+  for at = 5, #args, 2 do fields[args[at]] = args[at + 1] end
+  counters.open(tx)
+  local queue = unit.queue(tx, queue_id)
+  if not queue then
+    queue = unit.new_queue(tx, queue_id)
+    queue_limits.mark(queue, queue_limits.NO_INTERVAL, true)
+  end
+  set_fields(tx, queue, fields)
+  unit.move(tx, queue)
+  unit.touch(tx, queue)
+  local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
+  queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row)
+  queue_stats.add_minutes(queue, row)
+  return unit.close(tx, {0, clock.told(tx), -1, -1, unpack(row)})
+end

@@ -1,0 +1,53 @@
+-- set_type: change the settings of a gathered type. A setting that is not named stays.
+--
+-- Keys: ready timers queues counters
+-- Args: now, type, change (CHANGE below)
+-- Reply: that of get_type_stats, with the ready hint
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Cost: that of get_type_stats
+--
+-- Uses: shortcuts, clock, type_settings, counters, unit, get_type_stats
+
+local set_type = {
+  -- not_after (µs, 0: none), which settings are named (1 limits, 2 most leased jobs, 4 hold), most leased jobs (0: any
+  -- number), hold from now (µs, 0: none), number of limits, then the limits (LIMIT)
+  CHANGE = '>I8BI4I8B',
+  LIMIT = '>BI6I4B',  -- unit, interval, burst, hundredths of the burst
+}
+
+-- Return the limits of a change.
+local function unpack_limits(change, count, at)
+  local rows = {}
+  for index = 1, count do
+    local row = {unpack_bytes(set_type.LIMIT, change, at)}
+    rows[index], at = {row[1], row[2], row[3] * 100 + row[4]}, row[5]
+  end
+  return rows
+end
+
+-- Return the time of the type's last lease, or now if it may have had one that is not known. Returns nil if it had
+-- none.
+local function last_lease(tx, settings)
+  if settings.last > 0 then return settings.last end
+  return tx.counters.lease > 0 and tx.now or nil
+end
+
+function set_type.run(tx, args, first)
+  local not_after, named, max_leased, held_for, count, at = unpack_bytes(set_type.CHANGE, args[first])
+  local rows = unpack_limits(args[first], count, at)
+  if unit.is_late(tx, not_after) then return unit.expired(tx) end
+  counters.open(tx)
+  local settings = tx.settings or type_settings.new()
+  tx.settings = settings
+  if named % 2 >= 1 then type_settings.replace_limits(settings, rows, last_lease(tx, settings)) end
+  if named % 4 >= 2 then settings.max_leased = max_leased end
+  if named % 8 >= 4 then
+    if held_for > 0 then type_settings.hold(settings, tx.now + held_for) else settings.held_until = 0 end
+  end
+  settings.is_changed, settings.is_earlier = true, true
+  local head = unit.close(tx, unit.reply(tx))
+  if not tx.counters.is_known then clock.write(tx) end
+  local reply = get_type_stats.reply(tx, tx.counters)
+  reply[3], reply[4] = head[3], head[4]
+  return reply
+end

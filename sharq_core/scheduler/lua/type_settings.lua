@@ -1,0 +1,171 @@
+-- The settings of a type in a partition: a pause, a hold, how many jobs may be leased at once, and the limits that all
+-- queues of the type share. A plain type has only the pause, which each partition keeps. A gathered type has all its
+-- queues in one partition, so that one call sees everything that a limit spans.
+--
+-- counters  :s<type> -> header, limits, bytes of a newer version
+--
+-- The field exists only while something is set. The first newer byte of the type's counts says so (counters.lua), and a
+-- type without settings pays nothing. In a call the settings are in tx.settings, which is nil for none.
+--
+-- A limit is a leaky bucket like the rate of a queue: tat is when the type may next lease. Its unit is one job, or one
+-- point of a job's cost.
+--
+-- Uses: shortcuts, queue_limits, queue_record
+
+local type_settings = {
+  PREFIX = ':s',
+  PAUSED = 1,                -- flag
+  JOB = 1, COST = 2,         -- units of limits
+  HEADER = '>BBI7I7I4B',     -- format, flags, held until, last lease, most leased jobs (0: any number), limits
+  LIMIT = '>BI6I4BI7',       -- unit, interval, burst, hundredths of the burst, tat
+}
+
+-- Return the field of a type.
+function type_settings.field(type)
+  return type_settings.PREFIX .. type
+end
+
+-- Return a limit. burst: in hundredths. slack: how much lateness (µs) it makes up.
+function type_settings.new_limit(unit_of, interval, burst, tat)
+  local slack = math.min(math.floor((burst - 100) * interval / 100), queue_record.LATEST_US)
+  return {unit = unit_of, interval = interval, burst = burst, tat = tat, slack = slack}
+end
+
+-- Return settings in which nothing is set.
+function type_settings.new()
+  return {is_paused = false, held_until = 0, last = 0, max_leased = 0, limits = {}, newer = '', newer_flags = 0,
+    leases = 0}
+end
+
+-- Return the settings of a record. A last lease in the future, or a hold that ends too late, belongs to a time that was
+-- taken back (clock.lua). The type then continues as if that lease or that hold had been now.
+function type_settings.unpack(raw, now)
+  local _, flags, held_until, last, max_leased, count, at = unpack_bytes(type_settings.HEADER, raw)
+  local limits, is_ahead, longest = {}, last > now + queue_record.AHEAD_US, now + queue_limits.LONGEST_HOLD_US
+  if is_ahead then held_until = math.max(held_until - (last - now), 0) end
+  local is_healed = is_ahead or held_until > longest
+  for index = 1, count do
+    local unit_of, interval, burst, hundredths, tat
+    unit_of, interval, burst, hundredths, tat, at = unpack_bytes(type_settings.LIMIT, raw, at)
+    if is_ahead then tat = now + math.max(tat - last, 0) end
+    limits[index] = type_settings.new_limit(unit_of, interval, burst * 100 + hundredths, tat)
+  end
+  return {is_paused = flags % 2 == type_settings.PAUSED, held_until = math.min(held_until, longest),
+    last = is_ahead and now or last, max_leased = max_leased, limits = limits, newer = sub(raw, at),
+    newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0}
+end
+
+function type_settings.pack(settings)
+  local limits = settings.limits
+  local raw = pack_bytes(type_settings.HEADER, 1,
+    settings.newer_flags + (settings.is_paused and type_settings.PAUSED or 0), settings.held_until, settings.last,
+    settings.max_leased, #limits)
+  for index = 1, #limits do
+    local limit = limits[index]
+    local hundredths = limit.burst % 100
+    raw = raw .. pack_bytes(type_settings.LIMIT, limit.unit, limit.interval, (limit.burst - hundredths) / 100,
+      hundredths, limit.tat)
+  end
+  return raw .. settings.newer
+end
+
+-- Return true if nothing is set, so that the record can go.
+function type_settings.is_blank(settings, now)
+  return not settings.is_paused and settings.held_until <= now and settings.max_leased == 0 and #settings.limits == 0
+    and settings.newer == '' and settings.newer_flags == 0
+end
+
+-- Return when hold and limits next allow a lease (µs); 0 for any time.
+function type_settings.ready_at(settings)
+  local at, limits = settings.held_until, settings.limits
+  for index = 1, #limits do
+    local tat = limits[index].tat
+    if tat > at then at = tat end
+  end
+  return at
+end
+
+-- Return true if as many jobs as allowed are leased.
+function type_settings.is_full(settings, leased)
+  return settings.max_leased > 0 and leased >= settings.max_leased
+end
+
+-- Return how many jobs may be leased at once if each costs one point, at most `count`.
+function type_settings.leases_allowed(settings, leased, now, count)
+  if settings.is_paused or type_settings.ready_at(settings) > now then return 0 end
+  if settings.max_leased > 0 then count = math.min(count, math.max(settings.max_leased - leased, 0)) end
+  local limits = settings.limits
+  for index = 1, #limits do
+    local limit = limits[index]
+    if limit.interval > 0 then
+      local since = math.max(limit.tat, now - limit.slack)
+      count = math.min(count, math.floor((now - since) / limit.interval) + 1)
+    end
+  end
+  return count
+end
+
+-- Use all limits for the lease of a job. Returns the score of its queue in ready. Queues that one call serves keep
+-- their order for the next call. With equal scores their names would decide, and give one more than its share.
+function type_settings.lease(settings, now, cost)
+  local limits = settings.limits
+  for index = 1, #limits do
+    local limit = limits[index]
+    local units, earliest = limit.unit == type_settings.COST and cost or 1, now - limit.slack
+    local since = limit.tat > earliest and limit.tat or earliest
+    limit.tat = math.min(since + units * limit.interval, queue_record.LATEST_US)
+  end
+  settings.last, settings.is_changed = now, true
+  settings.leases = settings.leases + 1
+  return now + settings.leases - 1
+end
+
+-- Correct the cost of a leased job: later leases pay the difference (in points), or come earlier if it is negative, but
+-- never before one interval after the last lease.
+function type_settings.correct(settings, difference)
+  local limits = settings.limits
+  for index = 1, #limits do
+    local limit = limits[index]
+    if limit.unit == type_settings.COST then
+      local tat, floor = limit.tat, settings.last + limit.interval
+      local moved = math.max(tat + difference * limit.interval, math.min(tat, floor))
+      limit.tat = math.min(moved, queue_record.LATEST_US)
+      settings.is_changed = true
+      if moved < tat then settings.is_earlier = true end
+    end
+  end
+end
+
+-- Let the type wait until a time (µs). A hold only grows.
+function type_settings.hold(settings, till)
+  settings.held_until, settings.is_changed = math.max(settings.held_until, till), true
+end
+
+-- Return when a new limit begins (µs). last: the last lease of the type. It waits one interval from then, or as many as
+-- an old limit of its unit waits: a job that cost more than one point must not be forgiven by a change of the limits.
+local function first_tat(old, unit_of, interval, last)
+  local intervals = 1
+  for index = 1, #old do
+    local limit = old[index]
+    if limit.unit == unit_of and limit.interval > 0 then
+      intervals = math.max(intervals, (limit.tat - last) / limit.interval)
+    end
+  end
+  return math.min(last + math.ceil(intervals * interval), queue_record.LATEST_US)
+end
+
+-- Replace all limits. An old limit that is also among the new ones stays as it is.
+-- rows: {unit, interval, burst in hundredths}. last: the last lease (µs), or nil if the type never had one, so that the
+-- limits begin at once.
+function type_settings.replace_limits(settings, rows, last)
+  local old, limits = settings.limits, {}
+  for index, row in ipairs(rows) do
+    local unit_of, interval, burst = row[1], row[2], row[3]
+    local tat = last and first_tat(old, unit_of, interval, last) or 0
+    for _, limit in ipairs(old) do
+      if limit.unit == unit_of and limit.interval == interval and limit.burst == burst then tat = limit.tat end
+    end
+    limits[index] = type_settings.new_limit(unit_of, interval, burst, tat)
+  end
+  settings.limits, settings.is_changed, settings.is_earlier = limits, true, true
+end

@@ -1,0 +1,194 @@
+"""Makes the calls about a type as a whole: its pauses and limits, and the reason why it leases nothing.
+
+All methods take `now_us` (None for the store's clock), for tests.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from msgspec import UNSET
+
+from sharq_core.limits import Explanation, Limit, LimitUnit, TypePage, TypeSettings, TypeStats, TypeSummary
+from sharq_core.scheduler import arguments as packed
+from sharq_core.scheduler import library
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.queue_replies import BLOCKED_BY
+from sharq_core.scheduler.replies import Reply, decode_nothing, decoder
+from sharq_core.store.commands import Word
+
+T = TypeVar("T")
+
+_CHANGE = struct.Struct(">QBIQB")
+"""set_type.lua's CHANGE: not_after_us, which settings are named, max_leased, hold (µs), number of limits."""
+
+_LIMIT = struct.Struct(">B6sIB")
+"""set_type.lua's LIMIT: unit, interval (µs), burst, hundredths of the burst."""
+
+_LIMITS, _MAX_LEASED, _HOLD = 1, 2, 4
+_UNITS = (LimitUnit.JOB, LimitUnit.COST)
+_INTERVAL_BYTES = 6
+
+_STATS = 14
+_LIMIT_REPLY = 3
+_SUMMARY_REPLY = 8
+_ROWS_A_JOB = 20
+"""Rows that cost the store about as much as one job; the weight of a call in the bounds of a joint call."""
+
+
+class TypeCalls:
+    """The maker of one deployment's calls about types."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def pause_all(
+        self,
+        partition: int,
+        *,
+        is_paused: bool,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[None]:
+        """Pause everything in a partition, or resume it. Pauses of types and queues are kept apart from it."""
+        arguments: list[Word] = [int(is_paused), not_after_us or 0]
+        return self._call(library.PAUSE_ALL, partition, "", now_us, arguments, decode_nothing)
+
+    def pause_type(
+        self,
+        partition: int,
+        queue_type: str,
+        *,
+        is_paused: bool,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[None]:
+        """Pause all present and later queues of a type in a partition, or resume them, which ends the type's hold."""
+        arguments: list[Word] = [int(is_paused), not_after_us or 0]
+        return self._call(library.PAUSE_TYPE, partition, queue_type, now_us, arguments, decode_nothing)
+
+    def set_type(
+        self,
+        partition: int,
+        queue_type: str,
+        settings: TypeSettings,
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[TypeStats]:
+        """Change the settings of a gathered type. Value: the type afterwards.
+
+        A limit that is among the present ones goes on as it is. A new one begins one interval after the type's last
+        lease, or as many as an old limit of its unit still waits.
+        """
+        arguments: list[Word] = [_change(settings, not_after_us or 0)]
+        return self._call(library.SET_TYPE, partition, queue_type, now_us, arguments, _decode_stats)
+
+    def get_type_stats(
+        self, partition: int, queue_type: str, *, now_us: int | None = None
+    ) -> FunctionCall[TypeStats]:
+        """Read the settings and the statistics of a type in a partition."""
+        return self._call(library.GET_TYPE_STATS, partition, queue_type, now_us, [], _decode_stats)
+
+    def explain(
+        self, partition: int, queue_type: str, *, now_us: int | None = None
+    ) -> FunctionCall[Explanation]:
+        """Read the reason why a type leases nothing in a partition."""
+        return self._call(library.EXPLAIN, partition, queue_type, now_us, [], _decode_explanation)
+
+    def list_type_stats(
+        self, partition: int, scan: int, count: int, *, now_us: int | None = None
+    ) -> FunctionCall[TypePage]:
+        """Read about `count` types of a partition from the cursor `scan` on (0 at first).
+
+        Their blocked_by comes from the type's counts alone, and explain is exact: a hold of the queue that comes first
+        shows as `rate`, and None may also mean that the queues with jobs are paused or full.
+        """
+        weight = 1 + count // _ROWS_A_JOB
+        return self._call(library.LIST_TYPE_STATS, partition, "", now_us, [scan, count], _decode_page, weight)
+
+    def _call(
+        self,
+        function: library.Function,
+        partition: int,
+        queue_type: str,
+        now_us: int | None,
+        arguments: list[Word],
+        decode: Callable[[list[Any]], Reply[T]],
+        weight: int = 1,
+    ) -> FunctionCall[T]:
+        keys = self._keys.of(partition, queue_type, function.keys)
+        now: int | str = "" if now_us is None else now_us
+        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, weight)
+
+
+def _change(settings: TypeSettings, not_after_us: int) -> bytes:
+    named = (
+        _LIMITS * (settings.limits is not UNSET)
+        + _MAX_LEASED * (settings.max_leased is not UNSET)
+        + _HOLD * (settings.hold_us is not UNSET)
+    )
+    limits = settings.limits or []
+    head = _CHANGE.pack(not_after_us, named, settings.max_leased or 0, settings.hold_us or 0, len(limits))
+    return head + b"".join(map(_limit, limits))
+
+
+def _limit(limit: Limit) -> bytes:
+    interval = limit.interval_us.to_bytes(_INTERVAL_BYTES)
+    return _LIMIT.pack(1 + _UNITS.index(limit.unit), interval, *packed.burst_parts(limit.burst))
+
+
+def _burst(hundredths: int) -> int | float:
+    """Return the burst as a whole number if it is one."""
+    return hundredths / 100 if hundredths % 100 else hundredths // 100
+
+
+def _summary(queue_type: str, row: list[int]) -> TypeSummary:
+    queued, delayed, leased, dead, enqueued_in_minute, leased_in_minute, reason = row
+    return TypeSummary(
+        queue_type, queued, delayed, leased, dead, enqueued_in_minute, leased_in_minute, BLOCKED_BY[reason]
+    )
+
+
+def _not_negative(number: int) -> int | None:
+    return number if number >= 0 else None
+
+
+@decoder
+def _decode_stats(raw: list[Any]) -> TypeStats:
+    paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[
+        4:_STATS
+    ]
+    return TypeStats(
+        is_paused=bool(paused),
+        limits=[
+            Limit(_UNITS[raw[at] - 1], raw[at + 1], _burst(raw[at + 2]))
+            for at in range(_STATS, len(raw), _LIMIT_REPLY)
+        ],
+        max_leased=max_leased or None,
+        held_until_us=_not_negative(held_until_us),
+        queued=queued,
+        delayed=delayed,
+        leased=leased,
+        dead=dead,
+        queues=queues,
+        blocked_by=BLOCKED_BY[reason],
+        next_ready_in_us=_not_negative(ready_in_us),
+    )
+
+
+@decoder
+def _decode_explanation(raw: list[Any]) -> Explanation:
+    return Explanation(BLOCKED_BY[raw[4]], _not_negative(raw[5]))
+
+
+@decoder
+def _decode_page(raw: list[Any]) -> TypePage:
+    types = [
+        _summary(raw[at].decode(), raw[at + 1 : at + _SUMMARY_REPLY])
+        for at in range(5, len(raw), _SUMMARY_REPLY)
+    ]
+    return TypePage(types, int(raw[4]))

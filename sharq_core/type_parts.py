@@ -1,0 +1,55 @@
+"""Joins what several partitions or shards say of a type: why a dequeue gets nothing, and its numbers of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sharq_core.limits import BlockedBy, Explanation, TypeSummary
+
+_NEARNESS = {reason: place for place, reason in enumerate(BlockedBy)} | {BlockedBy.EMPTY: -1}
+"""Reason → how near a queue with it is to giving a job: reasons further down in BlockedBy are looked at later."""
+
+NOTHING = Explanation(BlockedBy.EMPTY, None)
+"""The explanation of a type without queues."""
+
+
+def merge_explanations(parts: Iterable[Explanation]) -> Explanation:
+    """Return the explanation of the queue that comes first over all parts.
+
+    That is a queue that is ready, else the one whose ready time is known and earliest. If no time is known, the reason
+    that is nearest to a lease wins, and `empty` counts only if all parts are.
+    """
+    return min(parts, key=_rank, default=NOTHING)
+
+
+def merge_reasons(reasons: Iterable[BlockedBy | None]) -> BlockedBy | None:
+    """Return the reason of the queue that comes first, if no times are known; None if a queue is ready."""
+    return merge_explanations(Explanation(reason, None) for reason in reasons).blocked_by
+
+
+def merge_types(parts: Iterable[TypeSummary], limit: int) -> list[TypeSummary]:
+    """Return the first `limit` types by name, with the numbers of all their parts together."""
+    by_name: dict[str, list[TypeSummary]] = {}
+    for part in parts:
+        by_name.setdefault(part.queue_type, []).append(part)
+    return [_sum(by_name[name]) for name in sorted(by_name)[:limit]]
+
+
+def _sum(parts: list[TypeSummary]) -> TypeSummary:
+    return TypeSummary(
+        queue_type=parts[0].queue_type,
+        queued=sum(part.queued for part in parts),
+        delayed=sum(part.delayed for part in parts),
+        leased=sum(part.leased for part in parts),
+        dead=sum(part.dead for part in parts),
+        enqueued_in_minute=sum(part.enqueued_in_minute for part in parts),
+        leased_in_minute=sum(part.leased_in_minute for part in parts),
+        blocked_by=merge_reasons(part.blocked_by for part in parts),
+    )
+
+
+def _rank(part: Explanation) -> tuple[bool, float, int]:
+    if part.blocked_by is None:
+        return False, 0, 0
+    ready_us = part.next_ready_in_us
+    return True, float("inf") if ready_us is None else ready_us, -_NEARNESS[part.blocked_by]

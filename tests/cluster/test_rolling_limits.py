@@ -1,0 +1,157 @@
+"""A cluster that is being upgraded: limits are refused by name until every member says that it can handle them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from shard.store_factory import make_store
+from sharq_core.config import parse_url
+from sharq_core.link.messages import FORMATS, Member
+from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.membership import MembershipCalls
+from tests.support.http.contract import Api, Reply
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqCluster
+from tests.support.stores.server import StoreServer, running_store
+
+BEAT_S = 0.3
+TTL_US = 5_000_000
+DEADLINE_S = 30.0
+PARTITIONS = 64
+PREFIX = f"rolling-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StoreServer]:
+    with running_store("valkey") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(server: StoreServer) -> Iterator[SharqCluster]:
+    """One router and two shards of this version."""
+    with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
+        environ = {"SHARQ_REDIS_KEY_PREFIX": PREFIX}
+        cluster = SharqCluster(Path(directory), parse_url(server.url), environ, routers=1, shards=2)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture
+async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as http:
+        yield await Api.open(cluster.urls[0], http)
+
+
+@asynccontextmanager
+async def older_shard(server: StoreServer) -> AsyncIterator[None]:
+    """A shard of the version before is a member; it drains, so it owns nothing and is asked nothing."""
+    member = Member("older", "1", f"127.0.0.1:{free_port()}", is_draining=True, formats=FORMATS - 1)
+    keys = Keys(PREFIX, PARTITIONS)
+    store = make_store(parse_url(server.url), timeout_s=2.0)
+    await store.open()
+    executor, calls = Executor(store, keys), MembershipCalls(keys)
+
+    async def stay() -> None:
+        while True:
+            await executor.one(calls.heartbeat(member, TTL_US))
+            await asyncio.sleep(BEAT_S)
+
+    staying = asyncio.create_task(stay())
+    try:
+        yield
+    finally:
+        staying.cancel()
+        await asyncio.wait([staying])
+        await executor.one(calls.leave(member.node_id, member.incarnation))
+        await store.close()
+
+
+async def until_status(api: Api, path: str, body: object, status: int) -> Reply:
+    """Send a request until it is answered with a status."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while (reply := await api.post(path, body)).status != status:
+        assert time.monotonic() < deadline_s, reply.json
+        await asyncio.sleep(0.05)
+    return reply
+
+
+async def test_limits_are_refused_by_name_while_an_older_shard_is_a_member(
+    api: Api, server: StoreServer
+) -> None:
+    job = {"interval": 1000, "payload": 1}
+    async with older_shard(server):
+        path = "/enqueue/sms/1/"
+        refusal = await until_status(api, "/enqueue/probe/1/", {**job, "job_id": "costly", "cost": 2}, 503)
+        assert refusal.json["message"].startswith("cost: ")
+        assert (await api.post(path, {**job, "job_id": "plain"})).status == 201
+        refused = (
+            (path, {**job, "max_leased": 1}, "max_leased"),
+            (path, {**job, "burst": 1.1}, "burst"),
+            ("/enqueue/sms~a/1/", job, "queue_type"),
+            ("/finish/sms/1/plain/", {"lease": "x", "hold": 5}, "hold"),
+            ("/release/sms/1/plain/", {"lease": "x", "count": False}, "count"),
+            ("/queue/sms/1/", {"max_leased": 3}, "this call"),
+            ("/queue/sms/1/pause/", {"for": 1000}, "this call"),
+            ("/type/sms/pause/", None, "this call"),
+            ("/pause/", None, "this call"),
+        )
+        for refused_path, body, name in refused:
+            reply = await api.post(refused_path, body)
+            assert (reply.status, reply.json["code"]) == (503, "unavailable"), refused_path
+            assert reply.json["message"].startswith(name), reply.json
+        entries = [
+            {"queue_type": "sms", "queue_id": "1", "payload": 1, "cost": cost, "job_id": str(cost)}
+            for cost in (1, 2)
+        ]
+        results = (await api.post("/enqueue/", {"jobs": entries})).json["results"]
+        assert [result["status"] for result in results] == ["queued", "failure"]
+        state = (await api.get("/queue/sms/1/")).json
+        assert (state["queued"], state["interval"], state["paused"]) == (2, 1000, False)
+        assert (await api.get("/dequeue/unknown/")).json == {"status": "failure"}
+        assert (await api.get("/dequeue/sms/")).json["job_id"] == "plain"
+    assert (await until_status(api, path, {**job, "job_id": "costly", "cost": 2}, 201)).status == 201
+    assert (await api.get("/dequeue/unknown/")).json == {"status": "failure", "blocked_by": "empty"}
+    assert (await api.post("/queue/sms/1/", {"max_leased": 3})).json["max_leased"] == 3
+    assert (await api.post("/enqueue/sms~a/1/", job)).status == 201
+
+
+async def test_pauses_and_lists_reach_the_partitions_of_every_shard(api: Api) -> None:
+    for number in range(40):
+        await api.enqueue("push", f"q{number}")
+    assert (await api.post("/type/push/pause/")).status == 200
+    for _ in range(20):
+        reply = await api.get("/dequeue/push/")
+        assert (reply.status, reply.json["blocked_by"]) == (404, "type_paused")
+    page = (await api.get("/queues/push/?limit=1000")).json
+    assert {row["blocked_by"] for row in page["queues"]} == {"type_paused"}
+    assert len(page["queues"]) == 40
+    (row,) = [row for row in (await api.get("/types/")).json["types"] if row["queue_type"] == "push"]
+    assert (row["queued"], row["blocked_by"]) == (40, "type_paused")
+    assert (await api.post("/type/push/resume/")).status == 200
+    leased = {(await api.lease("push"))["queue_id"] for _ in range(40)}
+    assert len(leased) == 40
+
+
+async def test_the_queue_that_comes_first_over_all_shards_explains_an_empty_answer(api: Api) -> None:
+    for number in range(20):
+        for job_id in ("a", "b"):
+            await api.enqueue("mail", f"q{number}", interval=60_000 + 1000 * number, job_id=job_id)
+    for _ in range(20):
+        await api.lease("mail")
+    found = (await api.get("/dequeue/mail/")).json
+    assert found["blocked_by"] == "rate"
+    assert 40_000 < found["next_ready_in"] <= 60_000

@@ -1,0 +1,127 @@
+"""The number of dead letters of each queue, which is kept beside the letters, and the pages of queues that show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from sharq_core.limits import QueueSettings
+from sharq_core.models import RedriveStatus
+from tests.scheduler.driver import (
+    DAY_US,
+    HOUR_US,
+    LEASE_US,
+    MINUTE_US,
+    SECOND_US,
+    Driver,
+    execute,
+    new_job,
+)
+from tests.scheduler.records import assert_keys_agree
+
+
+def kill(driver: Driver, *keys: str) -> None:
+    """Make dead letters of jobs, named `queue_id:job_id`."""
+    for key in keys:
+        queue_id, _, job_id = key.partition(":")
+        driver.enqueue(new_job(job_id, queue_id, interval_us=0, requeue_limit=0))
+    for job in driver.dequeue():
+        driver.release(job.job_id, job.lease, queue_id=job.queue_id)
+    driver.advance(1)
+
+
+def dead(driver: Driver, *queue_ids: str) -> list[int]:
+    """The numbers that the queues tell, alone and in a page alike."""
+    listed = driver.list_queue_stats()
+    found = [driver.get_queue(queue_id).dead for queue_id in queue_ids]
+    assert found == [listed[queue_id].dead for queue_id in queue_ids]
+    return found
+
+
+def test_a_queue_tells_how_many_dead_letters_it_has(driver: Driver) -> None:
+    kill(driver, "a:1", "a:2", "b:1")
+    driver.enqueue(new_job("1", "c"))
+    assert dead(driver, "a", "b", "c") == [2, 1, 0]
+    assert driver.redrive("1", queue_id="a") == [RedriveStatus.QUEUED]
+    assert driver.redrive("1", "1", queue_id="b") == [RedriveStatus.QUEUED, RedriveStatus.NOT_FOUND]
+    assert dead(driver, "a", "b", "c") == [1, 0, 0]
+    assert driver.drop_dead() == 1
+    assert dead(driver, "a", "b", "c") == [0, 0, 0]
+    assert not driver.client.exists(driver.key("deadcounts"))
+
+
+def test_a_dead_letter_that_replaces_another_counts_once(driver: Driver) -> None:
+    for _ in range(3):
+        kill(driver, "a:1")
+    assert dead(driver, "a") == [1]
+    assert_keys_agree(driver)
+
+
+def test_dead_letters_past_their_retention_or_their_number_no_longer_count(driver: Driver) -> None:
+    retention = driver.functions.retention
+    driver.functions.retention = replace(retention, dead_us=HOUR_US, dead=2)
+    driver.set_queue(QueueSettings(weight=1), "a")
+    kill(driver, "a:1", "a:2", "a:3", "b:1")
+    driver.reap()
+    assert sum(dead(driver, "a", "b")) == 2
+    assert_keys_agree(driver)
+    driver.advance(HOUR_US)
+    driver.reap()
+    assert dead(driver, "a") == [0]
+    assert_keys_agree(driver)
+
+
+def test_letters_of_an_older_library_are_left_out_until_the_last_of_them_is_gone(driver: Driver) -> None:
+    kill(driver, "a:1", "a:2")
+    driver.client.delete(driver.key("deadcounts"))
+    kill(driver, "a:3", "a:4")
+    assert dead(driver, "a") == [2]
+    assert driver.redrive("1", queue_id="a") == [RedriveStatus.QUEUED]
+    driver.finish("1", driver.lease_one().lease, "a")
+    assert driver.drop_dead(1) == 1
+    assert dead(driver, "a") == [2]
+    assert driver.drop_dead(2) == 2
+    assert not driver.client.exists(driver.key("deadcounts"))
+    kill(driver, "a:5")
+    assert dead(driver, "a") == [1]
+    assert_keys_agree(driver)
+
+
+def test_a_letter_that_replaces_an_uncounted_one_counts(driver: Driver) -> None:
+    kill(driver, "a:1")
+    driver.client.delete(driver.key("deadcounts"))
+    kill(driver, "a:1")
+    assert dead(driver, "a") == [1]
+
+
+def test_a_node_that_does_not_declare_the_counts_keeps_them(driver: Driver) -> None:
+    driver.enqueue(new_job("1", interval_us=0, requeue_limit=0))
+    driver.dequeue()
+    driver.advance(LEASE_US)
+    words: list[Any] = driver.functions.reap(0, driver.queue_type, now_us=driver.now_us).command.words
+    assert (words[2], words[13]) == (11, driver.key("deadcounts"))
+    found = execute(driver.client, *words[:2], 10, *words[3:13], *words[14:])
+    assert found[6] == 1
+    assert dead(driver, "q") == [1]
+    assert_keys_agree(driver)
+
+
+def test_a_page_of_queues_shows_each_queue_as_it_is_alone(driver: Driver) -> None:
+    driver.enqueue(*(new_job(str(n), f"q{n}", interval_us=SECOND_US * n) for n in range(50)))
+    driver.enqueue(new_job("late", "delayed", delay_us=MINUTE_US, max_leased=3, burst=1.25))
+    driver.set_queue(QueueSettings(hold_us=MINUTE_US), "q7")
+    driver.pause(True, "q8")
+    driver.dequeue(10)
+    driver.advance(2 * MINUTE_US)
+    found = driver.list_queue_stats(7)
+    assert found.keys() == {*(f"q{n}" for n in range(50)), "delayed"}
+    for queue_id, queue in found.items():
+        assert queue == replace(driver.get_queue(queue_id), oldest_age_us=None)
+
+
+def test_a_forgotten_queue_is_not_listed(driver: Driver) -> None:
+    driver.enqueue(new_job("1"), new_job("2", "kept"))
+    driver.finish("1", next(job.lease for job in driver.dequeue() if job.queue_id == "q"))
+    driver.advance(DAY_US)
+    assert driver.list_queue_stats().keys() == {"kept"}

@@ -1,0 +1,161 @@
+"""While a shard of an older version is a member, nothing is sent that it would misread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from router.shards.dispatch import Dispatch
+from router.shards.one_shard import OneShard
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.limits import QueueSettings
+from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue
+from sharq_core.link.messages import (
+    FORMATS,
+    Call,
+    Enqueue,
+    Finish,
+    GetQueue,
+    OnDue,
+    Release,
+    SetPaused,
+    SetRate,
+)
+from sharq_core.models import (
+    Enqueued,
+    EnqueueStatus,
+    FinishJob,
+    LeaseOutcome,
+    LeaseStatus,
+    NewJob,
+    QueueKey,
+    QueueStats,
+    ReleaseJob,
+)
+
+KEY = QueueKey("sms", "q")
+JOB = NewJob("sms", "q", "j", b"1", -1, 1000)
+STATS = QueueStats(True, 1000, 1, False, False, 0, 0, 0, None, None, [], [])
+
+
+class Shard:
+    """A shard that answers everything with success.
+
+    Attributes:
+        calls: the calls so far.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call[Any]] = []
+
+    async def call(self, call: Call[Any]) -> Any:
+        self.calls.append(call)
+        if isinstance(call, Enqueue):
+            return [Enqueued(EnqueueStatus.QUEUED, 0) for _ in call.jobs]
+        if isinstance(call, Finish | Release):
+            return [LeaseOutcome(LeaseStatus.DONE) for _ in call.jobs]
+        return STATS if isinstance(call, GetQueue) else True
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Nobody waits here."""
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Nobody waits here."""
+
+
+class Cluster:
+    """A router whose shard runs beside one of an older version, until `upgrade`."""
+
+    def __init__(self) -> None:
+        self.shard = Shard()
+        self.directory = OneShard(self.shard, 64)
+        self.directory.formats = FORMATS - 1
+        self.dispatch = Dispatch(self.directory)
+
+    def upgrade(self) -> None:
+        self.directory.formats = FORMATS
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+NEWER_JOBS: Sequence[tuple[type, Any, str]] = [
+    (Enqueue, NewJob("sms", "q", "j", b"1", -1, 1000, cost=2), "cost: "),
+    (Enqueue, NewJob("sms", "q", "j", b"1", -1, 1000, max_leased=2), "max_leased: "),
+    (Enqueue, NewJob("sms", "q", "j", b"1", -1, 1000, 1.1), "burst: "),
+    (Enqueue, NewJob("sms~a", "q", "j", b"1", -1, 1000), "queue_type"),
+    (Finish, FinishJob("sms", "q", "j", "l", cost=0), "cost: "),
+    (Finish, FinishJob("sms", "q", "j", "l", hold_us=1), "hold: "),
+    (Release, ReleaseJob("sms", "q", "j", "l", hold_type_us=1), "hold_type: "),
+    (Release, ReleaseJob("sms", "q", "j", "l", counts=False), "count: "),
+]
+
+
+@pytest.mark.parametrize(("kind", "job", "name"), NEWER_JOBS, ids=repr)
+async def test_a_newer_field_of_a_job_is_refused_by_name(
+    cluster: Cluster, kind: type, job: Any, name: str
+) -> None:
+    with pytest.raises(Unavailable, match=f"^{name}.*older version"):
+        await cluster.dispatch.route_job(kind, job)
+    assert cluster.shard.calls == []
+    cluster.upgrade()
+    await cluster.dispatch.route_job(kind, job)
+    assert len(cluster.shard.calls) == 1
+
+
+async def test_in_a_bulk_call_only_the_jobs_with_newer_fields_are_refused(cluster: Cluster) -> None:
+    costly = NewJob("sms", "q", "k", b"1", -1, 1000, cost=2)
+    outcomes = await cluster.dispatch.enqueue([JOB, costly, JOB])
+    assert [isinstance(outcome, SharqError) for outcome in outcomes] == [False, True, False]
+    (call,) = cluster.shard.calls
+    assert isinstance(call, Enqueue)
+    assert call.jobs == [JOB, JOB]
+    assert all(isinstance(outcome, Unavailable) for outcome in await cluster.dispatch.enqueue([costly] * 2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        SetQueue(KEY, QueueSettings(max_leased=1)),
+        HoldQueue(KEY, 1000),
+        SetRate(KEY, 1000, 1.1),
+        SetPaused(QueueKey("sms~a", "q"), True),
+    ],
+    ids=repr,
+)
+async def test_a_newer_call_is_not_sent(cluster: Cluster, call: Any) -> None:
+    with pytest.raises(Unavailable, match="older version"):
+        await cluster.dispatch.route(call)
+    assert cluster.shard.calls == []
+    cluster.upgrade()
+    await cluster.dispatch.route(call)
+
+
+WHOLE: Sequence[Callable[[Dispatch], Any]] = [
+    lambda dispatch: dispatch.pause_all(is_paused=True),
+    lambda dispatch: dispatch.pause_type("sms", is_paused=True),
+    lambda dispatch: dispatch.list_types(10, ""),
+    lambda dispatch: dispatch.list_queue_stats("sms", 10, None),
+]
+
+
+@pytest.mark.parametrize("ask", WHOLE)
+async def test_a_call_to_all_shards_is_not_sent_either(
+    cluster: Cluster, ask: Callable[[Dispatch], Any]
+) -> None:
+    with pytest.raises(Unavailable, match="older version"):
+        await ask(cluster.dispatch)
+    assert cluster.shard.calls == []
+
+
+async def test_what_older_shards_know_goes_on(cluster: Cluster) -> None:
+    assert await cluster.dispatch.explain("sms") is None
+    assert await cluster.dispatch.queue(KEY) is STATS
+    await cluster.dispatch.route_job(Enqueue, JOB)
+    await cluster.dispatch.route(SetRate(KEY, 1000, 2))
+    assert not any(isinstance(call, Explain | ListTypes) for call in cluster.shard.calls)
+    assert all(call.formats < FORMATS for call in cluster.shard.calls)
