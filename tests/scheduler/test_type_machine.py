@@ -23,13 +23,8 @@ from sharq_core.models import FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler.replies import DequeueReply
 from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
 from tests.scheduler.gathered_model import GatheredModel
-from tests.scheduler.test_machine import (
-    NOT_AFTER_US,
-    REPORTS,
-    RETENTION,
-    Lease,
-    SchedulerMachine,
-)
+from tests.scheduler.machine import RETENTION, SchedulerMachine
+from tests.scheduler.strategies import NOT_AFTER_US, REPORTS, Lease
 from tests.scheduler.type_driver import TypeDriver
 from tests.scheduler.type_witness import TypeWitness
 
