@@ -72,8 +72,6 @@ from sharq_core.type_parts import merge_explanations, merge_types
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
-
-
 JobT = TypeVar("JobT", bound=Addressed)
 
 

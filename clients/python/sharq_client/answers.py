@@ -97,12 +97,6 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(self.payload_json, type=kind)
 
 
-class LeasedJobs(msgspec.Struct, frozen=True):
-    """The answer to a dequeue. The jobs have their types only if the request named several."""
-
-    jobs: list[LeasedJob]
-
-
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one job.
 

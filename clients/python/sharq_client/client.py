@@ -14,18 +14,9 @@ import aiohttp
 import msgspec
 
 from sharq_client import errors
-from sharq_client.answers import (
-    Answers,
-    Counts,
-    DeadLetter,
-    Enqueued,
-    JobStatus,
-    LeasedJob,
-    LeasedJobs,
-    QueueStats,
-)
+from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
 from sharq_client.bulk import failures_of, send_bulk
-from sharq_client.caller import REPLY, Caller
+from sharq_client.caller import LEASED, REPLY, Caller
 from sharq_client.control import Control
 from sharq_client.failures import NothingReady
 from sharq_client.requests import (
@@ -54,7 +45,6 @@ class _DeadPage(msgspec.Struct, frozen=True):
 
 
 _ENQUEUED = msgspec.json.Decoder(Enqueued)
-_LEASED = msgspec.json.Decoder(LeasedJobs)
 _JOB = msgspec.json.Decoder(JobStatus)
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _COUNTS = msgspec.json.Decoder(Counts)
@@ -185,7 +175,7 @@ class SharqClient:
         try:
             # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
             answer = await self._transport.repeated(
-                lambda: self._transport.send("POST", path, _LEASED, query=query, wait_s=wait_ms / 1000),
+                lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
                 is_safe_twice=False,
             )
             leased = answer.jobs
