@@ -15,15 +15,13 @@ from router.api.fields import MAX_YEAR_MS, Expected, to_us
 from sharq_core.errors import InvalidRequest
 from sharq_core.limits import MAX_COST, MAX_HOLD_US, MAX_LEASED, MAX_WEIGHT
 from sharq_core.models import MAX_INTERVAL_US
+from sharq_core.rates import UNITS_US, interval_us_of
 
 MAX_BURST = 1_000_000
 MAX_TYPE_LIMITS = 3
 """Most limits of a gathered type."""
 
 MAX_HOLD_MS = MAX_HOLD_US // 1000
-
-_UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "day": 86_400_000_000}
-"""Unit of a rate → its length in µs, the shortest first."""
 
 _RATE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})?/(s|min|h|day)$"
 _read_rate = re.compile(rf"{_RATE_PATTERN}(?!\n)").match
@@ -214,31 +212,10 @@ def read_rate(rate: str, field: str) -> int:
     scale = Decimal(number) if match else Decimal(0)
     if not scale:
         raise InvalidRequest(f"{field}: expected {_RATE_TEXT}")
-    interval_us = _interval_us(scale, _UNITS_US[unit])
-    if scale > _UNITS_US[unit] or interval_us > MAX_INTERVAL_US:
+    interval_us = interval_us_of(scale, UNITS_US[unit])
+    if scale > UNITS_US[unit] or interval_us > MAX_INTERVAL_US:
         raise InvalidRequest(f"{field}: expected {_RATE_TEXT}")
     return interval_us
-
-
-def write_rate(interval_us: int) -> str | None:
-    """Return the rate of an interval in µs, in at most six digits; None for interval 0 (unlimited).
-
-    The unit is the first of s, min, h and day in which the rate is a whole number that means this interval, or else the
-    first in which it is at least 1.
-    """
-    if not interval_us:
-        return None
-    for unit, unit_us in _UNITS_US.items():
-        number = round(unit_us / interval_us)
-        # If several whole numbers of the unit mean the same interval, only an exact one was meant.
-        is_meant = interval_us * interval_us >= unit_us or number * interval_us == unit_us
-        if number and is_meant and number <= 10**6 and _interval_us(Decimal(number), unit_us) == interval_us:
-            return f"{number}/{unit}"
-    unit, unit_us = next(
-        (item for item in _UNITS_US.items() if item[1] >= interval_us), ("day", _UNITS_US["day"])
-    )
-    digits = Decimal(f"{Decimal(unit_us) / interval_us:.6g}").normalize()
-    return f"{digits:f}/{unit}"
 
 
 def rate_interval_us(interval: float | UnsetType, rate: str | UnsetType, place: str = "") -> int | None:
@@ -271,9 +248,3 @@ def read_burst(burst: float | UnsetType, place: str = "") -> float | None:
     if rounded != burst:
         raise InvalidRequest(f"{place}burst: expected {_BURST_TEXT}")
     return int(rounded) if rounded.is_integer() else rounded
-
-
-def _interval_us(number: Decimal, unit_us: int) -> int:
-    """Return the interval of `number` leases in a unit of time, rounded up, in µs."""
-    numerator, denominator = number.as_integer_ratio()
-    return -(-unit_us * denominator // numerator)

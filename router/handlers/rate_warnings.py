@@ -11,9 +11,9 @@ import logging
 from functools import lru_cache
 from time import monotonic
 
-from router.api.limits import write_rate
 from sharq_core.limits import Limit
 from sharq_core.logs.troubles import REMIND_EVERY_S
+from sharq_core.rates import write_rate
 
 log = logging.getLogger(__name__)
 

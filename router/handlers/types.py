@@ -9,7 +9,6 @@ from msgspec import UNSET, structs
 
 from router.api import parsing, type_parsing
 from router.api.fields import to_ms
-from router.api.limits import write_rate
 from router.api.queue_shapes import LimitAnswer, TypeAnswer
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
@@ -20,6 +19,7 @@ from router.shards.dispatch import Dispatch
 from sharq_core.limits import Limit, TypeStats
 from sharq_core.link.control_calls import GetTypeStats, SetType
 from sharq_core.partitions import partition_of
+from sharq_core.rates import write_rate
 
 
 class TypeHandlers:
