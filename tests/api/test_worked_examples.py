@@ -1,4 +1,4 @@
-"""The worked examples of docs/limits.md, run as printed and in order, and their answers held against the printed ones."""
+"""The worked examples of docs/limits.md, run as printed and in order: their answers must mean what is printed."""
 
 from __future__ import annotations
 
