@@ -243,8 +243,10 @@ def _new_job(
     """Return the job of an enqueue. `place` is the path of its fields in the body, as `jobs[3].`."""
     payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
     interval_us = None
-    if form.interval is not UNSET or form.rate is not UNSET:
+    if form.rate is not UNSET:
         interval_us = rate_interval_us(form.interval, form.rate, place)
+    elif form.interval is not UNSET:
+        interval_us = to_us(form.interval)
     return NewJob(
         queue_type,
         queue_id,
@@ -257,7 +259,7 @@ def _new_job(
         _cap(form.max_queued_length, payload_cap),
         form.repeat,
         form.cost,
-        _given(form.max_leased),
+        None if form.max_leased is UNSET else form.max_leased,
     )
 
 
