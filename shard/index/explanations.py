@@ -40,6 +40,10 @@ class Explanations:
     Args:
         covered: returns the partitions that this node serves.
         partitions: the number of all partitions.
+
+    Attributes:
+        remembered: the reasons by type. While this and `reads` are empty, there is nothing to drop.
+        reads: the reads in progress by type.
     """
 
     def __init__(
@@ -49,8 +53,8 @@ class Explanations:
         self._calls = calls
         self._covered = covered
         self._partitions = partitions
-        self._remembered: dict[str, _Remembered] = {}
-        self._reads: dict[str, asyncio.Future[Explanation]] = {}
+        self.remembered: dict[str, _Remembered] = {}
+        self.reads: dict[str, asyncio.Future[Explanation]] = {}
 
     async def explain(self, queue_type: str) -> Explanation:
         """Return why nothing of a type can be leased here; concurrent calls share one read.
@@ -58,25 +62,23 @@ class Explanations:
         Raises:
             SharqError: a partition could not be read.
         """
-        known = self._remembered.get(queue_type)
+        known = self.remembered.get(queue_type)
         if known is not None and (current := _at(known, monotonic())) is not None:
             return current
-        read = self._reads.get(queue_type)
+        read = self.reads.get(queue_type)
         if read is None:
-            read = self._reads[queue_type] = asyncio.ensure_future(self._read(queue_type))
+            read = self.reads[queue_type] = asyncio.ensure_future(self._read(queue_type))
         return await asyncio.shield(read)
 
     def drop(self, queue_type: str) -> None:
         """Forget the reason of a type, because a call may have changed it."""
-        if self._remembered:
-            self._remembered.pop(queue_type, None)
-        if self._reads:
-            self._reads.pop(queue_type, None)
+        self.remembered.pop(queue_type, None)
+        self.reads.pop(queue_type, None)
 
     def drop_all(self) -> None:
         """Forget all reasons."""
-        self._remembered.clear()
-        self._reads.clear()
+        self.remembered.clear()
+        self.reads.clear()
 
     async def _read(self, queue_type: str) -> Explanation:
         read = asyncio.current_task()
@@ -93,14 +95,14 @@ class Explanations:
                 )
             explanation = merge_explanations(parts)
             # A read that was dropped meanwhile may be older than the change that dropped it.
-            if self._reads.get(queue_type) is read:
-                if len(self._remembered) >= MAX_TYPES:
-                    self._remembered.clear()
-                self._remembered[queue_type] = _Remembered(explanation, read_at)
+            if self.reads.get(queue_type) is read:
+                if len(self.remembered) >= MAX_TYPES:
+                    self.remembered.clear()
+                self.remembered[queue_type] = _Remembered(explanation, read_at)
             return explanation
         finally:
-            if self._reads.get(queue_type) is read:
-                del self._reads[queue_type]
+            if self.reads.get(queue_type) is read:
+                del self.reads[queue_type]
 
     def _places(self, queue_type: str) -> list[int]:
         """Return the partitions of this node that may hold queues of a type."""

@@ -32,7 +32,8 @@ class NodeHints:
 
         The node serves a partition of another node for a while after a call for it.
         """
-        self._explanations.drop(queue_type)
+        if self._explanations.remembered or self._explanations.reads:
+            self._explanations.drop(queue_type)
         if partition not in self._ownership.mine:
             self._ownership.host(partition)
         if hint.ready_us is not None:
