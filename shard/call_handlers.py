@@ -128,7 +128,7 @@ class CallHandlers:
         jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
         if not jobs and await self._is_news(call.queue_type):
             jobs = await self._dequeuer.dequeue(call.queue_type, call.count, call.lease_us)
-        if jobs:
+        if jobs and self._explanations.by_type:
             self._explanations.drop(call.queue_type)
         return messages.Dequeued(jobs, self._index.due_in_us(call.queue_type))
 

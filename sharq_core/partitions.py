@@ -14,9 +14,6 @@ import msgspec
 from uhashring import HashRing
 
 DEFAULT_PARTITIONS = 64
-GATHERED_MARK = "~"
-"""The character that makes a type gathered."""
-
 LOAD_BOUND = 1.15
 """No node owns more than ceil(LOAD_BOUND * P / N) partitions."""
 
@@ -29,7 +26,7 @@ _RING_SIZE = 1 << 128
 
 def is_gathered(queue_type: str) -> bool:
     """Return True if one partition has all queues of a type, so that one limit can span them."""
-    return GATHERED_MARK in queue_type
+    return "~" in queue_type
 
 
 def partition_of(queue_type: str, queue_id: str, partitions: int) -> int:
@@ -37,7 +34,8 @@ def partition_of(queue_type: str, queue_id: str, partitions: int) -> int:
 
     All queues of a gathered type are in the partition of the type's name alone.
     """
-    name = queue_type if GATHERED_MARK in queue_type else f"{queue_type}:{queue_id}"
+    # The same test as is_gathered, without the price of a call for each job.
+    name = queue_type if "~" in queue_type else f"{queue_type}:{queue_id}"
     return crc32(name.encode()) % partitions
 
 

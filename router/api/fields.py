@@ -31,7 +31,8 @@ _LINE = r"(?!\.\.?(?:\n|\Z))[A-Za-z0-9_\-.+@]{1,100}"
 _are_identifiers = re.compile(rf"{_LINE}(?:\n{_LINE})*").fullmatch
 """Matches identifiers that are joined by newlines."""
 
-_is_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
+match_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
+"""Matches a queue type."""
 
 IDENTIFIER_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
 QUEUE_TYPE_WORDS = f"{IDENTIFIER_WORDS}, and at most one ~, neither first nor last,"
@@ -244,14 +245,9 @@ def expected_text(hint: Any) -> str | None:
     return next((text for part in get_args(hint) if (text := expected_text(part)) is not None), None)
 
 
-def is_queue_type(value: str) -> bool:
-    """Return whether a value is a queue type."""
-    return _is_queue_type(value) is not None
-
-
 def are_queue_types(values: Iterable[str]) -> bool:
     """Return whether all values are queue types."""
-    return all(map(_is_queue_type, values))
+    return all(map(match_queue_type, values))
 
 
 def are_identifiers(values: Sequence[str]) -> bool:

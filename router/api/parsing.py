@@ -21,7 +21,7 @@ from router.api.fields import (
     QUEUE_TYPE_WORDS,
     STRICT_IDENTIFIER_PATTERN,
     clamp_cap,
-    is_queue_type,
+    match_queue_type,
     to_us,
 )
 from router.api.job_ids import new_job_id
@@ -81,7 +81,7 @@ def identifier(path: Mapping[str, str], name: str) -> str:
 def queue_type_of(path: Mapping[str, str]) -> str:
     """Return the queue type of a request's path, percent-decoded; raise InvalidRequest if it is none."""
     value = path["queue_type"]
-    if not is_queue_type(value):
+    if not match_queue_type(value):
         raise InvalidRequest(f"queue_type: expected {QUEUE_TYPE_WORDS} in the path")
     return value
 
@@ -242,11 +242,10 @@ def _new_job(
 ) -> NewJob:
     """Return the job of an enqueue. `place` is the path of its fields in the body, as `jobs[3].`."""
     payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
-    interval_us = None
     if form.rate is not UNSET:
         interval_us = rate_interval_us(form.interval, form.rate, place)
-    elif form.interval is not UNSET:
-        interval_us = to_us(form.interval)
+    else:
+        interval_us = None if form.interval is UNSET else to_us(form.interval)
     return NewJob(
         queue_type,
         queue_id,
@@ -259,7 +258,7 @@ def _new_job(
         _cap(form.max_queued_length, payload_cap),
         form.repeat,
         form.cost,
-        None if form.max_leased is UNSET else form.max_leased,
+        _given(form.max_leased),
     )
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from multidict import MultiMapping
 
 from router.api.decoding import Decoder
-from router.api.fields import MAX_TOP, is_queue_type, to_us
+from router.api.fields import MAX_TOP, match_queue_type, to_us
 from router.api.limits import rate_interval_us, read_burst
 from router.api.request_shapes import (
     DeleteQueueBody,
@@ -129,7 +129,7 @@ def types(query: MultiMapping[str]) -> tuple[int, str]:
     """
     form = _PAGE.from_query(query)
     after = _given(form.cursor) or ""
-    if after and not is_queue_type(after):
+    if after and not match_queue_type(after):
         raise InvalidRequest("cursor: not a cursor that this server gave out")
     return form.limit if isinstance(form.limit, int) else DEFAULT_PAGE, after
 

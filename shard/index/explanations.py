@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 import msgspec
@@ -42,19 +43,17 @@ class Explanations:
         partitions: the number of all partitions.
 
     Attributes:
-        remembered: the reasons by type. While this and `reads` are empty, there is nothing to drop.
-        reads: the reads in progress by type.
+        by_type: the last read of each type, under way or done, unless a call about the type has come since.
     """
 
     def __init__(
         self, pipeline: Pipeline, calls: TypeCalls, covered: Callable[[], list[int]], partitions: int
     ) -> None:
+        self.by_type: dict[str, asyncio.Task[_Remembered]] = {}
         self._pipeline = pipeline
         self._calls = calls
         self._covered = covered
         self._partitions = partitions
-        self.remembered: dict[str, _Remembered] = {}
-        self.reads: dict[str, asyncio.Future[Explanation]] = {}
 
     async def explain(self, queue_type: str) -> Explanation:
         """Return why nothing of a type can be leased here; concurrent calls share one read.
@@ -62,47 +61,45 @@ class Explanations:
         Raises:
             SharqError: a partition could not be read.
         """
-        known = self.remembered.get(queue_type)
-        if known is not None and (current := _at(known, monotonic())) is not None:
-            return current
-        read = self.reads.get(queue_type)
+        read = self.by_type.get(queue_type)
+        if read is not None and read.done():
+            current = _as_of(read.result(), monotonic())
+            if current is not None:
+                return current
+            read = None
         if read is None:
-            read = self.reads[queue_type] = asyncio.ensure_future(self._read(queue_type))
-        return await asyncio.shield(read)
+            read = self._begin(queue_type)
+        return (await asyncio.shield(read)).explanation
 
     def drop(self, queue_type: str) -> None:
-        """Forget the reason of a type, because a call may have changed it."""
-        self.remembered.pop(queue_type, None)
-        self.reads.pop(queue_type, None)
+        """Forget the reason of a type, because a call may have changed it. A read under way may be older than that."""
+        self.by_type.pop(queue_type, None)
 
     def drop_all(self) -> None:
         """Forget all reasons."""
-        self.remembered.clear()
-        self.reads.clear()
+        self.by_type.clear()
 
-    async def _read(self, queue_type: str) -> Explanation:
-        read = asyncio.current_task()
+    def _begin(self, queue_type: str) -> asyncio.Task[_Remembered]:
+        if len(self.by_type) >= MAX_TYPES:
+            self.by_type.clear()
+        read = self.by_type[queue_type] = asyncio.create_task(self._read(queue_type))
+        read.add_done_callback(partial(self._forget_failed, queue_type))
+        return read
+
+    def _forget_failed(self, queue_type: str, read: asyncio.Task[_Remembered]) -> None:
+        if (read.cancelled() or read.exception() is not None) and self.by_type.get(queue_type) is read:
+            del self.by_type[queue_type]
+
+    async def _read(self, queue_type: str) -> _Remembered:
         read_at = monotonic()
-        try:
-            places = self._places(queue_type)
-            parts: list[Explanation] = []
-            for at in range(0, len(places), PARTITIONS_AT_ONCE):
-                parts += await asyncio.gather(
-                    *(
-                        self._pipeline.value(self._calls.explain(place, queue_type))
-                        for place in places[at : at + PARTITIONS_AT_ONCE]
-                    )
-                )
-            explanation = merge_explanations(parts)
-            # A read that was dropped meanwhile may be older than the change that dropped it.
-            if self.reads.get(queue_type) is read:
-                if len(self.remembered) >= MAX_TYPES:
-                    self.remembered.clear()
-                self.remembered[queue_type] = _Remembered(explanation, read_at)
-            return explanation
-        finally:
-            if self.reads.get(queue_type) is read:
-                del self.reads[queue_type]
+        places = self._places(queue_type)
+        parts: list[Explanation] = []
+        for at in range(0, len(places), PARTITIONS_AT_ONCE):
+            some = places[at : at + PARTITIONS_AT_ONCE]
+            parts += await asyncio.gather(
+                *(self._pipeline.value(self._calls.explain(place, queue_type)) for place in some)
+            )
+        return _Remembered(merge_explanations(parts), read_at)
 
     def _places(self, queue_type: str) -> list[int]:
         """Return the partitions of this node that may hold queues of a type."""
@@ -112,7 +109,7 @@ class Explanations:
         return [place] if place in self._covered() else []
 
 
-def _at(known: _Remembered, now: float) -> Explanation | None:
+def _as_of(known: _Remembered, now: float) -> Explanation | None:
     """Return an explanation as of now; None if it is too old, or if its queue has become ready since."""
     age_s = now - known.read_at
     if age_s > REMEMBERED_S:

@@ -32,7 +32,7 @@ class NodeHints:
 
         The node serves a partition of another node for a while after a call for it.
         """
-        if self._explanations.remembered or self._explanations.reads:
+        if self._explanations.by_type:
             self._explanations.drop(queue_type)
         if partition not in self._ownership.mine:
             self._ownership.host(partition)

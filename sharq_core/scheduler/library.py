@@ -17,7 +17,7 @@ from sharq_core.scheduler.keys import OF_TYPE
 LIBRARY = "sharq_1"
 REVISION = 4
 
-_SHARED = (
+SHARED_FILES = (
     "shortcuts",
     "lists",
     "timer_kinds",
@@ -36,6 +36,7 @@ _SHARED = (
     "transitions",
     "reports",
     "explanation",
+    "type_stats",
     "sweep",
     "timers",
     "leases",
@@ -44,6 +45,7 @@ _SHARED = (
     "partition_keys",
     "joint",
 )
+"""The names of the Lua files that all functions share, in the order of the library."""
 
 _ALL = (
     "ready",
@@ -142,7 +144,6 @@ TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
 
-# enqueue comes first, because redrive calls it to add jobs; get_type_stats before set_type, which gives the same reply.
 FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
@@ -222,21 +223,27 @@ ENDINGS = _names((FINISH, EXTEND, RELEASE))
 def lua_files() -> list[tuple[str, str]]:
     """Return the name and the text of each Lua file, in the order in which they make up the library."""
     folder = files(__package__) / "lua"
-    names = (*_SHARED, *(function.name for function in FUNCTIONS))
+    names = (*SHARED_FILES, *(function.name for function in FUNCTIONS))
     return [(name, (folder / f"{name}.lua").read_text(encoding="utf-8")) for name in names]
 
 
 @cache
 def source() -> str:
-    """Return the library's text, as FUNCTION LOAD takes it."""
-    bodies = [text for _, text in lua_files()]
+    """Return the library's text, as FUNCTION LOAD takes it.
+
+    Each function stands in a block of its own, together with its registration. The locals of the shared files alone
+    count toward the 200 that Lua allows in a chunk.
+    """
+    texts = dict(lua_files())
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
-    registrations = [
-        _registration(function, is_joint=is_joint)
-        for function in FUNCTIONS
-        for is_joint in ((False, True) if function.joins else (False,))
-    ]
-    return "\n".join([*head, *bodies, *registrations, _REVISION_FUNCTION])
+    shared = (texts[name] for name in SHARED_FILES)
+    blocks = (_block(function, texts[function.name]) for function in FUNCTIONS)
+    return "\n".join([*head, *shared, *blocks, _REVISION_FUNCTION])
+
+
+def _block(function: Function, text: str) -> str:
+    kinds = (False, True) if function.joins else (False,)
+    return "\n".join(["do", text, *(_registration(function, is_joint=is_joint) for is_joint in kinds), "end"])
 
 
 _KEY_NUMBERS = (

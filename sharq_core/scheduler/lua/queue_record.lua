@@ -26,7 +26,7 @@ local queue_record = {
   -- enqueued in it, jobs leased in it
   FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4',
   MINUTE = '>I4I4I4',              -- minute, enqueued, leased
-  MINUTE_LENGTH = 12,
+  MINUTE_LENGTH = queue_limits.MINUTE_LENGTH,
   OLDER = 9,                       -- minutes kept besides the latest
 }
 
