@@ -113,7 +113,7 @@ class ShardNode:
         )
         self._caps = TypeCaps(registry, self._pipeline, self._type_calls, self._census, self._metrics.units)
         self.contact = self._make_contact()
-        self._calls = self._make_calls()
+        self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
         store.on_clock_news = self._refresher.look_soon
         self._export(registry)
@@ -210,7 +210,7 @@ class ShardNode:
             return _refuse(refusal)
         if not self._opened.is_set() and not isinstance(call, DescribeStore):
             return _refuse(StoreAway(self.store.unreached()))
-        return self._calls.handle(call)
+        return self._handlers.by_type[type(call)](call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
