@@ -13,7 +13,8 @@ from shard.index.census import MAX_NAMED, Census
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
-from shard.metrics.outcome_counters import OutcomeCounter, UnitCounts
+from shard.metrics.outcome_counters import OutcomeCounter
+from shard.metrics.unit_counts import UnitCounts
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 

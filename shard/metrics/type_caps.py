@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from shard.batching.pipeline import Pipeline
 from shard.index.census import Census
-from shard.metrics.outcome_counters import UnitCounts
+from shard.metrics.unit_counts import UnitCounts
 from sharq_core.errors import SharqError
 from sharq_core.limits import Limit, LimitUnit, TypeStats
 from sharq_core.partitions import is_gathered
