@@ -15,6 +15,7 @@ import msgspec
 from shard.metrics.outcome_counters import LeaseCounter
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.models import LeasedJob
+from sharq_core.partitions import is_gathered
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
 from sharq_core.scheduler.replies import DequeueReply, Reply
@@ -268,6 +269,8 @@ class Run:
         if not leased.due_after:
             self._begun_with.discard(partition)
         self._dequeuer.metrics.leased(self._queue_type, leased.ready_for_us)
+        if leased.jobs and is_gathered(self._queue_type):
+            self._dequeuer.metrics.units.add(self._queue_type, leased.jobs)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
         self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)

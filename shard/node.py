@@ -32,6 +32,7 @@ from shard.index.surveyor import Surveyor
 from shard.metrics.limit_samples import LimitSamples
 from shard.metrics.node import NodeMetrics
 from shard.metrics.store import DataMetrics, StoreMetrics
+from shard.metrics.type_caps import TypeCaps
 from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
 from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
@@ -110,6 +111,7 @@ class ShardNode:
         self._samples = LimitSamples(
             registry, self._pipeline, self._limit_calls, self._explanations, self._index, self._census
         )
+        self._caps = TypeCaps(registry, self._pipeline, self._type_calls, self._census, self._metrics.units)
         self.contact = self._make_contact()
         self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
@@ -343,6 +345,7 @@ class ShardNode:
         self._tasks.append(asyncio.create_task(self.guard.run()))
         self._tasks.append(asyncio.create_task(self._refresher.run()))
         self._tasks.append(asyncio.create_task(self._samples.run()))
+        self._tasks.append(asyncio.create_task(self._caps.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)

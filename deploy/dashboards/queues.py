@@ -86,6 +86,15 @@ QUEUES = Dashboard(
             unit="percentunit",
         ),
         graph(
+            "Caps in use",
+            "Share of each limit of a gathered type in use over the last minute, and of max_leased at the moment.",
+            Query(
+                worst(f"sharq_type_cap_used_ratio{{{OF_TYPE}}}", f"{BY_TYPE}, cap"),
+                "{{queue_type}} {{cap}}",
+            ),
+            unit="percentunit",
+        ),
+        graph(
             "Enqueues that queued nothing",
             "duplicate: the job id exists. full: the queue is at its cap. no_interval: the queue has no rate.",
             Query(

@@ -29,9 +29,9 @@ SPACING = ("spacing/ms", "interval/ms")
 INTRODUCTION = (
     "Twenty customers send SMS. Each has a queue, and each queue a promised rate:"
     " however much a customer sends, its messages leave evenly spaced at that rate, and nobody slows another"
-    " down.\n"
+    " down. Three more share a carrier that takes 15 a second from all of them together.\n"
     "Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed with jobs in its hands,"
-    " and [b]harbor-pizza[/b], whose rate is raised while it runs."
+    " [b]harbor-pizza[/b], whose rate is raised while it runs, and [b]all of skytel[/b], the cap of the carrier."
 )
 
 CLUSTER_INTRODUCTION = (
@@ -115,7 +115,7 @@ class Board:
             f"{min(self._at_s(), SEND_S):.0f} of {SEND_S:.0f} s",
             ["promised/s", "sent/s", "delivered/s", "waiting", *SPACING, "back"],
         )
-        for account in self._ledger.accounts.values():
+        for account in self._ledger.rows():
             table.add_row(account.customer.name, *_live_cells(account, now_s))
         return Group(Text("\n".join(self._events[-EVENTS:])), table)
 
@@ -124,7 +124,7 @@ def _live_cells(account: Account, now_s: float) -> list[str]:
     leases = sorted(account.leases, key=lambda lease: lease.leased_at_ms)
     spacing_ms = smallest_spacing_ms(leases, account.customer.burst)
     return [
-        f"{1000 / account.interval_ms:.0f}",
+        f"{account.customer.share * 1000 / account.interval_ms:.0f}",
         f"{account.sent_per_s(now_s):.1f}",
         f"[b]{account.delivered_per_s(now_s):.1f}[/b]",
         f"{account.waiting}",

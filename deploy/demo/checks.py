@@ -67,19 +67,30 @@ async def findings(client: SharqClient, queue_type: str, ledger: Ledger, ended_s
 
     Cost: one request for each customer and for each job that no worker finished.
     """
-    return [await _judge(client, queue_type, account, ended_s) for account in ledger.accounts.values()]
+    found = [await _judge(client, queue_type, account, ended_s) for account in ledger.accounts.values()]
+    return [*found, _judge_carrier(ledger.carrier, ended_s)]
 
 
 async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s: float) -> Finding:
-    stats = await client.queue(queue_type, account.customer.name)
+    own_type = account.customer.type_in(queue_type)
+    stats = await client.queue(own_type, account.customer.name)
     waiting = 0 if stats is None else stats.queued + stats.delayed + stats.leased
-    states = await _states(client, queue_type, account)
+    states = await _states(client, own_type, account)
+    return _finding(account, ended_s, waiting, states[None], _loss_problems(states, waiting))
+
+
+def _judge_carrier(account: Account, ended_s: float) -> Finding:
+    """Judge the cap of a carrier: the leases of all its customers. Their jobs are accounted for with each of them."""
+    return _finding(account, ended_s, len(account.acknowledged - account.finished), 0, [])
+
+
+def _finding(account: Account, ended_s: float, waiting: int, lost: int, loss_problems: list[str]) -> Finding:
     allowed = account.allowed(ended_s)
     delivered = sum(heard_s <= ended_s for heard_s in account.heard_s)
     leases = sorted(account.leases, key=lambda lease: lease.leased_at_ms)
     spacing_ms = smallest_spacing_ms(leases, account.customer.burst)
     problems = [
-        *_loss_problems(states, waiting),
+        *loss_problems,
         *spacing_problems(leases, account),
         *rate_problems(allowed, len(account.acknowledged), delivered),
     ]
@@ -95,7 +106,7 @@ async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s
         min(rate.interval_ms for rate in account.rates),
         account.requeued,
         waiting,
-        states[None],
+        lost,
         problems,
     )
 

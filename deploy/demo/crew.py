@@ -89,7 +89,9 @@ class Crew:
 
 
 @asynccontextmanager
-async def working_crew(urls: Sequence[str], queue_type: str, ledger: Ledger) -> AsyncIterator[Crew]:
+async def working_crew(
+    urls: Sequence[str], queue_types: Sequence[str], ledger: Ledger
+) -> AsyncIterator[Crew]:
     """Start the workers, spread over the servers; none is left at the end of the block.
 
     Each goes on at another server when its own is gone.
@@ -98,7 +100,7 @@ async def working_crew(urls: Sequence[str], queue_type: str, ledger: Ledger) -> 
         senders = []
         for number in range(WORKERS):
             first = number % len(urls)
-            child = python_child("deploy.demo.sender", queue_type, *urls[first:], *urls[:first])
+            child = python_child("deploy.demo.sender", ",".join(queue_types), *urls[first:], *urls[:first])
             process = await stack.enter_async_context(child)
             senders.append(Sender(process, ledger))
         try:

@@ -37,12 +37,16 @@ class Customer(msgspec.Struct, frozen=True):
         load: what it sends, as a multiple of its rate. Above 1 its queue grows.
         spike_load: over 0: it sends nothing but spikes of this multiple, SPIKE_FOR_S long, every
             SPIKE_EVERY_S.
+        carrier: the carrier whose cap it shares with others; empty for none.
+        share: the part of its rate that the cap leaves it while the carrier's other customers send, too.
     """
 
     name: str
     rate_per_s: float
     load: float = 1.25
     spike_load: float = 0.0
+    carrier: str = ""
+    share: float = 1.0
 
     @property
     def interval_ms(self) -> float:
@@ -58,7 +62,11 @@ class Customer(msgspec.Struct, frozen=True):
     def has_backlog(self) -> bool:
         """It sends more than its rate over time, so that its queue grows."""
         mean_load = self.spike_load * SPIKE_FOR_S / SPIKE_EVERY_S if self.spike_load else self.load
-        return mean_load > 1
+        return mean_load > self.share
+
+    def type_in(self, queue_type: str) -> str:
+        """Return the type of its queue: all customers of a carrier are in one gathered type."""
+        return f"{queue_type}~{self.carrier}" if self.carrier else queue_type
 
     def sends_per_s(self, at_s: float) -> float:
         """Return the jobs a second that it sends, at_s seconds after the start."""
@@ -96,6 +104,17 @@ CUSTOMERS = (
     Customer("fast-shop", 30),
     Customer("one-time-codes", 40),
 )
+
+CARRIER = Customer("all of skytel", 15)
+"""The cap of a carrier, as if it were one customer: together its customers get 15 a second, however many send."""
+
+CARRIER_NAME = "skytel"
+
+CARRIER_CUSTOMERS = tuple(
+    Customer(name, CARRIER.rate_per_s, load=2 / 3, carrier=CARRIER_NAME, share=1 / 3)
+    for name in ("opera-house", "zoo-tickets", "ferry-line")
+)
+"""Each may take all of the cap if the others are silent. Together they send twice what the carrier takes."""
 
 RATE_CHANGE = RateChange("harbor-pizza", 6)
 

@@ -74,11 +74,11 @@ class Account:
         return sum(lease.attempt > 1 for lease in self.leases)
 
     def allowed(self, until_s: float) -> float:
-        """Return the number of leases that the rate allows from the first acknowledged job until then."""
+        """Return the number of leases due to the customer from the first acknowledged job until then."""
         if not self.sent_s:
             return 0.0
         ends_s = [rate.since_s for rate in self.rates[1:]] + [until_s]
-        return sum(
+        return self.customer.share * sum(
             max(0.0, end_s - max(rate.since_s, self.sent_s[0])) * 1000 / rate.interval_ms
             for rate, end_s in zip(self.rates, ends_s, strict=True)
         )
@@ -93,25 +93,38 @@ class Account:
 
 
 class Ledger:
-    """The accounts of all customers."""
+    """The accounts of all customers.
 
-    def __init__(self, customers: tuple[Customer, ...]) -> None:
+    Attributes:
+        carrier: the account of a carrier's cap: the leases of all its customers together.
+    """
+
+    def __init__(self, customers: tuple[Customer, ...], carrier: Customer) -> None:
         self.accounts = {customer.name: Account(customer) for customer in customers}
+        self.carrier = Account(carrier)
+
+    def rows(self) -> list[Account]:
+        """Return the accounts in the order of the tables; the carrier's stands after its customers'."""
+        return [*self.accounts.values(), self.carrier]
 
     def acknowledge(self, customer: str, job_id: str) -> None:
         """Record that the server has acknowledged a job."""
-        account = self.accounts[customer]
-        account.acknowledged.add(job_id)
-        account.sent_s.append(time.monotonic())
+        for account in self._accounts_of(customer):
+            account.acknowledged.add(job_id)
+            account.sent_s.append(time.monotonic())
 
     def hear(self, record: Leased | Finished) -> None:
         """Record a worker's report."""
-        account = self.accounts[record.customer]
-        if isinstance(record, Finished):
-            account.finished.add(record.job_id)
-            return
-        account.leases.append(record)
-        account.heard_s.append(time.monotonic())
+        for account in self._accounts_of(record.customer):
+            if isinstance(record, Finished):
+                account.finished.add(record.job_id)
+            else:
+                account.leases.append(record)
+                account.heard_s.append(time.monotonic())
+
+    def _accounts_of(self, customer: str) -> list[Account]:
+        account = self.accounts[customer]
+        return [account, self.carrier] if account.customer.carrier else [account]
 
 
 def _per_s(events_s: list[float], now_s: float) -> float:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Sequence
 
-from deploy.demo.customers import CUSTOMERS, SEND_S, Customer, an_sms
+from deploy.demo.customers import CARRIER_CUSTOMERS, CUSTOMERS, SEND_S, Customer, an_sms
 from deploy.demo.ledger import Ledger
 from sharq_client import EnqueueJob, SharqClient, errors
 
@@ -17,14 +17,15 @@ TICK_S = 0.1
 async def produce(clients: Sequence[SharqClient], queue_type: str, ledger: Ledger) -> list[str]:
     """Send for SEND_S, record acknowledged jobs in the ledger, and return the refusals as text."""
     start_s = time.monotonic()
-    owed = dict.fromkeys((customer.name for customer in CUSTOMERS), 1.0)
+    customers = (*CUSTOMERS, *CARRIER_CUSTOMERS)
+    owed = dict.fromkeys((customer.name for customer in customers), 1.0)
     refusals: list[str] = []
     for tick, client in zip(itertools.count(), itertools.cycle(clients), strict=False):
         at_s = tick * TICK_S
         if at_s >= SEND_S:
             return refusals
         await asyncio.sleep(max(0.0, start_s + at_s - time.monotonic()))
-        jobs = [job for customer in CUSTOMERS for job in _due(customer, at_s, owed, queue_type)]
+        jobs = [job for customer in customers for job in _due(customer, at_s, owed, queue_type)]
         for job, answer in zip(jobs, await client.enqueue_many(jobs), strict=True):
             if isinstance(answer, errors.SharqError):
                 refusals.append(f"{job.queue_id}: {answer.code}: {answer}")
@@ -40,7 +41,7 @@ def _due(customer: Customer, at_s: float, owed: dict[str, float], queue_type: st
     owed[customer.name] -= count
     return [
         EnqueueJob(
-            queue_type=queue_type,
+            queue_type=customer.type_in(queue_type),
             queue_id=customer.name,
             payload=an_sms(customer),
             interval_ms=customer.interval_ms,

@@ -56,7 +56,10 @@ def recovery(ledger: Ledger, kill: Kill) -> Recovery:
     """Return the recovery of all customers with a backlog, taken together."""
     accounts = [one for one in ledger.accounts.values() if one.customer.has_backlog]
     leased_ms = sorted(lease.leased_at_ms for account in accounts for lease in account.leases)
-    promised = sum(WINDOW_MS / interval_in_force_ms(account.rates, kill.at_ms) for account in accounts)
+    promised = sum(
+        account.customer.share * WINDOW_MS / interval_in_force_ms(account.rates, kill.at_ms)
+        for account in accounts
+    )
     return Recovery(kill.name, full_rate_back_ms(leased_ms, promised, kill.at_ms))
 
 

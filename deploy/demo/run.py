@@ -8,8 +8,8 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 from rich.console import Console
@@ -18,6 +18,9 @@ from deploy.demo.board import Board, introduce, summarize
 from deploy.demo.checks import Finding, findings, is_behind
 from deploy.demo.crew import Crew, working_crew
 from deploy.demo.customers import (
+    CARRIER,
+    CARRIER_CUSTOMERS,
+    CARRIER_NAME,
     CUSTOMERS,
     DRAIN_S,
     KILL_AT_S,
@@ -29,7 +32,7 @@ from deploy.demo.ledger import Ledger, Rate
 from deploy.demo.processes import own_cluster, own_server
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
-from sharq_client import SharqClient
+from sharq_client import Limit, SharqClient, TypeSettings
 from sharq_core.logs.plurals import counted
 from sharq_server.local_cluster.state_file import ProcessState, State
 
@@ -48,7 +51,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         StartError: the server, or the cluster, did not start.
     """
     introduce(console, killed_roles)
-    ledger = Ledger(CUSTOMERS)
+    ledger = Ledger((*CUSTOMERS, *CARRIER_CUSTOMERS), CARRIER)
     async with AsyncExitStack() as stack:
         victims: Sequence[tuple[str, ProcessState]] = ()
         if killed_roles:
@@ -66,7 +69,8 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
             for first in range(len(urls))
         ]
         queue_type = f"demo-{uuid.uuid4().hex[:8]}"
-        crew = await stack.enter_async_context(working_crew(urls, queue_type, ledger))
+        carrier = await stack.enter_async_context(_capped(clients[0], f"{queue_type}~{CARRIER_NAME}"))
+        crew = await stack.enter_async_context(working_crew(urls, [queue_type, carrier], ledger))
         board = Board(console, ledger)
         async with board.live():
             course = await _send_and_watch(clients, queue_type, ledger, crew, board, victims)
@@ -75,6 +79,17 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         found = await findings(clients[0], queue_type, ledger, course.ended_s)
     summarize(console, found)
     return _say(console, found, [recovery(ledger, kill) for kill in course.kills], course.problems)
+
+
+@asynccontextmanager
+async def _capped(client: SharqClient, queue_type: str) -> AsyncIterator[str]:
+    """Set the cap of the carrier's type for the run, and yield the type."""
+    limit = Limit(rate=f"{CARRIER.rate_per_s:.0f}/s", burst=CARRIER.burst)
+    await client.control.set_type(queue_type, TypeSettings(limits=[limit]))
+    try:
+        yield queue_type
+    finally:
+        await client.control.clear_type(queue_type)
 
 
 def _victim(cluster: State, role: str) -> tuple[str, ProcessState]:
@@ -102,7 +117,7 @@ async def _send_and_watch(
 ) -> _Course:
     await crew.ready()
     board.start()
-    board.happened(f"{len(crew.senders)} workers are ready; {len(CUSTOMERS)} customers begin to send")
+    board.happened(f"{len(crew.senders)} workers are ready; {len(ledger.accounts)} customers begin to send")
     watching = [
         asyncio.create_task(_watch(clients[0], queue_type, ledger)),
         asyncio.create_task(_show(board)),
@@ -167,8 +182,11 @@ async def _watch(client: SharqClient, queue_type: str, ledger: Ledger) -> None:
     """Ask for the length of each queue, again and again."""
     while True:
         for name, account in ledger.accounts.items():
-            stats = await client.queue(queue_type, name)
+            stats = await client.queue(account.customer.type_in(queue_type), name)
             account.waiting = 0 if stats is None else stats.queued
+        ledger.carrier.waiting = sum(
+            account.waiting for account in ledger.accounts.values() if account.customer.carrier
+        )
         await asyncio.sleep(WATCH_S)
 
 
@@ -191,11 +209,12 @@ def _say(
         if any(map(is_behind, found)):
             console.print(_BUSY, highlight=False)
         return False
+    customers = [finding for finding in found if finding.name != CARRIER.name]
     console.print(
-        f"\n[green b]OK[/green b]: {sum(finding.sent for finding in found):,} jobs acknowledged, none lost;"
-        f" {sum(finding.requeued for finding in found)} came back from a killed process;"
-        f"\nno lease came before its time; every customer with a backlog got its rate."
-        f" {sum(finding.waiting for finding in found):,} jobs still wait their turn.",
+        f"\n[green b]OK[/green b]: {sum(finding.sent for finding in customers):,} jobs acknowledged, none lost;"
+        f" {sum(finding.requeued for finding in customers)} came back from a killed process;"
+        f"\nno lease came before its time; every customer with a backlog got its rate, and a carrier's cap held."
+        f" {sum(finding.waiting for finding in customers):,} jobs still wait their turn.",
         highlight=False,
     )
     return True

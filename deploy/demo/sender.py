@@ -1,6 +1,6 @@
 """One worker process: leases SMS jobs over HTTP, "sends" them, and says on stdout what it did.
 
-It ends when stdin closes. Run by crew.py as `python -m deploy.demo.sender QUEUE_TYPE URL ...`; of several it leases at
+It ends when stdin closes. Run by crew.py as `python -m deploy.demo.sender TYPE,TYPE URL ...`; of several it leases at
 the first that takes connections.
 """
 
@@ -42,11 +42,11 @@ def on_reported(job: LeasedJob, outcome: Outcome, error: errors.SharqError | Non
         tell(Finished(job.queue_id, job.job_id))
 
 
-async def work(queue_type: str, urls: Sequence[str]) -> None:
+async def work(queue_types: Sequence[str], urls: Sequence[str]) -> None:
     """Work until stdin closes, be it by the demo or because the demo is gone."""
     async with SharqClient(urls) as client:
         worker = Worker(
-            client, queue_type, send_sms, concurrency=60, lease_ms=LEASE_MS, wait_ms=500, stop_timeout_s=3.0,
+            client, queue_types, send_sms, concurrency=60, lease_ms=LEASE_MS, wait_ms=500, stop_timeout_s=3.0,
             on_reported=on_reported,
         )  # fmt: skip
         loop = asyncio.get_running_loop()
@@ -61,4 +61,4 @@ async def work(queue_type: str, urls: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], sys.argv[2:]))
+    asyncio.run(work(sys.argv[1].split(","), sys.argv[2:]))

@@ -7,9 +7,8 @@ Not here: the range of each field (router/api/fields.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Generic, TypeVar, get_type_hints
+from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -40,7 +39,7 @@ _NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$"
 _OFFSET = re.compile(r"\(byte (\d+)\)$")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 _TOO_MANY = "Expected `array` of at most length"
-"""A message without a place. The only list of bounded length is `jobs` (router/api/bulk_decoding.py)."""
+"""A message without a place. A form has one list of bounded length at most, such as `jobs`."""
 
 _TYPE_NAMES = {
     "str": "a string",
@@ -99,6 +98,7 @@ class Decoder(Generic[FormT]):
             name: expected_text(hints[field]) or "another value"
             for field, name in _wire_names(form_type).items()
         }
+        self._lists = tuple(name for field, name in _wire_names(form_type).items() if _is_list(hints[field]))
         self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
 
     def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
@@ -122,14 +122,17 @@ class Decoder(Generic[FormT]):
         """Return the value of a query string.
 
         Raises:
-            InvalidRequest: a parameter is unknown, given twice or does not fit. Nothing was done.
+            InvalidRequest: a parameter is unknown, does not fit, or is given twice and no list. Nothing was done.
         """
-        parameters: Mapping[str, str] = dict(query)
+        parameters: dict[str, str | list[str]] = dict(query)
+        for name in self._lists:
+            if name in parameters:
+                parameters[name] = query.getall(name)
         if len(parameters) < len(query):
-            twice = next(name for name in parameters if len(query.getall(name)) > 1)
-            raise InvalidRequest(
-                f"{twice[:100]}: expected once in the query, got {len(query.getall(twice))} times"
-            )
+            times = {name: len(query.getall(name)) for name in parameters if name not in self._lists}
+            twice = next((name for name, number in times.items() if number > 1), None)
+            if twice is not None:
+                raise InvalidRequest(f"{twice[:100]}: expected once in the query, got {times[twice]} times")
         try:
             return msgspec.convert(parameters, self._form_type, strict=False)
         except msgspec.ValidationError as error:
@@ -144,7 +147,8 @@ class Decoder(Generic[FormT]):
     def _translate(self, message: str, whole: str) -> tuple[str, str]:
         """Return the field that msgspec's message is about, and the problem in the API's terms."""
         if message.startswith(_TOO_MANY):
-            return "jobs", f"expected {self._expected['jobs']}, got more"
+            (name,) = self._lists
+            return name, f"expected {self._expected[name]}, got more"
         place = _PLACE.search(message)
         field = place[1] if place else ""
         if place:
@@ -159,10 +163,16 @@ class Decoder(Generic[FormT]):
             return named[2][:100], problem
         found = _FOUND.search(message)
         got = f", got {_TYPE_NAMES.get(found[1], found[1])}" if found else ""
-        return field, f"expected {self._expected.get(field, whole)}{got}"
+        expected = self._expected.get(field) or self._expected.get(field.partition("[")[0], whole)
+        return field, f"expected {expected}{got}"
 
     def _known(self) -> str:
         return ", ".join(self._expected) or "none"
+
+
+def _is_list(hint: object) -> bool:
+    """Return True if a field's type is a list, or has one among its alternatives."""
+    return get_origin(hint) is list or any(map(_is_list, get_args(hint)))
 
 
 def _wire_names(form_type: type[Struct]) -> dict[str, str]:

@@ -19,6 +19,9 @@ MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
 MAX_TOP = 100
+MAX_TYPES = 16
+"""Most queue types that one dequeue may name."""
+
 _INT32_MAX = 2**31 - 1
 
 STRICT_IDENTIFIER_PATTERN = rf"^(?!\.\.?$){IDENTIFIER_PATTERN.removeprefix('^')}(?!\n)"
@@ -44,12 +47,12 @@ class Expected(Struct, frozen=True):
     text: str
 
 
-_MAX_YEAR_MS = MAX_INTERVAL_US // 1000
+MAX_YEAR_MS = MAX_INTERVAL_US // 1000
 _MIN_HOLD_MS = MIN_LEASE_US // 1000
 _MAX_HOLD_MS = MAX_LEASE_US // 1000
 
-_year = Meta(ge=0, le=_MAX_YEAR_MS)
-_year_ms = Expected(f"a number of milliseconds from 0 to {_MAX_YEAR_MS}, fractions allowed")
+_year = Meta(ge=0, le=MAX_YEAR_MS)
+_year_ms = Expected(f"a number of milliseconds from 0 to {MAX_YEAR_MS}, fractions allowed")
 _wait = Meta(ge=0, le=MAX_WAIT_MS)
 _hold = Meta(ge=_MIN_HOLD_MS, le=_MAX_HOLD_MS)
 _hold_ms = Expected(f"a number of milliseconds from {_MIN_HOLD_MS} to {_MAX_HOLD_MS}")
@@ -86,7 +89,7 @@ NewJobId: TypeAlias = Annotated[
 Interval: TypeAlias = Annotated[
     Annotated[int, _year] | Annotated[float, _year],
     Meta(
-        description=f"Minimum time between two leases of the queue, in milliseconds from 0 to {_MAX_YEAR_MS}; "
+        description=f"Minimum time between two leases of the queue, in milliseconds from 0 to {MAX_YEAR_MS}; "
         "fractions are allowed and rounded up to whole microseconds. 0 means unlimited. An enqueue must carry it only "
         "if the queue does not have an interval yet."
     ),
@@ -95,7 +98,7 @@ Interval: TypeAlias = Annotated[
 Delay: TypeAlias = Annotated[
     Annotated[int, _year] | Annotated[float, _year],
     Meta(
-        description=f"Time from now until the job may be leased, in milliseconds from 0 to {_MAX_YEAR_MS}; fractions "
+        description=f"Time from now until the job may be leased, in milliseconds from 0 to {MAX_YEAR_MS}; fractions "
         "are allowed. The default is 0."
     ),
     _year_ms,
@@ -219,6 +222,19 @@ TopLimit: TypeAlias = Annotated[
     int,
     Meta(ge=1, le=MAX_TOP, description=f"Maximum number of queues in the answer, from 1 to {MAX_TOP}."),
     Expected(f"an integer from 1 to {MAX_TOP}"),
+]
+QueueTypes: TypeAlias = Annotated[
+    list[QueueType],
+    Meta(
+        min_length=1,
+        max_length=MAX_TYPES,
+        description=f"The queue types to lease from, 1 to {MAX_TYPES}, instead of the one in the path: "
+        "`?type=sms&type=mail`. The type whose job has been due longest comes first. A type that is named twice counts "
+        "once. Each job of the answer has its `queue_type` then.",
+    ),
+    Expected(
+        f"1 to {MAX_TYPES} queue types, each {IDENTIFIER_WORDS}, and at most one ~, neither first nor last"
+    ),
 ]
 Cursor: TypeAlias = Annotated[
     str,

@@ -11,16 +11,17 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, UnsetType
 
-from router.api.fields import Expected, to_us
+from router.api.fields import MAX_YEAR_MS, Expected, to_us
 from sharq_core.errors import InvalidRequest
 from sharq_core.limits import MAX_COST, MAX_HOLD_US, MAX_LEASED, MAX_WEIGHT
 from sharq_core.models import MAX_INTERVAL_US
+from sharq_core.rates import UNITS_US, interval_us_of
 
 MAX_BURST = 1_000_000
-MAX_HOLD_MS = MAX_HOLD_US // 1000
+MAX_TYPE_LIMITS = 3
+"""Most limits of a gathered type."""
 
-_UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "day": 86_400_000_000}
-"""Unit of a rate → its length in µs, the shortest first."""
+MAX_HOLD_MS = MAX_HOLD_US // 1000
 
 _RATE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})?/(s|min|h|day)$"
 _read_rate = re.compile(rf"{_RATE_PATTERN}(?!\n)").match
@@ -32,6 +33,7 @@ HOLD_UNTIL_TEXT = "a time in milliseconds since the epoch, later than now and at
 _BURST_TEXT = f"a number from 1 to {MAX_BURST} with at most two decimals"
 
 _burst = Meta(ge=1, le=MAX_BURST)
+_interval = Meta(gt=0, le=MAX_YEAR_MS)
 _hold = Meta(ge=0, le=MAX_HOLD_MS)
 _hold_expected = Expected(f"a number of milliseconds from 0 to {MAX_HOLD_MS} (24 hours)")
 
@@ -136,6 +138,55 @@ CountsAttempt: TypeAlias = Annotated[
     ),
     Expected("true or false"),
 ]
+LimitRate: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=_RATE_PATTERN,
+        description="The rate that all queues of the type share, as number/unit, instead of `interval`: `40/s`, "
+        "`90000/min`. The interval is rounded up to whole microseconds.",
+    ),
+    Expected(_RATE_TEXT),
+]
+LimitInterval: TypeAlias = Annotated[
+    Annotated[int, _interval] | Annotated[float, _interval],
+    Meta(
+        description="Minimum time between two leases of the type, or for each unit of cost, in milliseconds over 0 and "
+        f"up to {MAX_YEAR_MS}; fractions are allowed and rounded up to whole microseconds.",
+    ),
+    Expected(f"a number of milliseconds over 0 and up to {MAX_YEAR_MS}, fractions allowed"),
+]
+LimitBurst: TypeAlias = Annotated[
+    Annotated[int, _burst] | Annotated[float, _burst],
+    Meta(
+        description=f"Number of leases, or units of cost, from 1 to {MAX_BURST}, that may follow each other at once "
+        "when the type is behind its rate; at most two decimals. The default is 1, strict spacing.",
+    ),
+    Expected(_BURST_TEXT),
+]
+UnitOfLimit: TypeAlias = Annotated[
+    Literal["job", "cost"],
+    Meta(
+        description="What the rate counts: `job` counts each lease as 1, `cost` counts the `cost` of its job. The "
+        "default is `job`."
+    ),
+    Expected("a word: job or cost"),
+]
+TypeMaxLeased: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_LEASED,
+        description="Maximum number of jobs of all queues of the type together that are leased at a time, from 1 to "
+        f"{MAX_LEASED}.",
+    ),
+    Expected(f"an integer from 1 to {MAX_LEASED}"),
+]
+few_limits = Meta(
+    max_length=MAX_TYPE_LIMITS,
+    description=f"Up to {MAX_TYPE_LIMITS} limits, each of which every lease of the type must keep. They replace all "
+    "present ones. A limit that is new begins one interval after the type's last lease.",
+)
+few_limits_expected = Expected(f"a list of up to {MAX_TYPE_LIMITS} limits, each with a rate or an interval")
 ListBy: TypeAlias = Annotated[
     Literal["age", "depth"],
     Meta(
@@ -161,31 +212,10 @@ def read_rate(rate: str, field: str) -> int:
     scale = Decimal(number) if match else Decimal(0)
     if not scale:
         raise InvalidRequest(f"{field}: expected {_RATE_TEXT}")
-    interval_us = _interval_us(scale, _UNITS_US[unit])
-    if scale > _UNITS_US[unit] or interval_us > MAX_INTERVAL_US:
+    interval_us = interval_us_of(scale, UNITS_US[unit])
+    if scale > UNITS_US[unit] or interval_us > MAX_INTERVAL_US:
         raise InvalidRequest(f"{field}: expected {_RATE_TEXT}")
     return interval_us
-
-
-def write_rate(interval_us: int) -> str | None:
-    """Return the rate of an interval in µs, in at most six digits; None for interval 0 (unlimited).
-
-    The unit is the first of s, min, h and day in which the rate is a whole number that means this interval, or else the
-    first in which it is at least 1.
-    """
-    if not interval_us:
-        return None
-    for unit, unit_us in _UNITS_US.items():
-        number = round(unit_us / interval_us)
-        # If several whole numbers of the unit mean the same interval, only an exact one was meant.
-        is_meant = interval_us * interval_us >= unit_us or number * interval_us == unit_us
-        if number and is_meant and number <= 10**6 and _interval_us(Decimal(number), unit_us) == interval_us:
-            return f"{number}/{unit}"
-    unit, unit_us = next(
-        (item for item in _UNITS_US.items() if item[1] >= interval_us), ("day", _UNITS_US["day"])
-    )
-    digits = Decimal(f"{Decimal(unit_us) / interval_us:.6g}").normalize()
-    return f"{digits:f}/{unit}"
 
 
 def rate_interval_us(interval: float | UnsetType, rate: str | UnsetType, place: str = "") -> int | None:
@@ -218,9 +248,3 @@ def read_burst(burst: float | UnsetType, place: str = "") -> float | None:
     if rounded != burst:
         raise InvalidRequest(f"{place}burst: expected {_BURST_TEXT}")
     return int(rounded) if rounded.is_integer() else rounded
-
-
-def _interval_us(number: Decimal, unit_us: int) -> int:
-    """Return the interval of `number` leases in a unit of time, rounded up, in µs."""
-    numerator, denominator = number.as_integer_ratio()
-    return -(-unit_us * denominator // numerator)

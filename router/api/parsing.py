@@ -7,7 +7,7 @@ This is the only place that validates user input; the layers below trust the val
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -201,16 +201,17 @@ def no_query(query: MultiMapping[str]) -> None:
         _NO_QUERY.from_query(query)
 
 
-def dequeue(query: MultiMapping[str], settings: RouterSettings) -> tuple[int | None, int, int]:
-    """Return count, lease_us and wait_us of a dequeue; raise InvalidRequest if the query is wrong.
+def dequeue(query: MultiMapping[str], settings: RouterSettings) -> tuple[int | None, int, int, Sequence[str]]:
+    """Return count, lease_us, wait_us and queue types of a dequeue; raise InvalidRequest if the query is wrong.
 
-    count is None if the answer is a single job.
+    count is None if the answer is a single job. There are no types if the query names none, and each occurs once.
     """
     if not query:
-        return None, settings.default_lease_us, 0
+        return None, settings.default_lease_us, 0, ()
     form = _DEQUEUE.from_query(query)
     lease_us = settings.default_lease_us if form.lease is UNSET else to_us(form.lease)
-    return _given(form.count), lease_us, to_us(form.wait)
+    types = () if form.type is UNSET else tuple(dict.fromkeys(form.type))
+    return _given(form.count), lease_us, to_us(form.wait), types
 
 
 def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:

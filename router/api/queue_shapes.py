@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, UnsetType
 
 from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
-from sharq_core.limits import BlockedBy
+from sharq_core.limits import BlockedBy, LimitUnit
 
 QueuedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs that wait in line.")]
 DelayedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs whose delay has not passed.")]
@@ -156,6 +156,65 @@ class TypeRows(Success, frozen=True, kw_only=True):
 
     types: Annotated[list[TypeRowAnswer], Meta(description="The types in the order of their names.")]
     cursor: CursorOut
+
+
+class LimitAnswer(Shape, frozen=True, kw_only=True):
+    """One limit of a gathered type."""
+
+    interval: Annotated[
+        int | float,
+        Meta(description="Minimum time between two leases of the type, or for each unit of cost, in ms."),
+    ]
+    rate: Annotated[str, Meta(description="The same as a rate, in at most six digits: `40/s`.")]
+    burst: Annotated[
+        int | float,
+        Meta(
+            description="Number of leases or units that may follow each other at once when the type is late."
+        ),
+    ]
+    unit: Annotated[
+        LimitUnit,
+        Meta(description="What the rate counts: `job` for leases, `cost` for the cost of their jobs."),
+    ]
+
+
+class TypeAnswer(Success, frozen=True, kw_only=True):
+    """The state of a gathered type."""
+
+    limits: Annotated[list[LimitAnswer], Meta(description="The limits that all queues of the type share.")]
+    max_leased: Annotated[
+        int | None,
+        Meta(description="Maximum number of jobs of the type leased at a time; null for no maximum."),
+    ]
+    paused: Annotated[bool, Meta(description="True if the type hands out no jobs until it is resumed.")]
+    held_until: Annotated[
+        int | None,
+        Meta(
+            description="The time before which the type gives no job, in ms since the epoch; null without a hold."
+        ),
+    ]
+    queued: QueuedOut
+    delayed: DelayedOut
+    leased: LeasedOut
+    dead: DeadOut
+    queues: Annotated[int, Meta(description="Number of queues that the server keeps a record of.")]
+    blocked_by: Annotated[
+        BlockedBy | None,
+        Meta(description="Why no queue of the type gives a job now; null if one does."),
+    ]
+    next_ready_in: Annotated[
+        int | None,
+        Meta(
+            description="Time until the type may next be leased from, in ms, 0 if it may now; null if nothing is "
+            "queued, or if it is not known, such as for a paused type."
+        ),
+    ]
+    warning: (
+        Annotated[
+            str, Meta(description="The limit that is not delivered in full at its burst; absent if all are.")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class DeletedAnswer(Shape, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from router.api.fields import (
     QueueCap,
     QueueId,
     QueueType,
+    QueueTypes,
     Repeat,
     RequeueLimit,
     TopBy,
@@ -46,10 +47,17 @@ from router.api.limits import (
     HoldFor,
     HoldType,
     HoldUntil,
+    LimitBurst,
+    LimitInterval,
+    LimitRate,
     ListBy,
     MaxLeased,
     Rate,
+    TypeMaxLeased,
+    UnitOfLimit,
     Weight,
+    few_limits,
+    few_limits_expected,
 )
 
 
@@ -225,6 +233,29 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     hold: Hold | UnsetType | None = UNSET
 
 
+class LimitEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rate that all queues of a gathered type share: `interval` or `rate`, one of the two."""
+
+    interval: LimitInterval | UnsetType = UNSET
+    rate: LimitRate | UnsetType = UNSET
+    burst: LimitBurst = 1
+    unit: UnitOfLimit = "job"
+
+
+class TypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a gathered type: an absent field stays as it is, and null clears the setting.
+
+    `rate` or `interval`, with or without `burst`, is short for `limits` with one limit of unit `job`.
+    """
+
+    limits: Annotated[list[LimitEntry], few_limits, few_limits_expected] | UnsetType | None = UNSET
+    interval: LimitInterval | UnsetType | None = UNSET
+    rate: LimitRate | UnsetType | None = UNSET
+    burst: LimitBurst | UnsetType | None = UNSET
+    max_leased: TypeMaxLeased | UnsetType | None = UNSET
+    hold: HoldType | UnsetType | None = UNSET
+
+
 class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The time of a hold: `for` or `until`, one of the two. Without both, the queue is paused until it is resumed."""
 
@@ -247,8 +278,9 @@ class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DequeueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The number of jobs, the time to wait for one, and the length of the lease."""
+    """The queue types, the number of jobs, the time to wait for one, and the length of the lease."""
 
+    type: QueueTypes | UnsetType = UNSET
     count: Count | UnsetType = UNSET
     wait: Wait = 0
     lease: LeaseTime | UnsetType = UNSET

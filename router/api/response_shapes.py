@@ -160,6 +160,10 @@ class QueuedJobs(Success, frozen=True, kw_only=True):
 class Leased(Shape, frozen=True, kw_only=True):
     """A job and its lease."""
 
+    queue_type: (
+        Annotated[str, Meta(description="The type of the queue; present if the query names the types.")]
+        | UnsetType
+    ) = UNSET
     queue_id: QueueIdOut
     job_id: JobIdOut
     payload: PayloadOut

@@ -6,6 +6,7 @@ Not here: the choice of the job, and the wait (router/longpoll/dequeues.py).
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from router.http.response import NO_STORE_HEADERS, Response
 from router.longpoll.dequeues import Polls
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
-from sharq_core.errors import SharqError
+from sharq_core.errors import InvalidRequest, SharqError
 from sharq_core.models import LeasedJob
 
 log = logging.getLogger(__name__)
@@ -44,32 +45,39 @@ class DequeueHandlers:
         self._settings = settings
 
     async def dequeue(self, request: Request) -> Response:
-        """Lease ready jobs of a type. Void the leases again if the client has left (I6)."""
-        queue_type = DEFAULT_QUEUE_TYPE
+        """Lease ready jobs of some types. Void the leases again if the client has left (I6)."""
+        count, lease_us, wait_us, named = parsing.dequeue(request.query, self._settings)
+        queue_types = named or (DEFAULT_QUEUE_TYPE,)
         if "queue_type" in request.path_values:
-            queue_type = parsing.queue_type_of(request.path_values)
-        count, lease_us, wait_us = parsing.dequeue(request.query, self._settings)
+            queue_types = (parsing.queue_type_of(request.path_values),)
+            if named:
+                raise InvalidRequest("type: expected no type in the query, because the path names one")
         if request.body_exists:
             await self._parser.run(parsing.nothing, await request.body())
         request.may_last = wait_us > 0
         jobs = await self._polls.dequeue(
-            queue_type, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
+            queue_types, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
         )
         if jobs and may_have_left(request) and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
             return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:
-            return Response(await self._nothing_ready(queue_type), 404, "empty", NO_STORE_HEADERS)
-        body = _encode(_leased(LeasedOne, jobs[0]) if count is None else _leased_jobs(jobs))
+            return Response(await self._nothing_ready(queue_types), 404, "empty", NO_STORE_HEADERS)
+        names_type = bool(named)
+        body = _encode(
+            _leased(LeasedOne, jobs[0], names_type)
+            if count is None
+            else LeasedJobs(jobs=[_leased(Leased, job, names_type) for job in jobs])
+        )
         return Response(body, headers=NO_STORE_HEADERS)
 
-    async def _nothing_ready(self, queue_type: str) -> bytes:
+    async def _nothing_ready(self, queue_types: Sequence[str]) -> bytes:
         """Return the body of an empty answer, with the reason if the shards can tell it."""
         try:
-            explanation = await self._dispatch.explain(queue_type)
+            explanation = await self._dispatch.explain(*queue_types)
         except SharqError as error:
             # The dequeue itself is answered: nothing was ready.
-            log.debug("empty_unexplained queue_type=%s error=%r", queue_type, error.message)
+            log.debug("empty_unexplained queue_type=%s error=%r", ",".join(queue_types), error.message)
             return _EMPTY_BODY
         if explanation is None or explanation.blocked_by is None:
             return _EMPTY_BODY
@@ -82,16 +90,13 @@ class DequeueHandlers:
         )
 
 
-def _leased_jobs(jobs: list[LeasedJob]) -> LeasedJobs:
-    return LeasedJobs(jobs=[_leased(Leased, job) for job in jobs])
-
-
-def _leased(shape: type[LeasedT], job: LeasedJob) -> LeasedT:
+def _leased(shape: type[LeasedT], job: LeasedJob, names_type: bool) -> LeasedT:  # noqa: FBT001 - for every job
     """Return the answer for a leased job.
 
     `lease_expires_at` is rounded down, so that minus a lease of whole ms it is the ms in which the lease started.
     """
     return shape(
+        queue_type=job.queue_type if names_type else UNSET,
         queue_id=job.queue_id,
         job_id=job.job_id,
         payload=Raw(job.payload),

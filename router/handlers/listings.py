@@ -9,7 +9,6 @@ import asyncio
 
 from router.api import parsing, queue_parsing
 from router.api.fields import to_ms
-from router.api.limits import write_rate
 from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
 from router.http.request import Request
 from router.http.response import Response, answer
@@ -17,6 +16,7 @@ from router.shards.dispatch import Dispatch
 from sharq_core.deliveries import delivered, promised
 from sharq_core.limits import TypeSummary
 from sharq_core.models import QueueKey, QueueStats, TopOrder
+from sharq_core.rates import write_rate
 
 
 class ListingHandlers:

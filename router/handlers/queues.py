@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from router.api import parsing, queue_parsing
 from router.api.fields import to_ms
-from router.api.limits import HOLD_UNTIL_TEXT, write_rate
+from router.api.limits import HOLD_UNTIL_TEXT
 from router.api.queue_shapes import DeletedAnswer, QueueAnswer, RateSet
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
@@ -24,6 +24,7 @@ from sharq_core.limits import PauseStatus
 from sharq_core.link.control_calls import HoldQueue, SetQueue
 from sharq_core.link.messages import DeleteQueue, SetPaused, SetRate
 from sharq_core.models import QueueKey, QueueStats
+from sharq_core.rates import write_rate
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,9 @@ import logging
 from functools import lru_cache
 from time import monotonic
 
+from sharq_core.limits import Limit
 from sharq_core.logs.troubles import REMIND_EVERY_S
+from sharq_core.rates import write_rate
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,14 @@ rate. Rates that the original supported thus get the original's answer.
 
 ROUND_TRIP_US = 5_000
 """Time that a burst must cover for the rate to be kept: a worker's round trip and the delay of a busy server."""
+
+SHARED_SURE_FROM_US = 25_000
+"""Interval of a limit of a gathered type from which on (up to 40 leases a second) there is no warning: burst 1 delivers
+at least 0.95 of it.
+"""
+
+LATENESS_US = 20_000
+"""Time that the burst of a faster limit must cover: 1 + rate x 20 ms delivers at least 0.99 of it."""
 
 
 @lru_cache(1000)
@@ -41,9 +51,22 @@ def warning(interval_us: int, burst: float | None) -> str | None:
     )
 
 
-def least_burst(interval_us: int) -> int:
-    """Return the smallest burst at which an interval is kept."""
-    return 1 + -(-ROUND_TRIP_US // interval_us)
+def least_burst(interval_us: int, covered_us: int = ROUND_TRIP_US) -> int:
+    """Return the smallest burst that makes up for the lateness of a lease, 5 ms unless told otherwise."""
+    return 1 + -(-covered_us // interval_us)
+
+
+def limit_warning(limit: Limit) -> str | None:
+    """Return the warning about a limit of a gathered type; None if it is delivered.
+
+    A limit loses lateness like a queue's rate, but it has to serve all queues of the type.
+    """
+    if limit.interval_us >= SHARED_SURE_FROM_US or (limit.burst - 1) * limit.interval_us >= LATENESS_US:
+        return None
+    return (
+        f"limits: {write_rate(limit.interval_us)} is not delivered in full at burst {limit.burst}, because the time by "
+        f"which a lease is late is lost: a burst of {least_burst(limit.interval_us, LATENESS_US)} or more is needed"
+    )
 
 
 class Unkept:

@@ -1,24 +1,57 @@
-"""Handlers of the pauses above a queue: of all queues of a type, and of everything.
+"""Handlers of types: the limits of gathered types, and the pauses of all queues of a type and of everything.
 
-Not here: the pause of one queue (router/handlers/queues.py).
+Not here: the pause of one queue (router/handlers/queues.py), and the list of types (router/handlers/listings.py).
 """
 
 from __future__ import annotations
 
-from router.api import parsing
+from msgspec import UNSET, structs
+
+from router.api import parsing, type_parsing
+from router.api.fields import to_ms
+from router.api.queue_shapes import LimitAnswer, TypeAnswer
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
+from router.handlers import rate_warnings
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from sharq_core.limits import Limit, TypeStats
+from sharq_core.link.control_calls import GetTypeStats, SetType
+from sharq_core.partitions import partition_of
+from sharq_core.rates import write_rate
 
 
 class TypeHandlers:
-    """The handlers of pauses that every partition keeps until they are resumed."""
+    """The handlers of gathered types, and of pauses that every partition keeps until they are resumed."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
         self._parser = parser
+
+    async def show_type(self, request: Request) -> Response:
+        """Return the state of a gathered type."""
+        parsing.no_query(request.query)
+        queue_type = type_parsing.gathered_type(request.path_values)
+        stats = await self._dispatch.route(GetTypeStats(queue_type, self._partition(queue_type)))
+        return answer(_type_answer(stats))
+
+    async def set_type(self, request: Request) -> Response:
+        """Change settings of a gathered type, and return its state with a warning about a rate that is not kept."""
+        parsing.no_query(request.query)
+        queue_type = type_parsing.gathered_type(request.path_values)
+        settings = await self._parser.run(type_parsing.type_settings, await request.body())
+        stats = await self._dispatch.route(SetType(queue_type, self._partition(queue_type), settings))
+        warnings = [text for limit in settings.limits or () if (text := rate_warnings.limit_warning(limit))]
+        return answer(structs.replace(_type_answer(stats), warning=warnings[0] if warnings else UNSET))
+
+    async def clear_type(self, request: Request) -> Response:
+        """Clear all settings of a gathered type but its pause, and return its state."""
+        parsing.no_query(request.query)
+        queue_type = type_parsing.gathered_type(request.path_values)
+        await self._parser.run(parsing.nothing, await request.body())
+        call = SetType(queue_type, self._partition(queue_type), type_parsing.CLEARED)
+        return answer(_type_answer(await self._dispatch.route(call)))
 
     async def pause_type(self, request: Request) -> Response:
         """Pause all queues of a type, those that come later, too."""
@@ -48,3 +81,34 @@ class TypeHandlers:
         await self._parser.run(parsing.nothing, await request.body())
         await self._dispatch.pause_all(is_paused=is_paused)
         return answer(Done())
+
+    def _partition(self, queue_type: str) -> int:
+        """Return the partition of a gathered type."""
+        return partition_of(queue_type, "", self._dispatch.partitions)
+
+
+def _type_answer(stats: TypeStats) -> TypeAnswer:
+    """Return the answer for a gathered type; times until something happens are rounded up."""
+    ready_in_us, held_us = stats.next_ready_in_us, stats.held_until_us
+    return TypeAnswer(
+        limits=[_limit_answer(limit) for limit in stats.limits],
+        max_leased=stats.max_leased,
+        paused=stats.is_paused,
+        held_until=None if held_us is None else -(-held_us // 1000),
+        queued=stats.queued,
+        delayed=stats.delayed,
+        leased=stats.leased,
+        dead=stats.dead,
+        queues=stats.queues,
+        blocked_by=stats.blocked_by,
+        next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
+    )
+
+
+def _limit_answer(limit: Limit) -> LimitAnswer:
+    return LimitAnswer(
+        interval=to_ms(limit.interval_us),
+        rate=write_rate(limit.interval_us) or "",
+        burst=limit.burst,
+        unit=limit.unit,
+    )

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic
+from typing import TypeAlias
 
 import msgspec
 
 from sharq_core.link.messages import ShardPort
+
+Place: TypeAlias = tuple[str, ShardPort]
+"""A queue type and a shard."""
 
 FRESH_S = 0.02
 """Maximum age of a hint. A shard with an older hint is asked, so that it does not starve behind one that always has
@@ -44,20 +48,20 @@ class Hints:
         due_at = None if due_in_us is None else now + due_in_us / 1e6
         self._types.setdefault(queue_type, {})[shard] = _Hint(due_at, now)
 
-    def stale(self, queue_type: str, shards: Sequence[ShardPort]) -> list[ShardPort]:
-        """Return the shards whose hint is missing or older than FRESH_S."""
-        hints, oldest = self._types.get(queue_type, {}), monotonic() - FRESH_S
-        return [shard for shard in shards if shard not in hints or hints[shard].heard_at < oldest]
+    def stale(self, places: Sequence[Place]) -> list[Place]:
+        """Return the places whose hint is missing or older than FRESH_S."""
+        oldest = monotonic() - FRESH_S
+        return [place for place in places if (hint := self._at(place)) is None or hint.heard_at < oldest]
 
-    def due(self, queue_type: str, shards: Sequence[ShardPort]) -> list[ShardPort]:
-        """Return the shards that have a due job, longest due first."""
-        hints, now = self._types.get(queue_type, {}), monotonic()
+    def due(self, places: Sequence[Place]) -> list[Place]:
+        """Return the places that have a due job, longest due first."""
+        now = monotonic()
         due = [
             (hint.due_at, index)
-            for index, shard in enumerate(shards)
-            if (hint := hints.get(shard)) is not None and hint.due_at is not None and hint.due_at <= now
+            for index, place in enumerate(places)
+            if (hint := self._at(place)) is not None and hint.due_at is not None and hint.due_at <= now
         ]
-        return [shards[index] for _, index in sorted(due)]
+        return [places[index] for _, index in sorted(due)]
 
     def keep(self, shards: Sequence[ShardPort]) -> None:
         """Forget the hints of all other shards."""
@@ -65,3 +69,7 @@ class Hints:
         for hints in self._types.values():
             for shard in hints.keys() - kept:
                 del hints[shard]
+
+    def _at(self, place: Place) -> _Hint | None:
+        queue_type, shard = place
+        return self._types.get(queue_type, {}).get(shard)

@@ -30,12 +30,18 @@ _PAUSE_AFTER_FAILURE_S = 0.1
 
 
 class Waiter:
-    """One parked poll."""
+    """One parked poll.
+
+    Attributes:
+        lobbies: the parked polls of each type that it waits for. A claim in one of them keeps it out of the others: a
+            job from a second claim would have to be given back, which wastes a slot of its queue.
+    """
 
     def __init__(self, count: int, lease_us: int, is_gone: Callable[[], bool]) -> None:
         self.count = count
         self.lease_us = lease_us
         self.is_gone = is_gone
+        self.lobbies: list[ParkedDequeues] = []
         self.future: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
         self._claims = 0
         self._is_over = False
@@ -62,12 +68,18 @@ class Waiter:
     def count_on(self) -> None:
         """Record that a claim for this poll has started."""
         self._claims += 1
+        if len(self.lobbies) > 1:
+            for lobby in self.lobbies:
+                lobby.set_aside(self)
 
     def let_go(self) -> None:
         """Record that a claim for this poll has ended and its jobs were handed out."""
         self._claims -= 1
         if self._is_over:
             self.expire()
+        if len(self.lobbies) > 1:
+            for lobby in self.lobbies:
+                lobby.take_back(self)
 
     def look(self) -> None:
         """End the wait if the client has left."""
@@ -96,6 +108,7 @@ class ParkedDequeues:
         self._give_back = give_back
         self._alarm = clock.alarm(self._start_claim)
         self.waiters: dict[Waiter, None] = {}
+        self._claimed: set[Waiter] = set()
         self._due_at: dict[ShardPort, float] = {}
         self._watches: dict[ShardPort, OnDue] = {}
         self._claim: asyncio.Task[None] | None = None
@@ -120,6 +133,18 @@ class ParkedDequeues:
     def leave(self, waiter: Waiter) -> None:
         """Remove a poll that has ended."""
         self.waiters.pop(waiter, None)
+        self._claimed.discard(waiter)
+
+    def set_aside(self, waiter: Waiter) -> None:
+        """Claim nothing more for a poll of several types, until `take_back`: a claim for it is in flight."""
+        if waiter in self.waiters:
+            self._claimed.add(waiter)
+
+    def take_back(self, waiter: Waiter) -> None:
+        """Claim again for a poll of several types; it has kept its place."""
+        if waiter in self._claimed:
+            self._claimed.discard(waiter)
+            self._arm()
 
     def close(self) -> None:
         """Drop all subscriptions: no poll waits any more."""
@@ -137,7 +162,7 @@ class ParkedDequeues:
 
     def _arm(self) -> None:
         """Set the alarm to the earliest due time, unless a claim is in flight: its end arms the alarm again."""
-        if self._claim is None and self._due_at and self.waiters:
+        if self._claim is None and self._due_at and len(self.waiters) > len(self._claimed):
             self._alarm.set(min(self._due_at.values()))
         else:
             self._alarm.clear()
@@ -210,7 +235,7 @@ class ParkedDequeues:
         takers: list[Waiter] = []
         demand = 0
         for waiter in self.waiters:
-            if not waiter.is_waiting:
+            if not waiter.is_waiting or waiter in self._claimed:
                 continue
             if takers and (waiter.lease_us != takers[0].lease_us or demand + waiter.count > MAX_CLAIM):
                 break

@@ -72,8 +72,6 @@ from sharq_core.type_parts import merge_explanations, merge_types
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
-
-
 JobT = TypeVar("JobT", bound=Addressed)
 
 
@@ -227,15 +225,16 @@ class Dispatch:
         """Pause or resume all queues of all types, those that come later, too; raise as `_everywhere` does."""
         await self._everywhere(lambda partition: PauseAll("", partition, is_paused))
 
-    async def explain(self, queue_type: str) -> Explanation | None:
-        """Return the reason why a dequeue of a type gets nothing; None while a shard cannot tell.
+    async def explain(self, *queue_types: str) -> Explanation | None:
+        """Return the reason why a dequeue of some types gets nothing; None while a shard cannot tell.
 
         Cost: none for the store if the shards were asked within the last second.
         """
         if self._directory.formats < Explain.formats:
             return None
-        parts = await asyncio.gather(*(shard.call(Explain(queue_type)) for shard in self._directory.shards()))
-        return merge_explanations(parts)
+        shards = self._directory.shards()
+        calls = [shard.call(Explain(queue_type)) for shard in shards for queue_type in queue_types]
+        return merge_explanations(await asyncio.gather(*calls))
 
     def list_dead(
         self, queue_type: str, limit: int, cursor: str | None, max_bytes: int = DEAD_PAGE_BYTES

@@ -14,6 +14,7 @@ from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.metrics.outcome_counters import OutcomeCounter
+from shard.metrics.unit_counts import UnitCounts
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 
@@ -29,6 +30,7 @@ class NodeMetrics:
 
     Attributes:
         counters: the counter of outcomes by the function of a verb about jobs; some functions have none.
+        units: the units that gathered types have leased.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -43,6 +45,7 @@ class NodeMetrics:
         self.store_calls = Durations(_STORE_S)
         self.ready_delays: dict[str, Durations] = {}
         self._ready_delay = _by_type(self._new_delays)
+        self.units = UnitCounts()
         self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)

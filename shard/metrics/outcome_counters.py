@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from shard.metrics.unit_counts import UnitCounts
+
 
 class OutcomeCounter(Protocol):
     """A metric of the outcomes of one verb."""
@@ -15,7 +17,13 @@ class OutcomeCounter(Protocol):
 
 
 class LeaseCounter(Protocol):
-    """The metrics of leases that begin and of those that expire."""
+    """The metrics of leases that begin and of those that expire.
+
+    Attributes:
+        units: the units that gathered types have leased.
+    """
+
+    units: UnitCounts
 
     def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
         """Record for each leased job how long it had been ready, in µs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sharq_core.limits import Explanation, PauseStatus, QueueSettings, TypeSummary
+from sharq_core.limits import Explanation, PauseStatus, QueueSettings, TypeSettings, TypeStats, TypeSummary
 from sharq_core.link.messages import Call, PartitionCall, QueueCall
 from sharq_core.models import QueueStats, QueueStatsPage
 
@@ -62,6 +62,23 @@ class Explain(Call[Explanation], frozen=True):
     formats: ClassVar[int] = 2
 
     queue_type: str
+
+
+class SetType(PartitionCall[TypeStats], frozen=True):
+    """A call that changes the settings of a gathered type in its partition, and returns the type afterwards."""
+
+    function: ClassVar[str] = "set_type"
+    formats: ClassVar[int] = 2
+
+    settings: TypeSettings
+
+
+class GetTypeStats(PartitionCall[TypeStats], frozen=True):
+    """A call for the settings and the statistics of a type in one partition."""
+
+    function: ClassVar[str] = "get_type_stats"
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 2
 
 
 class PauseType(PartitionCall[None], frozen=True):

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from sharq_client import EnqueueJob, LeasedJob, Outcome, QueueSettings, SharqClient, Throttled, Worker, errors
+from sharq_client import (
+    EnqueueJob,
+    LeasedJob,
+    Limit,
+    Outcome,
+    QueueSettings,
+    SharqClient,
+    Throttled,
+    TypeSettings,
+    Worker,
+    errors,
+)
 from tests.support.processes.servers import ServerFactory, SharqServer
 
 DEADLINE_S = 20.0
@@ -150,3 +162,94 @@ def test_a_throttled_job_needs_a_time(retry_after: float) -> None:
 
 def test_a_longer_time_than_a_hold_may_have_counts_as_a_day() -> None:
     assert Throttled(10**9).hold_ms == 86_400_000
+
+
+async def test_a_gathered_type_is_set_shown_and_cleared(client: SharqClient, kind: str) -> None:
+    carrier = f"{kind}~a"
+    limits = [Limit(rate="4/s"), Limit(interval_ms=500, burst=1.5, unit="cost")]
+    stats = await client.control.set_type(carrier, TypeSettings(limits=limits, max_leased=3, hold_ms=60_000))
+    assert [(limit.rate, limit.interval_ms, limit.burst, limit.unit) for limit in stats.limits] == [
+        ("4/s", 250, 1, "job"),
+        ("2/s", 500, 1.5, "cost"),
+    ]
+    await client.enqueue(a_job(carrier, "a", interval_ms=0))
+    stats = await client.control.set_type(carrier, TypeSettings(max_leased=None))
+    assert (stats.max_leased, len(stats.limits), stats.queued, stats.queues) == (None, 2, 1, 1)
+    assert stats.held_until_ms is not None
+    assert (await client.control.type(carrier)).blocked_by == "type_hold"
+    assert (await client.control.clear_type(carrier)).limits == []
+    assert (await leased(client, carrier)).job_id == "a"
+    assert (await client.control.set_type(carrier, TypeSettings(limits=[Limit(rate="90/s")]))).warning
+    with pytest.raises(errors.InvalidRequest, match="~"):
+        await client.control.set_type(kind, TypeSettings(max_leased=1))
+
+
+async def test_one_dequeue_leases_from_several_types(client: SharqClient, kind: str) -> None:
+    kinds = [f"{kind}~a", f"{kind}-b"]
+    for each in kinds:
+        await client.enqueue(a_job(each, "j", interval_ms=0))
+    jobs = [await client.dequeue(kinds), *await client.dequeue(kinds, 10, wait_ms=1_000)]
+    assert [job.queue_type for job in jobs if job is not None] == kinds
+    for job in jobs:
+        assert job is not None
+        await client.finish(job)
+    assert await client.dequeue(kinds) is None
+    with pytest.raises(errors.InvalidRequest):
+        await client.dequeue([])
+
+
+async def test_a_worker_serves_several_types(client: SharqClient, kind: str) -> None:
+    """One type has a plain function, another an async one; each gets its own jobs."""
+    plain, awaited = f"{kind}~a", f"{kind}-b"
+    seen: list[tuple[str, str, bool]] = []
+
+    def in_thread(job: LeasedJob) -> None:
+        seen.append(("plain", job.queue_type, threading.current_thread() is threading.main_thread()))
+
+    async def on_loop(job: LeasedJob) -> None:
+        seen.append(("awaited", job.queue_type, threading.current_thread() is threading.main_thread()))
+
+    async with Worker(client, [plain, awaited], {plain: in_thread, awaited: on_loop}, wait_ms=2_000):
+        await asyncio.sleep(0.1)
+        for each in (plain, awaited):
+            await client.enqueue(a_job(each, "j", interval_ms=0))
+        async with asyncio.timeout(DEADLINE_S):
+            while len(seen) < 2:
+                await asyncio.sleep(0.01)
+    assert sorted(seen) == [("awaited", awaited, True), ("plain", plain, False)]
+    for each in (plain, awaited):
+        status = await client.job(each, "1", "j")
+        assert status is not None and status.state == "finished"
+
+
+async def test_a_worker_of_several_types_may_have_one_handler(client: SharqClient, kind: str) -> None:
+    kinds = [f"{kind}-a", f"{kind}-b"]
+    seen: set[str] = set()
+
+    async def handle(job: LeasedJob) -> None:
+        seen.add(job.queue_type)
+
+    for each in kinds:
+        await client.enqueue(a_job(each, "j", interval_ms=0))
+    async with Worker(client, kinds, handle, wait_ms=500), asyncio.timeout(DEADLINE_S):
+        while len(seen) < 2:
+            await asyncio.sleep(0.01)
+    with pytest.raises(ValueError, match="expected one for each"):
+        Worker(client, kinds, {kinds[0]: handle})
+    with pytest.raises(ValueError, match="empty"):
+        Worker(client, [], handle)
+
+
+async def test_a_throttled_handler_may_hold_the_whole_carrier(client: SharqClient, kind: str) -> None:
+    carrier = f"{kind}~a"
+
+    async def handle(job: LeasedJob) -> None:
+        raise Throttled(60, holds_type=True)
+
+    for queue_id in ("1", "2"):
+        await client.enqueue(a_job(carrier, "j", queue_id, interval_ms=0))
+    async with Worker(client, carrier, handle, concurrency=1, wait_ms=500), asyncio.timeout(DEADLINE_S):
+        while (await client.control.type(carrier)).held_until_ms is None:
+            await asyncio.sleep(0.01)
+    stats = await client.control.type(carrier)
+    assert (stats.queued, stats.leased, stats.blocked_by) == (2, 0, "type_hold")

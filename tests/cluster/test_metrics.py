@@ -144,6 +144,8 @@ async def live_a_little(api: Api) -> None:
         await api.enqueue("slow", "a", job_id=job_id, rate="3/min")
     await api.lease("slow")
     assert (await api.get("/dequeue/slow/?wait=2500")).json["blocked_by"] == "rate"
+    await api.post("/type/slow~a/", {"max_leased": 1})
+    await api.enqueue("slow~a", "a")
 
 
 async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster) -> None:

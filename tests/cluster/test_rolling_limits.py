@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 import time
 import uuid
@@ -108,11 +109,15 @@ async def test_limits_are_refused_by_name_while_an_older_shard_is_a_member(
             ("/queue/sms/1/pause/", {"for": 1000}, "this call"),
             ("/type/sms/pause/", None, "this call"),
             ("/pause/", None, "this call"),
+            ("/type/sms~a/", {"rate": "40/s"}, "this call"),
         )
         for refused_path, body, name in refused:
             reply = await api.post(refused_path, body)
             assert (reply.status, reply.json["code"]) == (503, "unavailable"), refused_path
             assert reply.json["message"].startswith(name), reply.json
+        for method in ("GET", "DELETE"):
+            assert (await api.call(method, "/type/sms~a/")).status == 503
+        assert (await api.get("/dequeue/?type=sms~a&type=unknown")).json == {"status": "failure"}
         entries = [
             {"queue_type": "sms", "queue_id": "1", "payload": 1, "cost": cost, "job_id": str(cost)}
             for cost in (1, 2)
@@ -126,7 +131,34 @@ async def test_limits_are_refused_by_name_while_an_older_shard_is_a_member(
     assert (await until_status(api, path, {**job, "job_id": "costly", "cost": 2}, 201)).status == 201
     assert (await api.get("/dequeue/unknown/")).json == {"status": "failure", "blocked_by": "empty"}
     assert (await api.post("/queue/sms/1/", {"max_leased": 3})).json["max_leased"] == 3
+    assert (await api.get("/type/sms~a/")).json["queues"] == 0
     assert (await api.post("/enqueue/sms~a/1/", job)).status == 201
+    assert (await api.post("/type/sms~a/", {"rate": "40/s"})).json["queued"] == 1
+
+
+async def test_one_shard_has_all_queues_of_a_gathered_type(api: Api) -> None:
+    """The limit holds over queues that a plain type would spread over the partitions of both shards."""
+    for carrier in ("sms~x", "sms~y", "sms~z"):
+        assert (await api.post(f"/type/{carrier}/", {"rate": "20/s"})).status == 200
+        for number in range(10):
+            await api.enqueue(carrier, f"q{number}")
+        begun = [(await api.lease(carrier))["lease_expires_at"] for _ in range(10)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
+        assert min(gaps) >= 49, gaps
+
+
+async def test_one_dequeue_serves_types_of_every_shard_and_is_woken_by_any(api: Api) -> None:
+    kinds = [f"many~{number}" for number in range(8)]
+    path = "/dequeue/?" + "&".join(f"type={kind}" for kind in kinds)
+    for kind in kinds:
+        await api.enqueue(kind)
+    jobs = (await api.post(f"{path}&count=100")).json["jobs"]
+    assert sorted(job["queue_type"] for job in jobs) == kinds
+    for kind in kinds:
+        waiting = asyncio.create_task(api.post(f"{path}&wait=20000"))
+        await asyncio.sleep(0.1)
+        await api.enqueue(kind)
+        assert (await asyncio.wait_for(waiting, 5)).json["queue_type"] == kind
 
 
 async def test_pauses_and_lists_reach_the_partitions_of_every_shard(api: Api) -> None:

@@ -121,20 +121,33 @@ async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout)
         asked += [rule["record"]] if "record" in rule else operands(rule["expr"])
     async with running_load(layout.front.url), asyncio.TaskGroup() as group:
         losing = group.create_task(lose_jobs(layout.front.url))
+        waiting = group.create_task(wait_for_a_rate(layout.front.url))
         for promql in asked:
             is_answered = partial(has_data, prometheus, promql)
             await asyncio.to_thread(until, is_answered, f"no data: {promql}")
         losing.cancel()
+        waiting.cancel()
 
 
 async def lose_jobs(url: str) -> None:
-    """Lease jobs that may not come back and let the leases end: dead letters; until cancelled."""
+    """Make dead letters of a type with a limit, by leases that end and jobs that may not come back; until cancelled."""
     async with aiohttp.ClientSession(raise_for_status=True) as http:
+        await http.post(f"{url}/type/lost~a/", json={"rate": "1000/s", "burst": 100})
         for number in range(1_000_000):
             body = {"job_id": f"lost{number}", "interval": 0, "payload": 0, "requeue_limit": 0}
-            await http.post(f"{url}/enqueue/lost/1/", json=body)
+            await http.post(f"{url}/enqueue/lost~a/1/", json=body)
             with suppress(
                 aiohttp.ClientResponseError
             ):  # another answer than a job: nothing is lost this time
-                await http.post(f"{url}/dequeue/lost/?lease=100")
+                await http.post(f"{url}/dequeue/lost~a/?lease=100")
             await asyncio.sleep(0.1)
+
+
+async def wait_for_a_rate(url: str) -> None:
+    """Dequeue from a queue that its rate holds back, until cancelled."""
+    async with aiohttp.ClientSession() as http:
+        for number in range(100):
+            body = {"job_id": f"j{number}", "rate": "20/min", "payload": 0}
+            await http.post(f"{url}/enqueue/slow/1/", json=body)
+        while True:
+            await http.post(f"{url}/dequeue/slow/?wait=2000")

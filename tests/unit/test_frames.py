@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharq_core.limits import QueueSettings
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link import catalogue, control_calls, frames, messages
 from sharq_core.link.frames import FrameError
 from sharq_core.link.messages import Call, Dequeued, Member, View
@@ -46,6 +46,8 @@ CALLS: list[Call[Any]] = [
     control_calls.GetQueueLimits(KEY),
     control_calls.ListQueueStats("sms", 3, 0, 100),
     control_calls.Explain("sms"),
+    control_calls.SetType("sms~a", 3, TypeSettings([Limit(LimitUnit.COST, 1000, 1.5)], max_leased=None)),
+    control_calls.GetTypeStats("sms~a", 3),
     control_calls.PauseType("sms", 3, True),
     control_calls.PauseAll("", 3, False),
     control_calls.ListTypes([1, 2], "sms", 100),

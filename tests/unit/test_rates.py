@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.api.limits import read_rate, write_rate
+from router.api.limits import read_rate
 from sharq_core.errors import InvalidRequest
 from sharq_core.models import MAX_INTERVAL_US
+from sharq_core.rates import write_rate
 
 UNITS_US = {"s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "day": 86_400 * 10**6}
 

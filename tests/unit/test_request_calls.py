@@ -246,14 +246,17 @@ class TestQueries:
         assert names(message, name), message
 
     def test_a_dequeue_s_parameters_arrive_in_the_engine_s_units(self) -> None:
-        assert parsing.dequeue(NO_QUERY, SETTINGS) == (None, 60_000_000, 0)
+        assert parsing.dequeue(NO_QUERY, SETTINGS) == (None, 60_000_000, 0, ())
         query = MultiDict({"count": "1000", "wait": "0.5", "lease": "100.25"})
-        assert parsing.dequeue(query, SETTINGS) == (1000, 100_250, 500)
+        assert parsing.dequeue(query, SETTINGS) == (1000, 100_250, 500, ())
         assert parsing.dequeue(MultiDict({"wait": "60000", "lease": "86400000"}), SETTINGS) == (
             None,
             86_400_000_000,
             60_000_000,
+            (),
         )
+        query = MultiDict([("type", "sms"), ("type", "mail"), ("type", "sms")])
+        assert parsing.dequeue(query, SETTINGS)[3] == ("sms", "mail")
 
     def test_a_parameter_given_twice_is_refused(self) -> None:
         message = message_of(lambda: parsing.dequeue(MultiDict([("count", "1"), ("count", "1")]), SETTINGS))

@@ -11,12 +11,13 @@ from sharq_client.answers import (
     QueueRow,
     QueueStats,
     TypeRow,
+    TypeStats,
 )
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
 from sharq_client.outcomes import OnReported, Outcome
-from sharq_client.requests import Addressed, DeadRef, EnqueueJob, JobRef, QueueSettings
+from sharq_client.requests import Addressed, DeadRef, EnqueueJob, JobRef, Limit, QueueSettings, TypeSettings
 from sharq_client.worker import Worker
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "JobState",
     "JobStatus",
     "LeasedJob",
+    "Limit",
     "OnReported",
     "Outcome",
     "QueueRow",
@@ -41,5 +43,7 @@ __all__ = [
     "SharqClient",
     "Throttled",
     "TypeRow",
+    "TypeSettings",
+    "TypeStats",
     "Worker",
 ]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sharq_client.errors import SharqError
+from sharq_client.requests import Limit
 
 AnswerT = TypeVar("AnswerT")
 PayloadT = TypeVar("PayloadT")
@@ -183,6 +184,29 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     promised: int | None
     blocked_by: str | None
     next_ready_in_ms: float | None = msgspec.field(name="next_ready_in")
+
+
+class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The current state of a gathered type. Fields that QueueStats has, too, mean the same for all queues together.
+
+    Attributes:
+        limits: the limits that all queues of the type share.
+        queues: the number of queues that the server keeps a record of.
+        warning: the limit that is not delivered in full at its burst; empty if there is none.
+    """
+
+    limits: list[Limit]
+    max_leased: int | None
+    is_paused: bool = msgspec.field(name="paused")
+    held_until_ms: int | None = msgspec.field(name="held_until")
+    queued: int
+    delayed: int
+    leased: int
+    dead: int
+    queues: int
+    blocked_by: str | None
+    next_ready_in_ms: float | None = msgspec.field(name="next_ready_in")
+    warning: str = ""
 
 
 class TypeRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from sharq_client import errors
-from sharq_client.answers import Answers
+from sharq_client.answers import Answers, LeasedJob
 from sharq_client.bulk import failures_of, send_bulk
 from sharq_client.requests import Addressed, LeaseBody
 from sharq_client.transport import Transport, path_of
@@ -24,6 +24,13 @@ class Reply(msgspec.Struct, frozen=True):
     redriven: int = 0
     dropped: int = 0
 
+
+class _LeasedJobs(msgspec.Struct, frozen=True):
+    jobs: list[LeasedJob]
+
+
+LEASED = msgspec.json.Decoder(_LeasedJobs)
+"""The answer to a dequeue. Its jobs have their types only if the request named several."""
 
 REPLY = msgspec.json.Decoder(Reply)
 

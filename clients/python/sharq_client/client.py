@@ -16,7 +16,7 @@ import msgspec
 from sharq_client import errors
 from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
 from sharq_client.bulk import failures_of, send_bulk
-from sharq_client.caller import REPLY, Caller
+from sharq_client.caller import LEASED, REPLY, Caller
 from sharq_client.control import Control
 from sharq_client.failures import NothingReady
 from sharq_client.requests import (
@@ -25,15 +25,13 @@ from sharq_client.requests import (
     EnqueueJob,
     LeaseBody,
     RateBody,
+    Types,
     as_repeat,
+    dequeue_target,
     lease_body,
     ready_to_send,
 )
 from sharq_client.transport import Transport, path_of
-
-
-class _LeasedJobs(msgspec.Struct, frozen=True):
-    jobs: list[LeasedJob]
 
 
 class _Ids(msgspec.Struct, frozen=True):
@@ -47,7 +45,6 @@ class _DeadPage(msgspec.Struct, frozen=True):
 
 
 _ENQUEUED = msgspec.json.Decoder(Enqueued)
-_LEASED = msgspec.json.Decoder(_LeasedJobs)
 _JOB = msgspec.json.Decoder(JobStatus)
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _COUNTS = msgspec.json.Decoder(Counts)
@@ -141,15 +138,20 @@ class SharqClient:
 
     @overload
     async def dequeue(
-        self, queue_type: str = ..., count: None = None, *, wait_ms: float = ..., lease_ms: float | None = ...
+        self,
+        queue_type: Types = ...,
+        count: None = ...,
+        *,
+        wait_ms: float = ...,
+        lease_ms: float | None = ...,
     ) -> LeasedJob | None: ...
     @overload
     async def dequeue(
-        self, queue_type: str, count: int, *, wait_ms: float = ..., lease_ms: float | None = ...
+        self, queue_type: Types, count: int, *, wait_ms: float = ..., lease_ms: float | None = ...
     ) -> list[LeasedJob]: ...
     async def dequeue(
         self,
-        queue_type: str = "default",
+        queue_type: Types = "default",
         count: int | None = None,
         *,
         wait_ms: float = 0,
@@ -158,6 +160,7 @@ class SharqClient:
         """Lease ready jobs, each from the queue that has been due longest. A retry is made only if nothing was done.
 
         Args:
+            queue_type: the type to lease from, or up to 16 types.
             count: the most jobs to return, 1 to 1,000. The call returns as soon as one is ready. None for one job.
             wait_ms: the longest wait until a job is ready, 0 to 60,000.
             lease_ms: the length of the lease (visibility timeout), 100 to 86,400,000; None for the server's default.
@@ -168,20 +171,19 @@ class SharqClient:
         Raises:
             OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
         """
-        path = path_of("dequeue", queue_type)
-        query = {"count": 1 if count is None else count, "wait": wait_ms or None, "lease": lease_ms}
-
+        path, query = dequeue_target(queue_type, 1 if count is None else count, wait_ms, lease_ms)
         try:
             # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
             answer = await self._transport.repeated(
-                lambda: self._transport.send("POST", path, _LEASED, query=query, wait_s=wait_ms / 1000),
+                lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
                 is_safe_twice=False,
             )
             leased = answer.jobs
         except NothingReady:
             leased = []
-        jobs = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
-        return jobs if count is not None else next(iter(jobs), None)
+        if isinstance(queue_type, str):
+            leased = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
+        return leased if count is not None else next(iter(leased), None)
 
     async def finish(
         self, job: Addressed, *, cost: int | None = None, hold_ms: float = 0, hold_type_ms: float = 0

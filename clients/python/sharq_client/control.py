@@ -1,4 +1,4 @@
-"""Offers the calls of operators: settings and holds of queues, pauses above a queue, and lists with numbers.
+"""Offers the calls of operators: settings of queues and types, holds, pauses above a queue, and lists with numbers.
 
 Not here: the calls of producers and workers, and the pause of one queue (client.py).
 """
@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from sharq_client.answers import QueueRow, QueueStats, TypeRow
+from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.caller import REPLY, Caller
-from sharq_client.requests import HoldBody, QueueSettings
+from sharq_client.requests import HoldBody, QueueSettings, TypeSettings
 from sharq_client.transport import path_of
 
 
@@ -27,6 +27,7 @@ class _TypeRows(msgspec.Struct, frozen=True):
 
 
 _QUEUE = msgspec.json.Decoder(QueueStats)
+_TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
 
@@ -43,6 +44,24 @@ class Control:
         Settings last until they are cleared, and win over the values that enqueues carry.
         """
         return await self._caller.ask("POST", path_of("queue", queue_type, queue_id), _QUEUE, settings)
+
+    async def set_type(self, queue_type: str, settings: TypeSettings) -> TypeStats:
+        """Change settings of a gathered type, one with a `~` in its name, and return its state afterwards.
+
+        Settings last until they are cleared, and no enqueue changes them.
+
+        Raises:
+            InvalidRequest: a setting is out of range, or the type has no `~`. Nothing was done.
+        """
+        return await self._caller.ask("POST", path_of("type", queue_type), _TYPE, settings)
+
+    async def type(self, queue_type: str) -> TypeStats:
+        """Return the state of a gathered type."""
+        return await self._caller.ask("GET", path_of("type", queue_type), _TYPE)
+
+    async def clear_type(self, queue_type: str) -> TypeStats:
+        """Clear all settings of a gathered type, and return its state afterwards. A pause stays."""
+        return await self._caller.ask("DELETE", path_of("type", queue_type), _TYPE)
 
     async def hold(
         self,

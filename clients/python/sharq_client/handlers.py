@@ -11,11 +11,12 @@ import concurrent.futures
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import Any, TypeAlias
 
 from sharq_client.answers import LeasedJob
+from sharq_client.requests import Types
 
 Handler: TypeAlias = Callable[[LeasedJob], object]
 """An `async def` function or a plain function, or a callable that behaves like one. An awaitable result is awaited; any
@@ -54,6 +55,22 @@ class Throttled(Exception):
 
 class Unfit(TypeError):
     """The error of a handler that can never handle a job."""
+
+
+def by_type(queue_type: Types, handler: Handler | Mapping[str, Handler]) -> dict[str, Handler]:
+    """Return the handler of each type.
+
+    Raises:
+        ValueError: there is no type, or a mapping of handlers has other types.
+    """
+    types = [queue_type] if isinstance(queue_type, str) else list(queue_type)
+    if not types:
+        raise ValueError("queue_type: expected a type, or a list of 1 to 16 types, got an empty list")
+    if not isinstance(handler, Mapping):
+        return dict.fromkeys(types, handler)
+    if handler.keys() != set(types):
+        raise ValueError(f"handler: expected one for each of {', '.join(types)}, got {', '.join(handler)}")
+    return dict(handler)
 
 
 def is_async(handler: object) -> bool:

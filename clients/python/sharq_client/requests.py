@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from sharq_client.errors import InvalidRequest
+from sharq_client.transport import path_of
+
+Types: TypeAlias = str | Sequence[str]
+"""A queue type, or several of them."""
 
 MAX_JOBS_A_CALL = 1_000
 """The server's limit of jobs in one bulk call."""
@@ -133,6 +139,37 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
 
 
+class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rate that all queues of a gathered type share.
+
+    Attributes:
+        rate: the rate, such as "40/s", "90/min", "2000/h" or "10000/day".
+        interval_ms: the same as the least time between two leases, or for each unit of cost. Send one of the two; an
+            answer has both.
+        burst: the most leases or units back to back when the type is late, at least 1, with up to two decimals.
+        unit: "job" to count leases, "cost" to count the cost of their jobs.
+    """
+
+    rate: str | None = None
+    interval_ms: float | None = msgspec.field(default=None, name="interval")
+    burst: float = 1
+    unit: Literal["job", "cost"] = "job"
+
+
+class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of the settings of a gathered type: a field that is not given stays, and None clears the setting.
+
+    Attributes:
+        limits: up to three limits, which replace all present ones.
+        max_leased: the most jobs of all queues together that are leased at a time.
+        hold_ms: the time from now for which no queue of the type hands out jobs, up to 24 hours.
+    """
+
+    limits: Sequence[Limit] | UnsetType | None = UNSET
+    max_leased: int | UnsetType | None = UNSET
+    hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
+
+
 class HoldBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of POST /queue/.../pause/ for a hold."""
 
@@ -167,6 +204,22 @@ def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
 def _size_bytes(job: BulkJob) -> int:
     payload = job.payload if isinstance(job, EnqueueJob) else None
     return OVERHEAD_BYTES + (len(memoryview(payload)) if isinstance(payload, msgspec.Raw) else 0)
+
+
+def dequeue_target(
+    queue_type: Types, count: int, wait_ms: float, lease_ms: float | None
+) -> tuple[str, dict[str, object]]:
+    """Return the path and the query of a dequeue: one type is in the path, and several are in the query.
+
+    Raises:
+        InvalidRequest: there is no type. Nothing was sent.
+    """
+    query: dict[str, object] = {"count": count, "wait": wait_ms or None, "lease": lease_ms}
+    if isinstance(queue_type, str):
+        return path_of("dequeue", queue_type), query
+    if not queue_type:
+        raise InvalidRequest("queue_type: expected a type, or a list of 1 to 16 types, got an empty list")
+    return "/dequeue/", {**query, "type": list(queue_type)}
 
 
 def ready_to_send(job: EnqueueJob) -> EnqueueJob:

@@ -72,7 +72,7 @@ class Transport:
 
         Args:
             body: the body, which is encoded as JSON; None for none.
-            query: the parameters. Those that are None are left out.
+            query: the parameters. Those that are None are left out, and a list is sent item by item.
             wait_s: the time for which the server may hold the request. It is added to the timeout.
 
         Raises:
@@ -160,7 +160,7 @@ class Transport:
 
 def _target(path: str, query: Mapping[str, object] | None) -> str:
     present = {name: value for name, value in (query or {}).items() if value is not None}
-    return path + (f"?{urlencode(present)}" if present else "")
+    return path + (f"?{urlencode(present, doseq=True)}" if present else "")
 
 
 def path_of(verb: str, *identifiers: str) -> str:

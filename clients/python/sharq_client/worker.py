@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import operator
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +20,7 @@ from sharq_client.answers import LeasedJob
 from sharq_client.client import SharqClient
 from sharq_client.handlers import Handler, Threads, Throttled, Unfit
 from sharq_client.outcomes import OnReported, Outcome, Outcomes
+from sharq_client.requests import Types
 
 log = logging.getLogger("sharq.worker")
 
@@ -26,7 +29,7 @@ QUIET_PAUSE_S = 0.25
 
 
 class Worker:
-    """A worker that leases jobs of one type and runs a handler for each.
+    """A worker that leases jobs of one type, or of several, and runs a handler for each.
 
     A job is finished if the handler returns, and released if it raises. A handler that raises Throttled also holds the
     job's queue, and the attempt does not count. An `async def` handler runs on the event loop, a plain function in a
@@ -38,8 +41,8 @@ class Worker:
     def __init__(
         self,
         client: SharqClient,
-        queue_type: str,
-        handler: Handler,
+        queue_type: Types,
+        handler: Handler | Mapping[str, Handler],
         *,
         concurrency: int = 10,
         batch: int = 100,
@@ -52,8 +55,11 @@ class Worker:
         """Configure the worker. This leases nothing yet.
 
         Args:
+            queue_type: the type to lease from, or up to 16 types. Of several, the job that has been due longest comes
+                first; its `queue_type` tells them apart.
             handler: an `async def` function, or a plain function, which runs in a thread; or a callable that behaves
-                like one of them. An awaitable result is awaited; any other result is ignored.
+                like one of them. An awaitable result is awaited; any other result is ignored. For several types also
+                a mapping with a handler for each.
             concurrency: the most jobs at once, 1 or more: running, or done and not yet reported. It is also the most
                 threads.
             batch: the most jobs to lease with one call, 1 to 1,000.
@@ -67,14 +73,17 @@ class Worker:
 
         Raises:
             TypeError: the handler is of neither kind, such as a class or a generator function.
-            ValueError: concurrency or batch is out of range.
+            ValueError: concurrency or batch is out of range, or a mapping of handlers has other types than queue_type.
         """
         if concurrency < 1 or not 1 <= batch <= 1_000:
             raise ValueError("concurrency: expected 1 or more; batch: expected 1 to 1,000")
         self._client = client
         self._queue_type = queue_type
-        self._handler = handler
-        self._threads = None if handlers.is_async(handler) else Threads(concurrency)
+        self._names = queue_type if isinstance(queue_type, str) else ",".join(queue_type)
+        self._handlers = handlers.by_type(queue_type, handler)
+        is_async = [handlers.is_async(each) for each in self._handlers.values()]
+        self._in_thread = dict(zip(self._handlers, map(operator.not_, is_async), strict=True))
+        self._threads = None if all(is_async) else Threads(concurrency)
         self._concurrency = concurrency
         self._batch = batch
         self._lease_ms = lease_ms
@@ -114,7 +123,7 @@ class Worker:
             InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and a retry cannot help.
             TypeError: the handler returned a generator, so that it would never handle a job.
         """
-        log.info("worker_started queue_type=%s concurrency=%d", self._queue_type, self._concurrency)
+        log.info("worker_started queue_type=%s concurrency=%d", self._names, self._concurrency)
         reports = asyncio.create_task(self._outcomes.run())
         heartbeat = asyncio.create_task(self._heartbeat())
         # Neither ends by itself before the stop: if one fails, the worker must not go on without it.
@@ -128,7 +137,7 @@ class Worker:
             await self._finish_reports(reports)
             if self._threads is not None:
                 self._threads.close()
-            log.info("worker_stopped queue_type=%s", self._queue_type)
+            log.info("worker_stopped queue_type=%s", self._names)
         if self._unfit is not None:
             raise self._unfit
 
@@ -144,7 +153,7 @@ class Worker:
                 failed_tries += 1
                 pause_s = failures.pause_s(error, failed_tries)
                 log.warning(
-                    "dequeue_failed queue_type=%s retry_in_s=%.1f error=%s", self._queue_type, pause_s, error
+                    "dequeue_failed queue_type=%s retry_in_s=%.1f error=%s", self._names, pause_s, error
                 )
                 await self._pause(pause_s)
 
@@ -173,10 +182,11 @@ class Worker:
 
     async def _handle(self, job: LeasedJob) -> None:
         """Run the handler. The callback of the task notes the outcome, however the task ends."""
-        if self._threads is None:
-            await handlers.settle(self._handler(job))
+        handler = self._handlers[job.queue_type]
+        if self._threads is not None and self._in_thread[job.queue_type]:
+            await handlers.settle(await self._threads.run(handler, job))
         else:
-            await handlers.settle(await self._threads.run(self._handler, job))
+            await handlers.settle(handler(job))
 
     def _on_handled(self, task: asyncio.Task[None]) -> None:
         job = self._running.pop(task)

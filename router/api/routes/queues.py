@@ -11,6 +11,7 @@ from router.api.queue_shapes import (
     QueueRows,
     RateSet,
     TopQueuesAnswer,
+    TypeAnswer,
     TypeRows,
 )
 from router.api.request_shapes import (
@@ -22,6 +23,7 @@ from router.api.request_shapes import (
     RateBody,
     SettingsBody,
     TopQuery,
+    TypeBody,
 )
 from router.api.response_shapes import (
     Done,
@@ -104,6 +106,33 @@ QUEUES = (
         query=PageQuery,
         answers={200: (TypeRows,)},
         failures=READ,
+    ),
+    Route(
+        operation="type",
+        methods=("GET",),
+        paths=("/type/{queue_type}/",),
+        summary="Get the state of a gathered type (one with a `~` in its name): its limits and its number of jobs.",
+        answers={200: (TypeAnswer,)},
+        failures=READ,
+    ),
+    Route(
+        operation="set_type",
+        methods=("POST",),
+        paths=("/type/{queue_type}/",),
+        summary="Set or clear the limits that all queues of a gathered type share. They last until they are cleared.",
+        body=TypeBody,
+        needs_body=True,
+        answers={200: (TypeAnswer,)},
+        failures=WRITE,
+    ),
+    Route(
+        operation="clear_type",
+        methods=("DELETE",),
+        paths=("/type/{queue_type}/",),
+        summary="Clear all settings of a gathered type: its limits, `max_leased` and its hold. A pause stays.",
+        body=NoBody,
+        answers={200: (TypeAnswer,)},
+        failures=WRITE,
     ),
     Route(
         operation="pause_type",

@@ -39,7 +39,7 @@ class Parts:
         lease_us: int = LEASE_US,
         is_gone: Callable[[], bool] = lambda: False,
     ) -> list[LeasedJob]:
-        return await self.polls.dequeue(queue_type, count, lease_us, wait_us, is_gone)
+        return await self.polls.dequeue((queue_type,), count, lease_us, wait_us, is_gone)
 
 
 @asynccontextmanager

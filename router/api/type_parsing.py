@@ -1,0 +1,115 @@
+"""Parses the settings of gathered types, or raises an error that names the field.
+
+Not here: the other requests about queues and types (router/api/queue_parsing.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from router.api import parsing
+from router.api.decoding import Decoder
+from router.api.fields import to_us
+from router.api.limits import (
+    MAX_TYPE_LIMITS,
+    HoldType,
+    LimitBurst,
+    LimitInterval,
+    LimitRate,
+    TypeMaxLeased,
+    rate_interval_us,
+    read_burst,
+)
+from router.api.request_shapes import LimitEntry, TypeBody
+from sharq_core.errors import InvalidRequest
+from sharq_core.limits import Limit, LimitUnit, TypeSettings
+from sharq_core.partitions import is_gathered
+
+_RAW_LIMITS: Any = msgspec.defstruct(
+    "RawLimits",
+    [(f"item{index}", Raw | UnsetType, UNSET) for index in range(MAX_TYPE_LIMITS)],
+    array_like=True,
+    forbid_unknown_fields=True,
+)
+"""A list of limits that are not decoded yet. Its decoder stops at the first item past the most that are allowed."""
+
+
+class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A TypeBody whose limits are not decoded yet, so that a message can name the field of a limit."""
+
+    limits: _RAW_LIMITS | UnsetType | None = UNSET
+    interval: LimitInterval | UnsetType | None = UNSET
+    rate: LimitRate | UnsetType | None = UNSET
+    burst: LimitBurst | UnsetType | None = UNSET
+    max_leased: TypeMaxLeased | UnsetType | None = UNSET
+    hold: HoldType | UnsetType | None = UNSET
+
+
+_TYPE: Decoder[Any] = Decoder(TypeBody, msgspec.json.Decoder(_RawTypeBody))
+_LIMIT = Decoder(LimitEntry)
+
+CLEARED = TypeSettings(limits=None, max_leased=None, hold_us=None)
+"""The change that clears every setting of a type."""
+
+
+def gathered_type(path: Mapping[str, str]) -> str:
+    """Return the gathered type of a request's path; raise InvalidRequest if it is none."""
+    queue_type = parsing.queue_type_of(path)
+    if not is_gathered(queue_type):
+        raise InvalidRequest(
+            f"queue_type: expected a gathered type, with one ~ in its name. The queues of {queue_type} are spread over "
+            f"the partitions, so they cannot share a limit. Name the type {queue_type}~all, or such as "
+            f"{queue_type}~carrier for those of one carrier"
+        )
+    return queue_type
+
+
+def type_settings(body: bytes) -> TypeSettings:
+    """Return the change of a type's settings; raise InvalidRequest if the body is wrong."""
+    form = _TYPE.from_json(body)
+    return TypeSettings(
+        limits=_limits(form),
+        max_leased=form.max_leased,
+        hold_us=to_us(form.hold) if isinstance(form.hold, int | float) else form.hold,
+    )
+
+
+def _limits(form: _RawTypeBody) -> list[Limit] | UnsetType | None:
+    """Return the limits, in whichever of the two forms they came; None to clear them."""
+    short = [name for name in ("rate", "interval", "burst") if getattr(form, name) is not UNSET]
+    if form.limits is UNSET:
+        return _short_form(form) if short else UNSET
+    if short:
+        raise InvalidRequest(f"limits: expected limits or {short[0]}, got both limits and {short[0]}")
+    if form.limits is None:
+        return None
+    texts = [text for text in msgspec.structs.astuple(form.limits) if text is not UNSET]
+    return [_limit(text, f"limits[{index}]") for index, text in enumerate(texts)]
+
+
+def _short_form(form: _RawTypeBody) -> list[Limit] | None:
+    """Return the limit that `rate` or `interval` with `burst` says; None if one of the two is null."""
+    if form.rate is not UNSET and form.interval is not UNSET:
+        raise InvalidRequest("rate: expected rate or interval, got both rate and interval")
+    if form.rate is None or form.interval is None:
+        if form.burst is not UNSET and form.burst is not None:
+            raise InvalidRequest("burst: expected no burst beside a rate or interval that is cleared")
+        return None
+    interval_us = rate_interval_us(form.interval, form.rate)
+    if interval_us is None:
+        raise InvalidRequest(
+            "burst: expected rate or interval beside it, because the limits are replaced whole"
+        )
+    return [Limit(LimitUnit.JOB, interval_us, 1 if form.burst is None else read_burst(form.burst) or 1)]
+
+
+def _limit(text: Raw, place: str) -> Limit:
+    entry = _LIMIT.from_json(text, place)
+    interval_us = rate_interval_us(entry.interval, entry.rate, f"{place}.")
+    if interval_us is None:
+        raise InvalidRequest(f"{place}.rate: required, or interval instead")
+    return Limit(LimitUnit(entry.unit), interval_us, read_burst(entry.burst, f"{place}.") or 1)

@@ -1,0 +1,82 @@
+"""The share of its limits that a gathered type uses: sampled on a node with a real store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shard.metrics import type_caps
+from sharq_core.limits import Limit, LimitUnit, TypeSettings
+from sharq_core.link.control_calls import SetType
+from sharq_core.partitions import partition_of
+from tests.support.nodes.parts import Parts, enqueued, job
+from tests.support.waits import until
+
+CARRIER = "sms~a"
+
+
+@pytest.fixture(autouse=True)
+def quick_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type_caps, "EVERY_S", 0.05)
+
+
+def used(parts: Parts, queue_type: str = CARRIER) -> dict[str, float]:
+    """Return cap → share in use, of one type."""
+    return {
+        sample.labels["cap"]: sample.value
+        for metric in parts.registry.collect()
+        for sample in metric.samples
+        if sample.name == "sharq_type_cap_used_ratio" and sample.labels["queue_type"] == queue_type
+    }
+
+
+async def set_type(parts: Parts, settings: TypeSettings, queue_type: str = CARRIER) -> None:
+    partition = partition_of(queue_type, "", parts.node.settings.partitions)
+    await parts.dispatch.route(SetType(queue_type, partition, settings))
+
+
+async def test_each_cap_of_a_type_has_its_share_in_use(parts: Parts) -> None:
+    limits = [Limit(LimitUnit.JOB, 50_000), Limit(LimitUnit.COST, 1_000, 100)]
+    await set_type(parts, TypeSettings(limits=limits, max_leased=1000))
+    await enqueued(parts, *(job(CARRIER, f"q{n % 3}", f"j{n}", cost=5) for n in range(200)))
+    await until(lambda: bool(used(parts)))
+
+    async def work() -> None:
+        while True:
+            await parts.dequeue(CARRIER, wait_us=1_000_000)
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(2)
+    shares = used(parts)
+    working.cancel()
+    await asyncio.wait([working])
+    # 20 jobs a second of 20, 100 points a second of 1,000, and about 40 leases of 1,000.
+    assert set(shares) == {"20/s", "1000/s cost", "max_leased"}
+    assert 0.7 < shares["20/s"] <= 1.1
+    assert 0.07 < shares["1000/s cost"] <= 0.11
+    assert 0.02 < shares["max_leased"] < 0.06
+
+
+async def test_types_without_settings_have_no_share_and_cleared_ones_lose_it(parts: Parts) -> None:
+    await enqueued(parts, job(CARRIER, "q", "j"), job("plain", "q", "j"), job("sms~b", "q", "j"))
+    await set_type(parts, TypeSettings(max_leased=4))
+    await until(lambda: used(parts) == {"max_leased": 0})
+    await parts.dequeue(CARRIER)
+    await until(lambda: used(parts) == {"max_leased": 0.25})
+    assert used(parts, "plain") == used(parts, "sms~b") == {}
+    await set_type(parts, TypeSettings(max_leased=None))
+    await until(lambda: used(parts) == {})
+
+
+async def test_the_number_of_types_with_a_series_is_bounded(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type_caps, "MAX_TYPES", 3)
+    names = [f"sms~{number}" for number in range(6)]
+    for name in names:
+        await enqueued(parts, job(name, "q", "j"))
+        await set_type(parts, TypeSettings(max_leased=4), name)
+    await until(lambda: sum(bool(used(parts, name)) for name in names) == 3)
+    await asyncio.sleep(0.3)
+    assert sum(bool(used(parts, name)) for name in names) == 3
