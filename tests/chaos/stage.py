@@ -24,6 +24,7 @@ from sharq_core.config import StoreAddress, parse_url
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from tests.chaos import audit
 from tests.chaos.report import Report
+from tests.scheduler.driver import Driver
 from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
 from tests.support.load.history import History
 from tests.support.load.promise import Promise, Rate
@@ -148,6 +149,15 @@ class Stage:
         with self._audited(self.prefix) as client_of:
             audit.assert_conserved(client_of, self.prefix, self.kind)
         return counts, history
+
+    @contextmanager
+    def driver(self, kind: str) -> Iterator[Driver]:
+        """Runs functions on the partition that a gathered type has."""
+        place = partition_of(kind, "", DEFAULT_PARTITIONS)
+        with self._audited(self.prefix) as client_of:
+            yield Driver(
+                client_of(place), self.prefix, partitions=DEFAULT_PARTITIONS, partition=place, queue_type=kind
+            )
 
     async def go_on(self, crowd: Crowd) -> None:
         """Some more load, until some more of it was delivered, too."""

@@ -1,0 +1,192 @@
+"""Measures the store's price of a job with each limit and with none, and what the limits cost a job that uses none.
+
+The version before the limits is checked out of this repository's history; it and this one take turns, each with its own
+program and its own library, on a store of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import feature_load, price_load, singles, targets, wrk
+from benchmarks.cpu import CpuMeter
+from benchmarks.errors import NotRun, Spoiled
+from benchmarks.feature_load import FEATURES
+from benchmarks.price_load import Price
+from benchmarks.report import Cell, Grid, Report, Row
+from benchmarks.servers import ROOT, sharq_server, store
+from benchmarks.spread import Spread, median
+
+BEFORE = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
+"""The last commit without limits."""
+
+_CONNECTIONS = 16
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """rounds: of each measurement; batches: of 100 jobs in each; request_s: a round of single enqueues."""
+
+    rounds: int
+    batches: int
+    request_s: float
+
+
+_FULL = _Plan(rounds=15, batches=100, request_s=4)
+_QUICK = _Plan(rounds=7, batches=30, request_s=2)
+
+
+class _Child:
+    """A process of price_load.py in one tree."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def price(self, feature: str, batches: int) -> Price:
+        """Measure one round."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(f"{feature} {batches}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise Spoiled("the measuring process ended")
+        return msgspec.json.decode(line, type=Price)
+
+
+def run(is_quick: bool) -> Report:
+    """Measure the store's price in turns, and then the server's."""
+    plan = _QUICK if is_quick else _FULL
+    with ExitStack() as stack:
+        before_tree = stack.enter_context(_tree_before())
+        before = stack.enter_context(_child(before_tree, price_load.__name__))
+        now = stack.enter_context(_child(ROOT, feature_load.__name__))
+        for child in (before, now):
+            child.price("none", plan.batches)
+        pairs = [_pair(before, now, plan.batches, number) for number in range(plan.rounds)]
+        prices = {name: [now.price(name, plan.batches) for _ in range(plan.rounds)] for name in FEATURES}
+    with _tree_before() as tree:
+        requests = _requests(tree, plan)
+    return _report(plan, pairs, prices, requests)
+
+
+@contextmanager
+def _tree_before() -> Iterator[Path]:
+    """Give the files of the version before, with this version's price_load.py among them.
+
+    Raises:
+        NotRun: its commit is not here, as in a shallow clone.
+    """
+    packed = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        raise NotRun(f"the commit {BEFORE} is not in this repository")
+    with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(name, filter="data")
+        shutil.copy(price_load.__file__, Path(name) / "benchmarks")
+        yield Path(name)
+
+
+@contextmanager
+def _child(tree: Path, module: str) -> Iterator[_Child]:
+    command = [sys.executable, "-m", module]
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield _Child(process)
+    finally:
+        assert process.stdin and process.stdout
+        process.stdin.close()
+        process.wait(60)
+        process.stdout.close()
+
+
+def _pair(before: _Child, now: _Child, batches: int, number: int) -> tuple[Price, Price]:
+    """Measure both, the one first and then the other."""
+    if number % 2:
+        second = now.price("none", batches)
+        return before.price("none", batches), second
+    return before.price("none", batches), now.price("none", batches)
+
+
+def _requests(tree: Path, plan: _Plan) -> list[tuple[float, float]]:
+    """CPU time of the server in µs for a single enqueue: of the version before, and of this one."""
+    found: list[tuple[float, float]] = []
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                sharq_server(stack.enter_context(store(is_durable=False)).url, {"PYTHONPATH": str(path)})
+            )
+            for path in (tree, ROOT)
+        ]
+        for number in range(plan.rounds + 1):
+            spent = {}
+            for server in servers if number % 2 else reversed(servers):
+                meter = CpuMeter(server.pid)
+                words = singles.enqueue_words(f"r{number}")
+                summary = wrk.run(server.url, "enqueue", _CONNECTIONS, plan.request_s, *words)
+                spent[server.url] = meter.spent_us()[0] / summary.requests
+            if number:
+                before, now = servers
+                found.append((spent[before.url], spent[now.url]))
+    return found
+
+
+def _report(
+    plan: _Plan,
+    pairs: list[tuple[Price, Price]],
+    prices: dict[str, list[Price]],
+    requests: list[tuple[float, float]],
+) -> Report:
+    none_us = median(price.cpu_us for price in prices["none"])
+    none_bytes = median(price.memory_bytes for price in prices["none"])
+    grid: list[tuple[Cell, ...]] = []
+    for name, own in prices.items():
+        cpu_us = median(price.cpu_us for price in own)
+        memory_bytes = median(price.memory_bytes for price in own)
+        grid.append((name, cpu_us, cpu_us / none_us, memory_bytes, memory_bytes - none_bytes))
+    return Report(
+        name="features",
+        question="What do the limits cost the store: a job that uses one, and a job that uses none?",
+        parameters={
+            "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, payload 100 bytes",
+            "rounds": f"{plan.rounds} of {plan.batches * price_load.BATCH:,} jobs, and of {plan.request_s:g} s of "
+            f"single enqueues with {_CONNECTIONS} connections",
+            "version before": BEFORE[:12],
+        },
+        rows=[
+            targets.FEATURES_CPU.row(Spread.of([now.cpu_us / before.cpu_us for before, now in pairs])),
+            targets.FEATURES_BYTES.row(
+                Spread.of([now.memory_bytes / before.memory_bytes for before, now in pairs])
+            ),
+            targets.FEATURES_HTTP.row(Spread.of([now / before for before, now in requests])),
+            Row("store CPU of a job without limits", "µs", Spread.of([now.cpu_us for _, now in pairs])),
+            Row("server CPU of a single enqueue", "µs", Spread.of([now for _, now in requests])),
+        ],
+        grids=[
+            Grid(
+                "By feature (medians of a job: enqueued, leased, finished)",
+                ("feature", "CPU µs", "of none", "bytes", "more bytes than none"),
+                grid,
+            )
+        ],
+        notes=[
+            "The CPU time is that of the store's main thread, for the three calls of a job together.",
+            "The two versions take turns, each round in the other order.",
+        ],
+    )
