@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -32,18 +32,20 @@ BEFORE = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
 """The last commit without limits."""
 
 _CONNECTIONS = 16
+_TURNS = 10
+"""A round has so many short turns of each version."""
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """rounds: of each measurement; batches: of 100 jobs in each; request_s: a round of single enqueues."""
+    """rounds: of each measurement; batches: of 100 jobs in each turn; request_s: a round of single enqueues."""
 
     rounds: int
     batches: int
     request_s: float
 
 
-_FULL = _Plan(rounds=15, batches=100, request_s=4)
-_QUICK = _Plan(rounds=7, batches=30, request_s=2)
+_FULL = _Plan(rounds=11, batches=20, request_s=4)
+_QUICK = _Plan(rounds=5, batches=10, request_s=2)
 
 
 class _Child:
@@ -72,8 +74,11 @@ def run(is_quick: bool) -> Report:
         now = stack.enter_context(_child(ROOT, feature_load.__name__))
         for child in (before, now):
             child.price("none", plan.batches)
-        pairs = [_pair(before, now, plan.batches, number) for number in range(plan.rounds)]
-        prices = {name: [now.price(name, plan.batches) for _ in range(plan.rounds)] for name in FEATURES}
+        pairs = [_pair(before, now, plan) for _ in range(plan.rounds)]
+        turns = [
+            {name: now.price(name, plan.batches) for name in FEATURES} for _ in range(plan.rounds * _TURNS)
+        ]
+    prices = {name: [turn[name] for turn in turns] for name in FEATURES}
     with _tree_before() as tree:
         requests = _requests(tree, plan)
     return _report(plan, pairs, prices, requests)
@@ -116,12 +121,17 @@ def _child(tree: Path, module: str) -> Iterator[_Child]:
         process.stdout.close()
 
 
-def _pair(before: _Child, now: _Child, batches: int, number: int) -> tuple[Price, Price]:
-    """Measure both, the one first and then the other."""
-    if number % 2:
-        second = now.price("none", batches)
-        return before.price("none", batches), second
-    return before.price("none", batches), now.price("none", batches)
+def _pair(before: _Child, now: _Child, plan: _Plan) -> tuple[Price, Price]:
+    """Measure both in short turns; the least price of each is the one that the machine disturbed least."""
+    turns: tuple[list[Price], list[Price]] = ([], [])
+    for number in range(_TURNS):
+        for index in (0, 1) if number % 2 else (1, 0):
+            turns[index].append((before, now)[index].price("none", plan.batches))
+    return _least(turns[0]), _least(turns[1])
+
+
+def _least(prices: Sequence[Price]) -> Price:
+    return Price(min(price.cpu_us for price in prices), median(price.memory_bytes for price in prices))
 
 
 def _requests(tree: Path, plan: _Plan) -> list[tuple[float, float]]:
@@ -153,20 +163,20 @@ def _report(
     prices: dict[str, list[Price]],
     requests: list[tuple[float, float]],
 ) -> Report:
-    none_us = median(price.cpu_us for price in prices["none"])
+    none_us = min(price.cpu_us for price in prices["none"])
     none_bytes = median(price.memory_bytes for price in prices["none"])
     grid: list[tuple[Cell, ...]] = []
     for name, own in prices.items():
-        cpu_us = median(price.cpu_us for price in own)
+        cpu_us = min(price.cpu_us for price in own)
         memory_bytes = median(price.memory_bytes for price in own)
         grid.append((name, cpu_us, cpu_us / none_us, memory_bytes, memory_bytes - none_bytes))
     return Report(
         name="features",
         question="What do the limits cost the store: a job that uses one, and a job that uses none?",
         parameters={
-            "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, payload 100 bytes",
-            "rounds": f"{plan.rounds} of {plan.batches * price_load.BATCH:,} jobs, and of {plan.request_s:g} s of "
-            f"single enqueues with {_CONNECTIONS} connections",
+            "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, 100-byte payloads",
+            "rounds": f"{plan.rounds} of {_TURNS} turns with {plan.batches * price_load.BATCH:,} jobs, and of "
+            f"{plan.request_s:g} s of single enqueues with {_CONNECTIONS} connections",
             "version before": BEFORE[:12],
         },
         rows=[
@@ -180,13 +190,14 @@ def _report(
         ],
         grids=[
             Grid(
-                "By feature (medians of a job: enqueued, leased, finished)",
+                "By feature (a job: enqueued, leased and finished; CPU time of the best turn)",
                 ("feature", "CPU µs", "of none", "bytes", "more bytes than none"),
                 grid,
             )
         ],
         notes=[
             "The CPU time is that of the store's main thread, for the three calls of a job together.",
-            "The two versions take turns, each round in the other order.",
+            "The two versions take turns, and a round counts the least CPU time of its turns, because others on the "
+            "machine only slow a turn down.",
         ],
     )
