@@ -29,7 +29,7 @@ from sharq_core.errors import InvalidRequest
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
 from sharq_core.link import control_calls, messages
 from sharq_core.link.catalogue import CALLS
-from sharq_core.link.messages import Call, JobsCall, PartitionCall, QueueCall
+from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
 from sharq_core.models import Counts, DeadPage, DeletedQueue, QueueStats, StoreState, TopQueues
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import Functions
@@ -48,6 +48,9 @@ class CallHandlers:
         stand_in: reads what the index may not know of a type, and takes over or leaves partitions.
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
+
+    Attributes:
+        by_type: the handler of each type of call; it raises as ShardPort.call does.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class CallHandlers:
         self._reaper = reaper
         self._metrics = metrics
         self._guard = guard
-        self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
+        self.by_type: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **{
                 call_type: self._run
                 for call_type in CALLS
@@ -108,10 +111,6 @@ class CallHandlers:
             messages.Cover: self._cover,
             messages.Yield: self._yield,
         }
-
-    def handle(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
-        """Handle a call; raises as ShardPort.call does."""
-        return cast("Awaitable[ReplyT]", self._handlers[type(call)](call))
 
     def _make_verb(self, call_type: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
         """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of CALLS."""

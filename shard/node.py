@@ -29,6 +29,7 @@ from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
+from shard.metrics.limit_samples import LimitSamples
 from shard.metrics.node import NodeMetrics
 from shard.metrics.store import DataMetrics, StoreMetrics
 from shard.node_settings import NodeSettings
@@ -103,8 +104,14 @@ class ShardNode:
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
+        self._explanations = Explanations(
+            self._pipeline, self._type_calls, self._ownership.covered, settings.partitions
+        )
+        self._samples = LimitSamples(
+            registry, self._pipeline, self._limit_calls, self._explanations, self._index, self._census
+        )
         self.contact = self._make_contact()
-        self._calls = self._make_calls()
+        self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
         store.on_clock_news = self._refresher.look_soon
         self._export(registry)
@@ -201,7 +208,7 @@ class ShardNode:
             return _refuse(refusal)
         if not self._opened.is_set() and not isinstance(call, DescribeStore):
             return _refuse(StoreAway(self.store.unreached()))
-        return self._calls.handle(call)
+        return self._handlers.by_type[type(call)](call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Call on_due with the current next-due time soon, and again whenever an earlier one becomes known."""
@@ -248,9 +255,6 @@ class ShardNode:
 
     def _make_calls(self) -> CallHandlers:
         sources = self._functions, self._limit_calls, self._type_calls
-        explanations = Explanations(
-            self._pipeline, self._type_calls, self._ownership.covered, self.settings.partitions
-        )
         return CallHandlers(
             self.store,
             self._functions,
@@ -259,12 +263,12 @@ class ShardNode:
             self._pipeline,
             self._dequeuer,
             self._index,
-            NodeHints(self._ownership, self._index, self._reaper, explanations),
+            NodeHints(self._ownership, self._index, self._reaper, self._explanations),
             StandIn(self._ownership, self._surveyor, self.contact),
             self._reaper,
             self._metrics,
             self.guard,
-            explanations,
+            self._explanations,
             self._type_calls,
         )
 
@@ -338,6 +342,7 @@ class ShardNode:
             log.info("store_back away_s=%.1f", away_s)
         self._tasks.append(asyncio.create_task(self.guard.run()))
         self._tasks.append(asyncio.create_task(self._refresher.run()))
+        self._tasks.append(asyncio.create_task(self._samples.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)

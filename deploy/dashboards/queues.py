@@ -67,6 +67,25 @@ QUEUES = Dashboard(
             unit="s",
         ),
         graph(
+            "Blocked",
+            "Share of the time for which workers waited for jobs of a type that had some, by the reason (sampled).",
+            Query(
+                per_second("sharq_blocked_seconds_total", f"{BY_TYPE}, blocked_by", OF_TYPE),
+                "{{queue_type}} {{blocked_by}}",
+            ),
+            unit="percentunit",
+        ),
+        graph(
+            "Delivered of promised",
+            "Jobs that queues with a rate gave, as a share of what their rates and backlogs allowed (sampled).",
+            Query(
+                f"{per_second('sharq_sampled_delivered_jobs_total', BY_TYPE, OF_TYPE)}"
+                f" / {per_second('sharq_sampled_promised_jobs_total', BY_TYPE, OF_TYPE)}",
+                LEGEND,
+            ),
+            unit="percentunit",
+        ),
+        graph(
             "Enqueues that queued nothing",
             "duplicate: the job id exists. full: the queue is at its cap. no_interval: the queue has no rate.",
             Query(

@@ -306,7 +306,8 @@ def _read_payload(
         value = _decode_any(text)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(explain_broken_json(text, error, place, effort)) from None
-    if is_nested_too_deep(text):
+    # A text of MAX_DEPTH bytes cannot have more levels than that.
+    if len(text) > MAX_DEPTH and is_nested_too_deep(text):
         raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
     cap = value.get("max_queued_length") if isinstance(value, dict) else None
     if cap is None:

@@ -14,12 +14,9 @@ from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from sharq_core.deliveries import delivered, promised
 from sharq_core.limits import TypeSummary
 from sharq_core.models import QueueKey, QueueStats, TopOrder
-
-_MINUTE_US = 60_000_000
-_LAST_MINUTE = -2
-"""The place of the last complete minute in a list of minutes, which ends with the current one."""
 
 
 class ListingHandlers:
@@ -56,7 +53,6 @@ class ListingHandlers:
 
 
 def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
-    delivered = stats.dequeue_counts[_LAST_MINUTE][1]
     ready_in_us = stats.next_ready_in_us
     return QueueRow(
         queue_id=queue_id,
@@ -68,20 +64,11 @@ def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
         leased=stats.leased,
         dead=stats.dead,
         max_leased=stats.max_leased,
-        delivered=delivered,
-        promised=_promised(stats.interval_us, delivered + stats.queued),
+        delivered=delivered(stats),
+        promised=promised(stats),
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
     )
-
-
-def _promised(interval_us: int, available: int) -> int | None:
-    """Return the number of jobs that a queue should have given in a minute; None at an unlimited rate.
-
-    Args:
-        available: the jobs that it gave, and those that wait.
-    """
-    return min(_MINUTE_US // interval_us, available) if interval_us else None
 
 
 def _type_row(summary: TypeSummary) -> TypeRowAnswer:

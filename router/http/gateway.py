@@ -115,7 +115,14 @@ class Gateway:
 
     async def _run(self, request: Request, endpoint: Endpoint, *, may_wait: bool) -> Response:
         """Run a handler while the request and its body count against the bounds."""
-        self._let_in(endpoint, may_wait=may_wait)
+        if may_wait:
+            if self.waiting >= self.settings.max_waiting:
+                raise Overloaded(f"{self.waiting} waiting dequeues are in flight already")
+            self.waiting += 1
+        else:
+            if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
+                raise Overloaded(f"{self.in_flight} requests are in flight already")
+            self.in_flight += 1
         try:
             if request.body_exists:
                 if _EXPECT in request.headers:
@@ -128,23 +135,10 @@ class Gateway:
         finally:
             if request.arrival is not None:
                 request.arrival.close()
-            self._let_out(may_wait=may_wait)
-
-    def _let_in(self, endpoint: Endpoint, *, may_wait: bool) -> None:
-        if may_wait:
-            if self.waiting >= self.settings.max_waiting:
-                raise Overloaded(f"{self.waiting} waiting dequeues are in flight already")
-            self.waiting += 1
-        else:
-            if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
-                raise Overloaded(f"{self.in_flight} requests are in flight already")
-            self.in_flight += 1
-
-    def _let_out(self, *, may_wait: bool) -> None:
-        if may_wait:
-            self.waiting -= 1
-        else:
-            self.in_flight -= 1
+            if may_wait:
+                self.waiting -= 1
+            else:
+                self.in_flight -= 1
 
     async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
         """Read a body that may be large, and count the received bytes against the room for bodies."""

@@ -12,28 +12,10 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sharq_core.process.durations import Durations
+from sharq_core.process.counters import OperationMeter
 from sharq_core.version import __version__
 
 _BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-
-
-class OperationMeter:
-    """The counts and durations of one operation. They are plain numbers, because every request updates them.
-
-    Attributes:
-        results: result (ok, empty, duplicate, gone or an error code) → the number of responses.
-        durations: the times from request to response.
-    """
-
-    def __init__(self, operation: str) -> None:
-        self.operation = operation
-        self.results: dict[str, int] = {}
-        self.durations = Durations(_BUCKETS_S)
-
-    def count(self, result: str) -> None:
-        """Count one response."""
-        self.results[result] = self.results.get(result, 0) + 1
 
 
 class RouterMetrics:
@@ -50,7 +32,7 @@ class RouterMetrics:
 
     def meter(self, operation: str) -> OperationMeter:
         """Return a new meter. Call it once an operation."""
-        meter = OperationMeter(operation)
+        meter = OperationMeter(operation, _BUCKETS_S)
         self._meters.append(meter)
         return meter
 

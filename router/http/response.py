@@ -85,7 +85,7 @@ class Response:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
-        head = self._head(request.version)
+        head = self._head(request.version, f"Content-Length: {len(self.body)}\r\n")
         body = b"" if request.method == METH_HEAD else self.body
         self.body_length = len(head) + len(body)
         if len(body) > PIECE_BYTES:  # joining head and body would copy the body
@@ -99,13 +99,11 @@ class Response:
     async def write_eof(self) -> None:
         """Do nothing: `prepare` has sent the whole response."""
 
-    def _head(self, version: HttpVersion) -> bytes:
+    def _head(self, version: HttpVersion, length: str) -> bytes:
+        """Return the head of the response; `length` is the header of its length, or empty."""
         fixed = _fixed_head(version, self.status, self._headers, self.keep_alive)
         request_id = f"X-Request-Id: {self.request_id}\r\n" if self.request_id else ""
-        return (f"{fixed}{request_id}{self._length_header()}Date: {rfc822_formatted_time()}\r\n\r\n").encode()
-
-    def _length_header(self) -> str:
-        return f"Content-Length: {len(self.body)}\r\n"
+        return (f"{fixed}{request_id}{length}Date: {rfc822_formatted_time()}\r\n\r\n").encode()
 
 
 @lru_cache(_KNOWN_HEADS)

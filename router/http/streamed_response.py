@@ -50,7 +50,7 @@ class StreamedAnswer(Response):
             self.force_close()  # the end of the connection is the end of the body
         if self.keep_alive is None:
             self.keep_alive = request.keep_alive
-        await self._send(request, self._head(request.version))
+        await self._send(request, self._head(request.version, ""))
         if request.method == METH_HEAD:
             return
         is_chunked = request.version != HttpVersion10
@@ -71,9 +71,6 @@ class StreamedAnswer(Response):
             raise ConnectionResetError("the client has left")
         self.body_length += len(message)
         await send(request, transport, message)
-
-    def _length_header(self) -> str:
-        return ""
 
 
 def _as_chunk(piece: bytes) -> bytes:

@@ -50,6 +50,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
 
     Args:
         call_type: the type of call, as `Enqueue`.
+        scheduler_calls: names the function of the calls, and the time after which they must not run.
         order: the place of this verb's calls in a pipeline; calls of one function must be neighbours to be merged.
         hints: gets the hint of each reply.
         counter: counts the outcomes; None for no count.
@@ -72,7 +73,8 @@ class JobVerb(Generic[JobT, OutcomeT]):
         self.order = order
         self.hints = hints
         self.counter = counter
-        self.scheduler_calls = scheduler_calls
+        self.maker = scheduler_calls.makers[call_type]
+        self.not_after_us = scheduler_calls.not_after_us
         self.waiting: dict[tuple[int, str], JobBatch[JobT, OutcomeT]] = {}
         self.job_count = 0
         self.size = 0
@@ -172,14 +174,18 @@ class JobBatch(Generic[JobT, OutcomeT]):
 
     def pack(self) -> list[JobBatch[JobT, OutcomeT]]:
         """Make the function calls of the jobs, which wait no longer; a batch that does not fit one call is cut."""
-        verb = self._verb
+        verb, (partition, queue_type) = self._verb, self._key
         del verb.waiting[self._key]
         verb.job_count -= len(self.jobs)
         verb.size -= self.size
         fits = len(self.jobs) <= MAX_BATCH and self.size <= MAX_CALL_BYTES
         parts = [self] if fits else self._cut(has_payloads=verb.call_type.has_payloads)
         for part in parts:
-            part.call = verb.scheduler_calls.of_jobs(verb.call_type, *self._key, part.jobs, self.since)
+            if verb.maker.has_deadline:
+                not_after_us = verb.not_after_us(partition, self.since)
+                part.call = verb.maker.make(partition, queue_type, part.jobs, not_after_us=not_after_us)
+            else:
+                part.call = verb.maker.make(partition, queue_type, part.jobs)
             part.job_count = len(part.jobs)
         return parts
 

@@ -17,7 +17,7 @@ import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.process import tasks
-from sharq_core.process.durations import Durations
+from sharq_core.process.counters import Durations
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall

@@ -25,7 +25,7 @@ from shard.batching.lane import (
     ServerLane,
 )
 from sharq_core.errors import SharqError, StoreAway
-from sharq_core.process.durations import Durations
+from sharq_core.process.counters import Durations
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Reply

@@ -16,8 +16,8 @@ from sharq_core.scheduler.surveys import TypeRow
 MAX_NAMED = 200
 """Most types with totals of their own in the metrics; all others share one sum."""
 
-_DEAD = 5
-"""The index of the dead letters in the totals."""
+_QUEUED, _DELAYED, _DEAD = 1, 2, 5
+"""The indexes of the queued jobs, the delayed jobs and the dead letters in the totals."""
 
 
 class _Sums(msgspec.Struct, gc=False):
@@ -58,6 +58,11 @@ class Census:
             if old is not None:
                 totals = _sum(totals, TypeRow(old).totals(), -1)
             self._add(queue_type, totals, 1, 0 if old is not None else 1)
+
+    def has_waiting(self, queue_type: str) -> bool:
+        """Return True if a type has queued or delayed jobs in this node's partitions."""
+        sums = self._sums.get(queue_type)
+        return sums is not None and sums.totals[_QUEUED] + sums.totals[_DELAYED] > 0
 
     def types_in(self, partition: int) -> list[str]:
         """Return the types of a partition."""

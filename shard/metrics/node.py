@@ -13,9 +13,9 @@ from shard.index.census import MAX_NAMED, Census
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
-from shard.metrics.outcome_counters import OTHER_TYPES, OutcomeCounter, OutcomeCounts
+from shard.metrics.outcome_counters import OutcomeCounter
 from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
-from sharq_core.process.durations import Durations
+from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 
 MAX_TYPES = MAX_NAMED
 """Types that get a label value of their own; all others share one."""

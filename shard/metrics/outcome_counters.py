@@ -1,26 +1,9 @@
-"""Counts the outcomes of calls about jobs by type; shard/metrics/node.py exports them.
-
-The counters are plain integers because every job is counted: a counter of the metrics library takes a lock and half a
-microsecond each time.
-"""
+"""The interfaces of the counters that the node's parts write to; shard/metrics/node.py implements and exports them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from enum import IntEnum
+from collections.abc import Sequence
 from typing import Any, Protocol
-
-OTHER_TYPES = "_other"
-"""The label value that the types beyond the bound share."""
-
-
-class CallOutcome(Protocol):
-    """The answer for one job."""
-
-    @property
-    def status(self) -> IntEnum:
-        """The outcome."""
-        ...
 
 
 class OutcomeCounter(Protocol):
@@ -41,33 +24,3 @@ class LeaseCounter(Protocol):
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
         """Count leases that expired, and the jobs among them that became dead letters."""
         ...
-
-
-class OutcomeCounts:
-    """The outcomes of one verb.
-
-    Args:
-        statuses: the possible statuses, numbered from 0 without a gap.
-        max_types: the number of types that are counted apart; all others are counted together.
-    """
-
-    def __init__(self, statuses: type[IntEnum], max_types: int) -> None:
-        self._words = [status.name.lower() for status in statuses]
-        self._max_types = max_types
-        self._by_type: dict[str, list[int]] = {}
-
-    def count(self, queue_type: str, outcomes: Sequence[CallOutcome]) -> None:
-        """Count the outcomes of some jobs of one type."""
-        counts = self._by_type.get(queue_type) or self._new(queue_type)
-        for outcome in outcomes:
-            counts[outcome.status] += 1
-
-    def rows(self) -> Iterator[tuple[str, str, int]]:
-        """Yield (queue type, outcome, count) for every type so far."""
-        for queue_type, counts in self._by_type.items():
-            for word, count in zip(self._words, counts, strict=True):
-                yield queue_type, word, count
-
-    def _new(self, queue_type: str) -> list[int]:
-        name = queue_type if len(self._by_type) < self._max_types else OTHER_TYPES
-        return self._by_type.setdefault(name, [0] * len(self._words))

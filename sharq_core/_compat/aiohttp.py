@@ -106,42 +106,52 @@ class OpenSite(web.BaseSite):
 
 
 class PlainRequest(web.BaseRequest):
-    """A request of aiohttp whose properties are read directly: aiohttp caches these in a dict, which takes longer."""
+    """A request of aiohttp whose head is kept in slots.
 
-    @property
-    def method(self) -> str:
-        """The HTTP method: GET, POST and so on."""
-        return self._method
+    aiohttp computes these values at their first use and caches them in a dict, which takes longer.
 
-    @property
-    def version(self) -> HttpVersion:
-        """The HTTP version."""
-        return self._version
+    Attributes:
+        method: the HTTP method: GET, POST and so on.
+        version: the HTTP version.
+        headers: the header fields.
+        rel_url: the path and the query.
+        protocol: the protocol of the connection.
+        keep_alive: True if the client keeps the connection open.
+        body_exists: True if there is a body. It may be empty.
+        asks_upgrade: True if the client offers another protocol (Upgrade) or asks for a tunnel (CONNECT).
+        target_host: the host of an absolute request target; None for a path.
+    """
 
-    @property
-    def headers(self) -> CIMultiDictProxy[str]:
-        """The header fields."""
-        return self._headers
+    __slots__ = (
+        "asks_upgrade",
+        "body_exists",
+        "headers",
+        "keep_alive",
+        "method",
+        "protocol",
+        "rel_url",
+        "target_host",
+        "version",
+    )
 
-    @property
-    def rel_url(self) -> URL:
-        """The path and the query."""
-        return self._rel_url
-
-    @property
-    def protocol(self) -> RequestHandler:
-        """The protocol of the connection."""
-        return self._protocol
-
-    @property
-    def keep_alive(self) -> bool:
-        """Return True if the client keeps the connection open."""
-        return not self._message.should_close
-
-    @property
-    def body_exists(self) -> bool:
-        """Return True if there is a body. It may be empty."""
-        return type(self._payload) is not EmptyStreamReader
+    def __init__(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        *arguments: Any,
+        **named: Any,
+    ) -> None:
+        super().__init__(message, payload, protocol, *arguments, **named)
+        self.method: str = message.method
+        self.version: HttpVersion = message.version
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.rel_url: URL = self._rel_url
+        self.protocol: RequestHandler = protocol
+        self.keep_alive: bool = not message.should_close
+        self.body_exists: bool = type(payload) is not EmptyStreamReader
+        self.asks_upgrade: bool = message.upgrade
+        self.target_host: str | None = None if message.path[:1] == "/" else message.url.raw_host
 
     def whole_body(self) -> bytes:
         """Return a body that has arrived whole.
@@ -154,16 +164,6 @@ class PlainRequest(web.BaseRequest):
             return payload.read_nowait()
         chunks = payload._buffer
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    @property
-    def asks_upgrade(self) -> bool:
-        """Return True if the client offers another protocol (Upgrade) or asks for a tunnel (CONNECT)."""
-        return self._message.upgrade
-
-    @property
-    def target_host(self) -> str | None:
-        """The host of an absolute request target; None for a path."""
-        return None if self._message.path[:1] == "/" else self._message.url.raw_host
 
 
 def handling_task(handler: RequestHandler) -> asyncio.Task[None] | None:

@@ -106,7 +106,7 @@ class TestQueues:
         assert queue == {
             "status": "success",
             "interval": 60_000.5,
-            "rate": "1439.99/day",
+            "rate": "59.9995/h",
             "burst": 1,
             "pinned": False,
             "paused": False,

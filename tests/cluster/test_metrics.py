@@ -127,7 +127,7 @@ async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
 
 
 async def live_a_little(api: Api) -> None:
-    """Jobs are queued, refused, leased, finished twice, extended, given back and die, and a dequeue waits."""
+    """Queue, refuse, lease, finish twice, extend, release and bury jobs; one dequeue waits, another in vain."""
     await api.enqueue("sms", "a", job_id="1")
     await api.enqueue("sms", "a", job_id="1")
     await api.enqueue("sms", "a", job_id="2", requeue_limit=0)
@@ -140,6 +140,10 @@ async def live_a_little(api: Api) -> None:
     await api.enqueue("sms", "a", job_id="3")
     assert (await api.lease("sms", "&lease=100"))["job_id"] == "3"
     await api.lease("sms")
+    for job_id in ("1", "2"):
+        await api.enqueue("slow", "a", job_id=job_id, rate="3/min")
+    await api.lease("slow")
+    assert (await api.get("/dequeue/slow/?wait=2500")).json["blocked_by"] == "rate"
 
 
 async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster) -> None:

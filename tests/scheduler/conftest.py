@@ -9,6 +9,7 @@ import redis
 
 from sharq_core.scheduler import library
 from tests.scheduler.driver import Driver
+from tests.scheduler.type_driver import TypeDriver
 from tests.support.stores.server import KINDS, StoreServer, running_store
 
 
@@ -38,3 +39,9 @@ def driver(client: redis.Redis, prefix: str) -> Driver:
 def lone_driver(lone_client: redis.Redis, prefix: str) -> Driver:
     """The same on a server that nobody else uses."""
     return Driver(lone_client, prefix)
+
+
+@pytest.fixture
+def sms(client: redis.Redis, prefix: str) -> TypeDriver:
+    """An empty gathered type."""
+    return TypeDriver(client, prefix)

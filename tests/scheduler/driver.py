@@ -349,7 +349,7 @@ class Driver:
         return self.value(self.functions.get_counts(self.partition, now_us=self.now_us))
 
     def refresh(self) -> RefreshReply:
-        """What a shard's index reads."""
+        """Read what a shard's index reads."""
         return self.value(self.surveys.refresh(self.partition, now_us=self.now_us))
 
     def totals(self) -> TypeTotals:

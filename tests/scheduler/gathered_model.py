@@ -5,7 +5,7 @@ from __future__ import annotations
 from sharq_core.limits import BlockedBy, Explanation, TypeSettings, TypeStats
 from sharq_core.models import JobState
 from tests.scheduler.model import Model
-from tests.scheduler.model_state import Queue
+from tests.scheduler.model_records import Queue
 from tests.scheduler.type_model import first_reason
 
 

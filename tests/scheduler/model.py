@@ -4,20 +4,17 @@ It is written for being read, not for speed: no fence, no timers and no agenda. 
 the place of a queue in the line, lease numbers, and the moments at which timers run (a dequeue and a reap run all that
 are due; the bounds of one call are tested elsewhere).
 
-Not here: what it knows and how jobs move (model_state.py), and how the store keeps any of it (records.py checks that).
+What it knows and how jobs move is in model_state.py, the rates and settings of queues in model_queues.py, what is read
+in model_reads.py. records.py checks how the store keeps it.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
 
-from msgspec import UNSET
-
-from sharq_core.limits import MAX_HOLD_US, Burst, PauseStatus, QueueSettings
+from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
-    DeadLetter,
     DeadPage,
     DeadRef,
     Enqueued,
@@ -35,9 +32,10 @@ from sharq_core.models import (
     ReleaseJob,
 )
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.replies import DequeueReply, minute_counts
-from tests.scheduler.model_state import Job, JobKey, Kind, Letter, Queue, State
-from tests.scheduler.type_model import first_reason
+from sharq_core.scheduler.replies import DequeueReply
+from tests.scheduler import model_queues, model_reads
+from tests.scheduler.model_records import Job, JobKey, Kind, Queue
+from tests.scheduler.model_state import State
 
 
 class Model:
@@ -120,7 +118,7 @@ class Model:
         return len(self.state.in_state(JobState.LEASED))
 
     def _head_us(self) -> int | None:
-        """When the type's next queue is due by the store's clock, if that is known."""
+        """Return the time at which the type's next queue is due, by the store's clock, if that is known."""
         rules = self.state.rules
         places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
         if not places or rules.is_stopped(self._leased()):
@@ -298,80 +296,19 @@ class Model:
 
     def interval(self, queue_id: str, interval_us: int, burst: Burst | None, pin: bool | None) -> bool:
         """Change a queue's rate."""
-        queue = self.state.queue(queue_id)
-        if queue is None and not pin:
-            return False
-        if queue is None:
-            queue = self.state.queues[queue_id] = Queue()
-        queue.change_rate(interval_us, burst or queue.burst)
-        queue.has_interval = True
-        queue.is_purged = False
-        if pin is not None:
-            queue.is_pinned = pin
-        queue.active_us = self.state.now_us
-        self.state.settle()
-        return True
+        return model_queues.interval(self.state, queue_id, interval_us, burst, pin)
 
     def pause(self, queue_id: str, is_paused: bool) -> bool:
         """Pause or resume a queue."""
-        queue = self.state.queue(queue_id)
-        if queue is None:
-            return False
-        queue.is_paused = is_paused
-        if not is_paused:
-            queue.held_us = 0
-        queue.was_moved = True
-        queue.active_us = self.state.now_us
-        self.state.settle()
-        return True
+        return model_queues.pause(self.state, queue_id, is_paused)
 
     def hold(self, queue_id: str, hold_us: int | None, until_us: int | None) -> PauseStatus:
         """Hold a queue for a time, or until one by the store's clock."""
-        queue = self.state.queue(queue_id)
-        if queue is None:
-            return PauseStatus.NOT_FOUND
-        span_us = hold_us or 0 if until_us is None else until_us - self.state.told_us
-        if span_us <= 0:
-            return PauseStatus.PAST
-        if span_us > MAX_HOLD_US:
-            return PauseStatus.TOO_LONG
-        queue.hold(self.state.now_us + span_us)
-        queue.active_us = self.state.now_us
-        self.state.settle()
-        return PauseStatus.DONE
+        return model_queues.hold(self.state, queue_id, hold_us, until_us)
 
     def set_queue(self, queue_id: str, settings: QueueSettings) -> QueueStats:
-        """Change what an operator set."""
-        queue = self.state.queue(queue_id)
-        if queue is None:
-            queue = self.state.queues[queue_id] = Queue(has_interval=False)
-        given = {
-            name: value
-            for name in settings.__struct_fields__
-            if (value := getattr(settings, name)) is not UNSET
-        }
-        self._set_rate(queue, given)
-        for name in ("max_leased", "weight"):
-            if name in given:
-                setattr(queue, name, given[name])
-        for name in {"interval_us", "burst", "max_leased", "weight"} & given.keys():
-            kept = name.removesuffix("_us")
-            queue.settings = queue.settings - {kept} if given[name] is None else queue.settings | {kept}
-        queue.is_pinned = bool(given.get("pin", queue.is_pinned))
-        if "hold_us" in given:
-            hold_us = given["hold_us"]
-            queue.held_us = max(queue.held_us, self.state.now_us + hold_us) if hold_us is not None else 0
-        queue.is_purged, queue.was_moved, queue.active_us = False, True, self.state.now_us
-        self.state.settle()
-        return self.get_queue(queue_id)
-
-    def _set_rate(self, queue: Queue, given: dict[str, Any]) -> None:
-        interval_us = given.get("interval_us")
-        queue.has_interval = queue.has_interval or interval_us is not None
-        interval_us = queue.interval_us if interval_us is None else interval_us
-        burst = (given["burst"] or 1) if "burst" in given else queue.burst
-        if (interval_us, burst) != (queue.interval_us, queue.burst):
-            queue.change_rate(interval_us, burst)
+        """Change the settings of a queue."""
+        return model_queues.set_queue(self.state, queue_id, settings)
 
     def delete_queue(self, queue_id: str, purge: bool, limit: int) -> int:
         """Drop what waits in a queue; what is leased runs out."""
@@ -434,89 +371,16 @@ class Model:
         return len(oldest)
 
     def get_job(self, key: JobKey) -> JobStatus | None:
-        """One job's status; of a finished and a dead one the later."""
-        job, letter, tombstone = self.state.jobs.get(key), self.state.letter(key), self.state.tombstone(key)
-        if job:
-            shown = self.state.shown
-            end_us = shown(job.due_us) if job.state is JobState.LEASED else None
-            queued = self.state.in_state(JobState.QUEUED, job.queue_id)
-            position = queued.index(job) + 1 if job in queued else None
-            return JobStatus(job.state, job.attempt, shown(job.enqueued_at_us), end_us, position, job.payload)
-        if (
-            tombstone
-            and tombstone.kind is Kind.FINISHED
-            and not (letter and letter.died_us > tombstone.at_us)
-        ):
-            return JobStatus(
-                JobState.FINISHED, tombstone.job.attempt, self.state.shown(tombstone.job.enqueued_at_us)
-            )
-        if letter:
-            dead = letter.job
-            enqueued_us = self.state.shown(dead.enqueued_at_us)
-            return JobStatus(JobState.DEAD, dead.attempt, enqueued_us, payload=dead.payload)
-        return None
+        """Return one job's status."""
+        return model_reads.get_job(self.state, key)
 
     def get_queue(self, queue_id: str) -> QueueStats:
-        """One queue's figures."""
-        queue = self.state.queue(queue_id)
-        known = queue or Queue()
-        now_us, dead = self.state.now_us, [key for key in self.state.letters if key[0] == queue_id]
-        queued = self.state.in_state(JobState.QUEUED, queue_id)
-        delayed = len(self.state.in_state(JobState.DELAYED, queue_id))
-        leased = len(self.state.in_state(JobState.LEASED, queue_id))
-        rules = self.state.rules
-        is_open = queue is not None and not (queue.is_paused or self.state.is_full(queue_id))
-        minutes = [(minute, row[0], row[1]) for minute, row in known.minutes.items()]
-        return QueueStats(
-            is_known=queue is not None,
-            interval_us=known.interval_us,
-            burst=known.burst,
-            is_pinned=known.is_pinned,
-            is_paused=known.is_paused,
-            queued=len(queued),
-            delayed=delayed,
-            leased=leased,
-            next_ready_in_us=max(known.ready_us - now_us, rules.ready_us - now_us, 0)
-            if queued and is_open and not rules.is_stopped(self._leased())
-            else None,
-            oldest_age_us=max(now_us - queued[0].enqueued_at_us, 0) if queued else None,
-            enqueue_counts=minute_counts(self.state.told_us, minutes, 1),
-            dequeue_counts=minute_counts(self.state.told_us, minutes, 2),
-            max_leased=known.max_leased,
-            held_until_us=self.state.shown(known.held_us) if known.held_us > now_us else None,
-            weight=known.weight or 1,
-            dead=len(dead) if queue else 0,
-            blocked_by=first_reason(
-                rules.blocked_by(self._leased(), now_us) if queue else None,
-                known.blocked_by(now_us, len(queued), delayed, leased),
-            ),
-            settings=tuple(
-                name for name in ("interval", "max_leased", "weight", "burst") if name in known.settings
-            ),
-        )
+        """Return one queue's statistics."""
+        return model_reads.get_queue(self.state, queue_id)
 
     def list_dead(self, scan: str, limit: int) -> DeadPage:
-        """A page of dead letters, oldest first."""
-        died, _, name = scan.partition(":")
-        after = (int(died or 0) + self.state.now_us - self.state.told_us, name)
-        keys = sorted(filter(self.state.letter, self.state.letters), key=self.state.death_of)
-        rest = [key for key in keys if self.state.death_of(key) > after]
-        page = [self._list_letter(self.state.letters[key]) for key in rest[:limit]]
-        is_more = len(rest) > limit
-        last = page[-1] if page else None
-        next_scan = f"{last.dead_at_us}:{last.queue_id}:{last.job_id}" if last and is_more else ""
-        return DeadPage(page, next_scan, self.state.told_us)
-
-    def _list_letter(self, letter: Letter) -> DeadLetter:
-        job = letter.job
-        return DeadLetter(
-            job.queue_id,
-            job.job_id,
-            job.payload,
-            job.attempt,
-            self.state.shown(job.enqueued_at_us),
-            self.state.shown(letter.died_us),
-        )
+        """Return a page of dead letters, oldest first."""
+        return model_reads.list_dead(self.state, scan, limit)
 
     def minute_rows(self) -> list[tuple[int, int, int]]:
         """Return the numbers of enqueued and leased jobs, by the minute."""

@@ -5,201 +5,16 @@ Not here: what the functions answer (model.py).
 
 from __future__ import annotations
 
-import enum
-import math
-from dataclasses import dataclass, field
-
-from sharq_core.limits import BlockedBy, Burst
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import TypeTotals
+from tests.scheduler.model_records import MINUTE_US, Job, JobKey, Kind, Letter, Queue, Tombstone
 from tests.scheduler.type_model import TypeRules
 
 KEEP_US = 600_000_000
-MINUTE_US = 60_000_000
-KEPT_MINUTES = 10
 PROMISED_US = 60_000_000
 GRAIN_US = 200_000
 RUN_US = 5_000_000
-LATEST_US = 2**53
-
-JobKey = tuple[str, str]
-"""queue_id, job_id"""
-
-
-@dataclass(eq=False)
-class Job:
-    """A job that is queued, delayed or leased, or was when its queue was deleted or it died.
-
-    due_us: queued since, delayed until, or leased until. is_cancelled: its queue was deleted while it was leased.
-    is_released, is_corrected, is_uncounted: what its newest lease did: gave it back, corrected its cost, did not count.
-    """
-
-    queue_id: str
-    job_id: str
-    seq: int
-    payload: bytes
-    requeue_limit: int
-    enqueued_at_us: int
-    state: JobState = JobState.QUEUED
-    due_us: int = 0
-    attempt: int = 0
-    token: str | None = None
-    is_released: bool = False
-    is_corrected: bool = False
-    is_uncounted: bool = False
-    is_cancelled: bool = False
-    cost: int = 1
-    corrected_cost: int | None = None
-
-    @property
-    def key(self) -> JobKey:
-        return self.queue_id, self.job_id
-
-    @property
-    def is_past_its_limit(self) -> bool:
-        return 0 <= self.requeue_limit < self.attempt
-
-
-@dataclass
-class Letter:
-    """A dead letter, with the rate of its queue."""
-
-    job: Job
-    died_us: int
-    interval_us: int
-    burst: Burst
-
-
-class Kind(enum.Enum):
-    """Why a job with a tombstone is gone; RELEASED: given back after its queue was deleted."""
-
-    FINISHED = enum.auto()
-    CANCELLED = enum.auto()
-    RELEASED = enum.auto()
-
-
-@dataclass
-class Tombstone:
-    """A tombstone."""
-
-    kind: Kind
-    job: Job
-    at_us: int
-
-
-@dataclass
-class Queue:
-    """A queue's rate and state.
-
-    given: jobs that it gave in the present turn. served_after_us: how far it is behind others that the call served.
-    place_us: its place in the line of ready queues, smallest first; None when it is not ready.
-    sweep_due_us: since when a deleted queue has records to remove; None when it has none.
-    minutes: what was enqueued and leased, by the minute of the store's clock; the last counted minute at the end.
-    """
-
-    interval_us: int = 0
-    burst: Burst = 1
-    tat_us: int = 0
-    last_us: int = 0
-    active_us: int = 0
-    is_pinned: bool = False
-    is_paused: bool = False
-    is_purged: bool = False
-    sweep_due_us: int | None = None
-    place_us: int | None = None
-    was_served: bool = False
-    was_moved: bool = False
-    given: int = 0
-    served_after_us: int = 0
-    minutes: dict[int, list[int]] = field(default_factory=dict)
-    settings: set[str] = field(default_factory=set)
-    has_interval: bool = True
-    max_leased: int | None = None
-    weight: int | None = None
-    held_us: int = 0
-
-    @property
-    def slack_us(self) -> int:
-        """How late a lease may be without the next slot moving: (burst - 1) intervals, in whole µs."""
-        return (round(self.burst * 100) - 100) * self.interval_us // 100
-
-    @property
-    def ready_us(self) -> int:
-        """From when on its rate and its hold let it give a job."""
-        return max(self.tat_us, self.held_us)
-
-    @property
-    def full_us(self) -> int:
-        """From when on the whole burst may go at once: a fresh record would allow the same."""
-        return max(min(self.tat_us + self.slack_us, LATEST_US), self.held_us)
-
-    def lease(self, now_us: int, cost: int) -> None:
-        """Use the rate for one lease."""
-        tat_us = max(self.tat_us, now_us - self.slack_us) + cost * self.interval_us
-        self.tat_us = tat_us if cost == 1 else min(tat_us, LATEST_US)
-        self.last_us, self.held_us = now_us, 0
-        self.was_served = True
-
-    def correct(self, cost: int, actual: int) -> None:
-        """Pay for what a lease took too little, or take back what it took too much."""
-        moved_us = min(self.tat_us + (actual - cost) * self.interval_us, LATEST_US)
-        self.tat_us = max(moved_us, min(self.tat_us, self.last_us + self.interval_us))
-        self.was_moved = True
-
-    def hold(self, until_us: int) -> None:
-        """Give nothing until then, or until an earlier hold ends."""
-        self.held_us = max(self.held_us, until_us)
-        self.was_moved = True
-
-    def change_rate(self, interval_us: int, burst: Burst) -> None:
-        """Re-place the waiting slot; a distance of several slots grows or shrinks with the interval."""
-        moved_us = self.tat_us - self.interval_us + interval_us
-        beyond_us = self.tat_us - self.last_us
-        if beyond_us > self.interval_us > 0:  # as the store calculates, whose numbers are doubles
-            scaled = float(beyond_us) * interval_us / self.interval_us
-            moved_us = int(min(self.last_us + math.ceil(scaled), LATEST_US))
-        self.interval_us, self.burst = interval_us, burst
-        self.tat_us = max(moved_us, self.last_us + interval_us - self.slack_us, 0)
-        self.was_moved = True
-
-    def blocked_by(self, now_us: int, queued: int, delayed: int, leased: int) -> BlockedBy | None:
-        """The first reason why it gives nothing."""
-        reasons = (
-            (self.is_paused, BlockedBy.PAUSED),
-            (self.held_us > now_us, BlockedBy.HOLD),
-            (not queued and not delayed, BlockedBy.EMPTY),
-            (not queued, BlockedBy.DELAYED),
-            (self.max_leased is not None and leased >= self.max_leased, BlockedBy.MAX_LEASED),
-            (self.tat_us > now_us, BlockedBy.RATE),
-        )
-        return next((reason for holds, reason in reasons if holds), None)
-
-    def count(self, now_us: int, enqueued: int, leased: int) -> None:
-        """Add to the current minute."""
-        minute = now_us // MINUTE_US
-        if minute != next(reversed(self.minutes), None):
-            self._turn_minute(minute)
-        self.minutes[minute][0] += enqueued
-        self.minutes[minute][1] += leased
-
-    def _turn_minute(self, minute: int) -> None:
-        """Put another minute at the end, with the counts that it has if the clock stepped back into it."""
-        counts = self.minutes.pop(minute, [0, 0])
-        if self.minutes:
-            self._make_room(minute)
-        self.minutes[minute] = counts
-
-    def _make_room(self, minute: int) -> None:
-        """Drop the minute before this one if it is ten minutes old; else the oldest that is, or the tenth.
-
-        The others stay: a clock that is set back shows them again.
-        """
-        *older, latest = self.minutes
-        if latest <= minute - KEPT_MINUTES:
-            del self.minutes[latest]
-        elif older and (older[0] <= minute - KEPT_MINUTES or len(older) == KEPT_MINUTES - 1):
-            del self.minutes[older[0]]
 
 
 class State:
@@ -248,7 +63,7 @@ class State:
         is_held = any(queue.held_us for queue in self.queues.values())
         is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
         self.is_recorded = self.is_recorded or is_kept
-        if not (self.is_recorded or is_forced):
+        if not (self.is_recorded or self.rules.is_recorded or is_forced):
             return
         if self.seen_us <= self.told_us + self.shift_us < self.seen_us + GRAIN_US:
             return
@@ -466,5 +281,6 @@ class State:
                 queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
             queue.served_after_us = 0
+        had_settings = self.rules.is_recorded
         self.rules.settle(self.now_us)
-        self.keep_time()
+        self.keep_time(is_forced=had_settings)

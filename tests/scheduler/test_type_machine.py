@@ -18,18 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from msgspec import UNSET
 
-from sharq_core.limits import Limit, LimitUnit, TypeSettings
+from sharq_core.limits import MAX_HOLD_US, Limit, LimitUnit, TypeSettings
 from sharq_core.models import FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler.replies import DequeueReply
 from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
 from tests.scheduler.gathered_model import GatheredModel
-from tests.scheduler.test_machine import (
-    NOT_AFTER_US,
-    REPORTS,
-    RETENTION,
-    Lease,
-    SchedulerMachine,
-)
+from tests.scheduler.machine import RETENTION, SchedulerMachine
+from tests.scheduler.strategies import NOT_AFTER_US, REPORTS, Lease
 from tests.scheduler.type_driver import TypeDriver
 from tests.scheduler.type_witness import TypeWitness
 
@@ -61,6 +56,12 @@ class TypeMachine(SchedulerMachine):
         self.driver = TypeDriver(client, prefix, retention=RETENTION, queue_type=TYPE)
         self.model = GatheredModel(TYPE, RETENTION, START_US)
         self.witness: TypeWitness = TypeWitness()
+
+    def _takes_nothing_back(self, now_us: int) -> bool:
+        """No lease of the type, and no hold that would be cut to the longest one."""
+        rules = self.model.state.rules
+        is_kept = rules.last_us <= now_us and rules.held_until_us <= now_us + MAX_HOLD_US
+        return is_kept and super()._takes_nothing_back(now_us)
 
     def _compare_dequeue(self, found: DequeueReply | None, wanted: DequeueReply) -> None:
         """A refused type looks at no queue, so its next ready time comes from the agenda: early perhaps, never late."""

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import redis
 
-from sharq_core.limits import Explanation, Limit, LimitUnit, TypeSettings, TypeStats, TypeSummary
+from sharq_core.limits import (
+    Explanation,
+    Limit,
+    LimitUnit,
+    QueueSettings,
+    TypeSettings,
+    TypeStats,
+    TypeSummary,
+)
+from sharq_core.models import LeasedJob, NewJob
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.type_calls import TypeCalls
-from tests.scheduler.driver import SECOND_US, Driver
+from tests.scheduler.driver import DAY_US, SECOND_US, Driver
 
 GATHERED = "sms~carrier"
+TENTH_US = SECOND_US // 10
 
 
 def job_limit(interval_us: int = SECOND_US, burst: float = 1) -> Limit:
@@ -71,3 +81,39 @@ class TypeDriver(Driver):
             scan = page.scan
             if scan == 0:
                 return found
+
+
+def job(
+    job_id: str, queue_id: str = "q", *, cost: int = 1, interval_us: int = 0, delay_us: int = 0
+) -> NewJob:
+    """A job of a queue without a limit of its own."""
+    return NewJob(GATHERED, queue_id, job_id, b"1", -1, interval_us, delay_us=delay_us, cost=cost)
+
+
+def fill(driver: TypeDriver, queue_id: str, count: int, *, cost: int = 1) -> None:
+    """Queue jobs of one queue."""
+    for first in range(0, count, 100):
+        numbers = range(first, min(first + 100, count))
+        driver.enqueue(*(job(str(number), queue_id, cost=cost) for number in numbers))
+
+
+def weigh(driver: TypeDriver, queue_id: str, weight: int) -> None:
+    """Set the weight of a queue."""
+    driver.set_queue(QueueSettings(weight=weight), queue_id)
+
+
+def lease(driver: TypeDriver, count: int = 100) -> list[LeasedJob]:
+    """Lease jobs for longer than a test lasts."""
+    return driver.dequeue(count, lease_us=DAY_US)
+
+
+def leases_over(
+    driver: TypeDriver, duration_us: int, step_us: int, count: int = 100
+) -> list[tuple[int, LeasedJob]]:
+    """Lease all that may be leased, at equal steps of the clock; returns time and job of each lease."""
+    found: list[tuple[int, LeasedJob]] = []
+    end_us = driver.now_us + duration_us
+    while driver.now_us < end_us:
+        found += [(driver.now_us, leased) for leased in lease(driver, count)]
+        driver.advance(step_us)
+    return found

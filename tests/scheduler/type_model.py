@@ -30,7 +30,7 @@ class Bucket:
         return min(math.floor(float(hundredths) * self.limit.interval_us / 100), LATEST_US)
 
     def room(self, now_us: int) -> int:
-        """How many jobs of cost 1 may be leased at once."""
+        """Return the number of jobs of cost 1 that may be leased at once."""
         since_us = max(self.tat_us, now_us - self.slack_us)
         return (now_us - since_us) // self.limit.interval_us + 1
 
@@ -50,7 +50,7 @@ class Bucket:
 
 @dataclass
 class TypeRules:
-    """What an operator set for a type, and what the limits remember.
+    """The things that an operator set for a type, and what the limits remember.
 
     last_us: the last lease while anything was set.
     is_recorded: the store keeps a record, because something was set when it was last written.
@@ -74,7 +74,7 @@ class TypeRules:
 
     @property
     def ready_us(self) -> int:
-        """When hold and limits next allow a lease."""
+        """Return the time at which hold and limits next allow a lease."""
         return max([self.held_until_us, *(bucket.tat_us for bucket in self.buckets)])
 
     def is_full(self, leased: int) -> bool:
@@ -90,7 +90,7 @@ class TypeRules:
         return not self.is_stopped(leased) and self.ready_us <= now_us
 
     def leases_allowed(self, leased: int, now_us: int, count: int) -> int:
-        """How many jobs of cost 1 may be leased at once, at most count."""
+        """Return the number of jobs of cost 1 that may be leased at once, at most count."""
         if not self.allows(leased, now_us):
             return 0
         rooms = [bucket.room(now_us) for bucket in self.buckets if bucket.limit.interval_us]

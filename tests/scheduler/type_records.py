@@ -10,7 +10,7 @@ _LIMIT = struct.Struct(">B6sIB7s")
 
 
 def type_ready_us(counters: dict[bytes, Any], queue_type: str) -> int:
-    """When the hold and the limits of a type next allow a lease; 0 for any time.
+    """Return the time at which the hold and the limits of a type next allow a lease; 0 for any time.
 
     Also checks that the type's counts say that it has settings, if and only if it has any.
     """

@@ -16,7 +16,8 @@ from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Enqueue, Failure
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
-from sharq_core.process.durations import Durations
+from sharq_core.partitions import partition_of
+from sharq_core.process.counters import Durations
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
@@ -83,20 +84,28 @@ class Noted:
 
 
 class Parts:
-    """A verb over such a store."""
+    """A verb over such a store.
+
+    Attributes:
+        deadlines: the partition and the time of arrival of each call that asked for its deadline.
+    """
 
     def __init__(self) -> None:
+        self.deadlines: list[tuple[int, float | None]] = []
         self.executor = NumberingExecutor()
         self.noted = Noted()
         pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
         keys = Keys("t", PARTITIONS)
         sources = Functions(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
-        made = SchedulerCalls(sources, lambda partition, since=None: None, PARTITIONS)
+        made = SchedulerCalls(sources, self._not_after_us, PARTITIONS)
         order = CALLS.index(Enqueue)
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, self.noted, self.noted)
 
     async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:
         return await self.verb.submit(Enqueue(list(jobs)))
+
+    def _not_after_us(self, partition: int, since: float | None = None) -> None:
+        self.deadlines.append((partition, since))
 
 
 @pytest.fixture
@@ -115,6 +124,18 @@ async def test_jobs_of_one_queue_keep_their_order_over_several_calls(parts: Part
     assert lengths == list(range(3 * MAX_BATCH + 1))
     assert [sum(calls) for calls in parts.executor.calls] == [3 * MAX_BATCH + 1]
     assert parts.executor.calls == [[MAX_BATCH] * 3 + [1]]
+
+
+async def test_the_deadline_of_a_call_counts_from_the_arrival_of_its_first_job(parts: Parts) -> None:
+    before = asyncio.get_running_loop().time()
+    answer = parts.verb.submit(Enqueue([job(1)]))
+    after = asyncio.get_running_loop().time()
+    await asyncio.sleep(0.01)
+    await answer
+    ((partition, since),) = parts.deadlines
+    assert partition == partition_of("sms", "q", PARTITIONS)
+    assert since is not None
+    assert before <= since <= after
 
 
 async def test_payloads_over_the_bound_of_a_call_go_alone(parts: Parts) -> None:

@@ -15,7 +15,7 @@ from shard.batching.pipeline import (
     JOBS_WHILE_AWAITED,
     Pipeline,
 )
-from sharq_core.process.durations import Durations
+from sharq_core.process.counters import Durations
 from sharq_core.scheduler import library
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall

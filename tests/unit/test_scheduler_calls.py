@@ -12,7 +12,7 @@ from sharq_core.limits import PauseStatus
 from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Call, Failure, JobsCall, PartitionCall, QueueCall
-from sharq_core.models import DeletedQueue, NewJob, QueueKey
+from sharq_core.models import DeletedQueue, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import Functions, Retention
@@ -74,16 +74,14 @@ def test_call_is_a_read_if_its_function_is(call: type[Call[Any]]) -> None:
     assert call.is_read is functions[call.function].is_read
 
 
-def test_calls_about_a_queue_jobs_and_a_partition_go_to_their_partition() -> None:
+def test_calls_about_a_queue_and_a_partition_go_to_their_partition() -> None:
     asked: list[tuple[int, float | None]] = []
     made = makers(asked)
     partition = partition_of("sms", "q1", PARTITIONS)
     assert made.of(messages.GetJob(KEY, "j")).partition == partition
     assert made.of(messages.ListQueues("sms", 5, 0, 10)).partition == 5
-    job = NewJob("sms", "q1", "j", b"{}", -1, 0)
-    assert made.of_jobs(messages.Enqueue, partition, "sms", [job], 3.5).jobs == 1
     assert made.of(messages.SetPaused(KEY, True)).arguments[-1] == 77
-    assert asked == [(partition, 3.5), (partition, None)]
+    assert asked == [(partition, None)]
 
 
 def test_every_call_with_a_function_is_of_one_of_the_three_kinds() -> None:

@@ -111,7 +111,8 @@ local function turn_minute(tx, counts, minute)
   local past, enqueued, leased = counts.minute, counts.minute_enqueued, counts.minute_leased
   counts.minute, counts.minute_enqueued, counts.minute_leased = minute, 0, 0
   if enqueued + leased == 0 then return end
-  tx.past_of_type = pack_bytes(counters.PAST, past, enqueued, leased)
+  local fields = {counters.PAST_PREFIX .. tx.type, pack_bytes(counters.PAST, past, enqueued, leased)}
+  tx.past_minute = fields
   local field = ':m' .. past % 10
   local raw = call('HGET', tx.keys[KEY.counters], field)
   if raw then
@@ -119,7 +120,7 @@ local function turn_minute(tx, counts, minute)
     if stored > past and stored < minute + 10 then return end
     if stored == past then enqueued, leased = enqueued + others_enqueued, leased + others_leased end
   end
-  tx.past_minute = {field, pack_bytes(counters.MINUTE, past, enqueued, leased)}
+  fields[3], fields[4] = field, pack_bytes(counters.MINUTE, past, enqueued, leased)
 end
 
 -- Read the settings of a type that has some, unless new_counts did.
@@ -191,14 +192,10 @@ function counters.ready_under_limits(tx, ready)
 end
 
 local function write_past_minute(tx)
-  local past, of_type, key = tx.past_minute, tx.past_of_type, tx.keys[KEY.counters]
-  if past then
-    call('HSET', key, past[1], past[2])
+  local fields = tx.past_minute
+  if fields then
+    call('HSET', tx.keys[KEY.counters], unpack(fields))
     tx.past_minute = nil
-  end
-  if of_type then
-    call('HSET', key, counters.PAST_PREFIX .. tx.type, of_type)
-    tx.past_of_type = nil
   end
 end
 
@@ -246,7 +243,7 @@ end
 
 -- Write the counts even if nothing changed, so that a WAIT after the call covers what the call read. For a dropped type
 -- the last numbers are written instead. A call about a type that never existed creates nothing, unless it holds a
--- queue: the end of the hold needs the partition's time.
+-- queue or the type has settings: the end of a hold needs the partition's time.
 function counters.close(tx)
   local counts, key = tx.counters, tx.keys[KEY.counters]
   write_past_minute(tx)
@@ -255,5 +252,7 @@ function counters.close(tx)
     write_record(tx, key, tx.type, pack(counts))
   elseif tx.last then
     write_record(tx, key, ':last', tx.last)
+  elseif tx.settings then
+    clock.write(tx)
   end
 end

@@ -7,7 +7,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n)
 --
--- Uses: clock, type_settings, counters, unit
+-- Uses: type_settings, counters, unit
 
 local pause_type = {}
 
@@ -17,7 +17,5 @@ function pause_type.run(tx, args, first)
   local settings, is_paused = tx.settings or type_settings.new(), args[first] == '1'
   tx.settings, settings.is_changed, settings.is_paused = settings, true, is_paused
   if not is_paused then settings.held_until, settings.is_earlier = 0, true end
-  local reply = unit.close(tx, unit.reply(tx))
-  if not tx.counters.is_known then clock.write(tx) end
-  return reply
+  return unit.close(tx, unit.reply(tx))
 end

@@ -6,7 +6,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: that of get_type_stats
 --
--- Uses: shortcuts, clock, type_settings, counters, unit, type_stats
+-- Uses: shortcuts, type_settings, counters, unit, type_stats
 
 local set_type = {
   -- not_after (µs, 0: none), which settings are named (1 limits, 2 most leased jobs, 4 hold), most leased jobs (0: any
@@ -46,7 +46,6 @@ function set_type.run(tx, args, first)
   end
   settings.is_changed, settings.is_earlier = true, true
   local head = unit.close(tx, unit.reply(tx))
-  if not tx.counters.is_known then clock.write(tx) end
   local reply = type_stats.reply(tx, tx.counters)
   reply[3], reply[4] = head[3], head[4]
   return reply

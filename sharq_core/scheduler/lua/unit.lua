@@ -56,7 +56,6 @@ function unit.reopen(tx, keys, now)
   if tx.buried then tx.buried = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
-  if tx.past_of_type then tx.past_of_type = nil end
   if tx.settings then tx.settings = nil end
   if tx.is_all_paused then tx.is_all_paused = nil end
   if tx.is_held then tx.is_held = nil end

@@ -74,7 +74,8 @@ class Api:
 
     async def enqueue(self, kind: str, queue_id: str = "1", **fields: object) -> Reply:
         """Queues a job without a rate limit, unless told otherwise."""
-        reply = await self.post(f"/enqueue/{kind}/{queue_id}/", {"interval": 0, "payload": None, **fields})
+        rate = {} if "rate" in fields else {"interval": 0}
+        reply = await self.post(f"/enqueue/{kind}/{queue_id}/", {**rate, "payload": None, **fields})
         assert reply.status == 201, reply.json
         return reply
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sharq_core.process.durations import Durations
+from sharq_core.process.counters import Durations
 
 BOUNDS_S = (0.0005, 0.1, 1.0, 60.0)
 SEEN_S = (0.0, 0.0005, 0.00051, 0.1, 0.7, 1.5, 3600.0)
