@@ -33,19 +33,21 @@ BEFORE = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
 
 _CONNECTIONS = 16
 _TURNS = 10
-"""A round has so many short turns of each version."""
+_REQUEST_TURNS = 5
+"""A round has so many short turns of each version, with calls of the store and with requests."""
+
+_REQUEST_S = 1.0
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """rounds: of each measurement; batches: of 100 jobs in each turn; request_s: a round of single enqueues."""
+    """rounds: of each measurement; batches: of 100 jobs in each turn."""
 
     rounds: int
     batches: int
-    request_s: float
 
 
-_FULL = _Plan(rounds=11, batches=20, request_s=4)
-_QUICK = _Plan(rounds=5, batches=10, request_s=2)
+_FULL = _Plan(rounds=11, batches=20)
+_QUICK = _Plan(rounds=5, batches=10)
 
 
 class _Child:
@@ -136,7 +138,6 @@ def _least(prices: Sequence[Price]) -> Price:
 
 def _requests(tree: Path, plan: _Plan) -> list[tuple[float, float]]:
     """CPU time of the server in µs for a single enqueue: of the version before, and of this one."""
-    found: list[tuple[float, float]] = []
     with ExitStack() as stack:
         servers = [
             stack.enter_context(
@@ -144,17 +145,18 @@ def _requests(tree: Path, plan: _Plan) -> list[tuple[float, float]]:
             )
             for path in (tree, ROOT)
         ]
-        for number in range(plan.rounds + 1):
-            spent = {}
-            for server in servers if number % 2 else reversed(servers):
-                meter = CpuMeter(server.pid)
+        spent: list[list[float]] = [[], []]
+        for number in range(plan.rounds * _REQUEST_TURNS):
+            for index in (0, 1) if number % 2 else (1, 0):
+                meter = CpuMeter(servers[index].pid)
                 words = singles.enqueue_words(f"r{number}")
-                summary = wrk.run(server.url, "enqueue", _CONNECTIONS, plan.request_s, *words)
-                spent[server.url] = meter.spent_us()[0] / summary.requests
-            if number:
-                before, now = servers
-                found.append((spent[before.url], spent[now.url]))
-    return found
+                summary = wrk.run(servers[index].url, "enqueue", _CONNECTIONS, _REQUEST_S, *words)
+                spent[index].append(meter.spent_us()[0] / summary.requests)
+    before, now = (
+        [min(own[first : first + _REQUEST_TURNS]) for first in range(0, len(own), _REQUEST_TURNS)]
+        for own in spent
+    )
+    return list(zip(before, now, strict=True))
 
 
 def _report(
@@ -176,7 +178,7 @@ def _report(
         parameters={
             "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, 100-byte payloads",
             "rounds": f"{plan.rounds} of {_TURNS} turns with {plan.batches * price_load.BATCH:,} jobs, and of "
-            f"{plan.request_s:g} s of single enqueues with {_CONNECTIONS} connections",
+            f"{_REQUEST_TURNS} with {_REQUEST_S:g} s of single enqueues on {_CONNECTIONS} connections",
             "version before": BEFORE[:12],
         },
         rows=[
