@@ -30,6 +30,8 @@ NAMES = {
     "bulk": "whole jobs over HTTP in batches of 1 to 1,000, beside BullMQ and Celery",
     "rate": "promised against delivered rates, spacing, lateness",
     "burst": "which burst a rate needs to be kept",
+    "caps": "caps of gathered types: share, breaches, lateness, and what they cost",
+    "features": "the store's price of a job with each limit and with none, beside the version before",
     "wait": "1,000 idle long polls, and how fast they wake up",
     "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
     "memory": "bytes a job in the store",

@@ -6,33 +6,40 @@ Pure reckoning. Lease times come from the server in whole milliseconds, cut: a t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 RESOLUTION_US = 1_000
 """By how much the distance of two cut times may be below the true one."""
 
 
-def earliest_times(leases_us: Sequence[int], interval_us: int, burst: int) -> list[int | None]:
-    """For each lease, when the queue's rate let it go; None for the first, which nothing held back.
+def earliest_times(
+    leases_us: Sequence[int], interval_us: int, burst: float, costs: Sequence[int] | None = None
+) -> list[int | None]:
+    """For each lease, when the rate let it go; None for the first, which nothing held back.
 
     Args:
         leases_us: times of the leases, ascending.
         interval_us: over 0.
         burst: leases that may go back to back when late, 1 or more.
+        costs: the units of each lease; None if each is one.
 
     Source: the generic cell rate algorithm (ITU-T I.371), as a queue record keeps it.
     """
     earliest: list[int | None] = []
     tat_us: int | None = None
-    for leased_us in leases_us:
+    slack_us = int((burst - 1) * interval_us)
+    for leased_us, cost in zip(leases_us, costs or repeat(1), strict=False):
         earliest.append(tat_us)
-        floor_us = leased_us - (burst - 1) * interval_us
-        tat_us = (floor_us if tat_us is None else max(tat_us, floor_us)) + interval_us
+        floor_us = leased_us - slack_us
+        tat_us = (floor_us if tat_us is None else max(tat_us, floor_us)) + cost * interval_us
     return earliest
 
 
-def count_violations(leases_us: Sequence[int], interval_us: int, burst: int) -> int:
+def count_violations(
+    leases_us: Sequence[int], interval_us: int, burst: float, costs: Sequence[int] | None = None
+) -> int:
     """Leases that came before the rate let them, certainly: by RESOLUTION_US or more."""
-    earliest = earliest_times(leases_us, interval_us, burst)
+    earliest = earliest_times(leases_us, interval_us, burst, costs)
     return sum(
         due_us is not None and leased_us <= due_us - RESOLUTION_US
         for leased_us, due_us in zip(leases_us, earliest, strict=True)

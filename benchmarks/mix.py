@@ -46,9 +46,14 @@ def customers(pace: float) -> list[Customer]:
     ]
 
 
-def jobs_for(group: list[Customer], burst: int, duration_s: float) -> Iterator[EnqueueJob]:
+def evenly(rate: int, count: int) -> list[Customer]:
+    """Return customers of one rate; "fast" ones are none of them."""
+    return [_customer(number, rate, is_fast=False, prefix=f"at-{rate}-") for number in range(count)]
+
+
+def jobs_for(group: list[Customer], burst: float, duration_s: float) -> Iterator[EnqueueJob]:
     """As many jobs as every queue may give in the time, the queues in turn."""
-    depths = [math.ceil(customer.rate * duration_s) + burst for customer in group]
+    depths = [math.ceil(customer.rate * duration_s + burst) for customer in group]
     for depth in range(max(depths)):
         for customer, deepest in zip(group, depths, strict=True):
             if depth < deepest:
@@ -62,5 +67,5 @@ def jobs_for(group: list[Customer], burst: int, duration_s: float) -> Iterator[E
                 )
 
 
-def _customer(number: int, rate: float, *, is_fast: bool) -> Customer:
-    return Customer(f"q{number}", math.ceil(1e6 / rate), is_fast)
+def _customer(number: int, rate: float, *, is_fast: bool, prefix: str = "q") -> Customer:
+    return Customer(f"{prefix}{number}", math.ceil(1e6 / rate), is_fast)

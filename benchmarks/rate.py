@@ -1,7 +1,8 @@
 """Is every queue's rate held? Promised against delivered, spacing, and how late a waiting worker gets its job.
 
-1,000 queues of mixed rates and ten at 100/s, all with a backlog, and workers that wait in long polls. Judged by the
-lease times that the server gives, which are the store's.
+1,000 queues of mixed rates and ten at 100/s, all with a backlog, and workers that wait in long polls; and queues at 5,
+20 and 50/s with a burst of 1.1, by which they leave evenly. Judged by the lease times that the server gives, which are
+the store's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -18,7 +20,7 @@ from benchmarks import jobs, mix, targets
 from benchmarks.cpu import CpuMeter
 from benchmarks.curve import Curve
 from benchmarks.errors import Spoiled
-from benchmarks.lease_times import count_violations, delivered_share, earliest_times
+from benchmarks.lease_times import RESOLUTION_US, count_violations, delivered_share, earliest_times
 from benchmarks.mix import Customer
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import python_child, sharq_server, store, wait_for_end
@@ -33,20 +35,37 @@ _SLACK_S = 2.0
 """Workers work this much longer than what is judged."""
 
 
+_EVEN = {5: 60, 20: 15, 50: 6}
+"""The number of queues at each rate that the scenario with burst 1.1 has: 300 jobs a second of each."""
+
+
 class _Scenario(msgspec.Struct, frozen=True):
-    """pace: factor on every rate."""
+    """One burst for all queues of a group.
+
+    Attributes:
+        pace: factor on every rate.
+        is_even: the group is that of the even rates.
+    """
 
     name: str
-    burst: int
+    burst: float
     pace: float = 1.0
+    is_even: bool = False
+
+    def group(self) -> list[Customer]:
+        """Return the queues."""
+        if self.is_even:
+            return [customer for rate, count in _EVEN.items() for customer in mix.evenly(rate, count)]
+        return mix.customers(self.pace)
 
 
 _SCENARIOS = (
     _Scenario("strict", burst=1),
     _Scenario("burst 2", burst=2),
     _Scenario("half pace", burst=2, pace=0.5),
+    _Scenario("burst 1.1", burst=1.1, is_even=True),
 )
-"""The last one has the 2,000 jobs a second at which lateness is judged."""
+"""`half pace` has the 2,000 jobs a second at which lateness is judged."""
 
 
 class _Shares(msgspec.Struct, frozen=True):
@@ -62,13 +81,17 @@ class _Outcome(msgspec.Struct, frozen=True):
 
     Attributes:
         slow, fast: delivered over promised, of each queue up to 20/s and of each at 100/s.
+        by_interval: the same of each queue, by its interval in µs.
         violations: leases before their time.
+        too_close: leases of one queue less than 0.9 of its interval apart, by the resolution of the times or more.
         late_ms: from ready to the answer at the worker, of each job that had to wait for its rate.
     """
 
     slow: list[float]
     fast: list[float]
+    by_interval: dict[int, list[float]]
     violations: int
+    too_close: int
     leases: int
     late_ms: list[float]
     shares: _Shares
@@ -84,7 +107,8 @@ def run(is_quick: bool) -> Report:
         name="rate",
         question="Is every queue's rate held with limits on, and how late does a waiting worker get its job?",
         parameters={
-            "queues": "1,000 at 0.5-20/s (3,000/s in all) and ten at 100/s; half pace: each at half its rate",
+            "queues": "1,000 at 0.5-20/s (3,000/s in all) and ten at 100/s; half pace: each at half its rate; "
+            f"burst 1.1: {', '.join(f'{count} at {rate}/s' for rate, count in _EVEN.items())}",
             "workers": f"{_WORKERS} processes with {_POLLS} long polls each, bulk finishes",
             "judged": f"{judged_s:g} s after a warm-up of {_WARM_UP_S:g} s",
             "rounds": str(count),
@@ -101,7 +125,7 @@ def run(is_quick: bool) -> Report:
 
 
 def _run_scenario(scenario: _Scenario, judged_s: float) -> _Outcome:
-    group = mix.customers(scenario.pace)
+    group = scenario.group()
     work_s = _WARM_UP_S + judged_s + _SLACK_S
     with ExitStack() as stack:
         running = stack.enter_context(store(is_durable=True))
@@ -151,21 +175,28 @@ def _judge(
     slow: list[float] = []
     fast: list[float] = []
     late_ms: list[float] = []
-    violations = 0
+    by_interval: defaultdict[int, list[float]] = defaultdict(list)
+    violations = too_close = 0
     for customer in group:
         own = by_queue[customer.queue_id]
         leases_us = [note.leased_ms * 1000 for note in own]
         violations += count_violations(leases_us, customer.interval_us, scenario.burst)
+        too_close += _count_closer(leases_us, 0.9 * customer.interval_us)
         late_ms += _late_ms(own, leases_us, customer, scenario.burst, from_us)
         share = delivered_share(leases_us, customer.interval_us, from_us, until_us)
         if share is None:
             raise Spoiled(f"no interval of {customer.queue_id} fits into {judged_s:g} s")
         (fast if customer.is_fast else slow).append(share)
-    return _Outcome(slow, fast, violations, len(notes), late_ms, shares)
+        by_interval[customer.interval_us].append(share)
+    return _Outcome(slow, fast, dict(by_interval), violations, too_close, len(notes), late_ms, shares)
+
+
+def _count_closer(leases_us: list[int], least_us: float) -> int:
+    return sum(later - earlier <= least_us - RESOLUTION_US for earlier, later in pairwise(leases_us))
 
 
 def _late_ms(
-    notes: list[Note], leases_us: list[int], customer: Customer, burst: int, from_us: int
+    notes: list[Note], leases_us: list[int], customer: Customer, burst: float, from_us: int
 ) -> list[float]:
     earliest = earliest_times(leases_us, customer.interval_us, burst)
     return [
@@ -176,12 +207,17 @@ def _late_ms(
 
 
 def _rows(rounds: list[dict[str, _Outcome]]) -> list[Row]:
-    strict, burst, half = ([one[scenario.name] for one in rounds] for scenario in _SCENARIOS)
+    strict, burst, half, even = ([one[scenario.name] for one in rounds] for scenario in _SCENARIOS)
     violations = [sum(outcome.violations for outcome in one.values()) for one in rounds]
     return [
         targets.RATE_BURST.row(_means([outcome.slow + outcome.fast for outcome in burst])),
         targets.RATE_STRICT.row(_means([outcome.slow for outcome in strict])),
         targets.RATE_STRICT_FAST.row(_means([outcome.fast for outcome in strict])),
+        *(
+            target.row(_means([outcome.by_interval[1_000_000 // rate] for outcome in even]))
+            for rate, target in targets.RATE_EVEN.items()
+        ),
+        targets.RATE_EVEN_CLOSE.row(Spread.of([outcome.too_close for outcome in even])),
         targets.VIOLATIONS.row(Spread.of(violations)),
         targets.LATENESS_P50.row(Spread.of([percentile(outcome.late_ms, 50) for outcome in half])),
         targets.LATENESS_P99.row(Spread.of([percentile(outcome.late_ms, 99) for outcome in half])),
@@ -203,7 +239,7 @@ def _grid(outcomes: dict[str, _Outcome]) -> Grid:
             outcome.leases,
             outcome.violations,
             min(outcome.slow),
-            min(outcome.fast),
+            min(outcome.fast, default="-"),
             percentile(outcome.late_ms, 50),
             percentile(outcome.late_ms, 99),
             outcome.shares.server,

@@ -80,6 +80,13 @@ RATE_STRICT = Target(
 RATE_STRICT_FAST = Target(
     "rate", "strict: delivered of promised, mean of queues at 100/s", "share", _least(0.90)
 )
+RATE_EVEN = {
+    rate: Target(
+        "rate", f"burst 1.1: delivered of promised, mean of queues at {rate}/s", "share", _least(0.998)
+    )
+    for rate in (5, 20, 50)
+}
+RATE_EVEN_CLOSE = Target("rate", "burst 1.1: leases less than 0.9 of the interval apart", "leases", _most(0))
 VIOLATIONS = Target("rate", "spacing violations, all scenarios", "leases", _most(0))
 LATENESS_P50 = Target("rate", "lateness at 2,000 jobs/s, p50", "ms", _most(2))
 LATENESS_P99 = Target("rate", "lateness at 2,000 jobs/s, p99", "ms", _most(10))
@@ -102,5 +109,39 @@ ROUTER_RECOVERY = Target("failover", "router killed: back to full rate", "s", _m
 
 START = Target("start", "start to first answered request, new data", "s", _most(2))
 
-TARGETS = tuple(value for value in list(globals().values()) if isinstance(value, Target))
+
+CAP_SHARE = {
+    (rate, burst, queues): Target(
+        "caps",
+        f"cap of {rate:,}/s, burst {burst:g}, {queues:,} queues: delivered of promised",
+        "share",
+        _least(0.95 if burst == 1 else 0.99),
+    )
+    for rate, burst in ((40, 1), (40, 1.8), (1_000, 21))
+    for queues in (1, 1_000)
+}
+CAPS_TOGETHER = Target(
+    "caps", "100 types with a cap of 40/s, burst 1.8: delivered of promised, mean", "share", _least(0.99)
+)
+CAP_OF_UNITS = Target(
+    "caps", "cap of 100 units/s, burst 3, costs 1 to 5: delivered of promised", "share", _least(0.99)
+)
+CAP_BREACHES = Target("caps", "leases before a cap let them, all cases", "leases", _most(0))
+CAP_UNREACHED = Target("caps", "jobs/s with an unreached cap, of a plain type's", "x", _least(0.9))
+CAP_QUEUES = Target(
+    "caps", "dequeue of 1 job at 100,000 queues of a gathered type against 10", "x", _most(1.2)
+)
+
+FEATURES_CPU = Target(
+    "features", "store CPU of a job without limits, of the version before", "x", _most(1.02)
+)
+FEATURES_BYTES = Target("features", "bytes of a job without limits, of the version before", "x", _most(1.02))
+FEATURES_HTTP = Target("features", "server CPU of a single enqueue, of the version before", "x", _most(1.02))
+
+TARGETS = tuple(
+    target
+    for value in list(globals().values())
+    for target in (value.values() if isinstance(value, dict) else [value])
+    if isinstance(target, Target)
+)
 """All of them, in the order of this file."""

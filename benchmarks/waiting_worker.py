@@ -1,6 +1,7 @@
-"""A worker process of the rate benchmark: long polls, bulk finishes, and a note of every job that came.
+"""A worker process of the rate benchmarks: long polls, bulk finishes, and a note of every job that came.
 
-Run as a program: URL, long polls at once, seconds to work, file for the notes.
+Run as a program: URL, long polls at once of each queue type, seconds to work, file for the notes, queue types (those of
+mix.py if there is none).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
     queue_id: str
     leased_ms: int
     received_us: int
+    cost: int = 1
 
 
 class Notes(msgspec.Struct, frozen=True):
@@ -44,6 +46,7 @@ class _Job(msgspec.Struct, frozen=True):
     job_id: str
     lease: str
     lease_expires_at: int
+    cost: int = 1
 
 
 class _Jobs(msgspec.Struct, frozen=True):
@@ -54,7 +57,7 @@ class _Finish(msgspec.Struct, frozen=True):
     queue_id: str
     job_id: str
     lease: str
-    queue_type: str = QUEUE_TYPE
+    queue_type: str
 
 
 class _Finishes(msgspec.Struct, frozen=True):
@@ -73,30 +76,32 @@ def read_notes(path: Path) -> Notes:
 class _Worker:
     def __init__(self, session: aiohttp.ClientSession, url: str, until_s: float) -> None:
         self._session = session
-        self._dequeue = f"{url}/dequeue/{QUEUE_TYPE}/?count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
         self._url = url
         self._until_s = until_s
-        self._done: list[_Job] = []
+        self._done: list[_Finish] = []
         self.notes: list[Note] = []
 
     @property
     def _is_working(self) -> bool:
         return time.monotonic() < self._until_s
 
-    async def poll(self) -> None:
+    async def poll(self, queue_type: str) -> None:
         """One long poll after another; 404 is an empty answer, anything else that is not 200 an error."""
+        dequeue = f"{self._url}/dequeue/{queue_type}/?count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
         while self._is_working:
-            async with self._session.post(self._dequeue) as answer:
+            async with self._session.post(dequeue) as answer:
                 content = await answer.read()
                 received_us = time.time_ns() // 1000
                 if answer.status == 200:
-                    self._take(_JOBS.decode(content).jobs, received_us)
+                    self._take(_JOBS.decode(content).jobs, queue_type, received_us)
                 elif answer.status != 404:
                     answer.raise_for_status()
 
-    def _take(self, jobs: list[_Job], received_us: int) -> None:
-        self.notes += [Note(job.queue_id, job.lease_expires_at - LEASE_MS, received_us) for job in jobs]
-        self._done += jobs
+    def _take(self, jobs: list[_Job], queue_type: str, received_us: int) -> None:
+        self.notes += [
+            Note(job.queue_id, job.lease_expires_at - LEASE_MS, received_us, job.cost) for job in jobs
+        ]
+        self._done += [_Finish(job.queue_id, job.job_id, job.lease, queue_type) for job in jobs]
 
     async def finish(self) -> None:
         """Finish the done jobs in bulk, until the end."""
@@ -105,23 +110,22 @@ class _Worker:
             await asyncio.sleep(_FINISH_EVERY_S)
 
     async def _finish_some(self) -> None:
-        jobs, self._done = self._done[:_FINISH_AT_ONCE], self._done[_FINISH_AT_ONCE:]
-        if not jobs:
+        ends, self._done = self._done[:_FINISH_AT_ONCE], self._done[_FINISH_AT_ONCE:]
+        if not ends:
             return
-        ends = [_Finish(job.queue_id, job.job_id, job.lease) for job in jobs]
         await send_bulk(self._session, self._url, "finish", _Finishes(ends))
 
 
-async def _work(url: str, polls: int, work_s: float) -> list[Note]:
+async def _work(url: str, polls: int, work_s: float, types: list[str]) -> list[Note]:
     async with open_session(_WAIT_MS / 1000 + 30) as session:
         worker = _Worker(session, url, time.monotonic() + work_s)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.finish())
-            for _ in range(polls):
-                group.create_task(worker.poll())
+            for queue_type in types * polls:
+                group.create_task(worker.poll(queue_type))
     return worker.notes
 
 
 if __name__ == "__main__":
-    notes = run(_work(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    notes = run(_work(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[5:] or [QUEUE_TYPE]))
     Path(sys.argv[4]).write_bytes(msgspec.msgpack.encode(Notes(time.process_time(), notes)))

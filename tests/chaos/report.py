@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.load.history import Counts
+from tests.support.load.verdict import Counts
 
 GUARANTEES = Path(__file__).parents[2] / "docs" / "guarantees.md"
 BEGIN, END = "<!-- counts -->", "<!-- end of counts -->"
@@ -24,6 +24,9 @@ COLUMNS = (
     "revived",
     "out_of_order",
     "too_close",
+    "over_cap",
+    "too_many_leased",
+    "in_hold",
     "double_leased",
     "stale_finished",
     "undocumented",

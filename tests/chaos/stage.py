@@ -24,12 +24,17 @@ from sharq_core.config import StoreAddress, parse_url
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from tests.chaos import audit
 from tests.chaos.report import Report
+from tests.scheduler.driver import Driver
 from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
-from tests.support.load.history import Counts, History, check
+from tests.support.load.history import History
+from tests.support.load.promise import Promise, Rate
+from tests.support.load.verdict import Counts, check
 from tests.support.processes.servers import SharqCluster
 from tests.support.stores.server import StoreServer
 
 INTERVAL_MS = 50
+PLAIN = Promise(Rate(INTERVAL_MS))
+
 QUIET_S = 45.0
 """Longest time without progress after a fault."""
 
@@ -110,17 +115,21 @@ class Stage:
         habits: Habits = BUSY,
         queues: int = 12,
         may_fail: bool = True,
+        promise: Promise = PLAIN,
+        kind: str | None = None,
     ) -> tuple[Counts, History]:
         """Run the load, the fault in the middle of it, and check that nothing happened that must not.
 
         Args:
             scenario: its name in the table.
             may_fail: requests may fail while the fault lasts.
+            promise: the limits of the queues; a type's own must have been set.
+            kind: the queue type; None for a new plain one.
         """
-        kind = self.kind = f"t-{uuid.uuid4().hex[:12]}"
+        kind = self.kind = kind or f"t-{uuid.uuid4().hex[:12]}"
         history = History(
             crc32(f"{self._seed}:{scenario}".encode()),
-            INTERVAL_MS,
+            promise,
             lambda queue: partition_of(kind, queue, DEFAULT_PARTITIONS),
         )
         began_s = time.monotonic()
@@ -140,6 +149,15 @@ class Stage:
         with self._audited(self.prefix) as client_of:
             audit.assert_conserved(client_of, self.prefix, self.kind)
         return counts, history
+
+    @contextmanager
+    def driver(self, kind: str) -> Iterator[Driver]:
+        """Runs functions on the partition that a gathered type has."""
+        place = partition_of(kind, "", DEFAULT_PARTITIONS)
+        with self._audited(self.prefix) as client_of:
+            yield Driver(
+                client_of(place), self.prefix, partitions=DEFAULT_PARTITIONS, partition=place, queue_type=kind
+            )
 
     async def go_on(self, crowd: Crowd) -> None:
         """Some more load, until some more of it was delivered, too."""

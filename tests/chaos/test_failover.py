@@ -136,21 +136,18 @@ def is_whole(group: SentinelGroup | RedisCluster) -> bool:
         return False
 
 
-async def play(found: Stage, group: SentinelGroup, scenario: str, event: Event, rounds: int) -> None:
-    chance = random.Random(scenario)
-
-    async def fault(crowd: Crowd) -> None:
-        for _ in range(rounds):
-            old = group.primary()
-            happening = asyncio.create_task(event(group, chance))
-            switched_s = await switch(group, old, happening)
-            if switched_s is not None:
-                await until_back(crowd, scenario, switched_s)
-            await happening
-            await until_whole(group)
-            await found.go_on(crowd)
-
-    await found.play(scenario, fault)
+async def play_events(found: Stage, group: SentinelGroup, crowd: Crowd, name: str, rounds: int) -> None:
+    """Let an event happen so many times under a crowd's load; each round ends with a whole group."""
+    chance = random.Random(name)
+    for _ in range(rounds):
+        old = group.primary()
+        happening = asyncio.create_task(EVENTS[name](group, chance))
+        switched_s = await switch(group, old, happening)
+        if switched_s is not None:
+            await until_back(crowd, name, switched_s)
+        await happening
+        await until_whole(group)
+        await found.go_on(crowd)
 
 
 async def switch(group: SentinelGroup, old: Member, happening: asyncio.Task[None]) -> float | None:
@@ -189,7 +186,11 @@ async def test_no_failover_of_a_sentinel_group_forgets_what_was_acknowledged(
 ) -> None:
     with sentinel_stage(durability, 2, seed, report) as (found, group):
         for name in QUICK_EVENTS if is_quick() else EVENTS:
-            await play(found, group, f"{name}, {durability}, 2 replicas", EVENTS[name], ROUNDS)
+
+            async def fault(crowd: Crowd, name: str = name) -> None:
+                await play_events(found, group, crowd, name, ROUNDS)
+
+            await found.play(f"{name}, {durability}, 2 replicas", fault)
 
 
 @pytest.mark.skipif(is_quick(), reason="a failover with one replica takes longer; in the full run")

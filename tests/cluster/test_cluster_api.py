@@ -22,7 +22,8 @@ from sharq_core.partitions import partition_of
 from tests.support.http.contract import Api
 from tests.support.http.conversation import Conversation
 from tests.support.load.crowd import STEADY, running_crowd
-from tests.support.load.history import History, check
+from tests.support.load.history import History
+from tests.support.load.verdict import check
 from tests.support.processes.servers import SharqCluster, SharqServer, serving
 from tests.support.stores.groups import running_sentinel_group
 from tests.support.stores.redis_cluster import running_cluster

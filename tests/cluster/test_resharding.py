@@ -12,7 +12,8 @@ import pytest
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.load.crowd import STEADY, running_crowd
-from tests.support.load.history import History, check
+from tests.support.load.history import History
+from tests.support.load.verdict import check
 from tests.support.processes.commands import ClusterCommand
 from tests.support.stores.slots import NodeAt, Slots
 

@@ -1,6 +1,7 @@
 """The way of a request through one process is short, and docs/architecture.md names its stations.
 
-A change that makes the way longer must say why, here. docs/architecture.md tells what the stations do.
+A change that makes the way longer must say why, here and in docs/decisions/length-of-the-way.md, which lists the files.
+docs/architecture.md tells what the stations do.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from tests.cluster.stations import ROOT, Client, Function, served, trace
 from tests.support.nodes.parts import Parts
 
 PAGE = Path("docs/architecture.md")
+LIST = Path("docs/decisions/length-of-the-way.md")
 ENQUEUE, DEQUEUE = "## The way of an enqueue", "## The way of a dequeue"
 
-MOST = {"enqueue": (44, 99), "dequeue": (40, 127), "finish": (41, 92)}
+MOST = {"enqueue": (38, 82), "dequeue": (39, 113), "finish": (36, 80)}
 """The most files and functions of one request to a warm server."""
 
+_FILE = re.compile(r"`([\w/]+/\w+\.py)`")
 _ROW = re.compile(r"^\| `(?P<file>[\w/]+\.py)` \| `(?P<function>[\w.<>]+)` \| \S.*\|$", re.M)
 
 
@@ -28,6 +31,17 @@ def stations(heading: str) -> list[Function]:
     text = (ROOT / PAGE).read_text(encoding="utf-8")
     section = text.partition(f"{heading}\n")[2].partition("\n## ")[0]
     return [(row["file"], row["function"]) for row in _ROW.finditer(section)]
+
+
+def list_page() -> str:
+    return (ROOT / LIST).read_text(encoding="utf-8")
+
+
+def listed_files() -> list[str]:
+    """The files that the table of the decision lists."""
+    text = list_page()
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    return [file for row in rows for file in _FILE.findall(row)]
 
 
 class Requests:
@@ -67,6 +81,15 @@ async def test_the_way_of_a_request_is_short_and_as_the_docs_say(parts: Parts) -
         named = stations(heading)
         assert len(named) > 10
         assert [function for function in found[name] if function in named] == named
+    listed = listed_files()
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == {file for file, _ in found["enqueue"]}
+
+
+def test_the_list_of_files_gives_the_bounds() -> None:
+    bounds = [number for name in ("enqueue", "dequeue", "finish") for number in MOST[name]]
+    sentence = "An enqueue passes {} files and {} functions, a dequeue {} and {}, a finish {} and {}."
+    assert sentence.format(*bounds) in " ".join(list_page().split())
 
 
 @pytest.mark.parametrize("heading", [ENQUEUE, DEQUEUE])

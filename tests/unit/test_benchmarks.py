@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.lease_times import count_violations, delivered_share, earliest_times
-from benchmarks.mix import customers, jobs_for
+from benchmarks.mix import customers, evenly, jobs_for
 from benchmarks.report import Goal, Peer, Row
 from benchmarks.spread import Spread, percentile
 
@@ -77,3 +77,22 @@ def test_a_peer_that_did_not_run_gives_no_ratio() -> None:
 
 def test_a_number_that_was_not_measured_meets_no_goal() -> None:
     assert Row("what", "x", "not run: missing", Goal(1, is_least=True)).is_met is None
+
+
+def test_a_fraction_of_a_burst_makes_up_for_that_part_of_an_interval() -> None:
+    assert count_violations([0, 110 * MS, 200 * MS], 100 * MS, burst=1.1) == 0
+    assert count_violations([0, 110 * MS, 199 * MS], 100 * MS, burst=1.1) == 1
+
+
+def test_a_costly_lease_owes_an_interval_for_each_unit() -> None:
+    assert earliest_times([0, 300 * MS, 400 * MS], 100 * MS, 1, [3, 1, 1]) == [None, 300 * MS, 400 * MS]
+    assert count_violations([0, 299 * MS], 100 * MS, 1, [3, 1]) == 1
+    assert count_violations([0, 0, 200 * MS], 100 * MS, 2, [2, 1, 1]) == 1
+    assert count_violations([0, 100 * MS, 200 * MS], 100 * MS, 2, [2, 1, 1]) == 0
+
+
+def test_customers_of_one_rate_have_queues_of_their_own() -> None:
+    group = [customer for rate in (5, 20) for customer in evenly(rate, 3)]
+    assert len({customer.queue_id for customer in group}) == 6
+    assert {round(customer.rate) for customer in group} == {5, 20}
+    assert len(list(jobs_for(group, burst=1.1, duration_s=2))) == 3 * (12 + 42)

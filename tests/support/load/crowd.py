@@ -13,11 +13,13 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import msgspec
 
+from sharq_core.partitions import is_gathered
+from tests.support.load.answers import Answer, meaning, results_of
 from tests.support.load.history import LEASE_IS_LOST, Dequeue, End, Enqueue, History, Lease, Outcome
 from tests.support.waits import until
 
@@ -33,9 +35,14 @@ DRAIN_S = 60.0
 RETRY_S = 0.1
 MAX_BULK = 3
 MAX_LEASES = 20
+HOLDS_MS = (100, 400)
+"""The range of the holds of a worker."""
 
-DOCUMENTED = frozenset({200, 201, 404, 409, 429, 503, 504, 507})
-"""What docs/api.md lets a right request be answered."""
+TYPE_HOLD_SHARE = 0.2
+"""The share of the holds that hold the type, if it is gathered."""
+
+Fields: TypeAlias = dict[str, int | bool]
+"""The fields of a finish or release beside the lease's."""
 
 _DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -46,37 +53,22 @@ class Habits(msgspec.Struct, frozen=True):
     Attributes:
         gives_up: a producer forgets a job in doubt.
         releases, vanishes, is_late: a worker gives a job back, never ends it, or finishes it after its lease ended.
+        throttles: a worker gives a job back uncounted and holds its queue, or now and then its type if that is
+            gathered.
+        corrects: a worker finishes a job with a higher cost than was known.
     """
 
     gives_up: float = 0.2
     releases: float = 0.02
     vanishes: float = 0.02
     is_late: float = 0.02
+    throttles: float = 0
+    corrects: float = 0
 
 
 BUSY = Habits()
+LIMITED = Habits(throttles=0.05, corrects=0.1)
 STEADY = Habits(gives_up=0, releases=0, vanishes=0, is_late=0)
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The outcome of one request.
-
-    Attributes:
-        content: the answer's JSON; empty without one.
-    """
-
-    began_s: float
-    ended_s: float
-    status: int | None
-    outcome: Outcome
-    why: str
-    message: str
-    content: dict[str, Any]
-
-    @property
-    def is_documented(self) -> bool:
-        """The contract has this answer."""
-        return self.status is None or self.status in DOCUMENTED
 
 
 class Crowd:
@@ -160,7 +152,7 @@ class Crowd:
         while not self._is_over:
             bulk = [(queue, next(numbers)) for _ in range(self._random.randint(1, MAX_BULK))]
             await self._send(bulk, urls)
-            await asyncio.sleep(len(bulk) * self.history.interval_ms / 1100)
+            await asyncio.sleep(len(bulk) * self.history.promise.pause_ms / 1000)
 
     async def _work(self) -> None:
         """Lease and end jobs, until cancelled."""
@@ -178,7 +170,7 @@ class Crowd:
         while jobs:
             answer = await self._ask(f"{next(urls)}/enqueue/", {"jobs": [self._body(job) for job in jobs]})
             doubtful = []
-            for job, (outcome, why, message) in zip(jobs, _results(answer, len(jobs)), strict=True):
+            for job, (outcome, why, message) in zip(jobs, results_of(answer, len(jobs)), strict=True):
                 self.history.enqueues.append(
                     Enqueue(
                         began_s=answer.began_s,
@@ -197,14 +189,22 @@ class Crowd:
                 await asyncio.sleep(RETRY_S)
 
     def _body(self, job: tuple[str, int]) -> dict[str, object]:
-        return {
+        promise = self.history.promise
+        body: dict[str, object] = {
             "queue_type": self.kind,
             "queue_id": job[0],
             "job_id": str(job[1]),
-            "interval": self.history.interval_ms,
+            "interval": promise.rate.interval_ms,
             "payload": job[1],
             "repeat": True,
         }
+        if promise.rate.burst != 1:
+            body["burst"] = promise.rate.burst
+        if promise.most_cost > 1:
+            body["cost"] = promise.cost(job[1])
+        if promise.max_leased is not None:
+            body["max_leased"] = promise.max_leased
+        return body
 
     async def _lease(self, url: str) -> list[Lease] | None:
         """Lease jobs and return the leases; None if the request failed."""
@@ -226,16 +226,20 @@ class Crowd:
 
     async def _deal_with(self, leases: list[Lease], urls: Iterator[str]) -> None:
         """End the leases, each as the habits have it."""
-        ends: dict[str, list[Lease]] = {"finish": [], "release": []}
+        ends: dict[str, list[tuple[Lease, Fields]]] = {"finish": [], "release": []}
         for lease in leases:
             if self._happens(self._habits.is_late):
                 task = asyncio.create_task(self._finish_late(lease, urls))
                 self._late.add(task)
                 task.add_done_callback(self._late.discard)
             elif self._happens(self._habits.releases):
-                ends["release"].append(lease)
+                ends["release"].append((lease, {}))
+            elif self._happens(self._habits.throttles):
+                ends["release"].append((lease, {**self._hold(), "count": False}))
+            elif self._happens(self._habits.corrects):
+                ends["finish"].append((lease, {"cost": lease.cost + self._random.randint(1, 3)}))
             elif not self._happens(self._habits.vanishes):
-                ends["finish"].append(lease)
+                ends["finish"].append((lease, {}))
         for verb, ended in ends.items():
             if ended:
                 await self._end(verb, ended, urls)
@@ -243,9 +247,13 @@ class Crowd:
     async def _finish_late(self, lease: Lease, urls: Iterator[str]) -> None:
         """Sleep over the lease's end, as a worker does that was paused."""
         await asyncio.sleep(LEASE_MS / 1000 * self._random.uniform(1.0, 2.0))
-        await self._end("finish", [lease], urls)
+        await self._end("finish", [(lease, {})], urls)
 
-    async def _end(self, verb: str, leases: list[Lease], urls: Iterator[str]) -> None:
+    def _hold(self) -> Fields:
+        is_of_type = is_gathered(self.kind) and self._happens(TYPE_HOLD_SHARE)
+        return {"hold_type" if is_of_type else "hold": self._random.randint(*HOLDS_MS)}
+
+    async def _end(self, verb: str, leases: list[tuple[Lease, Fields]], urls: Iterator[str]) -> None:
         """Send it; once more where it is in doubt, and while nothing was done."""
         for _ in range(3):
             bodies = [
@@ -254,12 +262,14 @@ class Crowd:
                     "queue_id": lease.job[0],
                     "job_id": str(lease.job[1]),
                     "lease": lease.token,
+                    **fields,
                 }
-                for lease in leases
+                for lease, fields in leases
             ]
             answer = await self._ask(f"{next(urls)}/{verb}/", {"jobs": bodies})
             again = []
-            for lease, (outcome, why, message) in zip(leases, _results(answer, len(leases)), strict=True):
+            results = results_of(answer, len(leases))
+            for (lease, fields), (outcome, why, message) in zip(leases, results, strict=True):
                 self.history.ends.append(
                     End(
                         began_s=answer.began_s,
@@ -271,10 +281,12 @@ class Crowd:
                         verb=verb,
                         job=lease.job,
                         token=lease.token,
+                        hold_ms=int(fields.get("hold_type", fields.get("hold", 0))),
+                        is_hold_of_type="hold_type" in fields,
                     )
                 )
                 if outcome is not Outcome.OK and why not in LEASE_IS_LOST:
-                    again.append(lease)
+                    again.append((lease, fields))
             leases = again
             if not leases:
                 return
@@ -293,7 +305,7 @@ class Crowd:
                 began_s, time.monotonic(), None, Outcome.PERHAPS, type(error).__name__, str(error), {}
             )
         found = _DECODE(content) if reply.content_type == "application/json" else {}
-        outcome, why, message = _meaning(reply.status, found)
+        outcome, why, message = meaning(reply.status, found)
         return Answer(began_s, time.monotonic(), reply.status, outcome, why, message, found)
 
     def _turns(self) -> Iterator[str]:
@@ -305,32 +317,6 @@ class Crowd:
         return self._random.random() < share
 
 
-def _meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str, str]:
-    """Return what an answer says of the work as a whole; an empty dequeue is OK."""
-    code = str(content.get("code", ""))
-    if status < 300 or (status == 404 and not code):
-        return Outcome.OK, "", ""
-    is_perhaps = status >= 500 and status not in (503, 507)
-    outcome = Outcome.PERHAPS if is_perhaps else Outcome.NO
-    return outcome, code or str(status), str(content.get("message", ""))
-
-
-def _results(answer: Answer, count: int) -> list[tuple[Outcome, str, str]]:
-    """Return the outcome of each job of a bulk call."""
-    results = answer.content.get("results")
-    if answer.outcome is not Outcome.OK or results is None:
-        return [(answer.outcome, answer.why, answer.message)] * count
-    return [_result(one) for one in results]
-
-
-def _result(result: dict[str, Any]) -> tuple[Outcome, str, str]:
-    if result["status"] != "failure":
-        return Outcome.OK, "", ""
-    code = result["code"]
-    outcome = Outcome.PERHAPS if code in ("outcome_unknown", "internal_error") else Outcome.NO
-    return outcome, code, result["message"]
-
-
 def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:
     at_ms = history.real_ms(job["lease_expires_at"] - LEASE_MS)
     return Lease(
@@ -340,6 +326,7 @@ def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:
         heard_s=heard_s,
         at_ms=at_ms,
         until_ms=at_ms + LEASE_MS,
+        cost=job.get("cost", 1),
     )
 
 

@@ -1,0 +1,43 @@
+"""Measures the store's price of jobs with each limit for benchmarks/features.py, as price_load.py does without."""
+
+from __future__ import annotations
+
+from benchmarks.price_load import INTERVAL_US, NONE, QUEUES, Feature, answer
+from benchmarks.servers import Store
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.type_calls import TypeCalls
+
+_UNREACHED_BURST = 1_000.0
+
+
+def set_weights(store: Store, keys: Keys, queue_type: str) -> None:
+    """Give every queue a weight, which is a setting that lasts."""
+    calls = LimitCalls(keys)
+    settings = QueueSettings(weight=2)
+    for number in range(QUEUES):
+        store.execute(calls.set_queue(0, queue_type, f"q{number}", settings))
+
+
+def set_caps(store: Store, keys: Keys, queue_type: str) -> None:
+    """Give the type a cap in jobs and one in units that nothing reaches."""
+    limits = [Limit(unit, INTERVAL_US, _UNREACHED_BURST) for unit in LimitUnit]
+    settings = TypeSettings(limits=limits, max_leased=1_000_000)
+    store.execute(TypeCalls(keys).set_type(0, queue_type, settings))
+
+
+FEATURES = {
+    **NONE,
+    "burst 1.1": Feature("burst", job={"burst": 1.1}),
+    "cost": Feature("cost", job={"cost": 2}),
+    "cost, corrected by the finish": Feature("corrected", job={"cost": 2}, finish={"cost": 1}),
+    "hold by the finish": Feature("hold", finish={"hold_us": 1}),
+    "max_leased": Feature("max", job={"max_leased": 1_000}),
+    "weight": Feature("weight", prepare=set_weights),
+    "gathered type without caps": Feature("plain~a"),
+    "gathered type with two caps and max_leased": Feature("caps~a", prepare=set_caps),
+}
+
+if __name__ == "__main__":
+    answer(FEATURES)

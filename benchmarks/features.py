@@ -1,0 +1,205 @@
+"""Measures the store's price of a job with each limit and with none, and what the limits cost a job that uses none.
+
+The version before the limits is checked out of this repository's history; it and this one take turns, each with its own
+program and its own library, on a store of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import feature_load, price_load, singles, targets, wrk
+from benchmarks.cpu import CpuMeter
+from benchmarks.errors import NotRun, Spoiled
+from benchmarks.feature_load import FEATURES
+from benchmarks.price_load import Price
+from benchmarks.report import Cell, Grid, Report, Row
+from benchmarks.servers import ROOT, sharq_server, store
+from benchmarks.spread import Spread, median
+
+BEFORE = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
+"""The last commit without limits."""
+
+_CONNECTIONS = 16
+_TURNS = 10
+_REQUEST_TURNS = 5
+"""A round has so many short turns of each version, with calls of the store and with requests."""
+
+_REQUEST_S = 1.0
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """rounds: of each measurement; batches: of 100 jobs in each turn."""
+
+    rounds: int
+    batches: int
+
+
+_FULL = _Plan(rounds=11, batches=20)
+_QUICK = _Plan(rounds=5, batches=10)
+
+
+class _Child:
+    """A process of price_load.py in one tree."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def price(self, feature: str, batches: int) -> Price:
+        """Measure one round."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(f"{feature} {batches}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise Spoiled("the measuring process ended")
+        return msgspec.json.decode(line, type=Price)
+
+
+def run(is_quick: bool) -> Report:
+    """Measure the store's price in turns, and then the server's."""
+    plan = _QUICK if is_quick else _FULL
+    with ExitStack() as stack:
+        before_tree = stack.enter_context(_tree_before())
+        before = stack.enter_context(_child(before_tree, price_load.__name__))
+        now = stack.enter_context(_child(ROOT, feature_load.__name__))
+        for child in (before, now):
+            child.price("none", plan.batches)
+        pairs = [_pair(before, now, plan) for _ in range(plan.rounds)]
+        turns = [
+            {name: now.price(name, plan.batches) for name in FEATURES} for _ in range(plan.rounds * _TURNS)
+        ]
+    prices = {name: [turn[name] for turn in turns] for name in FEATURES}
+    with _tree_before() as tree:
+        requests = _requests(tree, plan)
+    return _report(plan, pairs, prices, requests)
+
+
+@contextmanager
+def _tree_before() -> Iterator[Path]:
+    """Give the files of the version before, with this version's price_load.py among them.
+
+    Raises:
+        NotRun: its commit is not here, as in a shallow clone.
+    """
+    packed = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        raise NotRun(f"the commit {BEFORE} is not in this repository")
+    with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(name, filter="data")
+        shutil.copy(price_load.__file__, Path(name) / "benchmarks")
+        yield Path(name)
+
+
+@contextmanager
+def _child(tree: Path, module: str) -> Iterator[_Child]:
+    command = [sys.executable, "-m", module]
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield _Child(process)
+    finally:
+        assert process.stdin and process.stdout
+        process.stdin.close()
+        process.wait(60)
+        process.stdout.close()
+
+
+def _pair(before: _Child, now: _Child, plan: _Plan) -> tuple[Price, Price]:
+    """Measure both in short turns; the least price of each is the one that the machine disturbed least."""
+    turns: tuple[list[Price], list[Price]] = ([], [])
+    for number in range(_TURNS):
+        for index in (0, 1) if number % 2 else (1, 0):
+            turns[index].append((before, now)[index].price("none", plan.batches))
+    return _least(turns[0]), _least(turns[1])
+
+
+def _least(prices: Sequence[Price]) -> Price:
+    return Price(min(price.cpu_us for price in prices), median(price.memory_bytes for price in prices))
+
+
+def _requests(tree: Path, plan: _Plan) -> list[tuple[float, float]]:
+    """CPU time of the server in µs for a single enqueue: of the version before, and of this one."""
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                sharq_server(stack.enter_context(store(is_durable=False)).url, {"PYTHONPATH": str(path)})
+            )
+            for path in (tree, ROOT)
+        ]
+        spent: list[list[float]] = [[], []]
+        for number in range(plan.rounds * _REQUEST_TURNS):
+            for index in (0, 1) if number % 2 else (1, 0):
+                meter = CpuMeter(servers[index].pid)
+                words = singles.enqueue_words(f"r{number}")
+                summary = wrk.run(servers[index].url, "enqueue", _CONNECTIONS, _REQUEST_S, *words)
+                spent[index].append(meter.spent_us()[0] / summary.requests)
+    before, now = (
+        [min(own[first : first + _REQUEST_TURNS]) for first in range(0, len(own), _REQUEST_TURNS)]
+        for own in spent
+    )
+    return list(zip(before, now, strict=True))
+
+
+def _report(
+    plan: _Plan,
+    pairs: list[tuple[Price, Price]],
+    prices: dict[str, list[Price]],
+    requests: list[tuple[float, float]],
+) -> Report:
+    none_us = min(price.cpu_us for price in prices["none"])
+    none_bytes = median(price.memory_bytes for price in prices["none"])
+    grid: list[tuple[Cell, ...]] = []
+    for name, own in prices.items():
+        cpu_us = min(price.cpu_us for price in own)
+        memory_bytes = median(price.memory_bytes for price in own)
+        grid.append((name, cpu_us, cpu_us / none_us, memory_bytes, memory_bytes - none_bytes))
+    return Report(
+        name="features",
+        question="What do the limits cost the store: a job that uses one, and a job that uses none?",
+        parameters={
+            "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, 100-byte payloads",
+            "rounds": f"{plan.rounds} of {_TURNS} turns with {plan.batches * price_load.BATCH:,} jobs, and of "
+            f"{_REQUEST_TURNS} with {_REQUEST_S:g} s of single enqueues on {_CONNECTIONS} connections",
+            "version before": BEFORE[:12],
+        },
+        rows=[
+            targets.FEATURES_CPU.row(Spread.of([now.cpu_us / before.cpu_us for before, now in pairs])),
+            targets.FEATURES_BYTES.row(
+                Spread.of([now.memory_bytes / before.memory_bytes for before, now in pairs])
+            ),
+            targets.FEATURES_HTTP.row(Spread.of([now / before for before, now in requests])),
+            Row("store CPU of a job without limits", "µs", Spread.of([now.cpu_us for _, now in pairs])),
+            Row("server CPU of a single enqueue", "µs", Spread.of([now for _, now in requests])),
+        ],
+        grids=[
+            Grid(
+                "By feature (a job: enqueued, leased and finished; CPU time of the best turn)",
+                ("feature", "CPU µs", "of none", "bytes", "more bytes than none"),
+                grid,
+            )
+        ],
+        notes=[
+            "The CPU time is that of the store's main thread, for the three calls of a job together.",
+            "The two versions take turns, and a round counts the least CPU time of its turns, because others on the "
+            "machine only slow a turn down.",
+        ],
+    )

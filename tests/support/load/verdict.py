@@ -1,0 +1,272 @@
+"""The checker of a history: counts what must never happen.
+
+Not here: the record (history.py), and the reckoning of limits (promise.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tests.support.load.history import End, History, Job, Lease, Outcome
+from tests.support.load.promise import ROUNDING_MS, Taken, crowded, in_hold, over_caps, too_early
+
+VOID_LATE_S = 8.0
+"""A lease that no worker received is given back, or ends, within this time."""
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts that a history shows; see docs/guarantees.md.
+
+    Attributes:
+        failed: calls that were not OK; an empty dequeue is not one, nor a refused finish of a lease that was lost.
+        redelivered: acknowledged jobs that were leased again (allowed: at least once).
+    """
+
+    acknowledged: int
+    delivered: int
+    redelivered: int
+    requests: int
+    failed: int
+    lost: int
+    unexpected: int
+    revived: int
+    out_of_order: int
+    too_close: int
+    over_cap: int
+    too_many_leased: int
+    in_hold: int
+    double_leased: int
+    stale_finished: int
+    undocumented: int
+
+    @property
+    def violations(self) -> dict[str, int]:
+        """The counts above zero of what must never happen."""
+        return {name: count for name in VIOLATIONS if (count := getattr(self, name))}
+
+
+VIOLATIONS = (
+    "lost",
+    "unexpected",
+    "revived",
+    "out_of_order",
+    "too_close",
+    "over_cap",
+    "too_many_leased",
+    "in_hold",
+    "double_leased",
+    "stale_finished",
+    "undocumented",
+)
+
+
+def check(history: History) -> Counts:
+    """Count what the history shows. Cost: O(n log n), but for overtaking within one queue."""
+    acknowledged = history.acknowledged()
+    by_job = history.by_job()
+    return Counts(
+        acknowledged=len(acknowledged),
+        delivered=len(by_job),
+        redelivered=sum(len(leases) > 1 for leases in by_job.values()),
+        requests=sum(1 for _ in history.calls),
+        failed=len(history.failures),
+        lost=len(acknowledged.keys() - by_job.keys()),
+        unexpected=len(unexpected(history)),
+        revived=len(revived(history)),
+        out_of_order=len(overtaken(history)),
+        too_close=len(too_close(history)),
+        over_cap=len(over_cap(history)),
+        too_many_leased=too_many_leased(history),
+        in_hold=leased_in_hold(history),
+        double_leased=len(double_leased(history)),
+        stale_finished=len(stale_finished(history)),
+        undocumented=sum(not call.is_documented for call in history.calls),
+    )
+
+
+def unexpected(history: History) -> list[Job]:
+    """Delivered jobs that nobody sent, or whose every enqueue was answered "no" (I9)."""
+    perhaps_there = {call.job for call in history.enqueues if call.outcome is not Outcome.NO}
+    return sorted(history.delivered() - perhaps_there)
+
+
+def revived(history: History) -> list[Lease]:
+    """Leases of jobs whose finish had been acknowledged before the dequeue began."""
+    finished: dict[Job, float] = {}
+    for end in history.ends:
+        if end.verb == "finish" and end.outcome is Outcome.OK:
+            finished[end.job] = min(end.ended_s, finished.get(end.job, end.ended_s))
+    return [
+        lease
+        for dequeue in history.dequeues
+        for lease in dequeue.leases
+        if dequeue.began_s > finished.get(lease.job, float("inf"))
+    ]
+
+
+def overtaken(history: History) -> list[tuple[Job, Job]]:
+    """Pairs (older, younger): the younger was sent after the older's acknowledgement and left before it (I3).
+
+    First attempts only, and no pair whose older job may have been leased before without a worker that received it. Such
+    a lease is void, and its job comes back to its place with its attempt not counted. The dequeue may have been
+    answered all the same, with the leases of other servers. What shows such a lease is its number: nobody has it.
+    """
+    acknowledged = history.acknowledged()
+    sent: dict[Job, float] = {}
+    for call in history.enqueues:
+        sent[call.job] = min(call.began_s, sent.get(call.job, call.began_s))
+    by_partition = _by_number(history)
+    return [
+        (older.job, younger.job)
+        for younger, older in _inversions(history)
+        if acknowledged.get(older.job, float("inf")) < sent.get(younger.job, float("-inf"))
+        and not _is_any_unheard(
+            by_partition[history.partition_of(older.job[0])],
+            younger.number,
+            max(sent[older.job], younger.heard_s - VOID_LATE_S),
+        )
+    ]
+
+
+def _by_number(history: History) -> dict[int, list[Lease]]:
+    """Each partition's leases, by their numbers."""
+    found: dict[int, list[Lease]] = defaultdict(list)
+    for lease in sorted(history.leases, key=lambda lease: lease.number):
+        found[history.partition_of(lease.job[0])].append(lease)
+    return found
+
+
+def _is_any_unheard(leases: Sequence[Lease], before: int, since_s: float) -> bool:
+    """Return True if a number below `before` is missing and the next one was heard of since then."""
+    numbers = itertools.chain([0], (lease.number for lease in leases))
+    return any(
+        lease.number - last > 1
+        for last, lease in zip(numbers, leases, strict=False)
+        if lease.number <= before and lease.heard_s >= since_s
+    )
+
+
+def _inversions(history: History) -> Iterator[tuple[Lease, Lease]]:
+    """First leases (earlier, later) of one queue whose numbers stand the other way round; of each later one, the
+    worst.
+    """
+    by_queue: dict[str, list[Lease]] = defaultdict(list)
+    for first, *_ in history.by_job().values():
+        if first.attempt == 1:
+            by_queue[first.job[0]].append(first)
+    for leases in by_queue.values():
+        leases.sort(key=lambda lease: (lease.at_ms, lease.job[1]))
+        highest = leases[0]
+        for lease in leases:
+            if lease.job[1] < highest.job[1]:
+                yield highest, lease
+            else:
+                highest = lease
+
+
+def too_close(history: History) -> list[Taken]:
+    """Leases that came before the rate of their queue let them (I2, I12)."""
+    return [
+        lease
+        for leases in _by_queue(history).values()
+        for lease in too_early([_taken(lease) for lease in leases], history.promise.rate)
+    ]
+
+
+def over_cap(history: History) -> list[Taken]:
+    """Leases that came before a cap of the type let them (I14)."""
+    leases = sorted(map(_taken, history.leases), key=lambda lease: lease.at_ms)
+    return over_caps(leases, history.promise.caps, history.changes)
+
+
+def too_many_leased(history: History) -> int:
+    """Count the leases that began while as many of their queue or type were live as may be (I13)."""
+    first_end_s: dict[str, float] = {}
+    for end in history.ends:
+        if end.outcome is not Outcome.NO:
+            first_end_s[end.token] = min(end.began_s, first_end_s.get(end.token, end.began_s))
+    spans = {
+        queue: [
+            (
+                float(lease.at_ms),
+                min(lease.until_ms, history.in_ms(first_end_s.get(lease.token, float("inf")))) - ROUNDING_MS,
+            )
+            for lease in leases
+        ]
+        for queue, leases in _by_queue(history).items()
+    }
+    promise, found = history.promise, 0
+    if promise.max_leased is not None:
+        found += sum(len(crowded(own, promise.max_leased)) for own in spans.values())
+    if promise.type_max_leased is not None:
+        found += len(crowded([span for own in spans.values() for span in own], promise.type_max_leased))
+    return found
+
+
+def leased_in_hold(history: History) -> int:
+    """Count the leases of a queue within a hold. A hold that perhaps took effect before its answer is not judged."""
+    doubtful = {end.token for end in history.ends if end.outcome is Outcome.PERHAPS}
+    holds = [
+        end for end in history.ends if end.hold_ms and end.outcome is Outcome.OK and end.token not in doubtful
+    ]
+    return sum(
+        len(
+            in_hold(
+                [lease.at_ms for lease in leases],
+                [
+                    (history.in_ms(end.ended_s), history.in_ms(end.began_s) + end.hold_ms)
+                    for end in holds
+                    if end.is_hold_of_type or end.job[0] == queue
+                ],
+            )
+        )
+        for queue, leases in _by_queue(history).items()
+    )
+
+
+def _by_queue(history: History) -> dict[str, list[Lease]]:
+    """Each queue's leases, by the store's clock."""
+    found: dict[str, list[Lease]] = defaultdict(list)
+    for lease in sorted(history.leases, key=lambda lease: lease.at_ms):
+        found[lease.job[0]].append(lease)
+    return found
+
+
+def _taken(lease: Lease) -> Taken:
+    return Taken(lease.at_ms, lease.cost)
+
+
+def double_leased(history: History) -> list[tuple[Lease, Lease]]:
+    """Leases of one job of which the later began before the earlier had ended (I4)."""
+    ended = {end.token for end in history.ends if end.outcome is not Outcome.NO}
+    return [
+        (earlier, later)
+        for leases in history.by_job().values()
+        for earlier, later in itertools.pairwise(leases)
+        if later.at_ms < earlier.until_ms - ROUNDING_MS and earlier.token not in ended
+    ]
+
+
+def stale_finished(history: History) -> list[End]:
+    """Finishes that were accepted although a newer lease of the job was heard of before they were sent (I4).
+
+    One that repeats a finish which may have been done is answered OK, as it should be.
+    """
+    by_job = history.by_job()
+    done: set[str] = set()
+    found = []
+    for end in sorted(history.ends, key=lambda end: end.began_s):
+        if end.outcome is Outcome.OK and end.token not in done and _is_stale(end, by_job[end.job]):
+            found.append(end)
+        if end.outcome is not Outcome.NO:
+            done.add(end.token)
+    return found
+
+
+def _is_stale(end: End, leases: Sequence[Lease]) -> bool:
+    at_ms = next(lease.at_ms for lease in leases if lease.token == end.token)
+    return any(lease.at_ms > at_ms and lease.heard_s < end.began_s for lease in leases)
