@@ -1,7 +1,8 @@
 """Measures the store's price of jobs without limits for benchmarks/features.py, as a process of its own.
 
 It also runs in the tree of an older version, with that one's library, so it uses nothing that is newer. Each line of
-its input is "<feature> <batches>"; each line of its output is the price of one job in that round.
+its input is "<feature> <batches>"; each line of its output is the price of one job in that round. An argument is the
+program that runs as the store, in place of the usual one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks import servers
 from benchmarks.servers import Store
 from benchmarks.servers import store as running_store
 from sharq_core.models import FinishJob, LeasedJob, NewJob
@@ -105,6 +107,7 @@ class _Load:
 
 def answer(features: Mapping[str, Feature]) -> None:
     """Answer each line of the input, until it ends."""
+    servers.SERVER = sys.argv[1] if len(sys.argv) > 1 else servers.SERVER
     with running_store(is_durable=False) as store:
         store.load_library()
         load = _Load(store, features)

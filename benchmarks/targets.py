@@ -132,6 +132,9 @@ CAP_QUEUES = Target(
     "caps", "dequeue of 1 job at 100,000 queues of a gathered type against 10", "x", _most(1.2)
 )
 
+FEATURES_INSTRUCTIONS = Target(
+    "features", "store instructions of a job without limits, of the version before", "x", _most(1.02)
+)
 FEATURES_CPU = Target(
     "features", "store CPU of a job without limits, of the version before", "x", _most(1.02)
 )

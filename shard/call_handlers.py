@@ -160,6 +160,8 @@ class CallHandlers:
     async def _pause_all(self, call: control_calls.PauseAll) -> None:
         await self._run(call)
         self._explanations.drop_all()
+        if not call.is_paused:
+            self._stand_in.look_soon()
 
     async def _explain(self, call: control_calls.Explain) -> Explanation:
         return await self._explanations.explain(call.queue_type)

@@ -35,6 +35,7 @@ _BURST_TEXT = f"a number from 1 to {MAX_BURST} with at most two decimals"
 _burst = Meta(ge=1, le=MAX_BURST)
 _interval = Meta(gt=0, le=MAX_YEAR_MS)
 _hold = Meta(ge=0, le=MAX_HOLD_MS)
+_hold_for = Meta(ge=1, le=MAX_HOLD_MS)
 _hold_expected = Expected(f"a number of milliseconds from 0 to {MAX_HOLD_MS} (24 hours)")
 
 Rate: TypeAlias = Annotated[
@@ -113,12 +114,12 @@ HoldType: TypeAlias = Annotated[
     _hold_expected,
 ]
 HoldFor: TypeAlias = Annotated[
-    Annotated[int, _hold] | Annotated[float, _hold],
+    Annotated[int, _hold_for] | Annotated[float, _hold_for],
     Meta(
-        description=f"Hold the queue for this time instead of pausing it, in milliseconds from 0 to {MAX_HOLD_MS} (24 "
+        description=f"Hold the queue for this time instead of pausing it, in milliseconds from 1 to {MAX_HOLD_MS} (24 "
         "hours). The hold ends by itself.",
     ),
-    _hold_expected,
+    Expected(f"a number of milliseconds from 1 to {MAX_HOLD_MS} (24 hours)"),
 ]
 HoldUntil: TypeAlias = Annotated[
     int,

@@ -50,6 +50,10 @@ class StandIn:
         await self._surveyor.read(partitions, 0)
         await self._surveyor.read(partitions, TYPES_A_SECOND)
 
+    def look_soon(self) -> None:
+        """Look at all partitions now: a call may have made any of their types ready."""
+        self._ownership.changed.set()
+
     async def leave(self, partitions: list[int]) -> None:
         """Leave partitions to other nodes while this node has no stable contact with their server."""
         if self._contact.stand_aside(partitions):

@@ -1,25 +1,35 @@
 """Lists the types of some partitions with their numbers, in the order of their names.
 
 A partition may hold 100,000 types in no order, so all are read, in small consecutive calls, and the first ones are
-kept. Not here: the numbers that the metrics show (shard/index/census.py), which may be a second old.
+kept. The counts of a type do not say whether its queues are paused or held, so the reasons of the listed types are read
+once more. Not here: the numbers that the metrics show (shard/index/census.py), which may be a second old.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+
+import msgspec
 
 from shard.batching.pipeline import Pipeline
-from sharq_core.limits import TypeSummary
+from sharq_core.limits import BlockedBy, TypeSummary
 from sharq_core.link.control_calls import ListTypes
 from sharq_core.scheduler.type_calls import TypeCalls
-from sharq_core.type_parts import merge_types
+from sharq_core.type_parts import merge_reasons, merge_types
 
 TYPES_A_CALL = 500
 """Types of one call, which takes one to two milliseconds of the store's time."""
 
 PARTITIONS_AT_ONCE = 8
-"""Partitions that are read concurrently."""
+"""Partitions that are read concurrently, and types whose reasons are."""
+
+MAX_EXPLAINED = 2_000
+"""Most reasons that one list reads; past that, they come from the counts."""
+
+_UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE)
+"""The reasons that counts cannot tell from others: queues with jobs may also be paused, held or full."""
 
 
 async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> list[TypeSummary]:
@@ -30,15 +40,51 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
     """
     waiting = deque(call.partitions)
     found: list[TypeSummary] = []
+    reasons: dict[str, dict[int, BlockedBy | None]] = {}
 
     async def read() -> None:
         nonlocal found
         while waiting:
-            types = await _read_partition(pipeline, calls, waiting.popleft(), call.after)
+            partition = waiting.popleft()
+            types = await _read_partition(pipeline, calls, partition, call.after)
             found = merge_types([*found, *types], call.limit)
+            for summary in types:
+                reasons.setdefault(summary.queue_type, {})[partition] = summary.blocked_by
+            for name in reasons.keys() - {summary.queue_type for summary in found}:
+                del reasons[name]
 
     await asyncio.gather(*(read() for _ in range(PARTITIONS_AT_ONCE)))
-    return found
+    await _explain(pipeline, calls, reasons)
+    return [
+        msgspec.structs.replace(summary, blocked_by=merge_reasons(reasons[summary.queue_type].values()))
+        for summary in found
+    ]
+
+
+async def _explain(
+    pipeline: Pipeline, calls: TypeCalls, reasons: dict[str, dict[int, BlockedBy | None]]
+) -> None:
+    """Replace the reasons that come from counts by exact ones, type by type until a queue of the type is ready.
+
+    Args:
+        reasons: queue type → partition → reason.
+    """
+    types = iter(reasons.items())
+    remaining = MAX_EXPLAINED
+
+    async def explain(types: Iterator[tuple[str, dict[int, BlockedBy | None]]]) -> None:
+        nonlocal remaining
+        for name, by_partition in types:
+            for partition in [p for p, reason in by_partition.items() if reason in _UNSURE]:
+                if not remaining:
+                    return
+                remaining -= 1
+                reason = (await pipeline.value(calls.explain(partition, name))).blocked_by
+                by_partition[partition] = reason
+                if reason is None:
+                    break
+
+    await asyncio.gather(*(explain(types) for _ in range(PARTITIONS_AT_ONCE)))
 
 
 async def _read_partition(

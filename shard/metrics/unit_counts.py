@@ -1,7 +1,7 @@
 """Counts what the limits of gathered types count: leased jobs, and the points of their costs.
 
-The numbers are plain integers, because every lease of a gathered type is counted; shard/metrics/type_caps.py exports the
-share of each limit.
+The numbers are plain integers, because every lease of a gathered type is counted. shard/metrics/type_caps.py exports
+the share of each limit.
 """
 
 from __future__ import annotations

@@ -126,10 +126,14 @@ class TypeCalls:
 
 
 def _change(settings: TypeSettings, not_after_us: int) -> bytes:
+    """Return the change as the function reads it: a hold of 0 µs ends the present one there.
+
+    A hold only grows, so a caller's hold of 0 µs changes nothing and is not named.
+    """
     named = (
         _LIMITS * (settings.limits is not UNSET)
         + _MAX_LEASED * (settings.max_leased is not UNSET)
-        + _HOLD * (settings.hold_us is not UNSET)
+        + _HOLD * (settings.hold_us is not UNSET and settings.hold_us != 0)
     )
     limits = settings.limits or []
     head = _CHANGE.pack(not_after_us, named, settings.max_leased or 0, settings.hold_us or 0, len(limits))

@@ -132,7 +132,8 @@ class TestHold:
         path = f"/queue/{kind}/1/pause/"
         for until_ms in (0, now_ms - 1000, now_ms + DAY_MS + 60_000):
             assert "24 hours" in await api.refused(path, {"until": until_ms}, "until")
-        assert "86400000" in await api.refused(path, {"for": DAY_MS + 1}, "for")
+        for span_ms in (0, 0.0001, DAY_MS + 1):
+            assert "from 1 to 86400000" in await api.refused(path, {"for": span_ms}, "for")
         assert "until" in await api.refused(path, {"for": 1, "until": now_ms}, "for")
         assert (await api.queue(kind))["held_until"] is None
         assert (await api.post(f"/queue/{kind}/unknown/pause/", {"for": 1000})).status == 404
@@ -247,6 +248,21 @@ class TestPauses:
         assert (await api.post("/resume/", {})).json == {"status": "success"}
         assert (await waiting)["job_id"] == "a"
         assert (await api.lease(f"{kind}-later"))["job_id"] == "b"
+
+    async def test_a_resume_of_everything_wakes_a_waiting_worker_at_once(
+        self, own_server: ServerFactory, http: aiohttp.ClientSession, kind: str
+    ) -> None:
+        api = await Api.open(own_server().url, http)
+        # A look at the partitions, which comes once a second, would wake the first worker. The next look is then a
+        # second away from the second worker, and the third.
+        for number in range(3):
+            await api.post("/pause/")
+            await api.enqueue(kind, job_id=str(number))
+            waiting = asyncio.create_task(api.lease(kind))
+            await asyncio.sleep(0.1)
+            await api.post("/resume/")
+            async with asyncio.timeout(5 if number == 0 else 0.5):
+                assert (await waiting)["job_id"] == str(number)
 
     @pytest.mark.parametrize("path", ["/pause/", "/resume/", "/type/t/pause/", "/type/t/resume/"])
     async def test_a_pause_above_a_queue_takes_no_fields(self, api: Api, path: str) -> None:

@@ -20,6 +20,13 @@ async def api(server: Server, http: aiohttp.ClientSession) -> Api:
     return await Api.open(server.url, http)
 
 
+async def listed_reason(api: Api, queue_type: str) -> object:
+    """Return why a type gives nothing, as the list of types says."""
+    types = (await api.get("/types/?limit=10000")).json["types"]
+    (found,) = [row["blocked_by"] for row in types if row["queue_type"] == queue_type]
+    return found
+
+
 class TestWhyNothingComes:
     async def test_each_reason_is_told(self, api: Api, kind: str) -> None:
         assert await api.nothing(kind) == {"blocked_by": "empty"}
@@ -36,6 +43,25 @@ class TestWhyNothingComes:
         await api.post(f"/queue/{kind}/1/pause/")
         assert (await api.nothing(kind))["blocked_by"] in {"paused", "delayed"}
         assert (await api.queue(kind))["blocked_by"] == "paused"
+
+    async def test_the_list_of_types_tells_the_same(self, api: Api, kind: str) -> None:
+        for change in ("pause", "hold", "max_leased"):
+            queue_type = f"{kind}-{change}"
+            for job_id in ("a", "b"):
+                await api.enqueue(queue_type, job_id=job_id)
+            job = await api.lease(queue_type)
+            if change == "max_leased":
+                await api.post(f"/queue/{queue_type}/1/", {"max_leased": 1})
+            else:
+                await api.post(f"/queue/{queue_type}/1/pause/", {"for": 60_000} if change == "hold" else {})
+            reason = (await api.queue(queue_type))["blocked_by"]
+            assert reason is not None
+            assert await listed_reason(api, queue_type) == reason
+            await api.nothing(queue_type)
+            assert await listed_reason(api, queue_type) == reason
+            await api.post(f"/finish/{queue_type}/1/a/", {"lease": job["lease"]})
+            await api.post(f"/queue/{queue_type}/1/resume/")
+            assert await listed_reason(api, queue_type) is None
 
     async def test_the_queue_that_comes_first_is_told(self, api: Api, kind: str) -> None:
         for queue_id, interval in (("slow", 90_000), ("fast", 45_000), ("slower", 99_000)):

@@ -35,11 +35,11 @@ RATE = Rate(70, burst=1.5)
 PLAIN = Promise(RATE, most_cost=3, max_leased=2, gap_ms=200)
 """The limits of every queue of a plain type."""
 
-CAPS = (Rate(20, 1, JOBS), Rate(10, 4, UNITS))
-"""50 jobs a second, evenly, and 100 units: jobs cost 1 to 3, so that now the one cap holds back and now the other."""
+CAPS = (Rate(20, 1, JOBS), Rate(12, 3, UNITS))
+"""50 jobs a second, evenly, and 83 units: jobs cost 1 to 3, so that now the one cap holds back and now the other."""
 
-GATHERED = Promise(RATE, most_cost=3, max_leased=2, gap_ms=220, caps=CAPS, type_max_leased=6)
-"""Eight queues get 36 jobs a second together, and 73 units."""
+GATHERED = Promise(RATE, most_cost=3, max_leased=2, gap_ms=250, caps=CAPS, type_max_leased=6)
+"""Eight queues get 32 jobs a second together, and 64 units."""
 
 Fault: TypeAlias = Callable[[Stage, Crowd], Awaitable[None]]
 
@@ -87,8 +87,8 @@ async def play(stage: Stage, scenario: str, fault: Fault, promise: Promise) -> t
 
 
 def is_used(history: History, rate: Rate) -> bool:
-    """Return True if a rate slower by a tenth would have been broken: without that, a run would show nothing."""
-    slower = Rate(rate.interval_ms * 1.1, rate.burst, rate.unit)
+    """Return True if a rate slower by a quarter would have been broken: without that, a run would show nothing."""
+    slower = Rate(rate.interval_ms * 1.25, rate.burst, rate.unit)
     of_type = sorted(history.leases, key=lambda lease: lease.at_ms)
     groups = [of_type]
     if rate == history.promise.rate:

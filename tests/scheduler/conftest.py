@@ -1,4 +1,4 @@
-"""Stores with the function library loaded, and a driver for each test."""
+"""Stores with the function library loaded, a driver for each test, and the profiles of the state machines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import HealthCheck, Phase, settings
 
 from sharq_core.scheduler import library
 from tests.scheduler.driver import Driver
 from tests.scheduler.type_driver import TypeDriver
 from tests.support.stores.server import KINDS, StoreServer, running_store
+
+_PROFILE = settings(
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
+)
+settings.register_profile("quick", _PROFILE, max_examples=40, stateful_step_count=50)
+settings.register_profile("thorough", _PROFILE, max_examples=1500, stateful_step_count=80)
 
 
 @pytest.fixture(scope="session")

@@ -249,15 +249,23 @@ class Model:
             if ref.is_void:
                 job.attempt, job.token = job.attempt - 1, None
             else:
-                job.is_released = True
-                self._report(job, ref)
-                job.is_uncounted = not ref.counts
-                job.attempt -= job.is_uncounted
+                self._give_back(job, ref)
             self.state.queues[job.queue_id].active_us = self.state.now_us
             self.state.end_lease(job, self.state.now_us + ref.delay_us)
             is_dead = any(letter.job is job for letter in self.state.letters.values())
             return LeaseOutcome(LeaseStatus.DONE, is_dead=is_dead)
+        has_report = ref.cost is not None or ref.hold_us or ref.hold_type_us or not ref.counts
+        if has_report and not job.is_released:
+            self._give_back(job, ref)
         return LeaseOutcome(LeaseStatus.DONE)
+
+    def _give_back(self, job: Job, ref: ReleaseJob) -> None:
+        """Note that a worker gave a job back, and what it reports."""
+        job.is_released = True
+        self._report(job, ref)
+        job.is_uncounted = not ref.counts
+        job.attempt -= job.is_uncounted
+        self.state.queues[job.queue_id].active_us = self.state.now_us
 
     def _find(self, queue_id: str, job_id: str, lease: str | None, verb: str) -> Job | LeaseStatus:
         """The job that a lease acts on, or what became of it."""
@@ -358,7 +366,8 @@ class Model:
         del self.state.letters[key]
         queue = self.state.queue(key[0])
         if queue is None:
-            queue = self.state.queues[key[0]] = Queue(letter.interval_us, letter.burst)
+            queue = Queue(letter.interval_us, letter.burst, max_leased=letter.max_leased)
+            self.state.queues[key[0]] = queue
         self.state.add(queue, *key, letter.job.payload, letter.job.requeue_limit, 0, letter.job.cost)
         return RedriveStatus.QUEUED
 

@@ -53,12 +53,13 @@ class Job:
 
 @dataclass
 class Letter:
-    """A dead letter, with the rate of its queue."""
+    """A dead letter, with the rate of its queue and the limit of leases that jobs gave that queue."""
 
     job: Job
     died_us: int
     interval_us: int
     burst: Burst
+    max_leased: int | None
 
 
 class Kind(enum.Enum):

@@ -198,7 +198,8 @@ class State:
         del self.jobs[job.key]
         self.cancelled += job.key in self.letters
         queue = self.queues[job.queue_id]
-        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, int(queue.burst))
+        max_leased = None if "max_leased" in queue.settings else queue.max_leased
+        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst, max_leased)
 
     def bury(self, job: Job, kind: Kind) -> None:
         """Out of the live jobs, remembered by a tombstone."""

@@ -1,4 +1,4 @@
-"""The cost of jobs, which counts in slots of their queue's rate, and bursts with a fraction."""
+"""The cost of jobs, which counts in slots of their queue's rate, late reports, and bursts with a fraction."""
 
 from __future__ import annotations
 
@@ -189,3 +189,29 @@ def test_a_burst_without_a_fraction_takes_the_fraction_away(driver: Driver) -> N
     driver.enqueue(new_job("3", burst=2))
     assert driver.get_queue().burst == 2
     assert len(stored(driver)) == 72  # no limits
+
+
+def test_a_late_release_still_reports(driver: Driver) -> None:
+    driver.enqueue(new_job("1", interval_us=SECOND_US, cost=3, requeue_limit=1))
+    lease = driver.dequeue(1, lease_us=SECOND_US)[0].lease
+    driver.advance(SECOND_US)
+    driver.reap()
+    for _ in range(2):
+        assert driver.release("1", lease, cost=9, hold_us=MINUTE_US, counts=False) == DONE
+        assert driver.get_queue().held_until_us == driver.now_us + MINUTE_US
+    assert driver.interval(0) and driver.pause(False)
+    job = driver.lease_one()
+    assert (job.job_id, job.attempt, job.requeues_remaining) == ("1", 1, 1)
+
+
+def test_a_late_release_corrects_the_cost(driver: Driver) -> None:
+    driver.enqueue(new_job("1", interval_us=SECOND_US, cost=3))
+    lease = driver.dequeue(1, lease_us=SECOND_US)[0].lease
+    driver.advance(SECOND_US)
+    driver.reap()
+    for _ in range(2):
+        assert driver.release("1", lease, cost=9) == DONE
+        assert ready_in(driver) == 8 * SECOND_US
+    assert driver.finish("1", lease, cost=1) == DONE
+    driver.enqueue(new_job("2"))
+    assert ready_in(driver) == 8 * SECOND_US

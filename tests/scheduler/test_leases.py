@@ -218,6 +218,18 @@ def test_redrive_brings_back_the_rate_of_a_forgotten_queue(driver: Driver) -> No
     assert (queue.interval_us, queue.burst, queue.queued) == (SECOND_US, 3, 1)
 
 
+def test_redrive_brings_back_the_limits_of_a_forgotten_queue(driver: Driver) -> None:
+    driver.enqueue(new_job("1", requeue_limit=0, interval_us=SECOND_US, burst=1.25, max_leased=1))
+    driver.lease_one()
+    for _ in range(2):
+        driver.advance(DAY_US)
+        driver.reap()
+    assert not driver.get_queue().is_known
+    assert driver.redrive("1") == [RedriveStatus.QUEUED]
+    queue = driver.get_queue()
+    assert (queue.interval_us, queue.burst, queue.max_leased) == (SECOND_US, 1.25, 1)
+
+
 def test_dead_letters_go_after_their_retention_though_others_die_meanwhile(driver: Driver) -> None:
     kill(driver, "1")
     assert driver.redrive("1") == [RedriveStatus.QUEUED]

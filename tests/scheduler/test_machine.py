@@ -10,7 +10,7 @@ import os
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis.stateful import (
     run_state_machine_as_test,
 )
@@ -22,16 +22,6 @@ from tests.scheduler.driver import (
     new_job,
 )
 from tests.scheduler.machine import SchedulerMachine
-
-_BASE = settings(
-    deadline=None,
-    print_blob=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate, Phase.shrink),
-)
-settings.register_profile("quick", _BASE, max_examples=40, stateful_step_count=50)
-settings.register_profile("thorough", _BASE, max_examples=1500, stateful_step_count=80)
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ CHANGES = st.builds(
     TypeSettings,
     limits=st.one_of(st.just(UNSET), st.none(), st.lists(LIMITS, min_size=1, max_size=2)),
     max_leased=st.sampled_from([UNSET, UNSET, None, 1, 2]),
-    hold_us=st.sampled_from([UNSET, UNSET, UNSET, None, 1, SECOND_US, MINUTE_US]),
+    hold_us=st.sampled_from([UNSET, UNSET, UNSET, None, 0, 1, SECOND_US, MINUTE_US]),
 )
 """Mostly of limits, because a type that is held or full all the time shows little."""
 

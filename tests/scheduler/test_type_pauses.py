@@ -121,6 +121,7 @@ def test_a_hold_only_grows_and_a_resume_ends_it(sms: TypeDriver) -> None:
     fill(sms, "a", 2)
     sms.set_type(TypeSettings(hold_us=MINUTE_US))
     assert sms.set_type(TypeSettings(hold_us=SECOND_US)).held_until_us == sms.now_us + MINUTE_US
+    assert sms.set_type(TypeSettings(hold_us=0)).held_until_us == sms.now_us + MINUTE_US
     assert sms.pause_type(False) == sms.now_us
     assert len(lease(sms)) == 2
 

@@ -166,3 +166,69 @@ async def test_a_poll_whose_time_is_over_ends_with_a_claim_that_fails() -> None:
     scene.lobby.follow()
     call.set_exception(Unavailable("this shard has stopped"))
     assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == []
+
+
+class TwoTypes:
+    """A poll that waits for jobs of two types, each at a shard of its own."""
+
+    def __init__(self) -> None:
+        self.shards = Shard(), Shard()
+        clock = AlarmClock()
+        self.lobbies = [
+            ParkedDequeues(name, Shards(shard), clock, self._give_back)
+            for name, shard in zip(("sms", "mail"), self.shards, strict=True)
+        ]
+        self.waiter = self.enter()
+
+    def enter(self) -> Waiter:
+        """Park one more poll of both types."""
+        waiter = Waiter(1, 1_000_000, lambda: False)
+        waiter.lobbies = self.lobbies
+        for lobby in self.lobbies:
+            lobby.enter(waiter)
+        return waiter
+
+    async def asked(self, number: int) -> asyncio.Future[Dequeued]:
+        """Return the call that one of the shards gets."""
+        return await asyncio.wait_for(self.shards[number].calls.get(), DEADLINE_S)
+
+    async def _give_back(self, jobs: list[LeasedJob]) -> None:
+        raise AssertionError("a job was claimed for a poll that another claim serves")
+
+
+async def test_a_poll_of_two_types_is_claimed_for_in_one_of_them_at_a_time() -> None:
+    scene = TwoTypes()
+    scene.shards[0].tell_due()
+    first = await scene.asked(0)
+    scene.shards[1].tell_due()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(scene.shards[1].calls.get(), NEVER_S)
+    first.set_result(Dequeued([], None))
+    (await scene.asked(1)).set_result(Dequeued([JOB], None))
+    assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == [JOB]
+
+
+async def test_a_poll_of_two_types_keeps_nobody_else_waiting() -> None:
+    scene = TwoTypes()
+    scene.shards[0].tell_due()
+    first = await scene.asked(0)
+    other = Waiter(1, 1_000_000, lambda: False)
+    scene.lobbies[1].enter(other)
+    scene.shards[1].tell_due()
+    (await scene.asked(1)).set_result(Dequeued([JOB], None))
+    assert await asyncio.wait_for(other.future, DEADLINE_S) == [JOB]
+    first.set_result(Dequeued([JOB], None))
+    assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == [JOB]
+
+
+async def test_a_poll_of_two_types_that_leaves_during_a_claim_does_not_silence_the_other_type() -> None:
+    scene = TwoTypes()
+    scene.shards[0].tell_due()
+    first = await scene.asked(0)
+    for lobby in scene.lobbies:
+        lobby.leave(scene.waiter)
+    later = scene.enter()
+    scene.shards[1].tell_due()
+    (await scene.asked(1)).set_result(Dequeued([JOB], None))
+    assert await asyncio.wait_for(later.future, DEADLINE_S) == [JOB]
+    first.set_result(Dequeued([], None))

@@ -76,7 +76,7 @@ class Control:
         A hold only grows and ends by itself; `SharqClient.resume` ends it at once.
 
         Args:
-            for_ms: the time from now, up to 24 hours.
+            for_ms: the time from now, from 1 ms to 24 hours.
             until_ms: the end instead, in ms since the epoch by the store's clock, up to 24 hours from now.
 
         Raises:

@@ -1,7 +1,8 @@
 -- Dead letters: jobs past their requeue limit, kept for a person.
 --
 -- dead:<type>      queue_id:job_id -> time of death, µs
--- deadjobs:<type>  queue_id:job_id -> time of death, the queue's interval and burst (its record may be forgotten), job
+-- deadjobs:<type>  queue_id:job_id -> format, time of death, the queue's interval and burst (its record may be
+--                  forgotten), in format 2 also the hundredths of the burst and max_leased (0: none), job
 --
 -- deadcounts:<type>  queue_id -> number of the queue's dead letters
 --                    '' -> dead letters of earlier times of death (µs) are not counted: an older library made them. The
@@ -9,15 +10,31 @@
 --
 -- A dead letter does not affect a live job with the same id. It replaces an older dead letter with the same id.
 --
--- Uses: shortcuts, timer_kinds, job_record, counters
+-- Uses: shortcuts, timer_kinds, job_record, queue_limits, counters
 
-local dead_letters = {PREFIX = '>BI7I6I4', PREFIX_LENGTH = 18}
+local dead_letters = {PREFIX = '>BI7I6I4', WITH_LIMITS = 2, LIMITS = '>BI4'}
 
 local function unpack_dead_letter(queue_id, field, raw)
-  local _, at, interval, burst = unpack_bytes(dead_letters.PREFIX, raw)
-  local job = job_record.unpack(queue_id, field, sub(raw, dead_letters.PREFIX_LENGTH + 1))
-  job.died, job.interval, job.burst = at, interval, burst
+  local format, died, interval, burst, job_at = unpack_bytes(dead_letters.PREFIX, raw)
+  local hundredths, max_leased = 0, 0
+  if format == dead_letters.WITH_LIMITS then
+    hundredths, max_leased, job_at = unpack_bytes(dead_letters.LIMITS, raw, job_at)
+  end
+  local job = job_record.unpack(queue_id, field, sub(raw, job_at))
+  job.died, job.interval, job.burst = died, interval, burst
+  job.hundredths, job.max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
   return job
+end
+
+-- Return what a dead letter keeps of its queue. A limit that an operator set is none of the job's.
+local function pack_prefix(tx, queue)
+  local hundredths, max_leased = queue.hundredths, queue.max_leased
+  if queue_limits.has(queue, queue_limits.MAX_LEASED) then max_leased = nil end
+  if not hundredths and not max_leased then
+    return pack_bytes(dead_letters.PREFIX, 1, tx.now, queue.interval, queue.burst)
+  end
+  return pack_bytes(dead_letters.PREFIX, dead_letters.WITH_LIMITS, tx.now, queue.interval, queue.burst)
+    .. pack_bytes(dead_letters.LIMITS, hundredths or 0, max_leased or 0)
 end
 
 -- Make a job a dead letter.
@@ -25,8 +42,17 @@ function dead_letters.bury(tx, queue, job)
   job.state, job.due = DEAD, tx.now
   tx.died = (tx.died or 0) + 1
   tx.buried = tx.buried or {}
-  tx.buried[job.field] =
-    pack_bytes(dead_letters.PREFIX, 1, tx.now, queue.interval, queue.burst) .. job_record.pack(job)
+  tx.buried[job.field] = pack_prefix(tx, queue) .. job_record.pack(job)
+end
+
+-- Give a new queue the rate and the limit of leases of the queue in which a job died.
+function dead_letters.restore_limits(queue, dead_letter)
+  queue.interval, queue.burst = dead_letter.interval, dead_letter.burst
+  if dead_letter.hundredths then queue_limits.set_hundredths(queue, dead_letter.hundredths) end
+  if dead_letter.max_leased then
+    queue_limits.extend(queue)
+    queue.max_leased = dead_letter.max_leased
+  end
 end
 
 -- Return the dead letter of a job if it is younger than retention (µs), or nil.

@@ -19,7 +19,7 @@ local function redrive_one(tx, queue_id, field, retention)
   if live then transitions.clear_deleted(tx, live) end
   if not queue then
     queue = unit.new_queue(tx, queue_id)
-    queue.interval, queue.burst = dead_letter.interval, dead_letter.burst
+    dead_letters.restore_limits(queue, dead_letter)
   end
   tx.taken[field] = true
   tx.fields[#tx.fields + 1] = field

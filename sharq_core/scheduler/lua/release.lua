@@ -7,15 +7,15 @@
 --       follows the terms, n reports (reports.lua; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 done (also if the job waits again already), 1 not found, 2 lost, 3 done and now a dead letter;
---           1 and 2 changed nothing
+-- Statuses: 0 done (also if the job waits again already; then only the report counts, once), 1 not found, 2 lost,
+--           3 done and now a dead letter; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
 -- Uses: shortcuts, job_record, counters, unit, transitions, reports, leases
 
 local release = {DIED = 3}
 
--- Release a job that its worker received.
+-- Note that the worker of a job released it, and what it reports of it.
 local function give_back(tx, queue, job, report)
   job_record.mark(job, job_record.RELEASED)
   if report and report ~= '' and not reports.apply(tx, queue, job, report) then
@@ -24,10 +24,21 @@ local function give_back(tx, queue, job, report)
   end
 end
 
+-- Take the report of a job that waits again because its lease ended by time. The job keeps its place.
+local function report_late(tx, queue, job, report)
+  if not report or report == '' or job_record.has(job, job_record.RELEASED) then return end
+  give_back(tx, queue, job, report)
+  unit.put_job(tx, job.field, job_record.pack(job))
+  unit.touch(tx, queue)
+end
+
 local function release_one(tx, queue_id, field, token, delay, is_void, report, retention, dead_retention)
   local job, found = leases.find(tx, queue_id, field, token, 'release', retention, dead_retention)
   if not job then return found end
-  if job.state ~= LEASED then return leases.DONE end
+  if job.state ~= LEASED then
+    report_late(tx, found, job, report)
+    return leases.DONE
+  end
   if is_void then
     job.attempt, job.token, job.flags = job.attempt - 1, nil, 0
   else
