@@ -56,6 +56,7 @@ end
 -- due or nil.
 local function read_heads(tx, limit)
   local row, count = read_row(tx, limit)
+  if not row[1] then return EMPTY, EMPTY, 0 end
   local ids, scores, due, now = {}, {}, 0, tx.now
   local rest = tonumber(row[2 * count + 2])
   for at = 1, rest and count or #row / 2 do
@@ -198,10 +199,10 @@ local function serve(tx, turns, demand, remaining, reply)
   local bytes, round, shows_cost = 0, 1, after <= #demand
   while #turns > 0 do
     local next_round
-    local index = 1
-    while index <= #turns do
-      if remaining == 0 or settings and type_settings.ready_at(settings) > now then return false end
-      local turn, goes_on = turns[index], false
+    local index, count = 1, #turns
+    while index <= count do
+      if remaining == 0 then return false end
+      local turn = turns[index]
       local queue = turn.queue
       local is_flagged = queue.is_flagged
       local job, member = next_job(tx, turns, index, share)
@@ -211,15 +212,20 @@ local function serve(tx, turns, demand, remaining, reply)
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
         local cost = lease_job(tx, queue, job, member, due, random, reply, is_flagged)
         if cost ~= 1 and shows_cost then reply[#reply] = reply[#reply] .. pack_bytes('>I4', cost) end
-        if settings then queue.ready_score = type_settings.lease(settings, now, cost) end
         remaining, bytes = remaining - 1, bytes + length
+        if settings then
+          queue.ready_score = type_settings.lease(settings, now, cost)
+          if type_settings.ready_at(settings) > now then remaining = 0 end
+        end
         if shared then shared.carried = shared.carried + length end
         local given = round
         if is_flagged and queue.weight then
           given = (turn.given or 0) + 1
-          turn.given, goes_on = given, stays_in_turn(queue, now) and given < per_queue
+          turn.given = given
+          -- The queue comes again at once, and not in the next round.
+          if stays_in_turn(queue, now) and given < per_queue then index, given = index - 1, per_queue end
         end
-        if not goes_on and queue.queued > 0 and now >= queue.tat and given < per_queue
+        if queue.queued > 0 and now >= queue.tat and given < per_queue
           and not (is_flagged and queue_limits.is_full(queue)) then
           next_round = next_round or {}
           next_round[#next_round + 1] = turn
@@ -227,7 +233,7 @@ local function serve(tx, turns, demand, remaining, reply)
       else
         queue.queued, queue.is_changed = 0, true
       end
-      if not goes_on then index = index + 1 end
+      index = index + 1
     end
     turns, round = next_round or EMPTY, round + 1
   end
@@ -252,10 +258,10 @@ local function wait_for_limits(tx, settings)
   return at <= tx.now and not counters.is_stopped(tx)
 end
 
--- Set the agenda to the exact time of the type's next queue, or of its limits. Returns how many queues may be leased
--- from.
-local function settle_agenda(tx, ids, scores, due, rest)
-  local first, now, settings = rest, tx.now, tx.settings
+-- Set the agenda to the exact time of the type's next queue, or of its limits. settings: nil for none. Returns how many
+-- queues may be leased from.
+local function settle_agenda(tx, ids, scores, due, rest, settings)
+  local first, now = rest, tx.now
   local last = now
   if settings then last = now + settings.leases end
   for index = 1, #ids do
@@ -268,16 +274,7 @@ local function settle_agenda(tx, ids, scores, due, rest)
   return due
 end
 
--- Complete the reply with the time at which the type's next queue is due. Nobody knows it if the type is stopped.
-local function close(tx, reply, before)
-  unit.close_counters(tx, reply)
-  local ready_at = tx.counters.ready_at
-  if tx.is_limited and counters.is_stopped(tx) then ready_at = false end
-  reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
-  return reply
-end
-
--- Close a call that leases nothing, because the type says no. None of its queues is looked at.
+-- Lease nothing, because the type says no. None of its queues is looked at. Returns as unit.reply.
 local function refuse(tx, ended)
   local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0)
   unit.flush(tx)
@@ -285,7 +282,7 @@ local function refuse(tx, ended)
   if ready and not (counts.ready_at and counts.ready_at <= ready) then counts.ready_at = ready end
   tx.ready_hint = false
   if tx.settings then wait_for_limits(tx, tx.settings) end
-  return close(tx, reply, before)
+  return reply, before
 end
 
 function dequeue.run(tx, args, first)
@@ -293,16 +290,26 @@ function dequeue.run(tx, args, first)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
   local ended = run_timers(tx)
-  if tx.is_limited then
-    count = counters.leases_allowed(tx, count)
-    if count == 0 then return refuse(tx, ended) end
+  local is_limited = tx.is_limited
+  local settings, reply, before
+  if is_limited then
+    settings, count = tx.settings, counters.leases_allowed(tx, count)
   end
-  local ids, scores, due, rest = read_heads(tx, count)
-  local reply, before = unit.reply(tx, due, due, 0, ended, tx.died or 0)
-  if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply) then
-    reply[before + 7] = 1
+  if count == 0 then
+    reply, before = refuse(tx, ended)
+  else
+    local ids, scores, due, rest = read_heads(tx, count)
+    reply, before = unit.reply(tx, due, due, 0, ended, tx.died or 0)
+    if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply) then
+      reply[before + 7] = 1
+    end
+    unit.flush(tx)
+    reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
   end
-  unit.flush(tx)
-  reply[before + 6] = settle_agenda(tx, ids, scores, due, rest)
-  return close(tx, reply, before)
+  unit.close_counters(tx, reply)
+  -- Nobody knows when the next queue of a stopped type is due.
+  local ready_at = tx.counters.ready_at
+  if is_limited and counters.is_stopped(tx) then ready_at = false end
+  reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
+  return reply
 end

@@ -54,7 +54,6 @@ end
 local function adopt_rate(tx, queue, interval, burst, hundredths)
   if interval < 0 then interval = queue.interval end
   if burst == 0 then burst, hundredths = queue.burst, queue.hundredths end
-  if interval == queue.interval and burst == queue.burst and not hundredths and not queue.is_flagged then return end
   if queue.settings then
     interval, burst, hundredths = settle_rate(queue, interval, burst, hundredths)
   elseif queue.is_pinned then
@@ -95,7 +94,10 @@ local function enqueue_one(tx, queue_id, field, header, payload, retention, dead
   if interval < 0 and not has_rate(queue) then return enqueue.NO_INTERVAL, length end
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or unit.new_queue(tx, queue_id)
-  adopt_rate(tx, queue, interval, burst, hundredths)
+  -- Most jobs name the rate that their queue has.
+  if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then
+    adopt_rate(tx, queue, interval, burst, hundredths)
+  end
   if max_leased then adopt_max_leased(queue, max_leased) end
   transitions.enqueue(tx, queue, field, limit, tx.now + delay, payload, rare_fields)
   return enqueue.QUEUED, length
