@@ -4,27 +4,24 @@ are told says neither where the store is nor who we are there.
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from sharq_core.process.expiry import why_not_valid
 from tests.support.ports import free_port
+from tests.support.processes.reasons import PASSWORD, ask, check_everywhere, enqueue, running
 from tests.support.processes.servers import SharqProcess, SharqServer, get_json
 from tests.support.processes.shards import SharqShard
 from tests.support.stores.groups import Security, make_certificates, running_member
 from tests.support.stores.server import StoreFactory, StoreServer
 
-USER, PASSWORD = "sharq", "hush-hush"
+USER = "sharq"
 QUICK = {"SHARQ_REDIS_TIMEOUT": "500"}
 
 
@@ -49,62 +46,6 @@ def expired(ours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = [*signed, "-days", "-1", "-extfile", "names", "-out", str(folder / "cert.pem")]
     subprocess.run(["openssl", *words], cwd=ours, check=True, capture_output=True, timeout=30)
     return folder
-
-
-@contextmanager
-def running(process: SharqProcess) -> Iterator[SharqProcess]:
-    process.launch()
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
-def ask(process: SharqProcess, path: str, body: object = None) -> tuple[int, str]:
-    """Status and message of an answer."""
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        with urllib.request.urlopen(process.url + path, data, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, str(json.load(error)["message"])
-    except OSError:
-        return 0, ""
-
-
-def enqueue(process: SharqProcess) -> tuple[int, str]:
-    return ask(process, "/enqueue/sms/1/", {"job_id": str(time.time()), "interval": 0, "payload": 1})
-
-
-def _told(server: SharqProcess, look: Callable[[], tuple[int, str]], reason: str) -> tuple[int, str]:
-    """Return the first answer that has the reason. On a busy machine a timeout may be the reason for a moment."""
-    answers: list[tuple[int, str]] = []
-
-    def has_reason() -> bool:
-        answers.append(look())
-        return reason in answers[-1][1]
-
-    server.until(has_reason)
-    return answers[-1]
-
-
-def _reason_of_store(server: SharqProcess) -> str:
-    (member,) = get_json(f"{server.url}/cluster/")["members"]
-    return str(member["store"]["reason"])
-
-
-def check_everywhere(server: SharqProcess, reason: str, *hidden: str) -> None:
-    """The reason stands at all four places; what is hidden in no failure."""
-    _, ready = _told(server, lambda: ask(server, "/readyz"), reason)
-    _, known = _told(server, lambda: (200, _reason_of_store(server)), reason)
-    status, refused = _told(server, lambda: enqueue(server), reason)
-    assert status == 503
-    _, deep = ask(server, "/deepstatus/")
-    assert reason in server.log
-    for text in (ready, refused, deep, known):
-        assert not [word for word in ("127.0.0.1", *hidden) if word in text], text
-    assert PASSWORD not in server.log
 
 
 def test_the_log_says_which_store_was_chosen_and_why(tmp_path: Path, own_store: StoreFactory) -> None:
