@@ -163,6 +163,21 @@ def test_a_pause_of_a_type_is_kept_before_its_first_job_and_after_its_last(sms: 
     assert lease(sms) == []
 
 
+def test_a_pause_of_everything_and_its_end_keep_the_pause_of_an_unused_type(sms: TypeDriver) -> None:
+    plain = TypeDriver(sms.client, sms.keys.prefix, queue_type=TYPE)
+    plain.enqueue(NewJob(TYPE, "q", "1", b"1", -1, 0))
+    sms.pause_type()
+    sms.pause_all()
+    sms.pause_all(False)
+    for by_us in (0, SECOND_US, HOUR_US):
+        sms.advance(by_us)
+        assert sms.dequeue_reply().head_us is None
+    fill(sms, "a", 1)
+    assert lease(sms) == []
+    sms.pause_type(False)
+    assert len(lease(sms)) == 1
+
+
 def test_a_paused_type_lets_leases_go_on(sms: TypeDriver) -> None:
     fill(sms, "a", 2)
     held, other = lease(sms)

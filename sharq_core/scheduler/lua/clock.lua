@@ -9,15 +9,16 @@
 --           that the store's clock stepped back: it raises the shift, and the partition continues from `seen`.
 --   since   The start of the present run of calls, which is the last time that RUN_US passed between two calls. A node
 --           that reports a step ahead is wrong if the run is older than the step (set_clock.lua).
---   flags   1: everything in the partition is paused (pause_all.lua). The flag is kept here because each call that
---           writes knows this record already, so that a dequeue reads nothing more.
+--   flags   1: everything in the partition is paused (pause_all.lua). 2: a type of the partition has or had settings
+--           (type_settings.lua). The flags are kept here because each call that writes knows this record already, so
+--           that a dequeue reads nothing more.
 --
 -- From here a step ahead is not distinguishable from idle time. Nodes detect it with their own clocks
 -- (shard/cluster/partition_clocks.py). Until set_clock lowers the shift, the store refuses calls with a deadline
 -- (not_after).
 --
 -- In a call, tx.now is the partition's time and tx.shift is its lead over the store's clock (nil for zero).
--- tx.is_all_paused is true if everything is paused, else nil. The minutes
+-- tx.is_all_paused is true if everything is paused, and tx.has_settings if flag 2 is set, else nil. The minutes
 -- of the counts are minutes of the store's clock. Callers know only the store's clock: clock.partition_time converts
 -- the times that they name, and clock.shown converts the times that they are told.
 --
@@ -27,7 +28,7 @@ local clock = {
   FIELD = ':clock',
   FORMAT = '>BI4i8I7I7',
   FLAGS_AT = 28,
-  ALL_PAUSED = 1,
+  ALL_PAUSED = 1, SETTINGS = 2,
   GRAIN_US = 200000,
   RUN_US = 5000000,
   MOST_KNOWN = 16384,
@@ -48,10 +49,16 @@ function clock.pack(number, shift, seen, since, flags)
   return flags > 0 and raw .. string.char(flags) or raw
 end
 
+-- Set the fields of the call for the flags.
+local function set_flags(tx, flags)
+  if flags % 2 >= clock.ALL_PAUSED then tx.is_all_paused, tx.is_limited = true, true end
+  if flags % 4 >= clock.SETTINGS then tx.has_settings = true end
+end
+
 -- Set the partition's time of the call, and what the flags say.
 local function set(tx, now, flags)
   if now ~= tx.now then tx.now, tx.shift = now, now - tx.now end
-  if flags % 2 == clock.ALL_PAUSED then tx.is_all_paused = true end
+  if flags > 0 then set_flags(tx, flags) end
 end
 
 -- Keep the contents of a record, so that calls within the next GRAIN_US need not read it. Reading and writing the
@@ -111,12 +118,16 @@ function clock.set(tx, raw, at_most)
 end
 
 -- Write the record, even if it says the same as before, so that a WAIT after the call covers what the call read.
--- flags: what it is to say, nil for no change.
-function clock.write(tx, flags)
+-- flag: one to set or to clear, nil for none.
+function clock.write(tx, flag, is_set)
   local key = tx.keys[KEY.counters]
-  local number, shift, seen, since, known_flags = clock.unpack(tx.tick or call('HGET', key, clock.FIELD))
+  local number, shift, seen, since, flags = clock.unpack(tx.tick or call('HGET', key, clock.FIELD))
+  if flag then
+    local had = flags % (2 * flag) >= flag
+    flags = flags - (had and flag or 0) + (is_set and flag or 0)
+  end
   clock.forget(tx)
-  call('HSET', key, clock.FIELD, clock.pack(number, shift, seen, since, flags or known_flags))
+  call('HSET', key, clock.FIELD, clock.pack(number, shift, seen, since, flags))
   tx.tick = nil
 end
 

@@ -89,12 +89,13 @@ end
 
 -- Return the counts of a type without a record. It may have settings.
 local function new_counts(tx)
-  local found = call('HMGET', tx.keys[KEY.counters], ':last', type_settings.field(tx.type))
-  local seq, lease = last_numbers(tx, found[1])
-  if found[2] then tx.settings = type_settings.unpack(found[2], tx.now) end
+  local key = tx.keys[KEY.counters]
+  local seq, lease = last_numbers(tx, call('HGET', key, ':last'))
+  local raw = tx.has_settings and call('HGET', key, type_settings.field(tx.type))
+  if raw then type_settings.open(tx, raw) end
   return {seq = seq, lease = lease, minute = 0, minute_enqueued = 0, minute_leased = 0, enqueued = 0, queued = 0,
     delayed = 0, leased = 0, finished = 0, dead = 0, cancelled = 0, ready_at = false, timer_at = false,
-    newer = found[2] and '\1', is_known = false}
+    newer = raw and '\1', is_known = false}
 end
 
 local function pack(counts)
@@ -127,7 +128,7 @@ end
 local function open_settings(tx, counts)
   if counts.is_known and counters.has_settings(counts) then
     local raw = call('HGET', tx.keys[KEY.counters], type_settings.field(tx.type))
-    if raw then tx.settings = type_settings.unpack(raw, tx.now) end
+    if raw then type_settings.open(tx, raw) end
   end
   local settings = tx.settings
   if settings then settings.was_full = type_settings.is_full(settings, counts.leased) end
@@ -138,7 +139,7 @@ function counters.see(tx)
   local key = tx.keys[KEY.counters]
   local found = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
   clock.see(tx, found[2])
-  if found[3] then tx.settings = type_settings.unpack(found[3], tx.now) end
+  if found[3] then type_settings.open(tx, found[3]) end
   tx.counters = found[1] and counters.unpack(found[1])
   return tx.counters or nil
 end
@@ -237,6 +238,7 @@ local function write_settings(tx, key, settings)
     call('HDEL', key, type_settings.field(tx.type))
   else
     call('HSET', key, type_settings.field(tx.type), type_settings.pack(settings))
+    if not tx.has_settings then clock.write(tx, clock.SETTINGS, true) end
   end
   settings.is_changed = false
 end
@@ -245,14 +247,14 @@ end
 -- the last numbers are written instead. A call about a type that never existed creates nothing, unless it holds a
 -- queue or the type has settings: the end of a hold needs the partition's time.
 function counters.close(tx)
-  local counts, key = tx.counters, tx.keys[KEY.counters]
+  local counts, key, settings = tx.counters, tx.keys[KEY.counters], tx.settings
   write_past_minute(tx)
-  if tx.settings and tx.settings.is_changed then write_settings(tx, key, tx.settings) end
+  if settings and settings.is_changed then write_settings(tx, key, settings) end
   if counts.is_known or counts.enqueued > 0 or counts.timer_at or tx.is_held then
     write_record(tx, key, tx.type, pack(counts))
   elseif tx.last then
     write_record(tx, key, ':last', tx.last)
-  elseif tx.settings then
+  elseif settings then
     clock.write(tx)
   end
 end

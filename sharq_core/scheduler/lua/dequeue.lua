@@ -77,7 +77,7 @@ local function open_turns(tx, ids, scores, due)
     local queue = tx.queues[queue_id]
     if not queue or not queue.ready_score then
       call('ZREM', tx.keys[KEY.ready], queue_id)
-    elseif now < queue.tat or queue.held_until and now < queue.held_until then
+    elseif now < queue.tat or queue.is_flagged and now < queue_limits.ready_at(queue) then
       queue.ready_score, queue.is_changed = scores[index], true
     else
       turns[#turns + 1] = {queue = queue, members = EMPTY, fields = EMPTY, next = 1}
@@ -89,9 +89,9 @@ end
 -- Fetch the next members of a turn, one share at a time: a single queue costs one range, and a hundred queues cost a
 -- hundred. A queue with a weight gives several jobs in a turn.
 local function fetch_members(tx, turn, share)
-  if turn.queue.weight then share = math.max(share, turn.queue.weight - (turn.queue.given or 0)) end
   local queue, last = turn.queue, turn.members[#turn.members]
   local queue_id = queue.queue_id
+  if queue.weight then share = math.max(share, queue.weight - (queue.given or 0)) end
   local from, to = job_record.bounds(queue_id)
   if last then
     from = '(' .. last
@@ -154,19 +154,18 @@ local function next_job(tx, turns, index, share)
   end
 end
 
--- Lease a job until `due` (µs) and add it to the reply.
-local function lease_job(tx, queue, job, member, due, random, reply, shows_cost)
+-- Lease a job until `due` (µs) and add it to the reply. is_flagged: that of the queue. Returns the cost of the job.
+local function lease_job(tx, queue, job, member, due, random, reply, is_flagged)
   local counts, now, since = tx.counters, tx.now, job.due
   local cost, ready_at = job.newer and job_record.cost(job) or 1, queue.tat
-  if queue.held_until then ready_at = queue_limits.ready_at(queue) end
+  if is_flagged then ready_at = queue_limits.ready_at(queue) end
   if ready_at > since then since = ready_at end
   local number, attempt, limit = counts.lease + 1, job.attempt + 1, job.limit
   local token, payload = pack_bytes('>I8', number) .. random, job_record.payload(job)
   counts.lease, counts.minute_leased, job.token, job.attempt = number, counts.minute_leased + 1, token, attempt
   job.flags = 0
-  queue_record.lease(queue, now, counts.minute, cost)
+  queue_record.lease(queue, now, counts.minute, cost, is_flagged)
   queue.ready_score, queue.active = now, now
-  if tx.settings then queue.ready_score = type_settings.lease(tx.settings, now, cost) end
   transitions.lease(tx, queue, job, due, member)
   local at, queue_id = #reply, job.queue_id
   reply[at + 1], reply[at + 2], reply[at + 3] = queue_id, job_record.job_id(queue_id, job.field), payload
@@ -174,7 +173,7 @@ local function lease_job(tx, queue, job, member, due, random, reply, shows_cost)
   if tx.shift then due, enqueued = clock.shown(tx, due), clock.shown(tx, enqueued) end
   reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
     queue.queued, since < now and now - since or 0)
-  if cost ~= 1 and shows_cost then reply[at + 4] = reply[at + 4] .. pack_bytes('>I4', cost) end
+  return cost
 end
 
 -- Count a job that a queue with a weight gave in its turn. Returns true if the turn goes on: then the queue keeps its
@@ -204,21 +203,24 @@ local function serve(tx, turns, demand, remaining, reply)
       if remaining == 0 or settings and type_settings.ready_at(settings) > now then return false end
       local turn, goes_on = turns[index], false
       local queue = turn.queue
+      local is_flagged = queue.is_flagged
       local job, member = next_job(tx, turns, index, share)
       if job then
         local length = job.payload_bytes
         if remaining < wanted and bytes + length > budget
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
-        lease_job(tx, queue, job, member, due, random, reply, shows_cost)
+        local cost = lease_job(tx, queue, job, member, due, random, reply, is_flagged)
+        if cost ~= 1 and shows_cost then reply[#reply] = reply[#reply] .. pack_bytes('>I4', cost) end
+        if settings then queue.ready_score = type_settings.lease(settings, now, cost) end
         remaining, bytes = remaining - 1, bytes + length
         if shared then shared.carried = shared.carried + length end
         local given = round
-        if queue.weight then
+        if is_flagged and queue.weight then
           given = (turn.given or 0) + 1
           turn.given, goes_on = given, stays_in_turn(queue, now) and given < per_queue
         end
         if not goes_on and queue.queued > 0 and now >= queue.tat and given < per_queue
-          and not (queue.max_leased and queue_limits.is_full(queue)) then
+          and not (is_flagged and queue_limits.is_full(queue)) then
           next_round = next_round or {}
           next_round[#next_round + 1] = turn
         end
@@ -254,21 +256,23 @@ end
 -- from.
 local function settle_agenda(tx, ids, scores, due, rest)
   local first, now, settings = rest, tx.now, tx.settings
-  local last = settings and now + settings.leases or now
+  local last = now
+  if settings then last = now + settings.leases end
   for index = 1, #ids do
     local at = ready_after(tx, ids[index], scores[index])
     if scores[index] <= now and not (at and at <= last) then due = due - 1 end
     if at and not (first and first <= at) then first = at end
   end
   tx.counters.ready_at, tx.ready_hint = first, false
-  return settings and not wait_for_limits(tx, settings) and 0 or due
+  if settings and not wait_for_limits(tx, settings) then return 0 end
+  return due
 end
 
 -- Complete the reply with the time at which the type's next queue is due. Nobody knows it if the type is stopped.
 local function close(tx, reply, before)
   unit.close_counters(tx, reply)
   local ready_at = tx.counters.ready_at
-  if (tx.settings or tx.is_all_paused) and counters.is_stopped(tx) then ready_at = false end
+  if tx.is_limited and counters.is_stopped(tx) then ready_at = false end
   reply[before + 3] = ready_at and clock.shown(tx, ready_at) or -1
   return reply
 end
@@ -289,7 +293,7 @@ function dequeue.run(tx, args, first)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
   local ended = run_timers(tx)
-  if tx.settings or tx.is_all_paused then
+  if tx.is_limited then
     count = counters.leases_allowed(tx, count)
     if count == 0 then return refuse(tx, ended) end
   end

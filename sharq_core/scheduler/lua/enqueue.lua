@@ -54,6 +54,7 @@ end
 local function adopt_rate(tx, queue, interval, burst, hundredths)
   if interval < 0 then interval = queue.interval end
   if burst == 0 then burst, hundredths = queue.burst, queue.hundredths end
+  if interval == queue.interval and burst == queue.burst and not hundredths and not queue.is_flagged then return end
   if queue.settings then
     interval, burst, hundredths = settle_rate(queue, interval, burst, hundredths)
   elseif queue.is_pinned then
@@ -72,10 +73,17 @@ local function adopt_max_leased(queue, max_leased)
   queue.max_leased = max_leased
 end
 
+-- Return what a header says after its first part: the hundredths of the burst, the rarely used fields of the job's
+-- record, and the limit of leases. nil: none.
+local function unpack_limits(header, at)
+  local hundredths, cost, max_leased = unpack_bytes(enqueue.LIMITS, header, at)
+  return hundredths > 0 and hundredths or nil, job_record.rare_fields(cost), max_leased > 0 and max_leased or nil
+end
+
 local function enqueue_one(tx, queue_id, field, header, payload, retention, dead_retention)
   local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue.HEADER, header)
-  local hundredths, cost, max_leased = 0, 1, 0
-  if limits_at <= #header then hundredths, cost, max_leased = unpack_bytes(enqueue.LIMITS, header, limits_at) end
+  local hundredths, rare_fields, max_leased
+  if limits_at <= #header then hundredths, rare_fields, max_leased = unpack_limits(header, limits_at) end
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local length = queue and queue.queued + queue.delayed or 0
   local live = raw and job_record.unpack(queue_id, field, raw)
@@ -87,9 +95,9 @@ local function enqueue_one(tx, queue_id, field, header, payload, retention, dead
   if interval < 0 and not has_rate(queue) then return enqueue.NO_INTERVAL, length end
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or unit.new_queue(tx, queue_id)
-  adopt_rate(tx, queue, interval, burst, hundredths > 0 and hundredths or nil)
-  if max_leased > 0 then adopt_max_leased(queue, max_leased) end
-  transitions.enqueue(tx, queue, field, limit, tx.now + delay, payload, cost)
+  adopt_rate(tx, queue, interval, burst, hundredths)
+  if max_leased then adopt_max_leased(queue, max_leased) end
+  transitions.enqueue(tx, queue, field, limit, tx.now + delay, payload, rare_fields)
   return enqueue.QUEUED, length
 end
 

@@ -14,7 +14,7 @@ function pause_all.run(tx, args, first)
   if unit.is_late_by(tx, args[first + 1]) then return unit.expired(tx) end
   local is_paused = args[first] == '1'
   clock.set(tx, call('HGET', tx.keys[KEY.counters], clock.FIELD))
-  clock.write(tx, is_paused and clock.ALL_PAUSED or 0)
+  clock.write(tx, clock.ALL_PAUSED, is_paused)
   -- Any number of types may be due now, so their owner must read the partition again.
   if not is_paused then touched.add(tx, '', 0) end
   return {0, clock.told(tx), -1, -1}

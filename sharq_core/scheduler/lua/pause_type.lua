@@ -14,8 +14,8 @@ local pause_type = {}
 function pause_type.run(tx, args, first)
   if unit.is_late_by(tx, args[first + 1]) then return unit.expired(tx) end
   counters.open(tx)
-  local settings, is_paused = tx.settings or type_settings.new(), args[first] == '1'
-  tx.settings, settings.is_changed, settings.is_paused = settings, true, is_paused
+  local settings, is_paused = type_settings.require(tx), args[first] == '1'
+  settings.is_changed, settings.is_paused = true, is_paused
   if not is_paused then settings.held_until, settings.is_earlier = 0, true end
   return unit.close(tx, unit.reply(tx))
 end

@@ -69,8 +69,8 @@ end
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, minute_enqueued,
     minute_leased, older_at = unpack_bytes(queue_record.FORMAT, raw)
-  local is_ahead, ahead = last > now and last > now + queue_record.AHEAD_US, 0
-  if is_ahead then tat, last, ahead = now + (tat > last and tat - last or 0), now, last - now end
+  local is_ahead, stored_last = last > now and last > now + queue_record.AHEAD_US, last
+  if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
   local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
     timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute,
     minute_enqueued = minute_enqueued, minute_leased = minute_leased, older = sub(raw, older_at),
@@ -80,18 +80,22 @@ function queue_record.unpack(queue_id, raw, now)
     if queue.ready_score then queue.ready_score = now end
   end
   if fence > 0 then queue.fence = fence end
-  if flags > 0 then unpack_flags(queue, flags, ahead) end
+  if flags > 0 then unpack_flags(queue, flags, stored_last - last) end
   local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
   if may_go and queue_record.is_forgettable(queue, now) then return false end
   return queue
 end
 
 function queue_record.pack(queue)
-  local flags, limits = 0, ''
-  if queue.is_flagged then flags, limits = pack_flags(queue) end
+  local flags, tail = 0, queue.older
+  if queue.is_flagged then
+    local limits
+    flags, limits = pack_flags(queue)
+    tail = tail .. limits
+  end
   return pack_bytes(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
     queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
-    queue.minute_enqueued, queue.minute_leased) .. queue.older .. limits
+    queue.minute_enqueued, queue.minute_leased) .. tail
 end
 
 -- Return the minutes with any counts as {minute, enqueued, leased}, the latest last.
@@ -170,17 +174,20 @@ function queue_record.forget_at(queue)
   return math.max(queue_record.full_at(queue), kept_until)
 end
 
--- Use `cost` slots of the rate at `now`, and count the lease.
-function queue_record.lease(queue, now, minute, cost)
+-- Use `cost` slots of the rate at `now`, and count the lease. is_flagged: that of the queue.
+function queue_record.lease(queue, now, minute, cost, is_flagged)
   local interval, tat = queue.interval, queue.tat
-  local earliest = now - (queue.settings and queue_limits.slack(queue) or (queue.burst - 1) * interval)
+  local earliest = now - (queue.burst - 1) * interval
+  if is_flagged then
+    earliest = now - queue_limits.slack(queue)
+    if queue.held_until then queue.held_until = nil end
+  end
   if tat < earliest then tat = earliest end
   if cost == 1 then
     queue.tat = tat + interval
   else
     queue.tat = math.min(tat + cost * interval, queue_record.LATEST_US)
   end
-  if queue.held_until then queue.held_until = nil end
   queue.last = now
   if queue.minute ~= minute then queue_record.turn_minute(queue, minute) end
   queue.minute_leased = queue.minute_leased + 1

@@ -25,7 +25,7 @@ local function redrive_one(tx, queue_id, field, retention)
   tx.fields[#tx.fields + 1] = field
   tx.counters.dead = tx.counters.dead - 1
   transitions.add(tx, queue, field, dead_letter.limit, tx.now, job_record.payload(dead_letter),
-    job_record.cost(dead_letter))
+    job_record.rare_fields(job_record.cost(dead_letter)))
   return redrive.QUEUED
 end
 

@@ -22,8 +22,7 @@ function reports.apply(tx, queue, job, report)
     unit.hold(tx, queue, tx.now + hold)
   end
   if type_hold > 0 then
-    tx.settings = tx.settings or type_settings.new()
-    type_settings.hold(tx.settings, tx.now + type_hold)
+    type_settings.hold(type_settings.require(tx), tx.now + type_hold)
   end
   return counts == 1
 end

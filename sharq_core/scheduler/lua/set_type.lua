@@ -36,8 +36,7 @@ function set_type.run(tx, args, first)
   local rows = unpack_limits(args[first], count, at)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
-  local settings = tx.settings or type_settings.new()
-  tx.settings = settings
+  local settings = type_settings.require(tx)
   if named % 2 >= 1 then
     settings.last = last_lease(tx, settings)
     type_settings.replace_limits(settings, rows)

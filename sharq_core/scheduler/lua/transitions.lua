@@ -44,25 +44,25 @@ local function enter_line(tx, queue, field, due)
 end
 
 -- Add a job that the store does not have to the end of its queue.
--- cost: how many slots of the rate it takes.
-function transitions.add(tx, queue, field, limit, due, payload, cost)
+-- rare_fields: see job_record.lua; nil for none.
+function transitions.add(tx, queue, field, limit, due, payload, rare_fields)
   local state, due_at, class_byte = enter_line(tx, queue, field, due)
   local counts, now = tx.counters, tx.now
   local seq = counts.seq + 1
   counts.seq, queue.active = seq, now
   if queue.is_purged then queue.is_purged = nil end
   unit.put_job(tx, field,
-    job_record.pack_new(state, seq, limit, now, due_at, payload, cost ~= 1 and job_record.rare_fields(cost)))
+    job_record.pack_new(state, seq, limit, now, due_at, payload, rare_fields))
   unit.put_place(tx, job_record.new_member(queue.queue_id, class_byte, seq, field))
 end
 
 -- Add a new job, and count it for the minute of its queue and of its type.
-function transitions.enqueue(tx, queue, field, limit, due, payload, cost)
+function transitions.enqueue(tx, queue, field, limit, due, payload, rare_fields)
   local counts = tx.counters
   counts.enqueued, counts.minute_enqueued = counts.enqueued + 1, counts.minute_enqueued + 1
   if queue.minute ~= counts.minute then queue_record.turn_minute(queue, counts.minute) end
   queue.minute_enqueued = queue.minute_enqueued + 1
-  transitions.add(tx, queue, field, limit, due, payload, cost)
+  transitions.add(tx, queue, field, limit, due, payload, rare_fields)
 end
 
 -- Put a job into the line at its seq.

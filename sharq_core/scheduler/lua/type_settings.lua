@@ -4,8 +4,12 @@
 --
 -- counters  :s<type> -> header, limits, bytes of a newer version
 --
--- The field exists only while something is set. The first newer byte of the type's counts says so (counters.lua), and a
--- type without settings pays nothing. In a call the settings are in tx.settings, which is nil for none.
+-- The field exists only while something is set. The first newer byte of the type's counts says so (counters.lua). A
+-- type may have settings and no counts. A flag of the partition (clock.lua) says whether to look for them, so that a
+-- type without settings pays nothing.
+--
+-- In a call the settings are in tx.settings, which is nil for none. tx.is_limited is true if there are settings or if
+-- everything is paused, else nil: a call of any other type looks at this one field only.
 --
 -- A limit is a leaky bucket like the rate of a queue: tat is when the type may next lease. Its unit is one job, or one
 -- point of a job's cost.
@@ -53,6 +57,18 @@ function type_settings.unpack(raw, now)
   return {is_paused = flags % 2 == type_settings.PAUSED, held_until = math.min(held_until, longest),
     last = is_ahead and now or last, max_leased = max_leased, limits = limits, newer = sub(raw, at),
     newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0}
+end
+
+-- Give a call the settings of a record.
+function type_settings.open(tx, raw)
+  tx.settings, tx.is_limited = type_settings.unpack(raw, tx.now), true
+end
+
+-- Return the settings of a call's type. If it has none, give it some in which nothing is set.
+function type_settings.require(tx)
+  local settings = tx.settings or type_settings.new()
+  tx.settings, tx.is_limited = settings, true
+  return settings
 end
 
 function type_settings.pack(settings)

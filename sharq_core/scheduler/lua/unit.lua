@@ -56,8 +56,8 @@ function unit.reopen(tx, keys, now)
   if tx.buried then tx.buried = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
-  if tx.settings then tx.settings = nil end
-  if tx.is_all_paused then tx.is_all_paused = nil end
+  if tx.is_limited then tx.is_limited, tx.settings, tx.is_all_paused = nil, nil, nil end
+  if tx.has_settings then tx.has_settings = nil end
   if tx.is_held then tx.is_held = nil end
 end
 
@@ -215,9 +215,9 @@ local function watch_idle(tx, queue)
 end
 
 -- Set the score of a queue's new entry in ready, and return it.
-local function set_ready_score(tx, queue)
+local function set_ready_score(tx, queue, is_flagged)
   local at, ready_at, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
-  if queue.held_until then ready_at = queue_limits.ready_at(queue) end
+  if is_flagged then ready_at = queue_limits.ready_at(queue) end
   if at < ready_at then at = ready_at end
   if not hint or at < hint then tx.ready_hint = at end
   queue.ready_score = at
@@ -234,13 +234,14 @@ local function flush_queues(tx)
   local records, ready, unready = false, false, false
   for queue_id, queue in pairs(tx.queues) do
     if queue and queue.is_changed then
-      if queue.queued == 0 or queue.is_paused or queue.max_leased and queue_limits.is_full(queue) then
+      local is_flagged = queue.is_flagged
+      if queue.queued == 0 or is_flagged and (queue.is_paused or queue_limits.is_full(queue)) then
         if queue.ready_score then
           queue.ready_score, unready = NOT_READY, append(unready, queue_id)
         end
         if queue.leased == 0 then watch_idle(tx, queue) end
       elseif queue.ready_score ~= UNMOVED then
-        ready = append(ready, set_ready_score(tx, queue), queue_id)
+        ready = append(ready, set_ready_score(tx, queue, is_flagged), queue_id)
       end
       records = append(records, queue_id, queue_record.pack(queue))
     end
@@ -280,9 +281,10 @@ end
 -- {0, now, earliest ready time that this call set or -1, earliest timer that it set or -1}
 function unit.close_counters(tx, reply)
   local counts, ready, timer, shared = tx.counters, tx.ready_hint, tx.timer_hint, tx.shared
-  if tx.settings then ready = counters.ready_under_limits(tx, ready) end
+  local is_limited = tx.is_limited
+  if is_limited and tx.settings then ready = counters.ready_under_limits(tx, ready) end
   if ready then counts.ready_at = earlier(counts.ready_at, ready) end
-  if ready and (tx.settings or tx.is_all_paused) and counters.is_stopped(tx) then ready = false end
+  if is_limited and ready and counters.is_stopped(tx) then ready = false end
   if timer then counts.timer_at = earlier(counts.timer_at, timer) end
   counters.close(tx)
   local hint = shared and shared.at + 1 or 3
