@@ -294,6 +294,17 @@ def test_a_correction_downwards_tells_the_earlier_slot(sms: TypeDriver) -> None:
     assert len(lease(sms)) == 1
 
 
+def test_a_correction_of_an_older_lease_does_not_end_the_wait_for_a_new_limit(sms: TypeDriver) -> None:
+    sms.enqueue(job("1", cost=50), job("2"))
+    (held,) = lease(sms, 1)
+    sms.advance(1)
+    sms.limit(cost_limit(burst=3))
+    set_us = sms.now_us
+    finish = FinishJob(GATHERED, "q", "1", held.lease, cost=0)
+    sms.value(sms.functions.finish(0, GATHERED, [finish], now_us=sms.now_us))
+    assert sms.dequeue_reply().head_us == set_us + SECOND_US
+
+
 def test_a_correction_counts_once(sms: TypeDriver) -> None:
     sms.limit(cost_limit())
     sms.enqueue(job("1", cost=2), job("2"))

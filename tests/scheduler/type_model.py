@@ -52,7 +52,7 @@ class Bucket:
 class TypeRules:
     """The things that an operator set for a type, and what the limits remember.
 
-    last_us: the last lease while anything was set.
+    last_us: the last lease while anything was set, or the first limits if leases before them are not known; 0: none.
     is_recorded: the store keeps a record, because something was set when it was last written.
     is_changed: the present call writes the record.
     served: number of jobs that the present call leased.
@@ -121,7 +121,8 @@ class TypeRules:
     def change(self, change: TypeSettings, now_us: int, was_ever_leased: bool) -> None:
         """An operator changes the settings that are named."""
         if change.limits is not UNSET:
-            self._replace(change.limits or [], self.last_us or (now_us if was_ever_leased else None))
+            self.last_us = self.last_us or (now_us if was_ever_leased else 0)
+            self._replace(change.limits or [], self.last_us)
         if change.max_leased is not UNSET:
             self.max_leased = change.max_leased
         self.is_changed = True
@@ -138,15 +139,15 @@ class TypeRules:
                 self.last_us = self.held_until_us = 0
         self.is_changed, self.served = False, 0
 
-    def _replace(self, limits: Sequence[Limit], last_us: int | None) -> None:
+    def _replace(self, limits: Sequence[Limit], last_us: int) -> None:
         old = {bucket.limit: bucket.tat_us for bucket in self.buckets}
         self.buckets = [
             Bucket(limit, old[limit] if limit in old else self._first_us(limit, last_us)) for limit in limits
         ]
 
-    def _first_us(self, limit: Limit, last_us: int | None) -> int:
+    def _first_us(self, limit: Limit, last_us: int) -> int:
         """One interval after the last lease, or as many as an old limit of the unit waits."""
-        if last_us is None:
+        if not last_us:
             return 0
         waits = [
             (bucket.tat_us - last_us) / bucket.limit.interval_us

@@ -25,11 +25,10 @@ local function unpack_limits(change, count, at)
   return rows
 end
 
--- Return the time of the type's last lease, or now if it may have had one that is not known. Returns nil if it had
--- none.
+-- Return the time of the type's last lease, or now if it may have had one that is not known. Returns 0 if it had none.
 local function last_lease(tx, settings)
   if settings.last > 0 then return settings.last end
-  return tx.counters.lease > 0 and tx.now or nil
+  return tx.counters.lease > 0 and tx.now or 0
 end
 
 function set_type.run(tx, args, first)
@@ -38,7 +37,10 @@ function set_type.run(tx, args, first)
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
   local settings = type_settings.require(tx)
-  if named % 2 >= 1 then type_settings.replace_limits(settings, rows, last_lease(tx, settings)) end
+  if named % 2 >= 1 then
+    settings.last = last_lease(tx, settings)
+    type_settings.replace_limits(settings, rows)
+  end
   if named % 4 >= 2 then settings.max_leased = max_leased end
   if named % 8 >= 4 then
     if held_for > 0 then type_settings.hold(settings, tx.now + held_for) else settings.held_until = 0 end

@@ -170,14 +170,14 @@ local function first_tat(old, unit_of, interval, last)
   return math.min(last + math.ceil(intervals * interval), queue_record.LATEST_US)
 end
 
--- Replace all limits. An old limit that is also among the new ones stays as it is.
--- rows: {unit, interval, burst in hundredths}. last: the last lease (µs), or nil if the type never had one, so that the
--- limits begin at once.
-function type_settings.replace_limits(settings, rows, last)
-  local old, limits = settings.limits, {}
+-- Replace all limits. An old limit that is also among the new ones stays as it is. The limits begin at once if the type
+-- never had a lease.
+-- rows: {unit, interval, burst in hundredths}.
+function type_settings.replace_limits(settings, rows)
+  local old, limits, last = settings.limits, {}, settings.last
   for index, row in ipairs(rows) do
     local unit_of, interval, burst = row[1], row[2], row[3]
-    local tat = last and first_tat(old, unit_of, interval, last) or 0
+    local tat = last > 0 and first_tat(old, unit_of, interval, last) or 0
     for _, limit in ipairs(old) do
       if limit.unit == unit_of and limit.interval == interval and limit.burst == burst then tat = limit.tat end
     end
