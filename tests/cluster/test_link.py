@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings
+from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings, TypeSettings
 from sharq_core.link import control_calls, frames, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
@@ -97,6 +97,10 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert (await ask(control_calls.Explain(KIND))).blocked_by is BlockedBy.TYPE_PAUSED
     assert [row.queue_type for row in await ask(control_calls.ListTypes([partition], "", 10))] == [KIND]
     assert await ask(control_calls.PauseAll("", partition, False)) is None
+    gathered = ("sms~carrier", partition_of("sms~carrier", "", 64))
+    set_type = control_calls.SetType(*gathered, TypeSettings(max_leased=2))
+    assert (await ask(set_type)).max_leased == 2
+    assert (await ask(control_calls.GetTypeStats(*gathered))).max_leased == 2
     assert used == set(CALLS)
 
 
