@@ -154,7 +154,9 @@ def parse_queue(raw: bytes) -> QueueRecord:
 
 
 def _parse_death(raw: bytes) -> int:
-    assert raw[_LETTER.size + 2] == DEAD
+    """Return the time of death. Format 2 has the hundredths of the burst and max_leased before the job."""
+    limits_bytes = {1: 0, 2: 5}[raw[0]]
+    assert raw[_LETTER.size + limits_bytes + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
 
