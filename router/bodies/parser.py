@@ -2,7 +2,7 @@
 
 msgspec does not release the GIL, so parsing 16 MiB blocks every thread of the process for 30 to 600 ms, depending on
 the content. Small bodies full of mistakes take milliseconds, too, so the event loop parses only a few of them a second.
-Not here: the parsing functions (router/api/parsing.py).
+Not here: the parsing functions (router/api/*parsing.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from msgspec.structs import force_setattr
 
 from router.bodies.inflation import ContentTooLong
 from router.bodies.large_body import CompressedBody, LargeBody
-from router.bodies.parser_process import LENGTH, Call, Reply, Span, jobs_of, packed
+from router.bodies.parser_process import LENGTH, Call, Read, Reply, Span, jobs_of, packed
 from sharq_core.errors import TooLarge, Unavailable
 from sharq_core.models import NewJob
 
@@ -76,7 +76,7 @@ class BodyParser:
         *arguments: P.args,
         **no_names: P.kwargs,
     ) -> ReplyT:
-        """Return the result of `read`, a function of router/api/parsing.py, for a body and further arguments.
+        """Return the result of `read`, a function of a parsing module, for a body and further arguments.
 
         Raises:
             SharqError: `read` raised it.
@@ -89,9 +89,9 @@ class BodyParser:
                 return self._run_here(partial(read, body, *arguments, **no_names), len(body))
             body = LargeBody([body])
         if isinstance(body, CompressedBody):
-            return cast(ReplyT, await self._run_compressed(body, read.__name__, arguments))
+            return cast(ReplyT, await self._run_compressed(body, read, arguments))
         lane = self._lanes[len(body) > _MIDDLE_BYTES]
-        return cast(ReplyT, await lane.run(body, (read.__name__, arguments, None, 0)))
+        return cast(ReplyT, await lane.run(body, (read, arguments, None, 0)))
 
     @property
     def processes(self) -> int:
@@ -126,7 +126,9 @@ class BodyParser:
         if self._slow_s > SLOW_BURST_S:
             self._slow_until_s = now_s + (self._slow_s - SLOW_BURST_S) / SLOW_SHARE
 
-    async def _run_compressed(self, body: CompressedBody, name: str, arguments: tuple[object, ...]) -> object:
+    async def _run_compressed(
+        self, body: CompressedBody, read: Read, arguments: tuple[object, ...]
+    ) -> object:
         """Decompress and parse a body in the first process if its content is short enough for it, else in the second.
 
         Raises:
@@ -136,7 +138,7 @@ class BodyParser:
         for lane, most_bytes in zip(self._lanes, (_MIDDLE_BYTES, body.limit_bytes), strict=True):
             try:
                 return await lane.run(
-                    body, (name, arguments, body.encoding, min(most_bytes, body.limit_bytes))
+                    body, (read, arguments, body.encoding, min(most_bytes, body.limit_bytes))
                 )
             except ContentTooLong:
                 continue

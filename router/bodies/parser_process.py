@@ -1,6 +1,6 @@
 """The child process that parses a router's large bodies. parser.py starts it: `python -m router.bodies.parser_process`.
 
-It reads calls of the functions of router/api/parsing.py from its standard input and writes the answers to its standard
+It reads calls of parsing functions (router/api) from its standard input and writes the answers to its standard
 output, in order, until its input ends. Pickle is safe here: it passes only between a process and its own child. Bodies
 and payloads pass beside it as plain bytes, which only zlib and msgspec interpret.
 """
@@ -13,13 +13,13 @@ import pickle
 import signal
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from msgspec.structs import force_setattr
 
-from router.api import parsing
+from router.api import parsing, queue_parsing, type_parsing
 from router.bodies.inflation import ContentTooLong, Inflation
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
@@ -31,8 +31,11 @@ A call has two parts: a pickled Call, and the body. An answer has two parts: a p
 parent cannot take them from the body that it has.
 """
 
-Call: TypeAlias = tuple[str, tuple[Any, ...], str | None, int]
-"""The name of the function, its further arguments, the encoding of the body (None: plain), and the longest content."""
+Read: TypeAlias = Callable[..., Any]
+"""A parsing function, which pickle passes on by the name of its module and its own. Its first argument is the body."""
+
+Call: TypeAlias = tuple[Read, tuple[Any, ...], str | None, int]
+"""The function, its further arguments, the encoding of the body (None: plain), and the longest content."""
 
 Span: TypeAlias = tuple[int, int]
 """The start and the length of a payload, in the body if it is plain, else in the payloads of the answer."""
@@ -42,6 +45,9 @@ Reply: TypeAlias = tuple[bool, object, list[Span], list[bytes]]
 
 SLICE_ITEMS = 200
 """The items of a list that the parent unpickles in one step, which takes up to 0.2 ms."""
+
+_MODULES = (parsing, queue_parsing, type_parsing)
+"""The modules of the parsing functions. They are loaded at the start, so that no call waits for an import."""
 
 _NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
@@ -79,9 +85,9 @@ def main() -> int:
 
 def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
     while head := calls.read(LENGTH.size):
-        name, arguments, encoding, limit_bytes = cast(Call, pickle.loads(calls.read(*LENGTH.unpack(head))))
+        read, arguments, encoding, limit_bytes = cast(Call, pickle.loads(calls.read(*LENGTH.unpack(head))))
         body = calls.read(*LENGTH.unpack(calls.read(LENGTH.size)))
-        is_done, result = _run(name, body, arguments, encoding, limit_bytes)
+        is_done, result = _run(read, body, arguments, encoding, limit_bytes)
         jobs = jobs_of(result) if is_done else []
         payloads = [] if encoding is None else [job.payload for job in jobs]
         spans = _spans_in(body, jobs) if encoding is None else _spans_of(payloads)
@@ -95,12 +101,12 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _run(
-    name: str, body: bytes, arguments: Sequence[Any], encoding: str | None, limit_bytes: int
+    read: Read, body: bytes, arguments: Sequence[Any], encoding: str | None, limit_bytes: int
 ) -> tuple[bool, object]:
     """Return (True, result) or (False, error)."""
     try:
         content = body if encoding is None else _content(body, encoding, limit_bytes)
-        return True, getattr(parsing, name)(content, *arguments)
+        return True, read(content, *arguments)
     except (SharqError, ContentTooLong) as error:
         return False, error
     except Exception as error:  # noqa: BLE001 - the parent logs it and answers 500

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import msgspec
 import pytest
 
-from router.api import parsing
+from router.api import parsing, queue_parsing, type_parsing
 from router.bodies.inflation import GZIP
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.parser import QUICK_BYTES, BodyParser
@@ -52,6 +53,29 @@ def test_a_part_of_a_body_is_the_same_wherever_its_pieces_end() -> None:
         assert len(body) == len(content)
         assert all(body.part(start, 300) == content[start : start + 300] for start in range(0, 700, 13))
         assert body.part(5, 0) == b""
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        queue_parsing.pause,
+        queue_parsing.purge_all,
+        queue_parsing.queue_settings,
+        queue_parsing.rate,
+        type_parsing.type_settings,
+        parsing.finish_bulk,
+        parsing.nothing,
+    ],
+)
+async def test_every_parsing_function_refuses_a_large_wrong_body_in_the_child(
+    parser: BodyParser, read: Callable[[bytes], Any]
+) -> None:
+    content = b'{"unknown-field":' + b"1" * (2 * AT_ONCE_BYTES) + b"}"
+    with pytest.raises(InvalidRequest) as here:
+        read(content)
+    with pytest.raises(InvalidRequest) as there:
+        await parser.run(read, in_pieces(content))
+    assert str(there.value) == str(here.value)
 
 
 async def test_a_large_body_is_read_as_a_small_one_is(parser: BodyParser) -> None:
