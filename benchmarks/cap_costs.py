@@ -36,7 +36,7 @@ _SIZES = (10, 1_000, 100_000)
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """What the report of caps gets from here."""
+    """The costs of leases under a cap, for the report of caps."""
 
     rows: list[Row]
     grids: list[Grid]
