@@ -56,7 +56,7 @@ class _Case(msgspec.Struct, frozen=True):
 
     @property
     def interval_us(self) -> int:
-        """Of the cap."""
+        """The interval of the cap, in µs."""
         return math.ceil(1e6 / self.rate)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.library import Function
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.commands import FcallCommand, KeyList, Word
@@ -57,3 +58,20 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     def queue_type(self) -> str:
         """The queue type; empty for a call about a whole partition or the deployment."""
         return str(self.arguments[1])
+
+
+def make_call(
+    keys: Keys,
+    function: Function,
+    partition: int,
+    queue_type: str,
+    now_us: int | None,
+    arguments: list[Word],
+    decode: Callable[[list[Any]], Reply[T]],
+    jobs: int = 1,
+    size: int = 0,
+) -> FunctionCall[T]:
+    """Return the call of a function for a type in a partition, at `now_us` (None: the store's clock)."""
+    now: int | str = "" if now_us is None else now_us
+    names = keys.of(partition, queue_type, function.keys)
+    return FunctionCall(partition, function, names, [now, queue_type, *arguments], decode, jobs, size)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sharq_core.limits import QueueSettings
 from sharq_core.models import QueueStats, QueueStatsPage
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, queue_replies
-from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import Reply
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -36,7 +34,7 @@ class LimitCalls:
         """Change the settings of a queue, which is created if need be. Value: the queue afterwards."""
         arguments: list[Word] = [queue_id, not_after_us or 0, *packed.queue_settings(settings)]
         decode = queue_replies.decode_queue
-        return self._call(library.SET_QUEUE, partition, queue_type, now_us, arguments, decode)
+        return make_call(self._keys, library.SET_QUEUE, partition, queue_type, now_us, arguments, decode)
 
     def list_queue_stats(
         self, partition: int, queue_type: str, scan: int, count: int, *, now_us: int | None = None
@@ -47,18 +45,6 @@ class LimitCalls:
         """
         arguments: list[Word] = [scan, min(count, MAX_BATCH)]
         decode = queue_replies.decode_queue_stats_page
-        return self._call(library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count)
-
-    def _call(
-        self,
-        function: library.Function,
-        partition: int,
-        queue_type: str,
-        now_us: int | None,
-        arguments: list[Word],
-        decode: Callable[[list[Any]], Reply[T]],
-        weight: int = 1,
-    ) -> FunctionCall[T]:
-        keys = self._keys.of(partition, queue_type, function.keys)
-        now: int | str = "" if now_us is None else now_us
-        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, weight)
+        return make_call(
+            self._keys, library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count
+        )

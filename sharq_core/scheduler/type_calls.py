@@ -6,7 +6,6 @@ All methods take `now_us` (None for the store's clock), for tests.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 from msgspec import UNSET
@@ -14,10 +13,10 @@ from msgspec import UNSET
 from sharq_core.limits import Explanation, Limit, LimitUnit, TypePage, TypeSettings, TypeStats, TypeSummary
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
-from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.function_call import FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.queue_replies import BLOCKED_BY
-from sharq_core.scheduler.replies import Reply, decode_nothing, decoder
+from sharq_core.scheduler.replies import decode_nothing, decoder
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -55,7 +54,7 @@ class TypeCalls:
     ) -> FunctionCall[None]:
         """Pause everything in a partition, or resume it. Pauses of types and queues are kept apart from it."""
         arguments: list[Word] = [int(is_paused), not_after_us or 0]
-        return self._call(library.PAUSE_ALL, partition, "", now_us, arguments, decode_nothing)
+        return make_call(self._keys, library.PAUSE_ALL, partition, "", now_us, arguments, decode_nothing)
 
     def pause_type(
         self,
@@ -68,7 +67,9 @@ class TypeCalls:
     ) -> FunctionCall[None]:
         """Pause all present and later queues of a type in a partition, or resume them, which ends the type's hold."""
         arguments: list[Word] = [int(is_paused), not_after_us or 0]
-        return self._call(library.PAUSE_TYPE, partition, queue_type, now_us, arguments, decode_nothing)
+        return make_call(
+            self._keys, library.PAUSE_TYPE, partition, queue_type, now_us, arguments, decode_nothing
+        )
 
     def set_type(
         self,
@@ -85,19 +86,21 @@ class TypeCalls:
         lease, or as many as an old limit of its unit still waits.
         """
         arguments: list[Word] = [_change(settings, not_after_us or 0)]
-        return self._call(library.SET_TYPE, partition, queue_type, now_us, arguments, _decode_stats)
+        return make_call(
+            self._keys, library.SET_TYPE, partition, queue_type, now_us, arguments, _decode_stats
+        )
 
     def get_type_stats(
         self, partition: int, queue_type: str, *, now_us: int | None = None
     ) -> FunctionCall[TypeStats]:
         """Read the settings and the statistics of a type in a partition."""
-        return self._call(library.GET_TYPE_STATS, partition, queue_type, now_us, [], _decode_stats)
+        return make_call(self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [], _decode_stats)
 
     def explain(
         self, partition: int, queue_type: str, *, now_us: int | None = None
     ) -> FunctionCall[Explanation]:
         """Read the reason why a type leases nothing in a partition."""
-        return self._call(library.EXPLAIN, partition, queue_type, now_us, [], _decode_explanation)
+        return make_call(self._keys, library.EXPLAIN, partition, queue_type, now_us, [], _decode_explanation)
 
     def list_type_stats(
         self, partition: int, scan: int, count: int, *, now_us: int | None = None
@@ -108,27 +111,16 @@ class TypeCalls:
         shows as `rate`, and None may also mean that the queues with jobs are paused or full.
         """
         weight = 1 + count // _ROWS_A_JOB
-        return self._call(library.LIST_TYPE_STATS, partition, "", now_us, [scan, count], _decode_page, weight)
-
-    def _call(
-        self,
-        function: library.Function,
-        partition: int,
-        queue_type: str,
-        now_us: int | None,
-        arguments: list[Word],
-        decode: Callable[[list[Any]], Reply[T]],
-        weight: int = 1,
-    ) -> FunctionCall[T]:
-        keys = self._keys.of(partition, queue_type, function.keys)
-        now: int | str = "" if now_us is None else now_us
-        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, weight)
+        return make_call(
+            self._keys, library.LIST_TYPE_STATS, partition, "", now_us, [scan, count], _decode_page, weight
+        )
 
 
 def _change(settings: TypeSettings, not_after_us: int) -> bytes:
-    """Return the change as the function reads it: a hold of 0 µs ends the present one there.
+    """Return the change as set_type.lua reads it.
 
-    A hold only grows, so a caller's hold of 0 µs changes nothing and is not named.
+    To the function, a named hold of 0 µs clears the present hold. A caller who says 0 wants no further hold, so that
+    value is left out; None clears.
     """
     named = (
         _LIMITS * (settings.limits is not UNSET)
