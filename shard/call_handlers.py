@@ -25,12 +25,13 @@ from shard.index.top_queues import top_queues
 from shard.index.type_list import list_types
 from shard.metrics.node import NodeMetrics
 from shard.reaper import Reaper
+from sharq_core.dead_letters import DeadPage
 from sharq_core.errors import InvalidRequest
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
 from sharq_core.link import control_calls, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
-from sharq_core.models import Counts, DeadPage, DeletedQueue, QueueStats, StoreState, TopQueues
+from sharq_core.models import Counts, DeletedQueue, QueueStats, StoreState, TopQueues
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.surveys import SurveyCalls

@@ -11,6 +11,8 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sharq_core.job_life import OnExpiry, Retry
+
 MAX_COST = 1_000_000
 MAX_LEASED = 1_000_000
 MAX_WEIGHT = 100
@@ -61,6 +63,9 @@ class QueueSettings(msgspec.Struct, frozen=True):
         weight: how many jobs the queue gives in its turn under the limits of its type, 1 to MAX_WEIGHT. Clearing sets
             1.
         hold_us: nothing is leased for this time from now, up to MAX_HOLD_US. A hold only grows; clearing ends it.
+        retry: the retry policy of jobs that have none of their own.
+        expires_us: the time after which jobs expire that do not say it themselves, counted from when they are due.
+        on_expiry: the fate of expired jobs that do not say it themselves.
     """
 
     interval_us: int | UnsetType | None = UNSET
@@ -69,6 +74,9 @@ class QueueSettings(msgspec.Struct, frozen=True):
     max_leased: int | UnsetType | None = UNSET
     weight: int | UnsetType | None = UNSET
     hold_us: int | UnsetType | None = UNSET
+    retry: Retry | UnsetType | None = UNSET
+    expires_us: int | UnsetType | None = UNSET
+    on_expiry: OnExpiry | UnsetType | None = UNSET
 
 
 class LimitUnit(enum.StrEnum):
@@ -93,11 +101,15 @@ class TypeSettings(msgspec.Struct, frozen=True):
         limits: up to three limits, which replace all present ones. Clearing removes them.
         max_leased: the most leases of all queues together at one time. Clearing removes the limit.
         hold_us: as in QueueSettings, for all queues of the type.
+        retry, expires_us, on_expiry: as in QueueSettings, for jobs of queues that have no such setting.
     """
 
     limits: list[Limit] | UnsetType | None = UNSET
     max_leased: int | UnsetType | None = UNSET
     hold_us: int | UnsetType | None = UNSET
+    retry: Retry | UnsetType | None = UNSET
+    expires_us: int | UnsetType | None = UNSET
+    on_expiry: OnExpiry | UnsetType | None = UNSET
 
 
 class TypeStats(msgspec.Struct, frozen=True, array_like=True):
@@ -108,6 +120,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         queues: number of queues that the partition has a record of.
         blocked_by: the reason why none of its queues may be leased from; None if one is ready.
         next_ready_in_us: time until one of its queues may be leased from, 0 if one is ready; None if it is not known.
+        retry, expires_us, on_expiry: as in TypeSettings; None for none.
     """
 
     is_paused: bool
@@ -121,6 +134,9 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
     queues: int
     blocked_by: BlockedBy | None
     next_ready_in_us: int | None
+    retry: Retry | None = None
+    expires_us: int | None = None
+    on_expiry: OnExpiry | None = None
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Burst
 
 IDENTIFIER_PATTERN = r"^[A-Za-z0-9_\-.+@]{1,100}$"
@@ -50,6 +51,12 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         cost: how many slots of the rate a lease of the job takes, 1 to MAX_COST.
         max_leased: sets how many jobs of the queue may be leased at one time, 1 to MAX_LEASED; None keeps the queue's
             limit (none for a new queue).
+        priority: 1 to 9; jobs of a lower number leave their queue first.
+        at_us: the time before which the job may not be leased, by the store's clock; instead of delay_us.
+        expires_us: the job expires this long after its enqueue.
+        expires_at_us: the time at which the job expires, by the store's clock; instead of expires_us.
+        on_expiry: its fate then; None for that of the queue or the gathered type.
+        retry: its retry policy; None for that of the queue or the gathered type.
     """
 
     queue_type: str
@@ -64,6 +71,12 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     repeat: bool = False
     cost: int = 1
     max_leased: int | None = None
+    priority: int = PRIORITY
+    at_us: int | None = None
+    expires_us: int | None = None
+    expires_at_us: int | None = None
+    on_expiry: OnExpiry | None = None
+    retry: Retry | None = None
 
 
 class EnqueueStatus(enum.IntEnum):
@@ -74,6 +87,8 @@ class EnqueueStatus(enum.IntEnum):
     FULL = 2
     NO_INTERVAL = 3
     """The job has no interval and the queue has none yet."""
+    EXPIRES_EARLY = 4
+    """The job would expire before it is due."""
 
 
 class Enqueued(msgspec.Struct, frozen=True, array_like=True, tag="q"):
@@ -97,6 +112,8 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
         requeues_remaining: how many more times the job may be requeued; -1 for no limit.
         queue_length: number of jobs still queued in its queue after this one.
         cost: how many slots of the rate the lease took.
+        priority: 1 to 9.
+        expires_at_us: the time at which the job would have expired in its queue; None for never.
     """
 
     queue_type: str
@@ -110,6 +127,8 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
     requeues_remaining: int
     queue_length: int
     cost: int = 1
+    priority: int = PRIORITY
+    expires_at_us: int | None = None
 
 
 class FinishJob(msgspec.Struct, frozen=True, array_like=True):
@@ -150,6 +169,8 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
         is_void: True if no worker received the lease: the attempt is not counted, and its token stops acting.
         cost, hold_us, hold_type_us: as in FinishJob.
         counts: False if the attempt is not counted, so that the job comes no closer to its requeue limit.
+        error: the reason of the failure as text, at most MAX_ERROR_BYTES in UTF-8; empty for none.
+        retries: True if no delay was given, so that the retry policy decides.
     """
 
     queue_type: str
@@ -162,6 +183,8 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
     hold_us: int = 0
     hold_type_us: int = 0
     counts: bool = True
+    error: str = ""
+    retries: bool = False
 
 
 class LeaseStatus(enum.IntEnum):
@@ -196,13 +219,19 @@ class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JobState(enum.StrEnum):
-    """The state of a job; cancelled jobs are not remembered."""
+    """The state of a job. Finished, cancelled and expired jobs are remembered for a while.
+
+    An expired job that was kept is DEAD. The jobs that go with a deleted queue are not remembered, unless they were
+    leased before.
+    """
 
     QUEUED = "queued"
     DELAYED = "delayed"
     LEASED = "leased"
     FINISHED = "finished"
     DEAD = "dead"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 class JobStatus(msgspec.Struct, frozen=True, array_like=True):
@@ -211,8 +240,15 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         attempt: number of deliveries so far, 0 before the first.
         lease_expires_at_us: the end of the lease; None if the job is not leased.
-        position: 1 for the next job of its queue; None if the job is not queued.
-        payload: the JSON text; None for a finished job.
+        position: 1 for the next job of its queue; None if the job is not queued, and in a list.
+        payload: the JSON text; None for a job that is only remembered: finished, cancelled or expired.
+        priority, cost, retry: as in NewJob.
+        requeue_limit: as in NewJob; None from an older shard.
+        delayed_until_us: the end of its delay; None if it is not delayed.
+        expires_at_us: the time at which it expires; None for never.
+        on_expiry: its fate then; None if it never expires.
+        dead_at_us, reason: when and why it died; None if it is not dead.
+        error: the latest error of a release; None for none.
     """
 
     state: JobState
@@ -221,6 +257,16 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     lease_expires_at_us: int | None = None
     position: int | None = None
     payload: bytes | None = None
+    priority: int = PRIORITY
+    cost: int = 1
+    retry: Retry | None = None
+    requeue_limit: int | None = None
+    delayed_until_us: int | None = None
+    expires_at_us: int | None = None
+    on_expiry: OnExpiry | None = None
+    dead_at_us: int | None = None
+    reason: DeadReason | None = None
+    error: JobError | None = None
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):
@@ -236,6 +282,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
         dead: number of its dead letters. Those that died before the library counted them are not included.
         blocked_by: the reason why the queue may not be leased from; None if it may.
         settings: the names of the fields that an operator set: interval, burst, max_leased, weight.
+        retry, expires_us, on_expiry: the defaults of its jobs, as in QueueSettings; None for none.
     """
 
     is_known: bool
@@ -256,6 +303,9 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     dead: int = 0
     blocked_by: BlockedBy | None = None
     settings: tuple[str, ...] = ()
+    retry: Retry | None = None
+    expires_us: int | None = None
+    on_expiry: OnExpiry | None = None
 
 
 class QueueStatsPage(msgspec.Struct, frozen=True, array_like=True):
@@ -351,44 +401,3 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
     partitions_away: int = 0
     data_lost: str | None = None
     reason: str | None = None
-
-
-class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
-    """A job past its requeue limit, kept for a person."""
-
-    queue_id: str
-    job_id: str
-    payload: bytes
-    attempt: int
-    enqueued_at_us: int
-    dead_at_us: int
-
-
-class DeadPage(msgspec.Struct, frozen=True, array_like=True):
-    """A page of the dead letters of one partition, oldest first.
-
-    Attributes:
-        scan: the cursor of the next page, empty at the end.
-        now_us: the time of the partition's server when the page was read, µs; None from an older shard.
-    """
-
-    jobs: list[DeadLetter]
-    scan: str
-    now_us: int | None = None
-
-
-class DeadRef(msgspec.Struct, frozen=True, array_like=True):
-    """A reference to one dead letter."""
-
-    queue_type: str
-    queue_id: str
-    job_id: str
-
-
-class RedriveStatus(enum.IntEnum):
-    """The outcome of a redrive of one dead letter. Only QUEUED changed anything."""
-
-    QUEUED = 0
-    DUPLICATE = 1
-    """A live job has this id."""
-    NOT_FOUND = 2

@@ -24,9 +24,10 @@ from router.http.errors import failed
 from router.http.request import Request, is_gone
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from sharq_core.dead_letters import DeadLetter, DeadRef, RedriveStatus
 from sharq_core.errors import NotFound, SharqError
 from sharq_core.link.messages import GetJob
-from sharq_core.models import DeadLetter, DeadRef, JobStatus, RedriveStatus
+from sharq_core.models import JobStatus
 
 DEFAULT_PAGE = 100
 

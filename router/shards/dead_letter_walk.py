@@ -12,10 +12,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from sharq_core.dead_letters import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, SharqError
 from sharq_core.link.messages import DropDead, ListDead, PartitionCall
 from sharq_core.logs.plurals import counted, was_or_were
-from sharq_core.models import DeadLetter, DeadPage, DeadRef, RedriveStatus
 
 log = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from router.shards.listings import (
 from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
 from sharq_core import errors
+from sharq_core.dead_letters import DeadLetter, DeadRef, RedriveStatus
 from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.link.control_calls import (
     Explain,
@@ -52,8 +53,6 @@ from sharq_core.link.messages import (
 )
 from sharq_core.models import (
     Counts,
-    DeadLetter,
-    DeadRef,
     Enqueued,
     ExtendJob,
     FinishJob,
@@ -61,7 +60,6 @@ from sharq_core.models import (
     NewJob,
     QueueKey,
     QueueStats,
-    RedriveStatus,
     ReleaseJob,
     TopOrder,
     TopQueues,

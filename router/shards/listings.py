@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeVar
 
+from sharq_core.dead_letters import DeadLetter, DeadPage
 from sharq_core.errors import InvalidRequest
 from sharq_core.link.messages import ListDead, PartitionCall
-from sharq_core.models import DeadLetter, DeadPage
 
 PAGE = 100
 """Maximum number of jobs or queues requested from one partition in one call."""

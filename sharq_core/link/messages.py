@@ -13,11 +13,10 @@ from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst
 from sharq_core.models import (
     Counts,
-    DeadPage,
-    DeadRef,
     DeletedQueue,
     Enqueued,
     ExtendJob,
@@ -29,7 +28,6 @@ from sharq_core.models import (
     QueueKey,
     QueuePage,
     QueueStats,
-    RedriveStatus,
     ReleaseJob,
     StoreState,
     TopOrder,
@@ -39,10 +37,11 @@ from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")
 
-FORMATS = 2
+FORMATS = 3
 """The newest record format, and the newest calls and fields of calls, that this version can handle.
 
-2: limits (cost, holds, fractional bursts, leases at once, gathered types). A router sends nothing newer than what every
+2: limits (cost, holds, fractional bursts, leases at once, gathered types). 3: the life of a job (priority, expiry,
+retries, errors, cancellation, changes, lists of jobs). A router sends nothing newer than what every
 member can handle.
 """
 
@@ -227,11 +226,16 @@ class GetQueue(QueueCall[QueueStats], frozen=True):
 
 
 class GetJob(QueueCall[JobStatus | None], frozen=True):
-    """A call for the state of one job; None if it is unknown."""
+    """A call for the state of one job; None if it is unknown.
+
+    Attributes:
+        knows_life: the caller can decode the states and fields of format 3.
+    """
 
     function: ClassVar[str] = "get_job"
     is_read: ClassVar[bool] = True
     job_id: str
+    knows_life: bool = False
 
 
 class ListQueues(PartitionCall[QueuePage], frozen=True):
@@ -264,13 +268,18 @@ class GetCounts(Call[Counts], frozen=True):
 
 
 class ListDead(PartitionCall[DeadPage], frozen=True):
-    """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first."""
+    """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first.
+
+    Attributes:
+        queue_id: only those of this queue; a page may then be short or empty although more follow. Empty for all.
+    """
 
     function: ClassVar[str] = "list_dead"
     is_read: ClassVar[bool] = True
 
     scan: str
     limit: int
+    queue_id: str = ""
 
 
 class Redrive(JobsCall[list[RedriveStatus | Failure]], frozen=True):

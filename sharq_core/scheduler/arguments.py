@@ -8,8 +8,10 @@ from typing import TypeAlias
 
 from msgspec import UNSET
 
+from sharq_core.dead_letters import DeadRef
+from sharq_core.job_life import PRIORITY, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, NewJob, ReleaseJob
+from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from sharq_core.store.commands import Word
 
 TERMS = struct.Struct(">QQQ")
@@ -27,6 +29,12 @@ HAS_REPORTS = b"\x01"
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _ENQUEUE_LIMITS = struct.Struct(">BII")
 """enqueue.lua's LIMITS: hundredths of the burst, cost, max_leased (0 for None)."""
+_ENQUEUE_LIFE = struct.Struct(">BQBQB")
+"""enqueue.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
+
+_RETRY = struct.Struct(">IHIB")
+"""retry_policy.lua's FORMAT: delay (ms), factor (hundredths, 0 for no policy), max (ms), jitter (hundredths)."""
+_NO_RETRY = bytes(_RETRY.size)
 
 _REPORT = struct.Struct(">iQQB")
 """reports.lua's FORMAT: actual cost (-1 for None), hold (µs), hold of the type (µs), 1 if the attempt counts."""
@@ -72,9 +80,41 @@ def enqueue_header(job: NewJob) -> bytes:
         -1 if job.max_queued_length is None else job.max_queued_length,
         job.repeat,
     )
-    if not hundredths and job.cost == 1 and job.max_leased is None:
+    life = _life(job)
+    if not hundredths and job.cost == 1 and job.max_leased is None and not life:
         return header
-    return header + _ENQUEUE_LIMITS.pack(hundredths, job.cost, job.max_leased or 0)
+    return header + _ENQUEUE_LIMITS.pack(hundredths, job.cost, job.max_leased or 0) + life
+
+
+def _life(job: NewJob) -> bytes:
+    """Return what a job says of its life; empty if it says nothing."""
+    expires = job.expires_us is not None or job.expires_at_us is not None
+    if (
+        job.priority == PRIORITY
+        and job.at_us is None
+        and not expires
+        and job.on_expiry is None
+        and not job.retry
+    ):
+        return b""
+    kind, when_us = (2, job.expires_at_us) if job.expires_us is None else (1, job.expires_us)
+    if when_us is None:
+        kind, when_us = 0, 0
+    head = _ENQUEUE_LIFE.pack(job.priority, job.at_us or 0, kind, when_us, on_expiry(job.on_expiry))
+    return head + retry(job.retry)
+
+
+def on_expiry(fate: OnExpiry | None) -> int:
+    """Return the fate of an expired job as its number in queue_life.lua, 0 for None."""
+    return 0 if fate is None else 1 + tuple(OnExpiry).index(fate)
+
+
+def retry(policy: Retry | None) -> bytes:
+    """Return a retry policy as retry_policy.lua unpacks it."""
+    if policy is None:
+        return _NO_RETRY
+    factor, jitter = round(policy.factor * 100), round(policy.jitter * 100)
+    return _RETRY.pack(policy.delay_ms, factor, policy.max_ms, jitter)
 
 
 def burst_parts(burst: Burst) -> tuple[int, int]:

@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus
 from sharq_core.models import (
-    DeadPage,
-    DeadRef,
     Enqueued,
     ExtendJob,
     FinishJob,
@@ -27,7 +26,6 @@ from sharq_core.models import (
     NewJob,
     QueuePage,
     QueueStats,
-    RedriveStatus,
     ReleaseJob,
     TopOrder,
 )
@@ -327,11 +325,24 @@ class Functions:
         return self._call(library.DROP_DEAD, partition, queue_type, now_us, arguments, replies.decode_number)
 
     def get_job(
-        self, partition: int, queue_type: str, queue_id: str, job_id: str, *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        queue_id: str,
+        job_id: str,
+        *,
+        knows_life: bool = False,
+        now_us: int | None = None,
     ) -> FunctionCall[JobStatus | None]:
-        """Read the status of one job. Value: None if the job is unknown."""
+        """Read the status of one job. Value: None if the job is unknown.
+
+        Args:
+            knows_life: the caller can decode the states and fields about the life of a job.
+        """
         keep = self.retention
         arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.finished_us, keep.dead_us]
+        if knows_life:
+            arguments.append("1")
         return self._call(library.GET_JOB, partition, queue_type, now_us, arguments, replies.decode_job)
 
     def get_queue(
@@ -378,11 +389,29 @@ class Functions:
         return self._call(library.GET_COUNTS, partition, "", now_us, [], replies.decode_counts)
 
     def list_dead(
-        self, partition: int, queue_type: str, scan: str, limit: int, *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        scan: str,
+        limit: int,
+        queue_id: str = "",
+        *,
+        now_us: int | None = None,
     ) -> FunctionCall[DeadPage]:
-        """Read up to `limit` dead letters, oldest first, after `scan` (`<time of death>:<field>`; empty at first)."""
+        """Read up to `limit` dead letters, oldest first, after `scan` (`<time of death>:<field>`; empty at first).
+
+        Args:
+            queue_id: only those of this queue; empty for all.
+        """
         died, _, field = scan.partition(":")
-        arguments: list[Word] = [died or "0", field, limit, MAX_DEAD_PAGE_BYTES, self.retention.dead_us]
+        arguments: list[Word] = [
+            died or "0",
+            field,
+            limit,
+            MAX_DEAD_PAGE_BYTES,
+            self.retention.dead_us,
+            queue_id,
+        ]
         return self._call(
             library.LIST_DEAD, partition, queue_type, now_us, arguments, replies.decode_dead_page
         )

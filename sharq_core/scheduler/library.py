@@ -15,14 +15,16 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 4
+REVISION = 5
 
 SHARED_FILES = (
     "shortcuts",
     "lists",
     "timer_kinds",
     "clock",
+    "retry_policy",
     "job_record",
+    "queue_life",
     "queue_limits",
     "queue_record",
     "type_settings",

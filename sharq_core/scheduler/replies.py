@@ -12,10 +12,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
 from sharq_core.limits import PauseStatus
 from sharq_core.models import (
-    DeadLetter,
-    DeadPage,
     Enqueued,
     EnqueueStatus,
     JobState,
@@ -24,7 +23,6 @@ from sharq_core.models import (
     LeaseOutcome,
     LeaseStatus,
     MinuteCounts,
-    RedriveStatus,
     TopQueue,
 )
 

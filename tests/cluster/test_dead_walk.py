@@ -10,9 +10,10 @@ import pytest
 
 from router.shards.dead_letter_walk import DeadWalk
 from shard.node import NodeSettings
+from sharq_core.dead_letters import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, Unavailable
 from sharq_core.link.messages import ListDead, PartitionCall
-from sharq_core.models import DeadLetter, DeadPage, DeadRef, LeaseOutcome, RedriveStatus, ReleaseJob
+from sharq_core.models import LeaseOutcome, ReleaseJob
 from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
 from tests.support.stores.server import StoreServer
 

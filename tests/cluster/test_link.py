@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings, TypeSettings
 from sharq_core.link import control_calls, frames, messages
@@ -14,8 +15,6 @@ from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
 from sharq_core.models import (
-    DeadPage,
-    DeadRef,
     DeletedQueue,
     Enqueued,
     EnqueueStatus,
@@ -25,7 +24,6 @@ from sharq_core.models import (
     LeaseOutcome,
     LeaseStatus,
     QueuePage,
-    RedriveStatus,
     ReleaseJob,
     TopOrder,
 )

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 
 from shard.node import NodeSettings
+from sharq_core.dead_letters import DeadRef, RedriveStatus
 from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
 from sharq_core.link.messages import DeleteQueue, GetJob, GetQueue, Member, SetPaused, SetRate
 from sharq_core.models import (
-    DeadRef,
     Enqueued,
     EnqueueStatus,
     ExtendJob,
@@ -23,7 +23,6 @@ from sharq_core.models import (
     LeaseStatus,
     NewJob,
     QueueKey,
-    RedriveStatus,
     ReleaseJob,
 )
 from sharq_core.scheduler import library

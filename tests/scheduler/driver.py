@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 import redis
 
+from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
-    DeadPage,
-    DeadRef,
     Enqueued,
     ExtendJob,
     FinishJob,
@@ -22,7 +21,6 @@ from sharq_core.models import (
     LeaseStatus,
     NewJob,
     QueueStats,
-    RedriveStatus,
     ReleaseJob,
     TopOrder,
     TopQueue,

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
+from sharq_core.dead_letters import DeadRef
 from sharq_core.limits import MAX_HOLD_US, Burst, QueueSettings
 from sharq_core.models import (
-    DeadRef,
     ExtendJob,
     FinishJob,
     JobState,

@@ -13,10 +13,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
-    DeadPage,
-    DeadRef,
     Enqueued,
     EnqueueStatus,
     ExtendJob,
@@ -28,7 +27,6 @@ from sharq_core.models import (
     LeaseStatus,
     NewJob,
     QueueStats,
-    RedriveStatus,
     ReleaseJob,
 )
 from sharq_core.scheduler.functions import Retention

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sharq_core.models import DeadLetter, DeadPage, JobState, JobStatus, QueueStats
+from sharq_core.dead_letters import DeadLetter, DeadPage
+from sharq_core.models import JobState, JobStatus, QueueStats
 from sharq_core.scheduler.replies import minute_counts
 from tests.scheduler.model_records import JobKey, Kind, Letter, Queue
 from tests.scheduler.model_state import State

@@ -27,6 +27,7 @@ ZSETS = ("queued", "ready", "timers", "dead")
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
 _LIMITS = struct.Struct(">BI7sBBB")
+_LIFE = struct.Struct(">IHIB6sB7sBQ7s")
 _LETTER = struct.Struct(">B7s6sI")
 _COUNTS = struct.Struct(">B7s7sIII7s7s7s7s7s7s7s7s7s")
 
@@ -120,7 +121,7 @@ def parse_job(field: bytes, raw: bytes) -> JobRecord:
     _, length, state, flags, priority, seq, _, attempt, _, due = _JOB.unpack_from(raw)
     queue_id, _, job_id = field.decode().partition(":")
     rare = raw[_JOB.size + 16 : length]
-    cost = int.from_bytes(rare[1:5]) if rare[:1] == b"\x01" else 1
+    cost = int.from_bytes(rare[1:5]) if rare and rare[0] & 1 else 1
     seq_due = int.from_bytes(seq), attempt, int.from_bytes(due)
     return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost)
 
@@ -130,7 +131,8 @@ def parse_queue(raw: bytes) -> QueueRecord:
     values = _QUEUE.unpack_from(raw)
     _, flags, interval, burst, tat, _, active, timer, queued, delayed, leased, fence, *_, older = values
     size = _QUEUE.size + 12 * older
-    assert len(raw) == size + (_LIMITS.size if flags & LIMITED else 0)
+    tails = (0, _LIMITS.size, _LIMITS.size + _LIFE.size)
+    assert len(raw) - size in (tails[1:] if flags & LIMITED else tails[:1])
     limits = _LIMITS.unpack_from(raw, size) if flags & LIMITED else (0, 0, b"", 0, 0, 0)
     settings, max_leased, held, hundredths, weight, given = limits
     return QueueRecord(

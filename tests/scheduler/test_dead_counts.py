@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from sharq_core.dead_letters import RedriveStatus
 from sharq_core.limits import QueueSettings
-from sharq_core.models import RedriveStatus
 from tests.scheduler.driver import (
     DAY_US,
     HOUR_US,

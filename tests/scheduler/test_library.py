@@ -15,9 +15,10 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.dead_letters import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link.messages import Member
-from sharq_core.models import DeadRef, EnqueueStatus, FinishJob, TopOrder
+from sharq_core.models import EnqueueStatus, FinishJob, TopOrder
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
@@ -304,7 +305,7 @@ def test_bytes_of_a_newer_version_survive_every_older_function(driver: Driver) -
         assert driver.finish("1", "00" * 16) == 2
         first = driver.dequeue(1)[0]
     kept = [driver.client.hget(driver.key(key), field) for key, field in NEWER]
-    assert all(record is not None and b"NEWER" in record for record in kept)
+    assert all(record is not None and b"@NEWER" in record for record in kept)
 
 
 NEWER = (("jobs", "q:1"), ("queues", "q"), ("counters", "sms"))
@@ -314,8 +315,8 @@ def _add_newer_bytes(driver: Driver) -> None:
     records = [driver.client.hget(driver.key(key), field) for key, field in NEWER]
     job, queue, counts = (record for record in records if isinstance(record, bytes))
     length = job[1]
-    job = job[:1] + bytes([length + 5]) + job[2:length] + b"NEWER" + job[length:]
-    newer = (job, *(record + b"NEWER" for record in (queue, counts)))
+    job = job[:1] + bytes([length + 6]) + job[2:length] + b"@NEWER" + job[length:]
+    newer = (job, *(record + b"@NEWER" for record in (queue, counts)))
     for (key, field), record in zip(NEWER, newer, strict=True):
         driver.client.hset(driver.key(key), field, record)
 

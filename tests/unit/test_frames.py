@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharq_core.dead_letters import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link import catalogue, control_calls, frames, messages
 from sharq_core.link.frames import FrameError
 from sharq_core.link.messages import Call, Dequeued, Member, View
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob, TopOrder
+from sharq_core.models import ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob, TopOrder
 
 KEY = QueueKey("sms", "q")
 VIEW = View(3, 64, (Member("a", "i1", "10.0.0.1:8090"), Member("b", "i2", "10.0.0.2:8090", True)))

@@ -8,8 +8,9 @@ import pytest
 from multidict import MultiDict, MultiMapping
 
 from router.api import parsing, queue_parsing
+from sharq_core.dead_letters import DeadRef
 from sharq_core.limits import QueueSettings
-from sharq_core.models import DeadRef, ExtendJob, FinishJob, ReleaseJob, TopOrder
+from sharq_core.models import ExtendJob, FinishJob, ReleaseJob, TopOrder
 from tests.unit.bad_values import (
     NO_QUERY,
     NOT_BURSTS,

@@ -3,22 +3,26 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below, for some jobs followed by
---       LIMITS), n payloads
+--       LIMITS, or by LIMITS, LIFE and a retry policy), n payloads
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval; only 0 changed anything
+-- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due; only 0 changed anything
 -- Error: OTHERDATA before any write, if a type would be new in a partition of another data set
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, job_record, queue_limits, queue_record, counters, tombstones, dead_letters, unit, transitions,
--- identity
+-- Uses: shortcuts, clock, retry_policy, job_record, queue_life, queue_limits, queue_record, counters, tombstones,
+-- dead_letters, unit, transitions, identity
 
 local enqueue = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
   -- 1 for a repeat
   HEADER = '>i8i4I8i4i8B',
   LIMITS = '>BI4I4',  -- hundredths of the burst, cost, max_leased (0: none)
-  QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3,
+  -- priority of the API, when the job is due (µs, the store's clock; 0: after the delay), EXPIRY below, when (µs),
+  -- on_expiry (queue_life.lua; 0: not said)
+  LIFE = '>BI8BI8B',
+  NEVER = 0, AFTER = 1, AT = 2,  -- EXPIRY: the job does not say; it expires some time after its enqueue, or at a time
+  QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4,
 }
 
 -- Return true if a job is live, or, for a repeat, if it is remembered as finished or dead. Called only for a job that
@@ -72,17 +76,49 @@ local function adopt_max_leased(queue, max_leased)
   queue.max_leased = max_leased
 end
 
--- Return what a header says after its first part: the hundredths of the burst, the rarely used fields of the job's
--- record, and the limit of leases. nil: none.
-local function unpack_limits(header, at)
-  local hundredths, cost, max_leased = unpack_bytes(enqueue.LIMITS, header, at)
-  return hundredths > 0 and hundredths or nil, job_record.rare_fields(cost), max_leased > 0 and max_leased or nil
+-- Return what a header says after its first part: hundredths of the burst, cost and max_leased (nil for none), and, if
+-- the job has a life of its own, priority, at, expiry, expires, on_expiry and retry.
+local function unpack_rest(header, at)
+  local hundredths, cost, max_leased, life_at = unpack_bytes(enqueue.LIMITS, header, at)
+  local rest = {hundredths = hundredths > 0 and hundredths or nil, cost = cost,
+    max_leased = max_leased > 0 and max_leased or nil}
+  if life_at <= #header then
+    rest.priority, rest.at, rest.expiry, rest.expires, rest.on_expiry, at = unpack_bytes(enqueue.LIFE, header, life_at)
+    rest.retry = retry_policy.unpack(header, at)
+  end
+  return rest
+end
+
+-- Return when a job expires (µs): at what it says, else as its queue or its gathered type says, counted from the time
+-- at which it is due. nil: never.
+local function expires_at(tx, queue, rest, due)
+  local expiry, settings = rest and rest.expiry or enqueue.NEVER, tx.settings
+  if expiry == enqueue.AFTER then return tx.now + rest.expires end
+  if expiry == enqueue.AT then return clock.partition_time(tx, rest.expires) end
+  local expires = queue and queue.expires or settings and settings.expires
+  return expires and math.max(due, tx.now) + expires
+end
+
+-- Return true if a job that expires is dropped then. Job, queue and gathered type are asked in this order.
+local function is_dropped(tx, queue, rest)
+  local on_expiry, settings = rest and rest.on_expiry or 0, tx.settings
+  if on_expiry == 0 then on_expiry = queue and queue.on_expiry or settings and settings.on_expiry or queue_life.KEPT end
+  return on_expiry == queue_life.DROPPED
+end
+
+-- Return the rarely used fields of a new job, or nil; and true if it expires before it is due. Most jobs have none.
+local function rare_fields(tx, queue, rest, due)
+  local settings = tx.settings
+  if not rest and not (queue and queue.expires) and not (settings and settings.expires) then return nil, false end
+  local at = expires_at(tx, queue, rest, due)
+  if at and at <= math.max(due, tx.now) then return nil, true end
+  return job_record.pack_rare({cost = rest and rest.cost, expires_at = at, retry = rest and rest.retry,
+    is_dropped = at and is_dropped(tx, queue, rest)}), false
 end
 
 local function enqueue_one(tx, queue_id, field, header, payload, retention, dead_retention)
   local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue.HEADER, header)
-  local hundredths, rare_fields, max_leased
-  if limits_at <= #header then hundredths, rare_fields, max_leased = unpack_limits(header, limits_at) end
+  local rest = limits_at <= #header and unpack_rest(header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local length = queue and queue.queued + queue.delayed or 0
   local live = raw and job_record.unpack(queue_id, field, raw)
@@ -92,14 +128,19 @@ local function enqueue_one(tx, queue_id, field, header, payload, retention, dead
   end
   if cap >= 0 and length >= cap then return enqueue.FULL, length end
   if interval < 0 and not has_rate(queue) then return enqueue.NO_INTERVAL, length end
+  local due = rest and (rest.at or 0) > 0 and clock.partition_time(tx, rest.at) or tx.now + delay
+  local rare, is_early = rare_fields(tx, queue, rest, due)
+  if is_early then return enqueue.EXPIRES_EARLY, length end
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or unit.new_queue(tx, queue_id)
+  local hundredths = rest and rest.hundredths
   -- Most jobs name the rate that their queue has.
   if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then
     adopt_rate(tx, queue, interval, burst, hundredths)
   end
-  if max_leased then adopt_max_leased(queue, max_leased) end
-  transitions.enqueue(tx, queue, field, limit, tx.now + delay, payload, rare_fields)
+  if rest and rest.max_leased then adopt_max_leased(queue, rest.max_leased) end
+  local priority = rest and rest.priority and job_record.priority_byte(rest.priority) or job_record.PRIORITY
+  transitions.enqueue(tx, queue, field, priority, limit, due, payload, rare)
   return enqueue.QUEUED, length
 end
 

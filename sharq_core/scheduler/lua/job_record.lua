@@ -4,22 +4,29 @@
 -- queued:<type>  queue_id \0 class seq job_id, all with score 0
 --
 -- The second byte of the header is the length of header, token and rarely used fields, so an older version keeps what
--- it cannot read. The rarely used fields are one byte that says which of them follow, and those: COST (4 bytes).
+-- it cannot read. The rarely used fields are one byte that says which of them the job has, then the values of COST,
+-- EXPIRES and RETRY, as far as they are there, then those of a newer version.
 --
 -- The class byte is the priority of a job that may be leased, or DELAYED_CLASS. A queue's delayed jobs can thus be
--- found, too.
+-- found, too. The priorities 1 to 9 of the API are the bytes FIRST_PRIORITY to LAST_PRIORITY.
 --
--- Uses: shortcuts
+-- Uses: shortcuts, retry_policy
 
 local QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4 -- the states, for all files
 
 local job_record = {
   -- flags of the last lease: it was released and did not time out; its cost was corrected; its attempt does not count
   RELEASED = 1, CORRECTED = 2, UNCOUNTED = 4,
-  COST = 1,                     -- of the byte that says which rarely used fields a job has
-  PRIORITY = 128,               -- the only priority so far
+  EXPIRED = 8,                  -- flag of a dead letter: it died because it expired
+  -- the byte that says which rarely used fields a job has: cost (4 bytes), time of expiry (7 bytes), retry policy; two
+  -- that have no bytes: the job is dropped when it expires, and it has a note (notes.lua)
+  COST = 1, EXPIRES = 2, RETRY = 4, DROPPED = 16, NOTED = 32,
+  NEWER = {8, 64, 128},         -- those of a newer version
+  PRIORITY = 128,               -- the usual priority, 5
   PRIORITY_CLASS = '\128',      -- the class byte of that priority
-  ABOVE_PRIORITY = '\129',      -- the byte after it
+  FIRST_PRIORITY = 124, LAST_PRIORITY = 132,
+  FIRST_CLASS = '\124',
+  ABOVE_PRIORITIES = '\133',    -- the byte after the last priority
   DELAYED_CLASS = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
@@ -68,9 +75,65 @@ function job_record.cost(job)
   return (unpack_bytes('>I4', newer, 2))
 end
 
--- Return the rarely used fields of a new job, or nil if it has none.
-function job_record.rare_fields(cost)
-  return cost ~= 1 and pack_bytes('>BI4', job_record.COST, cost) or nil
+-- Return true if a byte has a flag.
+local function has_bit(byte, flag)
+  return byte % (2 * flag) >= flag
+end
+
+-- Return when a job expires (µs), or nil if it never does.
+function job_record.expires_at(job)
+  local newer = job.newer
+  if not newer then return nil end
+  local byte = string.byte(newer)
+  if not has_bit(byte, job_record.EXPIRES) then return nil end
+  return (unpack_bytes('>I7', newer, has_bit(byte, job_record.COST) and 6 or 2))
+end
+
+-- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (retry_policy.lua), is_dropped,
+-- is_noted, and newer_flags and rest of a newer version. nil: none, false or the usual value.
+function job_record.rare(job)
+  local newer = job.newer
+  if not newer then return {cost = 1, newer_flags = 0, rest = ''} end
+  local byte, at, rare = string.byte(newer), 2, {cost = 1, newer_flags = 0}
+  if has_bit(byte, job_record.COST) then rare.cost, at = unpack_bytes('>I4', newer, at) end
+  if has_bit(byte, job_record.EXPIRES) then rare.expires_at, at = unpack_bytes('>I7', newer, at) end
+  if has_bit(byte, job_record.RETRY) then
+    rare.retry, at = retry_policy.unpack(newer, at), at + retry_policy.LENGTH
+  end
+  rare.is_dropped, rare.is_noted = has_bit(byte, job_record.DROPPED), has_bit(byte, job_record.NOTED)
+  for _, flag in ipairs(job_record.NEWER) do
+    if has_bit(byte, flag) then rare.newer_flags = rare.newer_flags + flag end
+  end
+  rare.rest = sub(newer, at)
+  return rare
+end
+
+-- Return the bytes of rarely used fields (see above), or nil if there are none.
+function job_record.pack_rare(rare)
+  local byte, fields = rare.newer_flags or 0, ''
+  if rare.cost and rare.cost ~= 1 then
+    byte, fields = byte + job_record.COST, pack_bytes('>I4', rare.cost)
+  end
+  if rare.expires_at then
+    byte, fields = byte + job_record.EXPIRES, fields .. pack_bytes('>I7', rare.expires_at)
+  end
+  if rare.retry then
+    byte, fields = byte + job_record.RETRY, fields .. retry_policy.pack(rare.retry)
+  end
+  if rare.is_dropped then byte = byte + job_record.DROPPED end
+  if rare.is_noted then byte = byte + job_record.NOTED end
+  return byte > 0 and string.char(byte) .. fields .. (rare.rest or '') or nil
+end
+
+-- Return true if a job has a note, which goes with its record (notes.lua).
+function job_record.is_noted(job)
+  local newer = job.newer
+  return newer and has_bit(string.byte(newer), job_record.NOTED)
+end
+
+-- Return the priority byte of a priority of the API, 1 (first) to 9.
+function job_record.priority_byte(priority)
+  return job_record.FIRST_PRIORITY + priority - 1
 end
 
 -- Return a job's payload. It is cut out of the record only on demand.
@@ -88,14 +151,14 @@ function job_record.pack(job)
     job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or sub(job.raw, job.payload_at))
 end
 
--- Return the record of a job that was never leased. rare_fields: see above.
-function job_record.pack_new(state, seq, limit, enqueued, due, payload, rare_fields)
+-- Return the record of a job that was never leased. rare_fields: see pack_rare.
+function job_record.pack_new(state, priority, seq, limit, enqueued, due, payload, rare_fields)
   local length = job_record.LENGTH
   if rare_fields then
     payload = job_record.NO_TOKEN .. rare_fields .. payload
     length = job_record.TOKEN_END + #rare_fields
   end
-  return pack_bytes(job_record.FORMAT, 1, length, state, 0, job_record.PRIORITY, seq, limit, 0, enqueued, due)
+  return pack_bytes(job_record.FORMAT, 1, length, state, 0, priority, seq, limit, 0, enqueued, due)
     .. payload
 end
 
@@ -104,11 +167,16 @@ function job_record.new_member(queue_id, class_byte, seq, field)
   return queue_id .. '\0' .. class_byte .. pack_bytes('>I8', seq) .. sub(field, #queue_id + 2)
 end
 
+-- Return the class byte of a waiting job with a state and a priority byte.
+function job_record.class_of(state, priority)
+  if state == DELAYED then return job_record.DELAYED_CLASS end
+  if priority == job_record.PRIORITY then return job_record.PRIORITY_CLASS end
+  return string.char(priority)
+end
+
 -- Return the class byte of a waiting job.
 function job_record.class_byte(job)
-  if job.state == DELAYED then return job_record.DELAYED_CLASS end
-  if job.priority == job_record.PRIORITY then return job_record.PRIORITY_CLASS end
-  return string.char(job.priority)
+  return job_record.class_of(job.state, job.priority)
 end
 
 -- Return the member of a waiting job in queued:<type>.
@@ -119,7 +187,7 @@ end
 -- Return the bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
 function job_record.bounds(queue_id)
   local start = queue_id .. '\0'
-  return '[' .. start .. job_record.PRIORITY_CLASS, '(' .. start .. job_record.ABOVE_PRIORITY
+  return '[' .. start .. job_record.FIRST_CLASS, '(' .. start .. job_record.ABOVE_PRIORITIES
 end
 
 -- Return the bounds of a queue's members of a class with from <= seq < below. nil: from the first, or to the last of

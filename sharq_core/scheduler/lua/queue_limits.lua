@@ -9,11 +9,13 @@
 -- queue.weight       jobs that the queue gives in its turn under the limits of its type; nil: 1
 -- queue.given        jobs that it gave in the present turn; nil: none
 --
--- Uses: shortcuts
+-- The bytes after these are the defaults of its jobs' lives (queue_life.lua).
+--
+-- Uses: shortcuts, queue_life
 
 local queue_limits = {
   -- settings, max_leased (0: no limit), held until (0: no hold), hundredths of the burst, weight (0: 1), given; then
-  -- bytes of a newer version
+  -- those of queue_life.lua
   FORMAT = '>BI4I7BBB',
   LENGTH = 15,
   INTERVAL = 1, MAX_LEASED = 2, WEIGHT = 4, BURST = 8,  -- flags of settings
@@ -37,7 +39,8 @@ function queue_limits.unpack(queue, ahead)
   queue_limits.extend(queue)
   local raw = queue.newer_limits
   local settings, max_leased, held_until, hundredths, weight, given = unpack_bytes(queue_limits.FORMAT, raw)
-  queue.settings, queue.newer_limits = settings, sub(raw, queue_limits.LENGTH + 1)
+  queue.settings, queue.newer_limits = settings, ''
+  if #raw > queue_limits.LENGTH then queue_life.unpack(queue, sub(raw, queue_limits.LENGTH + 1)) end
   if max_leased > 0 then queue.max_leased = max_leased end
   if hundredths > 0 then queue.hundredths = hundredths end
   if weight > 0 then queue.weight = weight end
@@ -49,10 +52,12 @@ end
 
 -- Return this part of a record, or '' if it says nothing.
 function queue_limits.pack(queue)
-  if not queue.settings or queue.settings == 0 and queue.newer_limits == '' and not queue.max_leased
-    and not queue.held_until and not queue.hundredths and not queue.weight and not queue.given then return '' end
+  if not queue.settings then return '' end
+  local life = queue_life.pack(queue)
+  if queue.settings == 0 and life == '' and not queue.max_leased and not queue.held_until and not queue.hundredths
+    and not queue.weight and not queue.given then return '' end
   return pack_bytes(queue_limits.FORMAT, queue.settings, queue.max_leased or 0, queue.held_until or 0,
-    queue.hundredths or 0, queue.weight or 0, queue.given or 0) .. queue.newer_limits
+    queue.hundredths or 0, queue.weight or 0, queue.given or 0) .. life
 end
 
 -- Return true if settings have a flag.
@@ -74,7 +79,7 @@ end
 -- Return true if an operator set something, so that the record is kept.
 function queue_limits.is_set(queue)
   local settings = queue.settings
-  return settings and settings % queue_limits.SET > 0
+  return settings and (settings % queue_limits.SET > 0 or queue_life.is_set(queue))
 end
 
 -- Return a burst as its whole part and its hundredths (nil: none).

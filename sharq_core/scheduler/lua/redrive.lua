@@ -1,4 +1,5 @@
--- redrive: queue dead letters again, at the end of their queues, with attempts from 0. No queue length limit applies.
+-- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority, cost
+-- and retry policy, and no longer expire. No queue length limit applies.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id)
@@ -24,8 +25,10 @@ local function redrive_one(tx, queue_id, field, retention)
   tx.taken[field] = true
   tx.fields[#tx.fields + 1] = field
   tx.counters.dead = tx.counters.dead - 1
-  transitions.add(tx, queue, field, dead_letter.limit, tx.now, job_record.payload(dead_letter),
-    job_record.rare_fields(job_record.cost(dead_letter)))
+  local rare = job_record.rare(dead_letter)
+  rare.expires_at, rare.is_dropped, rare.is_noted = nil, nil, nil
+  transitions.add(tx, queue, field, dead_letter.priority, dead_letter.limit, tx.now, job_record.payload(dead_letter),
+    job_record.pack_rare(rare))
   return redrive.QUEUED
 end
 

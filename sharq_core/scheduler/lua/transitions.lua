@@ -30,39 +30,39 @@ local function leave_state(tx, queue, job)
 end
 
 -- Count a job that waits from now on, or, if due (µs) is later than now, one that is delayed until then.
--- Returns its state, due time and class byte.
+-- Returns its state and due time.
 local function enter_line(tx, queue, field, due)
   local counts = tx.counters
   queue.is_changed = true
   if due and due > tx.now then
     queue.delayed, counts.delayed = queue.delayed + 1, counts.delayed + 1
     unit.put_timer(tx, DELAY_TIMER .. field, due)
-    return DELAYED, due, job_record.DELAYED_CLASS
+    return DELAYED, due
   end
   queue.queued, counts.queued = queue.queued + 1, counts.queued + 1
-  return QUEUED, tx.now, job_record.PRIORITY_CLASS
+  return QUEUED, tx.now
 end
 
 -- Add a job that the store does not have to the end of its queue.
--- rare_fields: see job_record.lua; nil for none.
-function transitions.add(tx, queue, field, limit, due, payload, rare_fields)
-  local state, due_at, class_byte = enter_line(tx, queue, field, due)
+-- priority: its byte. rare_fields: see job_record.pack_rare; nil for none.
+function transitions.add(tx, queue, field, priority, limit, due, payload, rare_fields)
+  local state, due_at = enter_line(tx, queue, field, due)
   local counts, now = tx.counters, tx.now
   local seq = counts.seq + 1
   counts.seq, queue.active = seq, now
   if queue.is_purged then queue.is_purged = nil end
   unit.put_job(tx, field,
-    job_record.pack_new(state, seq, limit, now, due_at, payload, rare_fields))
-  unit.put_place(tx, job_record.new_member(queue.queue_id, class_byte, seq, field))
+    job_record.pack_new(state, priority, seq, limit, now, due_at, payload, rare_fields))
+  unit.put_place(tx, job_record.new_member(queue.queue_id, job_record.class_of(state, priority), seq, field))
 end
 
 -- Add a new job, and count it for the minute of its queue and of its type.
-function transitions.enqueue(tx, queue, field, limit, due, payload, rare_fields)
+function transitions.enqueue(tx, queue, field, priority, limit, due, payload, rare_fields)
   local counts = tx.counters
   counts.enqueued, counts.minute_enqueued = counts.enqueued + 1, counts.minute_enqueued + 1
   if queue.minute ~= counts.minute then queue_record.turn_minute(queue, counts.minute) end
   queue.minute_enqueued = queue.minute_enqueued + 1
-  transitions.add(tx, queue, field, limit, due, payload, rare_fields)
+  transitions.add(tx, queue, field, priority, limit, due, payload, rare_fields)
 end
 
 -- Put a job into the line at its seq.

@@ -11,10 +11,13 @@
 -- In a call the settings are in tx.settings, which is nil for none. tx.is_limited is true if there are settings or if
 -- everything is paused, else nil: a call of any other type looks at this one field only.
 --
+-- A gathered type also has defaults for the jobs of its queues, in the newer bytes and in the form of queue_life.lua:
+-- settings.retry, settings.expires and settings.on_expiry.
+--
 -- A limit is a leaky bucket like the rate of a queue: tat is when the type may next lease. Its unit is one job, or one
 -- point of a job's cost.
 --
--- Uses: shortcuts, queue_limits, queue_record
+-- Uses: shortcuts, retry_policy, queue_limits, queue_record
 
 local type_settings = {
   PREFIX = ':s',
@@ -22,6 +25,8 @@ local type_settings = {
   JOB = 1, COST = 2,         -- units of limits
   HEADER = '>BBI7I7I4B',     -- format, flags, held until, last lease, most leased jobs (0: any number), limits
   LIMIT = '>BI6I4BI7',       -- unit, interval, burst, hundredths of the burst, tat
+  LIFE = '>I6B',             -- after the retry policy: expires (0: none), on_expiry (0: none)
+  LIFE_LENGTH = 18,
 }
 
 -- Return the field of a type.
@@ -41,6 +46,21 @@ function type_settings.new()
     leases = 0}
 end
 
+-- Take the defaults of jobs' lives out of the newer bytes.
+local function unpack_life(settings)
+  local newer = settings.newer
+  local expires, on_expiry, at = unpack_bytes(type_settings.LIFE, newer, retry_policy.LENGTH + 1)
+  settings.retry, settings.newer = retry_policy.unpack(newer, 1), sub(newer, at)
+  settings.expires, settings.on_expiry = expires > 0 and expires or nil, on_expiry > 0 and on_expiry or nil
+end
+
+-- Return the newer bytes: the defaults of jobs' lives, if there are any, and those of a newer version.
+local function pack_newer(settings)
+  if settings.newer == '' and not settings.retry and not settings.expires and not settings.on_expiry then return '' end
+  return retry_policy.pack(settings.retry)
+    .. pack_bytes(type_settings.LIFE, settings.expires or 0, settings.on_expiry or 0) .. settings.newer
+end
+
 -- Return the settings of a record. A last lease in the future, or a hold that ends too late, belongs to a time that was
 -- taken back (clock.lua). The type then continues as if that lease or that hold had been now.
 function type_settings.unpack(raw, now)
@@ -54,9 +74,11 @@ function type_settings.unpack(raw, now)
     if is_ahead then tat = now + math.max(tat - last, 0) end
     limits[index] = type_settings.new_limit(unit_of, interval, burst * 100 + hundredths, tat)
   end
-  return {is_paused = flags % 2 == type_settings.PAUSED, held_until = math.min(held_until, longest),
+  local settings = {is_paused = flags % 2 == type_settings.PAUSED, held_until = math.min(held_until, longest),
     last = is_ahead and now or last, max_leased = max_leased, limits = limits, newer = sub(raw, at),
     newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0}
+  if #settings.newer >= type_settings.LIFE_LENGTH then unpack_life(settings) end
+  return settings
 end
 
 -- Give a call the settings of a record.
@@ -82,13 +104,13 @@ function type_settings.pack(settings)
     raw = raw .. pack_bytes(type_settings.LIMIT, limit.unit, limit.interval, (limit.burst - hundredths) / 100,
       hundredths, limit.tat)
   end
-  return raw .. settings.newer
+  return raw .. pack_newer(settings)
 end
 
 -- Return true if nothing is set, so that the record can go.
 function type_settings.is_blank(settings, now)
   return not settings.is_paused and settings.held_until <= now and settings.max_leased == 0 and #settings.limits == 0
-    and settings.newer == '' and settings.newer_flags == 0
+    and pack_newer(settings) == '' and settings.newer_flags == 0
 end
 
 -- Return when hold and limits next allow a lease (µs); 0 for any time.

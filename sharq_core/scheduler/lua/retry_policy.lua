@@ -1,0 +1,40 @@
+-- Retry policies: how long a job waits after a failed attempt. A job, its queue and its gathered type may each have
+-- one; the first of them that has one decides. All three records keep a policy in the same form.
+--
+-- A policy in memory: delay (ms) after the first attempt, factor (hundredths) for each further one, max (ms), and
+-- jitter (hundredths): which share of the wait chance may take off.
+--
+-- Uses: shortcuts
+
+local retry_policy = {
+  FORMAT = '>I4I2I4B',  -- delay, factor, max, jitter; a factor of 0 means none
+  LENGTH = 11,
+  NONE = '\0\0\0\0\0\0\0\0\0\0\0',
+  GOLDEN = 0.6180339887498949,
+}
+
+-- Return the policy at a position of a record, or nil for none.
+function retry_policy.unpack(raw, at)
+  local delay, factor, max, jitter = unpack_bytes(retry_policy.FORMAT, raw, at)
+  return factor > 0 and {delay = delay, factor = factor, max = max, jitter = jitter} or nil
+end
+
+-- Return the bytes of a policy. policy: nil for none.
+function retry_policy.pack(policy)
+  if not policy then return retry_policy.NONE end
+  return pack_bytes(retry_policy.FORMAT, policy.delay, policy.factor, policy.max, policy.jitter)
+end
+
+-- Return a number from 0 to less than 1 for a lease. All leases of one call share the random bytes of their tokens, so
+-- the number of the lease is added: multiples of the golden ratio spread evenly.
+local function chance(token)
+  local number, random = unpack_bytes('>I8I4', token)
+  return (number * retry_policy.GOLDEN + random / 4294967296) % 1
+end
+
+-- Return how long a job waits (µs) after its newest lease.
+function retry_policy.wait(policy, job)
+  local wait = math.min(policy.delay * (policy.factor / 100) ^ math.max(job.attempt - 1, 0), policy.max)
+  if policy.jitter > 0 and job.token then wait = wait * (1 - policy.jitter / 100 * chance(job.token)) end
+  return math.floor(wait * 1000)
+end
