@@ -31,7 +31,7 @@ local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retenti
   if live and not unit.is_deleted(queue, live) then return true end
   if is_repeat == 0 then return false end
   local tombstone = tombstones.find(tx, field, retention)
-  return tombstone and tombstone.kind == tombstones.FINISHED
+  return tombstone and tombstones.forbids_repeat(tombstone)
     or dead_letters.find(tx, queue_id, field, dead_retention) ~= nil
 end
 
