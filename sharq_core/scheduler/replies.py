@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
+from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import (
     Enqueued,
@@ -32,7 +33,10 @@ _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
 """dequeue.lua's LEASE."""
 _COST = Struct(">I")
-"""The cost of a leased job, which follows LEASE if it is not 1."""
+"""dequeue.lua's COST."""
+_LEASE_LIFE = Struct(">IBQ")
+"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none), which follow LEASE if one of them is not as usual."""
+_USUAL_LIFE = (1, PRIORITY, 0)
 _COUNT_REPLY = 3
 _DEAD_REPLY = 6
 _TOTALS_REPLY = 8
@@ -231,6 +235,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     for i in range(9, len(raw), _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
+        cost, priority, expires_at_us = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
@@ -243,7 +248,9 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
                 attempt=attempt,
                 requeues_remaining=remaining,
                 queue_length=queue_length,
-                cost=1 if len(lease) == _LEASE.size else _COST.unpack_from(lease, _LEASE.size)[0],
+                cost=cost,
+                priority=priority,
+                expires_at_us=expires_at_us or None,
             )
         )
         ready_for_us.append(ready_us)
@@ -254,6 +261,14 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             jobs, ready_for_us, hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
         ),
     )
+
+
+def _life_of(lease: bytes) -> tuple[int, int, int]:
+    """Return cost, priority and expiry (µs, 0 for none) of a lease; a library of revision 4 tells only the cost."""
+    if len(lease) == _LEASE.size + _COST.size:
+        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0
+    cost, priority, expires_at_us = _LEASE_LIFE.unpack_from(lease, _LEASE.size)
+    return cost, priority, expires_at_us
 
 
 @decoder

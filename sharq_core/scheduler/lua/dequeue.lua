@@ -13,13 +13,15 @@
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
-  -- below (checked before each job but the first), random bytes for the tokens; then a byte if the caller can decode
-  -- the cost of a lease
+  -- below (checked before each job but the first), random bytes for the tokens; then a byte that says what more of a
+  -- lease the caller can decode (older versions leave it out)
   DEMAND = '>I8I2I2I8I4c8',
+  KNOWS_COST = 1, KNOWS_LIFE = 2,
   -- token, leased until (µs), enqueued (µs), attempt, requeues remaining (-1: no limit), jobs left in its queue, how
-  -- long the job was ready (µs); then the cost (4 bytes) if it is not 1. Seven separate values would cost twice as
-  -- much.
+  -- long the job was ready (µs). Seven separate values would cost twice as much.
   LEASE = '>c16I8I8I4i4I4I8',
+  COST = '>I4',      -- follows for a caller that only knows the cost, unless it is 1
+  LIFE = '>I4BI8',   -- else cost, priority of the API, expiry (µs; 0: none) follow, unless all are as usual
   TIMERS = 16,        -- timers run at most
   FEW = 4,            -- queues read first
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
@@ -93,14 +95,7 @@ local function fetch_members(tx, turn, share)
   local queue, last = turn.queue, turn.members[#turn.members]
   local queue_id = queue.queue_id
   if queue.weight then share = math.max(share, queue.weight - (queue.given or 0)) end
-  local from, to = job_record.bounds(queue_id)
-  if last then
-    from = '(' .. last
-  elseif queue.fence then
-    from = job_record.queued_range(queue_id, queue.fence)
-  end
-  local fetched = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
-    share == 1 and 1 or queue_record.leases_allowed(queue, tx.now, share))
+  local fetched = unit.line(tx, queue, last, share == 1 and 1 or queue_record.leases_allowed(queue, tx.now, share))
   local fields = {}
   for at = 1, #fetched do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, fetched[at]) end
   turn.members, turn.fields, turn.next = fetched, fields, 1
@@ -155,8 +150,19 @@ local function next_job(tx, turns, index, share)
   end
 end
 
--- Lease a job until `due` (µs) and add it to the reply. is_flagged: that of the queue. Returns the cost of the job.
-local function lease_job(tx, queue, job, member, due, random, reply, is_flagged)
+-- Return what follows a lease. knows: the byte of the demand that says what the caller can decode.
+local function details(tx, job, cost, knows)
+  if knows < dequeue.KNOWS_LIFE then
+    return knows == dequeue.KNOWS_COST and cost ~= 1 and pack_bytes(dequeue.COST, cost) or ''
+  end
+  local at = job_record.expires_at(job)
+  if cost == 1 and not at and job.priority == job_record.PRIORITY then return '' end
+  return pack_bytes(dequeue.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0)
+end
+
+-- Lease a job until `due` (µs) and add it to the reply. knows: see details. is_flagged: that of the queue. Returns the
+-- cost of the job.
+local function lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
   local counts, now, since = tx.counters, tx.now, job.due
   local cost, ready_at = job.newer and job_record.cost(job) or 1, queue.tat
   if is_flagged then ready_at = queue_limits.ready_at(queue) end
@@ -174,6 +180,9 @@ local function lease_job(tx, queue, job, member, due, random, reply, is_flagged)
   if tx.shift then due, enqueued = clock.shown(tx, due), clock.shown(tx, enqueued) end
   reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
     queue.queued, since < now and now - since or 0)
+  if job.newer or job.priority ~= job_record.PRIORITY then
+    reply[at + 4] = reply[at + 4] .. details(tx, job, cost, knows)
+  end
   return cost
 end
 
@@ -196,7 +205,7 @@ local function serve(tx, turns, demand, remaining, reply)
   local _, _, per_queue, lease, budget, random, after = unpack_bytes(dequeue.DEMAND, demand)
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(#turns, 1))
-  local bytes, round, shows_cost = 0, 1, after <= #demand
+  local bytes, round, knows = 0, 1, string.byte(demand, after) or 0
   while #turns > 0 do
     local next_round
     local index, count = 1, #turns
@@ -210,8 +219,7 @@ local function serve(tx, turns, demand, remaining, reply)
         local length = job.payload_bytes
         if remaining < wanted and bytes + length > budget
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
-        local cost = lease_job(tx, queue, job, member, due, random, reply, is_flagged)
-        if cost ~= 1 and shows_cost then reply[#reply] = reply[#reply] .. pack_bytes('>I4', cost) end
+        local cost = lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
         remaining, bytes = remaining - 1, bytes + length
         if settings then
           queue.ready_score = type_settings.lease(settings, now, cost)

@@ -152,6 +152,11 @@ function job_record.priority_byte(priority)
   return job_record.FIRST_PRIORITY + priority - 1
 end
 
+-- Return the priority of a job as the API has it.
+function job_record.api_priority(job)
+  return job.priority - job_record.FIRST_PRIORITY + 1
+end
+
 -- Return a job's payload. It is cut out of the record only on demand.
 function job_record.payload(job)
   local payload = job.payload or sub(job.raw, job.payload_at)
@@ -214,14 +219,14 @@ function job_record.range(queue_id, class_byte, from, below)
     '(' .. start .. (below and pack_bytes('>I8', below) or job_record.LAST)
 end
 
--- Return the same bounds for the members that may be leased.
-function job_record.queued_range(queue_id, from, below)
-  return job_record.range(queue_id, job_record.PRIORITY_CLASS, from, below)
-end
-
 -- Return the job id of a member of queued:<type>.
 function job_record.id_of_member(queue_id, member)
   return sub(member, #queue_id + 11)
+end
+
+-- Return the class of a member of queued:<type>, as a number.
+function job_record.class_of_member(queue_id, member)
+  return string.byte(member, #queue_id + 2)
 end
 
 -- Return the seq of a member of queued:<type>.
