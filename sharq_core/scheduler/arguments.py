@@ -25,6 +25,9 @@ KNOWS_LIFE = 3
 expired. The bit 1 alone is that of callers that know the cost only.
 """
 
+COUNTS_EXPIRED = "1"
+"""Says in a reap that the caller can decode the number of jobs that expired."""
+
 HAS_REPORTS = b"\x01"
 """Follows the terms of a finish or a release whose last arguments are reports, one for each job."""
 

@@ -282,7 +282,13 @@ class Functions:
     ) -> FunctionCall[ReapReply]:
         """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters beyond `keep_dead`."""
         keep = self.retention.dead if keep_dead is None else keep_dead
-        arguments: list[Word] = [limit, self.retention.dead_us, keep, not_after_us or 0]
+        arguments: list[Word] = [
+            limit,
+            self.retention.dead_us,
+            keep,
+            not_after_us or 0,
+            packed.COUNTS_EXPIRED,
+        ]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
     def turn(

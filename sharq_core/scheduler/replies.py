@@ -29,6 +29,7 @@ from sharq_core.models import (
 
 T = TypeVar("T")
 
+_DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
 """dequeue.lua's LEASE."""
@@ -92,7 +93,8 @@ class DequeueReply(msgspec.Struct, frozen=True):
         due_before, due_after: number of queues of the type that were due in this partition before and after the call.
         is_cut: True if the byte budget ended the call.
         ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
-            letters.
+            letters at their requeue limit.
+        expired: number of jobs that the call found expired and removed.
     """
 
     jobs: list[LeasedJob]
@@ -103,22 +105,25 @@ class DequeueReply(msgspec.Struct, frozen=True):
     is_cut: bool
     ended: int
     died: int
+    expired: int = 0
 
 
 class ReapReply(msgspec.Struct, frozen=True):
     """The reply of a reap.
 
     Attributes:
-        handled: number of timers run, deleted jobs removed and dead letters dropped; if it equals the limit, more may
-            be due.
+        handled: number of timers run, deleted jobs removed, waiting jobs looked at and dead letters dropped; if it
+            equals the limit, more may be due.
         next_timer_us: the time at which the type's next timer in this partition is due; None if there is none.
-        ended, died: number of leases that ended, and how many of their jobs became dead letters.
+        ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
+        expired: number of jobs that expired.
     """
 
     handled: int
     next_timer_us: int | None
     ended: int
     died: int
+    expired: int = 0
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -232,7 +237,8 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
         return Reply(_hint(raw), None, is_expired=True)
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
-    for i in range(9, len(raw), _JOB_REPLY):
+    end = len(raw) - (len(raw) - _DEQUEUE_HEAD) % _JOB_REPLY
+    for i in range(_DEQUEUE_HEAD, end, _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
         cost, priority, expires_at_us = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
@@ -258,7 +264,15 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     return Reply(
         hint,
         DequeueReply(
-            jobs, ready_for_us, hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
+            jobs,
+            ready_for_us,
+            hint.ready_us,
+            raw[4],
+            raw[5],
+            bool(raw[6]),
+            ended=raw[7],
+            died=raw[8],
+            expired=raw[end] if end < len(raw) else 0,
         ),
     )
 
@@ -313,7 +327,7 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, raw[5], raw[6])
+    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:8])
 
 
 @decoder

@@ -93,6 +93,12 @@ function job_record.expires_at(job)
   return job_record.expiry_in(job.newer)
 end
 
+-- Return when the job of a record expires (µs), or nil, at a fraction of the cost of unpack.
+function job_record.expiry_of(raw)
+  local length = string.byte(raw, 2)
+  return length > job_record.TOKEN_END and job_record.expiry_in(sub(raw, job_record.TOKEN_END + 1, length)) or nil
+end
+
 -- Return true if a job has expired.
 function job_record.is_expired(job, now)
   local at = job_record.expiry_in(job.newer)

@@ -54,6 +54,7 @@ function unit.reopen(tx, keys, now)
   forget(tx)
   if tx.died then tx.died = nil end
   if tx.expired then tx.expired = nil end
+  if tx.is_stuck then tx.is_stuck = nil end
   if tx.buried then tx.buried = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
