@@ -36,6 +36,7 @@ SHARED_FILES = (
     "unit",
     "queue_stats",
     "transitions",
+    "expiry",
     "reports",
     "explanation",
     "type_stats",
@@ -105,7 +106,7 @@ class Function(msgspec.Struct, frozen=True, dict=True):
 
 _READ = ("no-writes",)
 
-ENQUEUE = Function("enqueue", _NO_DEATH, (), joins=True)
+ENQUEUE = Function("enqueue", _ALL, (), joins=True)
 DEQUEUE = Function("dequeue", _ALL, joins=True)
 FINISH = Function("finish", _NO_DEATH, joins=True)
 EXTEND = Function("extend", _NO_DEATH, joins=True)

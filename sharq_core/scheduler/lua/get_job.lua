@@ -13,8 +13,12 @@ local get_job = {FINISHED = 5}
 
 -- Return the position of a queued job in its queue, from 1.
 local function position_of(tx, queue, job)
-  local from, to = job_record.range(job.queue_id, job_record.class_byte(job), queue.fence, job.seq)
-  return call('ZLEXCOUNT', tx.keys[KEY.queued], from, to) + 1
+  local queue_id, key, ahead = job.queue_id, tx.keys[KEY.queued], 0
+  for class = job_record.FIRST_PRIORITY, job.priority do
+    local from, to = job_record.range(queue_id, string.char(class), queue.fence, class == job.priority and job.seq)
+    ahead = ahead + call('ZLEXCOUNT', key, from, to)
+  end
+  return ahead + 1
 end
 
 function get_job.run(tx, args)
