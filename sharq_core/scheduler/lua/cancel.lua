@@ -8,7 +8,7 @@
 -- Statuses: 0 done (also if the job was cancelled before), 1 not found, 2 leased; only 0 changed anything
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, lists, job_record, counters, tombstones, dead_letters, unit, transitions, remembered
+-- Uses: shortcuts, lists, job_record, counters, tombstones, dead_letters, unit, remembered, transitions
 
 local cancel = {DONE = 0, NOT_FOUND = 1, LEASED = 2}
 

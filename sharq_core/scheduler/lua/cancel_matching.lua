@@ -10,28 +10,28 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and queue_walk.VISITS members
 --
--- Uses: shortcuts, job_record, counters, unit, transitions, queue_walk
+-- Uses: shortcuts, job_record, counters, unit, queue_walk, transitions
 
 local cancel_matching = {DELAYED = 255}
 
 -- Return the next members, delayed ones first, and whether none follow.
 local function next_members(tx, queue, class, seq)
-  local visits, members = queue_walk.VISITS, {}
+  local visits, found = queue_walk.VISITS, {}
   if class == cancel_matching.DELAYED then
-    members = queue_walk.members(tx, queue, class, seq, class, visits)
+    found = queue_walk.members(tx, queue, class, seq, class, visits)
     class, seq = job_record.FIRST_PRIORITY, 0
   end
-  if #members < visits then
-    local queued = queue_walk.members(tx, queue, class, seq, job_record.LAST_PRIORITY, visits - #members)
-    for _, member in ipairs(queued) do members[#members + 1] = member end
+  if #found < visits then
+    local queued = queue_walk.members(tx, queue, class, seq, job_record.LAST_PRIORITY, visits - #found)
+    for _, member in ipairs(queued) do found[#found + 1] = member end
   end
-  return members, #members < visits
+  return found, #found < visits
 end
 
 -- Cancel those of the members that match. Returns how many, and the last member that was looked at, or nil.
-local function cancel_members(tx, queue, members, prefix, newest, limit, budget)
+local function cancel_members(tx, queue, row, prefix, newest, limit, budget)
   local queue_id, bytes, count, last = queue.queue_id, 0, 0, nil
-  for _, member in ipairs(members) do
+  for _, member in ipairs(row) do
     local id = job_record.id_of_member(queue_id, member)
     if sub(id, 1, #prefix) == prefix and job_record.seq_of_member(queue_id, member) <= newest then
       if count == limit or (count > 0 and bytes > budget) then return count, last end
@@ -51,11 +51,11 @@ function cancel_matching.run(tx, args)
   local queue, reply = unit.queue(tx, queue_id), unit.reply(tx, 0)
   if not queue then return unit.close(tx, reply) end
   if not class then class, seq, newest = cancel_matching.DELAYED, 0, tx.counters.seq end
-  local members, is_last = next_members(tx, queue, class, seq)
-  local count, last = cancel_members(tx, queue, members, args[4], newest, tonumber(args[6]), tonumber(args[7]))
+  local row, is_last = next_members(tx, queue, class, seq)
+  local count, last = cancel_members(tx, queue, row, args[4], newest, tonumber(args[6]), tonumber(args[7]))
   reply[5] = count
   if count > 0 then unit.touch(tx, queue) end
-  if not is_last or last ~= members[#members] then
+  if not is_last or last ~= row[#row] then
     if last then class, seq = queue_walk.position(queue_id, last) end
     reply[6], reply[7], reply[8] = class, seq, newest
   end

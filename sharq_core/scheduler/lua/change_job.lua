@@ -1,5 +1,5 @@
--- change_job: change a queued or delayed job. It keeps its place in its queue and its priority, unless the call gives it
--- a new delay or time: then it goes to the end.
+-- change_job: change a queued or delayed job. It keeps its place in its queue, unless the call gives it a new priority,
+-- or a new delay or time: then it goes to the end of its priority.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS), queue_id, field (queue_id:job_id), change (CHANGE), payload
@@ -9,7 +9,7 @@
 --           before it is due; only 0 changed anything
 -- Cost: O(log n)
 --
--- Uses: shortcuts, clock, job_record, queue_life, counters, unit, transitions, remembered, job_status
+-- Uses: shortcuts, clock, job_record, queue_life, counters, unit, remembered, job_status, transitions
 
 local change_job = {
   DONE = 0, NOT_FOUND = 1, NOT_WAITING = 2, EXPIRES_EARLY = 3,

@@ -51,7 +51,6 @@ end
 -- Make a job a dead letter.
 function dead_letters.bury(tx, queue, job)
   job.state, job.due = DEAD, tx.now
-  tx.died = (tx.died or 0) + 1
   tx.buried = tx.buried or {}
   tx.buried[job.field] = pack_prefix(tx, queue, notes.of(tx, job)) .. job_record.pack(job)
   notes.drop(tx, job)

@@ -9,7 +9,7 @@
 --        for a finished job. position: 1 for the next job of the queue, 0 for a job that is not queued
 -- Cost: O(log n)
 --
--- Uses: shortcuts, clock, job_record, unit, remembered, job_status
+-- Uses: clock, job_record, unit, remembered, job_status
 
 local get_job = {}
 

@@ -80,13 +80,29 @@ local function has_bit(byte, flag)
   return byte % (2 * flag) >= flag
 end
 
--- Return when a job expires (µs), or nil if it never does.
-function job_record.expires_at(job)
-  local newer = job.newer
+-- Return when a job with these rarely used fields expires (µs), or nil if it never does. newer: nil for none.
+function job_record.expiry_in(newer)
   if not newer then return nil end
   local byte = string.byte(newer)
   if not has_bit(byte, job_record.EXPIRES) then return nil end
   return (unpack_bytes('>I7', newer, has_bit(byte, job_record.COST) and 6 or 2))
+end
+
+-- Return when a job expires (µs), or nil if it never does.
+function job_record.expires_at(job)
+  return job_record.expiry_in(job.newer)
+end
+
+-- Return true if a job has expired.
+function job_record.is_expired(job, now)
+  local at = job_record.expiry_in(job.newer)
+  return at ~= nil and now >= at
+end
+
+-- Return true if a job goes when it expires, and does not become a dead letter.
+function job_record.is_dropped(job)
+  local newer = job.newer
+  return newer and has_bit(string.byte(newer), job_record.DROPPED)
 end
 
 -- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (retry_policy.lua), is_dropped,

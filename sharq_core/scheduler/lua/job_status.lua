@@ -1,6 +1,6 @@
--- What the functions tell of a job. sharq_core/scheduler/job_replies.py reads it.
+-- What the functions tell of a job. sharq_core/scheduler/status_replies.py reads it.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life, unit
+-- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life
 
 local job_status = {
   -- state (remembered.lua), attempt, enqueued (µs), due (µs, as in job_record.unpack), position (1 for the next job of

@@ -1,4 +1,4 @@
--- Notes on jobs: what few jobs have and what has no room in their records. So far this is the latest error of a release.
+-- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release.
 --
 -- notes:<type>  queue_id:job_id -> format, then for each kind: kind, length, contents
 --               ERROR: attempt that failed, time of the release (µs), text
@@ -21,12 +21,12 @@ local notes = {
   FAILURE_LENGTH = 11,
 }
 
-local function key(tx)
+local function notes_key(tx)
   return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. 'notes:' .. tx.type
 end
 
 -- Return where an entry of a note begins, and the first and the last byte of its contents; nil if there is none.
-local function find(raw, kind)
+local function find_entry(raw, kind)
   local at = #notes.FORMAT + 1
   while at <= #raw do
     local found, length, first = unpack_bytes(notes.ENTRY, raw, at)
@@ -36,15 +36,15 @@ local function find(raw, kind)
 end
 
 -- Return the note of a job that has the flag NOTED.
-local function get(tx, field)
+local function read_note(tx, field)
   local written = tx.notes and tx.notes[field]
   if written ~= nil then return written end
-  return call('HGET', key(tx), field)
+  return call('HGET', notes_key(tx), field)
 end
 
 -- Return the error in a note as attempt, time (µs) and text; nil if there is none. raw: nil or false for no note.
 function notes.error(raw)
-  local _, first, last = find(raw or '', notes.ERROR)
+  local _, first, last = find_entry(raw or '', notes.ERROR)
   if not first then return nil end
   local attempt, at, text_at = unpack_bytes(notes.FAILURE, raw, first)
   return attempt, at, sub(raw, text_at, last)
@@ -52,13 +52,13 @@ end
 
 -- Return the note of a job, or nil.
 function notes.of(tx, job)
-  return job_record.is_noted(job) and get(tx, job.field) or nil
+  return job_record.is_noted(job) and read_note(tx, job.field) or nil
 end
 
 -- Write the error of a job's newest attempt instead of an earlier one. The caller writes the record of the job.
 function notes.set_error(tx, job, text)
   local raw = notes.of(tx, job) or notes.FORMAT
-  local at, _, last = find(raw, notes.ERROR)
+  local at, _, last = find_entry(raw, notes.ERROR)
   if at then raw = sub(raw, 1, at - 1) .. sub(raw, last + 1) end
   tx.notes = tx.notes or {}
   tx.notes[job.field] = raw .. pack_bytes(notes.ENTRY, notes.ERROR, notes.FAILURE_LENGTH + #text)
@@ -79,7 +79,7 @@ function notes.flush(tx)
   for field, raw in pairs(tx.notes) do
     if raw then put = append(put, field, raw) else gone = append(gone, field) end
   end
-  if gone then call('HDEL', key(tx), unpack(gone)) end
-  if put then call('HSET', key(tx), unpack(put)) end
+  if gone then call('HDEL', notes_key(tx), unpack(gone)) end
+  if put then call('HSET', notes_key(tx), unpack(put)) end
   tx.notes = nil
 end

@@ -1,7 +1,7 @@
 -- A walk over the waiting jobs of a queue, a bounded number at a time.
 --
--- A position is a class byte and a seq: the walk goes on behind the job of that class with that seq. The walk meets each
--- job that stays in its class, and a job that is added behind the position.
+-- A position is a class byte and a seq: the walk goes on behind the job of that class with that seq. It meets each job
+-- that stays in its class.
 --
 -- Uses: shortcuts, job_record
 

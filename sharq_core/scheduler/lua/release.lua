@@ -3,8 +3,9 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs; '':
---       the retry policy of the job, of its queue or of its type decides, if the attempt counts), n flags: '1' if nobody received the lease, so that its attempt does not count, else '0', and, if a byte
---       follows the terms, n reports (reports.lua; '' for none)
+--       the retry policy of the job, of its queue or of its type decides, if the attempt counts), n flags: '1' if
+--       nobody received the lease, so that its attempt does not count, else '0', and, if a byte follows the terms, n
+--       reports (reports.lua; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done (also if the job waits again already; then only the report counts, once), 1 not found, 2 lost,
