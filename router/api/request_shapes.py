@@ -257,7 +257,7 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_leased: MaxLeased | UnsetType | None = UNSET
     weight: Weight | UnsetType | None = UNSET
     hold: Hold | UnsetType | None = UNSET
-    retry: DefaultRetry | UnsetType | None = UNSET
+    retry: DefaultRetry = UNSET
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
 
@@ -283,7 +283,7 @@ class TypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst: LimitBurst | UnsetType | None = UNSET
     max_leased: TypeMaxLeased | UnsetType | None = UNSET
     hold: HoldType | UnsetType | None = UNSET
-    retry: DefaultRetry | UnsetType | None = UNSET
+    retry: DefaultRetry = UNSET
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
 

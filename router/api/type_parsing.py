@@ -50,7 +50,7 @@ class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     burst: LimitBurst | UnsetType | None = UNSET
     max_leased: TypeMaxLeased | UnsetType | None = UNSET
     hold: HoldType | UnsetType | None = UNSET
-    retry: DefaultRetry | UnsetType | None = UNSET
+    retry: DefaultRetry = UNSET
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from router.api.fields import MAX_YEAR_MS, Expected
+from router.api.fields import MAX_YEAR_MS, Expected, QueueId
 from sharq_core.job_life import FIRST_PRIORITY, LAST_PRIORITY, MAX_ERROR_BYTES, MAX_RETRY_MS, PRIORITY
 
 MAX_TIME_MS = 2**53 // 1000
@@ -166,6 +166,13 @@ JobsLimit: TypeAlias = Annotated[
         "empty, although more follow.",
     ),
     Expected(f"an integer from 1 to {MAX_JOBS_PAGE}"),
+]
+LettersOf: TypeAlias = Annotated[
+    QueueId,
+    Meta(
+        description="Only the dead letters of this queue. A page may then be short or empty although more follow. If "
+        "it is absent, those of all queues."
+    ),
 ]
 _PREFIX_TEXT = f"a string of up to {MAX_PREFIX} characters of A-Z a-z 0-9 _ - . + @"
 _prefix = Meta(pattern=rf"^[A-Za-z0-9_\-.+@]{{0,{MAX_PREFIX}}}$(?!\n)", max_length=MAX_PREFIX)

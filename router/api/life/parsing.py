@@ -107,8 +107,12 @@ def cancelled_prefix(body: bytes) -> str:
 def jobs(query: MultiMapping[str]) -> JobsPage:
     """Return the requested part of a list of jobs; raise InvalidRequest if the query is wrong."""
     form = _JOBS.from_query(query)
-    cursor = "" if isinstance(form.cursor, UnsetType) else form.cursor
-    return JobsPage(JobState(form.state), form.limit, cursor, form.prefix)
+    return JobsPage(
+        JobState(form.state),
+        form.limit,
+        "" if isinstance(form.cursor, UnsetType) else form.cursor,
+        "" if isinstance(form.prefix, UnsetType) else form.prefix,
+    )
 
 
 def letters(query: MultiMapping[str]) -> LettersPage:

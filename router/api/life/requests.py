@@ -27,6 +27,7 @@ from router.api.life.fields import (
     ExpiresAt,
     Force,
     JobsLimit,
+    LettersOf,
     ListedState,
     Prefix,
     Priority,
@@ -52,7 +53,7 @@ class RetryBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 RetryPolicy: TypeAlias = Annotated[RetryBody, retry_meaning, retry_expected]
-DefaultRetry: TypeAlias = Annotated[RetryBody, default_retry_meaning, retry_expected]
+DefaultRetry: TypeAlias = Annotated[RetryBody | UnsetType | None, default_retry_meaning, retry_expected]
 
 
 class ChangeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +101,7 @@ class JobsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: ListedState = "queued"
     limit: JobsLimit = 100
     cursor: Cursor | UnsetType = UNSET
-    prefix: Prefix = ""
+    prefix: Prefix | UnsetType = UNSET
 
 
 class DeadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,4 +109,4 @@ class DeadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     limit: PageLimit | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
-    queue_id: QueueId | UnsetType = UNSET
+    queue_id: LettersOf | UnsetType = UNSET

@@ -29,7 +29,9 @@ class QueueRoutes(Protocol):
         ...
 
 
-async def cancel_matching(routes: QueueRoutes, key: QueueKey, prefix: str, is_gone: Callable[[], bool]) -> int:
+async def cancel_matching(
+    routes: QueueRoutes, key: QueueKey, prefix: str, is_gone: Callable[[], bool]
+) -> int:
     """Cancel the queued and delayed jobs of a queue whose ids begin with a prefix; return their number.
 
     Args:
