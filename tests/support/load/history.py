@@ -122,16 +122,22 @@ class End(Call, frozen=True, kw_only=True):
 
 
 class Cancellation(Call, frozen=True, kw_only=True):
-    """One job was to be cancelled.
+    """One job was to be cancelled, or all waiting ones whose numbers begin like its number.
 
     Attributes:
-        is_by_prefix: with all waiting jobs whose ids begin alike; a leased one was to be kept.
-        was: its state before; empty unless OK, and by prefix.
+        is_by_prefix: all of them. Leased jobs, and those that came after the call had begun, were to be kept.
+        was: the state before; empty unless OK, and by prefix.
     """
 
     job: Job
     is_by_prefix: bool = False
     was: str = ""
+
+    def covers(self, job: Job) -> bool:
+        """Return True if this was to cancel a job in some state."""
+        if not self.is_by_prefix:
+            return job == self.job
+        return job[0] == self.job[0] and str(job[1]).startswith(str(self.job[1]))
 
 
 class Edit(Call, frozen=True, kw_only=True):
@@ -228,6 +234,26 @@ class History:
             if call.outcome is Outcome.OK:
                 found[call.job] = min(call.ended_s, found.get(call.job, call.ended_s))
         return found
+
+    def perhaps_cancelled(self) -> set[Job]:
+        """Return the jobs that a cancellation which was not refused covers, if they were sent before its answer."""
+        calls = [call for call in self.cancellations if call.outcome is not Outcome.NO]
+        found = {call.job for call in calls if not call.is_by_prefix}
+        by_prefix = [call for call in calls if call.is_by_prefix]
+        return found | {
+            sent.job
+            for sent in self.enqueues
+            if any(
+                call.covers(sent.job) and (sent.began_s < call.ended_s or call.outcome is Outcome.PERHAPS)
+                for call in by_prefix
+            )
+        }
+
+    def may_end_unheard(self) -> set[Job]:
+        """Return the jobs that may have expired or been cancelled before anybody got them."""
+        expiring = {call.job for call in self.enqueues if call.expires_ms or call.expires_at_ms}
+        changed = {edit.job for edit in self.edits if edit.expires_ms and edit.outcome is not Outcome.NO}
+        return expiring | changed | self.perhaps_cancelled()
 
     def by_job(self) -> dict[Job, list[Lease]]:
         """Each delivered job's leases, by the store's clock."""

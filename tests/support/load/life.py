@@ -72,3 +72,7 @@ class Life(msgspec.Struct, frozen=True):
         if self.retry is not None:
             found["retry"] = msgspec.structs.asdict(self.retry)
         return found
+
+
+ORDINARY = Life()
+"""All jobs have the same priority, never expire and are requeued for ever."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 from tests.support.load.history import (
+    Cancellation,
     Edit,
     End,
     Enqueue,
@@ -50,23 +51,32 @@ def cancelled_leased(history: History) -> list[Lease | End]:
     """
     by_job = history.by_job()
     finishes = _by_job([end for end in history.ends if end.verb == "finish" and end.outcome is Outcome.OK])
-    acknowledged = history.acknowledged()
     found: list[Lease | End] = []
     for call in history.cancellations:
         if call.outcome is not Outcome.OK:
             continue
+        if call.is_by_prefix:
+            found += _passed_by(history, call, by_job)
+            continue
         after_ms = history.in_ms(call.ended_s) + ROUNDING_MS
-        leases = [lease for lease in by_job.get(call.job, []) if lease.at_ms > after_ms]
-        if not call.is_by_prefix:
-            found += [*leases, *finishes.get(call.job, [])]
-        elif (
-            leases == by_job.get(call.job)
-            and leases[0].attempt == 1
-            and acknowledged.get(call.job, NEVER) < call.began_s
-            and not may_be_leased_unheard(history, leases[0], call.began_s)
-        ):
-            found.append(leases[0])
+        found += [lease for lease in by_job.get(call.job, []) if lease.at_ms > after_ms]
+        found += finishes.get(call.job, [])
     return found
+
+
+def _passed_by(history: History, call: Cancellation, by_job: Mapping[Job, list[Lease]]) -> list[Lease]:
+    """First leases of jobs that had waited while all of their prefix were cancelled."""
+    acknowledged = history.acknowledged()
+    after_ms = history.in_ms(call.ended_s) + ROUNDING_MS
+    return [
+        first
+        for job, (first, *_) in by_job.items()
+        if call.covers(job)
+        and first.attempt == 1
+        and first.at_ms > after_ms
+        and acknowledged.get(job, NEVER) < call.began_s
+        and not may_be_leased_unheard(history, first, call.began_s)
+    ]
 
 
 def too_many_attempts(history: History) -> list[Lease]:
@@ -134,7 +144,7 @@ def wrong_fates(history: History) -> set[Job]:
     """Acknowledged jobs that did not end as something in the history lets them end."""
     expiries = _Expiries(history)
     ends = _by_job([end for end in history.ends if end.outcome is not Outcome.NO])
-    cancelled = {call.job for call in history.cancellations if call.outcome is not Outcome.NO}
+    cancelled = history.perhaps_cancelled()
     found = set()
     for job, fate in history.fates.items():
         match kind_of(fate):

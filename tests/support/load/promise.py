@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sharq_core.limits import LimitUnit
-from tests.support.load.life import Life
+from tests.support.load.life import ORDINARY, Life
 
 ROUNDING_MS = 1
 """Times on the wire are whole milliseconds."""
@@ -47,7 +47,7 @@ class Promise(msgspec.Struct, frozen=True):
     gap_ms: float | None = None
     caps: tuple[Rate, ...] = ()
     type_max_leased: int | None = None
-    life: Life = Life()
+    life: Life = ORDINARY
 
     def cost(self, number: int) -> int:
         """Return the cost of a queue's job of this number."""
