@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from benchmarks import life_steps, load_client, targets
+from benchmarks.cpu import CpuMeter
 from benchmarks.errors import Spoiled
 from benchmarks.life_steps import BATCH, PAYLOAD, Steps, campaign, expired_jobs
 from benchmarks.load_client import open_session
@@ -74,12 +75,15 @@ class _Outcome(msgspec.Struct, frozen=True):
         seconds: until it was done.
         calls_ms: the calls of the store that took longer than _SLOW_US, in ms of wall time.
         quiet_ms, beside_ms: how long each dequeue of others took before it and beside it.
+        server_s, store_s: CPU time in `seconds`, that of the others included.
     """
 
     seconds: float
     calls_ms: list[float]
     quiet_ms: list[float]
     beside_ms: list[float]
+    server_s: float
+    store_s: float
 
     @property
     def longest_ms(self) -> float:
@@ -105,7 +109,7 @@ class _Bench:
 
     def __init__(self, running: Store, server: Server, session: aiohttp.ClientSession) -> None:
         self.store = running
-        self.url = server.url
+        self.server = server
         self.session = session
         self.functions = Functions(Keys(DEFAULT_KEY_PREFIX, DEFAULT_PARTITIONS), Retention())
         self.place = partition_of(_TYPE, _QUEUE, DEFAULT_PARTITIONS)
@@ -139,7 +143,7 @@ class _Bench:
         Raises:
             Spoiled: it failed.
         """
-        async with self.session.post(self.url + path, json=body) as answer:
+        async with self.session.post(self.server.url + path, json=body) as answer:
             content: dict[str, Any] = await answer.json()
             if answer.status not in (200, 404):
                 raise Spoiled(f"{path} got {answer.status}: {content}")
@@ -177,6 +181,20 @@ class _Bench:
             self.fill(partition_of(_OTHER, queue_id, DEFAULT_PARTITIONS), _OTHER, batches)
 
 
+class _Clock:
+    """Measures one clearing from its making on; the store notes its slow calls from then on."""
+
+    def __init__(self, bench: _Bench) -> None:
+        bench.note_calls()
+        self._meter = CpuMeter(bench.server.pid, bench.store.pid)
+        self._began_s = time.perf_counter()
+
+    def spent_s(self) -> tuple[float, float, float]:
+        """Return the time since the making, and the CPU time of the server and of the store in it, s."""
+        server_us, store_us = self._meter.spent_us()
+        return time.perf_counter() - self._began_s, server_us / 1e6, store_us / 1e6
+
+
 _Clearing: TypeAlias = Callable[[_Bench, _Plan, int], Coroutine[None, None, _Outcome]]
 
 
@@ -199,15 +217,14 @@ async def _expire(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
     if bench.now_us > expires_at_us:
         raise Spoiled("the jobs expired before they were measured")
     await asyncio.sleep((expires_at_us - bench.now_us) / 1e6)
-    bench.note_calls()
-    began_s = time.perf_counter()
+    clock = _Clock(bench)
     async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
         while "job_id" not in (leased := await bench.ask(f"/dequeue/{_TYPE}/?wait=10000&lease={_LEASE_MS}")):
             pass
-        seconds = time.perf_counter() - began_s
+        seconds, server_s, store_s = clock.spent_s()
     if leased["job_id"] != "live":
         raise Spoiled(f"the expired job {leased['job_id']} was leased")
-    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms)
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
 
 
 async def _cancel(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
@@ -215,14 +232,13 @@ async def _cancel(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
     bench.fill(bench.place, _TYPE, campaign(size, _QUEUE, _TYPE, _PREFIX))
     quiet_ms = await _quiet(bench, plan)
-    bench.note_calls()
-    began_s = time.perf_counter()
+    clock = _Clock(bench)
     async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
         answer = await bench.ask(f"/queue/{_TYPE}/{_QUEUE}/cancel/", {"prefix": _PREFIX})
-        seconds = time.perf_counter() - began_s
+        seconds, server_s, store_s = clock.spent_s()
     if answer["cancelled"] != size:
         raise Spoiled(f"{answer['cancelled']} jobs of {size} were cancelled")
-    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms)
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
 
 
 async def _quiet(bench: _Bench, plan: _Plan) -> list[float]:
@@ -280,6 +296,8 @@ def _grid(expired: dict[int, list[_Outcome]], cancelled: list[_Outcome]) -> Grid
         (
             name,
             outcome.seconds,
+            outcome.server_s,
+            outcome.store_s,
             outcome.longest_ms,
             sum(call_ms > targets.LIFE_CALL.goal.value for call_ms in outcome.calls_ms),
             percentile(outcome.quiet_ms, 50),
@@ -290,7 +308,7 @@ def _grid(expired: dict[int, list[_Outcome]], cancelled: list[_Outcome]) -> Grid
         for name, outcome in named
     ]
     columns = (
-        "jobs", "s", "longest call ms", "calls over the goal", "others before: p50 ms", "beside", "p99 ms", "beside",
+        "jobs", "s", "CPU of server s", "of store s", "longest call ms", "calls over the goal", "others before: p50 ms", "beside", "p99 ms", "beside",
     )  # fmt: skip
     return Grid("By round", columns, rows)
 
