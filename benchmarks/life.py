@@ -308,7 +308,8 @@ def _grid(expired: dict[int, list[_Outcome]], cancelled: list[_Outcome]) -> Grid
         for name, outcome in named
     ]
     columns = (
-        "jobs", "s", "CPU of server s", "of store s", "longest call ms", "calls over the goal", "others before: p50 ms", "beside", "p99 ms", "beside",
+        "jobs", "s", "CPU of server s", "of store s", "longest call ms", "calls over the goal",
+        "others before: p50 ms", "beside", "p99 ms", "beside",
     )  # fmt: skip
     return Grid("By round", columns, rows)
 
