@@ -12,13 +12,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
 from sharq_core.limits import PauseStatus
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
-    JobState,
-    JobStatus,
     LeasedJob,
     LeaseOutcome,
     LeaseStatus,
@@ -34,16 +31,8 @@ _LEASE = Struct(">16sQQIiIQ")
 _COST = Struct(">I")
 """The cost of a leased job, which follows LEASE if it is not 1."""
 _COUNT_REPLY = 3
-_DEAD_REPLY = 6
 _TOTALS_REPLY = 8
 _TOP_REPLY = 6
-_STATES = {
-    1: JobState.QUEUED,
-    2: JobState.DELAYED,
-    3: JobState.LEASED,
-    4: JobState.DEAD,
-    5: JobState.FINISHED,
-}
 _ENQUEUE_STATUSES = tuple(EnqueueStatus)
 _LEASE_STATUSES = tuple(LeaseStatus)
 _MINUTE_MS = 60_000
@@ -272,11 +261,6 @@ def decode_extend(raw: list[Any]) -> list[LeaseOutcome]:
 
 
 @decoder
-def decode_redrive(raw: list[Any]) -> list[RedriveStatus]:
-    return [RedriveStatus(status) for status in raw[4:]]
-
-
-@decoder
 def decode_flag(raw: list[Any]) -> bool:
     return bool(raw[4])
 
@@ -302,21 +286,6 @@ def decode_reap(raw: list[Any]) -> ReapReply:
 
 
 @decoder
-def decode_job(raw: list[Any]) -> JobStatus | None:
-    if len(raw) == 4:
-        return None
-    state = _STATES[raw[4]]
-    return JobStatus(
-        state=state,
-        attempt=raw[5],
-        enqueued_at_us=raw[6],
-        lease_expires_at_us=raw[7] if state is JobState.LEASED else None,
-        position=raw[8] if state is JobState.QUEUED else None,
-        payload=raw[9] if state is not JobState.FINISHED else None,
-    )
-
-
-@decoder
 def decode_top_queues(raw: list[Any]) -> TopReply:
     queues = []
     for i in range(6, len(raw), _TOP_REPLY):
@@ -339,16 +308,6 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
 @decoder
 def decode_counts(raw: list[Any]) -> CountsReply:
     return CountsReply([queue_type.decode() for queue_type in raw[5]], triples(raw[4]))
-
-
-@decoder
-def decode_dead_page(raw: list[Any]) -> DeadPage:
-    jobs = [
-        DeadLetter(raw[i].decode(), raw[i + 1].decode(), *raw[i + 2 : i + _DEAD_REPLY])
-        for i in range(5, len(raw), _DEAD_REPLY)
-    ]
-    scan = f"{jobs[-1].dead_at_us}:{jobs[-1].queue_id}:{jobs[-1].job_id}" if raw[4] else ""
-    return DeadPage(jobs, scan, int(raw[1]))
 
 
 @decoder

@@ -326,7 +326,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(keys=st.lists(st.tuples(QUEUE_IDS, JOB_IDS), min_size=1, max_size=4))
     def redrive(self, keys: list[tuple[str, str]]) -> None:
         refs = [DeadRef(TYPE, *key) for key in keys]
-        call = self.driver.functions.redrive(0, TYPE, refs, now_us=self.driver.now_us)
+        call = self.driver.job_calls.redrive(0, TYPE, refs, now_us=self.driver.now_us)
         assert self.driver.value(call) == self.model.redrive(refs)
 
     @precondition(lambda self: self.model.state.letters)
@@ -387,7 +387,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         names = ["a", "ab", "unknown"]
         keys = [(queue_id, job_id) for queue_id in names for job_id in ("1", "2", "12")]
         calls: list[FunctionCall[Any]] = [functions.get_queue(0, TYPE, name, now_us=now_us) for name in names]
-        calls += [functions.get_job(0, TYPE, *key, now_us=now_us) for key in keys]
+        calls += [self.driver.job_calls.get_job(0, TYPE, *key, now_us=now_us) for key in keys]
         calls.append(functions.list_queues(0, TYPE, 0, 1000, now_us=now_us))
         calls += [functions.get_counts(0, now_us=now_us), self.driver.surveys.refresh(0, now_us=now_us)]
         values: list[Any] = [reply.value for reply in self.driver.replies(calls)]

@@ -1,7 +1,7 @@
 -- dequeue: lease ready jobs of one type. The queue that is ready for longest comes first, and queues take turns in
 -- rounds.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes ended
 --        the call, leases ended by timers, jobs of those that became dead letters, then for each job: queue_id, job_id,

@@ -1,6 +1,6 @@
 -- enqueue: queue jobs of one type, each independently of the others.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below, for some jobs followed by
 --       LIMITS, or by LIMITS, LIFE and a retry policy), n payloads
@@ -31,7 +31,7 @@ local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retenti
   if live and not unit.is_deleted(queue, live) then return true end
   if is_repeat == 0 then return false end
   local tombstone = tombstones.find(tx, field, retention)
-  return tombstone and tombstone.kind == tombstones.FINISHED
+  return tombstone and tombstones.forbids_repeat(tombstone)
     or dead_letters.find(tx, queue_id, field, dead_retention) ~= nil
 end
 
