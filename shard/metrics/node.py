@@ -16,6 +16,7 @@ from shard.index.set_aside import SetAside
 from shard.metrics.attempts import AttemptCounts
 from shard.metrics.outcome_counters import OutcomeCounter
 from shard.metrics.unit_counts import UnitCounts
+from sharq_core.job_changes import CancelStatus
 from sharq_core.job_life import DeadReason
 from sharq_core.models import EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
@@ -54,11 +55,13 @@ class NodeMetrics:
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.cancels = OutcomeCounts(CancelStatus, MAX_TYPES)
         self.counters: dict[str, OutcomeCounter] = {
             "enqueue": self.enqueues,
             "finish": self.finishes,
             "extend": self.extends,
             "release": _Releases(self),
+            "cancel": self.cancels,
         }
         registry.register(self.attempts)
         registry.register(_Outcomes(self))
@@ -154,7 +157,14 @@ class _Outcomes(Collector):
         for verb, counts in verbs:
             for queue_type, outcome, count in counts.rows():
                 leases.add_metric([verb, queue_type, outcome], count)
-        yield from (enqueues, leases)
+        cancels = CounterMetricFamily(
+            "sharq_cancel_outcomes",
+            "Jobs that calls cancelled by their ids, by outcome",
+            labels=["queue_type", "outcome"],
+        )
+        for row in self._metrics.cancels.rows():
+            cancels.add_metric(row[:2], row[2])
+        yield from (enqueues, leases, cancels)
 
 
 class _Durations(Collector):

@@ -152,7 +152,8 @@ async def live_a_little(api: Api) -> None:
     await api.enqueue("sms", "b", job_id="4")
     throttled = await api.lease("sms")
     await api.post("/release/sms/b/4/", {"lease": throttled["lease"], "count": False})
-    await api.delete("/deletequeue/sms/b/")
+    assert (await api.delete("/job/sms/b/4/")).json["was"] == "queued"
+    assert (await api.delete("/job/sms/b/5/")).status == 404
     await api.enqueue("sms", "a", job_id="3")
     assert (await api.lease("sms", "&lease=100"))["job_id"] == "3"
     await api.lease("sms")
@@ -239,6 +240,8 @@ async def test_attempts_are_counted_by_their_number_and_by_how_they_failed(clust
         return counted("sharq_jobs_cancelled_total")
 
     await until_answer(cancelled, lambda count: count == 1)
+    outcomes = [counted("sharq_cancel_outcomes_total", outcome=word) for word in ("done", "not_found")]
+    assert outcomes == [1, 1]
 
 
 async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) -> None:
