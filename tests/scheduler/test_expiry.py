@@ -9,7 +9,7 @@ import redis
 from msgspec import structs
 
 from sharq_core.job_life import OnExpiry
-from sharq_core.models import EnqueueStatus, JobState, LeaseStatus, NewJob
+from sharq_core.models import EnqueueStatus, LeaseStatus, NewJob
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
 from tests.scheduler.driver import (
