@@ -19,10 +19,15 @@ TERMS = struct.Struct(">QQQ")
 """unit.lua's TERMS: not_after_us, and how long finished jobs and dead letters are remembered (µs)."""
 
 DEMAND = struct.Struct(">QHHQI8sB")
-"""dequeue.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_COST."""
+"""dequeue.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_LIFE."""
 
-KNOWS_COST = 1
-"""Says that the caller can decode the cost of a leased job."""
+KNOWS_LIFE = 3
+"""Says that the caller can decode the cost, the priority and the expiry of a leased job, and the number of jobs that
+expired. The bit 1 alone is that of callers that know the cost only.
+"""
+
+COUNTS_EXPIRED = "1"
+"""Says in a reap that the caller can decode the number of jobs that expired."""
 
 HAS_REPORTS = b"\x01"
 """Follows the terms of a finish or a release whose last arguments are reports, one for each job."""

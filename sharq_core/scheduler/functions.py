@@ -150,7 +150,7 @@ class Functions:
             max_bytes: the limit of payload bytes; one job is leased even if it is larger.
         """
         demand = packed.DEMAND.pack(
-            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_COST
+            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_LIFE
         )
         decode = partial(replies.decode_dequeue, queue_type)
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
@@ -277,7 +277,13 @@ class Functions:
     ) -> FunctionCall[ReapReply]:
         """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters beyond `keep_dead`."""
         keep = self.retention.dead if keep_dead is None else keep_dead
-        arguments: list[Word] = [limit, self.retention.dead_us, keep, not_after_us or 0]
+        arguments: list[Word] = [
+            limit,
+            self.retention.dead_us,
+            keep,
+            not_after_us or 0,
+            packed.COUNTS_EXPIRED,
+        ]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
     def turn(

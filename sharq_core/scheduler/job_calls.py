@@ -26,13 +26,13 @@ MAX_PAGE_BYTES = 262_144
 One page thus does not delay other calls.
 """
 
-_WAITING_CURSOR = re.compile(r"(1(?:2[4-9]|3[0-2])|255)\.(\d{1,16})")
+_WAITING_CURSOR = re.compile(r"(1(?:2[4-9]|3[0-2])|255)\.([0-9]{1,16})")
 """A class byte and a seq (queue_walk.lua)."""
 
-_LEASED_CURSOR = re.compile(r"(\d{1,19})\.(.*)", re.DOTALL)
+_LEASED_CURSOR = re.compile(r"([0-9]{1,19})\.(.*)", re.DOTALL)
 """A cursor of ZSCAN, and a job id or nothing."""
 
-_MATCHING_CURSOR = re.compile(_WAITING_CURSOR.pattern + r"\.(\d{1,16})")
+_MATCHING_CURSOR = re.compile(_WAITING_CURSOR.pattern + r"\.([0-9]{1,16})")
 """The same as of waiting jobs, and the newest seq of the first step."""
 
 

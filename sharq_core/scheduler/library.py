@@ -40,6 +40,7 @@ SHARED_FILES = (
     "queue_walk",
     "queue_stats",
     "transitions",
+    "expiry",
     "reports",
     "explanation",
     "type_stats",

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import (
     Enqueued,
@@ -25,11 +26,15 @@ from sharq_core.models import (
 
 T = TypeVar("T")
 
+_DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
 """dequeue.lua's LEASE."""
 _COST = Struct(">I")
-"""The cost of a leased job, which follows LEASE if it is not 1."""
+"""dequeue.lua's COST."""
+_LEASE_LIFE = Struct(">IBQ")
+"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none), which follow LEASE if one of them is not as usual."""
+_USUAL_LIFE = (1, PRIORITY, 0)
 _COUNT_REPLY = 3
 _TOTALS_REPLY = 8
 _TOP_REPLY = 6
@@ -77,7 +82,8 @@ class DequeueReply(msgspec.Struct, frozen=True):
         due_before, due_after: number of queues of the type that were due in this partition before and after the call.
         is_cut: True if the byte budget ended the call.
         ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
-            letters.
+            letters at their requeue limit.
+        expired: number of jobs that the call found expired and removed.
     """
 
     jobs: list[LeasedJob]
@@ -88,22 +94,25 @@ class DequeueReply(msgspec.Struct, frozen=True):
     is_cut: bool
     ended: int
     died: int
+    expired: int = 0
 
 
 class ReapReply(msgspec.Struct, frozen=True):
     """The reply of a reap.
 
     Attributes:
-        handled: number of timers run, deleted jobs removed and dead letters dropped; if it equals the limit, more may
-            be due.
+        handled: number of timers run, deleted jobs removed, waiting jobs looked at and dead letters dropped; if it
+            equals the limit, more may be due.
         next_timer_us: the time at which the type's next timer in this partition is due; None if there is none.
-        ended, died: number of leases that ended, and how many of their jobs became dead letters.
+        ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
+        expired: number of jobs that expired.
     """
 
     handled: int
     next_timer_us: int | None
     ended: int
     died: int
+    expired: int = 0
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -217,9 +226,11 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
         return Reply(_hint(raw), None, is_expired=True)
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
-    for i in range(9, len(raw), _JOB_REPLY):
+    end = len(raw) - (len(raw) - _DEQUEUE_HEAD) % _JOB_REPLY
+    for i in range(_DEQUEUE_HEAD, end, _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
+        cost, priority, expires_at_us = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
@@ -232,7 +243,9 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
                 attempt=attempt,
                 requeues_remaining=remaining,
                 queue_length=queue_length,
-                cost=1 if len(lease) == _LEASE.size else _COST.unpack_from(lease, _LEASE.size)[0],
+                cost=cost,
+                priority=priority,
+                expires_at_us=expires_at_us or None,
             )
         )
         ready_for_us.append(ready_us)
@@ -240,9 +253,25 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     return Reply(
         hint,
         DequeueReply(
-            jobs, ready_for_us, hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
+            jobs,
+            ready_for_us,
+            hint.ready_us,
+            raw[4],
+            raw[5],
+            bool(raw[6]),
+            ended=raw[7],
+            died=raw[8],
+            expired=raw[end] if end < len(raw) else 0,
         ),
     )
+
+
+def _life_of(lease: bytes) -> tuple[int, int, int]:
+    """Return cost, priority and expiry (µs, 0 for none) of a lease; a library of revision 4 tells only the cost."""
+    if len(lease) == _LEASE.size + _COST.size:
+        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0
+    cost, priority, expires_at_us = _LEASE_LIFE.unpack_from(lease, _LEASE.size)
+    return cost, priority, expires_at_us
 
 
 @decoder
@@ -282,7 +311,7 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, raw[5], raw[6])
+    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:8])
 
 
 @decoder

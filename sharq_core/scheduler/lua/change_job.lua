@@ -21,11 +21,11 @@ local change_job = {
 }
 
 local function unpack_change(raw, payload)
-  local flags, delay, at, priority, cost, expiry, expires = unpack_bytes(change_job.CHANGE, raw)
+  local flags, delay, at, priority, cost, kind, expires = unpack_bytes(change_job.CHANGE, raw)
   local function given(flag) return flags % (2 * flag) >= flag end
   return {payload = given(change_job.PAYLOAD) and payload, delay = given(change_job.DUE) and delay, at = at,
     priority = given(change_job.PRIORITY) and priority, cost = given(change_job.COST) and cost,
-    expiry = given(change_job.EXPIRY) and expiry, expires = expires}
+    expiry = given(change_job.EXPIRY) and kind, expires = expires}
 end
 
 -- Give the rarely used fields of a job a new expiry. A job that gets one for the first time takes the fate of its queue

@@ -120,21 +120,32 @@ local function change_counts(tx, numbers, sign)
   end
 end
 
--- Return true if a dead letter that another of the same id replaces was counted.
-local function was_counted(tx, field, since)
-  local died = call('ZSCORE', tx.keys[KEY.dead], field)
-  return died and tonumber(died) >= since
+-- Return those of the fields that have no dead letter yet, or one that was not counted.
+local function uncounted(tx, fields, since)
+  local died, found = call('ZMSCORE', tx.keys[KEY.dead], unpack(fields)), {}
+  for index, field in ipairs(fields) do
+    if not died[index] or tonumber(died[index]) < since then found[#found + 1] = field end
+  end
+  return found
 end
 
 -- Write the dead letters of the call.
 function dead_letters.flush(tx)
   local since, numbers = counted_since(tx), {}
+  local fields, records, places = {}, {}, {}
   for field, raw in pairs(tx.buried) do
-    local is_new = call('HSET', tx.keys[KEY.deadjobs], field, raw) == 1
-    if not is_new then counters.cancel_dead(tx, 1) end
-    if is_new or not was_counted(tx, field, since) then tally(numbers, field) end
-    call('ZADD', tx.keys[KEY.dead], tx.now, field)
+    local at = #fields
+    fields[at + 1] = field
+    records[2 * at + 1], records[2 * at + 2] = field, raw
+    places[2 * at + 1], places[2 * at + 2] = tx.now, field
   end
+  local new = call('HSET', tx.keys[KEY.deadjobs], unpack(records))
+  if new < #fields then
+    counters.cancel_dead(tx, #fields - new)
+    fields = uncounted(tx, fields, since)
+  end
+  for _, field in ipairs(fields) do tally(numbers, field) end
+  call('ZADD', tx.keys[KEY.dead], unpack(places))
   change_counts(tx, numbers, 1)
   if call('ZADD', tx.keys[KEY.timers], 'NX', tx.now, LETTERS_TIMER) == 1 then tx.timer_hint = tx.now end
   tx.buried = false
