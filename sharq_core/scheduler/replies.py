@@ -12,13 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
+from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
-    JobState,
-    JobStatus,
     LeasedJob,
     LeaseOutcome,
     LeaseStatus,
@@ -28,22 +26,18 @@ from sharq_core.models import (
 
 T = TypeVar("T")
 
+_DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
 """dequeue.lua's LEASE."""
 _COST = Struct(">I")
-"""The cost of a leased job, which follows LEASE if it is not 1."""
+"""dequeue.lua's COST."""
+_LEASE_LIFE = Struct(">IBQ")
+"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none), which follow LEASE if one of them is not as usual."""
+_USUAL_LIFE = (1, PRIORITY, 0)
 _COUNT_REPLY = 3
-_DEAD_REPLY = 6
 _TOTALS_REPLY = 8
 _TOP_REPLY = 6
-_STATES = {
-    1: JobState.QUEUED,
-    2: JobState.DELAYED,
-    3: JobState.LEASED,
-    4: JobState.DEAD,
-    5: JobState.FINISHED,
-}
 _ENQUEUE_STATUSES = tuple(EnqueueStatus)
 _LEASE_STATUSES = tuple(LeaseStatus)
 _MINUTE_MS = 60_000
@@ -88,7 +82,8 @@ class DequeueReply(msgspec.Struct, frozen=True):
         due_before, due_after: number of queues of the type that were due in this partition before and after the call.
         is_cut: True if the byte budget ended the call.
         ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
-            letters.
+            letters at their requeue limit.
+        expired: number of jobs that the call found expired and removed.
     """
 
     jobs: list[LeasedJob]
@@ -99,22 +94,25 @@ class DequeueReply(msgspec.Struct, frozen=True):
     is_cut: bool
     ended: int
     died: int
+    expired: int = 0
 
 
 class ReapReply(msgspec.Struct, frozen=True):
     """The reply of a reap.
 
     Attributes:
-        handled: number of timers run, deleted jobs removed and dead letters dropped; if it equals the limit, more may
-            be due.
+        handled: number of timers run, deleted jobs removed, waiting jobs looked at and dead letters dropped; if it
+            equals the limit, more may be due.
         next_timer_us: the time at which the type's next timer in this partition is due; None if there is none.
-        ended, died: number of leases that ended, and how many of their jobs became dead letters.
+        ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
+        expired: number of jobs that expired.
     """
 
     handled: int
     next_timer_us: int | None
     ended: int
     died: int
+    expired: int = 0
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -228,9 +226,11 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
         return Reply(_hint(raw), None, is_expired=True)
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
-    for i in range(9, len(raw), _JOB_REPLY):
+    end = len(raw) - (len(raw) - _DEQUEUE_HEAD) % _JOB_REPLY
+    for i in range(_DEQUEUE_HEAD, end, _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
+        cost, priority, expires_at_us = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
@@ -243,7 +243,9 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
                 attempt=attempt,
                 requeues_remaining=remaining,
                 queue_length=queue_length,
-                cost=1 if len(lease) == _LEASE.size else _COST.unpack_from(lease, _LEASE.size)[0],
+                cost=cost,
+                priority=priority,
+                expires_at_us=expires_at_us or None,
             )
         )
         ready_for_us.append(ready_us)
@@ -251,9 +253,25 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     return Reply(
         hint,
         DequeueReply(
-            jobs, ready_for_us, hint.ready_us, raw[4], raw[5], bool(raw[6]), ended=raw[7], died=raw[8]
+            jobs,
+            ready_for_us,
+            hint.ready_us,
+            raw[4],
+            raw[5],
+            bool(raw[6]),
+            ended=raw[7],
+            died=raw[8],
+            expired=raw[end] if end < len(raw) else 0,
         ),
     )
+
+
+def _life_of(lease: bytes) -> tuple[int, int, int]:
+    """Return cost, priority and expiry (µs, 0 for none) of a lease; a library of revision 4 tells only the cost."""
+    if len(lease) == _LEASE.size + _COST.size:
+        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0
+    cost, priority, expires_at_us = _LEASE_LIFE.unpack_from(lease, _LEASE.size)
+    return cost, priority, expires_at_us
 
 
 @decoder
@@ -269,11 +287,6 @@ def decode_release(raw: list[Any]) -> list[LeaseOutcome]:
 @decoder
 def decode_extend(raw: list[Any]) -> list[LeaseOutcome]:
     return [LeaseOutcome(_LEASE_STATUSES[raw[i]], raw[i + 1]) for i in range(4, len(raw), 2)]
-
-
-@decoder
-def decode_redrive(raw: list[Any]) -> list[RedriveStatus]:
-    return [RedriveStatus(status) for status in raw[4:]]
 
 
 @decoder
@@ -298,22 +311,7 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, raw[5], raw[6])
-
-
-@decoder
-def decode_job(raw: list[Any]) -> JobStatus | None:
-    if len(raw) == 4:
-        return None
-    state = _STATES[raw[4]]
-    return JobStatus(
-        state=state,
-        attempt=raw[5],
-        enqueued_at_us=raw[6],
-        lease_expires_at_us=raw[7] if state is JobState.LEASED else None,
-        position=raw[8] if state is JobState.QUEUED else None,
-        payload=raw[9] if state is not JobState.FINISHED else None,
-    )
+    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:8])
 
 
 @decoder
@@ -339,16 +337,6 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
 @decoder
 def decode_counts(raw: list[Any]) -> CountsReply:
     return CountsReply([queue_type.decode() for queue_type in raw[5]], triples(raw[4]))
-
-
-@decoder
-def decode_dead_page(raw: list[Any]) -> DeadPage:
-    jobs = [
-        DeadLetter(raw[i].decode(), raw[i + 1].decode(), *raw[i + 2 : i + _DEAD_REPLY])
-        for i in range(5, len(raw), _DEAD_REPLY)
-    ]
-    scan = f"{jobs[-1].dead_at_us}:{jobs[-1].queue_id}:{jobs[-1].job_id}" if raw[4] else ""
-    return DeadPage(jobs, scan, int(raw[1]))
 
 
 @decoder

@@ -17,6 +17,7 @@ from tests.scheduler.type_records import type_ready_us
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
 PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16
 SETTINGS = 15
+COST, EXPIRES = 1, 2
 DELAYED_LANE = 255
 KEEP_US = 600_000_000
 LATEST_US = 2**53
@@ -28,6 +29,7 @@ _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
 _LIMITS = struct.Struct(">BI7sBBB")
 _LIFE = struct.Struct(">IHIB6sB7sBQ7s")
+_NO_LIFE = (0, 0, 0, 0, b"", 0, b"", 0, 0, b"")
 _LETTER = struct.Struct(">B7s6sI")
 _COUNTS = struct.Struct(">B7s7sIII7s7s7s7s7s7s7s7s7s")
 
@@ -45,6 +47,7 @@ class JobRecord:
     due_us: int
     flags: int
     cost: int
+    expires_us: int
 
     @property
     def field(self) -> bytes:
@@ -77,6 +80,9 @@ class QueueRecord:
     hundredths: int = 0
     weight: int = 0
     given: int = 0
+    expires_from_us: int = 0
+    walk_class: int = 0
+    walk_least_us: int = 0
 
     @property
     def is_closed(self) -> bool:
@@ -121,9 +127,12 @@ def parse_job(field: bytes, raw: bytes) -> JobRecord:
     _, length, state, flags, priority, seq, _, attempt, _, due = _JOB.unpack_from(raw)
     queue_id, _, job_id = field.decode().partition(":")
     rare = raw[_JOB.size + 16 : length]
-    cost = int.from_bytes(rare[1:5]) if rare and rare[0] & 1 else 1
+    has = rare[0] if rare else 0
+    cost = int.from_bytes(rare[1:5]) if has & COST else 1
+    expires_at = 1 + 4 * (has & COST)
+    expires_us = int.from_bytes(rare[expires_at : expires_at + 7]) if has & EXPIRES else 0
     seq_due = int.from_bytes(seq), attempt, int.from_bytes(due)
-    return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost)
+    return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost, expires_us)
 
 
 def parse_queue(raw: bytes) -> QueueRecord:
@@ -135,6 +144,8 @@ def parse_queue(raw: bytes) -> QueueRecord:
     assert len(raw) - size in (tails[1:] if flags & LIMITED else tails[:1])
     limits = _LIMITS.unpack_from(raw, size) if flags & LIMITED else (0, 0, b"", 0, 0, 0)
     settings, max_leased, held, hundredths, weight, given = limits
+    life = _LIFE.unpack_from(raw, size + _LIMITS.size) if len(raw) - size == tails[2] else _NO_LIFE
+    *_, expires_from, walk_class, _, walk_least = life
     return QueueRecord(
         flags,
         int.from_bytes(interval),
@@ -152,13 +163,21 @@ def parse_queue(raw: bytes) -> QueueRecord:
         hundredths,
         weight,
         given,
+        int.from_bytes(expires_from),
+        walk_class,
+        int.from_bytes(walk_least),
     )
 
 
 def _parse_death(raw: bytes) -> int:
-    """Return the time of death. Format 2 has the hundredths of the burst and max_leased before the job."""
-    limits_bytes = {1: 0, 2: 5}[raw[0]]
-    assert raw[_LETTER.size + limits_bytes + 2] == DEAD
+    """Return the time of death.
+
+    Format 2 has the hundredths of the burst and max_leased before the job, format 3 also the job's note.
+    """
+    job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
+    if raw[0] == 3:
+        job_at += 2 + int.from_bytes(raw[job_at : job_at + 2])
+    assert raw[job_at + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
 
@@ -207,6 +226,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_places(found)
     _check_job_timers(found)
     _check_queues(found)
+    _check_expiry(found)
     _check_line(found)
     _check_dead(found, driver.functions.retention.dead_us)
     _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type))
@@ -238,6 +258,18 @@ def _check_queues(found: Snapshot) -> None:
             assert found.timers[b"Q" + queue_id.encode()] <= queue.timer_us <= queue.forget_us
         if queue.flags & UNSWEPT:
             assert b"F" + queue_id.encode() in found.timers
+
+
+def _check_expiry(found: Snapshot) -> None:
+    """No waiting job expires before its queue says, and a timer stands in time; a walk notes what it has passed."""
+    for queue_id, queue in found.queues.items():
+        if queue.expires_from_us:
+            timer_us = found.timers[b"E" + queue_id.encode()]
+            assert queue.walk_class or timer_us <= queue.expires_from_us
+    for job in found.jobs.values():
+        queue = found.queues[job.queue_id]
+        if job.expires_us and job.state != LEASED and not queue.is_deleted(job):
+            assert 0 < queue.expires_from_us <= job.expires_us
 
 
 def _check_line(found: Snapshot) -> None:

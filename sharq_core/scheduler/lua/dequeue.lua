@@ -1,28 +1,33 @@
 -- dequeue: lease ready jobs of one type. The queue that is ready for longest comes first, and queues take turns in
 -- rounds.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes ended
---        the call, leases ended by timers, jobs of those that became dead letters, then for each job: queue_id, job_id,
---        payload, lease (LEASE below)}
+--        the call, leases ended by timers, jobs of those that became dead letters at their limit, then for each job:
+--        queue_id, job_id, payload, lease (LEASE below); then the number of jobs that expired, if it is not 0 and the
+--        caller can decode it}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a job, and at most 16 timers
+-- Cost: O(log n) a job, and at most 16 timers and 100 expired jobs
 --
--- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, timers
+-- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, expiry,
+-- timers
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
-  -- below (checked before each job but the first), random bytes for the tokens; then a byte if the caller can decode
-  -- the cost of a lease
+  -- below (checked before each job but the first), random bytes for the tokens; then a byte that says what more of a
+  -- lease the caller can decode (older versions leave it out)
   DEMAND = '>I8I2I2I8I4c8',
+  KNOWS_COST = 1, KNOWS_LIFE = 2,
   -- token, leased until (µs), enqueued (µs), attempt, requeues remaining (-1: no limit), jobs left in its queue, how
-  -- long the job was ready (µs); then the cost (4 bytes) if it is not 1. Seven separate values would cost twice as
-  -- much.
+  -- long the job was ready (µs). Seven separate values would cost twice as much.
   LEASE = '>c16I8I8I4i4I4I8',
+  COST = '>I4',      -- follows for a caller that only knows the cost, unless it is 1
+  LIFE = '>I4BI8',   -- else cost, priority of the API, expiry (µs; 0: none) follow, unless all are as usual
   TIMERS = 16,        -- timers run at most
   FEW = 4,            -- queues read first
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
+  STALE = 32,         -- members fetched at once from a queue whose jobs have expired
   CARRIED = 1048576,  -- payload bytes of a joint call to stay below
 }
 
@@ -93,14 +98,8 @@ local function fetch_members(tx, turn, share)
   local queue, last = turn.queue, turn.members[#turn.members]
   local queue_id = queue.queue_id
   if queue.weight then share = math.max(share, queue.weight - (queue.given or 0)) end
-  local from, to = job_record.bounds(queue_id)
-  if last then
-    from = '(' .. last
-  elseif queue.fence then
-    from = job_record.queued_range(queue_id, queue.fence)
-  end
-  local fetched = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0,
-    share == 1 and 1 or queue_record.leases_allowed(queue, tx.now, share))
+  if share > 1 then share = queue_record.leases_allowed(queue, tx.now, share) end
+  local fetched = unit.line(tx, queue, last, turn.has_expired and dequeue.STALE or share)
   local fields = {}
   for at = 1, #fetched do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, fetched[at]) end
   turn.members, turn.fields, turn.next = fetched, fields, 1
@@ -132,7 +131,15 @@ local function clear_place(tx, queue, member)
   queue.is_changed = true
 end
 
--- Return the next job of a turn and its member, or nil if it has none.
+-- Put the queue of a turn behind all that are due, because more of its jobs have expired than a call removes.
+local function put_behind(tx, turn)
+  local queue = turn.queue
+  queue.ready_score, queue.is_changed = tx.now, true
+  if queue.given then queue.given = nil end
+  turn.is_stuck, tx.is_stuck = true, true
+end
+
+-- Return the next job of a turn and its member, or nil if it has none or is stuck. Expired jobs before it are removed.
 local function next_job(tx, turns, index, share)
   local turn, records = turns[index], tx.records
   local queue_id = turn.queue.queue_id
@@ -148,15 +155,31 @@ local function next_job(tx, turns, index, share)
     turn.next = at + 1
     local member, raw = turn.members[at], records[field]
     local job = raw and job_record.unpack(queue_id, field, raw)
-    if job and job.seq == job_record.seq_of_member(queue_id, member) and job.state == QUEUED then
+    if not job or job.seq ~= job_record.seq_of_member(queue_id, member) or job.state ~= QUEUED then
+      clear_place(tx, turn.queue, member)
+    elseif not job.newer or not job_record.is_expired(job, tx.now) then
       return job, member
+    elseif expiry.remove(tx, turn.queue, job, member) then
+      turn.has_expired = true
+    else
+      return put_behind(tx, turn)
     end
-    clear_place(tx, turn.queue, member)
   end
 end
 
--- Lease a job until `due` (µs) and add it to the reply. is_flagged: that of the queue. Returns the cost of the job.
-local function lease_job(tx, queue, job, member, due, random, reply, is_flagged)
+-- Return what follows a lease. knows: the byte of the demand that says what the caller can decode.
+local function details(tx, job, cost, knows)
+  if knows < dequeue.KNOWS_LIFE then
+    return knows == dequeue.KNOWS_COST and cost ~= 1 and pack_bytes(dequeue.COST, cost) or ''
+  end
+  local at = job_record.expires_at(job)
+  if cost == 1 and not at and job.priority == job_record.PRIORITY then return '' end
+  return pack_bytes(dequeue.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0)
+end
+
+-- Lease a job until `due` (µs) and add it to the reply. knows: see details. is_flagged: that of the queue. Returns the
+-- cost of the job.
+local function lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
   local counts, now, since = tx.counters, tx.now, job.due
   local cost, ready_at = job.newer and job_record.cost(job) or 1, queue.tat
   if is_flagged then ready_at = queue_limits.ready_at(queue) end
@@ -174,6 +197,9 @@ local function lease_job(tx, queue, job, member, due, random, reply, is_flagged)
   if tx.shift then due, enqueued = clock.shown(tx, due), clock.shown(tx, enqueued) end
   reply[at + 4] = pack_bytes(dequeue.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
     queue.queued, since < now and now - since or 0)
+  if job.newer or job.priority ~= job_record.PRIORITY then
+    reply[at + 4] = reply[at + 4] .. details(tx, job, cost, knows)
+  end
   return cost
 end
 
@@ -191,17 +217,17 @@ end
 
 -- Serve the turns in rounds, up to `remaining` jobs. A turn gives one job, or as many as the weight of the queue. A
 -- queue that is still due takes another turn in the next round, until it gave per_queue jobs. Returns true if the
--- payload bytes ended the call.
+-- payload bytes ended the call, and how many jobs it could have leased more.
 local function serve(tx, turns, demand, remaining, reply)
   local _, _, per_queue, lease, budget, random, after = unpack_bytes(dequeue.DEMAND, demand)
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(#turns, 1))
-  local bytes, round, shows_cost = 0, 1, after <= #demand
+  local bytes, round, knows = 0, 1, string.byte(demand, after) or 0
   while #turns > 0 do
     local next_round
     local index, count = 1, #turns
     while index <= count do
-      if remaining == 0 then return false end
+      if remaining == 0 then return false, 0 end
       local turn = turns[index]
       local queue = turn.queue
       local is_flagged = queue.is_flagged
@@ -209,9 +235,10 @@ local function serve(tx, turns, demand, remaining, reply)
       if job then
         local length = job.payload_bytes
         if remaining < wanted and bytes + length > budget
-          or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then return true end
-        local cost = lease_job(tx, queue, job, member, due, random, reply, is_flagged)
-        if cost ~= 1 and shows_cost then reply[#reply] = reply[#reply] .. pack_bytes('>I4', cost) end
+          or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then
+          return true, remaining
+        end
+        local cost = lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
         remaining, bytes = remaining - 1, bytes + length
         if settings then
           queue.ready_score = type_settings.lease(settings, now, cost)
@@ -230,14 +257,14 @@ local function serve(tx, turns, demand, remaining, reply)
           next_round = next_round or {}
           next_round[#next_round + 1] = turn
         end
-      else
+      elseif not turn.is_stuck then
         queue.queued, queue.is_changed = 0, true
       end
       index = index + 1
     end
     turns, round = next_round or EMPTY, round + 1
   end
-  return false
+  return false, remaining
 end
 
 -- Return when a queue is due after the call, or nil if it left ready.
@@ -285,6 +312,12 @@ local function refuse(tx, ended)
   return reply, before
 end
 
+-- Return true if the caller can decode the number of expired jobs.
+local function shows_life(demand)
+  local _, _, _, _, _, _, after = unpack_bytes(dequeue.DEMAND, demand)
+  return (string.byte(demand, after) or 0) >= dequeue.KNOWS_LIFE
+end
+
 function dequeue.run(tx, args, first)
   local not_after, count = unpack_bytes('>I8I2', args[first])
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
@@ -300,12 +333,20 @@ function dequeue.run(tx, args, first)
   else
     local ids, scores, due, rest = read_heads(tx, count)
     reply, before = unit.reply(tx, due, due, 0, ended, tx.died or 0)
-    if due > 0 and serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply) then
-      reply[before + 7] = 1
+    local is_cut, left = false, count
+    if due > 0 then is_cut, left = serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply) end
+    if tx.is_stuck and left == count and due > #ids then
+      -- Expired jobs held up all of these queues. They stand behind the others now, or beside those that became due at
+      -- this moment.
+      unit.go_on(tx)
+      ids, scores, due, rest = read_heads(tx, count + #ids)
+      is_cut = serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply)
     end
+    if is_cut then reply[before + 7] = 1 end
     unit.flush(tx)
     reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
   end
+  if tx.expired and shows_life(args[first]) then reply[#reply + 1] = tx.expired end
   unit.close_counters(tx, reply)
   -- Nobody knows when the next queue of a stopped type is due.
   local ready_at = tx.counters.ready_at

@@ -1,12 +1,13 @@
 -- enqueue: queue jobs of one type, each independently of the others.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below, for some jobs followed by
 --       LIMITS, or by LIMITS, LIFE and a retry policy), n payloads
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due; only 0 changed anything
+-- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due; only 0 changed anything.
+--           A waiting job of the same id that has expired is removed first
 -- Error: OTHERDATA before any write, if a type would be new in a partition of another data set
 -- Cost: O(log n) a job
 --
@@ -31,7 +32,7 @@ local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retenti
   if live and not unit.is_deleted(queue, live) then return true end
   if is_repeat == 0 then return false end
   local tombstone = tombstones.find(tx, field, retention)
-  return tombstone and tombstone.kind == tombstones.FINISHED
+  return tombstone and tombstones.forbids_repeat(tombstone)
     or dead_letters.find(tx, queue_id, field, dead_retention) ~= nil
 end
 
@@ -92,9 +93,9 @@ end
 -- Return when a job expires (µs): at what it says, else as its queue or its gathered type says, counted from the time
 -- at which it is due. nil: never.
 local function expires_at(tx, queue, rest, due)
-  local expiry, settings = rest and rest.expiry or enqueue.NEVER, tx.settings
-  if expiry == enqueue.AFTER then return tx.now + rest.expires end
-  if expiry == enqueue.AT then return clock.partition_time(tx, rest.expires) end
+  local given, settings = rest and rest.expiry or enqueue.NEVER, tx.settings
+  if given == enqueue.AFTER then return tx.now + rest.expires end
+  if given == enqueue.AT then return clock.partition_time(tx, rest.expires) end
   local expires = queue and queue.expires or settings and settings.expires
   return expires and math.max(due, tx.now) + expires
 end
@@ -116,12 +117,21 @@ local function rare_fields(tx, queue, rest, due)
     is_dropped = at and is_dropped(tx, queue, rest)}), false
 end
 
+-- Let a waiting job expire whose id a new job has, if it is time. Nodes of revision 4 do not declare the keys for it.
+local function expire_live(tx, queue, live)
+  local is_due = job_record.is_expired(live, tx.now) and live.state ~= LEASED and not unit.is_deleted(queue, live)
+  if not is_due or not tx.keys[KEY.dead] then return live end
+  transitions.expire(tx, queue, live)
+  return nil
+end
+
 local function enqueue_one(tx, queue_id, field, header, payload, retention, dead_retention)
   local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue.HEADER, header)
   local rest = limits_at <= #header and unpack_rest(header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
-  local length = queue and queue.queued + queue.delayed or 0
   local live = raw and job_record.unpack(queue_id, field, raw)
+  if live and live.newer and queue then live = expire_live(tx, queue, live) end
+  local length = queue and queue.queued + queue.delayed or 0
   if (live or is_repeat == 1)
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
     return enqueue.DUPLICATE, length

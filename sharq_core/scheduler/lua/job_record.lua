@@ -80,13 +80,35 @@ local function has_bit(byte, flag)
   return byte % (2 * flag) >= flag
 end
 
--- Return when a job expires (µs), or nil if it never does.
-function job_record.expires_at(job)
-  local newer = job.newer
+-- Return when a job with these rarely used fields expires (µs), or nil if it never does. newer: nil for none.
+function job_record.expiry_in(newer)
   if not newer then return nil end
   local byte = string.byte(newer)
   if not has_bit(byte, job_record.EXPIRES) then return nil end
   return (unpack_bytes('>I7', newer, has_bit(byte, job_record.COST) and 6 or 2))
+end
+
+-- Return when a job expires (µs), or nil if it never does.
+function job_record.expires_at(job)
+  return job_record.expiry_in(job.newer)
+end
+
+-- Return when the job of a record expires (µs), or nil, at a fraction of the cost of unpack.
+function job_record.expiry_of(raw)
+  local length = string.byte(raw, 2)
+  return length > job_record.TOKEN_END and job_record.expiry_in(sub(raw, job_record.TOKEN_END + 1, length)) or nil
+end
+
+-- Return true if a job has expired.
+function job_record.is_expired(job, now)
+  local at = job_record.expiry_in(job.newer)
+  return at ~= nil and now >= at
+end
+
+-- Return true if a job goes when it expires, and does not become a dead letter.
+function job_record.is_dropped(job)
+  local newer = job.newer
+  return newer and has_bit(string.byte(newer), job_record.DROPPED)
 end
 
 -- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (retry_policy.lua), is_dropped,
@@ -131,9 +153,29 @@ function job_record.is_noted(job)
   return newer and has_bit(string.byte(newer), job_record.NOTED)
 end
 
+-- Note in a job that it has a note.
+function job_record.note(job)
+  if job_record.is_noted(job) then return end
+  local rare = job_record.rare(job)
+  rare.is_noted = true
+  job.newer = job_record.pack_rare(rare)
+end
+
+-- Return the retry policy of a job (retry_policy.lua), or nil.
+function job_record.retry(job)
+  local newer = job.newer
+  if not newer or not has_bit(string.byte(newer), job_record.RETRY) then return nil end
+  return job_record.rare(job).retry
+end
+
 -- Return the priority byte of a priority of the API, 1 (first) to 9.
 function job_record.priority_byte(priority)
   return job_record.FIRST_PRIORITY + priority - 1
+end
+
+-- Return the priority of a job as the API has it.
+function job_record.api_priority(job)
+  return job.priority - job_record.FIRST_PRIORITY + 1
 end
 
 -- Return a job's payload. It is cut out of the record only on demand.
@@ -198,14 +240,14 @@ function job_record.range(queue_id, class_byte, from, below)
     '(' .. start .. (below and pack_bytes('>I8', below) or job_record.LAST)
 end
 
--- Return the same bounds for the members that may be leased.
-function job_record.queued_range(queue_id, from, below)
-  return job_record.range(queue_id, job_record.PRIORITY_CLASS, from, below)
-end
-
 -- Return the job id of a member of queued:<type>.
 function job_record.id_of_member(queue_id, member)
   return sub(member, #queue_id + 11)
+end
+
+-- Return the class of a member of queued:<type>, as a number.
+function job_record.class_of_member(queue_id, member)
+  return string.byte(member, #queue_id + 2)
 end
 
 -- Return the seq of a member of queued:<type>.

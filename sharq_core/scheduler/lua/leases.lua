@@ -20,7 +20,7 @@ local function gone(tx, queue_id, field, job, is_deleted, token, verb, retention
   end
   local dead_letter = dead_letters.find(tx, queue_id, field, dead_retention)
   if verb == 'release' and (was_released(dead_letter, token) or (is_deleted and was_released(job, token))
-    or (tombstone and tombstone.kind == tombstones.RELEASED and tombstone.token == token)) then
+    or (tombstone and tombstones.was_released(tombstone) and tombstone.token == token)) then
     return leases.DONE
   end
   return (tombstone or dead_letter or is_lost) and leases.LOST or leases.NOT_FOUND

@@ -44,6 +44,19 @@ function queue_life.pack(queue)
     .. queue.newer_limits
 end
 
+-- Note that a waiting job expires at a time (µs). Returns true if the sweep must look at the queue earlier than it
+-- would. A walk under way may have passed the job's place; the next one begins in time for it.
+function queue_life.note_expiry(queue, at)
+  local walk, from = queue.walk, queue.expires_from
+  if walk then
+    if walk.least == 0 or at < walk.least then walk.least = at end
+    return false
+  end
+  if from and from <= at then return false end
+  queue.expires_from = at
+  return true
+end
+
 -- Return true if an operator set something, so that the record is kept.
 function queue_life.is_set(queue)
   return queue.retry or queue.expires or queue.on_expiry

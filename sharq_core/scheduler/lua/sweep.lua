@@ -6,8 +6,8 @@ local sweep = {}
 
 -- Remove jobs of a class. A queue without a fence is a new one, created after the deleted queue whose timer still
 -- stands: it keeps all its jobs.
-local function sweep_class(tx, queue, class_byte, limit)
-  local from, to = job_record.range(queue.queue_id, class_byte, nil, queue.fence or 0)
+local function sweep_class(tx, queue, class, limit)
+  local from, to = job_record.range(queue.queue_id, string.char(class), nil, queue.fence or 0)
   local members = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, limit)
   for _, member in ipairs(members) do
     local queue_id = queue.queue_id
@@ -23,8 +23,11 @@ end
 
 -- Remove up to `limit` jobs. Returns how many. queue.is_unswept stays true while there may be more.
 function sweep.run(tx, queue, limit)
-  local count = sweep_class(tx, queue, job_record.PRIORITY_CLASS, limit)
-  if count < limit then count = count + sweep_class(tx, queue, job_record.DELAYED_CLASS, limit - count) end
+  local count = 0
+  for class = job_record.FIRST_PRIORITY, job_record.LAST_PRIORITY do
+    if count < limit then count = count + sweep_class(tx, queue, class, limit - count) end
+  end
+  if count < limit then count = count + sweep_class(tx, queue, string.byte(job_record.DELAYED_CLASS), limit - count) end
   queue_record.flag(queue, 'is_unswept', count >= limit)
   queue.is_changed = true
   return count

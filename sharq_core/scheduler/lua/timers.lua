@@ -4,10 +4,11 @@
 --   LEASE_TIMER    queue_id:job_id   the lease ends
 --   DELAY_TIMER    queue_id:job_id   the delayed job may be leased
 --   IDLE_TIMER     queue_id          an idle queue may be forgotten
+--   EXPIRY_TIMER   queue_id          a waiting job may have expired
 --   SWEEP_TIMER    queue_id          jobs of a deleted queue are still to be removed
 --   LETTERS_TIMER                    the oldest dead letter is past its retention
 --
--- Uses: shortcuts, timer_kinds, job_record, queue_record, dead_letters, unit, transitions, sweep
+-- Uses: shortcuts, timer_kinds, job_record, queue_record, dead_letters, unit, transitions, expiry, sweep
 
 local timers = {}
 
@@ -39,6 +40,8 @@ local function end_delay(tx, field, timer)
   local queue = unit.queue(tx, job.queue_id) or unit.new_queue(tx, job.queue_id)
   if unit.is_deleted(queue, job) then
     transitions.clear_deleted(tx, job)
+  elseif job_record.is_expired(job, tx.now) then
+    transitions.expire(tx, queue, job)
   else
     transitions.make_ready(tx, queue, job)
   end
@@ -53,7 +56,22 @@ local function forget_idle_queue(tx, queue_id, timer)
   else
     call('HDEL', tx.keys[KEY.queues], queue_id)
     unit.drop_timer(tx, timer)
+    unit.drop_timer(tx, EXPIRY_TIMER .. queue_id)
   end
+end
+
+-- Walks share the limit of one call with the sweeps of deleted queues. A walk that goes on uses up the limit, because
+-- the reaper takes a call that did less for the last one.
+local function remove_expired(tx, queue_id, timer, limits)
+  local queue = unit.queue(tx, queue_id)
+  local from = queue and queue.expires_from
+  if not from or from > tx.now then return reset(tx, timer, from) end
+  if limits.swept >= limits.jobs then return reset(tx, timer, tx.now) end
+  unit.go_on(tx)
+  queue = unit.queue(tx, queue_id)
+  local count, at = expiry.walk(tx, queue, limits.jobs - limits.swept)
+  limits.swept = queue.walk and limits.jobs or limits.swept + count
+  reset(tx, timer, at)
 end
 
 -- Deleted queues share the limit of one call. A queue with jobs left moves behind the timers that are due, so that it
@@ -75,13 +93,14 @@ timers.HANDLERS = {
   [LEASE_TIMER] = end_lease,
   [DELAY_TIMER] = end_delay,
   [IDLE_TIMER] = forget_idle_queue,
+  [EXPIRY_TIMER] = remove_expired,
   [SWEEP_TIMER] = sweep_deleted_queue,
   [LETTERS_TIMER] = drop_dead_letters,
 }
 
 -- Run up to `limit` due timers. All kinds count, because the kinds in front would otherwise hide those behind them. A
 -- dequeue does not know the retention of dead letters (µs) and leaves that timer alone.
--- Returns the number of timers run plus the number of deleted jobs removed.
+-- Returns the number of timers run, plus the numbers of deleted jobs removed and of jobs that walks looked at.
 function timers.run(tx, limit, dead_retention)
   local due = call('ZRANGE', tx.keys[KEY.timers], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
   local limits = {jobs = limit, swept = 0, dead_retention = dead_retention}

@@ -1,4 +1,5 @@
--- Tombstones: the memory of finished jobs, and of deleted jobs that were leased at least once.
+-- Tombstones: the memory of jobs that are gone: finished, cancelled by their id, or dropped because they expired. A job
+-- that went with its queue has one only if it was leased at least once.
 --
 -- done0, done1  type:queue_id:job_id -> format, kind, lease token, when, enqueued, attempt
 --
@@ -8,7 +9,11 @@
 -- Uses: shortcuts, lists, job_record
 
 local tombstones = {
-  FINISHED = 1, CANCELLED = 2, RELEASED = 3,
+  -- kinds; the job of the kind after one of the last three was released before it went
+  FINISHED = 1,
+  CANCELLED = 2,  -- with its queue
+  REMOVED = 4,    -- cancelled by its id
+  EXPIRED = 6,
   FORMAT = '>BBc16I7I7I4',
   BEGAN = ':gen',            -- counters field: when done0 was first looked after (µs)
   TURN_AT = ':turn',         -- counters field: when the generations turn (µs)
@@ -24,11 +29,20 @@ function tombstones.add(tx, job, kind)
   tx.tombstones = append(tx.tombstones, name, tombstone)
 end
 
--- Add the tombstone of a job that the deletion of its queue removed. A worker that had released the job may repeat the
--- release.
-function tombstones.add_deleted(tx, job)
-  local was_released = job_record.has(job, job_record.RELEASED)
-  tombstones.add(tx, job, was_released and tombstones.RELEASED or tombstones.CANCELLED)
+-- Add the tombstone of a job that is not finished. kind: CANCELLED, REMOVED or EXPIRED. A worker that had released the
+-- job may repeat the release.
+function tombstones.add_unfinished(tx, job, kind)
+  tombstones.add(tx, job, job_record.has(job, job_record.RELEASED) and kind + 1 or kind)
+end
+
+-- Return true if the job had been released before it went.
+function tombstones.was_released(tombstone)
+  return tombstone.kind > tombstones.FINISHED and tombstone.kind % 2 == 1
+end
+
+-- Return true if an enqueue with `repeat` is a duplicate of the job. One that went with its queue may come again.
+function tombstones.forbids_repeat(tombstone)
+  return tombstone.kind == tombstones.FINISHED or tombstone.kind >= tombstones.REMOVED
 end
 
 -- Return the tombstone that this call added under a name, or nil.

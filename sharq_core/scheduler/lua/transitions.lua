@@ -1,7 +1,8 @@
 -- The transitions of a job between states. Only this file changes a job's record, place in line and timer, its queue's
 -- counts and the totals, and it changes them together. README.md has the state diagram.
 --
--- Uses: timer_kinds, job_record, queue_record, tombstones, dead_letters, unit
+-- Uses: timer_kinds, retry_policy, job_record, notes, queue_life, queue_limits, queue_record, tombstones, dead_letters,
+-- unit
 
 local transitions = {}
 
@@ -20,9 +21,9 @@ local function leave_line(tx, queue, job, member)
   end
 end
 
--- Take a live job out of its state.
-local function leave_state(tx, queue, job)
-  if job.state ~= LEASED then return leave_line(tx, queue, job) end
+-- Take a live job out of its state. member: see leave_line.
+local function leave_state(tx, queue, job, member)
+  if job.state ~= LEASED then return leave_line(tx, queue, job, member) end
   unit.drop_timer(tx, LEASE_TIMER .. job.field)
   if queue.leased > 0 then queue.leased = queue.leased - 1 end
   tx.counters.leased = tx.counters.leased - 1
@@ -43,6 +44,16 @@ local function enter_line(tx, queue, field, due)
   return QUEUED, tx.now
 end
 
+-- Let the sweep of expired jobs (expiry.lua) look at a queue when a job that waits from now on expires. newer: the
+-- job's rarely used fields, nil for none.
+function transitions.watch_expiry(tx, queue, newer)
+  local at = job_record.expiry_in(newer)
+  if not at then return end
+  queue_limits.extend(queue)
+  queue.is_changed = true
+  if queue_life.note_expiry(queue, at) then unit.put_timer(tx, EXPIRY_TIMER .. queue.queue_id, at) end
+end
+
 -- Add a job that the store does not have to the end of its queue.
 -- priority: its byte. rare_fields: see job_record.pack_rare; nil for none.
 function transitions.add(tx, queue, field, priority, limit, due, payload, rare_fields)
@@ -51,6 +62,7 @@ function transitions.add(tx, queue, field, priority, limit, due, payload, rare_f
   local seq = counts.seq + 1
   counts.seq, queue.active = seq, now
   if queue.is_purged then queue.is_purged = nil end
+  if rare_fields then transitions.watch_expiry(tx, queue, rare_fields) end
   unit.put_job(tx, field,
     job_record.pack_new(state, priority, seq, limit, now, due_at, payload, rare_fields))
   unit.put_place(tx, job_record.new_member(queue.queue_id, job_record.class_of(state, priority), seq, field))
@@ -67,6 +79,7 @@ end
 
 -- Put a job into the line at its seq.
 local function queue_up(tx, queue, job, due)
+  if job.newer then transitions.watch_expiry(tx, queue, job.newer) end
   job.state, job.due = enter_line(tx, queue, job.field, due)
   unit.put_job(tx, job.field, job_record.pack(job))
   unit.put_place(tx, job_record.member(job))
@@ -90,21 +103,61 @@ function transitions.lease(tx, queue, job, due, member)
   unit.put_timer(tx, LEASE_TIMER .. job.field, due)
 end
 
--- End a lease. The job returns to its place, becomes a dead letter past its requeue limit, or goes if its queue was
--- deleted meanwhile.
+-- Drop the record and the note of a job.
+local function forget_job(tx, job)
+  unit.drop_job(tx, job.field)
+  notes.drop(tx, job)
+end
+
+-- Return when a job may be leased again after a failed attempt (µs), or nil if no retry policy says so. The first
+-- policy counts of those of the job, its queue and its gathered type.
+local function retry_at(tx, queue, job)
+  local settings = tx.settings
+  local policy = job_record.retry(job) or queue.retry or settings and settings.retry
+  return policy and tx.now + retry_policy.wait(policy, job)
+end
+
+-- Let a job expire that left its state: it becomes a dead letter, or goes.
+local function lapse(tx, queue, job)
+  local counts = tx.counters
+  tx.expired = (tx.expired or 0) + 1
+  if job_record.is_dropped(job) then
+    counts.cancelled = counts.cancelled + 1
+    tombstones.add_unfinished(tx, job, tombstones.EXPIRED)
+    forget_job(tx, job)
+  else
+    counts.dead = counts.dead + 1
+    job_record.mark(job, job_record.EXPIRED)
+    unit.drop_job(tx, job.field)
+    dead_letters.bury(tx, queue, job)
+  end
+end
+
+-- Remove a waiting job that has expired. member: its member in its line, if it is known.
+function transitions.expire(tx, queue, job, member)
+  leave_line(tx, queue, job, member)
+  lapse(tx, queue, job)
+end
+
+-- End a lease. The job goes if its queue was deleted meanwhile, becomes a dead letter past its requeue limit, expires,
+-- or returns to its place.
+-- due: when it may be leased again (µs); nil: the attempt failed, and the retry policy decides.
 function transitions.end_lease(tx, queue, job, due)
   leave_state(tx, queue, job)
   local counts = tx.counters
   if queue.fence and job.seq < queue.fence then
     counts.cancelled = counts.cancelled + 1
-    tombstones.add_deleted(tx, job)
-    unit.drop_job(tx, job.field)
+    tombstones.add_unfinished(tx, job, tombstones.CANCELLED)
+    forget_job(tx, job)
   elseif job.limit >= 0 and job.attempt > job.limit then
     counts.dead = counts.dead + 1
+    tx.died = (tx.died or 0) + 1
     unit.drop_job(tx, job.field)
     dead_letters.bury(tx, queue, job)
+  elseif job.newer and job_record.is_expired(job, tx.now) then
+    lapse(tx, queue, job)
   else
-    queue_up(tx, queue, job, due)
+    queue_up(tx, queue, job, due or retry_at(tx, queue, job))
   end
 end
 
@@ -113,7 +166,31 @@ function transitions.finish(tx, queue, job)
   leave_state(tx, queue, job)
   tx.counters.finished = tx.counters.finished + 1
   tombstones.add(tx, job, tombstones.FINISHED)
-  unit.drop_job(tx, job.field)
+  forget_job(tx, job)
+end
+
+-- Cancel a live job; a tombstone remembers it. member: the member of a waiting job in its line, if it is known.
+function transitions.cancel(tx, queue, job, member)
+  leave_state(tx, queue, job, member)
+  tx.counters.cancelled = tx.counters.cancelled + 1
+  tombstones.add_unfinished(tx, job, tombstones.REMOVED)
+  forget_job(tx, job)
+end
+
+-- Put a waiting job with new values into the line. member: the old one. due: when it may be leased (µs), which gives it
+-- a new place at the end; nil: it keeps its place and its time.
+function transitions.change(tx, queue, job, member, due)
+  local queued_since = not due and job.state == QUEUED and job.due or nil
+  if job.newer then transitions.watch_expiry(tx, queue, job.newer) end
+  leave_line(tx, queue, job, member)
+  if due then
+    tx.counters.seq = tx.counters.seq + 1
+    job.seq = tx.counters.seq
+  end
+  job.state, job.due = enter_line(tx, queue, job.field, due or not queued_since and job.due)
+  job.due = queued_since or job.due
+  unit.put_job(tx, job.field, job_record.pack(job))
+  unit.put_place(tx, job_record.member(job))
 end
 
 -- Remove the record and the place of a waiting job that its queue's fence deleted. The deletion has counted the job
@@ -121,6 +198,6 @@ end
 function transitions.clear_deleted(tx, job)
   unit.drop_place(tx, job_record.member(job))
   if job.state == DELAYED then unit.drop_timer(tx, DELAY_TIMER .. job.field) end
-  if job.attempt > 0 or job.token then tombstones.add_deleted(tx, job) end
-  unit.drop_job(tx, job.field)
+  if job.attempt > 0 or job.token then tombstones.add_unfinished(tx, job, tombstones.CANCELLED) end
+  forget_job(tx, job)
 end

@@ -4,7 +4,7 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, job_record, queue_limits, queue_record, counters, tombstones,
+-- Uses: shortcuts, lists, timer_kinds, clock, job_record, notes, queue_limits, queue_record, counters, tombstones,
 -- dead_letters
 
 local unit = {
@@ -53,7 +53,10 @@ function unit.reopen(tx, keys, now)
   tx.tombstones = false
   forget(tx)
   if tx.died then tx.died = nil end
+  if tx.expired then tx.expired = nil end
+  if tx.is_stuck then tx.is_stuck = nil end
   if tx.buried then tx.buried = nil end
+  if tx.notes then tx.notes = nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
   if tx.is_limited then tx.is_limited, tx.settings, tx.is_all_paused = nil, nil, nil end
@@ -155,12 +158,32 @@ function unit.job(tx, queue_id, field)
   return raw and job_record.unpack(queue_id, field, raw) or nil
 end
 
+-- Return the same for a queue whose deleted jobs are not swept yet: they stand before the others of each class.
+local function line_above_fence(tx, queue, after, count)
+  local queue_id, first = queue.queue_id, job_record.FIRST_PRIORITY
+  if after then first = job_record.class_of_member(queue_id, after) end
+  for class = first, job_record.LAST_PRIORITY do
+    local from, to = job_record.range(queue_id, string.char(class), queue.fence)
+    if after and class == first then from = '(' .. after end
+    local members = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, count)
+    if #members > 0 then return members end
+  end
+  return {}
+end
+
+-- Return members of a queue that may be leased, in their order, after the member `after` (nil: from the first): at
+-- least one if there are any, at most `count`.
+function unit.line(tx, queue, after, count)
+  if queue.is_unswept then return line_above_fence(tx, queue, after, count) end
+  local from, to = job_record.bounds(queue.queue_id)
+  return call('ZRANGE', tx.keys[KEY.queued], after and '(' .. after or from, to, 'BYLEX', 'LIMIT', 0, count)
+end
+
 -- Return the age (µs) of the job at the head of a queue, or -1 if none is queued.
 function unit.head_age(tx, queue)
   if queue.queued == 0 then return -1 end
   local queue_id = queue.queue_id
-  local from, to = job_record.queued_range(queue_id, queue.fence)
-  local member = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+  local member = unit.line(tx, queue, nil, 1)[1]
   local job = member and unit.job(tx, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
   return job and math.max(tx.now - job.enqueued, 0) or -1
 end
@@ -262,6 +285,7 @@ function unit.flush(tx)
   if tx.timers_gone then write_values('ZREM', keys[KEY.timers], tx.timers_gone) end
   if tx.timers then write_values('ZADD', keys[KEY.timers], tx.timers) end
   if tx.buried then dead_letters.flush(tx) end
+  if tx.notes then notes.flush(tx) end
   if tx.tombstones then tombstones.flush(tx) end
 end
 
