@@ -372,8 +372,8 @@ class TestLists:
     async def test_the_jobs_of_a_queue_are_listed_by_state_and_prefix(self, api: Api, kind: str) -> None:
         await api.enqueue(kind, job_id="held-1")
         leased = await api.lease(kind)
-        for job_id, fields in (("x-2", {}), ("y-1", {"priority": 1}), ("x-1", {}), ("x-3", {"priority": 9})):
-            await api.enqueue(kind, job_id=job_id, **fields)
+        for job_id, priority in (("x-2", 5), ("y-1", 1), ("x-1", 5), ("x-3", 9)):
+            await api.enqueue(kind, job_id=job_id, priority=priority)
         for job_id, delay in (("late", 2 * HOUR_MS), ("soon", HOUR_MS)):
             await api.enqueue(kind, job_id=job_id, delay=delay)
         assert await ids(api, kind) == ["y-1", "x-2", "x-1", "x-3"]
