@@ -268,7 +268,7 @@ class Run:
             return
         if not leased.due_after:
             self._begun_with.discard(partition)
-        self._dequeuer.metrics.leased(self._queue_type, leased.ready_for_us)
+        self._dequeuer.metrics.leased(self._queue_type, leased.jobs, leased.ready_for_us)
         if leased.jobs and is_gathered(self._queue_type):
             self._dequeuer.metrics.units.add(self._queue_type, leased.jobs)
         self._jobs += leased.jobs
