@@ -43,7 +43,7 @@ class LimitCalls:
 
         A queue without jobs is included while its record is kept.
         """
-        arguments: list[Word] = [scan, min(count, MAX_BATCH)]
+        arguments: list[Word] = [scan, min(count, MAX_BATCH), status_replies.WITH_LIFE]
         decode = status_replies.decode_queue_stats_page
         return make_call(
             self._keys, library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count
