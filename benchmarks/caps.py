@@ -28,7 +28,7 @@ from sharq_core.config.settings import DEFAULT_KEY_PREFIX
 from sharq_core.limits import Limit, LimitUnit, TypeSettings
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 
 _WARM_UP_S = 1.0
 _SLACK_S = 1.0
@@ -144,6 +144,8 @@ def _backlog(case: _Case, types: list[str], duration_s: float) -> list[EnqueueJo
             payload=_PAYLOAD,
             interval_ms=0,
             cost=1 + number % case.most_cost,
+            requeue_limit=None,
+            retry=None,
         )
         for number in range(max(count, case.queues))
         for queue_type in types

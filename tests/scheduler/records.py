@@ -173,8 +173,9 @@ def parse_queue(raw: bytes) -> QueueRecord:
 
 
 def _parse_death(raw: bytes) -> int:
-    """Return the time of death. Format 2 has the hundredths of the burst and max_leased before the job,
-    and format 3 also its note.
+    """Return the time of death.
+
+    Format 2 has the hundredths of the burst and max_leased before the job, format 3 also the job's note.
     """
     job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
     if raw[0] == 3:

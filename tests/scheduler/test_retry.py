@@ -23,7 +23,7 @@ STEADY = Retry(delay_ms=60_000, factor=1)
 
 
 def waits_us(driver: JobDriver, job_id: str = "1") -> int:
-    """How long a job still waits, 0 if it is queued."""
+    """Return the time that a job still waits, 0 if it is queued."""
     status = driver.status(job_id)
     assert status is not None
     return 0 if status.delayed_until_us is None else status.delayed_until_us - driver.now_us
