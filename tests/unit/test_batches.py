@@ -23,9 +23,8 @@ from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, Functi
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 from sharq_core.scheduler.replies import Hint, Reply
-from sharq_core.scheduler.type_calls import TypeCalls
 
 PARTITIONS = 8
 
