@@ -77,7 +77,7 @@ class Noted:
     def note(self, _partition: int, queue_type: str, _hint: Hint) -> None:
         self.types.append(queue_type)
 
-    def count(self, queue_type: str, outcomes: Sequence[Any]) -> None:
+    def count(self, queue_type: str, _jobs: Sequence[Any], outcomes: Sequence[Any]) -> None:
         if queue_type == "uncountable":
             raise RuntimeError("this type cannot be counted")
         self.counted += len(outcomes)
