@@ -144,6 +144,8 @@ def _backlog(case: _Case, types: list[str], duration_s: float) -> list[EnqueueJo
             payload=_PAYLOAD,
             interval_ms=0,
             cost=1 + number % case.most_cost,
+            requeue_limit=None,
+            retry=None,
         )
         for number in range(max(count, case.queues))
         for queue_type in types

@@ -1,15 +1,20 @@
-"""Measures the store's price of jobs with each limit for benchmarks/features.py, as price_load.py does without."""
+"""Measures the store's price of jobs with a feature for benchmarks/features.py, as price_load.py does without.
+
+A feature is a limit, or what a job says of its life.
+"""
 
 from __future__ import annotations
 
 from benchmarks.price_load import INTERVAL_US, NONE, QUEUES, Feature, answer
 from benchmarks.servers import Store
+from sharq_core.job_life import Retry
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.type_calls import TypeCalls
 
 _UNREACHED_BURST = 1_000.0
+HOUR_US = 3_600_000_000
 
 
 def set_weights(store: Store, keys: Keys, queue_type: str) -> None:
@@ -27,8 +32,21 @@ def set_caps(store: Store, keys: Keys, queue_type: str) -> None:
     store.execute(TypeCalls(keys).set_type(0, queue_type, settings))
 
 
-FEATURES = {
+LIFE = {
     **NONE,
+    "priority": Feature("priority", job={"priority": 1}),
+    "expires": Feature("expires", job={"expires_us": HOUR_US}),
+    "retry": Feature("retry", job={"retry": Retry(delay_ms=1_000)}),
+    "priority, expires and retry": Feature(
+        "life", job={"priority": 1, "expires_us": HOUR_US, "retry": Retry(delay_ms=1_000)}
+    ),
+    "released once": Feature("released", release={}),
+    "released once with an error": Feature("error", release={"error": "TimeoutError: no answer within 10 s"}),
+}
+"""Jobs that say something of their life, each in a type of its own, beside those that do not."""
+
+FEATURES = {
+    **LIFE,
     "burst 1.1": Feature("burst", job={"burst": 1.1}),
     "cost": Feature("cost", job={"cost": 2}),
     "cost, corrected by the finish": Feature("corrected", job={"cost": 2}, finish={"cost": 1}),

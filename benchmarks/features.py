@@ -1,7 +1,8 @@
-"""Measures the store's price of a job with each limit and with none, and what the limits cost a job that uses none.
+"""Measures the store's price of a job with each feature and with none, and what the features cost a job that uses none.
 
-The version before the limits is checked out of this repository's history; it and this one take turns, each with its own
-program and its own library, on a store of its own.
+The versions before the limits and before the life of jobs are checked out of this repository's history. The latter and
+this one take turns, each with its own program and its own library, on a store of its own; of the former only the
+instructions are counted.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ import msgspec
 from benchmarks import feature_load, price_load, singles, targets, wrk
 from benchmarks.cpu import CpuMeter
 from benchmarks.errors import NotRun, Spoiled
-from benchmarks.feature_load import FEATURES
+from benchmarks.feature_load import FEATURES, LIFE
 from benchmarks.price_load import Price
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import ROOT, SERVER, sharq_server, store
 from benchmarks.spread import Spread, median
 
-BEFORE = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
+BEFORE_LIMITS = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
 """The last commit without limits."""
+
+BEFORE_LIFE = "f7f798498a38705746fad9264838b6c634c4a697"
+"""The last commit without the life of jobs."""
 
 _CONNECTIONS = 16
 _TURNS = 10
@@ -38,7 +42,7 @@ _REQUEST_TURNS = 5
 """A round has so many short turns of each version, with calls of the store and with requests."""
 
 _REQUEST_S = 1.0
-_COUNTED_BATCHES = 10
+_COUNTED_BATCHES = 5
 _COUNTED_ROUNDS = (1, 4)
 """The rounds of two runs whose instructions are counted; the difference has no start in it, and no first round."""
 
@@ -52,6 +56,24 @@ class _Plan(msgspec.Struct, frozen=True):
 
 _FULL = _Plan(rounds=11, batches=20)
 _QUICK = _Plan(rounds=3, batches=10)
+
+
+class _Instructions(msgspec.Struct, frozen=True):
+    """Processor instructions of the store for a whole job.
+
+    Attributes:
+        before_limits, before_life: of a job without features in the older versions.
+        by_feature: in this version.
+    """
+
+    before_limits: float
+    before_life: float
+    by_feature: dict[str, float]
+
+    @property
+    def plain(self) -> float:
+        """Instructions of a job without features in this version."""
+        return self.by_feature["none"]
 
 
 class _Child:
@@ -75,7 +97,7 @@ def run(is_quick: bool) -> Report:
     """Measure the store's price in turns, and then the server's."""
     plan = _QUICK if is_quick else _FULL
     with ExitStack() as stack:
-        before_tree = stack.enter_context(_tree_before())
+        before_tree = stack.enter_context(_tree_of(BEFORE_LIFE))
         before = stack.enter_context(_child(before_tree, price_load.__name__))
         now = stack.enter_context(_child(ROOT, feature_load.__name__))
         for child in (before, now):
@@ -83,22 +105,25 @@ def run(is_quick: bool) -> Report:
         pairs = [_pair(before, now, plan) for _ in range(plan.rounds)]
         turns = [{name: now.price(name, plan.batches) for name in FEATURES} for _ in range(3 * plan.rounds)]
     prices = {name: [turn[name] for turn in turns] for name in FEATURES}
-    with _tree_before() as tree:
+    with _tree_of(BEFORE_LIFE) as tree:
         requests = _requests(tree, plan)
-        instructions = _instructions(tree, price_load.__name__), _instructions(ROOT, feature_load.__name__)
-    return _report(plan, pairs, prices, requests, instructions)
+        before_life = _instructions(tree, price_load.__name__)
+    with _tree_of(BEFORE_LIMITS) as tree:
+        before_limits = _instructions(tree, price_load.__name__)
+    counts = {name: _instructions(ROOT, feature_load.__name__, name) for name in LIFE}
+    return _report(plan, pairs, prices, requests, _Instructions(before_limits, before_life, counts))
 
 
 @contextmanager
-def _tree_before() -> Iterator[Path]:
-    """Give the files of the version before, with this version's price_load.py among them.
+def _tree_of(commit: str) -> Iterator[Path]:
+    """Give the files of an older version, with this version's price_load.py among them.
 
     Raises:
         NotRun: its commit is not here, as in a shallow clone.
     """
-    packed = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
+    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
-        raise NotRun(f"the commit {BEFORE} is not in this repository")
+        raise NotRun(f"the commit {commit} is not in this repository")
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
         with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             archive.extractall(name, filter="data")
@@ -139,19 +164,19 @@ def _least(prices: Sequence[Price]) -> Price:
     return Price(min(price.cpu_us for price in prices), median(price.memory_bytes for price in prices))
 
 
-def _instructions(tree: Path, module: str) -> float:
-    """Return the processor instructions of the store for a job without limits, which no other load disturbs.
+def _instructions(tree: Path, module: str, feature: str = "none") -> float:
+    """Return the processor instructions of the store for a job, which no other load disturbs.
 
     Raises:
         NotRun: valgrind is not installed.
     """
     if not shutil.which("valgrind"):
         raise NotRun("valgrind is not installed (on Debian and Ubuntu: apt-get install valgrind)")
-    few, many = (_count(tree, module, rounds) for rounds in _COUNTED_ROUNDS)
+    few, many = (_count(tree, module, feature, rounds) for rounds in _COUNTED_ROUNDS)
     return (many - few) / (_COUNTED_ROUNDS[1] - _COUNTED_ROUNDS[0]) / (_COUNTED_BATCHES * price_load.BATCH)
 
 
-def _count(tree: Path, module: str, rounds: int) -> int:
+def _count(tree: Path, module: str, feature: str, rounds: int) -> int:
     """Return the instructions of a store from its start to its end, with so many rounds between."""
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
         program, counts = Path(name) / "server", Path(name) / "counts"
@@ -162,7 +187,7 @@ def _count(tree: Path, module: str, rounds: int) -> int:
         program.chmod(0o700)
         with _child(tree, module, str(program)) as child:
             for _ in range(rounds):
-                child.price("none", _COUNTED_BATCHES)
+                child.price(feature, _COUNTED_BATCHES)
         found = re.search(r"I\s+refs:\s+([\d,]+)", counts.read_text())
     if found is None:
         raise Spoiled("valgrind counted nothing")
@@ -197,7 +222,7 @@ def _report(
     pairs: list[tuple[Price, Price]],
     prices: dict[str, list[Price]],
     requests: list[tuple[float, float]],
-    instructions: tuple[float, float],
+    instructions: _Instructions,
 ) -> Report:
     none_us = min(price.cpu_us for price in prices["none"])
     none_bytes = median(price.memory_bytes for price in prices["none"])
@@ -208,22 +233,27 @@ def _report(
         grid.append((name, cpu_us, cpu_us / none_us, memory_bytes, memory_bytes - none_bytes))
     return Report(
         name="features",
-        question="What do the limits cost the store: a job that uses one, and a job that uses none?",
+        question="What do the features cost the store: a job that uses one, and a job that uses none?",
         parameters={
             "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, 100-byte payloads",
             "rounds": f"{plan.rounds} of {_TURNS} turns with {plan.batches * price_load.BATCH:,} jobs, and of "
             f"{_REQUEST_TURNS} with {_REQUEST_S:g} s of single enqueues on {_CONNECTIONS} connections",
-            "version before": BEFORE[:12],
+            "version before": f"{BEFORE_LIFE[:12]}; without limits: {BEFORE_LIMITS[:12]}",
         },
         rows=[
-            targets.FEATURES_INSTRUCTIONS.row(Spread.of([instructions[1] / instructions[0]])),
+            targets.FEATURES_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_life])),
+            targets.LIMITS_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_limits])),
             targets.FEATURES_CPU.row(Spread.of([now.cpu_us / before.cpu_us for before, now in pairs])),
             targets.FEATURES_BYTES.row(
                 Spread.of([now.memory_bytes / before.memory_bytes for before, now in pairs])
             ),
             targets.FEATURES_HTTP.row(Spread.of([now / before for before, now in requests])),
-            Row("store CPU of a job without limits", "µs", Spread.of([now.cpu_us for _, now in pairs])),
-            Row("store instructions of a job without limits", "instructions", Spread.of([instructions[1]])),
+            Row("store CPU of a job without features", "µs", Spread.of([now.cpu_us for _, now in pairs])),
+            Row(
+                "store instructions of a job without features",
+                "instructions",
+                Spread.of([instructions.plain]),
+            ),
             Row("server CPU of a single enqueue", "µs", Spread.of([now for _, now in requests])),
         ],
         grids=[
@@ -231,12 +261,21 @@ def _report(
                 "By feature (a job: enqueued, leased and finished; CPU time of the best turn)",
                 ("feature", "CPU µs", "of none", "bytes", "more bytes than none"),
                 grid,
-            )
+            ),
+            Grid(
+                "By what a job says of its life (instructions of the store)",
+                ("job", "instructions", "of none"),
+                [
+                    (name, count, count / instructions.plain)
+                    for name, count in instructions.by_feature.items()
+                ],
+            ),
         ],
         notes=[
             "Instructions are counted by valgrind. No load beside it changes them, so they show a difference of 2 % on "
             "any machine; the CPU times do so on a quiet one only.",
-            "The CPU time is that of the store's main thread, for the three calls of a job together.",
+            "The CPU time is that of the store's main thread, for the three calls of a job together; a job that is "
+            "released once needs five.",
             "The two versions take turns, and a round counts the least CPU time of its turns, because others on the "
             "machine only slow a turn down.",
         ],

@@ -64,6 +64,8 @@ def jobs_for(group: list[Customer], burst: float, duration_s: float) -> Iterator
                     payload=_PAYLOAD,
                     interval_ms=customer.interval_us / 1000,
                     burst=burst,
+                    requeue_limit=None,
+                    retry=None,
                 )
 
 

@@ -1,4 +1,4 @@
-"""Measures the store's price of jobs without limits for benchmarks/features.py, as a process of its own.
+"""Measures the store's price of ordinary jobs for benchmarks/features.py, as a process of its own.
 
 It also runs in the tree of an older version, with that one's library, so it uses nothing that is newer. Each line of
 its input is "<feature> <batches>"; each line of its output is the price of one job in that round. An argument is the
@@ -16,7 +16,7 @@ import msgspec
 from benchmarks import servers
 from benchmarks.servers import Store
 from benchmarks.servers import store as running_store
-from sharq_core.models import FinishJob, LeasedJob, NewJob
+from sharq_core.models import FinishJob, LeasedJob, NewJob, ReleaseJob
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 
@@ -41,18 +41,20 @@ class Price(msgspec.Struct, frozen=True):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """A way to use the limits.
+    """A way to use the limits, or the life of jobs.
 
     Attributes:
         queue_type: one of its own.
         job: fields of each new job.
         finish: fields of each finish.
+        release: fields of a release before, after which the job is leased again; None for no release.
         prepare: done once, before the first job, with the queue type.
     """
 
     queue_type: str
     job: dict[str, Any] = {}
     finish: dict[str, Any] = {}
+    release: dict[str, Any] | None = None
     prepare: Callable[[Store, Keys, str], None] | None = None
 
 
@@ -69,7 +71,7 @@ class _Load:
         self._prepared: set[str] = set()
 
     def measure(self, name: str, batches: int) -> Price:
-        """Enqueue, lease and finish that many batches."""
+        """Enqueue, lease and finish that many batches, with a release between if the feature has one."""
         feature = self._features[name]
         if feature.prepare and name not in self._prepared:
             feature.prepare(self._store, self._keys, feature.queue_type)
@@ -83,12 +85,23 @@ class _Load:
         held_bytes = self._store.memory_bytes - memory_bytes
         cpu_us = self._store.cpu_us
         for _ in chunks:
-            call = self._functions.dequeue(0, feature.queue_type, BATCH, _LEASE_US, b"\0" * 8)
-            (reply,) = self._run([call])
-            assert len(reply.jobs) == BATCH, f"{len(reply.jobs)} jobs of {name} came"
-            self._run([self._functions.finish(0, feature.queue_type, self._ends(feature, reply.jobs))])
+            jobs_leased = self._lease(feature)
+            if feature.release is not None:
+                releases = [
+                    ReleaseJob(feature.queue_type, job.queue_id, job.job_id, job.lease, **feature.release)
+                    for job in jobs_leased
+                ]
+                self._run([self._functions.release(0, feature.queue_type, releases)])
+                jobs_leased = self._lease(feature)
+            self._run([self._functions.finish(0, feature.queue_type, self._ends(feature, jobs_leased))])
         spent_us += self._store.cpu_us - cpu_us
         return Price(spent_us / len(jobs), held_bytes / len(jobs))
+
+    def _lease(self, feature: Feature) -> list[LeasedJob]:
+        call = self._functions.dequeue(0, feature.queue_type, BATCH, _LEASE_US, b"\0" * 8)
+        (reply,) = self._run([call])
+        assert len(reply.jobs) == BATCH, f"{len(reply.jobs)} jobs of {feature.queue_type} came"
+        return list(reply.jobs)
 
     def _run(self, calls: Sequence[Any]) -> list[Any]:
         return [self._store.execute_all([call])[0] for call in calls]

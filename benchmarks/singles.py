@@ -37,6 +37,8 @@ def fill(url: str, word: str, count: int, queues: int = QUEUES) -> None:
             job_id=f"{word}-{number}",
             payload=msgspec.Raw(PAYLOAD),
             interval_ms=INTERVAL_MS,
+            requeue_limit=None,
+            retry=None,
         )
         for number in range(count)
     ]

@@ -133,13 +133,33 @@ CAP_QUEUES = Target(
 )
 
 FEATURES_INSTRUCTIONS = Target(
-    "features", "store instructions of a job without limits, of the version before", "x", _most(1.02)
+    "features", "store instructions of a job without features, of the version before", "x", _most(1.02)
 )
+LIMITS_INSTRUCTIONS = Target(
+    "features",
+    "store instructions of a job without features, of the version without limits",
+    "x",
+    _most(1.04),
+)
+"""Both of the editions since then may cost 2 %."""
+
 FEATURES_CPU = Target(
-    "features", "store CPU of a job without limits, of the version before", "x", _most(1.02)
+    "features", "store CPU of a job without features, of the version before", "x", _most(1.02)
 )
-FEATURES_BYTES = Target("features", "bytes of a job without limits, of the version before", "x", _most(1.02))
+FEATURES_BYTES = Target(
+    "features", "bytes of a job without features, of the version before", "x", _most(1.02)
+)
 FEATURES_HTTP = Target("features", "server CPU of a single enqueue, of the version before", "x", _most(1.02))
+
+LIFE_LEASED = {
+    jobs: Target("life", f"{jobs:,} expired jobs: until the one behind them is leased", "s", _most(seconds))
+    for jobs, seconds in ((100_000, 2), (1_000_000, 20))
+}
+LIFE_CALL = Target("life", "expired jobs: longest call of the store", "ms", _most(5))
+LIFE_OTHERS = Target("life", "expired jobs: p99 of a dequeue of others, of that without", "x", _most(2))
+CANCEL_CALL = Target("life", "cancel by prefix: longest call of the store", "ms", _most(5))
+LIFE_STEP = Target("life", "longest single step of either, CPU time", "ms", _most(5))
+CANCEL_OTHERS = Target("life", "cancel by prefix: p99 of a dequeue of others, of that without", "x", _most(2))
 
 TARGETS = tuple(
     target

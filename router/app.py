@@ -15,6 +15,8 @@ from router.bodies.parser import BodyParser
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
+from router.handlers.job_changes import JobChangeHandlers
+from router.handlers.job_lists import JobListHandlers
 from router.handlers.jobs import JobHandlers
 from router.handlers.leases import LeaseHandlers
 from router.handlers.listings import ListingHandlers
@@ -85,6 +87,8 @@ def _handlers(
     listings = ListingHandlers(dispatch)
     types = TypeHandlers(dispatch, parser)
     jobs = JobHandlers(dispatch, parser)
+    job_lists = JobListHandlers(dispatch)
+    job_changes = JobChangeHandlers(dispatch, parser, settings)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,
@@ -115,7 +119,14 @@ def _handlers(
         "metrics_queue": counts.queue_counts,
         "top": counts.top_queues,
         "job": jobs.job,
-        "dead": jobs.list_dead,
+        "change_job": job_changes.change,
+        "cancel_job": job_changes.cancel,
+        "cancel_bulk": job_changes.cancel_bulk,
+        "cancel_prefix": job_changes.cancel_prefix,
+        "list_jobs": job_lists.list_jobs,
+        "dead": job_lists.list_dead,
+        "redrive_letter": jobs.redrive_letter,
+        "drop_letter": jobs.drop_letter,
         "drop_dead": jobs.drop_dead,
         "redrive": jobs.redrive,
         "hello": operations.hello,

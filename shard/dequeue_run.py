@@ -302,7 +302,7 @@ class Run:
         self._has_expired = self._has_expired or leased.expired > 0
         if not leased.due_after:
             self._begun_with.discard(partition)
-        self._dequeuer.metrics.leased(self._queue_type, leased.ready_for_us)
+        self._dequeuer.metrics.leased(self._queue_type, leased.jobs, leased.ready_for_us)
         if leased.jobs and is_gathered(self._queue_type):
             self._dequeuer.metrics.units.add(self._queue_type, leased.jobs)
         self._jobs += leased.jobs

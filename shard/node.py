@@ -41,6 +41,7 @@ from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions
+from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import ClockShift
@@ -94,6 +95,7 @@ class ShardNode:
         self._functions = Functions(keys, settings.retention())
         self._surveys = SurveyCalls(keys, settings.retention().tombstones)
         self._limit_calls, self._type_calls = LimitCalls(keys), TypeCalls(keys)
+        self._job_calls = JobCalls(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
@@ -256,7 +258,7 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
-        sources = self._functions, self._limit_calls, self._type_calls
+        sources = self._functions, self._job_calls, self._limit_calls, self._type_calls
         return CallHandlers(
             self.store,
             self._functions,

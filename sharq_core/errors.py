@@ -87,6 +87,14 @@ class Duplicate(SharqError, code="duplicate", status=409):
     """A job id that a live job has already. Nothing was done."""
 
 
+class JobLeased(SharqError, code="leased", status=409):
+    """A job that a worker holds, so that it is not cancelled without `force`. Nothing was done."""
+
+
+class NotWaiting(SharqError, code="not_waiting", status=409):
+    """A job that is not queued or delayed, so that it cannot be changed. Nothing was done."""
+
+
 class TooSlow(SharqError, code="too_slow", status=408):
     """A request body that did not arrive in time. Nothing was done."""
 

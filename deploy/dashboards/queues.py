@@ -11,6 +11,13 @@ from deploy.dashboards.promql import OF_TYPE, growth, per_second, quantile, tota
 BY_TYPE = "queue_type"
 LEGEND = "{{queue_type}}"
 
+
+def _failed_share(cause: str) -> str:
+    """Return the share of leases whose attempt failed for a cause, 0 to 1."""
+    failed = per_second("sharq_failed_attempts_total", BY_TYPE, f'{OF_TYPE}, cause="{cause}"')
+    return f"{failed} / {per_second('sharq_lease_attempts_count', BY_TYPE, OF_TYPE)}"
+
+
 QUEUES = Dashboard(
     "sharq-queues",
     "SHARQ / Queues and rates",
@@ -123,15 +130,45 @@ QUEUES = Dashboard(
             unit="ops",
         ),
         graph(
+            "Handlers that fail",
+            "Share of leases whose attempt failed: released by the worker, without those that do not count, or timed"
+            " out with their lease. Each one used a slot of its queue's rate.",
+            Query(_failed_share("released"), f"{LEGEND} released"),
+            Query(_failed_share("timed_out"), f"{LEGEND} timed out"),
+            unit="percentunit",
+        ),
+        graph(
+            "Attempts, p99",
+            "Attempts that leases begin; 1 is the first lease of a job. A high value means jobs that fail again and"
+            " again: GET /dead/<type>/ and GET /job/ show their errors.",
+            Query(quantile(0.99, "sharq_lease_attempts", BY_TYPE, OF_TYPE), LEGEND),
+        ),
+        graph(
             "New dead letters",
-            "Jobs past their requeue limit.",
-            Query(per_second("sharq_dead_letters_total", BY_TYPE, OF_TYPE), LEGEND),
+            "limit: past the requeue limit. expired: not leased in time.",
+            Query(
+                per_second("sharq_dead_letters_total", f"{BY_TYPE}, reason", OF_TYPE),
+                "{{queue_type}} {{reason}}",
+            ),
+            unit="ops",
+        ),
+        graph(
+            "Expired",
+            "Jobs that were not leased in time, per second: too many for their queue's rate, a hold, a pause, or too"
+            " few workers.",
+            Query(per_second("sharq_jobs_expired_total", BY_TYPE, OF_TYPE), LEGEND),
             unit="ops",
         ),
         graph(
             "Dead letters kept",
             "GET /dead/<type>/ lists them.",
             Query(total("sharq_jobs", BY_TYPE, f'{OF_TYPE}, state="dead"'), LEGEND),
+        ),
+        graph(
+            "Cancelled",
+            "Jobs cancelled by id or prefix, deleted with their queue, or dropped, per second.",
+            Query(growth("sharq_jobs_cancelled_total", BY_TYPE, OF_TYPE), LEGEND),
+            unit="ops",
         ),
     ),
     has_types=True,

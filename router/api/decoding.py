@@ -98,6 +98,11 @@ class Decoder(Generic[FormT]):
             name: expected_text(hints[field]) or "another value"
             for field, name in _wire_names(form_type).items()
         }
+        for field, name in _wire_names(form_type).items():
+            self._expected |= {
+                f"{name}.{part}": expected_text(hint) or "another value"
+                for part, hint in _parts(hints[field]).items()
+            }
         self._lists = tuple(name for field, name in _wire_names(form_type).items() if _is_list(hints[field]))
         self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
 
@@ -158,21 +163,33 @@ class Decoder(Generic[FormT]):
             problem = (
                 "required"
                 if named[1].startswith("missing")
-                else f"unknown; the known fields are: {self._known()}"
+                else f"unknown; the known fields are: {self._known(field)}"
             )
-            return named[2][:100], problem
+            return _join(field, named[2][:100]), problem
         found = _FOUND.search(message)
         got = f", got {_TYPE_NAMES.get(found[1], found[1])}" if found else ""
         expected = self._expected.get(field) or self._expected.get(field.partition("[")[0], whole)
         return field, f"expected {expected}{got}"
 
-    def _known(self) -> str:
-        return ", ".join(self._expected) or "none"
+    def _known(self, place: str) -> str:
+        """Return the names of the fields of the body, or of the object at a place in it."""
+        start = f"{place}." if place else ""
+        names = [name.removeprefix(start) for name in self._expected if name.startswith(start)]
+        return ", ".join(name for name in names if "." not in name) or "none"
 
 
 def _is_list(hint: object) -> bool:
     """Return True if a field's type is a list, or has one among its alternatives."""
     return get_origin(hint) is list or any(map(_is_list, get_args(hint)))
+
+
+def _parts(hint: object) -> dict[str, object]:
+    """Return the fields of the object that a field holds; none if it is no object."""
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return get_type_hints(hint, include_extras=True)
+    if get_origin(hint) is list:
+        return {}
+    return {name: part for choice in get_args(hint) for name, part in _parts(choice).items()}
 
 
 def _wire_names(form_type: type[Struct]) -> dict[str, str]:

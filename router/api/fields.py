@@ -149,8 +149,8 @@ QueueCap: TypeAlias = Annotated[
 Repeat: TypeAlias = Annotated[
     bool,
     Meta(
-        description="True if this enqueue is sent again after a doubtful answer. The id of a job that is finished or "
-        "dead is a `duplicate` then, too, as long as the server remembers the job."
+        description="True if this enqueue is sent again after a doubtful answer. The id of a job that is finished, "
+        "dead, cancelled or expired is a `duplicate` then, too, as long as the server remembers the job."
     ),
     _flag,
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType, structs
 from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
@@ -25,6 +25,7 @@ from router.api.fields import (
     to_us,
 )
 from router.api.job_ids import new_job_id
+from router.api.life.values import cut_error, has_life, life_of
 from router.api.limits import rate_interval_us, read_burst
 from router.api.nesting import MAX_DEPTH, is_nested_too_deep
 from router.api.request_shapes import (
@@ -117,12 +118,12 @@ def enqueue_bulk(body: bytes, settings: RouterSettings) -> list[NewJob | SharqEr
     def make(form: EnqueueEntry, place: str) -> NewJob:
         return _new_job(form, form.queue_type, form.queue_id, settings, place, effort)
 
-    return _each(_ENQUEUE_BULK.from_json(body, effort), make)
+    return each(_ENQUEUE_BULK.from_json(body, effort), make)
 
 
 def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> FinishJob:
     """Return the job to finish; raise InvalidRequest if the body or query is wrong."""
-    queue_type, queue_id, job_id = _job_path(path)
+    queue_type, queue_id, job_id = job_path(path)
     if not body:
         return FinishJob(queue_type, queue_id, job_id, _lease_of(query, None))
     form = _FINISH.from_json(body)
@@ -136,15 +137,15 @@ def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> Ex
     """Return the lease to extend; raise InvalidRequest if the body or query is wrong."""
     form = _EXTEND.from_json(body)
     lease = _required(_lease_of(query, _given(form.lease)))
-    return ExtendJob(*_job_path(path), lease, to_us(form.by))
+    return ExtendJob(*job_path(path), lease, to_us(form.by))
 
 
 def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
     """Return the job to release; raise InvalidRequest if the body or query is wrong."""
-    queue_type, queue_id, job_id = _job_path(path)
+    queue_type, queue_id, job_id = job_path(path)
     form = _RELEASE.from_json(body or b"{}")
     lease = _required(_lease_of(query, _given(form.lease)))
-    return _released(form, ReleaseJob(queue_type, queue_id, job_id, lease, to_us(form.delay)))
+    return _released(form, queue_type, queue_id, job_id, lease)
 
 
 def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
@@ -157,7 +158,7 @@ def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
         report = _report(form, form.queue_type, place)
         return FinishJob(form.queue_type, form.queue_id, form.job_id, lease, *report)
 
-    return _each(_FINISH_BULK.from_json(body, Effort()), make)
+    return each(_FINISH_BULK.from_json(body, Effort()), make)
 
 
 def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
@@ -166,17 +167,16 @@ def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
     def make(form: ExtendEntry, _: str) -> ExtendJob:
         return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by))
 
-    return _each(_EXTEND_BULK.from_json(body, Effort()), make)
+    return each(_EXTEND_BULK.from_json(body, Effort()), make)
 
 
 def release_bulk(body: bytes) -> list[ReleaseJob | SharqError]:
     """Return the jobs of a bulk release, as `enqueue_bulk` does."""
 
     def make(form: ReleaseEntry, place: str) -> ReleaseJob:
-        job = ReleaseJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.delay))
-        return _released(form, job, place)
+        return _released(form, form.queue_type, form.queue_id, form.job_id, form.lease, place)
 
-    return _each(_RELEASE_BULK.from_json(body, Effort()), make)
+    return each(_RELEASE_BULK.from_json(body, Effort()), make)
 
 
 def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
@@ -187,7 +187,7 @@ def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
 
     effort = Effort()
     texts = raw_redrive(body or b"{}", effort)
-    return None if texts is None else _each(_REDRIVE_BULK.one_by_one(texts, effort), make)
+    return None if texts is None else each(_REDRIVE_BULK.one_by_one(texts, effort), make)
 
 
 def nothing(body: bytes) -> None:
@@ -221,7 +221,8 @@ def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
     return _given(form.limit), _given(form.cursor)
 
 
-def _each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list[JobT | SharqError]:
+def each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list[JobT | SharqError]:
+    """Return the value of each entry of a bulk body, in order, with an error in the place of each bad one."""
     results: list[JobT | SharqError] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, InvalidRequest):
@@ -243,7 +244,7 @@ def _new_job(
     effort: Effort | None,
 ) -> NewJob:
     """Return the job of an enqueue. `place` is the path of its fields in the body, as `jobs[3].`."""
-    payload, payload_cap = _read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
+    payload, payload_cap = read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
     if form.rate is not UNSET:
         interval_us = rate_interval_us(form.interval, form.rate, place)
     else:
@@ -261,6 +262,7 @@ def _new_job(
         form.repeat,
         form.cost,
         _given(form.max_leased),
+        *(structs.astuple(life_of(form, place)) if has_life(form) else ()),
     )
 
 
@@ -284,22 +286,35 @@ def _report(
     )
 
 
-def _released(form: ReleaseBody | ReleaseEntry, job: ReleaseJob, place: str = "") -> ReleaseJob:
-    """Return a job to release with the rest of its form."""
-    if form.cost is UNSET and not form.hold and not form.hold_type and form.count:
-        return job
-    cost, hold_us, hold_type_us = _report(form, job.queue_type, place)
-    return msgspec.structs.replace(
-        job, cost=cost, hold_us=hold_us, hold_type_us=hold_type_us, counts=form.count
+def _released(
+    form: ReleaseBody | ReleaseEntry, queue_type: str, queue_id: str, job_id: str, lease: str, place: str = ""
+) -> ReleaseJob:
+    """Return the job to release. Without a delay, its retry policy decides."""
+    cost, hold_us, hold_type_us = _report(form, queue_type, place)
+    return ReleaseJob(
+        queue_type,
+        queue_id,
+        job_id,
+        lease,
+        to_us(form.delay) if form.delay else 0,
+        cost=cost,
+        hold_us=hold_us,
+        hold_type_us=hold_type_us,
+        counts=form.count,
+        error=cut_error(form.error) if form.error else "",
+        retries=form.delay is UNSET,
     )
 
 
-def _read_payload(
+def read_payload(
     raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
 ) -> tuple[bytes, int | None]:
     """Return the payload's text and the cap in it, None if it has none.
 
     The payload is decoded to check it: a Raw may still hold 1e400 or broken UTF-8.
+
+    Raises:
+        InvalidRequest, TooLarge: nothing was done.
     """
     text = bytes(raw)
     if len(text) > max_payload_bytes:
@@ -330,7 +345,8 @@ def _given(value: ValueT | UnsetType) -> ValueT | None:
     return None if isinstance(value, UnsetType) else value
 
 
-def _job_path(path: Mapping[str, str]) -> tuple[str, str, str]:
+def job_path(path: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return the queue type, the queue id and the job id of a path; raise InvalidRequest if one is wrong."""
     return queue_type_of(path), identifier(path, "queue_id"), identifier(path, "job_id")
 
 

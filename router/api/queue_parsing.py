@@ -13,6 +13,7 @@ from multidict import MultiMapping
 
 from router.api.decoding import Decoder
 from router.api.fields import MAX_TOP, match_queue_type, to_us
+from router.api.life.values import expires_setting, fate_setting, retry_setting
 from router.api.limits import rate_interval_us, read_burst
 from router.api.request_shapes import (
     DeleteQueueBody,
@@ -88,6 +89,9 @@ def queue_settings(body: bytes) -> QueueSettings:
         max_leased=form.max_leased,
         weight=form.weight,
         hold_us=to_us(form.hold) if isinstance(form.hold, int | float) else form.hold,
+        retry=retry_setting(form.retry),
+        expires_us=expires_setting(form.expires),
+        on_expiry=fate_setting(form.on_expiry),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
+from router.api.life.answers import DefaultExpiresOut, DefaultFateOut, DefaultRetryOut
 from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
 from sharq_core.limits import BlockedBy, LimitUnit
 
@@ -88,6 +89,9 @@ class QueueAnswer(Success, frozen=True, kw_only=True):
             description="The time before which the queue gives no job, in ms since the epoch; null without a hold."
         ),
     ]
+    retry: DefaultRetryOut
+    expires: DefaultExpiresOut
+    on_expiry: DefaultFateOut
     settings: Annotated[
         list[str],
         Meta(description="The names of the fields that an operator has set, which enqueues do not change."),
@@ -197,6 +201,9 @@ class TypeAnswer(Success, frozen=True, kw_only=True):
     delayed: DelayedOut
     leased: LeasedOut
     dead: DeadOut
+    retry: DefaultRetryOut
+    expires: DefaultExpiresOut
+    on_expiry: DefaultFateOut
     queues: Annotated[int, Meta(description="Number of queues that the server keeps a record of.")]
     blocked_by: Annotated[
         BlockedBy | None,

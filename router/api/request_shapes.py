@@ -38,6 +38,17 @@ from router.api.fields import (
     bulk,
     bulk_expected,
 )
+from router.api.life.fields import (
+    At,
+    DefaultExpires,
+    DefaultFate,
+    ErrorText,
+    Expires,
+    ExpiresAt,
+    ExpiryFate,
+    Priority,
+)
+from router.api.life.requests import DefaultRetry, RetryPolicy
 from router.api.limits import (
     ActualCost,
     Burst,
@@ -59,6 +70,7 @@ from router.api.limits import (
     few_limits,
     few_limits_expected,
 )
+from sharq_core.job_life import PRIORITY
 
 
 class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +87,12 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     repeat: Repeat = False
     cost: Cost = 1
     max_leased: MaxLeased | UnsetType = UNSET
+    at: At | UnsetType = UNSET
+    priority: Priority = PRIORITY
+    expires: Expires | UnsetType = UNSET
+    expires_at: ExpiresAt | UnsetType = UNSET
+    on_expiry: ExpiryFate | UnsetType = UNSET
+    retry: RetryPolicy | UnsetType = UNSET
     queue_type: Ignored | UnsetType = UNSET
     queue_id: Ignored | UnsetType = UNSET
 
@@ -95,6 +113,12 @@ class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repeat: Repeat = False
     cost: Cost = 1
     max_leased: MaxLeased | UnsetType = UNSET
+    at: At | UnsetType = UNSET
+    priority: Priority = PRIORITY
+    expires: Expires | UnsetType = UNSET
+    expires_at: ExpiresAt | UnsetType = UNSET
+    on_expiry: ExpiryFate | UnsetType = UNSET
+    retry: RetryPolicy | UnsetType = UNSET
 
 
 class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,11 +141,12 @@ class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A job to give back, which may be leased again after `delay`. The lease token is here or in the query."""
 
     lease: LeaseToken | UnsetType = UNSET
-    delay: Delay = 0
+    delay: Delay | UnsetType = UNSET
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
     count: CountsAttempt = True
+    error: ErrorText | UnsetType = UNSET
 
 
 class FinishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,11 +178,12 @@ class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     queue_id: QueueId
     job_id: JobId
     lease: LeaseToken
-    delay: Delay = 0
+    delay: Delay | UnsetType = UNSET
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
     count: CountsAttempt = True
+    error: ErrorText | UnsetType = UNSET
 
 
 class RedriveEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -231,6 +257,9 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_leased: MaxLeased | UnsetType | None = UNSET
     weight: Weight | UnsetType | None = UNSET
     hold: Hold | UnsetType | None = UNSET
+    retry: DefaultRetry = UNSET
+    expires: DefaultExpires | UnsetType | None = UNSET
+    on_expiry: DefaultFate | UnsetType | None = UNSET
 
 
 class LimitEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -254,6 +283,9 @@ class TypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst: LimitBurst | UnsetType | None = UNSET
     max_leased: TypeMaxLeased | UnsetType | None = UNSET
     hold: HoldType | UnsetType | None = UNSET
+    retry: DefaultRetry = UNSET
+    expires: DefaultExpires | UnsetType | None = UNSET
+    on_expiry: DefaultFate | UnsetType | None = UNSET
 
 
 class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

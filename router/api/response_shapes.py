@@ -13,7 +13,6 @@ from typing import Annotated, TypeAlias
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sharq_core.limits import BlockedBy
-from sharq_core.models import JobState
 
 
 class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -176,6 +175,16 @@ class Leased(Shape, frozen=True, kw_only=True):
     enqueued_at: EnqueuedAtOut
     attempt: AttemptOut
     cost: Annotated[int, Meta(description="Number of slots of the rate that the lease took.")]
+    priority: Annotated[
+        int, Meta(description="The place of the job within its queue, 1 to 9; 1 leaves first.")
+    ]
+    expires_at: Annotated[
+        int | None,
+        Meta(
+            description="The time at which the job would have expired in its queue, in ms since the epoch; null for "
+            "never. The lease may outlive it."
+        ),
+    ]
 
 
 class LeasedOne(Leased, frozen=True, kw_only=True, tag_field="status", tag="success"):
@@ -210,50 +219,6 @@ class LeaseResults(Success, frozen=True, kw_only=True):
 
     failed: FailedOut
     results: Annotated[list[LeaseDone | FailureAnswer], Meta(description=_IN_ORDER)]
-
-
-class JobAnswer(Success, frozen=True, kw_only=True):
-    """The state of one job."""
-
-    state: Annotated[JobState, Meta(description="The state of the job.")]
-    attempt: AttemptOut
-    enqueued_at: EnqueuedAtOut
-    lease_expires_at: (
-        Annotated[int, Meta(description="The end of the lease, in ms since the epoch; only of a leased job.")]
-        | UnsetType
-    ) = UNSET
-    position: (
-        Annotated[
-            int,
-            Meta(
-                description="The place in the queue, 1 for the next job to be leased; only of a queued job."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    payload: (
-        Annotated[Raw, Meta(description="The content of the job; absent for a finished job.")] | UnsetType
-    ) = UNSET
-
-
-class DeadJob(Shape, frozen=True, kw_only=True):
-    """One dead letter."""
-
-    queue_id: QueueIdOut
-    job_id: JobIdOut
-    payload: PayloadOut
-    attempt: AttemptOut
-    enqueued_at: EnqueuedAtOut
-    dead_at: Annotated[
-        int, Meta(description="The time at which the job became a dead letter, in ms since the epoch.")
-    ]
-
-
-class DeadJobs(Success, frozen=True, kw_only=True):
-    """A page of dead letters."""
-
-    jobs: Annotated[list[DeadJob], Meta(description="The dead letters, oldest first within a partition.")]
-    cursor: CursorOut
 
 
 class Redriven(Success, frozen=True, kw_only=True):

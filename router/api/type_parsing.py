@@ -14,6 +14,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from router.api import parsing
 from router.api.decoding import Decoder
 from router.api.fields import to_us
+from router.api.life.fields import DefaultExpires, DefaultFate
+from router.api.life.requests import DefaultRetry
+from router.api.life.values import expires_setting, fate_setting, retry_setting
 from router.api.limits import (
     MAX_TYPE_LIMITS,
     HoldType,
@@ -47,13 +50,21 @@ class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     burst: LimitBurst | UnsetType | None = UNSET
     max_leased: TypeMaxLeased | UnsetType | None = UNSET
     hold: HoldType | UnsetType | None = UNSET
+    retry: DefaultRetry = UNSET
+    expires: DefaultExpires | UnsetType | None = UNSET
+    on_expiry: DefaultFate | UnsetType | None = UNSET
 
 
 _TYPE: Decoder[Any] = Decoder(TypeBody, msgspec.json.Decoder(_RawTypeBody))
 _LIMIT = Decoder(LimitEntry)
 
-CLEARED = TypeSettings(limits=None, max_leased=None, hold_us=None)
+CLEARED = TypeSettings(
+    limits=None, max_leased=None, hold_us=None, retry=None, expires_us=None, on_expiry=None
+)
 """The change that clears every setting of a type."""
+
+CLEARED_LIMITS = TypeSettings(limits=None, max_leased=None, hold_us=None)
+"""The change that clears the settings that a shard of format 2 knows."""
 
 
 def gathered_type(path: Mapping[str, str]) -> str:
@@ -75,6 +86,9 @@ def type_settings(body: bytes) -> TypeSettings:
         limits=_limits(form),
         max_leased=form.max_leased,
         hold_us=to_us(form.hold) if isinstance(form.hold, int | float) else form.hold,
+        retry=retry_setting(form.retry),
+        expires_us=expires_setting(form.expires),
+        on_expiry=fate_setting(form.on_expiry),
     )
 
 

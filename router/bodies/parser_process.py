@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from msgspec.structs import force_setattr
 
 from router.api import parsing, queue_parsing, type_parsing
+from router.api.life import parsing as life_parsing
 from router.bodies.inflation import ContentTooLong, Inflation
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
@@ -46,7 +47,7 @@ Reply: TypeAlias = tuple[bool, object, list[Span], list[bytes]]
 SLICE_ITEMS = 200
 """The items of a list that the parent unpickles in one step, which takes up to 0.2 ms."""
 
-_MODULES = (parsing, queue_parsing, type_parsing)
+_MODULES = (parsing, queue_parsing, type_parsing, life_parsing)
 """The modules of the parsing functions. They are loaded at the start, so that no call waits for an import."""
 
 _NICENESS = 5

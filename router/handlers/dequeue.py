@@ -107,4 +107,6 @@ def _leased(shape: type[LeasedT], job: LeasedJob, names_type: bool) -> LeasedT: 
         enqueued_at=job.enqueued_at_us // 1000,
         attempt=job.attempt,
         cost=job.cost,
+        priority=job.priority,
+        expires_at=None if job.expires_at_us is None else job.expires_at_us // 1000,
     )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from msgspec import UNSET, UnsetType, json, structs
 
 from router.api import parsing
+from router.api.life.values import early_expiry
 from router.api.response_shapes import FailureAnswer, Queued, QueuedJobs, count_failed
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
@@ -42,7 +43,7 @@ class EnqueueHandlers:
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:
             return Response(_QUEUED_BODY if warning is UNSET else _warned_body(warning), 201)
         result = "duplicate" if outcome.status is EnqueueStatus.DUPLICATE else "ok"
-        queued = _queued(job, outcome, "interval", with_id=has_new_id)
+        queued = _queued(job, outcome, "", with_id=has_new_id)
         return answer(structs.replace(queued, warning=warning), 201, result)
 
     async def enqueue_bulk(self, request: Request) -> Response:
@@ -51,9 +52,7 @@ class EnqueueHandlers:
         jobs = await self._parser.run(parsing.enqueue_bulk, await request.body(), self._settings)
         outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
         results = [
-            failed(job)
-            if isinstance(job, SharqError)
-            else _result(job, next(outcomes), f"jobs[{index}].interval")
+            failed(job) if isinstance(job, SharqError) else _result(job, next(outcomes), f"jobs[{index}].")
             for index, job in enumerate(jobs)
         ]
         return answer(QueuedJobs(failed=count_failed(results), warning=_warning(jobs), results=results))
@@ -91,21 +90,27 @@ def _warning(jobs: Sequence[NewJob | SharqError]) -> str | UnsetType:
     return f"jobs[{unkept[0]}].{_warn(first)}{total}"
 
 
-def _result(job: NewJob, outcome: Enqueued | SharqError, interval_field: str) -> Queued | FailureAnswer:
+def _result(job: NewJob, outcome: Enqueued | SharqError, place: str) -> Queued | FailureAnswer:
     if isinstance(outcome, SharqError):
         return failed(outcome)
     try:
-        return _queued(job, outcome, interval_field, with_id=True)
+        return _queued(job, outcome, place, with_id=True)
     except SharqError as error:
         return failed(error)
 
 
-def _queued(job: NewJob, outcome: Enqueued, interval_field: str, *, with_id: bool) -> Queued:
-    """Return the answer for a job that is queued, now or before; raise the error that refused it."""
+def _queued(job: NewJob, outcome: Enqueued, place: str, *, with_id: bool) -> Queued:
+    """Return the answer for a job that is queued, now or before; raise the error that refused it.
+
+    Args:
+        place: the path of its fields in the body, as `jobs[3].`; empty for the body itself.
+    """
     if outcome.status is EnqueueStatus.FULL:
         raise QueueFull(outcome.queue_length)
     if outcome.status is EnqueueStatus.NO_INTERVAL:
-        raise InvalidRequest(f"{interval_field}: required, because this queue has none yet")
+        raise InvalidRequest(f"{place}interval: required, because this queue has none yet")
+    if outcome.status is EnqueueStatus.EXPIRES_EARLY:
+        raise early_expiry(is_absolute=job.expires_at_us is not None, place=place)
     return Queued(
         job_id=job.job_id if with_id else UNSET,
         duplicate=True if outcome.status is EnqueueStatus.DUPLICATE else UNSET,

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from msgspec import UNSET, Raw
-
 from router.api import parsing
-from router.api.response_shapes import (
-    DeadJob,
-    Dropped,
-    FailureAnswer,
-    JobAnswer,
-    Queued,
-    Redriven,
-    count_failed,
-)
+from router.api.life.answers import JobAnswer
+from router.api.response_shapes import Done, Dropped, FailureAnswer, Queued, Redriven, count_failed
 from router.bodies.parser import BodyParser
-from router.handlers.list_answers import list_answer, list_pieces
+from router.handlers.job_answers import job_facts
 from router.http.errors import failed
 from router.http.request import Request, is_gone
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.dead_letters import DeadLetter, DeadRef, RedriveStatus
-from sharq_core.errors import NotFound, SharqError
-from sharq_core.link.messages import GetJob
-from sharq_core.models import JobStatus
+from router.shards.upgrade import LIFE
+from sharq_core.dead_letters import DeadRef, RedriveStatus
+from sharq_core.errors import Duplicate, NotFound, SharqError
+from sharq_core.link.job_calls import DropDeadLetter
+from sharq_core.link.messages import GetJob, Redrive
 
-DEFAULT_PAGE = 100
-
-MAX_LIST_BYTES = 8 << 20
-"""Size at which an answer with dead letters ends, as a dequeue's does; it may be exceeded by one page."""
-
-LISTINGS_AT_ONCE = 1
-"""Pages of dead letters that are read at the same time. The limit leaves room for other requests."""
-
-_LETTER_BYTES = 300
-"""Size of a dead letter in an answer without its payload, in bytes."""
-
-_ALREADY_LIVE = FailureAnswer(code="duplicate", message="job_id: another live job of this queue has this id")
-_NOT_DEAD = FailureAnswer(code="not_found", message="no such dead letter")
+_LIVE = "job_id: another live job of this queue has this id"
+_NO_LETTER = "no such dead letter"
+_ALREADY_LIVE = FailureAnswer(code=Duplicate.code, message=_LIVE)
+_NOT_DEAD = FailureAnswer(code=NotFound.code, message=_NO_LETTER)
 
 
 class JobHandlers:
@@ -50,24 +32,17 @@ class JobHandlers:
     def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
         self._dispatch = dispatch
         self._parser = parser
-        self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
 
     async def job(self, request: Request) -> Response:
         """Return the state of one job."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        status = await self._dispatch.route(GetJob(key, parsing.identifier(request.path_values, "job_id")))
+        job_id = parsing.identifier(request.path_values, "job_id")
+        knows_life = self._dispatch.formats >= LIFE
+        status = await self._dispatch.route(GetJob(key, job_id, knows_life))
         if status is None:
             raise NotFound("no such job")
-        return answer(_job_answer(status))
-
-    async def list_dead(self, request: Request) -> Response:
-        """Return a page of the dead letters of a type."""
-        queue_type = parsing.queue_type_of(request.path_values)
-        limit, cursor = parsing.page(request.query)
-        listing = _DeadListing(self._dispatch, self._turns, queue_type, cursor)
-        pages = listing.pages(limit or DEFAULT_PAGE)
-        return await list_answer(list_pieces("jobs", pages, lambda: {"cursor": listing.cursor}))
+        return answer(job_facts(JobAnswer, status))
 
     async def redrive(self, request: Request) -> Response:
         """Enqueue dead letters again: all of a type, or those that the body names."""
@@ -82,6 +57,28 @@ class JobHandlers:
         results = _redrive_results(jobs, outcomes)
         return answer(Redriven(failed=count_failed(results), results=results))
 
+    async def redrive_letter(self, request: Request) -> Response:
+        """Enqueue one dead letter again."""
+        parsing.no_query(request.query)
+        letter = DeadRef(*parsing.job_path(request.path_values))
+        await self._parser.run(parsing.nothing, await request.body())
+        status = await self._dispatch.route_job(Redrive, letter)
+        if status is RedriveStatus.DUPLICATE:
+            raise Duplicate(_LIVE)
+        if status is RedriveStatus.NOT_FOUND:
+            raise NotFound(_NO_LETTER)
+        return answer(Done())
+
+    async def drop_letter(self, request: Request) -> Response:
+        """Drop one dead letter."""
+        parsing.no_query(request.query)
+        key = parsing.queue_key(request.path_values)
+        job_id = parsing.identifier(request.path_values, "job_id")
+        await self._parser.run(parsing.nothing, await request.body())
+        if not await self._dispatch.route(DropDeadLetter(key, job_id)):
+            raise NotFound(_NO_LETTER)
+        return answer(Done())
+
     async def drop_dead(self, request: Request) -> Response:
         """Drop all dead letters of a type."""
         parsing.no_query(request.query)
@@ -89,60 +86,6 @@ class JobHandlers:
         await self._parser.run(parsing.nothing, await request.body())
         request.may_last = True
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
-
-
-class _DeadListing:
-    """A listing of dead letters, read page by page.
-
-    Args:
-        turns: bounds the number of listings that read and write a page at the same time.
-
-    Attributes:
-        cursor: the start of the next page; None at the end.
-    """
-
-    def __init__(
-        self, dispatch: Dispatch, turns: asyncio.Semaphore, queue_type: str, cursor: str | None
-    ) -> None:
-        self.cursor = cursor
-        self._dispatch = dispatch
-        self._turns = turns
-        self._queue_type = queue_type
-
-    async def pages(self, limit: int) -> AsyncIterator[list[DeadJob]]:
-        """Yield up to `limit` dead letters, fewer if they reach MAX_LIST_BYTES, a page at a time."""
-        size = 0
-        while True:
-            async with self._turns:
-                letters, self.cursor = await self._dispatch.list_dead(self._queue_type, limit, self.cursor)
-            yield [_dead_job(letter) for letter in letters]
-            limit -= len(letters)
-            size += sum(len(letter.payload) for letter in letters) + _LETTER_BYTES * len(letters)
-            if self.cursor is None or limit <= 0 or size >= MAX_LIST_BYTES:
-                return
-
-
-def _job_answer(status: JobStatus) -> JobAnswer:
-    until_us = status.lease_expires_at_us
-    return JobAnswer(
-        state=status.state,
-        attempt=status.attempt,
-        enqueued_at=status.enqueued_at_us // 1000,
-        lease_expires_at=UNSET if until_us is None else until_us // 1000,
-        position=UNSET if status.position is None else status.position,
-        payload=UNSET if status.payload is None else Raw(status.payload),
-    )
-
-
-def _dead_job(letter: DeadLetter) -> DeadJob:
-    return DeadJob(
-        queue_id=letter.queue_id,
-        job_id=letter.job_id,
-        payload=Raw(letter.payload),
-        attempt=letter.attempt,
-        enqueued_at=letter.enqueued_at_us // 1000,
-        dead_at=letter.dead_at_us // 1000,
-    )
 
 
 def _redrive_results(

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from router.api import parsing, queue_parsing
 from router.api.fields import to_ms
+from router.api.life.answers import retry_answer
 from router.api.limits import HOLD_UNTIL_TEXT
 from router.api.queue_shapes import DeletedAnswer, QueueAnswer, RateSet
 from router.api.response_shapes import Done
@@ -136,6 +137,9 @@ def _queue_answer(stats: QueueStats) -> QueueAnswer:
         max_leased=stats.max_leased,
         weight=stats.weight,
         held_until=None if held_us is None else -(-held_us // 1000),
+        retry=None if stats.retry is None else retry_answer(stats.retry),
+        expires=None if stats.expires_us is None else to_ms(stats.expires_us),
+        on_expiry=stats.on_expiry,
         settings=list(stats.settings),
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),

@@ -9,6 +9,7 @@ from msgspec import UNSET, structs
 
 from router.api import parsing, type_parsing
 from router.api.fields import to_ms
+from router.api.life.answers import retry_answer
 from router.api.queue_shapes import LimitAnswer, TypeAnswer
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
@@ -16,6 +17,7 @@ from router.handlers import rate_warnings
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from router.shards.upgrade import LIFE
 from sharq_core.limits import Limit, TypeStats
 from sharq_core.link.control_calls import GetTypeStats, SetType
 from sharq_core.partitions import partition_of
@@ -50,7 +52,8 @@ class TypeHandlers:
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        call = SetType(queue_type, self._partition(queue_type), type_parsing.CLEARED)
+        change = type_parsing.CLEARED if self._dispatch.formats >= LIFE else type_parsing.CLEARED_LIMITS
+        call = SetType(queue_type, self._partition(queue_type), change)
         return answer(_type_answer(await self._dispatch.route(call)))
 
     async def pause_type(self, request: Request) -> Response:
@@ -99,6 +102,9 @@ def _type_answer(stats: TypeStats) -> TypeAnswer:
         delayed=stats.delayed,
         leased=stats.leased,
         dead=stats.dead,
+        retry=None if stats.retry is None else retry_answer(stats.retry),
+        expires=None if stats.expires_us is None else to_ms(stats.expires_us),
+        on_expiry=stats.on_expiry,
         queues=stats.queues,
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),

@@ -11,18 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from router.shards.dead_letter_walk import DeadWalk
 from router.shards.directory import Directory
-from router.shards.listings import (
-    DEAD_PAGE_BYTES,
-    PARTITIONS_AT_ONCE,
-    read_dead,
-    read_queues,
-)
 from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
+from router.shards.walks.dead_letters import DeadWalk
+from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
 from sharq_core import errors
 from sharq_core.dead_letters import DeadLetter, DeadRef, RedriveStatus
+from sharq_core.job_changes import CancelJob, CancelOutcome
 from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.link.control_calls import (
     Explain,
@@ -32,6 +28,7 @@ from sharq_core.link.control_calls import (
     PauseAll,
     PauseType,
 )
+from sharq_core.link.job_calls import Cancel
 from sharq_core.link.messages import (
     FORMATS,
     Addressed,
@@ -96,7 +93,7 @@ class Dispatch:
 
     async def route(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
         """Call the owner of the call's partition; if it fails, call another shard once if that does no harm."""
-        if self._directory.formats < FORMATS and (newer := newer_part_of_call(call)) is not None:
+        if self.formats < FORMATS and (newer := newer_part_of_call(call, self.formats)) is not None:
             raise refusal(newer)
         partition = call.partition_in(self._directory.partitions)
         shard = self._directory.owner(partition)
@@ -111,7 +108,7 @@ class Dispatch:
         Args:
             make_call: the type of call, as `Enqueue`.
         """
-        if self._directory.formats < FORMATS and (newer := newer_field_of_job(job)) is not None:
+        if self.formats < FORMATS and (newer := newer_field_of_job(job, self.formats)) is not None:
             raise refusal(newer)
         partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
         shard = self._directory.owner(partition)
@@ -147,6 +144,10 @@ class Dispatch:
     def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | errors.SharqError]]:
         """Enqueue dead letters again; return one answer for each, in order."""
         return self._fan_out(Redrive, jobs)
+
+    def cancel(self, jobs: list[CancelJob]) -> Coroutine[Any, Any, list[CancelOutcome | errors.SharqError]]:
+        """Cancel jobs; return one answer for each, in order."""
+        return self._fan_out(Cancel, jobs)
 
     async def queue(self, key: QueueKey) -> QueueStats:
         """Return the statistics of a queue; without what a shard of format 1 does not know, while there is one."""
@@ -235,10 +236,10 @@ class Dispatch:
         return merge_explanations(await asyncio.gather(*calls))
 
     def list_dead(
-        self, queue_type: str, limit: int, cursor: str | None, max_bytes: int = DEAD_PAGE_BYTES
+        self, queue_type: str, limit: int, cursor: str | None, queue_id: str = ""
     ) -> Coroutine[Any, Any, tuple[list[DeadLetter], str | None]]:
-        """Return a type's dead letters, and the next cursor; see `read_dead`."""
-        return read_dead(self.route, queue_type, self.partitions, limit, cursor, max_bytes)
+        """Return the dead letters of a type or of one queue, and the next cursor; see `read_dead`."""
+        return read_dead(self.route, queue_type, self.partitions, limit, cursor, queue_id=queue_id)
 
     async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
         """Enqueue every dead letter that a type has now; return the number enqueued. See `DeadWalk`."""
@@ -329,9 +330,9 @@ class Dispatch:
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Call the owners of jobs, and refuse jobs that not every shard can handle yet."""
-        if self._directory.formats >= FORMATS:
+        if self.formats >= FORMATS:
             return await self._split(make_call, jobs)
-        newer = [newer_field_of_job(job) for job in jobs]
+        newer = [newer_field_of_job(job, self.formats) for job in jobs]
         older = [job for job, field in zip(jobs, newer, strict=True) if field is None]
         outcomes: list[OutcomeT | errors.SharqError] = await self._split(make_call, older) if older else []
         remaining = iter(outcomes)

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from sharq_core.errors import Unavailable
-from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
+from sharq_core.job_changes import CancelJob
+from sharq_core.job_life import PRIORITY
+from sharq_core.link.control_calls import SetQueue, SetType
+from sharq_core.link.messages import Addressed, Call, ListDead, QueueCall, SetRate
 from sharq_core.models import FinishJob, NewJob, ReleaseJob
+
+LIMITS = 2
+"""The format from which on a shard knows limits: cost, holds, fractional bursts, leases at once, gathered types."""
+
+LIFE = 3
+"""The format from which on a shard knows the life of a job: priority, expiry, retries, errors, single jobs."""
+
+_CALL = "this call"
+_GATHERED = "queue_type with ~"
 
 
 def refusal(newer: str) -> Unavailable:
@@ -24,10 +38,46 @@ def refusal(newer: str) -> Unavailable:
     )
 
 
-def newer_field_of_job(job: Addressed) -> str | None:
-    """Return the name of a field that a shard of format 1 does not know; None if there is none."""
+def newer_field_of_job(job: Addressed, formats: int) -> str | None:
+    """Return the name of a field that a shard of an older format does not know; None if there is none.
+
+    Args:
+        formats: the newest format that every member can handle.
+    """
+    if formats < LIMITS and (field := _limit_of_job(job)) is not None:
+        return field
+    return _life_of_job(job) if formats < LIFE else None
+
+
+def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
+    """Return the name of the call or field that a shard of an older format does not know; None if there is none.
+
+    Args:
+        formats: the newest format that every member can handle.
+    """
+    if call.formats > formats:
+        return _CALL
+    if formats < LIMITS:
+        if isinstance(call, SetRate) and isinstance(call.burst, float):
+            return "burst"
+        if isinstance(call, QueueCall) and not call.is_read and "~" in call.key.queue_type:
+            return _GATHERED
+    if formats >= LIFE:
+        return None
+    if isinstance(call, SetQueue | SetType):
+        settings = call.settings
+        return _first(
+            retry=settings.retry is not UNSET,
+            expires=settings.expires_us is not UNSET,
+            on_expiry=settings.on_expiry is not UNSET,
+        )
+    return "queue_id" if isinstance(call, ListDead) and call.queue_id else None
+
+
+def _limit_of_job(job: Addressed) -> str | None:
+    """Return the name of a field that came with format 2; None if the job has none."""
     if "~" in job.queue_type:
-        return "queue_type with ~"
+        return _GATHERED
     if isinstance(job, NewJob):
         return _first(
             cost=job.cost != 1,
@@ -44,15 +94,20 @@ def newer_field_of_job(job: Addressed) -> str | None:
     return None
 
 
-def newer_part_of_call(call: Call[Any]) -> str | None:
-    """Return the name of the call or field that a shard of format 1 does not know; None if there is none."""
-    if call.formats > 1:
-        return "this call"
-    if isinstance(call, SetRate) and isinstance(call.burst, float):
-        return "burst"
-    if isinstance(call, QueueCall) and not call.is_read and "~" in call.key.queue_type:
-        return "queue_type with ~"
-    return None
+def _life_of_job(job: Addressed) -> str | None:
+    """Return the name of a field or call that came with format 3; None if the job has none."""
+    if isinstance(job, NewJob):
+        return _first(
+            priority=job.priority != PRIORITY,
+            at=job.at_us is not None,
+            expires=job.expires_us is not None,
+            expires_at=job.expires_at_us is not None,
+            on_expiry=job.on_expiry is not None,
+            retry=job.retry is not None,
+        )
+    if isinstance(job, ReleaseJob):
+        return "error" if job.error else None
+    return _CALL if isinstance(job, CancelJob) else None
 
 
 def _first(**is_used: bool) -> str | None:

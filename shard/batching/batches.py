@@ -204,7 +204,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
         for (bulk_reply, index), outcome in zip(self.places, reply.value, strict=True):
             bulk_reply.settle(index, outcome)
         if self._verb.counter is not None:
-            self._verb.counter.count(self._key[1], reply.value)
+            self._verb.counter.count(self._key[1], self.jobs, reply.value)
 
     def _cut(self, *, has_payloads: bool) -> list[JobBatch[JobT, OutcomeT]]:
         """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""

@@ -13,9 +13,12 @@ from shard.index.census import MAX_NAMED, Census
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
+from shard.metrics.attempts import AttemptCounts
 from shard.metrics.outcome_counters import OutcomeCounter
 from shard.metrics.unit_counts import UnitCounts
-from sharq_core.models import EnqueueStatus, LeaseOutcome, LeaseStatus
+from sharq_core.job_changes import CancelStatus
+from sharq_core.job_life import DeadReason
+from sharq_core.models import EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 
 MAX_TYPES = MAX_NAMED
@@ -30,15 +33,24 @@ class NodeMetrics:
 
     Attributes:
         counters: the counter of outcomes by the function of a verb about jobs; some functions have none.
+        attempts: the attempts of jobs, and those that failed.
         units: the units that gathered types have leased.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        ended = Counter("sharq_leases_ended_total", "Leases that expired", ["queue_type"], registry=registry)
+        ended = Counter(
+            "sharq_leases_ended_total", "Leases whose time ran out", ["queue_type"], registry=registry
+        )
         died = Counter(
             "sharq_dead_letters_total",
-            "Jobs that passed their requeue limit and became dead letters",
+            "Jobs that became dead letters, by reason: they passed their requeue limit, or they expired",
+            ["queue_type", "reason"],
+            registry=registry,
+        )
+        expired = Counter(
+            "sharq_jobs_expired_total",
+            "Jobs that expired before they were leased; they became dead letters or were dropped",
             ["queue_type"],
             registry=registry,
         )
@@ -46,20 +58,26 @@ class NodeMetrics:
         self.ready_delays: dict[str, Durations] = {}
         self._ready_delay = _by_type(self._new_delays)
         self.units = UnitCounts()
+        self.attempts = AttemptCounts(MAX_TYPES)
         self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.cancels = OutcomeCounts(CancelStatus, MAX_TYPES)
         self.counters: dict[str, OutcomeCounter] = {
             "enqueue": self.enqueues,
             "finish": self.finishes,
             "extend": self.extends,
             "release": _Releases(self),
+            "cancel": self.cancels,
         }
+        registry.register(self.attempts)
         registry.register(_Outcomes(self))
         registry.register(_Durations(self))
         self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
-        self._died = _by_type(lambda queue_type: died.labels(queue_type).inc)
+        self._died = _by_type(lambda queue_type: died.labels(queue_type, DeadReason.LIMIT).inc)
+        self._died_expired = _by_type(lambda queue_type: died.labels(queue_type, DeadReason.EXPIRED).inc)
+        self._expired = _by_type(lambda queue_type: expired.labels(queue_type).inc)
 
     def watch(
         self,
@@ -78,18 +96,26 @@ class NodeMetrics:
         """Export the number of primaries that each check of the store's settings complains about."""
         self._registry.register(_StoreNotices(notices))
 
-    def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
-        """Record for each leased job how long it had been ready, in µs."""
+    def leased(self, queue_type: str, jobs: list[LeasedJob], ready_for_us: list[int]) -> None:
+        """Record the attempt of each leased job, and how long it had been ready, in µs."""
+        self.attempts.leased(queue_type, jobs)
         observe = self._ready_delay(queue_type)
         for delay_us in ready_for_us:
             observe(delay_us / 1e6)
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
-        """Count leases that expired, and the jobs among them that became dead letters."""
+        """Count leases that ended by time, and the jobs among them that became dead letters."""
         if ended:
             self._ended(queue_type)(ended)
+            self.attempts.timed_out(queue_type, ended)
         if died:
             self._died(queue_type)(died)
+
+    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
+        """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
+        self._expired(queue_type)(expired)
+        if expired > dropped:
+            self._died_expired(queue_type)(expired - dropped)
 
     def _new_delays(self, queue_type: str) -> Callable[[float], None]:
         delays = self.ready_delays[queue_type] = Durations(_DELAYS_S)
@@ -111,13 +137,14 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
 
 
 class _Releases:
-    """The counter of releases and of the jobs among them that became dead letters."""
+    """The counter of releases, of the attempts among them that failed, and of the jobs that became dead letters."""
 
     def __init__(self, metrics: NodeMetrics) -> None:
         self._metrics = metrics
 
-    def count(self, queue_type: str, outcomes: Sequence[LeaseOutcome]) -> None:
-        self._metrics.releases.count(queue_type, outcomes)
+    def count(self, queue_type: str, jobs: Sequence[ReleaseJob], outcomes: Sequence[LeaseOutcome]) -> None:
+        self._metrics.releases.count(queue_type, jobs, outcomes)
+        self._metrics.attempts.released(queue_type, jobs, outcomes)
         self._metrics.reaped(queue_type, 0, sum(outcome.is_dead for outcome in outcomes))
 
 
@@ -146,7 +173,14 @@ class _Outcomes(Collector):
         for verb, counts in verbs:
             for queue_type, outcome, count in counts.rows():
                 leases.add_metric([verb, queue_type, outcome], count)
-        yield from (enqueues, leases)
+        cancels = CounterMetricFamily(
+            "sharq_cancel_outcomes",
+            "Jobs that calls cancelled by their ids, by outcome",
+            labels=["queue_type", "outcome"],
+        )
+        for row in self._metrics.cancels.rows():
+            cancels.add_metric(row[:2], row[2])
+        yield from (enqueues, leases, cancels)
 
 
 class _Durations(Collector):
@@ -248,6 +282,11 @@ class _Totals(Collector):
         finished = CounterMetricFamily(
             "sharq_jobs_finished", "Jobs finished, as counted by the store", labels=["queue_type"]
         )
+        cancelled = CounterMetricFamily(
+            "sharq_jobs_cancelled",
+            "Jobs cancelled, deleted with their queue, or dropped, as counted by the store",
+            labels=["queue_type"],
+        )
         named, others = self._census.totals()
         for name, totals in [
             *((own.queue_type, own) for own in named),
@@ -259,7 +298,8 @@ class _Totals(Collector):
             jobs.add_metric([name, "dead"], totals.dead)
             enqueued.add_metric([name], totals.enqueued)
             finished.add_metric([name], totals.finished)
-        yield from (jobs, enqueued, finished)
+            cancelled.add_metric([name], totals.cancelled)
+        yield from (jobs, enqueued, finished, cancelled)
         yield GaugeMetricFamily(
             "sharq_finished_remembered",
             "Finished jobs that the store remembers",

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from shard.metrics.unit_counts import UnitCounts
+from sharq_core.models import LeasedJob
 
 
 class OutcomeCounter(Protocol):
     """A metric of the outcomes of one verb."""
 
-    def count(self, queue_type: str, outcomes: Sequence[Any], /) -> None:
-        """Count the outcomes of one call."""
+    def count(self, queue_type: str, jobs: Sequence[Any], outcomes: Sequence[Any], /) -> None:
+        """Count the outcomes of the jobs of one call; both are in the same order."""
         ...
 
 
 class LeaseCounter(Protocol):
-    """The metrics of leases that begin and of those that expire.
+    """The metrics of leases that begin, of those that end by time, and of jobs that expire.
 
     Attributes:
         units: the units that gathered types have leased.
@@ -25,10 +26,14 @@ class LeaseCounter(Protocol):
 
     units: UnitCounts
 
-    def leased(self, queue_type: str, ready_for_us: list[int]) -> None:
-        """Record for each leased job how long it had been ready, in µs."""
+    def leased(self, queue_type: str, jobs: list[LeasedJob], ready_for_us: list[int]) -> None:
+        """Record the attempt of each leased job, and how long it had been ready, in µs."""
         ...
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
-        """Count leases that expired, and the jobs among them that became dead letters."""
+        """Count leases that ended by time, and the jobs among them that became dead letters."""
+        ...
+
+    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
+        """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
         ...

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client.core import HistogramMetricFamily
 
@@ -85,8 +85,8 @@ class OutcomeCounts:
         self._max_types = max_types
         self._by_type: dict[str, list[int]] = {}
 
-    def count(self, queue_type: str, outcomes: Sequence[CallOutcome]) -> None:
-        """Count the outcomes of some jobs of one type."""
+    def count(self, queue_type: str, _: Sequence[Any], outcomes: Sequence[CallOutcome]) -> None:
+        """Count the outcomes of some jobs of one type; the jobs themselves are not looked at."""
         counts = self._by_type.get(queue_type) or self._new(queue_type)
         for outcome in outcomes:
             counts[outcome.status] += 1

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from msgspec import UNSET
 
 from sharq_core.dead_letters import DeadRef
+from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import PRIORITY, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
@@ -42,9 +43,17 @@ _RETRY = struct.Struct(">IHIB")
 _NO_RETRY = bytes(_RETRY.size)
 
 _REPORT = struct.Struct(">iQQB")
-"""reports.lua's FORMAT: actual cost (-1 for None), hold (µs), hold of the type (µs), 1 if the attempt counts."""
+"""reports.lua's FORMAT: actual cost (-1 for None), hold (µs), hold of the type (µs), 1 if the attempt counts. The error
+of a release follows.
+"""
 
-_AnyJob: TypeAlias = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef
+_CHANGE = struct.Struct(">BQQBIBQ")
+"""change_job.lua's CHANGE: which fields are given, delay (µs), at_us (0 for the delay), priority, cost, 0 never 1 after
+2 at, when it expires (µs).
+"""
+_PAYLOAD, _DUE, _PRIORITY, _COST, _EXPIRY = 1, 2, 4, 8, 16
+
+_AnyJob: TypeAlias = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef | CancelJob
 
 
 def token(lease: str | None) -> bytes:
@@ -134,10 +143,36 @@ def reports(jobs: Sequence[FinishJob] | Sequence[ReleaseJob]) -> list[bytes]:
 
 
 def _report(job: FinishJob | ReleaseJob) -> bytes:
-    counts = not isinstance(job, ReleaseJob) or job.counts
-    if job.cost is None and counts and not job.hold_us and not job.hold_type_us:
+    counts, error = True, ""
+    if isinstance(job, ReleaseJob):
+        counts, error = job.counts, job.error
+    if job.cost is None and counts and not job.hold_us and not job.hold_type_us and not error:
         return b""
-    return _REPORT.pack(-1 if job.cost is None else job.cost, job.hold_us, job.hold_type_us, counts)
+    head = _REPORT.pack(-1 if job.cost is None else job.cost, job.hold_us, job.hold_type_us, counts)
+    return head + error.encode() if error else head
+
+
+def change(wanted: JobChange) -> tuple[bytes, bytes]:
+    """Return a change of a job as change_job.lua unpacks it, and the new payload (empty if it stays)."""
+    given, delay_us, at_us, priority, cost = 0, 0, 0, 0, 0
+    kind, expires_us, payload = 0, 0, b""
+    if wanted.payload is not UNSET:
+        given, payload = given + _PAYLOAD, wanted.payload
+    if wanted.delay_us is not UNSET:
+        given, delay_us = given + _DUE, wanted.delay_us
+    elif wanted.at_us is not UNSET:
+        given, at_us = given + _DUE, wanted.at_us
+    if wanted.priority is not UNSET:
+        given, priority = given + _PRIORITY, wanted.priority
+    if wanted.cost is not UNSET:
+        given, cost = given + _COST, wanted.cost
+    if wanted.expires_us is not UNSET or wanted.expires_at_us is not UNSET:
+        given += _EXPIRY
+        if wanted.expires_us:
+            kind, expires_us = 1, wanted.expires_us
+        elif wanted.expires_at_us:
+            kind, expires_us = 2, wanted.expires_at_us
+    return _CHANGE.pack(given, delay_us, at_us, priority, cost, kind, expires_us), payload
 
 
 def queue_settings(settings: QueueSettings) -> list[Word]:

@@ -15,13 +15,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus
 from sharq_core.models import (
     Enqueued,
     ExtendJob,
     FinishJob,
-    JobStatus,
     LeaseOutcome,
     NewJob,
     QueuePage,
@@ -30,7 +28,7 @@ from sharq_core.models import (
     TopOrder,
 )
 from sharq_core.scheduler import arguments as packed
-from sharq_core.scheduler import library, queue_replies, replies
+from sharq_core.scheduler import library, replies, status_replies
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
@@ -44,9 +42,6 @@ from sharq_core.scheduler.replies import (
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
-
-MAX_DEAD_PAGE_BYTES = 262_144
-"""Bytes of records after which a page of dead letters ends, so that one page does not delay other calls."""
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -211,7 +206,7 @@ class Functions:
         """Give jobs back unfinished. Value: one answer for each job."""
         reports = packed.reports(jobs)
         arguments = self._about_leases(jobs, not_after_us, reports)
-        arguments += [job.delay_us for job in jobs]
+        arguments += ["" if job.retries else job.delay_us for job in jobs]
         arguments += [int(job.is_void) for job in jobs]
         arguments += reports
         return self._call(
@@ -304,60 +299,13 @@ class Functions:
         arguments: list[Word] = [self.retention.finished_us, limit, not_after_us or 0]
         return self._call(library.TURN, partition, "", now_us, arguments, replies.decode_nothing)
 
-    def redrive(
-        self, partition: int, queue_type: str, jobs: Sequence[DeadRef], *, now_us: int | None = None
-    ) -> FunctionCall[list[RedriveStatus]]:
-        """Queue dead letters again, with attempts from 0. Value: one answer for each job."""
-        arguments: list[Word] = [self.retention.dead_us]
-        for job in jobs:
-            arguments += (job.queue_id, packed.field(job))
-        return self._call(library.REDRIVE, partition, queue_type, now_us, arguments, replies.decode_redrive)
-
-    def drop_dead(
-        self,
-        partition: int,
-        queue_type: str,
-        limit: int,
-        before_us: int | None = None,
-        *,
-        now_us: int | None = None,
-    ) -> FunctionCall[int]:
-        """Drop up to `limit` dead letters, oldest first. Value: the number dropped.
-
-        Args:
-            before_us: keep jobs that died after this time, by the server's clock; None to keep none.
-        """
-        arguments: list[Word] = [limit] if before_us is None else [limit, before_us]
-        return self._call(library.DROP_DEAD, partition, queue_type, now_us, arguments, replies.decode_number)
-
-    def get_job(
-        self,
-        partition: int,
-        queue_type: str,
-        queue_id: str,
-        job_id: str,
-        *,
-        knows_life: bool = False,
-        now_us: int | None = None,
-    ) -> FunctionCall[JobStatus | None]:
-        """Read the status of one job. Value: None if the job is unknown.
-
-        Args:
-            knows_life: the caller can decode the states and fields about the life of a job.
-        """
-        keep = self.retention
-        arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.finished_us, keep.dead_us]
-        if knows_life:
-            arguments.append("1")
-        return self._call(library.GET_JOB, partition, queue_type, now_us, arguments, replies.decode_job)
-
     def get_queue(
         self, partition: int, queue_type: str, queue_id: str, *, now_us: int | None = None
     ) -> FunctionCall[QueueStats]:
         """Read the statistics of one queue."""
-        arguments: list[Word] = [queue_id, queue_replies.WITH_LIMITS]
+        arguments: list[Word] = [queue_id, status_replies.WITH_LIMITS]
         return self._call(
-            library.GET_QUEUE, partition, queue_type, now_us, arguments, queue_replies.decode_queue
+            library.GET_QUEUE, partition, queue_type, now_us, arguments, status_replies.decode_queue
         )
 
     def list_queues(
@@ -365,7 +313,12 @@ class Functions:
     ) -> FunctionCall[QueuePage]:
         """Read about `limit` queues with queued, delayed or leased jobs, starting at the cursor `scan` (0 at first)."""
         return self._call(
-            library.LIST_QUEUES, partition, queue_type, now_us, [scan, limit], queue_replies.decode_queue_page
+            library.LIST_QUEUES,
+            partition,
+            queue_type,
+            now_us,
+            [scan, limit],
+            status_replies.decode_queue_page,
         )
 
     def top_queues(
@@ -393,34 +346,6 @@ class Functions:
     def get_counts(self, partition: int, *, now_us: int | None = None) -> FunctionCall[CountsReply]:
         """Read the counters of a partition."""
         return self._call(library.GET_COUNTS, partition, "", now_us, [], replies.decode_counts)
-
-    def list_dead(
-        self,
-        partition: int,
-        queue_type: str,
-        scan: str,
-        limit: int,
-        queue_id: str = "",
-        *,
-        now_us: int | None = None,
-    ) -> FunctionCall[DeadPage]:
-        """Read up to `limit` dead letters, oldest first, after `scan` (`<time of death>:<field>`; empty at first).
-
-        Args:
-            queue_id: only those of this queue; empty for all.
-        """
-        died, _, field = scan.partition(":")
-        arguments: list[Word] = [
-            died or "0",
-            field,
-            limit,
-            MAX_DEAD_PAGE_BYTES,
-            self.retention.dead_us,
-            queue_id,
-        ]
-        return self._call(
-            library.LIST_DEAD, partition, queue_type, now_us, arguments, replies.decode_dead_page
-        )
 
     def set_clock(
         self, partition: int, number: int, seen_us: int, shift_us: int, *, now_us: int | None = None

@@ -24,6 +24,7 @@ SHARED_FILES = (
     "clock",
     "retry_policy",
     "job_record",
+    "notes",
     "queue_life",
     "queue_limits",
     "queue_record",
@@ -34,6 +35,9 @@ SHARED_FILES = (
     "tombstones",
     "dead_letters",
     "unit",
+    "remembered",
+    "job_status",
+    "queue_walk",
     "queue_stats",
     "transitions",
     "expiry",
@@ -66,6 +70,12 @@ _ALL = (
 
 _NO_DEATH = _ALL[:-2]
 """The keys of functions that read dead letters and create none."""
+
+_NOTES = "notes"
+"""The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
+
+_JOBS = (*_ALL, _NOTES)
+"""The keys of functions that end the lives of jobs."""
 
 _OF_TYPE = ("ready", "timers", "queues", "counters")
 """The keys of functions that tell why a type leases nothing."""
@@ -106,19 +116,26 @@ class Function(msgspec.Struct, frozen=True, dict=True):
 
 _READ = ("no-writes",)
 
-ENQUEUE = Function("enqueue", _ALL, (), joins=True)
-DEQUEUE = Function("dequeue", _ALL, joins=True)
-FINISH = Function("finish", _NO_DEATH, joins=True)
+ENQUEUE = Function("enqueue", _JOBS, (), joins=True)
+DEQUEUE = Function("dequeue", _JOBS, joins=True)
+FINISH = Function("finish", (*_NO_DEATH, _NOTES), joins=True)
 EXTEND = Function("extend", _NO_DEATH, joins=True)
-RELEASE = Function("release", _ALL, joins=True)
+RELEASE = Function("release", _JOBS, joins=True)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
-DELETE_QUEUE = Function("delete_queue", _ALL)
-REAP = Function("reap", _ALL)
-REDRIVE = Function("redrive", _ALL)
+DELETE_QUEUE = Function("delete_queue", _JOBS)
+REAP = Function("reap", _JOBS)
+REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
 DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
-GET_JOB = Function("get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters"), _READ)
+DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
+CANCEL = Function("cancel", _JOBS, joins=True)
+CANCEL_MATCHING = Function("cancel_matching", _JOBS)
+CHANGE_JOB = Function("change_job", _JOBS, ())
+GET_JOB = Function(
+    "get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES), _READ
+)
+LIST_JOBS = Function("list_jobs", ("queued", "jobs", "timers", "queues", "counters", _NOTES), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
 SET_QUEUE = Function("set_queue", _ALL)
 LIST_QUEUE_STATS = Function("list_queue_stats", ("queues", "counters", "deadcounts"), _READ)
@@ -160,7 +177,12 @@ FUNCTIONS = (
     REDRIVE,
     TURN,
     DROP_DEAD,
+    DROP_DEAD_LETTER,
+    CANCEL,
+    CANCEL_MATCHING,
+    CHANGE_JOB,
     GET_JOB,
+    LIST_JOBS,
     GET_QUEUE,
     SET_QUEUE,
     LIST_QUEUE_STATS,
@@ -263,11 +285,12 @@ _KEY_OF_TYPE = (
 def _keys(function: Function) -> str:
     """Return the Lua expression of the function's keys, indexed by their numbers in KEY.
 
-    A function whose keys are the first ones of _NUMBERED passes them on as they are.
+    A function whose keys are the first ones of _NUMBERED passes them on as they are. The notes come last.
     """
-    if function.keys == _NUMBERED[: len(function.keys)]:
+    keys = tuple(key for key in function.keys if key != _NOTES)
+    if keys == _NUMBERED[: len(keys)]:
         return "keys"
-    numbers = (_NUMBERED.index(key) + 1 for key in function.keys)
+    numbers = (_NUMBERED.index(key) + 1 for key in keys)
     return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sharq_core.limits import QueueSettings
 from sharq_core.models import QueueStats, QueueStatsPage
 from sharq_core.scheduler import arguments as packed
-from sharq_core.scheduler import library, queue_replies
+from sharq_core.scheduler import library, status_replies
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.commands import Word
@@ -33,7 +33,7 @@ class LimitCalls:
     ) -> FunctionCall[QueueStats]:
         """Change the settings of a queue, which is created if need be. Value: the queue afterwards."""
         arguments: list[Word] = [queue_id, not_after_us or 0, *packed.queue_settings(settings)]
-        decode = queue_replies.decode_queue
+        decode = status_replies.decode_queue
         return make_call(self._keys, library.SET_QUEUE, partition, queue_type, now_us, arguments, decode)
 
     def list_queue_stats(
@@ -44,7 +44,7 @@ class LimitCalls:
         A queue without jobs is included while its record is kept.
         """
         arguments: list[Word] = [scan, min(count, MAX_BATCH)]
-        decode = queue_replies.decode_queue_stats_page
+        decode = status_replies.decode_queue_stats_page
         return make_call(
             self._keys, library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count
         )

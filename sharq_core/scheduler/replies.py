@@ -12,14 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
-    JobState,
-    JobStatus,
     LeasedJob,
     LeaseOutcome,
     LeaseStatus,
@@ -39,16 +36,8 @@ _LEASE_LIFE = Struct(">IBQ")
 """dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none), which follow LEASE if one of them is not as usual."""
 _USUAL_LIFE = (1, PRIORITY, 0)
 _COUNT_REPLY = 3
-_DEAD_REPLY = 6
 _TOTALS_REPLY = 8
 _TOP_REPLY = 6
-_STATES = {
-    1: JobState.QUEUED,
-    2: JobState.DELAYED,
-    3: JobState.LEASED,
-    4: JobState.DEAD,
-    5: JobState.FINISHED,
-}
 _ENQUEUE_STATUSES = tuple(EnqueueStatus)
 _LEASE_STATUSES = tuple(LeaseStatus)
 _MINUTE_MS = 60_000
@@ -95,6 +84,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
         ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
             letters at their requeue limit.
         expired: number of jobs that the call found expired and removed.
+        dropped: number of those that were dropped; the others became dead letters.
     """
 
     jobs: list[LeasedJob]
@@ -106,6 +96,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
     ended: int
     died: int
     expired: int = 0
+    dropped: int = 0
 
 
 class ReapReply(msgspec.Struct, frozen=True):
@@ -117,6 +108,7 @@ class ReapReply(msgspec.Struct, frozen=True):
         next_timer_us: the time at which the type's next timer in this partition is due; None if there is none.
         ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
         expired: number of jobs that expired.
+        dropped: number of those that were dropped; the others became dead letters.
     """
 
     handled: int
@@ -124,6 +116,7 @@ class ReapReply(msgspec.Struct, frozen=True):
     ended: int
     died: int
     expired: int = 0
+    dropped: int = 0
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -273,6 +266,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             ended=raw[7],
             died=raw[8],
             expired=raw[end] if end < len(raw) else 0,
+            dropped=raw[end + 1] if end < len(raw) else 0,
         ),
     )
 
@@ -301,11 +295,6 @@ def decode_extend(raw: list[Any]) -> list[LeaseOutcome]:
 
 
 @decoder
-def decode_redrive(raw: list[Any]) -> list[RedriveStatus]:
-    return [RedriveStatus(status) for status in raw[4:]]
-
-
-@decoder
 def decode_flag(raw: list[Any]) -> bool:
     return bool(raw[4])
 
@@ -327,22 +316,7 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:8])
-
-
-@decoder
-def decode_job(raw: list[Any]) -> JobStatus | None:
-    if len(raw) == 4:
-        return None
-    state = _STATES[raw[4]]
-    return JobStatus(
-        state=state,
-        attempt=raw[5],
-        enqueued_at_us=raw[6],
-        lease_expires_at_us=raw[7] if state is JobState.LEASED else None,
-        position=raw[8] if state is JobState.QUEUED else None,
-        payload=raw[9] if state is not JobState.FINISHED else None,
-    )
+    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9])
 
 
 @decoder
@@ -368,16 +342,6 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
 @decoder
 def decode_counts(raw: list[Any]) -> CountsReply:
     return CountsReply([queue_type.decode() for queue_type in raw[5]], triples(raw[4]))
-
-
-@decoder
-def decode_dead_page(raw: list[Any]) -> DeadPage:
-    jobs = [
-        DeadLetter(raw[i].decode(), raw[i + 1].decode(), *raw[i + 2 : i + _DEAD_REPLY])
-        for i in range(5, len(raw), _DEAD_REPLY)
-    ]
-    scan = f"{jobs[-1].dead_at_us}:{jobs[-1].queue_id}:{jobs[-1].job_id}" if raw[4] else ""
-    return DeadPage(jobs, scan, int(raw[1]))
 
 
 @decoder

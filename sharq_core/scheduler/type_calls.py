@@ -15,8 +15,8 @@ from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.queue_replies import BLOCKED_BY
 from sharq_core.scheduler.replies import decode_nothing, decoder
+from sharq_core.scheduler.status_replies import BLOCKED_BY
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")

@@ -96,14 +96,15 @@ class _Cluster:
             ConfigError, DataDirError, ListenError, OSError, RedisError, StartError: the cluster cannot start.
         """
         command = self._command
-        if command.state_file is not None:
-            command.state_file.unlink(missing_ok=True)
         self._lock = await lock_data_dir(command.data_dir)
         self._stack.callback(os.close, self._lock)
         refuse_other_kind(command.store, command.data_dir)
         self._router_sockets = listen_on(command.router_ports)
         for sockets in self._router_sockets:
             self._stack.callback(close_all, sockets)
+        # Not earlier: a cluster that cannot start must not remove the file of the one that runs.
+        if command.state_file is not None:
+            command.state_file.unlink(missing_ok=True)
         ports = free_ports(port_count(command.store) + command.shards, command.router_ports)
         shard_ports, store_ports = ports[: command.shards], ports[command.shards :]
         await self._start_stores(store_ports)

@@ -5,7 +5,7 @@ Not here: what is counted (history.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support.load.verdict import Counts
@@ -31,6 +31,22 @@ COLUMNS = (
     "stale_finished",
     "undocumented",
 )
+
+LIFE_COLUMNS = (
+    "acknowledged",
+    "died",
+    "expired",
+    "cancelled",
+    "lost",
+    "out_of_priority",
+    "expired_leased",
+    "cancelled_leased",
+    "too_many_attempts",
+    "retried_early",
+    "outdated",
+    "wrong_fate",
+)
+"""Of the scenarios whose jobs expire, are cancelled or pass their requeue limit."""
 
 
 class Report:
@@ -67,8 +83,15 @@ class Report:
     def _lines(self) -> Iterator[str]:
         yield f"A {self._length} run, seed {self._seed}."
         yield ""
-        yield "| scenario | s | " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |"
-        yield "|---|" + "--:|" * (len(COLUMNS) + 1)
-        for scenario, counts, seconds in self._rows:
-            numbers = " | ".join(str(getattr(counts, name)) for name in COLUMNS)
-            yield f"| {scenario} | {seconds:.0f} | {numbers} |"
+        yield from _table(COLUMNS, self._rows)
+        if full := [row for row in self._rows if row[1].died or row[1].expired or row[1].cancelled]:
+            yield ""
+            yield from _table(LIFE_COLUMNS, full)
+
+
+def _table(columns: Sequence[str], rows: Sequence[tuple[str, Counts, float]]) -> Iterator[str]:
+    yield "| scenario | s | " + " | ".join(name.replace("_", " ") for name in columns) + " |"
+    yield "|---|" + "--:|" * (len(columns) + 1)
+    for scenario, counts, seconds in rows:
+        numbers = " | ".join(str(getattr(counts, name)) for name in columns)
+        yield f"| {scenario} | {seconds:.0f} | {numbers} |"

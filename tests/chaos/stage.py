@@ -12,7 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -26,7 +26,10 @@ from tests.chaos import audit
 from tests.chaos.report import Report
 from tests.scheduler.driver import Driver
 from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
+from tests.support.load.hands import looking_after, tell_fates
 from tests.support.load.history import History
+from tests.support.load.life import ORDINARY
+from tests.support.load.life_verdict import wrong_fates
 from tests.support.load.promise import Promise, Rate
 from tests.support.load.verdict import Counts, check
 from tests.support.processes.servers import SharqCluster
@@ -123,7 +126,8 @@ class Stage:
         Args:
             scenario: its name in the table.
             may_fail: requests may fail while the fault lasts.
-            promise: the limits of the queues; a type's own must have been set.
+            promise: the limits of the queues; a type's own must have been set. If it names a life for the jobs, some
+                are cancelled and changed too, and their fates are asked for.
             kind: the queue type; None for a new plain one.
         """
         kind = self.kind = kind or f"t-{uuid.uuid4().hex[:12]}"
@@ -136,15 +140,19 @@ class Stage:
         async with running_crowd(
             self.cluster.urls, self.kind, history, queues=queues, habits=habits
         ) as crowd:
-            await self.go_on(crowd)
-            await fault(crowd)
-            await self.go_on(crowd)
+            async with looking_after(crowd) if promise.life != ORDINARY else nullcontext():
+                await self.go_on(crowd)
+                await fault(crowd)
+                await self.go_on(crowd)
             await crowd.end()
             await self._until_drained(crowd)
+            if promise.life != ORDINARY:
+                await tell_fates(crowd)
         counts = check(history)
         self._report.add(scenario, counts, time.monotonic() - began_s)
         whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
-        assert not counts.violations, f"seed {self._seed}: {counts} {whys}"
+        wrong = [history.about(job) for job in sorted(wrong_fates(history))[:3]]
+        assert not counts.violations, f"seed {self._seed}: {counts} {whys} {wrong}"
         assert may_fail or not counts.failed, f"seed {self._seed}: {counts.failed} failed: {whys}"
         with self._audited(self.prefix) as client_of:
             audit.assert_conserved(client_of, self.prefix, self.kind)

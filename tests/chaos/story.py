@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.support.load.history import Dequeue, End, Enqueue, History, Lease, Outcome
+from tests.support.load.history import (
+    Cancellation,
+    Dequeue,
+    Edit,
+    End,
+    Enqueue,
+    Fate,
+    History,
+    Lease,
+    Outcome,
+)
 from tests.support.load.promise import Promise
 
 INTERVAL_MS = 100
@@ -22,10 +32,25 @@ class Story:
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def enqueue(self, number: int, outcome: Outcome = Outcome.OK, queue: str = "q") -> None:
+    def enqueue(
+        self,
+        number: int,
+        outcome: Outcome = Outcome.OK,
+        queue: str = "q",
+        *,
+        expires_ms: int | None = None,
+        expires_at_ms: int | None = None,
+    ) -> None:
         began_s, ended_s = self._take_time()
         self.history.enqueues.append(
-            Enqueue(began_s=began_s, ended_s=ended_s, outcome=outcome, job=(queue, number))
+            Enqueue(
+                began_s=began_s,
+                ended_s=ended_s,
+                outcome=outcome,
+                job=(queue, number),
+                expires_ms=expires_ms,
+                expires_at_ms=expires_at_ms,
+            )
         )
 
     def lease(
@@ -37,6 +62,8 @@ class Story:
         queue: str = "q",
         cost: int = 1,
         lease_ms: int = LEASE_MS,
+        expires_at_ms: int | None = None,
+        version: int = 0,
     ) -> Lease:
         began_s, ended_s = self._take_time()
         when_ms = int(began_s * 1000) if at_ms is None else at_ms
@@ -48,6 +75,8 @@ class Story:
             at_ms=when_ms,
             until_ms=when_ms + lease_ms,
             cost=cost,
+            expires_at_ms=expires_at_ms,
+            version=version,
         )
         self.history.dequeues.append(
             Dequeue(began_s=began_s, ended_s=ended_s, outcome=Outcome.OK, leases=(lease,))
@@ -60,7 +89,15 @@ class Story:
         self.leases[queue] += leases
         self.history.dequeues.append(Dequeue(began_s=began_s, ended_s=ended_s, outcome=outcome))
 
-    def end(self, lease: Lease, outcome: Outcome = Outcome.OK, verb: str = "finish") -> None:
+    def end(
+        self,
+        lease: Lease,
+        outcome: Outcome = Outcome.OK,
+        verb: str = "finish",
+        *,
+        counts: bool = True,
+        error: str = "",
+    ) -> None:
         began_s, ended_s = self._take_time()
         self.history.ends.append(
             End(
@@ -70,8 +107,58 @@ class Story:
                 verb=verb,
                 job=lease.job,
                 token=lease.token,
+                counts=counts,
+                error=error,
             )
         )
+
+    def cancel(
+        self, number: int, outcome: Outcome = Outcome.OK, *, was: str = "queued", is_by_prefix: bool = False
+    ) -> None:
+        began_s, ended_s = self._take_time()
+        self.history.cancellations.append(
+            Cancellation(
+                began_s=began_s,
+                ended_s=ended_s,
+                outcome=outcome,
+                job=("q", number),
+                was=was,
+                is_by_prefix=is_by_prefix,
+            )
+        )
+
+    def edit(
+        self,
+        number: int,
+        outcome: Outcome = Outcome.OK,
+        *,
+        has_new_priority: bool = False,
+        has_new_expiry: bool = False,
+        expires_ms: int | None = None,
+    ) -> None:
+        began_s, ended_s = self._take_time()
+        self.history.edits.append(
+            Edit(
+                began_s=began_s,
+                ended_s=ended_s,
+                outcome=outcome,
+                job=("q", number),
+                has_new_priority=has_new_priority,
+                has_new_expiry=has_new_expiry,
+                expires_ms=expires_ms,
+            )
+        )
+
+    def tell(self, number: int, state: str, *, attempt: int = 0, reason: str = "", error: str = "") -> None:
+        """The fate of a job is told."""
+        self.history.fates["q", number] = Fate(
+            told_s=self._take_time()[1], state=state, attempt=attempt, reason=reason, error=error
+        )
+
+    @property
+    def now_ms(self) -> int:
+        """The story's time by the store's clock."""
+        return round(self.history.in_ms(self.now_s))
 
     def lease_in_part(self, number: int) -> Lease:
         """A dequeue that took two leases; one was not kept, so it was void and given back."""

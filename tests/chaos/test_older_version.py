@@ -1,4 +1,4 @@
-"""A cluster of the version without limits is upgraded under load. Nothing fails, and limits wait for the last shard."""
+"""A cluster of an older version is upgraded under load: nothing fails, and newer fields wait for its last shard."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from sharq_core.scheduler.library import REVISION
@@ -23,37 +24,73 @@ from tests.support.load.crowd import STEADY, Crowd
 from tests.support.stores.server import AOF, running_store
 
 ROOT = Path(__file__).parents[2]
-OLDER = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
-"""The last commit without limits; its function library has the revision before."""
-
 JOB: dict[str, Any] = {"interval": 0, "payload": 1}
-NEWER: dict[str, tuple[str, dict[str, Any]]] = {
-    "cost": ("/enqueue/newer/q/", {**JOB, "cost": 2}),
-    "max_leased": ("/enqueue/newer/q/", {**JOB, "max_leased": 1}),
-    "burst": ("/enqueue/newer/q/", {**JOB, "burst": 1.1}),
-    "queue_type": ("/enqueue/newer~a/q/", JOB),
+PATH = "/enqueue/newer/q/"
+LATER_MS = 3_600_000
+
+LIMITS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cost": (PATH, {"cost": 2}),
+    "max_leased": (PATH, {"max_leased": 1}),
+    "burst": (PATH, {"burst": 1.1}),
+    "queue_type": ("/enqueue/newer~a/q/", {}),
 }
-"""Enqueues (path, body) by the field for which a router refuses them while a shard cannot handle it."""
+LIFE: dict[str, tuple[str, dict[str, Any]]] = {
+    "at": (PATH, {"at": 1_000_000_000_000}),
+    "priority": (PATH, {"priority": 1}),
+    "expires": (PATH, {"expires": LATER_MS}),
+    "on_expiry": (PATH, {"expires": LATER_MS, "on_expiry": "drop"}),
+    "retry": (PATH, {"retry": {"delay": 1000}}),
+}
+"""Enqueues (path, fields) by the field for which a router refuses them while a shard cannot handle it."""
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program of the version before."""
-    packed = subprocess.run(["git", "archive", OLDER], cwd=ROOT, capture_output=True, check=False)
+class Version(msgspec.Struct, frozen=True):
+    """An older version.
+
+    Attributes:
+        commit: its last one.
+        revision: of its function library.
+        newer: the enqueues that it does not know.
+    """
+
+    commit: str
+    revision: int
+    newer: dict[str, tuple[str, dict[str, Any]]]
+
+
+VERSIONS = {
+    "without limits": Version("9987f4522e34e46bff4cedf6b6d6c9573493a2b9", 3, {**LIMITS, **LIFE}),
+    "without the life of jobs": Version("f7f798498a38705746fad9264838b6c634c4a697", 4, LIFE),
+}
+
+
+class OlderStage(msgspec.Struct, frozen=True):
+    """A cluster of an older version."""
+
+    name: str
+    version: Version
+    stage: Stage
+
+
+@pytest.fixture(params=VERSIONS)
+def older(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    """The name and the program of an older version."""
+    commit = VERSIONS[request.param].commit
+    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
-        pytest.skip(f"the commit {OLDER} is not in this repository")
-    directory = tmp_path_factory.mktemp("older")
+        pytest.skip(f"the commit {commit} is not in this repository")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(directory, filter="data")
-    return directory
+        archive.extractall(tmp_path, filter="data")
+    return request.param, tmp_path
 
 
 @pytest.fixture
-def older_stage(older: Path, seed: int, report: Report) -> Iterator[Stage]:
-    """Two shards and one router of the version before, and one router of this one."""
+def older_stage(older: tuple[str, Path], seed: int, report: Report) -> Iterator[OlderStage]:
+    """Two shards and one router of an older version, and one router of this one."""
+    name, program = older
     with (
         running_store("valkey", *AOF) as store,
-        stage(store, seed, report, shards=2, PYTHONPATH=str(older)) as found,
+        stage(store, seed, report, shards=2, PYTHONPATH=str(program)) as found,
     ):
         del found.cluster.environ["PYTHONPATH"]
         newer = found.cluster.make_router("router-newer")
@@ -61,58 +98,68 @@ def older_stage(older: Path, seed: int, report: Report) -> Iterator[Stage]:
         found.cluster.routers[1].stop()
         found.cluster.routers[1] = newer
         found.cluster.until_members(len(found.cluster.shards))
-        yield found
+        yield OlderStage(name, VERSIONS[name], found)
 
 
-async def ask(http: aiohttp.ClientSession, url: str, field: str, job_id: str) -> tuple[int, str]:
-    """Send the enqueue that a field makes newer; returns the status and the error's message."""
-    path, body = NEWER[field]
-    async with http.post(url + path, json={**body, "job_id": f"{field}-{job_id}"}) as reply:
-        return reply.status, (await reply.json()).get("message", "")
+class Asker:
+    """Sends the enqueues that an older version does not know, each with a job id of its own."""
 
+    def __init__(self, http: aiohttp.ClientSession, newer: dict[str, tuple[str, dict[str, Any]]]) -> None:
+        self._http = http
+        self._newer = newer
 
-async def refuses_all(http: aiohttp.ClientSession, url: str, job_id: str) -> bool:
-    """Return True if the router refuses each newer field by its name."""
-    answers = {field: await ask(http, url, field, job_id) for field in NEWER}
-    return all(status == 503 and said.startswith(field) for field, (status, said) in answers.items())
+    async def ask(self, url: str, field: str, job_id: str) -> tuple[int, str]:
+        """Send the enqueue that a field makes newer; returns the status and the error's message."""
+        path, fields = self._newer[field]
+        body = {**JOB, **fields, "job_id": f"{field}-{job_id}"}
+        async with self._http.post(url + path, json=body) as reply:
+            return reply.status, (await reply.json()).get("message", "")
 
+    async def ask_all(self, url: str, job_id: str) -> dict[str, tuple[int, str]]:
+        """Send each of them."""
+        return {field: await self.ask(url, field, job_id) for field in self._newer}
 
-async def accepts_all(http: aiohttp.ClientSession, url: str, job_id: str) -> bool:
-    """Return True if the router queues a job with each of the newer fields."""
-    return all([(await ask(http, url, field, job_id))[0] == 201 for field in NEWER])
+    async def until_accepted(self, url: str) -> None:
+        """Wait until every newer field is accepted: the last older member has left the router's view."""
+        async with asyncio.timeout(QUIET_S):
+            for number in itertools.count():
+                answers = await self.ask_all(url, f"after-{number}")
+                if all(status == 201 for status, _ in answers.values()):
+                    return
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.timeout(240)
-async def test_an_older_cluster_is_upgraded_under_load_and_limits_wait_for_its_last_shard(
-    older_stage: Stage,
+async def test_an_older_cluster_is_upgraded_under_load_and_newer_fields_wait_for_its_last_shard(
+    older_stage: OlderStage,
 ) -> None:
-    cluster = older_stage.cluster
+    stage, version = older_stage.stage, older_stage.version
+    cluster = stage.cluster
     newer_url = cluster.routers[1].url
 
     async def fault(crowd: Crowd) -> None:
         async with aiohttp.ClientSession() as http:
-            assert revision_in(older_stage.store) == REVISION - 1
+            asker = Asker(http, version.newer)
+            assert revision_in(stage.store) == version.revision
             for number, shard in enumerate(cluster.shards):
-                assert await refuses_all(http, newer_url, f"beside-{number}")
+                answers = await asker.ask_all(newer_url, f"beside-{number}")
+                wrong = {
+                    field: answer
+                    for field, answer in answers.items()
+                    if answer[0] != 503 or not answer[1].startswith(field)
+                }
+                assert not wrong, "each newer field is refused by its name"
                 await stop(shard)
                 cluster.shards[number] = cluster.make_shard(shard.name, f"{shard.name}-newer")
                 await come_back(cluster.shards[number])
-                await until_serving(older_stage, len(cluster.shards))
-                assert revision_in(older_stage.store) == REVISION
-                await crowd.go_on(older_stage.pace.lead_s)
-            await until_accepted(http, newer_url)
-            answer = {field: await ask(http, cluster.routers[0].url, field, "older") for field in NEWER}
-            assert answer["cost"][0] == 400, "a router of the version before does not know the field"
+                await until_serving(stage, len(cluster.shards))
+                assert revision_in(stage.store) == REVISION
+                await crowd.go_on(stage.pace.lead_s)
+            await asker.until_accepted(newer_url)
+            field = next(iter(version.newer))
+            answer = await asker.ask(cluster.routers[0].url, field, "older")
+            assert answer[0] == 400, "a router of the older version does not know the field"
 
-    await older_stage.play(
-        "rolling upgrade from the version without limits", fault, habits=STEADY, may_fail=False
+    await stage.play(
+        f"rolling upgrade from the version {older_stage.name}", fault, habits=STEADY, may_fail=False
     )
-
-
-async def until_accepted(http: aiohttp.ClientSession, url: str) -> None:
-    """Wait until every newer field is accepted: the last older member has left the router's view."""
-    async with asyncio.timeout(QUIET_S):
-        for number in itertools.count():
-            if await accepts_all(http, url, f"after-{number}"):
-                return
-            await asyncio.sleep(0.05)

@@ -327,6 +327,16 @@ def test_a_second_cluster_on_the_ports_ends_while_the_first_one_still_starts(
     assert ask(f"{url}/healthz")[0] == 200
 
 
+def test_a_second_cluster_on_the_ports_leaves_the_state_file_of_the_first_one(
+    start: Start, tmp_path: Path
+) -> None:
+    first = start("--routers", "1", "--shards", "1")
+    processes = first.processes()
+    exit_code, _, _ = run(tmp_path, "--port", str(first.port), "--data-dir", str(tmp_path / "other"))
+    assert exit_code == 1
+    assert first.processes() == processes
+
+
 def test_sighup_is_passed_on_to_routers_and_shards(start: Start, tmp_path: Path) -> None:
     command = start("--routers", "1", "--shards", "1")
     pids = command.pids()

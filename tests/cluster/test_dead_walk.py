@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.shards.dead_letter_walk import DeadWalk
+from router.shards.walks.dead_letters import DeadWalk
 from shard.node import NodeSettings
 from sharq_core.dead_letters import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, Unavailable

@@ -88,6 +88,18 @@ def total(process: SharqProcess, name: str, **labels: str) -> float:
     )
 
 
+def buckets(cluster: SharqCluster, name: str, queue_type: str) -> dict[str, float]:
+    """The samples of a histogram's series over all shards, by the greatest value of their bucket."""
+    found: dict[str, float] = {}
+    for shard in cluster.shards:
+        for family in scrape(shard).values():
+            for sample in family.samples:
+                if sample.name == name and sample.labels["queue_type"] == queue_type:
+                    bound = sample.labels.get("le", "")
+                    found[bound] = found.get(bound, 0) + sample.value
+    return found
+
+
 @contextmanager
 def running(store: StoreServer) -> Iterator[SharqCluster]:
     """A cluster of one router and two shards, gone at the end."""
@@ -137,6 +149,13 @@ async def live_a_little(api: Api) -> None:
     await api.post("/finish/sms/a/1/", {"lease": first["lease"]})
     assert (await api.post("/finish/sms/a/1/", {"lease": "00" * 16})).status in {404, 409}
     await api.post("/release/sms/a/2/", {"lease": second["lease"]})
+    await api.enqueue("sms", "b", job_id="4")
+    throttled = await api.lease("sms")
+    await api.post("/release/sms/b/4/", {"lease": throttled["lease"], "count": False})
+    assert (await api.delete("/job/sms/b/4/")).json["was"] == "queued"
+    assert (await api.delete("/job/sms/b/5/")).status == 404
+    await api.enqueue("sms", "c", job_id="6", expires=1, on_expiry="drop")
+    await api.enqueue("sms", "c", job_id="7", expires=1)
     await api.enqueue("sms", "a", job_id="3")
     assert (await api.lease("sms", "&lease=100"))["job_id"] == "3"
     await api.lease("sms")
@@ -192,7 +211,7 @@ async def test_duplicates_stale_finishes_and_dead_letters_are_counted(cluster: S
         return counted("sharq_leases_ended_total")
 
     await until_answer(ended, lambda count: count == 1)
-    assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 3
+    assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 6
     assert counted("sharq_enqueue_outcomes_total", outcome="duplicate") == 1
     assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
     assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
@@ -200,8 +219,45 @@ async def test_duplicates_stale_finishes_and_dead_letters_are_counted(cluster: S
         counted("sharq_lease_outcomes_total", verb="finish", outcome=word) for word in ("lost", "not_found")
     ]
     assert sum(stale) == 1
-    assert counted("sharq_lease_outcomes_total", verb="release", outcome="done") == 1
-    assert counted("sharq_dead_letters_total") == 1
+    assert counted("sharq_lease_outcomes_total", verb="release", outcome="done") == 2
+    assert counted("sharq_dead_letters_total", reason="limit") == 1
+
+
+async def test_attempts_are_counted_by_their_number_and_by_how_they_failed(cluster: SharqCluster) -> None:
+    def counted(name: str, **labels: str) -> float:
+        return sum(total(shard, name, queue_type="sms", **labels) for shard in cluster.shards)
+
+    async def failed() -> tuple[float, float]:
+        name = "sharq_failed_attempts_total"
+        return counted(name, cause="released"), counted(name, cause="timed_out")
+
+    assert await until_answer(failed, lambda counts: counts == (1, 1)), (
+        "a release that does not count is none"
+    )
+    leases = buckets(cluster, "sharq_lease_attempts_bucket", "sms")
+    assert (leases["1.0"], leases["2.0"], leases["+Inf"]) == (4, 5, 5)
+    assert buckets(cluster, "sharq_lease_attempts_sum", "sms")[""] == 6
+
+    async def cancelled() -> float:
+        return counted("sharq_jobs_cancelled_total")
+
+    await until_answer(cancelled, lambda count: count == 2)
+    outcomes = [counted("sharq_cancel_outcomes_total", outcome=word) for word in ("done", "not_found")]
+    assert outcomes == [1, 1]
+
+
+async def test_expired_jobs_are_counted_and_those_among_them_that_are_dead_letters(
+    cluster: SharqCluster,
+) -> None:
+    async def counted() -> tuple[float, float]:
+        expired = sum(total(shard, "sharq_jobs_expired_total", queue_type="sms") for shard in cluster.shards)
+        dead = sum(
+            total(shard, "sharq_dead_letters_total", queue_type="sms", reason="expired")
+            for shard in cluster.shards
+        )
+        return expired, dead
+
+    assert await until_answer(counted, lambda counts: counts[0] == 2) == (2, 1)
 
 
 async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) -> None:

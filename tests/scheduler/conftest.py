@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from sharq_core.scheduler import library
 from tests.scheduler.driver import Driver
+from tests.scheduler.job_driver import JobDriver
 from tests.scheduler.type_driver import TypeDriver
 from tests.support.stores.server import KINDS, StoreServer, running_store
 
@@ -56,3 +57,9 @@ def lone_driver(lone_client: redis.Redis, prefix: str) -> Driver:
 def sms(client: redis.Redis, prefix: str) -> TypeDriver:
     """An empty gathered type."""
     return TypeDriver(client, prefix)
+
+
+@pytest.fixture
+def jobs(client: redis.Redis, prefix: str) -> JobDriver:
+    """An empty deployment of one partition, for calls about single jobs."""
+    return JobDriver(client, prefix)

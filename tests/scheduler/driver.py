@@ -27,6 +27,7 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TypeTotals
@@ -105,6 +106,11 @@ class Driver:
         self.partition = partition
         self.queue_type = queue_type
         self.now_us = START_US
+
+    @property
+    def job_calls(self) -> JobCalls:
+        """The maker of calls about single jobs."""
+        return JobCalls(self.keys, self.functions.retention)
 
     @property
     def surveys(self) -> SurveyCalls:
@@ -299,17 +305,17 @@ class Driver:
     def redrive(self, *job_ids: str, queue_id: str = "q") -> list[RedriveStatus]:
         """Queue dead letters again."""
         jobs: Sequence[DeadRef] = [DeadRef(self.queue_type, queue_id, job_id) for job_id in job_ids]
-        return self.value(self.functions.redrive(self.partition, self.queue_type, jobs, now_us=self.now_us))
+        return self.value(self.job_calls.redrive(self.partition, self.queue_type, jobs, now_us=self.now_us))
 
     def drop_dead(self, limit: int = MAX_BATCH, before_us: int | None = None) -> int:
         """Drop dead letters."""
         return self.value(
-            self.functions.drop_dead(self.partition, self.queue_type, limit, before_us, now_us=self.now_us)
+            self.job_calls.drop_dead(self.partition, self.queue_type, limit, before_us, now_us=self.now_us)
         )
 
     def get_job(self, job_id: str, queue_id: str = "q") -> JobStatus | None:
         """One job's status."""
-        call = self.functions.get_job(self.partition, self.queue_type, queue_id, job_id, now_us=self.now_us)
+        call = self.job_calls.get_job(self.partition, self.queue_type, queue_id, job_id, now_us=self.now_us)
         return self.reply(call).value
 
     def get_queue(self, queue_id: str = "q") -> QueueStats:
@@ -339,7 +345,7 @@ class Driver:
     def list_dead(self, scan: str = "", limit: int = MAX_BATCH) -> DeadPage:
         """A page of dead letters."""
         return self.value(
-            self.functions.list_dead(self.partition, self.queue_type, scan, limit, now_us=self.now_us)
+            self.job_calls.list_dead(self.partition, self.queue_type, scan, limit, now_us=self.now_us)
         )
 
     def get_counts(self) -> CountsReply:

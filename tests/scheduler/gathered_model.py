@@ -48,6 +48,9 @@ class GatheredModel(Model):
             queues=len(self.state.queues),
             blocked_by=explanation.blocked_by,
             next_ready_in_us=explanation.next_ready_in_us,
+            retry=rules.retry,
+            expires_us=rules.expires_us,
+            on_expiry=rules.on_expiry,
         )
 
     def explain(self) -> Explanation:

@@ -21,7 +21,6 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from sharq_core.dead_letters import DeadRef
 from sharq_core.limits import MAX_HOLD_US, Burst, QueueSettings
 from sharq_core.models import (
     ExtendJob,
@@ -53,10 +52,10 @@ from tests.scheduler.strategies import (
     BURSTS,
     CLOCK_STEPS_US,
     DELAYS_US,
+    ERRORS,
     GUESSES,
     HOLDS_US,
     INTERVALS_US,
-    JOB_IDS,
     LEASES_US,
     NEW_JOBS,
     NOT_AFTER_US,
@@ -65,6 +64,7 @@ from tests.scheduler.strategies import (
     SETTINGS,
     STEPS_US,
     Lease,
+    on_the_clock,
 )
 from tests.scheduler.witness import Witness
 
@@ -137,6 +137,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         now_us = self.model.state.now_us
         places = [queue.place_us for queue in self.model.state.queues.values() if queue.place_us is not None]
         events = [*places, *(job.due_us for job in self.model.state.jobs.values())]
+        events += [job.expires_at_us or 0 for job in self.model.state.jobs.values()]
         events += [
             max(queue.full_us, queue.active_us + 10 * MINUTE_US) for queue in self.model.state.queues.values()
         ]
@@ -158,6 +159,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(jobs=st.lists(NEW_JOBS, min_size=1, max_size=4), not_after=NOT_AFTER_US)
     def enqueue(self, jobs: list[NewJob], not_after: int | None) -> None:
         functions, now_us = self.driver.functions, self.driver.now_us
+        jobs = [on_the_clock(job, now_us) for job in jobs]
         not_after_us = None if not_after is None else now_us + not_after
         found = self.driver.reply(functions.enqueue(0, TYPE, jobs, not_after_us=not_after_us, now_us=now_us))
         assert found.hint.now_us == now_us
@@ -195,6 +197,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for job in wanted.jobs:
             limit = self.model.state.jobs[job.queue_id, job.job_id].requeue_limit
             self.witness.see_lease(job, limit, self.real_us)
+            assert job.expires_at_us is None or job.expires_at_us > now_us  # I15
         self._see_leased({job.queue_id for job in wanted.jobs})
         return multiple(*((job.queue_id, job.job_id, job.lease) for job in wanted.jobs))
 
@@ -230,24 +233,37 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(
         held=st.lists(held, min_size=1, max_size=3),
-        delay_us=DELAYS_US,
+        delay_us=st.one_of(st.none(), DELAYS_US),
         is_void=st.booleans(),
         counts=st.booleans(),
         report=REPORTS,
+        error=ERRORS,
         not_after=NOT_AFTER_US,
     )
     def release(
         self,
         held: list[Lease],
-        delay_us: int,
+        delay_us: int | None,
         is_void: bool,
         counts: bool,
         report: dict[str, Any],
+        error: str,
         not_after: int | None,
     ) -> None:
         now_us = self.driver.now_us
         refs = [
-            ReleaseJob(TYPE, queue_id, job_id, lease or "", delay_us, is_void, counts=counts, **report)
+            ReleaseJob(
+                TYPE,
+                queue_id,
+                job_id,
+                lease or "",
+                delay_us or 0,
+                is_void,
+                counts=counts,
+                error=error,
+                retries=delay_us is None,
+                **report,
+            )
             for queue_id, job_id, lease in held
         ]
         not_after_us = None if not_after is None else now_us + not_after
@@ -307,7 +323,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         found = self.driver.reap()
-        assert (found.ended, found.died) == self.model.reap()
+        assert (found.ended, found.died, found.expired) == self.model.reap()
         head = self.driver.client.zrange(self.driver.key("timers"), 0, 0, withscores=True)
         wanted_us = self.model.state.shown(int(head[0][1])) if head else None
         # A score is a double: above 2^53 (the year 2255) it may be a microsecond off.
@@ -319,31 +335,6 @@ class SchedulerMachine(RuleBasedStateMachine):
     def turn(self) -> None:
         self.driver.turn()
         self.model.state.turn()
-
-    # Dead letters.
-
-    @precondition(lambda self: self.model.state.letters)
-    @rule(keys=st.lists(st.tuples(QUEUE_IDS, JOB_IDS), min_size=1, max_size=4))
-    def redrive(self, keys: list[tuple[str, str]]) -> None:
-        refs = [DeadRef(TYPE, *key) for key in keys]
-        call = self.driver.functions.redrive(0, TYPE, refs, now_us=self.driver.now_us)
-        assert self.driver.value(call) == self.model.redrive(refs)
-
-    @precondition(lambda self: self.model.state.letters)
-    @rule(limit=st.sampled_from([1, 100]))
-    def drop_dead(self, limit: int) -> None:
-        assert self.driver.drop_dead(limit) == self.model.drop_dead(limit)
-
-    @precondition(lambda self: self.model.state.letters)
-    @rule(limit=st.sampled_from([1, 2, 100]))
-    def list_dead(self, limit: int) -> None:
-        scan = ""
-        while True:
-            found = self.driver.list_dead(scan, limit)
-            assert found == self.model.list_dead(scan, limit)
-            scan = found.scan
-            if not scan:
-                return
 
     # What holds after every step.
 
@@ -387,7 +378,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         names = ["a", "ab", "unknown"]
         keys = [(queue_id, job_id) for queue_id in names for job_id in ("1", "2", "12")]
         calls: list[FunctionCall[Any]] = [functions.get_queue(0, TYPE, name, now_us=now_us) for name in names]
-        calls += [functions.get_job(0, TYPE, *key, now_us=now_us) for key in keys]
+        get_job = self.driver.job_calls.get_job
+        calls += [get_job(0, TYPE, *key, knows_life=True, now_us=now_us) for key in keys]
         calls.append(functions.list_queues(0, TYPE, 0, 1000, now_us=now_us))
         calls += [functions.get_counts(0, now_us=now_us), self.driver.surveys.refresh(0, now_us=now_us)]
         values: list[Any] = [reply.value for reply in self.driver.replies(calls)]

@@ -4,8 +4,9 @@ It is written for being read, not for speed: no fence, no timers and no agenda. 
 the place of a queue in the line, lease numbers, and the moments at which timers run (a dequeue and a reap run all that
 are due; the bounds of one call are tested elsewhere).
 
-What it knows and how jobs move is in model_state.py, the rates and settings of queues in model_queues.py, what is read
-in model_reads.py. records.py checks how the store keeps it.
+What it knows and how jobs move is in model_state.py, the ends of leases in model_leases.py, expiry, cancellations and
+changes in model_life.py, the rates and settings of queues in model_queues.py, what is read in model_reads.py.
+records.py checks how the store keeps it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import struct
 from collections.abc import Sequence
 
 from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
+from sharq_core.job_changes import CancelJob, CancelOutcome, ChangedJob, JobChange, JobRow
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
     Enqueued,
@@ -24,15 +26,14 @@ from sharq_core.models import (
     JobStatus,
     LeasedJob,
     LeaseOutcome,
-    LeaseStatus,
     NewJob,
     QueueStats,
     ReleaseJob,
 )
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import DequeueReply
-from tests.scheduler import model_queues, model_reads
-from tests.scheduler.model_records import Job, JobKey, Kind, Queue
+from tests.scheduler import model_leases, model_life, model_queues, model_reads
+from tests.scheduler.model_records import Job, JobKey, Queue
 from tests.scheduler.model_state import State
 
 
@@ -55,6 +56,8 @@ class Model:
     def _enqueue_one(self, new: NewJob) -> Enqueued:
         key = (new.queue_id, new.job_id)
         queue = self.state.queue(new.queue_id)
+        if key in self.state.jobs and self.state.jobs[key].is_expired(self.state.now_us):
+            self.state.expire(self.state.jobs[key])
         length = sum(
             job.queue_id == new.queue_id and job.state is not JobState.LEASED
             for job in self.state.jobs.values()
@@ -65,18 +68,36 @@ class Model:
             return Enqueued(EnqueueStatus.FULL, length)
         if new.interval_us is None and (queue is None or not queue.has_interval):
             return Enqueued(EnqueueStatus.NO_INTERVAL, length)
+        due_us = self._due_us(new)
+        expires_at_us = model_life.expiry_us(self.state, queue, new, due_us)
+        if expires_at_us is not None and expires_at_us <= max(due_us, self.state.now_us):
+            return Enqueued(EnqueueStatus.EXPIRES_EARLY, length)
+        on_expiry = model_life.fate(self.state, queue, new)
         if queue is None:
             queue = self.state.queues[new.queue_id] = Queue()
         self._adopt_rate(queue, new)
         if new.max_leased is not None and not queue.is_pinned and "max_leased" not in queue.settings:
             queue.max_leased = new.max_leased
-        self.state.add(
-            queue, new.queue_id, new.job_id, new.payload, new.requeue_limit, new.delay_us, new.cost
+        job = Job(
+            *key,
+            payload=new.payload,
+            requeue_limit=new.requeue_limit,
+            cost=new.cost,
+            priority=new.priority,
+            expires_at_us=expires_at_us,
+            on_expiry=on_expiry,
+            retry=new.retry,
         )
+        self.state.add(queue, job, due_us)
         queue.count(self.state.told_us, 1, 0)
         self.state.count(1, 0)
         self.state.enqueued += 1
         return Enqueued(EnqueueStatus.QUEUED, length)
+
+    def _due_us(self, new: NewJob) -> int:
+        if new.at_us is None:
+            return self.state.now_us + new.delay_us
+        return self.state.partition_time(new.at_us)
 
     def _adopt_rate(self, queue: Queue, new: NewJob) -> None:
         takes_interval = not queue.has_interval or not (queue.is_pinned or "interval" in queue.settings)
@@ -110,6 +131,7 @@ class Model:
             is_cut,
             ended,
             died,
+            self.state.expired,
         )
 
     def _leased(self) -> int:
@@ -132,10 +154,11 @@ class Model:
         line = list(given)
         while line and len(leased) < count and self.state.rules.allows(self._leased(), self.state.now_us):
             queue_id = line[0]
-            queue, (job, *others) = (
-                self.state.queues[queue_id],
-                self.state.in_state(JobState.QUEUED, queue_id),
-            )
+            queue, waiting = self.state.queues[queue_id], self._expire_heads(queue_id)
+            if not waiting:
+                line.pop(0)
+                continue
+            job, *others = waiting
             if leased and sum(len(done.payload) for done in leased) + len(job.payload) > max_bytes:
                 return leased, ready_for_us, True
             ready_for_us.append(max(self.state.now_us - max(queue.ready_us, job.due_us), 0))
@@ -149,6 +172,13 @@ class Model:
             if not goes_on and others and is_open and given[queue_id] < per_queue:
                 line.append(queue_id)
         return leased, ready_for_us, False
+
+    def _expire_heads(self, queue_id: str) -> list[Job]:
+        """Let the expired jobs before the first live one go; returns the jobs that are queued then."""
+        waiting = self.state.in_state(JobState.QUEUED, queue_id)
+        while waiting and waiting[0].is_expired(self.state.now_us):
+            self.state.expire(waiting.pop(0))
+        return waiting
 
     def _stays_in_turn(self, queue: Queue, may_give_more: bool) -> bool:
         """A queue keeps its place until it gave as many jobs as its weight."""
@@ -185,120 +215,21 @@ class Model:
             requeues_remaining=-1 if job.requeue_limit < 0 else job.requeue_limit - job.attempt + 1,
             queue_length=queue_length,
             cost=job.cost,
+            priority=job.priority,
+            expires_at_us=None if job.expires_at_us is None else self.state.shown(job.expires_at_us),
         )
-
-    def _report(self, job: Job, ref: FinishJob | ReleaseJob) -> None:
-        """Correct the cost of a lease once, and hold the queue."""
-        queue = self.state.queues[job.queue_id]
-        if ref.cost is not None and not job.is_corrected:
-            job.is_corrected, job.corrected_cost = True, ref.cost
-            queue.correct(job.cost, ref.cost)
-            self.state.rules.correct(ref.cost - job.cost)
-        if ref.hold_us:
-            queue.hold(self.state.now_us + ref.hold_us)
-        if ref.hold_type_us:
-            self.state.rules.hold(self.state.now_us + ref.hold_type_us)
 
     def finish(self, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
         """End leases and forget the jobs."""
-        answers = [self._finish_one(ref) for ref in refs]
-        self.state.settle()
-        return answers
-
-    def _finish_one(self, ref: FinishJob) -> LeaseOutcome:
-        job = self._find(ref.queue_id, ref.job_id, ref.lease, "finish")
-        if isinstance(job, LeaseStatus):
-            return LeaseOutcome(job)
-        self._report(job, ref)
-        self.state.bury(job, Kind.FINISHED)
-        self.state.finished += 1
-        self.state.queues[job.queue_id].active_us = self.state.now_us
-        return LeaseOutcome(LeaseStatus.DONE)
+        return model_leases.finish(self.state, refs)
 
     def extend(self, refs: Sequence[ExtendJob]) -> list[LeaseOutcome]:
         """Move the ends of leases; a job that waits again is taken back in hand."""
-        answers = [self._extend_one(ref) for ref in refs]
-        self.state.settle()
-        return answers
-
-    def _extend_one(self, ref: ExtendJob) -> LeaseOutcome:
-        job = self._find(ref.queue_id, ref.job_id, ref.lease, "extend")
-        if isinstance(job, LeaseStatus):
-            return LeaseOutcome(job)
-        is_full = self.state.is_full(job.queue_id) or self.state.rules.is_full(self._leased())
-        if job.state is not JobState.LEASED and is_full:
-            return LeaseOutcome(LeaseStatus.LOST)
-        job.attempt += job.is_uncounted
-        self.state.hold(job, self.state.now_us + ref.by_us)
-        self.state.queues[job.queue_id].active_us = self.state.now_us
-        return LeaseOutcome(LeaseStatus.DONE, self.state.shown(job.due_us))
+        return model_leases.extend(self.state, refs)
 
     def release(self, refs: Sequence[ReleaseJob]) -> list[LeaseOutcome]:
         """Give jobs back unfinished."""
-        answers = [self._release_one(ref) for ref in refs]
-        self.state.settle()
-        return answers
-
-    def _release_one(self, ref: ReleaseJob) -> LeaseOutcome:
-        job = self._find(ref.queue_id, ref.job_id, ref.lease, "release")
-        if isinstance(job, LeaseStatus):
-            return LeaseOutcome(job)
-        if job.state is JobState.LEASED:
-            if ref.is_void:
-                job.attempt, job.token = job.attempt - 1, None
-            else:
-                self._give_back(job, ref)
-            self.state.queues[job.queue_id].active_us = self.state.now_us
-            self.state.end_lease(job, self.state.now_us + ref.delay_us)
-            is_dead = any(letter.job is job for letter in self.state.letters.values())
-            return LeaseOutcome(LeaseStatus.DONE, is_dead=is_dead)
-        has_report = ref.cost is not None or ref.hold_us or ref.hold_type_us or not ref.counts
-        if has_report and not job.is_released:
-            self._give_back(job, ref)
-        return LeaseOutcome(LeaseStatus.DONE)
-
-    def _give_back(self, job: Job, ref: ReleaseJob) -> None:
-        """Note that a worker gave a job back, and what it reports."""
-        job.is_released = True
-        self._report(job, ref)
-        job.is_uncounted = not ref.counts
-        job.attempt -= job.is_uncounted
-        self.state.queues[job.queue_id].active_us = self.state.now_us
-
-    def _find(self, queue_id: str, job_id: str, lease: str | None, verb: str) -> Job | LeaseStatus:
-        """The job that a lease acts on, or what became of it."""
-        key = (queue_id, job_id)
-        job = self.state.jobs.get(key)
-        if lease is None:
-            return job if job and job.state is JobState.LEASED else LeaseStatus.NOT_FOUND
-        if job and job.token == lease:
-            return job
-        return self._what_became_of(key, lease, verb)
-
-    def _what_became_of(self, key: JobKey, lease: str, verb: str) -> LeaseStatus:
-        tombstone, letter, leftover = (
-            self.state.tombstone(key),
-            self.state.letter(key),
-            self.state.leftovers.get(key),
-        )
-        is_tombstone_of_it = tombstone is not None and tombstone.job.token == lease
-        was_leased = leftover is not None and (leftover.attempt > 0 or leftover.token is not None)
-        if tombstone and is_tombstone_of_it and tombstone.kind is Kind.FINISHED:
-            if verb == "finish":
-                return LeaseStatus.DONE
-            return LeaseStatus.LOST if key in self.state.jobs or was_leased else LeaseStatus.NOT_FOUND
-        gone = [
-            leftover,
-            letter and letter.job,
-            tombstone.job if tombstone and tombstone.kind is Kind.RELEASED else None,
-        ]
-        if verb == "release" and any(job and job.token == lease and job.is_released for job in gone):
-            return LeaseStatus.DONE
-        return (
-            LeaseStatus.LOST
-            if tombstone or letter or key in self.state.jobs or was_leased
-            else LeaseStatus.NOT_FOUND
-        )
+        return model_leases.release(self.state, refs)
 
     def interval(self, queue_id: str, interval_us: int, burst: Burst | None, pin: bool | None) -> bool:
         """Change a queue's rate."""
@@ -336,8 +267,8 @@ class Model:
         self.state.settle()
         return len(waiting)
 
-    def reap(self) -> tuple[int, int]:
-        """Run all due timers; returns leases ended and deaths."""
+    def reap(self) -> tuple[int, int, int]:
+        """Run all due timers; returns leases ended, deaths at the requeue limit, and jobs that expired."""
         for key in [
             key for key, letter in self.state.letters.items() if self.state.letter(key) is not letter
         ]:
@@ -347,7 +278,7 @@ class Model:
         if not self.state.jobs and not self.state.letters and not self.state.queues:
             self.state.enqueued = self.state.finished = self.state.cancelled = 0
         self.state.settle()
-        return ended_died
+        return *ended_died, self.state.expired
 
     def redrive(self, refs: Sequence[DeadRef]) -> list[RedriveStatus]:
         """Queue dead letters again."""
@@ -366,7 +297,16 @@ class Model:
         if queue is None:
             queue = Queue(letter.interval_us, letter.burst, max_leased=letter.max_leased)
             self.state.queues[key[0]] = queue
-        self.state.add(queue, *key, letter.job.payload, letter.job.requeue_limit, 0, letter.job.cost)
+        dead = letter.job
+        job = Job(
+            *key,
+            payload=dead.payload,
+            requeue_limit=dead.requeue_limit,
+            cost=dead.cost,
+            priority=dead.priority,
+            retry=dead.retry,
+        )
+        self.state.add(queue, job, self.state.now_us)
         return RedriveStatus.QUEUED
 
     def drop_dead(self, limit: int) -> int:
@@ -384,6 +324,26 @@ class Model:
     def get_queue(self, queue_id: str) -> QueueStats:
         """Return one queue's statistics."""
         return model_reads.get_queue(self.state, queue_id)
+
+    def cancel(self, refs: Sequence[CancelJob]) -> list[CancelOutcome]:
+        """Cancel jobs by their ids."""
+        return model_life.cancel(self.state, refs)
+
+    def cancel_matching(self, queue_id: str, prefix: str) -> int:
+        """Cancel the waiting jobs of a queue with a prefix."""
+        return model_life.cancel_matching(self.state, queue_id, prefix)
+
+    def change_job(self, key: JobKey, change: JobChange) -> ChangedJob:
+        """Change a waiting job."""
+        return model_life.change_job(self.state, key, change)
+
+    def list_jobs(self, queue_id: str, job_state: JobState, prefix: str) -> list[JobRow]:
+        """Return all jobs of a queue in a state."""
+        return model_life.list_jobs(self.state, queue_id, job_state, prefix)
+
+    def drop_dead_letter(self, key: JobKey) -> bool:
+        """Drop one dead letter."""
+        return model_life.drop_dead_letter(self.state, key)
 
     def list_dead(self, scan: str, limit: int) -> DeadPage:
         """Return a page of dead letters, oldest first."""

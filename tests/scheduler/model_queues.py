@@ -69,7 +69,7 @@ def set_queue(state: State, queue_id: str, settings: QueueSettings) -> QueueStat
         name: value for name in settings.__struct_fields__ if (value := getattr(settings, name)) is not UNSET
     }
     _set_rate(queue, given)
-    for name in ("max_leased", "weight"):
+    for name in ("max_leased", "weight", "retry", "expires_us", "on_expiry"):
         if name in given:
             setattr(queue, name, given[name])
     for name in {"interval_us", "burst", "max_leased", "weight"} & given.keys():

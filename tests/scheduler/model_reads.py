@@ -2,30 +2,86 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from sharq_core.dead_letters import DeadLetter, DeadPage
+from sharq_core.job_life import JobError
 from sharq_core.models import JobState, JobStatus, QueueStats
 from sharq_core.scheduler.replies import minute_counts
-from tests.scheduler.model_records import JobKey, Kind, Letter, Queue
+from tests.scheduler.model_records import Job, JobKey, Letter, Queue
 from tests.scheduler.model_state import State
 from tests.scheduler.type_model import first_reason
 
 
 def get_job(state: State, key: JobKey) -> JobStatus | None:
-    """One job's status; of a finished and a dead one the later."""
-    job, letter, tombstone = state.jobs.get(key), state.letter(key), state.tombstone(key)
+    """One job's status; of what remains of an earlier job, the latest."""
+    job = state.jobs.get(key)
     if job:
-        shown = state.shown
-        end_us = shown(job.due_us) if job.state is JobState.LEASED else None
-        queued = state.in_state(JobState.QUEUED, job.queue_id)
-        position = queued.index(job) + 1 if job in queued else None
-        return JobStatus(job.state, job.attempt, shown(job.enqueued_at_us), end_us, position, job.payload)
-    if tombstone and tombstone.kind is Kind.FINISHED and not (letter and letter.died_us > tombstone.at_us):
-        return JobStatus(JobState.FINISHED, tombstone.job.attempt, state.shown(tombstone.job.enqueued_at_us))
-    if letter:
-        dead = letter.job
-        enqueued_us = state.shown(dead.enqueued_at_us)
-        return JobStatus(JobState.DEAD, dead.attempt, enqueued_us, payload=dead.payload)
-    return None
+        return live_job(state, job, is_listed=False)
+    gone = remembered(state, key)
+    if gone is None:
+        return None
+    if gone is JobState.DEAD:
+        return _dead_job(state, state.letters[key])
+    leftover, tombstone = state.leftovers.get(key), state.tombstone(key)
+    left = leftover if leftover and leftover.was_leased else tombstone and tombstone.job
+    assert left
+    return JobStatus(gone, left.attempt, state.shown(left.enqueued_at_us))
+
+
+def remembered(state: State, key: JobKey) -> JobState | None:
+    """The state in which a job without a live record is remembered."""
+    letter, tombstone, leftover = state.letter(key), state.tombstone(key), state.leftovers.get(key)
+    if leftover and leftover.was_leased:
+        return JobState.CANCELLED
+    if tombstone and not (letter and letter.died_us > tombstone.at_us):
+        return tombstone.kind.state
+    return JobState.DEAD if letter else None
+
+
+def live_job(state: State, job: Job, *, is_listed: bool) -> JobStatus:
+    """The status of a job that is queued, delayed or leased."""
+    shown = state.shown
+    queued = [] if is_listed else state.in_state(JobState.QUEUED, job.queue_id)
+    return JobStatus(
+        state=job.state,
+        attempt=job.attempt,
+        enqueued_at_us=shown(job.enqueued_at_us),
+        lease_expires_at_us=shown(job.due_us) if job.state is JobState.LEASED else None,
+        position=queued.index(job) + 1 if job in queued else None,
+        payload=job.payload,
+        priority=job.priority,
+        cost=job.cost,
+        retry=job.retry,
+        requeue_limit=job.requeue_limit,
+        delayed_until_us=shown(job.due_us) if job.state is JobState.DELAYED else None,
+        expires_at_us=None if job.expires_at_us is None else shown(job.expires_at_us),
+        on_expiry=None if job.expires_at_us is None else job.on_expiry,
+        error=_error(state, job),
+    )
+
+
+def _dead_job(state: State, letter: Letter) -> JobStatus:
+    job = letter.job
+    return JobStatus(
+        state=JobState.DEAD,
+        attempt=job.attempt,
+        enqueued_at_us=state.shown(job.enqueued_at_us),
+        payload=job.payload,
+        priority=job.priority,
+        cost=job.cost,
+        retry=job.retry,
+        requeue_limit=job.requeue_limit,
+        expires_at_us=None if job.expires_at_us is None else state.shown(job.expires_at_us),
+        on_expiry=None if job.expires_at_us is None else job.on_expiry,
+        dead_at_us=state.shown(letter.died_us),
+        reason=letter.reason,
+        error=_error(state, job),
+    )
+
+
+def _error(state: State, job: Job) -> JobError | None:
+    return job.error and replace(job.error, at_us=state.shown(job.error.at_us))
 
 
 def get_queue(state: State, queue_id: str) -> QueueStats:
@@ -65,6 +121,9 @@ def get_queue(state: State, queue_id: str) -> QueueStats:
         settings=tuple(
             name for name in ("interval", "max_leased", "weight", "burst") if name in known.settings
         ),
+        retry=known.retry,
+        expires_us=known.expires_us,
+        on_expiry=known.on_expiry,
     )
 
 
@@ -90,4 +149,6 @@ def _list_letter(state: State, letter: Letter) -> DeadLetter:
         job.attempt,
         state.shown(job.enqueued_at_us),
         state.shown(letter.died_us),
+        letter.reason,
+        _error(state, job),
     )

@@ -6,6 +6,7 @@ import enum
 import math
 from dataclasses import dataclass, field
 
+from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Burst
 from sharq_core.models import JobState
 
@@ -23,14 +24,16 @@ class Job:
 
     due_us: queued since, delayed until, or leased until. is_cancelled: its queue was deleted while it was leased.
     is_released, is_corrected, is_uncounted: what its newest lease did: gave it back, corrected its cost, did not count.
+    expires_at_us, on_expiry: when it expires (None: never), and its fate then.
+    retry: its own retry policy. error: the latest error of a release, with a time of the partition.
     """
 
     queue_id: str
     job_id: str
-    seq: int
     payload: bytes
     requeue_limit: int
-    enqueued_at_us: int
+    seq: int = 0
+    enqueued_at_us: int = 0
     state: JobState = JobState.QUEUED
     due_us: int = 0
     attempt: int = 0
@@ -41,6 +44,11 @@ class Job:
     is_cancelled: bool = False
     cost: int = 1
     corrected_cost: int | None = None
+    priority: int = PRIORITY
+    expires_at_us: int | None = None
+    on_expiry: OnExpiry = OnExpiry.DEAD
+    retry: Retry | None = None
+    error: JobError | None = None
 
     @property
     def key(self) -> JobKey:
@@ -49,6 +57,21 @@ class Job:
     @property
     def is_past_its_limit(self) -> bool:
         return 0 <= self.requeue_limit < self.attempt
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place among the jobs of its queue in its state: only queued jobs are in the order of priorities."""
+        return (self.priority if self.state is JobState.QUEUED else 0), self.seq
+
+    @property
+    def was_leased(self) -> bool:
+        """A worker had it, so that it is remembered when it goes with its queue."""
+        return self.attempt > 0 or self.token is not None
+
+    def is_expired(self, now_us: int) -> bool:
+        """The job waits, and its time is over."""
+        is_over = self.expires_at_us is not None and self.expires_at_us <= now_us
+        return is_over and self.state is not JobState.LEASED
 
 
 @dataclass
@@ -60,14 +83,39 @@ class Letter:
     interval_us: int
     burst: Burst
     max_leased: int | None
+    reason: DeadReason = DeadReason.LIMIT
 
 
 class Kind(enum.Enum):
-    """Why a job with a tombstone is gone; RELEASED: given back after its queue was deleted."""
+    """Why a job with a tombstone is gone: finished, deleted with its queue, cancelled by its id, or expired.
+
+    The other three say the same of a job that its newest lease had released, so that the release may be repeated.
+    """
 
     FINISHED = enum.auto()
+    DELETED = enum.auto()
+    RELEASED_DELETED = enum.auto()
     CANCELLED = enum.auto()
-    RELEASED = enum.auto()
+    RELEASED_CANCELLED = enum.auto()
+    EXPIRED = enum.auto()
+    RELEASED_EXPIRED = enum.auto()
+
+    @property
+    def state(self) -> JobState:
+        """The state in which such a job is remembered."""
+        if self is Kind.FINISHED:
+            return JobState.FINISHED
+        return JobState.EXPIRED if self in (Kind.EXPIRED, Kind.RELEASED_EXPIRED) else JobState.CANCELLED
+
+
+RELEASED = {
+    Kind.DELETED: Kind.RELEASED_DELETED,
+    Kind.CANCELLED: Kind.RELEASED_CANCELLED,
+    Kind.EXPIRED: Kind.RELEASED_EXPIRED,
+}
+"""The kinds of tombstones of jobs that their newest lease had released."""
+
+DELETED_KINDS = {Kind.DELETED, Kind.RELEASED_DELETED}
 
 
 @dataclass
@@ -87,6 +135,7 @@ class Queue:
     place_us: its place in the line of ready queues, smallest first; None when it is not ready.
     sweep_due_us: since when a deleted queue has records to remove; None when it has none.
     minutes: what was enqueued and leased, by the minute of the store's clock; the last counted minute at the end.
+    retry, expires_us, on_expiry: the defaults of its jobs that an operator set.
     """
 
     interval_us: int = 0
@@ -109,6 +158,14 @@ class Queue:
     max_leased: int | None = None
     weight: int | None = None
     held_us: int = 0
+    retry: Retry | None = None
+    expires_us: int | None = None
+    on_expiry: OnExpiry | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """An operator set something that lasts until it is cleared."""
+        return bool(self.settings or self.retry or self.expires_us or self.on_expiry)
 
     @property
     def slack_us(self) -> int:

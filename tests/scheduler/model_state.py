@@ -5,10 +5,22 @@ Not here: what the functions answer (model.py).
 
 from __future__ import annotations
 
+from sharq_core.job_life import DeadReason, OnExpiry
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import TypeTotals
-from tests.scheduler.model_records import MINUTE_US, Job, JobKey, Kind, Letter, Queue, Tombstone
+from tests.scheduler.model_records import (
+    DELETED_KINDS,
+    MINUTE_US,
+    RELEASED,
+    Job,
+    JobKey,
+    Kind,
+    Letter,
+    Queue,
+    Tombstone,
+)
+from tests.scheduler.model_retry import wait_us
 from tests.scheduler.type_model import TypeRules
 
 KEEP_US = 600_000_000
@@ -26,6 +38,7 @@ class State:
         jobs: queued, delayed and leased jobs.
         leftovers: deleted jobs whose records are still to be removed.
         tombstones, old_tombstones: the two generations of tombstones; turned_us: when the newer one began.
+        expired: number of jobs that expired since a dequeue or a reap began.
     """
 
     def __init__(self, queue_type: str, retention: Retention, now_us: int) -> None:
@@ -45,6 +58,7 @@ class State:
         self.seq = 0
         self.lease_number = 0
         self.enqueued = self.finished = self.cancelled = 0
+        self.expired = 0
         self.minutes: dict[int, list[int]] = {}
         self.rules = TypeRules()
 
@@ -56,6 +70,10 @@ class State:
     def shown(self, at_us: int) -> int:
         """A time of the partition by the store's clock."""
         return max(at_us - self.now_us + self.told_us, 0)
+
+    def partition_time(self, at_us: int) -> int:
+        """A time of the store's clock by the partition."""
+        return at_us + self.now_us - self.told_us
 
     def keep_time(self, *, is_forced: bool = False) -> None:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
@@ -91,7 +109,7 @@ class State:
     def is_idle(self, queue_id: str) -> bool:
         """Nothing holds the queue, so that a timer looks whether it may be forgotten."""
         queue = self.queues[queue_id]
-        is_held = queue.is_pinned or queue.is_paused or bool(queue.settings) or queue.sweep_due_us is not None
+        is_held = queue.is_pinned or queue.is_paused or queue.is_set or queue.sweep_due_us is not None
         return not is_held and not any(job.queue_id == queue_id for job in self.jobs.values())
 
     def queue(self, queue_id: str) -> Queue | None:
@@ -107,9 +125,9 @@ class State:
         return is_quiet and self.now_us >= queue.full_us
 
     def in_state(self, state: JobState, queue_id: str | None = None) -> list[Job]:
-        """Jobs in a state, oldest first."""
+        """Jobs in a state, in the order of their queue."""
         found = [job for job in self.jobs.values() if job.state is state and queue_id in (None, job.queue_id)]
-        return sorted(found, key=lambda job: job.seq)
+        return sorted(found, key=lambda job: job.place)
 
     def letter(self, key: JobKey) -> Letter | None:
         """A dead letter that is not too old."""
@@ -122,9 +140,10 @@ class State:
         return tombstone if tombstone and self.now_us - tombstone.at_us < self.retention.finished_us else None
 
     def is_remembered(self, key: JobKey) -> bool:
-        """Finished or dead, as an enqueue with `repeat` asks."""
+        """Finished, dead, cancelled by its id or expired, as an enqueue with `repeat` asks."""
         tombstone = self.tombstone(key)
-        return (tombstone is not None and tombstone.kind is Kind.FINISHED) or self.letter(key) is not None
+        is_gone = tombstone is not None and tombstone.kind not in DELETED_KINDS
+        return is_gone or self.letter(key) is not None
 
     def totals(self) -> TypeTotals:
         """Conservation (I8): the first is the sum of the others."""
@@ -153,23 +172,14 @@ class State:
         max_leased = self.queues[queue_id].max_leased
         return max_leased is not None and len(self.in_state(JobState.LEASED, queue_id)) >= max_leased
 
-    def add(
-        self,
-        queue: Queue,
-        queue_id: str,
-        job_id: str,
-        payload: bytes,
-        requeue_limit: int,
-        delay_us: int,
-        cost: int,
-    ) -> None:
-        """A job at the end of its queue, or apart until its delay has passed."""
-        if (queue_id, job_id) in self.leftovers:
-            self.sweep_one(self.leftovers[queue_id, job_id])
+    def add(self, queue: Queue, job: Job, due_us: int) -> None:
+        """A new job at the end of its queue, or apart until due_us."""
+        if job.key in self.leftovers:
+            self.sweep_one(self.leftovers[job.key])
         self.seq += 1
-        job = Job(queue_id, job_id, self.seq, payload, requeue_limit, self.now_us, cost=cost)
+        job.seq, job.enqueued_at_us = self.seq, self.now_us
         self.jobs[job.key] = job
-        self.put_back(job, self.now_us + delay_us)
+        self.put_back(job, due_us)
         queue.is_purged = False
         queue.active_us = self.now_us
 
@@ -184,27 +194,54 @@ class State:
         job.state, job.due_us, job.is_released, job.is_uncounted = JobState.LEASED, due_us, False, False
 
     def end_lease(self, job: Job, due_us: int) -> None:
-        """Back to its place, or dead, or gone when its queue was deleted meanwhile."""
+        """Back to its place, or dead, expired, or gone when its queue was deleted meanwhile."""
+        job.state = JobState.QUEUED
         if job.is_cancelled:
-            self.cancelled += 1
-            self.bury(job, Kind.RELEASED if job.is_released else Kind.CANCELLED)
+            self.bury(job, Kind.DELETED)
         elif job.is_past_its_limit:
-            self.die(job)
+            self.die(job, DeadReason.LIMIT)
+        elif job.is_expired(self.now_us):
+            self.expire(job)
         else:
             self.put_back(job, due_us)
 
-    def die(self, job: Job) -> None:
+    def expire(self, job: Job) -> None:
+        """The time of a job that nobody has in hand is over."""
+        self.expired += 1
+        if job.on_expiry is OnExpiry.DROP:
+            self.bury(job, Kind.EXPIRED)
+        else:
+            self.die(job, DeadReason.EXPIRED)
+
+    def expire_all(self) -> None:
+        """Find all expired jobs."""
+        for job in [job for job in self.jobs.values() if job.is_expired(self.now_us)]:
+            self.expire(job)
+
+    def retry_due_us(self, job: Job) -> int:
+        """Return when a job whose lease failed is due again, by its policy or that of its queue or its type."""
+        policy = job.retry or self.queues[job.queue_id].retry or self.rules.retry
+        return self.now_us + (wait_us(policy, job.attempt, job.token) if policy else 0)
+
+    def die(self, job: Job, reason: DeadReason) -> None:
         """A dead letter, in place of an older one of its id."""
         del self.jobs[job.key]
         self.cancelled += job.key in self.letters
         queue = self.queues[job.queue_id]
         max_leased = None if "max_leased" in queue.settings else queue.max_leased
-        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst, max_leased)
+        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst, max_leased, reason)
 
     def bury(self, job: Job, kind: Kind) -> None:
         """Out of the live jobs, remembered by a tombstone."""
         del self.jobs[job.key]
-        self.tombstones[job.key] = Tombstone(kind, job, self.now_us)
+        self.finished += kind is Kind.FINISHED
+        self.cancelled += kind is not Kind.FINISHED
+        self.remember(job, kind)
+
+    def remember(self, job: Job, kind: Kind) -> None:
+        """A tombstone of a job that its newest lease may have released."""
+        released_kind = RELEASED.get(kind, kind) if job.is_released else kind
+        self.tombstones[job.key] = Tombstone(released_kind, job, self.now_us)
 
     def drop_letter(self, key: JobKey) -> None:
         """A dead letter goes for good."""
@@ -222,17 +259,20 @@ class State:
         row[1] += leased
 
     def run_timers(self) -> tuple[int, int]:
-        """Run all that are due; returns leases ended and deaths."""
+        """Run all that are due; returns leases ended and deaths at the requeue limit."""
+        self.expired = 0
         for queue_id in [name for name, queue in self.queues.items() if self.is_forgettable(name, queue)]:
             del self.queues[queue_id]
         ended = [job for job in self.in_state(JobState.LEASED) if job.due_us <= self.now_us]
         for job in ended:
-            self.end_lease(job, self.now_us)
+            self.end_lease(job, self.retry_due_us(job))
         for job in self.in_state(JobState.DELAYED):
             if job.due_us <= self.now_us:
                 self.put_back(job, self.now_us)
         self.run_sweeps()
-        deaths = sum(letter.job in ended for letter in self.letters.values())
+        self.expire_all()
+        limit = DeadReason.LIMIT
+        deaths = sum(letter.job in ended and letter.reason is limit for letter in self.letters.values())
         return len(ended), deaths
 
     def run_sweeps(self) -> None:
@@ -247,7 +287,7 @@ class State:
     def sweep(self, queue_id: str, limit: int) -> None:
         """Remove deleted jobs: first those that were queued, then those that were delayed."""
         left = [job for job in self.leftovers.values() if job.queue_id == queue_id]
-        left.sort(key=lambda job: (job.state is JobState.DELAYED, job.seq))
+        left.sort(key=lambda job: (job.state is JobState.DELAYED, job.place))
         for job in left[:limit]:
             self.sweep_one(job)
         self.queues[queue_id].sweep_due_us = self.now_us if len(left) >= limit else None
@@ -255,10 +295,8 @@ class State:
     def sweep_one(self, job: Job) -> None:
         """Remove one deleted job; somebody may hold a lease of it."""
         del self.leftovers[job.key]
-        if job.attempt > 0 or job.token is not None:
-            self.tombstones[job.key] = Tombstone(
-                Kind.RELEASED if job.is_released else Kind.CANCELLED, job, self.now_us
-            )
+        if job.was_leased:
+            self.remember(job, Kind.DELETED)
 
     def turn(self) -> None:
         """Drop the older generation of tombstones when it is time, or when the newer one is full."""

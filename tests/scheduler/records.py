@@ -170,9 +170,14 @@ def parse_queue(raw: bytes) -> QueueRecord:
 
 
 def _parse_death(raw: bytes) -> int:
-    """Return the time of death. Format 2 has the hundredths of the burst and max_leased before the job."""
-    limits_bytes = {1: 0, 2: 5}[raw[0]]
-    assert raw[_LETTER.size + limits_bytes + 2] == DEAD
+    """Return the time of death.
+
+    Format 2 has the hundredths of the burst and max_leased before the job, format 3 also the job's note.
+    """
+    job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
+    if raw[0] == 3:
+        job_at += 2 + int.from_bytes(raw[job_at : job_at + 2])
+    assert raw[job_at + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
+from sharq_core.job_changes import JobChange
+from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import MAX_HOLD_US, QueueSettings
 from sharq_core.models import NewJob
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TYPE
@@ -26,9 +31,51 @@ STEPS_US = st.one_of(st.sampled_from(SHORT_STEPS_US), st.sampled_from(LONG_STEPS
 CLOCK_STEPS_US = st.sampled_from(
     [1, 33_334, SECOND_US, 5 * SECOND_US, 20 * SECOND_US, 5 * MINUTE_US, HOUR_US, 400 * DAY_US]
 )
+PRIORITIES = st.sampled_from([5, 5, 5, 5, 1, 4, 6, 9])
+EXPIRES_US = st.sampled_from([1, SECOND_US, SECOND_US, MINUTE_US, HOUR_US])
+FROM_NOW_US = st.sampled_from([-DAY_US, -1, 0, 1, SECOND_US, MINUTE_US])
+FATES = st.sampled_from([None, None, OnExpiry.DEAD, OnExpiry.DROP])
+RETRIES = st.sampled_from(
+    [
+        Retry(0),
+        Retry(1),
+        Retry(1000, 1),
+        Retry(1000, 2, 2500),
+        Retry(1000, 10, jitter=1),
+        Retry(60_000, 1.5, 120_000, 0.25),
+    ]
+)
+ERRORS = st.sampled_from(["", "", "TimeoutError", "Größe: 0", "x" * 2048])
 
 Lease = tuple[str, str, str | None]
 """queue_id, job_id, token"""
+
+
+def seldom(values: st.SearchStrategy[Any], usual: object = None) -> st.SearchStrategy[Any]:
+    """Mostly the usual value, so that jobs without the field meet those that have it."""
+    return st.one_of(st.just(usual), st.just(usual), st.just(usual), values)
+
+
+def on_the_clock(job: NewJob, now_us: int) -> NewJob:
+    """The same job, whose at_us and expires_at_us were drawn as times from now; `at` and `expires` win."""
+    return replace(
+        job,
+        at_us=None if job.at_us is None else now_us + job.at_us,
+        delay_us=job.delay_us if job.at_us is None else 0,
+        expires_at_us=None
+        if job.expires_at_us is None or job.expires_us is not None
+        else now_us + job.expires_at_us,
+    )
+
+
+def change_on_the_clock(change: JobChange, now_us: int) -> JobChange:
+    """The same change, whose at_us and expires_at_us were drawn as times from now."""
+    return replace(
+        change,
+        at_us=UNSET if change.at_us is UNSET else now_us + change.at_us,
+        expires_at_us=now_us + change.expires_at_us if change.expires_at_us else change.expires_at_us,
+    )
+
 
 NEW_JOBS = st.builds(
     NewJob,
@@ -44,7 +91,27 @@ NEW_JOBS = st.builds(
     repeat=st.sampled_from([False, False, True]),
     cost=COSTS,
     max_leased=st.one_of(st.none(), st.none(), MAX_LEASED),
+    priority=PRIORITIES,
+    at_us=seldom(FROM_NOW_US),
+    expires_us=seldom(EXPIRES_US),
+    expires_at_us=seldom(FROM_NOW_US),
+    on_expiry=FATES,
+    retry=seldom(RETRIES),
 )
+"""at_us and expires_at_us are times from now (on_the_clock)."""
+CHANGES = st.one_of(
+    st.builds(
+        JobChange,
+        payload=st.sampled_from([UNSET, b"2", b"{}"]),
+        priority=st.one_of(st.just(UNSET), PRIORITIES),
+        cost=st.one_of(st.just(UNSET), COSTS),
+        delay_us=st.one_of(st.just(UNSET), st.just(UNSET), DELAYS_US),
+        expires_us=st.one_of(st.just(UNSET), st.just(UNSET), st.none(), EXPIRES_US),
+    ),
+    st.builds(JobChange, at_us=FROM_NOW_US, expires_at_us=st.one_of(st.just(UNSET), FROM_NOW_US)),
+)
+"""at_us and expires_at_us are times from now (change_on_the_clock)."""
+PREFIXES = st.sampled_from(["", "1", "12", "3"])
 REPORTS = st.fixed_dictionaries(
     {"cost": ACTUAL_COSTS, "hold_us": st.one_of(st.just(0), st.just(0), st.just(0), HOLDS_US)}
 )
@@ -59,6 +126,9 @@ SETTINGS = st.builds(
             "max_leased": MAX_LEASED,
             "weight": st.sampled_from([1, 3, 100]),
             "hold_us": HOLDS_US,
+            "retry": RETRIES,
+            "expires_us": EXPIRES_US,
+            "on_expiry": FATES.filter(bool),
         }.items()
     },
 )

@@ -427,7 +427,9 @@ def old_words(call: FunctionCall[Any]) -> list[Any]:
     kept = [
         word
         for word in words
-        if not (isinstance(word, bytes) and b":dead" in word and b"deadjobs" not in word)
+        if not (
+            isinstance(word, bytes) and any(key in word for key in (b":dead:", b":deadcounts:", b":notes:"))
+        )
     ]
     kept[2] = int(words[2]) - (len(words) - len(kept))
     return kept

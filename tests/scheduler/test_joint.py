@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreFull
+from sharq_core.job_changes import CancelJob
+from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, ReleaseJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
@@ -66,6 +69,7 @@ class Life:
         self._drivers = drivers
         self._way = way
         self._held: list[tuple[int, LeasedJob]] = []
+        self._ids: dict[int, list[tuple[str, str]]] = defaultdict(list)
         self.answers: list[Answer] = []
 
     def round(self, verb: str, counts: list[int], now_us: int) -> None:
@@ -84,27 +88,36 @@ class Life:
         functions = self._drivers[at].functions
         if verb == "enqueue":
             jobs = [
-                new_job(
-                    f"{now_us}-{n}",
-                    f"q{n % 2}",
-                    requeue_limit=n % 2 - 1,
-                    interval_us=0,
-                    delay_us=n % 3 * SECOND_US,
-                    repeat=n == 1,
+                msgspec.structs.replace(
+                    new_job(
+                        f"{now_us}-{n}",
+                        f"q{n % 2}",
+                        requeue_limit=n % 2 - 1,
+                        interval_us=0,
+                        delay_us=n % 3 * SECOND_US,
+                        repeat=n == 1,
+                    ),
+                    **LIVES[(now_us + n) % len(LIVES)],
                 )
                 for n in range(count)
             ]
+            self._ids[at] += [(job.queue_id, job.job_id) for job in jobs]
             return functions.enqueue(at, TYPE, jobs, now_us=now_us) if jobs else None
         if verb == "dequeue":
             return functions.dequeue(at, TYPE, count, LEASE_US, RANDOM, now_us=now_us) if count else None
-        if verb == "refresh":
-            return self._drivers[at].surveys.refresh(at, now_us=now_us)
-        if verb == "get_counts":
-            return functions.get_counts(at, now_us=now_us)
+        if verb in ("refresh", "get_counts"):
+            read = self._drivers[at].surveys.refresh if verb == "refresh" else functions.get_counts
+            return read(at, now_us=now_us)
         if verb in TYPE_VERBS:
             return self._about_type(verb, at, count == 4, now_us)
+        if verb == "cancel":
+            return self._cancel(at, count, now_us)
         mine = [job for partition, job in self._held if partition == at][:count]
         return self._ending(verb, at, mine, now_us) if mine else None
+
+    def _cancel(self, at: int, count: int, now_us: int) -> FunctionCall[Any] | None:
+        refs = [CancelJob(TYPE, *key, n % 2 == 1) for n, key in enumerate(self._ids[at][:count])]
+        return self._drivers[at].job_calls.cancel(at, TYPE, refs, now_us=now_us) if refs else None
 
     def _survey(self, verb: str, at: int, now_us: int) -> FunctionCall[Any]:
         surveys = SurveyCalls(self._drivers[at].keys, 1000)
@@ -135,9 +148,20 @@ class Life:
         if verb == "extend":
             more = [ExtendJob(TYPE, job.queue_id, job.job_id, job.lease, SECOND_US) for job in held]
             return functions.extend(at, TYPE, more, now_us=now_us)
-        back = [ReleaseJob(TYPE, job.queue_id, job.job_id, job.lease, SECOND_US, False) for job in held]
+        back = [
+            ReleaseJob(TYPE, job.queue_id, job.job_id, job.lease, retries=n % 2 == 1, error="refused" * n)
+            for n, job in enumerate(held)
+        ]
         return functions.release(at, TYPE, back, now_us=now_us)
 
+
+LIVES: list[dict[str, Any]] = [
+    {},
+    {"priority": 1, "retry": Retry(500, 2, jitter=0.5)},
+    {"expires_us": 3 * SECOND_US},
+    {"expires_us": 4 * SECOND_US, "on_expiry": OnExpiry.DROP},
+]
+"""Fields about the life of a job, for jobs in turn."""
 
 TYPE_VERBS = [
     *("survey", "get_type", "list_types"),
@@ -145,7 +169,7 @@ TYPE_VERBS = [
 ]
 VERBS = [
     *TYPE_VERBS,
-    *("enqueue", "dequeue", "finish", "extend", "release", "refresh", "get_counts"),
+    *("enqueue", "dequeue", "finish", "extend", "release", "cancel", "refresh", "get_counts"),
 ]
 ROUNDS = st.lists(
     st.tuples(

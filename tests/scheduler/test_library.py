@@ -150,13 +150,13 @@ def test_a_changed_library_has_a_new_revision() -> None:
 def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
     driver.enqueue(new_job("1"))
     for call in (
-        driver.functions.get_job(0, TYPE, "q", "1"),
+        driver.job_calls.get_job(0, TYPE, "q", "1"),
         driver.functions.get_queue(0, TYPE, "q"),
         driver.functions.list_queues(0, TYPE, 0, 10),
         driver.limits.list_queue_stats(0, TYPE, 0, 10),
         driver.functions.top_queues(0, TYPE, TopOrder.DEPTH, 10),
         driver.functions.get_counts(0),
-        driver.functions.list_dead(0, TYPE, "", 10),
+        driver.job_calls.list_dead(0, TYPE, "", 10),
         driver.surveys.refresh(0),
     ):
         reply = execute(driver.client, b"FCALL_RO", *call.command.words[1:])
@@ -329,7 +329,7 @@ def test_calls_of_one_pipeline_see_each_other(driver: Driver) -> None:
             functions.enqueue(0, TYPE, [new_job("1")], now_us=now_us),
             functions.dequeue(0, TYPE, 1, LEASE_US, b"12345678", now_us=now_us),
             functions.finish(0, TYPE, finish, now_us=now_us),
-            functions.redrive(0, TYPE, [DeadRef(TYPE, "q", "1")], now_us=now_us),
+            driver.job_calls.redrive(0, TYPE, [DeadRef(TYPE, "q", "1")], now_us=now_us),
         ]
     )
     dequeued, finished = replies[1].value, replies[2].value

@@ -21,7 +21,7 @@ from tests.scheduler.driver import (
     SECOND_US,
     new_job,
 )
-from tests.scheduler.machine import SchedulerMachine
+from tests.scheduler.life_machine import LifeMachine
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ from tests.scheduler.machine import SchedulerMachine
 def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Redis, prefix: str) -> None:
     numbers = itertools.count()
 
-    class Machine(SchedulerMachine):
+    class Machine(LifeMachine):
         """Each example has a deployment of its own."""
 
         def __init__(self) -> None:
@@ -41,7 +41,7 @@ def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Red
 
 def test_the_model_keeps_the_minutes_that_a_queue_keeps(client: redis.Redis, prefix: str) -> None:
     """The clock steps ahead by an hour and back; and two minutes are ten minutes old when the next one is counted."""
-    machine = SchedulerMachine(client, prefix)
+    machine = LifeMachine(client, prefix)
     for step_us in (MINUTE_US, HOUR_US, -HOUR_US, MINUTE_US, 8 * MINUTE_US, 2 * MINUTE_US, -20 * SECOND_US):
         machine.enqueue([new_job(f"after {step_us}", "a")], None)
         machine.advance(step_us)

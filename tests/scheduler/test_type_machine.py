@@ -23,8 +23,9 @@ from sharq_core.models import FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler.replies import DequeueReply
 from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
 from tests.scheduler.gathered_model import GatheredModel
-from tests.scheduler.machine import RETENTION, SchedulerMachine
-from tests.scheduler.strategies import NOT_AFTER_US, REPORTS, Lease
+from tests.scheduler.life_machine import LifeMachine
+from tests.scheduler.machine import RETENTION
+from tests.scheduler.strategies import FATES, NOT_AFTER_US, REPORTS, RETRIES, Lease, seldom
 from tests.scheduler.type_driver import TypeDriver
 from tests.scheduler.type_witness import TypeWitness
 
@@ -41,11 +42,14 @@ CHANGES = st.builds(
     limits=st.one_of(st.just(UNSET), st.none(), st.lists(LIMITS, min_size=1, max_size=2)),
     max_leased=st.sampled_from([UNSET, UNSET, None, 1, 2]),
     hold_us=st.sampled_from([UNSET, UNSET, UNSET, None, 0, 1, SECOND_US, MINUTE_US]),
+    retry=seldom(st.one_of(st.none(), RETRIES), UNSET),
+    expires_us=st.sampled_from([UNSET, UNSET, UNSET, None, SECOND_US, MINUTE_US]),
+    on_expiry=seldom(FATES, UNSET),
 )
 """Mostly of limits, because a type that is held or full all the time shows little."""
 
 
-class TypeMachine(SchedulerMachine):
+class TypeMachine(LifeMachine):
     """One type whose settings change."""
 
     driver: TypeDriver
@@ -129,7 +133,7 @@ class TypeMachine(SchedulerMachine):
         assert self.driver.explain() in self.model.explanations()
 
     @rule(
-        held=st.lists(SchedulerMachine.held, min_size=1, max_size=3),
+        held=st.lists(LifeMachine.held, min_size=1, max_size=3),
         report=REPORTS,
         hold_type_us=TYPE_HOLDS_US,
     )
@@ -140,7 +144,7 @@ class TypeMachine(SchedulerMachine):
             assert self.driver.value(call) == self.model.finish(refs)
 
     @rule(
-        held=st.lists(SchedulerMachine.held, min_size=1, max_size=3),
+        held=st.lists(LifeMachine.held, min_size=1, max_size=3),
         report=REPORTS,
         hold_type_us=TYPE_HOLDS_US,
     )

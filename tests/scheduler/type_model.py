@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
+from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Limit, LimitUnit, TypeSettings
 
 LATEST_US = 2**53
@@ -56,6 +57,7 @@ class TypeRules:
     is_recorded: the store keeps a record, because something was set when it was last written.
     is_changed: the present call writes the record.
     served: number of jobs that the present call leased.
+    retry, expires_us, on_expiry: the defaults of the jobs of its queues.
     """
 
     is_all_paused: bool = False
@@ -67,10 +69,14 @@ class TypeRules:
     is_recorded: bool = False
     is_changed: bool = False
     served: int = 0
+    retry: Retry | None = None
+    expires_us: int | None = None
+    on_expiry: OnExpiry | None = None
 
     def is_set(self, now_us: int) -> bool:
         """The store has a record of the settings."""
-        return bool(self.is_paused or self.held_until_us > now_us or self.max_leased or self.buckets)
+        is_limited = self.is_paused or self.held_until_us > now_us or self.max_leased or self.buckets
+        return bool(is_limited or self.retry or self.expires_us or self.on_expiry)
 
     @property
     def ready_us(self) -> int:
@@ -125,6 +131,9 @@ class TypeRules:
             self._replace(change.limits or [], self.last_us)
         if change.max_leased is not UNSET:
             self.max_leased = change.max_leased
+        for name in ("retry", "expires_us", "on_expiry"):
+            if getattr(change, name) is not UNSET:
+                setattr(self, name, getattr(change, name))
         self.is_changed = True
         if change.hold_us is not UNSET:
             self.held_until_us = (

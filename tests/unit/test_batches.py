@@ -21,6 +21,7 @@ from sharq_core.process.counters import Durations
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import Hint, Reply
@@ -96,7 +97,7 @@ class Parts:
         self.noted = Noted()
         pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
         keys = Keys("t", PARTITIONS)
-        sources = Functions(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
+        sources = Functions(keys, Retention()), JobCalls(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
         made = SchedulerCalls(sources, self._not_after_us, PARTITIONS)
         order = CALLS.index(Enqueue)
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, self.noted, self.noted)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from router.shards.dispatch import Dispatch
-from router.shards.listings import MAX_SCANS, PARTITIONS_AT_ONCE
 from router.shards.one_shard import OneShard
+from router.shards.walks.listings import MAX_SCANS, PARTITIONS_AT_ONCE
 from sharq_core.link.messages import Call, ListQueues, OnDue
 from sharq_core.models import QueuePage
 

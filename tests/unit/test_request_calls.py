@@ -79,7 +79,7 @@ class TestLeases:
         assert parsing.finish(b"", PATH, query) == FinishJob("sms", "1", "a", "l")
         assert parsing.finish(b'{"lease": "l"}', PATH, NO_QUERY) == FinishJob("sms", "1", "a", "l")
         assert parsing.release(b'{"lease": "l", "delay": 0.5}', PATH, query).delay_us == 500
-        assert parsing.release(b"", PATH, query) == ReleaseJob("sms", "1", "a", "l", 0)
+        assert parsing.release(b"", PATH, query) == ReleaseJob("sms", "1", "a", "l", 0, retries=True)
         assert parsing.extend(b'{"by": 100}', PATH, query) == ExtendJob("sms", "1", "a", "l", 100_000)
 
     def test_two_different_leases_are_refused(self) -> None:
@@ -96,7 +96,7 @@ class TestLeases:
         expected = FinishJob("sms~carrier", "1", "a", "l", 0, 1500, 86_400_000_000)
         assert parsing.finish(body, path, NO_QUERY) == expected
         released = parsing.release(b'{"lease": "l", "cost": 7, "hold": 2, "count": false}', PATH, NO_QUERY)
-        assert released == ReleaseJob("sms", "1", "a", "l", cost=7, hold_us=2000, counts=False)
+        assert released == ReleaseJob("sms", "1", "a", "l", cost=7, hold_us=2000, counts=False, retries=True)
         entry = b'{"queue_type": "sms", "queue_id": "1", "job_id": "a", "lease": "l", "hold_type": 1}'
         message = message_in_bulk(parsing.release_bulk, entry)
         assert names(message, "jobs[0].hold_type"), message

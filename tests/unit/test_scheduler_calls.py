@@ -16,6 +16,7 @@ from sharq_core.models import DeletedQueue, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.type_calls import TypeCalls
@@ -33,13 +34,13 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
         return 77
 
     keys = Keys("t", PARTITIONS)
-    sources = Functions(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
+    sources = Functions(keys, Retention()), JobCalls(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
     return SchedulerCalls(sources, not_after_us, PARTITIONS)
 
 
 def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     """The method that makes the call to the store."""
-    sources = Functions, LimitCalls, TypeCalls
+    sources = Functions, JobCalls, LimitCalls, TypeCalls
     make: Callable[..., Any] = next(
         getattr(source, call.function) for source in sources if hasattr(source, call.function)
     )

@@ -9,15 +9,21 @@ import pytest
 
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
+from router.shards.upgrade import LIFE, LIMITS
 from sharq_core.errors import SharqError, Unavailable
-from sharq_core.limits import QueueSettings
-from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue
+from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobChange
+from sharq_core.job_life import OnExpiry, Retry
+from sharq_core.limits import QueueSettings, TypeSettings
+from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
+from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListJobs
 from sharq_core.link.messages import (
     FORMATS,
     Call,
     Enqueue,
     Finish,
+    GetJob,
     GetQueue,
+    ListDead,
     OnDue,
     Release,
     SetPaused,
@@ -27,6 +33,7 @@ from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
     FinishJob,
+    JobState,
     LeaseOutcome,
     LeaseStatus,
     NewJob,
@@ -56,6 +63,8 @@ class Shard:
             return [Enqueued(EnqueueStatus.QUEUED, 0) for _ in call.jobs]
         if isinstance(call, Finish | Release):
             return [LeaseOutcome(LeaseStatus.DONE) for _ in call.jobs]
+        if isinstance(call, Cancel):
+            return [CancelOutcome(CancelStatus.NOT_FOUND) for _ in call.jobs]
         return STATS if isinstance(call, GetQueue) else True
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
@@ -66,21 +75,25 @@ class Shard:
 
 
 class Cluster:
-    """A router whose shard runs beside one of an older version, until `upgrade`."""
+    """A router whose shard runs beside one of an older format, until `upgrade`."""
 
-    def __init__(self) -> None:
+    def __init__(self, formats: int = LIMITS - 1) -> None:
         self.shard = Shard()
         self.directory = OneShard(self.shard, 64)
-        self.directory.formats = FORMATS - 1
+        self.directory.formats = formats
         self.dispatch = Dispatch(self.directory)
 
-    def upgrade(self) -> None:
-        self.directory.formats = FORMATS
+    def upgrade(self, formats: int = FORMATS) -> None:
+        self.directory.formats = formats
 
 
 @pytest.fixture
 def cluster() -> Cluster:
     return Cluster()
+
+
+def new_job(**fields: Any) -> NewJob:
+    return NewJob("sms", "q", "j", b"1", -1, 1000, **fields)
 
 
 NEWER_JOBS: Sequence[tuple[type, Any, str]] = [
@@ -94,15 +107,31 @@ NEWER_JOBS: Sequence[tuple[type, Any, str]] = [
     (Release, ReleaseJob("sms", "q", "j", "l", counts=False), "count: "),
 ]
 
+LIFE_JOBS: Sequence[tuple[type, Any, str]] = [
+    (Enqueue, new_job(priority=1), "priority: "),
+    (Enqueue, new_job(at_us=1), "at: "),
+    (Enqueue, new_job(expires_us=1), "expires: "),
+    (Enqueue, new_job(expires_at_us=1), "expires_at: "),
+    (Enqueue, new_job(on_expiry=OnExpiry.DROP), "on_expiry: "),
+    (Enqueue, new_job(retry=Retry(1)), "retry: "),
+    (Release, ReleaseJob("sms", "q", "j", "l", error="broken"), "error: "),
+    (Cancel, CancelJob("sms", "q", "j"), "this call: "),
+]
 
-@pytest.mark.parametrize(("kind", "job", "name"), NEWER_JOBS, ids=repr)
-async def test_a_newer_field_of_a_job_is_refused_by_name(
-    cluster: Cluster, kind: type, job: Any, name: str
+
+@pytest.mark.parametrize(
+    ("formats", "kind", "job", "name"),
+    [(LIMITS, *newer) for newer in NEWER_JOBS] + [(LIFE, *newer) for newer in LIFE_JOBS],
+    ids=repr,
+)
+async def test_a_field_of_a_job_is_refused_by_name_below_its_format(
+    formats: int, kind: type, job: Any, name: str
 ) -> None:
+    cluster = Cluster(formats - 1)
     with pytest.raises(Unavailable, match=f"^{name}.*older version"):
         await cluster.dispatch.route_job(kind, job)
     assert cluster.shard.calls == []
-    cluster.upgrade()
+    cluster.upgrade(formats)
     await cluster.dispatch.route_job(kind, job)
     assert len(cluster.shard.calls) == 1
 
@@ -118,21 +147,31 @@ async def test_in_a_bulk_call_only_the_jobs_with_newer_fields_are_refused(cluste
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("formats", "call", "name"),
     [
-        SetQueue(KEY, QueueSettings(max_leased=1)),
-        HoldQueue(KEY, 1000),
-        SetRate(KEY, 1000, 1.1),
-        SetPaused(QueueKey("sms~a", "q"), True),
+        (LIMITS, SetQueue(KEY, QueueSettings(max_leased=1)), "this call: "),
+        (LIMITS, HoldQueue(KEY, 1000), "this call: "),
+        (LIMITS, SetRate(KEY, 1000, 1.1), "burst: "),
+        (LIMITS, SetPaused(QueueKey("sms~a", "q"), True), "queue_type"),
+        (LIFE, SetQueue(KEY, QueueSettings(retry=Retry(1))), "retry: "),
+        (LIFE, SetQueue(KEY, QueueSettings(expires_us=None)), "expires: "),
+        (LIFE, SetType("sms~a", 0, TypeSettings(on_expiry=OnExpiry.DEAD)), "on_expiry: "),
+        (LIFE, ListDead("sms", 0, "", 1, "q"), "queue_id: "),
+        (LIFE, CancelMatching(KEY, "", ""), "this call: "),
+        (LIFE, ChangeJob(KEY, "j", JobChange(priority=1)), "this call: "),
+        (LIFE, ListJobs(KEY, JobState.QUEUED, 1, "", ""), "this call: "),
+        (LIFE, DropDeadLetter(KEY, "j"), "this call: "),
     ],
     ids=repr,
 )
-async def test_a_newer_call_is_not_sent(cluster: Cluster, call: Any) -> None:
-    with pytest.raises(Unavailable, match="older version"):
+async def test_a_call_or_its_field_is_not_sent_below_its_format(formats: int, call: Any, name: str) -> None:
+    cluster = Cluster(formats - 1)
+    with pytest.raises(Unavailable, match=f"^{name}.*older version"):
         await cluster.dispatch.route(call)
     assert cluster.shard.calls == []
-    cluster.upgrade()
+    cluster.upgrade(formats)
     await cluster.dispatch.route(call)
+    assert cluster.shard.calls == [call]
 
 
 WHOLE: Sequence[Callable[[Dispatch], Any]] = [
@@ -158,4 +197,15 @@ async def test_what_older_shards_know_goes_on(cluster: Cluster) -> None:
     await cluster.dispatch.route_job(Enqueue, JOB)
     await cluster.dispatch.route(SetRate(KEY, 1000, 2))
     assert not any(isinstance(call, Explain | ListTypes) for call in cluster.shard.calls)
-    assert all(call.formats < FORMATS for call in cluster.shard.calls)
+    assert all(call.formats < LIMITS for call in cluster.shard.calls)
+
+
+async def test_shards_of_format_2_take_limits_and_what_they_do_not_misread() -> None:
+    cluster = Cluster(LIFE - 1)
+    settings = QueueSettings(max_leased=1)
+    calls: list[Any] = [SetQueue(KEY, settings), ListDead("sms", 0, "", 1), GetJob(KEY, "j")]
+    for call in calls:
+        await cluster.dispatch.route(call)
+    await cluster.dispatch.route_job(Enqueue, new_job(cost=2))
+    await cluster.dispatch.route_job(Release, ReleaseJob("sms", "q", "j", "l", retries=True))
+    assert len(cluster.shard.calls) == 5

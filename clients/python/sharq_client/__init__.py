@@ -4,7 +4,9 @@ from sharq_client.answers import (
     Answers,
     Counts,
     DeadLetter,
+    DeadReason,
     Enqueued,
+    JobRow,
     JobState,
     JobStatus,
     LeasedJob,
@@ -16,30 +18,52 @@ from sharq_client.answers import (
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
+from sharq_client.jobs import Jobs
 from sharq_client.outcomes import OnReported, Outcome
-from sharq_client.requests import Addressed, DeadRef, EnqueueJob, JobRef, Limit, QueueSettings, TypeSettings
+from sharq_client.requests import (
+    DEFAULT_REQUEUE_LIMIT,
+    DEFAULT_RETRY,
+    Addressed,
+    DeadRef,
+    EnqueueJob,
+    JobChange,
+    JobRef,
+    Limit,
+    OnExpiry,
+    QueueSettings,
+    Retry,
+    TypeSettings,
+)
 from sharq_client.worker import Worker
 
 __all__ = [
+    "DEFAULT_REQUEUE_LIMIT",
+    "DEFAULT_RETRY",
     "Addressed",
     "Answers",
     "Control",
     "Counts",
     "DeadLetter",
+    "DeadReason",
     "DeadRef",
     "EnqueueJob",
     "Enqueued",
     "Handler",
+    "JobChange",
     "JobRef",
+    "JobRow",
     "JobState",
     "JobStatus",
+    "Jobs",
     "LeasedJob",
     "Limit",
+    "OnExpiry",
     "OnReported",
     "Outcome",
     "QueueRow",
     "QueueSettings",
     "QueueStats",
+    "Retry",
     "SharqClient",
     "Throttled",
     "TypeRow",

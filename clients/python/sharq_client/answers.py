@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sharq_client.errors import SharqError
-from sharq_client.requests import Limit
+from sharq_client.requests import Limit, OnExpiry, Retry
 
 AnswerT = TypeVar("AnswerT")
 PayloadT = TypeVar("PayloadT")
@@ -28,6 +28,15 @@ class JobState(enum.StrEnum):
     LEASED = "leased"
     FINISHED = "finished"
     DEAD = "dead"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class DeadReason(enum.StrEnum):
+    """The reason why a job became a dead letter: it passed its requeue limit, or it expired."""
+
+    LIMIT = "limit"
+    EXPIRED = "expired"
 
 
 class Enqueued(msgspec.Struct, frozen=True):
@@ -67,6 +76,9 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
         requeues_remaining: the number of requeues that remain; -1 for no limit.
         queue_length: the number of jobs still queued in the job's queue.
         cost: the number of slots of the rate that the lease took.
+        priority: the priority of the job, 1 to 9; 1 is leased first.
+        expires_at_ms: the time at which the job would have expired if it had not been leased, in ms since the epoch by
+            the store's clock; None if it never expires. The lease may outlive it.
         payload_json: the JSON text of the payload.
     """
 
@@ -80,6 +92,8 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
     requeues_remaining: int
     queue_length: int = msgspec.field(name="current_queue_length")
     cost: int = 1
+    priority: int = 5
+    expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
     payload_json: msgspec.Raw = msgspec.field(name="payload")
 
     @property
@@ -105,7 +119,23 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
         leased_until_ms: the end of the lease, in ms since the epoch by the store's clock; None unless leased.
         position: the place in the queue, 1 for the next job; None unless queued.
-        payload_json: the JSON text of the payload; empty for a finished job, whose payload is not kept.
+        priority: 1 to 9; 1 is leased first.
+        cost: the number of slots of the rate that a lease takes.
+        requeue_limit: the number of times that the job is requeued after a failed attempt; -1 for no limit.
+        retry: the retry policy of the job itself; None for that of its queue or gathered type.
+        delayed_until_ms: the time at which the job is queued, in ms since the epoch by the store's clock; None unless
+            delayed.
+        expires_at_ms: the time from which the job is not leased, in ms since the epoch by the store's clock; None if it
+            never expires.
+        on_expiry: the fate of the job when it expires; None if it never expires.
+        dead_at_ms: the time at which it became a dead letter, in ms since the epoch by the store's clock; None unless
+            dead.
+        reason: the reason why it became a dead letter; None unless dead.
+        error: the text of the latest release with an error; None if there was none.
+        error_attempt: the number of the delivery that ended with the error.
+        error_at_ms: the time of that release, in ms since the epoch by the store's clock.
+        payload_json: the JSON text of the payload; empty for a finished, cancelled or dropped job, whose payload is not
+            kept.
     """
 
     state: JobState
@@ -113,12 +143,30 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     enqueued_at_ms: int = msgspec.field(name="enqueued_at")
     leased_until_ms: int | None = msgspec.field(default=None, name="lease_expires_at")
     position: int | None = None
+    priority: int = 5
+    cost: int = 1
+    requeue_limit: int | None = None
+    retry: Retry | None = None
+    delayed_until_ms: int | None = msgspec.field(default=None, name="delayed_until")
+    expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
+    on_expiry: OnExpiry | None = None
+    dead_at_ms: int | None = msgspec.field(default=None, name="dead_at")
+    reason: DeadReason | None = None
+    error: str | None = None
+    error_attempt: int | None = None
+    error_at_ms: int | None = msgspec.field(default=None, name="error_at")
     payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
 
     @property
     def payload(self) -> Any:
         """The payload, decoded at each use; None if it is not kept. Cost: O(its bytes)."""
         return msgspec.json.decode(self.payload_json) if bytes(self.payload_json) else None
+
+
+class JobRow(JobStatus, frozen=True, kw_only=True):
+    """One job in a list of a queue's jobs."""
+
+    job_id: str
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +190,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
         blocked_by: why the queue hands out no job now, such as "rate", "hold" or "empty"; None if it does.
         next_ready_in_ms: the time until the next lease is possible; None if nothing is queued or it is not known.
         oldest_age_ms: the time since the first queued job was enqueued; None if nothing is queued.
+        retry, expires_ms, on_expiry: the settings for jobs that have none of their own; None for none.
     """
 
     interval_ms: float = msgspec.field(name="interval")
@@ -160,6 +209,9 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     blocked_by: str | None = None
     next_ready_in_ms: float | None = msgspec.field(default=None, name="next_ready_in")
     oldest_age_ms: float | None = msgspec.field(default=None, name="oldest_age")
+    retry: Retry | None = None
+    expires_ms: float | None = msgspec.field(default=None, name="expires")
+    on_expiry: OnExpiry | None = None
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +259,9 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     blocked_by: str | None
     next_ready_in_ms: float | None = msgspec.field(name="next_ready_in")
     warning: str = ""
+    retry: Retry | None = None
+    expires_ms: float | None = msgspec.field(default=None, name="expires")
+    on_expiry: OnExpiry | None = None
 
 
 class TypeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,12 +299,16 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A job past its requeue limit, kept for inspection.
+    """A job that passed its requeue limit or expired, kept for inspection.
 
     Attributes:
         attempt: the number of deliveries.
         enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
         dead_at_ms: the time at which it became a dead letter, in ms since the epoch by the store's clock.
+        reason: the reason why it became one.
+        error: the text of the latest release with an error; None if there was none.
+        error_attempt: the number of the delivery that ended with the error.
+        error_at_ms: the time of that release, in ms since the epoch by the store's clock.
         payload_json: the JSON text of the payload.
     """
 
@@ -258,6 +317,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     enqueued_at_ms: int = msgspec.field(name="enqueued_at")
     dead_at_ms: int = msgspec.field(name="dead_at")
+    reason: DeadReason = DeadReason.LIMIT
+    error: str | None = None
+    error_attempt: int | None = None
+    error_at_ms: int | None = msgspec.field(default=None, name="error_at")
     payload_json: msgspec.Raw = msgspec.field(name="payload")
 
     @property

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from sharq_client import errors, failures
-from sharq_client.answers import Answers
+from sharq_client.answers import Answers, JobState
 from sharq_client.requests import BulkJobT, calls
 from sharq_client.transport import Transport
 
@@ -24,6 +24,7 @@ class Result(msgspec.Struct, frozen=True):
     job_id: str = ""
     is_duplicate: bool = msgspec.field(default=False, name="duplicate")
     queue_length: int | None = msgspec.field(default=None, name="current_queue_length")
+    was: JobState | None = None
     code: str = ""
     message: str = ""
 
@@ -119,3 +120,14 @@ def _to_answer(result: Result) -> Result | errors.SharqError:
 def failures_of(answers: list[Result | errors.SharqError]) -> Answers[errors.SharqError | None]:
     """Return for each answer its error, or None if the job's call succeeded."""
     return Answers(answer if isinstance(answer, errors.SharqError) else None for answer in answers)
+
+
+def states_of(answers: list[Result | errors.SharqError]) -> Answers[JobState | errors.SharqError]:
+    """Return for each answer to a cancellation the state before it, or the error of the job."""
+    return Answers(_state_of(answer) for answer in answers)
+
+
+def _state_of(answer: Result | errors.SharqError) -> JobState | errors.SharqError:
+    if isinstance(answer, errors.SharqError):
+        return answer
+    return answer.was or errors.OutcomeUnknown("the server did not say which state the job was in")

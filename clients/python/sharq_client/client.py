@@ -16,9 +16,10 @@ import msgspec
 from sharq_client import errors
 from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
 from sharq_client.bulk import failures_of, send_bulk
-from sharq_client.caller import LEASED, REPLY, Caller
+from sharq_client.caller import JOB, LEASED, REPLY, Caller
 from sharq_client.control import Control
 from sharq_client.failures import NothingReady
+from sharq_client.jobs import Jobs
 from sharq_client.requests import (
     Addressed,
     DeadRef,
@@ -45,7 +46,6 @@ class _DeadPage(msgspec.Struct, frozen=True):
 
 
 _ENQUEUED = msgspec.json.Decoder(Enqueued)
-_JOB = msgspec.json.Decoder(JobStatus)
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _COUNTS = msgspec.json.Decoder(Counts)
 _IDS = msgspec.json.Decoder(_Ids)
@@ -65,6 +65,7 @@ class SharqClient:
 
     Attributes:
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
+        jobs: the calls that look after jobs: cancel, change, list, and redrive or drop one dead letter.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class SharqClient:
         self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
         self._caller = Caller(self._transport)
         self.control = Control(self._caller)
+        self.jobs = Jobs(self._caller)
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -218,30 +220,28 @@ class SharqClient:
     async def release(
         self,
         job: Addressed,
-        delay_ms: float = 0,
+        delay_ms: float | None = None,
         *,
         cost: int | None = None,
         hold_ms: float = 0,
         hold_type_ms: float = 0,
         counts: bool = True,
+        error: str | None = None,
     ) -> None:
-        """Give the job back unfinished (nack): it returns to its place in the queue after delay_ms.
+        """Give the job back unfinished (nack): it returns to its place in the queue after a delay.
 
         Args:
+            delay_ms: the delay, 0 for none. None for that of the job's retry policy, if it has one and the attempt
+                counts.
             cost, hold_ms, hold_type_ms: as in `finish`.
             counts: False if the attempt does not count, as after a carrier's 429.
+            error: the reason of the failure, for people. The server keeps its first 2 KiB until the job is finished,
+                and shows the latest one with the job and with its dead letter.
 
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
-        report = LeaseBody(
-            lease=job.lease,
-            delay_ms=delay_ms,
-            cost=cost,
-            hold_ms=hold_ms,
-            hold_type_ms=hold_type_ms,
-            counts=counts,
-        )
+        report = LeaseBody("", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error)
         await self._caller.report("release", job, report)
 
     async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
@@ -255,16 +255,22 @@ class SharqClient:
     async def release_many(
         self,
         jobs: Sequence[Addressed],
-        delay_ms: float = 0,
+        delay_ms: float | None = None,
         *,
         hold_ms: float = 0,
         hold_type_ms: float = 0,
         counts: bool = True,
+        error: str | Sequence[str | None] | None = None,
     ) -> Answers[errors.SharqError | None]:
-        """Give jobs back unfinished, as `release` does. Return one answer for each job, in order; None for success."""
+        """Give jobs back unfinished, as `release` does. Return one answer for each job, in order; None for success.
+
+        Args:
+            error: the error of all jobs, or a list with one for each job.
+        """
+        texts = [error] * len(jobs) if error is None or isinstance(error, str) else error
         bodies = [
-            lease_body(job, delay_ms=delay_ms, hold_ms=hold_ms, hold_type_ms=hold_type_ms, counts=counts)
-            for job in jobs
+            lease_body(job, None, delay_ms, hold_ms, hold_type_ms, counts=counts, error=text)
+            for job, text in zip(jobs, texts, strict=True)
         ]
         return await self._caller.report_many("release", bodies)
 
@@ -318,17 +324,11 @@ class SharqClient:
 
     async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
         """Return the state of a queue; None if there is no such queue."""
-        try:
-            return await self._caller.ask("GET", path_of("queue", queue_type, queue_id), _QUEUE)
-        except errors.NotFound:
-            return None
+        return await self._caller.find(path_of("queue", queue_type, queue_id), _QUEUE)
 
     async def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
         """Return the state of a job; None if the server does not know it."""
-        try:
-            return await self._caller.ask("GET", path_of("job", queue_type, queue_id, job_id), _JOB)
-        except errors.NotFound:
-            return None
+        return await self._caller.find(path_of("job", queue_type, queue_id, job_id), JOB)
 
     async def counts(self) -> Counts:
         """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
@@ -344,29 +344,23 @@ class SharqClient:
         Args:
             page: the number of ids for each request, 1 to 10,000.
         """
-        cursor: str | None = None
-        while True:
-            query = {"limit": page, "cursor": cursor}
-            answer = await self._caller.ask("GET", path_of("metrics", queue_type), _IDS, query=query)
+        async for answer in self._caller.pages(path_of("metrics", queue_type), _IDS, page):
             for queue_id in answer.queue_ids:
                 yield queue_id
-            if (cursor := answer.cursor) is None:
-                return
 
-    async def dead(self, queue_type: str, *, page: int = 100) -> AsyncIterator[DeadLetter]:
+    async def dead(
+        self, queue_type: str, *, queue_id: str | None = None, page: int = 100
+    ) -> AsyncIterator[DeadLetter]:
         """Yield the dead letters of a type.
 
         Args:
+            queue_id: the queue whose dead letters are wanted; None for those of all queues.
             page: the number of dead letters for each request.
         """
-        cursor: str | None = None
-        while True:
-            query = {"limit": page, "cursor": cursor}
-            answer = await self._caller.ask("GET", path_of("dead", queue_type), _DEAD, query=query)
+        path = path_of("dead", queue_type)
+        async for answer in self._caller.pages(path, _DEAD, page, queue_id=queue_id):
             for letter in answer.jobs:
                 yield letter
-            if (cursor := answer.cursor) is None:
-                return
 
     async def redrive(self, queue_type: str) -> int:
         """Queue every dead letter of a type again, with attempts from 0. Return the number of jobs.

@@ -113,14 +113,9 @@ class Control:
         Args:
             page: the number of queues for each request, 1 to 10,000.
         """
-        cursor: str | None = None
-        while True:
-            query = {"limit": page, "cursor": cursor}
-            answer = await self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)
+        async for answer in self._caller.pages(path_of("queues", queue_type), _QUEUE_ROWS, page):
             for row in answer.queues:
                 yield row
-            if (cursor := answer.cursor) is None:
-                return
 
     async def top_queues(
         self, queue_type: str, by: Literal["age", "depth"], *, limit: int = 20
@@ -139,11 +134,6 @@ class Control:
         Args:
             page: the number of types for each request, 1 to 10,000.
         """
-        cursor: str | None = None
-        while True:
-            query = {"limit": page, "cursor": cursor}
-            answer = await self._caller.ask("GET", "/types/", _TYPE_ROWS, query=query)
+        async for answer in self._caller.pages("/types/", _TYPE_ROWS, page):
             for row in answer.types:
                 yield row
-            if (cursor := answer.cursor) is None:
-                return

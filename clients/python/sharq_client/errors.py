@@ -66,6 +66,14 @@ class LeaseLost(SharqError, code="lease_lost", status=409):
     """Another lease of the job exists, or the job is dead or deleted. Nothing was done."""
 
 
+class Leased(SharqError, code="leased", status=409):
+    """A worker has the job, so it is not cancelled without force. Nothing was done."""
+
+
+class NotWaiting(SharqError, code="not_waiting", status=409):
+    """The job is leased, finished, dead, cancelled or expired, so it cannot be changed. Nothing was done."""
+
+
 class Duplicate(SharqError, code="duplicate", status=409):
     """A live job has this id. Nothing was done."""
 

@@ -1,7 +1,11 @@
-"""Defines the inputs of the client: jobs to enqueue and references to jobs. Only the server validates them."""
+"""Defines the inputs of the client: jobs to enqueue, changes, settings, and references to jobs.
+
+Only the server validates them.
+"""
 
 from __future__ import annotations
 
+import enum
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -21,20 +25,60 @@ MAX_JOBS_A_CALL = 1_000
 MAX_BYTES_A_CALL = 8 * 1024 * 1024
 """The limit of bytes in one bulk call: half of the server's default limit, so that any encoding of the ids fits."""
 
+MAX_BYTES_A_CHARACTER = 6
+"""The most bytes that one character takes in JSON text, as a control character does."""
+
 OVERHEAD_BYTES = 700
 """The most that a job's ids, lease and field names add to its payload."""
 
 
-class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+DEFAULT_REQUEUE_LIMIT = 10
+"""The requeue limit of a job that names none: it is delivered at most 11 times."""
+
+
+class OnExpiry(enum.StrEnum):
+    """The fate of a job that expires: it becomes a dead letter, or it is dropped."""
+
+    DEAD = "dead"
+    DROP = "drop"
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """A retry policy: the wait after an attempt that failed.
+
+    An attempt fails if its lease ends by time, or if it is released without a delay. The wait is
+    min(max_ms, delay_ms * factor^(attempt - 1)) * (1 - jitter * u), with u from 0 to 1 by chance.
+
+    Attributes:
+        delay_ms: the wait after the first attempt, up to 30 days.
+        factor: the number by which the wait grows with each further attempt, 1 to 10, with up to two decimals.
+        max_ms: the longest wait, up to 30 days.
+        jitter: the share of the wait that chance may take off, 0 to 1, with up to two decimals.
+    """
+
+    delay_ms: int = msgspec.field(name="delay")
+    factor: float = 2
+    max_ms: int = msgspec.field(default=30 * 24 * 3600 * 1000, name="max")
+    jitter: float = 0
+
+
+DEFAULT_RETRY = Retry(delay_ms=1_000, factor=2, max_ms=300_000, jitter=0.2)
+"""The retry policy of a job that names none: 1 s, 2 s, 4 s and so on up to 5 minutes, each up to a fifth shorter."""
+
+
+class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job to enqueue.
+
+    A job is safe by default: one that always fails is tried at most 11 times, ever more rarely, and is then a dead
+    letter. `requeue_limit=-1, retry=None` turns this off.
 
     Attributes:
         payload: any JSON value, or msgspec.Raw with JSON text. msgspec encodes it: NaN and infinities become null.
         job_id: the id of the job. None for one that the client generates.
         interval_ms: the least time between two leases of the queue from now on, fractions allowed, 0 for unlimited.
             None keeps the queue's interval.
-        requeue_limit: the number of times that the job is requeued after an ended lease, -1 for no limit. None for the
-            server's default.
+        requeue_limit: the number of times that the job is requeued after a failed attempt, -1 for no limit. None for
+            the default of the server's configuration, which is no limit unless it says otherwise.
         burst: the most leases back to back when the queue is late, at least 1, with up to two decimals. None keeps the
             queue's burst.
         delay_ms: the time that must pass before the job may be leased.
@@ -43,6 +87,16 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rate: the rate of the queue from now on, instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
         cost: the number of slots of the rate that the job takes, 1 to 1,000,000.
         max_leased: the most jobs of the queue that are leased at a time. None keeps the queue's maximum.
+        at_ms: the time before which the job is not leased, instead of delay_ms, in ms since the epoch by the store's
+            clock. A time in the past queues it at once.
+        priority: 1 to 9; of one queue's jobs the one with the lowest number is leased first.
+        expires_ms: the time from now after which the job is not leased any more. None for the default of its queue or
+            gathered type, or else never.
+        expires_at_ms: the end instead of expires_ms, in ms since the epoch by the store's clock.
+        on_expiry: OnExpiry.DEAD if the job becomes a dead letter when it expires, OnExpiry.DROP if it is dropped. None
+            for the default of its queue or gathered type, or else DEAD.
+        retry: the wait after a failed attempt. None for the policy of its queue or gathered type, or else no wait; a
+            policy of the job wins over both.
     """
 
     queue_type: str
@@ -50,7 +104,7 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     payload: object
     job_id: str | None = None
     interval_ms: float | None = msgspec.field(default=None, name="interval")
-    requeue_limit: int | None = None
+    requeue_limit: int | None = DEFAULT_REQUEUE_LIMIT
     burst: float | None = None
     delay_ms: float = msgspec.field(default=0, name="delay")
     max_queued_length: int | None = None
@@ -58,6 +112,19 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate: str | None = None
     cost: int = 1
     max_leased: int | None = None
+    at_ms: int | None = msgspec.field(default=None, name="at")
+    priority: int = 5
+    expires_ms: float | None = msgspec.field(default=None, name="expires")
+    expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
+    on_expiry: OnExpiry | None = None
+    retry: Retry | None = None
+
+
+class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as it is sent. Fields at their defaults are left out, so the client's own defaults are none here."""
+
+    requeue_limit: int | None = None
+    retry: Retry | None = None
 
 
 class Addressed(Protocol):
@@ -101,11 +168,12 @@ class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     job_id: str = ""
     lease: str | None = None
     by_ms: float | None = msgspec.field(default=None, name="by")
-    delay_ms: float = msgspec.field(default=0, name="delay")
+    delay_ms: float | None = msgspec.field(default=None, name="delay")
     cost: int | None = None
     hold_ms: float = msgspec.field(default=0, name="hold")
     hold_type_ms: float = msgspec.field(default=0, name="hold_type")
     counts: bool = msgspec.field(default=True, name="count")
+    error: str | None = None
 
 
 class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -128,6 +196,10 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         max_leased: the most jobs of the queue that are leased at a time.
         weight: the number of jobs, 1 to 100, that the queue gives in its turn while queues of its type compete.
         hold_ms: the time from now for which the queue hands out no jobs, up to 24 hours.
+        retry: the retry policy of jobs that have none of their own. Jobs of this client have one, unless they are
+            enqueued with `retry=None`.
+        expires_ms: the time from when a job is due after which it expires, for jobs that do not say it themselves.
+        on_expiry: the fate of expired jobs that do not say it themselves.
     """
 
     interval_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="interval")
@@ -137,6 +209,9 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     max_leased: int | UnsetType | None = UNSET
     weight: int | UnsetType | None = UNSET
     hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
+    retry: Retry | UnsetType | None = UNSET
+    expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
+    on_expiry: OnExpiry | UnsetType | None = UNSET
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -163,11 +238,34 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         limits: up to three limits, which replace all present ones.
         max_leased: the most jobs of all queues together that are leased at a time.
         hold_ms: the time from now for which no queue of the type hands out jobs, up to 24 hours.
+        retry, expires_ms, on_expiry: as in QueueSettings, for jobs of queues that have no such setting.
     """
 
     limits: Sequence[Limit] | UnsetType | None = UNSET
     max_leased: int | UnsetType | None = UNSET
     hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
+    retry: Retry | UnsetType | None = UNSET
+    expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
+    on_expiry: OnExpiry | UnsetType | None = UNSET
+
+
+class JobChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of a waiting job: a field that is not given stays as it is.
+
+    Attributes:
+        payload: any JSON value, or msgspec.Raw with JSON text.
+        delay_ms, at_ms: as in EnqueueJob, the delay counted from now. Either gives the job a new place in its queue.
+        priority, cost: as in EnqueueJob. The job keeps its place among the jobs of its priority.
+        expires_ms, expires_at_ms: as in EnqueueJob, counted from now; None if the job never expires.
+    """
+
+    payload: object = UNSET
+    delay_ms: float | UnsetType = msgspec.field(default=UNSET, name="delay")
+    at_ms: int | UnsetType = msgspec.field(default=UNSET, name="at")
+    priority: int | UnsetType = UNSET
+    cost: int | UnsetType = UNSET
+    expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
+    expires_at_ms: int | UnsetType | None = msgspec.field(default=UNSET, name="expires_at")
 
 
 class HoldBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -184,8 +282,17 @@ class DeadRef(msgspec.Struct, frozen=True):
     job_id: str
 
 
-BulkJob = EnqueueJob | LeaseBody | DeadRef
-BulkJobT = TypeVar("BulkJobT", EnqueueJob, LeaseBody, DeadRef)
+class CancelBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One job of a bulk cancellation."""
+
+    queue_type: str
+    queue_id: str
+    job_id: str
+    force: bool = False
+
+
+BulkJob = EnqueueBody | LeaseBody | CancelBody | DeadRef
+BulkJobT = TypeVar("BulkJobT", EnqueueBody, LeaseBody, CancelBody, DeadRef)
 
 
 def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
@@ -202,8 +309,10 @@ def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
 
 
 def _size_bytes(job: BulkJob) -> int:
-    payload = job.payload if isinstance(job, EnqueueJob) else None
-    return OVERHEAD_BYTES + (len(memoryview(payload)) if isinstance(payload, msgspec.Raw) else 0)
+    if isinstance(job, EnqueueJob):
+        return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
+    text = job.error if isinstance(job, LeaseBody) else None
+    return OVERHEAD_BYTES + MAX_BYTES_A_CHARACTER * len(text or "")
 
 
 def dequeue_target(
@@ -222,15 +331,16 @@ def dequeue_target(
     return "/dequeue/", {**query, "type": list(queue_type)}
 
 
-def ready_to_send(job: EnqueueJob) -> EnqueueJob:
+def ready_to_send(job: EnqueueJob) -> EnqueueBody:
     """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries."""
-    payload = job.payload
-    if not isinstance(payload, msgspec.Raw):
-        payload = msgspec.Raw(msgspec.json.encode(payload))
-    return msgspec.structs.replace(job, job_id=job.job_id or str(uuid.uuid4()), payload=payload)
+    fields = msgspec.structs.asdict(job)
+    fields["job_id"] = job.job_id or str(uuid.uuid4())
+    if not isinstance(job.payload, msgspec.Raw):
+        fields["payload"] = msgspec.Raw(msgspec.json.encode(job.payload))
+    return EnqueueBody(**fields)
 
 
-def as_repeat(job: EnqueueJob) -> EnqueueJob:
+def as_repeat(job: EnqueueBody) -> EnqueueBody:
     """Return the job marked as sent before, so that the server answers a duplicate instead of a second one."""
     return msgspec.structs.replace(job, repeat=True)
 
@@ -238,11 +348,12 @@ def as_repeat(job: EnqueueJob) -> EnqueueJob:
 def lease_body(
     job: Addressed,
     by_ms: float | None = None,
-    delay_ms: float = 0,
+    delay_ms: float | None = None,
     hold_ms: float = 0,
     hold_type_ms: float = 0,
     *,
     counts: bool = True,
+    error: str | None = None,
 ) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
     return LeaseBody(
@@ -255,4 +366,5 @@ def lease_body(
         hold_ms=hold_ms,
         hold_type_ms=hold_type_ms,
         counts=counts,
+        error=error,
     )

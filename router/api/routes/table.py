@@ -7,7 +7,8 @@ can miss an operation.
 from __future__ import annotations
 
 from router.api.routes.jobs import JOBS
+from router.api.routes.leases import LEASES
 from router.api.routes.operations import OPERATIONS
 from router.api.routes.queues import QUEUES
 
-ROUTES = (*JOBS, *QUEUES, *OPERATIONS)
+ROUTES = (*LEASES, *JOBS, *QUEUES, *OPERATIONS)

@@ -2,7 +2,8 @@
 --
 -- dead:<type>      queue_id:job_id -> time of death, µs
 -- deadjobs:<type>  queue_id:job_id -> format, time of death, the queue's interval and burst (its record may be
---                  forgotten), in format 2 also the hundredths of the burst and max_leased (0: none), job
+--                  forgotten), in formats 2 and 3 also the hundredths of the burst and max_leased (0: none), in format
+--                  3 also the length of the job's note and the note (notes.lua), job
 --
 -- deadcounts:<type>  queue_id -> number of the queue's dead letters
 --                    '' -> dead letters of earlier times of death (µs) are not counted: an older library made them. The
@@ -10,38 +11,49 @@
 --
 -- A dead letter does not affect a live job with the same id. It replaces an older dead letter with the same id.
 --
--- Uses: shortcuts, timer_kinds, job_record, queue_limits, counters
+-- Uses: shortcuts, timer_kinds, job_record, notes, queue_limits, counters
 
-local dead_letters = {PREFIX = '>BI7I6I4', WITH_LIMITS = 2, LIMITS = '>BI4'}
+local dead_letters = {
+  PREFIX = '>BI7I6I4', WITH_LIMITS = 2, LIMITS = '>BI4', WITH_NOTE = 3, NOTE_LENGTH = '>I2',
+  VISITS = 1000,  -- dead letters that a page of one queue looks at
+}
 
 local function unpack_dead_letter(queue_id, field, raw)
   local format, died, interval, burst, job_at = unpack_bytes(dead_letters.PREFIX, raw)
-  local hundredths, max_leased = 0, 0
-  if format == dead_letters.WITH_LIMITS then
+  local hundredths, max_leased, note = 0, 0, nil
+  if format >= dead_letters.WITH_LIMITS then
     hundredths, max_leased, job_at = unpack_bytes(dead_letters.LIMITS, raw, job_at)
   end
+  if format == dead_letters.WITH_NOTE then
+    local length, note_at = unpack_bytes(dead_letters.NOTE_LENGTH, raw, job_at)
+    note, job_at = sub(raw, note_at, note_at + length - 1), note_at + length
+  end
   local job = job_record.unpack(queue_id, field, sub(raw, job_at))
-  job.died, job.interval, job.burst = died, interval, burst
+  job.died, job.interval, job.burst, job.note = died, interval, burst, note
   job.hundredths, job.max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
   return job
 end
 
--- Return what a dead letter keeps of its queue. A limit that an operator set is none of the job's.
-local function pack_prefix(tx, queue)
+-- Return what stands before the job in a dead letter: what it keeps of its queue, and the note of the job (nil: none).
+-- A limit that an operator set is none of the job's.
+local function pack_prefix(tx, queue, note)
   local hundredths, max_leased = queue.hundredths, queue.max_leased
   if queue_limits.has(queue, queue_limits.MAX_LEASED) then max_leased = nil end
-  if not hundredths and not max_leased then
+  if not hundredths and not max_leased and not note then
     return pack_bytes(dead_letters.PREFIX, 1, tx.now, queue.interval, queue.burst)
   end
-  return pack_bytes(dead_letters.PREFIX, dead_letters.WITH_LIMITS, tx.now, queue.interval, queue.burst)
+  local format = note and dead_letters.WITH_NOTE or dead_letters.WITH_LIMITS
+  return pack_bytes(dead_letters.PREFIX, format, tx.now, queue.interval, queue.burst)
     .. pack_bytes(dead_letters.LIMITS, hundredths or 0, max_leased or 0)
+    .. (note and pack_bytes(dead_letters.NOTE_LENGTH, #note) .. note or '')
 end
 
 -- Make a job a dead letter.
 function dead_letters.bury(tx, queue, job)
   job.state, job.due = DEAD, tx.now
   tx.buried = tx.buried or {}
-  tx.buried[job.field] = pack_prefix(tx, queue) .. job_record.pack(job)
+  tx.buried[job.field] = pack_prefix(tx, queue, notes.of(tx, job)) .. job_record.pack(job)
+  notes.drop(tx, job)
 end
 
 -- Give a new queue the rate and the limit of leases of the queue in which a job died.
@@ -166,23 +178,24 @@ function dead_letters.drop(tx, first, last, limit)
 end
 
 -- Call visit(job) for up to `limit` dead letters and about `budget` bytes of payload, oldest first, after the one with
--- the time of death `at` and the field `field`. retention is in µs. Returns true if more follow.
-function dead_letters.each(tx, at, field, limit, budget, retention, visit)
-  local floor = math.max(at, tx.now - retention + 1)
+-- the time of death `at` and the field `field`. retention is in µs. queue_id: only those of this queue, among the next
+-- VISITS of all; nil: of all queues.
+-- Returns true if more follow, and then the time of death and the field of the last dead letter that was looked at.
+function dead_letters.each(tx, at, field, limit, budget, retention, queue_id, visit)
+  local floor, width = math.max(at, tx.now - retention + 1), queue_id and dead_letters.VISITS or limit + 256
   local start = call('ZCOUNT', tx.keys[KEY.dead], '-inf', '(' .. string.format('%.0f', floor))
-  local row = call('ZRANGE', tx.keys[KEY.dead], start, start + limit + 256, 'WITHSCORES')
+  local row = call('ZRANGE', tx.keys[KEY.dead], start, start + width, 'WITHSCORES')
   local count, bytes = 0, 0
   for index = 1, #row, 2 do
     local name, died = row[index], tonumber(row[index + 1])
-    if died > at or name > field then
-      local raw = call('HGET', tx.keys[KEY.deadjobs], name)
-      if raw then
-        if count == limit or (count > 0 and bytes + #raw > budget) then return true end
-        local colon = string.find(name, ':', 1, true)
-        visit(unpack_dead_letter(sub(name, 1, colon - 1), name, raw))
-        count, bytes = count + 1, bytes + #raw
-      end
+    local of = (died > at or name > field) and sub(name, 1, string.find(name, ':', 1, true) - 1)
+    local raw = of and (not queue_id or of == queue_id) and call('HGET', tx.keys[KEY.deadjobs], name)
+    if raw then
+      if count == limit or (count > 0 and bytes + #raw > budget) then return true, at, field end
+      visit(unpack_dead_letter(of, name, raw))
+      count, bytes = count + 1, bytes + #raw
     end
+    if of then at, field = died, name end
   end
-  return false
+  return queue_id and #row > 2 * width, at, field
 end

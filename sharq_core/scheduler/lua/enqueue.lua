@@ -1,6 +1,6 @@
 -- enqueue: queue jobs of one type, each independently of the others.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below, for some jobs followed by
 --       LIMITS, or by LIMITS, LIFE and a retry policy), n payloads

@@ -1,6 +1,6 @@
 -- finish: end the lease of a job whose work is done, and forget the job.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), and, if a byte
 --       follows the terms, n reports (reports.lua; '' for none)

@@ -153,6 +153,21 @@ function job_record.is_noted(job)
   return newer and has_bit(string.byte(newer), job_record.NOTED)
 end
 
+-- Note in a job that it has a note.
+function job_record.note(job)
+  if job_record.is_noted(job) then return end
+  local rare = job_record.rare(job)
+  rare.is_noted = true
+  job.newer = job_record.pack_rare(rare)
+end
+
+-- Return the retry policy of a job (retry_policy.lua), or nil.
+function job_record.retry(job)
+  local newer = job.newer
+  if not newer or not has_bit(string.byte(newer), job_record.RETRY) then return nil end
+  return job_record.rare(job).retry
+end
+
 -- Return the priority byte of a priority of the API, 1 (first) to 9.
 function job_record.priority_byte(priority)
   return job_record.FIRST_PRIORITY + priority - 1

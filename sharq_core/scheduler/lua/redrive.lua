@@ -1,7 +1,7 @@
 -- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority, cost
 -- and retry policy, and no longer expire. No queue length limit applies.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found; 1 and 2 changed nothing

@@ -1,10 +1,11 @@
 -- release: give back unfinished jobs. A job keeps its place, and becomes a dead letter at once past its requeue limit.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS),
---       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs),
---       n flags: '1' if nobody received the lease, so that its attempt does not count, else '0', and, if a byte
---       follows the terms, n reports (reports.lua; '' for none)
+--       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs; '':
+--       the retry policy of the job, of its queue or of its type decides, if the attempt counts), n flags: '1' if
+--       nobody received the lease, so that its attempt does not count, else '0', and, if a byte follows the terms, n
+--       reports (reports.lua; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done (also if the job waits again already; then only the report counts, once), 1 not found, 2 lost,
@@ -15,13 +16,13 @@
 
 local release = {DIED = 3}
 
--- Note that the worker of a job released it, and what it reports of it.
+-- Note that the worker of a job released it, and what it reports of it. Returns true if the attempt counts.
 local function give_back(tx, queue, job, report)
   job_record.mark(job, job_record.RELEASED)
-  if report and report ~= '' and not reports.apply(tx, queue, job, report) then
-    job.attempt = job.attempt - 1
-    job_record.mark(job, job_record.UNCOUNTED)
-  end
+  if not report or report == '' or reports.apply(tx, queue, job, report) then return true end
+  job.attempt = job.attempt - 1
+  job_record.mark(job, job_record.UNCOUNTED)
+  return false
 end
 
 -- Take the report of a job that waits again because its lease ended by time. The job keeps its place.
@@ -39,13 +40,15 @@ local function release_one(tx, queue_id, field, token, delay, is_void, report, r
     report_late(tx, found, job, report)
     return leases.DONE
   end
+  local has_failed = false
   if is_void then
     job.attempt, job.token, job.flags = job.attempt - 1, nil, 0
   else
-    give_back(tx, found, job, report)
+    has_failed = give_back(tx, found, job, report)
   end
   local died = tx.died
-  transitions.end_lease(tx, found, job, tx.now + delay)
+  local decides_policy = has_failed and not delay
+  transitions.end_lease(tx, found, job, not decides_policy and tx.now + (delay or 0) or nil)
   unit.touch(tx, found)
   return tx.died ~= died and release.DIED or leases.DONE
 end

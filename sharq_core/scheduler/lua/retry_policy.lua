@@ -11,6 +11,7 @@ local retry_policy = {
   LENGTH = 11,
   NONE = '\0\0\0\0\0\0\0\0\0\0\0',
   GOLDEN = 0.6180339887498949,
+  MOST_GROWTH = 1e10,  -- from 1 ms to above every max; infinity times a delay of 0 would be no number
 }
 
 -- Return the policy at a position of a record, or nil for none.
@@ -34,7 +35,8 @@ end
 
 -- Return how long a job waits (µs) after its newest lease.
 function retry_policy.wait(policy, job)
-  local wait = math.min(policy.delay * (policy.factor / 100) ^ math.max(job.attempt - 1, 0), policy.max)
+  local growth = math.min((policy.factor / 100) ^ math.max(job.attempt - 1, 0), retry_policy.MOST_GROWTH)
+  local wait = math.min(policy.delay * growth, policy.max)
   if policy.jitter > 0 and job.token then wait = wait * (1 - policy.jitter / 100 * chance(job.token)) end
   return math.floor(wait * 1000)
 end

@@ -1,7 +1,8 @@
 -- The transitions of a job between states. Only this file changes a job's record, place in line and timer, its queue's
 -- counts and the totals, and it changes them together. README.md has the state diagram.
 --
--- Uses: timer_kinds, job_record, queue_life, queue_limits, queue_record, tombstones, dead_letters, unit
+-- Uses: timer_kinds, retry_policy, job_record, notes, queue_life, queue_limits, queue_record, tombstones, dead_letters,
+-- unit
 
 local transitions = {}
 
@@ -20,9 +21,9 @@ local function leave_line(tx, queue, job, member)
   end
 end
 
--- Take a live job out of its state.
-local function leave_state(tx, queue, job)
-  if job.state ~= LEASED then return leave_line(tx, queue, job) end
+-- Take a live job out of its state. member: see leave_line.
+local function leave_state(tx, queue, job, member)
+  if job.state ~= LEASED then return leave_line(tx, queue, job, member) end
   unit.drop_timer(tx, LEASE_TIMER .. job.field)
   if queue.leased > 0 then queue.leased = queue.leased - 1 end
   tx.counters.leased = tx.counters.leased - 1
@@ -102,17 +103,33 @@ function transitions.lease(tx, queue, job, due, member)
   unit.put_timer(tx, LEASE_TIMER .. job.field, due)
 end
 
+-- Drop the record and the note of a job.
+local function forget_job(tx, job)
+  unit.drop_job(tx, job.field)
+  notes.drop(tx, job)
+end
+
+-- Return when a job may be leased again after a failed attempt (µs), or nil if no retry policy says so. The first
+-- policy counts of those of the job, its queue and its gathered type.
+local function retry_at(tx, queue, job)
+  local settings = tx.settings
+  local policy = job_record.retry(job) or queue.retry or settings and settings.retry
+  return policy and tx.now + retry_policy.wait(policy, job)
+end
+
 -- Let a job expire that left its state: it becomes a dead letter, or goes.
 local function lapse(tx, queue, job)
   local counts = tx.counters
   tx.expired = (tx.expired or 0) + 1
-  unit.drop_job(tx, job.field)
   if job_record.is_dropped(job) then
+    tx.dropped = (tx.dropped or 0) + 1
     counts.cancelled = counts.cancelled + 1
     tombstones.add_unfinished(tx, job, tombstones.EXPIRED)
+    forget_job(tx, job)
   else
     counts.dead = counts.dead + 1
     job_record.mark(job, job_record.EXPIRED)
+    unit.drop_job(tx, job.field)
     dead_letters.bury(tx, queue, job)
   end
 end
@@ -125,13 +142,14 @@ end
 
 -- End a lease. The job goes if its queue was deleted meanwhile, becomes a dead letter past its requeue limit, expires,
 -- or returns to its place.
+-- due: when it may be leased again (µs); nil: the attempt failed, and the retry policy decides.
 function transitions.end_lease(tx, queue, job, due)
   leave_state(tx, queue, job)
   local counts = tx.counters
   if queue.fence and job.seq < queue.fence then
     counts.cancelled = counts.cancelled + 1
     tombstones.add_unfinished(tx, job, tombstones.CANCELLED)
-    unit.drop_job(tx, job.field)
+    forget_job(tx, job)
   elseif job.limit >= 0 and job.attempt > job.limit then
     counts.dead = counts.dead + 1
     tx.died = (tx.died or 0) + 1
@@ -140,7 +158,7 @@ function transitions.end_lease(tx, queue, job, due)
   elseif job.newer and job_record.is_expired(job, tx.now) then
     lapse(tx, queue, job)
   else
-    queue_up(tx, queue, job, due)
+    queue_up(tx, queue, job, due or retry_at(tx, queue, job))
   end
 end
 
@@ -149,7 +167,31 @@ function transitions.finish(tx, queue, job)
   leave_state(tx, queue, job)
   tx.counters.finished = tx.counters.finished + 1
   tombstones.add(tx, job, tombstones.FINISHED)
-  unit.drop_job(tx, job.field)
+  forget_job(tx, job)
+end
+
+-- Cancel a live job; a tombstone remembers it. member: the member of a waiting job in its line, if it is known.
+function transitions.cancel(tx, queue, job, member)
+  leave_state(tx, queue, job, member)
+  tx.counters.cancelled = tx.counters.cancelled + 1
+  tombstones.add_unfinished(tx, job, tombstones.REMOVED)
+  forget_job(tx, job)
+end
+
+-- Put a waiting job with new values into the line. member: the old one. due: when it may be leased (µs), which gives it
+-- a new place at the end; nil: it keeps its place and its time.
+function transitions.change(tx, queue, job, member, due)
+  local queued_since = not due and job.state == QUEUED and job.due or nil
+  if job.newer then transitions.watch_expiry(tx, queue, job.newer) end
+  leave_line(tx, queue, job, member)
+  if due then
+    tx.counters.seq = tx.counters.seq + 1
+    job.seq = tx.counters.seq
+  end
+  job.state, job.due = enter_line(tx, queue, job.field, due or not queued_since and job.due)
+  job.due = queued_since or job.due
+  unit.put_job(tx, job.field, job_record.pack(job))
+  unit.put_place(tx, job_record.member(job))
 end
 
 -- Remove the record and the place of a waiting job that its queue's fence deleted. The deletion has counted the job
@@ -158,5 +200,5 @@ function transitions.clear_deleted(tx, job)
   unit.drop_place(tx, job_record.member(job))
   if job.state == DELAYED then unit.drop_timer(tx, DELAY_TIMER .. job.field) end
   if job.attempt > 0 or job.token then tombstones.add_unfinished(tx, job, tombstones.CANCELLED) end
-  unit.drop_job(tx, job.field)
+  forget_job(tx, job)
 end

@@ -1,15 +1,19 @@
-"""The meaning of a server's answers for the work that was asked for."""
+"""Sends requests, and says what the answers mean for the work that was asked for."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from tests.support.load.history import Outcome
 
 DOCUMENTED = frozenset({200, 201, 404, 409, 429, 503, 504, 507})
 """What docs/api.md lets a right request be answered."""
+
+_DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -31,6 +35,21 @@ class Answer(msgspec.Struct, frozen=True):
     def is_documented(self) -> bool:
         """The contract has this answer."""
         return self.status is None or self.status in DOCUMENTED
+
+
+async def ask(http: aiohttp.ClientSession, method: str, url: str, body: object = None) -> Answer:
+    """Send one request, once."""
+    began_s = time.monotonic()
+    try:
+        async with http.request(method, url, json=body) as reply:
+            content = await reply.read()
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        return Answer(began_s, time.monotonic(), None, Outcome.NO, type(error).__name__, str(error), {})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return Answer(began_s, time.monotonic(), None, Outcome.PERHAPS, type(error).__name__, str(error), {})
+    found = _DECODE(content) if reply.content_type == "application/json" else {}
+    outcome, why, message = meaning(reply.status, found)
+    return Answer(began_s, time.monotonic(), reply.status, outcome, why, message, found)
 
 
 def meaning(status: int, content: dict[str, Any]) -> tuple[Outcome, str, str]:

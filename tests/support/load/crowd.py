@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 
 from sharq_core.partitions import is_gathered
-from tests.support.load.answers import Answer, meaning, results_of
+from tests.support.load.answers import Answer, ask, results_of
 from tests.support.load.history import LEASE_IS_LOST, Dequeue, End, Enqueue, History, Lease, Outcome
 from tests.support.waits import until
 
@@ -41,10 +41,8 @@ HOLDS_MS = (100, 400)
 TYPE_HOLD_SHARE = 0.2
 """The share of the holds that hold the type, if it is gathered."""
 
-Fields: TypeAlias = dict[str, int | bool]
+Fields: TypeAlias = dict[str, int | bool | str]
 """The fields of a finish or release beside the lease's."""
-
-_DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Habits(msgspec.Struct, frozen=True):
@@ -53,6 +51,7 @@ class Habits(msgspec.Struct, frozen=True):
     Attributes:
         gives_up: a producer forgets a job in doubt.
         releases, vanishes, is_late: a worker gives a job back, never ends it, or finishes it after its lease ended.
+        fails: a worker gives a job back with an error.
         throttles: a worker gives a job back uncounted and holds its queue, or now and then its type if that is
             gathered.
         corrects: a worker finishes a job with a higher cost than was known.
@@ -64,10 +63,12 @@ class Habits(msgspec.Struct, frozen=True):
     is_late: float = 0.02
     throttles: float = 0
     corrects: float = 0
+    fails: float = 0
 
 
 BUSY = Habits()
 LIMITED = Habits(throttles=0.05, corrects=0.1)
+FAILING = Habits(fails=0.25, vanishes=0.05)
 STEADY = Habits(gives_up=0, releases=0, vanishes=0, is_late=0)
 
 
@@ -117,8 +118,10 @@ class Crowd:
 
     @property
     def unfinished(self) -> int:
-        """Acknowledged jobs that nobody has got yet."""
-        return len(self.history.acknowledged().keys() - self.history.delivered())
+        """Acknowledged jobs that nobody has got yet, but for those that may have ended otherwise."""
+        return len(
+            self.history.acknowledged().keys() - self.history.delivered() - self.history.may_end_unheard()
+        )
 
     @property
     def newest_s(self) -> float:
@@ -148,7 +151,7 @@ class Crowd:
     async def _produce(self, queue: str) -> None:
         """Send jobs of one queue a little faster than they may leave, until `end`."""
         numbers = itertools.count()
-        urls = self._turns()
+        urls = self.turns()
         while not self._is_over:
             bulk = [(queue, next(numbers)) for _ in range(self._random.randint(1, MAX_BULK))]
             await self._send(bulk, urls)
@@ -156,7 +159,7 @@ class Crowd:
 
     async def _work(self) -> None:
         """Lease and end jobs, until cancelled."""
-        urls = self._turns()
+        urls = self.turns()
         while True:
             url = next(urls)
             leases = await self._lease(url)
@@ -168,9 +171,11 @@ class Crowd:
     async def _send(self, jobs: list[tuple[str, int]], urls: Iterator[str]) -> None:
         """Send jobs, and those in doubt again, until each is acknowledged, refused or given up."""
         while jobs:
-            answer = await self._ask(f"{next(urls)}/enqueue/", {"jobs": [self._body(job) for job in jobs]})
+            bodies = [self._body(job) for job in jobs]
+            answer = await self.ask("POST", f"{next(urls)}/enqueue/", {"jobs": bodies})
             doubtful = []
-            for job, (outcome, why, message) in zip(jobs, results_of(answer, len(jobs)), strict=True):
+            results = results_of(answer, len(jobs))
+            for job, body, (outcome, why, message) in zip(jobs, bodies, results, strict=True):
                 self.history.enqueues.append(
                     Enqueue(
                         began_s=answer.began_s,
@@ -180,23 +185,26 @@ class Crowd:
                         message=message,
                         is_documented=answer.is_documented,
                         job=job,
+                        expires_ms=body.get("expires"),
+                        expires_at_ms=body.get("expires_at"),
                     )
                 )
-                if outcome is Outcome.PERHAPS and not self._happens(self._habits.gives_up):
+                if outcome is Outcome.PERHAPS and not self.happens(self._habits.gives_up):
                     doubtful.append(job)
             jobs = doubtful
             if answer.outcome is not Outcome.OK or jobs:
                 await asyncio.sleep(RETRY_S)
 
-    def _body(self, job: tuple[str, int]) -> dict[str, object]:
+    def _body(self, job: tuple[str, int]) -> dict[str, Any]:
         promise = self.history.promise
-        body: dict[str, object] = {
+        body: dict[str, Any] = {
             "queue_type": self.kind,
             "queue_id": job[0],
             "job_id": str(job[1]),
             "interval": promise.rate.interval_ms,
             "payload": job[1],
             "repeat": True,
+            **promise.life.fields(job[1], time.time() * 1000),
         }
         if promise.rate.burst != 1:
             body["burst"] = promise.rate.burst
@@ -209,7 +217,7 @@ class Crowd:
     async def _lease(self, url: str) -> list[Lease] | None:
         """Lease jobs and return the leases; None if the request failed."""
         path = f"{url}/dequeue/{self.kind}/?count={MAX_LEASES}&wait={WAIT_MS}&lease={LEASE_MS}"
-        answer = await self._ask(path, None)
+        answer = await self.ask("POST", path)
         leases = tuple(_lease(job, answer.ended_s, self.history) for job in answer.content.get("jobs", []))
         self.history.dequeues.append(
             Dequeue(
@@ -228,17 +236,21 @@ class Crowd:
         """End the leases, each as the habits have it."""
         ends: dict[str, list[tuple[Lease, Fields]]] = {"finish": [], "release": []}
         for lease in leases:
-            if self._happens(self._habits.is_late):
+            if self.happens(self._habits.is_late):
                 task = asyncio.create_task(self._finish_late(lease, urls))
                 self._late.add(task)
                 task.add_done_callback(self._late.discard)
-            elif self._happens(self._habits.releases):
+            elif self.happens(self._habits.releases):
                 ends["release"].append((lease, {}))
-            elif self._happens(self._habits.throttles):
+            elif self.happens(self._habits.fails):
+                ends["release"].append(
+                    (lease, {"error": f"{lease.job[1]} failed at attempt {lease.attempt}"})
+                )
+            elif self.happens(self._habits.throttles):
                 ends["release"].append((lease, {**self._hold(), "count": False}))
-            elif self._happens(self._habits.corrects):
+            elif self.happens(self._habits.corrects):
                 ends["finish"].append((lease, {"cost": lease.cost + self._random.randint(1, 3)}))
-            elif not self._happens(self._habits.vanishes):
+            elif not self.happens(self._habits.vanishes):
                 ends["finish"].append((lease, {}))
         for verb, ended in ends.items():
             if ended:
@@ -250,7 +262,7 @@ class Crowd:
         await self._end("finish", [(lease, {})], urls)
 
     def _hold(self) -> Fields:
-        is_of_type = is_gathered(self.kind) and self._happens(TYPE_HOLD_SHARE)
+        is_of_type = is_gathered(self.kind) and self.happens(TYPE_HOLD_SHARE)
         return {"hold_type" if is_of_type else "hold": self._random.randint(*HOLDS_MS)}
 
     async def _end(self, verb: str, leases: list[tuple[Lease, Fields]], urls: Iterator[str]) -> None:
@@ -266,7 +278,7 @@ class Crowd:
                 }
                 for lease, fields in leases
             ]
-            answer = await self._ask(f"{next(urls)}/{verb}/", {"jobs": bodies})
+            answer = await self.ask("POST", f"{next(urls)}/{verb}/", {"jobs": bodies})
             again = []
             results = results_of(answer, len(leases))
             for (lease, fields), (outcome, why, message) in zip(leases, results, strict=True):
@@ -283,6 +295,8 @@ class Crowd:
                         token=lease.token,
                         hold_ms=int(fields.get("hold_type", fields.get("hold", 0))),
                         is_hold_of_type="hold_type" in fields,
+                        counts="count" not in fields,
+                        error=str(fields.get("error", "")),
                     )
                 )
                 if outcome is not Outcome.OK and why not in LEASE_IS_LOST:
@@ -292,33 +306,23 @@ class Crowd:
                 return
             await asyncio.sleep(RETRY_S)
 
-    async def _ask(self, url: str, body: object) -> Answer:
-        """Send one POST, once."""
-        began_s = time.monotonic()
-        try:
-            async with self._http.post(url, json=body) as reply:
-                content = await reply.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Answer(began_s, time.monotonic(), None, Outcome.NO, type(error).__name__, str(error), {})
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return Answer(
-                began_s, time.monotonic(), None, Outcome.PERHAPS, type(error).__name__, str(error), {}
-            )
-        found = _DECODE(content) if reply.content_type == "application/json" else {}
-        outcome, why, message = meaning(reply.status, found)
-        return Answer(began_s, time.monotonic(), reply.status, outcome, why, message, found)
+    async def ask(self, method: str, url: str, body: object = None) -> Answer:
+        """Send one request, once."""
+        return await ask(self._http, method, url, body)
 
-    def _turns(self) -> Iterator[str]:
+    def turns(self) -> Iterator[str]:
         """The routers in use, in turn, from a random one on."""
         for number in itertools.count(self._random.randrange(len(self._urls))):
             yield self._urls[number % len(self._urls)]
 
-    def _happens(self, share: float) -> bool:
+    def happens(self, share: float) -> bool:
         return self._random.random() < share
 
 
 def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:
-    at_ms = history.real_ms(job["lease_expires_at"] - LEASE_MS)
+    told_ms = job["lease_expires_at"] - LEASE_MS
+    at_ms = history.real_ms(told_ms)
+    expires_at_ms = job.get("expires_at")
     return Lease(
         job=(job["queue_id"], int(job["job_id"])),
         token=job["lease"],
@@ -327,6 +331,8 @@ def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:
         at_ms=at_ms,
         until_ms=at_ms + LEASE_MS,
         cost=job.get("cost", 1),
+        expires_at_ms=None if expires_at_ms is None else expires_at_ms - told_ms + at_ms,
+        version=int(isinstance(job["payload"], list)),
     )
 
 

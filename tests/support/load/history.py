@@ -23,6 +23,9 @@ NUMBER_DIGITS = 16
 LEASE_IS_LOST = frozenset({"lease_lost", "not_found"})
 """How a finish or release is refused whose worker was too late."""
 
+IS_REFUSED = LEASE_IS_LOST | {"leased", "not_waiting"}
+"""How an end, a cancellation or a change of a job is rightly refused."""
+
 Job: TypeAlias = tuple[str, int]
 """queue, number within it"""
 
@@ -54,9 +57,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Enqueue(Call, frozen=True, kw_only=True):
-    """One job was sent, alone or in a bulk call."""
+    """One job was sent, alone or in a bulk call.
+
+    Attributes:
+        expires_ms: the job expires this long after the enqueue; None unless it was sent so.
+        expires_at_ms: the time at which it expires; None unless it was sent so.
+    """
 
     job: Job
+    expires_ms: int | None = None
+    expires_at_ms: int | None = None
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +76,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         heard_s: when.
         at_ms, until_ms: its moment and its end, by the store's clock; where a test sets that, by the machine's.
         cost: the units of the rate that it took.
+        expires_at_ms: the time at which the job would have expired; None for never.
+        version: of the payload, see Edit.
     """
 
     job: Job
@@ -75,6 +87,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     until_ms: int
     cost: int = 1
+    expires_at_ms: int | None = None
+    version: int = 0
 
     @property
     def number(self) -> int:
@@ -94,6 +108,8 @@ class End(Call, frozen=True, kw_only=True):
     Attributes:
         hold_ms: nothing of the queue may be leased for this time; 0 for no hold.
         is_hold_of_type: that holds for the whole type.
+        counts: the attempt is counted.
+        error: the reason of a release; empty for none.
     """
 
     verb: str
@@ -101,6 +117,58 @@ class End(Call, frozen=True, kw_only=True):
     token: str
     hold_ms: int = 0
     is_hold_of_type: bool = False
+    counts: bool = True
+    error: str = ""
+
+
+class Cancellation(Call, frozen=True, kw_only=True):
+    """One job was to be cancelled, or all waiting ones whose numbers begin like its number.
+
+    Attributes:
+        is_by_prefix: all of them. Leased jobs, and those that came after the call had begun, were to be kept.
+        was: the state before; empty unless OK, and by prefix.
+    """
+
+    job: Job
+    is_by_prefix: bool = False
+    was: str = ""
+
+    def covers(self, job: Job) -> bool:
+        """Return True if this was to cancel a job in some state."""
+        if not self.is_by_prefix:
+            return job == self.job
+        return job[0] == self.job[0] and str(job[1]).startswith(str(self.job[1]))
+
+
+class Edit(Call, frozen=True, kw_only=True):
+    """The payload of a job was to be replaced by one of version 1, and perhaps more of it.
+
+    Attributes:
+        has_new_priority: its priority, too.
+        has_new_expiry: its expiry, too.
+        expires_ms: the new one, from the change on; None for never.
+    """
+
+    job: Job
+    has_new_priority: bool = False
+    has_new_expiry: bool = False
+    expires_ms: int | None = None
+
+
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a job after the run.
+
+    Attributes:
+        told_s: when it was told.
+        state: as the API says it; "unknown" for a job that is not known.
+        reason, error: of a dead letter.
+    """
+
+    told_s: float
+    state: str
+    attempt: int = 0
+    reason: str = ""
+    error: str = ""
 
 
 class History:
@@ -114,6 +182,7 @@ class History:
     Attributes:
         clock_shifts_ms: how far the store's clock was set ahead of the machine's so far, 0 at first.
         changes: of the type's caps, in their order.
+        fates: of the acknowledged jobs; empty unless they were asked for.
     """
 
     def __init__(
@@ -127,6 +196,9 @@ class History:
         self.enqueues: list[Enqueue] = []
         self.dequeues: list[Dequeue] = []
         self.ends: list[End] = []
+        self.cancellations: list[Cancellation] = []
+        self.edits: list[Edit] = []
+        self.fates: dict[Job, Fate] = {}
         self.clock_shifts_ms = [0]
 
     def real_ms(self, told_ms: int) -> int:
@@ -143,7 +215,7 @@ class History:
     @property
     def calls(self) -> Iterator[Call]:
         """All of them, by kind."""
-        return itertools.chain(self.enqueues, self.dequeues, self.ends)
+        return itertools.chain(self.enqueues, self.dequeues, self.ends, self.cancellations, self.edits)
 
     @property
     def leases(self) -> Iterator[Lease]:
@@ -152,10 +224,17 @@ class History:
 
     @property
     def failures(self) -> list[Call]:
-        """Calls that were not OK, but for those whose lease was rightly lost."""
-        return [
-            call for call in self.calls if call.outcome is not Outcome.OK and call.why not in LEASE_IS_LOST
-        ]
+        """Calls that were not OK, but for those that were rightly refused."""
+        return [call for call in self.calls if call.outcome is not Outcome.OK and call.why not in IS_REFUSED]
+
+    def about(self, job: Job) -> list[Call | Lease | Fate]:
+        """Return what was done with a job, by kind, and its fate."""
+        found: list[Call | Lease | Fate] = [call for call in self.enqueues if call.job == job]
+        found += [lease for lease in self.leases if lease.job == job]
+        found += [end for end in self.ends if end.job == job]
+        found += [call for call in self.cancellations if call.covers(job)]
+        found += [edit for edit in self.edits if edit.job == job]
+        return [*found, *([self.fates[job]] if job in self.fates else [])]
 
     def acknowledged(self) -> dict[Job, float]:
         """Return the time of each acknowledged job's first acknowledgement."""
@@ -164,6 +243,26 @@ class History:
             if call.outcome is Outcome.OK:
                 found[call.job] = min(call.ended_s, found.get(call.job, call.ended_s))
         return found
+
+    def perhaps_cancelled(self) -> set[Job]:
+        """Return the jobs that a cancellation which was not refused covers, if they were sent before its answer."""
+        calls = [call for call in self.cancellations if call.outcome is not Outcome.NO]
+        found = {call.job for call in calls if not call.is_by_prefix}
+        by_prefix = [call for call in calls if call.is_by_prefix]
+        return found | {
+            sent.job
+            for sent in self.enqueues
+            if any(
+                call.covers(sent.job) and (sent.began_s < call.ended_s or call.outcome is Outcome.PERHAPS)
+                for call in by_prefix
+            )
+        }
+
+    def may_end_unheard(self) -> set[Job]:
+        """Return the jobs that may have expired or been cancelled before anybody got them."""
+        expiring = {call.job for call in self.enqueues if call.expires_ms or call.expires_at_ms}
+        changed = {edit.job for edit in self.edits if edit.expires_ms and edit.outcome is not Outcome.NO}
+        return expiring | changed | self.perhaps_cancelled()
 
     def by_job(self) -> dict[Job, list[Lease]]:
         """Each delivered job's leases, by the store's clock."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sharq_core.limits import LimitUnit
+from tests.support.load.life import ORDINARY, Life
 
 ROUNDING_MS = 1
 """Times on the wire are whole milliseconds."""
@@ -37,6 +38,7 @@ class Promise(msgspec.Struct, frozen=True):
         gap_ms: the time in which a queue gets one more job; None for a little less than its rate takes.
         caps: the limits of the type, if it is a gathered one.
         type_max_leased: the most leases of the type; None for no limit.
+        life: of every job.
     """
 
     rate: Rate
@@ -45,6 +47,7 @@ class Promise(msgspec.Struct, frozen=True):
     gap_ms: float | None = None
     caps: tuple[Rate, ...] = ()
     type_max_leased: int | None = None
+    life: Life = ORDINARY
 
     def cost(self, number: int) -> int:
         """Return the cost of a queue's job of this number."""

@@ -1,21 +1,30 @@
 """The checker of a history: counts what must never happen.
 
-Not here: the record (history.py), and the reckoning of limits (promise.py).
+Not here: the record (history.py), the reckoning of limits (promise.py), and the counts of the order
+(order_verdict.py) and of the life of jobs (life_verdict.py).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import msgspec
 
 from tests.support.load.history import End, History, Job, Lease, Outcome
+from tests.support.load.life_verdict import (
+    cancelled_leased,
+    ended_otherwise,
+    expired_leased,
+    kind_of,
+    outdated,
+    retried_early,
+    too_many_attempts,
+    wrong_fates,
+)
+from tests.support.load.order_verdict import overtaken, passed_over
 from tests.support.load.promise import ROUNDING_MS, Taken, crowded, in_hold, over_caps, too_early
-
-VOID_LATE_S = 8.0
-"""A lease that no worker received is given back, or ends, within this time."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +33,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         failed: calls that were not OK; an empty dequeue is not one, nor a refused finish of a lease that was lost.
         redelivered: acknowledged jobs that were leased again (allowed: at least once).
+        died, expired, cancelled: jobs that ended so, of those whose fate was asked for.
     """
 
     acknowledged: int
@@ -31,16 +41,26 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     redelivered: int
     requests: int
     failed: int
+    died: int
+    expired: int
+    cancelled: int
     lost: int
     unexpected: int
     revived: int
     out_of_order: int
+    out_of_priority: int
     too_close: int
     over_cap: int
     too_many_leased: int
     in_hold: int
     double_leased: int
     stale_finished: int
+    expired_leased: int
+    cancelled_leased: int
+    too_many_attempts: int
+    retried_early: int
+    outdated: int
+    wrong_fate: int
     undocumented: int
 
     @property
@@ -54,12 +74,19 @@ VIOLATIONS = (
     "unexpected",
     "revived",
     "out_of_order",
+    "out_of_priority",
     "too_close",
     "over_cap",
     "too_many_leased",
     "in_hold",
     "double_leased",
     "stale_finished",
+    "expired_leased",
+    "cancelled_leased",
+    "too_many_attempts",
+    "retried_early",
+    "outdated",
+    "wrong_fate",
     "undocumented",
 )
 
@@ -68,22 +95,33 @@ def check(history: History) -> Counts:
     """Count what the history shows. Cost: O(n log n), but for overtaking within one queue."""
     acknowledged = history.acknowledged()
     by_job = history.by_job()
+    ends = Counter(kind_of(fate) for fate in history.fates.values())
     return Counts(
         acknowledged=len(acknowledged),
         delivered=len(by_job),
         redelivered=sum(len(leases) > 1 for leases in by_job.values()),
         requests=sum(1 for _ in history.calls),
         failed=len(history.failures),
-        lost=len(acknowledged.keys() - by_job.keys()),
+        died=ends["died"],
+        expired=ends["expired"],
+        cancelled=ends["cancelled"],
+        lost=len(acknowledged.keys() - by_job.keys() - ended_otherwise(history)),
         unexpected=len(unexpected(history)),
         revived=len(revived(history)),
         out_of_order=len(overtaken(history)),
+        out_of_priority=len(passed_over(history)),
         too_close=len(too_close(history)),
         over_cap=len(over_cap(history)),
         too_many_leased=too_many_leased(history),
         in_hold=leased_in_hold(history),
         double_leased=len(double_leased(history)),
         stale_finished=len(stale_finished(history)),
+        expired_leased=len(expired_leased(history)),
+        cancelled_leased=len(cancelled_leased(history)),
+        too_many_attempts=len(too_many_attempts(history)),
+        retried_early=len(retried_early(history)),
+        outdated=len(outdated(history)),
+        wrong_fate=len(wrong_fates(history)),
         undocumented=sum(not call.is_documented for call in history.calls),
     )
 
@@ -106,66 +144,6 @@ def revived(history: History) -> list[Lease]:
         for lease in dequeue.leases
         if dequeue.began_s > finished.get(lease.job, float("inf"))
     ]
-
-
-def overtaken(history: History) -> list[tuple[Job, Job]]:
-    """Pairs (older, younger): the younger was sent after the older's acknowledgement and left before it (I3).
-
-    First attempts only, and no pair whose older job may have been leased before without a worker that received it. Such
-    a lease is void, and its job comes back to its place with its attempt not counted. The dequeue may have been
-    answered all the same, with the leases of other servers. What shows such a lease is its number: nobody has it.
-    """
-    acknowledged = history.acknowledged()
-    sent: dict[Job, float] = {}
-    for call in history.enqueues:
-        sent[call.job] = min(call.began_s, sent.get(call.job, call.began_s))
-    by_partition = _by_number(history)
-    return [
-        (older.job, younger.job)
-        for younger, older in _inversions(history)
-        if acknowledged.get(older.job, float("inf")) < sent.get(younger.job, float("-inf"))
-        and not _is_any_unheard(
-            by_partition[history.partition_of(older.job[0])],
-            younger.number,
-            max(sent[older.job], younger.heard_s - VOID_LATE_S),
-        )
-    ]
-
-
-def _by_number(history: History) -> dict[int, list[Lease]]:
-    """Each partition's leases, by their numbers."""
-    found: dict[int, list[Lease]] = defaultdict(list)
-    for lease in sorted(history.leases, key=lambda lease: lease.number):
-        found[history.partition_of(lease.job[0])].append(lease)
-    return found
-
-
-def _is_any_unheard(leases: Sequence[Lease], before: int, since_s: float) -> bool:
-    """Return True if a number below `before` is missing and the next one was heard of since then."""
-    numbers = itertools.chain([0], (lease.number for lease in leases))
-    return any(
-        lease.number - last > 1
-        for last, lease in zip(numbers, leases, strict=False)
-        if lease.number <= before and lease.heard_s >= since_s
-    )
-
-
-def _inversions(history: History) -> Iterator[tuple[Lease, Lease]]:
-    """First leases (earlier, later) of one queue whose numbers stand the other way round; of each later one, the
-    worst.
-    """
-    by_queue: dict[str, list[Lease]] = defaultdict(list)
-    for first, *_ in history.by_job().values():
-        if first.attempt == 1:
-            by_queue[first.job[0]].append(first)
-    for leases in by_queue.values():
-        leases.sort(key=lambda lease: (lease.at_ms, lease.job[1]))
-        highest = leases[0]
-        for lease in leases:
-            if lease.job[1] < highest.job[1]:
-                yield highest, lease
-            else:
-                highest = lease
 
 
 def too_close(history: History) -> list[Taken]:

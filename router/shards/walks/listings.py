@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from sharq_core.dead_letters import DeadLetter, DeadPage
 from sharq_core.errors import InvalidRequest
 from sharq_core.link.messages import ListDead, PartitionCall
+from sharq_core.partitions import partition_of
 
 PAGE = 100
 """Maximum number of jobs or queues requested from one partition in one call."""
@@ -92,10 +93,15 @@ async def read_dead(
     limit: int,
     cursor: str | None,
     max_bytes: int = DEAD_PAGE_BYTES,
+    queue_id: str = "",
 ) -> tuple[list[DeadLetter], str | None]:
     """Return a type's dead letters, oldest first within a partition, and the next cursor (None at the end).
 
-    A page ends early once its payloads reach max_bytes.
+    A page ends early once its payloads reach max_bytes. The letters of one queue are all in its partition; a page of
+    them also ends after MAX_SCANS calls, so it may be short or empty although more follow.
+
+    Args:
+        queue_id: only those of this queue; empty for all.
 
     Raises:
         InvalidRequest: the cursor was not made by this function.
@@ -104,9 +110,17 @@ async def read_dead(
     if scan and not _is_dead_scan(scan):
         raise _bad_cursor()
     letters: list[DeadLetter] = []
-    size = 0
+    size = calls = 0
+    if queue_id:
+        home = partition_of(queue_type, queue_id, partitions)
+        if cursor is not None and partition != home:
+            raise _bad_cursor()
+        partition, partitions = home, home + 1
     while partition < partitions and len(letters) < limit and size < max_bytes:
-        page = await route(ListDead(queue_type, partition, scan, min(PAGE, limit - len(letters))))
+        if queue_id and calls == MAX_SCANS:
+            break
+        page = await route(ListDead(queue_type, partition, scan, min(PAGE, limit - len(letters)), queue_id))
+        calls += 1
         letters += page.jobs
         size += sum(len(letter.payload) for letter in page.jobs)
         partition, scan = (partition, page.scan) if page.scan else (partition + 1, "")

@@ -1,0 +1,322 @@
+"""Measures what many expired jobs, and a cancellation of many, cost the jobs behind them and the dequeues of others.
+
+The jobs are put into the store directly. What is measured goes over HTTP to one sharq-server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import aiohttp
+import msgspec
+
+from benchmarks import life_steps, load_client, targets
+from benchmarks.cpu import CpuMeter
+from benchmarks.errors import Spoiled
+from benchmarks.life_steps import BATCH, PAYLOAD, Steps, campaign, expired_jobs
+from benchmarks.load_client import open_session
+from benchmarks.report import Cell, Grid, Report, Row
+from benchmarks.servers import Server, Store, sharq_server, store
+from benchmarks.spread import Spread, percentile
+from sharq_core.config.settings import DEFAULT_KEY_PREFIX
+from sharq_core.models import NewJob
+from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
+from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.keys import Keys
+
+_TYPE, _QUEUE, _OTHER = "sms", "many", "other"
+_PREFIX = "campaign7-"
+_OTHER_QUEUES = 64
+_OTHERS_PER_S = 250
+_LEASE_MS = 3_600_000
+_AT_ONCE = 20
+"""Calls of a pipeline while the store is filled."""
+
+_FILL_S_A_JOB = 90e-6
+_MARGIN_S = 4.0
+"""Longest time to put in the jobs, which must not expire meanwhile: for each job, and besides."""
+
+_TIMEOUT_S = 120.0
+_SLOW_US = 500
+"""The store notes calls that take longer."""
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """The numbers of one run.
+
+    Attributes:
+        expired: numbers of expired jobs.
+        cancelled: the number of jobs that a cancellation by prefix ends.
+        steps: the number of jobs whose single steps are measured.
+        quiet_s: the time in which others are measured alone.
+    """
+
+    rounds: int
+    expired: tuple[int, ...]
+    cancelled: int
+    steps: int
+    quiet_s: float
+
+
+_FULL = _Plan(rounds=3, expired=(100_000, 1_000_000), cancelled=500_000, steps=100_000, quiet_s=4)
+_QUICK = _Plan(rounds=3, expired=(100_000,), cancelled=100_000, steps=20_000, quiet_s=3)
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """The outcome of one clearing.
+
+    Attributes:
+        seconds: until it was done.
+        calls_ms: the calls of the store that took longer than _SLOW_US, in ms of wall time.
+        quiet_ms, beside_ms: how long each dequeue of others took before it and beside it.
+        server_s, store_s: CPU time in `seconds`, that of the others included.
+    """
+
+    seconds: float
+    calls_ms: list[float]
+    quiet_ms: list[float]
+    beside_ms: list[float]
+    server_s: float
+    store_s: float
+
+    @property
+    def longest_ms(self) -> float:
+        """The longest call of the store."""
+        return max(self.calls_ms, default=_SLOW_US / 1000)
+
+    @property
+    def ratio(self) -> float:
+        """The p99 of others beside it over that before it."""
+        return percentile(self.beside_ms, 99) / percentile(self.quiet_ms, 99)
+
+
+def run(is_quick: bool) -> Report:
+    """Measure each clearing on servers of its own, and then the single steps."""
+    plan = _QUICK if is_quick else _FULL
+    expired = {size: [_measure(_expire, plan, size) for _ in range(plan.rounds)] for size in plan.expired}
+    cancelled = [_measure(_cancel, plan, plan.cancelled) for _ in range(plan.rounds)]
+    return _report(plan, expired, cancelled, life_steps.measure(plan.steps))
+
+
+class _Bench:
+    """A server, its store, and a session."""
+
+    def __init__(self, running: Store, server: Server, session: aiohttp.ClientSession) -> None:
+        self.store = running
+        self.server = server
+        self.session = session
+        self.functions = Functions(Keys(DEFAULT_KEY_PREFIX, DEFAULT_PARTITIONS), Retention())
+        self.place = partition_of(_TYPE, _QUEUE, DEFAULT_PARTITIONS)
+
+    @property
+    def now_us(self) -> int:
+        """The time of the store."""
+        seconds, us = self.store.client.time()
+        return int(seconds) * 1_000_000 + int(us)
+
+    def fill(self, place: int, queue_type: str, batches: Iterable[list[NewJob]]) -> None:
+        """Put jobs into the store, many calls at a time."""
+        calls = [self.functions.enqueue(place, queue_type, jobs) for jobs in batches]
+        for first in range(0, len(calls), _AT_ONCE):
+            self.store.execute_all(calls[first : first + _AT_ONCE])
+
+    def note_calls(self) -> None:
+        """Let the store note its slow calls from now on."""
+        self.store.client.config_set("slowlog-max-len", 1_000_000)
+        self.store.client.config_set("slowlog-log-slower-than", _SLOW_US)
+        self.store.client.slowlog_reset()
+
+    def slow_calls_ms(self) -> list[float]:
+        """Return the function calls that were noted, ms of wall time each."""
+        entries: list[dict[str, Any]] = self.store.client.slowlog_get(-1)
+        return [entry["duration"] / 1000 for entry in entries if entry["command"].startswith(b"FCALL")]
+
+    async def ask(self, path: str, body: object = None) -> dict[str, Any]:
+        """Send a POST and return the answer; an empty one for an empty dequeue.
+
+        Raises:
+            Spoiled: it failed.
+        """
+        async with self.session.post(self.server.url + path, json=body) as answer:
+            content: dict[str, Any] = await answer.json()
+            if answer.status not in (200, 404):
+                raise Spoiled(f"{path} got {answer.status}: {content}")
+            return content
+
+    @asynccontextmanager
+    async def others(self) -> AsyncIterator[list[float]]:
+        """Dequeue jobs of another type at a steady pace for the length of the block; gives how long each took, ms."""
+        found: list[float] = []
+        async with asyncio.TaskGroup() as group:
+            pace = group.create_task(self._keep_pace(group, found))
+            yield found
+            pace.cancel()
+
+    async def _keep_pace(self, group: asyncio.TaskGroup, found: list[float]) -> None:
+        begin_s = time.perf_counter()
+        for number in itertools.count(1):
+            group.create_task(self._dequeue_other(found))
+            await asyncio.sleep(max(0.0, begin_s + number / _OTHERS_PER_S - time.perf_counter()))
+
+    async def _dequeue_other(self, found: list[float]) -> None:
+        sent_s = time.perf_counter()
+        answer = await self.ask(f"/dequeue/{_OTHER}/?lease={_LEASE_MS}")
+        found.append((time.perf_counter() - sent_s) * 1000)
+        if "jobs" not in answer and "job_id" not in answer:
+            raise Spoiled("no job of others was left")
+
+    def fill_others(self, seconds: float) -> None:
+        """Put in as many jobs of others as they can lease in the time."""
+        depth = math.ceil(_OTHERS_PER_S * seconds / _OTHER_QUEUES) + 1
+        for number in range(_OTHER_QUEUES):
+            queue_id = f"q{number}"
+            jobs = [NewJob(_OTHER, queue_id, f"job-{index}", PAYLOAD, -1, 0) for index in range(depth)]
+            batches = [jobs[first : first + BATCH] for first in range(0, depth, BATCH)]
+            self.fill(partition_of(_OTHER, queue_id, DEFAULT_PARTITIONS), _OTHER, batches)
+
+
+class _Clock:
+    """Measures one clearing from its making on; the store notes its slow calls from then on."""
+
+    def __init__(self, bench: _Bench) -> None:
+        bench.note_calls()
+        self._meter = CpuMeter(bench.server.pid, bench.store.pid)
+        self._began_s = time.perf_counter()
+
+    def spent_s(self) -> tuple[float, float, float]:
+        """Return the time since the making, and the CPU time of the server and of the store in it, s."""
+        server_us, store_us = self._meter.spent_us()
+        return time.perf_counter() - self._began_s, server_us / 1e6, store_us / 1e6
+
+
+_Clearing: TypeAlias = Callable[[_Bench, _Plan, int], Coroutine[None, None, _Outcome]]
+
+
+def _measure(clearing: _Clearing, plan: _Plan, size: int) -> _Outcome:
+    with store(is_durable=True) as running, sharq_server(running.url) as server:
+
+        async def load() -> _Outcome:
+            async with open_session(_TIMEOUT_S) as session:
+                return await clearing(_Bench(running, server, session), plan, size)
+
+        return load_client.run(load())
+
+
+async def _expire(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
+    """All of a queue's jobs but the last expire at one time, and from then on a worker waits for the last."""
+    bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
+    expires_at_us = bench.now_us + round((_FILL_S_A_JOB * size + _MARGIN_S + plan.quiet_s) * 1e6)
+    bench.fill(bench.place, _TYPE, expired_jobs(size, _QUEUE, _TYPE, expires_at_us))
+    quiet_ms = await _quiet(bench, plan)
+    if bench.now_us > expires_at_us:
+        raise Spoiled("the jobs expired before they were measured")
+    await asyncio.sleep((expires_at_us - bench.now_us) / 1e6)
+    clock = _Clock(bench)
+    async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
+        while "job_id" not in (leased := await bench.ask(f"/dequeue/{_TYPE}/?wait=10000&lease={_LEASE_MS}")):
+            pass
+        seconds, server_s, store_s = clock.spent_s()
+    if leased["job_id"] != "live":
+        raise Spoiled(f"the expired job {leased['job_id']} was leased")
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
+
+
+async def _cancel(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
+    """All of a queue's jobs but a hundredth are cancelled by their prefix."""
+    bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
+    bench.fill(bench.place, _TYPE, campaign(size, _QUEUE, _TYPE, _PREFIX))
+    quiet_ms = await _quiet(bench, plan)
+    clock = _Clock(bench)
+    async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
+        answer = await bench.ask(f"/queue/{_TYPE}/{_QUEUE}/cancel/", {"prefix": _PREFIX})
+        seconds, server_s, store_s = clock.spent_s()
+    if answer["cancelled"] != size:
+        raise Spoiled(f"{answer['cancelled']} jobs of {size} were cancelled")
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
+
+
+async def _quiet(bench: _Bench, plan: _Plan) -> list[float]:
+    """Return how long the dequeues of others take while nothing else happens, ms."""
+    async with bench.others() as found:
+        await asyncio.sleep(plan.quiet_s)
+    return found
+
+
+def _report(
+    plan: _Plan, expired: dict[int, list[_Outcome]], cancelled: list[_Outcome], steps: Sequence[Steps]
+) -> Report:
+    all_expired = [outcome for outcomes in expired.values() for outcome in outcomes]
+    return Report(
+        name="life",
+        question="How long do many expired or cancelled jobs hold up a queue, and what do others notice?",
+        parameters={
+            "jobs": "in one queue without a limit, 100-byte payloads; they expire at one time and become dead letters",
+            "others": f"{_OTHERS_PER_S} dequeues a second of another type with {_OTHER_QUEUES} queues, before it and "
+            "beside it",
+            "rounds": str(plan.rounds),
+            "server": "one sharq-server; store with an append-only file written out each second",
+            "steps": f"{plan.steps:,} jobs in one queue, functions called directly",
+        },
+        rows=[
+            *(
+                targets.LIFE_LEASED[size].row(Spread.of([outcome.seconds for outcome in outcomes]))
+                for size, outcomes in expired.items()
+            ),
+            targets.LIFE_CALL.row(Spread.of([outcome.longest_ms for outcome in all_expired])),
+            targets.LIFE_OTHERS.row(Spread.of([outcome.ratio for outcome in all_expired])),
+            Row(
+                f"cancel by prefix of {plan.cancelled:,} jobs",
+                "s",
+                Spread.of([outcome.seconds for outcome in cancelled]),
+            ),
+            targets.CANCEL_CALL.row(Spread.of([outcome.longest_ms for outcome in cancelled])),
+            targets.CANCEL_OTHERS.row(Spread.of([outcome.ratio for outcome in cancelled])),
+            targets.LIFE_STEP.row(Spread.of([step.longest_ms for step in steps])),
+        ],
+        grids=[_grid(expired, cancelled), _steps_grid(steps)],
+        notes=[
+            "The calls of the store are measured by its own log, in wall time: other load on the machine makes one "
+            "longer. The CPU times of the single steps do not depend on it.",
+        ],
+    )
+
+
+def _grid(expired: dict[int, list[_Outcome]], cancelled: list[_Outcome]) -> Grid:
+    named = [
+        *((f"{size:,} expired", outcome) for size, outcomes in expired.items() for outcome in outcomes),
+        *(("cancelled by prefix", outcome) for outcome in cancelled),
+    ]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name,
+            outcome.seconds,
+            outcome.server_s,
+            outcome.store_s,
+            outcome.longest_ms,
+            sum(call_ms > targets.LIFE_CALL.goal.value for call_ms in outcome.calls_ms),
+            percentile(outcome.quiet_ms, 50),
+            percentile(outcome.beside_ms, 50),
+            percentile(outcome.quiet_ms, 99),
+            percentile(outcome.beside_ms, 99),
+        )
+        for name, outcome in named
+    ]
+    columns = (
+        "jobs", "s", "CPU of server s", "of store s", "longest call ms", "calls over the goal",
+        "others before: p50 ms", "beside", "p99 ms", "beside",
+    )  # fmt: skip
+    return Grid("By round", columns, rows)
+
+
+def _steps_grid(steps: Sequence[Steps]) -> Grid:
+    return Grid(
+        "Single steps (CPU time of the store)",
+        ("step", "jobs", "calls", "longest ms", "µs a job"),
+        [(step.what, f"{step.jobs:,}", f"{step.calls:,}", step.longest_ms, step.cpu_us) for step in steps],
+    )

@@ -1,0 +1,139 @@
+"""Offers the calls that look after jobs: cancel, change and list them, and redrive or drop one dead letter.
+
+Not here: the state of one job, and the calls about all dead letters of a type (client.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from sharq_client.answers import Answers, JobRow, JobState, JobStatus
+from sharq_client.caller import JOB, REPLY, Caller
+from sharq_client.errors import NotFound, SharqError
+from sharq_client.requests import Addressed, CancelBody, JobChange
+from sharq_client.transport import path_of
+
+
+class _Cancelled(msgspec.Struct, frozen=True):
+    was: JobState
+
+
+class _JobRows(msgspec.Struct, frozen=True):
+    jobs: list[JobRow]
+    cursor: str | None
+
+
+_CANCELLED = msgspec.json.Decoder(_Cancelled)
+_JOB_ROWS = msgspec.json.Decoder(_JobRows)
+
+
+class Jobs:
+    """The calls that look after jobs. Every method raises as those of SharqClient do."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def cancel(
+        self, queue_type: str, queue_id: str, job_id: str, *, force: bool = False
+    ) -> JobState | None:
+        """Cancel a queued or delayed job, or drop a dead letter. The server remembers the job as cancelled for a while.
+
+        Args:
+            force: True to cancel a leased job, too. Its lease is lost, so that its worker cannot finish it any more.
+
+        Returns:
+            The state before the call; CANCELLED if the job had been cancelled already. None if the server does not know
+            the job, as after its end.
+
+        Raises:
+            Leased: a worker has the job. Nothing was done.
+        """
+        path = path_of("job", queue_type, queue_id, job_id)
+        query = {"force": "true" if force else None}
+        try:
+            return (await self._caller.ask("DELETE", path, _CANCELLED, query=query)).was
+        except NotFound:
+            return None
+
+    async def cancel_many(
+        self, jobs: Sequence[Addressed], *, force: bool = False
+    ) -> Answers[JobState | SharqError]:
+        """Cancel jobs, as `cancel` does. Return the state before the call, or an error, for each job, in order.
+
+        Cost: one request for each 1,000 jobs.
+        """
+        bodies = [CancelBody(job.queue_type, job.queue_id, job.job_id, force) for job in jobs]
+        return await self._caller.cancel_many(bodies)
+
+    async def cancel_matching(
+        self, queue_type: str, queue_id: str, prefix: str, *, wait_s: float = 600.0
+    ) -> int:
+        """Cancel the queued and delayed jobs of a queue whose ids begin with a prefix. Return the number of jobs.
+
+        Jobs that are leased, and jobs that are enqueued after the call has begun, are kept. A retry is made only if
+        nothing was done.
+
+        Args:
+            prefix: the first characters of the ids; "" for all jobs of the queue.
+            wait_s: the longest time that the server may work on it. It stops when the client is gone.
+
+        Raises:
+            OutcomeUnknown: some jobs were perhaps cancelled. Call again to cancel the others.
+        """
+        path = path_of("queue", queue_type, queue_id) + "cancel/"
+        body = {"prefix": prefix}
+        reply = await self._caller.ask("POST", path, REPLY, body, is_safe_twice=False, wait_s=wait_s)
+        return reply.cancelled
+
+    async def change(self, queue_type: str, queue_id: str, job_id: str, change: JobChange) -> JobStatus:
+        """Change a queued or delayed job, and return its state afterwards. A retry is made only if nothing was done.
+
+        Raises:
+            NotWaiting: the job is leased, finished, dead, cancelled or expired. Nothing was done.
+            NotFound: the server does not know the job. Nothing was done.
+            InvalidRequest: a value is out of range, or the job would expire before it is due. Nothing was done.
+        """
+        path = path_of("job", queue_type, queue_id, job_id)
+        return await self._caller.ask("PATCH", path, JOB, change, is_safe_twice=False)
+
+    async def in_queue(
+        self,
+        queue_type: str,
+        queue_id: str,
+        state: Literal[JobState.QUEUED, JobState.DELAYED, JobState.LEASED] = JobState.QUEUED,
+        *,
+        prefix: str = "",
+        page: int = 100,
+    ) -> AsyncIterator[JobRow]:
+        """Yield the jobs of a queue that are in one state: queued ones in the order in which they leave.
+
+        A job that changes its state meanwhile may be missed or come twice.
+
+        Args:
+            prefix: the first characters of the ids of the jobs; "" for all.
+            page: the most jobs for each request, 1 to 1,000.
+        """
+        path = path_of("queue", queue_type, queue_id) + "jobs/"
+        async for answer in self._caller.pages(
+            path, _JOB_ROWS, page, state=str(state), prefix=prefix or None
+        ):
+            for row in answer.jobs:
+                yield row
+
+    async def redrive(self, queue_type: str, queue_id: str, job_id: str) -> None:
+        """Queue one dead letter again, with attempts from 0. A retry is made only if nothing was done.
+
+        Raises:
+            NotFound: there is no such dead letter. Nothing was done.
+            Duplicate: a live job has its id. Nothing was done.
+        """
+        path = path_of("dead", queue_type, queue_id, job_id) + "redrive/"
+        await self._caller.ask("POST", path, REPLY, is_safe_twice=False)
+
+    async def drop_dead_letter(self, queue_type: str, queue_id: str, job_id: str) -> bool:
+        """Drop one dead letter. Return False if there is none. A retry is made only if nothing was done."""
+        path = path_of("dead", queue_type, queue_id, job_id)
+        return await self._caller.done("DELETE", path, is_safe_twice=False)

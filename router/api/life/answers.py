@@ -1,0 +1,218 @@
+"""Defines the shapes of answers about the life of single jobs: their state, lists, cancellations and dead letters.
+
+An optional field that an answer lacks is UNSET. Times are in ms since the epoch by the store's clock, and durations in
+ms. Not here: the other answers (router/api/response_shapes.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from router.api.response_shapes import (
+    AttemptOut,
+    CursorOut,
+    EnqueuedAtOut,
+    FailedOut,
+    FailureAnswer,
+    JobIdOut,
+    PayloadOut,
+    QueueIdOut,
+    Shape,
+    Success,
+)
+from sharq_core.job_life import DeadReason, OnExpiry, Retry
+from sharq_core.models import JobState
+
+
+class RetryAnswer(Shape, frozen=True, kw_only=True):
+    """A retry policy."""
+
+    delay: Annotated[int, Meta(description="Wait after the first failed attempt, in ms.")]
+    factor: Annotated[
+        int | float, Meta(description="Factor by which the wait grows with each further attempt.")
+    ]
+    max: Annotated[int, Meta(description="The longest wait, in ms.")]
+    jitter: Annotated[
+        int | float, Meta(description="The share of the wait that chance may take off, 0 to 1.")
+    ]
+
+
+DefaultRetryOut: TypeAlias = Annotated[
+    RetryAnswer | None,
+    Meta(description="The retry policy of jobs that have none of their own; null for none."),
+]
+DefaultExpiresOut: TypeAlias = Annotated[
+    int | float | None,
+    Meta(
+        description="Time after which jobs expire that do not say it themselves, counted from when each is due, in ms; "
+        "null for never."
+    ),
+]
+DefaultFateOut: TypeAlias = Annotated[
+    OnExpiry | None,
+    Meta(description="The fate of expired jobs that do not say it themselves; null if it is not set."),
+]
+_PriorityOut: TypeAlias = Annotated[
+    int,
+    Meta(
+        description="The place of the job within its queue, 1 to 9; 1 leaves first. Absent once it is forgotten."
+    ),
+]
+_ErrorOut: TypeAlias = Annotated[
+    str, Meta(description="The error that the latest release gave; absent if there was none.")
+]
+_ErrorAttemptOut: TypeAlias = Annotated[int, Meta(description="The attempt that failed with this error.")]
+_ErrorAtOut: TypeAlias = Annotated[
+    int, Meta(description="The time of the release with this error, in ms since the epoch.")
+]
+_DeadAtOut: TypeAlias = Annotated[
+    int, Meta(description="The time at which the job became a dead letter, in ms since the epoch.")
+]
+_ReasonOut: TypeAlias = Annotated[
+    DeadReason,
+    Meta(description="Why the job is dead: `limit` if it passed its requeue limit, `expired` if it expired."),
+]
+
+
+class JobFacts(Shape, frozen=True, kw_only=True):
+    """The facts about one job."""
+
+    state: Annotated[JobState, Meta(description="The state of the job.")]
+    attempt: AttemptOut
+    enqueued_at: EnqueuedAtOut
+    lease_expires_at: (
+        Annotated[int, Meta(description="The end of the lease, in ms since the epoch; only of a leased job.")]
+        | UnsetType
+    ) = UNSET
+    position: (
+        Annotated[
+            int,
+            Meta(
+                description="The place in the queue, 1 for the next job to be leased; only of a queued job, and not in "
+                "a list."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    payload: (
+        Annotated[Raw, Meta(description="The content of the job; absent once it is forgotten.")] | UnsetType
+    ) = UNSET
+    priority: _PriorityOut | UnsetType = UNSET
+    cost: (
+        Annotated[
+            int,
+            Meta(description="Number of slots of the rate that the job takes; absent once it is forgotten."),
+        ]
+        | UnsetType
+    ) = UNSET
+    requeue_limit: (
+        Annotated[
+            int,
+            Meta(
+                description="Number of times that the job may return to its queue; -1 means forever. Absent once it is "
+                "forgotten."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    retry: (
+        Annotated[
+            RetryAnswer, Meta(description="The retry policy of the job; absent if it has none of its own.")
+        ]
+        | UnsetType
+    ) = UNSET
+    delayed_until: (
+        Annotated[
+            int, Meta(description="The end of the delay, in ms since the epoch; only of a delayed job.")
+        ]
+        | UnsetType
+    ) = UNSET
+    expires_at: (
+        Annotated[
+            int,
+            Meta(description="The time at which the job expires, in ms since the epoch; absent for never."),
+        ]
+        | UnsetType
+    ) = UNSET
+    on_expiry: (
+        Annotated[OnExpiry, Meta(description="The fate of the job then; absent if it never expires.")]
+        | UnsetType
+    ) = UNSET
+    dead_at: _DeadAtOut | UnsetType = UNSET
+    reason: _ReasonOut | UnsetType = UNSET
+    error: _ErrorOut | UnsetType = UNSET
+    error_attempt: _ErrorAttemptOut | UnsetType = UNSET
+    error_at: _ErrorAtOut | UnsetType = UNSET
+
+
+class JobAnswer(JobFacts, frozen=True, kw_only=True, tag_field="status", tag="success"):
+    """The state of one job."""
+
+
+class ListedJob(JobFacts, frozen=True, kw_only=True):
+    """One job of a list."""
+
+    job_id: JobIdOut
+
+
+class ListedJobs(Success, frozen=True, kw_only=True):
+    """A page of the jobs of a queue."""
+
+    jobs: Annotated[list[ListedJob], Meta(description="The jobs.")]
+    cursor: CursorOut
+
+
+class DeadJob(Shape, frozen=True, kw_only=True):
+    """One dead letter."""
+
+    queue_id: QueueIdOut
+    job_id: JobIdOut
+    payload: PayloadOut
+    attempt: AttemptOut
+    enqueued_at: EnqueuedAtOut
+    dead_at: _DeadAtOut
+    reason: _ReasonOut
+    error: _ErrorOut | UnsetType = UNSET
+    error_attempt: _ErrorAttemptOut | UnsetType = UNSET
+    error_at: _ErrorAtOut | UnsetType = UNSET
+
+
+class DeadJobs(Success, frozen=True, kw_only=True):
+    """A page of dead letters."""
+
+    jobs: Annotated[list[DeadJob], Meta(description="The dead letters, oldest first within a partition.")]
+    cursor: CursorOut
+
+
+class Cancelled(Success, frozen=True, kw_only=True):
+    """The confirmation that a job is cancelled."""
+
+    was: Annotated[
+        JobState,
+        Meta(
+            description="The state of the job before the call; `cancelled` if it had been cancelled before."
+        ),
+    ]
+
+
+class CancelResults(Success, frozen=True, kw_only=True):
+    """The results of a bulk cancellation."""
+
+    failed: FailedOut
+    results: Annotated[
+        list[Cancelled | FailureAnswer],
+        Meta(description="One result for each job of the request, in order."),
+    ]
+
+
+class CancelledMany(Success, frozen=True, kw_only=True):
+    """The result of a cancellation by prefix."""
+
+    cancelled: Annotated[int, Meta(description="Number of jobs that were cancelled.")]
+
+
+def retry_answer(policy: Retry) -> RetryAnswer:
+    """Return a retry policy in the form of an answer."""
+    return RetryAnswer(delay=policy.delay_ms, factor=policy.factor, max=policy.max_ms, jitter=policy.jitter)

@@ -1,0 +1,158 @@
+"""Handlers of the lists of jobs: those of a queue in one state, and the dead letters of a type.
+
+Not here: lists of queues and types (router/handlers/listings.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from msgspec import UNSET, Raw
+
+from router.api import parsing
+from router.api.life import parsing as life_parsing
+from router.api.life.answers import DeadJob, ListedJob
+from router.handlers.job_answers import job_facts
+from router.handlers.list_answers import list_answer, list_pieces
+from router.http.request import Request
+from router.http.response import Response
+from router.shards.dispatch import Dispatch
+from sharq_core.dead_letters import DeadLetter
+from sharq_core.job_changes import JobRow
+from sharq_core.link.job_calls import ListJobs
+from sharq_core.models import QueueKey
+
+MAX_LIST_BYTES = 8 << 20
+"""Size at which an answer with jobs ends, as a dequeue's does; it may be exceeded by one page."""
+
+LISTINGS_AT_ONCE = 1
+"""Pages of jobs that are read at the same time. The limit leaves room for other requests."""
+
+MAX_STEPS = 100
+"""Calls of a shard for one list of the jobs of a queue. Past them the answer ends with a cursor."""
+
+STEP_JOBS = 100
+"""Maximum number of jobs requested in one call."""
+
+_JOB_BYTES = 300
+"""Size of a job in an answer without its payload and its error, in bytes."""
+
+
+class JobListHandlers:
+    """The handlers of lists of jobs."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
+
+    async def list_jobs(self, request: Request) -> Response:
+        """Return a page of the jobs of a queue in one state."""
+        key = parsing.queue_key(request.path_values)
+        listing = _JobListing(self._dispatch, self._turns, key, life_parsing.jobs(request.query))
+        return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
+
+    async def list_dead(self, request: Request) -> Response:
+        """Return a page of the dead letters of a type, or of one of its queues."""
+        queue_type = parsing.queue_type_of(request.path_values)
+        listing = _DeadListing(self._dispatch, self._turns, queue_type, life_parsing.letters(request.query))
+        return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
+
+
+class _JobListing:
+    """A listing of the jobs of a queue, read step by step.
+
+    Args:
+        turns: bounds the number of listings that read and write a page at the same time.
+
+    Attributes:
+        cursor: the start of the next page; None at the end.
+    """
+
+    def __init__(
+        self, dispatch: Dispatch, turns: asyncio.Semaphore, key: QueueKey, page: life_parsing.JobsPage
+    ) -> None:
+        self.cursor: str | None = page.cursor
+        self._dispatch = dispatch
+        self._turns = turns
+        self._key = key
+        self._page = page
+
+    async def pages(self) -> AsyncIterator[list[ListedJob]]:
+        """Yield the jobs of the page, fewer if they reach MAX_LIST_BYTES or take MAX_STEPS calls."""
+        page, size, remaining = self._page, 0, self._page.limit
+        for _ in range(MAX_STEPS):
+            call = ListJobs(self._key, page.state, min(STEP_JOBS, remaining), page.prefix, self.cursor or "")
+            async with self._turns:
+                found = await self._dispatch.route(call)
+            self.cursor = found.scan or None
+            yield [_listed_job(row) for row in found.jobs]
+            remaining -= len(found.jobs)
+            size += sum(map(_row_bytes, found.jobs))
+            if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES:
+                return
+
+
+class _DeadListing:
+    """A listing of dead letters, read page by page.
+
+    Args:
+        turns: bounds the number of listings that read and write a page at the same time.
+
+    Attributes:
+        cursor: the start of the next page; None at the end.
+    """
+
+    def __init__(
+        self, dispatch: Dispatch, turns: asyncio.Semaphore, queue_type: str, page: life_parsing.LettersPage
+    ) -> None:
+        self.cursor = page.cursor
+        self._dispatch = dispatch
+        self._turns = turns
+        self._queue_type = queue_type
+        self._page = page
+
+    async def pages(self) -> AsyncIterator[list[DeadJob]]:
+        """Yield the dead letters of the page, fewer if they reach MAX_LIST_BYTES."""
+        size, remaining, queue_id = 0, self._page.limit, self._page.queue_id
+        while True:
+            async with self._turns:
+                letters, self.cursor = await self._dispatch.list_dead(
+                    self._queue_type, remaining, self.cursor, queue_id=queue_id
+                )
+            yield [_dead_job(letter) for letter in letters]
+            remaining -= len(letters)
+            size += sum(map(_letter_bytes, letters))
+            # The letters of a queue may be few among many: an answer without any ends with a cursor, too.
+            is_sparse = bool(queue_id) and not letters
+            if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES or is_sparse:
+                return
+
+
+def _listed_job(row: JobRow) -> ListedJob:
+    return job_facts(ListedJob, row.status, job_id=row.job_id)
+
+
+def _row_bytes(row: JobRow) -> int:
+    error = row.status.error
+    return _JOB_BYTES + len(row.status.payload or b"") + (0 if error is None else len(error.text))
+
+
+def _dead_job(letter: DeadLetter) -> DeadJob:
+    error = letter.error
+    return DeadJob(
+        queue_id=letter.queue_id,
+        job_id=letter.job_id,
+        payload=Raw(letter.payload),
+        attempt=letter.attempt,
+        enqueued_at=letter.enqueued_at_us // 1000,
+        dead_at=letter.dead_at_us // 1000,
+        reason=letter.reason,
+        error=UNSET if error is None else error.text,
+        error_attempt=UNSET if error is None else error.attempt,
+        error_at=UNSET if error is None else error.at_us // 1000,
+    )
+
+
+def _letter_bytes(letter: DeadLetter) -> int:
+    return _JOB_BYTES + len(letter.payload) + (0 if letter.error is None else len(letter.error.text))

@@ -1,0 +1,63 @@
+-- cancel_matching: cancel the queued and delayed jobs of a queue whose ids begin with a prefix, one bounded step of a
+-- walk. Jobs enqueued after the first step are kept. The delayed jobs come first, because one that becomes queued
+-- meanwhile is then still ahead.
+--
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Args: now, type, queue_id, prefix ('' for all), not_after (µs), most jobs to cancel, bytes of records to stay below
+--       (one job is cancelled in any case), then, in all steps but the first: class and seq to go on after, and the
+--       newest seq of the first step
+-- Reply: {0, now, ready hint, timer hint, number of jobs cancelled, and, if the walk goes on: class, seq, newest seq}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Cost: O(log n) a job, and queue_walk.VISITS members
+--
+-- Uses: shortcuts, job_record, counters, unit, queue_walk, transitions
+
+local cancel_matching = {DELAYED = 255}
+
+-- Return the next members, delayed ones first, and whether none follow.
+local function next_members(tx, queue, class, seq)
+  local visits, found = queue_walk.VISITS, {}
+  if class == cancel_matching.DELAYED then
+    found = queue_walk.members(tx, queue, class, seq, class, visits)
+    class, seq = job_record.FIRST_PRIORITY, 0
+  end
+  if #found < visits then
+    local queued = queue_walk.members(tx, queue, class, seq, job_record.LAST_PRIORITY, visits - #found)
+    for _, member in ipairs(queued) do found[#found + 1] = member end
+  end
+  return found, #found < visits
+end
+
+-- Cancel those of the members that match. Returns how many, and the last member that was looked at, or nil.
+local function cancel_members(tx, queue, row, prefix, newest, limit, budget)
+  local queue_id, bytes, count, last = queue.queue_id, 0, 0, nil
+  for _, member in ipairs(row) do
+    local id = job_record.id_of_member(queue_id, member)
+    if sub(id, 1, #prefix) == prefix and job_record.seq_of_member(queue_id, member) <= newest then
+      if count == limit or (count > 0 and bytes > budget) then return count, last end
+      local job = unit.job(tx, queue_id, queue_id .. ':' .. id)
+      transitions.cancel(tx, queue, job, member)
+      count, bytes = count + 1, bytes + #job.raw
+    end
+    last = member
+  end
+  return count, last
+end
+
+function cancel_matching.run(tx, args)
+  local queue_id, class, seq, newest = args[3], tonumber(args[8]), tonumber(args[9]), tonumber(args[10])
+  if unit.is_late_by(tx, args[5]) then return unit.expired(tx) end
+  counters.open(tx)
+  local queue, reply = unit.queue(tx, queue_id), unit.reply(tx, 0)
+  if not queue then return unit.close(tx, reply) end
+  if not class then class, seq, newest = cancel_matching.DELAYED, 0, tx.counters.seq end
+  local row, is_last = next_members(tx, queue, class, seq)
+  local count, last = cancel_members(tx, queue, row, args[4], newest, tonumber(args[6]), tonumber(args[7]))
+  reply[5] = count
+  if count > 0 then unit.touch(tx, queue) end
+  if not is_last or last ~= row[#row] then
+    if last then class, seq = queue_walk.position(queue_id, last) end
+    reply[6], reply[7], reply[8] = class, seq, newest
+  end
+  return unit.close(tx, reply)
+end

@@ -1,0 +1,88 @@
+-- change_job: change a queued or delayed job. It keeps its place in its queue, unless the call gives it a new priority,
+-- or a new delay or time: then it goes to the end of its priority.
+--
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Args: now, type, terms (unit.TERMS), queue_id, field (queue_id:job_id), change (CHANGE), payload
+-- Reply: {0, now, ready hint, timer hint, status, and, if it is done: the job (job_status.add)}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Statuses: 0 done, 1 not found, 2 not waiting: leased, finished, dead, cancelled or expired, 3 the job would expire
+--           before it is due; only 0 changed anything
+-- Cost: O(log n)
+--
+-- Uses: shortcuts, clock, job_record, queue_life, counters, unit, remembered, job_status, transitions
+
+local change_job = {
+  DONE = 0, NOT_FOUND = 1, NOT_WAITING = 2, EXPIRES_EARLY = 3,
+  -- which fields are given (flags below), delay (µs), time (µs, the store's clock; 0: after the delay), priority of the
+  -- API, cost, when it expires (EXPIRY of enqueue.lua: 0 never, 1 after a time from now, 2 at a time), when (µs)
+  CHANGE = '>BI8I8BI4BI8',
+  PAYLOAD = 1, DUE = 2, PRIORITY = 4, COST = 8, EXPIRY = 16,
+  AFTER = 1, AT = 2,
+}
+
+local function unpack_change(raw, payload)
+  local flags, delay, at, priority, cost, kind, expires = unpack_bytes(change_job.CHANGE, raw)
+  local function given(flag) return flags % (2 * flag) >= flag end
+  return {payload = given(change_job.PAYLOAD) and payload, delay = given(change_job.DUE) and delay, at = at,
+    priority = given(change_job.PRIORITY) and priority, cost = given(change_job.COST) and cost,
+    expiry = given(change_job.EXPIRY) and kind, expires = expires}
+end
+
+-- Give the rarely used fields of a job a new expiry. A job that gets one for the first time takes the fate of its queue
+-- or of its gathered type.
+local function set_expiry(tx, queue, rare, change)
+  local settings, had = tx.settings, rare.expires_at
+  if change.expiry == change_job.AFTER then
+    rare.expires_at = tx.now + change.expires
+  elseif change.expiry == change_job.AT then
+    rare.expires_at = clock.partition_time(tx, change.expires)
+  else
+    rare.expires_at, rare.is_dropped = nil, nil
+    return
+  end
+  if not had then
+    rare.is_dropped = (queue.on_expiry or settings and settings.on_expiry) == queue_life.DROPPED
+  end
+end
+
+-- Apply a change to a waiting job. Returns false if it would expire before it is due.
+local function apply(tx, queue, job, change)
+  local member, rare, due = job_record.member(job), job_record.rare(job), nil
+  if change.delay then due = change.at > 0 and clock.partition_time(tx, change.at) or tx.now + change.delay end
+  if change.expiry then set_expiry(tx, queue, rare, change) end
+  if (due or change.expiry) and rare.expires_at
+    and rare.expires_at <= math.max(due or job.state == DELAYED and job.due or 0, tx.now) then return false end
+  rare.cost = change.cost or rare.cost
+  job.newer = job_record.pack_rare(rare)
+  if change.payload then job.payload, job.payload_bytes = change.payload, #change.payload end
+  if change.priority then job.priority = job_record.priority_byte(change.priority) end
+  transitions.change(tx, queue, job, member, due)
+  return true
+end
+
+local function change_one(tx, queue_id, field, change, retention, dead_retention)
+  local queue, job = unit.queue(tx, queue_id), unit.job(tx, queue_id, field)
+  local is_deleted = job and unit.is_deleted(queue, job)
+  if not job or not queue or is_deleted then
+    local state = remembered.find(tx, queue_id, field, is_deleted and job, retention, dead_retention)
+    return state and change_job.NOT_WAITING or change_job.NOT_FOUND
+  end
+  local expires_at = job_record.expires_at(job)
+  if job.state == LEASED or expires_at and expires_at <= tx.now then return change_job.NOT_WAITING end
+  if not apply(tx, queue, job, change) then return change_job.EXPIRES_EARLY end
+  unit.touch(tx, queue)
+  return change_job.DONE, queue, job
+end
+
+function change_job.run(tx, args)
+  local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
+  if unit.is_late(tx, not_after) then return unit.expired(tx) end
+  counters.open(tx)
+  local status, queue, job = change_one(tx, args[4], args[5], unpack_change(args[6], args[7]), retention,
+    dead_retention)
+  local reply = unit.reply(tx, status)
+  if status ~= change_job.DONE then return unit.close(tx, reply) end
+  unit.flush(tx)
+  job_status.add(tx, reply, job, job.state == QUEUED and job_status.position(tx, queue, job) or 0)
+  return unit.close_counters(tx, reply)
+end

@@ -1,0 +1,85 @@
+-- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release.
+--
+-- notes:<type>  queue_id:job_id -> format, then for each kind: kind, length, contents
+--               ERROR: attempt that failed, time of the release (µs), text
+--
+-- A job has a note if and only if its record has the flag NOTED, so other jobs pay nothing. The note goes with the
+-- record of the job, or moves into its dead letter.
+--
+-- The key has no number in KEY. Its name is derived from that of the counters: few calls need it, and nodes of revision
+-- 4 do not declare it.
+--
+-- In a call, tx.notes has the notes that it writes, by field; false for one that goes. nil: none.
+--
+-- Uses: shortcuts, lists, job_record
+
+local notes = {
+  FORMAT = '\1',
+  ERROR = 1,          -- kind
+  ENTRY = '>BI2',     -- kind, length
+  FAILURE = '>I4I7',  -- attempt, time; then the text
+  FAILURE_LENGTH = 11,
+}
+
+local function notes_key(tx)
+  return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. 'notes:' .. tx.type
+end
+
+-- Return where an entry of a note begins, and the first and the last byte of its contents; nil if there is none.
+local function find_entry(raw, kind)
+  local at = #notes.FORMAT + 1
+  while at <= #raw do
+    local found, length, first = unpack_bytes(notes.ENTRY, raw, at)
+    if found == kind then return at, first, first + length - 1 end
+    at = first + length
+  end
+end
+
+-- Return the note of a job that has the flag NOTED.
+local function read_note(tx, field)
+  local written = tx.notes and tx.notes[field]
+  if written ~= nil then return written end
+  return call('HGET', notes_key(tx), field)
+end
+
+-- Return the error in a note as attempt, time (µs) and text; nil if there is none. raw: nil or false for no note.
+function notes.error(raw)
+  local _, first, last = find_entry(raw or '', notes.ERROR)
+  if not first then return nil end
+  local attempt, at, text_at = unpack_bytes(notes.FAILURE, raw, first)
+  return attempt, at, sub(raw, text_at, last)
+end
+
+-- Return the note of a job, or nil.
+function notes.of(tx, job)
+  return job_record.is_noted(job) and read_note(tx, job.field) or nil
+end
+
+-- Write the error of a job's newest attempt instead of an earlier one. The caller writes the record of the job.
+function notes.set_error(tx, job, text)
+  local raw = notes.of(tx, job) or notes.FORMAT
+  local at, _, last = find_entry(raw, notes.ERROR)
+  if at then raw = sub(raw, 1, at - 1) .. sub(raw, last + 1) end
+  tx.notes = tx.notes or {}
+  tx.notes[job.field] = raw .. pack_bytes(notes.ENTRY, notes.ERROR, notes.FAILURE_LENGTH + #text)
+    .. pack_bytes(notes.FAILURE, job.attempt, tx.now) .. text
+  job_record.note(job)
+end
+
+-- Drop the note of a job, if it has one. The record of the job goes, too.
+function notes.drop(tx, job)
+  if not job_record.is_noted(job) then return end
+  tx.notes = tx.notes or {}
+  tx.notes[job.field] = false
+end
+
+-- Write the notes of the call.
+function notes.flush(tx)
+  local put, gone = false, false
+  for field, raw in pairs(tx.notes) do
+    if raw then put = append(put, field, raw) else gone = append(gone, field) end
+  end
+  if gone then call('HDEL', notes_key(tx), unpack(gone)) end
+  if put then call('HSET', notes_key(tx), unpack(put)) end
+  tx.notes = nil
+end

@@ -1,0 +1,30 @@
+-- A walk over the waiting jobs of a queue, a bounded number at a time.
+--
+-- A position is a class byte and a seq: the walk goes on behind the job of that class with that seq. It meets each job
+-- that stays in its class.
+--
+-- Uses: shortcuts, job_record
+
+local queue_walk = {VISITS = 1000}  -- members that a step looks at
+
+-- Return up to `count` members of a queue behind a position, up to and including the class `last`.
+-- While jobs of a deleted queue are left, each class has a fence of its own.
+function queue_walk.members(tx, queue, class, seq, last, count)
+  local queue_id, found = queue.queue_id, {}
+  local fence = queue.is_unswept and queue.fence or 0
+  local _, to = job_record.range(queue_id, string.char(last))
+  while class <= last and #found < count do
+    local from = job_record.range(queue_id, string.char(class), math.max(seq + 1, fence))
+    if fence > 0 then _, to = job_record.range(queue_id, string.char(class)) end
+    local members = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, count - #found)
+    if fence == 0 then return members end
+    for _, member in ipairs(members) do found[#found + 1] = member end
+    class, seq = class + 1, 0
+  end
+  return found
+end
+
+-- Return the position of a member.
+function queue_walk.position(queue_id, member)
+  return string.byte(member, #queue_id + 2), job_record.seq_of_member(queue_id, member)
+end

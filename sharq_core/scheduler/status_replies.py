@@ -1,0 +1,235 @@
+"""Decodes what the functions tell of queues, of single jobs and of dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Any
+
+from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
+from sharq_core.job_changes import (
+    CancelOutcome,
+    CancelPage,
+    CancelStatus,
+    ChangedJob,
+    ChangeStatus,
+    JobPage,
+    JobRow,
+)
+from sharq_core.job_life import DeadReason, JobError, OnExpiry, Retry
+from sharq_core.limits import BlockedBy
+from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
+from sharq_core.scheduler.replies import decoder, minute_counts, triples
+
+WITH_LIMITS = "1"
+"""The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode."""
+
+_QUEUE_ROW = 9
+_LIMITS = 7
+
+BLOCKED_BY = (None, *BlockedBy)
+"""The reasons by their numbers in blocked_by.lua."""
+
+_SETTINGS = {1: "interval", 2: "max_leased", 4: "weight", 8: "burst"}
+"""The settings by their flags in queue_record.lua."""
+
+_UNKNOWN = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0]
+
+_HEAD = Struct(">BIQQIBIiQBIHIBB")
+"""job_status.lua's HEAD, a retry policy and a reason."""
+
+_REMEMBERED = Struct(">BIQ")
+_ERROR = Struct(">IQ")
+_JOB = 3
+_ROW = 1 + _JOB
+_DEAD_ROW = 8
+
+STATES = {
+    1: JobState.QUEUED,
+    2: JobState.DELAYED,
+    3: JobState.LEASED,
+    4: JobState.DEAD,
+    5: JobState.FINISHED,
+    6: JobState.CANCELLED,
+    7: JobState.EXPIRED,
+}
+"""The states by their numbers in job_record.lua and remembered.lua."""
+
+STATE_NUMBERS = {state: number for number, state in STATES.items()}
+
+_FATES: tuple[OnExpiry | None, ...] = (None, *OnExpiry)
+_REASONS: tuple[DeadReason | None, ...] = (None, *DeadReason)
+
+
+def _queue(now_us: int, row: list[int]) -> QueueStats:
+    """Return the statistics in the form of queue_stats.lua; an empty row belongs to an unknown queue."""
+    numbers, minutes = row[: _QUEUE_ROW + _LIMITS] or _UNKNOWN, triples(row[_QUEUE_ROW + _LIMITS :])
+    interval_us, burst, pinned, paused, queued, delayed, leased, next_ready_us, age_us = numbers[:_QUEUE_ROW]
+    hundredths, max_leased, held_until_us, weight, dead, blocked_by, settings = numbers[_QUEUE_ROW:]
+    return QueueStats(
+        is_known=bool(row),
+        interval_us=interval_us,
+        burst=(100 * burst + hundredths) / 100 if hundredths else burst,
+        is_pinned=bool(pinned),
+        is_paused=bool(paused),
+        queued=queued,
+        delayed=delayed,
+        leased=leased,
+        next_ready_in_us=next_ready_us if next_ready_us >= 0 else None,
+        oldest_age_us=age_us if age_us >= 0 else None,
+        enqueue_counts=minute_counts(now_us, minutes, 1),
+        dequeue_counts=minute_counts(now_us, minutes, 2),
+        max_leased=max_leased or None,
+        held_until_us=held_until_us if held_until_us >= 0 else None,
+        weight=weight,
+        dead=dead,
+        blocked_by=BLOCKED_BY[blocked_by] if row else BlockedBy.EMPTY,
+        settings=tuple(name for flag, name in _SETTINGS.items() if settings & flag),
+    )
+
+
+@decoder
+def decode_queue(raw: list[Any]) -> QueueStats:
+    """Decode the reply of get_queue and set_queue."""
+    return _queue(raw[1], raw[4:])
+
+
+@decoder
+def decode_queue_stats_page(raw: list[Any]) -> QueueStatsPage:
+    """Decode the reply of list_queue_stats."""
+    rows = zip(raw[5::2], raw[6::2], strict=True)
+    return QueueStatsPage([(queue_id.decode(), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
+
+
+@decoder
+def decode_queue_page(raw: list[Any]) -> QueuePage:
+    """Decode the reply of list_queues."""
+    return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
+
+
+def _error(raw: bytes) -> JobError | None:
+    if not raw:
+        return None
+    attempt, at_us = _ERROR.unpack_from(raw)
+    return JobError(raw[_ERROR.size :].decode(errors="replace"), attempt, at_us)
+
+
+def as_short(number: int) -> int | float:
+    """Return a number of hundredths as a whole number if it is one."""
+    return number / 100 if number % 100 else number // 100
+
+
+def retry_of(delay_ms: int, factor: int, max_ms: int, jitter: int) -> Retry | None:
+    """Return the retry policy of four numbers, None if the factor is 0 (retry_policy.lua)."""
+    return Retry(delay_ms, as_short(factor), max_ms, as_short(jitter)) if factor else None
+
+
+def fate_of(number: int) -> OnExpiry | None:
+    """Return the fate of expired jobs by its number in queue_life.lua, None for 0."""
+    return _FATES[number]
+
+
+def _status(head: bytes, payload: bytes, error: bytes) -> JobStatus:
+    """Return the status of a job as job_status.lua tells it."""
+    state = STATES[head[0]]
+    if len(head) < _HEAD.size:
+        _, attempt, enqueued_us = _REMEMBERED.unpack(head)
+        return JobStatus(state, attempt, enqueued_us)
+    numbers = _HEAD.unpack(head)
+    _, attempt, enqueued_us, due_us, position, priority, cost, limit, expires_us, fate = numbers[:10]
+    *retry, reason = numbers[10:]
+    return JobStatus(
+        state=state,
+        attempt=attempt,
+        enqueued_at_us=enqueued_us,
+        lease_expires_at_us=due_us if state is JobState.LEASED else None,
+        position=position or None,
+        payload=payload,
+        priority=priority,
+        cost=cost,
+        retry=retry_of(*retry),
+        requeue_limit=limit,
+        delayed_until_us=due_us if state is JobState.DELAYED else None,
+        expires_at_us=expires_us or None,
+        on_expiry=fate_of(fate),
+        dead_at_us=due_us if state is JobState.DEAD else None,
+        reason=_REASONS[reason],
+        error=_error(error),
+    )
+
+
+@decoder
+def decode_job(raw: list[Any]) -> JobStatus | None:
+    """Decode the reply of get_job for a caller that knows the life of a job."""
+    return _status(*raw[4:]) if len(raw) > 4 else None
+
+
+@decoder
+def decode_job_without_life(raw: list[Any]) -> JobStatus | None:
+    """Decode the reply of get_job as nodes of revision 4 read it."""
+    if len(raw) == 4:
+        return None
+    state = STATES[raw[4]]
+    return JobStatus(
+        state=state,
+        attempt=raw[5],
+        enqueued_at_us=raw[6],
+        lease_expires_at_us=raw[7] if state is JobState.LEASED else None,
+        position=raw[8] if state is JobState.QUEUED else None,
+        payload=raw[9] if state is not JobState.FINISHED else None,
+    )
+
+
+@decoder
+def decode_cancelled(raw: list[Any]) -> list[CancelOutcome]:
+    """Decode the reply of cancel."""
+    return [CancelOutcome(CancelStatus(raw[at]), STATES.get(raw[at + 1])) for at in range(4, len(raw), 2)]
+
+
+@decoder
+def decode_cancel_page(raw: list[Any]) -> CancelPage:
+    """Decode the reply of cancel_matching."""
+    return CancelPage(raw[4], ".".join(map(str, raw[5:])))
+
+
+@decoder
+def decode_changed(raw: list[Any]) -> ChangedJob:
+    """Decode the reply of change_job."""
+    status = ChangeStatus(raw[4])
+    return ChangedJob(status, _status(*raw[5:]) if status is ChangeStatus.DONE else None)
+
+
+@decoder
+def decode_job_page(raw: list[Any]) -> JobPage:
+    """Decode the reply of list_jobs."""
+    jobs = [JobRow(raw[at].decode(), _status(*raw[at + 1 : at + _ROW])) for at in range(6, len(raw), _ROW)]
+    first, rest = (part.decode() if isinstance(part, bytes) else str(part) for part in raw[4:6])
+    return JobPage(jobs, f"{first}.{rest}" if first else "")
+
+
+@decoder
+def decode_redrive(raw: list[Any]) -> list[RedriveStatus]:
+    """Decode the reply of redrive."""
+    return [RedriveStatus(status) for status in raw[4:]]
+
+
+@decoder
+def decode_dead_page(raw: list[Any]) -> DeadPage:
+    """Decode the reply of list_dead."""
+    is_more, died_us, field = raw[4:7]
+    return DeadPage(list(_dead_letters(raw)), f"{died_us}:{field.decode()}" if is_more else "", int(raw[1]))
+
+
+def _dead_letters(raw: list[Any]) -> Iterator[DeadLetter]:
+    for at in range(7, len(raw), _DEAD_ROW):
+        queue_id, job_id, payload, attempt, enqueued_us, died_us, reason, error = raw[at : at + _DEAD_ROW]
+        yield DeadLetter(
+            queue_id.decode(),
+            job_id.decode(),
+            payload,
+            attempt,
+            enqueued_us,
+            died_us,
+            DeadReason.EXPIRED if reason[0] == _REASONS.index(DeadReason.EXPIRED) else DeadReason.LIMIT,
+            _error(error),
+        )

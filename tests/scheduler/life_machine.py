@@ -1,0 +1,122 @@
+"""The machine of machine.py with what a person does with jobs: cancels, changes and lists them, and dead letters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from sharq_core.dead_letters import DeadRef
+from sharq_core.job_changes import CancelJob, JobChange, JobRow
+from sharq_core.models import JobState
+from tests.scheduler.driver import TYPE
+from tests.scheduler.machine import SchedulerMachine
+from tests.scheduler.strategies import (
+    CHANGES,
+    JOB_IDS,
+    NOT_AFTER_US,
+    PREFIXES,
+    QUEUE_IDS,
+    change_on_the_clock,
+)
+
+KEYS = st.tuples(QUEUE_IDS, JOB_IDS)
+
+
+class LifeMachine(SchedulerMachine):
+    """A whole life of jobs: all rules of the scheduler of one type."""
+
+    def _deadline_us(self, not_after: int | None) -> dict[str, Any]:
+        """The arguments of a call that may come too late."""
+        now_us = self.driver.now_us
+        return {"not_after_us": None if not_after is None else now_us + not_after, "now_us": now_us}
+
+    # Jobs by their ids.
+
+    @precondition(lambda self: self.model.state.enqueued)
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=3), force=st.booleans(), not_after=NOT_AFTER_US)
+    def cancel(self, keys: list[tuple[str, str]], force: bool, not_after: int | None) -> None:
+        refs = [CancelJob(TYPE, *key, force) for key in keys]
+        call = self.driver.job_calls.cancel(0, TYPE, refs, **self._deadline_us(not_after))
+        assert self.driver.reply(call).value == (None if not_after == -1 else self.model.cancel(refs))
+
+    @precondition(lambda self: self.model.state.enqueued)
+    @rule(key=KEYS, change=CHANGES, not_after=NOT_AFTER_US)
+    def change_job(self, key: tuple[str, str], change: JobChange, not_after: int | None) -> None:
+        change = change_on_the_clock(change, self.driver.now_us)
+        call = self.driver.job_calls.change_job(0, TYPE, *key, change, **self._deadline_us(not_after))
+        found = self.driver.reply(call).value
+        assert found == (None if not_after == -1 else self.model.change_job(key, change))
+
+    @precondition(lambda self: self.model.state.jobs)
+    @rule(queue_id=QUEUE_IDS, prefix=PREFIXES)
+    def cancel_matching(self, queue_id: str, prefix: str) -> None:
+        scan, cancelled = "", 0
+        while True:
+            call = self.driver.job_calls.cancel_matching(
+                0, TYPE, queue_id, prefix, scan, now_us=self.driver.now_us
+            )
+            page = self.driver.value(call)
+            cancelled, scan = cancelled + page.cancelled, page.scan
+            if not scan:
+                break
+        assert cancelled == self.model.cancel_matching(queue_id, prefix)
+
+    @precondition(lambda self: self.model.state.jobs)
+    @rule(
+        queue_id=QUEUE_IDS,
+        state=st.sampled_from([JobState.QUEUED, JobState.DELAYED, JobState.LEASED]),
+        prefix=PREFIXES,
+        limit=st.sampled_from([1, 2, 100]),
+    )
+    def list_jobs(self, queue_id: str, state: JobState, prefix: str, limit: int) -> None:
+        scan, found = "", list[JobRow]()
+        while True:
+            call = self.driver.job_calls.list_jobs(
+                0, TYPE, queue_id, state, limit, prefix, scan, now_us=self.driver.now_us
+            )
+            page = self.driver.value(call)
+            assert len(page.jobs) <= limit
+            found, scan = found + page.jobs, page.scan
+            if not scan:
+                break
+        wanted = self.model.list_jobs(queue_id, state, prefix)
+        if state is JobState.LEASED:
+            found, wanted = sorted(found, key=_job_id), sorted(wanted, key=_job_id)
+        assert found == wanted
+
+    # Dead letters.
+
+    @precondition(lambda self: self.model.state.letters)
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=4))
+    def redrive(self, keys: list[tuple[str, str]]) -> None:
+        refs = [DeadRef(TYPE, *key) for key in keys]
+        call = self.driver.job_calls.redrive(0, TYPE, refs, now_us=self.driver.now_us)
+        assert self.driver.value(call) == self.model.redrive(refs)
+
+    @precondition(lambda self: self.model.state.letters)
+    @rule(key=KEYS)
+    def drop_dead_letter(self, key: tuple[str, str]) -> None:
+        call = self.driver.job_calls.drop_dead_letter(0, TYPE, *key, now_us=self.driver.now_us)
+        assert self.driver.value(call) == self.model.drop_dead_letter(key)
+
+    @precondition(lambda self: self.model.state.letters)
+    @rule(limit=st.sampled_from([1, 100]))
+    def drop_dead(self, limit: int) -> None:
+        assert self.driver.drop_dead(limit) == self.model.drop_dead(limit)
+
+    @precondition(lambda self: self.model.state.letters)
+    @rule(limit=st.sampled_from([1, 2, 100]), queue_id=st.one_of(st.just(""), QUEUE_IDS))
+    def list_dead(self, limit: int, queue_id: str) -> None:
+        scan = ""
+        while True:
+            found = self.driver.list_dead(scan, limit)
+            assert found == self.model.list_dead(scan, limit)
+            scan = found.scan
+            if not scan:
+                return
+
+
+def _job_id(row: JobRow) -> str:
+    return row.job_id
