@@ -14,15 +14,8 @@ import msgspec
 
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
-from sharq_core.models import (
-    Enqueued,
-    EnqueueStatus,
-    LeasedJob,
-    LeaseOutcome,
-    LeaseStatus,
-    MinuteCounts,
-    TopQueue,
-)
+from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, MinuteCounts
+from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
 

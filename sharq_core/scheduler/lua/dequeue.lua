@@ -8,7 +8,7 @@
 --        queue_id, job_id, payload, lease (LEASE below); then, if jobs expired and the caller can decode it, their
 --        number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a job, and at most 16 timers and 100 expired jobs
+-- Cost: O(log n) a job, and at most 16 timers and 50 expired jobs
 --
 -- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, expiry,
 -- timers
