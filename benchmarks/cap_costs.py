@@ -21,7 +21,7 @@ from sharq_core.limits import Limit, LimitUnit, TypeSettings
 from sharq_core.models import FinishJob, NewJob
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 
 _BATCH = 100
 _QUEUES = 1_000

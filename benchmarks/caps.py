@@ -28,7 +28,7 @@ from sharq_core.config.settings import DEFAULT_KEY_PREFIX
 from sharq_core.limits import Limit, LimitUnit, TypeSettings
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 
 _WARM_UP_S = 1.0
 _SLACK_S = 1.0

@@ -10,8 +10,7 @@ from benchmarks.servers import Store
 from sharq_core.job_life import Retry
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 
 _UNREACHED_BURST = 1_000.0
 HOUR_US = 3_600_000_000

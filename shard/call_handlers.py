@@ -25,18 +25,19 @@ from shard.index.top_queues import top_queues
 from shard.index.type_list import list_types
 from shard.metrics.node import NodeMetrics
 from shard.reaper import Reaper
-from sharq_core.dead_letters import DeadPage
 from sharq_core.errors import InvalidRequest
+from sharq_core.job_life import DeadPage
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
-from sharq_core.link import control_calls, messages
+from sharq_core.link import control_calls, job_calls, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
-from sharq_core.models import Counts, DeletedQueue, QueueStats, StoreState, TopQueues
+from sharq_core.models import Counts, DeletedQueue, QueueStats, StoreState
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.functions import Functions
+from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.scheduler.surveys import SurveyCalls
-from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.store import Store
+from sharq_core.top_queues import TopQueues
 
 ReplyT = TypeVar("ReplyT")
 
@@ -106,7 +107,7 @@ class CallHandlers:
             control_calls.ListTypes: self._list_types,
             messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
-            messages.ListDead: self._list_dead,
+            job_calls.ListDead: self._list_dead,
             messages.CheckStore: self._check_store,
             messages.DescribeStore: self._describe_store,
             messages.Cover: self._cover,
@@ -176,7 +177,7 @@ class CallHandlers:
     async def _get_counts(self, call: messages.GetCounts) -> Counts:
         return await count_types(self._pipeline, self._surveys, call.partitions)
 
-    async def _list_dead(self, call: messages.ListDead) -> DeadPage:
+    async def _list_dead(self, call: job_calls.ListDead) -> DeadPage:
         if call.scan and not call.scan.partition(":")[0].isdecimal():
             raise InvalidRequest("cursor: not a cursor that this server gave out")
         return await self._run(call)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from time import monotonic
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -42,6 +43,17 @@ ROOM_FOR_ONE = 256 << 10
 MAX_WAVES = 200
 """Most waves of one run, besides one for each partition that was due at its start. Each wave leases a job or learns
 that a partition has none, so a correct run never reaches the bound. A run that does fails instead of answering empty.
+Waves that only remove expired jobs do not count.
+"""
+
+MAX_CLEARING_S = 0.02
+"""Longest time that a run goes on after a wave that leased nothing but removed expired jobs. Its requests then begin
+the next run, together with those that arrived meanwhile.
+"""
+
+MAX_HELD_RUNS = 50
+"""Most such runs, about a second, of one request. It then gets an empty answer that says that the type is due, because
+its caller would give up. A poll that waits asks again at once.
 """
 
 Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
@@ -55,11 +67,13 @@ class DequeueRequest(msgspec.Struct):
         count: the most jobs to lease.
         lease_us: the length of the leases, in µs.
         future: resolves to the leased jobs.
+        held_runs: the number of runs that only removed expired jobs instead of serving the request.
     """
 
     count: int
     lease_us: int
     future: asyncio.Future[list[LeasedJob]]
+    held_runs: int = 0
 
 
 class LeaseSource(Protocol):
@@ -118,6 +132,9 @@ class Run:
         self._failed: dict[int, SharqError] = {}
         self._put_off: set[int] = set()
         self._error: SharqError | None = None
+        self._begun_at = monotonic()
+        self._has_expired = False
+        self._is_cut_short = False
 
     def begin(self) -> None:
         """Send the first wave."""
@@ -134,14 +151,18 @@ class Run:
             # The calls of a wave run side by side; the next wave depends on all their replies, so it is planned last.
             waves_left = MAX_WAVES + len(self._begun_with)
             while self._wave:
+                leased, self._has_expired = len(self._jobs), False
                 for partition, per_queue, answer in self._wave:
                     await self._take(partition, per_queue, answer)
                 self._wave = []
-                waves_left -= 1
                 if len(self._jobs) >= self._demand:
                     return
                 plan = self._plan(self._due())
-                if waves_left:
+                only_cleared = self._has_expired and len(self._jobs) == leased
+                waves_left -= not only_cleared
+                if plan and only_cleared and monotonic() - self._begun_at >= MAX_CLEARING_S:
+                    self._is_cut_short = True
+                elif waves_left:
                     self._send_wave(plan)
                 elif plan:
                     self._error = Unavailable(
@@ -151,9 +172,13 @@ class Run:
             self._fail(error)
 
     def put_back(self) -> list[DequeueRequest]:
-        """Return the requests for the next run: those left without a job because one answer could carry no more."""
+        """Return the requests for the next run: those left without a job although the type is still due.
+
+        One answer could carry no more, or the run spent its time on expired jobs.
+        """
         is_met = len(self._jobs) >= self._demand
-        if is_met or not self._jobs or self._error or self._begun_with.isdisjoint(self._due()):
+        may_go_on = self._jobs or self._is_cut_short
+        if is_met or not may_go_on or self._error or self._begun_with.isdisjoint(self._due()):
             return []
         # The jobs go to the requests in order, so the requests without one are the last. One that was cancelled takes
         # none.
@@ -161,9 +186,17 @@ class Run:
         for index, request in enumerate(self._requests):
             if wanted >= len(self._jobs):
                 unserved, self._requests = self._requests[index:], self._requests[:index]
-                return unserved
+                return self._held(unserved) if self._is_cut_short else unserved
             wanted += 0 if request.future.done() else request.count
         return []
+
+    def _held(self, unserved: list[DequeueRequest]) -> list[DequeueRequest]:
+        """Return the requests that wait on while expired jobs are removed; this run answers the others."""
+        held: list[DequeueRequest] = []
+        for request in unserved:
+            request.held_runs += 1
+            (held if request.held_runs < MAX_HELD_RUNS else self._requests).append(request)
+        return held
 
     def hand_out(self) -> None:
         """Give the jobs to the requests in order of arrival, and void the leases whose requests are gone.
@@ -266,6 +299,7 @@ class Run:
         except SharqError as error:
             self._failed[partition] = error
             return
+        self._has_expired = self._has_expired or leased.expired > 0
         if not leased.due_after:
             self._begun_with.discard(partition)
         self._dequeuer.metrics.leased(self._queue_type, leased.jobs, leased.ready_for_us)

@@ -40,7 +40,8 @@ class Dequeuer:
     Args:
         clocks: the latest time at which a call about a partition may run.
         reaper: learns of the timers of the leases; None if this node runs none.
-        metrics: counts the time for which leased jobs were ready, and the ended leases that a dequeue found.
+        metrics: counts the time for which leased jobs were ready, and the ended leases and expired jobs that a dequeue
+            found.
         port: this node, which voids leases whose requests are gone.
         set_aside: records partitions that fail while their server works; they are not asked for a second.
     """
@@ -164,6 +165,8 @@ class Dequeuer:
                 self._reaper.note(partition, queue_type, hint)
             if leased.ended:
                 self.metrics.reaped(queue_type, leased.ended, leased.died)
+            if leased.expired:
+                self.metrics.expired(queue_type, leased.expired, leased.dropped)
         if submitted.future.done():  # the server was given up, so no request waits for these leases
             self.void(reply)
 

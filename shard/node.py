@@ -43,10 +43,9 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 from sharq_core.scheduler.replies import ClockShift
 from sharq_core.scheduler.surveys import SurveyCalls
-from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
 

@@ -54,7 +54,7 @@ class Reaper:
         index: learns of jobs that became ready. If many timers are due, those of types that it has subscribers for
             come first.
         clocks: the latest time at which a call about a partition may run.
-        metrics: counts the leases that ended and the jobs that became dead letters.
+        metrics: counts the leases that ended, and the jobs that expired or became dead letters.
         set_aside: records partitions that fail while their server works.
     """
 
@@ -207,6 +207,8 @@ class Reaper:
         self._ownership.host(partition)
         self._index.note(partition, queue_type, reply.hint)
         self._metrics.reaped(queue_type, reaped.ended, reaped.died)
+        if reaped.expired:
+            self._metrics.expired(queue_type, reaped.expired, reaped.dropped)
         self._note_next(partition, queue_type, reply.hint.now_us, reaped)
 
     def _note_next(self, partition: int, queue_type: str, now_us: int, reaped: ReapReply) -> None:

@@ -1,4 +1,4 @@
-"""Defines the values about the life of a job: when it expires, how it is tried again, and why it died."""
+"""Defines the values about the life of a job: when it expires, how it is tried again, and its dead letter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeadReason(enum.StrEnum):
 
 
 class Retry(msgspec.Struct, frozen=True, array_like=True):
-    """How long a job waits after an attempt that failed.
+    """A retry policy: the wait of a job after an attempt that failed.
 
     The wait is min(max, delay * factor^(attempt - 1)) * (1 - jitter * u), with u from 0 to 1 by chance.
 
@@ -61,3 +61,50 @@ class JobError(msgspec.Struct, frozen=True, array_like=True):
     text: str
     attempt: int
     at_us: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
+    """A job that passed its requeue limit or expired, kept for a person.
+
+    Attributes:
+        error: the latest error of a release; None for none.
+    """
+
+    queue_id: str
+    job_id: str
+    payload: bytes
+    attempt: int
+    enqueued_at_us: int
+    dead_at_us: int
+    reason: DeadReason = DeadReason.LIMIT
+    error: JobError | None = None
+
+
+class DeadPage(msgspec.Struct, frozen=True, array_like=True):
+    """A page of the dead letters of one partition, oldest first.
+
+    Attributes:
+        scan: the cursor of the next page, empty at the end.
+        now_us: the time of the partition's server when the page was read, µs; None from an older shard.
+    """
+
+    jobs: list[DeadLetter]
+    scan: str
+    now_us: int | None = None
+
+
+class DeadRef(msgspec.Struct, frozen=True, array_like=True):
+    """A reference to one dead letter."""
+
+    queue_type: str
+    queue_id: str
+    job_id: str
+
+
+class RedriveStatus(enum.IntEnum):
+    """The outcome of a redrive of one dead letter. Only QUEUED changed anything."""
+
+    QUEUED = 0
+    DUPLICATE = 1
+    """A live job has this id."""
+    NOT_FOUND = 2

@@ -330,49 +330,6 @@ class QueuePage(msgspec.Struct, frozen=True, array_like=True):
     scan: int
 
 
-class TopOrder(enum.StrEnum):
-    """The order of a list of queues."""
-
-    AGE = "age"
-    """The longest due queue first, that is, the one that has been ready to be leased from for longest."""
-    DEPTH = "depth"
-    """The queue with the most queued and delayed jobs first."""
-
-
-class TopQueue(msgspec.Struct, frozen=True, array_like=True):
-    """A queue in a list of top queues.
-
-    Attributes:
-        due_since_us: the time since which it has been due, by its server's clock; None if it is not due.
-        due_for_us: how long it has been due; None if it is not due.
-        oldest_age_us: time since the job at the head was enqueued; None if nothing is queued.
-    """
-
-    queue_id: str
-    queued: int
-    delayed: int
-    leased: int
-    due_since_us: int | None
-    due_for_us: int | None
-    oldest_age_us: int | None
-
-    @property
-    def depth(self) -> int:
-        """The number of queued and delayed jobs."""
-        return self.queued + self.delayed
-
-
-class TopQueues(msgspec.Struct, frozen=True, array_like=True):
-    """The first queues in the requested order.
-
-    Attributes:
-        is_complete: True if every queue was read.
-    """
-
-    queues: list[TopQueue]
-    is_complete: bool
-
-
 class Counts(msgspec.Struct, frozen=True, array_like=True):
     """The types with queued, delayed or leased jobs, sorted, and the last 10 minutes of enqueues and leases."""
 

@@ -153,6 +153,13 @@ QUEUES = Dashboard(
             unit="ops",
         ),
         graph(
+            "Expired",
+            "Jobs that were not leased in time, per second: too many for their queue's rate, a hold, a pause, or too"
+            " few workers.",
+            Query(per_second("sharq_jobs_expired_total", BY_TYPE, OF_TYPE), LEGEND),
+            unit="ops",
+        ),
+        graph(
             "Dead letters kept",
             "GET /dead/<type>/ lists them.",
             Query(total("sharq_jobs", BY_TYPE, f'{OF_TYPE}, state="dead"'), LEGEND),

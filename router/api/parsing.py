@@ -45,8 +45,8 @@ from router.api.request_shapes import (
     ReleaseEntry,
 )
 from router.settings import RouterSettings
-from sharq_core.dead_letters import DeadRef
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
+from sharq_core.job_life import DeadRef
 from sharq_core.models import ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
 
 ValueT = TypeVar("ValueT")

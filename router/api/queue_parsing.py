@@ -26,7 +26,7 @@ from router.api.request_shapes import (
 )
 from sharq_core.errors import InvalidRequest
 from sharq_core.limits import QueueSettings
-from sharq_core.models import TopOrder
+from sharq_core.top_queues import TopOrder
 
 ValueT = TypeVar("ValueT")
 

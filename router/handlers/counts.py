@@ -15,7 +15,8 @@ from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.models import MinuteCounts, TopQueue
+from sharq_core.models import MinuteCounts
+from sharq_core.top_queues import TopQueue
 
 PAGE_IDS = 2000
 """Number of ids or types in one piece of an answer without `limit`. A piece takes about 2 ms."""

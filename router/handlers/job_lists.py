@@ -18,8 +18,8 @@ from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response
 from router.shards.dispatch import Dispatch
-from sharq_core.dead_letters import DeadLetter
 from sharq_core.job_changes import JobRow
+from sharq_core.job_life import DeadLetter
 from sharq_core.link.job_calls import ListJobs
 from sharq_core.models import QueueKey
 

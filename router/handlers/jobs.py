@@ -15,10 +15,10 @@ from router.http.request import Request, is_gone
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import LIFE
-from sharq_core.dead_letters import DeadRef, RedriveStatus
 from sharq_core.errors import Duplicate, NotFound, SharqError
-from sharq_core.link.job_calls import DropDeadLetter
-from sharq_core.link.messages import GetJob, Redrive
+from sharq_core.job_life import DeadRef, RedriveStatus
+from sharq_core.link.job_calls import DropDeadLetter, Redrive
+from sharq_core.link.messages import GetJob
 
 _LIVE = "job_id: another live job of this queue has this id"
 _NO_LETTER = "no such dead letter"

@@ -15,8 +15,9 @@ from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from sharq_core.deliveries import delivered, promised
 from sharq_core.limits import TypeSummary
-from sharq_core.models import QueueKey, QueueStats, TopOrder
+from sharq_core.models import QueueKey, QueueStats
 from sharq_core.rates import write_rate
+from sharq_core.top_queues import TopOrder
 
 
 class ListingHandlers:

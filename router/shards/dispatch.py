@@ -17,8 +17,8 @@ from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusa
 from router.shards.walks.dead_letters import DeadWalk
 from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
 from sharq_core import errors
-from sharq_core.dead_letters import DeadLetter, DeadRef, RedriveStatus
 from sharq_core.job_changes import CancelJob, CancelOutcome
+from sharq_core.job_life import DeadLetter, DeadRef, RedriveStatus
 from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.link.control_calls import (
     Explain,
@@ -28,7 +28,7 @@ from sharq_core.link.control_calls import (
     PauseAll,
     PauseType,
 )
-from sharq_core.link.job_calls import Cancel
+from sharq_core.link.job_calls import Cancel, Redrive
 from sharq_core.link.messages import (
     FORMATS,
     Addressed,
@@ -44,7 +44,6 @@ from sharq_core.link.messages import (
     ListQueues,
     PartitionCall,
     QueueCall,
-    Redrive,
     Release,
     ShardPort,
 )
@@ -58,11 +57,9 @@ from sharq_core.models import (
     QueueKey,
     QueueStats,
     ReleaseJob,
-    TopOrder,
-    TopQueues,
 )
 from sharq_core.partitions import partition_of
-from sharq_core.top_queues import merge
+from sharq_core.top_queues import TopOrder, TopQueues, merge
 from sharq_core.type_parts import merge_explanations, merge_types
 
 OutcomeT = TypeVar("OutcomeT")

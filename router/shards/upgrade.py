@@ -14,7 +14,8 @@ from sharq_core.errors import Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.job_life import PRIORITY
 from sharq_core.link.control_calls import SetQueue, SetType
-from sharq_core.link.messages import Addressed, Call, ListDead, QueueCall, SetRate
+from sharq_core.link.job_calls import ListDead
+from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
 from sharq_core.models import FinishJob, NewJob, ReleaseJob
 
 LIMITS = 2

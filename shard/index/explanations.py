@@ -16,7 +16,7 @@ import msgspec
 from shard.batching.pipeline import Pipeline
 from sharq_core.limits import Explanation
 from sharq_core.partitions import is_gathered, partition_of
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.type_parts import merge_explanations
 
 REMEMBERED_S = 1.0

@@ -13,9 +13,8 @@ from time import monotonic
 
 from shard.batching.pipeline import Pipeline
 from sharq_core.link.messages import GetTop
-from sharq_core.models import TopOrder, TopQueue, TopQueues
 from sharq_core.scheduler.functions import Functions
-from sharq_core.top_queues import first
+from sharq_core.top_queues import TopOrder, TopQueue, TopQueues, first
 
 RECORDS_A_CALL = 250
 """Records of one call, which takes about half a millisecond of the store's time."""

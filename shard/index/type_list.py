@@ -16,7 +16,7 @@ import msgspec
 from shard.batching.pipeline import Pipeline
 from sharq_core.limits import BlockedBy, TypeSummary
 from sharq_core.link.control_calls import ListTypes
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.type_parts import merge_reasons, merge_types
 
 TYPES_A_CALL = 500

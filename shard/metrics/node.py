@@ -39,11 +39,19 @@ class NodeMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        ended = Counter("sharq_leases_ended_total", "Leases that expired", ["queue_type"], registry=registry)
+        ended = Counter(
+            "sharq_leases_ended_total", "Leases whose time ran out", ["queue_type"], registry=registry
+        )
         died = Counter(
             "sharq_dead_letters_total",
             "Jobs that became dead letters, by reason: they passed their requeue limit, or they expired",
             ["queue_type", "reason"],
+            registry=registry,
+        )
+        expired = Counter(
+            "sharq_jobs_expired_total",
+            "Jobs that expired before they were leased; they became dead letters or were dropped",
+            ["queue_type"],
             registry=registry,
         )
         self.store_calls = Durations(_STORE_S)
@@ -68,6 +76,8 @@ class NodeMetrics:
         registry.register(_Durations(self))
         self._ended = _by_type(lambda queue_type: ended.labels(queue_type).inc)
         self._died = _by_type(lambda queue_type: died.labels(queue_type, DeadReason.LIMIT).inc)
+        self._died_expired = _by_type(lambda queue_type: died.labels(queue_type, DeadReason.EXPIRED).inc)
+        self._expired = _by_type(lambda queue_type: expired.labels(queue_type).inc)
 
     def watch(
         self,
@@ -94,12 +104,18 @@ class NodeMetrics:
             observe(delay_us / 1e6)
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
-        """Count leases that expired, and the jobs among them that became dead letters."""
+        """Count leases that ended by time, and the jobs among them that became dead letters."""
         if ended:
             self._ended(queue_type)(ended)
             self.attempts.timed_out(queue_type, ended)
         if died:
             self._died(queue_type)(died)
+
+    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
+        """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
+        self._expired(queue_type)(expired)
+        if expired > dropped:
+            self._died_expired(queue_type)(expired - dropped)
 
     def _new_delays(self, queue_type: str) -> Callable[[float], None]:
         delays = self.ready_delays[queue_type] = Durations(_DELAYS_S)

@@ -18,7 +18,7 @@ class OutcomeCounter(Protocol):
 
 
 class LeaseCounter(Protocol):
-    """The metrics of leases that begin and of those that expire.
+    """The metrics of leases that begin, of those that end by time, and of jobs that expire.
 
     Attributes:
         units: the units that gathered types have leased.
@@ -31,5 +31,9 @@ class LeaseCounter(Protocol):
         ...
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
-        """Count leases that expired, and the jobs among them that became dead letters."""
+        """Count leases that ended by time, and the jobs among them that became dead letters."""
+        ...
+
+    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
+        """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
         ...

@@ -25,7 +25,7 @@ from sharq_core.errors import SharqError
 from sharq_core.limits import Limit, LimitUnit, TypeStats
 from sharq_core.partitions import is_gathered
 from sharq_core.rates import write_rate
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""Defines the calls that look after single jobs: they cancel, change and list them.
+"""Defines the calls that look after single jobs and dead letters: they cancel, change, list, redrive and drop them.
 
-All are of format 3, so a router sends none before every member knows them (sharq_core/link/messages.py).
+A router sends none of format 3 before every member knows it (sharq_core/link/messages.py).
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, ChangedJob, JobChange, JobPage
-from sharq_core.link.messages import Failure, JobsCall, QueueCall
+from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
+from sharq_core.link.messages import Failure, JobsCall, PartitionCall, QueueCall
 from sharq_core.models import JobState
 
 
@@ -71,3 +72,39 @@ class DropDeadLetter(QueueCall[bool], frozen=True):
     formats: ClassVar[int] = 3
 
     job_id: str
+
+
+class ListDead(PartitionCall[DeadPage], frozen=True):
+    """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first.
+
+    Attributes:
+        queue_id: only those of this queue; a page may then be short or empty although more follow. Empty for all.
+    """
+
+    function: ClassVar[str] = "list_dead"
+    is_read: ClassVar[bool] = True
+
+    scan: str
+    limit: int
+    queue_id: str = ""
+
+
+class Redrive(JobsCall[list[RedriveStatus | Failure]], frozen=True):
+    """A call that queues dead letters again, attempts from 0. One answer each, in order."""
+
+    function: ClassVar[str] = "redrive"
+
+    jobs: list[DeadRef]
+
+
+class DropDead(PartitionCall[int], frozen=True):
+    """A call that drops up to `limit` of a partition's dead letters, oldest first; it returns their number.
+
+    Attributes:
+        before_us: keep those that died later, by the time of the partition's server; None keeps none.
+    """
+
+    function: ClassVar[str] = "drop_dead"
+
+    limit: int
+    before_us: int | None = None

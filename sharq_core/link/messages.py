@@ -13,7 +13,6 @@ from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst
 from sharq_core.models import (
     Counts,
@@ -30,10 +29,9 @@ from sharq_core.models import (
     QueueStats,
     ReleaseJob,
     StoreState,
-    TopOrder,
-    TopQueues,
 )
 from sharq_core.partitions import partition_of
+from sharq_core.top_queues import TopOrder, TopQueues
 
 ReplyT = TypeVar("ReplyT")
 
@@ -265,42 +263,6 @@ class GetCounts(Call[Counts], frozen=True):
     is_read: ClassVar[bool] = True
 
     partitions: list[int]
-
-
-class ListDead(PartitionCall[DeadPage], frozen=True):
-    """A call for up to `limit` dead letters of one partition from `scan` on (empty: from the start), oldest first.
-
-    Attributes:
-        queue_id: only those of this queue; a page may then be short or empty although more follow. Empty for all.
-    """
-
-    function: ClassVar[str] = "list_dead"
-    is_read: ClassVar[bool] = True
-
-    scan: str
-    limit: int
-    queue_id: str = ""
-
-
-class Redrive(JobsCall[list[RedriveStatus | Failure]], frozen=True):
-    """A call that queues dead letters again, attempts from 0. One answer each, in order."""
-
-    function: ClassVar[str] = "redrive"
-
-    jobs: list[DeadRef]
-
-
-class DropDead(PartitionCall[int], frozen=True):
-    """A call that drops up to `limit` of a partition's dead letters, oldest first; it returns their number.
-
-    Attributes:
-        before_us: keep those that died later, by the time of the partition's server; None keeps none.
-    """
-
-    function: ClassVar[str] = "drop_dead"
-
-    limit: int
-    before_us: int | None = None
 
 
 class Cover(Call[None], frozen=True):

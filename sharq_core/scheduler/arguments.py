@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 from msgspec import UNSET
 
-from sharq_core.dead_letters import DeadRef
 from sharq_core.job_changes import CancelJob, JobChange
-from sharq_core.job_life import PRIORITY, OnExpiry, Retry
+from sharq_core.job_life import PRIORITY, DeadRef, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from sharq_core.store.commands import Word

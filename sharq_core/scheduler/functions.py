@@ -25,7 +25,6 @@ from sharq_core.models import (
     QueuePage,
     QueueStats,
     ReleaseJob,
-    TopOrder,
 )
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
@@ -40,6 +39,7 @@ from sharq_core.scheduler.replies import (
     TopReply,
 )
 from sharq_core.store.commands import Word
+from sharq_core.top_queues import TopOrder
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import InvalidRequest
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, ChangedJob, JobChange, JobPage
+from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.models import JobState, JobStatus
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies

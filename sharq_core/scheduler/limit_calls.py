@@ -1,22 +1,55 @@
-"""Makes the calls that set the limits of queues, and those that list queues with their limits."""
+"""Makes the calls about limits: those of a queue, and those of a type as a whole, with its pauses.
+
+All methods take `now_us` (None for the store's clock), for tests.
+"""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import struct
+from typing import Any, TypeVar
 
-from sharq_core.limits import QueueSettings
+from msgspec import UNSET
+
+from sharq_core.limits import (
+    Explanation,
+    Limit,
+    LimitUnit,
+    QueueSettings,
+    TypePage,
+    TypeSettings,
+    TypeStats,
+    TypeSummary,
+)
 from sharq_core.models import QueueStats, QueueStatsPage
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, status_replies
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import decode_nothing, decoder
+from sharq_core.scheduler.status_replies import BLOCKED_BY
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
 
+_CHANGE = struct.Struct(">QBIQB")
+"""set_type.lua's CHANGE: not_after_us, which settings are named, max_leased, hold (µs), number of limits."""
+
+_LIMIT = struct.Struct(">B6sIB")
+"""set_type.lua's LIMIT: unit, interval (µs), burst, hundredths of the burst."""
+
+_LIMITS, _MAX_LEASED, _HOLD = 1, 2, 4
+_UNITS = (LimitUnit.JOB, LimitUnit.COST)
+_INTERVAL_BYTES = 6
+
+_STATS = 14
+_LIMIT_REPLY = 3
+_SUMMARY_REPLY = 8
+_ROWS_A_JOB = 20
+"""Rows that cost the store about as much as one job; the weight of a call in the bounds of a joint call."""
+
 
 class LimitCalls:
-    """The maker of one deployment's calls. `now_us` (None for the store's clock) is for tests."""
+    """The maker of one deployment's calls about the limits of queues."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -48,3 +81,155 @@ class LimitCalls:
         return make_call(
             self._keys, library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count
         )
+
+
+class TypeCalls:
+    """The maker of one deployment's calls about types."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def pause_all(
+        self,
+        partition: int,
+        *,
+        is_paused: bool,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[None]:
+        """Pause everything in a partition, or resume it. Pauses of types and queues are kept apart from it."""
+        arguments: list[Word] = [int(is_paused), not_after_us or 0]
+        return make_call(self._keys, library.PAUSE_ALL, partition, "", now_us, arguments, decode_nothing)
+
+    def pause_type(
+        self,
+        partition: int,
+        queue_type: str,
+        *,
+        is_paused: bool,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[None]:
+        """Pause all present and later queues of a type in a partition, or resume them, which ends the type's hold."""
+        arguments: list[Word] = [int(is_paused), not_after_us or 0]
+        return make_call(
+            self._keys, library.PAUSE_TYPE, partition, queue_type, now_us, arguments, decode_nothing
+        )
+
+    def set_type(
+        self,
+        partition: int,
+        queue_type: str,
+        settings: TypeSettings,
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[TypeStats]:
+        """Change the settings of a gathered type. Value: the type afterwards.
+
+        A limit that is among the present ones goes on as it is. A new one begins one interval after the type's last
+        lease, or as many as an old limit of its unit still waits.
+        """
+        arguments: list[Word] = [_change(settings, not_after_us or 0)]
+        return make_call(
+            self._keys, library.SET_TYPE, partition, queue_type, now_us, arguments, _decode_stats
+        )
+
+    def get_type_stats(
+        self, partition: int, queue_type: str, *, now_us: int | None = None
+    ) -> FunctionCall[TypeStats]:
+        """Read the settings and the statistics of a type in a partition."""
+        return make_call(self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [], _decode_stats)
+
+    def explain(
+        self, partition: int, queue_type: str, *, now_us: int | None = None
+    ) -> FunctionCall[Explanation]:
+        """Read the reason why a type leases nothing in a partition."""
+        return make_call(self._keys, library.EXPLAIN, partition, queue_type, now_us, [], _decode_explanation)
+
+    def list_type_stats(
+        self, partition: int, scan: int, count: int, *, now_us: int | None = None
+    ) -> FunctionCall[TypePage]:
+        """Read about `count` types of a partition from the cursor `scan` on (0 at first).
+
+        Their blocked_by comes from the type's counts alone, and explain is exact: a hold of the queue that comes first
+        shows as `rate`, and None may also mean that the queues with jobs are paused or full.
+        """
+        weight = 1 + count // _ROWS_A_JOB
+        return make_call(
+            self._keys, library.LIST_TYPE_STATS, partition, "", now_us, [scan, count], _decode_page, weight
+        )
+
+
+def _change(settings: TypeSettings, not_after_us: int) -> bytes:
+    """Return the change as set_type.lua reads it.
+
+    To the function, a named hold of 0 µs clears the present hold. A caller who says 0 wants no further hold, so that
+    value is left out; None clears.
+    """
+    named = (
+        _LIMITS * (settings.limits is not UNSET)
+        + _MAX_LEASED * (settings.max_leased is not UNSET)
+        + _HOLD * (settings.hold_us is not UNSET and settings.hold_us != 0)
+    )
+    limits = settings.limits or []
+    head = _CHANGE.pack(not_after_us, named, settings.max_leased or 0, settings.hold_us or 0, len(limits))
+    return head + b"".join(map(_limit, limits))
+
+
+def _limit(limit: Limit) -> bytes:
+    interval = limit.interval_us.to_bytes(_INTERVAL_BYTES)
+    return _LIMIT.pack(1 + _UNITS.index(limit.unit), interval, *packed.burst_parts(limit.burst))
+
+
+def _burst(hundredths: int) -> int | float:
+    """Return the burst as a whole number if it is one."""
+    return hundredths / 100 if hundredths % 100 else hundredths // 100
+
+
+def _summary(queue_type: str, row: list[int]) -> TypeSummary:
+    queued, delayed, leased, dead, enqueued_in_minute, leased_in_minute, reason = row
+    return TypeSummary(
+        queue_type, queued, delayed, leased, dead, enqueued_in_minute, leased_in_minute, BLOCKED_BY[reason]
+    )
+
+
+def _not_negative(number: int) -> int | None:
+    return number if number >= 0 else None
+
+
+@decoder
+def _decode_stats(raw: list[Any]) -> TypeStats:
+    paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[
+        4:_STATS
+    ]
+    return TypeStats(
+        is_paused=bool(paused),
+        limits=[
+            Limit(_UNITS[raw[at] - 1], raw[at + 1], _burst(raw[at + 2]))
+            for at in range(_STATS, len(raw), _LIMIT_REPLY)
+        ],
+        max_leased=max_leased or None,
+        held_until_us=_not_negative(held_until_us),
+        queued=queued,
+        delayed=delayed,
+        leased=leased,
+        dead=dead,
+        queues=queues,
+        blocked_by=BLOCKED_BY[reason],
+        next_ready_in_us=_not_negative(ready_in_us),
+    )
+
+
+@decoder
+def _decode_explanation(raw: list[Any]) -> Explanation:
+    return Explanation(BLOCKED_BY[raw[4]], _not_negative(raw[5]))
+
+
+@decoder
+def _decode_page(raw: list[Any]) -> TypePage:
+    types = [
+        _summary(raw[at].decode(), raw[at + 1 : at + _SUMMARY_REPLY])
+        for at in range(5, len(raw), _SUMMARY_REPLY)
+    ]
+    return TypePage(types, int(raw[4]))

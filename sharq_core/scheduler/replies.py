@@ -14,15 +14,8 @@ import msgspec
 
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
-from sharq_core.models import (
-    Enqueued,
-    EnqueueStatus,
-    LeasedJob,
-    LeaseOutcome,
-    LeaseStatus,
-    MinuteCounts,
-    TopQueue,
-)
+from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, MinuteCounts
+from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
 
@@ -84,6 +77,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
         ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
             letters at their requeue limit.
         expired: number of jobs that the call found expired and removed.
+        dropped: number of those that were dropped; the others became dead letters.
     """
 
     jobs: list[LeasedJob]
@@ -95,6 +89,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
     ended: int
     died: int
     expired: int = 0
+    dropped: int = 0
 
 
 class ReapReply(msgspec.Struct, frozen=True):
@@ -106,6 +101,7 @@ class ReapReply(msgspec.Struct, frozen=True):
         next_timer_us: the time at which the type's next timer in this partition is due; None if there is none.
         ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
         expired: number of jobs that expired.
+        dropped: number of those that were dropped; the others became dead letters.
     """
 
     handled: int
@@ -113,6 +109,7 @@ class ReapReply(msgspec.Struct, frozen=True):
     ended: int
     died: int
     expired: int = 0
+    dropped: int = 0
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -262,6 +259,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             ended=raw[7],
             died=raw[8],
             expired=raw[end] if end < len(raw) else 0,
+            dropped=raw[end + 1] if end < len(raw) else 0,
         ),
     )
 
@@ -311,7 +309,7 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:8])
+    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9])
 
 
 @decoder

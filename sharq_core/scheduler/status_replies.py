@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Any
 
-from sharq_core.dead_letters import DeadLetter, DeadPage, RedriveStatus
 from sharq_core.job_changes import (
     CancelOutcome,
     CancelPage,
@@ -16,7 +15,7 @@ from sharq_core.job_changes import (
     JobPage,
     JobRow,
 )
-from sharq_core.job_life import DeadReason, JobError, OnExpiry, Retry
+from sharq_core.job_life import DeadLetter, DeadPage, DeadReason, JobError, OnExpiry, RedriveStatus, Retry
 from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
 from sharq_core.scheduler.replies import decoder, minute_counts, triples

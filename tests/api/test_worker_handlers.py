@@ -113,7 +113,7 @@ async def test_job_whose_plain_function_raises_comes_back(
         await until(lambda: attempts == [1, 2])
     assert await state_of(client, kind) is JobState.FINISHED
     assert [record.getMessage() for record in caplog.records].count(
-        f"job_failed queue_type={kind} queue_id=0 job_id=j0 attempt=1"
+        f"job_failed queue_type={kind} queue_id=0 job_id=j0 attempt=1 requeues_remaining=10"
     ) == 1
 
 

@@ -11,7 +11,7 @@ from tests.support.load.promise import Promise, Rate
 from tests.support.load.verdict import check
 
 RETRY = Backoff(delay=400, factor=2, max=1000, jitter=0.5)
-LIFE = Life(priorities=(5, 1), requeue_limit=1, retry=RETRY)
+LIFE = Life(priorities=(5, 1), expiries_ms=(900,), requeue_limit=1, retry=RETRY)
 
 
 @pytest.fixture

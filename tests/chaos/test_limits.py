@@ -16,7 +16,7 @@ import pytest
 
 from sharq_core.limits import Limit, LimitUnit, TypeSettings
 from sharq_core.partitions import DEFAULT_PARTITIONS, Ring, partition_of
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import TypeCalls
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, is_quick
 from tests.chaos.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage

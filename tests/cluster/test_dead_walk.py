@@ -10,9 +10,10 @@ import pytest
 
 from router.shards.walks.dead_letters import DeadWalk
 from shard.node import NodeSettings
-from sharq_core.dead_letters import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.link.messages import ListDead, PartitionCall
+from sharq_core.job_life import DeadLetter, DeadPage, DeadRef, RedriveStatus
+from sharq_core.link.job_calls import ListDead
+from sharq_core.link.messages import PartitionCall
 from sharq_core.models import LeaseOutcome, ReleaseJob
 from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
 from tests.support.stores.server import StoreServer

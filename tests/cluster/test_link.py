@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings, TypeSettings
-from sharq_core.link import control_calls, frames, messages
+from sharq_core.link import control_calls, frames, job_calls, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
@@ -25,9 +25,9 @@ from sharq_core.models import (
     LeaseStatus,
     QueuePage,
     ReleaseJob,
-    TopOrder,
 )
 from sharq_core.partitions import partition_of
+from sharq_core.top_queues import TopOrder
 from tests.support.nodes.links import (
     FAR_US,
     KEY,
@@ -77,11 +77,11 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert await ask(messages.Finish([FinishJob(KIND, "q", "j", leased.lease)])) == done
     assert await ask(messages.SetRate(KEY, 5_000_000, 1, True)) is True
     assert await ask(messages.SetPaused(KEY, True)) is True
-    page = await ask(messages.ListDead(KIND, partition, "", 10))
+    page = await ask(job_calls.ListDead(KIND, partition, "", 10))
     assert page == DeadPage([], "", page.now_us)
     assert page.now_us > 0
-    assert await ask(messages.Redrive([DeadRef(KIND, "q", "j")])) == [RedriveStatus.NOT_FOUND]
-    assert await ask(messages.DropDead(KIND, partition, 10)) == 0
+    assert await ask(job_calls.Redrive([DeadRef(KIND, "q", "j")])) == [RedriveStatus.NOT_FOUND]
+    assert await ask(job_calls.DropDead(KIND, partition, 10)) == 0
     assert await ask(messages.DeleteQueue(KEY)) == DeletedQueue(0)
     assert await ask(messages.Yield([partition])) is None
     stats = await ask(control_calls.SetQueue(KEY, QueueSettings(burst=1.1, max_leased=3)))
@@ -104,7 +104,7 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
 
 async def test_an_error_keeps_its_class_and_message_over_the_link(router: Router) -> None:
     with pytest.raises(SharqError, match="cursor: not a cursor") as raised:
-        await router.link.call(messages.ListDead(KIND, 3, "nonsense", 10))
+        await router.link.call(job_calls.ListDead(KIND, 3, "nonsense", 10))
     assert raised.value.code == "invalid_request"
 
 

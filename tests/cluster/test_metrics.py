@@ -154,6 +154,8 @@ async def live_a_little(api: Api) -> None:
     await api.post("/release/sms/b/4/", {"lease": throttled["lease"], "count": False})
     assert (await api.delete("/job/sms/b/4/")).json["was"] == "queued"
     assert (await api.delete("/job/sms/b/5/")).status == 404
+    await api.enqueue("sms", "c", job_id="6", expires=1, on_expiry="drop")
+    await api.enqueue("sms", "c", job_id="7", expires=1)
     await api.enqueue("sms", "a", job_id="3")
     assert (await api.lease("sms", "&lease=100"))["job_id"] == "3"
     await api.lease("sms")
@@ -209,7 +211,7 @@ async def test_duplicates_stale_finishes_and_dead_letters_are_counted(cluster: S
         return counted("sharq_leases_ended_total")
 
     await until_answer(ended, lambda count: count == 1)
-    assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 4
+    assert counted("sharq_enqueue_outcomes_total", outcome="queued") == 6
     assert counted("sharq_enqueue_outcomes_total", outcome="duplicate") == 1
     assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
     assert counted("sharq_lease_outcomes_total", verb="finish", outcome="done") == 1
@@ -239,9 +241,23 @@ async def test_attempts_are_counted_by_their_number_and_by_how_they_failed(clust
     async def cancelled() -> float:
         return counted("sharq_jobs_cancelled_total")
 
-    await until_answer(cancelled, lambda count: count == 1)
+    await until_answer(cancelled, lambda count: count == 2)
     outcomes = [counted("sharq_cancel_outcomes_total", outcome=word) for word in ("done", "not_found")]
     assert outcomes == [1, 1]
+
+
+async def test_expired_jobs_are_counted_and_those_among_them_that_are_dead_letters(
+    cluster: SharqCluster,
+) -> None:
+    async def counted() -> tuple[float, float]:
+        expired = sum(total(shard, "sharq_jobs_expired_total", queue_type="sms") for shard in cluster.shards)
+        dead = sum(
+            total(shard, "sharq_dead_letters_total", queue_type="sms", reason="expired")
+            for shard in cluster.shards
+        )
+        return expired, dead
+
+    assert await until_answer(counted, lambda counts: counts[0] == 2) == (2, 1)
 
 
 async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) -> None:

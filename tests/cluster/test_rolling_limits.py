@@ -1,4 +1,4 @@
-"""A cluster that is being upgraded: limits are refused by name until every member says that it can handle them."""
+"""A cluster that is being upgraded: newer fields and calls are refused by name until every member can handle them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from router.shards.upgrade import LIFE, LIMITS
 from shard.store_factory import make_store
 from sharq_core.config import parse_url
-from sharq_core.link.messages import FORMATS, Member
+from sharq_core.link.messages import Member
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
@@ -58,9 +59,9 @@ async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
 
 
 @asynccontextmanager
-async def older_shard(server: StoreServer) -> AsyncIterator[None]:
-    """A shard of the version before is a member; it drains, so it owns nothing and is asked nothing."""
-    member = Member("older", "1", f"127.0.0.1:{free_port()}", is_draining=True, formats=FORMATS - 1)
+async def older_shard(server: StoreServer, formats: int) -> AsyncIterator[None]:
+    """A shard of an older format is a member; it drains, so it owns nothing and is asked nothing."""
+    member = Member("older", "1", f"127.0.0.1:{free_port()}", is_draining=True, formats=formats)
     keys = Keys(PREFIX, PARTITIONS)
     store = make_store(parse_url(server.url), timeout_s=2.0)
     await store.open()
@@ -94,7 +95,7 @@ async def test_limits_are_refused_by_name_while_an_older_shard_is_a_member(
     api: Api, server: StoreServer
 ) -> None:
     job = {"interval": 1000, "payload": 1}
-    async with older_shard(server):
+    async with older_shard(server, LIMITS - 1):
         path = "/enqueue/sms/1/"
         refusal = await until_status(api, "/enqueue/probe/1/", {**job, "job_id": "costly", "cost": 2}, 503)
         assert refusal.json["message"].startswith("cost: ")
@@ -134,6 +135,59 @@ async def test_limits_are_refused_by_name_while_an_older_shard_is_a_member(
     assert (await api.get("/type/sms~a/")).json["queues"] == 0
     assert (await api.post("/enqueue/sms~a/1/", job)).status == 201
     assert (await api.post("/type/sms~a/", {"rate": "40/s"})).json["queued"] == 1
+
+
+async def test_the_life_of_a_job_is_refused_by_name_while_an_older_shard_is_a_member(
+    api: Api, server: StoreServer
+) -> None:
+    new = {"interval": 0, "payload": 1}
+    urgent = {**new, "job_id": "urgent", "priority": 1}
+    enqueue, leased = "/enqueue/letters/1/", "/release/letters/1/plain/"
+    async with older_shard(server, LIFE - 1):
+        refusal = await until_status(api, "/enqueue/probe/2/", urgent, 503)
+        assert refusal.json["message"].startswith("priority: ")
+        assert (await api.post(enqueue, {**new, "job_id": "plain", "cost": 2})).status == 201
+        lease = (await api.lease("letters"))["lease"]
+        refused: tuple[tuple[str, str, object, str], ...] = (
+            ("POST", enqueue, {**new, "at": 1}, "at"),
+            ("POST", enqueue, {**new, "expires": 1000}, "expires"),
+            ("POST", enqueue, {**new, "expires_at": 2_000_000_000_000}, "expires_at"),
+            ("POST", enqueue, {**new, "on_expiry": "drop"}, "on_expiry"),
+            ("POST", enqueue, {**new, "retry": {"delay": 1}}, "retry"),
+            ("POST", leased, {"lease": lease, "error": "busy"}, "error"),
+            ("POST", "/queue/letters/1/", {"max_leased": 3, "retry": {"delay": 1}}, "retry"),
+            ("POST", "/queue/letters/1/", {"expires": None}, "expires"),
+            ("POST", "/type/letters~a/", {"on_expiry": "dead"}, "on_expiry"),
+            ("GET", "/dead/letters/?queue_id=1", None, "queue_id"),
+            ("GET", "/queue/letters/1/jobs/", None, "this call"),
+            ("POST", "/queue/letters/1/cancel/", {"prefix": ""}, "this call"),
+            ("PATCH", "/job/letters/1/plain/", {"priority": 1}, "this call"),
+            ("DELETE", "/job/letters/1/plain/?force=true", None, "this call"),
+            ("DELETE", "/dead/letters/1/plain/", None, "this call"),
+        )
+        for method, path, body, name in refused:
+            reply = await api.call(method, path, body)
+            assert (reply.status, reply.json["code"]) == (503, "unavailable"), path
+            assert reply.json["message"].startswith(f"{name}: "), reply.json
+        entry = {"queue_type": "letters", "queue_id": "1", "job_id": "plain"}
+        (result,) = (await api.post("/cancel/", {"jobs": [entry]})).json["results"]
+        assert result["code"] == "unavailable"
+        entries = [
+            {**entry, **new, "job_id": name, "priority": n} for n, name in ((5, "usual"), (1, "urgent"))
+        ]
+        results = (await api.post("/enqueue/", {"jobs": entries})).json["results"]
+        assert [result["status"] for result in results] == ["queued", "failure"]
+        status = (await api.get("/job/letters/1/plain/")).json
+        assert (status["state"], "priority" in status) == ("leased", False)
+        assert (await api.post(leased, {"lease": lease})).status == 200
+        assert (await api.post("/queue/letters/1/", {"max_leased": 3})).json["max_leased"] == 3
+        assert (await api.delete("/type/letters~a/")).status == 200
+        assert (await api.get("/dead/letters/")).json["jobs"] == []
+    assert (await until_status(api, enqueue, urgent, 201)).status == 201
+    jobs = (await api.get("/queue/letters/1/jobs/")).json["jobs"]
+    assert [job["job_id"] for job in jobs] == ["urgent", "plain", "usual"]
+    assert (await api.get("/job/letters/1/urgent/")).json["priority"] == 1
+    assert (await api.lease("letters"))["priority"] == 1
 
 
 async def test_one_shard_has_all_queues_of_a_gathered_type(api: Api) -> None:

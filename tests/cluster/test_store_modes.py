@@ -14,8 +14,8 @@ import pytest
 from shard.node import NodeSettings
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, StoreMode
-from sharq_core.dead_letters import DeadRef, RedriveStatus
 from sharq_core.errors import SharqError, Unavailable
+from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.link.messages import DeleteQueue, GetJob, GetQueue, SetPaused, SetRate
 from sharq_core.models import (
     DeletedQueue,

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from shard.node import NodeSettings
-from sharq_core.dead_letters import DeadRef, RedriveStatus
 from sharq_core.errors import ConfigError, OutcomeUnknown, SharqError, Unavailable
+from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.link.messages import DeleteQueue, GetJob, GetQueue, Member, SetPaused, SetRate
 from sharq_core.models import (
     Enqueued,

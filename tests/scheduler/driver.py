@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
+from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
     Enqueued,
@@ -22,8 +22,6 @@ from sharq_core.models import (
     NewJob,
     QueueStats,
     ReleaseJob,
-    TopOrder,
-    TopQueue,
 )
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
@@ -32,6 +30,7 @@ from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
 from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TypeTotals
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.top_queues import TopOrder, TopQueue
 
 T = TypeVar("T")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from sharq_core.dead_letters import DeadPage
 from sharq_core.job_changes import (
     CancelJob,
     CancelOutcome,
@@ -17,6 +16,7 @@ from sharq_core.job_changes import (
     JobPage,
     JobRow,
 )
+from sharq_core.job_life import DeadPage
 from sharq_core.models import JobState, JobStatus, LeaseStatus, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import MAX_BATCH
 from tests.scheduler.driver import TYPE, Driver, new_job

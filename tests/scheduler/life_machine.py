@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from sharq_core.dead_letters import DeadLetter, DeadRef
 from sharq_core.job_changes import CancelJob, JobChange, JobRow
+from sharq_core.job_life import DeadLetter, DeadRef
 from sharq_core.models import JobState
 from tests.scheduler.driver import TYPE
 from tests.scheduler.machine import SchedulerMachine

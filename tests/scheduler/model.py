@@ -14,8 +14,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from sharq_core.dead_letters import DeadPage, DeadRef, RedriveStatus
 from sharq_core.job_changes import CancelJob, CancelOutcome, ChangedJob, JobChange, JobRow
+from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
     Enqueued,

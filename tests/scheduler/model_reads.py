@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sharq_core.dead_letters import DeadLetter, DeadPage
-from sharq_core.job_life import JobError
+from sharq_core.job_life import DeadLetter, DeadPage, JobError
 from sharq_core.models import JobState, JobStatus, QueueStats
 from sharq_core.scheduler.replies import minute_counts
 from tests.scheduler.model_records import Job, JobKey, Letter, Queue

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sharq_core.dead_letters import RedriveStatus
+from sharq_core.job_life import RedriveStatus
 from sharq_core.limits import QueueSettings
 from tests.scheduler.driver import (
     DAY_US,

@@ -107,10 +107,11 @@ def test_a_call_removes_a_bounded_number_and_the_type_stays_due(driver: Driver) 
     driver.enqueue(*(mortal(str(n)) for n in range(100)))
     driver.enqueue(*(mortal(str(n)) for n in range(100, 150)), mortal("live", None))
     driver.advance(MINUTE_US)
-    first = driver.dequeue_reply(1)
-    assert (first.jobs, first.expired, first.due_after, first.head_us) == ([], 116, 1, driver.now_us)
-    second = driver.dequeue_reply(1)
-    assert ([job.job_id for job in second.jobs], second.expired) == (["live"], 34)
+    for _ in range(2):
+        reply = driver.dequeue_reply(1)
+        assert (reply.jobs, reply.expired, reply.due_after, reply.head_us) == ([], 66, 1, driver.now_us)
+    last = driver.dequeue_reply(1)
+    assert ([job.job_id for job in last.jobs], last.expired) == (["live"], 18)
     assert driver.totals().dead == 150
 
 
@@ -122,7 +123,7 @@ def test_other_queues_are_served_beside_one_with_many_expired_jobs(driver: Drive
     driver.enqueue(mortal("other", None, "z"))
     reply = driver.dequeue_reply(count)
     assert [job.job_id for job in reply.jobs] == ["other"]
-    assert (reply.expired, reply.due_after) == (116, 1)
+    assert (reply.expired, reply.due_after) == (66, 1)
     assert_keys_agree(driver)
 
 
@@ -426,7 +427,9 @@ def old_words(call: FunctionCall[Any]) -> list[Any]:
     kept = [
         word
         for word in words
-        if not (isinstance(word, bytes) and b":dead" in word and b"deadjobs" not in word)
+        if not (
+            isinstance(word, bytes) and any(key in word for key in (b":dead:", b":deadcounts:", b":notes:"))
+        )
     ]
     kept[2] = int(words[2]) - (len(words) - len(kept))
     return kept
@@ -500,7 +503,7 @@ def test_a_walk_survives_a_clock_that_steps_back(driver: Driver) -> None:
 def test_a_joint_dequeue_removes_as_many_expired_jobs_as_one_call(client: redis.Redis, prefix: str) -> None:
     drivers = [Driver(client, prefix, partitions=2, partition=at) for at in range(2)]
     for driver in drivers:
-        driver.enqueue(*(mortal(str(n)) for n in range(80)))
+        driver.enqueue(*(mortal(str(n)) for n in range(45)))
         driver.advance(MINUTE_US)
         driver.enqueue(mortal("live", None))
     calls = [
@@ -508,11 +511,13 @@ def test_a_joint_dequeue_removes_as_many_expired_jobs_as_one_call(client: redis.
         for driver in drivers
     ]
     (joint,) = merge(calls)
-    raw = execute(client, *joint.command.words)
-    first, second = (call.decode(own).value for call, own in zip(calls, joint.split_reply(raw), strict=True))
+    parts = joint.split_reply(execute(client, *joint.command.words))
+    first, second = (
+        call.decode(own).value for call, own in zip(calls, parts, strict=True) if isinstance(own, list)
+    )
     assert first and second
-    assert ([job.job_id for job in first.jobs], first.expired) == (["live"], 80)
-    assert ([job.job_id for job in second.jobs], second.expired) == ([], 52)  # a step of the walk removes 16
+    assert ([job.job_id for job in first.jobs], first.expired) == (["live"], 45)
+    assert ([job.job_id for job in second.jobs], second.expired) == ([], 37)  # a step of the walk removes 16
     assert second.due_after == 1
     for driver in drivers:
         assert_keys_agree(driver)

@@ -19,9 +19,9 @@ from sharq_core.models import ExtendJob, FinishJob, LeasedJob, ReleaseJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.joint import MergedCall, merge
+from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls
-from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.replication.durability import NotKept
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree, read_raw

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharq_core.dead_letters import DeadLetter, RedriveStatus
+from sharq_core.job_life import DeadLetter, RedriveStatus
 from sharq_core.models import JobState, LeaseStatus
 from sharq_core.scheduler.functions import Retention
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, START_US, Driver, new_job

@@ -15,19 +15,20 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
-from sharq_core.dead_letters import DeadRef
+from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link.messages import Member
-from sharq_core.models import EnqueueStatus, FinishJob, TopOrder
+from sharq_core.models import EnqueueStatus, FinishJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
 from sharq_core.scheduler.keys import Keys, slot_of, tags
+from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
-from sharq_core.scheduler.type_calls import TypeCalls
 from sharq_core.store.topology.layout import SLOTS
+from sharq_core.top_queues import TopOrder
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
 from tests.scheduler.records import assert_keys_agree
 from tests.support.ports import free_port

@@ -17,9 +17,8 @@ from typing import Any
 
 import redis
 
-from sharq_core.dead_letters import DeadRef, RedriveStatus
 from sharq_core.job_changes import CancelJob, CancelStatus, ChangeStatus, JobChange
-from sharq_core.job_life import OnExpiry, Retry
+from sharq_core.job_life import DeadRef, OnExpiry, RedriveStatus, Retry
 from sharq_core.models import (
     ExtendJob,
     FinishJob,

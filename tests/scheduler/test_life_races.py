@@ -19,9 +19,8 @@ import pytest
 import redis
 from msgspec import structs
 
-from sharq_core.dead_letters import DeadRef
 from sharq_core.job_changes import CancelJob, JobChange
-from sharq_core.job_life import OnExpiry, Retry
+from sharq_core.job_life import DeadRef, OnExpiry, Retry
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention

@@ -129,12 +129,8 @@ def test_jobs_of_a_deleted_queue_are_not_listed(jobs: JobDriver, state: JobState
 
 
 def test_a_row_says_all_that_is_known_of_a_job(jobs: JobDriver) -> None:
-    life: dict[str, Any] = {
-        "expires_us": DAY_US,
-        "on_expiry": OnExpiry.DROP,
-        "retry": Retry(5, 1.5, 9, 0.25),
-        "cost": 3,
-    }
+    life: dict[str, Any] = {"expires_us": DAY_US, "on_expiry": OnExpiry.DROP, "cost": 3}
+    life["retry"] = Retry(5, 1.5, 9, 0.25)
     jobs.enqueue(job("1", priority=2, requeue_limit=4, **life))
     (row,) = jobs.rows(QUEUED)
     status = jobs.status("1")

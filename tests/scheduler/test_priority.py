@@ -7,7 +7,8 @@ import random
 import pytest
 from msgspec import structs
 
-from sharq_core.models import NewJob, TopOrder
+from sharq_core.models import NewJob
+from sharq_core.top_queues import TopOrder
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
 from tests.scheduler.readiness import ready_in, wait
 from tests.scheduler.records import assert_keys_agree

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from sharq_core.models import EnqueueStatus, JobState, TopOrder, TopQueue
+from sharq_core.models import EnqueueStatus, JobState
 from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.top_queues import TopOrder, TopQueue
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,

@@ -23,9 +23,8 @@ from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, Functi
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls
+from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 from sharq_core.scheduler.replies import Hint, Reply
-from sharq_core.scheduler.type_calls import TypeCalls
 
 PARTITIONS = 8
 
@@ -78,7 +77,7 @@ class Noted:
     def note(self, _partition: int, queue_type: str, _hint: Hint) -> None:
         self.types.append(queue_type)
 
-    def count(self, queue_type: str, outcomes: Sequence[Any]) -> None:
+    def count(self, queue_type: str, _jobs: Sequence[Any], outcomes: Sequence[Any]) -> None:
         if queue_type == "uncountable":
             raise RuntimeError("this type cannot be counted")
         self.counted += len(outcomes)

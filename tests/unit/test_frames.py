@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharq_core.dead_letters import DeadRef
+from sharq_core.job_changes import CancelJob, JobChange
+from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
-from sharq_core.link import catalogue, control_calls, frames, messages
+from sharq_core.link import catalogue, control_calls, frames, job_calls, messages
 from sharq_core.link.frames import FrameError
 from sharq_core.link.messages import Call, Dequeued, Member, View
-from sharq_core.models import ExtendJob, FinishJob, LeasedJob, NewJob, QueueKey, ReleaseJob, TopOrder
+from sharq_core.models import ExtendJob, FinishJob, JobState, LeasedJob, NewJob, QueueKey, ReleaseJob
+from sharq_core.top_queues import TopOrder
 
 KEY = QueueKey("sms", "q")
 VIEW = View(3, 64, (Member("a", "i1", "10.0.0.1:8090"), Member("b", "i2", "10.0.0.2:8090", True)))
@@ -35,9 +37,14 @@ CALLS: list[Call[Any]] = [
     messages.ListQueues("sms", 3, 0, 100),
     messages.GetTop("sms", [1, 2, 3], TopOrder.AGE, 20),
     messages.GetCounts([1, 2, 3]),
-    messages.ListDead("sms", 3, "5:x", 100),
-    messages.Redrive([DeadRef("sms", "q", "j")]),
-    messages.DropDead("sms", 3, 100),
+    job_calls.ListDead("sms", 3, "5:x", 100),
+    job_calls.Cancel([CancelJob("sms", "globex", "1", True)]),
+    job_calls.CancelMatching(KEY, "campaign7-", "124:3:9"),
+    job_calls.ChangeJob(KEY, "1", JobChange(payload=b"2", expires_us=None)),
+    job_calls.ListJobs(KEY, JobState.LEASED, 100, "campaign7-", ""),
+    job_calls.DropDeadLetter(KEY, "1"),
+    job_calls.Redrive([DeadRef("sms", "q", "j")]),
+    job_calls.DropDead("sms", 3, 100),
     messages.Cover([1, 2, 3]),
     messages.Yield([0, 63]),
     messages.DescribeStore(),

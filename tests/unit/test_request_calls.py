@@ -8,9 +8,10 @@ import pytest
 from multidict import MultiDict, MultiMapping
 
 from router.api import parsing, queue_parsing
-from sharq_core.dead_letters import DeadRef
+from sharq_core.job_life import DeadRef
 from sharq_core.limits import QueueSettings
-from sharq_core.models import ExtendJob, FinishJob, ReleaseJob, TopOrder
+from sharq_core.models import ExtendJob, FinishJob, ReleaseJob
+from sharq_core.top_queues import TopOrder
 from tests.unit.bad_values import (
     NO_QUERY,
     NOT_BURSTS,

@@ -18,8 +18,7 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls
-from sharq_core.scheduler.type_calls import TypeCalls
+from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 
 PARTITIONS = 64
 KEY = QueueKey("sms", "q1")

@@ -15,7 +15,7 @@ from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobCh
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
-from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListJobs
+from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListDead, ListJobs
 from sharq_core.link.messages import (
     FORMATS,
     Call,
@@ -23,7 +23,6 @@ from sharq_core.link.messages import (
     Finish,
     GetJob,
     GetQueue,
-    ListDead,
     OnDue,
     Release,
     SetPaused,

@@ -30,23 +30,36 @@ class Outcome(enum.StrEnum):
 
 
 class _Report(msgspec.Struct, frozen=True, gc=False):
-    """The outcome of one job. Jobs with the same `terms` travel in one call."""
+    """The outcome of one job. Jobs with the same `terms` travel in one call.
+
+    Attributes:
+        error: the reason of a release; None for none.
+    """
 
     outcome: Outcome
     job: LeasedJob
     terms: ReleaseTerms
+    error: str | None = None
 
 
 class ReleaseTerms(msgspec.Struct, frozen=True):
-    """The conditions of a release, all at their defaults for a finish."""
+    """The conditions of a release, all at their defaults for a finish.
 
-    delay_ms: float = 0
+    Attributes:
+        delay_ms: the delay; None for that of the job's retry policy.
+    """
+
+    delay_ms: float | None = None
     hold_ms: float = 0
     hold_type_ms: float = 0
     counts: bool = True
 
 
 _NO_TERMS = ReleaseTerms()
+_UNSTARTED = ReleaseTerms(counts=False)
+
+MAX_ERROR_BYTES = 2048
+"""The length at which the server cuts the error of a release, in bytes of UTF-8."""
 
 OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None], None]
 """A callback that gets a job, its outcome, and None if the server accepted it, else the error of the refusal."""
@@ -55,23 +68,31 @@ OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None],
 class Outcomes:
     """The outcomes that the server has not answered yet."""
 
-    def __init__(self, client: SharqClient, release_delay_ms: float, on_reported: OnReported) -> None:
+    def __init__(self, client: SharqClient, release_delay_ms: float | None, on_reported: OnReported) -> None:
         """Create an empty set of outcomes.
 
         Args:
-            release_delay_ms: the delay of released jobs.
+            release_delay_ms: the delay of jobs that failed; None for that of their retry policies.
             on_reported: called once for each outcome that the server has answered.
         """
         self._client = client
-        self._released = ReleaseTerms(release_delay_ms)
+        self._failed = ReleaseTerms(release_delay_ms)
         self._on_reported = on_reported
         self._unreported: list[_Report] = []
         self._changed = asyncio.Event()
         self._is_closed = False
 
-    def add(self, outcome: Outcome, job: LeasedJob) -> None:
-        """Add the outcome of a job to the next report."""
-        self._add(_Report(outcome, job, _NO_TERMS if outcome is Outcome.FINISH else self._released))
+    def add_finished(self, job: LeasedJob) -> None:
+        """Add the finish of a job to the next report."""
+        self._add(_Report(Outcome.FINISH, job, _NO_TERMS))
+
+    def add_failed(self, job: LeasedJob, error: BaseException | None) -> None:
+        """Add the release of a job whose attempt failed, with the text of the error; None if it was interrupted."""
+        self._add(_Report(Outcome.RELEASE, job, self._failed, None if error is None else text_of(error)))
+
+    def add_unstarted(self, job: LeasedJob) -> None:
+        """Add the release of a job that no handler has seen. Its attempt does not count."""
+        self._add(_Report(Outcome.RELEASE, job, _UNSTARTED))
 
     def add_throttled(self, job: LeasedJob, throttled: Throttled) -> None:
         """Add the release of a job whose attempt does not count, with a hold of its queue or type."""
@@ -115,13 +136,13 @@ class Outcomes:
     async def _report(self) -> errors.SharqError | None:
         """Send the current outcomes. Return an error after which a retry can help, or None."""
         reporting = list(self._unreported)
-        groups: dict[tuple[Outcome, ReleaseTerms], list[LeasedJob]] = {}
+        groups: dict[tuple[Outcome, ReleaseTerms], list[_Report]] = {}
         for report in reporting:
-            groups.setdefault((report.outcome, report.terms), []).append(report.job)
-        answers = await asyncio.gather(*(self._send(*group, jobs) for group, jobs in groups.items()))
+            groups.setdefault((report.outcome, report.terms), []).append(report)
+        answers = await asyncio.gather(*(self._send(*group, reports) for group, reports in groups.items()))
         kept: dict[str, errors.SharqError] = {}
-        for ((outcome, _), jobs), errors_of_jobs in zip(groups.items(), answers, strict=True):
-            kept |= self._settle(outcome, jobs, errors_of_jobs)
+        for reports, errors_of_jobs in zip(groups.values(), answers, strict=True):
+            kept |= self._settle(reports, errors_of_jobs)
         # Outcomes that were added during the calls stand behind those that were reported, and stay.
         self._unreported = [
             report
@@ -131,8 +152,9 @@ class Outcomes:
         return next(iter(kept.values()), None)
 
     async def _send(
-        self, outcome: Outcome, terms: ReleaseTerms, jobs: Sequence[LeasedJob]
+        self, outcome: Outcome, terms: ReleaseTerms, reports: Sequence[_Report]
     ) -> Sequence[errors.SharqError | None]:
+        jobs = [report.job for report in reports]
         if outcome is Outcome.FINISH:
             return await self._client.finish_many(jobs)
         return await self._client.release_many(
@@ -141,14 +163,16 @@ class Outcomes:
             hold_ms=terms.hold_ms,
             hold_type_ms=terms.hold_type_ms,
             counts=terms.counts,
+            error=[report.error for report in reports],
         )
 
     def _settle(
-        self, outcome: Outcome, jobs: Sequence[LeasedJob], answers: Sequence[errors.SharqError | None]
+        self, reports: Sequence[_Report], answers: Sequence[errors.SharqError | None]
     ) -> dict[str, errors.SharqError]:
         """Call on_reported for the jobs that were answered. Return lease → error of the others."""
         kept = {}
-        for job, error in zip(jobs, answers, strict=True):
+        for report, error in zip(reports, answers, strict=True):
+            outcome, job = report.outcome, report.job
             if error is not None and failures.may_repeat(error, is_safe_twice=True):
                 kept[job.lease] = error
                 continue
@@ -159,3 +183,13 @@ class Outcomes:
                 )  # fmt: skip
             self._on_reported(job, outcome, error)
         return kept
+
+
+def text_of(error: BaseException) -> str:
+    """Return the error as "TypeName: message", cut to 2 KiB of UTF-8. What UTF-8 cannot encode becomes "?"."""
+    try:
+        message = str(error)
+    except Exception as failure:  # noqa: BLE001 - an exception of the application may have any __str__
+        message = f"its message raised {type(failure).__name__}"
+    text = f"{type(error).__name__}: {message}".removesuffix(": ")
+    return text.encode(errors="replace")[:MAX_ERROR_BYTES].decode(errors="ignore")

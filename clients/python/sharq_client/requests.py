@@ -117,7 +117,7 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: float | None = msgspec.field(default=None, name="expires")
     expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
     on_expiry: OnExpiry | None = None
-    retry: Retry | None = None
+    retry: Retry | None = DEFAULT_RETRY
 
 
 class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):

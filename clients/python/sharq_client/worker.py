@@ -31,8 +31,9 @@ QUIET_PAUSE_S = 0.25
 class Worker:
     """A worker that leases jobs of one type, or of several, and runs a handler for each.
 
-    A job is finished if the handler returns, and released if it raises. A handler that raises Throttled also holds the
-    job's queue, and the attempt does not count. An `async def` handler runs on the event loop, a plain function in a
+    A job is finished if the handler returns, and released with the text of the error if it raises; the retry policy of
+    the job then decides when it comes back. A handler that raises Throttled also holds the job's queue, and the attempt
+    does not count. An `async def` handler runs on the event loop, a plain function in a
     thread. `await worker.run()` works until `stop()`; `async with Worker(...)` works in the background of its block.
 
     Delivery is at least once: a handler may get a job again after a crash, so it must be safe to run twice.
@@ -48,7 +49,7 @@ class Worker:
         batch: int = 100,
         lease_ms: float = 30_000,
         wait_ms: float = 2_000,
-        release_delay_ms: float = 1_000,
+        release_delay_ms: float | None = None,
         stop_timeout_s: float = 30.0,
         on_reported: OnReported | None = None,
     ) -> None:
@@ -67,7 +68,9 @@ class Worker:
                 long as the handler runs.
             wait_ms: the time that the server holds a request while no job is ready, 0 to 60,000. A stop waits for the
                 request, so that no lease is lost in an unread response.
-            release_delay_ms: the delay of a job whose handler raised.
+            release_delay_ms: the delay of a job whose handler raised, 0 for none. None for that of the retry policy of
+                the job, its queue or its gathered type. A job without any policy, as from a program that does not use
+                this client, then comes back at once.
             stop_timeout_s: the time that a stop waits for handlers, and then again for the reports.
             on_reported: called for each job once the server has accepted its outcome, or refused it for good.
 
@@ -173,7 +176,7 @@ class Worker:
         """Start a job, or release it if the worker was stopped in the meantime."""
         self._in_hand.add(job.lease)
         if self._stopping.is_set():
-            self._outcomes.add(Outcome.RELEASE, job)
+            self._outcomes.add_unstarted(job)
             return
         self._extend_at_s[job.lease] = self._next_extend_s()
         task = asyncio.create_task(self._handle(job))
@@ -207,13 +210,16 @@ class Worker:
         if isinstance(error, Unfit):
             self._unfit = error
             self.stop()
-        if error is not None or (task.cancelled() and task not in self._cancelled):
+        if error is None and not task.cancelled():
+            self._outcomes.add_finished(job)
+        elif error is None and task in self._cancelled:
+            self._outcomes.add_failed(job, None)
+        else:
             log.error(
-                "job_failed queue_type=%s queue_id=%s job_id=%s attempt=%d",
-                job.queue_type, job.queue_id, job.job_id, job.attempt, exc_info=error,
+                "job_failed queue_type=%s queue_id=%s job_id=%s attempt=%d requeues_remaining=%d",
+                job.queue_type, job.queue_id, job.job_id, job.attempt, job.requeues_remaining, exc_info=error,
             )  # fmt: skip
-        is_done = error is None and not task.cancelled()
-        self._outcomes.add(Outcome.FINISH if is_done else Outcome.RELEASE, job)
+            self._outcomes.add_failed(job, error or asyncio.CancelledError("the handler was cancelled"))
 
     def _settle(self, job: LeasedJob, outcome: Outcome, error: errors.SharqError | None) -> None:
         self._in_hand.discard(job.lease)

@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from sharq_core.dead_letters import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.link.messages import DropDead, ListDead, PartitionCall
+from sharq_core.job_life import DeadLetter, DeadPage, DeadRef, RedriveStatus
+from sharq_core.link.job_calls import DropDead, ListDead
+from sharq_core.link.messages import PartitionCall
 from sharq_core.logs.plurals import counted, was_or_were
 
 log = logging.getLogger(__name__)

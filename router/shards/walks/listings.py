@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeVar
 
-from sharq_core.dead_letters import DeadLetter, DeadPage
 from sharq_core.errors import InvalidRequest
-from sharq_core.link.messages import ListDead, PartitionCall
+from sharq_core.job_life import DeadLetter, DeadPage
+from sharq_core.link.job_calls import ListDead
+from sharq_core.link.messages import PartitionCall
 from sharq_core.partitions import partition_of
 
 PAGE = 100

@@ -5,10 +5,10 @@
 -- Args: now, type, demand (DEMAND below)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes ended
 --        the call, leases ended by timers, jobs of those that became dead letters at their limit, then for each job:
---        queue_id, job_id, payload, lease (LEASE below); then the number of jobs that expired, if it is not 0 and the
---        caller can decode it}
+--        queue_id, job_id, payload, lease (LEASE below); then, if jobs expired and the caller can decode it, their
+--        number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a job, and at most 16 timers and 100 expired jobs
+-- Cost: O(log n) a job, and at most 16 timers and 50 expired jobs
 --
 -- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, expiry,
 -- timers
@@ -346,7 +346,10 @@ function dequeue.run(tx, args, first)
     unit.flush(tx)
     reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
   end
-  if tx.expired and shows_life(args[first]) then reply[#reply + 1] = tx.expired end
+  if tx.expired and shows_life(args[first]) then
+    local length = #reply
+    reply[length + 1], reply[length + 2] = tx.expired, tx.dropped or 0
+  end
   unit.close_counters(tx, reply)
   -- Nobody knows when the next queue of a stopped type is due.
   local ready_at = tx.counters.ready_at

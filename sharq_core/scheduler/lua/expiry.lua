@@ -7,7 +7,7 @@
 -- Uses: shortcuts, job_record, unit, transitions
 
 local expiry = {
-  MOST = 100,           -- expired jobs that a call removes at the heads of queues, at most
+  MOST = 50,            -- expired jobs that a call removes at the heads of queues, at most: about half a millisecond
   MOST_BYTES = 262144,  -- a call stops to remove jobs, and a step of a walk ends, after so many bytes of records
   READ = 8,             -- jobs read at once
   -- A step that looks at jobs in vain lets the walk rest for about thirty times the time that the step takes, so that

@@ -3,9 +3,10 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep, not_after (µs), and
---       '1' if the caller can decode the number of expired jobs
+--       '1' if the caller can decode the numbers of expired jobs
 -- Reply: {0, now, ready hint, next timer (µs) or -1, sum of timers run, deleted jobs removed and excess dead letters
---        dropped, leases ended, jobs that became dead letters at their limit, and, if asked for, jobs that expired}
+--        dropped, leases ended, jobs that became dead letters at their limit, and, if asked for, jobs that expired and
+--        those of them that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a timer, and at most as many deleted or waiting jobs and as many dead letters
 --
@@ -49,6 +50,6 @@ function reap.run(tx, args)
   local timer_at = tx.counters.timer_at
   reply[4], reply[5] = timer_at and clock.shown(tx, timer_at) or -1, handled
   reply[6], reply[7] = ended, tx.died or 0
-  if args[7] then reply[8] = tx.expired or 0 end
+  if args[7] then reply[8], reply[9] = tx.expired or 0, tx.dropped or 0 end
   return reply
 end

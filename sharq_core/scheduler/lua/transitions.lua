@@ -122,6 +122,7 @@ local function lapse(tx, queue, job)
   local counts = tx.counters
   tx.expired = (tx.expired or 0) + 1
   if job_record.is_dropped(job) then
+    tx.dropped = (tx.dropped or 0) + 1
     counts.cancelled = counts.cancelled + 1
     tombstones.add_unfinished(tx, job, tombstones.EXPIRED)
     forget_job(tx, job)

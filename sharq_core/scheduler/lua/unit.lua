@@ -53,7 +53,7 @@ function unit.reopen(tx, keys, now)
   tx.tombstones = false
   forget(tx)
   if tx.died then tx.died = nil end
-  if tx.expired then tx.expired = nil end
+  if tx.expired then tx.expired, tx.dropped = nil, nil end
   if tx.is_stuck then tx.is_stuck = nil end
   if tx.buried then tx.buried = nil end
   if tx.notes then tx.notes = nil end

@@ -227,6 +227,15 @@ class History:
         """Calls that were not OK, but for those that were rightly refused."""
         return [call for call in self.calls if call.outcome is not Outcome.OK and call.why not in IS_REFUSED]
 
+    def about(self, job: Job) -> list[Call | Lease | Fate]:
+        """Return what was done with a job, by kind, and its fate."""
+        found: list[Call | Lease | Fate] = [call for call in self.enqueues if call.job == job]
+        found += [lease for lease in self.leases if lease.job == job]
+        found += [end for end in self.ends if end.job == job]
+        found += [call for call in self.cancellations if call.covers(job)]
+        found += [edit for edit in self.edits if edit.job == job]
+        return [*found, *([self.fates[job]] if job in self.fates else [])]
+
     def acknowledged(self) -> dict[Job, float]:
         """Return the time of each acknowledged job's first acknowledgement."""
         found: dict[Job, float] = {}

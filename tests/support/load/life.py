@@ -52,8 +52,11 @@ class Life(msgspec.Struct, frozen=True):
         return self.expiries_ms[number % len(self.expiries_ms)]
 
     def is_dropped(self, number: int) -> bool:
-        """Return True if that job is dropped when it expires, False if it becomes a dead letter."""
-        return number % 2 == 0
+        """Return True if that job is dropped when it expires, False if it becomes a dead letter, as it does by default.
+
+        A job that is given an expiry later does so.
+        """
+        return number % 2 == 0 and self.expires_ms(number) is not None
 
     def fields(self, number: int, now_ms: float) -> Fields:
         """Return the fields of an enqueue that is sent now; none for an ordinary life."""

@@ -12,7 +12,8 @@ from shard.cluster.membership import Membership
 from shard.node import NodeSettings, ShardNode
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, parse_url
-from sharq_core.link.messages import Dequeue, Dequeued, Enqueue, GetJob, ListDead, Peek, View
+from sharq_core.link.job_calls import ListDead
+from sharq_core.link.messages import Dequeue, Dequeued, Enqueue, GetJob, Peek, View
 from sharq_core.models import Enqueued, EnqueueStatus, JobState, NewJob, QueueKey
 from sharq_core.partitions import Ring, partition_of
 from sharq_core.scheduler.executor import Executor

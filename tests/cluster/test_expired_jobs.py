@@ -1,0 +1,113 @@
+"""Dequeues of one node beside a queue with very many expired jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shard import dequeue_run
+from shard.node import NodeSettings
+from sharq_core.models import LeasedJob, QueueKey
+from tests.support.nodes.parts import Parts, enqueued, job, queues_in_different_partitions, running_node
+
+KIND = "sms"
+EXPIRED = 1_500
+
+
+@pytest.fixture
+async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
+    """A node that runs no reaper, so that only dequeues remove expired jobs."""
+    async with running_node(store_url, NodeSettings(key_prefix=prefix, reaps=False)) as started:
+        yield started
+
+
+async def fill(parts: Parts, queue_id: str, count: int = EXPIRED) -> None:
+    """Let a queue have expired jobs."""
+    until_us = time.time_ns() // 1000 + 2_000_000
+    for page in range(0, count, 100):
+        await enqueued(
+            parts, *(job(KIND, queue_id, f"j{page + n}", expires_at_us=until_us) for n in range(100))
+        )
+    await asyncio.sleep(until_us / 1e6 - time.time() + 0.05)
+
+
+async def test_a_live_job_behind_expired_ones_is_leased_by_one_dequeue(parts: Parts) -> None:
+    await fill(parts, "q")
+    await enqueued(parts, job(KIND, "q", "live"))
+    (leased,) = await parts.dequeue(KIND)
+    assert leased.job_id == "live"
+
+
+async def test_waves_that_only_remove_expired_jobs_do_not_fail_a_run(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dequeue_run, "MAX_WAVES", 3)
+    monkeypatch.setattr(dequeue_run, "MAX_CLEARING_S", 60.0)
+    await fill(parts, "q")
+    await enqueued(parts, job(KIND, "q", "live"))
+    (leased,) = await parts.dequeue(KIND)
+    assert leased.job_id == "live"
+
+
+@pytest.mark.parametrize("count", [1, 10])
+async def test_other_queues_do_not_wait_for_the_removal(parts: Parts, count: int) -> None:
+    stuck, same, other = queues_in_different_partitions(KIND, 3)
+    await fill(parts, stuck)
+    await enqueued(parts, *(job(KIND, queue, f"{queue}-{n}") for queue in (same, other) for n in range(5)))
+    leased: list[LeasedJob] = []
+    while len(leased) < 10:
+        leased += await parts.dequeue(KIND, count)
+    assert {found.queue_id for found in leased} == {same, other}
+    if count == 1:
+        assert (await queued(parts, stuck)) > 0
+
+
+async def queued(parts: Parts, queue_id: str) -> int:
+    return (await parts.dispatch.queue(QueueKey(KIND, queue_id))).queued
+
+
+async def test_requests_that_arrive_meanwhile_join_those_that_wait(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that are cut short put their requests before the newer ones."""
+    monkeypatch.setattr(dequeue_run, "MAX_CLEARING_S", 0.0)
+    monkeypatch.setattr(dequeue_run, "MAX_HELD_RUNS", 1_000)
+    await fill(parts, "q")
+    await enqueued(parts, *(job(KIND, "q", f"live{n}") for n in range(3)))
+    waiting = []
+    for _ in range(3):
+        waiting.append(asyncio.create_task(parts.dequeue(KIND)))
+        await asyncio.sleep(0)
+    leased = await asyncio.gather(*waiting)
+    assert [[found.job_id for found in jobs] for jobs in leased] == [["live0"], ["live1"], ["live2"]]
+
+
+async def test_a_poll_waits_until_the_expired_jobs_are_gone(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that was held for too long gets an empty answer, and the poll asks again."""
+    monkeypatch.setattr(dequeue_run, "MAX_CLEARING_S", 0.0)
+    monkeypatch.setattr(dequeue_run, "MAX_HELD_RUNS", 3)
+    await fill(parts, "q")
+    await enqueued(parts, job(KIND, "q", "live"))
+    assert await parts.dequeue(KIND) == []
+    (leased,) = await parts.dequeue(KIND, wait_us=30_000_000)
+    assert leased.job_id == "live"
+
+
+async def test_a_queue_whose_jobs_have_all_expired_is_empty(parts: Parts) -> None:
+    await fill(parts, "q", 500)
+    assert await parts.dequeue(KIND) == []
+    assert await queued(parts, "q") == 0
+
+
+async def test_the_reaper_removes_what_no_dequeue_meets(store_url: str, prefix: str) -> None:
+    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as reaping:
+        await fill(reaping, "q", 500)
+        until = time.monotonic() + 20
+        while await queued(reaping, "q"):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.01)
