@@ -28,6 +28,7 @@ def test_jobs_of_one_call_keep_their_own_fields(jobs: JobDriver) -> None:
     jobs.enqueue(*(job(job_id, interval_us=0, **fields) for job_id, fields in FIELDS.items()))
     for job_id, fields in FIELDS.items():
         status = jobs.status(job_id)
+        assert status is not None
         assert (status.retry, status.cost) == (fields.get("retry"), fields.get("cost", 1)), job_id
         expires_at_us = jobs.now_us + HOUR_US if "expires_us" in fields else None
         assert status.expires_at_us == expires_at_us, job_id
