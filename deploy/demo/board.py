@@ -30,6 +30,9 @@ INTRODUCTION = (
     "Twenty customers send SMS. Each has a queue, and each queue a promised rate:"
     " however much a customer sends, its messages leave evenly spaced at that rate, and nobody slows another"
     " down. Three more share a carrier that takes 15 a second from all of them together.\n"
+    "Three have messages with a life of their own: some of [b]order-alerts[/b] go to nobody, fail, are tried again"
+    " later and later, and are dead letters in the end; those of [b]flash-sale[/b] are worthless after 1.5 s; and"
+    " the codes of [b]union-bank[/b] overtake its newsletter.\n"
     "Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed with jobs in its hands,"
     " [b]harbor-pizza[/b], whose rate is raised while it runs, and [b]all of skytel[/b], the cap of the carrier."
 )
@@ -42,7 +45,8 @@ CLUSTER_INTRODUCTION = (
 LEGEND = (
     "sent/s, delivered/s: over the last 3 s. waiting: in the queue. spacing: the smallest time between two"
     " leases, by the store's clock, beside the interval that it may not fall below (customers from 8/s up"
-    " have burst 2: from a lease to the second after it). back: jobs that came from a killed process."
+    " have burst 2: from a lease to the second after it). back: leases of jobs that had been leased before."
+    " dead: dead letters."
 )
 
 
@@ -113,7 +117,7 @@ class Board:
         now_s = time.monotonic()
         table = _table(
             f"{min(self._at_s(), SEND_S):.0f} of {SEND_S:.0f} s",
-            ["promised/s", "sent/s", "delivered/s", "waiting", *SPACING, "back"],
+            ["promised/s", "sent/s", "delivered/s", "waiting", *SPACING, "back", "dead"],
         )
         for account in self._ledger.rows():
             table.add_row(account.customer.name, *_live_cells(account, now_s))
@@ -131,6 +135,7 @@ def _live_cells(account: Account, now_s: float) -> list[str]:
         "-" if spacing_ms is None else f"{spacing_ms:.0f}",
         f"{account.interval_ms:.1f}",
         f"{account.requeued or ''}",
+        f"{account.dead or ''}",
     ]
 
 
@@ -164,6 +169,21 @@ def summarize(console: Console, found: Sequence[Finding]) -> None:
         style = "red" if finding.problems else ""
         table.add_row(finding.name, *_summary_cells(finding), style=style)
     console.print(table)
+
+
+def list_dead(console: Console, found: Sequence[Finding]) -> None:
+    """Print the table of dead letters by customer and reason, and the waits of a customer with urgent messages."""
+    table = _table("Dead letters", ["reason", "count", "last error"])
+    for finding in found:
+        for row in finding.dead:
+            table.add_row(finding.name, row.reason, f"{row.count}", row.error or "-")
+    console.print(table)
+    for finding in found:
+        if finding.waits_s is not None:
+            urgent_s, usual_s = finding.waits_s
+            console.print(
+                f"{finding.name}: an urgent message waited {urgent_s:.1f} s at most, another one {usual_s:.1f} s"
+            )
 
 
 def _summary_cells(finding: Finding) -> list[str]:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from deploy.demo.customers import URGENT, Customer
 from deploy.demo.ledger import Account, Leased, Ledger, Rate
-from sharq_client import SharqClient
-from sharq_client.answers import JobState
+from sharq_client import DeadLetter, DeadReason, JobState, SharqClient
 
 DELIVERED_AT_LEAST = 0.95
 """The share of its promise that a customer with a backlog gets at the least."""
@@ -27,6 +27,18 @@ CLOCK_SLACK_MS = 500.0
 """Around a rate change both rates are allowed for this long: the demo's clock is not the store's."""
 
 LOOKUPS_AT_ONCE = 16
+
+
+class DeadRow(msgspec.Struct, frozen=True):
+    """The dead letters of one customer that have the same reason.
+
+    Attributes:
+        error: the error of one of them; None for none.
+    """
+
+    reason: DeadReason
+    count: int
+    error: str | None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -42,6 +54,8 @@ class Finding(msgspec.Struct, frozen=True):
         waiting: its jobs at the end, by the server's count.
         lost: acknowledged jobs of which the server knows nothing.
         problems: broken promises, in words.
+        dead: its dead letters by reason.
+        waits_s: the longest waits of an urgent and of another message from enqueue to lease; None without urgent ones.
     """
 
     name: str
@@ -57,6 +71,8 @@ class Finding(msgspec.Struct, frozen=True):
     waiting: int
     lost: int
     problems: list[str]
+    dead: list[DeadRow]
+    waits_s: tuple[float, float] | None
 
 
 async def findings(client: SharqClient, queue_type: str, ledger: Ledger, ended_s: float) -> list[Finding]:
@@ -76,21 +92,35 @@ async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s
     stats = await client.queue(own_type, account.customer.name)
     waiting = 0 if stats is None else stats.queued + stats.delayed + stats.leased
     states = await _states(client, own_type, account)
-    return _finding(account, ended_s, waiting, states[None], _loss_problems(states, waiting))
+    letters = [letter async for letter in client.dead(own_type, queue_id=account.customer.name)]
+    problems = [
+        *_loss_problems(states, waiting),
+        *dead_letter_problems(letters, account.customer),
+        *expiry_problems(account.leases),
+        *priority_problems(account.leases),
+    ]
+    return _finding(account, ended_s, waiting, states[None], problems, letters)
 
 
 def _judge_carrier(account: Account, ended_s: float) -> Finding:
     """Judge the cap of a carrier: the leases of all its customers. Their jobs are accounted for with each of them."""
-    return _finding(account, ended_s, len(account.acknowledged - account.finished), 0, [])
+    return _finding(account, ended_s, len(account.acknowledged - account.finished), 0, [], [])
 
 
-def _finding(account: Account, ended_s: float, waiting: int, lost: int, loss_problems: list[str]) -> Finding:
+def _finding(
+    account: Account,
+    ended_s: float,
+    waiting: int,
+    lost: int,
+    job_problems: list[str],
+    letters: Sequence[DeadLetter],
+) -> Finding:
     allowed = account.allowed(ended_s)
     delivered = sum(heard_s <= ended_s for heard_s in account.heard_s)
     leases = sorted(account.leases, key=lambda lease: lease.leased_at_ms)
     spacing_ms = smallest_spacing_ms(leases, account.customer.burst)
     problems = [
-        *loss_problems,
+        *job_problems,
         *spacing_problems(leases, account),
         *rate_problems(allowed, len(account.acknowledged), delivered),
     ]
@@ -108,6 +138,8 @@ def _finding(account: Account, ended_s: float, waiting: int, lost: int, loss_pro
         waiting,
         lost,
         problems,
+        _by_reason(letters),
+        _longest_waits_s(account.leases),
     )
 
 
@@ -124,14 +156,68 @@ async def _states(client: SharqClient, queue_type: str, account: Account) -> Cou
 
 
 def _loss_problems(states: Counter[JobState | None], waiting: int) -> list[str]:
-    """Return lost, uncounted and dead jobs as text. The server's state counts for jobs of a killed worker."""
+    """Return lost and uncounted jobs as text. The server's state counts for jobs of a killed worker."""
     problems = [f"{states[None]} acknowledged jobs are lost"] if states[None] else []
     still_there = states[JobState.QUEUED] + states[JobState.DELAYED] + states[JobState.LEASED]
     if still_there != waiting:
         problems.append(f"{still_there} jobs are not finished, but the server counts {waiting}")
-    if states[JobState.DEAD]:
-        problems.append(f"{states[JobState.DEAD]} jobs are dead letters")
     return problems
+
+
+def dead_letter_problems(letters: Sequence[DeadLetter], customer: Customer) -> list[str]:
+    """Return dead letters that should not be there, or that died too early, as text."""
+    expected = {
+        DeadReason.LIMIT: bool(customer.unreachable),
+        DeadReason.EXPIRED: customer.expires_ms is not None,
+    }
+    problems = [
+        f"{row.count} jobs are dead letters: {row.reason}"
+        for row in _by_reason(letters)
+        if not expected[row.reason]
+    ]
+    early = sum(
+        letter.reason is DeadReason.LIMIT and letter.attempt != customer.requeue_limit + 1
+        for letter in letters
+    )
+    return [*problems, f"{early} dead letters had more or fewer attempts than allowed"] if early else problems
+
+
+def expiry_problems(leases: Sequence[Leased]) -> list[str]:
+    """Return the leases that began after the job had expired as text."""
+    late = sum(
+        lease.expires_at_ms is not None and lease.leased_at_ms > lease.expires_at_ms for lease in leases
+    )
+    return [f"{late} jobs were leased after they had expired"] if late else []
+
+
+def priority_problems(leases: Sequence[Leased]) -> list[str]:
+    """Return first leases that came before an urgent job's, although that one waited already, as text."""
+    first = [lease for lease in leases if lease.attempt == 1]
+    urgent = [lease for lease in first if lease.priority == URGENT]
+    passed = sum(
+        any(
+            one.leased_at_ms - one.waited_ms < lease.leased_at_ms - ROUNDING_MS
+            and one.leased_at_ms > lease.leased_at_ms + ROUNDING_MS
+            for one in urgent
+        )
+        for lease in first
+        if lease.priority != URGENT
+    )
+    return [f"{passed} jobs were leased before an urgent one that waited"] if passed else []
+
+
+def _by_reason(letters: Sequence[DeadLetter]) -> list[DeadRow]:
+    """Return the numbers of dead letters by reason, each with the error of the last one that has one."""
+    counts = Counter(letter.reason for letter in letters)
+    errors = {letter.reason: letter.error for letter in letters if letter.error}
+    return [DeadRow(reason, count, errors.get(reason)) for reason, count in sorted(counts.items())]
+
+
+def _longest_waits_s(leases: Sequence[Leased]) -> tuple[float, float] | None:
+    """Return the longest wait of an urgent job and that of another one; None if there is none of either."""
+    urgent_ms = [lease.waited_ms for lease in leases if lease.priority == URGENT]
+    usual_ms = [lease.waited_ms for lease in leases if lease.priority != URGENT]
+    return (max(urgent_ms) / 1000, max(usual_ms) / 1000) if urgent_ms and usual_ms else None
 
 
 def smallest_spacing_ms(leases: Sequence[Leased], burst: int) -> float | None:

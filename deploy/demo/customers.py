@@ -6,6 +6,8 @@ import random
 
 import msgspec
 
+from sharq_client import Retry
+
 SEND_S = 18.0
 """How long the customers send, and over which delivered is held against promised."""
 
@@ -39,6 +41,10 @@ class Customer(msgspec.Struct, frozen=True):
             SPIKE_EVERY_S.
         carrier: the carrier whose cap it shares with others; empty for none.
         share: the part of its rate that the cap leaves it while the carrier's other customers send, too.
+        unreachable: the share of its messages whose receiver does not exist: they fail at each attempt.
+        requeue_limit: how often a message may come back; past it, it is a dead letter.
+        expires_ms: its messages are worthless after this time and are dead letters then; None for never.
+        urgent: the share of its messages with the first priority.
     """
 
     name: str
@@ -47,6 +53,10 @@ class Customer(msgspec.Struct, frozen=True):
     spike_load: float = 0.0
     carrier: str = ""
     share: float = 1.0
+    unreachable: float = 0.0
+    requeue_limit: int = 10
+    expires_ms: int | None = None
+    urgent: float = 0.0
 
     @property
     def interval_ms(self) -> float:
@@ -116,6 +126,24 @@ CARRIER_CUSTOMERS = tuple(
 )
 """Each may take all of the cap if the others are silent. Together they send twice what the carrier takes."""
 
+LIFE_CUSTOMERS = (
+    Customer("order-alerts", 6, load=1.25, unreachable=0.1, requeue_limit=2),
+    Customer("flash-sale", 5, load=2, expires_ms=1_500),
+    Customer("union-bank", 5, load=1.5, urgent=0.2),
+)
+"""Customers whose messages fail, expire, or overtake others."""
+
+ALL_CUSTOMERS = (*CUSTOMERS, *LIFE_CUSTOMERS, *CARRIER_CUSTOMERS)
+
+RETRY = Retry(delay_ms=400, factor=2, jitter=0.2)
+"""A message that fails is tried again about 0.4 s later, and then 0.8 s after that."""
+
+URGENT, USUAL = 1, 5
+"""Priorities: a bank's codes overtake its newsletter."""
+
+NOBODY = "+15550000000"
+"""The number that nobody has."""
+
 RATE_CHANGE = RateChange("harbor-pizza", 6)
 
 
@@ -136,6 +164,7 @@ _TEXTS = (
 
 
 def an_sms(customer: Customer) -> Sms:
-    """Return a message of this customer to somebody."""
+    """Return a message of this customer to somebody, or to nobody."""
     text = random.choice(_TEXTS).format(n=random.randrange(100_000, 1_000_000))
-    return Sms(customer.name, f"+1555{random.randrange(10**7):07d}", text)
+    number = NOBODY if random.random() < customer.unreachable else f"+1555{random.randrange(1, 10**7):07d}"
+    return Sms(customer.name, number, text)

@@ -22,12 +22,17 @@ class Leased(msgspec.Struct, frozen=True, tag=True):
     Attributes:
         leased_at_ms: the time of the lease by the store's clock.
         attempt: 1 for the first delivery.
+        waited_ms: the time from the enqueue to the lease.
+        expires_at_ms: the time from which on it may not be leased; None for never.
     """
 
     customer: str
     job_id: str
     leased_at_ms: int
     attempt: int
+    priority: int = 5
+    waited_ms: int = 0
+    expires_at_ms: int | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):
@@ -50,7 +55,11 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Account:
-    """All that is known of one customer. Times in s are of the monotonic clock."""
+    """All that is known of one customer. Times in s are of the monotonic clock.
+
+    Attributes:
+        waiting, dead: its queued jobs and its dead letters, by the server's latest count.
+    """
 
     def __init__(self, customer: Customer) -> None:
         now_ms = time.time() * 1000
@@ -62,6 +71,7 @@ class Account:
         self.leases: list[Leased] = []
         self.finished: set[str] = set()
         self.waiting = 0
+        self.dead = 0
 
     @property
     def interval_ms(self) -> float:
@@ -72,6 +82,11 @@ class Account:
     def requeued(self) -> int:
         """Leases of jobs that had been leased before."""
         return sum(lease.attempt > 1 for lease in self.leases)
+
+    @property
+    def has_ended(self) -> bool:
+        """True if every job is finished or a dead letter."""
+        return len(self.finished) + self.dead >= len(self.acknowledged)
 
     def allowed(self, until_s: float) -> float:
         """Return the number of leases due to the customer from the first acknowledged job until then."""

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import time
 from collections.abc import Sequence
 
-from deploy.demo.customers import CARRIER_CUSTOMERS, CUSTOMERS, SEND_S, Customer, an_sms
+from deploy.demo.customers import (
+    ALL_CUSTOMERS,
+    RETRY,
+    SEND_S,
+    URGENT,
+    USUAL,
+    Customer,
+    an_sms,
+)
 from deploy.demo.ledger import Ledger
 from sharq_client import EnqueueJob, SharqClient, errors
 
@@ -17,15 +26,14 @@ TICK_S = 0.1
 async def produce(clients: Sequence[SharqClient], queue_type: str, ledger: Ledger) -> list[str]:
     """Send for SEND_S, record acknowledged jobs in the ledger, and return the refusals as text."""
     start_s = time.monotonic()
-    customers = (*CUSTOMERS, *CARRIER_CUSTOMERS)
-    owed = dict.fromkeys((customer.name for customer in customers), 1.0)
+    owed = dict.fromkeys((customer.name for customer in ALL_CUSTOMERS), 1.0)
     refusals: list[str] = []
     for tick, client in zip(itertools.count(), itertools.cycle(clients), strict=False):
         at_s = tick * TICK_S
         if at_s >= SEND_S:
             return refusals
         await asyncio.sleep(max(0.0, start_s + at_s - time.monotonic()))
-        jobs = [job for customer in customers for job in _due(customer, at_s, owed, queue_type)]
+        jobs = [job for customer in ALL_CUSTOMERS for job in _due(customer, at_s, owed, queue_type)]
         for job, answer in zip(jobs, await client.enqueue_many(jobs), strict=True):
             if isinstance(answer, errors.SharqError):
                 refusals.append(f"{job.queue_id}: {answer.code}: {answer}")
@@ -46,6 +54,10 @@ def _due(customer: Customer, at_s: float, owed: dict[str, float], queue_type: st
             payload=an_sms(customer),
             interval_ms=customer.interval_ms,
             burst=customer.burst,
+            priority=URGENT if random.random() < customer.urgent else USUAL,
+            expires_ms=customer.expires_ms,
+            requeue_limit=customer.requeue_limit,
+            retry=RETRY,
         )
         for _ in range(count)
     ]

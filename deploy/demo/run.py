@@ -14,14 +14,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from rich.console import Console
 
-from deploy.demo.board import Board, introduce, summarize
+from deploy.demo.board import Board, introduce, list_dead, summarize
 from deploy.demo.checks import Finding, findings, is_behind
 from deploy.demo.crew import Crew, working_crew
 from deploy.demo.customers import (
+    ALL_CUSTOMERS,
     CARRIER,
-    CARRIER_CUSTOMERS,
     CARRIER_NAME,
-    CUSTOMERS,
     DRAIN_S,
     KILL_AT_S,
     KILLS_AT_S,
@@ -51,7 +50,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         StartError: the server, or the cluster, did not start.
     """
     introduce(console, killed_roles)
-    ledger = Ledger((*CUSTOMERS, *CARRIER_CUSTOMERS), CARRIER)
+    ledger = Ledger(ALL_CUSTOMERS, CARRIER)
     async with AsyncExitStack() as stack:
         victims: Sequence[tuple[str, ProcessState]] = ()
         if killed_roles:
@@ -78,6 +77,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
             course.problems.append("workers did not end in time, so their results are unknown")
         found = await findings(clients[0], queue_type, ledger, course.ended_s)
     summarize(console, found)
+    list_dead(console, found)
     return _say(console, found, [recovery(ledger, kill) for kill in course.kills], course.problems)
 
 
@@ -173,7 +173,7 @@ async def _drain(ledger: Ledger) -> None:
     """Wait until everything is finished, DRAIN_S at most."""
     deadline_s = time.monotonic() + DRAIN_S
     while time.monotonic() < deadline_s:
-        if all(account.acknowledged <= account.finished for account in ledger.accounts.values()):
+        if all(account.has_ended for account in ledger.accounts.values()):
             return
         await asyncio.sleep(0.05)
 
@@ -183,7 +183,7 @@ async def _watch(client: SharqClient, queue_type: str, ledger: Ledger) -> None:
     while True:
         for name, account in ledger.accounts.items():
             stats = await client.queue(account.customer.type_in(queue_type), name)
-            account.waiting = 0 if stats is None else stats.queued
+            account.waiting, account.dead = (0, 0) if stats is None else (stats.queued, stats.dead)
         ledger.carrier.waiting = sum(
             account.waiting for account in ledger.accounts.values() if account.customer.carrier
         )
@@ -212,9 +212,10 @@ def _say(
     customers = [finding for finding in found if finding.name != CARRIER.name]
     console.print(
         f"\n[green b]OK[/green b]: {sum(finding.sent for finding in customers):,} jobs acknowledged, none lost;"
-        f" {sum(finding.requeued for finding in customers)} came back from a killed process;"
+        f" {sum(finding.requeued for finding in customers)} came back after a failure or from a killed process;"
         f"\nno lease came before its time; every customer with a backlog got its rate, and a carrier's cap held."
-        f" {sum(finding.waiting for finding in customers):,} jobs still wait their turn.",
+        f" {sum(finding.waiting for finding in customers):,} jobs still wait their turn, and"
+        f" {sum(row.count for finding in customers for row in finding.dead):,} are dead letters, as they should be.",
         highlight=False,
     )
     return True

@@ -7,6 +7,7 @@ the first that takes connections.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from deploy.demo.customers import LEASE_MS, Sms
+from deploy.demo.customers import LEASE_MS, NOBODY, Sms
 from deploy.demo.ledger import Finished, Leased, Ready
 from sharq_client import LeasedJob, Outcome, SharqClient, Worker, errors
 
@@ -29,11 +30,23 @@ def tell(record: Ready | Leased | Finished) -> None:
     os.write(STDOUT, msgspec.json.encode(record) + b"\n")
 
 
+class NumberUnknown(Exception):
+    """The phone network does not know the number."""
+
+
 async def send_sms(job: LeasedJob) -> None:
-    """Hand the message to a phone network that takes its time."""
-    tell(Leased(job.queue_id, job.job_id, job.leased_until_ms - LEASE_MS, job.attempt))
-    job.payload_as(Sms)
+    """Hand the message to a phone network that takes its time; raise NumberUnknown if it knows nobody of the number."""
+    leased_at_ms = job.leased_until_ms - LEASE_MS
+    waited_ms = leased_at_ms - job.enqueued_at_ms
+    tell(
+        Leased(
+            job.queue_id, job.job_id, leased_at_ms, job.attempt, job.priority, waited_ms, job.expires_at_ms
+        )
+    )
+    message = job.payload_as(Sms)
     await asyncio.sleep(random.uniform(*CARRIER_S))
+    if message.to == NOBODY:
+        raise NumberUnknown(message.to)
 
 
 def on_reported(job: LeasedJob, outcome: Outcome, error: errors.SharqError | None) -> None:
@@ -60,5 +73,11 @@ async def work(queue_types: Sequence[str], urls: Sequence[str]) -> None:
         await worker.run()
 
 
+def is_news(line: logging.LogRecord) -> bool:
+    """Return True for a log line that is no part of the scenario, in which some messages fail."""
+    return not str(line.msg).startswith("job_failed")
+
+
 if __name__ == "__main__":
+    logging.getLogger("sharq.worker").addFilter(is_news)
     asyncio.run(work(sys.argv[1].split(","), sys.argv[2:]))

@@ -175,13 +175,24 @@ def change(wanted: JobChange) -> tuple[bytes, bytes]:
 
 
 def queue_settings(settings: QueueSettings) -> list[Word]:
-    """Return the name and the value of each field that is given; an empty value clears."""
+    """Return the name and the value of each field that is given; an empty value clears.
+
+    The last pair says that the caller can decode the defaults of the lives of jobs.
+    """
     found: list[Word] = []
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is not UNSET:
-            found += (name, "" if value is None else number(value))
-    return found
+            found += (name, _setting(value))
+    return [*found, "life", "1"]
+
+
+def _setting(value: bool | Burst | Retry | OnExpiry | None, /) -> Word:  # noqa: FBT001 - a setting of any kind
+    if value is None:
+        return ""
+    if isinstance(value, Retry):
+        return retry(value)
+    return on_expiry(value) if isinstance(value, OnExpiry) else number(value)
 
 
 def number(value: bool | Burst, /) -> Word:  # noqa: FBT001 - a setting of any kind

@@ -26,7 +26,7 @@ from sharq_core.scheduler import library, status_replies
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import decode_nothing, decoder
-from sharq_core.scheduler.status_replies import BLOCKED_BY
+from sharq_core.scheduler.status_replies import BLOCKED_BY, WITH_LIFE, as_short, fate_of, retry_of
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -37,11 +37,15 @@ _CHANGE = struct.Struct(">QBIQB")
 _LIMIT = struct.Struct(">B6sIB")
 """set_type.lua's LIMIT: unit, interval (µs), burst, hundredths of the burst."""
 
-_LIMITS, _MAX_LEASED, _HOLD = 1, 2, 4
+_LIFE = struct.Struct(">6sB")
+"""type_settings.lua's LIFE, which follows the limits and a retry policy: expires (µs, 0 for None), on_expiry."""
+
+_LIMITS, _MAX_LEASED, _HOLD, _RETRY, _EXPIRES, _ON_EXPIRY, _KNOWS_LIFE = 1, 2, 4, 8, 16, 32, 64
 _UNITS = (LimitUnit.JOB, LimitUnit.COST)
 _INTERVAL_BYTES = 6
 
 _STATS = 14
+_DEFAULTS = 6
 _LIMIT_REPLY = 3
 _SUMMARY_REPLY = 8
 _ROWS_A_JOB = 20
@@ -76,7 +80,7 @@ class LimitCalls:
 
         A queue without jobs is included while its record is kept.
         """
-        arguments: list[Word] = [scan, min(count, MAX_BATCH)]
+        arguments: list[Word] = [scan, min(count, MAX_BATCH), status_replies.WITH_LIFE]
         decode = status_replies.decode_queue_stats_page
         return make_call(
             self._keys, library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count
@@ -139,7 +143,9 @@ class TypeCalls:
         self, partition: int, queue_type: str, *, now_us: int | None = None
     ) -> FunctionCall[TypeStats]:
         """Read the settings and the statistics of a type in a partition."""
-        return make_call(self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [], _decode_stats)
+        return make_call(
+            self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [WITH_LIFE], _decode_stats
+        )
 
     def explain(
         self, partition: int, queue_type: str, *, now_us: int | None = None
@@ -168,23 +174,30 @@ def _change(settings: TypeSettings, not_after_us: int) -> bytes:
     value is left out; None clears.
     """
     named = (
-        _LIMITS * (settings.limits is not UNSET)
+        _KNOWS_LIFE
+        + _LIMITS * (settings.limits is not UNSET)
         + _MAX_LEASED * (settings.max_leased is not UNSET)
         + _HOLD * (settings.hold_us is not UNSET and settings.hold_us != 0)
+        + _RETRY * (settings.retry is not UNSET)
+        + _EXPIRES * (settings.expires_us is not UNSET)
+        + _ON_EXPIRY * (settings.on_expiry is not UNSET)
     )
     limits = settings.limits or []
     head = _CHANGE.pack(not_after_us, named, settings.max_leased or 0, settings.hold_us or 0, len(limits))
-    return head + b"".join(map(_limit, limits))
+    return head + b"".join(map(_limit, limits)) + _defaults(settings)
+
+
+def _defaults(settings: TypeSettings) -> bytes:
+    """Return the defaults of the lives of jobs; those that are not named count as None."""
+    expires_us = (settings.expires_us or 0).to_bytes(_INTERVAL_BYTES)
+    return packed.retry(settings.retry or None) + _LIFE.pack(
+        expires_us, packed.on_expiry(settings.on_expiry or None)
+    )
 
 
 def _limit(limit: Limit) -> bytes:
     interval = limit.interval_us.to_bytes(_INTERVAL_BYTES)
     return _LIMIT.pack(1 + _UNITS.index(limit.unit), interval, *packed.burst_parts(limit.burst))
-
-
-def _burst(hundredths: int) -> int | float:
-    """Return the burst as a whole number if it is one."""
-    return hundredths / 100 if hundredths % 100 else hundredths // 100
 
 
 def _summary(queue_type: str, row: list[int]) -> TypeSummary:
@@ -203,11 +216,13 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
     paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[
         4:_STATS
     ]
+    limits_at = _STATS + _DEFAULTS
+    *retry, expires_us, on_expiry = raw[_STATS:limits_at]
     return TypeStats(
         is_paused=bool(paused),
         limits=[
-            Limit(_UNITS[raw[at] - 1], raw[at + 1], _burst(raw[at + 2]))
-            for at in range(_STATS, len(raw), _LIMIT_REPLY)
+            Limit(_UNITS[raw[at] - 1], raw[at + 1], as_short(raw[at + 2]))
+            for at in range(limits_at, len(raw), _LIMIT_REPLY)
         ],
         max_leased=max_leased or None,
         held_until_us=_not_negative(held_until_us),
@@ -218,6 +233,9 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
         queues=queues,
         blocked_by=BLOCKED_BY[reason],
         next_ready_in_us=_not_negative(ready_in_us),
+        retry=retry_of(*retry),
+        expires_us=expires_us or None,
+        on_expiry=fate_of(on_expiry),
     )
 
 

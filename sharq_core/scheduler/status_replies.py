@@ -20,11 +20,17 @@ from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
 from sharq_core.scheduler.replies import decoder, minute_counts, triples
 
-WITH_LIMITS = "1"
-"""The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode."""
+WITH_LIMITS_AND_LIFE = "2"
+"""The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode, and those
+of _LIFE, which a node of revision 4 cannot decode.
+"""
+
+WITH_LIFE = "1"
+"""The argument with which other functions add those of _LIFE."""
 
 _QUEUE_ROW = 9
 _LIMITS = 7
+_LIFE = 6
 
 BLOCKED_BY = (None, *BlockedBy)
 """The reasons by their numbers in blocked_by.lua."""
@@ -32,7 +38,7 @@ BLOCKED_BY = (None, *BlockedBy)
 _SETTINGS = {1: "interval", 2: "max_leased", 4: "weight", 8: "burst"}
 """The settings by their flags in queue_record.lua."""
 
-_UNKNOWN = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0]
+_UNKNOWN = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0, *[0] * _LIFE]
 
 _HEAD = Struct(">BIQQIBIiQBIHIBB")
 """job_status.lua's HEAD, a retry policy and a reason."""
@@ -62,9 +68,11 @@ _REASONS: tuple[DeadReason | None, ...] = (None, *DeadReason)
 
 def _queue(now_us: int, row: list[int]) -> QueueStats:
     """Return the statistics in the form of queue_stats.lua; an empty row belongs to an unknown queue."""
-    numbers, minutes = row[: _QUEUE_ROW + _LIMITS] or _UNKNOWN, triples(row[_QUEUE_ROW + _LIMITS :])
+    life_at, minutes_at = _QUEUE_ROW + _LIMITS, _QUEUE_ROW + _LIMITS + _LIFE
+    numbers, minutes = row[:minutes_at] or _UNKNOWN, triples(row[minutes_at:])
     interval_us, burst, pinned, paused, queued, delayed, leased, next_ready_us, age_us = numbers[:_QUEUE_ROW]
-    hundredths, max_leased, held_until_us, weight, dead, blocked_by, settings = numbers[_QUEUE_ROW:]
+    hundredths, max_leased, held_until_us, weight, dead, blocked_by, settings = numbers[_QUEUE_ROW:life_at]
+    *retry, expires_us, on_expiry = numbers[life_at:]
     return QueueStats(
         is_known=bool(row),
         interval_us=interval_us,
@@ -84,6 +92,9 @@ def _queue(now_us: int, row: list[int]) -> QueueStats:
         dead=dead,
         blocked_by=BLOCKED_BY[blocked_by] if row else BlockedBy.EMPTY,
         settings=tuple(name for flag, name in _SETTINGS.items() if settings & flag),
+        retry=retry_of(*retry),
+        expires_us=expires_us or None,
+        on_expiry=fate_of(on_expiry),
     )
 
 

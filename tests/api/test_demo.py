@@ -10,13 +10,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.demo.__main__ import main
-from deploy.demo.checks import rate_problems, smallest_spacing_ms, spacing_problems
-from deploy.demo.customers import CUSTOMERS, SPIKE_EVERY_S, SPIKE_FOR_S, Customer
+from deploy.demo.checks import (
+    dead_letter_problems,
+    expiry_problems,
+    priority_problems,
+    rate_problems,
+    smallest_spacing_ms,
+    spacing_problems,
+)
+from deploy.demo.customers import ALL_CUSTOMERS, CUSTOMERS, SPIKE_EVERY_S, SPIKE_FOR_S, URGENT, Customer
 from deploy.demo.ledger import Account, Leased, Rate
 from deploy.demo.recovery import LOOK_MS, WINDOW_MS, full_rate_back_ms
+from sharq_client import DeadLetter, DeadReason
 from tests.support.demo_verdict import broken_promises
 from tests.support.processes.servers import SharqServer
 
@@ -56,7 +65,9 @@ async def test_demo_keeps_every_promise_on_a_running_server(server: SharqServer)
     assert "\x1b" not in output
     assert max(map(len, output.splitlines())) <= 100
     summary = output.split("Summary", 1)[1]
-    assert all(customer.name in summary for customer in CUSTOMERS)
+    assert all(customer.name in summary for customer in ALL_CUSTOMERS)
+    dead = summary.split("Dead letters", 1)[1]
+    assert "limit" in dead and "expired" in dead
     assert ("none lost" in summary) == (exit_code == 0)
 
 
@@ -147,6 +158,40 @@ def test_allowance_adds_up_over_a_change_of_rate() -> None:
     account.sent_s = [10.0]
     account.rates.append(Rate(100.0, 14.0, 0.0, 0.0))
     assert account.allowed(16.0) == pytest.approx(4 * 2 + 2 * 10)
+
+
+def a_letter(reason: DeadReason, attempt: int) -> DeadLetter:
+    return DeadLetter(
+        queue_id="c",
+        job_id="j",
+        attempt=attempt,
+        enqueued_at_ms=0,
+        dead_at_ms=1,
+        reason=reason,
+        payload_json=msgspec.Raw(),
+    )
+
+
+def test_dead_letters_are_expected_only_of_messages_that_fail_or_expire() -> None:
+    failed, expired = a_letter(DeadReason.LIMIT, 3), a_letter(DeadReason.EXPIRED, 0)
+    flaky, hasty = Customer("c", 1, unreachable=0.1, requeue_limit=2), Customer("c", 1, expires_ms=100)
+    assert dead_letter_problems([failed], flaky) == dead_letter_problems([expired], hasty) == []
+    assert dead_letter_problems([expired], flaky) and dead_letter_problems([failed], hasty)
+    assert dead_letter_problems([a_letter(DeadReason.LIMIT, 2)], flaky)
+
+
+def test_lease_of_an_expired_job_is_noticed() -> None:
+    in_time, late = Leased("c", "j", 100, 1, expires_at_ms=100), Leased("c", "j", 102, 1, expires_at_ms=100)
+    assert expiry_problems([in_time, Leased("c", "j", 102, 1)]) == []
+    assert expiry_problems([in_time, late])
+
+
+def test_usual_job_that_passes_a_waiting_urgent_one_is_noticed() -> None:
+    usual = Leased("c", "j1", 100, 1)
+    came_later, waited = (Leased("c", "j2", 200, 1, URGENT, waited_ms) for waited_ms in (99, 150))
+    assert priority_problems([usual, came_later]) == []
+    assert priority_problems([usual, waited])
+    assert priority_problems([waited, Leased("c", "j1", 300, 1)]) == []
 
 
 @pytest.mark.parametrize(

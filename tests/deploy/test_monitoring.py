@@ -130,12 +130,13 @@ async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout)
 
 
 async def lose_jobs(url: str) -> None:
-    """Make dead letters of a type with a limit, by leases that end and jobs that may not come back; until cancelled."""
+    """Make dead letters of a type with a limit, by leases that end and jobs that expire; until cancelled."""
     async with aiohttp.ClientSession(raise_for_status=True) as http:
         await http.post(f"{url}/type/lost~a/", json={"rate": "1000/s", "burst": 100})
         for number in range(1_000_000):
             body = {"job_id": f"lost{number}", "interval": 0, "payload": 0, "requeue_limit": 0}
             await http.post(f"{url}/enqueue/lost~a/1/", json=body)
+            await http.post(f"{url}/enqueue/lost~a/2/", json={"interval": 0, "payload": 0, "expires": 1})
             with suppress(
                 aiohttp.ClientResponseError
             ):  # another answer than a job: nothing is lost this time

@@ -17,12 +17,12 @@ from tests.scheduler.type_records import type_ready_us
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
 PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16
 SETTINGS = 15
-COST, EXPIRES = 1, 2
+COST, EXPIRES, NOTED = 1, 2, 32
 DELAYED_LANE = 255
 KEEP_US = 600_000_000
 LATEST_US = 2**53
 
-HASHES = ("jobs", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1")
+HASHES = ("jobs", "notes", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1")
 ZSETS = ("queued", "ready", "timers", "dead")
 
 _JOB = struct.Struct(">BBBBB7siI7s7s")
@@ -31,6 +31,7 @@ _LIMITS = struct.Struct(">BI7sBBB")
 _LIFE = struct.Struct(">IHIB6sB7sBQ7s")
 _NO_LIFE = (0, 0, 0, 0, b"", 0, b"", 0, 0, b"")
 _LETTER = struct.Struct(">B7s6sI")
+_NOTE = struct.Struct(">BBHI7s")
 _COUNTS = struct.Struct(">B7s7sIII7s7s7s7s7s7s7s7s7s")
 
 
@@ -48,6 +49,7 @@ class JobRecord:
     flags: int
     cost: int
     expires_us: int
+    is_noted: bool
 
     @property
     def field(self) -> bytes:
@@ -111,6 +113,7 @@ class Snapshot:
     """All keys of one (partition, type)."""
 
     jobs: dict[bytes, JobRecord]
+    notes: dict[bytes, tuple[int, int, str]]
     queues: dict[str, QueueRecord]
     queued: set[bytes]
     ready: dict[bytes, int]
@@ -132,7 +135,7 @@ def parse_job(field: bytes, raw: bytes) -> JobRecord:
     expires_at = 1 + 4 * (has & COST)
     expires_us = int.from_bytes(rare[expires_at : expires_at + 7]) if has & EXPIRES else 0
     seq_due = int.from_bytes(seq), attempt, int.from_bytes(due)
-    return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost, expires_us)
+    return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost, expires_us, bool(has & NOTED))
 
 
 def parse_queue(raw: bytes) -> QueueRecord:
@@ -176,9 +179,18 @@ def _parse_death(raw: bytes) -> int:
     """
     job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
     if raw[0] == 3:
-        job_at += 2 + int.from_bytes(raw[job_at : job_at + 2])
+        note_bytes = int.from_bytes(raw[job_at : job_at + 2])
+        _parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
+        job_at += 2 + note_bytes
     assert raw[job_at + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
+
+
+def _parse_note(raw: bytes) -> tuple[int, int, str]:
+    """Return attempt, time and text of the one error in a note."""
+    note_format, kind, length, attempt, at_us = _NOTE.unpack_from(raw)
+    assert (note_format, kind, length) == (1, 1, len(raw) - 4)
+    return attempt, int.from_bytes(at_us), raw[_NOTE.size :].decode()
 
 
 def _parse_counts(raw: bytes | None) -> list[int]:
@@ -203,6 +215,7 @@ def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
     *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(queue_type.encode()))
     return Snapshot(
         jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
+        notes={field: _parse_note(note) for field, note in raw["notes"].items()},
         queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},
         queued=set(scores["queued"]),
         ready=scores["ready"],
@@ -224,6 +237,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     """The same of what read_raw read."""
     found = parse(raw, driver.queue_type)
     _check_places(found)
+    _check_notes(found)
     _check_job_timers(found)
     _check_queues(found)
     _check_expiry(found)
@@ -235,6 +249,11 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
 
 def _check_places(found: Snapshot) -> None:
     assert found.queued == {job.member for job in found.jobs.values() if job.state != LEASED}
+
+
+def _check_notes(found: Snapshot) -> None:
+    """A live job has a note exactly if its record says so."""
+    assert found.notes.keys() == {job.field for job in found.jobs.values() if job.is_noted}
 
 
 def _check_job_timers(found: Snapshot) -> None:

@@ -15,10 +15,11 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.link.messages import Member
-from sharq_core.models import EnqueueStatus, FinishJob
+from sharq_core.models import EnqueueStatus, FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
@@ -91,6 +92,7 @@ def live_every_life(driver: Driver) -> None:
     driver.top_queues(TopOrder.AGE)
     driver.top_queues(TopOrder.DEPTH)
     limit_the_type(driver)
+    look_after_jobs(driver)
     driver.advance(DAY_US)
     for _ in range(3):
         driver.reap()
@@ -100,6 +102,33 @@ def live_every_life(driver: Driver) -> None:
         driver.refresh()
         driver.advance(DAY_US)
     driver.drop_dead()
+
+
+def look_after_jobs(driver: Driver) -> None:
+    """Call every function about single jobs, with notes that come and go."""
+    calls, at, now_us = driver.job_calls, driver.partition, driver.now_us
+    names = [str(n) for n in range(6)]
+    driver.enqueue(*(new_job(name, "life", interval_us=0, requeue_limit=2) for name in names))
+    for _ in range(2):
+        released = [
+            ReleaseJob(TYPE, leased.queue_id, leased.job_id, leased.lease, error="no route", retries=True)
+            for leased in driver.dequeue()
+            if leased.queue_id == "life"
+        ]
+        driver.value(driver.functions.release(at, TYPE, released, now_us=now_us))
+    for state in (JobState.QUEUED, JobState.DELAYED, JobState.LEASED):
+        driver.value(calls.list_jobs(at, TYPE, "life", state, 10, "", "", now_us=now_us))
+    driver.value(calls.change_job(at, TYPE, "life", "1", JobChange(priority=1, expires_us=5), now_us=now_us))
+    driver.value(calls.cancel(at, TYPE, [CancelJob(TYPE, "life", "2")], now_us=now_us))
+    driver.value(calls.cancel_matching(at, TYPE, "life", "3", "", now_us=now_us))
+    for job_id in names:
+        driver.value(calls.get_job(at, TYPE, "life", job_id, knows_life=True, now_us=now_us))
+    for leased in driver.dequeue():
+        driver.release(leased.job_id, leased.lease, queue_id=leased.queue_id)
+    driver.value(calls.list_dead(at, TYPE, "", 10, "life", now_us=now_us))
+    driver.value(calls.drop_dead_letter(at, TYPE, "life", "4", now_us=now_us))
+    driver.value(calls.cancel(at, TYPE, [CancelJob(TYPE, "life", "5", force=True)], now_us=now_us))
+    assert driver.client.exists(driver.key("notes")) == 0
 
 
 def limit_the_type(driver: Driver) -> None:

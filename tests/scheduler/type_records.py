@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 _SETTINGS = struct.Struct(">BB7s7sIB")
+_LIFE = struct.Struct(">IHIB6sB")
 _LIMIT = struct.Struct(">B6sIB7s")
 
 
@@ -20,6 +21,6 @@ def type_ready_us(counters: dict[bytes, Any], queue_type: str) -> int:
     if raw is None:
         return 0
     *_, held_until, _, _, count = _SETTINGS.unpack_from(raw)
-    assert len(raw) == _SETTINGS.size + count * _LIMIT.size
+    assert len(raw) - _SETTINGS.size - count * _LIMIT.size in (0, _LIFE.size)
     tats = [_LIMIT.unpack_from(raw, _SETTINGS.size + at * _LIMIT.size)[-1] for at in range(count)]
     return max(int.from_bytes(at) for at in (held_until, *tats))

@@ -1,10 +1,11 @@
 -- get_type_stats: return the settings and the statistics of a type in a partition. Writes nothing.
 --
 -- Keys: ready timers queues counters
--- Args: now, type
+-- Args: now, type, and '1' for the defaults of the lives of jobs, which nodes of revision 4 cannot decode
 -- Reply: {0, now, -1, -1, 1 if the type is paused else 0, most leased jobs (0: any number), end of its hold (µs) or -1,
 --        queued, delayed, leased, dead, number of queue records, reason why nothing is leased (blocked_by.lua), time
---        until a queue may be leased from (µs) or -1, then for each limit: unit (1 job, 2 cost), interval (µs), burst
+--        until a queue may be leased from (µs) or -1, then the defaults of the lives of jobs (queue_stats.add_life), if
+--        asked for, then for each limit: unit (1 job, 2 cost), interval (µs), burst
 --        in hundredths}
 -- Cost: O(log n), and O(100) if all queues with jobs are paused or full
 --
@@ -12,7 +13,7 @@
 
 local get_type_stats = {}
 
-function get_type_stats.run(tx)
+function get_type_stats.run(tx, _, _, length)
   local counts = counters.see(tx)
-  return type_stats.reply(tx, counts)
+  return type_stats.reply(tx, counts, length > 0)
 end

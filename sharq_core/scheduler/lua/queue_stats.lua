@@ -30,6 +30,16 @@ function queue_stats.add_limits(tx, queue, dead, row)
   row[at + 7] = (queue.settings or 0) % queue_limits.SET
 end
 
+-- Append the defaults of the lives of jobs: delay (ms), factor (hundredths, 0: no retry policy), max (ms) and jitter
+-- (hundredths), expires (µs, 0: never), on_expiry (queue_life.lua, 0: not set).
+-- defaults: a queue, or the settings of a type.
+function queue_stats.add_life(defaults, row)
+  local at, retry = #row, defaults.retry
+  row[at + 1], row[at + 2] = retry and retry.delay or 0, retry and retry.factor or 0
+  row[at + 3], row[at + 4] = retry and retry.max or 0, retry and retry.jitter or 0
+  row[at + 5], row[at + 6] = defaults.expires or 0, defaults.on_expiry or 0
+end
+
 -- Append minute, enqueued and leased for each minute with counts.
 function queue_stats.add_minutes(queue, row)
   for _, minute in ipairs(queue_record.minutes(queue)) do

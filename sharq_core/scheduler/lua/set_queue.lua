@@ -3,12 +3,14 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
 -- Args: now, type, queue_id, not_after (µs), then for each given field: name, value ('' clears it)
--- Fields: interval_us, burst, pin ('1' or '0'), max_leased, weight, hold_us (from now)
+-- Fields: interval_us, burst, pin ('1' or '0'), max_leased, weight, hold_us (from now), retry (retry_policy.lua),
+--         expires_us, on_expiry (queue_life.lua), and life ('1': the caller can decode the defaults of the lives of
+--         jobs, as get_queue returns them)
 -- Reply: {0, now, ready hint, timer hint, then as get_queue with its limits}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n)
 --
--- Uses: clock, queue_limits, queue_record, counters, dead_letters, unit, queue_stats
+-- Uses: clock, retry_policy, queue_limits, queue_record, counters, dead_letters, unit, queue_stats
 
 local set_queue = {}
 
@@ -36,6 +38,16 @@ local function set_rate(queue, interval_us, burst)
   end
 end
 
+-- Set the defaults of the lives of the queue's jobs. They are for jobs enqueued from now on, except the retry policy.
+local function set_life(queue, fields)
+  local retry, expires, on_expiry = fields.retry, fields.expires_us, fields.on_expiry
+  if not retry and not expires and not on_expiry then return end
+  queue_limits.extend(queue)
+  if retry then queue.retry = retry ~= '' and retry_policy.unpack(retry, 1) or nil end
+  if expires then queue.expires = tonumber(expires) end
+  if on_expiry then queue.on_expiry = tonumber(on_expiry) end
+end
+
 local function set_fields(tx, queue, fields)
   set_rate(queue, fields.interval_us, fields.burst)
   if fields.pin then queue_record.flag(queue, 'is_pinned', fields.pin == '1') end
@@ -48,6 +60,7 @@ local function set_fields(tx, queue, fields)
   elseif fields.hold_us then
     unit.hold(tx, queue, tx.now + tonumber(fields.hold_us))
   end
+  set_life(queue, fields)
   queue_record.flag(queue, 'is_purged', false)
 end
 
@@ -66,6 +79,7 @@ function set_queue.run(tx, args)
   unit.touch(tx, queue)
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
   queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row)
+  if fields.life then queue_stats.add_life(queue, row) end
   queue_stats.add_minutes(queue, row)
   return unit.close(tx, {0, clock.told(tx), -1, -1, unpack(row)})
 end

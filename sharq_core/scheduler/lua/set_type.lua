@@ -6,23 +6,36 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: that of get_type_stats
 --
--- Uses: shortcuts, type_settings, counters, unit, type_stats
+-- Uses: shortcuts, retry_policy, type_settings, counters, unit, type_stats
 
 local set_type = {
-  -- not_after (µs, 0: none), which settings are named (1 limits, 2 most leased jobs, 4 hold), most leased jobs (0: any
-  -- number), hold from now (µs, 0: none), number of limits, then the limits (LIMIT)
+  -- not_after (µs, 0: none), which settings are named (1 limits, 2 most leased jobs, 4 hold, 8 retry, 16 expires, 32
+  -- on_expiry; 64: the caller can decode the defaults of the lives of jobs), most leased jobs (0: any number), hold
+  -- from now (µs, 0: none), number of limits, then the limits (LIMIT), then from callers with 64: a retry policy, LIFE
+  -- of type_settings.lua
   CHANGE = '>I8BI4I8B',
   LIMIT = '>BI6I4B',  -- unit, interval, burst, hundredths of the burst
+  RETRY = 8, EXPIRES = 16, ON_EXPIRY = 32, KNOWS_LIFE = 64,
 }
 
--- Return the limits of a change.
+-- Return the limits of a change, and where they end.
 local function unpack_limits(change, count, at)
   local rows = {}
   for index = 1, count do
     local row = {unpack_bytes(set_type.LIMIT, change, at)}
     rows[index], at = {row[1], row[2], row[3] * 100 + row[4]}, row[5]
   end
-  return rows
+  return rows, at
+end
+
+-- Set the named defaults of the lives of jobs.
+local function set_life(settings, named, change, at)
+  local function is_named(flag) return named % (2 * flag) >= flag end
+  local retry = retry_policy.unpack(change, at)
+  local expires, on_expiry = unpack_bytes(type_settings.LIFE, change, at + retry_policy.LENGTH)
+  if is_named(set_type.RETRY) then settings.retry = retry end
+  if is_named(set_type.EXPIRES) then settings.expires = expires > 0 and expires or nil end
+  if is_named(set_type.ON_EXPIRY) then settings.on_expiry = on_expiry > 0 and on_expiry or nil end
 end
 
 -- Return the time of the type's last lease, or now if it may have had one that is not known. Returns 0 if it had none.
@@ -33,7 +46,8 @@ end
 
 function set_type.run(tx, args, first)
   local not_after, named, max_leased, held_for, count, at = unpack_bytes(set_type.CHANGE, args[first])
-  local rows = unpack_limits(args[first], count, at)
+  local rows, life_at = unpack_limits(args[first], count, at)
+  local knows_life = named >= set_type.KNOWS_LIFE
   if unit.is_late(tx, not_after) then return unit.expired(tx) end
   counters.open(tx)
   local settings = type_settings.require(tx)
@@ -45,9 +59,10 @@ function set_type.run(tx, args, first)
   if named % 8 >= 4 then
     if held_for > 0 then type_settings.hold(settings, tx.now + held_for) else settings.held_until = 0 end
   end
+  if knows_life then set_life(settings, named, args[first], life_at) end
   settings.is_changed, settings.is_earlier = true, true
   local head = unit.close(tx, unit.reply(tx))
-  local reply = type_stats.reply(tx, tx.counters)
+  local reply = type_stats.reply(tx, tx.counters, knows_life)
   reply[3], reply[4] = head[3], head[4]
   return reply
 end
