@@ -189,18 +189,20 @@ class Refresher:
 
     async def _keep_bounds(self) -> None:
         """Trim the partitions that remember most, so that all together stay within this node's share (I11)."""
+        # This node also knows partitions that it has just given up, and may give up more at each await. They do not
+        # count: the share is that of the partitions which it owns.
+        owns = self._ownership.owns
         counts = {
             partition: reading.tombstones
             for partition, reading in self._surveyor.readings()
-            if partition not in self._just_turned
+            if owns(partition) and partition not in self._just_turned
         }
         self._just_turned.clear()
         for partition in over_level(counts, self._share(self._tombstone_limit)):
             await self._pipeline.value(self._functions.turn(partition, limit=0))
-        share = self._share(self._dead_limit)
-        for queue_type in self._census.with_dead_above(share, CHECKED_A_LOOK):
-            by_partition = self._census.dead_by_partition(queue_type)
-            for partition, keep in over_level(by_partition, share).items():
+        for queue_type in self._census.with_dead_above(self._share(self._dead_limit), CHECKED_A_LOOK):
+            dead = {p: count for p, count in self._census.dead_by_partition(queue_type).items() if owns(p)}
+            for partition, keep in over_level(dead, self._share(self._dead_limit)).items():
                 await self._pipeline.value(self._functions.reap(partition, queue_type, keep_dead=keep))
 
     def _share(self, limit: int) -> int:

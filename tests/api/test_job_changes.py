@@ -129,7 +129,7 @@ class TestChange:
     async def test_a_change_after_which_the_job_would_expire_early_names_the_field(
         self, api: Api, kind: str
     ) -> None:
-        await api.enqueue(kind, job_id="a", expires=HOUR_MS, delay=1000)
+        await api.enqueue(kind, job_id="a", expires=HOUR_MS, delay=HOUR_MS // 2)
         for field, fields in (
             ("expires_at", {"expires_at": 1}),
             ("expires", {"expires": 1000, "delay": 2000}),

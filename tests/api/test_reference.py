@@ -180,7 +180,7 @@ def test_a_failure_has_the_fields_that_the_page_names() -> None:
 
 
 class ReferenceComparison(Comparison):
-    """Compares counts by number and sum, since their keys are minutes of the run, and those of the last minute by kind."""
+    """Compares counts by number and sum, as their keys are minutes of the run, and those of a minute by kind."""
 
     def check(self, printed: Json, real: Json, field: str = "") -> None:
         if field.endswith("_counts"):

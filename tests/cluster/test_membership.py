@@ -18,6 +18,9 @@ from tests.support.waits import DEADLINE_S, until
 SLACK_S = 2.0
 """What a busy machine may add."""
 
+LOOK_S = 0.5
+"""A node looks at all partitions twice and more in this time."""
+
 
 @pytest.fixture
 async def nodes(store_url: str, prefix: str) -> AsyncIterator[Nodes]:
@@ -174,6 +177,36 @@ async def test_nodes_share_the_limit_of_dead_letters(nodes: Nodes) -> None:
             while await node.count_dead() > 2 * len(node.owned):
                 await asyncio.sleep(0.02)
             assert await node.count_dead() == 2 * len(node.owned)
+
+
+async def test_a_node_that_gives_up_partitions_in_the_middle_of_a_look_drops_none_of_their_dead_letters(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It still counts them then, although its share of the limit is small already."""
+    a, b = await nodes.join("a", "b", dead_limit=2 * PARTITIONS)
+    await until(lambda: agree(a, b))
+    jobs = [job_in(n % PARTITIONS, f"j{n}", requeue_limit=0) for n in range(2 * PARTITIONS)]
+    await a.enqueue(*jobs)
+    async with asyncio.timeout(DEADLINE_S):
+        while await a.count_dead() + await b.count_dead() < len(jobs):
+            await asyncio.gather(*(node.dequeue(count=100, lease_us=100_000) for node in (a, b)))
+    theirs, drained = b.owned, asyncio.Event()
+    refresher = b.node._refresher
+    turn = refresher._turn
+
+    async def turn_and_drain() -> None:
+        await turn()
+        if not drained.is_set():
+            await b.membership.drain()
+            drained.set()
+
+    await asyncio.sleep(LOOK_S)
+    monkeypatch.setattr(refresher, "_turn", turn_and_drain)
+    await asyncio.wait_for(drained.wait(), DEADLINE_S)
+    await until(lambda: agree(a, b))
+    await asyncio.sleep(LOOK_S)
+    assert set(theirs) < set(a.owned)
+    assert await a.count_dead() == len(jobs)
 
 
 async def test_an_outage_of_the_store_changes_no_view(own_store: StoreFactory, prefix: str) -> None:

@@ -106,7 +106,7 @@ end
 -- Drop the record and the note of a job.
 local function forget_job(tx, job)
   unit.drop_job(tx, job.field)
-  notes.drop(tx, job)
+  if job.newer then notes.drop(tx, job) end
 end
 
 -- Return when a job may be leased again after a failed attempt (µs), or nil if no retry policy says so. The first

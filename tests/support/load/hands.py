@@ -22,7 +22,9 @@ PAUSE_S = 0.05
 RETRY_S = 0.1
 MOST_AT_ONCE = 4
 FORCED_SHARE = 0.5
-PREFIX_SHARE = 0.05
+PREFIX_EVERY = 12
+"""One of so many cancellations is by prefix."""
+
 NEW_EXPIRIES_MS = (None, 1_500, 4_000)
 """Above the longest wait of a retry, because a job that would expire before it is due cannot be changed so."""
 
@@ -47,8 +49,10 @@ class Hands:
     async def cancel(self) -> None:
         """Cancel jobs until the end: some at once, or now and then all waiting ones of a prefix."""
         urls = self._crowd.turns()
-        while not self._is_over:
-            if self._random.random() < PREFIX_SHARE:
+        for number in itertools.count():
+            if self._is_over:
+                return
+            if number % PREFIX_EVERY == PREFIX_EVERY // 2:
                 await self._cancel_matching(urls)
             else:
                 await self._cancel_some(urls)
