@@ -139,6 +139,7 @@ def test_a_first_expiry_has_the_fate_of_the_queue_and_a_later_one_keeps_it(jobs:
         {"delay_us": HOUR_US},
         {"expires_us": MINUTE_US, "delay_us": MINUTE_US},
         {"expires_at_us": 5},
+        {"expires_at_us": 0},
     ],
 )
 def test_a_job_that_would_expire_before_it_is_due_stays_as_it_is(
