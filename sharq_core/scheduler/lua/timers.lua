@@ -25,7 +25,7 @@ end
 local function end_lease(tx, field, timer)
   local job = job_of(tx, field)
   if job and job.state == LEASED and job.due <= tx.now then
-    transitions.end_lease(tx, unit.queue(tx, job.queue_id) or unit.new_queue(tx, job.queue_id), job)
+    transitions.end_lease(tx, unit.queue(tx, job.queue_id) or unit.new_queue(tx, job.queue_id), job, nil, true)
   else
     reset(tx, timer, job and job.state == LEASED and job.due)
   end
