@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType, structs
+from msgspec import UNSET, Raw, UnsetType
 from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
@@ -25,7 +25,7 @@ from router.api.fields import (
     to_us,
 )
 from router.api.job_ids import new_job_id
-from router.api.life.values import cut_error, has_life, life_of
+from router.api.life.values import cut_error, has_life, with_life
 from router.api.limits import rate_interval_us, read_burst
 from router.api.nesting import MAX_DEPTH, is_nested_too_deep
 from router.api.request_shapes import (
@@ -249,7 +249,7 @@ def _new_job(
         interval_us = rate_interval_us(form.interval, form.rate, place)
     else:
         interval_us = None if form.interval is UNSET else to_us(form.interval)
-    return NewJob(
+    job = NewJob(
         queue_type,
         queue_id,
         new_job_id() if form.job_id is UNSET else form.job_id,
@@ -261,9 +261,9 @@ def _new_job(
         _cap(form.max_queued_length, payload_cap),
         form.repeat,
         form.cost,
-        _given(form.max_leased),
-        *(structs.astuple(life_of(form, place)) if has_life(form) else ()),
+        None if form.max_leased is UNSET else form.max_leased,
     )
+    return with_life(job, form, place) if has_life(form) else job
 
 
 def _report(

@@ -167,9 +167,9 @@ def change(wanted: JobChange) -> tuple[bytes, bytes]:
         given, cost = given + _COST, wanted.cost
     if wanted.expires_us is not UNSET or wanted.expires_at_us is not UNSET:
         given += _EXPIRY
-        if wanted.expires_us:
+        if isinstance(wanted.expires_us, int):
             kind, expires_us = 1, wanted.expires_us
-        elif wanted.expires_at_us:
+        elif isinstance(wanted.expires_at_us, int):
             kind, expires_us = 2, wanted.expires_at_us
     return _CHANGE.pack(given, delay_us, at_us, priority, cost, kind, expires_us), payload
 

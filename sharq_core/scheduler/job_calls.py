@@ -26,14 +26,18 @@ MAX_PAGE_BYTES = 262_144
 One page thus does not delay other calls.
 """
 
-_WAITING_CURSOR = re.compile(r"(1(?:2[4-9]|3[0-2])|255)\.([0-9]{1,16})")
-"""A class byte and a seq (queue_walk.lua)."""
+_QUEUED, _DELAYED, _SEQ = "1(?:2[4-9]|3[0-2])", "255", "[0-9]{1,16}"
+"""The class bytes of queued jobs, that of delayed ones, and a seq (queue_walk.lua)."""
 
-_LEASED_CURSOR = re.compile(r"([0-9]{1,19})\.(.*)", re.DOTALL)
-"""A cursor of ZSCAN, and a job id or nothing."""
+_LIST_CURSORS = {
+    JobState.QUEUED: re.compile(rf"({_QUEUED})\.({_SEQ})"),
+    JobState.DELAYED: re.compile(rf"({_DELAYED})\.({_SEQ})"),
+    JobState.LEASED: re.compile(r"([0-9]{1,19})\.(.*)", re.DOTALL),
+}
+"""The cursors of lists by state. That of leased jobs is a cursor of ZSCAN, and a job id or nothing."""
 
-_MATCHING_CURSOR = re.compile(_WAITING_CURSOR.pattern + r"\.([0-9]{1,16})")
-"""The same as of waiting jobs, and the newest seq of the first step."""
+_MATCHING_CURSOR = re.compile(rf"({_QUEUED}|{_DELAYED})\.({_SEQ})\.({_SEQ})")
+"""A class and a seq of waiting jobs, and the newest seq of the first step."""
 
 
 class JobCalls:
@@ -94,7 +98,7 @@ class JobCalls:
         number = status_replies.STATE_NUMBERS[state]
         arguments: list[Word] = [queue_id, number, prefix, min(limit, MAX_BATCH), MAX_PAGE_BYTES]
         if scan:
-            arguments += _split(_LEASED_CURSOR if state is JobState.LEASED else _WAITING_CURSOR, scan)
+            arguments += _split(_LIST_CURSORS[state], scan)
         return make_call(
             self._keys,
             library.LIST_JOBS,

@@ -39,6 +39,9 @@ class TestJobs:
             "enqueued_at": 0,
             "position": 2,
             "payload": {"n": 1},
+            "priority": 5,
+            "cost": 1,
+            "requeue_limit": -1,
         }
         await api.lease(kind)
         leased = await api.lease(kind)
@@ -117,6 +120,9 @@ class TestQueues:
             "max_leased": None,
             "weight": 1,
             "held_until": None,
+            "retry": None,
+            "expires": None,
+            "on_expiry": None,
             "settings": [],
             "blocked_by": "rate",
         }

@@ -1,18 +1,36 @@
-"""The worked examples of docs/limits.md, run as printed and in order: their answers must mean what is printed."""
+"""The worked examples of docs/limits.md and docs/jobs.md, run as printed and in order.
+
+Their answers must mean what is printed. A page tells the time at which its examples seem to run; the times in its
+commands and answers are moved from there to now.
+"""
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import io
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
+import pytest
+
+from sharq_client import SharqClient
 from tests.api.test_readme import SPANS, Comparison, Json, curl, examples
 from tests.support.processes.servers import ServerFactory
 from tests.support.tools import missing_tool
 
-PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "limits.md").read_text()
+JOBS = (DOCS / "jobs.md").read_text()
 MODELS = ("A carrier", "A number", "A campaign", "A voice trunk", "An LLM key")
+TIMES = {"enqueued_at", "lease_expires_at", "delayed_until", "expires_at", "dead_at", "error_at"}
+NOW_MS = 1_795_922_400_000
+"""The time at which the examples of docs/jobs.md seem to run."""
+
+NEAR_MS = 60_000
 
 
 class WorkedComparison(Comparison):
@@ -27,8 +45,29 @@ class WorkedComparison(Comparison):
             super().check(printed, real, field)
 
 
+class TimedComparison(Comparison):
+    """Times are compared with what is printed, moved from the time of the page to now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shift_ms = int(time.time() * 1000) - NOW_MS
+
+    def translate(self, text: str) -> str:
+        return super().translate(re.sub(r"\b1795\d{9}\b", lambda found: self._moved(found[0]), text))
+
+    def check(self, printed: Json, real: Json, field: str = "") -> None:
+        if field in TIMES and isinstance(printed, int):
+            assert isinstance(real, int), f"{field}: {real}"
+            assert abs(real - printed - self._shift_ms) < NEAR_MS, f"{field}: {real}"
+        else:
+            super().check(printed, real, field)
+
+    def _moved(self, time_ms: str) -> str:
+        return str(int(time_ms) + self._shift_ms)
+
+
 def section() -> str:
-    """The section with the examples."""
+    """The section with the examples of docs/limits.md."""
     found = re.search(r"^## Worked examples\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
@@ -47,3 +86,59 @@ async def test_worked_examples_answer_as_printed(own_server: ServerFactory) -> N
     for command, printed in examples(section()):
         real = await curl(comparison.translate(command), server.url)
         comparison.check(json.loads(printed), json.loads(real), command)
+
+
+async def test_examples_about_the_life_of_jobs_answer_as_printed(own_server: ServerFactory) -> None:
+    if shutil.which("curl") is None:
+        missing_tool("curl")
+    server, comparison = own_server(), TimedComparison()
+    async with SharqClient(server.url) as client:
+        names: dict[str, object] = {"client": client}
+        for language, block in blocks(JOBS):
+            if language == "python":
+                assert await output_of(comparison.translate(block), names) == comments(block), block
+                continue
+            for command, printed in examples(block):
+                real = await curl(comparison.translate(command), server.url)
+                comparison.check(json.loads(printed), json.loads(real), command)
+
+
+def test_every_example_about_the_life_of_jobs_is_found() -> None:
+    consoles = [block for language, block in blocks(JOBS) if language == "console"]
+    pythons = [block for language, block in blocks(JOBS) if language == "python"]
+    commands = [command for block in consoles for command, _ in examples(block)]
+    assert len(commands) == JOBS.count("\n$ curl ") >= 30
+    assert len([line for block in pythons for line in comments(block)]) >= 14
+
+
+def test_comments_say_what_an_example_prints() -> None:
+    assert comments("print(1)  # 1\n# 2\n") == ["1", "2"]
+
+
+@pytest.mark.parametrize(("block", "printed"), [("print(1)", ["1"]), ("x = 2\nprint(await later(x))", ["2"])])
+async def test_output_of_an_example_is_what_it_prints(block: str, printed: list[str]) -> None:
+    async def later(value: int) -> int:
+        return value
+
+    assert await output_of(block, {"later": later}) == printed
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return (language, block with its fences) of each example of a page, in order."""
+    found = re.finditer(r"^```(console|python)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [(block[1], block[2] if block[1] == "python" else block[0]) for block in found]
+
+
+def comments(block: str) -> list[str]:
+    """Return the comments of a block, which say what it prints."""
+    return re.findall(r"(?:^|  )# (.*)$", block, re.MULTILINE)
+
+
+async def output_of(block: str, names: dict[str, object]) -> list[str]:
+    """Run a block, which may await and sets names for later ones, and return the lines that it prints."""
+    code = compile(block, "docs", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        ends = eval(code, names)
+        if ends is not None:
+            await ends
+    return output.getvalue().splitlines()

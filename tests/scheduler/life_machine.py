@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from sharq_core.job_changes import CancelJob, JobChange, JobRow
-from sharq_core.job_life import DeadRef
+from sharq_core.job_life import DeadLetter, DeadRef
 from sharq_core.models import JobState
 from tests.scheduler.driver import TYPE
 from tests.scheduler.machine import SchedulerMachine
@@ -107,8 +107,8 @@ class LifeMachine(SchedulerMachine):
         assert self.driver.drop_dead(limit) == self.model.drop_dead(limit)
 
     @precondition(lambda self: self.model.state.letters)
-    @rule(limit=st.sampled_from([1, 2, 100]), queue_id=st.one_of(st.just(""), QUEUE_IDS))
-    def list_dead(self, limit: int, queue_id: str) -> None:
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def list_dead(self, limit: int) -> None:
         scan = ""
         while True:
             found = self.driver.list_dead(scan, limit)
@@ -116,6 +116,19 @@ class LifeMachine(SchedulerMachine):
             scan = found.scan
             if not scan:
                 return
+
+    @precondition(lambda self: self.model.state.letters)
+    @rule(queue_id=QUEUE_IDS, limit=st.sampled_from([1, 2, 100]))
+    def list_dead_of_a_queue(self, queue_id: str, limit: int) -> None:
+        scan, found = "", list[DeadLetter]()
+        while True:
+            call = self.driver.job_calls.list_dead(0, TYPE, scan, limit, queue_id, now_us=self.driver.now_us)
+            page = self.driver.value(call)
+            found, scan = found + page.jobs, page.scan
+            if not scan:
+                break
+        wanted = self.model.list_dead("", 100).jobs
+        assert found == [letter for letter in wanted if letter.queue_id == queue_id]
 
 
 def _job_id(row: JobRow) -> str:

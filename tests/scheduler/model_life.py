@@ -82,18 +82,26 @@ def _waiting(state: State, queue_id: str) -> list[Job]:
 
 def change_job(state: State, key: JobKey, change: JobChange) -> ChangedJob:
     """Change a waiting job."""
+    status = _change_one(state, key, change)
+    state.settle()
+    is_done = status is ChangeStatus.DONE
+    job = model_reads.live_job(state, state.jobs[key], is_listed=False) if is_done else None
+    return ChangedJob(status, job)
+
+
+def _change_one(state: State, key: JobKey, change: JobChange) -> ChangeStatus:
     job = state.jobs.get(key)
     if job is None:
         is_known = model_reads.remembered(state, key) is not None
-        return ChangedJob(ChangeStatus.NOT_WAITING if is_known else ChangeStatus.NOT_FOUND)
+        return ChangeStatus.NOT_WAITING if is_known else ChangeStatus.NOT_FOUND
     if job.state is JobState.LEASED or job.is_expired(state.now_us):
-        return ChangedJob(ChangeStatus.NOT_WAITING)
+        return ChangeStatus.NOT_WAITING
     due_us = _changed_due_us(state, change)
     expires_at_us = _changed_expiry_us(state, job, change)
     is_timed = due_us is not None or change.expires_us is not UNSET or change.expires_at_us is not UNSET
     due_or_old_us = due_us or (job.due_us if job.state is JobState.DELAYED else 0)
     if is_timed and expires_at_us is not None and expires_at_us <= max(due_or_old_us, state.now_us):
-        return ChangedJob(ChangeStatus.EXPIRES_EARLY)
+        return ChangeStatus.EXPIRES_EARLY
     _apply(state, job, change, expires_at_us)
     if due_us is not None:
         state.seq += 1
@@ -101,8 +109,7 @@ def change_job(state: State, key: JobKey, change: JobChange) -> ChangedJob:
     if due_us is not None or job.state is JobState.DELAYED:
         state.put_back(job, due_or_old_us)
     state.queues[job.queue_id].active_us = state.now_us
-    state.settle()
-    return ChangedJob(ChangeStatus.DONE, model_reads.live_job(state, job, is_listed=False))
+    return ChangeStatus.DONE
 
 
 def _apply(state: State, job: Job, change: JobChange, expires_at_us: int | None) -> None:

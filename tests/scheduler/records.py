@@ -85,6 +85,7 @@ class QueueRecord:
     expires_from_us: int = 0
     walk_class: int = 0
     walk_least_us: int = 0
+    has_defaults: bool = False
 
     @property
     def is_closed(self) -> bool:
@@ -93,7 +94,7 @@ class QueueRecord:
 
     @property
     def is_idle(self) -> bool:
-        is_held = self.flags & (PINNED | PAUSED | UNSWEPT) or self.settings & SETTINGS
+        is_held = self.flags & (PINNED | PAUSED | UNSWEPT) or self.settings & SETTINGS or self.has_defaults
         return not is_held and self.queued + self.delayed + self.leased == 0
 
     @property
@@ -148,7 +149,7 @@ def parse_queue(raw: bytes) -> QueueRecord:
     limits = _LIMITS.unpack_from(raw, size) if flags & LIMITED else (0, 0, b"", 0, 0, 0)
     settings, max_leased, held, hundredths, weight, given = limits
     life = _LIFE.unpack_from(raw, size + _LIMITS.size) if len(raw) - size == tails[2] else _NO_LIFE
-    *_, expires_from, walk_class, _, walk_least = life
+    _, factor, _, _, expires, on_expiry, expires_from, walk_class, _, walk_least = life
     return QueueRecord(
         flags,
         int.from_bytes(interval),
@@ -169,6 +170,7 @@ def parse_queue(raw: bytes) -> QueueRecord:
         int.from_bytes(expires_from),
         walk_class,
         int.from_bytes(walk_least),
+        has_defaults=bool(factor or int.from_bytes(expires) or on_expiry),
     )
 
 

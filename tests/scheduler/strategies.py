@@ -70,11 +70,12 @@ def on_the_clock(job: NewJob, now_us: int) -> NewJob:
 
 def change_on_the_clock(change: JobChange, now_us: int) -> JobChange:
     """The same change, whose at_us and expires_at_us were drawn as times from now."""
-    return replace(
-        change,
-        at_us=UNSET if change.at_us is UNSET else now_us + change.at_us,
-        expires_at_us=now_us + change.expires_at_us if change.expires_at_us else change.expires_at_us,
-    )
+    times = {
+        name: now_us + value
+        for name in ("at_us", "expires_at_us")
+        if isinstance(value := getattr(change, name), int)
+    }
+    return replace(change, **times)
 
 
 NEW_JOBS = st.builds(

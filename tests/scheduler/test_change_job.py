@@ -50,6 +50,18 @@ def test_a_new_cost_counts_at_the_lease(jobs: JobDriver) -> None:
     assert changed(jobs, "2", cost=1).cost == 1
 
 
+def test_a_new_cost_is_not_compared_with_what_the_last_lease_took(jobs: JobDriver) -> None:
+    """The lease took three slots. A late report of three must not give any back."""
+    jobs.enqueue(job("1", interval_us=HOUR_US, cost=3))
+    lease = jobs.lease_one().lease
+    jobs.advance(LEASE_US)
+    jobs.reap()
+    changed(jobs, "1", cost=MAX_COST)
+    before = jobs.get_queue().next_ready_in_us
+    jobs.release("1", lease, cost=3)
+    assert jobs.get_queue().next_ready_in_us == before
+
+
 def test_a_new_priority_keeps_the_order_of_enqueues(jobs: JobDriver) -> None:
     jobs.enqueue(*(job(str(n)) for n in range(4)))
     for job_id in ("3", "2"):
@@ -127,6 +139,7 @@ def test_a_first_expiry_has_the_fate_of_the_queue_and_a_later_one_keeps_it(jobs:
         {"delay_us": HOUR_US},
         {"expires_us": MINUTE_US, "delay_us": MINUTE_US},
         {"expires_at_us": 5},
+        {"expires_at_us": 0},
     ],
 )
 def test_a_job_that_would_expire_before_it_is_due_stays_as_it_is(

@@ -20,6 +20,7 @@ import redis
 from sharq_core.job_changes import CancelJob, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadRef, OnExpiry, RedriveStatus, Retry
 from sharq_core.models import (
+    EnqueueStatus,
     ExtendJob,
     FinishJob,
     JobState,
@@ -33,10 +34,10 @@ from tests.scheduler.driver import SECOND_US, TYPE, Driver
 from tests.scheduler.records import assert_keys_agree
 
 QUEUE = "q"
-LEASE_US = SECOND_US // 10
+LEASE_US = SECOND_US // 50
 CALLERS = 6
 CALLS = 400
-RETRY = Retry(20, 2, 200, 0.5)
+RETRY = Retry(2, 2, 20, 0.5)
 
 
 @dataclass(frozen=True)
@@ -96,24 +97,26 @@ class Caller:
         return self._chance.choice(known) if known else None
 
     def _enqueue(self) -> None:
-        job_id = str(next(self._history.numbers))
-        expires_us = self._chance.choice([None, None, 30_000, 200_000, SECOND_US])
-        job = NewJob(
+        jobs = [self._new_job(str(next(self._history.numbers))) for _ in range(self._chance.randint(1, 6))]
+        answers = self._value(self._driver.functions.enqueue(0, TYPE, jobs))
+        assert all(answer.status is EnqueueStatus.QUEUED for answer in answers)
+        for job in jobs:
+            self._note(job.job_id, "enqueue", job)
+
+    def _new_job(self, job_id: str) -> NewJob:
+        return NewJob(
             TYPE,
             QUEUE,
             job_id,
             b"0",
             self._chance.choice([-1, 0, 1]),
             0,
-            delay_us=self._chance.choice([0, 0, 10_000]),
+            delay_us=self._chance.choice([0, 0, 2000]),
             priority=self._chance.randint(1, 9),
-            expires_us=expires_us,
+            expires_us=self._chance.choice([None, None, 5000, 20_000, SECOND_US]),
             on_expiry=self._chance.choice(list(OnExpiry)),
             retry=RETRY,
         )
-        (answer,) = self._value(self._driver.functions.enqueue(0, TYPE, [job]))
-        assert answer.status == 0
-        self._note(job_id, "enqueue", job)
 
     def _dequeue(self) -> None:
         token = self._chance.randbytes(8)
@@ -192,9 +195,17 @@ def judge(history: History, job_id: str) -> None:
         later = [entry for entry in history.of(job_id, *DEEDS) if entry.sent > end.answered]
         # A finish and a release may be repeated.
         assert all(entry.verb == "finish" == end.verb for entry in later if entry.verb != "release"), later
+    _judge_tokens(history, job_id)
     _judge_leases(history, job_id)
     if history.of(job_id, "cancel again"):
         assert [entry.verb for entry in ends] == ["cancel"]
+
+
+def _judge_tokens(history: History, job_id: str) -> None:
+    """An older lease is refused from the moment at which a newer one is known (I4)."""
+    for deed in history.of(job_id, "finish", "release", "extend"):
+        known = [lease.detail.lease for lease in history.of(job_id, "lease") if lease.answered < deed.sent]
+        assert deed.detail == max(known, default=deed.detail), (deed, known)
 
 
 def _judge_leases(history: History, job_id: str) -> None:

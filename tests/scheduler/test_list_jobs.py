@@ -173,6 +173,13 @@ def test_a_cursor_of_nobody_is_refused(jobs: JobDriver, scan: str) -> None:
             list_or_cancel()
 
 
+@pytest.mark.parametrize(("state", "scan"), [(QUEUED, "255.1"), (DELAYED, "128.1")])
+def test_a_cursor_of_another_state_is_refused(jobs: JobDriver, state: JobState, scan: str) -> None:
+    jobs.enqueue(job("1"), job("2", delay_us=HOUR_US))
+    with pytest.raises(InvalidRequest, match="cursor"):
+        jobs.page(state, scan)
+
+
 @pytest.mark.parametrize("scan", ["1", "x.", "99999999999999999999.", "-1."])
 def test_a_cursor_of_leased_jobs_of_nobody_is_refused(jobs: JobDriver, scan: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):

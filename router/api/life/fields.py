@@ -163,7 +163,7 @@ JobsLimit: TypeAlias = Annotated[
         ge=1,
         le=MAX_JOBS_PAGE,
         description=f"Maximum number of jobs on the page, from 1 to {MAX_JOBS_PAGE}. A page may be shorter, and even "
-        "empty, although more follow.",
+        "empty, although more follow. A page of leased jobs may be slightly longer.",
     ),
     Expected(f"an integer from 1 to {MAX_JOBS_PAGE}"),
 ]

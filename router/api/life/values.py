@@ -5,8 +5,7 @@ Not here: the ranges of the fields (router/api/life/fields.py), and the requests
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from router.api.fields import to_us
 from router.api.life.fields import FACTOR_TEXT, JITTER_TEXT
@@ -14,17 +13,7 @@ from router.api.life.requests import ChangeBody, RetryBody
 from router.api.request_shapes import EnqueueBody, EnqueueEntry
 from sharq_core.errors import InvalidRequest
 from sharq_core.job_life import MAX_ERROR_BYTES, PRIORITY, OnExpiry, Retry
-
-
-class JobLife(msgspec.Struct, frozen=True):
-    """The life of a new job: the last fields of NewJob, in their order."""
-
-    priority: int
-    at_us: int | None
-    expires_us: int | None
-    expires_at_us: int | None
-    on_expiry: OnExpiry | None
-    retry: Retry | None
+from sharq_core.models import NewJob
 
 
 def has_life(form: EnqueueBody | EnqueueEntry) -> bool:
@@ -39,8 +28,8 @@ def has_life(form: EnqueueBody | EnqueueEntry) -> bool:
     )
 
 
-def life_of(form: EnqueueBody | EnqueueEntry, place: str) -> JobLife:
-    """Return the life of a new job.
+def with_life(job: NewJob, form: EnqueueBody | EnqueueEntry, place: str) -> NewJob:
+    """Return a new job with the life that its form gives it.
 
     Args:
         place: the path of the fields in the body, as `jobs[3].`; empty for the body itself.
@@ -49,7 +38,8 @@ def life_of(form: EnqueueBody | EnqueueEntry, place: str) -> JobLife:
         InvalidRequest: two fields exclude each other, or one is wrong.
     """
     check_exclusive(form, place)
-    return JobLife(
+    return structs.replace(
+        job,
         priority=form.priority,
         at_us=None if isinstance(form.at, UnsetType) else form.at * 1000,
         expires_us=None if isinstance(form.expires, UnsetType) else to_us(form.expires),

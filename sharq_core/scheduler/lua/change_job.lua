@@ -52,7 +52,11 @@ local function apply(tx, queue, job, change)
   if change.expiry then set_expiry(tx, queue, rare, change) end
   if (due or change.expiry) and rare.expires_at
     and rare.expires_at <= math.max(due or job.state == DELAYED and job.due or 0, tx.now) then return false end
-  rare.cost = change.cost or rare.cost
+  if change.cost and change.cost ~= rare.cost then
+    -- The newest lease took the old cost, so its late report must not be compared with the new one.
+    rare.cost = change.cost
+    if job.token then job_record.mark(job, job_record.CORRECTED) end
+  end
   job.newer = job_record.pack_rare(rare)
   if change.payload then job.payload, job.payload_bytes = change.payload, #change.payload end
   if change.priority then job.priority = job_record.priority_byte(change.priority) end

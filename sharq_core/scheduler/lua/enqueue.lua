@@ -81,13 +81,18 @@ end
 -- the job has a life of its own, priority, at, expiry, expires, on_expiry and retry.
 local function unpack_rest(header, at)
   local hundredths, cost, max_leased, life_at = unpack_bytes(enqueue.LIMITS, header, at)
-  local rest = {hundredths = hundredths > 0 and hundredths or nil, cost = cost,
-    max_leased = max_leased > 0 and max_leased or nil}
-  if life_at <= #header then
-    rest.priority, rest.at, rest.expiry, rest.expires, rest.on_expiry, at = unpack_bytes(enqueue.LIFE, header, life_at)
-    rest.retry = retry_policy.unpack(header, at)
-  end
-  return rest
+  hundredths, max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
+  if life_at > #header then return {hundredths = hundredths, cost = cost, max_leased = max_leased} end
+  local priority, due, expires_how, expires, on_expiry, policy_at = unpack_bytes(enqueue.LIFE, header, life_at)
+  return {hundredths = hundredths, cost = cost, max_leased = max_leased, priority = priority, at = due,
+    expiry = expires_how, expires = expires, on_expiry = on_expiry, retry = retry_policy.bytes(header, policy_at)}
+end
+
+-- Return the same for a job of the call. Jobs that come together often say the same, so the last answer is kept.
+local function rest_of(tx, header, at)
+  local tail = sub(header, at)
+  if tail ~= tx.tail then tx.tail, tx.rest = tail, unpack_rest(header, at) end
+  return tx.rest
 end
 
 -- Return when a job expires (µs): at what it says, else as its queue or its gathered type says, counted from the time
@@ -113,8 +118,14 @@ local function rare_fields(tx, queue, rest, due)
   if not rest and not (queue and queue.expires) and not (settings and settings.expires) then return nil, false end
   local at = expires_at(tx, queue, rest, due)
   if at and at <= math.max(due, tx.now) then return nil, true end
-  return job_record.pack_rare({cost = rest and rest.cost, expires_at = at, retry = rest and rest.retry,
-    is_dropped = at and is_dropped(tx, queue, rest)}), false
+  local bytes = not at and rest.bytes or nil
+  if bytes == nil then
+    bytes = job_record.pack_rare({cost = rest and rest.cost, expires_at = at, retry = rest and rest.retry,
+      is_dropped = at and is_dropped(tx, queue, rest)})
+    -- Without an expiry they are the same for all jobs that say the same (rest_of).
+    if not at then rest.bytes = bytes end
+  end
+  return bytes, false
 end
 
 -- Let a waiting job expire whose id a new job has, if it is time. Nodes of revision 4 do not declare the keys for it.
@@ -127,7 +138,7 @@ end
 
 local function enqueue_one(tx, queue_id, field, header, payload, retention, dead_retention)
   local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue.HEADER, header)
-  local rest = limits_at <= #header and unpack_rest(header, limits_at) or nil
+  local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
   if live and live.newer and queue then live = expire_live(tx, queue, live) end

@@ -25,8 +25,8 @@ local job_record = {
   PRIORITY = 128,               -- the usual priority, 5
   PRIORITY_CLASS = '\128',      -- the class byte of that priority
   FIRST_PRIORITY = 124, LAST_PRIORITY = 132,
-  FIRST_CLASS = '\124',
-  ABOVE_PRIORITIES = '\133',    -- the byte after the last priority
+  LINE_FROM = '\0\124',         -- bounds of the members that may be leased, after the queue id
+  LINE_TO = '\0\133',
   DELAYED_CLASS = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
@@ -111,8 +111,8 @@ function job_record.is_dropped(job)
   return newer and has_bit(string.byte(newer), job_record.DROPPED)
 end
 
--- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (retry_policy.lua), is_dropped,
--- is_noted, and newer_flags and rest of a newer version. nil: none, false or the usual value.
+-- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (its bytes, retry_policy.lua),
+-- is_dropped, is_noted, and newer_flags and rest of a newer version. nil: none, false or the usual value.
 function job_record.rare(job)
   local newer = job.newer
   if not newer then return {cost = 1, newer_flags = 0, rest = ''} end
@@ -120,7 +120,7 @@ function job_record.rare(job)
   if has_bit(byte, job_record.COST) then rare.cost, at = unpack_bytes('>I4', newer, at) end
   if has_bit(byte, job_record.EXPIRES) then rare.expires_at, at = unpack_bytes('>I7', newer, at) end
   if has_bit(byte, job_record.RETRY) then
-    rare.retry, at = retry_policy.unpack(newer, at), at + retry_policy.LENGTH
+    rare.retry, at = retry_policy.bytes(newer, at), at + retry_policy.LENGTH
   end
   rare.is_dropped, rare.is_noted = has_bit(byte, job_record.DROPPED), has_bit(byte, job_record.NOTED)
   for _, flag in ipairs(job_record.NEWER) do
@@ -140,7 +140,7 @@ function job_record.pack_rare(rare)
     byte, fields = byte + job_record.EXPIRES, fields .. pack_bytes('>I7', rare.expires_at)
   end
   if rare.retry then
-    byte, fields = byte + job_record.RETRY, fields .. retry_policy.pack(rare.retry)
+    byte, fields = byte + job_record.RETRY, fields .. rare.retry
   end
   if rare.is_dropped then byte = byte + job_record.DROPPED end
   if rare.is_noted then byte = byte + job_record.NOTED end
@@ -164,8 +164,10 @@ end
 -- Return the retry policy of a job (retry_policy.lua), or nil.
 function job_record.retry(job)
   local newer = job.newer
-  if not newer or not has_bit(string.byte(newer), job_record.RETRY) then return nil end
-  return job_record.rare(job).retry
+  local byte = newer and string.byte(newer) or 0
+  if not has_bit(byte, job_record.RETRY) then return nil end
+  local at = 2 + (has_bit(byte, job_record.COST) and 4 or 0) + (has_bit(byte, job_record.EXPIRES) and 7 or 0)
+  return retry_policy.unpack(newer, at)
 end
 
 -- Return the priority byte of a priority of the API, 1 (first) to 9.
@@ -228,8 +230,7 @@ end
 
 -- Return the bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
 function job_record.bounds(queue_id)
-  local start = queue_id .. '\0'
-  return '[' .. start .. job_record.FIRST_CLASS, '(' .. start .. job_record.ABOVE_PRIORITIES
+  return '[' .. queue_id .. job_record.LINE_FROM, '(' .. queue_id .. job_record.LINE_TO
 end
 
 -- Return the bounds of a queue's members of a class with from <= seq < below. nil: from the first, or to the last of

@@ -43,11 +43,11 @@ end
 -- position: 0 if it is not told.
 function job_status.add(tx, reply, job, position)
   local rare, at = job_record.rare(job), #reply
-  local expires_at, fate = rare.expires_at, 0
+  local expires_at, retry, fate = rare.expires_at, rare.retry or retry_policy.NONE, 0
   if expires_at then fate = rare.is_dropped and queue_life.DROPPED or queue_life.KEPT end
   reply[at + 1] = pack_bytes(job_status.HEAD, job.state, job.attempt, clock.shown(tx, job.enqueued),
     clock.shown(tx, job.due), position, job_record.api_priority(job), rare.cost, job.limit,
-    expires_at and clock.shown(tx, expires_at) or 0, fate) .. retry_policy.pack(rare.retry) .. job_status.reason(job)
+    expires_at and clock.shown(tx, expires_at) or 0, fate) .. retry .. job_status.reason(job)
   reply[at + 2] = job_record.payload(job)
   reply[at + 3] = job_status.error(tx, job.note or notes.of(tx, job))
 end

@@ -34,7 +34,6 @@ local function list_waiting(tx, queue, state, prefix, at, add)
   local first, last = job_record.FIRST_PRIORITY, job_record.LAST_PRIORITY
   if state == DELAYED then first, last = list_jobs.DELAYED, list_jobs.DELAYED end
   local queue_id, class, seq = queue.queue_id, tonumber(at[1]) or first, tonumber(at[2]) or 0
-  if class < first then class, seq = first, 0 end
   local row = queue_walk.members(tx, queue, class, seq, last, queue_walk.VISITS)
   for _, member in ipairs(row) do
     local job_id = job_record.id_of_member(queue_id, member)

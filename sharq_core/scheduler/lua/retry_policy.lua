@@ -20,6 +20,12 @@ function retry_policy.unpack(raw, at)
   return factor > 0 and {delay = delay, factor = factor, max = max, jitter = jitter} or nil
 end
 
+-- Return the bytes of the policy at a position of a record, or nil for none.
+function retry_policy.bytes(raw, at)
+  local bytes = sub(raw, at, at + retry_policy.LENGTH - 1)
+  return bytes ~= retry_policy.NONE and bytes or nil
+end
+
 -- Return the bytes of a policy. policy: nil for none.
 function retry_policy.pack(policy)
   if not policy then return retry_policy.NONE end

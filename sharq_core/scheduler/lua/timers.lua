@@ -69,6 +69,8 @@ local function remove_expired(tx, queue_id, timer, limits)
   if limits.swept >= limits.jobs then return reset(tx, timer, tx.now) end
   unit.go_on(tx)
   queue = unit.queue(tx, queue_id)
+  -- The call's earlier timers may have ended the last job of a queue that nobody used for long, or that was purged.
+  if not queue then return reset(tx, timer, false) end
   local count, at = expiry.walk(tx, queue, limits.jobs - limits.swept)
   limits.swept = queue.walk and limits.jobs or limits.swept + count
   reset(tx, timer, at)

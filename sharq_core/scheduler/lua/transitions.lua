@@ -106,14 +106,14 @@ end
 -- Drop the record and the note of a job.
 local function forget_job(tx, job)
   unit.drop_job(tx, job.field)
-  notes.drop(tx, job)
+  if job.newer then notes.drop(tx, job) end
 end
 
 -- Return when a job may be leased again after a failed attempt (µs), or nil if no retry policy says so. The first
 -- policy counts of those of the job, its queue and its gathered type.
 local function retry_at(tx, queue, job)
   local settings = tx.settings
-  local policy = job_record.retry(job) or queue.retry or settings and settings.retry
+  local policy = job.newer and job_record.retry(job) or queue.retry or settings and settings.retry
   return policy and tx.now + retry_policy.wait(policy, job)
 end
 

@@ -1,0 +1,37 @@
+"""Expired jobs of queues that are deleted, forgotten or made anew while a walk looks for them."""
+
+from __future__ import annotations
+
+from sharq_core.models import JobState
+from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US
+from tests.scheduler.job_driver import JobDriver, job
+from tests.scheduler.records import assert_keys_agree
+
+
+def settle(jobs: JobDriver) -> None:
+    """Run all due timers."""
+    for _ in range(100):
+        reply = jobs.reap()
+        if reply.next_timer_us is None or reply.next_timer_us > jobs.now_us:
+            return
+    raise AssertionError("a timer stays due")
+
+
+def test_a_walk_passes_a_queue_that_its_own_call_lets_go(jobs: JobDriver) -> None:
+    jobs.enqueue(job("1", requeue_limit=0, expires_us=2 * HOUR_US))
+    jobs.lease_one(lease_us=2 * HOUR_US - SECOND_US)
+    jobs.advance(2 * HOUR_US)
+    settle(jobs)
+    assert jobs.state("1") is JobState.DEAD
+    assert jobs.totals().leased == 0
+    assert_keys_agree(jobs)
+
+
+def test_a_walk_passes_a_purged_queue_whose_last_lease_ends(jobs: JobDriver) -> None:
+    jobs.enqueue(job("1", expires_us=MINUTE_US), job("2", expires_us=MINUTE_US))
+    jobs.dequeue(1, lease_us=MINUTE_US - SECOND_US)
+    assert jobs.delete_queue(purge=True) == 1
+    jobs.advance(MINUTE_US)
+    settle(jobs)
+    assert jobs.totals().enqueued == 0  # the type is forgotten together with its last queue
+    assert_keys_agree(jobs)
