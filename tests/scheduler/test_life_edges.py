@@ -38,7 +38,9 @@ def test_a_walk_passes_a_purged_queue_whose_last_lease_ends(jobs: JobDriver) -> 
     assert_keys_agree(jobs)
 
 
-def test_the_agenda_names_the_next_walk_although_the_call_makes_the_first_dead_letter(jobs: JobDriver) -> None:
+def test_the_agenda_names_the_next_walk_although_the_call_makes_the_first_dead_letter(
+    jobs: JobDriver,
+) -> None:
     """The job that the walk passed expires while the walk rests."""
     jobs.enqueue(job("0", expires_us=SECOND_US, on_expiry=OnExpiry.DROP), job("1", expires_us=SECOND_US + 1))
     jobs.enqueue(*(job(str(number)) for number in range(2, 5)))
