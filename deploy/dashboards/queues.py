@@ -156,7 +156,7 @@ QUEUES = Dashboard(
             "Expired",
             "Jobs that were not leased in time, per second: too many for their queue's rate, a hold, a pause, or too"
             " few workers.",
-            Query(per_second("sharq_jobs_expired_total", BY_TYPE, OF_TYPE), LEGEND),
+            Query(per_second("sharq_expired_jobs_total", BY_TYPE, OF_TYPE), LEGEND),
             unit="ops",
         ),
         graph(

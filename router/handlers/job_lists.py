@@ -49,7 +49,7 @@ class JobListHandlers:
     async def list_jobs(self, request: Request) -> Response:
         """Return a page of the jobs of a queue in one state."""
         key = parsing.queue_key(request.path_values)
-        listing = _JobListing(self._dispatch, self._turns, key, life_parsing.jobs(request.query))
+        listing = JobListing(self._dispatch, self._turns, key, life_parsing.jobs(request.query))
         return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
 
     async def list_dead(self, request: Request) -> Response:
@@ -59,7 +59,7 @@ class JobListHandlers:
         return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
 
 
-class _JobListing:
+class JobListing:
     """A listing of the jobs of a queue, read step by step.
 
     Args:

@@ -49,7 +49,7 @@ class NodeMetrics:
             registry=registry,
         )
         expired = Counter(
-            "sharq_jobs_expired_total",
+            "sharq_expired_jobs_total",
             "Jobs that expired before they were leased; they became dead letters or were dropped",
             ["queue_type"],
             registry=registry,

@@ -12,7 +12,7 @@ import pytest
 
 from sharq_client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient, errors
 from sharq_client.answers import JobState
-from sharq_client.requests import MAX_BYTES_A_CALL, calls
+from sharq_client.requests import MAX_BYTES_A_CALL, calls, ready_to_send
 from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqServer
 
@@ -117,7 +117,7 @@ async def test_more_jobs_than_a_call_may_carry_are_split_in_order(client: SharqC
 
 def test_large_payloads_are_split_by_bytes() -> None:
     payload = msgspec.Raw(b'"' + b"x" * (MAX_BYTES_A_CALL // 3) + b'"')
-    jobs = [a_job("t", payload=payload) for _ in range(5)]
+    jobs = [ready_to_send(a_job("t", payload=payload)) for _ in range(5)]
     assert [len(call) for call in calls(jobs)] == [2, 2, 1]
     assert [len(call) for call in calls(jobs[:1])] == [1]
     assert list(calls(jobs[:0])) == []

@@ -21,8 +21,10 @@ from sharq_client import (
     JobStatus,
     LeasedJob,
     OnExpiry,
+    QueueSettings,
     Retry,
     SharqClient,
+    TypeSettings,
     errors,
 )
 from tests.support.network.lossy_path import path_to
@@ -329,3 +331,33 @@ async def test_jobs_of_a_queue_are_listed_over_pages(client: SharqClient, kind: 
     assert (held.job_id, held.attempt) == ("held", 1) and held.leased_until_ms is not None
     assert [row.job_id async for row in client.jobs.in_queue(kind, "1", prefix="j3")] == ["j3"]
     assert [row async for row in client.jobs.in_queue(kind, "unknown")] == []
+
+
+async def test_queue_has_defaults_for_jobs_without_their_own(client: SharqClient, kind: str) -> None:
+    settings = QueueSettings(interval_ms=0, retry=POLICY, expires_ms=LONG_MS, on_expiry=OnExpiry.DROP)
+    stats = await client.control.set_queue(kind, "1", settings)
+    assert (stats.retry, stats.expires_ms, stats.on_expiry) == (POLICY, LONG_MS, OnExpiry.DROP)
+    await client.enqueue(a_job(kind, "a", retry=None))
+    job = await leased(client, kind)
+    assert job.expires_at_ms == job.enqueued_at_ms + LONG_MS
+    await client.release(job)
+    status = await status_of(client, kind, "a")
+    assert (status.state, status.retry, status.on_expiry) == (JobState.DELAYED, None, OnExpiry.DROP)
+    stats = await client.control.set_queue(kind, "1", QueueSettings(retry=None))
+    assert (stats.retry, stats.expires_ms) == (None, LONG_MS)
+    stats = await client.control.set_queue(kind, "1", QueueSettings(expires_ms=None, on_expiry=None))
+    assert (stats.retry, stats.expires_ms, stats.on_expiry) == (None, None, None)
+
+
+async def test_gathered_type_has_defaults_for_its_queues(client: SharqClient, kind: str) -> None:
+    carrier = f"{kind}~a"
+    stats = await client.control.set_type(
+        carrier, TypeSettings(retry=POLICY, expires_ms=LONG_MS, on_expiry=OnExpiry.DEAD)
+    )
+    assert (stats.retry, stats.expires_ms, stats.on_expiry) == (POLICY, LONG_MS, OnExpiry.DEAD)
+    await client.enqueue(a_job(carrier, "a", retry=None))
+    await client.release(await leased(client, carrier))
+    assert (await status_of(client, carrier, "a")).state is JobState.DELAYED
+    stats = await client.control.set_type(carrier, TypeSettings(retry=None))
+    assert (stats.retry, stats.expires_ms) == (None, LONG_MS)
+    assert (await client.control.clear_type(carrier)).expires_ms is None

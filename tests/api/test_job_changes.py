@@ -7,6 +7,9 @@ import pytest
 
 from tests.support.http.contract import Api, Document, Server
 from tests.support.http.jobs import HOUR_MS, cancel, change, dead, ids, job, kill, now_ms
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -72,6 +75,15 @@ class TestCancel:
             {"status": "success", "was": "leased"}
         ]
 
+    async def test_a_bulk_cancellation_of_a_thousand_jobs_answers_in_order(self, api: Api, kind: str) -> None:
+        """A body of this length is parsed in a process of its own."""
+        places = [{"queue_type": kind, "queue_id": f"{n % 7}", "job_id": f"{n:050}"} for n in range(1000)]
+        there = [{**place, "interval": 0, "payload": None} for place in places[::2]]
+        assert (await api.post("/enqueue/", {"jobs": there})).json["failed"] == 0
+        reply = (await api.post("/cancel/", {"jobs": places})).json
+        assert [result.get("was") for result in reply["results"]] == ["queued", None] * 500
+        assert reply["failed"] == 500
+
     async def test_a_prefix_cancels_the_waiting_jobs_of_one_queue(self, api: Api, kind: str) -> None:
         names = [f"c7-{number}" for number in range(250)] + [f"c8-{number}" for number in range(50)]
         entries = [
@@ -102,6 +114,14 @@ class TestChange:
         assert "expires_at" not in (await change(api, kind, "a", expires_at=None)).json
         leased = await api.lease(kind)
         assert (leased["job_id"], leased["payload"], leased["cost"]) == ("a", {"n": [1, 2]}, 3)
+
+    async def test_a_long_payload_comes_back_as_it_was_sent(self, api: Api, kind: str) -> None:
+        """A body of this length is parsed in a process of its own."""
+        await api.enqueue(kind, job_id="a")
+        payload = {"text": "ä" * 60_000, "numbers": list(range(1000))}
+        assert (await change(api, kind, "a", payload=payload, priority=2)).json["payload"] == payload
+        leased = await api.lease(kind)
+        assert (leased["payload"], leased["priority"]) == (payload, 2)
 
     async def test_a_change_of_priority_or_time_moves_the_job(self, api: Api, kind: str) -> None:
         for job_id in ("a", "b", "c"):

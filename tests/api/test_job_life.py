@@ -9,6 +9,9 @@ import pytest
 
 from tests.support.http.contract import Api, Document, Server
 from tests.support.http.jobs import HOUR_MS, cancel, change, dead, job, kill, now_ms
+from tests.support.stores.server import KINDS
+
+pytestmark = pytest.mark.parametrize("store", KINDS, indirect=True, scope="session")
 
 
 @pytest.fixture

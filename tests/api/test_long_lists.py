@@ -79,6 +79,28 @@ async def test_a_page_of_dead_letters_is_bounded_in_bytes_and_the_cursor_goes_on
     assert pages == 2
 
 
+async def test_a_page_of_the_jobs_of_a_queue_is_bounded_in_bytes_and_the_cursor_goes_on(
+    server: SharqServer, http: aiohttp.ClientSession, kind: str
+) -> None:
+    entry = {"queue_type": kind, "queue_id": "q", "interval": 0, "payload": "x" * PAYLOAD_BYTES}
+    names = [f"{number:02}" for number in range(LETTERS)]
+    for first in range(0, LETTERS, 3):
+        jobs = [{**entry, "job_id": name} for name in names[first : first + 3]]
+        assert (await post(http, f"{server.url}/enqueue/", {"jobs": jobs}))["failed"] == 0
+    pages: list[list[str]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = {"limit": "1000", **({"cursor": cursor} if cursor else {})}
+        async with http.get(f"{server.url}/queue/{kind}/q/jobs/", params=query) as answer:
+            content = await answer.read()
+        assert len(content) < MAX_LIST_BYTES + PIECE_BYTES + 2 * PAYLOAD_BYTES
+        page = json.loads(content)
+        pages.append([job["job_id"] for job in page["jobs"]])
+        cursor = page["cursor"]
+    assert [name for page in pages for name in page] == names
+    assert len(pages) == 2
+
+
 async def test_a_long_list_is_whole_for_a_client_of_http_1_0_and_for_head(
     server: SharqServer, http: aiohttp.ClientSession, kind: str
 ) -> None:

@@ -104,6 +104,9 @@ def test_pages_of_other_sites_do_nothing(server: SharqServer, kind: str) -> None
         (f"POST /finish/{kind}/q/j1/", ("Origin: https://evil.example",), b""),
         (f"DELETE /deletequeue/{kind}/q/", ("Origin: https://evil.example",), b""),
         (f"GET /job/{kind}/q/j1/", (CROSS,), b""),
+        (f"PATCH /job/{kind}/q/j1/", ("Origin: https://evil.example",), b'{"priority": 1}'),
+        (f"DELETE /job/{kind}/q/j1/", ("Origin: null",), b""),
+        (f"POST /queue/{kind}/q/cancel/", (CROSS,), b'{"prefix": ""}'),
         ("GET /cluster/", (CROSS,), b""),
     ]
     for head, headers, body in forged:

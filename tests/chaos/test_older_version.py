@@ -38,10 +38,20 @@ LIFE: dict[str, tuple[str, dict[str, Any]]] = {
     "at": (PATH, {"at": 1_000_000_000_000}),
     "priority": (PATH, {"priority": 1}),
     "expires": (PATH, {"expires": LATER_MS}),
-    "on_expiry": (PATH, {"expires": LATER_MS, "on_expiry": "drop"}),
+    "expires_at": (PATH, {"expires_at": 4_000_000_000_000}),
+    "on_expiry": (PATH, {"on_expiry": "drop"}),
     "retry": (PATH, {"retry": {"delay": 1000}}),
 }
 """Enqueues (path, fields) by the field for which a router refuses them while a shard cannot handle it."""
+
+CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("DELETE", "/job/newer/q/none/", None),
+    ("PATCH", "/job/newer/q/none/", {"priority": 1}),
+    ("GET", "/queue/newer/q/jobs/", None),
+    ("POST", "/queue/newer/q/cancel/", {"prefix": "none"}),
+    ("DELETE", "/dead/newer/q/none/", None),
+]
+"""Calls about single jobs (method, path, body), of which no older version knows one."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -119,6 +129,14 @@ class Asker:
         """Send each of them."""
         return {field: await self.ask(url, field, job_id) for field in self._newer}
 
+    async def call_all(self, url: str) -> list[tuple[int, str]]:
+        """Send the calls about single jobs; returns the status and the error's message of each."""
+        answers = []
+        for method, path, body in CALLS:
+            async with self._http.request(method, url + path, json=body) as reply:
+                answers.append((reply.status, (await reply.json()).get("message", "")))
+        return answers
+
     async def until_accepted(self, url: str) -> None:
         """Wait until every newer field is accepted: the last older member has left the router's view."""
         async with asyncio.timeout(QUIET_S):
@@ -149,6 +167,8 @@ async def test_an_older_cluster_is_upgraded_under_load_and_newer_fields_wait_for
                     if answer[0] != 503 or not answer[1].startswith(field)
                 }
                 assert not wrong, "each newer field is refused by its name"
+                calls = await asker.call_all(newer_url)
+                assert all(status == 503 and said.startswith("this call") for status, said in calls), calls
                 await stop(shard)
                 cluster.shards[number] = cluster.make_shard(shard.name, f"{shard.name}-newer")
                 await come_back(cluster.shards[number])
@@ -156,6 +176,8 @@ async def test_an_older_cluster_is_upgraded_under_load_and_newer_fields_wait_for
                 assert revision_in(stage.store) == REVISION
                 await crowd.go_on(stage.pace.lead_s)
             await asker.until_accepted(newer_url)
+            calls = await asker.call_all(newer_url)
+            assert {status for status, _ in calls} == {200, 404}, calls
             field = next(iter(version.newer))
             answer = await asker.ask(cluster.routers[0].url, field, "older")
             assert answer[0] == 400, "a router of the older version does not know the field"

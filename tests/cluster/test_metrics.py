@@ -250,7 +250,7 @@ async def test_expired_jobs_are_counted_and_those_among_them_that_are_dead_lette
     cluster: SharqCluster,
 ) -> None:
     async def counted() -> tuple[float, float]:
-        expired = sum(total(shard, "sharq_jobs_expired_total", queue_type="sms") for shard in cluster.shards)
+        expired = sum(total(shard, "sharq_expired_jobs_total", queue_type="sms") for shard in cluster.shards)
         dead = sum(
             total(shard, "sharq_dead_letters_total", queue_type="sms", reason="expired")
             for shard in cluster.shards

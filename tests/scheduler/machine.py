@@ -323,7 +323,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         found = self.driver.reap()
-        assert (found.ended, found.died, found.expired) == self.model.reap()
+        assert (found.ended, found.died, found.expired, found.dropped) == self.model.reap()
         head = self.driver.client.zrange(self.driver.key("timers"), 0, 0, withscores=True)
         wanted_us = self.model.state.shown(int(head[0][1])) if head else None
         # A score is a double: above 2^53 (the year 2255) it may be a microsecond off.

@@ -132,6 +132,7 @@ class Model:
             ended,
             died,
             self.state.expired,
+            self.state.dropped,
         )
 
     def _leased(self) -> int:
@@ -267,8 +268,8 @@ class Model:
         self.state.settle()
         return len(waiting)
 
-    def reap(self) -> tuple[int, int, int]:
-        """Run all due timers; returns leases ended, deaths at the requeue limit, and jobs that expired."""
+    def reap(self) -> tuple[int, ...]:
+        """Run all due timers; returns leases ended, deaths at the requeue limit, jobs expired, and jobs dropped."""
         for key in [
             key for key, letter in self.state.letters.items() if self.state.letter(key) is not letter
         ]:
@@ -278,7 +279,7 @@ class Model:
         if not self.state.jobs and not self.state.letters and not self.state.queues:
             self.state.enqueued = self.state.finished = self.state.cancelled = 0
         self.state.settle()
-        return *ended_died, self.state.expired
+        return *ended_died, self.state.expired, self.state.dropped
 
     def redrive(self, refs: Sequence[DeadRef]) -> list[RedriveStatus]:
         """Queue dead letters again."""

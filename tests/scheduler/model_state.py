@@ -38,7 +38,7 @@ class State:
         jobs: queued, delayed and leased jobs.
         leftovers: deleted jobs whose records are still to be removed.
         tombstones, old_tombstones: the two generations of tombstones; turned_us: when the newer one began.
-        expired: number of jobs that expired since a dequeue or a reap began.
+        expired, dropped: number of jobs that expired since a dequeue or a reap began, and how many of them went.
     """
 
     def __init__(self, queue_type: str, retention: Retention, now_us: int) -> None:
@@ -58,7 +58,7 @@ class State:
         self.seq = 0
         self.lease_number = 0
         self.enqueued = self.finished = self.cancelled = 0
-        self.expired = 0
+        self.expired = self.dropped = 0
         self.minutes: dict[int, list[int]] = {}
         self.rules = TypeRules()
 
@@ -208,6 +208,7 @@ class State:
     def expire(self, job: Job) -> None:
         """The time of a job that nobody has in hand is over."""
         self.expired += 1
+        self.dropped += job.on_expiry is OnExpiry.DROP
         if job.on_expiry is OnExpiry.DROP:
             self.bury(job, Kind.EXPIRED)
         else:
@@ -260,7 +261,7 @@ class State:
 
     def run_timers(self) -> tuple[int, int]:
         """Run all that are due; returns leases ended and deaths at the requeue limit."""
-        self.expired = 0
+        self.expired = self.dropped = 0
         for queue_id in [name for name, queue in self.queues.items() if self.is_forgettable(name, queue)]:
             del self.queues[queue_id]
         ended = [job for job in self.in_state(JobState.LEASED) if job.due_us <= self.now_us]

@@ -173,7 +173,7 @@ def parse_queue(raw: bytes) -> QueueRecord:
         int.from_bytes(expires_from),
         walk_class,
         int.from_bytes(walk_least),
-        has_defaults=bool(factor or on_expiry or int.from_bytes(expires)),
+        has_defaults=bool(factor or int.from_bytes(expires) or on_expiry),
     )
 
 

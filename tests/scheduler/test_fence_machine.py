@@ -96,7 +96,7 @@ class FenceMachine(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         found = self.driver.reap()
-        assert (found.ended, found.died, found.expired) == self.model.reap()
+        assert (found.ended, found.died, found.expired, found.dropped) == self.model.reap()
 
     @invariant()
     def queue_and_keys_agree(self) -> None:

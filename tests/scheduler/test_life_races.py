@@ -214,7 +214,7 @@ class Scene:
 def _answer(value: Any) -> Any:
     """Return the part of an answer that callers see."""
     if hasattr(value, "next_timer_us"):
-        return value.ended, value.died, value.expired
+        return value.ended, value.died, value.expired, value.dropped
     return getattr(value, "cancelled", value)
 
 

@@ -309,7 +309,7 @@ def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
 
 
 def _size_bytes(job: BulkJob) -> int:
-    if isinstance(job, EnqueueJob):
+    if isinstance(job, EnqueueBody):
         return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
     text = job.error if isinstance(job, LeaseBody) else None
     return OVERHEAD_BYTES + MAX_BYTES_A_CHARACTER * len(text or "")

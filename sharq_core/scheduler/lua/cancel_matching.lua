@@ -36,8 +36,10 @@ local function cancel_members(tx, queue, row, prefix, newest, limit, budget)
     if sub(id, 1, #prefix) == prefix and job_record.seq_of_member(queue_id, member) <= newest then
       if count == limit or (count > 0 and bytes > budget) then return count, last end
       local job = unit.job(tx, queue_id, queue_id .. ':' .. id)
-      transitions.cancel(tx, queue, job, member)
-      count, bytes = count + 1, bytes + #job.raw
+      if job then
+        transitions.cancel(tx, queue, job, member)
+        count, bytes = count + 1, bytes + #job.raw
+      end
     end
     last = member
   end

@@ -25,8 +25,8 @@ local job_record = {
   PRIORITY = 128,               -- the usual priority, 5
   PRIORITY_CLASS = '\128',      -- the class byte of that priority
   FIRST_PRIORITY = 124, LAST_PRIORITY = 132,
-  FIRST_CLASS = '\124',
-  ABOVE_PRIORITIES = '\133',    -- the byte after the last priority
+  LINE_FROM = '\0\124',         -- bounds of the members that may be leased, after the queue id
+  LINE_TO = '\0\133',
   DELAYED_CLASS = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
@@ -230,8 +230,7 @@ end
 
 -- Return the bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
 function job_record.bounds(queue_id)
-  local start = queue_id .. '\0'
-  return '[' .. start .. job_record.FIRST_CLASS, '(' .. start .. job_record.ABOVE_PRIORITIES
+  return '[' .. queue_id .. job_record.LINE_FROM, '(' .. queue_id .. job_record.LINE_TO
 end
 
 -- Return the bounds of a queue's members of a class with from <= seq < below. nil: from the first, or to the last of

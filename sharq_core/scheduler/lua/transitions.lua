@@ -113,7 +113,7 @@ end
 -- policy counts of those of the job, its queue and its gathered type.
 local function retry_at(tx, queue, job)
   local settings = tx.settings
-  local policy = job_record.retry(job) or queue.retry or settings and settings.retry
+  local policy = job.newer and job_record.retry(job) or queue.retry or settings and settings.retry
   return policy and tx.now + retry_policy.wait(policy, job)
 end
 

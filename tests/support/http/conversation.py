@@ -16,6 +16,9 @@ PASSING = frozenset(
         "lease_expires_at",
         "enqueued_at",
         "dead_at",
+        "expires_at",
+        "error_at",
+        "delayed_until",
         "oldest_age",
         "next_ready_in",
         "cursor",
@@ -57,6 +60,7 @@ class Conversation:
         await self._bulks()
         await self._queues()
         await self._dead_letters()
+        await self._single_jobs()
         await self._mistakes()
 
     async def _operations(self) -> None:
@@ -160,6 +164,32 @@ class Conversation:
         await self.say("POST", "/release/KIND/x/x/", {"lease": leased["lease"]})
         await self.say("DELETE", "/dead/KIND/")
         await self.say("GET", "/dead/KIND/")
+
+    async def _single_jobs(self) -> None:
+        life = {
+            "priority": 2,
+            "expires": 3_600_000,
+            "on_expiry": "drop",
+            "retry": {"delay": 0, "jitter": 0.5},
+        }
+        await self.say("POST", "/enqueue/KIND/s/", {"job_id": "s", "interval": 0, "payload": 0, **life})
+        await self.say("GET", "/job/KIND/s/s/")
+        await self.say("PATCH", "/job/KIND/s/s/", {"priority": 1, "payload": {"n": 1}})
+        leased = await self.say("POST", "/dequeue/KIND/?wait=5000")
+        await self.say("PATCH", "/job/KIND/s/s/", {"priority": 3})
+        await self.say("DELETE", "/job/KIND/s/s/")
+        await self.say("POST", "/release/KIND/s/s/", {"lease": leased["lease"], "error": "busy"})
+        await self.say("GET", "/queue/KIND/s/jobs/")
+        await self.say("DELETE", "/job/KIND/s/s/")
+        await self.say("DELETE", "/job/KIND/s/s/")
+        await self.say("GET", "/job/KIND/s/s/")
+        entry = {"queue_type": self._kind, "queue_id": "s", "job_id": "s"}
+        await self.say("POST", "/cancel/", {"jobs": [entry, {**entry, "job_id": "none"}]})
+        await self.say("POST", "/queue/KIND/s/cancel/", {"prefix": "s"})
+        await self.say("GET", "/dead/KIND/?queue_id=s")
+        await self.say("DELETE", "/dead/KIND/s/s/")
+        await self.say("POST", "/dead/KIND/s/s/redrive/")
+        await self.say("POST", "/queue/KIND/s/", {"retry": {"delay": 5}, "expires": 1000, "on_expiry": None})
 
     async def _mistakes(self) -> None:
         await self.say("POST", "/enqueue/KIND/1/", {"job_id": "a", "interval": -1, "payload": 0})
