@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sharq_core.job_life import OnExpiry
 from sharq_core.models import JobState
 from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US
 from tests.scheduler.job_driver import JobDriver, job
@@ -34,4 +35,17 @@ def test_a_walk_passes_a_purged_queue_whose_last_lease_ends(jobs: JobDriver) -> 
     jobs.advance(MINUTE_US)
     settle(jobs)
     assert jobs.totals().enqueued == 0  # the type is forgotten together with its last queue
+    assert_keys_agree(jobs)
+
+
+def test_the_agenda_names_the_next_walk_although_the_call_makes_the_first_dead_letter(
+    jobs: JobDriver,
+) -> None:
+    """The job that the walk passed expires while the walk rests."""
+    jobs.enqueue(job("0", expires_us=SECOND_US, on_expiry=OnExpiry.DROP), job("1", expires_us=SECOND_US + 1))
+    jobs.enqueue(*(job(str(number)) for number in range(2, 5)))
+    jobs.advance(SECOND_US)
+    jobs.reap(3)
+    jobs.advance(SECOND_US)
+    assert jobs.dequeue_ids(1) == ["2"]
     assert_keys_agree(jobs)

@@ -147,7 +147,9 @@ function dead_letters.flush(tx)
   for _, field in ipairs(fields) do tally(numbers, field) end
   call('ZADD', tx.keys[KEY.dead], unpack(places))
   change_counts(tx, numbers, 1)
-  if call('ZADD', tx.keys[KEY.timers], 'NX', tx.now, LETTERS_TIMER) == 1 then tx.timer_hint = tx.now end
+  if call('ZADD', tx.keys[KEY.timers], 'NX', tx.now, LETTERS_TIMER) == 1 then
+    tx.timer_hint = math.min(tx.timer_hint or tx.now, tx.now)
+  end
   tx.buried = false
 end
 
