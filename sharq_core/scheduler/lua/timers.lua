@@ -47,6 +47,14 @@ local function end_delay(tx, field, timer)
   end
 end
 
+-- Drop the record of a queue that counts as forgotten, and its timers. The record must not outlive its EXPIRY_TIMER: if
+-- the partition's time is taken back, the queue may count as known again.
+local function drop_forgotten(tx, queue_id)
+  call('HDEL', tx.keys[KEY.queues], queue_id)
+  unit.drop_timer(tx, IDLE_TIMER .. queue_id)
+  unit.drop_timer(tx, EXPIRY_TIMER .. queue_id)
+end
+
 local function forget_idle_queue(tx, queue_id, timer)
   local queue = unit.queue(tx, queue_id)
   if queue then
@@ -54,9 +62,7 @@ local function forget_idle_queue(tx, queue_id, timer)
     queue.is_changed = true
     reset(tx, timer, queue.timer > 0 and queue.timer)
   else
-    call('HDEL', tx.keys[KEY.queues], queue_id)
-    unit.drop_timer(tx, timer)
-    unit.drop_timer(tx, EXPIRY_TIMER .. queue_id)
+    drop_forgotten(tx, queue_id)
   end
 end
 
@@ -64,13 +70,14 @@ end
 -- the reaper takes a call that did less for the last one.
 local function remove_expired(tx, queue_id, timer, limits)
   local queue = unit.queue(tx, queue_id)
-  local from = queue and queue.expires_from
+  if not queue then return drop_forgotten(tx, queue_id) end
+  local from = queue.expires_from
   if not from or from > tx.now then return reset(tx, timer, from) end
   if limits.swept >= limits.jobs then return reset(tx, timer, tx.now) end
   unit.go_on(tx)
   queue = unit.queue(tx, queue_id)
   -- The call's earlier timers may have ended the last job of a queue that nobody used for long, or that was purged.
-  if not queue then return reset(tx, timer, false) end
+  if not queue then return drop_forgotten(tx, queue_id) end
   local count, at = expiry.walk(tx, queue, limits.jobs - limits.swept)
   limits.swept = queue.walk and limits.jobs or limits.swept + count
   reset(tx, timer, at)
