@@ -25,7 +25,7 @@ from router.api.fields import (
     to_us,
 )
 from router.api.job_ids import new_job_id
-from router.api.life.values import cut_error, has_life, with_life
+from router.api.life.values import cut_error, with_life
 from router.api.limits import rate_interval_us, read_burst
 from router.api.nesting import MAX_DEPTH, is_nested_too_deep
 from router.api.request_shapes import (
@@ -46,7 +46,7 @@ from router.api.request_shapes import (
 )
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
-from sharq_core.job_life import DeadRef
+from sharq_core.job_life import PRIORITY, DeadRef
 from sharq_core.models import ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
 
 ValueT = TypeVar("ValueT")
@@ -263,7 +263,15 @@ def _new_job(
         form.cost,
         None if form.max_leased is UNSET else form.max_leased,
     )
-    return with_life(job, form, place) if has_life(form) else job
+    says_nothing_of_its_life = (
+        form.retry is UNSET
+        and form.priority == PRIORITY
+        and form.at is UNSET
+        and form.expires is UNSET
+        and form.expires_at is UNSET
+        and form.on_expiry is UNSET
+    )
+    return job if says_nothing_of_its_life else with_life(job, form, place)
 
 
 def _report(

@@ -90,7 +90,8 @@ class Dispatch:
 
     async def route(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
         """Call the owner of the call's partition; if it fails, call another shard once if that does no harm."""
-        if self.formats < FORMATS and (newer := newer_part_of_call(call, self.formats)) is not None:
+        formats = self._directory.formats
+        if formats < FORMATS and (newer := newer_part_of_call(call, formats)) is not None:
             raise refusal(newer)
         partition = call.partition_in(self._directory.partitions)
         shard = self._directory.owner(partition)
@@ -105,7 +106,8 @@ class Dispatch:
         Args:
             make_call: the type of call, as `Enqueue`.
         """
-        if self.formats < FORMATS and (newer := newer_field_of_job(job, self.formats)) is not None:
+        formats = self._directory.formats
+        if formats < FORMATS and (newer := newer_field_of_job(job, formats)) is not None:
             raise refusal(newer)
         partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
         shard = self._directory.owner(partition)
@@ -327,9 +329,9 @@ class Dispatch:
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Call the owners of jobs, and refuse jobs that not every shard can handle yet."""
-        if self.formats >= FORMATS:
+        if self._directory.formats >= FORMATS:
             return await self._split(make_call, jobs)
-        newer = [newer_field_of_job(job, self.formats) for job in jobs]
+        newer = [newer_field_of_job(job, self._directory.formats) for job in jobs]
         older = [job for job, field in zip(jobs, newer, strict=True) if field is None]
         outcomes: list[OutcomeT | errors.SharqError] = await self._split(make_call, older) if older else []
         remaining = iter(outcomes)

@@ -93,23 +93,22 @@ def enqueue_header(job: NewJob) -> bytes:
         -1 if job.max_queued_length is None else job.max_queued_length,
         job.repeat,
     )
-    life = _life(job)
-    if not hundredths and job.cost == 1 and job.max_leased is None and not life:
+    says_nothing_of_its_life = (
+        job.retry is None
+        and job.priority == PRIORITY
+        and job.at_us is None
+        and job.expires_us is None
+        and job.expires_at_us is None
+        and job.on_expiry is None
+    )
+    if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:
         return header
-    return header + _ENQUEUE_LIMITS.pack(hundredths, job.cost, job.max_leased or 0) + life
+    limits = _ENQUEUE_LIMITS.pack(hundredths, job.cost, job.max_leased or 0)
+    return header + limits + (b"" if says_nothing_of_its_life else _life(job))
 
 
 def _life(job: NewJob) -> bytes:
-    """Return what a job says of its life; empty if it says nothing."""
-    expires = job.expires_us is not None or job.expires_at_us is not None
-    if (
-        job.priority == PRIORITY
-        and job.at_us is None
-        and not expires
-        and job.on_expiry is None
-        and not job.retry
-    ):
-        return b""
+    """Return what a job says of its life."""
     kind, when_us = (2, job.expires_at_us) if job.expires_us is None else (1, job.expires_us)
     if when_us is None:
         kind, when_us = 0, 0

@@ -12,20 +12,8 @@ from router.api.life.fields import FACTOR_TEXT, JITTER_TEXT
 from router.api.life.requests import ChangeBody, RetryBody
 from router.api.request_shapes import EnqueueBody, EnqueueEntry
 from sharq_core.errors import InvalidRequest
-from sharq_core.job_life import MAX_ERROR_BYTES, PRIORITY, OnExpiry, Retry
+from sharq_core.job_life import MAX_ERROR_BYTES, OnExpiry, Retry
 from sharq_core.models import NewJob
-
-
-def has_life(form: EnqueueBody | EnqueueEntry) -> bool:
-    """Return True if an enqueue has a field about the life of its job. Most have none."""
-    return not (
-        form.priority == PRIORITY
-        and form.expires is UNSET
-        and form.retry is UNSET
-        and form.at is UNSET
-        and form.expires_at is UNSET
-        and form.on_expiry is UNSET
-    )
 
 
 def with_life(job: NewJob, form: EnqueueBody | EnqueueEntry, place: str) -> NewJob:
