@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec import structs
+
 from sharq_core.job_life import OnExpiry
-from sharq_core.models import JobState
+from sharq_core.models import EnqueueStatus, JobState
 from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, Driver
 from tests.scheduler.job_driver import JobDriver, job
 from tests.scheduler.records import assert_keys_agree
@@ -76,3 +79,23 @@ def test_a_call_looks_at_few_queues_whose_expired_jobs_it_does_not_remove(lone_d
     assert (reply.jobs, reply.expired, reply.due_after) == ([], 66, 334)
     assert calls_of(lone_driver, "zrange") - before < 150
     assert_keys_agree(lone_driver)
+
+
+@pytest.mark.parametrize("delay_us", [0, SECOND_US])
+def test_a_queue_whose_last_job_expires_in_the_enqueue_may_be_forgotten(
+    jobs: JobDriver, delay_us: int
+) -> None:
+    """As if the sweep had removed the job before: the queue has no rate any more."""
+    jobs.enqueue(job("1", expires_us=SECOND_US))
+    jobs.advance(HOUR_US)
+    (refused,) = jobs.enqueue(structs.replace(job("1"), interval_us=None))
+    assert refused.status is EnqueueStatus.NO_INTERVAL
+    assert_keys_agree(jobs)
+    jobs.enqueue(job("2", expires_us=SECOND_US))
+    jobs.advance(HOUR_US)
+    first, second = jobs.enqueue(
+        structs.replace(job("2"), interval_us=None), job("2", interval_us=MINUTE_US, delay_us=delay_us)
+    )
+    assert (first.status, second.status) == (EnqueueStatus.NO_INTERVAL, EnqueueStatus.QUEUED)
+    assert jobs.get_queue().interval_us == MINUTE_US
+    assert_keys_agree(jobs)
