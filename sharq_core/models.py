@@ -170,7 +170,7 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
         cost, hold_us, hold_type_us: as in FinishJob.
         counts: False if the attempt is not counted, so that the job comes no closer to its requeue limit.
         error: the reason of the failure as text, at most MAX_ERROR_BYTES in UTF-8; empty for none.
-        retries: True if no delay was given, so that the retry policy decides.
+        retries: True if the retry policy decides, and delay_us only if there is none.
     """
 
     queue_type: str

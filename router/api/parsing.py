@@ -289,7 +289,7 @@ def _report(
 def _released(
     form: ReleaseBody | ReleaseEntry, queue_type: str, queue_id: str, job_id: str, lease: str, place: str = ""
 ) -> ReleaseJob:
-    """Return the job to release. Without a delay, its retry policy decides."""
+    """Return the job to release. Without a delay, or if it says so, its retry policy decides."""
     cost, hold_us, hold_type_us = _report(form, queue_type, place)
     return ReleaseJob(
         queue_type,
@@ -302,7 +302,7 @@ def _released(
         hold_type_us=hold_type_us,
         counts=form.count,
         error=cut_error(form.error) if form.error else "",
-        retries=form.delay is UNSET,
+        retries=form.delay is UNSET if form.prefer_retry is UNSET else form.prefer_retry,
     )
 
 

@@ -46,6 +46,7 @@ from router.api.life.fields import (
     Expires,
     ExpiresAt,
     ExpiryFate,
+    PreferRetry,
     Priority,
 )
 from router.api.life.requests import DefaultRetry, RetryPolicy
@@ -142,6 +143,7 @@ class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     lease: LeaseToken | UnsetType = UNSET
     delay: Delay | UnsetType = UNSET
+    prefer_retry: PreferRetry | UnsetType = UNSET
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
@@ -179,6 +181,7 @@ class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     job_id: JobId
     lease: LeaseToken
     delay: Delay | UnsetType = UNSET
+    prefer_retry: PreferRetry | UnsetType = UNSET
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0

@@ -107,7 +107,7 @@ def _life_of_job(job: Addressed) -> str | None:
             retry=job.retry is not None,
         )
     if isinstance(job, ReleaseJob):
-        return "error" if job.error else None
+        return _first(error=bool(job.error), prefer_retry=job.retries and job.delay_us > 0)
     return _CALL if isinstance(job, CancelJob) else None
 
 

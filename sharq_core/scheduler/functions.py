@@ -206,7 +206,7 @@ class Functions:
         """Give jobs back unfinished. Value: one answer for each job."""
         reports = packed.reports(jobs)
         arguments = self._about_leases(jobs, not_after_us, reports)
-        arguments += ["" if job.retries else job.delay_us for job in jobs]
+        arguments += [f"r{job.delay_us}" if job.retries else job.delay_us for job in jobs]
         arguments += [int(job.is_void) for job in jobs]
         arguments += reports
         return self._call(

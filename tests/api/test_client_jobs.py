@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -118,13 +119,17 @@ async def test_jobs_leave_by_priority_and_say_when_they_expire(client: SharqClie
 
 
 async def test_expired_jobs_are_dead_or_dropped(client: SharqClient, kind: str) -> None:
+    await client.control.set_queue(kind, "1", QueueSettings(interval_ms=0))
+    assert await client.pause(kind, "1")
     await client.enqueue_many(
         [
             a_job(kind, "kept", expires_ms=1),
             a_job(kind, "dropped", expires_ms=1, on_expiry=OnExpiry.DROP),
-            a_job(kind, "live", delay_ms=50),
+            a_job(kind, "live"),
         ]
     )
+    await asyncio.sleep(0.01)
+    assert await client.resume(kind, "1")
     assert (await leased(client, kind)).job_id == "live"
     kept, dropped = await status_of(client, kind, "kept"), await status_of(client, kind, "dropped")
     assert (kept.state, kept.reason, kept.attempt) == (JobState.DEAD, DeadReason.EXPIRED, 0)

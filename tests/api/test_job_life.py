@@ -133,6 +133,18 @@ class TestRetry:
         assert (await api.post(f"/release/{kind}/1/a/", {"lease": lease, **body})).status == 200
         assert await api.state(kind, "a") == "queued"
 
+    async def test_a_release_that_prefers_the_policy_waits_as_its_delay_says_without_one(
+        self, api: Api, kind: str
+    ) -> None:
+        await api.enqueue(kind, job_id="a", retry={"delay": HOUR_MS})
+        await api.enqueue(kind, job_id="b")
+        for job_id, wait_ms in (("a", HOUR_MS), ("b", 60_000)):
+            leased, released_ms = await api.lease(kind), now_ms()
+            body = {"lease": leased["lease"], "delay": 60_000, "prefer_retry": True}
+            assert (await api.post(f"/release/{kind}/1/{job_id}/", body)).status == 200
+            until_ms = (await job(api, kind, job_id))["delayed_until"]
+            assert released_ms + wait_ms - 5 <= until_ms <= now_ms() + wait_ms
+
     async def test_settings_of_a_queue_and_of_a_gathered_type_hold_for_jobs_without_their_own(
         self, api: Api, kind: str
     ) -> None:

@@ -88,6 +88,19 @@ async def test_error_of_a_handler_is_kept_and_the_default_policy_decides(
     assert 799 <= status.delayed_until_ms - status.error_at_ms <= 1_000
 
 
+async def test_job_without_a_policy_comes_back_after_a_second(client: SharqClient, kind: str) -> None:
+    async def fail(job: LeasedJob) -> None:
+        raise LookupError
+
+    await client.enqueue(a_job(kind, retry=None))
+    async with Worker(client, kind, fail, wait_ms=100):
+        async with asyncio.timeout(60):
+            while (status := await client.job(kind, "1", "j")) is None or status.error_at_ms is None:
+                await asyncio.sleep(0.01)
+    assert status.delayed_until_ms is not None
+    assert 999 <= status.delayed_until_ms - status.error_at_ms <= 1_001
+
+
 async def test_delay_of_the_worker_wins_over_the_policy(client: SharqClient, kind: str) -> None:
     attempts: list[int] = []
 

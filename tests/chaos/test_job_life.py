@@ -17,11 +17,13 @@ from tests.support.load.history import History, Outcome
 from tests.support.load.life import Backoff, Life
 from tests.support.load.promise import Promise, Rate
 
+pytestmark = pytest.mark.timeout(900)
+
 QUEUES = 8
 
 LIFE = Life(
     priorities=(5, 5, 1, 5, 9),
-    expiries_ms=(None, None, None, 400, None, None, 2_000),
+    expiries_ms=(None, 300, None, 400, None, 600, 2_000),
     requeue_limit=2,
     retry=Backoff(delay=100, factor=2, max=1_000, jitter=0.5),
 )
@@ -88,7 +90,6 @@ async def test_the_life_of_jobs_keeps_its_promises_through(
     await play(shared_stage, scenario, SCENARIOS[scenario], kind)
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_life_of_jobs_keeps_its_promises_through_failovers(
     seed: int, report: Report, kind: str

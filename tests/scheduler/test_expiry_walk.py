@@ -153,3 +153,13 @@ def test_a_walk_survives_a_clock_that_steps_back(driver: Driver) -> None:
         driver.reap()
     assert driver.totals().dead == 150
     assert_keys_agree(driver)
+
+
+def test_a_queue_that_counts_as_forgotten_goes_with_its_timer(driver: Driver) -> None:
+    """A record without the timer would never be walked again if the partition's time were taken back."""
+    driver.enqueue(mortal("1"))
+    driver.delete_queue()
+    driver.advance(HOUR_US)
+    assert driver.reap(1).handled == 1
+    assert parse(read_raw(driver), TYPE).queues == {}
+    assert_keys_agree(driver)

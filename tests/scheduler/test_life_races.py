@@ -151,6 +151,7 @@ STATES: dict[str, list[Verb | int]] = {
     "past its lease and its expiry": [EXPIRING, VERBS["lease"], LEASE_ENDS_US],
     "waiting for another try": [PLAIN, VERBS["lease"], VERBS["release"]],
     "due for another try": [PLAIN, VERBS["lease"], VERBS["release"], SECOND_US],
+    "expired before another try": [EXPIRING, VERBS["lease"], VERBS["release"], EXPIRES_US],
     "expired": [EXPIRING, EXPIRES_US],
     "expired and dropped": [DROPPED, EXPIRES_US],
     "dead": [MORTAL, VERBS["lease"], VERBS["release"]],

@@ -49,6 +49,15 @@ def test_a_fractional_factor_counts_in_hundredths(jobs: JobDriver) -> None:
     assert [fail_again(jobs) for _ in range(3)] == [1_000_000, 1_250_000, 1_562_500]
 
 
+def test_a_delay_beside_the_policy_is_only_for_jobs_without_one(jobs: JobDriver) -> None:
+    jobs.enqueue(job("1", retry=EXPONENTIAL))
+    assert fail_again(jobs, delay_us=7 * SECOND_US) == 1000 * MS
+    assert fail_again(jobs, delay_us=7 * SECOND_US, counts=False) == 7 * SECOND_US
+    jobs.finish("1", jobs.lease_one().lease)
+    jobs.enqueue(job("2"))
+    assert fail_again(jobs, delay_us=7 * SECOND_US) == 7 * SECOND_US
+
+
 def test_a_delay_of_nothing_waits_for_nothing(jobs: JobDriver) -> None:
     jobs.enqueue(job("1", retry=Retry(0, 10, MAX_RETRY_MS)))
     assert [fail_again(jobs) for _ in range(3)] == [0, 0, 0]

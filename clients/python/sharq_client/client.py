@@ -227,6 +227,7 @@ class SharqClient:
         hold_type_ms: float = 0,
         counts: bool = True,
         error: str | None = None,
+        prefer_retry: bool = False,
     ) -> None:
         """Give the job back unfinished (nack): it returns to its place in the queue after a delay.
 
@@ -237,11 +238,14 @@ class SharqClient:
             counts: False if the attempt does not count, as after a carrier's 429.
             error: the reason of the failure, for people. The server keeps its first 2 KiB until the job is finished,
                 and shows the latest one with the job and with its dead letter.
+            prefer_retry: True if the retry policy decides, and delay_ms only if there is none.
 
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
-        report = LeaseBody("", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error)
+        report = LeaseBody(
+            "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
+        )
         await self._caller.report("release", job, report)
 
     async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
@@ -261,6 +265,7 @@ class SharqClient:
         hold_type_ms: float = 0,
         counts: bool = True,
         error: str | Sequence[str | None] | None = None,
+        prefer_retry: bool = False,
     ) -> Answers[errors.SharqError | None]:
         """Give jobs back unfinished, as `release` does. Return one answer for each job, in order; None for success.
 
@@ -268,8 +273,9 @@ class SharqClient:
             error: the error of all jobs, or a list with one for each job.
         """
         texts = [error] * len(jobs) if error is None or isinstance(error, str) else error
+        terms = delay_ms, hold_ms, hold_type_ms
         bodies = [
-            lease_body(job, None, delay_ms, hold_ms, hold_type_ms, counts=counts, error=text)
+            lease_body(job, None, *terms, counts=counts, error=text, prefer_retry=prefer_retry)
             for job, text in zip(jobs, texts, strict=True)
         ]
         return await self._caller.report_many("release", bodies)

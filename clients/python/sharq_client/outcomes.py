@@ -47,9 +47,11 @@ class ReleaseTerms(msgspec.Struct, frozen=True):
 
     Attributes:
         delay_ms: the delay; None for that of the job's retry policy.
+        prefer_retry: delay_ms applies only to jobs without a retry policy.
     """
 
     delay_ms: float | None = None
+    prefer_retry: bool = False
     hold_ms: float = 0
     hold_type_ms: float = 0
     counts: bool = True
@@ -57,6 +59,9 @@ class ReleaseTerms(msgspec.Struct, frozen=True):
 
 _NO_TERMS = ReleaseTerms()
 _UNSTARTED = ReleaseTerms(counts=False)
+
+DELAY_WITHOUT_POLICY_MS = 1_000
+"""The delay of a failed job for which neither the job, its queue nor its gathered type has a retry policy."""
 
 MAX_ERROR_BYTES = 2048
 """The length at which the server cuts the error of a release, in bytes of UTF-8."""
@@ -76,7 +81,11 @@ class Outcomes:
             on_reported: called once for each outcome that the server has answered.
         """
         self._client = client
-        self._failed = ReleaseTerms(release_delay_ms)
+        self._failed = (
+            ReleaseTerms(DELAY_WITHOUT_POLICY_MS, prefer_retry=True)
+            if release_delay_ms is None
+            else ReleaseTerms(release_delay_ms)
+        )
         self._on_reported = on_reported
         self._unreported: list[_Report] = []
         self._changed = asyncio.Event()
@@ -164,6 +173,7 @@ class Outcomes:
             hold_type_ms=terms.hold_type_ms,
             counts=terms.counts,
             error=[report.error for report in reports],
+            prefer_retry=terms.prefer_retry,
         )
 
     def _settle(

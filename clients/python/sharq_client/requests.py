@@ -174,6 +174,7 @@ class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_type_ms: float = msgspec.field(default=0, name="hold_type")
     counts: bool = msgspec.field(default=True, name="count")
     error: str | None = None
+    prefer_retry: bool = False
 
 
 class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -354,6 +355,7 @@ def lease_body(
     *,
     counts: bool = True,
     error: str | None = None,
+    prefer_retry: bool = False,
 ) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
     return LeaseBody(
@@ -367,4 +369,5 @@ def lease_body(
         hold_type_ms=hold_type_ms,
         counts=counts,
         error=error,
+        prefer_retry=prefer_retry,
     )

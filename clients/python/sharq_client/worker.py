@@ -69,8 +69,8 @@ class Worker:
             wait_ms: the time that the server holds a request while no job is ready, 0 to 60,000. A stop waits for the
                 request, so that no lease is lost in an unread response.
             release_delay_ms: the delay of a job whose handler raised, 0 for none. None for that of the retry policy of
-                the job, its queue or its gathered type. A job without any policy, as from a program that does not use
-                this client, then comes back at once.
+                the job, its queue or its gathered type, or a second if there is none, as for a job from a program that
+                does not use this client.
             stop_timeout_s: the time that a stop waits for handlers, and then again for the reports.
             on_reported: called for each job once the server has accepted its outcome, or refused it for good.
 

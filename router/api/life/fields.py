@@ -141,6 +141,15 @@ ErrorText: TypeAlias = Annotated[
     ),
     Expected("a string"),
 ]
+PreferRetry: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="True lets the retry policy of the job, its queue or its gathered type decide how long the job "
+        "waits; `delay` then applies only if there is none. False lets `delay` decide. The default is true if `delay` "
+        "is absent, else false."
+    ),
+    Expected("true or false"),
+]
 Force: TypeAlias = Annotated[
     bool,
     Meta(

@@ -2,8 +2,9 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS),
---       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs; '':
---       the retry policy of the job, of its queue or of its type decides, if the attempt counts), n flags: '1' if
+--       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs; 'r'
+--       before it: only if the attempt does not count, or if neither the job, its queue nor its type has a retry
+--       policy), n flags: '1' if
 --       nobody received the lease, so that its attempt does not count, else '0', and, if a byte follows the terms, n
 --       reports (reports.lua; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status}
@@ -47,8 +48,9 @@ local function release_one(tx, queue_id, field, token, delay, is_void, report, r
     has_failed = give_back(tx, found, job, report)
   end
   local died = tx.died
-  local decides_policy = has_failed and not delay
-  transitions.end_lease(tx, found, job, not decides_policy and tx.now + (delay or 0) or nil)
+  local fallback = has_failed and tonumber(string.match(delay, '^r(%d+)$'))
+  local due = tx.now + (fallback or tonumber(string.match(delay, '%d+')))
+  transitions.end_lease(tx, found, job, due, fallback)
   unit.touch(tx, found)
   return tx.died ~= died and release.DIED or leases.DONE
 end
@@ -64,7 +66,7 @@ function release.run(tx, args, first, length)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
     reply[#reply + 1] = release_one(tx, args[at], args[at + count], args[at + 2 * count],
-      tonumber(args[at + 3 * count]), args[at + 4 * count] == '1', has_reports and args[at + 5 * count], retention,
+      args[at + 3 * count], args[at + 4 * count] == '1', has_reports and args[at + 5 * count], retention,
       dead_retention)
   end
   return unit.close(tx, reply)

@@ -25,7 +25,7 @@ end
 local function end_lease(tx, field, timer)
   local job = job_of(tx, field)
   if job and job.state == LEASED and job.due <= tx.now then
-    transitions.end_lease(tx, unit.queue(tx, job.queue_id) or unit.new_queue(tx, job.queue_id), job)
+    transitions.end_lease(tx, unit.queue(tx, job.queue_id) or unit.new_queue(tx, job.queue_id), job, nil, true)
   else
     reset(tx, timer, job and job.state == LEASED and job.due)
   end
@@ -47,6 +47,14 @@ local function end_delay(tx, field, timer)
   end
 end
 
+-- Drop the record of a queue that counts as forgotten, and its timers. The record must not outlive its EXPIRY_TIMER: if
+-- the partition's time is taken back, the queue may count as known again.
+local function drop_forgotten(tx, queue_id)
+  call('HDEL', tx.keys[KEY.queues], queue_id)
+  unit.drop_timer(tx, IDLE_TIMER .. queue_id)
+  unit.drop_timer(tx, EXPIRY_TIMER .. queue_id)
+end
+
 local function forget_idle_queue(tx, queue_id, timer)
   local queue = unit.queue(tx, queue_id)
   if queue then
@@ -54,9 +62,7 @@ local function forget_idle_queue(tx, queue_id, timer)
     queue.is_changed = true
     reset(tx, timer, queue.timer > 0 and queue.timer)
   else
-    call('HDEL', tx.keys[KEY.queues], queue_id)
-    unit.drop_timer(tx, timer)
-    unit.drop_timer(tx, EXPIRY_TIMER .. queue_id)
+    drop_forgotten(tx, queue_id)
   end
 end
 
@@ -65,9 +71,11 @@ end
 local function remove_expired(tx, queue_id, timer, limits)
   local is_untouched = tx.queues[queue_id] == nil
   local queue = unit.queue(tx, queue_id)
-  local from = queue and queue.expires_from
+  if not queue then return drop_forgotten(tx, queue_id) end
+  local from = queue.expires_from
   if not from or from > tx.now then return reset(tx, timer, from) end
   if limits.swept >= limits.jobs then return reset(tx, timer, tx.now) end
+<<<<<<< HEAD
   if not is_untouched then
     -- Earlier timers of the call may have changed the queue, and the walk reads its line in the store. They may also
     -- have ended the last job of a queue that nobody used for long, or that was purged: then it is gone.
@@ -75,6 +83,12 @@ local function remove_expired(tx, queue_id, timer, limits)
     queue = unit.queue(tx, queue_id)
     if not queue then return reset(tx, timer, false) end
   end
+=======
+  unit.go_on(tx)
+  queue = unit.queue(tx, queue_id)
+  -- The call's earlier timers may have ended the last job of a queue that nobody used for long, or that was purged.
+  if not queue then return drop_forgotten(tx, queue_id) end
+>>>>>>> integration
   local count, at = expiry.walk(tx, queue, limits.jobs - limits.swept)
   limits.swept = queue.walk and limits.jobs or limits.swept + count
   reset(tx, timer, at)

@@ -142,8 +142,8 @@ end
 
 -- End a lease. The job goes if its queue was deleted meanwhile, becomes a dead letter past its requeue limit, expires,
 -- or returns to its place.
--- due: when it may be leased again (µs); nil: the attempt failed, and the retry policy decides.
-function transitions.end_lease(tx, queue, job, due)
+-- due: when it may be leased again (µs); nil: at once. has_failed: if there is a retry policy, it decides instead.
+function transitions.end_lease(tx, queue, job, due, has_failed)
   leave_state(tx, queue, job)
   local counts = tx.counters
   if queue.fence and job.seq < queue.fence then
@@ -158,7 +158,7 @@ function transitions.end_lease(tx, queue, job, due)
   elseif job.newer and job_record.is_expired(job, tx.now) then
     lapse(tx, queue, job)
   else
-    queue_up(tx, queue, job, due or retry_at(tx, queue, job))
+    queue_up(tx, queue, job, has_failed and retry_at(tx, queue, job) or due)
   end
 end
 
