@@ -55,9 +55,9 @@ class Model:
 
     def _enqueue_one(self, new: NewJob) -> Enqueued:
         key = (new.queue_id, new.job_id)
-        queue = self.state.queue(new.queue_id)
         if key in self.state.jobs and self.state.jobs[key].is_expired(self.state.now_us):
             self.state.expire(self.state.jobs[key])
+        queue = self.state.queue(new.queue_id)
         length = sum(
             job.queue_id == new.queue_id and job.state is not JobState.LEASED
             for job in self.state.jobs.values()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec import structs
+
 from sharq_core.job_life import OnExpiry
-from sharq_core.models import JobState
-from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US
+from sharq_core.models import EnqueueStatus, JobState
+from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, Driver
 from tests.scheduler.job_driver import JobDriver, job
 from tests.scheduler.records import assert_keys_agree
+
+
+def calls_of(driver: Driver, command: str) -> int:
+    """How often the server ran a command."""
+    found: dict[str, dict[str, int]] = driver.client.info("commandstats")
+    return found.get(f"cmdstat_{command}", {}).get("calls", 0)
 
 
 def settle(jobs: JobDriver) -> None:
@@ -48,4 +57,45 @@ def test_the_agenda_names_the_next_walk_although_the_call_makes_the_first_dead_l
     jobs.reap(3)
     jobs.advance(SECOND_US)
     assert jobs.dequeue_ids(1) == ["2"]
+    assert_keys_agree(jobs)
+
+
+def test_walks_over_many_queues_are_written_together(lone_driver: Driver) -> None:
+    """One code of each of a hundred customers expires: the call takes a few writes, not a few for each of them."""
+    lone_driver.enqueue(*(job("1", f"q{number}", expires_us=SECOND_US) for number in range(100)))
+    lone_driver.advance(SECOND_US)
+    before = calls_of(lone_driver, "hset")
+    assert lone_driver.reap(100).expired == 100
+    assert calls_of(lone_driver, "hset") - before < 10
+    assert_keys_agree(lone_driver)
+
+
+def test_a_call_looks_at_few_queues_whose_expired_jobs_it_does_not_remove(lone_driver: Driver) -> None:
+    for first in range(0, 400, 100):
+        lone_driver.enqueue(*(job("1", f"q{first + number}", expires_us=SECOND_US) for number in range(100)))
+    lone_driver.advance(SECOND_US)
+    before = calls_of(lone_driver, "zrange")
+    reply = lone_driver.dequeue_reply(100)
+    assert (reply.jobs, reply.expired, reply.due_after) == ([], 66, 334)
+    assert calls_of(lone_driver, "zrange") - before < 150
+    assert_keys_agree(lone_driver)
+
+
+@pytest.mark.parametrize("delay_us", [0, SECOND_US])
+def test_a_queue_whose_last_job_expires_in_the_enqueue_may_be_forgotten(
+    jobs: JobDriver, delay_us: int
+) -> None:
+    """As if the sweep had removed the job before: the queue has no rate any more."""
+    jobs.enqueue(job("1", expires_us=SECOND_US))
+    jobs.advance(HOUR_US)
+    (refused,) = jobs.enqueue(structs.replace(job("1"), interval_us=None))
+    assert refused.status is EnqueueStatus.NO_INTERVAL
+    assert_keys_agree(jobs)
+    jobs.enqueue(job("2", expires_us=SECOND_US))
+    jobs.advance(HOUR_US)
+    first, second = jobs.enqueue(
+        structs.replace(job("2"), interval_us=None), job("2", interval_us=MINUTE_US, delay_us=delay_us)
+    )
+    assert (first.status, second.status) == (EnqueueStatus.NO_INTERVAL, EnqueueStatus.QUEUED)
+    assert jobs.get_queue().interval_us == MINUTE_US
     assert_keys_agree(jobs)

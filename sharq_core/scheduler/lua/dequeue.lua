@@ -8,7 +8,7 @@
 --        queue_id, job_id, payload, lease (LEASE below); then, if jobs expired and the caller can decode it, their
 --        number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a job, and at most 16 timers and 50 expired jobs
+-- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
 --
 -- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, expiry,
 -- timers
@@ -28,6 +28,7 @@ local dequeue = {
   FEW = 4,            -- queues read first
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
   STALE = 32,         -- members fetched at once from a queue whose jobs have expired
+  BEHIND = 16,        -- queues looked at behind those whose expired jobs held up the call
   CARRIED = 1048576,  -- payload bytes of a joint call to stay below
 }
 
@@ -92,6 +93,18 @@ local function open_turns(tx, ids, scores, due)
   return turns
 end
 
+-- Return the turns of a round of up to `most` due queues that had none before. passed: the ids of those that had.
+local function open_others(tx, ids, scores, due, passed, most)
+  local had_turn, other_ids, other_scores = {}, {}, {}
+  for index = 1, #passed do had_turn[passed[index]] = true end
+  for index = 1, math.min(due, #ids) do
+    if #other_ids < most and not had_turn[ids[index]] then
+      other_ids[#other_ids + 1], other_scores[#other_scores + 1] = ids[index], scores[index]
+    end
+  end
+  return open_turns(tx, other_ids, other_scores, #other_ids)
+end
+
 -- Fetch the next members of a turn, one share at a time: a single queue costs one range, and a hundred queues cost a
 -- hundred. A queue with a weight gives several jobs in a turn.
 local function fetch_members(tx, turn, share)
@@ -146,6 +159,7 @@ local function next_job(tx, turns, index, share)
   while true do
     local at = turn.next
     local field = turn.fields[at]
+    if not field and turn.has_expired and turn.queue.queued == 0 then return nil end
     if not field or records[field] == nil then
       read_ahead(tx, turns, index, share)
       at = turn.next
@@ -338,9 +352,10 @@ function dequeue.run(tx, args, first)
     if tx.is_stuck and left == count and due > #ids then
       -- Expired jobs held up all of these queues. They stand behind the others now, or beside those that became due at
       -- this moment.
+      local passed, most = ids, math.min(count, dequeue.BEHIND)
       unit.go_on(tx)
-      ids, scores, due, rest = read_heads(tx, count + #ids)
-      is_cut = serve(tx, open_turns(tx, ids, scores, due), args[first], count, reply)
+      ids, scores, due, rest = read_heads(tx, most + #passed)
+      is_cut = serve(tx, open_others(tx, ids, scores, due, passed, most), args[first], count, reply)
     end
     if is_cut then reply[before + 7] = 1 end
     unit.flush(tx)

@@ -136,12 +136,22 @@ local function expire_live(tx, queue, live)
   return nil
 end
 
+-- Return a new queue. forgotten: the record of this id that counts as forgotten since this call removed the last job
+-- of its queue, or nil.
+local function renew(tx, queue_id, forgotten)
+  local queue = unit.new_queue(tx, queue_id)
+  if forgotten then queue.ready_score = forgotten.ready_score end
+  return queue
+end
+
 local function enqueue_one(tx, queue_id, field, header, payload, retention, dead_retention)
   local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue.HEADER, header)
   local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
   if live and live.newer and queue then live = expire_live(tx, queue, live) end
+  local forgotten = tx.expired and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
+  if forgotten then queue = nil end
   local length = queue and queue.queued + queue.delayed or 0
   if (live or is_repeat == 1)
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
@@ -153,7 +163,7 @@ local function enqueue_one(tx, queue_id, field, header, payload, retention, dead
   local rare, is_early = rare_fields(tx, queue, rest, due)
   if is_early then return enqueue.EXPIRES_EARLY, length end
   if live then transitions.clear_deleted(tx, live) end
-  queue = queue or unit.new_queue(tx, queue_id)
+  queue = queue or renew(tx, queue_id, forgotten)
   local hundredths = rest and rest.hundredths
   -- Most jobs name the rate that their queue has.
   if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then

@@ -66,7 +66,7 @@ local function finish_walk(queue, walk)
   return queue.expires_from
 end
 
--- Begin or continue the walk over a queue, with up to `limit` jobs. All changes of the call so far must be written.
+-- Begin or continue the walk over a queue, with up to `limit` jobs. All changes of the call to it must be written.
 -- Returns how many jobs it looked at, and when to continue (µs) or nil.
 function expiry.walk(tx, queue, limit)
   local queue_id = queue.queue_id
