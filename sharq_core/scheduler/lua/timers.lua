@@ -75,20 +75,13 @@ local function remove_expired(tx, queue_id, timer, limits)
   local from = queue.expires_from
   if not from or from > tx.now then return reset(tx, timer, from) end
   if limits.swept >= limits.jobs then return reset(tx, timer, tx.now) end
-<<<<<<< HEAD
   if not is_untouched then
     -- Earlier timers of the call may have changed the queue, and the walk reads its line in the store. They may also
     -- have ended the last job of a queue that nobody used for long, or that was purged: then it is gone.
     unit.go_on(tx)
     queue = unit.queue(tx, queue_id)
-    if not queue then return reset(tx, timer, false) end
+    if not queue then return drop_forgotten(tx, queue_id) end
   end
-=======
-  unit.go_on(tx)
-  queue = unit.queue(tx, queue_id)
-  -- The call's earlier timers may have ended the last job of a queue that nobody used for long, or that was purged.
-  if not queue then return drop_forgotten(tx, queue_id) end
->>>>>>> integration
   local count, at = expiry.walk(tx, queue, limits.jobs - limits.swept)
   limits.swept = queue.walk and limits.jobs or limits.swept + count
   reset(tx, timer, at)
