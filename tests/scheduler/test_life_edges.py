@@ -13,7 +13,7 @@ from tests.scheduler.records import assert_keys_agree
 
 
 def calls_of(driver: Driver, command: str) -> int:
-    """How often the server ran a command."""
+    """The number of times that the server ran a command."""
     found: dict[str, dict[str, int]] = driver.client.info("commandstats")
     return found.get(f"cmdstat_{command}", {}).get("calls", 0)
 
