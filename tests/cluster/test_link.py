@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings, TypeSettings
 from sharq_core.link import control_calls, frames, job_calls, messages
@@ -82,6 +83,18 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert page.now_us > 0
     assert await ask(job_calls.Redrive([DeadRef(KIND, "q", "j")])) == [RedriveStatus.NOT_FOUND]
     assert await ask(job_calls.DropDead(KIND, partition, 10)) == 0
+    assert await ask(job_calls.DropDeadLetter(KEY, "j")) is False
+    assert await ask(Enqueue([job(KIND, "q", "k1"), job(KIND, "q", "k2")])) == [
+        queued,
+        Enqueued(EnqueueStatus.QUEUED, 1),
+    ]
+    changed = await ask(job_calls.ChangeJob(KEY, "k1", JobChange(payload=b"7")))
+    assert (changed.status, changed.job.payload) == (ChangeStatus.DONE, b"7")
+    listed = await ask(job_calls.ListJobs(KEY, JobState.QUEUED, 10, "k", ""))
+    assert [row.job_id for row in listed.jobs] == ["k1", "k2"]
+    cancelled = CancelOutcome(CancelStatus.DONE, JobState.QUEUED)
+    assert await ask(job_calls.Cancel([CancelJob(KIND, "q", "k1")])) == [cancelled]
+    assert await ask(job_calls.CancelMatching(KEY, "k", "")) == CancelPage(1, "")
     assert await ask(messages.DeleteQueue(KEY)) == DeletedQueue(0)
     assert await ask(messages.Yield([partition])) is None
     stats = await ask(control_calls.SetQueue(KEY, QueueSettings(burst=1.1, max_leased=3)))
