@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sharq_core.models import FinishJob, JobState, LeaseStatus
+from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseStatus
 from sharq_core.scheduler.function_call import FunctionCall
 from tests.scheduler.driver import (
     DAY_US,
@@ -180,6 +180,30 @@ def test_a_call_of_before_a_step_back_is_not_valid_for_as_long_as_the_step(drive
     driver.advance(10 * SECOND_US - HOUR_US)
     call = driver.functions.enqueue(0, TYPE, [new_job("1")], not_after_us=late_us, now_us=driver.now_us)
     assert driver.reply(call).is_expired
+
+
+@pytest.mark.parametrize("verb", ["finish", "extend"])
+def test_a_call_of_before_a_step_back_opens_no_way_for_a_step_ahead(driver: Driver, verb: str) -> None:
+    """A node that has not noticed a step back sends deadlines by the clock before it, which the next step makes fit."""
+    driver.enqueue(*(new_job(str(n), interval_us=HOUR_US) for n in range(3)))
+    leased = driver.lease_one()
+    step_and_mend(driver, 3 * DAY_US)
+    driver.advance(SECOND_US - 3 * DAY_US)
+    deadline_us = driver.now_us + 3 * DAY_US + SECOND_US
+    if verb == "finish":
+        ended = [FinishJob(TYPE, "q", leased.job_id, leased.lease)]
+        call: FunctionCall[Any] = driver.functions.finish(
+            0, TYPE, ended, not_after_us=deadline_us, now_us=driver.now_us
+        )
+    else:
+        extended = [ExtendJob(TYPE, "q", leased.job_id, leased.lease, MINUTE_US)]
+        call = driver.functions.extend(0, TYPE, extended, not_after_us=deadline_us, now_us=driver.now_us)
+    assert driver.value(call)[0].status is LeaseStatus.DONE
+    driver.advance(3 * DAY_US)
+    call = driver.functions.dequeue(
+        0, TYPE, 1, MINUTE_US, RANDOM, not_after_us=deadline_us, now_us=driver.now_us
+    )
+    assert driver.value(call).jobs == []
 
 
 def test_two_nodes_that_mend_the_same_step_do_not_mend_it_twice(driver: Driver) -> None:

@@ -31,6 +31,7 @@ local clock = {
   ALL_PAUSED = 1, SETTINGS = 2,
   GRAIN_US = 200000,
   RUN_US = 5000000,
+  LONGEST_US = 90000000,  -- a deadline further in the future was set before the store's clock stepped back
   MOST_KNOWN = 16384,
   known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
   count = 0,   -- entries in known
@@ -95,14 +96,16 @@ end
 -- Set the partition's time for a call that writes.
 -- raw: the record as it was read, or false. at_most: the latest time (µs, the store's clock) at which the caller
 -- expects the call to run; 0 or nil if it is not known. A call that must be done in any case uses that time if it
--- arrives later, or if the store's clock stepped ahead. A record that must be written is left in tx.tick for
--- counters.close.
+-- arrives later, or if the store's clock stepped ahead. If the clock stepped back and the caller does not know it yet,
+-- the call runs at `seen` and leaves the record alone: with a new shift, the deadlines of that caller would be those of
+-- the time before, and would let its calls pass if the clock stepped ahead again. A record that must be written is left
+-- in tx.tick for counters.close.
 function clock.set(tx, raw, at_most)
   local told = tx.now
   local number, shift, seen, since, flags = clock.unpack(raw)
   local now = told + shift
-  if at_most and at_most > 0 and told > at_most then
-    now = at_most + shift
+  if at_most and at_most > 0 and (told > at_most or at_most - told > clock.LONGEST_US) then
+    now = math.min(at_most, told) + shift
     return set(tx, now > seen and now or seen, flags)
   end
   if now < seen then
