@@ -46,7 +46,7 @@ class OnExpiry(enum.StrEnum):
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """A retry policy: the wait after an attempt that failed.
 
-    An attempt fails if its lease ends by time, or if it is released without a delay. The wait is
+    An attempt fails if its lease ends by time, or if it is released without a delay or with prefer_retry. The wait is
     min(max_ms, delay_ms * factor^(attempt - 1)) * (1 - jitter * u), with u from 0 to 1 by chance.
 
     Attributes:

@@ -29,6 +29,8 @@ _jitter = Meta(ge=0, le=1)
 _retry_ms = Meta(ge=0, le=MAX_RETRY_MS)
 _retry_expected = Expected(f"an integer from 0 to {MAX_RETRY_MS}, in milliseconds (30 days)")
 _flag = Expected("true or false")
+_expires_expected = Expected(f"a number of milliseconds over 0 and up to {MAX_YEAR_MS}, fractions allowed")
+_fate_expected = Expected("a word: dead or drop")
 
 FACTOR_TEXT = f"a number from 1 to {MAX_FACTOR} with at most two decimals"
 JITTER_TEXT = "a number from 0 to 1 with at most two decimals"
@@ -58,7 +60,7 @@ Expires: TypeAlias = Annotated[
         description="Time from now after which the job is worthless and is no longer leased, in milliseconds over 0 "
         f"and up to {MAX_YEAR_MS}; fractions are allowed. It must not end before the job is due.",
     ),
-    Expected(f"a number of milliseconds over 0 and up to {MAX_YEAR_MS}, fractions allowed"),
+    _expires_expected,
 ]
 ExpiresAt: TypeAlias = Annotated[
     int,
@@ -75,7 +77,7 @@ ExpiryFate: TypeAlias = Annotated[
         description="The fate of the job if it expires: `dead` makes it a dead letter, `drop` forgets it. If it is "
         "absent, the queue or else the gathered type decides, and else it is `dead`."
     ),
-    Expected("a word: dead or drop"),
+    _fate_expected,
 ]
 DefaultExpires: TypeAlias = Annotated[
     Annotated[int, _expires] | Annotated[float, _expires],
@@ -83,7 +85,7 @@ DefaultExpires: TypeAlias = Annotated[
         description="Time after which jobs expire that do not say it themselves, counted from when each is due, in "
         f"milliseconds over 0 and up to {MAX_YEAR_MS}; fractions are allowed.",
     ),
-    Expected(f"a number of milliseconds over 0 and up to {MAX_YEAR_MS}, fractions allowed"),
+    _expires_expected,
 ]
 DefaultFate: TypeAlias = Annotated[
     Literal["dead", "drop"],
@@ -91,7 +93,7 @@ DefaultFate: TypeAlias = Annotated[
         description="The fate of expired jobs that do not say it themselves: `dead` makes them dead letters, `drop` "
         "forgets them."
     ),
-    Expected("a word: dead or drop"),
+    _fate_expected,
 ]
 RetryDelay: TypeAlias = Annotated[
     int,
@@ -125,8 +127,9 @@ RetryJitter: TypeAlias = Annotated[
 ]
 retry_meaning = Meta(
     description="How long the job waits after an attempt that failed: min(`max`, `delay` x `factor` ^ (attempt - 1)), "
-    "less a random part of up to `jitter`. It applies to a lease that ends by time, and to a release without `delay`. "
-    "If it is absent, the policy of the queue or else of the gathered type applies, and else there is no wait.",
+    "less a random part of up to `jitter`. It applies to a lease that ends by time, and to a release without `delay` "
+    "or with `prefer_retry`. If it is absent, the policy of the queue or else of the gathered type applies, and else "
+    "there is no wait.",
 )
 default_retry_meaning = Meta(
     description="The retry policy of jobs that have none of their own: how long a job waits after an attempt that "
@@ -148,7 +151,7 @@ PreferRetry: TypeAlias = Annotated[
         "waits; `delay` then applies only if there is none. False lets `delay` decide. The default is true if `delay` "
         "is absent, else false."
     ),
-    Expected("true or false"),
+    _flag,
 ]
 Force: TypeAlias = Annotated[
     bool,

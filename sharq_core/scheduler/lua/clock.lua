@@ -31,7 +31,9 @@ local clock = {
   ALL_PAUSED = 1, SETTINGS = 2,
   GRAIN_US = 200000,
   RUN_US = 5000000,
-  LONGEST_US = 90000000,  -- a deadline further in the future was set before the store's clock stepped back
+  -- No call has a longer deadline, because [redis] timeout is at most a minute. One further in the future was set
+  -- before the store's clock stepped back.
+  LONGEST_US = 90000000,
   MOST_KNOWN = 16384,
   known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
   count = 0,   -- entries in known

@@ -12,7 +12,6 @@ local unit = {
   -- (µs). One packed argument costs a third of three numbers.
   TERMS = '>I8I8I8',
   TERMS_LENGTH = 24,
-  LONGEST_US = 90000000,  -- no call has a longer deadline: [redis] timeout is at most a minute
 }
 
 -- Return the time (µs) that a call names, or the store's clock if it names none ('').
@@ -81,7 +80,7 @@ end
 -- stepped back, and the call may be as old as the step is long. Both times are by the store's clock, so check before
 -- the counters are opened.
 function unit.is_late(tx, not_after)
-  return not_after > 0 and (tx.now > not_after or not_after - tx.now > unit.LONGEST_US)
+  return not_after > 0 and (tx.now > not_after or not_after - tx.now > clock.LONGEST_US)
 end
 
 -- Check the same for a call that names not_after (µs) as its last argument, or not at all.
