@@ -33,9 +33,9 @@ HAS_REPORTS = b"\x01"
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _ENQUEUE_LIMITS = struct.Struct(">BII")
-"""enqueue.lua's LIMITS: hundredths of the burst, cost, max_leased (0 for None)."""
+"""enqueue_job.lua's LIMITS: hundredths of the burst, cost, max_leased (0 for None)."""
 _ENQUEUE_LIFE = struct.Struct(">BQBQB")
-"""enqueue.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
+"""enqueue_job.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
 
 _RETRY = struct.Struct(">IHIB")
 """retry_policy.lua's FORMAT: delay (ms), factor (hundredths, 0 for no policy), max (ms), jitter (hundredths)."""
@@ -80,7 +80,7 @@ def names(jobs: Sequence[_AnyJob]) -> list[str]:
 
 
 def enqueue_header(job: NewJob) -> bytes:
-    """Return the settings of a new job as enqueue.lua unpacks them; -1 stands for None, except for burst (0).
+    """Return the settings of a new job as enqueue_job.lua unpacks them; -1 stands for None, except for burst (0).
 
     Limits that few jobs have follow only if the job has one of them.
     """

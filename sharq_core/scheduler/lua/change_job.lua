@@ -14,7 +14,7 @@
 local change_job = {
   DONE = 0, NOT_FOUND = 1, NOT_WAITING = 2, EXPIRES_EARLY = 3,
   -- which fields are given (flags below), delay (µs), time (µs, the store's clock; 0: after the delay), priority of the
-  -- API, cost, when it expires (EXPIRY of enqueue.lua: 0 never, 1 after a time from now, 2 at a time), when (µs)
+  -- API, cost, when it expires (EXPIRY of enqueue_job.lua: 0 never, 1 after a time from now, 2 at a time), when (µs)
   CHANGE = '>BI8I8BI4BI8',
   PAYLOAD = 1, DUE = 2, PRIORITY = 4, COST = 8, EXPIRY = 16,
   AFTER = 1, AT = 2,
