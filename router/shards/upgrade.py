@@ -24,6 +24,9 @@ LIMITS = 2
 LIFE = 3
 """The format from which on a shard knows the life of a job: priority, expiry, retries, errors, single jobs."""
 
+CAMPAIGNS = 4
+"""The format from which on a shard knows campaigns: schedules."""
+
 _CALL = "this call"
 _GATHERED = "queue_type with ~"
 

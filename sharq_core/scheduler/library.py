@@ -50,6 +50,7 @@ SHARED_FILES = (
     "members",
     "identity",
     "enqueue_job",
+    "schedule_record",
     "partition_keys",
     "joint",
 )
@@ -81,7 +82,10 @@ _JOBS = (*_ALL, _NOTES)
 _OF_TYPE = ("ready", "timers", "queues", "counters")
 """The keys of functions that tell why a type leases nothing."""
 
-_NUMBERED = (*_ALL, "partitions", "members", "identity")
+_SCHEDULES = ("schedules", "schedule_jobs")
+"""The keys of a partition's schedules and of their jobs."""
+
+_NUMBERED = (*_ALL, "partitions", "members", "identity", *_SCHEDULES)
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
 
 
@@ -164,6 +168,16 @@ PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
+CLAIM_SCHEDULE = Function("claim_schedule", ("schedules",))
+SETTLE_SCHEDULE = Function("settle_schedule", ("schedules",))
+PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
+DROP_SCHEDULE = Function("drop_schedule", _SCHEDULES)
+PAUSE_SCHEDULE = Function("pause_schedule", _SCHEDULES)
+GET_SCHEDULE = Function("get_schedule", _SCHEDULES, _READ)
+LIST_SCHEDULES = Function("list_schedules", ("schedules",), _READ)
+FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES), ())
+MOVE_SCHEDULE = Function("move_schedule", ("schedules",))
+FORGET_SCHEDULE = Function("forget_schedule", ("schedules",))
 
 FUNCTIONS = (
     ENQUEUE,
@@ -211,9 +225,33 @@ FUNCTIONS = (
     ACCEPT_LOSS,
     HEARTBEAT,
     LEAVE,
+    CLAIM_SCHEDULE,
+    SETTLE_SCHEDULE,
+    PUT_SCHEDULE,
+    DROP_SCHEDULE,
+    PAUSE_SCHEDULE,
+    GET_SCHEDULE,
+    LIST_SCHEDULES,
+    FIRE_SCHEDULE,
+    MOVE_SCHEDULE,
+    FORGET_SCHEDULE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, TOUCH, SET_CLOCK, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset(
+    {
+        REAP,
+        TURN,
+        TOUCH,
+        SET_CLOCK,
+        LOOK_AT_DATA,
+        CHECK_PARTITION,
+        HEARTBEAT,
+        LEAVE,
+        FIRE_SCHEDULE,
+        MOVE_SCHEDULE,
+        FORGET_SCHEDULE,
+    }
+)
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
 
 claim_partitions is not among them. On a Redis Cluster the jobs may be on other servers than the number of partitions,
@@ -292,7 +330,9 @@ def _keys(function: Function) -> str:
     if keys == _NUMBERED[: len(keys)]:
         return "keys"
     numbers = (_NUMBERED.index(key) + 1 for key in keys)
-    return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
+    pairs = [f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)]
+    rows = (", ".join(pairs[at : at + 6]) for at in range(0, len(pairs), 6))
+    return "{" + ",\n      ".join(rows) + "}"
 
 
 def _registration(function: Function, *, is_joint: bool) -> str:

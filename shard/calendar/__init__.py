@@ -1,0 +1,1 @@
+"""What a shard computes ahead by the calendar: the slots of schedules."""
