@@ -22,11 +22,11 @@ from shard.calendar import slots
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.metrics.firings import FiringCounts
-from sharq_core.campaigns.schedules import Fired, FireStatus, Schedule
+from sharq_core.campaigns.schedules import Schedule
 from sharq_core.errors import SharqError
 from sharq_core.logs.rare_log import RareLog
 from sharq_core.models import EnqueueStatus
-from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
+from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, ScheduleCalls
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import MAX_BATCH
 

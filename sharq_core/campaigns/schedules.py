@@ -10,8 +10,6 @@ from zlib import crc32
 
 import msgspec
 
-from sharq_core.models import EnqueueStatus, QueueKey
-
 MAX_NAME = 86
 """The longest name: `<name>@<slot in ms>` is the job_id, which has at most 100 characters."""
 
@@ -47,9 +45,9 @@ class Schedule(msgspec.Struct, frozen=True, array_like=True):
         version: of its latest change.
         slot_us: the next slot, by the store's clock; None if there is none.
         last_slot_us: the latest slot that was fired; None for none.
-        last_status: the outcome of the enqueue then; None for none.
+        last_status: the value of EnqueueStatus of the enqueue then; None for none.
         fired: the number of firings.
-        key: the queue of its jobs.
+        queue_type, queue_id: the queue of its jobs.
     """
 
     name: str
@@ -57,9 +55,10 @@ class Schedule(msgspec.Struct, frozen=True, array_like=True):
     is_paused: bool
     slot_us: int | None
     last_slot_us: int | None
-    last_status: EnqueueStatus | None
+    last_status: int | None
     fired: int
-    key: QueueKey
+    queue_type: str
+    queue_id: str
     rule: ScheduleRule
 
 
@@ -142,24 +141,3 @@ class SchedulePage(msgspec.Struct, frozen=True, array_like=True):
     schedules: list[Schedule]
     scan: int
     dropped: list[tuple[str, int]] = []
-
-
-class FireStatus(enum.IntEnum):
-    """The outcome of a firing. Only FIRED changed anything."""
-
-    FIRED = 0
-    STALE = 1
-    """The schedule has changed, is paused, or was fired for this slot."""
-    EARLY = 2
-    """The slot has not come."""
-
-
-class Fired(msgspec.Struct, frozen=True):
-    """The answer of a firing.
-
-    Attributes:
-        enqueued: the outcome of the enqueue; meaningful if it was FIRED.
-    """
-
-    status: FireStatus
-    enqueued: EnqueueStatus

@@ -25,6 +25,8 @@ SHARED_FILES = (
     "retry_policy",
     "job_record",
     "notes",
+    "batches",
+    "queue_windows",
     "queue_life",
     "queue_limits",
     "queue_record",

@@ -7,13 +7,12 @@ partitions.
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 import msgspec
 
 from sharq_core.campaigns.schedules import (
-    Fired,
-    FireStatus,
     Schedule,
     ScheduleChange,
     ScheduleClaim,
@@ -23,7 +22,7 @@ from sharq_core.campaigns.schedules import (
     ScheduleStatus,
     ScheduleView,
 )
-from sharq_core.models import EnqueueStatus, NewJob, QueueKey
+from sharq_core.models import EnqueueStatus, NewJob
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
@@ -39,6 +38,27 @@ _NONE = -1
 _STATUSES = tuple(EnqueueStatus)
 _encode_rule = msgspec.json.Encoder().encode
 _decode_rule = msgspec.json.Decoder(ScheduleRule).decode
+
+
+class FireStatus(enum.IntEnum):
+    """The outcome of a firing. Only FIRED changed anything."""
+
+    FIRED = 0
+    STALE = 1
+    """The schedule has changed, is paused, or was fired for this slot."""
+    EARLY = 2
+    """The slot has not come."""
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """The answer of a firing.
+
+    Attributes:
+        enqueued: the outcome of the enqueue; meaningful if it was FIRED.
+    """
+
+    status: FireStatus
+    enqueued: EnqueueStatus
 
 
 class ScheduleCalls:
@@ -202,7 +222,7 @@ class ScheduleCalls:
             schedule: as the caller knows it; if it has changed, nothing is done.
             slot_us: the slot to fire: the schedule's next one, or a later one that has passed.
         """
-        keep, key = self._functions.retention, schedule.key
+        keep = self._functions.retention
         terms = packed.TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
         arguments: list[Word] = [
             terms + self._functions.data_id,
@@ -211,10 +231,16 @@ class ScheduleCalls:
             schedule.slot_us or 0,
             slot_us,
             next_slot_us or 0,
-            f"{key.queue_id}:{job_id_of(schedule.name, slot_us)}",
+            f"{schedule.queue_id}:{job_id_of(schedule.name, slot_us)}",
         ]
         return make_call(
-            self._keys, library.FIRE_SCHEDULE, partition, key.queue_type, now_us, arguments, _decode_fired
+            self._keys,
+            library.FIRE_SCHEDULE,
+            partition,
+            schedule.queue_type,
+            now_us,
+            arguments,
+            _decode_fired,
         )
 
     def move_schedule(
@@ -279,7 +305,11 @@ def _decode_page(raw: list[Any]) -> SchedulePage:
     return SchedulePage(
         [_schedule(row) for row in rows if not _is_dropped(row)],
         int(raw[4]),
-        [(row[0].decode(), row[1]) for row in rows if _is_dropped(row) and raw[1] >= row[8] + KEEP_DROPPED_US],
+        [
+            (row[0].decode(), row[1])
+            for row in rows
+            if _is_dropped(row) and raw[1] >= row[8] + KEEP_DROPPED_US
+        ],
     )
 
 
@@ -301,8 +331,9 @@ def _schedule(row: list[Any]) -> Schedule:
         is_paused=bool(is_paused),
         slot_us=slot or None,
         last_slot_us=last or None,
-        last_status=_STATUSES[status - 1] if status else None,
+        last_status=status - 1 if status else None,
         fired=fired,
-        key=QueueKey(queue_type.decode(), queue_id.decode()),
+        queue_type=queue_type.decode(),
+        queue_id=queue_id.decode(),
         rule=_decode_rule(rule),
     )

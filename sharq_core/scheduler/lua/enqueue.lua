@@ -3,11 +3,12 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER of enqueue_job.lua,
---       for some jobs followed by LIMITS, or by LIMITS, LIFE and a retry policy), n payloads
+--       for some jobs followed by LIMITS, or by LIMITS, LIFE and a retry policy, or by these and CAMPAIGN), n payloads
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due; only 0 changed anything.
---           A waiting job of the same id that has expired is removed first
+-- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due, 5 unknown window, 6 the
+--           queue has waiting or leased jobs of too many windows, 7 its batch is cancelled; only 0 changed anything. A
+--           waiting job of the same id that has expired is removed first
 -- Error: OTHERDATA before any write, if a type would be new in a partition of another data set
 -- Cost: O(log n) a job
 --
