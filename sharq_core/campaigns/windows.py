@@ -77,6 +77,7 @@ class StoredWindow(msgspec.Struct, frozen=True, array_like=True):
         openings: the known openings that are not over.
         uses: how many queues and gathered types of the partition use it, by their jobs or by their settings.
         definition: the JSON text of a Window.
+        now_us: the store's clock when it was read.
     """
 
     name: str
@@ -85,6 +86,25 @@ class StoredWindow(msgspec.Struct, frozen=True, array_like=True):
     openings: Openings
     uses: int
     definition: bytes
+    now_us: int
+
+    @property
+    def closes_at_us(self) -> int | None:
+        """The end of the present opening; None if it is closed, and if the opening lasts for as long as is known."""
+        end = next((end for begin, end in self.openings if begin <= self.now_us < end), None)
+        return end if end is not None and end < self.until_us else None
+
+    @property
+    def opens_at_us(self) -> int | None:
+        """The beginning of the next opening; None if it is open, and if none is known."""
+        if self.is_open:
+            return None
+        return next((begin for begin, _ in self.openings if begin > self.now_us), None)
+
+    @property
+    def is_open(self) -> bool:
+        """True if jobs may be leased now."""
+        return any(begin <= self.now_us < end for begin, end in self.openings)
 
 
 class WindowPage(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,1 @@
+"""Holds the shapes of requests and answers about campaigns, and their parsing."""
