@@ -66,6 +66,7 @@ class QueueSettings(msgspec.Struct, frozen=True):
         retry: the retry policy of jobs that have none of their own.
         expires_us: the time after which jobs expire that do not say it themselves, counted from when they are due.
         on_expiry: the fate of expired jobs that do not say it themselves.
+        window: the name of the window outside of which nothing is leased.
     """
 
     interval_us: int | UnsetType | None = UNSET
@@ -77,6 +78,7 @@ class QueueSettings(msgspec.Struct, frozen=True):
     retry: Retry | UnsetType | None = UNSET
     expires_us: int | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
+    window: str | UnsetType | None = UNSET
 
 
 class LimitUnit(enum.StrEnum):
@@ -102,6 +104,7 @@ class TypeSettings(msgspec.Struct, frozen=True):
         max_leased: the most leases of all queues together at one time. Clearing removes the limit.
         hold_us: as in QueueSettings, for all queues of the type.
         retry, expires_us, on_expiry: as in QueueSettings, for jobs of queues that have no such setting.
+        window: as in QueueSettings, for queues that have no window of their own.
     """
 
     limits: list[Limit] | UnsetType | None = UNSET
@@ -110,6 +113,7 @@ class TypeSettings(msgspec.Struct, frozen=True):
     retry: Retry | UnsetType | None = UNSET
     expires_us: int | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
+    window: str | UnsetType | None = UNSET
 
 
 class TypeStats(msgspec.Struct, frozen=True, array_like=True):
@@ -120,7 +124,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         queues: number of queues that the partition has a record of.
         blocked_by: the reason why none of its queues may be leased from; None if one is ready.
         next_ready_in_us: time until one of its queues may be leased from, 0 if one is ready; None if it is not known.
-        retry, expires_us, on_expiry: as in TypeSettings; None for none.
+        retry, expires_us, on_expiry, window: as in TypeSettings; None for none.
     """
 
     is_paused: bool
@@ -137,6 +141,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
     retry: Retry | None = None
     expires_us: int | None = None
     on_expiry: OnExpiry | None = None
+    window: str | None = None
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):

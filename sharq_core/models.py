@@ -57,6 +57,9 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         expires_at_us: the time at which the job expires, by the store's clock; instead of expires_us.
         on_expiry: its fate then; None for that of the queue or the gathered type.
         retry: its retry policy; None for that of the queue or the gathered type.
+        window: the name of the window outside of which it is not leased; None for none of its own.
+        ignores_window: True if neither its own window nor that of the queue or the gathered type holds it back.
+        batch: the batch that counts it, an identifier; None for none.
     """
 
     queue_type: str
@@ -77,6 +80,9 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     expires_at_us: int | None = None
     on_expiry: OnExpiry | None = None
     retry: Retry | None = None
+    window: str | None = None
+    ignores_window: bool = False
+    batch: str | None = None
 
 
 class EnqueueStatus(enum.IntEnum):
@@ -89,6 +95,12 @@ class EnqueueStatus(enum.IntEnum):
     """The job has no interval and the queue has none yet."""
     EXPIRES_EARLY = 4
     """The job would expire before it is due."""
+    UNKNOWN_WINDOW = 5
+    """There is no window of this name."""
+    TOO_MANY_WINDOWS = 6
+    """The queue has jobs of as many windows as it may."""
+    BATCH_CANCELLED = 7
+    """The batch of the job is cancelled."""
 
 
 class Enqueued(msgspec.Struct, frozen=True, array_like=True, tag="q"):
@@ -249,6 +261,8 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
         on_expiry: its fate then; None if it never expires.
         dead_at_us, reason: when and why it died; None if it is not dead.
         error: the latest error of a release; None for none.
+        window, ignores_window, batch: as in NewJob.
+        opens_at_us: when its windows and its queue's let it leave; None if they are open, and if that is not known.
     """
 
     state: JobState
@@ -267,6 +281,10 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     dead_at_us: int | None = None
     reason: DeadReason | None = None
     error: JobError | None = None
+    window: str | None = None
+    ignores_window: bool = False
+    batch: str | None = None
+    opens_at_us: int | None = None
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):
@@ -283,6 +301,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
         blocked_by: the reason why the queue may not be leased from; None if it may.
         settings: the names of the fields that an operator set: interval, burst, max_leased, weight.
         retry, expires_us, on_expiry: the defaults of its jobs, as in QueueSettings; None for none.
+        window: the name of its window; None for none.
     """
 
     is_known: bool
@@ -306,6 +325,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     retry: Retry | None = None
     expires_us: int | None = None
     on_expiry: OnExpiry | None = None
+    window: str | None = None
 
 
 class QueueStatsPage(msgspec.Struct, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
+from router.api.campaigns.values import with_campaign
 from router.api.decoding import Decoder, Effort, explain_broken_json
 from router.api.fields import (
     IDENTIFIER_WORDS,
@@ -271,7 +272,11 @@ def _new_job(
         and form.expires_at is UNSET
         and form.on_expiry is UNSET
     )
-    return job if says_nothing_of_its_life else with_life(job, form, place)
+    if not says_nothing_of_its_life:
+        job = with_life(job, form, place)
+    if form.window is UNSET and form.batch is UNSET and not form.ignore_window:
+        return job
+    return with_campaign(job, form)
 
 
 def _report(

@@ -92,6 +92,7 @@ def queue_settings(body: bytes) -> QueueSettings:
         retry=retry_setting(form.retry),
         expires_us=expires_setting(form.expires),
         on_expiry=fate_setting(form.on_expiry),
+        window=form.window,
     )
 
 

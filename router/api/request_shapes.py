@@ -11,6 +11,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from router.api.campaigns.fields import BatchId, DefaultWindow, IgnoreWindow, WindowName
 from router.api.fields import (
     Count,
     Cursor,
@@ -94,6 +95,9 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     expires_at: ExpiresAt | UnsetType = UNSET
     on_expiry: ExpiryFate | UnsetType = UNSET
     retry: RetryPolicy | UnsetType = UNSET
+    window: WindowName | UnsetType = UNSET
+    ignore_window: IgnoreWindow = False
+    batch: BatchId | UnsetType = UNSET
     queue_type: Ignored | UnsetType = UNSET
     queue_id: Ignored | UnsetType = UNSET
 
@@ -120,6 +124,9 @@ class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expires_at: ExpiresAt | UnsetType = UNSET
     on_expiry: ExpiryFate | UnsetType = UNSET
     retry: RetryPolicy | UnsetType = UNSET
+    window: WindowName | UnsetType = UNSET
+    ignore_window: IgnoreWindow = False
+    batch: BatchId | UnsetType = UNSET
 
 
 class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -263,6 +270,7 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     retry: DefaultRetry = UNSET
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
+    window: DefaultWindow | UnsetType | None = UNSET
 
 
 class LimitEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -289,6 +297,7 @@ class TypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retry: DefaultRetry = UNSET
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
+    window: DefaultWindow | UnsetType | None = UNSET
 
 
 class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

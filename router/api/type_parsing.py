@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from router.api import parsing
+from router.api.campaigns.fields import DefaultWindow
 from router.api.decoding import Decoder
 from router.api.fields import to_us
 from router.api.life.fields import DefaultExpires, DefaultFate
@@ -53,6 +54,7 @@ class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     retry: DefaultRetry = UNSET
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
+    window: DefaultWindow | UnsetType | None = UNSET
 
 
 _TYPE: Decoder[Any] = Decoder(TypeBody, msgspec.json.Decoder(_RawTypeBody))
@@ -89,6 +91,7 @@ def type_settings(body: bytes) -> TypeSettings:
         retry=retry_setting(form.retry),
         expires_us=expires_setting(form.expires),
         on_expiry=fate_setting(form.on_expiry),
+        window=form.window,
     )
 
 

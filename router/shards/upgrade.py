@@ -13,6 +13,7 @@ from msgspec import UNSET
 from sharq_core.errors import Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.job_life import PRIORITY
+from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.link.control_calls import SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
@@ -23,6 +24,9 @@ LIMITS = 2
 
 LIFE = 3
 """The format from which on a shard knows the life of a job: priority, expiry, retries, errors, single jobs."""
+
+CAMPAIGNS = 4
+"""The format from which on a shard knows campaigns: windows, quotas, results, progress, batches, schedules."""
 
 _CALL = "this call"
 _GATHERED = "queue_type with ~"
@@ -47,7 +51,9 @@ def newer_field_of_job(job: Addressed, formats: int) -> str | None:
     """
     if formats < LIMITS and (field := _limit_of_job(job)) is not None:
         return field
-    return _life_of_job(job) if formats < LIFE else None
+    if formats < LIFE and (field := _life_of_job(job)) is not None:
+        return field
+    return _campaign_of_job(job) if formats < CAMPAIGNS else None
 
 
 def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
@@ -63,16 +69,22 @@ def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
             return "burst"
         if isinstance(call, QueueCall) and not call.is_read and "~" in call.key.queue_type:
             return _GATHERED
-    if formats >= LIFE:
-        return None
     if isinstance(call, SetQueue | SetType):
-        settings = call.settings
-        return _first(
+        return _setting(call.settings, formats)
+    return "queue_id" if formats < LIFE and isinstance(call, ListDead) and call.queue_id else None
+
+
+def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None:
+    """Return the name of a setting that a shard of an older format does not know; None if there is none."""
+    if formats < LIFE:
+        newer = _first(
             retry=settings.retry is not UNSET,
             expires=settings.expires_us is not UNSET,
             on_expiry=settings.on_expiry is not UNSET,
         )
-    return "queue_id" if isinstance(call, ListDead) and call.queue_id else None
+        if newer is not None:
+            return newer
+    return _first(window=settings.window is not UNSET) if formats < CAMPAIGNS else None
 
 
 def _limit_of_job(job: Addressed) -> str | None:
@@ -109,6 +121,17 @@ def _life_of_job(job: Addressed) -> str | None:
     if isinstance(job, ReleaseJob):
         return _first(error=bool(job.error), prefer_retry=job.retries and job.delay_us > 0)
     return _CALL if isinstance(job, CancelJob) else None
+
+
+def _campaign_of_job(job: Addressed) -> str | None:
+    """Return the name of a field that came with format 4; None if the job has none."""
+    if isinstance(job, NewJob):
+        return _first(
+            window=job.window is not None,
+            ignore_window=job.ignores_window,
+            batch=job.batch is not None,
+        )
+    return None
 
 
 def _first(**is_used: bool) -> str | None:

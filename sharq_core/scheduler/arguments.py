@@ -37,6 +37,9 @@ _ENQUEUE_LIMITS = struct.Struct(">BII")
 _ENQUEUE_LIFE = struct.Struct(">BQBQB")
 """enqueue.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
 
+_IGNORES_WINDOW = 1
+"""enqueue.lua's flag of a job that ignores windows, the first byte of its CAMPAIGN."""
+
 _RETRY = struct.Struct(">IHIB")
 """retry_policy.lua's FORMAT: delay (ms), factor (hundredths, 0 for no policy), max (ms), jitter (hundredths)."""
 _NO_RETRY = bytes(_RETRY.size)
@@ -101,10 +104,12 @@ def enqueue_header(job: NewJob) -> bytes:
         and job.expires_at_us is None
         and job.on_expiry is None
     )
+    campaign = _campaign(job)
+    says_nothing_of_its_life = says_nothing_of_its_life and not campaign
     if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:
         return header
     limits = _ENQUEUE_LIMITS.pack(hundredths, job.cost, job.max_leased or 0)
-    return header + limits + (b"" if says_nothing_of_its_life else _life(job))
+    return header + limits + (b"" if says_nothing_of_its_life else _life(job) + campaign)
 
 
 def _life(job: NewJob) -> bytes:
@@ -114,6 +119,15 @@ def _life(job: NewJob) -> bytes:
         kind, when_us = 0, 0
     head = _ENQUEUE_LIFE.pack(job.priority, job.at_us or 0, kind, when_us, on_expiry(job.on_expiry))
     return head + retry(job.retry)
+
+
+def _campaign(job: NewJob) -> bytes:
+    """Return what a job says of windows and of its batch; empty for nothing."""
+    if job.window is None and job.batch is None and not job.ignores_window:
+        return b""
+    window, batch = (job.window or "").encode(), (job.batch or "").encode()
+    flags = _IGNORES_WINDOW if job.ignores_window else 0
+    return bytes((flags, len(window))) + window + bytes((len(batch),)) + batch
 
 
 def on_expiry(fate: OnExpiry | None) -> int:

@@ -97,6 +97,9 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
             for the default of its queue or gathered type, or else DEAD.
         retry: the wait after a failed attempt. None for the policy of its queue or gathered type, or else no wait; a
             policy of the job wins over both.
+        window: the name of the window outside of which the job is not leased. None for none of its own.
+        ignore_window: True if neither its own window nor that of its queue or gathered type holds it back.
+        batch: the id of the batch that counts the job, as that of a campaign.
     """
 
     queue_type: str
@@ -118,6 +121,9 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
     on_expiry: OnExpiry | None = None
     retry: Retry | None = DEFAULT_RETRY
+    window: str | None = None
+    ignore_window: bool = False
+    batch: str | None = None
 
 
 class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
@@ -201,6 +207,7 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             enqueued with `retry=None`.
         expires_ms: the time from when a job is due after which it expires, for jobs that do not say it themselves.
         on_expiry: the fate of expired jobs that do not say it themselves.
+        window: the name of the window outside of which nothing is leased, except jobs that ignore windows.
     """
 
     interval_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="interval")
@@ -213,6 +220,7 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     retry: Retry | UnsetType | None = UNSET
     expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
     on_expiry: OnExpiry | UnsetType | None = UNSET
+    window: str | UnsetType | None = UNSET
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -239,7 +247,7 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         limits: up to three limits, which replace all present ones.
         max_leased: the most jobs of all queues together that are leased at a time.
         hold_ms: the time from now for which no queue of the type hands out jobs, up to 24 hours.
-        retry, expires_ms, on_expiry: as in QueueSettings, for jobs of queues that have no such setting.
+        retry, expires_ms, on_expiry, window: as in QueueSettings, for queues and jobs that have no such setting.
     """
 
     limits: Sequence[Limit] | UnsetType | None = UNSET
@@ -248,6 +256,7 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     retry: Retry | UnsetType | None = UNSET
     expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
     on_expiry: OnExpiry | UnsetType | None = UNSET
+    window: str | UnsetType | None = UNSET
 
 
 class JobChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

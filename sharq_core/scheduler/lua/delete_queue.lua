@@ -9,7 +9,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) and O(log n) a job removed here
 --
--- Uses: timer_kinds, clock, queue_record, counters, unit, sweep
+-- Uses: timer_kinds, clock, queue_windows, queue_record, counters, unit, sweep
 
 local delete_queue = {}
 
@@ -26,6 +26,7 @@ function delete_queue.run(tx, args)
   counts.queued, counts.delayed = counts.queued - queue.queued, counts.delayed - queue.delayed
   counts.cancelled = counts.cancelled + dropped
   queue.queued, queue.delayed = 0, 0
+  if queue.lines then queue_windows.clear(queue) end
   queue.fence = counts.seq + 1
   queue_record.flag(queue, 'is_purged', args[4] == '1')
   unit.touch(tx, queue)

@@ -3,11 +3,12 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below, for some jobs followed by
---       LIMITS, or by LIMITS, LIFE and a retry policy), n payloads
+--       LIMITS, or by LIMITS, LIFE and a retry policy, or by these and CAMPAIGN), n payloads
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due; only 0 changed anything.
---           A waiting job of the same id that has expired is removed first
+-- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due, 5 unknown window, 6 the
+--           queue has waiting or leased jobs of too many windows, 7 its batch is cancelled; only 0 changed anything. A
+--           waiting job of the same id that has expired is removed first
 -- Error: OTHERDATA before any write, if a type would be new in a partition of another data set
 -- Cost: O(log n) a job
 --
@@ -23,7 +24,10 @@ local enqueue = {
   -- on_expiry (queue_life.lua; 0: not said)
   LIFE = '>BI8BI8B',
   NEVER = 0, AFTER = 1, AT = 2,  -- EXPIRY: the job does not say; it expires some time after its enqueue, or at a time
-  QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4,
+  CAMPAIGN = '>Bs1s1',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
+  IGNORES_WINDOW = 1,
+  QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4, UNKNOWN_WINDOW = 5, TOO_MANY_WINDOWS = 6,
+  BATCH_CANCELLED = 7,
 }
 
 -- Return true if a job is live, or, for a repeat, if it is remembered as finished or dead. Called only for a job that
@@ -77,15 +81,23 @@ local function adopt_max_leased(queue, max_leased)
   queue.max_leased = max_leased
 end
 
--- Return what a header says after its first part: hundredths of the burst, cost and max_leased (nil for none), and, if
--- the job has a life of its own, priority, at, expiry, expires, on_expiry and retry.
+-- Return what a header says after its first part: hundredths of the burst, cost and max_leased (nil for none), if the
+-- job has a life of its own, priority, at, expiry, expires, on_expiry and retry, and, if it is part of a campaign,
+-- ignores_window, window and batch (nil for none).
 local function unpack_rest(header, at)
   local hundredths, cost, max_leased, life_at = unpack_bytes(enqueue.LIMITS, header, at)
   hundredths, max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
   if life_at > #header then return {hundredths = hundredths, cost = cost, max_leased = max_leased} end
   local priority, due, expires_how, expires, on_expiry, policy_at = unpack_bytes(enqueue.LIFE, header, life_at)
-  return {hundredths = hundredths, cost = cost, max_leased = max_leased, priority = priority, at = due,
+  local rest = {hundredths = hundredths, cost = cost, max_leased = max_leased, priority = priority, at = due,
     expiry = expires_how, expires = expires, on_expiry = on_expiry, retry = retry_policy.bytes(header, policy_at)}
+  local campaign_at = policy_at + retry_policy.LENGTH
+  if campaign_at <= #header then
+    local flags, window, batch = unpack_bytes(enqueue.CAMPAIGN, header, campaign_at)
+    rest.ignores_window = flags == enqueue.IGNORES_WINDOW
+    rest.window, rest.batch = window ~= '' and window or nil, batch ~= '' and batch or nil
+  end
+  return rest
 end
 
 -- Return the same for a job of the call. Jobs that come together often say the same, so the last answer is kept.

@@ -5,10 +5,12 @@
 --
 -- The second byte of the header is the length of header, token and rarely used fields, so an older version keeps what
 -- it cannot read. The rarely used fields are one byte that says which of them the job has, then the values of COST,
--- EXPIRES and RETRY, as far as they are there, then those of a newer version.
+-- EXPIRES, RETRY, WINDOW and BATCH, as far as they are there, then those of a newer version.
 --
--- The class byte is the priority of a job that may be leased, or DELAYED_CLASS. A queue's delayed jobs can thus be
--- found, too. The priorities 1 to 9 of the API are the bytes FIRST_PRIORITY to LAST_PRIORITY.
+-- The class byte is DELAYED_CLASS, or that of a line of the queue and a priority. A queue's delayed jobs can thus be
+-- found, too. The priorities 1 to 9 of the API are the bytes FIRST_PRIORITY to LAST_PRIORITY, which are the classes of
+-- the main line, too. Jobs with a window stand in other lines (queue_windows.lua). Each line has nine classes, from its
+-- base on.
 --
 -- Uses: shortcuts, retry_policy
 
@@ -18,14 +20,17 @@ local job_record = {
   -- flags of the last lease: it was released and did not time out; its cost was corrected; its attempt does not count
   RELEASED = 1, CORRECTED = 2, UNCOUNTED = 4,
   EXPIRED = 8,                  -- flag of a dead letter: it died because it expired
-  -- the byte that says which rarely used fields a job has: cost (4 bytes), time of expiry (7 bytes), retry policy; two
-  -- that have no bytes: the job is dropped when it expires, and it has a note (notes.lua)
-  COST = 1, EXPIRES = 2, RETRY = 4, DROPPED = 16, NOTED = 32,
-  NEWER = {8, 64, 128},         -- those of a newer version
+  -- the byte that says which rarely used fields a job has: cost (4 bytes), time of expiry (7 bytes), retry policy,
+  -- window (the base of its line, its number), batch (its number); two that have no bytes: the job is dropped when it
+  -- expires, and it has a note (notes.lua)
+  COST = 1, EXPIRES = 2, RETRY = 4, WINDOW = 8, DROPPED = 16, NOTED = 32, BATCH = 64,
+  NEWER = 128,                  -- one of a newer version
+  WINDOW_FORMAT = '>BI4', WINDOW_LENGTH = 5,
+  BATCH_FORMAT = '>I4',
   PRIORITY = 128,               -- the usual priority, 5
   PRIORITY_CLASS = '\128',      -- the class byte of that priority
   FIRST_PRIORITY = 124, LAST_PRIORITY = 132,
-  LINE_FROM = '\0\124',         -- bounds of the members that may be leased, after the queue id
+  LINE_FROM = '\0\124',         -- bounds of the members of the main line, after the queue id
   LINE_TO = '\0\133',
   DELAYED_CLASS = '\255',
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
@@ -111,8 +116,9 @@ function job_record.is_dropped(job)
   return newer and has_bit(string.byte(newer), job_record.DROPPED)
 end
 
--- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (its bytes, retry_policy.lua),
--- is_dropped, is_noted, and newer_flags and rest of a newer version. nil: none, false or the usual value.
+-- Return the rarely used fields of a job as a table: cost, expires_at (µs), retry (its bytes, retry_policy.lua), line
+-- (the base of its line) and window (its number, 0 for a job that ignores windows), batch (its number), is_dropped,
+-- is_noted, and newer_flags and rest of a newer version. nil: none, false or the usual value.
 function job_record.rare(job)
   local newer = job.newer
   if not newer then return {cost = 1, newer_flags = 0, rest = ''} end
@@ -122,10 +128,12 @@ function job_record.rare(job)
   if has_bit(byte, job_record.RETRY) then
     rare.retry, at = retry_policy.bytes(newer, at), at + retry_policy.LENGTH
   end
-  rare.is_dropped, rare.is_noted = has_bit(byte, job_record.DROPPED), has_bit(byte, job_record.NOTED)
-  for _, flag in ipairs(job_record.NEWER) do
-    if has_bit(byte, flag) then rare.newer_flags = rare.newer_flags + flag end
+  if has_bit(byte, job_record.WINDOW) then
+    rare.line, rare.window, at = unpack_bytes(job_record.WINDOW_FORMAT, newer, at)
   end
+  if has_bit(byte, job_record.BATCH) then rare.batch, at = unpack_bytes(job_record.BATCH_FORMAT, newer, at) end
+  rare.is_dropped, rare.is_noted = has_bit(byte, job_record.DROPPED), has_bit(byte, job_record.NOTED)
+  if byte >= job_record.NEWER then rare.newer_flags = job_record.NEWER end
   rare.rest = sub(newer, at)
   return rare
 end
@@ -141,6 +149,13 @@ function job_record.pack_rare(rare)
   end
   if rare.retry then
     byte, fields = byte + job_record.RETRY, fields .. rare.retry
+  end
+  if rare.line then
+    byte = byte + job_record.WINDOW
+    fields = fields .. pack_bytes(job_record.WINDOW_FORMAT, rare.line, rare.window)
+  end
+  if rare.batch then
+    byte, fields = byte + job_record.BATCH, fields .. pack_bytes(job_record.BATCH_FORMAT, rare.batch)
   end
   if rare.is_dropped then byte = byte + job_record.DROPPED end
   if rare.is_noted then byte = byte + job_record.NOTED end
@@ -161,13 +176,35 @@ function job_record.note(job)
   job.newer = job_record.pack_rare(rare)
 end
 
+-- Return the flags of rarely used fields, and where the retry policy stands or would stand. newer: nil for none.
+local function retry_place(newer)
+  local byte = newer and string.byte(newer) or 0
+  return byte, 2 + (has_bit(byte, job_record.COST) and 4 or 0) + (has_bit(byte, job_record.EXPIRES) and 7 or 0)
+end
+
 -- Return the retry policy of a job (retry_policy.lua), or nil.
 function job_record.retry(job)
-  local newer = job.newer
-  local byte = newer and string.byte(newer) or 0
-  if not has_bit(byte, job_record.RETRY) then return nil end
-  local at = 2 + (has_bit(byte, job_record.COST) and 4 or 0) + (has_bit(byte, job_record.EXPIRES) and 7 or 0)
-  return retry_policy.unpack(newer, at)
+  local byte, at = retry_place(job.newer)
+  return has_bit(byte, job_record.RETRY) and retry_policy.unpack(job.newer, at) or nil
+end
+
+-- Return the base of the line and the number of the window (0: it ignores windows) of a job with these rarely used
+-- fields; nil if it stands in the main line. newer: nil for none.
+function job_record.window_in(newer)
+  local byte, at = retry_place(newer)
+  if not has_bit(byte, job_record.WINDOW) then return nil end
+  if has_bit(byte, job_record.RETRY) then at = at + retry_policy.LENGTH end
+  local line, window = unpack_bytes(job_record.WINDOW_FORMAT, newer, at)
+  return line, window
+end
+
+-- Return the number of the batch of a job with these rarely used fields, or nil. newer: nil for none.
+function job_record.batch_in(newer)
+  local byte, at = retry_place(newer)
+  if not has_bit(byte, job_record.BATCH) then return nil end
+  if has_bit(byte, job_record.RETRY) then at = at + retry_policy.LENGTH end
+  if has_bit(byte, job_record.WINDOW) then at = at + job_record.WINDOW_LENGTH end
+  return (unpack_bytes(job_record.BATCH_FORMAT, newer, at))
 end
 
 -- Return the priority byte of a priority of the API, 1 (first) to 9.
@@ -211,16 +248,18 @@ function job_record.new_member(queue_id, class_byte, seq, field)
   return queue_id .. '\0' .. class_byte .. pack_bytes('>I8', seq) .. sub(field, #queue_id + 2)
 end
 
--- Return the class byte of a waiting job with a state and a priority byte.
-function job_record.class_of(state, priority)
+-- Return the class byte of a waiting job with a state, a priority byte and rarely used fields (nil for none).
+function job_record.class_of(state, priority, newer)
   if state == DELAYED then return job_record.DELAYED_CLASS end
+  local line = newer and job_record.window_in(newer)
+  if line then return string.char(line + priority - job_record.FIRST_PRIORITY) end
   if priority == job_record.PRIORITY then return job_record.PRIORITY_CLASS end
   return string.char(priority)
 end
 
 -- Return the class byte of a waiting job.
 function job_record.class_byte(job)
-  return job_record.class_of(job.state, job.priority)
+  return job_record.class_of(job.state, job.priority, job.newer)
 end
 
 -- Return the member of a waiting job in queued:<type>.
@@ -228,7 +267,7 @@ function job_record.member(job)
   return job_record.new_member(job.queue_id, job_record.class_byte(job), job.seq, job.field)
 end
 
--- Return the bounds (for ZRANGE BYLEX) of all of a queue's members that may be leased.
+-- Return the bounds (for ZRANGE BYLEX) of the members of a queue's main line.
 function job_record.bounds(queue_id)
   return '[' .. queue_id .. job_record.LINE_FROM, '(' .. queue_id .. job_record.LINE_TO
 end

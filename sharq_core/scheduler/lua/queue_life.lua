@@ -1,5 +1,6 @@
 -- The part of a queue's record about the lives of its jobs: defaults that an operator set, and what the sweep of
--- expired jobs notes. It follows the limits (queue_limits.lua), and only few queues have it.
+-- expired jobs notes. It follows the limits (queue_limits.lua), and only few queues have it. The part about windows
+-- follows it (queue_windows.lua).
 --
 -- queue.retry         the retry policy of jobs that have none (retry_policy.lua); nil: none
 -- queue.expires       how long a job without a time of expiry lives (µs); nil: for ever
@@ -8,7 +9,7 @@
 -- queue.walk          where the sweep of expired jobs goes on (expiry.lua): class, seq, and `least`, the earliest time
 --                     of expiry that it met; nil: it is not under way
 --
--- Uses: shortcuts, retry_policy
+-- Uses: shortcuts, retry_policy, queue_windows
 
 local queue_life = {
   KEPT = 1, DROPPED = 2,  -- values of on_expiry: an expired job becomes a dead letter, or goes
@@ -26,7 +27,8 @@ function queue_life.unpack(queue, raw)
   end
   local expires, on_expiry, expires_from, class, seq, least =
     unpack_bytes(queue_life.FORMAT, raw, retry_policy.LENGTH + 1)
-  queue.retry, queue.newer_limits = retry_policy.unpack(raw, 1), sub(raw, queue_life.LENGTH + 1)
+  queue.retry = retry_policy.unpack(raw, 1)
+  queue_windows.unpack(queue, sub(raw, queue_life.LENGTH + 1))
   if expires > 0 then queue.expires = expires end
   if on_expiry > 0 then queue.on_expiry = on_expiry end
   if expires_from > 0 then queue.expires_from = expires_from end
@@ -35,13 +37,13 @@ end
 
 -- Return this part of a record, or what a newer version wrote if this part says nothing.
 function queue_life.pack(queue)
-  local walk = queue.walk
-  if queue.newer_limits == '' and not queue.retry and not queue.expires and not queue.on_expiry
+  local walk, windows = queue.walk, queue_windows.pack(queue)
+  if windows == '' and not queue.retry and not queue.expires and not queue.on_expiry
     and not queue.expires_from and not walk then return '' end
   return retry_policy.pack(queue.retry)
     .. pack_bytes(queue_life.FORMAT, queue.expires or 0, queue.on_expiry or 0, queue.expires_from or 0,
       walk and walk.class or 0, walk and walk.seq or 0, walk and walk.least or 0)
-    .. queue.newer_limits
+    .. windows
 end
 
 -- Note that a waiting job expires at a time (µs). Returns true if the sweep must look at the queue earlier than it
@@ -59,5 +61,5 @@ end
 
 -- Return true if an operator set something, so that the record is kept.
 function queue_life.is_set(queue)
-  return queue.retry or queue.expires or queue.on_expiry
+  return queue.retry or queue.expires or queue.on_expiry or queue.window
 end

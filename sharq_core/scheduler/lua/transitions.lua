@@ -1,16 +1,27 @@
 -- The transitions of a job between states. Only this file changes a job's record, place in line and timer, its queue's
 -- counts and the totals, and it changes them together. README.md has the state diagram.
 --
--- Uses: timer_kinds, retry_policy, job_record, notes, queue_life, queue_limits, queue_record, tombstones, dead_letters,
--- unit
+-- Uses: timer_kinds, retry_policy, job_record, notes, batches, queue_windows, queue_life, queue_limits, queue_record,
+-- tombstones, dead_letters, unit
 
 local transitions = {}
 
+-- Count a job with rarely used fields that enters (1) or leaves (-1) a state: queued, delayed or leased.
+local function count_state(tx, queue, newer, state, difference)
+  local base, number = job_record.window_in(newer)
+  if base then
+    queue_limits.extend(queue)
+    queue_windows.count(queue, base, number, state, difference)
+  end
+  batches.count(tx, newer, state, difference)
+end
+
 -- Take a waiting job out of its line. member: the job's member in queued:<type>, if it is known.
 local function leave_line(tx, queue, job, member)
-  local counts = tx.counters
+  local counts, newer = tx.counters, job.newer
   unit.drop_place(tx, member or job_record.member(job))
   queue.is_changed = true
+  if newer then count_state(tx, queue, newer, job.state == QUEUED and 'queued' or 'delayed', -1) end
   if job.state == QUEUED then
     if queue.queued > 0 then queue.queued = queue.queued - 1 end
     counts.queued = counts.queued - 1
@@ -28,14 +39,17 @@ local function leave_state(tx, queue, job, member)
   if queue.leased > 0 then queue.leased = queue.leased - 1 end
   tx.counters.leased = tx.counters.leased - 1
   queue.is_changed = true
+  if job.newer then count_state(tx, queue, job.newer, 'leased', -1) end
 end
 
--- Count a job that waits from now on, or, if due (µs) is later than now, one that is delayed until then.
+-- Count a job that waits from now on, or, if due (µs) is later than now, one that is delayed until then. newer: its
+-- rarely used fields, nil for none.
 -- Returns its state and due time.
-local function enter_line(tx, queue, field, due)
-  local counts = tx.counters
+local function enter_line(tx, queue, field, newer, due)
+  local counts, is_delayed = tx.counters, due and due > tx.now
   queue.is_changed = true
-  if due and due > tx.now then
+  if newer then count_state(tx, queue, newer, is_delayed and 'delayed' or 'queued', 1) end
+  if is_delayed then
     queue.delayed, counts.delayed = queue.delayed + 1, counts.delayed + 1
     unit.put_timer(tx, DELAY_TIMER .. field, due)
     return DELAYED, due
@@ -57,7 +71,7 @@ end
 -- Add a job that the store does not have to the end of its queue.
 -- priority: its byte. rare_fields: see job_record.pack_rare; nil for none.
 function transitions.add(tx, queue, field, priority, limit, due, payload, rare_fields)
-  local state, due_at = enter_line(tx, queue, field, due)
+  local state, due_at = enter_line(tx, queue, field, rare_fields, due)
   local counts, now = tx.counters, tx.now
   local seq = counts.seq + 1
   counts.seq, queue.active = seq, now
@@ -65,7 +79,8 @@ function transitions.add(tx, queue, field, priority, limit, due, payload, rare_f
   if rare_fields then transitions.watch_expiry(tx, queue, rare_fields) end
   unit.put_job(tx, field,
     job_record.pack_new(state, priority, seq, limit, now, due_at, payload, rare_fields))
-  unit.put_place(tx, job_record.new_member(queue.queue_id, job_record.class_of(state, priority), seq, field))
+  local class = job_record.class_of(state, priority, rare_fields)
+  unit.put_place(tx, job_record.new_member(queue.queue_id, class, seq, field))
 end
 
 -- Add a new job, and count it for the minute of its queue and of its type.
@@ -80,7 +95,7 @@ end
 -- Put a job into the line at its seq.
 local function queue_up(tx, queue, job, due)
   if job.newer then transitions.watch_expiry(tx, queue, job.newer) end
-  job.state, job.due = enter_line(tx, queue, job.field, due)
+  job.state, job.due = enter_line(tx, queue, job.field, job.newer, due)
   unit.put_job(tx, job.field, job_record.pack(job))
   unit.put_place(tx, job_record.member(job))
 end
@@ -97,6 +112,7 @@ function transitions.lease(tx, queue, job, due, member)
   if job.state ~= LEASED then
     leave_line(tx, queue, job, member)
     queue.leased, tx.counters.leased = queue.leased + 1, tx.counters.leased + 1
+    if job.newer then count_state(tx, queue, job.newer, 'leased', 1) end
   end
   job.state, job.due = LEASED, due
   unit.put_job(tx, job.field, job_record.pack(job))
@@ -124,10 +140,12 @@ local function lapse(tx, queue, job)
   if job_record.is_dropped(job) then
     tx.dropped = (tx.dropped or 0) + 1
     counts.cancelled = counts.cancelled + 1
+    batches.count(tx, job.newer, 'cancelled', 1)
     tombstones.add_unfinished(tx, job, tombstones.EXPIRED)
     forget_job(tx, job)
   else
     counts.dead = counts.dead + 1
+    batches.count(tx, job.newer, 'dead', 1)
     job_record.mark(job, job_record.EXPIRED)
     unit.drop_job(tx, job.field)
     dead_letters.bury(tx, queue, job)
@@ -148,11 +166,13 @@ function transitions.end_lease(tx, queue, job, due, has_failed)
   local counts = tx.counters
   if queue.fence and job.seq < queue.fence then
     counts.cancelled = counts.cancelled + 1
+    if job.newer then batches.count(tx, job.newer, 'cancelled', 1) end
     tombstones.add_unfinished(tx, job, tombstones.CANCELLED)
     forget_job(tx, job)
   elseif job.limit >= 0 and job.attempt > job.limit then
     counts.dead = counts.dead + 1
     tx.died = (tx.died or 0) + 1
+    if job.newer then batches.count(tx, job.newer, 'dead', 1) end
     unit.drop_job(tx, job.field)
     dead_letters.bury(tx, queue, job)
   elseif job.newer and job_record.is_expired(job, tx.now) then
@@ -166,6 +186,7 @@ end
 function transitions.finish(tx, queue, job)
   leave_state(tx, queue, job)
   tx.counters.finished = tx.counters.finished + 1
+  if job.newer then batches.count(tx, job.newer, 'finished', 1) end
   tombstones.add(tx, job, tombstones.FINISHED)
   forget_job(tx, job)
 end
@@ -174,6 +195,7 @@ end
 function transitions.cancel(tx, queue, job, member)
   leave_state(tx, queue, job, member)
   tx.counters.cancelled = tx.counters.cancelled + 1
+  if job.newer then batches.count(tx, job.newer, 'cancelled', 1) end
   tombstones.add_unfinished(tx, job, tombstones.REMOVED)
   forget_job(tx, job)
 end
@@ -188,16 +210,20 @@ function transitions.change(tx, queue, job, member, due)
     tx.counters.seq = tx.counters.seq + 1
     job.seq = tx.counters.seq
   end
-  job.state, job.due = enter_line(tx, queue, job.field, due or not queued_since and job.due)
+  job.state, job.due = enter_line(tx, queue, job.field, job.newer, due or not queued_since and job.due)
   job.due = queued_since or job.due
   unit.put_job(tx, job.field, job_record.pack(job))
   unit.put_place(tx, job_record.member(job))
 end
 
 -- Remove the record and the place of a waiting job that its queue's fence deleted. The deletion has counted the job
--- already.
+-- already, except for its batch.
 function transitions.clear_deleted(tx, job)
   unit.drop_place(tx, job_record.member(job))
+  if job.newer then
+    batches.count(tx, job.newer, job.state == DELAYED and 'delayed' or 'queued', -1)
+    batches.count(tx, job.newer, 'cancelled', 1)
+  end
   if job.state == DELAYED then unit.drop_timer(tx, DELAY_TIMER .. job.field) end
   if job.attempt > 0 or job.token then tombstones.add_unfinished(tx, job, tombstones.CANCELLED) end
   forget_job(tx, job)

@@ -12,7 +12,8 @@
 -- everything is paused, else nil: a call of any other type looks at this one field only.
 --
 -- A gathered type also has defaults for the jobs of its queues, in the newer bytes and in the form of queue_life.lua:
--- settings.retry, settings.expires and settings.on_expiry.
+-- settings.retry, settings.expires, settings.on_expiry and settings.window (the number of a window). Its quotas follow
+-- (settings.quotas, a list; nil for none).
 --
 -- A limit is a leaky bucket like the rate of a queue: tat is when the type may next lease. Its unit is one job, or one
 -- point of a job's cost.
@@ -27,6 +28,8 @@ local type_settings = {
   LIMIT = '>BI6I4BI7',       -- unit, interval, burst, hundredths of the burst, tat
   LIFE = '>I6B',             -- after the retry policy: expires (0: none), on_expiry (0: none)
   LIFE_LENGTH = 18,
+  WINDOWS = '>I4B',          -- after LIFE: window (0: none), number of quotas
+  WINDOWS_LENGTH = 5,
 }
 
 -- Return the field of a type.
@@ -54,11 +57,25 @@ local function unpack_life(settings)
   settings.expires, settings.on_expiry = expires > 0 and expires or nil, on_expiry > 0 and on_expiry or nil
 end
 
--- Return the newer bytes: the defaults of jobs' lives, if there are any, and those of a newer version.
+-- Take the window and the quotas out of the newer bytes.
+local function unpack_windows(settings)
+  local window, _, at = unpack_bytes(type_settings.WINDOWS, settings.newer)
+  settings.window, settings.newer = window > 0 and window or nil, sub(settings.newer, at)
+end
+
+-- Return the bytes of the window and of the quotas, and of a newer version; empty if there are none.
+local function pack_windows(settings)
+  if not settings.window and settings.newer == '' then return '' end
+  return pack_bytes(type_settings.WINDOWS, settings.window or 0, 0) .. settings.newer
+end
+
+-- Return the newer bytes: the defaults of jobs' lives, window and quotas, if there are any, and those of a newer
+-- version.
 local function pack_newer(settings)
-  if settings.newer == '' and not settings.retry and not settings.expires and not settings.on_expiry then return '' end
+  local windows = pack_windows(settings)
+  if windows == '' and not settings.retry and not settings.expires and not settings.on_expiry then return '' end
   return retry_policy.pack(settings.retry)
-    .. pack_bytes(type_settings.LIFE, settings.expires or 0, settings.on_expiry or 0) .. settings.newer
+    .. pack_bytes(type_settings.LIFE, settings.expires or 0, settings.on_expiry or 0) .. windows
 end
 
 -- Return the settings of a record. A last lease in the future, or a hold that ends too late, belongs to a time that was
@@ -78,6 +95,7 @@ function type_settings.unpack(raw, now)
     last = is_ahead and now or last, max_leased = max_leased, limits = limits, newer = sub(raw, at),
     newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0}
   if #settings.newer >= type_settings.LIFE_LENGTH then unpack_life(settings) end
+  if #settings.newer >= type_settings.WINDOWS_LENGTH then unpack_windows(settings) end
   return settings
 end
 
