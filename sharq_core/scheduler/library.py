@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 5
+REVISION = 6
 
 SHARED_FILES = (
     "shortcuts",
@@ -33,6 +33,7 @@ SHARED_FILES = (
     "counters",
     "touched",
     "tombstones",
+    "results",
     "dead_letters",
     "unit",
     "remembered",
@@ -47,6 +48,7 @@ SHARED_FILES = (
     "sweep",
     "timers",
     "leases",
+    "endings",
     "members",
     "identity",
     "partition_keys",
@@ -73,6 +75,11 @@ _NO_DEATH = _ALL[:-2]
 
 _NOTES = "notes"
 """The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
+
+_RESULTS = ("results", "resulted")
+"""The keys of the results of finished jobs, which have no numbers either (lua/results.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS})
 
 _JOBS = (*_ALL, _NOTES)
 """The keys of functions that end the lives of jobs."""
@@ -119,7 +126,8 @@ _READ = ("no-writes",)
 ENQUEUE = Function("enqueue", _JOBS, (), joins=True)
 DEQUEUE = Function("dequeue", _JOBS, joins=True)
 FINISH = Function("finish", (*_NO_DEATH, _NOTES), joins=True)
-EXTEND = Function("extend", _NO_DEATH, joins=True)
+FINISH_WITH_RESULTS = Function("finish_with_results", (*_NO_DEATH, _NOTES, *_RESULTS), (), joins=True)
+EXTEND = Function("extend", (*_NO_DEATH, _NOTES), joins=True)
 RELEASE = Function("release", _JOBS, joins=True)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
@@ -127,13 +135,16 @@ DELETE_QUEUE = Function("delete_queue", _JOBS)
 REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
+TRIM_RESULTS = Function("trim_results", ("counters", *_RESULTS))
 DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
 DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
 CANCEL = Function("cancel", _JOBS, joins=True)
 CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
 GET_JOB = Function(
-    "get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES), _READ
+    "get_job",
+    ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
+    _READ,
 )
 LIST_JOBS = Function("list_jobs", ("queued", "jobs", "timers", "queues", "counters", _NOTES), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
@@ -168,6 +179,7 @@ FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
     FINISH,
+    FINISH_WITH_RESULTS,
     EXTEND,
     RELEASE,
     INTERVAL,
@@ -176,6 +188,7 @@ FUNCTIONS = (
     REAP,
     REDRIVE,
     TURN,
+    TRIM_RESULTS,
     DROP_DEAD,
     DROP_DEAD_LETTER,
     CANCEL,
@@ -212,7 +225,9 @@ FUNCTIONS = (
     LEAVE,
 )
 
-_UNPROMISED = frozenset({REAP, TURN, TOUCH, SET_CLOCK, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE})
+_UNPROMISED = frozenset(
+    {REAP, TURN, TRIM_RESULTS, TOUCH, SET_CLOCK, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE}
+)
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
 
 claim_partitions is not among them. On a Redis Cluster the jobs may be on other servers than the number of partitions,
@@ -241,7 +256,7 @@ OF_DATA_SET = _names(
 )
 """Wire names of the functions that identify the data set; they run even if the data set is in doubt."""
 
-ENDINGS = _names((FINISH, EXTEND, RELEASE))
+ENDINGS = _names((FINISH, FINISH_WITH_RESULTS, EXTEND, RELEASE))
 """Wire names of the functions of PROMISED that end or extend a lease."""
 
 
@@ -285,9 +300,9 @@ _KEY_OF_TYPE = (
 def _keys(function: Function) -> str:
     """Return the Lua expression of the function's keys, indexed by their numbers in KEY.
 
-    A function whose keys are the first ones of _NUMBERED passes them on as they are. The notes come last.
+    A function whose keys are the first ones of _NUMBERED passes them on as they are. Derived keys come last.
     """
-    keys = tuple(key for key in function.keys if key != _NOTES)
+    keys = tuple(key for key in function.keys if key not in _DERIVED)
     if keys == _NUMBERED[: len(keys)]:
         return "keys"
     numbers = (_NUMBERED.index(key) + 1 for key in keys)

@@ -1,0 +1,1 @@
+"""Holds the values of campaigns: send windows, quotas, batches and schedules."""
