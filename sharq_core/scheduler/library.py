@@ -22,6 +22,7 @@ SHARED_FILES = (
     "lists",
     "timer_kinds",
     "clock",
+    "windows",
     "retry_policy",
     "job_record",
     "notes",
@@ -31,6 +32,7 @@ SHARED_FILES = (
     "queue_limits",
     "queue_record",
     "type_settings",
+    "lines",
     "blocked_by",
     "counters",
     "touched",
@@ -181,6 +183,11 @@ PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
+PUT_WINDOW = Function("put_window", ("counters",), (), joins=True)
+DROP_WINDOW = Function("drop_window", ("counters",), joins=True)
+GET_WINDOW = Function("get_window", ("counters",), _READ, joins=True)
+GET_WINDOWS = Function("get_windows", ("counters",), _READ, joins=True)
+RESCORE_WINDOWS = Function("rescore_windows", ("ready", "queues", "counters"))
 CLAIM_SCHEDULE = Function("claim_schedule", ("schedules",))
 SETTLE_SCHEDULE = Function("settle_schedule", ("schedules",))
 PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
@@ -240,6 +247,11 @@ FUNCTIONS = (
     ACCEPT_LOSS,
     HEARTBEAT,
     LEAVE,
+    PUT_WINDOW,
+    DROP_WINDOW,
+    GET_WINDOW,
+    GET_WINDOWS,
+    RESCORE_WINDOWS,
     CLAIM_SCHEDULE,
     SETTLE_SCHEDULE,
     PUT_SCHEDULE,

@@ -1,8 +1,8 @@
 -- The enqueue of one job: whether it is queued, which rate and limits its queue takes from it, and when it expires.
 -- The caller has opened the counters, and has read the record of the queue and that of a live job of the same id.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, queue_life, queue_limits, queue_record, tombstones, dead_letters,
--- unit, transitions
+-- Uses: shortcuts, clock, windows, retry_policy, job_record, queue_windows, queue_life, queue_limits, queue_record,
+-- lines, tombstones, dead_letters, unit, transitions
 
 local enqueue_job = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
@@ -13,7 +13,7 @@ local enqueue_job = {
   -- on_expiry (queue_life.lua; 0: not said)
   LIFE = '>BI8BI8B',
   NEVER = 0, AFTER = 1, AT = 2,  -- EXPIRY: the job does not say; it expires some time after its enqueue, or at a time
-  CAMPAIGN = '>Bs1s1',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
+  CAMPAIGN = '>BBc0Bc0',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
   IGNORES_WINDOW = 1,
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4, UNKNOWN_WINDOW = 5, TOO_MANY_WINDOWS = 6,
   BATCH_CANCELLED = 7,
@@ -129,6 +129,15 @@ local function rare_fields(tx, queue, rest, due)
   return bytes, false
 end
 
+-- Return the number of the window of a job, queue_windows.IGNORED if it ignores windows, or nil for none; and true if
+-- there is no window of the name that it gives.
+local function window_of(tx, rest)
+  if not rest or not rest.window and not rest.ignores_window then return nil, false end
+  local number = rest.window and windows.number(tx, rest.window)
+  if rest.window and not number then return nil, true end
+  return rest.ignores_window and queue_windows.IGNORED or number, false
+end
+
 -- Let a waiting job expire whose id a new job has, if it is time. Nodes of revision 4 do not declare the keys for it.
 local function expire_live(tx, queue, live)
   local is_due = job_record.is_expired(live, tx.now) and live.state ~= LEASED and not unit.is_deleted(queue, live)
@@ -166,8 +175,13 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   local due = rest and (rest.at or 0) > 0 and clock.partition_time(tx, rest.at) or tx.now + delay
   local rare, is_early = rare_fields(tx, queue, rest, due)
   if is_early then return enqueue_job.EXPIRES_EARLY, length end
+  local window, is_unknown = window_of(tx, rest)
+  if is_unknown then return enqueue_job.UNKNOWN_WINDOW, length end
+  local line = window and queue and lines.take(tx, queue, window)
+  if window and queue and not line then return enqueue_job.TOO_MANY_WINDOWS, length end
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or renew(tx, queue_id, forgotten)
+  if window then rare = job_record.put_in_line(rare, line or lines.take(tx, queue, window), window) end
   local hundredths = rest and rest.hundredths
   -- Most jobs name the rate that their queue has.
   if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then
