@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from multidict import MultiMapping
 
 from router.api.fields import expected_text
@@ -38,8 +38,8 @@ _FOUND = re.compile(r", got `(\w+)`")
 _NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)$")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
-_TOO_MANY = "Expected `array` of at most length"
-"""A message without a place. A form has one list of bounded length at most, such as `jobs`."""
+_TOO_MANY = re.compile(r"^Expected `array` of at most length (\d+)")
+"""A message without a place. The lists of a form, such as `jobs`, differ in the length at which they are bounded."""
 
 _TYPE_NAMES = {
     "str": "a string",
@@ -103,7 +103,11 @@ class Decoder(Generic[FormT]):
                 f"{name}.{part}": expected_text(hint) or "another value"
                 for part, hint in _parts(hints[field]).items()
             }
-        self._lists = tuple(name for field, name in _wire_names(form_type).items() if _is_list(hints[field]))
+        self._lists = {
+            name: _bound(hints[field])
+            for field, name in _wire_names(form_type).items()
+            if _is_list(hints[field])
+        }
         self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
 
     def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
@@ -151,8 +155,9 @@ class Decoder(Generic[FormT]):
 
     def _translate(self, message: str, whole: str) -> tuple[str, str]:
         """Return the field that msgspec's message is about, and the problem in the API's terms."""
-        if message.startswith(_TOO_MANY):
-            (name,) = self._lists
+        too_many = _TOO_MANY.match(message)
+        if too_many:
+            name = next(name for name, bound in self._lists.items() if bound in (None, int(too_many[1])))
             return name, f"expected {self._expected[name]}, got more"
         place = _PLACE.search(message)
         field = place[1] if place else ""
@@ -181,6 +186,14 @@ class Decoder(Generic[FormT]):
 def _is_list(hint: object) -> bool:
     """Return True if a field's type is a list, or has one among its alternatives."""
     return get_origin(hint) is list or any(map(_is_list, get_args(hint)))
+
+
+def _bound(hint: object) -> int | None:
+    """Return the most items of a list that a field holds; None if its type does not say it."""
+    for item in getattr(hint, "__metadata__", ()):
+        if isinstance(item, Meta) and item.max_length is not None:
+            return item.max_length
+    return next((bound for part in get_args(hint) if (bound := _bound(part)) is not None), None)
 
 
 def _parts(hint: object) -> dict[str, object]:

@@ -15,6 +15,7 @@ from router.shards.directory import Directory
 from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
 from router.shards.walks.dead_letters import DeadWalk
+from router.shards.walks.everywhere import confirmed
 from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
 from sharq_core import errors
 from sharq_core.job_changes import CancelJob, CancelOutcome
@@ -282,19 +283,7 @@ class Dispatch:
             OutcomeUnknown: not every partition has confirmed it; the message says how many have.
         """
         self._require(type(make_call(0)))
-        answers = await asyncio.gather(
-            *(self.route(make_call(partition)) for partition in range(self.partitions)),
-            return_exceptions=True,
-        )
-        failures = [answer for answer in answers if isinstance(answer, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, errors.SharqError):
-                raise failure
-        if failures:
-            done = len(answers) - len(failures)
-            raise errors.OutcomeUnknown(
-                f"{done} of {len(answers)} partitions have confirmed it; repeat the call until all have: {failures[0]}"
-            )
+        await confirmed(self.route, make_call, range(self.partitions), self.partitions)
 
     def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)

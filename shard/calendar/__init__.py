@@ -1,1 +1,1 @@
-"""What a shard computes ahead by the calendar: the slots of schedules."""
+"""Holds what a shard reckons ahead: when windows open, when periods of quotas end, and when schedules are due."""

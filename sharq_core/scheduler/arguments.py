@@ -29,7 +29,10 @@ COUNTS_EXPIRED = "1"
 """Says in a reap that the caller can decode the number of jobs that expired."""
 
 HAS_REPORTS = b"\x01"
-"""Follows the terms of a finish or a release whose last arguments are reports, one for each job."""
+"""Follows the terms of a finish, an extend or a release whose last arguments are reports, one for each job."""
+
+TELLS_OUTPUT = "2"
+"""Says that the caller can decode the progress and the result of a job. "1" is that of callers that cannot."""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _ENQUEUE_LIMITS = struct.Struct(">BII")
@@ -162,6 +165,18 @@ def _report(job: FinishJob | ReleaseJob) -> bytes:
         return b""
     head = _REPORT.pack(-1 if job.cost is None else job.cost, job.hold_us, job.hold_type_us, counts)
     return head + error.encode() if error else head
+
+
+def results(jobs: Sequence[FinishJob]) -> list[bytes]:
+    """Return the result of each job; an empty list if no job has one."""
+    found = [job.result for job in jobs]
+    return found if any(found) else []
+
+
+def progress(jobs: Sequence[ExtendJob]) -> list[bytes]:
+    """Return the progress that the workers report of each job; an empty list if nobody reports."""
+    found = [job.progress for job in jobs]
+    return found if any(found) else []
 
 
 def change(wanted: JobChange) -> tuple[bytes, bytes]:

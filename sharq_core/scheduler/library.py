@@ -35,6 +35,7 @@ SHARED_FILES = (
     "counters",
     "touched",
     "tombstones",
+    "results",
     "dead_letters",
     "unit",
     "remembered",
@@ -49,6 +50,7 @@ SHARED_FILES = (
     "sweep",
     "timers",
     "leases",
+    "endings",
     "members",
     "identity",
     "enqueue_job",
@@ -77,6 +79,11 @@ _NO_DEATH = _ALL[:-2]
 
 _NOTES = "notes"
 """The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
+
+_RESULTS = ("results", "resulted")
+"""The keys of the results of finished jobs, which have no numbers either (lua/results.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS})
 
 _JOBS = (*_ALL, _NOTES)
 """The keys of functions that end the lives of jobs."""
@@ -126,7 +133,8 @@ _READ = ("no-writes",)
 ENQUEUE = Function("enqueue", _JOBS, (), joins=True)
 DEQUEUE = Function("dequeue", _JOBS, joins=True)
 FINISH = Function("finish", (*_NO_DEATH, _NOTES), joins=True)
-EXTEND = Function("extend", _NO_DEATH, joins=True)
+FINISH_WITH_RESULTS = Function("finish_with_results", (*_NO_DEATH, _NOTES, *_RESULTS), (), joins=True)
+EXTEND = Function("extend", (*_NO_DEATH, _NOTES), joins=True)
 RELEASE = Function("release", _JOBS, joins=True)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
@@ -134,13 +142,16 @@ DELETE_QUEUE = Function("delete_queue", _JOBS)
 REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
+TRIM_RESULTS = Function("trim_results", ("counters", *_RESULTS))
 DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
 DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
 CANCEL = Function("cancel", _JOBS, joins=True)
 CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
 GET_JOB = Function(
-    "get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES), _READ
+    "get_job",
+    ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
+    _READ,
 )
 LIST_JOBS = Function("list_jobs", ("queued", "jobs", "timers", "queues", "counters", _NOTES), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
@@ -185,6 +196,7 @@ FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
     FINISH,
+    FINISH_WITH_RESULTS,
     EXTEND,
     RELEASE,
     INTERVAL,
@@ -193,6 +205,7 @@ FUNCTIONS = (
     REAP,
     REDRIVE,
     TURN,
+    TRIM_RESULTS,
     DROP_DEAD,
     DROP_DEAD_LETTER,
     CANCEL,
@@ -252,6 +265,7 @@ _UNPROMISED = frozenset(
         FIRE_SCHEDULE,
         MOVE_SCHEDULE,
         FORGET_SCHEDULE,
+        TRIM_RESULTS,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
@@ -282,7 +296,7 @@ OF_DATA_SET = _names(
 )
 """Wire names of the functions that identify the data set; they run even if the data set is in doubt."""
 
-ENDINGS = _names((FINISH, EXTEND, RELEASE))
+ENDINGS = _names((FINISH, FINISH_WITH_RESULTS, EXTEND, RELEASE))
 """Wire names of the functions of PROMISED that end or extend a lease."""
 
 
@@ -326,9 +340,9 @@ _KEY_OF_TYPE = (
 def _keys(function: Function) -> str:
     """Return the Lua expression of the function's keys, indexed by their numbers in KEY.
 
-    A function whose keys are the first ones of _NUMBERED passes them on as they are. The notes come last.
+    A function whose keys are the first ones of _NUMBERED passes them on as they are. Derived keys come last.
     """
-    keys = tuple(key for key in function.keys if key != _NOTES)
+    keys = tuple(key for key in function.keys if key not in _DERIVED)
     if keys == _NUMBERED[: len(keys)]:
         return "keys"
     numbers = (_NUMBERED.index(key) + 1 for key in keys)

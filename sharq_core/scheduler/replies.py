@@ -184,7 +184,8 @@ class CountsReply(msgspec.Struct, frozen=True):
     minutes: list[tuple[int, int, int]]
 
 
-def _hint(raw: list[Any]) -> Hint:
+def hint_of(raw: list[Any]) -> Hint:
+    """Return the times in a reply."""
     return Hint(raw[1], raw[2] if raw[2] >= 0 else None, raw[3] if raw[3] >= 0 else None)
 
 
@@ -220,7 +221,7 @@ def decode_enqueue(raw: list[Any]) -> list[Enqueued]:
 
 def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     if raw[0]:
-        return Reply(_hint(raw), None, is_expired=True)
+        return Reply(hint_of(raw), None, is_expired=True)
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
     end = len(raw) - (len(raw) - _DEQUEUE_HEAD) % _JOB_REPLY
@@ -246,7 +247,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             )
         )
         ready_for_us.append(ready_us)
-    hint = _hint(raw)
+    hint = hint_of(raw)
     return Reply(
         hint,
         DequeueReply(

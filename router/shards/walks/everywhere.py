@@ -1,0 +1,52 @@
+"""Makes calls about many partitions that every one of them must confirm, such as a pause of everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar
+
+from sharq_core.errors import OutcomeUnknown, SharqError
+
+ReplyT = TypeVar("ReplyT")
+
+
+async def confirmed(
+    route: Callable[[Any], Awaitable[ReplyT]],
+    make_call: Callable[[int], Any],
+    partitions: Collection[int],
+    of: int,
+    done: int = 0,
+) -> list[ReplyT]:
+    """Make a call about each of some partitions, which is safe to repeat; return the answers in order.
+
+    Args:
+        route: calls the owner of a partition.
+        of: the number of all partitions.
+        done: the number of partitions that have confirmed it before.
+
+    Raises:
+        OutcomeUnknown: not every partition has confirmed it; the message says how many have.
+    """
+    answers = await asyncio.gather(
+        *(route(make_call(partition)) for partition in partitions), return_exceptions=True
+    )
+    replies: list[ReplyT] = []
+    failures: list[SharqError] = []
+    for answer in answers:
+        if isinstance(answer, SharqError):
+            failures.append(answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            replies.append(answer)
+    if failures:
+        raise not_everywhere(done + len(replies), of, failures[0])
+    return replies
+
+
+def not_everywhere(done: int, of: int, failure: SharqError) -> OutcomeUnknown:
+    """Return the error of a change that not every partition has confirmed."""
+    return OutcomeUnknown(
+        f"{done} of {of} partitions have confirmed it; repeat the call until all have: {failure}"
+    )
