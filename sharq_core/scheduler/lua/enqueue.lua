@@ -4,7 +4,8 @@
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER below, for some jobs followed by
 --       LIMITS, or by LIMITS, LIFE and a retry policy), n payloads
--- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it}
+-- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it; then,
+--        if jobs expired and the caller can decode it, their number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due; only 0 changed anything.
 --           A waiting job of the same id that has expired is removed first
@@ -16,8 +17,9 @@
 
 local enqueue = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
-  -- 1 for a repeat
+  -- flags: 1 for a repeat, 2 if the caller can decode the numbers of expired jobs
   HEADER = '>i8i4I8i4i8B',
+  FLAGS_AT = 33,
   LIMITS = '>BI4I4',  -- hundredths of the burst, cost, max_leased (0: none)
   -- priority of the API, when the job is due (µs, the store's clock; 0: after the delay), EXPIRY below, when (µs),
   -- on_expiry (queue_life.lua; 0: not said)
@@ -30,7 +32,7 @@ local enqueue = {
 -- has a record or is a repeat.
 local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention)
   if live and not unit.is_deleted(queue, live) then return true end
-  if is_repeat == 0 then return false end
+  if not is_repeat then return false end
   local tombstone = tombstones.find(tx, field, retention)
   return tombstone and tombstones.forbids_repeat(tombstone)
     or dead_letters.find(tx, queue_id, field, dead_retention) ~= nil
@@ -145,7 +147,8 @@ local function renew(tx, queue_id, forgotten)
 end
 
 local function enqueue_one(tx, queue_id, field, header, payload, retention, dead_retention)
-  local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue.HEADER, header)
+  local interval, burst, delay, limit, cap, flags, limits_at = unpack_bytes(enqueue.HEADER, header)
+  local is_repeat = flags % 2 == 1
   local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
@@ -153,7 +156,7 @@ local function enqueue_one(tx, queue_id, field, header, payload, retention, dead
   local forgotten = tx.expired and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
   if forgotten then queue = nil end
   local length = queue and queue.queued + queue.delayed or 0
-  if (live or is_repeat == 1)
+  if (live or is_repeat)
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
     return enqueue.DUPLICATE, length
   end
@@ -190,5 +193,6 @@ function enqueue.run(tx, args, first, length)
     local last = #reply
     reply[last + 1], reply[last + 2] = status, waiting
   end
+  if tx.expired and string.byte(args[first_id + 2 * count], enqueue.FLAGS_AT) >= 2 then unit.add_expired(tx, reply) end
   return unit.close(tx, reply)
 end
