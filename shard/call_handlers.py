@@ -117,7 +117,15 @@ class CallHandlers:
         """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of CALLS."""
         counter = self._metrics.counters.get(call_type.function)
         order = CALLS.index(call_type)
-        return JobVerb(call_type, order, self._pipeline, self._scheduler_calls, self._hints, counter)
+        return JobVerb(
+            call_type,
+            order,
+            self._pipeline,
+            self._scheduler_calls,
+            self._hints,
+            counter,
+            self._metrics,
+        )
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
         """Run the function that a call names, and return its value; a change may make a queue due."""

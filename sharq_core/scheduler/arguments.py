@@ -28,6 +28,9 @@ expired. The bit 1 alone is that of callers that know the cost only.
 COUNTS_EXPIRED = "1"
 """Says in a reap that the caller can decode the number of jobs that expired."""
 
+KNOWS_EXPIRED = 2
+"""Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""
+
 HAS_REPORTS = b"\x01"
 """Follows the terms of a finish, an extend or a release whose last arguments are reports, one for each job."""
 
@@ -97,7 +100,7 @@ def enqueue_header(job: NewJob) -> bytes:
         job.delay_us,
         job.requeue_limit,
         -1 if job.max_queued_length is None else job.max_queued_length,
-        job.repeat,
+        job.repeat | KNOWS_EXPIRED,
     )
     says_nothing_of_its_life = (
         job.retry is None

@@ -129,7 +129,7 @@ class Functions:
             queue_type,
             now_us,
             arguments,
-            replies.decode_enqueue,
+            partial(replies.decode_enqueue, len(jobs)),
             len(jobs),
             sum(map(len, payloads)),
         )
@@ -217,11 +217,10 @@ class Functions:
         reports = packed.reports(jobs)
         arguments = self._about_leases(jobs, not_after_us, reports)
         arguments += [f"r{job.delay_us}" if job.retries else job.delay_us for job in jobs]
-        arguments += [int(job.is_void) for job in jobs]
+        arguments += [job.is_void | packed.KNOWS_EXPIRED for job in jobs]
         arguments += reports
-        return self._call(
-            library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release, len(jobs)
-        )
+        decode = partial(replies.decode_release, len(jobs))
+        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, decode, len(jobs))
 
     def interval(
         self,

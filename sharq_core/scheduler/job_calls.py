@@ -36,8 +36,10 @@ _LIST_CURSORS = {
 }
 """The cursors of lists by state. That of leased jobs is a cursor of ZSCAN, and a job id or nothing."""
 
-_MATCHING_CURSOR = re.compile(rf"({_QUEUED}|{_DELAYED})\.({_SEQ})\.({_SEQ})")
-"""A class and a seq of waiting jobs, and the newest seq of the first step."""
+_MATCHING_CURSOR = re.compile(rf"({_QUEUED}|{_DELAYED})\.({_SEQ})\.({_SEQ})\.({_SEQ})\.([0-9])")
+"""A class and a seq of waiting jobs, the newest seq of the first step, and two numbers about jobs that move ahead
+(cancel_matching.lua).
+"""
 
 
 class JobCalls:

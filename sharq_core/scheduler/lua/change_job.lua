@@ -10,7 +10,7 @@
 --           before it is due; only 0 changed anything
 -- Cost: O(log n)
 --
--- Uses: shortcuts, clock, job_record, queue_life, counters, unit, remembered, job_status, transitions
+-- Uses: shortcuts, clock, job_record, queue_life, counters, unit, remembered, job_status, queue_walk, transitions
 
 local change_job = {
   DONE = 0, NOT_FOUND = 1, NOT_WAITING = 2, EXPIRES_EARLY = 3,
@@ -60,7 +60,12 @@ local function apply(tx, queue, job, change)
   end
   job.newer = job_record.pack_rare(rare)
   if change.payload then job.payload, job.payload_bytes = change.payload, #change.payload end
-  if change.priority then job.priority = job_record.priority_byte(change.priority) end
+  if change.priority then
+    local priority = job_record.priority_byte(change.priority)
+    -- With a new time the job has a new place, which walks under way need not meet.
+    if priority < job.priority and job.state == QUEUED and not due then queue_walk.note_move(tx) end
+    job.priority = priority
+  end
   transitions.change(tx, queue, job, member, due)
   return true
 end

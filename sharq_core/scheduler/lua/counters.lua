@@ -10,6 +10,7 @@
 --           :gen, :turn, :early -> the generations of tombstones (tombstones.lua)
 --           :clock -> the partition's time (clock.lua)
 --           :last -> the newest numbers of jobs and leases of dropped types, so that no number is used twice
+--           :ahead -> jobs that a change moved ahead (queue_walk.lua)
 --           :touches, :t<0-63> -> changes by nodes that do not own the partition (touched.lua)
 --
 -- Uses: shortcuts, clock, type_settings

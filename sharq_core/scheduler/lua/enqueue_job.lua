@@ -6,8 +6,9 @@
 
 local enqueue_job = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
-  -- 1 for a repeat
+  -- flags: 1 for a repeat, 2 if the caller can decode the numbers of expired jobs
   HEADER = '>i8i4I8i4i8B',
+  FLAGS_AT = 33,
   LIMITS = '>BI4I4',  -- hundredths of the burst, cost, max_leased (0: none)
   -- priority of the API, when the job is due (µs, the store's clock; 0: after the delay), EXPIRY below, when (µs),
   -- on_expiry (queue_life.lua; 0: not said)
@@ -23,7 +24,7 @@ local enqueue_job = {
 -- has a record or is a repeat.
 local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention)
   if live and not unit.is_deleted(queue, live) then return true end
-  if is_repeat == 0 then return false end
+  if not is_repeat then return false end
   local tombstone = tombstones.find(tx, field, retention)
   return tombstone and tombstones.forbids_repeat(tombstone)
     or dead_letters.find(tx, queue_id, field, dead_retention) ~= nil
@@ -149,7 +150,8 @@ end
 -- retention, dead_retention: how long finished jobs and dead letters are remembered (µs).
 -- Returns the status, and the number of jobs queued and delayed before it.
 function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, dead_retention)
-  local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue_job.HEADER, header)
+  local interval, burst, delay, limit, cap, flags, limits_at = unpack_bytes(enqueue_job.HEADER, header)
+  local is_repeat = flags % 2 == 1
   local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
@@ -157,7 +159,7 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   local forgotten = tx.expired and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
   if forgotten then queue = nil end
   local length = queue and queue.queued + queue.delayed or 0
-  if (live or is_repeat == 1)
+  if (live or is_repeat)
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
     return enqueue_job.DUPLICATE, length
   end
