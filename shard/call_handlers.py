@@ -20,6 +20,7 @@ from shard.dequeuer import Dequeuer
 from shard.index.counts import count_types
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
+from shard.index.job_ends import JobEnds
 from shard.index.ready_index import ReadyIndex
 from shard.index.top_queues import top_queues
 from shard.index.type_list import list_types
@@ -50,6 +51,7 @@ class CallHandlers:
         stand_in: reads what the index may not know of a type, and takes over or leaves partitions.
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
+        job_ends: tells the watchers of jobs that calls perhaps ended.
         more: the handlers of further types of calls.
 
     Attributes:
@@ -72,8 +74,10 @@ class CallHandlers:
         guard: DataGuard,
         explanations: Explanations,
         type_calls: TypeCalls,
+        job_ends: JobEnds,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
+        self._job_ends = job_ends
         self._explanations = explanations
         self._type_calls = type_calls
         self._store = store
@@ -128,6 +132,7 @@ class CallHandlers:
             self._scheduler_calls,
             self._hints,
             counter,
+            self._job_ends,
             self._metrics,
         )
 

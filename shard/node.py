@@ -26,6 +26,7 @@ from shard.dequeuer import Dequeuer
 from shard.index.census import Census
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
+from shard.index.job_ends import JobEnds
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
@@ -71,6 +72,9 @@ class ShardNode:
         registry: receives the node's metrics.
         ring: the ring until the node follows a view; None if it owns every partition.
         memory: the knowledge of the data set that outlives the process; None for none.
+
+    Attributes:
+        watch_job, unwatch_job: see ShardPort.
     """
 
     def __init__(
@@ -100,6 +104,8 @@ class ShardNode:
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
+        self._job_ends = JobEnds()
+        self.watch_job, self.unwatch_job = self._job_ends.watch, self._job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._surveys)
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
@@ -295,6 +301,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self._type_calls,
+            self._job_ends,
             self._schedule_changes.by_type,
         )
 
