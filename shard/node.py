@@ -74,7 +74,7 @@ class ShardNode:
         memory: the knowledge of the data set that outlives the process; None for none.
 
     Attributes:
-        watch_job, unwatch_job: see ShardPort.
+        job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class ShardNode:
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
-        self._job_ends = JobEnds()
-        self.watch_job, self.unwatch_job = self._job_ends.watch, self._job_ends.unwatch
+        self.job_ends = JobEnds()
+        self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._surveys)
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
@@ -301,7 +301,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self._type_calls,
-            self._job_ends,
+            self.job_ends,
             self._schedule_changes.by_type,
         )
 

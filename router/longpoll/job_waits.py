@@ -53,6 +53,10 @@ class JobWaits:
         self._is_draining = False
         directory.on_change(self._follow)
 
+    def __len__(self) -> int:
+        """Return the number of jobs that are waited for."""
+        return len(self._watches)
+
     @property
     def waiting(self) -> int:
         """The number of waiting requests."""
