@@ -186,8 +186,8 @@ class SharqClient:
             cost: the cost that the job turned out to have, 0 or more. None if it is as enqueued.
             hold_ms: the time from now for which its queue hands out no jobs, up to 24 hours.
             hold_type_ms: the same for all queues of its gathered type.
-            result: any JSON value of up to 16 KiB, or msgspec.Raw with JSON text; UNSET for none. The server may have no
-                room for it: then False is returned, and the job is finished all the same.
+            result: any JSON value of up to 16 KiB, or msgspec.Raw with JSON text; UNSET for none. If the server has
+                no room for it, False is returned, and the job is finished all the same.
 
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
