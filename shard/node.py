@@ -27,6 +27,7 @@ from shard.dequeuer import Dequeuer
 from shard.index.census import Census
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
+from shard.index.job_ends import JobEnds
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
@@ -66,6 +67,9 @@ class ShardNode:
         registry: receives the node's metrics.
         ring: the ring until the node follows a view; None if it owns every partition.
         memory: the knowledge of the data set that outlives the process; None for none.
+
+    Attributes:
+        job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class ShardNode:
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
+        self.job_ends = JobEnds()
+        self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._calls.surveys)
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
@@ -278,6 +284,7 @@ class ShardNode:
             self._metrics,
             self.guard,
             self._explanations,
+            self.job_ends,
             self._schedule_changes.by_type,
         )
 
