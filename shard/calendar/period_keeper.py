@@ -1,9 +1,9 @@
 """Keeps the days and hours that quotas count by known in the partitions of this node.
 
-The store knows no time zones, so a shard computes when the periods of each zone begin and end, from two days ago to four
-days ahead, and puts that into the partitions that have quotas. A quota whose period is not known allows no lease, so the
-node looks every few seconds whether the store's clock still leaves at least two days. The call that sets quotas brings
-their periods itself (shard/call_handlers.py). Not here: when periods begin and end (shard/calendar/periods.py).
+The store knows no time zones, so a shard computes when the periods of each zone begin and end, from two days ago to
+four days ahead, and puts that into the partitions that have quotas. A quota whose period is not known allows no lease,
+so the node looks every few seconds whether the store's clock still leaves at least two days. The call that sets quotas
+brings their periods itself (shard/call_handlers.py). Not here: when periods begin and end (shard/calendar/periods.py).
 """
 
 from __future__ import annotations
