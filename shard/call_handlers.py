@@ -6,7 +6,7 @@ a handler each. shard/dequeuer.py does the dequeues; sharq_core/link/messages.py
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -50,6 +50,7 @@ class CallHandlers:
         stand_in: reads what the index may not know of a type, and takes over or leaves partitions.
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
+        more: the handlers of further types of calls.
 
     Attributes:
         by_type: the handler of each type of call; it raises as ShardPort.call does.
@@ -71,6 +72,7 @@ class CallHandlers:
         guard: DataGuard,
         explanations: Explanations,
         type_calls: TypeCalls,
+        more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._explanations = explanations
         self._type_calls = type_calls
@@ -112,13 +114,22 @@ class CallHandlers:
             messages.DescribeStore: self._describe_store,
             messages.Cover: self._cover,
             messages.Yield: self._yield,
+            **more,
         }
 
     def _make_verb(self, call_type: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
         """Return the waiting jobs of one type of call; the calls of a pipeline are in the order of CALLS."""
         counter = self._metrics.counters.get(call_type.function)
         order = CALLS.index(call_type)
-        return JobVerb(call_type, order, self._pipeline, self._scheduler_calls, self._hints, counter)
+        return JobVerb(
+            call_type,
+            order,
+            self._pipeline,
+            self._scheduler_calls,
+            self._hints,
+            counter,
+            self._metrics,
+        )
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
         """Run the function that a call names, and return its value; a change may make a queue due."""

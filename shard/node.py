@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.calendar.node_schedules import make_schedules
 from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
@@ -39,6 +40,7 @@ from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
+from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.job_calls import JobCalls
@@ -114,9 +116,22 @@ class ShardNode:
         )
         self._caps = TypeCaps(registry, self._pipeline, self._type_calls, self._census, self._metrics.units)
         self.contact = self._make_contact()
+        self._hints = NodeHints(self._ownership, self._index, self._reaper, self._explanations)
+        self._schedule_calls = ScheduleCalls(keys, self._functions)
+        self._schedules, self._schedule_changes = make_schedules(
+            registry,
+            self._pipeline,
+            self._schedule_calls,
+            self._surveys,
+            self._executor,
+            self._ownership,
+            self._clocks,
+            self._hints,
+        )
+        self._surveyor.on_touched = self._schedules.look_at
         self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
-        store.on_clock_news = self._refresher.look_soon
+        store.on_clock_news = self._on_clock_news
         self._export(registry)
 
     @property
@@ -159,6 +174,7 @@ class ShardNode:
             for partition in given_up:
                 self._reaper.forget(partition)
         self._surveyor.begin_again(self._ownership.unread)
+        self._schedules.follow()
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
 
     def tell_away(self, on_change: Callable[[Sequence[int]], None]) -> None:
@@ -257,7 +273,13 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
-        sources = self._functions, self._job_calls, self._limit_calls, self._type_calls
+        sources = (
+            self._functions,
+            self._job_calls,
+            self._limit_calls,
+            self._type_calls,
+            self._schedule_calls,
+        )
         return CallHandlers(
             self.store,
             self._functions,
@@ -266,13 +288,14 @@ class ShardNode:
             self._pipeline,
             self._dequeuer,
             self._index,
-            NodeHints(self._ownership, self._index, self._reaper, self._explanations),
+            self._hints,
             StandIn(self._ownership, self._surveyor, self.contact),
             self._reaper,
             self._metrics,
             self.guard,
             self._explanations,
             self._type_calls,
+            self._schedule_changes.by_type,
         )
 
     def _make_surveyor(self) -> Surveyor:
@@ -347,6 +370,7 @@ class ShardNode:
         self._tasks.append(asyncio.create_task(self._refresher.run()))
         self._tasks.append(asyncio.create_task(self._samples.run()))
         self._tasks.append(asyncio.create_task(self._caps.run()))
+        self._tasks.append(asyncio.create_task(self._schedules.run()))
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)
@@ -375,8 +399,13 @@ class ShardNode:
         """Forget the due times and timers of partitions whose data was lost."""
         for partition in partitions:
             self._surveyor.lose(partition)
+            self._schedules.lose(partition)
             if self._reaper is not None:
                 self._reaper.forget(partition)
+
+    def _on_clock_news(self) -> None:
+        self._refresher.look_soon()
+        self._schedules.look_soon()
 
     async def _watch_contact(self) -> None:
         await self._opened.wait()

@@ -152,6 +152,7 @@ class FinishJob(msgspec.Struct, frozen=True, array_like=True):
             if it is as enqueued.
         hold_us: nothing is leased from the queue for this time from now, up to MAX_HOLD_US; 0 for no hold.
         hold_type_us: the same for all queues of its gathered type.
+        result: what the work gave, as JSON text of at most MAX_RESULT_BYTES; empty for none.
     """
 
     queue_type: str
@@ -161,16 +162,22 @@ class FinishJob(msgspec.Struct, frozen=True, array_like=True):
     cost: int | None = None
     hold_us: int = 0
     hold_type_us: int = 0
+    result: bytes = b""
 
 
 class ExtendJob(msgspec.Struct, frozen=True, array_like=True):
-    """A request to move the end of the lease to now + by_us."""
+    """A request to move the end of the lease to now + by_us.
+
+    Attributes:
+        progress: how far the work is, as JSON text of at most MAX_PROGRESS_BYTES; empty for no news.
+    """
 
     queue_type: str
     queue_id: str
     job_id: str
     lease: str
     by_us: int
+    progress: bytes = b""
 
 
 class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
@@ -213,11 +220,13 @@ class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
     Attributes:
         leased_until_us: the lease's end after an extend that was DONE, else 0.
         is_dead: True if the release exceeded the requeue limit, so that the job is now a dead letter.
+        result_kept: False if the job is finished and there was no room for its result; None if it had none.
     """
 
     status: LeaseStatus
     leased_until_us: int = 0
     is_dead: bool = False
+    result_kept: bool | None = None
 
 
 class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):
@@ -263,6 +272,9 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
         error: the latest error of a release; None for none.
         window, ignores_window, batch: as in NewJob.
         opens_at_us: when its windows and its queue's let it leave; None if they are open, and if that is not known.
+        result: what the work gave, as JSON text; None for none, and if it is not kept.
+        progress: how far the work was at the latest report, as JSON text; None for none, and after the job's end.
+        progress_at_us: the time of that report.
     """
 
     state: JobState
@@ -285,6 +297,9 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     ignores_window: bool = False
     batch: str | None = None
     opens_at_us: int | None = None
+    result: bytes | None = None
+    progress: bytes | None = None
+    progress_at_us: int | None = None
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):

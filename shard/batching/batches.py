@@ -12,7 +12,7 @@ import msgspec
 
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
-from shard.metrics.outcome_counters import OutcomeCounter
+from shard.metrics.outcome_counters import ExpiryCounter, OutcomeCounter
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.messages import Addressed, Failure, JobsCall
 from sharq_core.logs.plurals import counted
@@ -54,6 +54,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         order: the place of this verb's calls in a pipeline; calls of one function must be neighbours to be merged.
         hints: gets the hint of each reply.
         counter: counts the outcomes; None for no count.
+        expiries: counts the jobs that expire.
 
     Attributes:
         waiting: the jobs by partition and type.
@@ -68,11 +69,13 @@ class JobVerb(Generic[JobT, OutcomeT]):
         scheduler_calls: SchedulerCalls,
         hints: HintNotes,
         counter: OutcomeCounter | None,
+        expiries: ExpiryCounter,
     ) -> None:
         self.call_type = call_type
         self.order = order
         self.hints = hints
         self.counter = counter
+        self.expiries = expiries
         self.maker = scheduler_calls.makers[call_type]
         self.not_after_us = scheduler_calls.not_after_us
         self.waiting: dict[tuple[int, str], JobBatch[JobT, OutcomeT]] = {}
@@ -190,8 +193,10 @@ class JobBatch(Generic[JobT, OutcomeT]):
         return parts
 
     def observe(self, reply: Reply[list[OutcomeT]], _: float) -> None:
-        """Note the hint of the reply."""
+        """Note the hint of the reply, and count the jobs that expired."""
         self._verb.hints.note(*self._key, reply.hint)
+        if reply.expired_jobs:
+            self._verb.expiries.expired(self._key[1], reply.expired_jobs, reply.dropped_jobs)
 
     def deliver(self, reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
         """Give each job its outcome, or the error of the call."""

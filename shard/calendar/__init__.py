@@ -1,1 +1,1 @@
-"""The calendar of a shard: the times at which windows open and periods end, computed ahead for its partitions."""
+"""Holds what a shard reckons ahead: when windows open, when periods of quotas end, and when schedules are due."""

@@ -112,6 +112,9 @@ class Surveyor:
         clocks: receives each reading of a partition's time.
         guard: receives the data set's id of each partition; partitions whose data is lost are not read.
         server_of: returns a value that changes when the cursors of a partition's server become invalid.
+
+    Attributes:
+        on_touched: called with a partition in which another node has changed something.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class Surveyor:
         self._loop = asyncio.get_running_loop()
         self._readings: dict[int, _Reading] = {}
         self._rows_since_pause = 0
+        self.on_touched: Callable[[int], None] = lambda _: None
 
     def readings(self) -> Iterable[tuple[int, _Reading]]:
         """Return (partition, reading) of each partition that this node owns."""
@@ -303,6 +307,8 @@ class Surveyor:
         reading.tombstones, reading.forgotten_early = value.tombstones, value.forgotten_early
         reading.turn_us, reading.now_us = value.turn_us, now_us
         reading.is_doubted |= value.is_cut
+        if value.is_cut or value.touched:
+            self.on_touched(partition)
         await self._see_clock(look, now_us, value)
         shift_us = value.clock.shift_us
         for rows in (value.touched, value.page):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sharq_core.link import control_calls, job_calls  # noqa: F401 - their types of calls are in the list, too
+from sharq_core.link import (  # noqa: F401 - their types of calls are in the list, too
+    control_calls,
+    job_calls,
+    schedule_calls,
+)
 from sharq_core.link.messages import Call
 
 

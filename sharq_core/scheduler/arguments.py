@@ -28,17 +28,23 @@ expired. The bit 1 alone is that of callers that know the cost only.
 COUNTS_EXPIRED = "1"
 """Says in a reap that the caller can decode the number of jobs that expired."""
 
+KNOWS_EXPIRED = 2
+"""Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""
+
 HAS_REPORTS = b"\x01"
-"""Follows the terms of a finish or a release whose last arguments are reports, one for each job."""
+"""Follows the terms of a finish, an extend or a release whose last arguments are reports, one for each job."""
+
+TELLS_OUTPUT = "2"
+"""Says that the caller can decode the progress and the result of a job. "1" is that of callers that cannot."""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _ENQUEUE_LIMITS = struct.Struct(">BII")
-"""enqueue.lua's LIMITS: hundredths of the burst, cost, max_leased (0 for None)."""
+"""enqueue_job.lua's LIMITS: hundredths of the burst, cost, max_leased (0 for None)."""
 _ENQUEUE_LIFE = struct.Struct(">BQBQB")
-"""enqueue.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
+"""enqueue_job.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
 
 _IGNORES_WINDOW = 1
-"""enqueue.lua's flag of a job that ignores windows, the first byte of its CAMPAIGN."""
+"""enqueue_job.lua's flag of a job that ignores windows, the first byte of its CAMPAIGN."""
 
 _RETRY = struct.Struct(">IHIB")
 """retry_policy.lua's FORMAT: delay (ms), factor (hundredths, 0 for no policy), max (ms), jitter (hundredths)."""
@@ -83,7 +89,7 @@ def names(jobs: Sequence[_AnyJob]) -> list[str]:
 
 
 def enqueue_header(job: NewJob) -> bytes:
-    """Return the settings of a new job as enqueue.lua unpacks them; -1 stands for None, except for burst (0).
+    """Return the settings of a new job as enqueue_job.lua unpacks them; -1 stands for None, except for burst (0).
 
     Limits that few jobs have follow only if the job has one of them.
     """
@@ -94,7 +100,7 @@ def enqueue_header(job: NewJob) -> bytes:
         job.delay_us,
         job.requeue_limit,
         -1 if job.max_queued_length is None else job.max_queued_length,
-        job.repeat,
+        job.repeat | KNOWS_EXPIRED,
     )
     says_nothing_of_its_life = (
         job.retry is None
@@ -162,6 +168,18 @@ def _report(job: FinishJob | ReleaseJob) -> bytes:
         return b""
     head = _REPORT.pack(-1 if job.cost is None else job.cost, job.hold_us, job.hold_type_us, counts)
     return head + error.encode() if error else head
+
+
+def results(jobs: Sequence[FinishJob]) -> list[bytes]:
+    """Return the result of each job; an empty list if no job has one."""
+    found = [job.result for job in jobs]
+    return found if any(found) else []
+
+
+def progress(jobs: Sequence[ExtendJob]) -> list[bytes]:
+    """Return the progress that the workers report of each job; an empty list if nobody reports."""
+    found = [job.progress for job in jobs]
+    return found if any(found) else []
 
 
 def change(wanted: JobChange) -> tuple[bytes, bytes]:

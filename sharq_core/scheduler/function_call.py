@@ -33,6 +33,7 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
         decode: turns the store's answer into the reply.
         jobs: the maximum number of jobs that the call affects.
         size: payload bytes in the arguments.
+        fallback: the call to make instead if the store is full; None for none.
     """
 
     partition: int
@@ -42,6 +43,7 @@ class FunctionCall(msgspec.Struct, Generic[T], frozen=True):
     decode: Callable[[list[Any]], Reply[T]]
     jobs: int = 1
     size: int = 0
+    fallback: FunctionCall[T] | None = None
 
     @property
     def command(self) -> FcallCommand:

@@ -28,6 +28,7 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
+from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
@@ -51,12 +52,14 @@ class Retention(msgspec.Struct, frozen=True):
         finished_us, dead_us: how long finished jobs and dead letters are remembered.
         tombstones: the maximum number of finished jobs in one generation of a partition.
         dead: the maximum number of dead letters of a type in a partition.
+        result_bytes: the maximum of all results together; each partition has an equal share.
     """
 
     finished_us: int = 300_000_000
     dead_us: int = 604_800_000_000
     tombstones: int = 500_000
     dead: int = 100_000
+    result_bytes: int = 67_108_864
 
 
 class Functions:
@@ -66,12 +69,14 @@ class Functions:
 
     Attributes:
         data_id: the id of the data set that enqueued jobs are meant for; empty for any.
+        results: the maker of the calls about the results of finished jobs.
     """
 
     def __init__(self, keys: Keys, retention: Retention) -> None:
         self._keys = keys
         self.retention = retention
         self.data_id = b""
+        self.results = ResultCalls(keys, retention.finished_us, retention.result_bytes)
 
     def _call(
         self,
@@ -124,7 +129,7 @@ class Functions:
             queue_type,
             now_us,
             arguments,
-            replies.decode_enqueue,
+            partial(replies.decode_enqueue, len(jobs)),
             len(jobs),
             sum(map(len, payloads)),
         )
@@ -166,14 +171,17 @@ class Functions:
     ) -> FunctionCall[list[LeaseOutcome]]:
         """End leases and forget the jobs. Value: one answer for each job.
 
-        A call later than not_after_us is judged as of that time.
+        A call later than not_after_us is judged as of that time. If the store is full, the fallback of a call with
+        results finishes the jobs without them.
         """
         reports = packed.reports(jobs)
         arguments = self._about_leases(jobs, not_after_us, reports)
         arguments += reports
-        return self._call(
+        call = self._call(
             library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
         )
+        results = packed.results(jobs)
+        return self.results.finish(call, results, has_reports=bool(reports)) if results else call
 
     def extend(
         self,
@@ -188,8 +196,10 @@ class Functions:
 
         A call later than not_after_us is judged as of that time.
         """
-        arguments = self._about_leases(jobs, not_after_us)
+        progress = packed.progress(jobs)
+        arguments = self._about_leases(jobs, not_after_us, progress)
         arguments += [job.by_us for job in jobs]
+        arguments += progress
         return self._call(
             library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend, len(jobs)
         )
@@ -207,11 +217,10 @@ class Functions:
         reports = packed.reports(jobs)
         arguments = self._about_leases(jobs, not_after_us, reports)
         arguments += [f"r{job.delay_us}" if job.retries else job.delay_us for job in jobs]
-        arguments += [int(job.is_void) for job in jobs]
+        arguments += [job.is_void | packed.KNOWS_EXPIRED for job in jobs]
         arguments += reports
-        return self._call(
-            library.RELEASE, partition, queue_type, now_us, arguments, replies.decode_release, len(jobs)
-        )
+        decode = partial(replies.decode_release, len(jobs))
+        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, decode, len(jobs))
 
     def interval(
         self,

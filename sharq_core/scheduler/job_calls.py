@@ -36,8 +36,10 @@ _LIST_CURSORS = {
 }
 """The cursors of lists by state. That of leased jobs is a cursor of ZSCAN, and a job id or nothing."""
 
-_MATCHING_CURSOR = re.compile(rf"({_QUEUED}|{_DELAYED})\.({_SEQ})\.({_SEQ})")
-"""A class and a seq of waiting jobs, and the newest seq of the first step."""
+_MATCHING_CURSOR = re.compile(rf"({_QUEUED}|{_DELAYED})\.({_SEQ})\.({_SEQ})\.({_SEQ})\.([0-9])")
+"""A class and a seq of waiting jobs, the newest seq of the first step, and two numbers about jobs that move ahead
+(cancel_matching.lua).
+"""
 
 
 class JobCalls:
@@ -70,7 +72,7 @@ class JobCalls:
         arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.finished_us, keep.dead_us]
         decode = status_replies.decode_job_without_life
         if knows_life:
-            arguments.append("1")
+            arguments.append(packed.TELLS_OUTPUT)
             decode = status_replies.decode_job
         return make_call(self._keys, library.GET_JOB, partition, queue_type, now_us, arguments, decode)
 
@@ -97,8 +99,8 @@ class JobCalls:
         """
         number = status_replies.STATE_NUMBERS[state]
         arguments: list[Word] = [queue_id, number, prefix, min(limit, MAX_BATCH), MAX_PAGE_BYTES]
-        if scan:
-            arguments += _split(_LIST_CURSORS[state], scan)
+        arguments += _split(_LIST_CURSORS[state], scan) if scan else ("", "")
+        arguments.append(packed.TELLS_OUTPUT)
         return make_call(
             self._keys,
             library.LIST_JOBS,
@@ -167,7 +169,7 @@ class JobCalls:
         """Change a queued or delayed job. It keeps its place unless its time or its priority changes."""
         head, payload = packed.change(change)
         terms, field = self._terms(not_after_us), f"{queue_id}:{job_id}"
-        arguments: list[Word] = [terms, queue_id, field, head, payload]
+        arguments: list[Word] = [terms, queue_id, field, head, payload, packed.TELLS_OUTPUT]
         decode = status_replies.decode_changed
         return make_call(
             self._keys,

@@ -37,6 +37,7 @@ SHARED_FILES = (
     "counters",
     "touched",
     "tombstones",
+    "results",
     "dead_letters",
     "unit",
     "remembered",
@@ -51,8 +52,11 @@ SHARED_FILES = (
     "sweep",
     "timers",
     "leases",
+    "endings",
     "members",
     "identity",
+    "enqueue_job",
+    "schedule_record",
     "partition_keys",
     "joint",
 )
@@ -78,13 +82,21 @@ _NO_DEATH = _ALL[:-2]
 _NOTES = "notes"
 """The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
 
+_RESULTS = ("results", "resulted")
+"""The keys of the results of finished jobs, which have no numbers either (lua/results.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS})
+
 _JOBS = (*_ALL, _NOTES)
 """The keys of functions that end the lives of jobs."""
 
 _OF_TYPE = ("ready", "timers", "queues", "counters")
 """The keys of functions that tell why a type leases nothing."""
 
-_NUMBERED = (*_ALL, "partitions", "members", "identity")
+_SCHEDULES = ("schedules", "schedule_jobs")
+"""The keys of a partition's schedules and of their jobs."""
+
+_NUMBERED = (*_ALL, "partitions", "members", "identity", *_SCHEDULES)
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
 
 
@@ -123,7 +135,8 @@ _READ = ("no-writes",)
 ENQUEUE = Function("enqueue", _JOBS, (), joins=True)
 DEQUEUE = Function("dequeue", _JOBS, joins=True)
 FINISH = Function("finish", (*_NO_DEATH, _NOTES), joins=True)
-EXTEND = Function("extend", _NO_DEATH, joins=True)
+FINISH_WITH_RESULTS = Function("finish_with_results", (*_NO_DEATH, _NOTES, *_RESULTS), (), joins=True)
+EXTEND = Function("extend", (*_NO_DEATH, _NOTES), joins=True)
 RELEASE = Function("release", _JOBS, joins=True)
 INTERVAL = Function("interval", _ALL)
 PAUSE = Function("pause", _ALL)
@@ -131,13 +144,16 @@ DELETE_QUEUE = Function("delete_queue", _JOBS)
 REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
+TRIM_RESULTS = Function("trim_results", ("counters", *_RESULTS))
 DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
 DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
 CANCEL = Function("cancel", _JOBS, joins=True)
 CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
 GET_JOB = Function(
-    "get_job", ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES), _READ
+    "get_job",
+    ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
+    _READ,
 )
 LIST_JOBS = Function("list_jobs", ("queued", "jobs", "timers", "queues", "counters", _NOTES), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
@@ -169,11 +185,22 @@ PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
+CLAIM_SCHEDULE = Function("claim_schedule", ("schedules",))
+SETTLE_SCHEDULE = Function("settle_schedule", ("schedules",))
+PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
+DROP_SCHEDULE = Function("drop_schedule", _SCHEDULES)
+PAUSE_SCHEDULE = Function("pause_schedule", _SCHEDULES)
+GET_SCHEDULE = Function("get_schedule", _SCHEDULES, _READ)
+LIST_SCHEDULES = Function("list_schedules", ("schedules",), _READ)
+FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES), ())
+MOVE_SCHEDULE = Function("move_schedule", ("schedules",))
+FORGET_SCHEDULE = Function("forget_schedule", ("schedules",))
 
 FUNCTIONS = (
     ENQUEUE,
     DEQUEUE,
     FINISH,
+    FINISH_WITH_RESULTS,
     EXTEND,
     RELEASE,
     INTERVAL,
@@ -182,6 +209,7 @@ FUNCTIONS = (
     REAP,
     REDRIVE,
     TURN,
+    TRIM_RESULTS,
     DROP_DEAD,
     DROP_DEAD_LETTER,
     CANCEL,
@@ -218,10 +246,34 @@ FUNCTIONS = (
     ACCEPT_LOSS,
     HEARTBEAT,
     LEAVE,
+    CLAIM_SCHEDULE,
+    SETTLE_SCHEDULE,
+    PUT_SCHEDULE,
+    DROP_SCHEDULE,
+    PAUSE_SCHEDULE,
+    GET_SCHEDULE,
+    LIST_SCHEDULES,
+    FIRE_SCHEDULE,
+    MOVE_SCHEDULE,
+    FORGET_SCHEDULE,
 )
 
 _UNPROMISED = frozenset(
-    {REAP, TURN, TOUCH, SET_CLOCK, PUT_PERIODS, LOOK_AT_DATA, CHECK_PARTITION, HEARTBEAT, LEAVE}
+    {
+        REAP,
+        TURN,
+        TOUCH,
+        SET_CLOCK,
+        PUT_PERIODS,
+        LOOK_AT_DATA,
+        CHECK_PARTITION,
+        HEARTBEAT,
+        LEAVE,
+        FIRE_SCHEDULE,
+        MOVE_SCHEDULE,
+        FORGET_SCHEDULE,
+        TRIM_RESULTS,
+    }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
 
@@ -251,7 +303,7 @@ OF_DATA_SET = _names(
 )
 """Wire names of the functions that identify the data set; they run even if the data set is in doubt."""
 
-ENDINGS = _names((FINISH, EXTEND, RELEASE))
+ENDINGS = _names((FINISH, FINISH_WITH_RESULTS, EXTEND, RELEASE))
 """Wire names of the functions of PROMISED that end or extend a lease."""
 
 
@@ -295,13 +347,15 @@ _KEY_OF_TYPE = (
 def _keys(function: Function) -> str:
     """Return the Lua expression of the function's keys, indexed by their numbers in KEY.
 
-    A function whose keys are the first ones of _NUMBERED passes them on as they are. The notes come last.
+    A function whose keys are the first ones of _NUMBERED passes them on as they are. Derived keys come last.
     """
-    keys = tuple(key for key in function.keys if key != _NOTES)
+    keys = tuple(key for key in function.keys if key not in _DERIVED)
     if keys == _NUMBERED[: len(keys)]:
         return "keys"
     numbers = (_NUMBERED.index(key) + 1 for key in keys)
-    return "{" + ", ".join(f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)) + "}"
+    pairs = [f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)]
+    rows = (", ".join(pairs[at : at + 6]) for at in range(0, len(pairs), 6))
+    return "{" + ",\n      ".join(rows) + "}"
 
 
 def _registration(function: Function, *, is_joint: bool) -> str:

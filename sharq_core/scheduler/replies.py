@@ -19,6 +19,7 @@ from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
 
+_HEAD = 4
 _DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
@@ -58,11 +59,16 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
 
     Attributes:
         is_expired: True if the call arrived after its not_after_us. Nothing was done, and the value is None.
+        expired_jobs: number of jobs that an enqueue found expired under the ids of its jobs, or that expired as a
+            release gave them back.
+        dropped_jobs: number of those that were dropped; the others became dead letters.
     """
 
     hint: Hint
     value: T | None
     is_expired: bool = False
+    expired_jobs: int = 0
+    dropped_jobs: int = 0
 
 
 class DequeueReply(msgspec.Struct, frozen=True):
@@ -184,7 +190,8 @@ class CountsReply(msgspec.Struct, frozen=True):
     minutes: list[tuple[int, int, int]]
 
 
-def _hint(raw: list[Any]) -> Hint:
+def hint_of(raw: list[Any]) -> Hint:
+    """Return the times in a reply."""
     return Hint(raw[1], raw[2] if raw[2] >= 0 else None, raw[3] if raw[3] >= 0 else None)
 
 
@@ -197,6 +204,13 @@ def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]
         return Reply(hint, None, is_expired=True) if raw[0] else Reply(hint, decode(raw))
 
     return decode_reply
+
+
+def _with_expired(raw: list[Any], value: T, end: int) -> Reply[T]:
+    """Return a reply whose numbers of expired and of dropped jobs, if there are any, begin at raw[end]."""
+    if end == len(raw):
+        return Reply(hint_of(raw), value)
+    return Reply(hint_of(raw), value, expired_jobs=raw[end], dropped_jobs=raw[end + 1])
 
 
 def minute_counts(now_us: int, minutes: Sequence[tuple[int, int, int]], index: int) -> MinuteCounts:
@@ -213,14 +227,18 @@ def triples(flat: list[int]) -> list[tuple[int, int, int]]:
     return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), _COUNT_REPLY)]
 
 
-@decoder
-def decode_enqueue(raw: list[Any]) -> list[Enqueued]:
-    return [Enqueued(_ENQUEUE_STATUSES[raw[i]], raw[i + 1]) for i in range(4, len(raw), 2)]
+def decode_enqueue(jobs: int, raw: list[Any]) -> Reply[list[Enqueued]]:
+    """Decode the reply of an enqueue of so many jobs; the numbers of expired jobs follow if there are any."""
+    if raw[0]:
+        return Reply(hint_of(raw), None, is_expired=True)
+    end = _HEAD + 2 * jobs
+    outcomes = [Enqueued(_ENQUEUE_STATUSES[raw[i]], raw[i + 1]) for i in range(_HEAD, end, 2)]
+    return _with_expired(raw, outcomes, end)
 
 
 def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     if raw[0]:
-        return Reply(_hint(raw), None, is_expired=True)
+        return Reply(hint_of(raw), None, is_expired=True)
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
     end = len(raw) - (len(raw) - _DEQUEUE_HEAD) % _JOB_REPLY
@@ -246,7 +264,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             )
         )
         ready_for_us.append(ready_us)
-    hint = _hint(raw)
+    hint = hint_of(raw)
     return Reply(
         hint,
         DequeueReply(
@@ -277,9 +295,15 @@ def decode_statuses(raw: list[Any]) -> list[LeaseOutcome]:
     return [LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
 
 
-@decoder
-def decode_release(raw: list[Any]) -> list[LeaseOutcome]:
-    return [_RELEASED if status == _DIED else LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
+def decode_release(jobs: int, raw: list[Any]) -> Reply[list[LeaseOutcome]]:
+    """Decode the reply of a release of so many jobs; the numbers of expired jobs follow if there are any."""
+    if raw[0]:
+        return Reply(hint_of(raw), None, is_expired=True)
+    end = _HEAD + jobs
+    outcomes = [
+        _RELEASED if status == _DIED else LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[_HEAD:end]
+    ]
+    return _with_expired(raw, outcomes, end)
 
 
 @decoder

@@ -45,7 +45,8 @@ _HEAD = Struct(">BIQQIBIiQBIHIBB")
 
 _REMEMBERED = Struct(">BIQ")
 _ERROR = Struct(">IQ")
-_JOB = 3
+_PROGRESS = Struct(">Q")
+_JOB = 4
 _ROW = 1 + _JOB
 _DEAD_ROW = 8
 
@@ -139,15 +140,20 @@ def fate_of(number: int) -> OnExpiry | None:
     return _FATES[number]
 
 
-def _status(head: bytes, payload: bytes, error: bytes) -> JobStatus:
-    """Return the status of a job as job_status.lua tells it."""
+def _status(head: bytes, payload: bytes, error: bytes, output: bytes) -> JobStatus:
+    """Return the status of a job as job_status.lua tells it.
+
+    Args:
+        output: the result of a finished job, the progress of any other; empty for none.
+    """
     state = STATES[head[0]]
     if len(head) < _HEAD.size:
         _, attempt, enqueued_us = _REMEMBERED.unpack(head)
-        return JobStatus(state, attempt, enqueued_us)
+        return JobStatus(state, attempt, enqueued_us, result=output or None)
     numbers = _HEAD.unpack(head)
     _, attempt, enqueued_us, due_us, position, priority, cost, limit, expires_us, fate = numbers[:10]
     *retry, reason = numbers[10:]
+    progress, progress_at_us = _progress(output)
     return JobStatus(
         state=state,
         attempt=attempt,
@@ -165,7 +171,13 @@ def _status(head: bytes, payload: bytes, error: bytes) -> JobStatus:
         dead_at_us=due_us if state is JobState.DEAD else None,
         reason=_REASONS[reason],
         error=_error(error),
+        progress=progress,
+        progress_at_us=progress_at_us,
     )
+
+
+def _progress(raw: bytes) -> tuple[bytes | None, int | None]:
+    return (raw[_PROGRESS.size :], _PROGRESS.unpack_from(raw)[0]) if raw else (None, None)
 
 
 @decoder

@@ -90,6 +90,9 @@ class SurveyReply(msgspec.Struct, frozen=True):
         page: types with their rows.
         data_id: the id of the data set that the partition belongs to; empty for none.
         clock: the partition's time, by which the rows' times are given.
+        result_bytes: the bytes of the results of finished jobs.
+        results_dropped: number of results, since the data set began, that were dropped to make room.
+        oldest_result_us: the time of the oldest result, perhaps too early, never too late; None if there is none.
     """
 
     tombstones: int
@@ -103,6 +106,9 @@ class SurveyReply(msgspec.Struct, frozen=True):
     page: list[tuple[str, TypeRow]]
     data_id: str
     clock: ClockShift
+    result_bytes: int
+    results_dropped: int
+    oldest_result_us: int | None
 
 
 class TypesReply(msgspec.Struct, frozen=True):
@@ -214,6 +220,9 @@ def _decode_survey(raw: list[Any]) -> SurveyReply:
         page=page,
         data_id=raw[13].decode(),
         clock=ClockShift(*raw[14:17]),
+        result_bytes=raw[17],
+        results_dropped=raw[18],
+        oldest_result_us=raw[19] if raw[19] >= 0 else None,
     )
 
 

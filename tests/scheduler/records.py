@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.scheduler.driver import Driver
+from tests.scheduler.output_records import parse_note, parse_results
 from tests.scheduler.type_records import type_ready_us
 
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
@@ -25,8 +26,8 @@ LATEST_US = 2**53
 GRAIN_US = 200_000
 """How much later than the time in its record the partition's time may be (clock.lua)."""
 
-HASHES = ("jobs", "notes", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1")
-ZSETS = ("queued", "ready", "timers", "dead")
+HASHES = ("jobs", "notes", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1", "results")
+ZSETS = ("queued", "ready", "timers", "dead", "resulted")
 
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
@@ -34,7 +35,6 @@ _LIMITS = struct.Struct(">BI7sBBB")
 _LIFE = struct.Struct(">IHIB6sB7sBQ7s")
 _NO_LIFE = (0, 0, 0, 0, b"", 0, b"", 0, 0, b"")
 _LETTER = struct.Struct(">B7s6sI")
-_NOTE = struct.Struct(">BBHI7s")
 _COUNTS = struct.Struct(">B7s7sIII7s7s7s7s7s7s7s7s7s")
 
 
@@ -117,7 +117,7 @@ class Snapshot:
     """All keys of one (partition, type)."""
 
     jobs: dict[bytes, JobRecord]
-    notes: dict[bytes, tuple[int, int, str]]
+    notes: dict[bytes, dict[int, tuple[int, int, str]]]
     queues: dict[str, QueueRecord]
     queued: set[bytes]
     ready: dict[bytes, int]
@@ -185,17 +185,10 @@ def _parse_death(raw: bytes) -> int:
     job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
     if raw[0] == 3:
         note_bytes = int.from_bytes(raw[job_at : job_at + 2])
-        _parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
+        parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
         job_at += 2 + note_bytes
     assert raw[job_at + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
-
-
-def _parse_note(raw: bytes) -> tuple[int, int, str]:
-    """Return attempt, time and text of the one error in a note."""
-    note_format, kind, length, attempt, at_us = _NOTE.unpack_from(raw)
-    assert (note_format, kind, length) == (1, 1, len(raw) - 4)
-    return attempt, int.from_bytes(at_us), raw[_NOTE.size :].decode()
 
 
 def _parse_counts(raw: bytes | None) -> list[int]:
@@ -220,7 +213,7 @@ def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
     *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(queue_type.encode()))
     return Snapshot(
         jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
-        notes={field: _parse_note(note) for field, note in raw["notes"].items()},
+        notes={field: parse_note(note) for field, note in raw["notes"].items()},
         queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},
         queued=set(scores["queued"]),
         ready=scores["ready"],
@@ -243,6 +236,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     found = parse(raw, driver.queue_type)
     _check_places(found)
     _check_notes(found)
+    parse_results(raw)
     _check_job_timers(found)
     _check_queues(found)
     _check_expiry(found, _partition_time_us(raw["counters"], driver))

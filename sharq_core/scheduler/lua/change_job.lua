@@ -2,19 +2,20 @@
 -- or a new delay or time: then it goes to the end of its priority.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
--- Args: now, type, terms (unit.TERMS), queue_id, field (queue_id:job_id), change (CHANGE), payload
+-- Args: now, type, terms (unit.TERMS), queue_id, field (queue_id:job_id), change (CHANGE), payload, and '2' for the job
+--       with its progress, which nodes of revision 5 cannot decode
 -- Reply: {0, now, ready hint, timer hint, status, and, if it is done: the job (job_status.add)}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 not found, 2 not waiting: leased, finished, dead, cancelled or expired, 3 the job would expire
 --           before it is due; only 0 changed anything
 -- Cost: O(log n)
 --
--- Uses: shortcuts, clock, job_record, queue_life, counters, unit, remembered, job_status, transitions
+-- Uses: shortcuts, clock, job_record, queue_life, counters, unit, remembered, job_status, queue_walk, transitions
 
 local change_job = {
   DONE = 0, NOT_FOUND = 1, NOT_WAITING = 2, EXPIRES_EARLY = 3,
   -- which fields are given (flags below), delay (µs), time (µs, the store's clock; 0: after the delay), priority of the
-  -- API, cost, when it expires (EXPIRY of enqueue.lua: 0 never, 1 after a time from now, 2 at a time), when (µs)
+  -- API, cost, when it expires (EXPIRY of enqueue_job.lua: 0 never, 1 after a time from now, 2 at a time), when (µs)
   CHANGE = '>BI8I8BI4BI8',
   PAYLOAD = 1, DUE = 2, PRIORITY = 4, COST = 8, EXPIRY = 16,
   AFTER = 1, AT = 2,
@@ -59,7 +60,12 @@ local function apply(tx, queue, job, change)
   end
   job.newer = job_record.pack_rare(rare)
   if change.payload then job.payload, job.payload_bytes = change.payload, #change.payload end
-  if change.priority then job.priority = job_record.priority_byte(change.priority) end
+  if change.priority then
+    local priority = job_record.priority_byte(change.priority)
+    -- With a new time the job has a new place, which walks under way need not meet.
+    if priority < job.priority and job.state == QUEUED and not due then queue_walk.note_move(tx) end
+    job.priority = priority
+  end
   transitions.change(tx, queue, job, member, due)
   return true
 end
@@ -87,6 +93,7 @@ function change_job.run(tx, args)
   local reply = unit.reply(tx, status)
   if status ~= change_job.DONE then return unit.close(tx, reply) end
   unit.flush(tx)
+  tx.tells_output = args[8] == '2'
   job_status.add(tx, reply, job, job.state == QUEUED and job_status.position(tx, queue, job) or 0)
   return unit.close_counters(tx, reply)
 end

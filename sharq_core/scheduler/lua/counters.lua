@@ -11,6 +11,7 @@
 --           :clock -> the partition's time (clock.lua)
 --           :d<tz>, :h<tz>, :calendars -> the periods of quotas (periods.lua)
 --           :last -> the newest numbers of jobs and leases of dropped types, so that no number is used twice
+--           :ahead -> jobs that a change moved ahead (queue_walk.lua)
 --           :touches, :t<0-63> -> changes by nodes that do not own the partition (touched.lua)
 --
 -- Uses: shortcuts, clock, quotas, type_settings

@@ -364,10 +364,7 @@ function dequeue.run(tx, args, first)
     unit.flush(tx)
     reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
   end
-  if tx.expired and shows_life(args[first]) then
-    local length = #reply
-    reply[length + 1], reply[length + 2] = tx.expired, tx.dropped or 0
-  end
+  if tx.expired and shows_life(args[first]) then unit.add_expired(tx, reply) end
   unit.close_counters(tx, reply)
   -- Nobody knows when the next queue of a stopped type is due.
   local ready_at = tx.counters.ready_at

@@ -1,15 +1,15 @@
 -- extend: move the end of a lease to a later or earlier time. A job that waits again under its newest lease is leased
 -- again, unless it has expired, or its queue or its type has all the leases that it may have: then the lease is lost.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n durations from
---       now (µs)
+--       now (µs), and, if a byte follows the terms, n reports of progress (JSON; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, new end (µs) or 0}
 -- Statuses: 0 done, 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, clock, job_record, queue_limits, counters, unit, transitions, leases
+-- Uses: shortcuts, clock, job_record, notes, queue_limits, counters, unit, transitions, leases
 
 local extend = {}
 
@@ -19,12 +19,13 @@ local function take_back(job)
   job.flags = job_record.has(job, job_record.CORRECTED) and job_record.CORRECTED or 0
 end
 
-local function extend_one(tx, queue_id, field, token, by, retention, dead_retention)
+local function extend_one(tx, queue_id, field, token, by, progress, retention, dead_retention)
   local job, found = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
   if job.state ~= LEASED and (queue_limits.is_full(found) or counters.is_full(tx) or job_record.is_expired(job, tx.now))
     then return leases.LOST, 0 end
   if job.flags > 0 then take_back(job) end
+  if progress and progress ~= '' then notes.set_progress(tx, job, progress) end
   transitions.lease(tx, found, job, tx.now + by)
   unit.touch(tx, found)
   return leases.DONE, clock.shown(tx, job.due)
@@ -32,14 +33,15 @@ end
 
 function extend.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  local first_id, count = first + 1, (length - 1) / 4
+  local has_progress = #args[first] > unit.TERMS_LENGTH
+  local first_id, count = first + 1, (length - 1) / (has_progress and 5 or 4)
   counters.open(tx, not_after)
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
     local status, due = extend_one(tx, args[at], args[at + count], args[at + 2 * count],
-      tonumber(args[at + 3 * count]), retention, dead_retention)
+      tonumber(args[at + 3 * count]), has_progress and args[at + 4 * count], retention, dead_retention)
     local last = #reply
     reply[last + 1], reply[last + 2] = status, due
   end

@@ -1,4 +1,5 @@
--- finish: end the lease of a job whose work is done, and forget the job.
+-- finish: end the lease of a job whose work is done, and forget the job. finish_with_results also keeps what the work
+-- gave.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
@@ -8,18 +9,9 @@
 -- Statuses: 0 done (also if this lease finished the job before), 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, counters, unit, transitions, reports, leases
+-- Uses: shortcuts, counters, unit, endings
 
 local finish = {}
-
-local function finish_one(tx, queue_id, field, token, report, retention, dead_retention)
-  local job, found = leases.find(tx, queue_id, field, token, 'finish', retention, dead_retention)
-  if not job then return found end
-  if report and report ~= '' then reports.apply(tx, found, job, report) end
-  transitions.finish(tx, found, job)
-  unit.touch(tx, found)
-  return leases.DONE
-end
 
 function finish.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
@@ -30,8 +22,9 @@ function finish.run(tx, args, first, length)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
-    reply[#reply + 1] = finish_one(tx, args[at], args[at + count], args[at + 2 * count],
+    local status = endings.finish(tx, args[at], args[at + count], args[at + 2 * count],
       has_reports and args[at + 3 * count], retention, dead_retention)
+    reply[#reply + 1] = status
   end
   return unit.close(tx, reply)
 end

@@ -1,8 +1,9 @@
 -- get_job: return one job. Writes nothing.
 --
--- Keys: queued jobs queues done0 done1 deadjobs counters notes
+-- Keys: queued jobs queues done0 done1 deadjobs counters notes results
 -- Args: now, type, queue_id, field (queue_id:job_id), retention of finished jobs (µs), retention of dead letters (µs),
---       and '1' for the job as job_status.lua tells it, which nodes of revision 4 cannot decode
+--       and for the job as job_status.lua tells it, which nodes of revision 4 cannot decode: '1', or '2' with its
+--       progress or result, which nodes of revision 5 cannot decode
 -- Reply: {0, now, -1, -1} for an unknown job, else {0, now, -1, -1, then as job_status.add}, or for nodes of revision 4
 --        {0, now, -1, -1, state, attempt, enqueued, due, position, payload}
 --        state: 1 queued, 2 delayed, 3 leased, 4 dead, 5 finished. enqueued, due: µs; due as in job_record.unpack, 0
@@ -23,6 +24,7 @@ end
 function get_job.run(tx, args)
   local queue_id, field = args[3], args[4]
   clock.read(tx)
+  tx.tells_output = args[7] == '2'
   local queue, reply = unit.queue(tx, queue_id), {0, clock.told(tx), -1, -1}
   local job = unit.job(tx, queue_id, field)
   local is_deleted = job and unit.is_deleted(queue, job)
@@ -36,7 +38,7 @@ function get_job.run(tx, args)
   if state == DEAD then
     add(tx, reply, found, 0)
   elseif state and args[7] then
-    job_status.add_remembered(tx, reply, state, found)
+    job_status.add_remembered(tx, reply, state, field, found)
   elseif state then
     return {0, clock.told(tx), -1, -1, state, found.attempt, clock.shown(tx, found.enqueued), 0, 0, ''}
   end

@@ -1,6 +1,6 @@
 -- What the functions tell of a job. sharq_core/scheduler/status_replies.py reads it.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life
+-- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life, results, remembered
 
 local job_status = {
   -- state (remembered.lua), attempt, enqueued (µs), due (µs, as in job_record.unpack), position (1 for the next job of
@@ -10,6 +10,7 @@ local job_status = {
   REASON = '>B',
   ALIVE = '\0', LIMIT = '\1', EXPIRED = '\2',
   ERROR = '>I4I8',  -- attempt, time (µs); then the text
+  PROGRESS = '>I8',  -- time (µs); then the JSON
   -- the same of a job of which only state, attempt and enqueued are known
   REMEMBERED = '>BI4I8',
 }
@@ -39,22 +40,32 @@ function job_status.reason(job)
   return job_record.has(job, job_record.EXPIRED) and job_status.EXPIRED or job_status.LIMIT
 end
 
--- Append what is told of a live job or of a dead letter to a reply: numbers, payload, error ('' for none).
--- position: 0 if it is not told.
+-- Return the progress in a note, '' for none. raw: the note, nil for none.
+local function pack_progress(tx, raw)
+  local at, json = notes.progress(raw)
+  return at and pack_bytes(job_status.PROGRESS, clock.shown(tx, at)) .. json or ''
+end
+
+-- Append what is told of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
+-- tx.tells_output, the progress ('' for none). position: 0 if it is not told.
 function job_status.add(tx, reply, job, position)
-  local rare, at = job_record.rare(job), #reply
+  local rare, note, at = job_record.rare(job), job.note or notes.of(tx, job), #reply
   local expires_at, retry, fate = rare.expires_at, rare.retry or retry_policy.NONE, 0
   if expires_at then fate = rare.is_dropped and queue_life.DROPPED or queue_life.KEPT end
   reply[at + 1] = pack_bytes(job_status.HEAD, job.state, job.attempt, clock.shown(tx, job.enqueued),
     clock.shown(tx, job.due), position, job_record.api_priority(job), rare.cost, job.limit,
     expires_at and clock.shown(tx, expires_at) or 0, fate) .. retry .. job_status.reason(job)
   reply[at + 2] = job_record.payload(job)
-  reply[at + 3] = job_status.error(tx, job.note or notes.of(tx, job))
+  reply[at + 3] = job_status.error(tx, note)
+  if tx.tells_output then reply[at + 4] = pack_progress(tx, note) end
 end
 
--- Append the same of a job of which only a tombstone or a deleted record is left.
-function job_status.add_remembered(tx, reply, state, job)
+-- Append the same of a job of which only a tombstone or a deleted record is left, with the result of a finished job (''
+-- for none) in the place of the progress. field: queue_id:job_id.
+function job_status.add_remembered(tx, reply, state, field, job)
   local at = #reply
   reply[at + 1] = pack_bytes(job_status.REMEMBERED, state, job.attempt, clock.shown(tx, job.enqueued))
   reply[at + 2], reply[at + 3] = '', ''
+  if not tx.tells_output then return end
+  reply[at + 4] = state == remembered.FINISHED and results.find(tx, field, job.token) or ''
 end

@@ -3,7 +3,8 @@
 -- Keys: queued jobs timers queues counters notes
 -- Args: now, type, queue_id, state (1 queued, 2 delayed, 3 leased), prefix of the job ids ('' for all), most jobs,
 --       bytes of records to stay below (one job is returned in any case), then, in all pages but the first, where to go
---       on: class and seq of a waiting job, or for leased ones a cursor of ZSCAN and '' or a job id
+--       on: class and seq of a waiting job, or for leased ones a cursor of ZSCAN and '' or a job id ('' and '' in the
+--       first page if '2' follows), and '2' for jobs with their progress, which nodes of revision 5 cannot decode
 -- Reply: {0, now, -1, -1, cursor (two values; '' and '' at the end), then for each job: job_id, the job
 --        (job_status.add, without its position)}
 --        Queued jobs come in the order in which they leave their queue, delayed ones in that of their enqueues, leased
@@ -71,7 +72,7 @@ end
 -- missed. Returns the cursor.
 local function list_leased(tx, queue, prefix, at, add, room)
   local start = LEASE_TIMER .. queue.queue_id .. ':' .. prefix
-  local scan, visited = at[1] or '0', 0
+  local scan, visited = at[1] and at[1] ~= '' and at[1] or '0', 0
   repeat
     local count = math.max(math.min(room(), list_jobs.AHEAD), 1)
     local page = call('ZSCAN', tx.keys[KEY.timers], scan, 'COUNT', count)
@@ -91,6 +92,7 @@ function list_jobs.run(tx, args)
   local queue = unit.queue(tx, queue_id)
   if not queue then return reply end
   local at = {args[8], args[9]}
+  tx.tells_output = args[10] == '2'
   local add, room = open_page(tx, reply, queue_id, tonumber(args[6]), tonumber(args[7]))
   if state == LEASED then
     reply[5], reply[6] = list_leased(tx, queue, args[5], at, add, room)

@@ -1,7 +1,9 @@
--- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release.
+-- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release and
+-- the latest progress that an extend reported.
 --
 -- notes:<type>  queue_id:job_id -> format, then for each kind: kind, length, contents
 --               ERROR: attempt that failed, time of the release (µs), text
+--               PROGRESS: time of the extend (µs), JSON
 --
 -- A job has a note if and only if its record has the flag NOTED, so other jobs pay nothing. The note goes with the
 -- record of the job, or moves into its dead letter.
@@ -15,10 +17,10 @@
 
 local notes = {
   FORMAT = '\1',
-  ERROR = 1,          -- kind
+  ERROR = 1, PROGRESS = 2,  -- kinds
   ENTRY = '>BI2',     -- kind, length
   FAILURE = '>I4I7',  -- attempt, time; then the text
-  FAILURE_LENGTH = 11,
+  PROGRESS_AT = '>I7',  -- time; then the JSON
 }
 
 local function notes_key(tx)
@@ -50,20 +52,37 @@ function notes.error(raw)
   return attempt, at, sub(raw, text_at, last)
 end
 
+-- Return the progress in a note as time (µs) and JSON; nil if there is none. raw: nil or false for no note.
+function notes.progress(raw)
+  local _, first, last = find_entry(raw or '', notes.PROGRESS)
+  if not first then return nil end
+  local at, json_at = unpack_bytes(notes.PROGRESS_AT, raw, first)
+  return at, sub(raw, json_at, last)
+end
+
 -- Return the note of a job, or nil.
 function notes.of(tx, job)
   return job_record.is_noted(job) and read_note(tx, job.field) or nil
 end
 
--- Write the error of a job's newest attempt instead of an earlier one. The caller writes the record of the job.
-function notes.set_error(tx, job, text)
+-- Write an entry of a job's note instead of an earlier one of its kind. The caller writes the record of the job.
+local function put_entry(tx, job, kind, contents)
   local raw = notes.of(tx, job) or notes.FORMAT
-  local at, _, last = find_entry(raw, notes.ERROR)
+  local at, _, last = find_entry(raw, kind)
   if at then raw = sub(raw, 1, at - 1) .. sub(raw, last + 1) end
   tx.notes = tx.notes or {}
-  tx.notes[job.field] = raw .. pack_bytes(notes.ENTRY, notes.ERROR, notes.FAILURE_LENGTH + #text)
-    .. pack_bytes(notes.FAILURE, job.attempt, tx.now) .. text
+  tx.notes[job.field] = raw .. pack_bytes(notes.ENTRY, kind, #contents) .. contents
   job_record.note(job)
+end
+
+-- Write the error of a job's newest attempt.
+function notes.set_error(tx, job, text)
+  put_entry(tx, job, notes.ERROR, pack_bytes(notes.FAILURE, job.attempt, tx.now) .. text)
+end
+
+-- Write the progress of a job.
+function notes.set_progress(tx, job, json)
+  put_entry(tx, job, notes.PROGRESS, pack_bytes(notes.PROGRESS_AT, tx.now) .. json)
 end
 
 -- Drop the note of a job, if it has one. The record of the job goes, too.

@@ -8,12 +8,13 @@
 --        turn (µs) or -1, number of fields of counters, number of touches, 1 if some touched types are not named,
 --        {touched type, row or '', ...}, scan to continue with ('0' at the end), {type, row, ...},
 --        id of the partition's data set or '', number and shift (µs) of the partition's time, how long ago it was last
---        seen (µs) or -1 if it has no record}
+--        seen (µs) or -1 if it has no record, bytes of the results of finished jobs, number of results dropped for
+--        their memory, when the oldest result came (µs; early perhaps) or -1}
 --        Rows are the bytes of counters.row; their times are the partition's. A whole scan of one server returns every
 --        type that exists throughout at least once
 -- Cost: O(1), O(types of the page), and O(64) if something was touched
 --
--- Uses: shortcuts, clock, counters, touched, tombstones, identity
+-- Uses: shortcuts, clock, counters, touched, tombstones, results, identity
 
 local survey = {}
 
@@ -54,14 +55,17 @@ function survey.run(tx, args, first)
   local number, _, seen = clock.read(tx)
   local key = tx.keys[KEY.counters]
   local touches_known = tonumber(args[first])
-  local heads = call('HMGET', key, tombstones.DROPPED_YOUNG, tombstones.TURN_AT, touched.COUNT, identity.FIELD)
+  local heads = call('HMGET', key, tombstones.DROPPED_YOUNG, tombstones.TURN_AT, touched.COUNT, identity.FIELD,
+    results.FIELD)
   local count, count_old = call('HLEN', tx.keys[KEY.done0]), call('HLEN', tx.keys[KEY.done1])
   local turn_at = heads[2] and tonumber(heads[2])
   turn_at = tombstones.next_turn(tx, count, count_old, turn_at, tonumber(args[first + 3]))
   local touches = tonumber(heads[3] or 0)
   local changed, is_cut = read_touched(tx, touches_known, touches)
+  local result_bytes, evicted, oldest = results.unpack(heads[5])
   local scan, rows = read_page(tx, args[first + 1], tonumber(args[first + 2]))
   return {0, clock.told(tx), -1, -1, count + count_old, tonumber(heads[1] or 0),
     turn_at and clock.shown(tx, turn_at) or -1, call('HLEN', key), touches, is_cut, changed, scan, rows,
-    heads[4] or '', number, tx.shift or 0, seen > 0 and tx.now - seen or -1}
+    heads[4] or '', number, tx.shift or 0, seen > 0 and tx.now - seen or -1, result_bytes, evicted,
+    oldest > 0 and clock.shown(tx, oldest) or -1}
 end

@@ -75,6 +75,13 @@ function unit.reply(tx, ...)
   return row, at - 2
 end
 
+-- Add to the end of a reply how many jobs expired in the call, and how many of them were dropped. Callers of revision 5
+-- cannot decode them in the replies of enqueue and release.
+function unit.add_expired(tx, reply)
+  local length = #reply
+  reply[length + 1], reply[length + 2] = tx.expired, tx.dropped or 0
+end
+
 -- Return true if the call came too late, for example after a pause in a socket buffer: its sender has given it up. The
 -- store's clock may also have stepped ahead; the call must then wait until the partition's time is corrected. Or it
 -- stepped back, and the call may be as old as the step is long. Both times are by the store's clock, so check before
