@@ -74,7 +74,7 @@ class PeriodKeeper:
         self._known: dict[int, _Partition] = {}
 
     def bounds_for(self, partition: int, settings: TypeSettings) -> dict[Zone, tuple[int, ...]]:
-        """Return the periods of the quotas that a change sets in a partition, and read its calendars again soon.
+        """Return the periods of the quotas that a change sets in a partition.
 
         Raises:
             InvalidRequest: this node does not know the zone of a quota. Nothing was done.
@@ -83,7 +83,6 @@ class PeriodKeeper:
         if not quotas:
             return {}
         now_us = self._now_us(partition) or time.time_ns() // 1000
-        self._known.pop(partition, None)
         zones = dict.fromkeys(Zone(quota.period, quota.tz) for quota in quotas)
         try:
             return {zone: bounds_around(zone, now_us) for zone in zones}
@@ -91,6 +90,10 @@ class PeriodKeeper:
             raise InvalidRequest(
                 f"quotas: the time zone database of a shard does not know {error.args[-1]}"
             ) from error
+
+    def read_soon(self, partition: int) -> None:
+        """Read the calendars of a partition at the next look, because a call may have brought new ones."""
+        self._known.pop(partition, None)
 
     async def run(self) -> None:
         """Look after the calendars of all owned partitions until cancelled."""
