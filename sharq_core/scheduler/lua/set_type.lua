@@ -82,8 +82,7 @@ function set_type.run(tx, args, first)
   local rows, life_at = unpack_limits(args[first], count, at)
   local knows_campaigns = named >= set_type.KNOWS_CAMPAIGNS
   local knows_life = named % set_type.KNOWS_CAMPAIGNS >= set_type.KNOWS_LIFE
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   local settings = type_settings.require(tx)
   if named % 2 >= 1 then
     settings.last = last_lease(tx, settings)
