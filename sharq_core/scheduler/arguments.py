@@ -28,8 +28,10 @@ KNOWS_LIFE = 3
 expired. The bit 1 alone is that of callers that know the cost only.
 """
 
-COUNTS_EXPIRED = "1"
-"""Says in a reap that the caller can decode the number of jobs that expired."""
+ASKS_ABOUT_BATCHES = "2"
+"""Says in a reap that the caller can decode the number of jobs that expired, and asks about ended batches. "1" is that
+of callers that do not ask.
+"""
 
 KNOWS_EXPIRED = 2
 """Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""

@@ -292,7 +292,7 @@ class Functions:
             self.retention.dead_us,
             keep,
             not_after_us or 0,
-            packed.COUNTS_EXPIRED,
+            packed.ASKS_ABOUT_BATCHES,
         ]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
