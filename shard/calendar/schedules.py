@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
@@ -51,8 +50,8 @@ FIRED_AT_ONCE = 16
 """Most firings in flight. Computing the next slot takes 0.1 ms, so that other calls wait for a millisecond or two."""
 
 AHEAD_US = 60_000_000
-"""A schedule that was fired for a slot so far in the future, or made then, shows that the store's clock has stepped back
-since. Smaller steps delay its next slot by less than that.
+"""A schedule that was fired for a slot so far ahead, or made then, shows that the store's clock has stepped back since.
+Smaller steps delay its next slot by less than that.
 """
 
 
@@ -129,10 +128,9 @@ class Schedules:
         """Forget a schedule that this partition no longer has."""
         self._known.get(partition, {}).pop(name, None)
 
-    def lose(self, partitions: Iterable[int]) -> None:
-        """Forget the schedules of partitions whose data was lost."""
-        for partition in partitions:
-            self._known.pop(partition, None)
+    def lose(self, partition: int) -> None:
+        """Forget the schedules of a partition whose data was lost."""
+        self._known.pop(partition, None)
 
     async def run(self) -> None:
         """Fire schedules at their slots until cancelled."""

@@ -17,7 +17,15 @@ class OutcomeCounter(Protocol):
         ...
 
 
-class LeaseCounter(Protocol):
+class ExpiryCounter(Protocol):
+    """The metrics of jobs that expire."""
+
+    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
+        """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
+        ...
+
+
+class LeaseCounter(ExpiryCounter, Protocol):
     """The metrics of leases that begin, of those that end by time, and of jobs that expire.
 
     Attributes:
@@ -32,8 +40,4 @@ class LeaseCounter(Protocol):
 
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
         """Count leases that ended by time, and the jobs among them that became dead letters."""
-        ...
-
-    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
-        """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
         ...

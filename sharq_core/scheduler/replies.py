@@ -19,6 +19,7 @@ from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
 
+_HEAD = 4
 _DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
@@ -58,11 +59,16 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
 
     Attributes:
         is_expired: True if the call arrived after its not_after_us. Nothing was done, and the value is None.
+        expired_jobs: number of jobs that an enqueue found expired under the ids of its jobs, or that expired as a
+            release gave them back.
+        dropped_jobs: number of those that were dropped; the others became dead letters.
     """
 
     hint: Hint
     value: T | None
     is_expired: bool = False
+    expired_jobs: int = 0
+    dropped_jobs: int = 0
 
 
 class DequeueReply(msgspec.Struct, frozen=True):
@@ -102,6 +108,7 @@ class ReapReply(msgspec.Struct, frozen=True):
         ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
         expired: number of jobs that expired.
         dropped: number of those that were dropped; the others became dead letters.
+        ended_batches: the batches whose last job in this partition ended so long ago that they may be forgotten.
     """
 
     handled: int
@@ -110,6 +117,7 @@ class ReapReply(msgspec.Struct, frozen=True):
     died: int
     expired: int = 0
     dropped: int = 0
+    ended_batches: tuple[str, ...] = ()
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -133,11 +141,13 @@ class ClockShift(msgspec.Struct, frozen=True):
         shift_us: how far the partition's time is ahead of the store's clock.
         unseen_us: the approximate time since which no call has written the record; -1 if there is none, or if the
             library is too old to have one.
+        is_set: True in the reply of set_clock if that call wrote the record.
     """
 
     number: int = 0
     shift_us: int = 0
     unseen_us: int = -1
+    is_set: bool = False
 
 
 class RefreshReply(msgspec.Struct, frozen=True):
@@ -200,6 +210,13 @@ def decoder(decode: Callable[[list[Any]], T]) -> Callable[[list[Any]], Reply[T]]
     return decode_reply
 
 
+def _with_expired(raw: list[Any], value: T, end: int) -> Reply[T]:
+    """Return a reply whose numbers of expired and of dropped jobs, if there are any, begin at raw[end]."""
+    if end == len(raw):
+        return Reply(hint_of(raw), value)
+    return Reply(hint_of(raw), value, expired_jobs=raw[end], dropped_jobs=raw[end + 1])
+
+
 def minute_counts(now_us: int, minutes: Sequence[tuple[int, int, int]], index: int) -> MinuteCounts:
     """Return the counts of the last ten minutes, oldest first: sums of column `index` (1 enqueued, 2 leased)."""
     current = now_us // (_MINUTE_MS * 1000)
@@ -214,9 +231,13 @@ def triples(flat: list[int]) -> list[tuple[int, int, int]]:
     return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), _COUNT_REPLY)]
 
 
-@decoder
-def decode_enqueue(raw: list[Any]) -> list[Enqueued]:
-    return [Enqueued(_ENQUEUE_STATUSES[raw[i]], raw[i + 1]) for i in range(4, len(raw), 2)]
+def decode_enqueue(jobs: int, raw: list[Any]) -> Reply[list[Enqueued]]:
+    """Decode the reply of an enqueue of so many jobs; the numbers of expired jobs follow if there are any."""
+    if raw[0]:
+        return Reply(hint_of(raw), None, is_expired=True)
+    end = _HEAD + 2 * jobs
+    outcomes = [Enqueued(_ENQUEUE_STATUSES[raw[i]], raw[i + 1]) for i in range(_HEAD, end, 2)]
+    return _with_expired(raw, outcomes, end)
 
 
 def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
@@ -278,9 +299,15 @@ def decode_statuses(raw: list[Any]) -> list[LeaseOutcome]:
     return [LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
 
 
-@decoder
-def decode_release(raw: list[Any]) -> list[LeaseOutcome]:
-    return [_RELEASED if status == _DIED else LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[4:]]
+def decode_release(jobs: int, raw: list[Any]) -> Reply[list[LeaseOutcome]]:
+    """Decode the reply of a release of so many jobs; the numbers of expired jobs follow if there are any."""
+    if raw[0]:
+        return Reply(hint_of(raw), None, is_expired=True)
+    end = _HEAD + jobs
+    outcomes = [
+        _RELEASED if status == _DIED else LeaseOutcome(_LEASE_STATUSES[status]) for status in raw[_HEAD:end]
+    ]
+    return _with_expired(raw, outcomes, end)
 
 
 @decoder
@@ -310,7 +337,9 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9])
+    return ReapReply(
+        raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9], tuple(batch.decode() for batch in raw[9:])
+    )
 
 
 @decoder
@@ -354,4 +383,4 @@ def decode_refresh(raw: list[Any]) -> RefreshReply:
 
 @decoder
 def decode_shift(raw: list[Any]) -> ClockShift:
-    return ClockShift(raw[4], raw[5])
+    return ClockShift(raw[4], raw[5], is_set=bool(raw[6]))

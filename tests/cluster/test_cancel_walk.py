@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
 
-from router.shards.walks.jobs import cancel_matching
+from router.shards.walks.jobs import MAX_REST_S, cancel_matching
 from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
 from sharq_core.link.messages import QueueCall
@@ -82,3 +85,23 @@ async def test_jobs_that_are_enqueued_after_the_first_step_are_kept(parts: Parts
     routes = BusyRoutes(parts, 100)
     assert await cancel_matching(routes, KEY, "c7-", lambda: False) == 500
     assert await queued(parts) == 200 * (100 - routes.steps)
+
+
+async def test_a_walk_rests_after_each_step_as_long_as_the_step_took(parts: Parts) -> None:
+    spans: list[tuple[float, float]] = []
+
+    class SlowRoutes(FailingRoutes):
+        """The routes of a router whose shard takes its time."""
+
+        async def route(self, call: QueueCall[ReplyT]) -> ReplyT:
+            begun_at = time.monotonic()
+            await asyncio.sleep(0.02)
+            reply = await super().route(call)
+            spans.append((begun_at, time.monotonic()))
+            return reply
+
+    assert await cancel_matching(SlowRoutes(parts, 100), KEY, "c7-", lambda: False) == 500
+    assert len(spans) >= 5
+    for (begun_at, ended_at), (next_at, _) in pairwise(spans):
+        # A sleep may end up to a millisecond early.
+        assert next_at - ended_at >= min(ended_at - begun_at, MAX_REST_S) - 0.001

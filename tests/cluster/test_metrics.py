@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
+import time
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -258,6 +259,22 @@ async def test_expired_jobs_are_counted_and_those_among_them_that_are_dead_lette
         return expired, dead
 
     assert await until_answer(counted, lambda counts: counts[0] == 2) == (2, 1)
+
+
+async def test_jobs_that_expire_at_their_release_are_counted(cluster: SharqCluster, api: Api) -> None:
+    for job_id, fate in (("1", "dead"), ("2", "drop")):
+        await api.enqueue("late", "a", job_id=job_id, interval=0, expires=400, on_expiry=fate)
+    leased = [await api.lease("late"), await api.lease("late")]
+    for job in leased:
+        await asyncio.sleep(max(0.0, (job["expires_at"] + 1) / 1000 - time.time()))
+        assert (await api.post(f"/release/late/a/{job['job_id']}/", {"lease": job["lease"]})).status == 200
+
+    def counted(name: str, **labels: str) -> float:
+        return sum(total(shard, name, queue_type="late", **labels) for shard in cluster.shards)
+
+    assert counted("sharq_expired_jobs_total") == 2
+    assert counted("sharq_dead_letters_total", reason="expired") == 1
+    assert counted("sharq_dead_letters_total", reason="limit") == 0
 
 
 async def test_a_queue_nobody_serves_grows_old(cluster: SharqCluster, api: Api) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
-from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus
+from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus
 from sharq_core.models import EnqueueStatus, JobState, LeaseStatus
 from sharq_core.scheduler.functions import Retention
 from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE
@@ -272,6 +273,64 @@ def test_a_delayed_job_that_becomes_ready_during_the_walk_is_met(jobs: JobDriver
         page = jobs.cancel_step("", page.scan)
     assert jobs.totals().cancelled == 200
     assert_keys_agree(jobs)
+
+
+def start_walk_between(jobs: JobDriver) -> CancelPage:
+    """Begin a cancellation of 300 jobs of priority 2 and 100 of priority 8; returns its first page."""
+    for first in range(0, 300, 100):
+        jobs.enqueue(*(job(f"early{n}", priority=2) for n in range(first, first + 100)))
+    jobs.enqueue(*(job(f"late{n}", priority=8) for n in range(100)))
+    page = jobs.cancel_step("")
+    assert (page.cancelled, bool(page.scan)) == (100, True)
+    return page
+
+
+def finish_walk(jobs: JobDriver, page: CancelPage) -> int:
+    """Take the other steps of a cancellation; returns how many."""
+    steps = 0
+    while page.scan:
+        page = jobs.cancel_step("", page.scan)
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize("priority", [1, 9])
+def test_a_job_whose_priority_changes_during_the_walk_is_met(jobs: JobDriver, priority: int) -> None:
+    page = start_walk_between(jobs)
+    jobs.change("late99", priority=priority)
+    finish_walk(jobs, page)
+    assert jobs.state("late99") is JobState.CANCELLED
+    assert jobs.totals().cancelled == 400
+    assert_keys_agree(jobs)
+
+
+def test_a_job_that_is_enqueued_during_a_walk_and_moves_ahead_is_kept(jobs: JobDriver) -> None:
+    page = start_walk_between(jobs)
+    jobs.enqueue(job("new", priority=9))
+    jobs.change("new", priority=1)
+    finish_walk(jobs, page)
+    assert jobs.dequeue_ids() == ["new"]
+
+
+def test_a_walk_ends_although_jobs_move_ahead_all_the_time(jobs: JobDriver) -> None:
+    page = start_walk_between(jobs)
+    jobs.enqueue(job("kept", priority=9))
+    steps = 0
+    while page.scan and steps < 100:
+        jobs.change("kept", priority=9)
+        jobs.change("kept", priority=1)
+        page = jobs.cancel_step("", page.scan)
+        steps += 1
+    assert steps == 3 + 3, "three further passes of one step each"
+    assert jobs.totals().cancelled == 400
+
+
+def test_a_walk_without_moves_has_one_pass(jobs: JobDriver) -> None:
+    jobs.enqueue(job("before", priority=9), job("other", "p", priority=9))
+    jobs.change("before", priority=1)
+    page = start_walk_between(jobs)
+    jobs.change("late99", priority=9)
+    assert finish_walk(jobs, page) == 4
 
 
 def test_a_place_without_a_record_does_not_block_a_cancellation_by_prefix(jobs: JobDriver) -> None:

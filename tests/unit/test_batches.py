@@ -12,6 +12,8 @@ from shard.batching import batches
 from shard.batching.batches import JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.batching.store_calls import StoreCalls
+from shard.index.job_ends import JobEnds
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Enqueue, Failure
@@ -20,10 +22,8 @@ from sharq_core.partitions import partition_of
 from sharq_core.process.counters import Durations
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.scheduler.functions import Functions, Retention
-from sharq_core.scheduler.job_calls import JobCalls
+from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 from sharq_core.scheduler.replies import Hint, Reply
 
 PARTITIONS = 8
@@ -35,6 +35,7 @@ class NumberingExecutor:
     Attributes:
         calls: the numbers of jobs of the calls of each pipeline.
         error: the answer of every call; None for success.
+        expired: the number of jobs that each call finds expired, and that of those that are dropped.
     """
 
     timeout_s = 60.0
@@ -43,6 +44,7 @@ class NumberingExecutor:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
         self.error: SharqError | None = None
+        self.expired = (0, 0)
         self._jobs = 0
 
     def node_of(self, _partition: int) -> None:
@@ -53,7 +55,12 @@ class NumberingExecutor:
     ) -> list[Reply[list[Enqueued]] | SharqError]:
         self.calls.append([call.jobs for call in calls])
         await asyncio.sleep(0)
-        return [self.error or Reply(Hint(0, None, None), self._answer(call.jobs)) for call in calls]
+        hint, expired = Hint(0, None, None), self.expired
+        return [
+            self.error
+            or Reply(hint, self._answer(call.jobs), expired_jobs=expired[0], dropped_jobs=expired[1])
+            for call in calls
+        ]
 
     def _answer(self, jobs: int) -> list[Enqueued]:
         first, self._jobs = self._jobs, self._jobs + jobs
@@ -73,6 +80,7 @@ class Noted:
     def __init__(self) -> None:
         self.types: list[str] = []
         self.counted = 0
+        self.expiries: list[tuple[str, int, int]] = []
 
     def note(self, _partition: int, queue_type: str, _hint: Hint) -> None:
         self.types.append(queue_type)
@@ -81,6 +89,9 @@ class Noted:
         if queue_type == "uncountable":
             raise RuntimeError("this type cannot be counted")
         self.counted += len(outcomes)
+
+    def expired(self, queue_type: str, expired: int, dropped: int) -> None:
+        self.expiries.append((queue_type, expired, dropped))
 
 
 class Parts:
@@ -96,10 +107,12 @@ class Parts:
         self.noted = Noted()
         pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
         keys = Keys("t", PARTITIONS)
-        sources = Functions(keys, Retention()), JobCalls(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
-        made = SchedulerCalls(sources, self._not_after_us, PARTITIONS)
+        made = SchedulerCalls(StoreCalls(keys, Retention()).sources, self._not_after_us, PARTITIONS)
         order = CALLS.index(Enqueue)
-        self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, self.noted, self.noted)
+        noted = self.noted
+        self.verb: JobVerb[NewJob, Enqueued] = JobVerb(
+            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted
+        )
 
     async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:
         return await self.verb.submit(Enqueue(list(jobs)))
@@ -115,6 +128,15 @@ async def parts() -> Parts:
 
 def job(number: int, queue_type: str = "sms", payload: bytes = b"{}") -> NewJob:
     return NewJob(queue_type, "q", f"j{number}", payload, -1, 0)
+
+
+async def test_the_jobs_that_a_call_finds_expired_are_counted_by_type(parts: Parts) -> None:
+    await parts.enqueue(job(1))
+    assert parts.noted.expiries == []
+    parts.executor.expired = (3, 1)
+    await parts.enqueue(job(2), job(3))
+    await parts.enqueue(job(4, "mail"))
+    assert parts.noted.expiries == [("sms", 3, 1), ("mail", 3, 1)]
 
 
 async def test_jobs_of_one_queue_keep_their_order_over_several_calls(parts: Parts) -> None:

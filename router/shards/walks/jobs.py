@@ -2,11 +2,17 @@
 
 The first step notes where the queue ends, so jobs that are enqueued later are kept and the walk comes to an end. Not
 here: one step (sharq_core/link/job_calls.py, CancelMatching).
+
+The walk rests after each step for as long as the step took, so that it uses no more than half of a shard's and a
+store's time. Without rests, `python -m benchmarks life` finds the p99 of other dequeues three to five times as long
+during a cancellation of 500,000 jobs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -17,6 +23,9 @@ from sharq_core.logs.plurals import counted, was_or_were
 from sharq_core.models import QueueKey
 
 log = logging.getLogger(__name__)
+
+MAX_REST_S = 0.05
+"""The longest rest after a step: a step that waited for a slow store did not work all that time."""
 
 ReplyT = TypeVar("ReplyT")
 
@@ -45,6 +54,7 @@ async def cancel_matching(
     cancelled, scan = 0, ""
     try:
         while True:
+            begun_at = time.monotonic()
             page = await routes.route(CancelMatching(key, prefix, scan))
             cancelled += page.cancelled
             scan = page.scan
@@ -58,6 +68,7 @@ async def cancel_matching(
                     cancelled,
                 )
                 return cancelled
+            await asyncio.sleep(min(time.monotonic() - begun_at, MAX_REST_S))
     except SharqError as error:
         if not cancelled or error.perhaps_done:
             raise

@@ -4,7 +4,8 @@
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER of enqueue_job.lua,
 --       for some jobs followed by LIMITS, or by LIMITS, LIFE and a retry policy, or by these and CAMPAIGN), n payloads
--- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it}
+-- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it; then,
+--        if jobs expired and the caller can decode it, their number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate, 2 full, 3 no interval, 4 the job expires before it is due, 5 unknown window, 6 the
 --           queue has waiting or leased jobs of too many windows, 7 its batch is cancelled; only 0 changed anything. A
@@ -18,9 +19,8 @@ local enqueue = {}
 
 function enqueue.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
   local first_id, count = first + 1, (length - 1) / 4
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   if not tx.counters.is_known then identity.require(tx, sub(args[first], unit.TERMS_LENGTH + 1)) end
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
@@ -30,6 +30,9 @@ function enqueue.run(tx, args, first, length)
       args[at + 3 * count], retention, dead_retention)
     local last = #reply
     reply[last + 1], reply[last + 2] = status, waiting
+  end
+  if tx.expired and string.byte(args[first_id + 2 * count], enqueue_job.FLAGS_AT) >= 2 then
+    unit.add_expired(tx, reply)
   end
   return unit.close(tx, reply)
 end

@@ -2,12 +2,13 @@
 -- The caller has opened the counters, and has read the record of the queue and that of a live job of the same id.
 --
 -- Uses: shortcuts, clock, windows, retry_policy, job_record, queue_windows, queue_life, queue_limits, queue_record,
--- lines, tombstones, dead_letters, unit, transitions
+-- lines, batches, tombstones, dead_letters, unit, transitions
 
 local enqueue_job = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
-  -- 1 for a repeat
+  -- flags: 1 for a repeat, 2 if the caller can decode the numbers of expired jobs
   HEADER = '>i8i4I8i4i8B',
+  FLAGS_AT = 33,
   LIMITS = '>BI4I4',  -- hundredths of the burst, cost, max_leased (0: none)
   -- priority of the API, when the job is due (µs, the store's clock; 0: after the delay), EXPIRY below, when (µs),
   -- on_expiry (queue_life.lua; 0: not said)
@@ -19,11 +20,13 @@ local enqueue_job = {
   BATCH_CANCELLED = 7,
 }
 
+do -- the functions below are private to this file
+
 -- Return true if a job is live, or, for a repeat, if it is remembered as finished or dead. Called only for a job that
 -- has a record or is a repeat.
 local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention)
   if live and not unit.is_deleted(queue, live) then return true end
-  if is_repeat == 0 then return false end
+  if not is_repeat then return false end
   local tombstone = tombstones.find(tx, field, retention)
   return tombstone and tombstones.forbids_repeat(tombstone)
     or dead_letters.find(tx, queue_id, field, dead_retention) ~= nil
@@ -138,9 +141,16 @@ local function window_of(tx, rest)
   return rest.ignores_window and queue_windows.IGNORED or number, false
 end
 
--- Let a waiting job expire whose id a new job has, if it is time. Nodes of revision 4 do not declare the keys for it.
+-- Return true if a job names a batch that was cancelled. rest: nil for none.
+local function has_cancelled_batch(tx, rest)
+  local batch = rest and rest.batch and batches.find(tx, rest.batch)
+  return batch and batches.is_cancelled(batch)
+end
+
+-- Remove a waiting job whose id a new job has, if it has expired or its batch was cancelled. Nodes of revision 4 do not
+-- declare the keys for it.
 local function expire_live(tx, queue, live)
-  local is_due = job_record.is_expired(live, tx.now) and live.state ~= LEASED and not unit.is_deleted(queue, live)
+  local is_due = transitions.is_over(tx, live.newer) and live.state ~= LEASED and not unit.is_deleted(queue, live)
   if not is_due or not tx.keys[KEY.dead] then return live end
   transitions.expire(tx, queue, live)
   return nil
@@ -158,18 +168,20 @@ end
 -- retention, dead_retention: how long finished jobs and dead letters are remembered (µs).
 -- Returns the status, and the number of jobs queued and delayed before it.
 function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, dead_retention)
-  local interval, burst, delay, limit, cap, is_repeat, limits_at = unpack_bytes(enqueue_job.HEADER, header)
+  local interval, burst, delay, limit, cap, flags, limits_at = unpack_bytes(enqueue_job.HEADER, header)
+  local is_repeat = flags % 2 == 1
   local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
   if live and live.newer and queue then live = expire_live(tx, queue, live) end
-  local forgotten = tx.expired and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
+  local forgotten = (tx.expired or tx.batches) and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
   if forgotten then queue = nil end
   local length = queue and queue.queued + queue.delayed or 0
-  if (live or is_repeat == 1)
+  if (live or is_repeat)
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
     return enqueue_job.DUPLICATE, length
   end
+  if has_cancelled_batch(tx, rest) then return enqueue_job.BATCH_CANCELLED, length end
   if cap >= 0 and length >= cap then return enqueue_job.FULL, length end
   if interval < 0 and not has_rate(queue) then return enqueue_job.NO_INTERVAL, length end
   local due = rest and (rest.at or 0) > 0 and clock.partition_time(tx, rest.at) or tx.now + delay
@@ -182,6 +194,9 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or renew(tx, queue_id, forgotten)
   if window then rare = job_record.put_in_line(rare, line or lines.take(tx, queue, window), window) end
+  if rest and rest.batch then
+    rare = job_record.put_in_batch(rare, batches.take(tx, rest.batch, retention).number)
+  end
   local hundredths = rest and rest.hundredths
   -- Most jobs name the rate that their queue has.
   if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then
@@ -191,4 +206,6 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   local priority = rest and rest.priority and job_record.priority_byte(rest.priority) or job_record.PRIORITY
   transitions.enqueue(tx, queue, field, priority, limit, due, payload, rare)
   return enqueue_job.QUEUED, length
+end
+
 end

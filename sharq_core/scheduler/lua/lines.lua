@@ -130,22 +130,22 @@ function lines.members(tx, queue, bases, priority, seq, count)
     local row = members_of(tx, queue, bases[1], priority, seq, count)
     return row, #row < count
   end
-  local queue_id, part, entries, bound = queue.queue_id, math.ceil(count / math.max(#bases, 1)), {}, nil
+  local queue_id, part, entries, limit = queue.queue_id, math.ceil(count / math.max(#bases, 1)), {}, nil
   for _, base in ipairs(bases) do
     local row = members_of(tx, queue, base, priority, seq, part)
     for _, member in ipairs(row) do
       entries[#entries + 1] = {member, job_record.position(queue_id, member)}
     end
     local last = entries[#entries]
-    if #row == part and (not bound or precedes(last, bound)) then bound = last end
+    if #row == part and (not limit or precedes(last, limit)) then limit = last end
   end
   table.sort(entries, precedes)
   local found = {}
   for index, entry in ipairs(entries) do
-    if bound and precedes(bound, entry) then break end
+    if limit and precedes(limit, entry) then break end
     found[index] = entry[1]
   end
-  return found, not bound
+  return found, not limit
 end
 
 -- Remove the lines that no job has.

@@ -1,11 +1,27 @@
 -- A walk over the waiting jobs of a queue, a bounded number at a time.
 --
 -- A position is a class byte and a seq: the walk goes on behind the job of that class with that seq. It meets each job
--- that stays in its class.
+-- that stays in its class or moves to a later one. A change of a job's priority may move it to an earlier class, which
+-- the walk has passed. A walk that must meet such a job compares the number of these moves before and after its pass.
+--
+-- counters  :ahead -> number of jobs of the partition that a change moved ahead; absent for none
 --
 -- Uses: shortcuts, job_record
 
-local queue_walk = {VISITS = 1000}  -- members that a step looks at
+local queue_walk = {
+  VISITS = 1000,  -- members that a step looks at
+  MOVES = ':ahead',
+}
+
+-- Count a queued job that moves to an earlier class.
+function queue_walk.note_move(tx)
+  call('HINCRBY', tx.keys[KEY.counters], queue_walk.MOVES, 1)
+end
+
+-- Return the number of jobs of the partition that have moved ahead so far.
+function queue_walk.moves(tx)
+  return tonumber(call('HGET', tx.keys[KEY.counters], queue_walk.MOVES) or 0)
+end
 
 -- Return up to `count` members of a queue behind a position, up to and including the class `last`.
 -- While jobs of a deleted queue are left, each class has a fence of its own.

@@ -4,10 +4,10 @@
 -- Args: now, type, terms (unit.TERMS),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs; 'r'
 --       before it: only if the attempt does not count, or if neither the job, its queue nor its type has a retry
---       policy), n flags: '1' if
---       nobody received the lease, so that its attempt does not count, else '0', and, if a byte follows the terms, n
---       reports (reports.lua; '' for none)
--- Reply: {0, now, ready hint, timer hint, then for each job: status}
+--       policy), n flags: 1 if nobody received the lease, so that its attempt does not count, plus 2 if the caller can
+--       decode the numbers of expired jobs, and, if a byte follows the terms, n reports (reports.lua; '' for none)
+-- Reply: {0, now, ready hint, timer hint, then for each job: status; then, if jobs expired and the caller can decode
+--        it, their number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done (also if the job waits again already; then only the report counts, once), 1 not found, 2 lost,
 --           3 done and now a dead letter; 1 and 2 changed nothing
@@ -57,17 +57,18 @@ end
 
 function release.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
   local has_reports = #args[first] > unit.TERMS_LENGTH
   local first_id, count = first + 1, (length - 1) / (has_reports and 6 or 5)
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
+    local flags = args[at + 4 * count]
     reply[#reply + 1] = release_one(tx, args[at], args[at + count], args[at + 2 * count],
-      args[at + 3 * count], args[at + 4 * count] == '1', has_reports and args[at + 5 * count], retention,
+      args[at + 3 * count], flags == '1' or flags == '3', has_reports and args[at + 5 * count], retention,
       dead_retention)
   end
+  if tx.expired and args[first_id + 4 * count] >= '2' then unit.add_expired(tx, reply) end
   return unit.close(tx, reply)
 end

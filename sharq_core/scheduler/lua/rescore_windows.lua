@@ -61,9 +61,8 @@ end
 
 function rescore_windows.run(tx, args)
   local type, cursor, count = args[2], args[3], tonumber(args[4])
-  if unit.is_late_by(tx, args[5]) then return unit.expired(tx) end
+  if not counters.open(tx, tonumber(args[5])) then return unit.expired(tx) end
   local key = tx.keys[KEY.counters]
-  counters.open(tx)
   local reply = unit.reply(tx)
   if cursor == '0' then reply[5] = windows.begin_walk(tx) end
   local kept = call('HGET', key, windows.WALK) or ''
