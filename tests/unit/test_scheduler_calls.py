@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.batching.store_calls import StoreCalls
 from sharq_core.limits import PauseStatus
 from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
@@ -15,6 +16,7 @@ from sharq_core.link.messages import Call, Failure, JobsCall, PartitionCall, Que
 from sharq_core.models import DeletedQueue, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library
+from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
@@ -33,13 +35,12 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
         return 77
 
     keys = Keys("t", PARTITIONS)
-    sources = Functions(keys, Retention()), JobCalls(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
-    return SchedulerCalls(sources, not_after_us, PARTITIONS)
+    return SchedulerCalls(StoreCalls(keys, Retention()).sources, not_after_us, PARTITIONS)
 
 
 def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     """The method that makes the call to the store."""
-    sources = Functions, JobCalls, LimitCalls, TypeCalls
+    sources = Functions, JobCalls, LimitCalls, TypeCalls, ScheduleCalls
     make: Callable[..., Any] = next(
         getattr(source, call.function) for source in sources if hasattr(source, call.function)
     )
@@ -72,6 +73,12 @@ def test_reply_of_a_call_is_the_value_of_its_function(call: type[Call[Any]]) -> 
 def test_call_is_a_read_if_its_function_is(call: type[Call[Any]]) -> None:
     functions = {function.name: function for function in library.FUNCTIONS}
     assert call.is_read is functions[call.function].is_read
+
+
+@pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
+def test_call_that_writes_has_a_deadline(call: type[Call[Any]]) -> None:
+    """Without one, it would take a step of the store's clock for elapsed time."""
+    assert call.is_read or makers([]).makers[call].has_deadline
 
 
 def test_calls_about_a_queue_and_a_partition_go_to_their_partition() -> None:
