@@ -29,6 +29,8 @@ SHARED_FILES = (
     "queue_life",
     "queue_limits",
     "queue_record",
+    "periods",
+    "quotas",
     "type_settings",
     "blocked_by",
     "counters",
@@ -180,6 +182,8 @@ EXPLAIN = Function("explain", _OF_TYPE, _READ, joins=True)
 GET_TYPE_STATS = Function("get_type_stats", _OF_TYPE, _READ, joins=True)
 LIST_TYPE_STATS = Function("list_type_stats", ("counters",), _READ, joins=True)
 SET_TYPE = Function("set_type", _OF_TYPE)
+PUT_PERIODS = Function("put_periods", ("counters",))
+GET_PERIODS = Function("get_periods", ("counters",), _READ, joins=True)
 PAUSE_TYPE = Function("pause_type", ("ready", "counters"), joins=True)
 PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
@@ -235,6 +239,8 @@ FUNCTIONS = (
     GET_TYPE_STATS,
     LIST_TYPE_STATS,
     SET_TYPE,
+    PUT_PERIODS,
+    GET_PERIODS,
     PAUSE_TYPE,
     PAUSE_ALL,
     TOUCH,
@@ -265,6 +271,7 @@ _UNPROMISED = frozenset(
         TURN,
         TOUCH,
         SET_CLOCK,
+        PUT_PERIODS,
         LOOK_AT_DATA,
         CHECK_PARTITION,
         HEARTBEAT,

@@ -10,11 +10,12 @@
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute, by the last digit of the minute
 --           :gen, :turn, :early -> the generations of tombstones (tombstones.lua)
 --           :clock -> the partition's time (clock.lua)
+--           :d<tz>, :h<tz>, :calendars -> the periods of quotas (periods.lua)
 --           :last -> the newest numbers of jobs and leases of dropped types, so that no number is used twice
 --           :ahead -> jobs that a change moved ahead (queue_walk.lua)
 --           :touches, :t<0-63> -> changes by nodes that do not own the partition (touched.lua)
 --
--- Uses: shortcuts, clock, notes, type_settings
+-- Uses: shortcuts, clock, notes, quotas, type_settings
 
 local counters = {
   MINUTE_US = 60000000,
@@ -145,7 +146,10 @@ local function open_settings(tx, counts)
     if raw then type_settings.open(tx, raw) end
   end
   local settings = tx.settings
-  if settings then settings.was_full = type_settings.is_full(settings, counts.leased) end
+  if settings then
+    settings.was_full = type_settings.is_full(settings, counts.leased)
+    quotas.open(tx, settings, counts.lease)
+  end
 end
 
 -- Set the time of a call that only reads, and read the settings of its type and the counts. Returns these, or nil.
@@ -154,8 +158,10 @@ function counters.see(tx)
   local found = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
   clock.see(tx, found[2])
   if found[3] then type_settings.open(tx, found[3]) end
-  tx.counters = found[1] and counters.unpack(found[1])
-  return tx.counters or nil
+  local counts = found[1] and counters.unpack(found[1]) or nil
+  tx.counters = counts
+  if tx.settings then quotas.open(tx, tx.settings, counts and counts.lease or 0) end
+  return counts
 end
 
 -- Read the counts, and set the time of the call. Returns false, and leaves the call as it was, if the call must not run
@@ -205,7 +211,7 @@ function counters.ready_under_limits(tx, ready)
     local head = tonumber(call('ZRANGE', tx.keys[KEY.ready], 0, 0, 'WITHSCORES')[2])
     if head and not (ready and ready < head) then ready = head end
   end
-  return ready and math.max(ready, type_settings.ready_at(settings))
+  return ready and math.max(ready, type_settings.look_at(settings, tx.now))
 end
 
 local function write_past_minute(tx)

@@ -10,8 +10,8 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
 --
--- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, expiry,
--- timers
+-- Uses: shortcuts, clock, job_record, queue_limits, queue_record, quotas, type_settings, counters, unit, transitions,
+-- expiry, timers
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
@@ -253,6 +253,9 @@ local function serve(tx, turns, demand, remaining, reply)
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then
           return true, remaining
         end
+        if settings and settings.quotas and not quotas.admit(settings, job.newer and job_record.cost(job) or 1) then
+          return false, 0
+        end
         local cost = lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
         remaining, bytes = remaining - 1, bytes + length
         if settings then
@@ -294,7 +297,7 @@ end
 -- Raise the agenda to the time at which the limits of the type allow a lease. Returns false if that is later than now,
 -- or not known.
 local function wait_for_limits(tx, settings)
-  local counts, at = tx.counters, type_settings.ready_at(settings)
+  local counts, at = tx.counters, type_settings.look_at(settings, tx.now)
   if counts.ready_at then counts.ready_at = math.max(counts.ready_at, at) end
   settings.is_earlier, settings.was_full = false, false
   return at <= tx.now and not counters.is_stopped(tx)
