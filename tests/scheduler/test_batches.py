@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 
 import pytest
 
@@ -78,8 +78,12 @@ def test_a_dead_letter_that_is_dropped_counts_as_cancelled(jobs: JobDriver, how:
         jobs.enqueue(job("1", requeue_limit=0))
         jobs.fail("1", jobs.lease_one().lease)
     else:
-        drops = {"all": partial(jobs.drop_dead, 100), "one": partial(jobs.drop_one, "1")}
-        drops.get(how, partial(jobs.cancel, "1"))()
+        drops: dict[str, Callable[[], object]] = {
+            "all": lambda: jobs.drop_dead(100),
+            "one": lambda: jobs.drop_one("1"),
+            "cancel": lambda: jobs.cancel("1"),
+        }
+        drops[how]()
     assert jobs.get_batch(BATCH) == BatchCounts(cancelled=1)
     assert_keys_agree(jobs)
 
