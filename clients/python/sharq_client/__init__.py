@@ -15,6 +15,7 @@ from sharq_client.answers import (
     TypeRow,
     TypeStats,
 )
+from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.results import JobResult, RunningJob
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
@@ -42,6 +43,7 @@ __all__ = [
     "DEFAULT_RETRY",
     "Addressed",
     "Answers",
+    "BatchStatus",
     "Control",
     "Counts",
     "DeadLetter",
