@@ -17,7 +17,7 @@ from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.link.control_calls import SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
-from sharq_core.models import FinishJob, NewJob, ReleaseJob
+from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 
 LIMITS = 2
 """The format from which on a shard knows limits: cost, holds, fractional bursts, leases at once, gathered types."""
@@ -134,7 +134,9 @@ def _campaign_of_job(job: Addressed) -> str | None:
             ignore_window=job.ignores_window,
             batch=job.batch is not None,
         )
-    return None
+    if isinstance(job, FinishJob):
+        return _first(result=bool(job.result))
+    return _first(progress=bool(job.progress)) if isinstance(job, ExtendJob) else None
 
 
 def _first(**is_used: bool) -> str | None:

@@ -21,6 +21,7 @@ from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from shard.data_identity.guard import DataGuard
 from shard.index.census import Census
+from shard.index.reading import PartitionReading
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
 from shard.reaper import Reaper
@@ -48,49 +49,6 @@ _SPARE = 16
 """Types asked for beyond the known number; otherwise the scan of a short page might not report its end."""
 
 
-class _Reading(msgspec.Struct):
-    """The progress of reading a partition's types.
-
-    Attributes:
-        fields: the approximate number of types; -1 before the first look.
-        touches: the number of the last note of another node that was read.
-        scan: the cursor of the round; 0 at its beginning.
-        begun_at: the time (time.monotonic) at which the round's first page was requested.
-        server: the identity of the server and connections that the cursor belongs to.
-        is_sound: True if all pages of the round came from one server, so that types that it did not meet are gone.
-        met: the types that the round has met.
-        is_whole: True if a sound round has ended.
-        is_doubted: True if another node changed more types than its notes name.
-        look_at: the time (time.monotonic) at which a failed partition may be asked again.
-        tombstones, forgotten_early, turn_us, now_us: the last values from the store (SurveyReply).
-    """
-
-    fields: int = -1
-    touches: int = -1
-    scan: int = 0
-    begun_at: float = 0.0
-    server: Hashable = None
-    is_sound: bool = True
-    met: set[str] = msgspec.field(default_factory=set)
-    is_whole: bool = False
-    is_doubted: bool = False
-    look_at: float = 0.0
-    tombstones: int = 0
-    forgotten_early: int = 0
-    turn_us: int | None = None
-    now_us: int = 0
-
-    @property
-    def must_turn(self) -> bool:
-        """Return True if the older generation of tombstones is due to be dropped."""
-        return self.turn_us is not None and self.turn_us <= self.now_us
-
-    @property
-    def is_behind(self) -> bool:
-        """Return True if the partition must be read on without a pause."""
-        return (not self.is_whole or self.is_doubted) and self.look_at <= monotonic()
-
-
 class _Look(msgspec.Struct, frozen=True):
     """One call about a partition: its reading, the number of types asked for, the answer, and the time of the call.
 
@@ -98,7 +56,7 @@ class _Look(msgspec.Struct, frozen=True):
     """
 
     partition: int
-    reading: _Reading
+    reading: PartitionReading
     count: int
     answer: asyncio.Future[tuple[Reply[SurveyReply], float]]
     asked_us: int
@@ -141,11 +99,11 @@ class Surveyor:
         self._clocks = clocks
         self._server_of = server_of
         self._loop = asyncio.get_running_loop()
-        self._readings: dict[int, _Reading] = {}
+        self._readings: dict[int, PartitionReading] = {}
         self._rows_since_pause = 0
         self.on_touched: Callable[[int], None] = lambda _: None
 
-    def readings(self) -> Iterable[tuple[int, _Reading]]:
+    def readings(self) -> Iterable[tuple[int, PartitionReading]]:
         """Return (partition, reading) of each partition that this node owns."""
         return ((p, reading) for p, reading in self._readings.items() if self._ownership.owns(p))
 
@@ -268,7 +226,7 @@ class Surveyor:
         group: list[tuple[int, int]] = []
         size = 0
         for partition in partitions:
-            reading = self._readings.setdefault(partition, _Reading())
+            reading = self._readings.setdefault(partition, PartitionReading())
             count = min(max(reading.fields, 0), PAGE_TYPES, max(max_types, 0))
             if group and (size + count > PAGE_TYPES or len(group) == CALLS_AT_ONCE):
                 yield group
@@ -288,7 +246,7 @@ class Surveyor:
         call = self._surveys.survey(partition, touches=reading.touches, scan=reading.scan, count=wanted)
         return _Look(partition, reading, count, self._pipeline.submit(call), elapsed_us())
 
-    def _begin_round(self, partition: int, reading: _Reading, begun_at: float) -> None:
+    def _begin_round(self, partition: int, reading: PartitionReading, begun_at: float) -> None:
         reading.begun_at, reading.met, reading.server = begun_at, set(), self._server_of(partition)
         reading.is_sound, reading.is_doubted = True, False
 
@@ -306,6 +264,8 @@ class Surveyor:
         reading.fields, reading.touches = value.fields, value.touches
         reading.tombstones, reading.forgotten_early = value.tombstones, value.forgotten_early
         reading.turn_us, reading.now_us = value.turn_us, now_us
+        reading.result_bytes, reading.results_dropped = value.result_bytes, value.results_dropped
+        reading.oldest_result_us = value.oldest_result_us
         reading.is_doubted |= value.is_cut
         if value.is_cut or value.touched:
             self.on_touched(partition)
@@ -352,7 +312,7 @@ class Surveyor:
             self._rows_since_pause = 0
             await asyncio.sleep(0)
 
-    async def _end_round(self, partition: int, reading: _Reading, now_us: int) -> None:
+    async def _end_round(self, partition: int, reading: PartitionReading, now_us: int) -> None:
         """Forget the types that the round did not meet: a type that existed throughout would have been met."""
         met, reading.met, reading.is_whole = reading.met, set(), True
         self._ownership.was_read(partition)

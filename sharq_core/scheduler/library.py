@@ -25,7 +25,6 @@ SHARED_FILES = (
     "retry_policy",
     "job_record",
     "notes",
-    "batches",
     "queue_windows",
     "queue_life",
     "queue_limits",
@@ -35,6 +34,7 @@ SHARED_FILES = (
     "type_settings",
     "blocked_by",
     "counters",
+    "batches",
     "touched",
     "tombstones",
     "results",
@@ -145,11 +145,15 @@ REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
 TRIM_RESULTS = Function("trim_results", ("counters", *_RESULTS))
-DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
-DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
+_LETTERS = ("counters", "dead", "deadjobs", "deadcounts", _NOTES)
+DROP_DEAD = Function("drop_dead", _LETTERS)
+DROP_DEAD_LETTER = Function("drop_dead_letter", _LETTERS)
 CANCEL = Function("cancel", _JOBS, joins=True)
 CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
+GET_BATCH = Function("get_batch", ("counters", _NOTES), _READ, joins=True)
+CANCEL_BATCH = Function("cancel_batch", _JOBS)
+DROP_BATCH = Function("drop_batch", ("timers", "counters", _NOTES), joins=True)
 GET_JOB = Function(
     "get_job",
     ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
@@ -215,6 +219,9 @@ FUNCTIONS = (
     CANCEL,
     CANCEL_MATCHING,
     CHANGE_JOB,
+    GET_BATCH,
+    CANCEL_BATCH,
+    DROP_BATCH,
     GET_JOB,
     LIST_JOBS,
     GET_QUEUE,
@@ -273,6 +280,7 @@ _UNPROMISED = frozenset(
         MOVE_SCHEDULE,
         FORGET_SCHEDULE,
         TRIM_RESULTS,
+        DROP_BATCH,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

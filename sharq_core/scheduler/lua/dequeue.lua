@@ -152,7 +152,8 @@ local function put_behind(tx, turn)
   turn.is_stuck, tx.is_stuck = true, true
 end
 
--- Return the next job of a turn and its member, or nil if it has none or is stuck. Expired jobs before it are removed.
+-- Return the next job of a turn and its member, or nil if it has none or is stuck. Expired jobs before it, and those of
+-- cancelled batches, are removed.
 local function next_job(tx, turns, index, share)
   local turn, records = turns[index], tx.records
   local queue_id = turn.queue.queue_id
@@ -171,7 +172,7 @@ local function next_job(tx, turns, index, share)
     local job = raw and job_record.unpack(queue_id, field, raw)
     if not job or job.seq ~= job_record.seq_of_member(queue_id, member) or job.state ~= QUEUED then
       clear_place(tx, turn.queue, member)
-    elseif not job.newer or not job_record.is_expired(job, tx.now) then
+    elseif not job.newer or not transitions.is_over(tx, job.newer) then
       return job, member
     elseif expiry.remove(tx, turn.queue, job, member) then
       turn.has_expired = true
