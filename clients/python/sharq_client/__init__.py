@@ -15,6 +15,7 @@ from sharq_client.answers import (
     TypeRow,
     TypeStats,
 )
+from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
@@ -65,6 +66,8 @@ __all__ = [
     "QueueRow",
     "QueueSettings",
     "QueueStats",
+    "Quota",
+    "QuotaUse",
     "Retry",
     "RunningJob",
     "SharqClient",
