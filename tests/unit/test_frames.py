@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
 from sharq_core.link import batch_calls, catalogue, control_calls, frames, job_calls, messages, schedule_calls
 from sharq_core.link.frames import FrameError
 from sharq_core.link.messages import Call, Dequeued, Member, View
@@ -56,6 +57,7 @@ CALLS: list[Call[Any]] = [
     control_calls.ListQueueStats("sms", 3, 0, 100),
     control_calls.Explain("sms"),
     control_calls.SetType("sms~a", 3, TypeSettings([Limit(LimitUnit.COST, 1000, 1.5)], max_leased=None)),
+    control_calls.SetType("sms~a", 3, TypeSettings(quotas=[Quota(5, PeriodLength.DAY, "Asia/Kolkata")])),
     control_calls.GetTypeStats("sms~a", 3),
     control_calls.PauseType("sms", 3, True),
     control_calls.PauseAll("", 3, False),
