@@ -1,1 +1,1 @@
-"""What belongs to campaigns: the results and the progress of jobs."""
+"""Gives the results and the progress of jobs to the server."""
