@@ -12,6 +12,7 @@ from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
 from router.bodies.parser import BodyParser
+from router.handlers.campaigns.schedules import ScheduleHandlers
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
@@ -89,6 +90,7 @@ def _handlers(
     jobs = JobHandlers(dispatch, polls.job_waits, parser)
     job_lists = JobListHandlers(dispatch)
     job_changes = JobChangeHandlers(dispatch, parser, settings)
+    schedules = ScheduleHandlers(dispatch, parser, settings)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,
@@ -129,6 +131,12 @@ def _handlers(
         "drop_letter": jobs.drop_letter,
         "drop_dead": jobs.drop_dead,
         "redrive": jobs.redrive,
+        "put_schedule": schedules.put_schedule,
+        "schedule": schedules.show_schedule,
+        "delete_schedule": schedules.delete_schedule,
+        "pause_schedule": schedules.pause_schedule,
+        "resume_schedule": schedules.resume_schedule,
+        "schedules": schedules.list_schedules,
         "hello": operations.hello,
         "deepstatus": operations.deepstatus,
         "healthz": operations.healthz,

@@ -14,6 +14,7 @@ import msgspec
 from shard.batching.batches import JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.batching.store_calls import StoreCalls
 from shard.cluster.stand_in import StandIn
 from shard.data_identity.guard import DataGuard
 from shard.dequeuer import Dequeuer
@@ -34,9 +35,6 @@ from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
 from sharq_core.models import Counts, DeletedQueue, QueueStats, StoreState
 from sharq_core.scheduler.executor import value_of
-from sharq_core.scheduler.functions import Functions
-from sharq_core.scheduler.limit_calls import TypeCalls
-from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.store import Store
 from sharq_core.top_queues import TopQueues
 
@@ -61,9 +59,8 @@ class CallHandlers:
     def __init__(
         self,
         store: Store,
-        functions: Functions,
+        calls: StoreCalls,
         scheduler_calls: SchedulerCalls,
-        surveys: SurveyCalls,
         pipeline: Pipeline,
         dequeuer: Dequeuer,
         index: ReadyIndex,
@@ -73,17 +70,16 @@ class CallHandlers:
         metrics: NodeMetrics,
         guard: DataGuard,
         explanations: Explanations,
-        type_calls: TypeCalls,
         job_ends: JobEnds,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._job_ends = job_ends
         self._explanations = explanations
-        self._type_calls = type_calls
+        self._type_calls = calls.types
         self._store = store
-        self._functions = functions
+        self._functions = calls.functions
         self._scheduler_calls = scheduler_calls
-        self._surveys = surveys
+        self._surveys = calls.surveys
         self._pipeline = pipeline
         self._dequeuer = dequeuer
         self._index = index

@@ -14,7 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.batching.store_calls import StoreCalls
 from shard.calendar.node_schedules import make_schedules
+from shard.calendar.period_keeper import PeriodKeeper
+from shard.calendar.type_changes import TypeChanges
 from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
@@ -41,13 +44,9 @@ from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
-from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.functions import Functions
-from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
-from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
 
@@ -96,44 +95,42 @@ class ShardNode:
         self._ownership = Ownership(settings.node_id, ring)
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
-        self._functions = Functions(keys, settings.retention())
-        self._surveys = SurveyCalls(keys, settings.retention().tombstones)
-        self._limit_calls, self._type_calls = LimitCalls(keys), TypeCalls(keys)
-        self._job_calls = JobCalls(keys, settings.retention())
+        self._calls = StoreCalls(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
         self.job_ends = JobEnds()
         self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
-        notes = OwnerNotes(self._ownership, self._surveys)
+        notes = OwnerNotes(self._ownership, self._calls.surveys)
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
         self._census = Census()
         self._clocks = PartitionClocks(
-            self._executor, self._functions, self._pipeline.run, store.inspector.clock_steps
+            self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps
         )
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
         self._explanations = Explanations(
-            self._pipeline, self._type_calls, self._ownership.covered, settings.partitions
+            self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
         self._samples = LimitSamples(
-            registry, self._pipeline, self._limit_calls, self._explanations, self._index, self._census
+            registry, self._pipeline, self._calls.limits, self._explanations, self._index, self._census
         )
-        self._caps = TypeCaps(registry, self._pipeline, self._type_calls, self._census, self._metrics.units)
+        self._caps = TypeCaps(registry, self._pipeline, self._calls.types, self._census, self._metrics.units)
         self.contact = self._make_contact()
         self._hints = NodeHints(self._ownership, self._index, self._reaper, self._explanations)
-        self._schedule_calls = ScheduleCalls(keys, self._functions)
         self._schedules, self._schedule_changes = make_schedules(
             registry,
             self._pipeline,
-            self._schedule_calls,
-            self._surveys,
+            self._calls,
             self._executor,
             self._ownership,
             self._clocks,
             self._hints,
+        )
+        self._periods = PeriodKeeper(
+            self._pipeline, PeriodCalls(keys), self._ownership, self._executor.now_us
         )
         self._surveyor.on_touched = self._schedules.look_at
         self._handlers = self._make_calls()
@@ -260,7 +257,7 @@ class ShardNode:
     def _make_dequeuer(self) -> Dequeuer:
         return Dequeuer(
             self._pipeline,
-            self._functions,
+            self._calls.functions,
             self._index,
             self._clocks,
             self._reaper,
@@ -280,18 +277,11 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
-        sources = (
-            self._functions,
-            self._job_calls,
-            self._limit_calls,
-            self._type_calls,
-            self._schedule_calls,
-        )
+        changes = TypeChanges(self._pipeline, self._calls.types, self._periods, self._clocks, self._hints)
         return CallHandlers(
             self.store,
-            self._functions,
-            SchedulerCalls(sources, self._clocks.not_after_us, self.settings.partitions),
-            self._surveys,
+            self._calls,
+            SchedulerCalls(self._calls.sources, self._clocks.not_after_us, self.settings.partitions),
             self._pipeline,
             self._dequeuer,
             self._index,
@@ -301,15 +291,14 @@ class ShardNode:
             self._metrics,
             self.guard,
             self._explanations,
-            self._type_calls,
             self.job_ends,
-            self._schedule_changes.by_type,
+            {**self._schedule_changes.by_type, **changes.by_type},
         )
 
     def _make_surveyor(self) -> Surveyor:
         return Surveyor(
             self._pipeline,
-            self._surveys,
+            self._calls.surveys,
             self._index,
             self._reaper,
             self._ownership,
@@ -325,7 +314,7 @@ class ShardNode:
             return None
         return Reaper(
             self._pipeline,
-            self._functions,
+            self._calls.functions,
             self._ownership,
             self._index,
             self._clocks,
@@ -336,8 +325,8 @@ class ShardNode:
     def _make_refresher(self) -> Refresher:
         return Refresher(
             self._pipeline,
-            self._functions,
-            self._surveys,
+            self._calls.functions,
+            self._calls.surveys,
             self._surveyor,
             self._index,
             self._census,
@@ -371,11 +360,8 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        self._tasks.append(asyncio.create_task(self.guard.run()))
-        self._tasks.append(asyncio.create_task(self._refresher.run()))
-        self._tasks.append(asyncio.create_task(self._samples.run()))
-        self._tasks.append(asyncio.create_task(self._caps.run()))
-        self._tasks.append(asyncio.create_task(self._schedules.run()))
+        parts = self.guard, self._refresher, self._samples, self._caps, self._schedules, self._periods
+        self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)
@@ -398,7 +384,7 @@ class ShardNode:
 
     def _mean(self, data_id: str) -> None:
         """Bind calls about jobs to this data set from now on."""
-        self._functions.data_id = data_id.encode()
+        self._calls.functions.data_id = data_id.encode()
 
     def _forget_lost(self, partitions: frozenset[int]) -> None:
         """Forget the due times and timers of partitions whose data was lost."""

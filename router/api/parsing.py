@@ -223,6 +223,15 @@ def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
     return _given(form.limit), _given(form.cursor)
 
 
+def entry_job(entry: EnqueueEntry, settings: RouterSettings, place: str) -> NewJob:
+    """Return the job of an entry. `place` is the path of its fields in the body, as `job.`.
+
+    Raises:
+        InvalidRequest, TooLarge: nothing was done.
+    """
+    return _new_job(entry, entry.queue_type, entry.queue_id, settings, place, None)
+
+
 def each(entries: Entries[EntryT], make: Callable[[EntryT, str], JobT]) -> list[JobT | SharqError]:
     """Return the value of each entry of a bulk body, in order, with an error in the place of each bad one."""
     results: list[JobT | SharqError] = []

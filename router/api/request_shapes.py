@@ -20,6 +20,7 @@ from router.api.campaigns.fields import (
     Result,
     WindowName,
 )
+from router.api.campaigns.quota_shapes import QuotaEntry, few_quotas, few_quotas_expected
 from router.api.fields import (
     Count,
     Cursor,
@@ -310,6 +311,7 @@ class TypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
     window: DefaultWindow | UnsetType | None = UNSET
+    quotas: Annotated[list[QuotaEntry], few_quotas, few_quotas_expected] | UnsetType | None = UNSET
 
 
 class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -84,7 +84,10 @@ def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None
         )
         if newer is not None:
             return newer
-    return _first(window=settings.window is not UNSET) if formats < CAMPAIGNS else None
+    if formats >= CAMPAIGNS:
+        return None
+    has_quotas = isinstance(settings, TypeSettings) and settings.quotas is not UNSET
+    return _first(window=settings.window is not UNSET, quotas=has_quotas)
 
 
 def _limit_of_job(job: Addressed) -> str | None:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Observer, Pipeline
+from shard.batching.store_calls import StoreCalls
 from shard.calendar.schedule_changes import ScheduleChanges
 from shard.calendar.schedules import Schedules
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.metrics.firings import FiringCounts
-from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.surveys import SurveyCalls
 
 
 def make_schedules(
     registry: CollectorRegistry,
     pipeline: Pipeline,
-    calls: ScheduleCalls,
-    surveys: SurveyCalls,
+    calls: StoreCalls,
     executor: Executor,
     ownership: Ownership,
     clocks: PartitionClocks,
@@ -31,7 +29,7 @@ def make_schedules(
         observer: gets the hint of each firing, which may make a queue due.
     """
     counts = FiringCounts()
-    schedules = Schedules(pipeline, calls, executor, ownership, observer, clocks, counts)
+    schedules = Schedules(pipeline, calls.schedules, executor, ownership, observer, clocks, counts)
     counts.known, counts.lag_s = schedules.__len__, lambda: schedules.lag_s
     registry.register(counts)
-    return schedules, ScheduleChanges(pipeline, calls, surveys, schedules, ownership, clocks)
+    return schedules, ScheduleChanges(pipeline, calls.schedules, calls.surveys, schedules, ownership, clocks)

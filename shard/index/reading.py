@@ -1,4 +1,4 @@
-"""Holds what a node has read of one partition (shard/index/surveyor.py)."""
+"""Defines the progress of reading the types of one partition (shard/index/surveyor.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 
 
-class Reading(msgspec.Struct):
+class PartitionReading(msgspec.Struct):
     """The progress of reading a partition's types.
 
     Attributes:

@@ -21,7 +21,7 @@ from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from shard.data_identity.guard import DataGuard
 from shard.index.census import Census
-from shard.index.reading import Reading
+from shard.index.reading import PartitionReading
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
 from shard.reaper import Reaper
@@ -56,7 +56,7 @@ class _Look(msgspec.Struct, frozen=True):
     """
 
     partition: int
-    reading: Reading
+    reading: PartitionReading
     count: int
     answer: asyncio.Future[tuple[Reply[SurveyReply], float]]
     asked_us: int
@@ -99,11 +99,11 @@ class Surveyor:
         self._clocks = clocks
         self._server_of = server_of
         self._loop = asyncio.get_running_loop()
-        self._readings: dict[int, Reading] = {}
+        self._readings: dict[int, PartitionReading] = {}
         self._rows_since_pause = 0
         self.on_touched: Callable[[int], None] = lambda _: None
 
-    def readings(self) -> Iterable[tuple[int, Reading]]:
+    def readings(self) -> Iterable[tuple[int, PartitionReading]]:
         """Return (partition, reading) of each partition that this node owns."""
         return ((p, reading) for p, reading in self._readings.items() if self._ownership.owns(p))
 
@@ -226,7 +226,7 @@ class Surveyor:
         group: list[tuple[int, int]] = []
         size = 0
         for partition in partitions:
-            reading = self._readings.setdefault(partition, Reading())
+            reading = self._readings.setdefault(partition, PartitionReading())
             count = min(max(reading.fields, 0), PAGE_TYPES, max(max_types, 0))
             if group and (size + count > PAGE_TYPES or len(group) == CALLS_AT_ONCE):
                 yield group
@@ -246,7 +246,7 @@ class Surveyor:
         call = self._surveys.survey(partition, touches=reading.touches, scan=reading.scan, count=wanted)
         return _Look(partition, reading, count, self._pipeline.submit(call), elapsed_us())
 
-    def _begin_round(self, partition: int, reading: Reading, begun_at: float) -> None:
+    def _begin_round(self, partition: int, reading: PartitionReading, begun_at: float) -> None:
         reading.begun_at, reading.met, reading.server = begun_at, set(), self._server_of(partition)
         reading.is_sound, reading.is_doubted = True, False
 
@@ -312,7 +312,7 @@ class Surveyor:
             self._rows_since_pause = 0
             await asyncio.sleep(0)
 
-    async def _end_round(self, partition: int, reading: Reading, now_us: int) -> None:
+    async def _end_round(self, partition: int, reading: PartitionReading, now_us: int) -> None:
         """Forget the types that the round did not meet: a type that existed throughout would have been met."""
         met, reading.met, reading.is_whole = reading.met, set(), True
         self._ownership.was_read(partition)

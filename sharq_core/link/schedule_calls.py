@@ -59,6 +59,7 @@ class PutSchedule(PartitionCall[ScheduleChange], frozen=True):
         entry: the job as the client gave it, as JSON, without its payload.
     """
 
+    function: ClassVar[str] = "put_schedule"
     formats: ClassVar[int] = 4
 
     name: str
@@ -72,6 +73,7 @@ class PutSchedule(PartitionCall[ScheduleChange], frozen=True):
 class PauseSchedule(PartitionCall[ScheduleChange], frozen=True):
     """A call that pauses a schedule in a partition, or resumes it from the next slot on."""
 
+    function: ClassVar[str] = "pause_schedule"
     formats: ClassVar[int] = 4
 
     name: str

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 import pytest
 
+from sharq_core.campaigns.schedules import ScheduleChange, ScheduleRule, ScheduleStatus, home_of
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings, TypeSettings
-from sharq_core.link import control_calls, frames, job_calls, messages
+from sharq_core.link import control_calls, frames, job_calls, messages, schedule_calls
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
@@ -112,7 +114,28 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     set_type = control_calls.SetType(*gathered, TypeSettings(max_leased=2))
     assert (await ask(set_type)).max_leased == 2
     assert (await ask(control_calls.GetTypeStats(*gathered))).max_leased == 2
+    await use_schedule_calls(ask)
     assert used == set(CALLS)
+
+
+async def use_schedule_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:
+    """Make every call about schedules."""
+    home, target = home_of("daily", 64), partition_of(KIND, "q", 64)
+    claim = await ask(schedule_calls.ClaimSchedule("", home, "daily", 0, target, None))
+    assert (claim.is_known, claim.partitions) == (False, [target])
+    rule, version = ScheduleRule("0 8 * * *", tz="Asia/Kolkata"), claim.version
+    put = schedule_calls.PutSchedule(
+        "", target, "daily", version, False, rule, job(KIND, "q", ""), b'{"a":1}'
+    )
+    done = ScheduleChange(ScheduleStatus.DONE, version)
+    assert await ask(put) == done
+    assert await ask(schedule_calls.SettleSchedule("", home, "daily", version, target)) is True
+    view = await ask(schedule_calls.GetSchedule("", target, "daily"))
+    assert (view.schedule.rule, view.entry, view.payload) == (rule, b'{"a":1}', b"{}")
+    assert await ask(schedule_calls.PauseSchedule("", target, "daily", version, True)) == done
+    (schedule,) = (await ask(schedule_calls.ListSchedules("", target, 0, 10))).schedules
+    assert schedule.is_paused
+    assert await ask(schedule_calls.DropSchedule("", target, "daily", version)) == done
 
 
 async def test_an_error_keeps_its_class_and_message_over_the_link(router: Router) -> None:

@@ -15,12 +15,16 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.campaigns.quotas import PeriodLength, Zone
+from sharq_core.campaigns.schedules import ScheduleRule, ScheduleStatus
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
 from sharq_core.link.messages import Member
 from sharq_core.models import EnqueueStatus, FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler import library
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
+from sharq_core.scheduler.campaigns.schedule_calls import FireStatus, ScheduleCalls
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
@@ -30,7 +34,17 @@ from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.topology.layout import SLOTS
 from sharq_core.top_queues import TopOrder
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, Driver, execute, new_job
+from tests.scheduler.driver import (
+    DAY_US,
+    HOUR_US,
+    LEASE_US,
+    MINUTE_US,
+    SECOND_US,
+    TYPE,
+    Driver,
+    execute,
+    new_job,
+)
 from tests.scheduler.records import assert_keys_agree
 from tests.support.ports import free_port
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer
@@ -93,6 +107,7 @@ def live_every_life(driver: Driver) -> None:
     driver.top_queues(TopOrder.DEPTH)
     limit_the_type(driver)
     look_after_jobs(driver)
+    use_schedules(driver)
     driver.advance(DAY_US)
     for _ in range(3):
         driver.reap()
@@ -131,11 +146,38 @@ def look_after_jobs(driver: Driver) -> None:
     assert driver.client.exists(driver.key("notes")) == 0
 
 
+def use_schedules(driver: Driver) -> None:
+    """Call every function about schedules."""
+    calls, at, now_us = ScheduleCalls(driver.keys, driver.functions), driver.partition, driver.now_us
+    version = driver.value(calls.claim_schedule(at, "daily", 0, at, None, now_us=now_us)).version
+    rule, job = ScheduleRule(every_us=SECOND_US), new_job("", "scheduled", interval_us=0)
+    put = calls.put_schedule(at, "daily", version, rule, now_us, job, b"{}", is_paused=True, now_us=now_us)
+    assert driver.value(put).status is ScheduleStatus.DONE
+    assert driver.value(calls.settle_schedule(at, "daily", version, at, now_us=now_us))
+    resume = calls.pause_schedule(at, "daily", version, version, now_us, is_paused=False, now_us=now_us)
+    assert driver.value(resume).status is ScheduleStatus.DONE
+    (schedule,) = driver.value(calls.list_schedules(at, 0, 100, now_us=now_us)).schedules
+    fire = calls.fire_schedule(at, schedule, now_us, now_us + SECOND_US, now_us=now_us)
+    assert driver.value(fire).status is FireStatus.FIRED
+    fired = driver.value(calls.get_schedule(at, "daily", now_us=now_us)).schedule
+    assert fired is not None
+    assert driver.value(calls.move_schedule(at, fired, None, now_us=now_us))
+    driver.value(calls.drop_schedule(at, "daily", version, now_us=now_us))
+    assert driver.value(calls.settle_schedule(at, "daily", version, None, now_us=now_us))
+    assert driver.value(calls.forget_schedule(at, "daily", version, now_us=now_us + HOUR_US))
+
+
 def limit_the_type(driver: Driver) -> None:
     """Call every function about a whole type while its limits, its hold and its pauses matter."""
     types, at, now_us = TypeCalls(driver.keys), driver.partition, driver.now_us
     limits = [Limit(LimitUnit.COST, 1, 2), Limit(LimitUnit.JOB, 1)]
-    driver.value(types.set_type(at, TYPE, TypeSettings(limits, max_leased=2), now_us=now_us))
+    quotas = [Quota(1_000, length, unit=LimitUnit.COST) for length in PeriodLength]
+    bounds = {Zone(quota.period, quota.tz): (now_us - DAY_US, now_us + DAY_US) for quota in quotas}
+    settings = TypeSettings(limits, max_leased=2, quotas=quotas)
+    driver.value(types.set_type(at, TYPE, settings, bounds=bounds, now_us=now_us))
+    periods = PeriodCalls(driver.keys)
+    assert driver.value(periods.put_periods(at, bounds, now_us=now_us)) == len(bounds)
+    assert len(driver.value(periods.get_periods(at, now_us=now_us))) == len(bounds)
     driver.set_queue(QueueSettings(weight=2))
     for is_paused in (True, False):
         driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
@@ -148,7 +190,7 @@ def limit_the_type(driver: Driver) -> None:
         driver.extend(leased.job_id, leased.lease, LEASE_US)
     driver.value(types.get_type_stats(at, TYPE, now_us=driver.now_us))
     driver.value(types.list_type_stats(at, 0, 100, now_us=driver.now_us))
-    driver.value(types.set_type(at, TYPE, TypeSettings(None, None, None), now_us=driver.now_us))
+    driver.value(types.set_type(at, TYPE, TypeSettings(None, None, None, quotas=None), now_us=driver.now_us))
     driver.set_queue(QueueSettings(weight=None))
 
 

@@ -12,6 +12,7 @@ from shard.batching import batches
 from shard.batching.batches import JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.batching.store_calls import StoreCalls
 from shard.index.job_ends import JobEnds
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.catalogue import CALLS
@@ -21,10 +22,8 @@ from sharq_core.partitions import partition_of
 from sharq_core.process.counters import Durations
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.scheduler.functions import Functions, Retention
-from sharq_core.scheduler.job_calls import JobCalls
+from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 from sharq_core.scheduler.replies import Hint, Reply
 
 PARTITIONS = 8
@@ -108,8 +107,7 @@ class Parts:
         self.noted = Noted()
         pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
         keys = Keys("t", PARTITIONS)
-        sources = Functions(keys, Retention()), JobCalls(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
-        made = SchedulerCalls(sources, self._not_after_us, PARTITIONS)
+        made = SchedulerCalls(StoreCalls(keys, Retention()).sources, self._not_after_us, PARTITIONS)
         order = CALLS.index(Enqueue)
         noted = self.noted
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(

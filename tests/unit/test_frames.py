@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
-from sharq_core.link import catalogue, control_calls, frames, job_calls, messages
+from sharq_core.link import catalogue, control_calls, frames, job_calls, messages, schedule_calls
 from sharq_core.link.frames import FrameError
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, Dequeued, Member, View
@@ -61,6 +62,22 @@ CALLS: list[Call[Any]] = [
     control_calls.PauseType("sms", 3, True),
     control_calls.PauseAll("", 3, False),
     control_calls.ListTypes([1, 2], "sms", 100),
+    schedule_calls.ClaimSchedule("", 3, "daily", 0, 5, None),
+    schedule_calls.SettleSchedule("", 3, "daily", 7, None),
+    schedule_calls.PutSchedule(
+        "",
+        5,
+        "daily",
+        7,
+        False,
+        ScheduleRule("0 8 * * *", 0, "Asia/Kolkata"),
+        NewJob("sms", "q", "", b"1", 0, None),
+        b"{}",
+    ),
+    schedule_calls.PauseSchedule("", 5, "daily", 7, True),
+    schedule_calls.DropSchedule("", 5, "daily", 7),
+    schedule_calls.GetSchedule("", 5, "daily"),
+    schedule_calls.ListSchedules("", 5, 0, 100),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.batching.store_calls import StoreCalls
 from sharq_core.limits import PauseStatus
 from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
@@ -15,6 +16,7 @@ from sharq_core.link.messages import Call, Failure, JobsCall, PartitionCall, Que
 from sharq_core.models import DeletedQueue, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library
+from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
@@ -33,13 +35,12 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
         return 77
 
     keys = Keys("t", PARTITIONS)
-    sources = Functions(keys, Retention()), JobCalls(keys, Retention()), LimitCalls(keys), TypeCalls(keys)
-    return SchedulerCalls(sources, not_after_us, PARTITIONS)
+    return SchedulerCalls(StoreCalls(keys, Retention()).sources, not_after_us, PARTITIONS)
 
 
 def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     """The method that makes the call to the store."""
-    sources = Functions, JobCalls, LimitCalls, TypeCalls
+    sources = Functions, JobCalls, LimitCalls, TypeCalls, ScheduleCalls
     make: Callable[..., Any] = next(
         getattr(source, call.function) for source in sources if hasattr(source, call.function)
     )

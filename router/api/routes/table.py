@@ -10,5 +10,6 @@ from router.api.routes.jobs import JOBS
 from router.api.routes.leases import LEASES
 from router.api.routes.operations import OPERATIONS
 from router.api.routes.queues import QUEUES
+from router.api.routes.schedules import SCHEDULES
 
-ROUTES = (*LEASES, *JOBS, *QUEUES, *OPERATIONS)
+ROUTES = (*LEASES, *JOBS, *QUEUES, *SCHEDULES, *OPERATIONS)

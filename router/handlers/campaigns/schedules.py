@@ -1,0 +1,131 @@
+"""Handlers of schedules, which enqueue a job again and again at set times."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from router.api import parsing
+from router.api.campaigns import schedule_parsing
+from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleRow, ScheduleRows
+from router.api.response_shapes import Done
+from router.bodies.parser import BodyParser
+from router.http.request import Request
+from router.http.response import Response, answer
+from router.settings import RouterSettings
+from router.shards.campaigns.schedules import ScheduleRouting
+from router.shards.dispatch import Dispatch
+from sharq_core.campaigns.schedules import Schedule, ScheduleView
+from sharq_core.models import EnqueueStatus
+
+DEFAULT_PAGE = 100
+
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class ScheduleHandlers:
+    """The handlers of schedules."""
+
+    def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
+        self._schedules = ScheduleRouting(dispatch)
+        self._parser = parser
+        self._settings = settings
+
+    async def put_schedule(self, request: Request) -> Response:
+        """Create or replace a schedule, and return its state."""
+        parsing.no_query(request.query)
+        name = schedule_parsing.schedule_name(request.path_values)
+        rule, job, entry = await self._parser.run(
+            schedule_parsing.schedule, await request.body(), self._settings
+        )
+        await self._schedules.put(name, rule, job, entry)
+        return await self._state(name)
+
+    async def show_schedule(self, request: Request) -> Response:
+        """Return the state of a schedule."""
+        parsing.no_query(request.query)
+        return await self._state(schedule_parsing.schedule_name(request.path_values))
+
+    async def delete_schedule(self, request: Request) -> Response:
+        """Delete a schedule. The jobs that it has enqueued stay."""
+        parsing.no_query(request.query)
+        name = schedule_parsing.schedule_name(request.path_values)
+        await self._parser.run(parsing.nothing, await request.body())
+        await self._schedules.delete(name)
+        return answer(Done())
+
+    async def pause_schedule(self, request: Request) -> Response:
+        """Pause a schedule, and return its state."""
+        return await self._set_paused(request, is_paused=True)
+
+    async def resume_schedule(self, request: Request) -> Response:
+        """Resume a schedule from its next slot on, and return its state."""
+        return await self._set_paused(request, is_paused=False)
+
+    async def list_schedules(self, request: Request) -> Response:
+        """Return a page of all schedules."""
+        limit, cursor = parsing.page(request.query)
+        schedules, rest = await self._schedules.list_schedules(limit or DEFAULT_PAGE, cursor)
+        return answer(
+            ScheduleRows(schedules=[_row(schedule) for schedule in schedules.values()], cursor=rest)
+        )
+
+    async def _set_paused(self, request: Request, *, is_paused: bool) -> Response:
+        parsing.no_query(request.query)
+        name = schedule_parsing.schedule_name(request.path_values)
+        await self._parser.run(parsing.nothing, await request.body())
+        await self._schedules.set_paused(name, is_paused=is_paused)
+        return await self._state(name)
+
+    async def _state(self, name: str) -> Response:
+        return answer(_state(await self._schedules.get(name)))
+
+
+def _state(view: ScheduleView) -> ScheduleAnswer:
+    schedule = view.schedule
+    assert schedule is not None
+    job = _decode_fields(view.entry) | {"payload": Raw(view.payload)}
+    return ScheduleAnswer(
+        name=schedule.name,
+        cron=schedule.rule.cron or None,
+        every=_every_ms(schedule),
+        tz=schedule.rule.tz,
+        job=Raw(msgspec.json.encode(job)),
+        paused=schedule.is_paused,
+        next_at=_next_ms(schedule),
+        last_at=_to_ms(schedule.last_slot_us),
+        last_status=_last_status(schedule),
+        fired=schedule.fired,
+    )
+
+
+def _row(schedule: Schedule) -> ScheduleRow:
+    return ScheduleRow(
+        name=schedule.name,
+        cron=schedule.rule.cron or None,
+        every=_every_ms(schedule),
+        tz=schedule.rule.tz,
+        queue_type=schedule.queue_type,
+        queue_id=schedule.queue_id,
+        paused=schedule.is_paused,
+        next_at=_next_ms(schedule),
+        last_at=_to_ms(schedule.last_slot_us),
+        last_status=_last_status(schedule),
+        fired=schedule.fired,
+    )
+
+
+def _every_ms(schedule: Schedule) -> int | None:
+    return schedule.rule.every_us // 1000 or None
+
+
+def _next_ms(schedule: Schedule) -> int | None:
+    return None if schedule.is_paused else _to_ms(schedule.slot_us)
+
+
+def _to_ms(at_us: int | None) -> int | None:
+    return None if at_us is None else at_us // 1000
+
+
+def _last_status(schedule: Schedule) -> str | None:
+    return None if schedule.last_status is None else EnqueueStatus(schedule.last_status).name.lower()

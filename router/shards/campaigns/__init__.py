@@ -1,0 +1,1 @@
+"""Routes what concerns several partitions of a campaign."""

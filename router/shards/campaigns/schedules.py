@@ -1,0 +1,183 @@
+"""Routes changes of schedules through the partitions.
+
+The record of a schedule is in the partition of its queue, so that a firing is one step there. The home partition of the
+name gives each change a version, and says which partitions may have a record: the one that has it, and those of changes
+that are under way or were given up. A change drops the record from all of them but its own before it puts one there,
+and a partition refuses a change of a lower version than it has seen. So two changes at once never leave two schedules:
+one of them is refused, and begins again with a higher version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from router.shards.dispatch import Dispatch
+from router.shards.walks.listings import read_queues
+from sharq_core.campaigns.schedules import (
+    Schedule,
+    ScheduleChange,
+    ScheduleClaim,
+    ScheduleRule,
+    ScheduleStatus,
+    ScheduleView,
+    home_of,
+)
+from sharq_core.errors import NotFound, OutcomeUnknown, SharqError, StoreFull, Unavailable
+from sharq_core.link.schedule_calls import (
+    ClaimSchedule,
+    DropSchedule,
+    GetSchedule,
+    ListSchedules,
+    PauseSchedule,
+    PutSchedule,
+    SettleSchedule,
+)
+from sharq_core.models import NewJob
+from sharq_core.partitions import partition_of
+
+TRIES = 20
+"""Most beginnings of one change. Each one after the first means that another change of the schedule came first."""
+
+
+class ScheduleRouting:
+    """The operations on schedules.
+
+    All methods raise Unavailable (nothing was done) or OutcomeUnknown (perhaps done; safe to repeat).
+    """
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    async def put(self, name: str, rule: ScheduleRule, job: NewJob, entry: bytes) -> None:
+        """Create or replace a schedule; one that is paused stays so.
+
+        Raises:
+            StoreFull: the store takes no more, or the partition of the queue no more schedules.
+        """
+        target = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
+        above = 0
+        for _ in range(TRIES):
+            claim = await self._claim(name, above, target=target)
+            others = [partition for partition in claim.partitions if partition != target]
+            dropped = await self._drop(name, claim.version, others)
+            above = _highest(dropped)
+            if above <= claim.version:
+                is_moved = any(change.status is ScheduleStatus.DONE for change in dropped)
+                call = PutSchedule("", target, name, claim.version, claim.is_paused, rule, job, entry)
+                change = await self._put(call, is_moved=is_moved)
+                if change.status is ScheduleStatus.DONE:
+                    if others:
+                        await self._settle(name, claim.version, target)
+                    return
+                above = change.version
+        raise _contended(name)
+
+    async def set_paused(self, name: str, *, is_paused: bool) -> None:
+        """Pause a schedule or resume it from the next slot on; raise NotFound if there is none."""
+        above = 0
+        for _ in range(TRIES):
+            claim = await self._claim(name, above, is_paused=is_paused)
+            changes = await asyncio.gather(
+                *(
+                    self._dispatch.route(PauseSchedule("", partition, name, claim.version, is_paused))
+                    for partition in claim.partitions
+                )
+            )
+            above = _highest(changes)
+            if above <= claim.version:
+                return _require_one(name, changes)
+        raise _contended(name)
+
+    async def delete(self, name: str) -> None:
+        """Drop a schedule; raise NotFound if there is none."""
+        above = 0
+        for _ in range(TRIES):
+            claim = await self._claim(name, above)
+            changes = await self._drop(name, claim.version, claim.partitions)
+            above = _highest(changes)
+            if above <= claim.version:
+                await self._settle(name, claim.version, None)
+                return _require_one(name, changes)
+        raise _contended(name)
+
+    async def get(self, name: str) -> ScheduleView:
+        """Return a schedule with its job; raise NotFound if there is none."""
+        home = home_of(name, self._dispatch.partitions)
+        view = await self._dispatch.route(GetSchedule("", home, name))
+        partitions = view.home.partitions if view.home else []
+        views = await asyncio.gather(
+            *(
+                self._dispatch.route(GetSchedule("", partition, name))
+                for partition in partitions
+                if partition != home
+            )
+        )
+        found = [view for view in (view, *views) if view.schedule is not None]
+        if not found:
+            raise _not_found(name)
+        return max(found, key=lambda view: view.version)
+
+    async def list_schedules(self, limit: int, cursor: str | None) -> tuple[dict[str, Schedule], str | None]:
+        """Return name → schedule of a page, and the next cursor, as `read_queues` does."""
+        return await read_queues(
+            self._dispatch.route,
+            lambda partition, scan, count: ListSchedules("", partition, scan, count),
+            lambda page: ((schedule.name, schedule) for schedule in page.schedules),
+            self._dispatch.partitions,
+            limit,
+            cursor,
+        )
+
+    async def _claim(
+        self, name: str, above: int, *, target: int | None = None, is_paused: bool | None = None
+    ) -> ScheduleClaim:
+        """Begin a change; raise NotFound if the name is unknown and the change does not create it."""
+        home = home_of(name, self._dispatch.partitions)
+        claim = await self._dispatch.route(ClaimSchedule("", home, name, above, target, is_paused))
+        if not claim.version:
+            raise _not_found(name)
+        return claim
+
+    async def _settle(self, name: str, version: int, target: int | None) -> None:
+        home = home_of(name, self._dispatch.partitions)
+        await self._dispatch.route(SettleSchedule("", home, name, version, target))
+
+    async def _drop(self, name: str, version: int, partitions: Iterable[int]) -> list[ScheduleChange]:
+        return await asyncio.gather(
+            *(self._dispatch.route(DropSchedule("", partition, name, version)) for partition in partitions)
+        )
+
+    async def _put(self, call: PutSchedule, *, is_moved: bool) -> ScheduleChange:
+        """Put a schedule. If its former record was dropped for that, no error may say that nothing was done."""
+        try:
+            change = await self._dispatch.route(call)
+            if change.status is ScheduleStatus.FULL:
+                raise StoreFull("the partition of the queue has as many schedules as it may have")
+        except SharqError as error:
+            if not is_moved:
+                raise
+            raise OutcomeUnknown(
+                f"the schedule is gone from its former queue, repeat the call: {error.message}"
+            ) from error
+        return change
+
+
+def _highest(changes: Iterable[ScheduleChange]) -> int:
+    """Return the highest version that refused a change; 0 for none."""
+    return max(
+        (change.version for change in changes if change.status is ScheduleStatus.SUPERSEDED), default=0
+    )
+
+
+def _require_one(name: str, changes: Iterable[ScheduleChange]) -> None:
+    if all(change.status is ScheduleStatus.NOT_FOUND for change in changes):
+        raise _not_found(name)
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"there is no schedule {name}")
+
+
+def _contended(name: str) -> Unavailable:
+    return Unavailable(f"{name}: too many other calls change this schedule at the same time")
