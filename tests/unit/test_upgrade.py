@@ -24,6 +24,7 @@ from sharq_core.link.messages import (
     FORMATS,
     Call,
     Enqueue,
+    Extend,
     Finish,
     GetJob,
     GetQueue,
@@ -35,6 +36,7 @@ from sharq_core.link.messages import (
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
+    ExtendJob,
     FinishJob,
     JobState,
     LeaseOutcome,
@@ -64,7 +66,7 @@ class Shard:
         self.calls.append(call)
         if isinstance(call, Enqueue):
             return [Enqueued(EnqueueStatus.QUEUED, 0) for _ in call.jobs]
-        if isinstance(call, Finish | Release):
+        if isinstance(call, Finish | Extend | Release):
             return [LeaseOutcome(LeaseStatus.DONE) for _ in call.jobs]
         if isinstance(call, Cancel):
             return [CancelOutcome(CancelStatus.NOT_FOUND) for _ in call.jobs]
@@ -128,9 +130,17 @@ LIFE_JOBS: Sequence[tuple[type, Any, str]] = [
 ]
 
 
+OUTPUT_JOBS: Sequence[tuple[type, Any, str]] = [
+    (Finish, FinishJob("sms", "q", "j", "l", result=b"1"), "result: "),
+    (Extend, ExtendJob("sms", "q", "j", "l", 1, b"1"), "progress: "),
+]
+
+
 @pytest.mark.parametrize(
     ("formats", "kind", "job", "name"),
-    [(LIMITS, *newer) for newer in NEWER_JOBS] + [(LIFE, *newer) for newer in LIFE_JOBS],
+    [(LIMITS, *newer) for newer in NEWER_JOBS]
+    + [(LIFE, *newer) for newer in LIFE_JOBS]
+    + [(CAMPAIGNS, *newer) for newer in OUTPUT_JOBS],
     ids=repr,
 )
 async def test_a_field_of_a_job_is_refused_by_name_below_its_format(
