@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Iterable
 
 from router.shards.dispatch import Dispatch
@@ -41,6 +42,12 @@ log = logging.getLogger(__name__)
 TRIES = 20
 """Most beginnings of one change. Each one after the first means that another change of the schedule came first."""
 
+UNFOUND_TRIES = 6
+"""Repetitions of a pause that finds no record although the home knows the name."""
+
+FIRST_PAUSE_S, MOST_DOUBLINGS = 0.005, 6
+"""The longest pause before a change begins again doubles each time, up to a third of a second."""
+
 
 class ScheduleRouting:
     """The operations on schedules.
@@ -59,7 +66,8 @@ class ScheduleRouting:
         """
         target = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
         above = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await _give_way(attempt)
             claim = await self._claim(name, above, target=target)
             others = [partition for partition in claim.partitions if partition != target]
             dropped = await self._drop(name, claim.version, others)
@@ -78,26 +86,37 @@ class ScheduleRouting:
     async def set_paused(self, name: str, *, is_paused: bool) -> None:
         """Pause a schedule or resume it from the next slot on; raise NotFound if there is none."""
         above = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await _give_way(attempt)
             claim = await self._claim(name, above, is_paused=is_paused)
             changes = await self._change_all(
                 PauseSchedule("", partition, name, claim.version, is_paused) for partition in claim.partitions
             )
             above = _highest(changes)
-            if above <= claim.version:
-                return _require_one(name, changes)
+            if above > claim.version:
+                continue
+            if _is_found(changes):
+                return
+            # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
+            if attempt >= UNFOUND_TRIES:
+                await self._settle(name, claim.version, None)
+                raise _not_found(name)
         raise _contended(name)
 
     async def delete(self, name: str) -> None:
         """Drop a schedule; raise NotFound if there is none."""
         above = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await _give_way(attempt)
             claim = await self._claim(name, above)
             changes = await self._drop(name, claim.version, claim.partitions)
             above = _highest(changes)
             if above <= claim.version:
                 await self._settle(name, claim.version, None)
-                return _require_one(name, changes)
+                # More than one partition: a put is under way, or was given up.
+                if not _is_found(changes) and len(claim.partitions) == 1:
+                    raise _not_found(name)
+                return
         raise _contended(name)
 
     async def get(self, name: str) -> tuple[Schedule, bytes, bytes]:
@@ -183,6 +202,12 @@ class ScheduleRouting:
         return change
 
 
+async def _give_way(attempt: int) -> None:
+    """Wait for a random time before a change begins again, so that two changes do not refuse each other for ever."""
+    if attempt:
+        await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** min(attempt, MOST_DOUBLINGS)))
+
+
 def _highest(changes: Iterable[ScheduleChange]) -> int:
     """Return the highest version that refused a change; 0 for none."""
     return max(
@@ -190,9 +215,9 @@ def _highest(changes: Iterable[ScheduleChange]) -> int:
     )
 
 
-def _require_one(name: str, changes: Iterable[ScheduleChange]) -> None:
-    if all(change.status is ScheduleStatus.NOT_FOUND for change in changes):
-        raise _not_found(name)
+def _is_found(changes: Iterable[ScheduleChange]) -> bool:
+    """Return True if a partition has had the schedule."""
+    return any(change.status is ScheduleStatus.DONE for change in changes)
 
 
 def _not_found(name: str) -> NotFound:
