@@ -25,14 +25,16 @@ SHARED_FILES = (
     "retry_policy",
     "job_record",
     "notes",
-    "batches",
     "queue_windows",
     "queue_life",
     "queue_limits",
     "queue_record",
+    "periods",
+    "quotas",
     "type_settings",
     "blocked_by",
     "counters",
+    "batches",
     "touched",
     "tombstones",
     "results",
@@ -143,11 +145,15 @@ REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
 TRIM_RESULTS = Function("trim_results", ("counters", *_RESULTS))
-DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
-DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
+_LETTERS = ("counters", "dead", "deadjobs", "deadcounts", _NOTES)
+DROP_DEAD = Function("drop_dead", _LETTERS)
+DROP_DEAD_LETTER = Function("drop_dead_letter", _LETTERS)
 CANCEL = Function("cancel", _JOBS, joins=True)
 CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
+GET_BATCH = Function("get_batch", ("counters", _NOTES), _READ, joins=True)
+CANCEL_BATCH = Function("cancel_batch", _JOBS)
+DROP_BATCH = Function("drop_batch", ("timers", "counters", _NOTES), joins=True)
 GET_JOB = Function(
     "get_job",
     ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
@@ -176,20 +182,22 @@ EXPLAIN = Function("explain", _OF_TYPE, _READ, joins=True)
 GET_TYPE_STATS = Function("get_type_stats", _OF_TYPE, _READ, joins=True)
 LIST_TYPE_STATS = Function("list_type_stats", ("counters",), _READ, joins=True)
 SET_TYPE = Function("set_type", _OF_TYPE)
+PUT_PERIODS = Function("put_periods", ("counters",))
+GET_PERIODS = Function("get_periods", ("counters",), _READ, joins=True)
 PAUSE_TYPE = Function("pause_type", ("ready", "counters"), joins=True)
 PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
-CLAIM_SCHEDULE = Function("claim_schedule", ("schedules",))
-SETTLE_SCHEDULE = Function("settle_schedule", ("schedules",))
+CLAIM_SCHEDULE = Function("claim_schedule", ("counters", "schedules"))
+SETTLE_SCHEDULE = Function("settle_schedule", ("counters", "schedules"))
 PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
-DROP_SCHEDULE = Function("drop_schedule", _SCHEDULES)
-PAUSE_SCHEDULE = Function("pause_schedule", _SCHEDULES)
+DROP_SCHEDULE = Function("drop_schedule", ("counters", *_SCHEDULES))
+PAUSE_SCHEDULE = Function("pause_schedule", ("counters", *_SCHEDULES))
 GET_SCHEDULE = Function("get_schedule", _SCHEDULES, _READ)
 LIST_SCHEDULES = Function("list_schedules", ("schedules",), _READ)
 FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES), ())
-MOVE_SCHEDULE = Function("move_schedule", ("schedules",))
+MOVE_SCHEDULE = Function("move_schedule", ("counters", "schedules"))
 FORGET_SCHEDULE = Function("forget_schedule", ("schedules",))
 
 FUNCTIONS = (
@@ -211,6 +219,9 @@ FUNCTIONS = (
     CANCEL,
     CANCEL_MATCHING,
     CHANGE_JOB,
+    GET_BATCH,
+    CANCEL_BATCH,
+    DROP_BATCH,
     GET_JOB,
     LIST_JOBS,
     GET_QUEUE,
@@ -228,6 +239,8 @@ FUNCTIONS = (
     GET_TYPE_STATS,
     LIST_TYPE_STATS,
     SET_TYPE,
+    PUT_PERIODS,
+    GET_PERIODS,
     PAUSE_TYPE,
     PAUSE_ALL,
     TOUCH,
@@ -258,6 +271,7 @@ _UNPROMISED = frozenset(
         TURN,
         TOUCH,
         SET_CLOCK,
+        PUT_PERIODS,
         LOOK_AT_DATA,
         CHECK_PARTITION,
         HEARTBEAT,
@@ -266,6 +280,7 @@ _UNPROMISED = frozenset(
         MOVE_SCHEDULE,
         FORGET_SCHEDULE,
         TRIM_RESULTS,
+        DROP_BATCH,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

@@ -108,6 +108,7 @@ class ReapReply(msgspec.Struct, frozen=True):
         ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
         expired: number of jobs that expired.
         dropped: number of those that were dropped; the others became dead letters.
+        ended_batches: the batches whose last job in this partition ended so long ago that they may be forgotten.
     """
 
     handled: int
@@ -116,6 +117,7 @@ class ReapReply(msgspec.Struct, frozen=True):
     died: int
     expired: int = 0
     dropped: int = 0
+    ended_batches: tuple[str, ...] = ()
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -139,11 +141,13 @@ class ClockShift(msgspec.Struct, frozen=True):
         shift_us: how far the partition's time is ahead of the store's clock.
         unseen_us: the approximate time since which no call has written the record; -1 if there is none, or if the
             library is too old to have one.
+        is_set: True in the reply of set_clock if that call wrote the record.
     """
 
     number: int = 0
     shift_us: int = 0
     unseen_us: int = -1
+    is_set: bool = False
 
 
 class RefreshReply(msgspec.Struct, frozen=True):
@@ -333,7 +337,11 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9])
+    ended, died, expired, dropped, *batches = raw[5:]
+    next_us = raw[3] if raw[3] >= 0 else None
+    return ReapReply(
+        raw[4], next_us, ended, died, expired, dropped, tuple(batch.decode() for batch in batches)
+    )
 
 
 @decoder
@@ -377,4 +385,4 @@ def decode_refresh(raw: list[Any]) -> RefreshReply:
 
 @decoder
 def decode_shift(raw: list[Any]) -> ClockShift:
-    return ClockShift(raw[4], raw[5])
+    return ClockShift(raw[4], raw[5], is_set=bool(raw[6]))

@@ -8,7 +8,7 @@
 -- Statuses: 0 done (also if the job was cancelled before), 1 not found, 2 leased; only 0 changed anything
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, lists, job_record, counters, tombstones, dead_letters, unit, remembered, transitions
+-- Uses: shortcuts, lists, job_record, counters, batches, tombstones, dead_letters, unit, remembered, transitions
 
 local cancel = {DONE = 0, NOT_FOUND = 1, LEASED = 2}
 
@@ -16,6 +16,7 @@ local cancel = {DONE = 0, NOT_FOUND = 1, LEASED = 2}
 local function cancel_dead(tx, dead_letter)
   tx.letters = append(tx.letters, dead_letter.field)
   counters.cancel_dead(tx, 1)
+  batches.drop_letter(tx, dead_letter)
   tombstones.add_unfinished(tx, dead_letter, tombstones.REMOVED)
 end
 
@@ -40,9 +41,8 @@ end
 
 function cancel.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
   local first_id, count = first + 1, (length - 1) / 3
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   tx.letters = false

@@ -4,8 +4,8 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, job_record, notes, queue_limits, queue_record, counters, tombstones,
--- dead_letters
+-- Uses: shortcuts, lists, timer_kinds, clock, job_record, notes, queue_limits, queue_record, counters, batches,
+-- tombstones, dead_letters
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), retention of finished jobs (µs), retention of dead letters
@@ -56,6 +56,7 @@ function unit.reopen(tx, keys, now)
   if tx.is_stuck then tx.is_stuck = nil end
   if tx.buried then tx.buried = nil end
   if tx.notes then tx.notes = nil end
+  if tx.batches then tx.batches, tx.batch_queues, tx.last_batch = nil, nil, nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
   if tx.is_limited then tx.is_limited, tx.settings, tx.is_all_paused = nil, nil, nil end
@@ -82,17 +83,10 @@ function unit.add_expired(tx, reply)
   reply[length + 1], reply[length + 2] = tx.expired, tx.dropped or 0
 end
 
--- Return true if the call came too late, for example after a pause in a socket buffer: its sender has given it up. The
--- store's clock may also have stepped ahead; the call must then wait until the partition's time is corrected. Or it
--- stepped back, and the call may be as old as the step is long. Both times are by the store's clock, so check before
--- the counters are opened.
-function unit.is_late(tx, not_after)
-  return not_after > 0 and (tx.now > not_after or not_after - tx.now > clock.LONGEST_US)
-end
-
--- Check the same for a call that names not_after (µs) as its last argument, or not at all.
+-- Return true if a call that opens no counters must not run any more. argument: its not_after (clock.set); nil: none.
 function unit.is_late_by(tx, argument)
-  return argument ~= nil and unit.is_late(tx, tonumber(argument))
+  local not_after = tonumber(argument or 0)
+  return not_after > 0 and not clock.allows(tx, call('HGET', tx.keys[KEY.counters], clock.FIELD), not_after)
 end
 
 -- Read the records of `count` queues at once. Their ids begin at args[first].
@@ -291,6 +285,7 @@ function unit.flush(tx)
   if tx.timers_gone then write_values('ZREM', keys[KEY.timers], tx.timers_gone) end
   if tx.timers then write_values('ZADD', keys[KEY.timers], tx.timers) end
   if tx.buried then dead_letters.flush(tx) end
+  if tx.batches then batches.flush(tx) end
   if tx.notes then notes.flush(tx) end
   if tx.tombstones then tombstones.flush(tx) end
 end
@@ -331,7 +326,7 @@ function unit.close(tx, reply)
   return unit.close_counters(tx, reply)
 end
 
--- Return the reply of a call that came too late and did nothing.
+-- Return the reply of a call that counters.open or clock.set refused: it did nothing.
 function unit.expired(tx)
   return {1, tx.now, -1, -1}
 end
