@@ -22,6 +22,7 @@ SHARED_FILES = (
     "lists",
     "timer_kinds",
     "clock",
+    "windows",
     "retry_policy",
     "job_record",
     "notes",
@@ -32,6 +33,7 @@ SHARED_FILES = (
     "periods",
     "quotas",
     "type_settings",
+    "lines",
     "blocked_by",
     "counters",
     "batches",
@@ -189,6 +191,11 @@ PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
+PUT_WINDOW = Function("put_window", ("counters",), (), joins=True)
+DROP_WINDOW = Function("drop_window", ("counters",), joins=True)
+GET_WINDOW = Function("get_window", ("counters",), _READ, joins=True)
+GET_WINDOWS = Function("get_windows", ("counters",), _READ, joins=True)
+RESCORE_WINDOWS = Function("rescore_windows", ("ready", "queues", "counters"))
 CLAIM_SCHEDULE = Function("claim_schedule", ("counters", "schedules"))
 SETTLE_SCHEDULE = Function("settle_schedule", ("counters", "schedules"))
 PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
@@ -253,6 +260,11 @@ FUNCTIONS = (
     ACCEPT_LOSS,
     HEARTBEAT,
     LEAVE,
+    PUT_WINDOW,
+    DROP_WINDOW,
+    GET_WINDOW,
+    GET_WINDOWS,
+    RESCORE_WINDOWS,
     CLAIM_SCHEDULE,
     SETTLE_SCHEDULE,
     PUT_SCHEDULE,
