@@ -43,7 +43,6 @@ from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import ClockShift
 from sharq_core.store.failures import detail_of, why_of
 from sharq_core.store.store import Store
 
@@ -97,7 +96,9 @@ class ShardNode:
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
         self._census = Census()
-        self._clocks = PartitionClocks(self._executor, self._set_clock, store.inspector.clock_steps)
+        self._clocks = PartitionClocks(
+            self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps
+        )
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
@@ -334,11 +335,6 @@ class ShardNode:
             self._ownership,
             self._set_aside,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
-        )
-
-    async def _set_clock(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
-        return await self._pipeline.value(
-            self._calls.functions.set_clock(partition, number, seen_us, shift_us)
         )
 
     async def _open(self) -> None:

@@ -67,11 +67,13 @@ class JobChangeHandlers:
         )
         changed = await self._dispatch.route(ChangeJob(key, job_id, change))
         if changed.status is ChangeStatus.NOT_WAITING:
-            raise NotWaiting("job_id: this job is leased, finished, dead, cancelled or expired")
+            raise NotWaiting(
+                "job_id: this job is leased, finished, dead, cancelled or expired; only one that waits can be changed"
+            )
         if changed.status is ChangeStatus.EXPIRES_EARLY:
             raise _early(change)
         if changed.job is None:
-            raise NotFound("no such job")
+            raise NotFound("job_id: no such job in this queue")
         return answer(job_facts(JobAnswer, changed.job))
 
 
@@ -79,8 +81,9 @@ def _early(change: JobChange) -> InvalidRequest:
     """Return the error of a change after which the job would expire before it is due."""
     if change.expires_us is not UNSET or change.expires_at_us is not UNSET:
         return early_expiry(is_absolute=change.expires_at_us is not UNSET)
-    field = "at" if change.at_us is not UNSET else "delay"
-    return InvalidRequest(f"{field}: expected a time before the job expires")
+    if change.at_us is not UNSET:
+        return InvalidRequest("at: expected a time before the job expires")
+    return InvalidRequest("delay: expected a duration that ends before the job expires")
 
 
 def _results(
@@ -105,5 +108,5 @@ def _cancelled(outcome: CancelOutcome | SharqError) -> Cancelled:
     if outcome.status is CancelStatus.LEASED:
         raise JobLeased("job_id: a worker holds this job; with force it is cancelled all the same")
     if outcome.was is None:
-        raise NotFound("no such job, or it is finished or expired")
+        raise NotFound("job_id: no such job in this queue, or it is finished or expired")
     return Cancelled(was=outcome.was)

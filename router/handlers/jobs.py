@@ -21,7 +21,7 @@ from sharq_core.link.job_calls import DropDeadLetter, Redrive
 from sharq_core.link.messages import GetJob
 
 _LIVE = "job_id: another live job of this queue has this id"
-_NO_LETTER = "no such dead letter"
+_NO_LETTER = "job_id: no such dead letter in this queue"
 _ALREADY_LIVE = FailureAnswer(code=Duplicate.code, message=_LIVE)
 _NOT_DEAD = FailureAnswer(code=NotFound.code, message=_NO_LETTER)
 
@@ -41,7 +41,7 @@ class JobHandlers:
         knows_life = self._dispatch.formats >= LIFE
         status = await self._dispatch.route(GetJob(key, job_id, knows_life))
         if status is None:
-            raise NotFound("no such job")
+            raise NotFound("job_id: no such job in this queue")
         return answer(job_facts(JobAnswer, status))
 
     async def redrive(self, request: Request) -> Response:

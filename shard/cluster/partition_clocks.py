@@ -14,8 +14,11 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.replies import ClockShift
+from sharq_core.scheduler.arguments import PARTITION_TIME_US
+from sharq_core.scheduler.executor import Executor, value_of
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.functions import Functions
+from sharq_core.scheduler.replies import ClockShift, Reply
 from sharq_core.store.clock_steps import ClockSteps
 
 log = logging.getLogger(__name__)
@@ -31,10 +34,15 @@ MARK_AFTER_US = 10_000_000
 node has mended it, this bounds the additional wait of the jobs there.
 """
 
+PATIENCE_US = 30_000_000
+"""The time for which a node holds on to its own view of a partition that another node owns. The owner mends a step in
+about a second, so a node that disagrees for longer was suspended, or the step was kept (docs/decisions/store-clock.md).
+"""
+
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-SetClock = Callable[[int, int, int, int], Awaitable[ClockShift]]
-"""Called with a partition, the number and `seen` (µs) of its clock record, and a shift (µs); returns the new one."""
+RunCall = Callable[[FunctionCall[ClockShift]], Awaitable[tuple[Reply[ClockShift], float]]]
+"""Runs a call in the store, as Pipeline.run does."""
 
 
 def elapsed_us() -> int:
@@ -57,6 +65,17 @@ class _Time(msgspec.Struct, frozen=True):
     clock: ClockShift
     seen_us: int
     at_us: int
+
+    @classmethod
+    def told(cls, now_us: int, clock: ClockShift, asked_us: int) -> _Time:
+        """Return the reading in an answer that arrived now.
+
+        Args:
+            now_us: the store's clock in the answer.
+            asked_us: elapsed_us when the answer was requested.
+        """
+        heard_us, own_us = elapsed_us(), now_us + clock.shift_us
+        return cls(own_us - heard_us, own_us - asked_us, clock, own_us - max(clock.unseen_us, 0), heard_us)
 
     def off_us(self, earlier: _Time, *, is_raw: bool = False) -> int:
         """Return the time in µs by which this reading is ahead of an earlier one, beyond delays and drift.
@@ -90,31 +109,28 @@ class _Time(msgspec.Struct, frozen=True):
             self.at_us,
         )
 
-    def moved(self, clock: ClockShift) -> _Time:
-        """Return the same reading with another shift."""
-        by_us = clock.shift_us - self.clock.shift_us
-        return _Time(self.earliest_us + by_us, self.latest_us + by_us, clock, self.seen_us, self.at_us)
-
 
 class PartitionClocks:
     """The times of the partitions that this node serves; it mends those of the partitions that it owns.
 
     Args:
-        set_clock: changes a partition's shift in the store.
+        functions, run: make and run the calls that change a partition's shift.
         steps: records each detected step.
     """
 
-    def __init__(self, executor: Executor, set_clock: SetClock, steps: ClockSteps) -> None:
+    def __init__(self, executor: Executor, functions: Functions, run: RunCall, steps: ClockSteps) -> None:
         self._executor = executor
-        self._set_clock = set_clock
+        self._functions = functions
+        self._run = run
         self._steps = steps
         self._known: dict[int, _Time] = {}
 
     def not_after_us(self, partition: int, since: float | None = None) -> int | None:
-        """Return the time, in µs of the partition's server, at which a call times out; None if its clock is unknown.
+        """Return the time, in µs, at which a call times out, as calls name it (functions.py).
 
-        The result follows the partition's time before a step that is not mended yet, so that the store refuses the call
-        until then.
+        It is in the partition's time as it goes on from the latest reading, so the store refuses the call if the
+        partition's time has gained since then. If the partition was not read yet, the time is by the store's clock, or
+        None if that is unknown, too.
 
         Args:
             since: the loop's time, in seconds, at which the call's work arrived; None for now.
@@ -122,9 +138,8 @@ class PartitionClocks:
         reading = self._known.get(partition)
         if reading is None:
             return self._executor.not_after_us(partition, since)
-        return (
-            reading.earliest_us - reading.clock.shift_us + elapsed_us() + self._executor.remaining_us(since)
-        )
+        own_us = reading.earliest_us + elapsed_us() + self._executor.remaining_us(since)
+        return PARTITION_TIME_US + own_us
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""
@@ -155,32 +170,65 @@ class PartitionClocks:
         Raises:
             SharqError: the time could not be set; the next reading tries again.
         """
-        heard_us = elapsed_us()
-        own_us = now_us + clock.shift_us
-        seen_us = own_us - max(clock.unseen_us, 0)
-        reading = _Time(own_us - heard_us, own_us - asked_us, clock, seen_us, heard_us)
+        reading = _Time.told(now_us, clock, asked_us)
         earlier = self._known.get(partition)
         if earlier is not None:
             self._report(partition, reading.off_us(earlier, is_raw=True))
             off_us = reading.off_us(earlier)
-            is_off = abs(off_us) > TOLERANCE_US
-            # Another number means that another node has mended the step already, so its shift stands.
-            if is_off and clock.unseen_us >= 0 and clock.number == earlier.clock.number:
-                if not is_owned:
-                    return
-                reading = await self._mend(partition, reading, earlier)
-            elif not is_off:
+            # A time that is behind with another number was mended by a call or by another node, so its shift stands.
+            # A time that is ahead never stands: calls raise the shift after a step back, and the clock may then step
+            # ahead again.
+            is_mended = off_us < 0 and clock.number != earlier.clock.number
+            if abs(off_us) <= TOLERANCE_US:
                 reading = reading.joined(earlier)
+            elif clock.unseen_us >= 0 and not is_mended:
+                if is_owned:
+                    reading = await self._mend(partition, now_us, reading, earlier)
+                elif reading.at_us - earlier.at_us < PATIENCE_US:
+                    return
         self._known[partition] = reading
         if is_owned and is_used and clock.unseen_us > MARK_AFTER_US:
-            await self._set_clock(partition, reading.clock.number, seen_us, reading.clock.shift_us)
+            await self._set(partition, now_us, reading.clock.number, reading.seen_us, reading.clock.shift_us)
 
-    async def _mend(self, partition: int, reading: _Time, earlier: _Time) -> _Time:
-        """Set the shift so that the partition's time is never ahead of its time without the step."""
-        shift_us = reading.clock.shift_us + earlier.earliest_us - reading.latest_us
-        held = await self._set_clock(partition, reading.clock.number, earlier.seen_us, shift_us)
-        log.debug("partition_time_mended partition=%d shift_us=%d", partition, held.shift_us)
-        return reading.moved(held)
+    async def _mend(self, partition: int, now_us: int, reading: _Time, earlier: _Time) -> _Time:
+        """Set the shift so that the partition's time is never ahead of its time without the step.
+
+        Returns:
+            The reading in the answer, or `earlier` if the next reading must try again.
+        """
+        by_us = earlier.earliest_us - reading.latest_us
+        if reading.clock.number != earlier.clock.number:
+            # A call has raised the shift since, at a time that lacked up to as long as no call had come. The partition
+            # goes on from its latest call, because to give it the lacking time would end the lease of that call early.
+            by_us = min(by_us, -max(reading.clock.unseen_us, 0))
+        shift_us = reading.clock.shift_us + by_us
+        asked_us = elapsed_us()
+        told_us, held = await self._set(partition, now_us, reading.clock.number, earlier.seen_us, shift_us)
+        found = _Time.told(told_us, held, asked_us)
+        if held.is_set:
+            log.debug("partition_time_mended partition=%d shift_us=%d", partition, held.shift_us)
+            return found
+        has_stepped = not now_us <= told_us <= self._latest_us(now_us)
+        return earlier if has_stepped or found.off_us(earlier) > TOLERANCE_US else found
+
+    async def _set(
+        self, partition: int, read_us: int, number: int, seen_us: int, shift_us: int
+    ) -> tuple[int, ClockShift]:
+        """Set a shift that was computed from a reading; returns the store's clock, and what the record says now.
+
+        Args:
+            read_us: the store's clock in the reading. Nothing is set if it stepped since.
+        """
+        latest_us = self._latest_us(read_us)
+        call = self._functions.set_clock(
+            partition, number, seen_us, shift_us, read_us=read_us, not_after_us=latest_us
+        )
+        reply, _ = await self._run(call)
+        return reply.hint.now_us, value_of(reply)
+
+    def _latest_us(self, read_us: int) -> int:
+        """Return the latest time by the store's clock at which a call after a reading can run if no step intervened."""
+        return read_us + self._executor.remaining_us()
 
     def _report(self, partition: int, by_us: int) -> None:
         node = self._executor.node_of(partition)

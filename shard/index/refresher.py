@@ -199,11 +199,14 @@ class Refresher:
         }
         self._just_turned.clear()
         for partition in over_level(counts, self._share(self._tombstone_limit)):
-            await self._pipeline.value(self._functions.turn(partition, limit=0))
+            not_after_us = self._clocks.not_after_us(partition)
+            await self._pipeline.value(self._functions.turn(partition, limit=0, not_after_us=not_after_us))
         for queue_type in self._census.with_dead_above(self._share(self._dead_limit), CHECKED_A_LOOK):
             dead = {p: count for p, count in self._census.dead_by_partition(queue_type).items() if owns(p)}
             for partition, keep in over_level(dead, self._share(self._dead_limit)).items():
-                await self._pipeline.value(self._functions.reap(partition, queue_type, keep_dead=keep))
+                not_after_us = self._clocks.not_after_us(partition)
+                call = self._functions.reap(partition, queue_type, keep_dead=keep, not_after_us=not_after_us)
+                await self._pipeline.value(call)
 
     def _share(self, limit: int) -> int:
         """Return this node's share of a limit over all partitions, at least 1."""

@@ -14,6 +14,9 @@ from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from sharq_core.store.commands import Word
 
+PARTITION_TIME_US = 1 << 52
+"""Added to a `not_after_us` in the partition's time; one below this is by the store's clock (clock.lua's OWN_TIME)."""
+
 TERMS = struct.Struct(">QQQ")
 """unit.lua's TERMS: not_after_us, and how long finished jobs and dead letters are remembered (µs)."""
 

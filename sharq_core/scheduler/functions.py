@@ -3,8 +3,9 @@
 Nothing is sent here: a FunctionCall is a value, which executor.py runs. arguments.py packs the fields of each job, and
 replies.py decodes the answers.
 
-All methods take `now_us` (None for the store's clock), for tests. Some take `not_after_us`: after that time by the
-store's clock nothing is done and the reply is expired.
+All methods take `now_us` (None for the store's clock), for tests. Those that write take `not_after_us`: after that time
+nothing is done and the reply is expired. The time is the partition's if PARTITION_TIME_US (arguments.py) was added to
+it, else it is by the store's clock.
 """
 
 from __future__ import annotations
@@ -357,12 +358,26 @@ class Functions:
         return self._call(library.GET_COUNTS, partition, "", now_us, [], replies.decode_counts)
 
     def set_clock(
-        self, partition: int, number: int, seen_us: int, shift_us: int, *, now_us: int | None = None
+        self,
+        partition: int,
+        number: int,
+        seen_us: int,
+        shift_us: int,
+        *,
+        read_us: int | None = None,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[ClockShift]:
         """Set how far a partition's time is ahead of the store's clock, if its record still has the given number.
 
         To raise the shift, the record must also have been last seen at `seen_us`. With an unchanged shift, the call
         records that the partition's time has advanced. Value: the record after the call.
+
+        Args:
+            read_us: the store's clock in the reading that the shift was computed from. Before that, and after
+                not_after_us by the same clock, nothing is changed: the clock has stepped since.
         """
         arguments: list[Word] = [number, seen_us, shift_us]
+        if read_us is not None:
+            arguments += (read_us, not_after_us or 0)
         return self._call(library.SET_CLOCK, partition, "", now_us, arguments, replies.decode_shift)

@@ -1,7 +1,7 @@
 """Makes the calls that look after single jobs and dead letters: they read, cancel, change, list, redrive and drop them.
 
-All methods take `now_us` (None for the store's clock), for tests. Some take `not_after_us`: after that time by the
-store's clock nothing is done and the reply is expired.
+All methods take `now_us` (None for the store's clock), for tests. Those that write take `not_after_us` (functions.py):
+after that time nothing is done and the reply is expired.
 """
 
 from __future__ import annotations
@@ -212,12 +212,19 @@ class JobCalls:
         )
 
     def redrive(
-        self, partition: int, queue_type: str, jobs: Sequence[DeadRef], *, now_us: int | None = None
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[DeadRef],
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
     ) -> FunctionCall[list[RedriveStatus]]:
         """Queue dead letters again, with attempts from 0. Value: one answer for each job."""
         arguments: list[Word] = [self._retention.dead_us]
         for job in jobs:
             arguments += (job.queue_id, packed.field(job))
+        arguments.append(not_after_us or 0)
         return make_call(
             self._keys,
             library.REDRIVE,
@@ -258,6 +265,7 @@ class JobCalls:
         limit: int,
         before_us: int | None = None,
         *,
+        not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[int]:
         """Drop up to `limit` dead letters, oldest first. Value: the number dropped.
@@ -265,7 +273,7 @@ class JobCalls:
         Args:
             before_us: keep jobs that died after this time, by the server's clock; None to keep none.
         """
-        arguments: list[Word] = [limit] if before_us is None else [limit, before_us]
+        arguments: list[Word] = [limit, "" if before_us is None else before_us, not_after_us or 0]
         return make_call(
             self._keys, library.DROP_DEAD, partition, queue_type, now_us, arguments, replies.decode_number
         )

@@ -139,11 +139,13 @@ class ClockShift(msgspec.Struct, frozen=True):
         shift_us: how far the partition's time is ahead of the store's clock.
         unseen_us: the approximate time since which no call has written the record; -1 if there is none, or if the
             library is too old to have one.
+        is_set: True in the reply of set_clock if that call wrote the record.
     """
 
     number: int = 0
     shift_us: int = 0
     unseen_us: int = -1
+    is_set: bool = False
 
 
 class RefreshReply(msgspec.Struct, frozen=True):
@@ -377,4 +379,4 @@ def decode_refresh(raw: list[Any]) -> RefreshReply:
 
 @decoder
 def decode_shift(raw: list[Any]) -> ClockShift:
-    return ClockShift(raw[4], raw[5])
+    return ClockShift(raw[4], raw[5], is_set=bool(raw[6]))

@@ -105,13 +105,19 @@ class TestExpiry:
         await until_past(expires_at)
         assert (await api.post(f"/finish/{kind}/1/a/", {"lease": leased["lease"]})).status == 200
 
-    @pytest.mark.parametrize("fields", [{"expires": 1000}, {"expires_at": 1}], ids=repr)
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [({"expires": 1000}, "a duration"), ({"expires_at": 1}, "a time in milliseconds")],
+        ids=repr,
+    )
     async def test_a_job_that_expires_before_it_is_due_is_refused(
-        self, api: Api, kind: str, fields: Document
+        self, api: Api, kind: str, fields: Document, expected: str
     ) -> None:
         (name,) = fields
         body = {"interval": 0, "payload": 1, "delay": 5000, **fields}
-        await api.refused(f"/enqueue/{kind}/1/", body, name)
+        message = await api.refused(f"/enqueue/{kind}/1/", body, name)
+        assert message.startswith(f"{name}: expected {expected}")
+        assert "after the job is due" in message
         entry = {**body, "queue_type": kind, "queue_id": "1"}
         (result,) = (await api.post("/enqueue/", {"jobs": [entry]})).json["results"]
         assert result["message"].startswith(f"jobs[0].{name}: ")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 
 from shard.cluster import partition_clocks
 from shard.cluster.partition_clocks import PartitionClocks
+from sharq_core.scheduler.arguments import PARTITION_TIME_US
 from sharq_core.scheduler.executor import Executor
-from sharq_core.scheduler.replies import ClockShift
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.functions import Functions, Retention
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import ClockShift, Hint, Reply
 from sharq_core.store import clock_steps
 from sharq_core.store.clock_steps import NOTICE_S, ClockSteps
 
@@ -17,6 +22,7 @@ SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
 START_US = 1_700_000_000 * SECOND_US
 DELAY_US = 20_000
+BY_THE_STORE_US = START_US + 7
 
 
 class Server:
@@ -34,8 +40,8 @@ class FakeExecutor:
     def remaining_us(self, _: float | None = None) -> int:
         return 2 * SECOND_US
 
-    def not_after_us(self, *_: object) -> None:
-        return None
+    def not_after_us(self, *_: object) -> int:
+        return BY_THE_STORE_US
 
 
 class World:
@@ -43,6 +49,8 @@ class World:
 
     Attributes:
         ahead_us: how far the store's clock was set ahead.
+        on_set: what happens just before the store gets a call of set_clock.
+        refuses: True if the store sets no shift, because a call came since the reading.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,16 +58,34 @@ class World:
         self.ahead_us = 0
         self.clock = ClockShift(1, 0, 0)
         self.set_calls = 0
+        self.on_set: Callable[[], None] = lambda: None
+        self.refuses = False
         monkeypatch.setattr(partition_clocks, "elapsed_us", lambda: self.real_us - START_US)
         self.steps = ClockSteps(lambda: None)
-        self.clocks = PartitionClocks(cast(Executor, FakeExecutor()), self._set, self.steps)
+        functions = Functions(Keys("t", 1), Retention())
+        self.clocks = PartitionClocks(cast(Executor, FakeExecutor()), functions, self._set, self.steps)
 
     @property
     def partition_us(self) -> int:
         """The partition's time now."""
         return self.real_us + self.ahead_us + self.clock.shift_us
 
-    async def read(self, after_us: int = SECOND_US, delay_us: int = DELAY_US, unseen_us: int = 0) -> None:
+    @property
+    def deadline_us(self) -> int:
+        """The deadline of a call that the node makes now, in the partition's time."""
+        deadline_us = self.clocks.not_after_us(0)
+        assert deadline_us is not None
+        assert deadline_us > PARTITION_TIME_US
+        return deadline_us - PARTITION_TIME_US
+
+    async def read(
+        self,
+        after_us: int = SECOND_US,
+        delay_us: int = DELAY_US,
+        unseen_us: int = 0,
+        *,
+        is_owned: bool = True,
+    ) -> None:
         """Read the partition: the answer takes a while there and back."""
         self.real_us += after_us
         asked_us = self.real_us - START_US
@@ -67,13 +93,18 @@ class World:
         now_us = self.real_us + self.ahead_us
         self.real_us += delay_us // 2
         found = ClockShift(self.clock.number, self.clock.shift_us, unseen_us)
-        await self.clocks.see(0, now_us, found, asked_us, is_used=True)
+        await self.clocks.see(0, now_us, found, asked_us, is_used=True, is_owned=is_owned)
 
-    async def _set(self, partition: int, number: int, seen_us: int, shift_us: int) -> ClockShift:
+    async def _set(self, call: FunctionCall[ClockShift]) -> tuple[Reply[ClockShift], float]:
         self.set_calls += 1
-        if number == self.clock.number and shift_us != self.clock.shift_us:
+        self.on_set()
+        number, _, shift_us, read_us, latest_us = (int(word) for word in call.arguments[2:])
+        now_us = self.real_us + self.ahead_us
+        is_set = number == self.clock.number and read_us <= now_us <= latest_us and not self.refuses
+        if is_set and shift_us != self.clock.shift_us:
             self.clock = ClockShift(number + 1, shift_us, 0)
-        return self.clock
+        held = ClockShift(self.clock.number, self.clock.shift_us, is_set=is_set)
+        return Reply(Hint(now_us, None, None), held), 0.0
 
 
 @pytest.fixture
@@ -129,16 +160,81 @@ async def test_what_another_node_has_mended_is_left_alone(world: World) -> None:
     assert sum(world.steps.counts.values()) == 1
 
 
-async def test_calls_are_timed_as_before_a_step_until_it_is_mended(world: World) -> None:
+@pytest.mark.parametrize("step_us", [HOUR_US, -HOUR_US])
+async def test_deadlines_are_in_the_partitions_time_and_no_step_moves_them(
+    world: World, step_us: int
+) -> None:
+    await world.read()
+    world.ahead_us = step_us
+    assert SECOND_US < world.deadline_us - world.real_us <= 2 * SECOND_US
+    await world.read()
+    assert SECOND_US < world.deadline_us - world.real_us <= 2 * SECOND_US
+
+
+async def test_a_node_that_has_not_read_a_partition_asks_for_a_deadline_by_the_stores_clock(
+    world: World,
+) -> None:
+    assert world.clocks.not_after_us(0) == BY_THE_STORE_US
+
+
+async def test_a_step_back_that_a_call_mended_hides_no_step_ahead(world: World) -> None:
+    """The call raised the shift, and the store's clock stepped ahead again before the node read the partition."""
+    await world.read()
+    world.clock = ClockShift(2, 20 * SECOND_US, 0)
+    await world.read()
+    assert world.set_calls == 1
+    assert 0 <= world.real_us - world.partition_us <= 2 * DELAY_US
+
+
+async def test_a_partition_goes_on_from_the_call_that_found_a_step_back(world: World) -> None:
+    """The call ran at a time that lacks the nine seconds without calls; with them, its lease would end early."""
+    await world.read()
+    world.clock = ClockShift(2, 20 * SECOND_US, 0)
+    await world.read(unseen_us=29 * SECOND_US)
+    assert 9 * SECOND_US <= world.real_us - world.partition_us <= 9 * SECOND_US + 2 * DELAY_US
+
+
+async def test_a_step_that_another_node_owns_is_left_to_it_for_a_while(world: World) -> None:
+    """After that, the owner has kept the step, or this node was suspended."""
     await world.read()
     world.ahead_us = HOUR_US
-    late_us = world.clocks.not_after_us(0)
-    assert late_us is not None
-    assert late_us < world.real_us + world.ahead_us, "the store refuses the call"
+    for _ in range(28):
+        await world.read(is_owned=False)
+        assert world.deadline_us - world.real_us <= 2 * SECOND_US
+    for _ in range(2):
+        await world.read(is_owned=False)
+    assert HOUR_US < world.deadline_us - world.real_us <= HOUR_US + 2 * SECOND_US
+    assert world.set_calls == 0
+
+
+@pytest.mark.parametrize(("first_us", "second_us"), [(HOUR_US, 0), (-HOUR_US, 0), (HOUR_US, -HOUR_US)])
+async def test_a_shift_that_was_computed_before_another_step_is_not_set(
+    world: World, first_us: int, second_us: int
+) -> None:
     await world.read()
-    late_us = world.clocks.not_after_us(0)
-    assert late_us is not None
-    assert SECOND_US < late_us - world.real_us - world.ahead_us <= 2 * SECOND_US
+    world.ahead_us = first_us
+
+    def step() -> None:
+        world.ahead_us = second_us
+
+    world.on_set = step
+    await world.read()
+    assert world.clock.shift_us == 0
+    assert SECOND_US < world.deadline_us - world.real_us <= 2 * SECOND_US
+    await world.read()
+    assert 0 <= world.real_us - world.partition_us <= 4 * DELAY_US
+
+
+async def test_a_time_that_a_call_has_found_behind_is_believed(world: World) -> None:
+    """The call did not see the step, because the partition was idle for longer: its lease must not end early."""
+    await world.read()
+    world.ahead_us = -9 * SECOND_US
+    world.refuses = True
+    await world.read()
+    assert world.set_calls == 1
+    assert -8 * SECOND_US < world.deadline_us - world.real_us <= -7 * SECOND_US
+    await world.read()
+    assert world.set_calls == 1
 
 
 async def test_a_node_that_has_just_come_believes_what_it_finds(world: World) -> None:

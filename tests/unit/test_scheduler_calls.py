@@ -75,6 +75,12 @@ def test_call_is_a_read_if_its_function_is(call: type[Call[Any]]) -> None:
     assert call.is_read is functions[call.function].is_read
 
 
+@pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
+def test_call_that_writes_has_a_deadline(call: type[Call[Any]]) -> None:
+    """Without one, it would take a step of the store's clock for elapsed time."""
+    assert call.is_read or makers([]).makers[call].has_deadline
+
+
 def test_calls_about_a_queue_and_a_partition_go_to_their_partition() -> None:
     asked: list[tuple[int, float | None]] = []
     made = makers(asked)

@@ -84,8 +84,13 @@ def early_expiry(*, is_absolute: bool, place: str = "") -> InvalidRequest:
     Args:
         is_absolute: True if the request says expires_at, False if it says expires.
     """
-    field = "expires_at" if is_absolute else "expires"
-    return InvalidRequest(f"{place}{field}: expected a time later than now and later than the job is due")
+    field, expected = "expires", "a duration that ends after the job is due"
+    if is_absolute:
+        field, expected = (
+            "expires_at",
+            "a time in milliseconds since the epoch, after now and after the job is due",
+        )
+    return InvalidRequest(f"{place}{field}: expected {expected}")
 
 
 def _check_decimals(number: float, place: str, expected: str) -> None:

@@ -40,9 +40,8 @@ end
 
 function cancel.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
   local first_id, count = first + 1, (length - 1) / 3
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   tx.letters = false

@@ -52,8 +52,7 @@ end
 function cancel_matching.run(tx, args)
   local queue_id, class, seq, newest = args[3], tonumber(args[8]), tonumber(args[9]), tonumber(args[10])
   local moves, passes = tonumber(args[11]), tonumber(args[12])
-  if unit.is_late_by(tx, args[5]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[5])) then return unit.expired(tx) end
   local queue, reply = unit.queue(tx, queue_id), unit.reply(tx, 0)
   if not queue then return unit.close(tx, reply) end
   if not class then

@@ -86,8 +86,7 @@ end
 
 function change_job.run(tx, args)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[3])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   local status, queue, job = change_one(tx, args[4], args[5], unpack_change(args[6], args[7]), retention,
     dead_retention)
   local reply = unit.reply(tx, status)

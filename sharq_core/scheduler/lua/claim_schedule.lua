@@ -1,6 +1,6 @@
 -- claim_schedule: begin a change of a schedule in the home partition of its name.
 --
--- Keys: schedules
+-- Keys: counters schedules
 -- Args: now, '', name, a version that the new one must exceed (0: any), partition that will have the schedule (-1: the
 --       change adds none), whether it is paused from now on (1 or 0; -1: as before), not_after (µs, 0: none)
 -- Reply: {0, now, -1, -1, version of the change, 1 if the schedule is paused, 1 if the name was known, partitions that

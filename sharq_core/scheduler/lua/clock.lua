@@ -14,8 +14,9 @@
 --           that a dequeue reads nothing more.
 --
 -- From here a step ahead is not distinguishable from idle time. Nodes detect it with their own clocks
--- (shard/cluster/partition_clocks.py). Until set_clock lowers the shift, the store refuses calls with a deadline
--- (not_after).
+-- (shard/cluster/partition_clocks.py). Until set_clock lowers the shift, the store refuses the calls of nodes, because
+-- each names its deadline (not_after) in the partition's time. A node computes that from its latest reading of the
+-- partition and its own clock, so a change of the store's clock or of the shift since then cannot make a deadline fit.
 --
 -- In a call, tx.now is the partition's time and tx.shift is its lead over the store's clock (nil for zero).
 -- tx.is_all_paused is true if everything is paused, and tx.has_settings if flag 2 is set, else nil. The minutes
@@ -31,8 +32,11 @@ local clock = {
   ALL_PAUSED = 1, SETTINGS = 2,
   GRAIN_US = 200000,
   RUN_US = 5000000,
+  -- Added to a deadline in the partition's time. One below this is by the store's clock: that of a node which has not
+  -- read the partition yet, or of an older version.
+  OWN_TIME = 4503599627370496,
   -- No call has a longer deadline, because [redis] timeout is at most a minute. One further in the future was set
-  -- before the store's clock stepped back.
+  -- before the store's clock stepped back, or before the partition's time was corrected.
   LONGEST_US = 90000000,
   MOST_KNOWN = 16384,
   known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
@@ -77,13 +81,18 @@ local function remember(tx, told, shift, seen, flags)
   clock.known[key], clock.count = {told = told, shift = shift, seen = seen, flags = flags}, clock.count + 1
 end
 
--- Set the partition's time from a recently read record. Returns false if the record must be read. at_most: see
--- clock.set.
-function clock.is_set(tx, at_most)
+-- Set the partition's time from a recently read record. Returns false if the record must be read, or if the call may
+-- be late. not_after: see clock.set.
+function clock.is_set(tx, not_after)
   local known, told = clock.known[tx.keys[KEY.counters]], tx.now
-  if not known or told < known.told or at_most and at_most > 0 and told > at_most then return false end
-  local now = told + known.shift
+  if not known or told < known.told then return false end
+  local shift = known.shift
+  local now = told + shift
   if now >= known.seen + clock.GRAIN_US then return false end
+  if not_after and not_after > 0 then
+    local remaining = not_after - (not_after < clock.OWN_TIME and told or now + clock.OWN_TIME)
+    if remaining < 0 or remaining > clock.LONGEST_US then return false end
+  end
   set(tx, now, known.flags)
   return true
 end
@@ -95,31 +104,51 @@ function clock.forget(tx)
   if known then known.told = math.huge end
 end
 
--- Set the partition's time for a call that writes.
--- raw: the record as it was read, or false. at_most: the latest time (µs, the store's clock) at which the caller
--- expects the call to run; 0 or nil if it is not known. A call that must be done in any case uses that time if it
--- arrives later, or if the store's clock stepped ahead. If the clock stepped back and the caller does not know it yet,
--- the call runs at `seen` and leaves the record alone: with a new shift, the deadlines of that caller would be those of
--- the time before, and would let its calls pass if the clock stepped ahead again. A record that must be written is left
--- in tx.tick for counters.close.
-function clock.set(tx, raw, at_most)
+-- Return the latest time at which a call may run, in the partition's time, if it must not run any more; else nil.
+-- not_after: see clock.set. now, shift, seen: of the partition.
+local function latest_of(not_after, now, shift, seen)
+  local is_own = not_after >= clock.OWN_TIME
+  local latest = is_own and not_after - clock.OWN_TIME or not_after + shift
+  local remaining = latest - (is_own and now < seen and seen or now)
+  return (remaining < 0 or remaining > clock.LONGEST_US) and latest or nil
+end
+
+-- Return true if a call that does not set the partition's time may still run. raw: the record as it was read, or false.
+-- not_after: see clock.set.
+function clock.allows(tx, raw, not_after)
+  local _, shift, seen = clock.unpack(raw)
+  return not latest_of(not_after, tx.now + shift, shift, seen)
+end
+
+-- Set the partition's time for a call that writes. Returns false, and changes nothing, if the call must not run: it is
+-- late, for example after a pause in a socket buffer, or the store's clock stepped and the partition's time must be
+-- corrected first.
+-- raw: the record as it was read, or false. not_after: the latest time (µs) at which the call may run, in the
+-- partition's time if it is at least OWN_TIME, else by the store's clock; 0, nil or false for none. runs_late: the call
+-- must be done in any case. If it is late, it runs as of not_after and leaves the record alone.
+-- A record that must be written is left in tx.tick for counters.close.
+function clock.set(tx, raw, not_after, runs_late)
   local told = tx.now
   local number, shift, seen, since, flags = clock.unpack(raw)
   local now = told + shift
-  if at_most and at_most > 0 and (told > at_most or at_most - told > clock.LONGEST_US) then
-    now = math.min(at_most, told) + shift
-    return set(tx, now > seen and now or seen, flags)
+  local latest = not_after and not_after > 0 and latest_of(not_after, now, shift, seen)
+  if latest then
+    now = math.max(math.min(now, latest), seen)
+    if runs_late then set(tx, now, flags) end
+    return runs_late
   end
   if now < seen then
     number, shift, now = number + 1, seen - told, seen
   elseif now < seen + clock.GRAIN_US then
     remember(tx, told, shift, seen, flags)
-    return set(tx, now, flags)
+    set(tx, now, flags)
+    return true
   end
   if now > seen + clock.RUN_US then since = now end
   clock.forget(tx)
   tx.tick = clock.pack(number, shift, now, since, flags)
   set(tx, now, flags)
+  return true
 end
 
 -- Write the record, even if it says the same as before, so that a WAIT after the call covers what the call read.

@@ -145,22 +145,24 @@ function counters.see(tx)
   return tx.counters or nil
 end
 
--- Read the counts, and set the time of the call. at_most: see clock.set.
-function counters.open(tx, at_most)
+-- Read the counts, and set the time of the call. Returns false, and leaves the call as it was, if the call must not run
+-- any more. not_after, runs_late: see clock.set.
+function counters.open(tx, not_after, runs_late)
   local key, told = tx.keys[KEY.counters], tx.now
   local raw
-  if clock.is_set(tx, at_most) then
+  if clock.is_set(tx, not_after) then
     raw = call('HGET', key, tx.type)
   else
     local found = call('HMGET', key, tx.type, clock.FIELD)
     raw = found[1]
-    clock.set(tx, found[2], at_most)
+    if not clock.set(tx, found[2], not_after, runs_late) then return false end
   end
   local counts = not raw and new_counts(tx) or tx.counters and unpack_over(tx.counters, raw) or counters.unpack(raw)
   local minute = (told - told % counters.MINUTE_US) / counters.MINUTE_US
   tx.counters = counts
   if counts.newer then open_settings(tx, counts) end
   if counts.minute ~= minute then turn_minute(tx, counts, minute) end
+  return true
 end
 
 -- Return true if the type has all the leases that it may have.

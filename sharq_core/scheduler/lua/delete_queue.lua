@@ -14,8 +14,7 @@
 local delete_queue = {}
 
 function delete_queue.run(tx, args)
-  if unit.is_late_by(tx, args[6]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
   local queue, told = unit.queue(tx, args[3]), clock.told(tx)
   local dropped = queue and queue.queued + queue.delayed or 0
   if dropped == 0 then

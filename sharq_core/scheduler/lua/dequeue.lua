@@ -334,8 +334,7 @@ end
 
 function dequeue.run(tx, args, first)
   local not_after, count = unpack_bytes('>I8I2', args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   local ended = run_timers(tx)
   local is_limited = tx.is_limited
   local settings, reply, before

@@ -2,17 +2,18 @@
 --
 -- Keys: counters dead deadjobs deadcounts
 -- Args: now, type, most dead letters, and optionally a time (µs, the store's clock): dead letters that died between it
---       and now are kept
+--       and now are kept ('' for none); and not_after (µs)
 -- Reply: {0, now, -1, -1, number dropped}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a dead letter
 --
--- Uses: clock, counters, dead_letters
+-- Uses: clock, counters, dead_letters, unit
 
 local drop_dead = {}
 
 function drop_dead.run(tx, args)
   local limit, before = tonumber(args[3]), tonumber(args[4])
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[5])) then return unit.expired(tx) end
   before = before and clock.partition_time(tx, before)
   local dropped = dead_letters.drop(tx, '-inf', before or '+inf', limit)
   if before then -- a time of death in the future: the letter is older than a backward step of the clock

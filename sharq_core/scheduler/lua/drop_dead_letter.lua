@@ -11,8 +11,7 @@
 local drop_dead_letter = {}
 
 function drop_dead_letter.run(tx, args)
-  if unit.is_late_by(tx, args[6]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
   local is_there = dead_letters.find(tx, args[3], args[4], tonumber(args[5])) ~= nil
   if is_there then
     dead_letters.remove(tx, {args[4]})

@@ -19,9 +19,8 @@ local enqueue = {}
 
 function enqueue.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
   local first_id, count = first + 1, (length - 1) / 4
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   if not tx.counters.is_known then identity.require(tx, sub(args[first], unit.TERMS_LENGTH + 1)) end
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)

@@ -17,7 +17,7 @@ function finish.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local has_reports = #args[first] > unit.TERMS_LENGTH
   local first_id, count = first + 1, (length - 1) / (has_reports and 4 or 3)
-  counters.open(tx, not_after)
+  counters.open(tx, not_after, true)
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)

@@ -29,7 +29,7 @@ end
 function finish_with_results.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local limit, first_id, count = tonumber(args[first + 1]), first + 2, (length - 2) / 5
-  counters.open(tx, not_after)
+  counters.open(tx, not_after, true)
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   results.open(tx, retention)

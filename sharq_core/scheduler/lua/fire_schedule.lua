@@ -18,7 +18,7 @@ local fire_schedule = {FIRED = 0, STALE = 1, EARLY = 2}
 function fire_schedule.run(tx, args, first)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local name, version, slot, fired, to, field = unpack(args, first + 1, first + 6)
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
+  if unit.is_late_by(tx, not_after) then return unit.expired(tx) end
   local schedule = schedule_record.read(tx, name)
   if not schedule or schedule.is_dropped or schedule.is_paused or schedule.version ~= tonumber(version)
     or schedule.slot ~= tonumber(slot) then return unit.reply(tx, fire_schedule.STALE, 0) end

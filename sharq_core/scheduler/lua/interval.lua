@@ -14,8 +14,7 @@ local interval = {}
 function interval.run(tx, args)
   local queue_id, pin = args[3], args[6]
   local new_interval, burst = tonumber(args[4]), tonumber(args[5])
-  if unit.is_late_by(tx, args[7]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[7])) then return unit.expired(tx) end
   local queue, told = unit.queue(tx, queue_id), clock.told(tx)
   if not queue and pin ~= '1' then return {0, told, -1, -1, 0} end
   queue = queue or unit.new_queue(tx, queue_id)

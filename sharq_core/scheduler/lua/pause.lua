@@ -23,8 +23,7 @@ local function hold(tx, queue, span, at)
 end
 
 function pause.run(tx, args)
-  if unit.is_late_by(tx, args[5]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[5])) then return unit.expired(tx) end
   local queue, told = unit.queue(tx, args[3]), clock.told(tx)
   if not queue then return {0, told, -1, -1, pause.NOT_FOUND} end
   if args[6] then

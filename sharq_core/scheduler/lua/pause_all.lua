@@ -11,9 +11,8 @@
 local pause_all = {}
 
 function pause_all.run(tx, args, first)
-  if unit.is_late_by(tx, args[first + 1]) then return unit.expired(tx) end
-  local is_paused = args[first] == '1'
-  clock.set(tx, call('HGET', tx.keys[KEY.counters], clock.FIELD))
+  local raw, is_paused = call('HGET', tx.keys[KEY.counters], clock.FIELD), args[first] == '1'
+  if not clock.set(tx, raw, tonumber(args[first + 1])) then return unit.expired(tx) end
   clock.write(tx, clock.ALL_PAUSED, is_paused)
   -- Any number of types may be due now, so their owner must read the partition again.
   if not is_paused then touched.add(tx, '', 0) end

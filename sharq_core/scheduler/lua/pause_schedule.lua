@@ -1,6 +1,6 @@
 -- pause_schedule: pause a schedule in a partition, or resume it from a slot on.
 --
--- Keys: schedules schedule_jobs
+-- Keys: counters schedules schedule_jobs
 -- Args: now, '', name, version, version of the record that the caller has read (0: there was none), 1 to pause it, next
 --       slot (µs; 0: none), not_after (µs, 0: none)
 -- Reply: {0, now, -1, -1, status, the version of the record}

@@ -12,8 +12,7 @@
 local pause_type = {}
 
 function pause_type.run(tx, args, first)
-  if unit.is_late_by(tx, args[first + 1]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[first + 1])) then return unit.expired(tx) end
   local settings, is_paused = type_settings.require(tx), args[first] == '1'
   settings.is_changed, settings.is_paused = true, is_paused
   if not is_paused then settings.held_until, settings.is_earlier = 0, true end

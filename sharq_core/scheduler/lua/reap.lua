@@ -38,8 +38,7 @@ end
 
 function reap.run(tx, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
-  if unit.is_late_by(tx, args[6]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
   local leased = tx.counters.leased
   local handled = timers.run(tx, limit, retention)
   local ended = leased - tx.counters.leased

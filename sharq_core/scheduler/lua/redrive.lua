@@ -2,8 +2,10 @@
 -- and retry policy, and no longer expire. No queue length limit applies.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
--- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id)
+-- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
+--       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found; 1 and 2 changed nothing
 -- Cost: O(log n) a dead letter
 --
@@ -33,10 +35,11 @@ local function redrive_one(tx, queue_id, field, retention)
 end
 
 function redrive.run(tx, args)
-  counters.open(tx)
+  local has_deadline = #args % 2 == 0
+  if not counters.open(tx, has_deadline and tonumber(args[#args])) then return unit.expired(tx) end
   tx.taken, tx.fields = {}, {}
   local reply = {0, clock.told(tx), -1, -1}
-  for at = 4, #args, 2 do
+  for at = 4, has_deadline and #args - 1 or #args, 2 do
     reply[#reply + 1] = redrive_one(tx, args[at], args[at + 1], tonumber(args[3]))
   end
   if #tx.fields > 0 then dead_letters.remove(tx, tx.fields) end

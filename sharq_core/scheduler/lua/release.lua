@@ -57,10 +57,9 @@ end
 
 function release.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
   local has_reports = #args[first] > unit.TERMS_LENGTH
   local first_id, count = first + 1, (length - 1) / (has_reports and 6 or 5)
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   unit.read_queues(tx, args, first_id, count)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)

@@ -2,9 +2,12 @@
 -- the partition's time has advanced to now.
 --
 -- Keys: counters
--- Args: now, '', number and `seen` of the record that the node has read, shift (µs, signed)
--- Reply: {0, now, -1, -1, current number, current shift (µs)}. A missing record, or one with another number, is not
---        changed. The shift is not raised if a call may have come since the step, because its lease would end early
+-- Args: now, '', number and `seen` of the record that the node has read, shift (µs, signed), and optionally the store's
+--       clock in that reading and not_after (µs, by the same clock)
+-- Reply: {0, now, -1, -1, current number, current shift (µs), 1 if the record was written, else 0}. The record is not
+--        changed if it is missing, if it has another number, or if the store's clock stepped since the reading, from
+--        which the shift was computed. The shift is not raised if a call may have come since the step: the lease of
+--        that call would end early
 -- Cost: O(1)
 --
 -- Uses: shortcuts, clock
@@ -17,8 +20,10 @@ function set_clock.run(tx, args)
   local number, shift, seen, since, flags = clock.unpack(raw)
   local new_shift, is_before = tonumber(args[5]), told + shift < seen
   -- A time before `seen` proves that no call came since the clock stepped back: a call would have raised the shift.
-  if not raw or number ~= tonumber(args[3]) or new_shift > shift and not is_before and seen ~= tonumber(args[4]) then
-    return {0, told, -1, -1, number, is_before and seen - told or shift}
+  local has_stepped = args[6] and (told < tonumber(args[6]) or told > tonumber(args[7]))
+  if not raw or number ~= tonumber(args[3]) or has_stepped
+    or new_shift > shift and not is_before and seen ~= tonumber(args[4]) then
+    return {0, told, -1, -1, number, is_before and seen - told or shift, 0}
   end
   -- Calls ran without a pause until later than the new time, so the node that reports the step was away itself.
   if told + new_shift < seen and since <= told + new_shift then new_shift = seen - told end
@@ -27,5 +32,5 @@ function set_clock.run(tx, args)
   if now > seen + clock.RUN_US or now < since then since = now end
   clock.forget(tx)
   call('HSET', key, clock.FIELD, clock.pack(number, new_shift, now, since, flags))
-  return {0, told, -1, -1, number, new_shift}
+  return {0, told, -1, -1, number, new_shift, 1}
 end

@@ -66,9 +66,8 @@ end
 
 function set_queue.run(tx, args)
   local queue_id, fields = args[3], {}
-  if unit.is_late_by(tx, args[4]) then return unit.expired(tx) end
   for at = 5, #args, 2 do fields[args[at]] = args[at + 1] end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[4])) then return unit.expired(tx) end
   local queue = unit.queue(tx, queue_id)
   if not queue then
     queue = unit.new_queue(tx, queue_id)

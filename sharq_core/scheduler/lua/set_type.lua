@@ -48,8 +48,7 @@ function set_type.run(tx, args, first)
   local not_after, named, max_leased, held_for, count, at = unpack_bytes(set_type.CHANGE, args[first])
   local rows, life_at = unpack_limits(args[first], count, at)
   local knows_life = named >= set_type.KNOWS_LIFE
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   local settings = type_settings.require(tx)
   if named % 2 >= 1 then
     settings.last = last_lease(tx, settings)

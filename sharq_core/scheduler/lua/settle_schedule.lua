@@ -1,6 +1,6 @@
 -- settle_schedule: end a change of a schedule in the home partition of its name, unless a later change has begun.
 --
--- Keys: schedules
+-- Keys: counters schedules
 -- Args: now, '', name, version of the change, the partition that has the schedule now (-1: none has), not_after (µs, 0:
 --       none)
 -- Reply: {0, now, -1, -1, 1 if no later change has begun}

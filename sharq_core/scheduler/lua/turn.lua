@@ -6,13 +6,13 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(1)
 --
--- Uses: clock, tombstones, unit
+-- Uses: shortcuts, clock, tombstones, unit
 
 local turn = {}
 
 function turn.run(tx, args)
-  if unit.is_late_by(tx, args[5]) then return unit.expired(tx) end
-  clock.read(tx)
+  local raw = call('HGET', tx.keys[KEY.counters], clock.FIELD)
+  if not clock.set(tx, raw, tonumber(args[5])) then return unit.expired(tx) end
   tombstones.turn(tx, tonumber(args[3]), tonumber(args[4]))
   return {0, clock.told(tx), -1, -1}
 end

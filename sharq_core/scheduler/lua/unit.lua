@@ -82,17 +82,10 @@ function unit.add_expired(tx, reply)
   reply[length + 1], reply[length + 2] = tx.expired, tx.dropped or 0
 end
 
--- Return true if the call came too late, for example after a pause in a socket buffer: its sender has given it up. The
--- store's clock may also have stepped ahead; the call must then wait until the partition's time is corrected. Or it
--- stepped back, and the call may be as old as the step is long. Both times are by the store's clock, so check before
--- the counters are opened.
-function unit.is_late(tx, not_after)
-  return not_after > 0 and (tx.now > not_after or not_after - tx.now > clock.LONGEST_US)
-end
-
--- Check the same for a call that names not_after (µs) as its last argument, or not at all.
+-- Return true if a call that opens no counters must not run any more. argument: its not_after (clock.set); nil: none.
 function unit.is_late_by(tx, argument)
-  return argument ~= nil and unit.is_late(tx, tonumber(argument))
+  local not_after = tonumber(argument or 0)
+  return not_after > 0 and not clock.allows(tx, call('HGET', tx.keys[KEY.counters], clock.FIELD), not_after)
 end
 
 -- Read the records of `count` queues at once. Their ids begin at args[first].
@@ -331,7 +324,7 @@ function unit.close(tx, reply)
   return unit.close_counters(tx, reply)
 end
 
--- Return the reply of a call that came too late and did nothing.
+-- Return the reply of a call that counters.open or clock.set refused: it did nothing.
 function unit.expired(tx)
   return {1, tx.now, -1, -1}
 end

@@ -1,0 +1,127 @@
+"""Two nodes call one partition while the store's clock steps; the partition's time never gains on real time.
+
+Hypothesis chooses the steps, the calls and the moments at which the nodes read the partition. Steps are multiples of
+20 s, and a partition loses less than that between two calls, so a step that counts as elapsed time shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import hypothesis.strategies as st
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from tests.scheduler.clock_node import VERBS, ClockNode, RealTime, make_call
+from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, new_job
+
+STEP_US = 20 * SECOND_US
+STEPS_US = st.sampled_from([STEP_US, 2 * STEP_US, MINUTE_US, 2 * MINUTE_US, HOUR_US, 3 * DAY_US])
+LOSS_US = 15 * SECOND_US
+"""More than a partition may lose between two calls of it, which is the time between two marks, and the timeout."""
+
+MIN_EXAMPLES = 400
+"""An example takes 30 ms, and the rarest mistakes need a few hundred."""
+
+TOKEN = "00" * 16
+
+
+class ClockMachine(RuleBasedStateMachine):
+    """The partition's time beside real time."""
+
+    def __init__(self, client: redis.Redis, prefix: str, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.driver = Driver(client, prefix)
+        self.time = RealTime(self.driver, patch)
+        self.nodes = [ClockNode(self.driver, self.time, is_owner=is_owner) for is_owner in (True, False)]
+        self.least_ahead_us = 0
+        self.deadlines_us: list[int] = []
+        self.read_at_us = self.time.real_us
+        self.driver.enqueue(new_job("0"))
+        self._read_all()
+
+    def teardown(self) -> None:
+        keys = self.driver.store_keys()
+        if keys:
+            self.driver.client.unlink(*keys)
+
+    @rule(by_us=STEPS_US, is_back=st.booleans())
+    def step(self, by_us: int, is_back: bool) -> None:
+        """The store's clock steps."""
+        self.time.step(-by_us if is_back else by_us)
+
+    @rule(by_us=st.sampled_from([1000, 250_000, 900_000]))
+    def pass_time(self, by_us: int) -> None:
+        """Real time passes; the nodes read once a second."""
+        self.time.let_pass(by_us)
+        if self.time.real_us - self.read_at_us >= SECOND_US:
+            self._read_all()
+
+    @rule(seconds=st.integers(2, 15))
+    def idle(self, seconds: int) -> None:
+        """Nobody calls the partition."""
+        for _ in range(seconds):
+            self.pass_time(900_000)
+
+    @rule(node=st.integers(0, 1))
+    def read(self, node: int) -> None:
+        """One node reads the partition."""
+        self.nodes[node].read()
+
+    @rule(node=st.integers(0, 1), verb=st.sampled_from(VERBS))
+    def call(self, node: int, verb: str) -> None:
+        """A node calls the partition."""
+        deadline_us = self.nodes[node].deadline_us()
+        self.deadlines_us.append(deadline_us)
+        self._call(verb, deadline_us)
+
+    @rule(verb=st.sampled_from(VERBS), age=st.integers(1, 4))
+    def call_late(self, verb: str, age: int) -> None:
+        """A call arrives that was sent before, or again."""
+        if age <= len(self.deadlines_us):
+            self._call(verb, self.deadlines_us[-age])
+
+    @rule()
+    def settle(self) -> None:
+        """Once the owner has read the partition, every node's calls run again."""
+        self._read_all()
+        for node in self.nodes:
+            assert self._call("enqueue", node.deadline_us())
+
+    def _read_all(self) -> None:
+        self.read_at_us = self.time.real_us
+        for node in self.nodes:
+            node.read()
+
+    def _call(self, verb: str, deadline_us: int) -> bool:
+        """Send a call, and check the partition's time if it ran; returns False if it was refused."""
+        now_us = self.driver.now_us
+        reply = self.driver.reply(make_call(self.driver, verb, deadline_us))
+        if reply.is_expired:
+            return False
+        clock = self.driver.refresh().clock
+        ahead_us = now_us + clock.shift_us - max(clock.unseen_us, 0) - self.time.real_us
+        assert ahead_us <= self.least_ahead_us + LOSS_US, "the partition's time gained on real time"
+        self.least_ahead_us = min(self.least_ahead_us, ahead_us)
+        return True
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_step_counts_as_elapsed_time(
+    client: redis.Redis, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = itertools.count()
+
+    class Machine(ClockMachine):
+        """Each example has a deployment of its own."""
+
+        def __init__(self) -> None:
+            super().__init__(client, f"{prefix}-{next(numbers)}", monkeypatch)
+
+    chosen = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+    examples = max(chosen.max_examples, MIN_EXAMPLES)
+    run_state_machine_as_test(Machine, settings=settings(chosen, max_examples=examples))
