@@ -14,6 +14,7 @@ from aiohttp import web
 from benchmarks.load_client import run
 from shard.link_server import LinkServer
 from sharq_core.link import frames
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, OnDue, View
 
 _NOBODY = View(1, 64, ())
@@ -30,6 +31,12 @@ class _Echo:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Nothing was watched."""
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
 
 
 async def _ready(request: web.Request) -> web.Response:

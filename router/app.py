@@ -87,7 +87,7 @@ def _handlers(
     counts = CountHandlers(dispatch)
     listings = ListingHandlers(dispatch)
     types = TypeHandlers(dispatch, parser)
-    jobs = JobHandlers(dispatch, parser)
+    jobs = JobHandlers(dispatch, polls.job_waits, parser)
     job_lists = JobListHandlers(dispatch)
     job_changes = JobChangeHandlers(dispatch, parser, settings)
     schedules = ScheduleHandlers(dispatch, parser, settings)

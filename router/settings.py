@@ -14,7 +14,7 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_payload_bytes: the longest payload of one job, as received.
         max_body_bytes: the longest body of one request, decompressed.
         max_in_flight: the most unanswered requests at once, without dequeues that may wait.
-        max_waiting: the most unanswered dequeues with `wait` at once.
+        max_waiting: the most unanswered requests with `wait` at once.
         max_in_flight_bytes: the most received bytes of the bodies of unanswered requests at once, without the first
             `free_body_bytes` of each.
         free_body_bytes: the first bytes of each body, which are not counted.

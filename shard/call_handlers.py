@@ -21,6 +21,7 @@ from shard.dequeuer import Dequeuer
 from shard.index.counts import count_types
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
+from shard.index.job_ends import JobEnds
 from shard.index.ready_index import ReadyIndex
 from shard.index.top_queues import top_queues
 from shard.index.type_list import list_types
@@ -48,6 +49,7 @@ class CallHandlers:
         stand_in: reads what the index may not know of a type, and takes over or leaves partitions.
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
+        job_ends: tells the watchers of jobs that calls perhaps ended.
         more: the handlers of further types of calls.
 
     Attributes:
@@ -68,8 +70,10 @@ class CallHandlers:
         metrics: NodeMetrics,
         guard: DataGuard,
         explanations: Explanations,
+        job_ends: JobEnds,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
+        self._job_ends = job_ends
         self._explanations = explanations
         self._type_calls = calls.types
         self._store = store
@@ -124,6 +128,7 @@ class CallHandlers:
             self._scheduler_calls,
             self._hints,
             counter,
+            self._job_ends,
             self._metrics,
         )
 

@@ -26,12 +26,16 @@ from sharq_core.link.frames import (
     FrameError,
     FromRouter,
     Hello,
+    JobEnded,
     Proof,
     ReplyFrame,
     Subscribe,
+    SubscribeJob,
     Unsubscribe,
+    UnsubscribeJob,
     Welcome,
 )
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.link.void_leases import give_back
@@ -49,7 +53,7 @@ MAX_UNREAD = 100_000
 """Most unsent entries of one link; a router that lets more gather does not read, and its link is closed."""
 
 MAX_WATCHES = 20_000
-"""Most types that one router may watch, which is also the limit of its waiting polls."""
+"""Most types, and most jobs, that one router may watch, which is also the limit of its waiting requests."""
 
 LAST_CALLS_S = 5.0
 """Time that a closing shard waits for the calls in progress."""
@@ -172,6 +176,7 @@ class _Link:
         )
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, OnDue] = {}
+        self._job_watches: dict[JobKey, OnEnd] = {}
         self.under_way = 0
         self.is_up = False
         self._reads_away = False
@@ -260,6 +265,10 @@ class _Link:
                     self._watch(entry.queue_type)
                 case Unsubscribe():
                     self._unwatch(entry.queue_type)
+                case SubscribeJob():
+                    self._watch_job(entry.job)
+                case UnsubscribeJob():
+                    self._unwatch_job(entry.job)
                 case _:
                     raise FrameError("a second proof")
         if len(self._outbox) > MAX_UNREAD:
@@ -331,6 +340,19 @@ class _Link:
     def _push_due(self, queue_type: str, in_us: int | None) -> None:
         self.push(frames.encode(Due(queue_type, in_us)))
 
+    def _watch_job(self, job: JobKey) -> None:
+        self._unwatch_job(job)
+        if len(self._job_watches) >= MAX_WATCHES:
+            raise FrameError(f"more than {MAX_WATCHES} watches of jobs")
+        entry = frames.encode(JobEnded(job))
+        on_end = self._job_watches[job] = partial(self.push, entry)
+        self._server.port.watch_job(job, on_end)
+
+    def _unwatch_job(self, job: JobKey) -> None:
+        on_end = self._job_watches.pop(job, None)
+        if on_end is not None:
+            self._server.port.unwatch_job(job, on_end)
+
     def _end(self) -> None:
         """Stop watching and sending, and void the leases of unsent answers."""
         if not self.is_up:
@@ -338,6 +360,8 @@ class _Link:
         self.is_up = False
         for queue_type in list(self._watches):
             self._unwatch(queue_type)
+        for job in list(self._job_watches):
+            self._unwatch_job(job)
         if self._sender is not None:
             self._sender.cancel()
         unsent = [job for jobs in self._outbox.unsent() for job in jobs]

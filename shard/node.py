@@ -16,6 +16,8 @@ from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
 from shard.calendar.node_schedules import make_schedules
+from shard.calendar.period_keeper import PeriodKeeper
+from shard.calendar.type_changes import TypeChanges
 from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
@@ -27,6 +29,7 @@ from shard.dequeuer import Dequeuer
 from shard.index.census import Census
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
+from shard.index.job_ends import JobEnds
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
@@ -41,6 +44,7 @@ from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.failures import detail_of, why_of
@@ -66,6 +70,9 @@ class ShardNode:
         registry: receives the node's metrics.
         ring: the ring until the node follows a view; None if it owns every partition.
         memory: the knowledge of the data set that outlives the process; None for none.
+
+    Attributes:
+        job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
     def __init__(
@@ -92,6 +99,8 @@ class ShardNode:
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
+        self.job_ends = JobEnds()
+        self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._calls.surveys)
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
         self._set_aside = SetAside()
@@ -119,6 +128,9 @@ class ShardNode:
             self._ownership,
             self._clocks,
             self._hints,
+        )
+        self._periods = PeriodKeeper(
+            self._pipeline, PeriodCalls(keys), self._ownership, self._executor.now_us
         )
         self._surveyor.on_touched = self._schedules.look_at
         self._handlers = self._make_calls()
@@ -265,6 +277,7 @@ class ShardNode:
         )
 
     def _make_calls(self) -> CallHandlers:
+        changes = TypeChanges(self._pipeline, self._calls.types, self._periods, self._clocks, self._hints)
         return CallHandlers(
             self.store,
             self._calls,
@@ -278,7 +291,8 @@ class ShardNode:
             self._metrics,
             self.guard,
             self._explanations,
-            self._schedule_changes.by_type,
+            self.job_ends,
+            {**self._schedule_changes.by_type, **changes.by_type},
         )
 
     def _make_surveyor(self) -> Surveyor:
@@ -346,8 +360,8 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        for part in (self.guard, self._refresher, self._samples, self._caps, self._schedules):
-            self._tasks.append(asyncio.create_task(part.run()))
+        parts = self.guard, self._refresher, self._samples, self._caps, self._schedules, self._periods
+        self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)

@@ -19,6 +19,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         finished_retention_us, dead_retention_us: the times for which finished jobs and dead letters are kept, in µs.
         tombstone_limit: the most finished jobs remembered, over all types.
         dead_limit: the most dead letters kept, per type.
+        results_bytes: the most memory for the results of finished jobs, over all partitions.
         continues_on_data_loss: if True, the node accepts a loss of the store's data; else calls are refused.
     """
 
@@ -31,6 +32,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     dead_retention_us: int = 604_800_000_000
     tombstone_limit: int = 1_000_000
     dead_limit: int = 100_000
+    results_bytes: int = 64 << 20
     continues_on_data_loss: bool = False
 
     def retention(self) -> Retention:
@@ -39,5 +41,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         Two generations of tombstones share one limit.
         """
         return Retention(
-            self.finished_retention_us, self.dead_retention_us, self.tombstone_limit // 2, self.dead_limit
+            self.finished_retention_us,
+            self.dead_retention_us,
+            self.tombstone_limit // 2,
+            self.dead_limit,
+            self.results_bytes,
         )

@@ -48,5 +48,6 @@ def _settings(config: Config, node_id: str) -> NodeSettings:
         finished_retention_us=config.sharq.finished_retention_ms * 1000,
         dead_retention_us=config.sharq.dead_retention_ms * 1000,
         dead_limit=config.sharq.dead_limit,
+        results_bytes=config.sharq.results_bytes,
         continues_on_data_loss=config.redis.on_data_loss == "continue",
     )

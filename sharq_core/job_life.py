@@ -108,3 +108,5 @@ class RedriveStatus(enum.IntEnum):
     DUPLICATE = 1
     """A live job has this id."""
     NOT_FOUND = 2
+    BATCH_CANCELLED = 4
+    """The batch of the dead letter is cancelled."""

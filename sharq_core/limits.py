@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.job_life import OnExpiry, Retry
 
 MAX_COST = 1_000_000
@@ -96,6 +97,32 @@ class Limit(msgspec.Struct, frozen=True, array_like=True):
     burst: Burst = 1
 
 
+class Quota(msgspec.Struct, frozen=True, array_like=True):
+    """The most jobs, or points of their costs, that a gathered type leases in each local day or hour.
+
+    Attributes:
+        tz: the zone of the days and hours, a name of the time zone database.
+    """
+
+    quota: int
+    period: PeriodLength
+    tz: str = "UTC"
+    unit: LimitUnit = LimitUnit.JOB
+
+
+class QuotaUse(msgspec.Struct, frozen=True, array_like=True):
+    """A quota and its present period.
+
+    Attributes:
+        used: units that leases of this period took.
+        resets_at_us: the end of the period, µs by the store's clock; None while no shard has computed it.
+    """
+
+    quota: Quota
+    used: int
+    resets_at_us: int | None
+
+
 class TypeSettings(msgspec.Struct, frozen=True):
     """A change of the settings of a gathered type.
 
@@ -105,6 +132,8 @@ class TypeSettings(msgspec.Struct, frozen=True):
         hold_us: as in QueueSettings, for all queues of the type.
         retry, expires_us, on_expiry: as in QueueSettings, for jobs of queues that have no such setting.
         window: as in QueueSettings, for queues that have no window of their own.
+        quotas: up to three quotas, which replace all present ones. One of the same unit, period and zone as a present
+            one goes on with what was used. Clearing removes them.
     """
 
     limits: list[Limit] | UnsetType | None = UNSET
@@ -114,6 +143,7 @@ class TypeSettings(msgspec.Struct, frozen=True):
     expires_us: int | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
+    quotas: list[Quota] | UnsetType | None = UNSET
 
 
 class TypeStats(msgspec.Struct, frozen=True, array_like=True):
@@ -125,6 +155,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         blocked_by: the reason why none of its queues may be leased from; None if one is ready.
         next_ready_in_us: time until one of its queues may be leased from, 0 if one is ready; None if it is not known.
         retry, expires_us, on_expiry, window: as in TypeSettings; None for none.
+        quotas: the quotas, with what is used of them.
     """
 
     is_paused: bool
@@ -142,6 +173,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
     expires_us: int | None = None
     on_expiry: OnExpiry | None = None
     window: str | None = None
+    quotas: list[QuotaUse] = []
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):

@@ -11,12 +11,12 @@ from functools import lru_cache
 from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from multidict import MultiMapping
 
 from router.api.fields import expected_text
-from router.api.nesting import MAX_DEPTH
-from sharq_core.errors import InvalidRequest
+from router.api.nesting import MAX_DEPTH, is_nested_too_deep
+from sharq_core.errors import InvalidRequest, TooLarge
 
 FormT = TypeVar("FormT", bound=Struct)
 
@@ -31,6 +31,8 @@ _QUOTED = 300
 
 _KNOWN_COMPLAINTS = 256
 """Translated messages of msgspec that are cached: a thousand bad jobs are mostly wrong in the same way."""
+
+_decode_any = msgspec.json.Decoder().decode
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -287,3 +289,42 @@ def _spell(stack: list[bytes | int]) -> str:
 
 def _join(within: str, field: str) -> str:
     return f"{within}.{field}" if within and field and field[0] != "[" else within + field
+
+
+def read_payload(
+    raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
+) -> tuple[bytes, int | None]:
+    """Return the payload's text and the cap in it, None if it has none.
+
+    Raises:
+        InvalidRequest, TooLarge: nothing was done.
+    """
+    text = bytes(raw)
+    value = _read_value(text, max_payload_bytes, place, effort)
+    cap = value.get("max_queued_length") if isinstance(value, dict) else None
+    if cap is None:
+        return text, None
+    if type(cap) is not int or cap < 0:
+        raise InvalidRequest(f"{place}.max_queued_length: expected an integer, 0 or more")
+    return text, cap
+
+
+def read_text(raw: Raw, max_bytes: int, place: str) -> bytes:
+    """Return the text of any JSON value; raise InvalidRequest or TooLarge (nothing was done)."""
+    text = bytes(raw)
+    _read_value(text, max_bytes, place, None)
+    return text
+
+
+def _read_value(text: bytes, max_bytes: int, place: str, effort: Effort | None) -> object:
+    """Return the value of a JSON text. It is decoded to check it: a Raw may still hold 1e400 or broken UTF-8."""
+    if len(text) > max_bytes:
+        raise TooLarge(f"{place}: {len(text)} bytes, the limit is {max_bytes}")
+    try:
+        value: object = _decode_any(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(explain_broken_json(text, error, place, effort)) from None
+    # A text of MAX_DEPTH bytes cannot have more levels than that.
+    if len(text) > MAX_DEPTH and is_nested_too_deep(text):
+        raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
+    return value

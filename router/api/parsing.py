@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.campaigns.values import with_campaign
-from router.api.decoding import Decoder, Effort, explain_broken_json
+from router.api.decoding import Decoder, Effort, read_payload, read_text
 from router.api.fields import (
     IDENTIFIER_WORDS,
     QUEUE_TYPE_WORDS,
@@ -28,7 +28,6 @@ from router.api.fields import (
 from router.api.job_ids import new_job_id
 from router.api.life.values import cut_error, with_life
 from router.api.limits import rate_interval_us, read_burst
-from router.api.nesting import MAX_DEPTH, is_nested_too_deep
 from router.api.request_shapes import (
     DequeueQuery,
     EnqueueBody,
@@ -37,6 +36,7 @@ from router.api.request_shapes import (
     ExtendEntry,
     FinishBody,
     FinishEntry,
+    JobQuery,
     LeaseQuery,
     NoBody,
     NoQuery,
@@ -46,7 +46,8 @@ from router.api.request_shapes import (
     ReleaseEntry,
 )
 from router.settings import RouterSettings
-from sharq_core.errors import InvalidRequest, SharqError, TooLarge
+from sharq_core.campaigns.results import MAX_PROGRESS_BYTES, MAX_RESULT_BYTES
+from sharq_core.errors import InvalidRequest, SharqError
 from sharq_core.job_life import PRIORITY, DeadRef
 from sharq_core.models import ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
 
@@ -55,7 +56,6 @@ JobT = TypeVar("JobT")
 EntryT = TypeVar("EntryT", bound=msgspec.Struct)
 
 _is_identifier = re.compile(STRICT_IDENTIFIER_PATTERN).search
-_decode_any = msgspec.json.Decoder().decode
 
 _ENQUEUE = Decoder(EnqueueBody)
 _ENQUEUE_BULK = BulkDecoder(EnqueueEntry)
@@ -69,6 +69,7 @@ _REDRIVE_BULK = BulkDecoder(RedriveEntry)
 _NO_BODY = Decoder(NoBody)
 _NO_QUERY = Decoder(NoQuery)
 _DEQUEUE = Decoder(DequeueQuery)
+_JOB = Decoder(JobQuery)
 _LEASE = Decoder(LeaseQuery)
 _PAGE = Decoder(PageQuery)
 
@@ -129,16 +130,14 @@ def finish(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> Fi
         return FinishJob(queue_type, queue_id, job_id, _lease_of(query, None))
     form = _FINISH.from_json(body)
     lease = _lease_of(query, _given(form.lease))
-    if form.cost is UNSET and not form.hold and not form.hold_type:
-        return FinishJob(queue_type, queue_id, job_id, lease)
-    return FinishJob(queue_type, queue_id, job_id, lease, *_report(form, queue_type))
+    return _finished(form, queue_type, queue_id, job_id, lease)
 
 
 def extend(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ExtendJob:
     """Return the lease to extend; raise InvalidRequest if the body or query is wrong."""
     form = _EXTEND.from_json(body)
     lease = _required(_lease_of(query, _given(form.lease)))
-    return ExtendJob(*job_path(path), lease, to_us(form.by))
+    return ExtendJob(*job_path(path), lease, to_us(form.by), _progress(form))
 
 
 def release(body: bytes, path: Mapping[str, str], query: MultiMapping[str]) -> ReleaseJob:
@@ -153,11 +152,7 @@ def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
     """Return the jobs of a bulk finish, as `enqueue_bulk` does."""
 
     def make(form: FinishEntry, place: str) -> FinishJob:
-        lease = _given(form.lease)
-        if form.cost is UNSET and not form.hold and not form.hold_type:
-            return FinishJob(form.queue_type, form.queue_id, form.job_id, lease)
-        report = _report(form, form.queue_type, place)
-        return FinishJob(form.queue_type, form.queue_id, form.job_id, lease, *report)
+        return _finished(form, form.queue_type, form.queue_id, form.job_id, _given(form.lease), place)
 
     return each(_FINISH_BULK.from_json(body, Effort()), make)
 
@@ -165,8 +160,9 @@ def finish_bulk(body: bytes) -> list[FinishJob | SharqError]:
 def extend_bulk(body: bytes) -> list[ExtendJob | SharqError]:
     """Return the jobs of a bulk extend, as `enqueue_bulk` does."""
 
-    def make(form: ExtendEntry, _: str) -> ExtendJob:
-        return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by))
+    def make(form: ExtendEntry, place: str) -> ExtendJob:
+        progress = _progress(form, place)
+        return ExtendJob(form.queue_type, form.queue_id, form.job_id, form.lease, to_us(form.by), progress)
 
     return each(_EXTEND_BULK.from_json(body, Effort()), make)
 
@@ -214,6 +210,11 @@ def dequeue(query: MultiMapping[str], settings: RouterSettings) -> tuple[int | N
     lease_us = settings.default_lease_us if form.lease is UNSET else to_us(form.lease)
     types = () if form.type is UNSET else tuple(dict.fromkeys(form.type))
     return _given(form.count), lease_us, to_us(form.wait), types
+
+
+def job_wait_us(query: MultiMapping[str]) -> int:
+    """Return the time to wait for the end of a job; raise InvalidRequest if the query is wrong."""
+    return to_us(_JOB.from_query(query).wait) if query else 0
 
 
 def page(query: MultiMapping[str]) -> tuple[int | None, str | None]:
@@ -308,6 +309,29 @@ def _report(
     )
 
 
+def _finished(
+    form: FinishBody | FinishEntry,
+    queue_type: str,
+    queue_id: str,
+    job_id: str,
+    lease: str | None,
+    place: str = "",
+) -> FinishJob:
+    """Return the job to finish."""
+    if form.cost is UNSET and not form.hold and not form.hold_type and form.result is UNSET:
+        return FinishJob(queue_type, queue_id, job_id, lease)
+    report = _report(form, queue_type, place)
+    result = b"" if form.result is UNSET else read_text(form.result, MAX_RESULT_BYTES, f"{place}result")
+    return FinishJob(queue_type, queue_id, job_id, lease, *report, result)
+
+
+def _progress(form: ExtendBody | ExtendEntry, place: str = "") -> bytes:
+    """Return the progress of a job as JSON text; empty for none."""
+    if form.progress is UNSET:
+        return b""
+    return read_text(form.progress, MAX_PROGRESS_BYTES, f"{place}progress")
+
+
 def _released(
     form: ReleaseBody | ReleaseEntry, queue_type: str, queue_id: str, job_id: str, lease: str, place: str = ""
 ) -> ReleaseJob:
@@ -326,34 +350,6 @@ def _released(
         error=cut_error(form.error) if form.error else "",
         retries=form.delay is UNSET if form.prefer_retry is UNSET else form.prefer_retry,
     )
-
-
-def read_payload(
-    raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
-) -> tuple[bytes, int | None]:
-    """Return the payload's text and the cap in it, None if it has none.
-
-    The payload is decoded to check it: a Raw may still hold 1e400 or broken UTF-8.
-
-    Raises:
-        InvalidRequest, TooLarge: nothing was done.
-    """
-    text = bytes(raw)
-    if len(text) > max_payload_bytes:
-        raise TooLarge(f"{place}: {len(text)} bytes, the limit is {max_payload_bytes}")
-    try:
-        value = _decode_any(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(explain_broken_json(text, error, place, effort)) from None
-    # A text of MAX_DEPTH bytes cannot have more levels than that.
-    if len(text) > MAX_DEPTH and is_nested_too_deep(text):
-        raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
-    cap = value.get("max_queued_length") if isinstance(value, dict) else None
-    if cap is None:
-        return text, None
-    if type(cap) is not int or cap < 0:
-        raise InvalidRequest(f"{place}.max_queued_length: expected an integer, 0 or more")
-    return text, cap
 
 
 def _cap(explicit: int | UnsetType, in_payload: int | None) -> int | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
+from router.api.campaigns.quota_shapes import QuotaAnswer
 from router.api.life.answers import DefaultExpiresOut, DefaultFateOut, DefaultRetryOut
 from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
 from sharq_core.limits import BlockedBy, LimitUnit
@@ -204,6 +205,9 @@ class TypeAnswer(Success, frozen=True, kw_only=True):
     retry: DefaultRetryOut
     expires: DefaultExpiresOut
     on_expiry: DefaultFateOut
+    quotas: Annotated[
+        list[QuotaAnswer], Meta(description="The quotas that all queues of the type share, and what is used.")
+    ]
     queues: Annotated[int, Meta(description="Number of queues that the server keeps a record of.")]
     blocked_by: Annotated[
         BlockedBy | None,

@@ -11,7 +11,16 @@ from typing import Annotated
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from router.api.campaigns.fields import BatchId, DefaultWindow, IgnoreWindow, WindowName
+from router.api.campaigns.fields import (
+    BatchId,
+    DefaultWindow,
+    IgnoreWindow,
+    JobWait,
+    Progress,
+    Result,
+    WindowName,
+)
+from router.api.campaigns.quota_shapes import QuotaEntry, few_quotas, few_quotas_expected
 from router.api.fields import (
     Count,
     Cursor,
@@ -136,6 +145,7 @@ class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
+    result: Result | UnsetType = UNSET
 
 
 class ExtendBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +153,7 @@ class ExtendBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     by: ExtendBy
     lease: LeaseToken | UnsetType = UNSET
+    progress: Progress | UnsetType = UNSET
 
 
 class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +179,7 @@ class FinishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
+    result: Result | UnsetType = UNSET
 
 
 class ExtendEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,6 +190,7 @@ class ExtendEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     job_id: JobId
     lease: LeaseToken
     by: ExtendBy
+    progress: Progress | UnsetType = UNSET
 
 
 class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -298,6 +311,7 @@ class TypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
     window: DefaultWindow | UnsetType | None = UNSET
+    quotas: Annotated[list[QuotaEntry], few_quotas, few_quotas_expected] | UnsetType | None = UNSET
 
 
 class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -328,6 +342,12 @@ class DequeueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     count: Count | UnsetType = UNSET
     wait: Wait = 0
     lease: LeaseTime | UnsetType = UNSET
+
+
+class JobQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time to wait for the end of the job."""
+
+    wait: JobWait = 0
 
 
 class LeaseQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -203,6 +203,21 @@ class Extended(Success, frozen=True, kw_only=True):
     lease_expires_at: LeaseEndOut
 
 
+_ResultKeptOut: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="False if the server had no room for the result. The job is finished all the same. Absent if there "
+        "was no result."
+    ),
+]
+
+
+class Finished(Success, frozen=True, kw_only=True):
+    """The confirmation that a job is finished."""
+
+    result_kept: _ResultKeptOut | UnsetType = UNSET
+
+
 class LeaseDone(Success, frozen=True, kw_only=True):
     """The success of one job in a bulk call."""
 
@@ -212,6 +227,7 @@ class LeaseDone(Success, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    result_kept: _ResultKeptOut | UnsetType = UNSET
 
 
 class LeaseResults(Success, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from router.api import parsing
 from router.api.campaigns.fields import DefaultWindow
+from router.api.campaigns.quota_parsing import LimitOrQuota, quotas, refuse_quota
 from router.api.decoding import Decoder
 from router.api.fields import to_us
 from router.api.life.fields import DefaultExpires, DefaultFate
@@ -43,7 +44,7 @@ _RAW_LIMITS: Any = msgspec.defstruct(
 
 
 class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A TypeBody whose limits are not decoded yet, so that a message can name the field of a limit."""
+    """A TypeBody whose limits and quotas are not decoded yet, so that a message can name a field of one."""
 
     limits: _RAW_LIMITS | UnsetType | None = UNSET
     interval: LimitInterval | UnsetType | None = UNSET
@@ -55,14 +56,18 @@ class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
     window: DefaultWindow | UnsetType | None = UNSET
+    quotas: Raw | UnsetType = UNSET
 
 
 _TYPE: Decoder[Any] = Decoder(TypeBody, msgspec.json.Decoder(_RawTypeBody))
-_LIMIT = Decoder(LimitEntry)
+_LIMIT: Decoder[Any] = Decoder(LimitEntry, msgspec.json.Decoder(LimitOrQuota))
 
-CLEARED = TypeSettings(
+CLEARED_LIFE = TypeSettings(
     limits=None, max_leased=None, hold_us=None, retry=None, expires_us=None, on_expiry=None
 )
+"""The change that clears the settings that a shard of format 3 knows."""
+
+CLEARED = msgspec.structs.replace(CLEARED_LIFE, window=None, quotas=None)
 """The change that clears every setting of a type."""
 
 CLEARED_LIMITS = TypeSettings(limits=None, max_leased=None, hold_us=None)
@@ -92,6 +97,7 @@ def type_settings(body: bytes) -> TypeSettings:
         expires_us=expires_setting(form.expires),
         on_expiry=fate_setting(form.on_expiry),
         window=form.window,
+        quotas=quotas(form.quotas),
     )
 
 
@@ -126,6 +132,7 @@ def _short_form(form: _RawTypeBody) -> list[Limit] | None:
 
 def _limit(text: Raw, place: str) -> Limit:
     entry = _LIMIT.from_json(text, place)
+    refuse_quota(entry, place)
     interval_us = rate_interval_us(entry.interval, entry.rate, f"{place}.")
     if interval_us is None:
         raise InvalidRequest(f"{place}.rate: required, or interval instead")

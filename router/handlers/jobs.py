@@ -13,6 +13,7 @@ from router.handlers.job_answers import job_facts
 from router.http.errors import failed
 from router.http.request import Request, is_gone
 from router.http.response import Response, answer
+from router.longpoll.job_waits import JobWaits
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import LIFE
 from sharq_core.errors import Duplicate, NotFound, SharqError
@@ -29,17 +30,22 @@ _NOT_DEAD = FailureAnswer(code=NotFound.code, message=_NO_LETTER)
 class JobHandlers:
     """The handlers of single jobs and of dead letters."""
 
-    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
+    def __init__(self, dispatch: Dispatch, job_waits: JobWaits, parser: BodyParser) -> None:
         self._dispatch = dispatch
+        self._job_waits = job_waits
         self._parser = parser
 
     async def job(self, request: Request) -> Response:
-        """Return the state of one job."""
-        parsing.no_query(request.query)
+        """Return the state of one job, at once or when it has ended."""
+        wait_us = parsing.job_wait_us(request.query)
         key = parsing.queue_key(request.path_values)
         job_id = parsing.identifier(request.path_values, "job_id")
-        knows_life = self._dispatch.formats >= LIFE
-        status = await self._dispatch.route(GetJob(key, job_id, knows_life))
+        if wait_us:
+            request.may_last = True
+            status = await self._job_waits.status(key, job_id, wait_us, request.when_gone)
+        else:
+            knows_life = self._dispatch.formats >= LIFE
+            status = await self._dispatch.route(GetJob(key, job_id, knows_life))
         if status is None:
             raise NotFound("job_id: no such job in this queue")
         return answer(job_facts(JobAnswer, status))

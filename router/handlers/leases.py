@@ -8,7 +8,14 @@ from msgspec import UNSET
 from multidict import MultiDict
 
 from router.api import parsing
-from router.api.response_shapes import Extended, FailureAnswer, LeaseDone, LeaseResults, count_failed
+from router.api.response_shapes import (
+    Extended,
+    FailureAnswer,
+    Finished,
+    LeaseDone,
+    LeaseResults,
+    count_failed,
+)
 from router.bodies.parser import BodyParser
 from router.http.errors import failed
 from router.http.request import Request
@@ -34,8 +41,8 @@ class LeaseHandlers:
             parsing.finish, await request.body(), request.path_values, MultiDict(request.query)
         )
         outcome = await self._dispatch.route_job(Finish, job)
-        _check(outcome)
-        return Response(_DONE_BODY)
+        result_kept = _check(outcome).result_kept
+        return Response(_DONE_BODY) if result_kept is None else answer(Finished(result_kept=result_kept))
 
     async def extend(self, request: Request) -> Response:
         """Extend a lease."""
@@ -90,10 +97,13 @@ def _results(
 
 def _result(outcome: LeaseOutcome | SharqError) -> LeaseDone | FailureAnswer:
     try:
-        leased_until_us = _check(outcome).leased_until_us
+        done = _check(outcome)
     except SharqError as error:
         return failed(error)
-    return LeaseDone(lease_expires_at=leased_until_us // 1000 if leased_until_us else UNSET)
+    return LeaseDone(
+        lease_expires_at=done.leased_until_us // 1000 if done.leased_until_us else UNSET,
+        result_kept=UNSET if done.result_kept is None else done.result_kept,
+    )
 
 
 def _check(outcome: LeaseOutcome | SharqError) -> LeaseOutcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import UNSET, structs
 
 from router.api import parsing, type_parsing
+from router.api.campaigns.quota_parsing import quota_answer
 from router.api.fields import to_ms
 from router.api.life.answers import retry_answer
 from router.api.queue_shapes import LimitAnswer, TypeAnswer
@@ -17,8 +18,8 @@ from router.handlers import rate_warnings
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from router.shards.upgrade import LIFE
-from sharq_core.limits import Limit, TypeStats
+from router.shards.upgrade import CAMPAIGNS, LIFE
+from sharq_core.limits import Limit, TypeSettings, TypeStats
 from sharq_core.link.control_calls import GetTypeStats, SetType
 from sharq_core.partitions import partition_of
 from sharq_core.rates import write_rate
@@ -52,8 +53,7 @@ class TypeHandlers:
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
         await self._parser.run(parsing.nothing, await request.body())
-        change = type_parsing.CLEARED if self._dispatch.formats >= LIFE else type_parsing.CLEARED_LIMITS
-        call = SetType(queue_type, self._partition(queue_type), change)
+        call = SetType(queue_type, self._partition(queue_type), _cleared(self._dispatch.formats))
         return answer(_type_answer(await self._dispatch.route(call)))
 
     async def pause_type(self, request: Request) -> Response:
@@ -90,6 +90,13 @@ class TypeHandlers:
         return partition_of(queue_type, "", self._dispatch.partitions)
 
 
+def _cleared(formats: int) -> TypeSettings:
+    """Return the change that clears all settings which every shard knows."""
+    if formats >= CAMPAIGNS:
+        return type_parsing.CLEARED
+    return type_parsing.CLEARED_LIFE if formats >= LIFE else type_parsing.CLEARED_LIMITS
+
+
 def _type_answer(stats: TypeStats) -> TypeAnswer:
     """Return the answer for a gathered type; times until something happens are rounded up."""
     ready_in_us, held_us = stats.next_ready_in_us, stats.held_until_us
@@ -105,6 +112,7 @@ def _type_answer(stats: TypeStats) -> TypeAnswer:
         retry=None if stats.retry is None else retry_answer(stats.retry),
         expires=None if stats.expires_us is None else to_ms(stats.expires_us),
         on_expiry=stats.on_expiry,
+        quotas=[quota_answer(use) for use in stats.quotas],
         queues=stats.queues,
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),

@@ -56,8 +56,8 @@ class Gateway:
         paths: the endpoints by method and path.
         parser: parses bodies; the caller closes it with the server.
         settings: the bounds.
-        in_flight: the number of unanswered requests, without the dequeues that may wait.
-        waiting: the number of unanswered dequeues with `wait`, parked (router/longpoll/dequeues.py) or not.
+        in_flight: the number of unanswered requests, without those that may wait.
+        waiting: the number of unanswered requests with `wait`, parked (router/longpoll) or not.
         room: the memory for the bodies of all unanswered requests, without the first bytes of each.
     """
 
@@ -87,7 +87,7 @@ class Gateway:
         metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
     async def answer(self, request: Request) -> Response:
-        """Return the response to a request. It does not raise. A dequeue that may wait is not timed."""
+        """Return the response to a request. It does not raise. A request that may wait is not timed."""
         started_s = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
         meter = self._unmatched
@@ -99,7 +99,7 @@ class Gateway:
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
             self._gate.check_form(request)
-            may_wait = endpoint.operation == "dequeue" and _may_wait(request)
+            may_wait = endpoint.operation in _WAITING and _may_wait(request)
             response = await self._run(request, endpoint, may_wait=may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs unexpected errors
             response = failure_answer(error, meter.operation)
@@ -117,7 +117,7 @@ class Gateway:
         """Run a handler while the request and its body count against the bounds."""
         if may_wait:
             if self.waiting >= self.settings.max_waiting:
-                raise Overloaded(f"{self.waiting} waiting dequeues are in flight already")
+                raise Overloaded(f"{self.waiting} waiting requests are in flight already")
             self.waiting += 1
         else:
             if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
@@ -162,6 +162,10 @@ class Gateway:
         is_short = declared_bytes is None or declared_bytes <= limit_bytes
         if not (is_coming and is_short and await request.discard(limit_bytes)):
             response.force_close()
+
+
+_WAITING = frozenset({"dequeue", "job"})
+"""The operations that may wait."""
 
 
 def _may_wait(request: Request) -> bool:

@@ -41,10 +41,14 @@ class RouterMetrics:
         gauges = (
             (
                 "sharq_router_in_flight_requests",
-                "Unanswered requests, without dequeues that may wait",
+                "Unanswered requests, without those that may wait",
                 in_flight,
             ),
-            ("sharq_router_waiting_dequeues", "Unanswered dequeues that may wait", waiting),
+            (
+                "sharq_router_waiting_dequeues",
+                "Unanswered requests that may wait: dequeues, and reads of a job with wait",
+                waiting,
+            ),
         )
         for name, documentation, read in gauges:
             Gauge(name, documentation, registry=self._registry).set_function(read)

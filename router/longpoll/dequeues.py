@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.due_hints import Hints, Place
+from router.longpoll.job_waits import JobWaits
 from router.longpoll.parked import ParkedDequeues, Waiter
 from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
@@ -33,11 +34,16 @@ MAX_WAITING = 20_000
 
 
 class Polls:
-    """The dequeues of one router, parked or not."""
+    """The dequeues of one router, parked or not.
+
+    Attributes:
+        job_waits: the requests that wait for the ends of jobs.
+    """
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._dispatch = Dispatch(directory)
+        self.job_waits = JobWaits(directory, self._dispatch)
         self._hints = Hints()
         self._clock = AlarmClock()
         self._lobbies: dict[str, ParkedDequeues] = {}
@@ -88,8 +94,9 @@ class Polls:
                 log.warning("give_back_failed code=%s", outcome.code)
 
     def drain(self) -> None:
-        """Answer every parked poll with an empty list, and park none from now on."""
+        """Answer every parked poll with an empty list, and park none from now on; likewise the waits for jobs."""
         self._is_draining = True
+        self.job_waits.drain()
         for lobby in self._lobbies.values():
             for waiter in list(lobby.waiters):
                 waiter.expire()

@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 
 import aiohttp
 
+from router.shards.job_watches import JobWatches
 from router.shards.link_reasons import why_not_connected
 from router.shards.pending_calls import PendingCalls
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
@@ -32,6 +33,7 @@ from sharq_core.link.frames import (
     ReplyFrame,
     Welcome,
 )
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.link.void_leases import give_back
@@ -107,6 +109,7 @@ class ShardLink:
         self._outbox: Outbox[int] | None = None
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, list[OnDue]] = {}
+        self._job_watches = JobWatches()
         self._is_closing = False
         self._down = Trouble(log, "link_down", "shard=%s node=%s")
         self._session: aiohttp.ClientSession | None = None
@@ -195,6 +198,14 @@ class ShardLink:
             del self._watches[queue_type]
             if self._outbox is not None:
                 self._outbox.add(frames.encode(frames.Unsubscribe(queue_type)), 0)
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Call on_end whenever the shard says that a job is perhaps over, and when the link breaks."""
+        self._job_watches.add(job, on_end, self._outbox)
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Stop calling on_end; an unknown on_end is ignored."""
+        self._job_watches.remove(job, on_end, self._outbox)
 
     def _send(self, call: Call[ReplyT]) -> asyncio.Future[ReplyT]:
         if self._calls is None:
@@ -305,6 +316,7 @@ class ShardLink:
         self.is_draining = False
         for queue_type in self._watches:
             outbox.add(frames.encode(frames.Subscribe(queue_type)), 0)
+        self._job_watches.repeat(outbox)
         down_s = self._down.end()
         if down_s is None:
             log.info("link_up shard=%s node=%s", self.address, self.node_id)
@@ -324,6 +336,7 @@ class ShardLink:
         for queue_type, watches in list(self._watches.items()):
             for on_due in list(watches):
                 self._tell_nothing(queue_type, on_due)
+        self._job_watches.tell_all()
 
     def _read(self, frame: frames.Frame[FromShard]) -> None:
         assert self._calls is not None
@@ -337,6 +350,8 @@ class ShardLink:
                 case Due():
                     for on_due in list(self._watches.get(entry.queue_type, ())):
                         on_due(entry.in_us)
+                case frames.JobEnded():
+                    self._job_watches.tell(entry.job)
                 case NewView():
                     self._on_view(entry.view)
                 case Away():

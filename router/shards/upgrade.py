@@ -17,7 +17,7 @@ from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.link.control_calls import SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
-from sharq_core.models import FinishJob, NewJob, ReleaseJob
+from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 
 LIMITS = 2
 """The format from which on a shard knows limits: cost, holds, fractional bursts, leases at once, gathered types."""
@@ -84,7 +84,10 @@ def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None
         )
         if newer is not None:
             return newer
-    return _first(window=settings.window is not UNSET) if formats < CAMPAIGNS else None
+    if formats >= CAMPAIGNS:
+        return None
+    has_quotas = isinstance(settings, TypeSettings) and settings.quotas is not UNSET
+    return _first(window=settings.window is not UNSET, quotas=has_quotas)
 
 
 def _limit_of_job(job: Addressed) -> str | None:
@@ -131,7 +134,9 @@ def _campaign_of_job(job: Addressed) -> str | None:
             ignore_window=job.ignores_window,
             batch=job.batch is not None,
         )
-    return None
+    if isinstance(job, FinishJob):
+        return _first(result=bool(job.result))
+    return _first(progress=bool(job.progress)) if isinstance(job, ExtendJob) else None
 
 
 def _first(**is_used: bool) -> str | None:

@@ -12,9 +12,10 @@ import msgspec
 
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
+from shard.index.job_ends import JobEnds, NamedJob
 from shard.metrics.outcome_counters import ExpiryCounter, OutcomeCounter
-from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.link.messages import Addressed, Failure, JobsCall
+from sharq_core.errors import Overloaded, SharqError, StoreFull, Unavailable
+from sharq_core.link.messages import Failure, JobsCall
 from sharq_core.logs.plurals import counted
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
@@ -24,7 +25,7 @@ MAX_WAITING_JOBS = 20_000
 MAX_WAITING_BYTES = 64 << 20
 """The bounds of unsent work of one verb, about a second's work. Jobs beyond them are refused at once (I11)."""
 
-JobT = TypeVar("JobT", bound=Addressed)
+JobT = TypeVar("JobT", bound=NamedJob)
 OutcomeT = TypeVar("OutcomeT")
 
 
@@ -54,6 +55,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         order: the place of this verb's calls in a pipeline; calls of one function must be neighbours to be merged.
         hints: gets the hint of each reply.
         counter: counts the outcomes; None for no count.
+        job_ends: tells the watchers of jobs that the calls perhaps ended.
         expiries: counts the jobs that expire.
 
     Attributes:
@@ -69,6 +71,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         scheduler_calls: SchedulerCalls,
         hints: HintNotes,
         counter: OutcomeCounter | None,
+        job_ends: JobEnds,
         expiries: ExpiryCounter,
     ) -> None:
         self.call_type = call_type
@@ -81,9 +84,10 @@ class JobVerb(Generic[JobT, OutcomeT]):
         self.waiting: dict[tuple[int, str], JobBatch[JobT, OutcomeT]] = {}
         self.job_count = 0
         self.size = 0
-        self._has_payloads = call_type.has_payloads
+        self.pipeline = pipeline
+        self.job_ends = job_ends if call_type.ends_jobs else None
+        self._text_field = call_type.text_field
         self._partitions = scheduler_calls.partitions
-        self._pipeline = pipeline
         self._loop = asyncio.get_running_loop()
 
     def submit(self, call: CallOfJobs[JobT]) -> asyncio.Future[list[OutcomeT | Failure]]:
@@ -96,8 +100,8 @@ class JobVerb(Generic[JobT, OutcomeT]):
         if not jobs:
             reply.future.set_result([])
         for index, job in enumerate(jobs):
-            size: int = len(job.payload) if self._has_payloads else 0  # type: ignore[attr-defined] # has_payloads
-            waiting_bytes = self.size + self._pipeline.waiting_bytes
+            size: int = len(getattr(job, self._text_field)) if self._text_field else 0
+            waiting_bytes = self.size + self.pipeline.waiting_bytes
             if self.job_count >= MAX_WAITING_JOBS or waiting_bytes + size > MAX_WAITING_BYTES:
                 reply.settle(index, _failure(self._overloaded(waiting_bytes)))
                 continue
@@ -107,14 +111,14 @@ class JobVerb(Generic[JobT, OutcomeT]):
             batch = self.waiting.get(key)
             if batch is None:
                 batch = self.waiting[key] = JobBatch(self, *key, self._loop.time())
-                self._pipeline.gather(batch, key[0])
+                self.pipeline.gather(batch, key[0])
             batch.jobs.append(job)
             batch.places.append((reply, index))
             batch.size += size
             self.job_count += 1
             self.size += size
         if len(jobs) == 1:  # the jobs of one bulk call must stay together to stay in order (I3)
-            self._pipeline.push()
+            self.pipeline.push()
         return reply.future
 
     def _overloaded(self, waiting_bytes: int) -> Overloaded:
@@ -182,7 +186,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
         verb.job_count -= len(self.jobs)
         verb.size -= self.size
         fits = len(self.jobs) <= MAX_BATCH and self.size <= MAX_CALL_BYTES
-        parts = [self] if fits else self._cut(has_payloads=verb.call_type.has_payloads)
+        parts = [self] if fits else self._cut(verb.call_type.text_field)
         for part in parts:
             if verb.maker.has_deadline:
                 not_after_us = verb.not_after_us(partition, self.since)
@@ -199,7 +203,11 @@ class JobBatch(Generic[JobT, OutcomeT]):
             self._verb.expiries.expired(self._key[1], reply.expired_jobs, reply.dropped_jobs)
 
     def deliver(self, reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
-        """Give each job its outcome, or the error of the call."""
+        """Give each job its outcome, or the error of the call. If the store is full, make the fallback of the call."""
+        if isinstance(reply, StoreFull) and self.call.fallback is not None:
+            self.call = self.call.fallback
+            self._verb.pipeline.resubmit(self, self._key[0])
+            return
         if isinstance(reply, SharqError) or reply.value is None:
             late = Unavailable("the call reached the store too late; nothing was done")
             failure = _failure(reply if isinstance(reply, SharqError) else late)
@@ -210,13 +218,15 @@ class JobBatch(Generic[JobT, OutcomeT]):
             bulk_reply.settle(index, outcome)
         if self._verb.counter is not None:
             self._verb.counter.count(self._key[1], self.jobs, reply.value)
+        if self._verb.job_ends is not None:
+            self._verb.job_ends.note(self.jobs)
 
-    def _cut(self, *, has_payloads: bool) -> list[JobBatch[JobT, OutcomeT]]:
+    def _cut(self, text_field: str) -> list[JobBatch[JobT, OutcomeT]]:
         """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""
         parts: list[JobBatch[JobT, OutcomeT]] = []
         room = 0
         for job, place in zip(self.jobs, self.places, strict=True):
-            size: int = len(job.payload) if has_payloads else 0  # type: ignore[attr-defined] # has_payloads
+            size: int = len(getattr(job, text_field)) if text_field else 0
             if not parts or len(parts[-1].jobs) == MAX_BATCH or size > room:
                 parts.append(JobBatch(self._verb, *self._key, self.since, follows=bool(parts)))
                 room = MAX_CALL_BYTES

@@ -160,6 +160,11 @@ class Pipeline:
             self._schedule()
         return future
 
+    def resubmit(self, pending: Pending, partition: int) -> None:
+        """Send a call again whose first form was refused; it still has its first deadline."""
+        self._lane(partition, is_promised=self._executor.promises).waiting.append(pending)
+        self._schedule()
+
     async def run(self, call: FunctionCall[T]) -> tuple[Reply[T], float]:
         """Run one call and return its reply and the time (time.monotonic) at which it was sent, or raise its error."""
         return await self.submit(call)

@@ -7,23 +7,16 @@ two, and one that a change of half an hour cuts or repeats in part has 30 or 90 
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from shard.calendar.local_time import DAY_S, HOUR_S, stretches
+from sharq_core.campaigns.quotas import PeriodLength
 
 _BEFORE_S = 2 * DAY_S
 """The time before `begin` from which days and hours are read, longer than any of them."""
 
 _CACHED = 4_096
-
-
-class PeriodLength(StrEnum):
-    """The period of a quota."""
-
-    DAY = "day"
-    HOUR = "hour"
 
 
 def period_bounds(length: PeriodLength, tz: str, begin_us: int, end_us: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from sharq_core.scheduler.arguments import PARTITION_TIME_US
+from sharq_core.scheduler.arguments import own_deadline
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions
@@ -129,8 +129,8 @@ class PartitionClocks:
         """Return the time, in µs, at which a call times out, as calls name it (functions.py).
 
         It is in the partition's time as it goes on from the latest reading, so the store refuses the call if the
-        partition's time has gained since then. If the partition was not read yet, the time is by the store's clock, or
-        None if that is unknown, too.
+        partition's time has gained since then, or lost more than a second. If the partition was not read yet, the time
+        is by the store's clock, or None if that is unknown, too.
 
         Args:
             since: the loop's time, in seconds, at which the call's work arrived; None for now.
@@ -138,8 +138,7 @@ class PartitionClocks:
         reading = self._known.get(partition)
         if reading is None:
             return self._executor.not_after_us(partition, since)
-        own_us = reading.earliest_us + elapsed_us() + self._executor.remaining_us(since)
-        return PARTITION_TIME_US + own_us
+        return own_deadline(reading.earliest_us + elapsed_us(), self._executor.remaining_us(since))
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""

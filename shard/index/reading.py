@@ -7,6 +7,8 @@ from time import monotonic
 
 import msgspec
 
+from sharq_core.scheduler.campaigns.result_calls import ResultCalls
+
 
 class PartitionReading(msgspec.Struct):
     """The progress of reading a partition's types.
@@ -22,7 +24,8 @@ class PartitionReading(msgspec.Struct):
         is_whole: True if a sound round has ended.
         is_doubted: True if another node changed more types than its notes name.
         look_at: the time (time.monotonic) at which a failed partition may be asked again.
-        tombstones, forgotten_early, turn_us, now_us: the last values from the store (SurveyReply).
+        tombstones, forgotten_early, turn_us, now_us, result_bytes, results_dropped, oldest_result_us: the last values
+            from the store (SurveyReply).
     """
 
     fields: int = -1
@@ -39,11 +42,20 @@ class PartitionReading(msgspec.Struct):
     forgotten_early: int = 0
     turn_us: int | None = None
     now_us: int = 0
+    result_bytes: int = 0
+    results_dropped: int = 0
+    oldest_result_us: int | None = None
 
     @property
     def must_turn(self) -> bool:
         """Return True if the older generation of tombstones is due to be dropped."""
         return self.turn_us is not None and self.turn_us <= self.now_us
+
+    def must_trim(self, results: ResultCalls) -> bool:
+        """Return True if results are too old or take too much memory."""
+        oldest_us = self.oldest_result_us
+        is_old = oldest_us is not None and self.now_us - oldest_us >= results.finished_us
+        return is_old or self.result_bytes > results.share_bytes
 
     @property
     def is_behind(self) -> bool:

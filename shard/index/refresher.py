@@ -100,6 +100,16 @@ class Refresher:
         """The number of finished jobs ever forgotten before they were a minute old."""
         return sum(reading.forgotten_early for _, reading in self._surveyor.readings())
 
+    @property
+    def result_bytes(self) -> int:
+        """The bytes of the results of finished jobs."""
+        return sum(reading.result_bytes for _, reading in self._surveyor.readings())
+
+    @property
+    def results_dropped(self) -> int:
+        """The number of results ever dropped to make room for others."""
+        return sum(reading.results_dropped for _, reading in self._surveyor.readings())
+
     async def read_first(self) -> None:
         """Look at every partition, and read their types for at most FIRST_READ_S.
 
@@ -160,6 +170,7 @@ class Refresher:
             self._index.rank(RANKED_AT_ONCE, self._census.named)
             await asyncio.sleep(0)
         await self._turn()
+        await self._trim_results()
         await self._keep_bounds()
 
     async def _say_given_up(self) -> None:
@@ -186,6 +197,13 @@ class Refresher:
             not_after_us = self._clocks.not_after_us(partition)
             await self._pipeline.value(self._functions.turn(partition, not_after_us=not_after_us))
             self._just_turned.add(partition)
+
+    async def _trim_results(self) -> None:
+        """Drop results whose jobs are not remembered any more, some of each partition in each look."""
+        results = self._functions.results
+        for partition in [p for p, reading in self._surveyor.readings() if reading.must_trim(results)]:
+            not_after_us = self._clocks.not_after_us(partition)
+            await self._pipeline.value(results.trim(partition, not_after_us=not_after_us))
 
     async def _keep_bounds(self) -> None:
         """Trim the partitions that remember most, so that all together stay within this node's share (I11)."""

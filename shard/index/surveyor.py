@@ -264,6 +264,8 @@ class Surveyor:
         reading.fields, reading.touches = value.fields, value.touches
         reading.tombstones, reading.forgotten_early = value.tombstones, value.forgotten_early
         reading.turn_us, reading.now_us = value.turn_us, now_us
+        reading.result_bytes, reading.results_dropped = value.result_bytes, value.results_dropped
+        reading.oldest_result_us = value.oldest_result_us
         reading.is_doubted |= value.is_cut
         if value.is_cut or value.touched:
             self.on_touched(partition)

@@ -18,7 +18,7 @@ from shard.metrics.outcome_counters import OutcomeCounter
 from shard.metrics.unit_counts import UnitCounts
 from sharq_core.job_changes import CancelStatus
 from sharq_core.job_life import DeadReason
-from sharq_core.models import EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
+from sharq_core.models import EnqueueStatus, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 
 MAX_TYPES = MAX_NAMED
@@ -35,6 +35,7 @@ class NodeMetrics:
         counters: the counter of outcomes by the function of a verb about jobs; some functions have none.
         attempts: the attempts of jobs, and those that failed.
         units: the units that gathered types have leased.
+        results: the number of results of finished jobs that the store kept, and for which it had no room.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -61,12 +62,13 @@ class NodeMetrics:
         self.attempts = AttemptCounts(MAX_TYPES)
         self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
+        self.results = {"kept": 0, "not_kept": 0}
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.cancels = OutcomeCounts(CancelStatus, MAX_TYPES)
         self.counters: dict[str, OutcomeCounter] = {
             "enqueue": self.enqueues,
-            "finish": self.finishes,
+            "finish": _Finishes(self),
             "extend": self.extends,
             "release": _Releases(self),
             "cancel": self.cancels,
@@ -136,6 +138,19 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
     return child_of
 
 
+class _Finishes:
+    """The counter of finishes, and of the results among them."""
+
+    def __init__(self, metrics: NodeMetrics) -> None:
+        self._metrics = metrics
+
+    def count(self, queue_type: str, jobs: Sequence[FinishJob], outcomes: Sequence[LeaseOutcome]) -> None:
+        self._metrics.finishes.count(queue_type, jobs, outcomes)
+        for outcome in outcomes:
+            if outcome.result_kept is not None:
+                self._metrics.results["kept" if outcome.result_kept else "not_kept"] += 1
+
+
 class _Releases:
     """The counter of releases, of the attempts among them that failed, and of the jobs that became dead letters."""
 
@@ -180,7 +195,14 @@ class _Outcomes(Collector):
         )
         for row in self._metrics.cancels.rows():
             cancels.add_metric(row[:2], row[2])
-        yield from (enqueues, leases, cancels)
+        results = CounterMetricFamily(
+            "sharq_job_results",
+            "Results that came with a finish, by whether the store had room for them",
+            labels=["outcome"],
+        )
+        for outcome, count in self._metrics.results.items():
+            results.add_metric([outcome], count)
+        yield from (enqueues, leases, cancels, results)
 
 
 class _Durations(Collector):
@@ -309,6 +331,16 @@ class _Totals(Collector):
             "sharq_finished_forgotten_early",
             "Finished jobs forgotten before they were a minute old because the limit was reached",
             value=self._watch.forgotten_early,
+        )
+        yield GaugeMetricFamily(
+            "sharq_result_bytes",
+            "Bytes that the results of finished jobs take in the store",
+            value=self._watch.result_bytes,
+        )
+        yield CounterMetricFamily(
+            "sharq_results_dropped",
+            "Results of finished jobs dropped to make room for others before their time was over",
+            value=self._watch.results_dropped,
         )
         yield GaugeMetricFamily(
             "sharq_reaper_lag_seconds",

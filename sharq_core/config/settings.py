@@ -49,6 +49,7 @@ class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
         finished_retention_ms: time for which a finished job is remembered.
         dead_retention_ms: time for which a dead letter is kept.
         dead_limit: dead letters kept of each queue type.
+        results_bytes: memory for the results of finished jobs, over all partitions.
         max_payload_bytes: largest payload of one job.
         max_body_bytes: largest body of one HTTP request.
     """
@@ -60,6 +61,7 @@ class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
     finished_retention_ms: Annotated[int, milliseconds(_MINUTE_MS, 7 * _DAY_MS)] = 5 * _MINUTE_MS
     dead_retention_ms: Annotated[int, milliseconds(1, 3650 * _DAY_MS)] = 7 * _DAY_MS
     dead_limit: Annotated[int, whole_number(1, 100_000_000)] = 100_000
+    results_bytes: Annotated[int, whole_number(0, 1 << 40, "bytes")] = 64 * _MIB
     max_payload_bytes: Annotated[int, whole_number(1, 16 * _MIB, "bytes")] = 256 * _KIB
     max_body_bytes: Annotated[int, whole_number(1, 256 * _MIB, "bytes")] = 16 * _MIB
 

@@ -15,6 +15,7 @@ import msgspec
 
 from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
+from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, View
 from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
@@ -168,6 +169,24 @@ class Away(msgspec.Struct, frozen=True, array_like=True, tag=11):
     partitions: list[int]
 
 
+class SubscribeJob(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """A request for a word whenever a call through the shard has perhaps ended a job."""
+
+    job: JobKey
+
+
+class UnsubscribeJob(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """The end of a subscription to a job."""
+
+    job: JobKey
+
+
+class JobEnded(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """The word that a job is perhaps over."""
+
+    job: JobKey
+
+
 class Frame(msgspec.Struct, Generic[T], frozen=True, array_like=True):
     """Entries that were sent together.
 
@@ -180,13 +199,15 @@ class Frame(msgspec.Struct, Generic[T], frozen=True, array_like=True):
     entries: list[T]
 
 
-FromRouter: TypeAlias = Proof | CallFrame[Call[Any]] | Subscribe | Unsubscribe
+FromRouter: TypeAlias = Proof | CallFrame[Call[Any]] | Subscribe | Unsubscribe | SubscribeJob | UnsubscribeJob
 FromShard: TypeAlias = (
-    Hello | Welcome | ReplyFrame[msgspec.Raw] | ErrorFrame | Due | NewView | Draining | Away
+    Hello | Welcome | ReplyFrame[msgspec.Raw] | ErrorFrame | Due | NewView | Draining | Away | JobEnded
 )
 
 _AnyCall: Any = Union[CALLS]  # noqa: UP007 - made of the list of calls
-_from_router = msgspec.msgpack.Decoder(Frame[Union[Proof, CallFrame[_AnyCall], Subscribe, Unsubscribe]])  # noqa: UP007
+_from_router = msgspec.msgpack.Decoder(
+    Frame[Union[Proof, CallFrame[_AnyCall], Subscribe, Unsubscribe, SubscribeJob, UnsubscribeJob]]  # noqa: UP007
+)
 _from_shard = msgspec.msgpack.Decoder(Frame[FromShard])
 _replies: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(get_args(kind.__orig_bases__[0])[0])  # type: ignore[attr-defined] # by typing

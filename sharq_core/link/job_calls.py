@@ -18,6 +18,7 @@ class Cancel(JobsCall[list[CancelOutcome | Failure]], frozen=True):
 
     function: ClassVar[str] = "cancel"
     formats: ClassVar[int] = 3
+    ends_jobs: ClassVar[bool] = True
 
     jobs: list[CancelJob]
 

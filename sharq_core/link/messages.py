@@ -14,6 +14,7 @@ from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from sharq_core.limits import Burst
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.models import (
     Counts,
     DeletedQueue,
@@ -91,10 +92,12 @@ class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
     The function takes the jobs of one partition and type.
 
     Attributes:
-        has_payloads: the jobs carry their payloads, whose bytes are bounded.
+        text_field: the field of the jobs that holds JSON text, whose bytes are bounded; empty for none.
+        ends_jobs: a job may be over after the call, so its watchers are told (JobEnds).
     """
 
-    has_payloads: ClassVar[bool] = False
+    text_field: ClassVar[str] = ""
+    ends_jobs: ClassVar[bool] = False
 
 
 class QueueCall(Call[ReplyT], Generic[ReplyT], frozen=True):
@@ -122,7 +125,7 @@ class Enqueue(JobsCall[list[Enqueued | Failure]], frozen=True):
     """A call that enqueues jobs. One answer per job, in order."""
 
     function: ClassVar[str] = "enqueue"
-    has_payloads: ClassVar[bool] = True
+    text_field: ClassVar[str] = "payload"
 
     jobs: list[NewJob]
 
@@ -163,6 +166,8 @@ class Finish(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that finishes jobs. One answer per job, in order."""
 
     function: ClassVar[str] = "finish"
+    text_field: ClassVar[str] = "result"
+    ends_jobs: ClassVar[bool] = True
 
     jobs: list[FinishJob]
 
@@ -171,6 +176,7 @@ class Extend(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that extends leases. One answer per job, in order."""
 
     function: ClassVar[str] = "extend"
+    text_field: ClassVar[str] = "progress"
 
     jobs: list[ExtendJob]
 
@@ -179,6 +185,7 @@ class Release(JobsCall[list[LeaseOutcome | Failure]], frozen=True):
     """A call that releases jobs. One answer per job, in order."""
 
     function: ClassVar[str] = "release"
+    ends_jobs: ClassVar[bool] = True
 
     jobs: list[ReleaseJob]
 
@@ -362,4 +369,16 @@ class ShardPort(Protocol):
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Stop calling on_due; an unknown watch is ignored."""
+        ...
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Call on_end whenever a call through this shard has perhaps ended the job.
+
+        Nothing is heard of the end of a lease by time, and of calls through other shards, so the watcher asks for the
+        job's state from time to time.
+        """
+        ...
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Stop calling on_end; an unknown watch is ignored."""
         ...

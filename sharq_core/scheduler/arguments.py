@@ -14,8 +14,8 @@ from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from sharq_core.store.commands import Word
 
-PARTITION_TIME_US = 1 << 52
-"""Added to a `not_after_us` in the partition's time; one below this is by the store's clock (clock.lua's OWN_TIME)."""
+_OWN_TIME, _UNIT_US, _MOST_SECONDS = 1 << 52, 64, 63
+"""clock.lua's OWN_TIME and UNIT_US: how a deadline in the partition's time is written."""
 
 TERMS = struct.Struct(">QQQ")
 """unit.lua's TERMS: not_after_us, and how long finished jobs and dead letters are remembered (µs)."""
@@ -28,8 +28,10 @@ KNOWS_LIFE = 3
 expired. The bit 1 alone is that of callers that know the cost only.
 """
 
-COUNTS_EXPIRED = "1"
-"""Says in a reap that the caller can decode the number of jobs that expired."""
+ASKS_ABOUT_BATCHES = "2"
+"""Says in a reap that the caller can decode the number of jobs that expired, and asks about ended batches. "1" is that
+of callers that do not ask.
+"""
 
 KNOWS_EXPIRED = 2
 """Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""
@@ -65,6 +67,17 @@ _CHANGE = struct.Struct(">BQQBIBQ")
 _PAYLOAD, _DUE, _PRIORITY, _COST, _EXPIRY = 1, 2, 4, 8, 16
 
 _AnyJob: TypeAlias = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef | CancelJob
+
+
+def own_deadline(now_us: int, remaining_us: int) -> int:
+    """Return the `not_after_us` of a call in the partition's time; one that is not made here is by the store's clock.
+
+    Args:
+        now_us: the partition's time now.
+        remaining_us: the time that the call has left.
+    """
+    latest_us, seconds = now_us + remaining_us, -(-remaining_us // 1_000_000)
+    return _OWN_TIME + latest_us - latest_us % _UNIT_US + min(max(seconds, 0), _MOST_SECONDS)
 
 
 def token(lease: str | None) -> bytes:

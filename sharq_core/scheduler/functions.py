@@ -4,8 +4,8 @@ Nothing is sent here: a FunctionCall is a value, which executor.py runs. argumen
 replies.py decodes the answers.
 
 All methods take `now_us` (None for the store's clock), for tests. Those that write take `not_after_us`: after that time
-nothing is done and the reply is expired. The time is the partition's if PARTITION_TIME_US (arguments.py) was added to
-it, else it is by the store's clock.
+nothing is done and the reply is expired. It is in the partition's time if own_deadline (arguments.py) made it, else by
+the store's clock.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ class Functions:
             self.retention.dead_us,
             keep,
             not_after_us or 0,
-            packed.COUNTS_EXPIRED,
+            packed.ASKS_ABOUT_BATCHES,
         ]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 

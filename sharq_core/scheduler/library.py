@@ -25,14 +25,16 @@ SHARED_FILES = (
     "retry_policy",
     "job_record",
     "notes",
-    "batches",
     "queue_windows",
     "queue_life",
     "queue_limits",
     "queue_record",
+    "periods",
+    "quotas",
     "type_settings",
     "blocked_by",
     "counters",
+    "batches",
     "touched",
     "tombstones",
     "results",
@@ -143,11 +145,15 @@ REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
 TURN = Function("turn", ("counters", "done0", "done1"))
 TRIM_RESULTS = Function("trim_results", ("counters", *_RESULTS))
-DROP_DEAD = Function("drop_dead", ("counters", "dead", "deadjobs", "deadcounts"))
-DROP_DEAD_LETTER = Function("drop_dead_letter", ("counters", "dead", "deadjobs", "deadcounts"))
+_LETTERS = ("counters", "dead", "deadjobs", "deadcounts", _NOTES)
+DROP_DEAD = Function("drop_dead", _LETTERS)
+DROP_DEAD_LETTER = Function("drop_dead_letter", _LETTERS)
 CANCEL = Function("cancel", _JOBS, joins=True)
 CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
+GET_BATCH = Function("get_batch", ("counters", _NOTES), _READ, joins=True)
+CANCEL_BATCH = Function("cancel_batch", _JOBS)
+DROP_BATCH = Function("drop_batch", ("timers", "counters", _NOTES), joins=True)
 GET_JOB = Function(
     "get_job",
     ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
@@ -176,6 +182,8 @@ EXPLAIN = Function("explain", _OF_TYPE, _READ, joins=True)
 GET_TYPE_STATS = Function("get_type_stats", _OF_TYPE, _READ, joins=True)
 LIST_TYPE_STATS = Function("list_type_stats", ("counters",), _READ, joins=True)
 SET_TYPE = Function("set_type", _OF_TYPE)
+PUT_PERIODS = Function("put_periods", ("counters",))
+GET_PERIODS = Function("get_periods", ("counters",), _READ, joins=True)
 PAUSE_TYPE = Function("pause_type", ("ready", "counters"), joins=True)
 PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
@@ -211,6 +219,9 @@ FUNCTIONS = (
     CANCEL,
     CANCEL_MATCHING,
     CHANGE_JOB,
+    GET_BATCH,
+    CANCEL_BATCH,
+    DROP_BATCH,
     GET_JOB,
     LIST_JOBS,
     GET_QUEUE,
@@ -228,6 +239,8 @@ FUNCTIONS = (
     GET_TYPE_STATS,
     LIST_TYPE_STATS,
     SET_TYPE,
+    PUT_PERIODS,
+    GET_PERIODS,
     PAUSE_TYPE,
     PAUSE_ALL,
     TOUCH,
@@ -258,6 +271,7 @@ _UNPROMISED = frozenset(
         TURN,
         TOUCH,
         SET_CLOCK,
+        PUT_PERIODS,
         LOOK_AT_DATA,
         CHECK_PARTITION,
         HEARTBEAT,
@@ -266,6 +280,7 @@ _UNPROMISED = frozenset(
         MOVE_SCHEDULE,
         FORGET_SCHEDULE,
         TRIM_RESULTS,
+        DROP_BATCH,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

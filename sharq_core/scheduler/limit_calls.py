@@ -13,7 +13,6 @@ from msgspec import UNSET
 from sharq_core.limits import (
     Explanation,
     Limit,
-    LimitUnit,
     QueueSettings,
     TypePage,
     TypeSettings,
@@ -23,10 +22,12 @@ from sharq_core.limits import (
 from sharq_core.models import QueueStats, QueueStatsPage
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, status_replies
+from sharq_core.scheduler.campaigns import quotas as packed_quotas
+from sharq_core.scheduler.campaigns.quotas import UNITS, Bounds
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import decode_nothing, decoder
-from sharq_core.scheduler.status_replies import BLOCKED_BY, WITH_LIFE, as_short, fate_of, retry_of
+from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short, fate_of, retry_of
 from sharq_core.store.commands import Word
 
 T = TypeVar("T")
@@ -41,7 +42,13 @@ _LIFE = struct.Struct(">6sB")
 """type_settings.lua's LIFE, which follows the limits and a retry policy: expires (µs, 0 for None), on_expiry."""
 
 _LIMITS, _MAX_LEASED, _HOLD, _RETRY, _EXPIRES, _ON_EXPIRY, _KNOWS_LIFE = 1, 2, 4, 8, 16, 32, 64
-_UNITS = (LimitUnit.JOB, LimitUnit.COST)
+_KNOWS_CAMPAIGNS = 128
+
+WITH_CAMPAIGNS = "2"
+"""The argument with which get_type_stats.lua adds the defaults of lives and the settings of campaigns, which a node of
+revision 5 cannot decode.
+"""
+
 _INTERVAL_BYTES = 6
 
 _STATS = 14
@@ -126,6 +133,7 @@ class TypeCalls:
         queue_type: str,
         settings: TypeSettings,
         *,
+        bounds: Bounds | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[TypeStats]:
@@ -133,8 +141,12 @@ class TypeCalls:
 
         A limit that is among the present ones goes on as it is. A new one begins one interval after the type's last
         lease, or as many as an old limit of its unit still waits.
+
+        Args:
+            bounds: the bounds of the periods of each quota's zone. Without them, a type with quotas leases nothing
+                until put_periods brings them.
         """
-        arguments: list[Word] = [_change(settings, not_after_us or 0)]
+        arguments: list[Word] = [_change(settings, not_after_us or 0, bounds or {})]
         return make_call(
             self._keys, library.SET_TYPE, partition, queue_type, now_us, arguments, _decode_stats
         )
@@ -144,7 +156,7 @@ class TypeCalls:
     ) -> FunctionCall[TypeStats]:
         """Read the settings and the statistics of a type in a partition."""
         return make_call(
-            self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [WITH_LIFE], _decode_stats
+            self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [WITH_CAMPAIGNS], _decode_stats
         )
 
     def explain(
@@ -167,7 +179,7 @@ class TypeCalls:
         )
 
 
-def _change(settings: TypeSettings, not_after_us: int) -> bytes:
+def _change(settings: TypeSettings, not_after_us: int, bounds: Bounds) -> bytes:
     """Return the change as set_type.lua reads it.
 
     To the function, a named hold of 0 µs clears the present hold. A caller who says 0 wants no further hold, so that
@@ -175,6 +187,7 @@ def _change(settings: TypeSettings, not_after_us: int) -> bytes:
     """
     named = (
         _KNOWS_LIFE
+        + _KNOWS_CAMPAIGNS
         + _LIMITS * (settings.limits is not UNSET)
         + _MAX_LEASED * (settings.max_leased is not UNSET)
         + _HOLD * (settings.hold_us is not UNSET and settings.hold_us != 0)
@@ -184,7 +197,8 @@ def _change(settings: TypeSettings, not_after_us: int) -> bytes:
     )
     limits = settings.limits or []
     head = _CHANGE.pack(not_after_us, named, settings.max_leased or 0, settings.hold_us or 0, len(limits))
-    return head + b"".join(map(_limit, limits)) + _defaults(settings)
+    campaign = packed_quotas.campaign_settings(settings, bounds)
+    return head + b"".join(map(_limit, limits)) + _defaults(settings) + campaign
 
 
 def _defaults(settings: TypeSettings) -> bytes:
@@ -197,7 +211,7 @@ def _defaults(settings: TypeSettings) -> bytes:
 
 def _limit(limit: Limit) -> bytes:
     interval = limit.interval_us.to_bytes(_INTERVAL_BYTES)
-    return _LIMIT.pack(1 + _UNITS.index(limit.unit), interval, *packed.burst_parts(limit.burst))
+    return _LIMIT.pack(1 + UNITS.index(limit.unit), interval, *packed.burst_parts(limit.burst))
 
 
 def _summary(queue_type: str, row: list[int]) -> TypeSummary:
@@ -216,12 +230,13 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
     paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[
         4:_STATS
     ]
-    limits_at = _STATS + _DEFAULTS
-    *retry, expires_us, on_expiry = raw[_STATS:limits_at]
+    campaigns_at = _STATS + _DEFAULTS
+    *retry, expires_us, on_expiry = raw[_STATS:campaigns_at]
+    window, quotas, limits_at = packed_quotas.read_campaign_settings(raw, campaigns_at)
     return TypeStats(
         is_paused=bool(paused),
         limits=[
-            Limit(_UNITS[raw[at] - 1], raw[at + 1], as_short(raw[at + 2]))
+            Limit(UNITS[raw[at] - 1], raw[at + 1], as_short(raw[at + 2]))
             for at in range(limits_at, len(raw), _LIMIT_REPLY)
         ],
         max_leased=max_leased or None,
@@ -236,6 +251,8 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
         retry=retry_of(*retry),
         expires_us=expires_us or None,
         on_expiry=fate_of(on_expiry),
+        window=window,
+        quotas=quotas,
     )
 
 

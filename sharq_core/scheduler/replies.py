@@ -108,6 +108,7 @@ class ReapReply(msgspec.Struct, frozen=True):
         ended, died: number of leases that ended, and how many of their jobs became dead letters at their requeue limit.
         expired: number of jobs that expired.
         dropped: number of those that were dropped; the others became dead letters.
+        ended_batches: the batches whose last job in this partition ended so long ago that they may be forgotten.
     """
 
     handled: int
@@ -116,6 +117,7 @@ class ReapReply(msgspec.Struct, frozen=True):
     died: int
     expired: int = 0
     dropped: int = 0
+    ended_batches: tuple[str, ...] = ()
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -335,7 +337,9 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    return ReapReply(raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9])
+    return ReapReply(
+        raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9], tuple(batch.decode() for batch in raw[9:])
+    )
 
 
 @decoder

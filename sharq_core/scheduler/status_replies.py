@@ -46,7 +46,7 @@ _HEAD = Struct(">BIQQIBIiQBIHIBB")
 _REMEMBERED = Struct(">BIQ")
 _ERROR = Struct(">IQ")
 _PROGRESS = Struct(">Q")
-_JOB = 4
+_JOB = 5
 _ROW = 1 + _JOB
 _DEAD_ROW = 8
 
@@ -140,11 +140,12 @@ def fate_of(number: int) -> OnExpiry | None:
     return _FATES[number]
 
 
-def _status(head: bytes, payload: bytes, error: bytes, output: bytes) -> JobStatus:
+def _status(head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes) -> JobStatus:
     """Return the status of a job as job_status.lua tells it.
 
     Args:
         output: the result of a finished job, the progress of any other; empty for none.
+        batch: the id of its batch; empty for none.
     """
     state = STATES[head[0]]
     if len(head) < _HEAD.size:
@@ -173,6 +174,7 @@ def _status(head: bytes, payload: bytes, error: bytes, output: bytes) -> JobStat
         error=_error(error),
         progress=progress,
         progress_at_us=progress_at_us,
+        batch=batch.decode() or None,
     )
 
 

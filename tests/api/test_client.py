@@ -12,7 +12,8 @@ import pytest
 
 from sharq_client import DeadRef, EnqueueJob, JobRef, LeasedJob, SharqClient, errors
 from sharq_client.answers import JobState
-from sharq_client.requests import MAX_BYTES_A_CALL, calls, ready_to_send
+from sharq_client.bulk import MAX_BYTES_A_CALL, calls
+from sharq_client.requests import ready_to_send
 from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqServer
 

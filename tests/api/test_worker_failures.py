@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from sharq_client import DeadReason, EnqueueJob, JobState, LeasedJob, Retry, SharqClient, Worker
+from sharq_client.bulk import MAX_BYTES_A_CALL, calls
 from sharq_client.outcomes import text_of
-from sharq_client.requests import MAX_BYTES_A_CALL, LeaseBody, calls
+from sharq_client.requests import LeaseBody
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import until
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.report import Report
-from tests.chaos.stage import Stage, stage
+from tests.chaos.stage import Stage, is_quick, stage
 from tests.support.load.crowd import Crowd
 from tests.support.stores.server import AOF, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
@@ -53,3 +54,20 @@ async def test_queues_go_on_at_their_pace_when_the_stores_clock_steps(
             await stage_by_clock.go_on(crowd)
 
     await stage_by_clock.play(f"the store's clock: {name}", fault)
+
+
+@pytest.mark.parametrize("step_s", [-20.0, -DAY_S])
+async def test_queues_keep_their_pace_when_the_stores_clock_steps_twice_before_every_node_has_noticed(
+    stage_by_clock: Stage, clock: ShiftedClock, seed: int, step_s: float
+) -> None:
+    """The nodes read their partitions once a second, so many of the steps come in pairs between two readings."""
+    moments = random.Random(seed)
+
+    async def fault(crowd: Crowd) -> None:
+        crowd.history.clock_shifts_ms.append(int(step_s * 1000))
+        for shift_s in (step_s, 0.0) * (5 if is_quick() else 20):
+            clock.set(shift_s)
+            await asyncio.sleep(moments.uniform(0.01, 0.4))
+        await stage_by_clock.go_on(crowd)
+
+    await stage_by_clock.play(f"the store's clock: back by {-step_s:g} s and ahead, many times", fault)

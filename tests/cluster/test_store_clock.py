@@ -121,6 +121,26 @@ async def test_leases_and_delays_end_in_real_time_when_the_clock_steps(
         assert 1.9 <= came <= 2.0 + SLACK_S
 
 
+@pytest.mark.parametrize("step_s", [-20.0, -HOUR_S])
+async def test_no_slot_comes_early_when_the_clock_steps_back_and_ahead_at_once(
+    parts: Parts, clock: ShiftedClock, step_s: float
+) -> None:
+    """Calls come between the two steps, and the node does not always read the partition between them."""
+    wait_us = 15_000_000
+    await enqueue(parts, *(job(KIND, "q", f"j{n}", interval_us=wait_us) for n in range(2)))
+    began = time.monotonic()
+    await wait_for_job(parts, KIND)
+    number = 0
+    while time.monotonic() - began < 10:
+        clock.set(step_s)
+        await enqueue(parts, job(KIND, "other", f"a{number}", delay_us=wait_us))
+        clock.set(0)
+        await enqueue(parts, job(KIND, "other", f"b{number}", delay_us=wait_us))
+        await asyncio.sleep(0.13 * (number % 3))
+        assert await parts.dequeue(KIND, wait_us=100_000) == []
+        number += 1
+
+
 async def test_days_ahead_for_seconds_drop_and_end_nothing(parts: Parts, clock: ShiftedClock) -> None:
     """Things kept for days stay, an hour's lease lasts, and an hour's slot is not used twice."""
     await enqueue(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from sharq_core.campaigns.batches import BatchCounts
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
 from sharq_core.models import (
@@ -23,6 +24,7 @@ from sharq_core.models import (
     QueueStats,
     ReleaseJob,
 )
+from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
@@ -110,6 +112,17 @@ class Driver:
     def job_calls(self) -> JobCalls:
         """The maker of calls about single jobs."""
         return JobCalls(self.keys, self.functions.retention)
+
+    @property
+    def batches(self) -> BatchCalls:
+        """The maker of calls about batches."""
+        return BatchCalls(self.keys, self.functions.retention)
+
+    def get_batch(self, batch: str) -> BatchCounts | None:
+        """The numbers of a batch."""
+        return self.reply(
+            self.batches.get_batch(self.partition, self.queue_type, batch, now_us=self.now_us)
+        ).value
 
     @property
     def surveys(self) -> SurveyCalls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from sharq_core.job_changes import CancelJob, JobChange, JobRow
 from sharq_core.job_life import DeadLetter, DeadRef
@@ -13,6 +13,7 @@ from sharq_core.models import JobState
 from tests.scheduler.driver import TYPE
 from tests.scheduler.machine import SchedulerMachine
 from tests.scheduler.strategies import (
+    BATCHES,
     CHANGES,
     JOB_IDS,
     NOT_AFTER_US,
@@ -85,6 +86,31 @@ class LifeMachine(SchedulerMachine):
         if state is JobState.LEASED:
             found, wanted = sorted(found, key=_job_id), sorted(wanted, key=_job_id)
         assert found == wanted
+
+    # Batches.
+
+    @precondition(lambda self: self.model.state.batches)
+    @rule(batch=BATCHES)
+    def cancel_batch(self, batch: str) -> None:
+        scan, cancelled = "", 0
+        while True:
+            call = self.driver.batches.cancel_batch(0, TYPE, batch, scan, now_us=self.driver.now_us)
+            step = self.driver.value(call)
+            cancelled, scan = cancelled + step.cancelled, step.scan
+            if not scan:
+                break
+        assert cancelled == self.model.cancel_batch(batch)
+
+    @precondition(lambda self: self.model.state.batches)
+    @rule(batch=BATCHES)
+    def drop_batch(self, batch: str) -> None:
+        call = self.driver.batches.drop_batch(0, TYPE, batch, now_us=self.driver.now_us)
+        assert self.driver.value(call) == self.model.drop_batch(batch)
+
+    @invariant()
+    def batches_agree(self) -> None:
+        for name in ("b1", "b2", "unknown"):
+            assert self.driver.get_batch(name) == self.model.get_batch(name)
 
     # Dead letters.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from sharq_core.campaigns.batches import BatchCounts
 from sharq_core.job_changes import CancelJob, CancelOutcome, ChangedJob, JobChange, JobRow
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import Burst, PauseStatus, QueueSettings
@@ -32,7 +33,7 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import DequeueReply
-from tests.scheduler import model_leases, model_life, model_queues, model_reads
+from tests.scheduler import model_batches, model_leases, model_life, model_queues, model_reads
 from tests.scheduler.model_records import Job, JobKey, Queue
 from tests.scheduler.model_state import State
 
@@ -55,7 +56,7 @@ class Model:
 
     def _enqueue_one(self, new: NewJob) -> Enqueued:
         key = (new.queue_id, new.job_id)
-        if key in self.state.jobs and self.state.jobs[key].is_expired(self.state.now_us):
+        if key in self.state.jobs and self.state.jobs[key].is_over(self.state.now_us):
             self.state.expire(self.state.jobs[key])
         queue = self.state.queue(new.queue_id)
         length = sum(
@@ -64,6 +65,8 @@ class Model:
         )
         if key in self.state.jobs or (new.repeat and self.state.is_remembered(key)):
             return Enqueued(EnqueueStatus.DUPLICATE, length)
+        if new.batch in self.state.batches and self.state.batches[new.batch].is_cancelled:
+            return Enqueued(EnqueueStatus.BATCH_CANCELLED, length)
         if new.max_queued_length is not None and length >= new.max_queued_length:
             return Enqueued(EnqueueStatus.FULL, length)
         if new.interval_us is None and (queue is None or not queue.has_interval):
@@ -87,7 +90,13 @@ class Model:
             expires_at_us=expires_at_us,
             on_expiry=on_expiry,
             retry=new.retry,
+            batch=model_batches.take(self.state, new.batch) if new.batch else None,
         )
+        if job.batch:
+            job.batch.accepted, job.batch.retention_us = (
+                job.batch.accepted + 1,
+                self.state.retention.finished_us,
+            )
         self.state.add(queue, job, due_us)
         queue.count(self.state.told_us, 1, 0)
         self.state.count(1, 0)
@@ -177,7 +186,7 @@ class Model:
     def _expire_heads(self, queue_id: str) -> list[Job]:
         """Let the expired jobs before the first live one go; returns the jobs that are queued then."""
         waiting = self.state.in_state(JobState.QUEUED, queue_id)
-        while waiting and waiting[0].is_expired(self.state.now_us):
+        while waiting and waiting[0].is_over(self.state.now_us):
             self.state.expire(waiting.pop(0))
         return waiting
 
@@ -276,7 +285,8 @@ class Model:
             self.state.drop_letter(key)
         ended_died = self.state.run_timers()
         self.drop_dead(max(len(self.state.letters) - self.state.retention.dead, 0))
-        if not self.state.jobs and not self.state.letters and not self.state.queues:
+        state = self.state
+        if not (state.jobs or state.letters or state.queues or state.batches):
             self.state.enqueued = self.state.finished = self.state.cancelled = 0
         self.state.settle()
         return *ended_died, self.state.expired, self.state.dropped
@@ -293,6 +303,8 @@ class Model:
             return RedriveStatus.NOT_FOUND
         if key in self.state.jobs:
             return RedriveStatus.DUPLICATE
+        if letter.job.has_cancelled_batch:
+            return RedriveStatus.BATCH_CANCELLED
         del self.state.letters[key]
         queue = self.state.queue(key[0])
         if queue is None:
@@ -306,6 +318,7 @@ class Model:
             cost=dead.cost,
             priority=dead.priority,
             retry=dead.retry,
+            batch=None if dead.batch is None or dead.batch.is_forgotten else dead.batch,
         )
         self.state.add(queue, job, self.state.now_us)
         return RedriveStatus.QUEUED
@@ -349,6 +362,18 @@ class Model:
     def list_dead(self, scan: str, limit: int) -> DeadPage:
         """Return a page of dead letters, oldest first."""
         return model_reads.list_dead(self.state, scan, limit)
+
+    def get_batch(self, name: str) -> BatchCounts | None:
+        """Return the numbers of a batch."""
+        return model_batches.counts(self.state, name)
+
+    def cancel_batch(self, name: str) -> int:
+        """Cancel a batch and its waiting jobs."""
+        return model_batches.cancel(self.state, name)
+
+    def drop_batch(self, name: str) -> bool:
+        """Forget a batch that is over."""
+        return model_batches.drop(self.state, name)
 
     def minute_rows(self) -> list[tuple[int, int, int]]:
         """Return the numbers of enqueued and leased jobs, by the minute."""

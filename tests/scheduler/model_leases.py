@@ -40,7 +40,7 @@ def _extend_one(state: State, ref: ExtendJob) -> LeaseOutcome:
         return LeaseOutcome(job)
     leased = len(state.in_state(JobState.LEASED))
     is_full = state.is_full(job.queue_id) or state.rules.is_full(leased)
-    if job.is_expired(state.now_us) or (job.state is not JobState.LEASED and is_full):
+    if job.is_over(state.now_us) or (job.state is not JobState.LEASED and is_full):
         return LeaseOutcome(LeaseStatus.LOST)
     job.attempt += job.is_uncounted
     state.hold(job, state.now_us + ref.by_us)

@@ -63,7 +63,7 @@ def _cancel_one(state: State, key: JobKey, *, is_forced: bool) -> CancelOutcome:
 
 
 def _cancel_live(state: State, job: Job) -> None:
-    state.bury(job, Kind.CANCELLED)
+    state.cancel(job)
     state.queues[job.queue_id].active_us = state.now_us
 
 
@@ -94,7 +94,7 @@ def _change_one(state: State, key: JobKey, change: JobChange) -> ChangeStatus:
     if job is None:
         is_known = model_reads.remembered(state, key) is not None
         return ChangeStatus.NOT_WAITING if is_known else ChangeStatus.NOT_FOUND
-    if job.state is JobState.LEASED or job.is_expired(state.now_us):
+    if job.state is JobState.LEASED or job.is_over(state.now_us):
         return ChangeStatus.NOT_WAITING
     due_us = _changed_due_us(state, change)
     expires_at_us = _changed_expiry_us(state, job, change)

@@ -57,7 +57,12 @@ def live_job(state: State, job: Job, *, is_listed: bool) -> JobStatus:
         expires_at_us=None if job.expires_at_us is None else shown(job.expires_at_us),
         on_expiry=None if job.expires_at_us is None else job.on_expiry,
         error=_error(state, job),
+        batch=_batch(job),
     )
+
+
+def _batch(job: Job) -> str | None:
+    return None if job.batch is None or job.batch.is_forgotten else job.batch.name
 
 
 def _dead_job(state: State, letter: Letter) -> JobStatus:
@@ -76,6 +81,7 @@ def _dead_job(state: State, letter: Letter) -> JobStatus:
         dead_at_us=state.shown(letter.died_us),
         reason=letter.reason,
         error=_error(state, job),
+        batch=_batch(job),
     )
 
 

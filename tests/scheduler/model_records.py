@@ -19,6 +19,23 @@ JobKey = tuple[str, str]
 
 
 @dataclass(eq=False)
+class Batch:
+    """A batch. The jobs that live and the dead letters are counted where they are (model_batches.py).
+
+    ended_us: since when no job of it waits or is leased; None while one does. retention_us: how long it is kept then.
+    """
+
+    name: str
+    retention_us: int
+    accepted: int = 0
+    finished: int = 0
+    cancelled: int = 0
+    is_cancelled: bool = False
+    is_forgotten: bool = False
+    ended_us: int | None = None
+
+
+@dataclass(eq=False)
 class Job:
     """A job that is queued, delayed or leased, or was when its queue was deleted or it died.
 
@@ -26,6 +43,7 @@ class Job:
     is_released, is_corrected, is_uncounted: what its newest lease did: gave it back, corrected its cost, did not count.
     expires_at_us, on_expiry: when it expires (None: never), and its fate then.
     retry: its own retry policy. error: the latest error of a release, with a time of the partition.
+    batch: the one that it was enqueued with.
     """
 
     queue_id: str
@@ -49,6 +67,7 @@ class Job:
     on_expiry: OnExpiry = OnExpiry.DEAD
     retry: Retry | None = None
     error: JobError | None = None
+    batch: Batch | None = None
 
     @property
     def key(self) -> JobKey:
@@ -67,6 +86,15 @@ class Job:
     def was_leased(self) -> bool:
         """A worker had it, so that it is remembered when it goes with its queue."""
         return self.attempt > 0 or self.token is not None
+
+    @property
+    def has_cancelled_batch(self) -> bool:
+        """Its batch was cancelled."""
+        return self.batch is not None and self.batch.is_cancelled and not self.batch.is_forgotten
+
+    def is_over(self, now_us: int) -> bool:
+        """The job waits and is not leased any more: it has expired, or its batch was cancelled."""
+        return self.is_expired(now_us) or (self.has_cancelled_batch and self.state is not JobState.LEASED)
 
     def is_expired(self, now_us: int) -> bool:
         """The job waits, and its time is over."""

@@ -13,6 +13,7 @@ from tests.scheduler.model_records import (
     DELETED_KINDS,
     MINUTE_US,
     RELEASED,
+    Batch,
     Job,
     JobKey,
     Kind,
@@ -51,6 +52,7 @@ class State:
         self.leftovers: dict[JobKey, Job] = {}
         self.queues: dict[str, Queue] = {}
         self.letters: dict[JobKey, Letter] = {}
+        self.batches: dict[str, Batch] = {}
         self.tombstones: dict[JobKey, Tombstone] = {}
         self.old_tombstones: dict[JobKey, Tombstone] = {}
         self.turned_us: int | None = None
@@ -79,7 +81,7 @@ class State:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
         now_us = self.now_us
         is_held = any(queue.held_us for queue in self.queues.values())
-        is_kept = self.enqueued > 0 or is_held or any(map(self.is_idle, self.queues))
+        is_kept = self.enqueued > 0 or is_held or bool(self.batches) or any(map(self.is_idle, self.queues))
         self.is_recorded = self.is_recorded or is_kept
         if not (self.is_recorded or self.rules.is_recorded or is_forced):
             return
@@ -128,6 +130,18 @@ class State:
         """Jobs in a state, in the order of their queue."""
         found = [job for job in self.jobs.values() if job.state is state and queue_id in (None, job.queue_id)]
         return sorted(found, key=lambda job: job.place)
+
+    def of_batch(self, batch: Batch) -> list[Job]:
+        """The jobs of a batch that wait or are leased, and those whose records are still to be removed."""
+        return [job for job in [*self.jobs.values(), *self.leftovers.values()] if job.batch is batch]
+
+    def watch_batches(self) -> None:
+        """Note which batches have ended."""
+        for batch in self.batches.values():
+            if self.of_batch(batch):
+                batch.ended_us = None
+            elif batch.ended_us is None:
+                batch.ended_us = self.now_us
 
     def letter(self, key: JobKey) -> Letter | None:
         """A dead letter that is not too old."""
@@ -198,6 +212,8 @@ class State:
         job.state = JobState.QUEUED
         if job.is_cancelled:
             self.bury(job, Kind.DELETED)
+        elif job.has_cancelled_batch:
+            self.cancel(job)
         elif job.is_past_its_limit:
             self.die(job, DeadReason.LIMIT)
         elif job.is_expired(self.now_us):
@@ -206,7 +222,10 @@ class State:
             self.put_back(job, due_us)
 
     def expire(self, job: Job) -> None:
-        """The time of a job that nobody has in hand is over."""
+        """The time of a job that nobody has in hand is over, or its batch was cancelled."""
+        if job.has_cancelled_batch:
+            self.cancel(job)
+            return
         self.expired += 1
         self.dropped += job.on_expiry is OnExpiry.DROP
         if job.on_expiry is OnExpiry.DROP:
@@ -227,7 +246,8 @@ class State:
     def die(self, job: Job, reason: DeadReason) -> None:
         """A dead letter, in place of an older one of its id."""
         del self.jobs[job.key]
-        self.cancelled += job.key in self.letters
+        if job.key in self.letters:
+            self.drop_letter(job.key)
         queue = self.queues[job.queue_id]
         max_leased = None if "max_leased" in queue.settings else queue.max_leased
         self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst, max_leased, reason)
@@ -237,7 +257,14 @@ class State:
         del self.jobs[job.key]
         self.finished += kind is Kind.FINISHED
         self.cancelled += kind is not Kind.FINISHED
+        if job.batch:
+            job.batch.finished += kind is Kind.FINISHED
+            job.batch.cancelled += kind is not Kind.FINISHED
         self.remember(job, kind)
+
+    def cancel(self, job: Job) -> None:
+        """A job goes because somebody cancelled it or its batch."""
+        self.bury(job, Kind.CANCELLED)
 
     def remember(self, job: Job, kind: Kind) -> None:
         """A tombstone of a job that its newest lease may have released."""
@@ -246,8 +273,10 @@ class State:
 
     def drop_letter(self, key: JobKey) -> None:
         """A dead letter goes for good."""
-        del self.letters[key]
+        letter = self.letters.pop(key)
         self.cancelled += 1
+        if letter.job.batch:
+            letter.job.batch.cancelled += 1
 
     def death_of(self, key: JobKey) -> tuple[int, str]:
         """The order of dead letters."""
@@ -268,7 +297,9 @@ class State:
         for job in ended:
             self.end_lease(job, self.retry_due_us(job))
         for job in self.in_state(JobState.DELAYED):
-            if job.due_us <= self.now_us:
+            if job.due_us <= self.now_us and job.has_cancelled_batch:
+                self.cancel(job)
+            elif job.due_us <= self.now_us:
                 self.put_back(job, self.now_us)
         self.run_sweeps()
         self.expire_all()
@@ -296,6 +327,8 @@ class State:
     def sweep_one(self, job: Job) -> None:
         """Remove one deleted job; somebody may hold a lease of it."""
         del self.leftovers[job.key]
+        if job.batch:
+            job.batch.cancelled += 1
         if job.was_leased:
             self.remember(job, Kind.DELETED)
 
@@ -321,6 +354,7 @@ class State:
                 queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
             queue.was_served = queue.was_moved = False
             queue.served_after_us = 0
+        self.watch_batches()
         had_settings = self.rules.is_recorded
         self.rules.settle(self.now_us)
         self.keep_time(is_forced=had_settings)

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from tests.scheduler.batch_records import assert_batches_agree
 from tests.scheduler.driver import Driver
 from tests.scheduler.output_records import parse_note, parse_results
 from tests.scheduler.type_records import type_ready_us
@@ -213,7 +214,7 @@ def parse(raw: dict[str, dict[bytes, Any]], queue_type: str) -> Snapshot:
     *totals, ready_us, timer_us = _parse_counts(raw["counters"].get(queue_type.encode()))
     return Snapshot(
         jobs={field: parse_job(field, record) for field, record in raw["jobs"].items()},
-        notes={field: parse_note(note) for field, note in raw["notes"].items()},
+        notes={field: parse_note(note) for field, note in raw["notes"].items() if field[:1] != b":"},
         queues={queue_id.decode(): parse_queue(record) for queue_id, record in raw["queues"].items()},
         queued=set(scores["queued"]),
         ready=scores["ready"],
@@ -237,6 +238,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_places(found)
     _check_notes(found)
     parse_results(raw)
+    assert_batches_agree(raw)
     _check_job_timers(found)
     _check_queues(found)
     _check_expiry(found, _partition_time_us(raw["counters"], driver))

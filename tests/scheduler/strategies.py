@@ -45,6 +45,7 @@ RETRIES = st.sampled_from(
         Retry(60_000, 1.5, 120_000, 0.25),
     ]
 )
+BATCHES = st.sampled_from(["b1", "b2"])
 ERRORS = st.sampled_from(["", "", "TimeoutError", "Größe: 0", "x" * 2048])
 
 Lease = tuple[str, str, str | None]
@@ -98,6 +99,7 @@ NEW_JOBS = st.builds(
     expires_at_us=seldom(FROM_NOW_US),
     on_expiry=FATES,
     retry=seldom(RETRIES),
+    batch=seldom(BATCHES),
 )
 """at_us and expires_at_us are times from now (on_the_clock)."""
 CHANGES = st.one_of(

@@ -1,7 +1,7 @@
 """Two nodes call one partition while the store's clock steps; the partition's time never gains on real time.
 
 Hypothesis chooses the steps, the calls and the moments at which the nodes read the partition. Steps are multiples of
-20 s, and a partition loses less than that between two calls, so a step that counts as elapsed time shows.
+5 s, and no call may find the partition's time off by as much, so a step that counts as elapsed time shows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.scheduler.clock_node import VERBS, ClockNode, RealTime, make_call
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, new_job
+from tests.scheduler.records import GRAIN_US
 
-STEP_US = 20 * SECOND_US
-STEPS_US = st.sampled_from([STEP_US, 2 * STEP_US, MINUTE_US, 2 * MINUTE_US, HOUR_US, 3 * DAY_US])
-LOSS_US = 15 * SECOND_US
-"""More than a partition may lose between two calls of it, which is the time between two marks, and the timeout."""
+STEPS_US = st.sampled_from([5 * SECOND_US, 10 * SECOND_US, MINUTE_US, 2 * MINUTE_US, HOUR_US, 3 * DAY_US])
+GAIN_US = 4 * SECOND_US
+"""More than a partition's time may gain on real time: the timeout of a call, and what a call may lose unnoticed."""
 
 MIN_EXAMPLES = 400
 """An example takes 30 ms, and the rarest mistakes need a few hundred."""
@@ -103,8 +103,10 @@ class ClockMachine(RuleBasedStateMachine):
         if reply.is_expired:
             return False
         clock = self.driver.refresh().clock
+        if clock.unseen_us > GRAIN_US:  # a finish or an extend that came late leaves the record alone
+            return True
         ahead_us = now_us + clock.shift_us - max(clock.unseen_us, 0) - self.time.real_us
-        assert ahead_us <= self.least_ahead_us + LOSS_US, "the partition's time gained on real time"
+        assert ahead_us <= self.least_ahead_us + GAIN_US, "the partition's time gained on real time"
         self.least_ahead_us = min(self.least_ahead_us, ahead_us)
         return True
 

@@ -15,13 +15,15 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
+from sharq_core.campaigns.quotas import PeriodLength, Zone
 from sharq_core.campaigns.schedules import ScheduleRule, ScheduleStatus
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
 from sharq_core.link.messages import Member
 from sharq_core.models import EnqueueStatus, FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler import library
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.campaigns.schedule_calls import FireStatus, ScheduleCalls
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
@@ -169,7 +171,13 @@ def limit_the_type(driver: Driver) -> None:
     """Call every function about a whole type while its limits, its hold and its pauses matter."""
     types, at, now_us = TypeCalls(driver.keys), driver.partition, driver.now_us
     limits = [Limit(LimitUnit.COST, 1, 2), Limit(LimitUnit.JOB, 1)]
-    driver.value(types.set_type(at, TYPE, TypeSettings(limits, max_leased=2), now_us=now_us))
+    quotas = [Quota(1_000, length, unit=LimitUnit.COST) for length in PeriodLength]
+    bounds = {Zone(quota.period, quota.tz): (now_us - DAY_US, now_us + DAY_US) for quota in quotas}
+    settings = TypeSettings(limits, max_leased=2, quotas=quotas)
+    driver.value(types.set_type(at, TYPE, settings, bounds=bounds, now_us=now_us))
+    periods = PeriodCalls(driver.keys)
+    assert driver.value(periods.put_periods(at, bounds, now_us=now_us)) == len(bounds)
+    assert len(driver.value(periods.get_periods(at, now_us=now_us))) == len(bounds)
     driver.set_queue(QueueSettings(weight=2))
     for is_paused in (True, False):
         driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
@@ -182,7 +190,7 @@ def limit_the_type(driver: Driver) -> None:
         driver.extend(leased.job_id, leased.lease, LEASE_US)
     driver.value(types.get_type_stats(at, TYPE, now_us=driver.now_us))
     driver.value(types.list_type_stats(at, 0, 100, now_us=driver.now_us))
-    driver.value(types.set_type(at, TYPE, TypeSettings(None, None, None), now_us=driver.now_us))
+    driver.value(types.set_type(at, TYPE, TypeSettings(None, None, None, quotas=None), now_us=driver.now_us))
     driver.set_queue(QueueSettings(weight=None))
 
 

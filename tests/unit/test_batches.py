@@ -13,6 +13,7 @@ from shard.batching.batches import JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
+from shard.index.job_ends import JobEnds
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Enqueue, Failure
@@ -109,7 +110,9 @@ class Parts:
         made = SchedulerCalls(StoreCalls(keys, Retention()).sources, self._not_after_us, PARTITIONS)
         order = CALLS.index(Enqueue)
         noted = self.noted
-        self.verb: JobVerb[NewJob, Enqueued] = JobVerb(Enqueue, order, pipeline, made, noted, noted, noted)
+        self.verb: JobVerb[NewJob, Enqueued] = JobVerb(
+            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted
+        )
 
     async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:
         return await self.verb.submit(Enqueue(list(jobs)))

@@ -37,6 +37,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("sharq", "finished_retention", "60000", 60_000),
     ("sharq", "dead_retention", "+1", 1),
     ("sharq", "dead_limit", "5", 5),
+    ("sharq", "results_bytes", "0", 0),
     ("sharq", "max_payload_bytes", "1024", 1024),
     ("sharq", "max_body_bytes", "268435456", 268_435_456),
     ("sharq-server", "host", "0.0.0.0", "0.0.0.0"),
@@ -172,6 +173,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("sharq", "finished_retention", ["0", "59999", "x"]),
     ("sharq", "dead_retention", ["0", "-5", "x"]),
     ("sharq", "dead_limit", ["0", "x"]),
+    ("sharq", "results_bytes", ["-1", "64M"]),
     ("sharq", "max_payload_bytes", ["0", "16777217", "256k"]),
     ("sharq", "max_body_bytes", ["0", "268435457", "16M"]),
     ("sharq-server", "host", ["a b", "127.0.0.1:80", "http://h", "::g", "a/b", "*"]),
@@ -248,6 +250,7 @@ def test_without_a_file_every_setting_has_its_default() -> None:
         finished_retention_ms=300_000,
         dead_retention_ms=604_800_000,
         dead_limit=100_000,
+        results_bytes=67_108_864,
         max_payload_bytes=262_144,
         max_body_bytes=16_777_216,
     )

@@ -16,6 +16,7 @@ from sharq_core.errors import InvalidRequest
 from sharq_core.job_changes import JobPage, JobRow
 from sharq_core.job_life import DeadPage
 from sharq_core.link.job_calls import ListDead, ListJobs
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import FORMATS, Call, OnDue
 from sharq_core.models import JobState, JobStatus, QueueKey
 from sharq_core.partitions import partition_of
@@ -52,6 +53,12 @@ class Shard:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Nobody waits here."""
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
 
 
 def dispatch_to(shard: Shard) -> Dispatch:

@@ -7,6 +7,7 @@ from typing import Any
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
 from router.shards.walks.listings import MAX_SCANS, PARTITIONS_AT_ONCE
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, ListQueues, OnDue
 from sharq_core.models import QueuePage
 
@@ -31,6 +32,12 @@ class IdleQueues:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Nobody waits here."""
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
 
 
 async def test_a_listing_of_queues_without_jobs_ends_and_goes_on_where_it_stopped() -> None:

@@ -11,6 +11,7 @@ import pytest
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.parked import ParkedDequeues, Waiter
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import FORMATS, Call, Dequeued, OnDue, ShardPort
 from sharq_core.models import LeasedJob
 
@@ -38,6 +39,12 @@ class Shard:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         self.on_due = None
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
 
     def tell_due(self) -> None:
         """It has a job now."""

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shard.calendar.periods import PeriodLength, period_bounds
+from shard.calendar.periods import period_bounds
+from sharq_core.campaigns.quotas import PeriodLength
 from tests.unit.test_openings import CHANGES, DAY_S, ZONES, seconds
 
 SECOND_US = 1_000_000

@@ -9,6 +9,7 @@ import pytest
 
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import (
     FORMATS,
     Call,
@@ -62,6 +63,12 @@ class Shard:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Nobody waits here."""
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
 
 
 class Directory:

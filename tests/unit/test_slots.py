@@ -75,7 +75,7 @@ def test_a_slot_in_the_second_pass_of_a_repeated_hour_is_later_than_the_time_tha
 @pytest.mark.parametrize(
     "cron", ["30 2 * * *", "*/30 * * * *", "15,45 1-3 * * *", "* 2 * * *", "0 */3 * * *", "7 2 * * sun"]
 )
-@pytest.mark.parametrize(("zone", "evening"), [(zone, day) for zone, days in CHANGES.items() for day in days])  # fmt: skip
+@pytest.mark.parametrize(("zone", "evening"), [(zone, day) for zone, days in CHANGES.items() for day in days])
 def test_the_latest_slot_up_to_any_time_is_that_of_the_way_forward(
     cron: str, zone: str, evening: str
 ) -> None:

@@ -16,6 +16,7 @@ from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
 from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListDead, ListJobs
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import (
     FORMATS,
     Call,
@@ -71,6 +72,12 @@ class Shard:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         """Nobody waits here."""
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Ignore it."""
 
 
 class Cluster:

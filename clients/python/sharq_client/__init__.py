@@ -15,6 +15,7 @@ from sharq_client.answers import (
     TypeRow,
     TypeStats,
 )
+from sharq_client.campaigns.results import JobResult, RunningJob
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
@@ -51,6 +52,7 @@ __all__ = [
     "Handler",
     "JobChange",
     "JobRef",
+    "JobResult",
     "JobRow",
     "JobState",
     "JobStatus",
@@ -64,6 +66,7 @@ __all__ = [
     "QueueSettings",
     "QueueStats",
     "Retry",
+    "RunningJob",
     "SharqClient",
     "Throttled",
     "TypeRow",

@@ -32,6 +32,9 @@ class JobState(enum.StrEnum):
     EXPIRED = "expired"
 
 
+_ENDED = frozenset({JobState.FINISHED, JobState.DEAD, JobState.CANCELLED, JobState.EXPIRED})
+
+
 class DeadReason(enum.StrEnum):
     """The reason why a job became a dead letter: it passed its requeue limit, or it expired."""
 
@@ -134,6 +137,9 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         error: the text of the latest release with an error; None if there was none.
         error_attempt: the number of the delivery that ended with the error.
         error_at_ms: the time of that release, in ms since the epoch by the store's clock.
+        result_json: the JSON text of the result of a finished job; empty if it had none, or if it is not kept.
+        progress_json: the JSON text of the latest progress of a job that has not ended; empty if there was none.
+        progress_at_ms: the time of that report, in ms since the epoch by the store's clock.
         payload_json: the JSON text of the payload; empty for a finished, cancelled or dropped job, whose payload is not
             kept.
     """
@@ -155,12 +161,34 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     error_attempt: int | None = None
     error_at_ms: int | None = msgspec.field(default=None, name="error_at")
+    result_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="result")
+    progress_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="progress")
+    progress_at_ms: int | None = msgspec.field(default=None, name="progress_at")
     payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the job is finished, dead, cancelled or expired."""
+        return self.state in _ENDED
 
     @property
     def payload(self) -> Any:
         """The payload, decoded at each use; None if it is not kept. Cost: O(its bytes)."""
-        return msgspec.json.decode(self.payload_json) if bytes(self.payload_json) else None
+        return _value_of(self.payload_json)
+
+    @property
+    def result(self) -> Any:
+        """The result, decoded at each use; None if there is none. Cost: O(its bytes)."""
+        return _value_of(self.result_json)
+
+    @property
+    def progress(self) -> Any:
+        """The progress, decoded at each use; None if there is none. Cost: O(its bytes)."""
+        return _value_of(self.progress_json)
+
+
+def _value_of(text: msgspec.Raw) -> Any:
+    return msgspec.json.decode(text) if bytes(text) else None
 
 
 class JobRow(JobStatus, frozen=True, kw_only=True):

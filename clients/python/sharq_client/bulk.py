@@ -6,15 +6,30 @@ A list that is longer than one call permits is split. Failed jobs are retried wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
 from sharq_client import errors, failures
 from sharq_client.answers import Answers, JobState
-from sharq_client.requests import BulkJobT, calls
+from sharq_client.requests import CancelBody, DeadRef, EnqueueBody, LeaseBody
 from sharq_client.transport import Transport
+
+MAX_JOBS_A_CALL = 1_000
+"""The server's limit of jobs in one bulk call."""
+
+MAX_BYTES_A_CALL = 8 * 1024 * 1024
+"""The limit of bytes in one bulk call: half of the server's default limit, so that any encoding of the ids fits."""
+
+MAX_BYTES_A_CHARACTER = 6
+"""The most bytes that one character takes in JSON text, as a control character does."""
+
+OVERHEAD_BYTES = 700
+"""The most that a job's ids, lease and field names add to its payload."""
+
+BulkJob = EnqueueBody | LeaseBody | CancelBody | DeadRef
+BulkJobT = TypeVar("BulkJobT", EnqueueBody, LeaseBody, CancelBody, DeadRef)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -107,6 +122,29 @@ async def _send_call(
             errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")
         ] * len(jobs)
     return [_to_answer(result) for result in results]
+
+
+def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
+    """Split jobs, in order, into calls that stay within the server's limits of jobs and bytes. Cost: O(jobs)."""
+    start = size_bytes = 0
+    for index, job in enumerate(jobs):
+        job_bytes = _size_bytes(job)
+        if index - start == MAX_JOBS_A_CALL or (index > start and size_bytes + job_bytes > MAX_BYTES_A_CALL):
+            yield jobs[start:index]
+            start, size_bytes = index, 0
+        size_bytes += job_bytes
+    if jobs:
+        yield jobs[start:]
+
+
+def _size_bytes(job: BulkJob) -> int:
+    if isinstance(job, EnqueueBody):
+        return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
+    if not isinstance(job, LeaseBody):
+        return OVERHEAD_BYTES
+    texts = [text for text in (job.result, job.progress) if isinstance(text, msgspec.Raw)]
+    size_bytes = sum(len(memoryview(text)) for text in texts)
+    return OVERHEAD_BYTES + size_bytes + MAX_BYTES_A_CHARACTER * len(job.error or "")
 
 
 def _to_answer(result: Result) -> Result | errors.SharqError:

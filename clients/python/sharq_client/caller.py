@@ -8,7 +8,16 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from sharq_client import errors
-from sharq_client.answers import Answers, JobState, JobStatus, LeasedJob
+from sharq_client.answers import (
+    Answers,
+    Counts,
+    DeadLetter,
+    Enqueued,
+    JobState,
+    JobStatus,
+    LeasedJob,
+    QueueStats,
+)
 from sharq_client.bulk import failures_of, send_bulk, states_of
 from sharq_client.requests import Addressed, CancelBody, LeaseBody
 from sharq_client.transport import Transport, path_of
@@ -36,6 +45,24 @@ class Reply(msgspec.Struct, frozen=True):
     redriven: int = 0
     dropped: int = 0
     cancelled: int = 0
+    result_kept: bool | None = None
+
+
+class _Ids(msgspec.Struct, frozen=True):
+    queue_ids: list[str]
+    cursor: str | None = None
+
+
+class _DeadPage(msgspec.Struct, frozen=True):
+    jobs: list[DeadLetter]
+    cursor: str | None = None
+
+
+ENQUEUED = msgspec.json.Decoder(Enqueued)
+QUEUE = msgspec.json.Decoder(QueueStats)
+COUNTS = msgspec.json.Decoder(Counts)
+QUEUE_IDS = msgspec.json.Decoder(_Ids)
+DEAD_LETTERS = msgspec.json.Decoder(_DeadPage)
 
 
 class _LeasedJobs(msgspec.Struct, frozen=True):
@@ -79,10 +106,16 @@ class Caller:
             is_safe_twice=is_safe_twice,
         )
 
-    async def find(self, path: str, answer: msgspec.json.Decoder[AnswerT]) -> AnswerT | None:
-        """Return what is at a path; None if the server answers that there is nothing."""
+    async def find(
+        self, path: str, answer: msgspec.json.Decoder[AnswerT], *, wait_ms: float = 0
+    ) -> AnswerT | None:
+        """Return what is at a path; None if the server answers that there is nothing.
+
+        Args:
+            wait_ms: the time that the server may wait with its answer.
+        """
         try:
-            return await self.ask("GET", path, answer)
+            return await self.ask("GET", path, answer, query={"wait": wait_ms or None}, wait_s=wait_ms / 1000)
         except errors.NotFound:
             return None
 

@@ -12,11 +12,10 @@ from typing import Self, overload
 
 import aiohttp
 import msgspec
+from msgspec import UNSET
 
-from sharq_client import errors
+from sharq_client import bulk, caller, errors
 from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
-from sharq_client.bulk import failures_of, send_bulk
-from sharq_client.caller import JOB, LEASED, REPLY, Caller
 from sharq_client.control import Control
 from sharq_client.failures import NothingReady
 from sharq_client.jobs import Jobs
@@ -29,27 +28,12 @@ from sharq_client.requests import (
     Types,
     as_repeat,
     dequeue_target,
+    json_text,
+    lease_bodies,
     lease_body,
     ready_to_send,
 )
 from sharq_client.transport import Transport, path_of
-
-
-class _Ids(msgspec.Struct, frozen=True):
-    queue_ids: list[str]
-    cursor: str | None = None
-
-
-class _DeadPage(msgspec.Struct, frozen=True):
-    jobs: list[DeadLetter]
-    cursor: str | None = None
-
-
-_ENQUEUED = msgspec.json.Decoder(Enqueued)
-_QUEUE = msgspec.json.Decoder(QueueStats)
-_COUNTS = msgspec.json.Decoder(Counts)
-_IDS = msgspec.json.Decoder(_Ids)
-_DEAD = msgspec.json.Decoder(_DeadPage)
 
 
 class SharqClient:
@@ -65,7 +49,7 @@ class SharqClient:
 
     Attributes:
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
-        jobs: the calls that look after jobs: cancel, change, list, and redrive or drop one dead letter.
+        jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
     """
 
     def __init__(
@@ -89,7 +73,7 @@ class SharqClient:
         """
         urls = [url] if isinstance(url, str) else url
         self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
-        self._caller = Caller(self._transport)
+        self._caller = caller.Caller(self._transport)
         self.control = Control(self._caller)
         self.jobs = Jobs(self._caller)
 
@@ -116,8 +100,8 @@ class SharqClient:
         ready = ready_to_send(job)
         path = path_of("enqueue", ready.queue_type, ready.queue_id)
         answer = await self._transport.repeated(
-            lambda: self._transport.send("POST", path, _ENQUEUED, body=ready),
-            send_again=lambda: self._transport.send("POST", path, _ENQUEUED, body=as_repeat(ready)),
+            lambda: self._transport.send("POST", path, caller.ENQUEUED, body=ready),
+            send_again=lambda: self._transport.send("POST", path, caller.ENQUEUED, body=as_repeat(ready)),
             is_safe_twice=True,
         )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
@@ -128,7 +112,7 @@ class SharqClient:
         Cost: one request for each 1,000 jobs or 8 MiB.
         """
         ready = [ready_to_send(job) for job in jobs]
-        answers = await send_bulk(
+        answers = await bulk.send_bulk(
             self._transport, "/enqueue/", ready, is_safe_twice=lambda _: True, to_repeat=as_repeat
         )
         return Answers(
@@ -177,7 +161,7 @@ class SharqClient:
         try:
             # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
             answer = await self._transport.repeated(
-                lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
+                lambda: self._transport.send("POST", path, caller.LEASED, query=query, wait_s=wait_ms / 1000),
                 is_safe_twice=False,
             )
             leased = answer.jobs
@@ -188,24 +172,35 @@ class SharqClient:
         return leased if count is not None else next(iter(leased), None)
 
     async def finish(
-        self, job: Addressed, *, cost: int | None = None, hold_ms: float = 0, hold_type_ms: float = 0
-    ) -> None:
+        self,
+        job: Addressed,
+        *,
+        cost: int | None = None,
+        hold_ms: float = 0,
+        hold_type_ms: float = 0,
+        result: object = UNSET,
+    ) -> bool | None:
         """Finish (acknowledge) a job: end its lease and forget the job. Retries are made if the job has its lease.
 
         Args:
             cost: the cost that the job turned out to have, 0 or more. None if it is as enqueued.
             hold_ms: the time from now for which its queue hands out no jobs, up to 24 hours.
             hold_type_ms: the same for all queues of its gathered type.
+            result: any JSON value of up to 16 KiB, or msgspec.Raw with JSON text; UNSET for none. If the server has
+                no room for it, False is returned, and the job is finished all the same.
 
         Raises:
-            NotFound: there is no such lease. Nothing was done.
-            LeaseLost: another lease of the job exists. Nothing was done.
+            NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
-        report = LeaseBody(lease=job.lease, cost=cost, hold_ms=hold_ms, hold_type_ms=hold_type_ms)
-        await self._caller.report("finish", job, report)
+        text = json_text(result)
+        report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
+        return (await self._caller.report("finish", job, report)).result_kept
 
-    async def extend(self, job: Addressed, by_ms: float) -> int:
+    async def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
+
+        Args:
+            progress: how far the work is: any JSON value of up to 1 KiB, or msgspec.Raw with JSON text.
 
         Returns:
             The new end, in ms since the epoch by the store's clock.
@@ -213,9 +208,8 @@ class SharqClient:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
-        return (
-            await self._caller.report("extend", job, LeaseBody(lease=job.lease, by_ms=by_ms))
-        ).lease_expires_at
+        report = LeaseBody(lease=job.lease, by_ms=by_ms, progress=json_text(progress))
+        return (await self._caller.report("extend", job, report)).lease_expires_at
 
     async def release(
         self,
@@ -248,13 +242,17 @@ class SharqClient:
         )
         await self._caller.report("release", job, report)
 
-    async def finish_many(self, jobs: Sequence[Addressed]) -> Answers[errors.SharqError | None]:
-        """Finish jobs. Return one answer for each job, in order; None for success."""
-        return await self._caller.report_many("finish", [lease_body(job) for job in jobs])
+    async def finish_many(
+        self, jobs: Sequence[Addressed], *, results: Sequence[object] | None = None
+    ) -> Answers[errors.SharqError | None]:
+        """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
+        return await self._caller.report_many("finish", lease_bodies(jobs, results=results))
 
-    async def extend_many(self, jobs: Sequence[Addressed], by_ms: float) -> Answers[errors.SharqError | None]:
-        """Move the ends of leases to by_ms from now. Return one answer for each job, in order; None for success."""
-        return await self._caller.report_many("extend", [lease_body(job, by_ms=by_ms) for job in jobs])
+    async def extend_many(
+        self, jobs: Sequence[Addressed], by_ms: float, *, progress: Sequence[object] | None = None
+    ) -> Answers[errors.SharqError | None]:
+        """Move the ends of leases to by_ms from now, with a progress each (UNSET for none), as finish_many does."""
+        return await self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
 
     async def release_many(
         self,
@@ -325,24 +323,26 @@ class SharqClient:
             purge_all: True to forget the rate, too, once the queue's ready time has passed.
         """
         path = path_of("deletequeue", queue_type, queue_id)
-        reply = await self._caller.ask("DELETE", path, REPLY, {"purge_all": purge_all}, is_safe_twice=False)
+        reply = await self._caller.ask(
+            "DELETE", path, caller.REPLY, {"purge_all": purge_all}, is_safe_twice=False
+        )
         return reply.status == "Success"
 
     async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
         """Return the state of a queue; None if there is no such queue."""
-        return await self._caller.find(path_of("queue", queue_type, queue_id), _QUEUE)
+        return await self._caller.find(path_of("queue", queue_type, queue_id), caller.QUEUE)
 
     async def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
         """Return the state of a job; None if the server does not know it."""
-        return await self._caller.find(path_of("job", queue_type, queue_id, job_id), JOB)
+        return await self._caller.find(path_of("job", queue_type, queue_id, job_id), caller.JOB)
 
     async def counts(self) -> Counts:
         """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
-        return await self._caller.ask("GET", "/metrics/", _COUNTS)
+        return await self._caller.ask("GET", "/metrics/", caller.COUNTS)
 
     async def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
         """Return the counts of one queue in the last ten minutes; zeros for an unknown queue."""
-        return await self._caller.ask("GET", path_of("metrics", queue_type, queue_id), _COUNTS)
+        return await self._caller.ask("GET", path_of("metrics", queue_type, queue_id), caller.COUNTS)
 
     async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[str]:
         """Yield the ids of a type's queues that have queued, delayed or leased jobs.
@@ -350,7 +350,7 @@ class SharqClient:
         Args:
             page: the number of ids for each request, 1 to 10,000.
         """
-        async for answer in self._caller.pages(path_of("metrics", queue_type), _IDS, page):
+        async for answer in self._caller.pages(path_of("metrics", queue_type), caller.QUEUE_IDS, page):
             for queue_id in answer.queue_ids:
                 yield queue_id
 
@@ -364,7 +364,7 @@ class SharqClient:
             page: the number of dead letters for each request.
         """
         path = path_of("dead", queue_type)
-        async for answer in self._caller.pages(path, _DEAD, page, queue_id=queue_id):
+        async for answer in self._caller.pages(path, caller.DEAD_LETTERS, page, queue_id=queue_id):
             for letter in answer.jobs:
                 yield letter
 
@@ -374,7 +374,7 @@ class SharqClient:
         A second call queues the dead letters that remain.
         """
         path = path_of("dead", queue_type) + "redrive/"
-        return (await self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
+        return (await self._caller.ask("POST", path, caller.REPLY, is_safe_twice=False)).redriven
 
     async def redrive_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
@@ -382,12 +382,14 @@ class SharqClient:
         """Queue these dead letters again. Return one answer for each, in order; None for success."""
         refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
         path = path_of("dead", queue_type) + "redrive/"
-        return failures_of(await send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
+        return bulk.failures_of(
+            await bulk.send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False)
+        )
 
     async def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""
         path = path_of("dead", queue_type)
-        return (await self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
+        return (await self._caller.ask("DELETE", path, caller.REPLY, is_safe_twice=False)).dropped
 
     async def healthz(self) -> bool:
         """Return True if the server process responds."""

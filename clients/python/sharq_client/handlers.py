@@ -16,11 +16,12 @@ from types import MethodType
 from typing import Any, TypeAlias
 
 from sharq_client.answers import LeasedJob
+from sharq_client.campaigns.results import RunningJob
 from sharq_client.requests import Types
 
-Handler: TypeAlias = Callable[[LeasedJob], object]
-"""An `async def` function or a plain function, or a callable that behaves like one. An awaitable result is awaited; any
-other result is ignored.
+Handler: TypeAlias = Callable[[RunningJob], object]
+"""An `async def` function or a plain function, or a callable that behaves like one. An awaitable result is awaited. A
+JobResult is kept with the finished job; any other result is ignored.
 """
 
 _EXPECTED = "expected an `async def` function or a plain function that takes the job"
@@ -103,7 +104,7 @@ class Threads:
         self._pool = concurrent.futures.ThreadPoolExecutor(limit, thread_name_prefix="sharq-handler")
         self._leases: set[str] = set()
 
-    async def run(self, handler: Handler, job: LeasedJob) -> object:
+    async def run(self, handler: Handler, job: RunningJob) -> object:
         """Return the handler's result, or raise its exception. Cancelling this call does not end the thread."""
         loop = asyncio.get_running_loop()
         self._leases.add(job.lease)
@@ -123,18 +124,19 @@ class Threads:
         self._pool.shutdown(wait=False)
 
 
-async def settle(value: object) -> None:
-    """Wait for the result of a handler, if it is an awaitable or a future.
+async def settle(value: object) -> object:
+    """Wait for what a handler returned, if it is an awaitable or a future, and return the value.
 
     Raises:
         Unfit: the result is a generator, so the handler did nothing and never would.
     """
     if inspect.isawaitable(value):
-        await value
-    elif isinstance(value, concurrent.futures.Future):
-        await asyncio.wrap_future(value)
-    elif inspect.isgenerator(value) or inspect.isasyncgen(value):
+        return await value
+    if isinstance(value, concurrent.futures.Future):
+        return await asyncio.wrap_future(value)
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
         raise Unfit(f"handler: it returned the generator {value.__qualname__}, which is never run")
+    return value
 
 
 def _called_by(handler: Any) -> Any:
@@ -164,7 +166,7 @@ def _name(handler: object) -> str:
     return str(getattr(handler, "__qualname__", repr(handler)))
 
 
-def _outcome(handler: Handler, job: LeasedJob) -> tuple[object, BaseException | None]:
+def _outcome(handler: Handler, job: RunningJob) -> tuple[object, BaseException | None]:
     """Return the handler's result and exception. A future would interpret some exceptions, so none is raised here."""
     try:
         return handler(job), None

@@ -1,10 +1,13 @@
-"""Offers the calls that look after jobs: cancel, change and list them, and redrive or drop one dead letter.
+"""Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter.
 
 Not here: the state of one job, and the calls about all dead letters of a type (client.py).
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
@@ -15,6 +18,12 @@ from sharq_client.caller import JOB, REPLY, Caller
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.requests import Addressed, CancelBody, JobChange
 from sharq_client.transport import path_of
+
+MAX_WAIT_MS = 30_000
+"""The longest time that one request waits for the end of a job."""
+
+QUIET_PAUSE_S = 0.25
+"""The pause after an answer that came before its wait was over, as from a draining server."""
 
 
 class _Cancelled(msgspec.Struct, frozen=True):
@@ -35,6 +44,33 @@ class Jobs:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+
+    async def wait(
+        self, queue_type: str, queue_id: str, job_id: str, *, timeout_s: float | None = None
+    ) -> JobStatus | None:
+        """Wait until a job has ended: until it is finished, dead, cancelled or expired. Return its state.
+
+        While it waits, the server holds a request for up to MAX_WAIT_MS at a time.
+
+        Args:
+            timeout_s: the longest wait; None for no limit.
+
+        Returns:
+            The state at the end of the job or of the wait (`has_ended` tells them apart). None if the server does not
+            know the job, as long after its end.
+        """
+        path = path_of("job", queue_type, queue_id, job_id)
+        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            asked_at_s = time.monotonic()
+            wait_ms = min(max(end_s - asked_at_s, 0) * 1000, MAX_WAIT_MS)
+            status = await self._caller.find(path, JOB, wait_ms=wait_ms)
+            now_s = time.monotonic()
+            if status is None or status.has_ended or now_s >= end_s:
+                return status
+            # A draining server answers at once; without a pause the client would ask it in a busy loop.
+            if now_s - asked_at_s < QUIET_PAUSE_S:
+                await asyncio.sleep(min(QUIET_PAUSE_S, end_s - now_s))
 
     async def cancel(
         self, queue_type: str, queue_id: str, job_id: str, *, force: bool = False

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sharq_client import errors, failures
 from sharq_client.answers import LeasedJob
@@ -34,12 +35,14 @@ class _Report(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         error: the reason of a release; None for none.
+        result: what the work of a finished job gave, as JSON text; UNSET for nothing.
     """
 
     outcome: Outcome
     job: LeasedJob
     terms: ReleaseTerms
     error: str | None = None
+    result: msgspec.Raw | UnsetType = UNSET
 
 
 class ReleaseTerms(msgspec.Struct, frozen=True):
@@ -91,9 +94,9 @@ class Outcomes:
         self._changed = asyncio.Event()
         self._is_closed = False
 
-    def add_finished(self, job: LeasedJob) -> None:
-        """Add the finish of a job to the next report."""
-        self._add(_Report(Outcome.FINISH, job, _NO_TERMS))
+    def add_finished(self, job: LeasedJob, result: msgspec.Raw | UnsetType = UNSET) -> None:
+        """Add the finish of a job to the next report, with its result as JSON text."""
+        self._add(_Report(Outcome.FINISH, job, _NO_TERMS, result=result))
 
     def add_failed(self, job: LeasedJob, error: BaseException | None) -> None:
         """Add the release of a job whose attempt failed, with the text of the error; None if it was interrupted."""
@@ -165,7 +168,7 @@ class Outcomes:
     ) -> Sequence[errors.SharqError | None]:
         jobs = [report.job for report in reports]
         if outcome is Outcome.FINISH:
-            return await self._client.finish_many(jobs)
+            return await self._client.finish_many(jobs, results=[report.result for report in reports])
         return await self._client.release_many(
             jobs,
             terms.delay_ms,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,19 +18,6 @@ from sharq_client.transport import path_of
 
 Types: TypeAlias = str | Sequence[str]
 """A queue type, or several of them."""
-
-MAX_JOBS_A_CALL = 1_000
-"""The server's limit of jobs in one bulk call."""
-
-MAX_BYTES_A_CALL = 8 * 1024 * 1024
-"""The limit of bytes in one bulk call: half of the server's default limit, so that any encoding of the ids fits."""
-
-MAX_BYTES_A_CHARACTER = 6
-"""The most bytes that one character takes in JSON text, as a control character does."""
-
-OVERHEAD_BYTES = 700
-"""The most that a job's ids, lease and field names add to its payload."""
-
 
 DEFAULT_REQUEUE_LIMIT = 10
 """The requeue limit of a job that names none: it is delivered at most 11 times."""
@@ -181,6 +168,8 @@ class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     counts: bool = msgspec.field(default=True, name="count")
     error: str | None = None
     prefer_retry: bool = False
+    result: msgspec.Raw | UnsetType = UNSET
+    progress: msgspec.Raw | UnsetType = UNSET
 
 
 class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -301,30 +290,6 @@ class CancelBody(msgspec.Struct, frozen=True, omit_defaults=True):
     force: bool = False
 
 
-BulkJob = EnqueueBody | LeaseBody | CancelBody | DeadRef
-BulkJobT = TypeVar("BulkJobT", EnqueueBody, LeaseBody, CancelBody, DeadRef)
-
-
-def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
-    """Split jobs, in order, into calls that stay within the server's limits of jobs and bytes. Cost: O(jobs)."""
-    start = size_bytes = 0
-    for index, job in enumerate(jobs):
-        job_bytes = _size_bytes(job)
-        if index - start == MAX_JOBS_A_CALL or (index > start and size_bytes + job_bytes > MAX_BYTES_A_CALL):
-            yield jobs[start:index]
-            start, size_bytes = index, 0
-        size_bytes += job_bytes
-    if jobs:
-        yield jobs[start:]
-
-
-def _size_bytes(job: BulkJob) -> int:
-    if isinstance(job, EnqueueBody):
-        return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
-    text = job.error if isinstance(job, LeaseBody) else None
-    return OVERHEAD_BYTES + MAX_BYTES_A_CHARACTER * len(text or "")
-
-
 def dequeue_target(
     queue_type: Types, count: int, wait_ms: float, lease_ms: float | None
 ) -> tuple[str, dict[str, object]]:
@@ -365,6 +330,8 @@ def lease_body(
     counts: bool = True,
     error: str | None = None,
     prefer_retry: bool = False,
+    result: object = UNSET,
+    progress: object = UNSET,
 ) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
     return LeaseBody(
@@ -379,4 +346,28 @@ def lease_body(
         counts=counts,
         error=error,
         prefer_retry=prefer_retry,
+        result=json_text(result),
+        progress=json_text(progress),
     )
+
+
+def json_text(value: object) -> msgspec.Raw | UnsetType:
+    """Return a value as JSON text; UNSET and text stay as they are."""
+    if isinstance(value, msgspec.Raw | UnsetType):
+        return value
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def lease_bodies(
+    jobs: Sequence[Addressed],
+    by_ms: float | None = None,
+    *,
+    results: Sequence[object] | None = None,
+    progress: Sequence[object] | None = None,
+) -> list[LeaseBody]:
+    """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
+    nothing = [UNSET] * len(jobs)
+    rows = zip(
+        jobs, nothing if results is None else results, nothing if progress is None else progress, strict=True
+    )
+    return [lease_body(job, by_ms, result=result, progress=news) for job, result, news in rows]

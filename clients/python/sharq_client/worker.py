@@ -17,6 +17,8 @@ from typing import Self
 
 from sharq_client import errors, failures, handlers
 from sharq_client.answers import LeasedJob
+from sharq_client.campaigns.progress import ProgressReports
+from sharq_client.campaigns.results import result_of
 from sharq_client.client import SharqClient
 from sharq_client.handlers import Handler, Threads, Throttled, Unfit
 from sharq_client.outcomes import OnReported, Outcome, Outcomes
@@ -59,8 +61,9 @@ class Worker:
             queue_type: the type to lease from, or up to 16 types. Of several, the job that has been due longest comes
                 first; its `queue_type` tells them apart.
             handler: an `async def` function, or a plain function, which runs in a thread; or a callable that behaves
-                like one of them. An awaitable result is awaited; any other result is ignored. For several types also
-                a mapping with a handler for each.
+                like one of them. An awaitable result is awaited. A JobResult is kept with the finished job; any other
+                result is ignored. The job is a RunningJob, whose `progress` says how far the work is. For several types
+                also a mapping with a handler for each.
             concurrency: the most jobs at once, 1 or more: running, or done and not yet reported. It is also the most
                 threads.
             batch: the most jobs to lease with one call, 1 to 1,000.
@@ -95,8 +98,9 @@ class Worker:
         self._outcomes = Outcomes(client, release_delay_ms, self._settle)
         self._on_reported = on_reported
         self._in_hand: set[str] = set()
-        self._running: dict[asyncio.Task[None], LeasedJob] = {}
-        self._cancelled: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[object], LeasedJob] = {}
+        self._cancelled: set[asyncio.Task[object]] = set()
+        self._progress = ProgressReports(client, lease_ms, self._on_extended)
         self._extend_at_s: dict[str, float] = {}
         self._has_room = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -129,14 +133,16 @@ class Worker:
         log.info("worker_started queue_type=%s concurrency=%d", self._names, self._concurrency)
         reports = asyncio.create_task(self._outcomes.run())
         heartbeat = asyncio.create_task(self._heartbeat())
-        # Neither ends by itself before the stop: if one fails, the worker must not go on without it.
-        for task in (reports, heartbeat):
+        progress = asyncio.create_task(self._progress.run())
+        # None ends by itself before the stop: if one fails, the worker must not go on without it.
+        for task in (reports, heartbeat, progress):
             task.add_done_callback(lambda _: self.stop())
         try:
             await self._lease_until_stopped()
         finally:
             await self._finish_handlers()
             await _cancel(heartbeat)
+            await _cancel(progress)
             await self._finish_reports(reports)
             if self._threads is not None:
                 self._threads.close()
@@ -183,17 +189,18 @@ class Worker:
         self._running[task] = job
         task.add_done_callback(self._on_handled)
 
-    async def _handle(self, job: LeasedJob) -> None:
-        """Run the handler. The callback of the task notes the outcome, however the task ends."""
+    async def _handle(self, job: LeasedJob) -> object:
+        """Return what the handler returns. The callback of the task notes the outcome, however the task ends."""
         handler = self._handlers[job.queue_type]
+        running = self._progress.begin(job)
         if self._threads is not None and self._in_thread[job.queue_type]:
-            await handlers.settle(await self._threads.run(handler, job))
-        else:
-            await handlers.settle(handler(job))
+            return await handlers.settle(await self._threads.run(handler, running))
+        return await handlers.settle(handler(running))
 
-    def _on_handled(self, task: asyncio.Task[None]) -> None:
+    def _on_handled(self, task: asyncio.Task[object]) -> None:
         job = self._running.pop(task)
         self._extend_at_s.pop(job.lease, None)
+        self._progress.end(job)
         if task.cancelled() and self._threads is not None and self._threads.holds(job):
             log.warning(
                 "job_abandoned job_id=%s: its thread still runs, and its lease will expire", job.job_id
@@ -211,7 +218,7 @@ class Worker:
             self._unfit = error
             self.stop()
         if error is None and not task.cancelled():
-            self._outcomes.add_finished(job)
+            self._outcomes.add_finished(job, result_of(job, task.result()))
         elif error is None and task in self._cancelled:
             self._outcomes.add_failed(job, None)
         else:

@@ -1,4 +1,4 @@
-"""The types of the fields about campaigns: windows and batches of jobs, and the windows of queues and types.
+"""The types of the fields about campaigns: windows, batches, results and progress of jobs, and windows of queues.
 
 Not here: the other fields (router/api/fields.py), and the rules (sharq_core/scheduler/lua).
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
-from router.api.fields import Expected
+from router.api.fields import MAX_WAIT_MS, Expected
+from sharq_core.campaigns.results import MAX_PROGRESS_BYTES, MAX_RESULT_BYTES
 from sharq_core.models import IDENTIFIER_PATTERN
 
 _name = Meta(pattern=IDENTIFIER_PATTERN + r"(?!\n)", max_length=100)
@@ -50,4 +51,29 @@ DefaultWindow: TypeAlias = Annotated[
         "with a window of their own wait until both are open."
     ),
     Expected(f"the name of a window, {_NAME_TEXT}"),
+]
+Result: TypeAlias = Annotated[
+    Raw,
+    Meta(
+        description=f"What the work gave: any JSON value of up to {MAX_RESULT_BYTES // 1024} KiB. The state of the job "
+        "shows it, for as long as the server remembers the job and has room for its result."
+    ),
+    Expected("any JSON value"),
+]
+Progress: TypeAlias = Annotated[
+    Raw,
+    Meta(
+        description=f"How far the work is: any JSON value of up to {MAX_PROGRESS_BYTES // 1024} KiB. The state of the "
+        "job shows the latest one until the job has ended."
+    ),
+    Expected("any JSON value"),
+]
+_wait = Meta(ge=0, le=MAX_WAIT_MS)
+JobWait: TypeAlias = Annotated[
+    Annotated[int, _wait] | Annotated[float, _wait],
+    Meta(
+        description="Time to wait for the end of the job, in milliseconds from 0 to "
+        f"{MAX_WAIT_MS}: until it is finished, dead, cancelled or expired. 0 answers at once."
+    ),
+    Expected(f"a number of milliseconds from 0 to {MAX_WAIT_MS}"),
 ]

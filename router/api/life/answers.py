@@ -145,6 +145,22 @@ class JobFacts(Shape, frozen=True, kw_only=True):
     error: _ErrorOut | UnsetType = UNSET
     error_attempt: _ErrorAttemptOut | UnsetType = UNSET
     error_at: _ErrorAtOut | UnsetType = UNSET
+    result: (
+        Annotated[
+            Raw,
+            Meta(description="What the work gave; only of a finished job whose result is kept."),
+        ]
+        | UnsetType
+    ) = UNSET
+    progress: (
+        Annotated[
+            Raw, Meta(description="How far the work was at the latest report; absent if there was none.")
+        ]
+        | UnsetType
+    ) = UNSET
+    progress_at: (
+        Annotated[int, Meta(description="The time of that report, in ms since the epoch.")] | UnsetType
+    ) = UNSET
 
 
 class JobAnswer(JobFacts, frozen=True, kw_only=True, tag_field="status", tag="success"):

@@ -11,7 +11,7 @@ from router.api.life.requests import (
     DeadQuery,
     JobsQuery,
 )
-from router.api.request_shapes import NoBody, RedriveBody
+from router.api.request_shapes import JobQuery, NoBody, RedriveBody
 from router.api.response_shapes import Done, Dropped, Redriven
 from router.api.routes.route import JOB, QUEUE, READ, WRITE, Route
 from sharq_core.errors import Duplicate, JobLeased, NotFound, NotWaiting, StoreFull
@@ -21,7 +21,8 @@ JOBS = (
         operation="job",
         methods=("GET",),
         paths=(f"/job/{JOB}/",),
-        summary="Get the state of a job.",
+        summary="Get the state of a job, at once or with `wait` as soon as it has ended.",
+        query=JobQuery,
         answers={200: (JobAnswer,)},
         failures=(*READ, NotFound),
     ),

@@ -18,6 +18,7 @@ from router.api.request_shapes import (
 from router.api.response_shapes import (
     Done,
     Extended,
+    Finished,
     LeasedJobs,
     LeasedOne,
     LeaseResults,
@@ -59,7 +60,7 @@ LEASES = (
         summary="Finish a job: end its lease and forget the job.",
         query=LeaseQuery,
         body=FinishBody,
-        answers={200: (Done,)},
+        answers={200: (Finished,)},
         failures=LEASE,
     ),
     Route(

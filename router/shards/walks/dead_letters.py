@@ -145,7 +145,8 @@ class DeadWalk:
         while not self._is_gone():
             count = await self._shards.route(DropDead(self._queue_type, partition, PAGE, begun_us))
             self.done += count
-            if count < PAGE:
+            # A page of large letters may be short although more follow.
+            if not count:
                 return
 
     async def _page(self, partition: int, scan: str, limit: int) -> DeadPage:

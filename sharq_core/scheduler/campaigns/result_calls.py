@@ -28,13 +28,17 @@ class ResultCalls:
 
     Args:
         finished_us: how long a result is kept.
-        result_bytes: the maximum of all results together; each partition has an equal share.
+        result_bytes: the maximum of all results together.
+
+    Attributes:
+        finished_us: how long a result is kept.
+        share_bytes: the maximum of the results of one partition.
     """
 
     def __init__(self, keys: Keys, finished_us: int, result_bytes: int) -> None:
         self._keys = keys
-        self._finished_us = finished_us
-        self._share_bytes = result_bytes // keys.partitions
+        self.finished_us = finished_us
+        self.share_bytes = result_bytes // keys.partitions
 
     def finish(
         self, plain: FunctionCall[list[LeaseOutcome]], results: Sequence[bytes], *, has_reports: bool
@@ -54,7 +58,7 @@ class ResultCalls:
             now,
             queue_type,
             terms[: packed.TERMS.size],
-            self._share_bytes,
+            self.share_bytes,
             *words,
             *reports,
             *results,
@@ -80,7 +84,7 @@ class ResultCalls:
         now_us: int | None = None,
     ) -> FunctionCall[None]:
         """Drop up to `limit` results whose jobs are not remembered any more, or that exceed the partition's share."""
-        arguments: list[Word] = [self._finished_us, self._share_bytes, limit, not_after_us or 0]
+        arguments: list[Word] = [self.finished_us, self.share_bytes, limit, not_after_us or 0]
         return make_call(
             self._keys, library.TRIM_RESULTS, partition, "", now_us, arguments, decode_nothing, limit // 20
         )

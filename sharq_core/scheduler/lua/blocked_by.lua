@@ -24,6 +24,8 @@ function blocked_by.of_type(is_all_paused, settings, leased, now)
   local reason = blocked_by.NOTHING
   if settings.held_until > now then
     reason = blocked_by.TYPE_HOLD
+  elseif settings.quota_at > now then
+    reason = blocked_by.QUOTA
   elseif is_full then
     reason = blocked_by.TYPE_MAX_LEASED
   elseif ready_at > now then

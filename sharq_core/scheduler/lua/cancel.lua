@@ -8,7 +8,7 @@
 -- Statuses: 0 done (also if the job was cancelled before), 1 not found, 2 leased; only 0 changed anything
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, lists, job_record, counters, tombstones, dead_letters, unit, remembered, transitions
+-- Uses: shortcuts, lists, job_record, counters, batches, tombstones, dead_letters, unit, remembered, transitions
 
 local cancel = {DONE = 0, NOT_FOUND = 1, LEASED = 2}
 
@@ -16,6 +16,7 @@ local cancel = {DONE = 0, NOT_FOUND = 1, LEASED = 2}
 local function cancel_dead(tx, dead_letter)
   tx.letters = append(tx.letters, dead_letter.field)
   counters.cancel_dead(tx, 1)
+  batches.drop_letter(tx, dead_letter)
   tombstones.add_unfinished(tx, dead_letter, tombstones.REMOVED)
 end
 

@@ -77,8 +77,7 @@ local function change_one(tx, queue_id, field, change, retention, dead_retention
     local state = remembered.find(tx, queue_id, field, is_deleted and job, retention, dead_retention)
     return state and change_job.NOT_WAITING or change_job.NOT_FOUND
   end
-  local expires_at = job_record.expires_at(job)
-  if job.state == LEASED or expires_at and expires_at <= tx.now then return change_job.NOT_WAITING end
+  if job.state == LEASED or transitions.is_over(tx, job.newer) then return change_job.NOT_WAITING end
   if not apply(tx, queue, job, change) then return change_job.EXPIRES_EARLY end
   unit.touch(tx, queue)
   return change_job.DONE, queue, job

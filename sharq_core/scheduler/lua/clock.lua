@@ -32,11 +32,15 @@ local clock = {
   ALL_PAUSED = 1, SETTINGS = 2,
   GRAIN_US = 200000,
   RUN_US = 5000000,
-  -- Added to a deadline in the partition's time. One below this is by the store's clock: that of a node which has not
-  -- read the partition yet, or of an older version.
+  -- A deadline in the partition's time is a multiple of 64 µs, plus OWN_TIME, plus the time that the call had left when
+  -- it was made (s, rounded up). If much more is left, the partition's time is behind the one that the node has read,
+  -- and is corrected first. A deadline below OWN_TIME is by the store's clock: that of a node which has not read the
+  -- partition yet, or of an older version.
   OWN_TIME = 4503599627370496,
-  -- No call has a longer deadline, because [redis] timeout is at most a minute. One further in the future was set
-  -- before the store's clock stepped back, or before the partition's time was corrected.
+  UNIT_US = 64,
+  SECOND_US = 1000000,
+  -- No deadline by the store's clock is longer, because [redis] timeout is at most a minute. One further in the future
+  -- was set before the store's clock stepped back.
   LONGEST_US = 90000000,
   MOST_KNOWN = 16384,
   known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
@@ -81,18 +85,24 @@ local function remember(tx, told, shift, seen, flags)
   clock.known[key], clock.count = {told = told, shift = shift, seen = seen, flags = flags}, clock.count + 1
 end
 
+-- Return true if a call may run. not_after: see clock.set. told: the store's clock. now: the partition's time.
+local function is_in_time(not_after, told, now)
+  local remaining, longest = not_after - told, clock.LONGEST_US
+  if not_after >= clock.OWN_TIME then
+    remaining = not_after - clock.OWN_TIME - now
+    longest = (not_after % clock.UNIT_US + 1) * clock.SECOND_US
+  end
+  return remaining >= 0 and remaining <= longest
+end
+
 -- Set the partition's time from a recently read record. Returns false if the record must be read, or if the call may
 -- be late. not_after: see clock.set.
 function clock.is_set(tx, not_after)
   local known, told = clock.known[tx.keys[KEY.counters]], tx.now
   if not known or told < known.told then return false end
-  local shift = known.shift
-  local now = told + shift
+  local now = told + known.shift
   if now >= known.seen + clock.GRAIN_US then return false end
-  if not_after and not_after > 0 then
-    local remaining = not_after - (not_after < clock.OWN_TIME and told or now + clock.OWN_TIME)
-    if remaining < 0 or remaining > clock.LONGEST_US then return false end
-  end
+  if not_after and not_after > 0 and not is_in_time(not_after, told, now) then return false end
   set(tx, now, known.flags)
   return true
 end
@@ -104,37 +114,26 @@ function clock.forget(tx)
   if known then known.told = math.huge end
 end
 
--- Return the latest time at which a call may run, in the partition's time, if it must not run any more; else nil.
--- not_after: see clock.set. now, shift, seen: of the partition.
-local function latest_of(not_after, now, shift, seen)
-  local is_own = not_after >= clock.OWN_TIME
-  local latest = is_own and not_after - clock.OWN_TIME or not_after + shift
-  local remaining = latest - (is_own and now < seen and seen or now)
-  return (remaining < 0 or remaining > clock.LONGEST_US) and latest or nil
-end
-
 -- Return true if a call that does not set the partition's time may still run. raw: the record as it was read, or false.
 -- not_after: see clock.set.
 function clock.allows(tx, raw, not_after)
   local _, shift, seen = clock.unpack(raw)
-  return not latest_of(not_after, tx.now + shift, shift, seen)
+  return is_in_time(not_after, tx.now, math.max(tx.now + shift, seen))
 end
 
 -- Set the partition's time for a call that writes. Returns false, and changes nothing, if the call must not run: it is
--- late, for example after a pause in a socket buffer, or the store's clock stepped and the partition's time must be
--- corrected first.
--- raw: the record as it was read, or false. not_after: the latest time (µs) at which the call may run, in the
--- partition's time if it is at least OWN_TIME, else by the store's clock; 0, nil or false for none. runs_late: the call
--- must be done in any case. If it is late, it runs as of not_after and leaves the record alone.
+-- late, perhaps after a pause in a socket buffer, or the partition's time must be corrected first.
+-- raw: the record as it was read, or false. not_after: the latest time (µs) at which the call may run (see OWN_TIME);
+-- 0, nil or false for none. runs_late: the call must be done in any case. If it is late, it runs as of not_after and
+-- leaves the record alone.
 -- A record that must be written is left in tx.tick for counters.close.
 function clock.set(tx, raw, not_after, runs_late)
   local told = tx.now
   local number, shift, seen, since, flags = clock.unpack(raw)
   local now = told + shift
-  local latest = not_after and not_after > 0 and latest_of(not_after, now, shift, seen)
-  if latest then
-    now = math.max(math.min(now, latest), seen)
-    if runs_late then set(tx, now, flags) end
+  if not_after and not_after > 0 and not is_in_time(not_after, told, math.max(now, seen)) then
+    local latest = not_after < clock.OWN_TIME and not_after + shift or not_after - clock.OWN_TIME
+    if runs_late then set(tx, math.max(math.min(now, latest), seen), flags) end
     return runs_late
   end
   if now < seen then

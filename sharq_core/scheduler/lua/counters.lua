@@ -3,17 +3,19 @@
 -- counters  <type> -> numbers of the newest job and of the newest lease; the latest minute and how many jobs were
 --                   enqueued and leased in it; the totals, with enqueued = queued + delayed + leased + finished + dead
 --                   + cancelled (I8); the agenda: when the type's next queue and its next timer are due (early
---                   perhaps, never late; 0 none); newer bytes: flags (1: the type has settings), absent for none
+--                   perhaps, never late; 0 none); newer bytes: flags (1: the type has settings, 2: it has
+--                   or had batches), absent for none
 --           :s<type> -> the type's settings (type_settings.lua)
 --           :p<type> -> the type's latest minute before the one in its record, jobs enqueued and leased in it
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute, by the last digit of the minute
 --           :gen, :turn, :early -> the generations of tombstones (tombstones.lua)
 --           :clock -> the partition's time (clock.lua)
+--           :d<tz>, :h<tz>, :calendars -> the periods of quotas (periods.lua)
 --           :last -> the newest numbers of jobs and leases of dropped types, so that no number is used twice
 --           :ahead -> jobs that a change moved ahead (queue_walk.lua)
 --           :touches, :t<0-63> -> changes by nodes that do not own the partition (touched.lua)
 --
--- Uses: shortcuts, clock, type_settings
+-- Uses: shortcuts, clock, notes, quotas, type_settings
 
 local counters = {
   MINUTE_US = 60000000,
@@ -22,7 +24,7 @@ local counters = {
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
-  HAS_SETTINGS = 1,            -- flag of the newer bytes
+  HAS_SETTINGS = 1, HAS_BATCHES = 2,  -- flags of the newer bytes
   PAST_PREFIX = ':p',
   PAST = '>I4I4I4',            -- minute, jobs enqueued and leased in it
   ROW_FROM = 28, ROW_TO = 90,  -- bytes of the totals and the agenda
@@ -63,6 +65,18 @@ local function flag_settings(counts, has_settings)
   local flags = counts.newer and string.byte(counts.newer) or 0
   flags = flags - flags % 2 + (has_settings and counters.HAS_SETTINGS or 0)
   counts.newer = flags > 0 and string.char(flags) .. sub(counts.newer or '', 2)
+end
+
+-- Return true if counts say that the type has or had batches.
+function counters.has_batches(counts)
+  return counts.newer and string.byte(counts.newer) % (2 * counters.HAS_BATCHES) >= counters.HAS_BATCHES
+end
+
+-- Note that the type has batches. The flag goes with the record of the type.
+function counters.flag_batches(counts)
+  if counters.has_batches(counts) then return end
+  local newer = counts.newer or '\0'
+  counts.newer = string.char(string.byte(newer) + counters.HAS_BATCHES) .. sub(newer, 2)
 end
 
 -- Return how many jobs of a type were enqueued and leased in a minute. Only the latest two minutes with any are known.
@@ -132,7 +146,10 @@ local function open_settings(tx, counts)
     if raw then type_settings.open(tx, raw) end
   end
   local settings = tx.settings
-  if settings then settings.was_full = type_settings.is_full(settings, counts.leased) end
+  if settings then
+    settings.was_full = type_settings.is_full(settings, counts.leased)
+    quotas.open(tx, settings, counts.lease)
+  end
 end
 
 -- Set the time of a call that only reads, and read the settings of its type and the counts. Returns these, or nil.
@@ -141,8 +158,10 @@ function counters.see(tx)
   local found = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
   clock.see(tx, found[2])
   if found[3] then type_settings.open(tx, found[3]) end
-  tx.counters = found[1] and counters.unpack(found[1])
-  return tx.counters or nil
+  local counts = found[1] and counters.unpack(found[1]) or nil
+  tx.counters = counts
+  if tx.settings then quotas.open(tx, tx.settings, counts and counts.lease or 0) end
+  return counts
 end
 
 -- Read the counts, and set the time of the call. Returns false, and leaves the call as it was, if the call must not run
@@ -192,7 +211,7 @@ function counters.ready_under_limits(tx, ready)
     local head = tonumber(call('ZRANGE', tx.keys[KEY.ready], 0, 0, 'WITHSCORES')[2])
     if head and not (ready and ready < head) then ready = head end
   end
-  return ready and math.max(ready, type_settings.ready_at(settings))
+  return ready and math.max(ready, type_settings.look_at(settings, tx.now))
 end
 
 local function write_past_minute(tx)
@@ -215,6 +234,8 @@ function counters.drop_blank(tx)
   call('HSET', tx.keys[KEY.counters], ':last',
     pack_bytes(counters.LAST, math.max(seq, counts.seq), math.max(lease, counts.lease)))
   call('HDEL', tx.keys[KEY.counters], tx.type, counters.PAST_PREFIX .. tx.type)
+  -- Without jobs and dead letters no record names the number of a batch, so the numbers may begin again.
+  if counters.has_batches(counts) then call('HDEL', notes.key(tx), ':n') end
 end
 
 -- Count dead letters that were dropped.

@@ -11,11 +11,12 @@
 --
 -- A dead letter does not affect a live job with the same id. It replaces an older dead letter with the same id.
 --
--- Uses: shortcuts, timer_kinds, job_record, notes, queue_limits, counters
+-- Uses: shortcuts, timer_kinds, job_record, notes, queue_limits, counters, batches
 
 local dead_letters = {
   PREFIX = '>BI7I6I4', WITH_LIMITS = 2, LIMITS = '>BI4', WITH_NOTE = 3, NOTE_LENGTH = '>I2',
   VISITS = 1000,  -- dead letters that a page of one queue looks at
+  READ = 4194304,  -- bytes of dead letters that a call reads for their batches, about 2 ms
 }
 
 local function unpack_dead_letter(queue_id, field, raw)
@@ -129,6 +130,24 @@ local function uncounted(tx, fields, since)
   return found
 end
 
+-- Return the dead letters of some fields, if any may belong to a batch.
+local function letters_of_batches(tx, fields)
+  local letters = {}
+  if not counters.has_batches(tx.counters) then return letters end
+  for index, raw in ipairs(call('HMGET', tx.keys[KEY.deadjobs], unpack(fields))) do
+    local field = fields[index]
+    if raw then
+      letters[#letters + 1] = unpack_dead_letter(sub(field, 1, string.find(field, ':', 1, true) - 1), field, raw)
+    end
+  end
+  return letters
+end
+
+-- Count the dead letters of batches that are dropped or replaced.
+local function leave_batches(tx, letters)
+  for _, letter in ipairs(letters) do batches.drop_letter(tx, letter) end
+end
+
 -- Write the dead letters of the call.
 function dead_letters.flush(tx)
   local since, numbers = counted_since(tx), {}
@@ -139,6 +158,7 @@ function dead_letters.flush(tx)
     records[2 * at + 1], records[2 * at + 2] = field, raw
     places[2 * at + 1], places[2 * at + 2] = tx.now, field
   end
+  leave_batches(tx, letters_of_batches(tx, fields))
   local new = call('HSET', tx.keys[KEY.deadjobs], unpack(records))
   if new < #fields then
     counters.cancel_dead(tx, #fields - new)
@@ -167,12 +187,27 @@ function dead_letters.remove(tx, fields)
   if call('EXISTS', dead) == 0 then call('DEL', key) end
 end
 
+-- Remove the fields from a list behind the first ones that have READ bytes together, if they may belong to batches.
+local function cut_to_budget(tx, fields)
+  if not counters.has_batches(tx.counters) then return end
+  local bytes = 0
+  for index, field in ipairs(fields) do
+    bytes = bytes + call('HSTRLEN', tx.keys[KEY.deadjobs], field)
+    if index > 1 and bytes > dead_letters.READ then
+      for last = #fields, index, -1 do fields[last] = nil end
+      return
+    end
+  end
+end
+
 -- Drop up to `limit` of the oldest dead letters with a time of death from first to last (bounds of a ZRANGE). Returns
 -- how many were dropped.
 function dead_letters.drop(tx, first, last, limit)
   if limit <= 0 then return 0 end
   local fields = call('ZRANGE', tx.keys[KEY.dead], first, last, 'BYSCORE', 'LIMIT', 0, limit)
   if #fields > 0 then
+    cut_to_budget(tx, fields)
+    leave_batches(tx, letters_of_batches(tx, fields))
     dead_letters.remove(tx, fields)
     counters.cancel_dead(tx, #fields)
   end

@@ -10,8 +10,8 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
 --
--- Uses: shortcuts, clock, job_record, queue_limits, queue_record, type_settings, counters, unit, transitions, expiry,
--- timers
+-- Uses: shortcuts, clock, job_record, queue_limits, queue_record, quotas, type_settings, counters, unit, transitions,
+-- expiry, timers
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
@@ -152,7 +152,8 @@ local function put_behind(tx, turn)
   turn.is_stuck, tx.is_stuck = true, true
 end
 
--- Return the next job of a turn and its member, or nil if it has none or is stuck. Expired jobs before it are removed.
+-- Return the next job of a turn and its member, or nil if it has none or is stuck. Expired jobs before it, and those of
+-- cancelled batches, are removed.
 local function next_job(tx, turns, index, share)
   local turn, records = turns[index], tx.records
   local queue_id = turn.queue.queue_id
@@ -171,7 +172,7 @@ local function next_job(tx, turns, index, share)
     local job = raw and job_record.unpack(queue_id, field, raw)
     if not job or job.seq ~= job_record.seq_of_member(queue_id, member) or job.state ~= QUEUED then
       clear_place(tx, turn.queue, member)
-    elseif not job.newer or not job_record.is_expired(job, tx.now) then
+    elseif not job.newer or not transitions.is_over(tx, job.newer) then
       return job, member
     elseif expiry.remove(tx, turn.queue, job, member) then
       turn.has_expired = true
@@ -252,6 +253,9 @@ local function serve(tx, turns, demand, remaining, reply)
           or shared and shared.carried > 0 and shared.carried + length > dequeue.CARRIED then
           return true, remaining
         end
+        if settings and settings.quotas and not quotas.admit(settings, job.newer and job_record.cost(job) or 1) then
+          return false, 0
+        end
         local cost = lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
         remaining, bytes = remaining - 1, bytes + length
         if settings then
@@ -293,7 +297,7 @@ end
 -- Raise the agenda to the time at which the limits of the type allow a lease. Returns false if that is later than now,
 -- or not known.
 local function wait_for_limits(tx, settings)
-  local counts, at = tx.counters, type_settings.ready_at(settings)
+  local counts, at = tx.counters, type_settings.look_at(settings, tx.now)
   if counts.ready_at then counts.ready_at = math.max(counts.ready_at, at) end
   settings.is_earlier, settings.was_full = false, false
   return at <= tx.now and not counters.is_stopped(tx)

@@ -1,13 +1,17 @@
 -- drop_dead: drop dead letters for good, oldest first.
 --
--- Keys: counters dead deadjobs deadcounts
+-- Keys: counters dead deadjobs deadcounts notes
 -- Args: now, type, most dead letters, and optionally a time (µs, the store's clock): dead letters that died between it
 --       and now are kept ('' for none); and not_after (µs)
 -- Reply: {0, now, -1, -1, number dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a dead letter
 --
+<<<<<<< HEAD
+-- Uses: clock, counters, batches, dead_letters
+=======
 -- Uses: clock, counters, dead_letters, unit
+>>>>>>> integration
 
 local drop_dead = {}
 
@@ -20,6 +24,7 @@ function drop_dead.run(tx, args)
     local after = '(' .. string.format('%.0f', math.max(before, tx.now))
     dropped = dropped + dead_letters.drop(tx, after, '+inf', limit - dropped)
   end
+  if tx.batches then batches.flush(tx) end
   counters.close(tx)
   return {0, clock.told(tx), -1, -1, dropped}
 end

@@ -1,8 +1,8 @@
 -- The enqueue of one job: whether it is queued, which rate and limits its queue takes from it, and when it expires.
 -- The caller has opened the counters, and has read the record of the queue and that of a live job of the same id.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, queue_life, queue_limits, queue_record, tombstones, dead_letters,
--- unit, transitions
+-- Uses: shortcuts, clock, retry_policy, job_record, queue_life, queue_limits, queue_record, batches, tombstones,
+-- dead_letters, unit, transitions
 
 local enqueue_job = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
@@ -14,7 +14,7 @@ local enqueue_job = {
   -- on_expiry (queue_life.lua; 0: not said)
   LIFE = '>BI8BI8B',
   NEVER = 0, AFTER = 1, AT = 2,  -- EXPIRY: the job does not say; it expires some time after its enqueue, or at a time
-  CAMPAIGN = '>Bs1s1',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
+  CAMPAIGN = '>BBc0Bc0',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
   IGNORES_WINDOW = 1,
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4, UNKNOWN_WINDOW = 5, TOO_MANY_WINDOWS = 6,
   BATCH_CANCELLED = 7,
@@ -130,9 +130,16 @@ local function rare_fields(tx, queue, rest, due)
   return bytes, false
 end
 
--- Let a waiting job expire whose id a new job has, if it is time. Nodes of revision 4 do not declare the keys for it.
+-- Return true if a job names a batch that was cancelled. rest: nil for none.
+local function has_cancelled_batch(tx, rest)
+  local batch = rest and rest.batch and batches.find(tx, rest.batch)
+  return batch and batches.is_cancelled(batch)
+end
+
+-- Remove a waiting job whose id a new job has, if it has expired or its batch was cancelled. Nodes of revision 4 do not
+-- declare the keys for it.
 local function expire_live(tx, queue, live)
-  local is_due = job_record.is_expired(live, tx.now) and live.state ~= LEASED and not unit.is_deleted(queue, live)
+  local is_due = transitions.is_over(tx, live.newer) and live.state ~= LEASED and not unit.is_deleted(queue, live)
   if not is_due or not tx.keys[KEY.dead] then return live end
   transitions.expire(tx, queue, live)
   return nil
@@ -156,13 +163,14 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
   if live and live.newer and queue then live = expire_live(tx, queue, live) end
-  local forgotten = tx.expired and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
+  local forgotten = (tx.expired or tx.batches) and queue and queue_record.is_forgettable(queue, tx.now) and queue or nil
   if forgotten then queue = nil end
   local length = queue and queue.queued + queue.delayed or 0
   if (live or is_repeat)
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
     return enqueue_job.DUPLICATE, length
   end
+  if has_cancelled_batch(tx, rest) then return enqueue_job.BATCH_CANCELLED, length end
   if cap >= 0 and length >= cap then return enqueue_job.FULL, length end
   if interval < 0 and not has_rate(queue) then return enqueue_job.NO_INTERVAL, length end
   local due = rest and (rest.at or 0) > 0 and clock.partition_time(tx, rest.at) or tx.now + delay
@@ -170,6 +178,9 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   if is_early then return enqueue_job.EXPIRES_EARLY, length end
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or renew(tx, queue_id, forgotten)
+  if rest and rest.batch then
+    rare = job_record.put_in_batch(rare, batches.take(tx, rest.batch, retention).number)
+  end
   local hundredths = rest and rest.hundredths
   -- Most jobs name the rate that their queue has.
   if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then

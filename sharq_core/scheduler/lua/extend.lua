@@ -1,5 +1,6 @@
 -- extend: move the end of a lease to a later or earlier time. A job that waits again under its newest lease is leased
--- again, unless it has expired, or its queue or its type has all the leases that it may have: then the lease is lost.
+-- again, unless it has expired, its batch was cancelled, or its queue or its type has all the leases that it may have:
+-- then the lease is lost.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
@@ -22,7 +23,7 @@ end
 local function extend_one(tx, queue_id, field, token, by, progress, retention, dead_retention)
   local job, found = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
-  if job.state ~= LEASED and (queue_limits.is_full(found) or counters.is_full(tx) or job_record.is_expired(job, tx.now))
+  if job.state ~= LEASED and (queue_limits.is_full(found) or counters.is_full(tx) or transitions.is_over(tx, job.newer))
     then return leases.LOST, 0 end
   if job.flags > 0 then take_back(job) end
   if progress and progress ~= '' then notes.set_progress(tx, job, progress) end

@@ -1,19 +1,21 @@
 -- get_type_stats: return the settings and the statistics of a type in a partition. Writes nothing.
 --
 -- Keys: ready timers queues counters
--- Args: now, type, and '1' for the defaults of the lives of jobs, which nodes of revision 4 cannot decode
+-- Args: now, type, and '1' for the defaults of the lives of jobs, which nodes of revision 4 cannot decode, or '2' for
+--       those and the settings of campaigns, which nodes of revision 5 cannot decode
 -- Reply: {0, now, -1, -1, 1 if the type is paused else 0, most leased jobs (0: any number), end of its hold (µs) or -1,
 --        queued, delayed, leased, dead, number of queue records, reason why nothing is leased (blocked_by.lua), time
 --        until a queue may be leased from (µs) or -1, then the defaults of the lives of jobs (queue_stats.add_life), if
---        asked for, then for each limit: unit (1 job, 2 cost), interval (µs), burst
---        in hundredths}
+--        asked for, then the settings of campaigns, if asked for: the name of the window ('' for none), number of
+--        quotas, and for each: unit (1 job, 2 cost), quota, period (d day, h hour), tz, used, end of its period (µs) or
+--        -1 if it is not known; then for each limit: unit (1 job, 2 cost), interval (µs), burst in hundredths}
 -- Cost: O(log n), and O(100) if all queues with jobs are paused or full
 --
 -- Uses: counters, type_stats
 
 local get_type_stats = {}
 
-function get_type_stats.run(tx, _, _, length)
+function get_type_stats.run(tx, args, first, length)
   local counts = counters.see(tx)
-  return type_stats.reply(tx, counts, length > 0)
+  return type_stats.reply(tx, counts, length > 0, args[first] == '2')
 end

@@ -162,6 +162,13 @@ function job_record.pack_rare(rare)
   return byte > 0 and string.char(byte) .. fields .. (rare.rest or '') or nil
 end
 
+-- Return the rarely used fields of a new job with the number of its batch. newer: those without it, nil for none.
+function job_record.put_in_batch(newer, number)
+  newer = newer or '\0'
+  return string.char(string.byte(newer) + job_record.BATCH) .. sub(newer, 2)
+    .. pack_bytes(job_record.BATCH_FORMAT, number)
+end
+
 -- Return true if a job has a note, which goes with its record (notes.lua).
 function job_record.is_noted(job)
   local newer = job.newer

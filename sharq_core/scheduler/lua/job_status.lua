@@ -1,6 +1,6 @@
 -- What the functions tell of a job. sharq_core/scheduler/status_replies.py reads it.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life, results, remembered
+-- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life, batches, results, remembered
 
 local job_status = {
   -- state (remembered.lua), attempt, enqueued (µs), due (µs, as in job_record.unpack), position (1 for the next job of
@@ -47,7 +47,7 @@ local function pack_progress(tx, raw)
 end
 
 -- Append what is told of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
--- tx.tells_output, the progress ('' for none). position: 0 if it is not told.
+-- tx.tells_output, the progress and the batch ('' for none). position: 0 if it is not told.
 function job_status.add(tx, reply, job, position)
   local rare, note, at = job_record.rare(job), job.note or notes.of(tx, job), #reply
   local expires_at, retry, fate = rare.expires_at, rare.retry or retry_policy.NONE, 0
@@ -57,7 +57,9 @@ function job_status.add(tx, reply, job, position)
     expires_at and clock.shown(tx, expires_at) or 0, fate) .. retry .. job_status.reason(job)
   reply[at + 2] = job_record.payload(job)
   reply[at + 3] = job_status.error(tx, note)
-  if tx.tells_output then reply[at + 4] = pack_progress(tx, note) end
+  if not tx.tells_output then return end
+  local batch = batches.of(tx, job.newer)
+  reply[at + 4], reply[at + 5] = pack_progress(tx, note), batch and batch.id or ''
 end
 
 -- Append the same of a job of which only a tombstone or a deleted record is left, with the result of a finished job (''
@@ -67,5 +69,5 @@ function job_status.add_remembered(tx, reply, state, field, job)
   reply[at + 1] = pack_bytes(job_status.REMEMBERED, state, job.attempt, clock.shown(tx, job.enqueued))
   reply[at + 2], reply[at + 3] = '', ''
   if not tx.tells_output then return end
-  reply[at + 4] = state == remembered.FINISHED and results.find(tx, field, job.token) or ''
+  reply[at + 4], reply[at + 5] = state == remembered.FINISHED and results.find(tx, field, job.token) or '', ''
 end

@@ -8,11 +8,11 @@
 --        may be a hold of the queue that comes first, and 11 its pause
 -- Cost: O(types read). A whole scan returns every type that exists throughout at least once.
 --
--- Uses: shortcuts, clock, type_settings, blocked_by, counters
+-- Uses: shortcuts, clock, quotas, type_settings, blocked_by, counters
 
 local list_type_stats = {}
 
-local NO_COUNTS = {queued = 0, delayed = 0, leased = 0, dead = 0, minute = 0}
+local NO_COUNTS = {lease = 0, queued = 0, delayed = 0, leased = 0, dead = 0, minute = 0}
 
 -- Return why the queues of a type lease nothing.
 local function of_queues(counts, now)
@@ -23,6 +23,7 @@ end
 
 local function add_row(tx, reply, minute, name, counts, raw_settings)
   local settings = raw_settings and type_settings.unpack(raw_settings, tx.now)
+  if settings then quotas.open(tx, settings, counts.lease) end
   local of_type = blocked_by.of_type(tx.is_all_paused, settings, counts.leased, tx.now)
   local reason = blocked_by.first(of_type, of_queues(counts, tx.now))
   local enqueued, leased = counters.in_minute(tx, name, counts, minute)

@@ -23,7 +23,8 @@ local notes = {
   PROGRESS_AT = '>I7',  -- time; then the JSON
 }
 
-local function notes_key(tx)
+-- Return the key of the notes. The fields that begin with a colon are batches (batches.lua).
+function notes.key(tx)
   return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. 'notes:' .. tx.type
 end
 
@@ -41,7 +42,7 @@ end
 local function read_note(tx, field)
   local written = tx.notes and tx.notes[field]
   if written ~= nil then return written end
-  return call('HGET', notes_key(tx), field)
+  return call('HGET', notes.key(tx), field)
 end
 
 -- Return the error in a note as attempt, time (µs) and text; nil if there is none. raw: nil or false for no note.
@@ -98,7 +99,7 @@ function notes.flush(tx)
   for field, raw in pairs(tx.notes) do
     if raw then put = append(put, field, raw) else gone = append(gone, field) end
   end
-  if gone then call('HDEL', notes_key(tx), unpack(gone)) end
-  if put then call('HSET', notes_key(tx), unpack(put)) end
+  if gone then call('HDEL', notes.key(tx), unpack(gone)) end
+  if put then call('HSET', notes.key(tx), unpack(put)) end
   tx.notes = nil
 end

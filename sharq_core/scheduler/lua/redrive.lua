@@ -5,13 +5,18 @@
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
 --       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
+<<<<<<< HEAD
+-- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found, 4 its batch is cancelled; only 0 changed
+--           anything
+=======
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found; 1 and 2 changed nothing
+>>>>>>> integration
 -- Cost: O(log n) a dead letter
 --
--- Uses: clock, job_record, counters, dead_letters, unit, transitions
+-- Uses: clock, job_record, counters, batches, dead_letters, unit, transitions
 
-local redrive = {QUEUED = 0, DUPLICATE = 1, NOT_FOUND = 2}
+local redrive = {QUEUED = 0, DUPLICATE = 1, NOT_FOUND = 2, BATCH_CANCELLED = 4}
 
 local function redrive_one(tx, queue_id, field, retention)
   local dead_letter = tx.taken[field] == nil and dead_letters.find(tx, queue_id, field, retention)
@@ -19,6 +24,8 @@ local function redrive_one(tx, queue_id, field, retention)
   local queue = unit.queue(tx, queue_id)
   local live = unit.job(tx, queue_id, field)
   if live and not unit.is_deleted(queue, live) then return redrive.DUPLICATE end
+  local batch = batches.of(tx, dead_letter.newer)
+  if batch and batches.is_cancelled(batch) then return redrive.BATCH_CANCELLED end
   if live then transitions.clear_deleted(tx, live) end
   if not queue then
     queue = unit.new_queue(tx, queue_id)
@@ -29,6 +36,7 @@ local function redrive_one(tx, queue_id, field, retention)
   tx.counters.dead = tx.counters.dead - 1
   local rare = job_record.rare(dead_letter)
   rare.expires_at, rare.is_dropped, rare.is_noted = nil, nil, nil
+  if batch then batches.count(tx, queue_id, dead_letter.newer, 'dead', -1) else rare.batch = nil end
   transitions.add(tx, queue, field, dead_letter.priority, dead_letter.limit, tx.now, job_record.payload(dead_letter),
     job_record.pack_rare(rare))
   return redrive.QUEUED

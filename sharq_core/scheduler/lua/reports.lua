@@ -17,7 +17,7 @@ function reports.apply(tx, queue, job, report)
     job_record.mark(job, job_record.CORRECTED)
     local cost = job_record.cost(job)
     queue_record.correct(queue, cost, actual)
-    if tx.settings then type_settings.correct(tx.settings, actual - cost) end
+    if tx.settings then type_settings.correct(tx.settings, actual - cost, job.token) end
     unit.move(tx, queue)
   end
   if hold > 0 then

@@ -7,8 +7,9 @@
 --   EXPIRY_TIMER   queue_id          a waiting job may have expired
 --   SWEEP_TIMER    queue_id          jobs of a deleted queue are still to be removed
 --   LETTERS_TIMER                    the oldest dead letter is past its retention
+--   BATCH_TIMER    number (4 bytes)  a batch may be forgotten
 --
--- Uses: shortcuts, timer_kinds, job_record, queue_record, dead_letters, unit, transitions, expiry, sweep
+-- Uses: shortcuts, timer_kinds, job_record, queue_record, batches, dead_letters, unit, transitions, expiry, sweep
 
 local timers = {}
 
@@ -40,7 +41,7 @@ local function end_delay(tx, field, timer)
   local queue = unit.queue(tx, job.queue_id) or unit.new_queue(tx, job.queue_id)
   if unit.is_deleted(queue, job) then
     transitions.clear_deleted(tx, job)
-  elseif job_record.is_expired(job, tx.now) then
+  elseif transitions.is_over(tx, job.newer) then
     transitions.expire(tx, queue, job)
   else
     transitions.make_ready(tx, queue, job)
@@ -102,6 +103,18 @@ local function drop_dead_letters(tx, _, timer, limits)
   reset(tx, timer, oldest and tonumber(oldest) + limits.dead_retention)
 end
 
+-- Name a batch that may be forgotten to the caller, which asks the other partitions first. Until it has done so, it is
+-- named again each time that its retention has passed.
+local function end_batch(tx, number, timer, limits)
+  local batch = batches.get(tx, (unpack_bytes(job_record.BATCH_FORMAT, number)))
+  local at = batch and batches.forget_at(tx, batch)
+  if not at or at > tx.now then return reset(tx, timer, at) end
+  local ended = limits.ended
+  if not ended then return reset(tx, timer, tx.now + batches.ASK_AGAIN) end
+  ended[#ended + 1] = batch.id
+  reset(tx, timer, tx.now + math.max(batch.retention, batches.ASK_AGAIN))
+end
+
 timers.HANDLERS = {
   [LEASE_TIMER] = end_lease,
   [DELAY_TIMER] = end_delay,
@@ -109,14 +122,16 @@ timers.HANDLERS = {
   [EXPIRY_TIMER] = remove_expired,
   [SWEEP_TIMER] = sweep_deleted_queue,
   [LETTERS_TIMER] = drop_dead_letters,
+  [BATCH_TIMER] = end_batch,
 }
 
 -- Run up to `limit` due timers. All kinds count, because the kinds in front would otherwise hide those behind them. A
--- dequeue does not know the retention of dead letters (µs) and leaves that timer alone.
+-- dequeue does not know the retention of dead letters (µs) and leaves that timer alone. ended: a list that gets the ids
+-- of batches that may be forgotten; nil if the caller cannot ask about them.
 -- Returns the number of timers run, plus the numbers of deleted jobs removed and of jobs that walks looked at.
-function timers.run(tx, limit, dead_retention)
+function timers.run(tx, limit, dead_retention, ended)
   local due = call('ZRANGE', tx.keys[KEY.timers], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
-  local limits = {jobs = limit, swept = 0, dead_retention = dead_retention}
+  local limits = {jobs = limit, swept = 0, dead_retention = dead_retention, ended = ended}
   for _, timer in ipairs(due) do
     local handler = timers.HANDLERS[sub(timer, 1, 1)]
     if handler then handler(tx, sub(timer, 2), timer, limits) end

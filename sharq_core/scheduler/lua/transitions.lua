@@ -1,7 +1,7 @@
 -- The transitions of a job between states. Only this file changes a job's record, place in line and timer, its queue's
 -- counts and the totals, and it changes them together. README.md has the state diagram.
 --
--- Uses: timer_kinds, retry_policy, job_record, notes, batches, queue_windows, queue_life, queue_limits, queue_record,
+-- Uses: timer_kinds, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits, queue_record, batches,
 -- tombstones, dead_letters, unit
 
 local transitions = {}
@@ -13,7 +13,7 @@ local function count_state(tx, queue, newer, state, difference)
     queue_limits.extend(queue)
     queue_windows.count(queue, base, number, state, difference)
   end
-  batches.count(tx, newer, state, difference)
+  batches.count(tx, queue.queue_id, newer, state, difference)
 end
 
 -- Take a waiting job out of its line. member: the job's member in queued:<type>, if it is known.
@@ -140,39 +140,59 @@ local function lapse(tx, queue, job)
   if job_record.is_dropped(job) then
     tx.dropped = (tx.dropped or 0) + 1
     counts.cancelled = counts.cancelled + 1
-    batches.count(tx, job.newer, 'cancelled', 1)
+    batches.count(tx, job.queue_id, job.newer, 'cancelled', 1)
     tombstones.add_unfinished(tx, job, tombstones.EXPIRED)
     forget_job(tx, job)
   else
     counts.dead = counts.dead + 1
-    batches.count(tx, job.newer, 'dead', 1)
+    batches.count(tx, job.queue_id, job.newer, 'dead', 1)
     job_record.mark(job, job_record.EXPIRED)
     unit.drop_job(tx, job.field)
     dead_letters.bury(tx, queue, job)
   end
 end
 
--- Remove a waiting job that has expired. member: its member in its line, if it is known.
+-- Return true if a waiting job with these rarely used fields is not leased any more: it has expired, or its batch was
+-- cancelled. newer: nil for none.
+function transitions.is_over(tx, newer)
+  if not newer then return false end
+  local at = job_record.expiry_in(newer)
+  return at ~= nil and tx.now >= at or batches.has_cancelled(tx, newer)
+end
+
+-- Forget a job that left its state because it was cancelled; a tombstone remembers it.
+local function forget_cancelled(tx, job)
+  tx.counters.cancelled = tx.counters.cancelled + 1
+  if job.newer then batches.count(tx, job.queue_id, job.newer, 'cancelled', 1) end
+  tombstones.add_unfinished(tx, job, tombstones.REMOVED)
+  forget_job(tx, job)
+end
+
+-- Remove a waiting job that is over. It goes if its batch was cancelled; else it has expired. member: its member in its
+-- line, if it is known.
 function transitions.expire(tx, queue, job, member)
   leave_line(tx, queue, job, member)
+  if batches.has_cancelled(tx, job.newer) then return forget_cancelled(tx, job) end
   lapse(tx, queue, job)
 end
 
--- End a lease. The job goes if its queue was deleted meanwhile, becomes a dead letter past its requeue limit, expires,
--- or returns to its place.
+-- End a lease. The job goes if its queue was deleted meanwhile or its batch cancelled, becomes a dead letter past its
+-- requeue limit, expires, or returns to its place.
 -- due: when it may be leased again (µs); nil: at once. has_failed: if there is a retry policy, it decides instead.
 function transitions.end_lease(tx, queue, job, due, has_failed)
   leave_state(tx, queue, job)
   local counts = tx.counters
   if queue.fence and job.seq < queue.fence then
     counts.cancelled = counts.cancelled + 1
-    if job.newer then batches.count(tx, job.newer, 'cancelled', 1) end
+    if job.newer then batches.count(tx, job.queue_id, job.newer, 'cancelled', 1) end
     tombstones.add_unfinished(tx, job, tombstones.CANCELLED)
     forget_job(tx, job)
+  elseif job.newer and batches.has_cancelled(tx, job.newer) then
+    forget_cancelled(tx, job)
   elseif job.limit >= 0 and job.attempt > job.limit then
     counts.dead = counts.dead + 1
     tx.died = (tx.died or 0) + 1
-    if job.newer then batches.count(tx, job.newer, 'dead', 1) end
+    if job.newer then batches.count(tx, job.queue_id, job.newer, 'dead', 1) end
     unit.drop_job(tx, job.field)
     dead_letters.bury(tx, queue, job)
   elseif job.newer and job_record.is_expired(job, tx.now) then
@@ -186,7 +206,7 @@ end
 function transitions.finish(tx, queue, job)
   leave_state(tx, queue, job)
   tx.counters.finished = tx.counters.finished + 1
-  if job.newer then batches.count(tx, job.newer, 'finished', 1) end
+  if job.newer then batches.count(tx, job.queue_id, job.newer, 'finished', 1) end
   tombstones.add(tx, job, tombstones.FINISHED)
   forget_job(tx, job)
 end
@@ -194,10 +214,7 @@ end
 -- Cancel a live job; a tombstone remembers it. member: the member of a waiting job in its line, if it is known.
 function transitions.cancel(tx, queue, job, member)
   leave_state(tx, queue, job, member)
-  tx.counters.cancelled = tx.counters.cancelled + 1
-  if job.newer then batches.count(tx, job.newer, 'cancelled', 1) end
-  tombstones.add_unfinished(tx, job, tombstones.REMOVED)
-  forget_job(tx, job)
+  forget_cancelled(tx, job)
 end
 
 -- Put a waiting job with new values into the line. member: the old one. due: when it may be leased (µs), which gives it
@@ -221,8 +238,8 @@ end
 function transitions.clear_deleted(tx, job)
   unit.drop_place(tx, job_record.member(job))
   if job.newer then
-    batches.count(tx, job.newer, job.state == DELAYED and 'delayed' or 'queued', -1)
-    batches.count(tx, job.newer, 'cancelled', 1)
+    batches.count(tx, job.queue_id, job.newer, job.state == DELAYED and 'delayed' or 'queued', -1)
+    batches.count(tx, job.queue_id, job.newer, 'cancelled', 1)
   end
   if job.state == DELAYED then unit.drop_timer(tx, DELAY_TIMER .. job.field) end
   if job.attempt > 0 or job.token then tombstones.add_unfinished(tx, job, tombstones.CANCELLED) end

@@ -13,12 +13,12 @@
 --
 -- A gathered type also has defaults for the jobs of its queues, in the newer bytes and in the form of queue_life.lua:
 -- settings.retry, settings.expires, settings.on_expiry and settings.window (the number of a window). Its quotas follow
--- (settings.quotas, a list; nil for none).
+-- (settings.quotas, a list; nil for none). settings.quota_at says until when they are out (quotas.lua).
 --
 -- A limit is a leaky bucket like the rate of a queue: tat is when the type may next lease. Its unit is one job, or one
 -- point of a job's cost.
 --
--- Uses: shortcuts, retry_policy, queue_limits, queue_record
+-- Uses: shortcuts, retry_policy, queue_limits, queue_record, quotas
 
 local type_settings = {
   PREFIX = ':s',
@@ -46,7 +46,7 @@ end
 -- Return settings in which nothing is set.
 function type_settings.new()
   return {is_paused = false, held_until = 0, last = 0, max_leased = 0, limits = {}, newer = '', newer_flags = 0,
-    leases = 0}
+    leases = 0, quota_at = 0}
 end
 
 -- Take the defaults of jobs' lives out of the newer bytes.
@@ -59,14 +59,17 @@ end
 
 -- Take the window and the quotas out of the newer bytes.
 local function unpack_windows(settings)
-  local window, _, at = unpack_bytes(type_settings.WINDOWS, settings.newer)
+  local window, count, at = unpack_bytes(type_settings.WINDOWS, settings.newer)
+  settings.quotas, at = quotas.unpack(settings.newer, count, at)
   settings.window, settings.newer = window > 0 and window or nil, sub(settings.newer, at)
 end
 
 -- Return the bytes of the window and of the quotas, and of a newer version; empty if there are none.
 local function pack_windows(settings)
-  if not settings.window and settings.newer == '' then return '' end
-  return pack_bytes(type_settings.WINDOWS, settings.window or 0, 0) .. settings.newer
+  local list = settings.quotas
+  if not settings.window and not list and settings.newer == '' then return '' end
+  return pack_bytes(type_settings.WINDOWS, settings.window or 0, list and #list or 0)
+    .. (list and quotas.pack(list) or '') .. settings.newer
 end
 
 -- Return the newer bytes: the defaults of jobs' lives, window and quotas, if there are any, and those of a newer
@@ -93,13 +96,14 @@ function type_settings.unpack(raw, now)
   end
   local settings = {is_paused = flags % 2 == type_settings.PAUSED, held_until = math.min(held_until, longest),
     last = is_ahead and now or last, max_leased = max_leased, limits = limits, newer = sub(raw, at),
-    newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0}
+    newer_flags = flags - flags % 2, is_changed = is_healed, is_earlier = is_healed, leases = 0,
+    quota_at = 0}
   if #settings.newer >= type_settings.LIFE_LENGTH then unpack_life(settings) end
   if #settings.newer >= type_settings.WINDOWS_LENGTH then unpack_windows(settings) end
   return settings
 end
 
--- Give a call the settings of a record.
+-- Give a call the settings of a record. Its quotas are opened when the counts are known (counters.lua).
 function type_settings.open(tx, raw)
   tx.settings, tx.is_limited = type_settings.unpack(raw, tx.now), true
 end
@@ -131,14 +135,26 @@ function type_settings.is_blank(settings, now)
     and pack_newer(settings) == '' and settings.newer_flags == 0
 end
 
--- Return when hold and limits next allow a lease (µs); 0 for any time.
-function type_settings.ready_at(settings)
-  local at, limits = settings.held_until, settings.limits
+-- Return when hold and limits next allow a lease, not before `at` (µs).
+local function allowed_at(settings, at)
+  local limits = settings.limits
+  if settings.held_until > at then at = settings.held_until end
   for index = 1, #limits do
     local tat = limits[index].tat
     if tat > at then at = tat end
   end
   return at
+end
+
+-- Return when hold, limits and quotas next allow a lease (µs); 0 for any time.
+function type_settings.ready_at(settings)
+  return allowed_at(settings, settings.quota_at)
+end
+
+-- Return when a dequeue must look at the type again (µs). A quota is looked at again before its period ends, because
+-- the period ends by the store's clock, which may step.
+function type_settings.look_at(settings, now)
+  return allowed_at(settings, math.min(settings.quota_at, now + quotas.LOOK_AGAIN_US))
 end
 
 -- Return true if as many jobs as allowed are leased.
@@ -158,11 +174,12 @@ function type_settings.leases_allowed(settings, leased, now, count)
       count = math.min(count, math.floor((now - since) / limit.interval) + 1)
     end
   end
-  return count
+  return settings.quotas and quotas.leases_allowed(settings.quotas, count) or count
 end
 
--- Use all limits for the lease of a job. Returns the score of its queue in ready. Queues that one call serves keep
--- their order for the next call. With equal scores their names would decide, and give one more than its share.
+-- Use all limits and quotas for the lease of a job. Returns the score of its queue in ready. Queues that one call
+-- serves keep their order for the next call. With equal scores their names would decide, and give one more than its
+-- share.
 function type_settings.lease(settings, now, cost)
   local limits = settings.limits
   for index = 1, #limits do
@@ -171,6 +188,7 @@ function type_settings.lease(settings, now, cost)
     local since = limit.tat > earliest and limit.tat or earliest
     limit.tat = math.min(since + units * limit.interval, queue_record.LATEST_US)
   end
+  if settings.quotas then quotas.lease(settings, cost) end
   settings.last, settings.is_changed = now, true
   settings.leases = settings.leases + 1
   return now + settings.leases - 1
@@ -178,7 +196,8 @@ end
 
 -- Correct the cost of a leased job: later leases pay the difference (in points), or come earlier if it is negative, but
 -- never before one interval after the last lease.
-function type_settings.correct(settings, difference)
+-- token: that of the job's lease.
+function type_settings.correct(settings, difference, token)
   local limits = settings.limits
   for index = 1, #limits do
     local limit = limits[index]
@@ -190,6 +209,7 @@ function type_settings.correct(settings, difference)
       if moved < tat then settings.is_earlier = true end
     end
   end
+  if settings.quotas then quotas.correct(settings, difference, token) end
 end
 
 -- Let the type wait until a time (µs). A hold only grows.

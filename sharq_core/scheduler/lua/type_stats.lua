@@ -4,14 +4,28 @@
 
 local type_stats = {}
 
--- Return the reply. counts: nil for none. knows_life: the caller can decode the defaults of the lives of jobs.
-function type_stats.reply(tx, counts, knows_life)
+-- Add the window of a type ('' for none) and its quotas to a reply.
+local function add_campaigns(settings, reply)
+  local list = settings.quotas or {}
+  local at = #reply + 2
+  reply[at - 1], reply[at] = '', #list
+  for _, quota in ipairs(list) do
+    reply[at + 1], reply[at + 2], reply[at + 3] = quota.unit, quota.quota, quota.period
+    reply[at + 4], reply[at + 5], reply[at + 6] = quota.tz, quota.used, quota.is_stale and -1 or quota.ends
+    at = at + 6
+  end
+end
+
+-- Return the reply. counts: nil for none. knows_life, knows_campaigns: the caller can decode the defaults of the lives
+-- of jobs, and the settings of campaigns.
+function type_stats.reply(tx, counts, knows_life, knows_campaigns)
   local settings, reason, ready_in = tx.settings or type_settings.new(), explanation.of(tx, counts)
   counts = counts or {queued = 0, delayed = 0, leased = 0, dead = 0}
   local held_until = settings.held_until > tx.now and clock.shown(tx, settings.held_until) or -1
   local reply = {0, clock.told(tx), -1, -1, settings.is_paused and 1 or 0, settings.max_leased, held_until,
     counts.queued, counts.delayed, counts.leased, counts.dead, call('HLEN', tx.keys[KEY.queues]), reason, ready_in}
   if knows_life then queue_stats.add_life(settings, reply) end
+  if knows_campaigns then add_campaigns(settings, reply) end
   for _, limit in ipairs(settings.limits) do
     local at = #reply
     reply[at + 1], reply[at + 2], reply[at + 3] = limit.unit, limit.interval, limit.burst

@@ -4,8 +4,8 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, job_record, notes, queue_limits, queue_record, counters, tombstones,
--- dead_letters
+-- Uses: shortcuts, lists, timer_kinds, clock, job_record, notes, queue_limits, queue_record, counters, batches,
+-- tombstones, dead_letters
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), retention of finished jobs (µs), retention of dead letters
@@ -56,6 +56,7 @@ function unit.reopen(tx, keys, now)
   if tx.is_stuck then tx.is_stuck = nil end
   if tx.buried then tx.buried = nil end
   if tx.notes then tx.notes = nil end
+  if tx.batches then tx.batches, tx.batch_queues, tx.last_batch = nil, nil, nil end
   if tx.last then tx.last = nil end
   if tx.past_minute then tx.past_minute = nil end
   if tx.is_limited then tx.is_limited, tx.settings, tx.is_all_paused = nil, nil, nil end
@@ -284,6 +285,7 @@ function unit.flush(tx)
   if tx.timers_gone then write_values('ZREM', keys[KEY.timers], tx.timers_gone) end
   if tx.timers then write_values('ZADD', keys[KEY.timers], tx.timers) end
   if tx.buried then dead_letters.flush(tx) end
+  if tx.batches then batches.flush(tx) end
   if tx.notes then notes.flush(tx) end
   if tx.tombstones then tombstones.flush(tx) end
 end

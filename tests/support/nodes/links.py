@@ -26,6 +26,7 @@ from sharq_core.config import ServerSettings
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.link import frames
 from sharq_core.link.frames import CallFrame, Frame, FromRouter, FromShard, Hello, Proof, Welcome
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeue, Member, OnDue, ShardPort, View
 from sharq_core.models import QueueKey
 from sharq_core.process.listening import bind_sockets
@@ -154,6 +155,12 @@ class Gate:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         self._port.unwatch(queue_type, on_due)
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        self._port.watch_job(job, on_end)
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        self._port.unwatch_job(job, on_end)
 
 
 class RawRouter:

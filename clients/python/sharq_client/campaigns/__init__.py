@@ -1,0 +1,1 @@
+"""What belongs to campaigns: the results and the progress of jobs."""

@@ -1,0 +1,118 @@
+"""Makes the calls about batches, and decodes their replies (lua/batches.lua).
+
+All methods take `now_us` (None for the store's clock), for tests. Some take `not_after_us`: after that time by the
+store's clock nothing is done and the reply is expired.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sharq_core.campaigns.batches import BatchCounts, BatchStep
+from sharq_core.errors import InvalidRequest
+from sharq_core.scheduler import arguments as packed
+from sharq_core.scheduler import library
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
+from sharq_core.scheduler.functions import Retention
+from sharq_core.scheduler.job_calls import MAX_PAGE_BYTES
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import decode_flag, decoder
+from sharq_core.store.commands import Word
+
+MAX_LOOKS = 500
+"""The maximum number of jobs that one step of a cancellation looks at, in about 2 ms."""
+
+_CURSOR = re.compile(r"([0-9]{1,20})\.([0-9]{1,3})\.([0-9]{1,16})\.([0-9]{1,16})\.(.*)", re.DOTALL)
+"""A cursor of HSCAN, a class, a seq, the number of jobs cancelled in this pass, and a queue id or nothing."""
+
+
+class BatchCalls:
+    """The maker of one deployment's calls about batches."""
+
+    def __init__(self, keys: Keys, retention: Retention) -> None:
+        self._keys = keys
+        self._retention = retention
+
+    def get_batch(
+        self, partition: int, queue_type: str, batch: str, *, now_us: int | None = None
+    ) -> FunctionCall[BatchCounts | None]:
+        """Read the numbers of a batch in a partition. Value: None if the partition does not know it."""
+        return make_call(
+            self._keys, library.GET_BATCH, partition, queue_type, now_us, [batch], _decode_counts
+        )
+
+    def cancel_batch(
+        self,
+        partition: int,
+        queue_type: str,
+        batch: str,
+        scan: str,
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[BatchStep]:
+        """Cancel a batch in a partition, one step of a walk.
+
+        The first step marks the batch, even if the partition did not know it. Each step cancels up to MAX_BATCH waiting
+        jobs; it may cancel fewer, or none, although more follow.
+
+        Args:
+            scan: the cursor of the step before; empty for the first one.
+        """
+        keep = self._retention
+        terms = packed.TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
+        arguments: list[Word] = [terms, batch, MAX_BATCH, MAX_LOOKS, MAX_PAGE_BYTES]
+        if scan:
+            arguments += _split(scan)
+        return make_call(
+            self._keys,
+            library.CANCEL_BATCH,
+            partition,
+            queue_type,
+            now_us,
+            arguments,
+            _decode_step,
+            MAX_BATCH,
+        )
+
+    def drop_batch(
+        self,
+        partition: int,
+        queue_type: str,
+        batch: str,
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[bool]:
+        """Forget a batch in a partition. Value: False if it is not over there, or not known."""
+        arguments: list[Word] = [batch, not_after_us or 0]
+        return make_call(
+            self._keys, library.DROP_BATCH, partition, queue_type, now_us, arguments, decode_flag
+        )
+
+
+def _split(scan: str) -> tuple[str, ...]:
+    """Return the parts of a cursor.
+
+    Raises:
+        InvalidRequest: it is none that a reply gave out.
+    """
+    found = _CURSOR.fullmatch(scan)
+    if found is None:
+        raise InvalidRequest("cursor: not a cursor that this server gave out")
+    return found.groups()
+
+
+@decoder
+def _decode_counts(raw: list[Any]) -> BatchCounts | None:
+    if len(raw) == 4:
+        return None
+    is_cancelled, is_over, *numbers = raw[4:]
+    return BatchCounts(*numbers, is_cancelled=bool(is_cancelled), is_over=bool(is_over))
+
+
+@decoder
+def _decode_step(raw: list[Any]) -> BatchStep:
+    parts = (part.decode() if isinstance(part, bytes) else str(part) for part in raw[5:])
+    return BatchStep(raw[4], ".".join(parts))
