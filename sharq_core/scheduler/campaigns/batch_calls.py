@@ -108,8 +108,10 @@ def _split(scan: str) -> tuple[str, ...]:
 def _decode_counts(raw: list[Any]) -> BatchCounts | None:
     if len(raw) == 4:
         return None
-    is_cancelled, is_over, *numbers = raw[4:]
-    return BatchCounts(*numbers, is_cancelled=bool(is_cancelled), is_over=bool(is_over))
+    is_cancelled, is_over, queued, delayed, leased, finished, dead, cancelled = raw[4:]
+    return BatchCounts(
+        queued, delayed, leased, finished, dead, cancelled, bool(is_cancelled), bool(is_over)
+    )
 
 
 @decoder

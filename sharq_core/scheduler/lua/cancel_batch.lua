@@ -116,8 +116,7 @@ end
 
 function cancel_batch.run(tx, args)
   local not_after, retention = unpack_bytes(unit.TERMS, args[3])
-  if unit.is_late(tx, not_after) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   local batch, cursor, reply = batches.take(tx, args[4], retention), cursor_of(args, 8), unit.reply(tx, 0)
   batches.cancel(batch)
   if is_empty(batch) then return unit.close(tx, reply) end

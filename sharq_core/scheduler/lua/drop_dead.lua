@@ -7,11 +7,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a dead letter
 --
-<<<<<<< HEAD
--- Uses: clock, counters, batches, dead_letters
-=======
--- Uses: clock, counters, dead_letters, unit
->>>>>>> integration
+-- Uses: clock, counters, batches, dead_letters, unit
 
 local drop_dead = {}
 

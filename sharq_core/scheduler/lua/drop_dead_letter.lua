@@ -11,17 +11,10 @@
 local drop_dead_letter = {}
 
 function drop_dead_letter.run(tx, args)
-<<<<<<< HEAD
-  if unit.is_late_by(tx, args[6]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
   local letter = dead_letters.find(tx, args[3], args[4], tonumber(args[5]))
   if letter then
     batches.drop_letter(tx, letter)
-=======
-  if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
-  local is_there = dead_letters.find(tx, args[3], args[4], tonumber(args[5])) ~= nil
-  if is_there then
->>>>>>> integration
     dead_letters.remove(tx, {args[4]})
     counters.cancel_dead(tx, 1)
   end

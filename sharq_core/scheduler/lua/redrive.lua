@@ -5,13 +5,9 @@
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
 --       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
-<<<<<<< HEAD
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found, 4 its batch is cancelled; only 0 changed
 --           anything
-=======
---        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found; 1 and 2 changed nothing
->>>>>>> integration
 -- Cost: O(log n) a dead letter
 --
 -- Uses: clock, job_record, counters, batches, dead_letters, unit, transitions
