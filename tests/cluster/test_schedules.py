@@ -22,6 +22,7 @@ from router.shards.one_shard import OneShard
 from shard.node import NodeSettings, ShardNode
 from sharq_core.campaigns.schedules import Schedule, ScheduleRule, home_of
 from sharq_core.errors import NotFound, OutcomeUnknown, Unavailable
+from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Member, OnDue, ShardPort, View
 from sharq_core.link.schedule_calls import ClaimSchedule, DropSchedule, GetSchedule, PutSchedule
 from sharq_core.models import LeasedJob, NewJob
@@ -168,6 +169,12 @@ class Refusing:
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
         self._shard.unwatch(queue_type, on_due)
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        self._shard.watch_job(job, on_end)
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        self._shard.unwatch_job(job, on_end)
 
 
 async def test_a_move_that_fails_after_the_drop_does_not_say_that_nothing_was_done(parts: Parts) -> None:
