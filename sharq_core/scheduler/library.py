@@ -338,14 +338,20 @@ def lua_files() -> list[tuple[str, str]]:
 def source() -> str:
     """Return the library's text, as FUNCTION LOAD takes it.
 
-    Each function stands in a block of its own, together with its registration. The locals of the shared files alone
-    count toward the 200 that Lua allows in a chunk.
+    Each function stands in a block of its own, together with its registration, and so do the helpers of each shared
+    file that has a table of its name: only the table counts toward the 200 locals that Lua allows in a chunk.
     """
     texts = dict(lua_files())
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
-    shared = (texts[name] for name in SHARED_FILES)
+    shared = (_shared(name, texts[name]) for name in SHARED_FILES)
     blocks = (_block(function, texts[function.name]) for function in FUNCTIONS)
     return "\n".join([*head, *shared, *blocks, _REVISION_FUNCTION])
+
+
+def _shared(name: str, text: str) -> str:
+    """Return the text of a shared file, with its helpers in a block; its lines keep their numbers."""
+    head, begins, rest = text.partition(f"\nlocal {name} = ")
+    return f"{head}\nlocal {name} do {name} = {rest}\nend" if begins else text
 
 
 def _block(function: Function, text: str) -> str:

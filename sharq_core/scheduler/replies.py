@@ -337,8 +337,10 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
+    ended, died, expired, dropped, *batches = raw[5:]
+    next_us = raw[3] if raw[3] >= 0 else None
     return ReapReply(
-        raw[4], raw[3] if raw[3] >= 0 else None, *raw[5:9], tuple(batch.decode() for batch in raw[9:])
+        raw[4], next_us, ended, died, expired, dropped, tuple(batch.decode() for batch in batches)
     )
 
 

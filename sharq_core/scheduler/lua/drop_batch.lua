@@ -11,8 +11,7 @@
 local drop_batch = {}
 
 function drop_batch.run(tx, args, first)
-  if unit.is_late_by(tx, args[first + 1]) then return unit.expired(tx) end
-  counters.open(tx)
+  if not counters.open(tx, tonumber(args[first + 1])) then return unit.expired(tx) end
   local batch, reply = batches.find(tx, args[first]), unit.reply(tx, 0)
   local forget_at = batch and batches.forget_at(tx, batch)
   if forget_at and forget_at <= tx.now then

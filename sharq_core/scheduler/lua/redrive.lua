@@ -6,6 +6,7 @@
 --       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found, 3 the queue has waiting or leased jobs of too
 --           many windows, 4 its batch is cancelled; only 0 changed anything
 -- Cost: O(log n) a dead letter

@@ -1,1 +1,1 @@
-"""What belongs to campaigns: the results and the progress of jobs."""
+"""Holds the client's part about campaigns: batches of jobs, quotas of types, results and progress of jobs."""
