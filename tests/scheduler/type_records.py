@@ -31,7 +31,7 @@ def type_ready_us(counters: dict[bytes, Any], queue_type: str) -> int:
 
 def _quotas_are_whole(counters: dict[bytes, Any], raw: bytes) -> bool:
     """Return True if the rest of the settings is a window and some quotas, each of which has a calendar."""
-    _, count = _WINDOWS.unpack_from(raw)
+    window, count = _WINDOWS.unpack_from(raw)
     at = _WINDOWS.size
     for _ in range(count):
         _, period, *numbers, is_out, _, _, length = _QUOTA.unpack_from(raw, at)
@@ -40,4 +40,4 @@ def _quotas_are_whole(counters: dict[bytes, Any], raw: bytes) -> bool:
         name = period + raw[at + _QUOTA.size : at + _QUOTA.size + length]
         assert b":" + name in counters and bytes((len(name),)) + name in counters[b":calendars"]
         at += _QUOTA.size + length
-    return count > 0 and at == len(raw)
+    return window + count > 0 and at == len(raw)
