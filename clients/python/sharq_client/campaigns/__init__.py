@@ -1,1 +1,1 @@
-"""What belongs to campaigns: batches of jobs, and the results and the progress of jobs."""
+"""Holds what belongs to campaigns: batches of jobs, and the results and the progress of jobs."""
