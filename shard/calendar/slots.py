@@ -16,6 +16,9 @@ from sharq_core.campaigns.schedules import ScheduleRule
 
 _MS, _SECOND = 1_000, 1_000_000
 
+_NEAR_US = 2 * 3600 * _SECOND
+"""The time after a change of the clocks within which the way forward may begin at a wrong place."""
+
 
 def next_after(rule: ScheduleRule, now_us: int, slot_us: int | None = None) -> int | None:
     """Return the first slot after a time; None if there is none within 50 years.
@@ -35,8 +38,22 @@ def next_after(rule: ScheduleRule, now_us: int, slot_us: int | None = None) -> i
     # Within a repeated hour the library may count from the first pass of the clock, and so begin before the time.
     for found in CronSim(rule.cron, _local(rule, now_us)):
         if (found_us := _us_of(found)) > now_us:
-            return found_us
+            return _first_between(rule, now_us, found_us)
     return None
+
+
+def _first_between(rule: ScheduleRule, now_us: int, found_us: int) -> int:
+    """Return the first slot after a time, of which the library has found the first one or a later one.
+
+    Where the clocks change by half an hour, it may step over slots after the change. On the way back it does not.
+    """
+    found = _local(rule, found_us)
+    if _local(rule, now_us - _NEAR_US).utcoffset() != found.utcoffset():
+        for earlier in CronSim(rule.cron, found, reverse=True):
+            if (earlier_us := _us_of(earlier)) <= now_us:
+                break
+            found_us = min(earlier_us, found_us)
+    return found_us
 
 
 def latest_by(rule: ScheduleRule, slot_us: int, now_us: int) -> int:

@@ -270,6 +270,28 @@ def test_an_extend_in_the_partitions_time_runs_as_of_its_deadline_while_the_cloc
     assert driver.reap().ended == 1
 
 
+@pytest.mark.parametrize("step_us", [20 * SECOND_US, 6 * SECOND_US])
+def test_an_extend_that_comes_first_after_a_step_back_lasts_as_long_as_it_says(
+    driver: Driver, step_us: int
+) -> None:
+    """The partition was idle, so its time is seconds behind until the node sets it right."""
+    driver.enqueue(new_job("1"))
+    leased, seen_us = driver.lease_one(), driver.now_us
+    driver.advance(8 * SECOND_US)
+    clock, deadline_us = driver.refresh().clock, own_deadline(driver.now_us, 2 * SECOND_US)
+    driver.advance(-step_us)
+    jobs = [ExtendJob(TYPE, "q", "1", leased.lease, MINUTE_US)]
+    call = driver.functions.extend(0, TYPE, jobs, not_after_us=deadline_us, now_us=driver.now_us)
+    (outcome,) = driver.value(call)
+    assert abs(outcome.leased_until_us - driver.now_us - MINUTE_US) < 64
+    mend = driver.functions.set_clock(0, clock.number, seen_us, step_us, now_us=driver.now_us)
+    assert driver.value(mend).shift_us == step_us
+    driver.advance(MINUTE_US - 64)
+    assert driver.reap().ended == 0
+    driver.advance(2 * 64)
+    assert driver.reap().ended == 1
+
+
 def test_calls_of_older_nodes_name_no_deadline_for_a_redrive_and_a_drop_of_dead_letters(
     driver: Driver,
 ) -> None:

@@ -24,6 +24,9 @@ CHANGES = {
 """The evenings before the clocks change: by an hour, and by half an hour."""
 
 
+EVENINGS = [(zone, day) for zone, days in CHANGES.items() for day in days]
+
+
 def us(text: str, zone: str = "UTC") -> int:
     """A local time in µs since the epoch."""
     return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()) * SECOND_US
@@ -54,6 +57,8 @@ def slots(rule: ScheduleRule, after_us: int, count: int) -> list[int]:
         ("0 * * * *", BERLIN, "2026-10-25T01:30", ["10-25T02:00+0200", "10-25T02:00+0100", "10-25T03:00+0100"]),
         ("15 2 * * *", LORD_HOWE, "2026-10-03T12:00", ["10-04T02:30+1100", "10-05T02:15+1100"]),
         ("45 1 * * *", LORD_HOWE, "2026-04-04T12:00", ["04-05T01:45+1100", "04-06T01:45+1030"]),
+        ("0 */3 * * *", LORD_HOWE, "2026-10-03T23:00", ["10-04T00:00+1030", "10-04T03:00+1100", "10-04T06:00+1100"]),
+        ("0 */3 * * *", LORD_HOWE, "2026-04-04T23:00", ["04-05T00:00+1100", "04-05T03:00+1030", "04-05T06:00+1030"]),
         ("0 9 * * mon-fri", KOLKATA, "2026-11-27T10:00", ["11-30T09:00+0530", "12-01T09:00+0530"]),
         ("0 0 L * *", "UTC", "2028-02-01T00:00", ["02-29T00:00+0000", "03-31T00:00+0000"]),
         ("0 0 29 2 *", "UTC", "2026-01-01T00:00", ["02-29T00:00+0000"]),
@@ -75,7 +80,7 @@ def test_a_slot_in_the_second_pass_of_a_repeated_hour_is_later_than_the_time_tha
 @pytest.mark.parametrize(
     "cron", ["30 2 * * *", "*/30 * * * *", "15,45 1-3 * * *", "* 2 * * *", "0 */3 * * *", "7 2 * * sun"]
 )
-@pytest.mark.parametrize(("zone", "evening"), [(zone, day) for zone, days in CHANGES.items() for day in days])
+@pytest.mark.parametrize(("zone", "evening"), EVENINGS)
 def test_the_latest_slot_up_to_any_time_is_that_of_the_way_forward(
     cron: str, zone: str, evening: str
 ) -> None:
@@ -117,7 +122,7 @@ def test_slots_at_equal_distances_stay_in_step(every_ms: int, now_us: int, ahead
 
 
 def test_a_rule_without_a_further_slot_and_an_unknown_time_zone() -> None:
-    assert next_after(ScheduleRule(cron="0 0 30 2 mon#6"), us("2026-01-01T00:00")) is None
+    assert next_after(ScheduleRule(cron="0 0 */31 2 mon#5"), us("2026-01-01T00:00")) is None
     with pytest.raises(ZoneInfoNotFoundError):
         next_after(ScheduleRule(cron="* * * * *", tz="Mars/Olympus"), us("2026-01-01T00:00"))
 

@@ -16,6 +16,7 @@ from sharq_client.answers import (
     TypeStats,
 )
 from sharq_client.campaigns.batches import BatchStatus
+from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
@@ -67,6 +68,8 @@ __all__ = [
     "QueueRow",
     "QueueSettings",
     "QueueStats",
+    "Quota",
+    "QuotaUse",
     "Retry",
     "RunningJob",
     "SharqClient",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_client.campaigns.quotas import QuotaUse
 from sharq_client.errors import SharqError
 from sharq_client.requests import Limit, OnExpiry, Retry
 
@@ -273,6 +274,7 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         limits: the limits that all queues of the type share.
+        quotas: the quotas that all queues of the type share, with what is used of them.
         queues: the number of queues that the server keeps a record of.
         warning: the limit that is not delivered in full at its burst; empty if there is none.
     """
@@ -292,6 +294,7 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     expires_ms: float | None = msgspec.field(default=None, name="expires")
     on_expiry: OnExpiry | None = None
+    quotas: list[QuotaUse] = []
 
 
 class TypeRow(msgspec.Struct, frozen=True, kw_only=True):

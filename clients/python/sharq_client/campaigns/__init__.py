@@ -1,1 +1,1 @@
-"""Holds what belongs to campaigns: batches of jobs, and the results and the progress of jobs."""
+"""Holds what belongs to campaigns: windows, batches, and the results and the progress of jobs."""
