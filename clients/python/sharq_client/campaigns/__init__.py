@@ -1,1 +1,1 @@
-"""Holds the client's part about campaigns: batches of jobs, quotas of types, results and progress of jobs."""
+"""Holds what belongs to campaigns: windows, batches, and the results and the progress of jobs."""
