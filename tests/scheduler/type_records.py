@@ -17,7 +17,8 @@ _QUOTA = struct.Struct(">Bc7s7s7s7s7sB7s7sB")
 def type_ready_us(counters: dict[bytes, Any], queue_type: str, told_us: int, now_us: int) -> int:
     """Return the time at which the hold, the limits and the quotas of a type next allow a lease; 0 for any time.
 
-    A type that its quotas hold back looks again before their period ends. Also checks that the type's counts say that it has settings, if and only if it has any.
+    A type that its quotas hold back looks again before their period ends. Also checks that the type's counts say that
+    it has settings, if and only if it has any.
     """
     raw, counts = counters.get(b":s" + queue_type.encode()), counters.get(queue_type.encode())
     if counts is not None:
