@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
+from shard.calendar.batch_ends import BatchEnds
 from shard.calendar.node_schedules import make_schedules
 from shard.calendar.period_keeper import PeriodKeeper
 from shard.calendar.type_changes import TypeChanges
@@ -108,6 +109,7 @@ class ShardNode:
         self._clocks = PartitionClocks(
             self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps
         )
+        self._batch_ends = BatchEnds(self._pipeline, self._calls.batches, self._clocks, settings.partitions)
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
@@ -320,6 +322,7 @@ class ShardNode:
             self._clocks,
             self._metrics,
             self._set_aside,
+            self._batch_ends,
         )
 
     def _make_refresher(self) -> Refresher:
@@ -364,6 +367,7 @@ class ShardNode:
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
+            self._tasks.append(asyncio.create_task(self._batch_ends.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)
 
     async def _open_later(self) -> None:

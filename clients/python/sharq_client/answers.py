@@ -141,6 +141,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         result_json: the JSON text of the result of a finished job; empty if it had none, or if it is not kept.
         progress_json: the JSON text of the latest progress of a job that has not ended; empty if there was none.
         progress_at_ms: the time of that report, in ms since the epoch by the store's clock.
+        batch: the batch of the job; None for none, and once the job or its batch is forgotten.
         payload_json: the JSON text of the payload; empty for a finished, cancelled or dropped job, whose payload is not
             kept.
     """
@@ -165,6 +166,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     result_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="result")
     progress_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="progress")
     progress_at_ms: int | None = msgspec.field(default=None, name="progress_at")
+    batch: str | None = None
     payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
 
     @property

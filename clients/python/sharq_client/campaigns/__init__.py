@@ -1,1 +1,1 @@
-"""Holds what belongs to campaigns: quotas of types, and the results and the progress of jobs."""
+"""Holds the client's part about campaigns: batches of jobs, quotas of types, results and progress of jobs."""
