@@ -109,9 +109,7 @@ def _decode_counts(raw: list[Any]) -> BatchCounts | None:
     if len(raw) == 4:
         return None
     is_cancelled, is_over, queued, delayed, leased, finished, dead, cancelled = raw[4:]
-    return BatchCounts(
-        queued, delayed, leased, finished, dead, cancelled, bool(is_cancelled), bool(is_over)
-    )
+    return BatchCounts(queued, delayed, leased, finished, dead, cancelled, bool(is_cancelled), bool(is_over))
 
 
 @decoder
