@@ -47,18 +47,21 @@ from tests.scheduler.driver import (
     Driver,
 )
 from tests.scheduler.model import Model
+from tests.scheduler.output_records import parse_book, parse_results
 from tests.scheduler.records import assert_records_agree, read_raw
 from tests.scheduler.strategies import (
     BURSTS,
     CLOCK_STEPS_US,
     DELAYS_US,
     ERRORS,
+    FINISHES,
     GUESSES,
     HOLDS_US,
     INTERVALS_US,
     LEASES_US,
     NEW_JOBS,
     NOT_AFTER_US,
+    PROGRESS,
     QUEUE_IDS,
     REPORTS,
     SETTINGS,
@@ -68,7 +71,7 @@ from tests.scheduler.strategies import (
 )
 from tests.scheduler.witness import Witness
 
-RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3)
+RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3, result_bytes=600)
 
 NO_TOTALS = TypeTotals(TYPE, 0, 0, 0, 0, 0, 0, 0)
 
@@ -215,16 +218,16 @@ class SchedulerMachine(RuleBasedStateMachine):
             if job.is_corrected and job.token is not None and job.corrected_cost is not None:
                 self.witness.see_correction(job.token, job.corrected_cost)
 
-    @rule(held=st.lists(held, min_size=1, max_size=3), report=REPORTS)
+    @rule(held=st.lists(held, min_size=1, max_size=3), report=FINISHES)
     def finish(self, held: list[Lease], report: dict[str, Any]) -> None:
         refs = [FinishJob(TYPE, *lease, **report) for lease in held]
         call = self.driver.functions.finish(0, TYPE, refs, now_us=self.driver.now_us)
         with self._corrections():
             assert self.driver.value(call) == self.model.finish(refs)
 
-    @rule(held=st.lists(held, min_size=1, max_size=3), by_us=LEASES_US)
-    def extend(self, held: list[Lease], by_us: int) -> None:
-        refs = [ExtendJob(TYPE, queue_id, job_id, lease or "", by_us) for queue_id, job_id, lease in held]
+    @rule(held=st.lists(held, min_size=1, max_size=3), by_us=LEASES_US, progress=PROGRESS)
+    def extend(self, held: list[Lease], by_us: int, progress: bytes) -> None:
+        refs = [ExtendJob(TYPE, *lease[:2], lease[2] or "", by_us, progress) for lease in held]
         call = self.driver.functions.extend(0, TYPE, refs, now_us=self.driver.now_us)
         before = self.model.state.in_state(JobState.LEASED)
         assert self.driver.value(call) == self.model.extend(refs)
@@ -358,6 +361,8 @@ class SchedulerMachine(RuleBasedStateMachine):
                 minute_counts(now_us, model.minute_rows(), column)
             )
         assert refresh.forgotten_early == model.state.forgotten_early
+        assert parse_results(before) == model.state.results.texts
+        assert parse_book(before["counters"].get(b":results"))[1] == model.state.results.dropped
         assert (refresh.totals or [NO_TOTALS]) == [model.state.totals()]
         assert read_raw(self.driver) == before
         assert_records_agree(before, self.driver)
