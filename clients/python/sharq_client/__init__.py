@@ -16,6 +16,7 @@ from sharq_client.answers import (
     TypeStats,
 )
 from sharq_client.campaigns.results import JobResult, RunningJob
+from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
@@ -67,6 +68,9 @@ __all__ = [
     "QueueStats",
     "Retry",
     "RunningJob",
+    "ScheduleRow",
+    "ScheduleState",
+    "Schedules",
     "SharqClient",
     "Throttled",
     "TypeRow",

@@ -1,1 +1,1 @@
-"""What belongs to campaigns: the results and the progress of jobs."""
+"""The calls about campaigns: the results and the progress of jobs, and schedules."""
