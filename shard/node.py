@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
+from shard.calendar.batch_ends import BatchEnds
 from shard.calendar.node_calendar import NodeCalendar
 from shard.call_handlers import CallHandlers
 from shard.cluster.contact import Contact
@@ -105,6 +106,7 @@ class ShardNode:
         self._clocks = PartitionClocks(
             self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps
         )
+        self._batch_ends = BatchEnds(self._pipeline, self._calls.batches, self._clocks, settings.partitions)
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
@@ -307,6 +309,7 @@ class ShardNode:
             self._clocks,
             self._metrics,
             self._set_aside,
+            self._batch_ends,
         )
 
     def _make_refresher(self) -> Refresher:
@@ -347,7 +350,7 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        parts = self.guard, self._refresher, self._samples, self._caps, self._calendar
+        parts = self.guard, self._refresher, self._samples, self._caps, self._batch_ends, self._calendar
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))

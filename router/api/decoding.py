@@ -291,33 +291,18 @@ def _join(within: str, field: str) -> str:
     return f"{within}.{field}" if within and field and field[0] != "[" else within + field
 
 
-def read_payload(
-    raw: Raw, max_payload_bytes: int, place: str, effort: Effort | None
-) -> tuple[bytes, int | None]:
-    """Return the payload's text and the cap in it, None if it has none.
+def read_json(raw: Raw, max_bytes: int, place: str, effort: Effort | None = None) -> tuple[bytes, object]:
+    """Return the text of any JSON value, and the value.
+
+    The text is decoded to check it: a Raw may still hold 1e400 or broken UTF-8.
+
+    Args:
+        place: the path of the value in the body, as `jobs[3].payload`.
 
     Raises:
         InvalidRequest, TooLarge: nothing was done.
     """
     text = bytes(raw)
-    value = _read_value(text, max_payload_bytes, place, effort)
-    cap = value.get("max_queued_length") if isinstance(value, dict) else None
-    if cap is None:
-        return text, None
-    if type(cap) is not int or cap < 0:
-        raise InvalidRequest(f"{place}.max_queued_length: expected an integer, 0 or more")
-    return text, cap
-
-
-def read_text(raw: Raw, max_bytes: int, place: str) -> bytes:
-    """Return the text of any JSON value; raise InvalidRequest or TooLarge (nothing was done)."""
-    text = bytes(raw)
-    _read_value(text, max_bytes, place, None)
-    return text
-
-
-def _read_value(text: bytes, max_bytes: int, place: str, effort: Effort | None) -> object:
-    """Return the value of a JSON text. It is decoded to check it: a Raw may still hold 1e400 or broken UTF-8."""
     if len(text) > max_bytes:
         raise TooLarge(f"{place}: {len(text)} bytes, the limit is {max_bytes}")
     try:
@@ -327,4 +312,4 @@ def _read_value(text: bytes, max_bytes: int, place: str, effort: Effort | None) 
     # A text of MAX_DEPTH bytes cannot have more levels than that.
     if len(text) > MAX_DEPTH and is_nested_too_deep(text):
         raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
-    return value
+    return text, value

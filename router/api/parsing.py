@@ -16,7 +16,7 @@ from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.campaigns.values import with_campaign
-from router.api.decoding import Decoder, Effort, read_payload, read_text
+from router.api.decoding import Decoder, Effort, read_json
 from router.api.fields import (
     IDENTIFIER_WORDS,
     QUEUE_TYPE_WORDS,
@@ -255,7 +255,7 @@ def _new_job(
     effort: Effort | None,
 ) -> NewJob:
     """Return the job of an enqueue. `place` is the path of its fields in the body, as `jobs[3].`."""
-    payload, payload_cap = read_payload(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
+    payload, value = read_json(form.payload, settings.max_payload_bytes, f"{place}payload", effort)
     if form.rate is not UNSET:
         interval_us = rate_interval_us(form.interval, form.rate, place)
     else:
@@ -269,7 +269,7 @@ def _new_job(
         interval_us,
         None if form.burst is UNSET else read_burst(form.burst, place),
         to_us(form.delay) if form.delay else 0,
-        _cap(form.max_queued_length, payload_cap),
+        payload_cap(form.max_queued_length, value, f"{place}payload"),
         form.repeat,
         form.cost,
         None if form.max_leased is UNSET else form.max_leased,
@@ -321,7 +321,9 @@ def _finished(
     if form.cost is UNSET and not form.hold and not form.hold_type and form.result is UNSET:
         return FinishJob(queue_type, queue_id, job_id, lease)
     report = _report(form, queue_type, place)
-    result = b"" if form.result is UNSET else read_text(form.result, MAX_RESULT_BYTES, f"{place}result")
+    result = b""
+    if form.result is not UNSET:
+        result, _ = read_json(form.result, MAX_RESULT_BYTES, f"{place}result")
     return FinishJob(queue_type, queue_id, job_id, lease, *report, result)
 
 
@@ -329,7 +331,8 @@ def _progress(form: ExtendBody | ExtendEntry, place: str = "") -> bytes:
     """Return the progress of a job as JSON text; empty for none."""
     if form.progress is UNSET:
         return b""
-    return read_text(form.progress, MAX_PROGRESS_BYTES, f"{place}progress")
+    progress, _ = read_json(form.progress, MAX_PROGRESS_BYTES, f"{place}progress")
+    return progress
 
 
 def _released(
@@ -352,11 +355,21 @@ def _released(
     )
 
 
-def _cap(explicit: int | UnsetType, in_payload: int | None) -> int | None:
-    """Return the lower of the two caps; None if there is none."""
-    if isinstance(explicit, UnsetType):
-        return None if in_payload is None else clamp_cap(in_payload)
-    return clamp_cap(explicit if in_payload is None else min(explicit, in_payload))
+def payload_cap(explicit: int | UnsetType, payload: object, place: str) -> int | None:
+    """Return the lower of two caps of the queue's length, the one of the request and the one in the payload.
+
+    Returns:
+        None if there is none.
+
+    Raises:
+        InvalidRequest: the one in the payload is no number.
+    """
+    in_payload = payload.get("max_queued_length") if isinstance(payload, dict) else None
+    if in_payload is None:
+        return None if isinstance(explicit, UnsetType) else clamp_cap(explicit)
+    if type(in_payload) is not int or in_payload < 0:
+        raise InvalidRequest(f"{place}.max_queued_length: expected an integer, 0 or more")
+    return clamp_cap(in_payload if isinstance(explicit, UnsetType) else min(explicit, in_payload))
 
 
 def _given(value: ValueT | UnsetType) -> ValueT | None:

@@ -42,6 +42,7 @@ def job_facts(shape: type[FactsT], status: JobStatus, **names: Any) -> FactsT:
         error=UNSET if error is None else error.text,
         error_attempt=UNSET if error is None else error.attempt,
         error_at=UNSET if error is None else error.at_us // 1000,
+        batch=UNSET if status.batch is None else status.batch,
         result=UNSET if status.result is None else Raw(status.result),
         progress=UNSET if status.progress is None else Raw(status.progress),
         progress_at=_ms(status.progress_at_us),

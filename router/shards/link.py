@@ -11,8 +11,8 @@ import os
 import random
 import ssl
 from collections import Counter
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import aiohttp
 
@@ -34,11 +34,11 @@ from sharq_core.link.frames import (
     Welcome,
 )
 from sharq_core.link.job_watches import JobKey, OnEnd
-from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, OnDue, View
+from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, Finish, OnDue, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.link.void_leases import give_back
 from sharq_core.logs.troubles import Trouble
-from sharq_core.models import Enqueued, LeasedJob
+from sharq_core.models import LeasedJob
 
 log = logging.getLogger(__name__)
 
@@ -165,10 +165,10 @@ class ShardLink:
             OutcomeUnknown: the call was sent, and no answer came in time or before the link broke. It perhaps
                 happened.
         """
-        if isinstance(call, Enqueue) and len(call.jobs) > 1:
-            parts = frames.split_enqueue(call)
+        if isinstance(call, Enqueue | Finish) and len(call.jobs) > 1:
+            parts = frames.split_jobs(call)
             if len(parts) > 1:
-                return cast(ReplyT, await self._enqueue(parts))
+                return cast(ReplyT, await self._send_parts(parts))
         future = self._send(call)
         try:
             return await future
@@ -212,16 +212,16 @@ class ShardLink:
             raise Unavailable(f"a shard cannot be reached: {self.reason}")
         return self._calls.send(call)
 
-    async def _enqueue(self, parts: list[Enqueue]) -> list[Enqueued | Failure]:
+    async def _send_parts(self, parts: Sequence[frames.LongCall]) -> list[Any]:
         """Send a bulk in several frames, so that other calls can go between them.
 
         Each part waits for the previous one: the shard might process parallel parts in another order (I3).
         """
-        answers: list[Enqueued | Failure] = []
+        answers: list[Any] = []
         give_up_at = self._loop.time() + self._timeout_s
         for index, part in enumerate(parts):
             try:
-                outcomes = await self._send(part)
+                outcomes: list[Any] = await self._send(part)
             except SharqError as error:
                 answers += [Failure(error.code, error.message, error.is_away)] * len(part.jobs)
                 return answers + _not_sent(parts[index + 1 :], error.message)
@@ -386,7 +386,7 @@ def _has_result(future: asyncio.Future[ReplyT]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _not_sent(parts: list[Enqueue], reason: str) -> list[Enqueued | Failure]:
+def _not_sent(parts: Sequence[frames.LongCall], reason: str) -> list[Failure]:
     """Return the answers for the unsent parts of a bulk."""
     failure = Failure(Unavailable.code, f"the bulk was not sent any further: {reason}")
     return [failure for part in parts for _ in part.jobs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
@@ -22,12 +23,14 @@ class StoreCalls:
         self.functions = Functions(keys, retention)
         self.jobs = JobCalls(keys, retention)
         self.limits, self.types = LimitCalls(keys), TypeCalls(keys)
-        self.schedules, self.periods = ScheduleCalls(keys, self.functions), PeriodCalls(keys)
+        self.batches, self.periods = BatchCalls(keys, retention), PeriodCalls(keys)
+        self.schedules = ScheduleCalls(keys, self.functions)
         self.surveys = SurveyCalls(keys, retention.tombstones)
         self.sources: tuple[object, ...] = (
             self.functions,
             self.jobs,
             self.limits,
             self.types,
+            self.batches,
             self.schedules,
         )

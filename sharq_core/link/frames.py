@@ -17,7 +17,6 @@ from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, View
-from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
 
 VERSION = 1
@@ -42,13 +41,15 @@ ROUTER, SHARD = b"router", b"shard"
 
 NONCE_BYTES = 32
 _JOB_ENVELOPE_BYTES = 512
-"""The most bytes of a job besides its payload: three identifiers of 100 characters and some numbers."""
+"""The most bytes of a job besides its payload or result: three identifiers of 100 characters and some numbers."""
 
 _HEADER = struct.Struct(">BBqBI")
 _PAIR, _INT64, _ARRAY32 = 0x92, 0xD3, 0xDD
 
 T = TypeVar("T")
 ReplyT = TypeVar("ReplyT")
+LongCall: TypeAlias = messages.Enqueue | messages.Finish
+"""The calls that may be longer than a frame."""
 
 Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 
@@ -265,18 +266,18 @@ def check_version(version: int) -> None:
         raise FrameError(f"the other end speaks version {version} of the link, this one version {VERSION}")
 
 
-def split_enqueue(call: messages.Enqueue) -> list[messages.Enqueue]:
+def split_jobs(call: LongCall) -> list[LongCall]:
     """Return the calls that do the same in order, each of one job or of as many as fit into a frame."""
-    parts: list[list[NewJob]] = []
+    parts: list[list[Any]] = []
     room = 0
     for job in call.jobs:
-        size = len(job.payload) + _JOB_ENVELOPE_BYTES
+        size = len(getattr(job, call.text_field)) + _JOB_ENVELOPE_BYTES
         if size > room:
             parts.append([])
             room = MAX_FRAME_BYTES
         parts[-1].append(job)
         room -= size
-    return [messages.Enqueue(jobs) for jobs in parts]
+    return [type(call)(jobs) for jobs in parts]
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:

@@ -204,7 +204,7 @@ WRONG: list[tuple[Document, str]] = [
     ({}, "cron"),
     ({"cron": "* * * * *", "every": 1000}, "cron"),
     ({"every": 1000, "tz": "UTC"}, "tz"),
-    *(({"cron": value}, "cron") for value in (
+    *((dict[str, object](cron=value), "cron") for value in (
         "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "@daily",
         "0 0 31 2 *", "0 0 */31 2 mon#5", "a b c d e", "* " * 150, 5, None, [],
     )),

@@ -168,7 +168,7 @@ async def test_progress_is_kept_while_the_store_is_full(own_store: StoreFactory,
 async def test_a_finish_repeated_after_a_full_store_keeps_its_answer(
     own_store: StoreFactory, prefix: str
 ) -> None:
-    """What was finished without its result stays so when the store has room again."""
+    """A job that was finished without its result stays so when the store has room again."""
     server = own_store()
     async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
         leases = await leased(parts, 1)

@@ -1,4 +1,4 @@
-"""Results of finished jobs and the progress of leased ones: who sees them, how long, and within which memory."""
+"""Results of finished jobs: who sees them, how long, and within which memory."""
 
 from __future__ import annotations
 
@@ -6,60 +6,18 @@ import pytest
 import redis
 
 from sharq_core.errors import SharqError
-from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseOutcome, LeaseStatus
+from sharq_core.models import FinishJob, JobState, LeaseOutcome, LeaseStatus
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.joint import MergedCall
 from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, TYPE, Driver, execute
 from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.output_records import parse_book, parse_results, result_size
-from tests.scheduler.records import assert_keys_agree, read_raw
+from tests.scheduler.output_records import result_size
+from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.result_driver import RETENTION_US, Results
 
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
-RETENTION_US = 5 * MINUTE_US
-
-
-class Results(JobDriver):
-    """One type of a deployment whose results have a bound."""
-
-    def __init__(self, client: redis.Redis, prefix: str, result_bytes: int) -> None:
-        super().__init__(client, prefix, retention=Retention(RETENTION_US, DAY_US, result_bytes=result_bytes))
-
-    def finish_all(self, *jobs: FinishJob) -> list[LeaseOutcome]:
-        """Finish jobs in one call."""
-        call = self.functions.finish(self.partition, self.queue_type, jobs, now_us=self.now_us)
-        return self.value(call)
-
-    def done(self, job_id: str, result: bytes) -> bool | None:
-        """Enqueue, lease and finish a job; returns whether its result is kept."""
-        self.enqueue(job(job_id))
-        (outcome,) = self.finish_all(FinishJob(TYPE, "q", job_id, self.lease_one().lease, result=result))
-        assert outcome.status is DONE
-        return outcome.result_kept
-
-    def result(self, job_id: str) -> bytes | None:
-        """The result that is shown of a finished job."""
-        status = self.status(job_id)
-        assert status is not None and status.state is JobState.FINISHED
-        return status.result
-
-    def report(self, job_id: str, lease: str, progress: bytes) -> LeaseStatus:
-        """Extend a lease with a progress."""
-        jobs = [ExtendJob(TYPE, "q", job_id, lease, LEASE_US, progress)]
-        return self.value(self.functions.extend(0, TYPE, jobs, now_us=self.now_us))[0].status
-
-    def trim(self, limit: int = 1000) -> None:
-        """Drop results that are too old or too many."""
-        self.reply(self.functions.results.trim(0, limit=limit, now_us=self.now_us))
-
-    def held(self) -> dict[str, bytes]:
-        """All results in the store, by job id; checks that the keys and the count of bytes agree."""
-        return {name.rsplit(":", 1)[1]: text for name, text in parse_results(read_raw(self)).items()}
-
-    def book(self) -> tuple[int, int, int]:
-        """The bytes, the number of results dropped for their memory, and the time of the oldest (µs)."""
-        return parse_book(read_raw(self)["counters"].get(b":results"))
 
 
 ONE = result_size("sms:q:00", b'"12345678"')
@@ -290,80 +248,6 @@ def test_a_late_trim_does_nothing(results: Results) -> None:
     late = results.functions.results.trim(0, not_after_us=results.now_us - 1, now_us=results.now_us)
     assert results.reply(late).is_expired
     assert results.held() == {"1": b"1"}
-
-
-# Progress.
-
-
-def test_an_extend_reports_progress_that_get_job_and_lists_show(results: Results) -> None:
-    results.enqueue(job("1"))
-    lease = results.lease_one().lease
-    results.advance(5)
-    assert results.report("1", lease, b'{"done":10}') is DONE
-    at_us = results.now_us
-    results.advance(5)
-    status = results.status("1")
-    assert status is not None
-    assert (status.state, status.progress, status.progress_at_us) == (JobState.LEASED, b'{"done":10}', at_us)
-    assert [(row.status.progress, row.status.error) for row in results.rows(JobState.LEASED)] == [
-        (b'{"done":10}', None)
-    ]
-    assert results.report("1", lease, b"20") is DONE
-    assert results.report("1", lease, b"") is DONE
-    status = results.status("1")
-    assert status is not None and (status.progress, status.progress_at_us) == (b"20", results.now_us)
-    assert results.finish_all(FinishJob(TYPE, "q", "1", lease, result=b'"end"'))[0].result_kept
-    status = results.status("1")
-    assert status is not None and (status.progress, status.result) == (None, b'"end"')
-    assert results.client.exists(results.key("notes")) == 0
-    assert_keys_agree(results)
-
-
-def test_progress_and_error_of_a_job_stand_beside_each_other(results: Results) -> None:
-    results.enqueue(job("1", requeue_limit=1))
-    first = results.lease_one()
-    results.report("1", first.lease, b"1")
-    assert results.fail("1", first.lease, "no route") is DONE
-    second = results.lease_one()
-    status = results.status("1")
-    assert status is not None and status.error is not None
-    assert (status.progress, status.error.text) == (b"1", "no route")
-    results.report("1", second.lease, b"2")
-    results.fail("1", second.lease, "busy")
-    status = results.status("1")
-    assert status is not None and status.error is not None
-    assert (status.state, status.progress, status.error.text) == (JobState.DEAD, b"2", "busy")
-    assert_keys_agree(results)
-    results.redrive("1")
-    status = results.status("1")
-    assert status is not None and (status.state, status.progress, status.error) == (
-        JobState.QUEUED,
-        None,
-        None,
-    )
-
-
-def test_progress_of_a_lost_lease_changes_nothing(results: Results) -> None:
-    results.enqueue(job("1"))
-    late = results.lease_one().lease
-    results.advance(LEASE_US)
-    results.lease_one()
-    assert results.report("1", late, b"1") is LOST
-    assert results.report("2", late, b"1") is NOT_FOUND
-    status = results.status("1")
-    assert status is not None and status.progress is None
-    assert results.client.exists(results.key("notes")) == 0
-
-
-def test_a_change_of_a_waiting_job_tells_its_progress(results: Results) -> None:
-    results.enqueue(job("1"))
-    held = results.lease_one()
-    results.report("1", held.lease, b"1")
-    results.release("1", held.lease)
-    changed = results.change("1", priority=2).status
-    assert changed is not None
-    job_after = results.change("1", cost=3).job
-    assert job_after is not None and job_after.progress == b"1"
 
 
 # Other versions and other ways.

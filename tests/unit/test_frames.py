@@ -9,17 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
-from sharq_core.link import catalogue, control_calls, frames, job_calls, messages, schedule_calls
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
+from sharq_core.link import batch_calls, catalogue, control_calls, frames, job_calls, messages, schedule_calls
 from sharq_core.link.frames import FrameError
+from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, Dequeued, Member, View
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeasedJob, NewJob, QueueKey, ReleaseJob
 from sharq_core.top_queues import TopOrder
 
 KEY = QueueKey("sms", "q")
+JOB = JobKey("sms", "q", "j")
 VIEW = View(3, 64, (Member("a", "i1", "10.0.0.1:8090"), Member("b", "i2", "10.0.0.2:8090", True)))
 NONCE = bytes(range(32))
 
@@ -27,8 +30,8 @@ CALLS: list[Call[Any]] = [
     messages.Enqueue([NewJob("sms", "q", "j", b'{"a": 1}', -1, 1000, 2, 5, None, True)]),
     messages.Dequeue("sms", 10, 60_000_000),
     messages.Peek("sms"),
-    messages.Finish([FinishJob("sms", "q", "j", None), FinishJob("sms", "q", "k", "ab")]),
-    messages.Extend([ExtendJob("sms", "q", "j", "ab", 5)]),
+    messages.Finish([FinishJob("sms", "q", "j", None), FinishJob("sms", "q", "k", "ab", result=b'{"a": 1}')]),
+    messages.Extend([ExtendJob("sms", "q", "j", "ab", 5, b"50")]),
     messages.Release([ReleaseJob("sms", "q", "j", "ab", 0, True)]),
     messages.SetRate(KEY, 1000, None, True),
     messages.SetPaused(KEY, True),
@@ -56,10 +59,13 @@ CALLS: list[Call[Any]] = [
     control_calls.ListQueueStats("sms", 3, 0, 100),
     control_calls.Explain("sms"),
     control_calls.SetType("sms~a", 3, TypeSettings([Limit(LimitUnit.COST, 1000, 1.5)], max_leased=None)),
+    control_calls.SetType("sms~a", 3, TypeSettings(quotas=[Quota(5, PeriodLength.DAY, "Asia/Kolkata")])),
     control_calls.GetTypeStats("sms~a", 3),
     control_calls.PauseType("sms", 3, True),
     control_calls.PauseAll("", 3, False),
     control_calls.ListTypes([1, 2], "sms", 100),
+    batch_calls.GetBatch("sms", 3, "campaign7"),
+    batch_calls.CancelBatch("sms", 3, "campaign7", "0.1.0.0.q"),
     schedule_calls.ClaimSchedule("", 3, "daily", 0, 5, None),
     schedule_calls.SettleSchedule("", 3, "daily", 7, None),
     schedule_calls.PutSchedule(
@@ -103,8 +109,19 @@ def test_every_entry_of_a_shard_is_read_as_it_was_written() -> None:
         frames.Due("sms", -7),
         frames.NewView(VIEW),
         frames.Draining(),
+        frames.JobEnded(JOB),
     ]
     assert frames.decode_from_shard(packed(*entries)).entries == entries
+
+
+def test_every_entry_of_a_router_is_read_as_it_was_written() -> None:
+    entries = [
+        frames.Subscribe("sms"),
+        frames.Unsubscribe("sms"),
+        frames.SubscribeJob(JOB),
+        frames.UnsubscribeJob(JOB),
+    ]
+    assert frames.decode_from_router(packed(*entries)).entries == entries
 
 
 def test_a_result_is_read_by_the_type_of_its_call() -> None:
@@ -217,8 +234,17 @@ def test_one_end_without_a_secret_is_told_from_one_with_another() -> None:
 def test_a_bulk_is_split_in_order_into_what_fits_into_a_frame(sizes: list[int]) -> None:
     blob = bytes(2 << 20)
     jobs = [NewJob("sms", "q", f"{n}", blob[:size], -1, 0) for n, size in enumerate(sizes)]
-    parts = frames.split_enqueue(messages.Enqueue(jobs))
+    parts = frames.split_jobs(messages.Enqueue(jobs))
     assert [job for part in parts for job in part.jobs] == jobs
     for part in parts:
         size = len(frames.encode(frames.CallFrame(1, 2, part)))
         assert len(part.jobs) == 1 or size <= frames.MAX_FRAME_BYTES
+
+
+def test_results_are_split_into_frames_as_payloads_are() -> None:
+    jobs = [FinishJob("sms", "q", f"{n}", "ab", result=bytes(16_384)) for n in range(200)]
+    parts = frames.split_jobs(messages.Finish(jobs))
+    assert [job for part in parts for job in part.jobs] == jobs
+    assert len(parts) == 4
+    assert all(isinstance(part, messages.Finish) for part in parts)
+    assert len(frames.split_jobs(messages.Finish([FinishJob("sms", "q", f"{n}") for n in range(1000)]))) == 1

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from router.shards.campaigns.batches import BatchRouting
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
-from router.shards.upgrade import LIFE, LIMITS
+from router.shards.upgrade import CAMPAIGNS, LIFE, LIMITS
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobChange
 from sharq_core.job_life import OnExpiry, Retry
-from sharq_core.limits import QueueSettings, TypeSettings
+from sharq_core.limits import QueueSettings, Quota, TypeSettings
+from sharq_core.link.batch_calls import CancelBatch, GetBatch
 from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
 from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListDead, ListJobs
 from sharq_core.link.job_watches import JobKey, OnEnd
@@ -21,6 +24,7 @@ from sharq_core.link.messages import (
     FORMATS,
     Call,
     Enqueue,
+    Extend,
     Finish,
     GetJob,
     GetQueue,
@@ -32,6 +36,7 @@ from sharq_core.link.messages import (
 from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
+    ExtendJob,
     FinishJob,
     JobState,
     LeaseOutcome,
@@ -61,7 +66,7 @@ class Shard:
         self.calls.append(call)
         if isinstance(call, Enqueue):
             return [Enqueued(EnqueueStatus.QUEUED, 0) for _ in call.jobs]
-        if isinstance(call, Finish | Release):
+        if isinstance(call, Finish | Extend | Release):
             return [LeaseOutcome(LeaseStatus.DONE) for _ in call.jobs]
         if isinstance(call, Cancel):
             return [CancelOutcome(CancelStatus.NOT_FOUND) for _ in call.jobs]
@@ -125,9 +130,17 @@ LIFE_JOBS: Sequence[tuple[type, Any, str]] = [
 ]
 
 
+OUTPUT_JOBS: Sequence[tuple[type, Any, str]] = [
+    (Finish, FinishJob("sms", "q", "j", "l", result=b"1"), "result: "),
+    (Extend, ExtendJob("sms", "q", "j", "l", 1, b"1"), "progress: "),
+]
+
+
 @pytest.mark.parametrize(
     ("formats", "kind", "job", "name"),
-    [(LIMITS, *newer) for newer in NEWER_JOBS] + [(LIFE, *newer) for newer in LIFE_JOBS],
+    [(LIMITS, *newer) for newer in NEWER_JOBS]
+    + [(LIFE, *newer) for newer in LIFE_JOBS]
+    + [(CAMPAIGNS, *newer) for newer in OUTPUT_JOBS],
     ids=repr,
 )
 async def test_a_field_of_a_job_is_refused_by_name_below_its_format(
@@ -162,11 +175,15 @@ async def test_in_a_bulk_call_only_the_jobs_with_newer_fields_are_refused(cluste
         (LIFE, SetQueue(KEY, QueueSettings(retry=Retry(1))), "retry: "),
         (LIFE, SetQueue(KEY, QueueSettings(expires_us=None)), "expires: "),
         (LIFE, SetType("sms~a", 0, TypeSettings(on_expiry=OnExpiry.DEAD)), "on_expiry: "),
+        (CAMPAIGNS, SetType("sms~a", 0, TypeSettings(quotas=[Quota(1, PeriodLength.DAY)])), "quotas: "),
+        (CAMPAIGNS, SetType("sms~a", 0, TypeSettings(quotas=None)), "quotas: "),
         (LIFE, ListDead("sms", 0, "", 1, "q"), "queue_id: "),
         (LIFE, CancelMatching(KEY, "", ""), "this call: "),
         (LIFE, ChangeJob(KEY, "j", JobChange(priority=1)), "this call: "),
         (LIFE, ListJobs(KEY, JobState.QUEUED, 1, "", ""), "this call: "),
         (LIFE, DropDeadLetter(KEY, "j"), "this call: "),
+        (CAMPAIGNS, CancelBatch("sms", 0, "campaign7", ""), "this call: "),
+        (CAMPAIGNS, GetBatch("sms", 0, "campaign7"), "this call: "),
     ],
     ids=repr,
 )
@@ -184,6 +201,8 @@ WHOLE: Sequence[Callable[[Dispatch], Any]] = [
     lambda dispatch: dispatch.pause_all(is_paused=True),
     lambda dispatch: dispatch.pause_type("sms", is_paused=True),
     lambda dispatch: dispatch.list_types(10, ""),
+    lambda dispatch: BatchRouting(dispatch).get("sms", "campaign7"),
+    lambda dispatch: BatchRouting(dispatch).cancel("sms", "campaign7", lambda: False),
     lambda dispatch: dispatch.list_queue_stats("sms", 10, None),
 ]
 

@@ -15,6 +15,8 @@ from sharq_client.answers import (
     TypeRow,
     TypeStats,
 )
+from sharq_client.campaigns.batches import BatchStatus
+from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
 from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
 from sharq_client.client import SharqClient
@@ -43,6 +45,7 @@ __all__ = [
     "DEFAULT_RETRY",
     "Addressed",
     "Answers",
+    "BatchStatus",
     "Control",
     "Counts",
     "DeadLetter",
@@ -66,6 +69,8 @@ __all__ = [
     "QueueRow",
     "QueueSettings",
     "QueueStats",
+    "Quota",
+    "QuotaUse",
     "Retry",
     "RunningJob",
     "ScheduleRow",

@@ -145,6 +145,15 @@ class JobFacts(Shape, frozen=True, kw_only=True):
     error: _ErrorOut | UnsetType = UNSET
     error_attempt: _ErrorAttemptOut | UnsetType = UNSET
     error_at: _ErrorAtOut | UnsetType = UNSET
+    batch: (
+        Annotated[
+            str,
+            Meta(
+                description="The batch of the job; absent for none, and once the job or its batch is forgotten."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     result: (
         Annotated[
             Raw,

@@ -13,7 +13,7 @@ from multidict import MultiMapping
 
 from router.api import parsing
 from router.api.bulk_decoding import BulkDecoder
-from router.api.decoding import Decoder, Effort, read_payload
+from router.api.decoding import Decoder, Effort, read_json
 from router.api.fields import to_us
 from router.api.life.requests import (
     CancelEntry,
@@ -73,7 +73,8 @@ def change(body: bytes, max_payload_bytes: int) -> JobChange:
     check_exclusive(form)
     payload: bytes | UnsetType = UNSET
     if form.payload is not UNSET:
-        payload, _ = read_payload(form.payload, max_payload_bytes, "payload", None)
+        payload, value = read_json(form.payload, max_payload_bytes, "payload")
+        parsing.payload_cap(UNSET, value, "payload")
     return JobChange(
         payload=payload,
         delay_us=_us(form.delay),

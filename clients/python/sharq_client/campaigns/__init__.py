@@ -1,1 +1,1 @@
-"""The calls about campaigns: the results and the progress of jobs, and schedules."""
+"""Holds the client's part about campaigns: batches, schedules, quotas of types, results and progress of jobs."""
