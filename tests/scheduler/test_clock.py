@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 
-from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseStatus
-from sharq_core.scheduler import library
-from sharq_core.scheduler.arguments import own_deadline
 from sharq_core.scheduler.function_call import FunctionCall
-from tests.scheduler.clock_node import VERBS, make_call
+from tests.scheduler.clock_node import step_and_mend
 from tests.scheduler.driver import (
     DAY_US,
     HOUR_US,
@@ -27,15 +24,6 @@ from tests.scheduler.driver import (
 )
 
 STEPS_US = [HOUR_US, 20 * SECOND_US, 3 * SECOND_US]
-
-
-def step_and_mend(driver: Driver, step_us: int) -> None:
-    """The store's clock steps (ahead: positive), and a node notices it."""
-    clock = driver.refresh().clock
-    seen_us = driver.now_us + clock.shift_us - clock.unseen_us
-    driver.advance(step_us)
-    shift_us = clock.shift_us - step_us
-    driver.value(driver.functions.set_clock(0, clock.number, seen_us, shift_us, now_us=driver.now_us))
 
 
 @pytest.mark.parametrize("step_us", STEPS_US)
@@ -210,6 +198,7 @@ def test_a_call_of_before_a_step_back_opens_no_way_for_a_step_ahead(driver: Driv
     assert driver.value(call).jobs == []
 
 
+<<<<<<< HEAD
 CALENDARS = {"put_window", "drop_window", "rescore_windows", "put_periods", "trim_results"}
 """The functions about what a shard reckons ahead, and those of schedules, go by the store's clock; their own tests try
 them with steps of it.
@@ -314,6 +303,8 @@ def test_calls_of_older_nodes_name_no_deadline_for_a_redrive_and_a_drop_of_dead_
     assert driver.value(drop) == 1
 
 
+=======
+>>>>>>> clock
 @pytest.mark.parametrize("step_us", [-20 * SECOND_US, 20 * SECOND_US])
 def test_a_shift_computed_before_another_step_is_not_set(driver: Driver, step_us: int) -> None:
     driver.enqueue(new_job("1"))
