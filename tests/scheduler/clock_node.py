@@ -27,6 +27,7 @@ from tests.scheduler.driver import HOUR_US, RANDOM, SECOND_US, START_US, TYPE, D
 TIMEOUT_US = 2_000_000
 
 _FINISH = [FinishJob(TYPE, "q", "0", "00" * 16)]
+_FINISH_WITH_RESULT = [FinishJob(TYPE, "q", "0", "00" * 16, result=b"1")]
 _EXTEND = [ExtendJob(TYPE, "q", "0", "00" * 16, 1)]
 _RELEASE = [ReleaseJob(TYPE, "q", "0", "00" * 16)]
 _WEIGHT = QueueSettings(weight=2)
@@ -44,6 +45,7 @@ _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "enqueue": lambda it, at: it.functions.enqueue(0, TYPE, [new_job("9", interval_us=None)], **at),
     "extend": lambda it, at: it.functions.extend(0, TYPE, _EXTEND, **at),
     "finish": lambda it, at: it.functions.finish(0, TYPE, _FINISH, **at),
+    "finish_with_results": lambda it, at: it.functions.finish(0, TYPE, _FINISH_WITH_RESULT, **at),
     "interval": lambda it, at: it.functions.interval(0, TYPE, "q", HOUR_US, **at),
     "pause": lambda it, at: it.functions.pause(0, TYPE, "q", is_paused=False, **at),
     "pause_all": lambda it, at: TypeCalls(it.keys).pause_all(0, is_paused=False, **at),

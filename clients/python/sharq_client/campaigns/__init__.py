@@ -1,1 +1,1 @@
-"""Holds what belongs to campaigns: windows, batches, and the results and the progress of jobs."""
+"""Holds the part of the client about campaigns: windows, quotas, batches, schedules, results and progress."""
