@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
@@ -22,7 +23,7 @@ class StoreCalls:
         self.functions = Functions(keys, retention)
         self.jobs = JobCalls(keys, retention)
         self.limits, self.types = LimitCalls(keys), TypeCalls(keys)
-        self.batches = BatchCalls(keys, retention)
+        self.batches, self.periods = BatchCalls(keys, retention), PeriodCalls(keys)
         self.schedules = ScheduleCalls(keys, self.functions)
         self.surveys = SurveyCalls(keys, retention.tombstones)
         self.sources: tuple[object, ...] = (

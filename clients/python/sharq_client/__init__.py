@@ -18,6 +18,7 @@ from sharq_client.answers import (
 from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
+from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
@@ -72,6 +73,9 @@ __all__ = [
     "QuotaUse",
     "Retry",
     "RunningJob",
+    "ScheduleRow",
+    "ScheduleState",
+    "Schedules",
     "SharqClient",
     "Throttled",
     "TypeRow",
