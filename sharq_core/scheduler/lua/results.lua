@@ -10,8 +10,8 @@
 -- The keys have no numbers in KEY. Their names are derived from that of the counters, because few calls need them.
 --
 -- In a call, tx.results is the state of the calls that keep some: total, evicted and oldest as in :results, mine (bytes
--- of this call), kept (record by name), gone (names and members to remove), dropped (true by name), count (how many made
--- room), next (the rank of the oldest result that is still to be looked at) and retention (µs).
+-- of this call), kept (record by name), gone (names and members to remove), dropped (true by name), count (how many
+-- made room), next (the rank of the oldest result that is still to be looked at) and retention (µs).
 --
 -- Uses: shortcuts, lists
 
@@ -21,7 +21,7 @@ local results = {
   RECORD = '>Bc16', RECORD_LENGTH = 17,  -- then the JSON
   LENGTH = '>I4', TAIL = 5,              -- of a member: 0 and the length
   OVERHEAD = 128,       -- bytes that the store takes for a result beside the JSON and twice the name, about
-  MOST_DROPPED = 1000,  -- results that a call, or all parts of a joint call, drop to make room, so that it stays short
+  MOST_DROPPED = 1000,  -- results that a call, or all parts of a joint call, drop to make room
   STEP = 100,
 }
 
