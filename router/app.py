@@ -12,6 +12,7 @@ from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
 from router.bodies.parser import BodyParser
+from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
@@ -90,6 +91,7 @@ def _handlers(
     jobs = JobHandlers(dispatch, polls.job_waits, parser)
     job_lists = JobListHandlers(dispatch)
     job_changes = JobChangeHandlers(dispatch, parser, settings)
+    batches = BatchHandlers(dispatch, parser)
     schedules = ScheduleHandlers(dispatch, parser, settings)
     return {
         "enqueue": enqueue.enqueue,
@@ -131,6 +133,8 @@ def _handlers(
         "drop_letter": jobs.drop_letter,
         "drop_dead": jobs.drop_dead,
         "redrive": jobs.redrive,
+        "batch": batches.show_batch,
+        "cancel_batch": batches.cancel_batch,
         "put_schedule": schedules.put_schedule,
         "schedule": schedules.show_schedule,
         "delete_schedule": schedules.delete_schedule,

@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from itertools import islice
 
 from shard.batching.pipeline import Pipeline
+from shard.calendar.batch_ends import BatchEnds
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.index.ready_index import ReadyIndex
@@ -56,6 +57,7 @@ class Reaper:
         clocks: the latest time at which a call about a partition may run.
         metrics: counts the leases that ended, and the jobs that expired or became dead letters.
         set_aside: records partitions that fail while their server works.
+        batch_ends: is told of batches that may be forgotten.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Reaper:
         clocks: PartitionClocks,
         metrics: LeaseCounter,
         set_aside: SetAside,
+        batch_ends: BatchEnds,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
@@ -75,6 +78,7 @@ class Reaper:
         self._clocks = clocks
         self._metrics = metrics
         self._set_aside = set_aside
+        self._batch_ends = batch_ends
         self._loop = asyncio.get_running_loop()
         self._due: dict[int, dict[str, float]] = {}
         self._heap: list[tuple[float, int, str]] = []
@@ -209,6 +213,8 @@ class Reaper:
         self._metrics.reaped(queue_type, reaped.ended, reaped.died)
         if reaped.expired:
             self._metrics.expired(queue_type, reaped.expired, reaped.dropped)
+        if reaped.ended_batches:
+            self._batch_ends.note(queue_type, reaped.ended_batches)
         self._note_next(partition, queue_type, reply.hint.now_us, reaped)
 
     def _note_next(self, partition: int, queue_type: str, now_us: int, reaped: ReapReply) -> None:

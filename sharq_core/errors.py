@@ -95,6 +95,14 @@ class NotWaiting(SharqError, code="not_waiting", status=409):
     """A job that is not queued or delayed, so that it cannot be changed. Nothing was done."""
 
 
+class BatchCancelled(SharqError, code="batch_cancelled", status=409):
+    """A job or a dead letter whose batch was cancelled. Nothing was done."""
+
+
+class TooManyWindows(SharqError, code="too_many_windows", status=409):
+    """A dead letter whose queue has waiting or leased jobs of as many other windows as it may. Nothing was done."""
+
+
 class TooSlow(SharqError, code="too_slow", status=408):
     """A request body that did not arrive in time. Nothing was done."""
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from router.api.campaigns.batch_shapes import BATCH_MEANING
 from router.api.campaigns.schedule_shapes import NAME_MEANING as SCHEDULE_MEANING
 from router.api.fields import (
     JOB_ID_MEANING,
@@ -40,6 +41,7 @@ _PATH_MEANINGS = {
     "queue_type": QUEUE_TYPE_MEANING,
     "queue_id": QUEUE_ID_MEANING,
     "job_id": JOB_ID_MEANING,
+    "batch": BATCH_MEANING,
     "schedule": SCHEDULE_MEANING,
 }
 _STATUS_MEANING = "The outcome of the request, or of one job of a bulk call."

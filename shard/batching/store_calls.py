@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
@@ -21,6 +23,7 @@ class StoreCalls:
         self.functions = Functions(keys, retention)
         self.jobs = JobCalls(keys, retention)
         self.limits, self.types = LimitCalls(keys), TypeCalls(keys)
+        self.batches, self.periods = BatchCalls(keys, retention), PeriodCalls(keys)
         self.schedules = ScheduleCalls(keys, self.functions)
         self.surveys = SurveyCalls(keys, retention.tombstones)
         self.sources: tuple[object, ...] = (
@@ -28,5 +31,6 @@ class StoreCalls:
             self.jobs,
             self.limits,
             self.types,
+            self.batches,
             self.schedules,
         )

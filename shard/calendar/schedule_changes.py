@@ -76,22 +76,23 @@ class ScheduleChanges:
                 not_after_us=self._clocks.not_after_us(partition),
             )
         )
-        if change.status is ScheduleStatus.DONE:
-            last_us = view.schedule.last_slot_us if view.schedule else None
-            schedule = Schedule(
-                name=call.name,
-                version=call.version,
-                is_paused=call.is_paused,
-                slot_us=slot_us,
-                last_slot_us=last_us,
-                last_status=None,
-                fired=0,
-                queue_type=job.queue_type,
-                queue_id=job.queue_id,
-                rule=call.rule,
-            )
-            await self._tell(partition, schedule)
-        return change
+        if change.status is not ScheduleStatus.DONE:
+            return change
+        before = view.schedule
+        schedule = Schedule(
+            name=call.name,
+            version=call.version,
+            is_paused=call.is_paused,
+            slot_us=slot_us,
+            last_slot_us=before.last_slot_us if before else None,
+            last_status=before.last_status if before else None,
+            fired=before.fired if before else 0,
+            queue_type=job.queue_type,
+            queue_id=job.queue_id,
+            rule=call.rule,
+        )
+        await self._tell(partition, schedule)
+        return structs.replace(change, schedule=schedule)
 
     async def _pause(self, call: PauseSchedule) -> ScheduleChange:
         for _ in range(TRIES):

@@ -1,4 +1,4 @@
-"""Samples how much of its limits each gathered type uses.
+"""Samples how much of its limits and quotas each gathered type uses.
 
 A gathered type is in one partition, so one node leases all its jobs and can count the units that its limits count. Not
 here: why a type gives no job, and how much of its rate a queue gets (shard/metrics/limit_samples.py).
@@ -22,7 +22,7 @@ from shard.batching.pipeline import Pipeline
 from shard.index.census import Census
 from shard.metrics.unit_counts import UnitCounts
 from sharq_core.errors import SharqError
-from sharq_core.limits import Limit, LimitUnit, TypeStats
+from sharq_core.limits import Limit, LimitUnit, Quota, TypeStats
 from sharq_core.partitions import is_gathered
 from sharq_core.rates import write_rate
 from sharq_core.scheduler.limit_calls import TypeCalls
@@ -42,11 +42,11 @@ TYPES_A_SAMPLE = 32
 """Most gathered types that one sample reads, which takes the store about half a millisecond."""
 
 MAX_TYPES = 100
-"""Most gathered types with settings that are exported: each has up to four limits."""
+"""Most gathered types with settings that are exported: each has up to four limits and three quotas."""
 
 
 class _Use:
-    """The use of one type's limits.
+    """The use of one type's limits and quotas.
 
     Attributes:
         shares: cap → share of it in use.
@@ -71,6 +71,8 @@ class _Use:
                 self.shares[_label(limit)] = share
         if stats.max_leased:
             self.shares["max_leased"] = stats.leased / stats.max_leased
+        for use in stats.quotas:
+            self.shares[_quota_label(use.quota)] = use.used / use.quota.quota
 
 
 class TypeCaps(Collector):
@@ -107,7 +109,8 @@ class TypeCaps(Collector):
         """Yield the shares in use."""
         metric = GaugeMetricFamily(
             "sharq_type_cap_used_ratio",
-            "Share of a limit of a gathered type that was in use over the last minute (max_leased: at the moment)",
+            "Share of a limit of a gathered type that was in use over the last minute (max_leased: at the moment; "
+            "a quota: of its present day or hour)",
             labels=["queue_type", "cap"],
         )
         for queue_type, use in self._uses.items():
@@ -132,7 +135,7 @@ class TypeCaps(Collector):
 
     async def _read(self, partition: int, queue_type: str) -> None:
         stats = await self._pipeline.value(self._calls.get_type_stats(partition, queue_type))
-        if not stats.limits and stats.max_leased is None:
+        if not stats.limits and stats.max_leased is None and not stats.quotas:
             return
         use = self._uses.get(queue_type)
         if use is None:
@@ -161,3 +164,9 @@ def _label(limit: Limit) -> str:
     """Return the name of a limit in the metrics, such as `40/s` or `90000/min cost`."""
     rate = write_rate(limit.interval_us) or ""
     return rate if limit.unit is LimitUnit.JOB else f"{rate} {limit.unit}"
+
+
+def _quota_label(quota: Quota) -> str:
+    """Return the name of a quota in the metrics, such as `2000 per day Asia/Tokyo` or `5 per hour UTC cost`."""
+    label = f"{quota.quota} per {quota.period} {quota.tz}"
+    return label if quota.unit is LimitUnit.JOB else f"{label} {quota.unit}"

@@ -80,10 +80,12 @@ class ScheduleChange(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         version: that of the record there.
+        schedule: the schedule that was put; None after any other change.
     """
 
     status: ScheduleStatus
     version: int
+    schedule: Schedule | None = None
 
 
 class ScheduleClaim(msgspec.Struct, frozen=True, array_like=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sharq_core.link import (  # noqa: F401 - their types of calls are in the list, too
+    batch_calls,
     control_calls,
     job_calls,
     schedule_calls,

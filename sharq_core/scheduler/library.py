@@ -22,6 +22,7 @@ SHARED_FILES = (
     "lists",
     "timer_kinds",
     "clock",
+    "windows",
     "retry_policy",
     "job_record",
     "notes",
@@ -32,6 +33,7 @@ SHARED_FILES = (
     "periods",
     "quotas",
     "type_settings",
+    "lines",
     "blocked_by",
     "counters",
     "batches",
@@ -189,6 +191,11 @@ PAUSE_ALL = Function("pause_all", ("counters",), joins=True)
 TOUCH = Function("touch", ("counters",))
 SET_CLOCK = Function("set_clock", ("counters",))
 LEAVE = Function("leave", ("members",))
+PUT_WINDOW = Function("put_window", ("counters",), (), joins=True)
+DROP_WINDOW = Function("drop_window", ("counters",), joins=True)
+GET_WINDOW = Function("get_window", ("counters",), _READ, joins=True)
+GET_WINDOWS = Function("get_windows", ("counters",), _READ, joins=True)
+RESCORE_WINDOWS = Function("rescore_windows", ("ready", "queues", "counters"))
 CLAIM_SCHEDULE = Function("claim_schedule", ("counters", "schedules"))
 SETTLE_SCHEDULE = Function("settle_schedule", ("counters", "schedules"))
 PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
@@ -253,6 +260,11 @@ FUNCTIONS = (
     ACCEPT_LOSS,
     HEARTBEAT,
     LEAVE,
+    PUT_WINDOW,
+    DROP_WINDOW,
+    GET_WINDOW,
+    GET_WINDOWS,
+    RESCORE_WINDOWS,
     CLAIM_SCHEDULE,
     SETTLE_SCHEDULE,
     PUT_SCHEDULE,
@@ -326,14 +338,20 @@ def lua_files() -> list[tuple[str, str]]:
 def source() -> str:
     """Return the library's text, as FUNCTION LOAD takes it.
 
-    Each function stands in a block of its own, together with its registration. The locals of the shared files alone
-    count toward the 200 that Lua allows in a chunk.
+    Each function stands in a block of its own, together with its registration, and so do the helpers of each shared
+    file that has a table of its name: only the table counts toward the 200 locals that Lua allows in a chunk.
     """
     texts = dict(lua_files())
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
-    shared = (texts[name] for name in SHARED_FILES)
+    shared = (_shared(name, texts[name]) for name in SHARED_FILES)
     blocks = (_block(function, texts[function.name]) for function in FUNCTIONS)
     return "\n".join([*head, *shared, *blocks, _REVISION_FUNCTION])
+
+
+def _shared(name: str, text: str) -> str:
+    """Return the text of a shared file, with its helpers in a block; its lines keep their numbers."""
+    head, begins, rest = text.partition(f"\nlocal {name} = ")
+    return f"{head}\nlocal {name} do {name} = {rest}\nend" if begins else text
 
 
 def _block(function: Function, text: str) -> str:

@@ -15,6 +15,7 @@ from sharq_client import (
     Limit,
     Outcome,
     QueueSettings,
+    Quota,
     SharqClient,
     Throttled,
     TypeSettings,
@@ -48,6 +49,31 @@ async def test_jobs_carry_their_limits(client: SharqClient, kind: str) -> None:
     assert stats is not None
     assert (stats.interval_ms, stats.rate, stats.burst, stats.max_leased) == (30_000, "2/min", 1.5, 4)
     assert (await leased(client, kind)).cost == 3
+
+
+async def test_a_type_has_quotas_and_tells_what_is_used(client: SharqClient, kind: str) -> None:
+    carrier = f"{kind}~a"
+    quotas = [
+        Quota(quota=2, period="day", tz="America/New_York"),
+        Quota(quota=50, period="hour", unit="cost"),
+    ]
+    stats = await client.control.set_type(carrier, TypeSettings(quotas=quotas))
+    assert [(use.quota, use.period, use.tz, use.unit, use.used) for use in stats.quotas] == [
+        (2, "day", "America/New_York", "job", 0),
+        (50, "hour", "UTC", "cost", 0),
+    ]
+    for job_id in ("a", "b", "c"):
+        await client.enqueue(a_job(carrier, job_id, interval_ms=0, cost=5))
+    for _ in range(2):
+        await leased(client, carrier)
+    assert await client.dequeue(carrier) is None
+    stats = await client.control.type(carrier)
+    assert [use.used for use in stats.quotas] == [2, 10]
+    assert stats.blocked_by == "quota"
+    resets_at_ms = stats.quotas[0].resets_at_ms
+    assert resets_at_ms is not None and stats.next_ready_in_ms is not None
+    assert abs(resets_at_ms - stats.next_ready_in_ms - time.time() * 1000) < 60_000
+    assert (await client.control.set_type(carrier, TypeSettings(quotas=None))).quotas == []
 
 
 async def test_a_finish_and_a_release_report_cost_and_hold(client: SharqClient, kind: str) -> None:

@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 
+from sharq_core.campaigns.batches import BatchCounts, BatchStep
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleChange, ScheduleRule, ScheduleStatus, home_of
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
-from sharq_core.limits import BlockedBy, PauseStatus, QueueSettings, TypeSettings
-from sharq_core.link import control_calls, frames, job_calls, messages, schedule_calls
+from sharq_core.limits import BlockedBy, LimitUnit, PauseStatus, QueueSettings, Quota, TypeSettings
+from sharq_core.link import batch_calls, control_calls, frames, job_calls, messages, schedule_calls
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
@@ -111,11 +114,29 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert [row.queue_type for row in await ask(control_calls.ListTypes([partition], "", 10))] == [KIND]
     assert await ask(control_calls.PauseAll("", partition, False)) is None
     gathered = ("sms~carrier", partition_of("sms~carrier", "", 64))
-    set_type = control_calls.SetType(*gathered, TypeSettings(max_leased=2))
+    quota = Quota(5, PeriodLength.HOUR, "Asia/Kolkata", LimitUnit.COST)
+    set_type = control_calls.SetType(*gathered, TypeSettings(max_leased=2, quotas=[quota]))
     assert (await ask(set_type)).max_leased == 2
+    assert [(use.quota, use.used) for use in (await ask(control_calls.GetTypeStats(*gathered))).quotas] == [
+        (quota, 0)
+    ]
     assert (await ask(control_calls.GetTypeStats(*gathered))).max_leased == 2
+    await use_batch_calls(ask)
     await use_schedule_calls(ask)
     assert used == set(CALLS)
+
+
+async def use_batch_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:
+    """Make every call about batches."""
+    partition = partition_of(KIND, "q", 64)
+    await ask(Enqueue([msgspec.structs.replace(job(KIND, "q", "b1"), batch="campaign7")]))
+    get = batch_calls.GetBatch(KIND, partition, "campaign7")
+    assert await ask(get) == BatchCounts(queued=1)
+    step = await ask(batch_calls.CancelBatch(KIND, partition, "campaign7", ""))
+    assert (step.cancelled, bool(step.scan)) == (0, True)
+    cancel = batch_calls.CancelBatch(KIND, partition, "campaign7", step.scan)
+    assert await ask(cancel) == BatchStep(1, "")
+    assert await ask(get) == BatchCounts(cancelled=1, is_cancelled=True)
 
 
 async def use_schedule_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:
@@ -128,7 +149,7 @@ async def use_schedule_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None
         "", target, "daily", version, False, rule, job(KIND, "q", ""), b'{"a":1}'
     )
     done = ScheduleChange(ScheduleStatus.DONE, version)
-    assert await ask(put) == done
+    assert (await ask(put)).schedule.queue_id == "q"
     assert await ask(schedule_calls.SettleSchedule("", home, "daily", version, target)) is True
     view = await ask(schedule_calls.GetSchedule("", target, "daily"))
     assert (view.schedule.rule, view.entry, view.payload) == (rule, b'{"a":1}', b"{}")

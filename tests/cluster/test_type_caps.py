@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from shard.metrics import type_caps
-from sharq_core.limits import Limit, LimitUnit, TypeSettings
+from sharq_core.campaigns.quotas import PeriodLength
+from sharq_core.limits import Limit, LimitUnit, Quota, TypeSettings
 from sharq_core.link.control_calls import SetType
 from sharq_core.partitions import partition_of
 from tests.support.nodes.parts import Parts, enqueued, job
@@ -66,6 +67,17 @@ async def test_types_without_settings_have_no_share_and_cleared_ones_lose_it(par
     await until(lambda: used(parts) == {"max_leased": 0.25})
     assert used(parts, "plain") == used(parts, "sms~b") == {}
     await set_type(parts, TypeSettings(max_leased=None))
+    await until(lambda: used(parts) == {})
+
+
+async def test_each_quota_has_its_share_of_the_present_period(parts: Parts) -> None:
+    quotas = [Quota(4, PeriodLength.DAY, "Asia/Tokyo"), Quota(50, PeriodLength.DAY, unit=LimitUnit.COST)]
+    await enqueued(parts, *(job(CARRIER, "q", f"j{n}", cost=5) for n in range(9)))
+    await set_type(parts, TypeSettings(quotas=quotas))
+    await until(lambda: used(parts) == {"4 per day Asia/Tokyo": 0, "50 per day UTC cost": 0})
+    await parts.dequeue(CARRIER, 9)
+    await until(lambda: used(parts) == {"4 per day Asia/Tokyo": 1, "50 per day UTC cost": 0.4})
+    await set_type(parts, TypeSettings(quotas=None))
     await until(lambda: used(parts) == {})
 
 

@@ -27,21 +27,25 @@ from tests.scheduler.driver import HOUR_US, RANDOM, SECOND_US, START_US, TYPE, D
 TIMEOUT_US = 2_000_000
 
 _FINISH = [FinishJob(TYPE, "q", "0", "00" * 16)]
+_FINISH_WITH_RESULT = [FinishJob(TYPE, "q", "0", "00" * 16, result=b"1")]
 _EXTEND = [ExtendJob(TYPE, "q", "0", "00" * 16, 1)]
 _RELEASE = [ReleaseJob(TYPE, "q", "0", "00" * 16)]
 _WEIGHT = QueueSettings(weight=2)
 
 _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "cancel": lambda it, at: it.job_calls.cancel(0, TYPE, [CancelJob(TYPE, "q", "0")], **at),
+    "cancel_batch": lambda it, at: it.batches.cancel_batch(0, TYPE, "b", "", **at),
     "cancel_matching": lambda it, at: it.job_calls.cancel_matching(0, TYPE, "q", "x", "", **at),
     "change_job": lambda it, at: it.job_calls.change_job(0, TYPE, "q", "2", JobChange(cost=2), **at),
     "delete_queue": lambda it, at: it.functions.delete_queue(0, TYPE, "q", **at),
     "dequeue": lambda it, at: it.functions.dequeue(0, TYPE, 2, SECOND_US, RANDOM, **at),
+    "drop_batch": lambda it, at: it.batches.drop_batch(0, TYPE, "b", **at),
     "drop_dead": lambda it, at: it.job_calls.drop_dead(0, TYPE, 10, **at),
     "drop_dead_letter": lambda it, at: it.job_calls.drop_dead_letter(0, TYPE, "q", "0", **at),
     "enqueue": lambda it, at: it.functions.enqueue(0, TYPE, [new_job("9", interval_us=None)], **at),
     "extend": lambda it, at: it.functions.extend(0, TYPE, _EXTEND, **at),
     "finish": lambda it, at: it.functions.finish(0, TYPE, _FINISH, **at),
+    "finish_with_results": lambda it, at: it.functions.finish(0, TYPE, _FINISH_WITH_RESULT, **at),
     "interval": lambda it, at: it.functions.interval(0, TYPE, "q", HOUR_US, **at),
     "pause": lambda it, at: it.functions.pause(0, TYPE, "q", is_paused=False, **at),
     "pause_all": lambda it, at: TypeCalls(it.keys).pause_all(0, is_paused=False, **at),

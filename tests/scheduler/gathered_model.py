@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
+from sharq_core.campaigns.quotas import Zone
 from sharq_core.limits import BlockedBy, Explanation, TypeSettings, TypeStats
 from sharq_core.models import JobState
 from tests.scheduler.model import Model
 from tests.scheduler.model_records import Queue
+from tests.scheduler.quota_model import Reach
 from tests.scheduler.type_model import first_reason
 
 
@@ -22,11 +26,19 @@ class GatheredModel(Model):
         self.state.rules.pause(is_paused)
         self._keep()
 
-    def set_type(self, settings: TypeSettings) -> TypeStats:
-        """Change the type's settings."""
+    def set_type(self, settings: TypeSettings, reach: dict[Zone, Reach]) -> TypeStats:
+        """Change the type's settings; a shard brings the periods of some zones."""
+        self.state.open_quotas()
         self.state.rules.change(settings, self.state.now_us, self.state.lease_number > 0)
+        if settings.quotas is not UNSET:
+            self.state.rules.quotas.replace(settings.quotas or [], reach)
+            self.state.open_quotas()
         self._keep()
         return self.type_stats()
+
+    def put_periods(self, reach: dict[Zone, Reach]) -> int:
+        """A shard brings the periods of some zones."""
+        return self.state.rules.quotas.put(reach)
 
     def _keep(self) -> None:
         """Settings are kept, and so is the partition's time, although there may be nothing to count."""
@@ -35,7 +47,7 @@ class GatheredModel(Model):
 
     def type_stats(self) -> TypeStats:
         """The type's settings and figures."""
-        rules, now_us, explanation = self.state.rules, self.state.now_us, self.explain()
+        rules, now_us, explanation = self.state.seen_rules(), self.state.now_us, self.explain()
         return TypeStats(
             is_paused=rules.is_paused,
             limits=[bucket.limit for bucket in rules.buckets],
@@ -51,6 +63,7 @@ class GatheredModel(Model):
             retry=rules.retry,
             expires_us=rules.expires_us,
             on_expiry=rules.on_expiry,
+            quotas=[count.use() for count in rules.quotas.counts],
         )
 
     def explain(self) -> Explanation:
@@ -80,7 +93,7 @@ class GatheredModel(Model):
         return self._under_type(reason, queue.ready_us if is_open else None)
 
     def _under_type(self, reason: BlockedBy | None, at_us: int | None) -> Explanation:
-        rules, now_us = self.state.rules, self.state.now_us
+        rules, now_us = self.state.seen_rules(), self.state.now_us
         is_known = at_us is not None and not rules.is_stopped(self._leased())
         ready_us = max(at_us or 0, rules.ready_us, now_us)
         return Explanation(

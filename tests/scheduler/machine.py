@@ -35,17 +35,15 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.replies import CountsReply, DequeueReply, RefreshReply, TypeTotals, minute_counts
-from tests.scheduler.driver import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
-    RANDOM,
-    SECOND_US,
-    START_US,
-    TYPE,
-    Driver,
+from sharq_core.scheduler.replies import (
+    CountsReply,
+    DequeueReply,
+    RefreshReply,
+    Reply,
+    TypeTotals,
+    minute_counts,
 )
+from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.output_records import parse_book, parse_results
 from tests.scheduler.records import assert_records_agree, read_raw
@@ -166,7 +164,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         not_after_us = None if not_after is None else now_us + not_after
         found = self.driver.reply(functions.enqueue(0, TYPE, jobs, not_after_us=not_after_us, now_us=now_us))
         assert found.hint.now_us == now_us
-        assert found.value == (None if not_after == -1 else self.model.enqueue(jobs))
+        with self._expiries(found):
+            assert found.value == (None if not_after == -1 else self.model.enqueue(jobs))
+
+    @contextmanager
+    def _expiries(self, found: Reply[Any]) -> Iterator[None]:
+        """A reply has the numbers of jobs that expire in the model's call within."""
+        state = self.model.state
+        state.expired = state.dropped = 0
+        yield
+        assert (found.expired_jobs, found.dropped_jobs) == (state.expired, state.dropped)
 
     @rule(
         target=leases,
@@ -271,8 +278,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         ]
         not_after_us = None if not_after is None else now_us + not_after
         call = self.driver.functions.release(0, TYPE, refs, not_after_us=not_after_us, now_us=now_us)
-        with self._corrections():
-            assert self.driver.reply(call).value == (None if not_after == -1 else self.model.release(refs))
+        found = self.driver.reply(call)
+        with self._corrections(), self._expiries(found):
+            assert found.value == (None if not_after == -1 else self.model.release(refs))
 
     def _compare_dequeue(self, found: DequeueReply | None, wanted: DequeueReply) -> None:
         assert found == wanted

@@ -153,7 +153,7 @@ class Model:
         places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
         if not places or rules.is_stopped(self._leased()):
             return None
-        return self.state.shown(max(min(places), rules.ready_us))
+        return self.state.shown(max(min(places), rules.look_at_us(self.state.now_us)))
 
     def _serve(
         self, count: int, lease_us: int, random: bytes, per_queue: int, max_bytes: int
@@ -171,6 +171,8 @@ class Model:
             job, *others = waiting
             if leased and sum(len(done.payload) for done in leased) + len(job.payload) > max_bytes:
                 return leased, ready_for_us, True
+            if not self.state.rules.quotas.admits(job.cost):
+                break
             ready_for_us.append(max(self.state.now_us - max(queue.ready_us, job.due_us), 0))
             leased.append(self._lease(queue, job, lease_us, random, len(others)))
             given[queue_id] += 1

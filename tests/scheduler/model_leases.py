@@ -13,6 +13,7 @@ from tests.scheduler.model_state import State
 
 def finish(state: State, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
     """End leases and forget the jobs."""
+    state.open_quotas()
     state.results.begin_call()
     answers = [_finish_one(state, ref) for ref in refs]
     state.settle()
@@ -38,6 +39,7 @@ def _finish_one(state: State, ref: FinishJob) -> LeaseOutcome:
 
 def extend(state: State, refs: Sequence[ExtendJob]) -> list[LeaseOutcome]:
     """Move the ends of leases; a job that waits again is taken back in hand."""
+    state.open_quotas()
     answers = [_extend_one(state, ref) for ref in refs]
     state.settle()
     return answers
@@ -61,6 +63,7 @@ def _extend_one(state: State, ref: ExtendJob) -> LeaseOutcome:
 
 def release(state: State, refs: Sequence[ReleaseJob]) -> list[LeaseOutcome]:
     """Give jobs back unfinished."""
+    state.open_quotas()
     answers = [_release_one(state, ref) for ref in refs]
     state.settle()
     return answers
@@ -105,7 +108,7 @@ def _report(state: State, job: Job, ref: FinishJob | ReleaseJob) -> None:
     if ref.cost is not None and not job.is_corrected:
         job.is_corrected, job.corrected_cost = True, ref.cost
         queue.correct(job.cost, ref.cost)
-        state.rules.correct(ref.cost - job.cost)
+        state.rules.correct(ref.cost - job.cost, int((job.token or "")[:16], 16))
     if ref.hold_us:
         queue.hold(state.now_us + ref.hold_us)
     if ref.hold_type_us:

@@ -107,7 +107,7 @@ def get_queue(state: State, queue_id: str) -> QueueStats:
     queued = state.in_state(JobState.QUEUED, queue_id)
     delayed = len(state.in_state(JobState.DELAYED, queue_id))
     leased = len(state.in_state(JobState.LEASED, queue_id))
-    rules = state.rules
+    rules = state.seen_rules()
     is_open = queue is not None and not (queue.is_paused or state.is_full(queue_id))
     minutes = [(minute, row[0], row[1]) for minute, row in known.minutes.items()]
     return QueueStats(

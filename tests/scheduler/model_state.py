@@ -5,6 +5,8 @@ Not here: what the functions answer (model.py).
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from sharq_core.job_life import DeadReason, OnExpiry
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
@@ -79,8 +81,19 @@ class State:
         """A time of the store's clock by the partition."""
         return at_us + self.now_us - self.told_us
 
+    def open_quotas(self) -> None:
+        """A call of the type begins, or ends: quotas count the period in which it runs."""
+        self.rules.open(self.told_us, self.now_us, self.lease_number)
+
+    def seen_rules(self) -> TypeRules:
+        """Return the rules as a call sees them that only reads."""
+        rules = deepcopy(self.rules)
+        rules.open(self.told_us, self.now_us, self.lease_number)
+        return rules
+
     def keep_time(self, *, is_forced: bool = False) -> None:
         """A call ends that counts: the partition's time is remembered, once there is something to count."""
+        self.open_quotas()
         now_us = self.now_us
         is_held = any(queue.held_us for queue in self.queues.values())
         is_kept = self.enqueued > 0 or is_held or bool(self.batches) or any(map(self.is_idle, self.queues))

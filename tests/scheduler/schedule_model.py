@@ -69,7 +69,7 @@ class Live:
 
 @dataclass
 class Home:
-    """What the home partition of a name knows."""
+    """The knowledge of the home partition of a name."""
 
     version: int = 0
     is_paused: bool = False

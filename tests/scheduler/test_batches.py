@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from sharq_core.campaigns.batches import BatchCounts
@@ -76,11 +78,12 @@ def test_a_dead_letter_that_is_dropped_counts_as_cancelled(jobs: JobDriver, how:
         jobs.enqueue(job("1", requeue_limit=0))
         jobs.fail("1", jobs.lease_one().lease)
     else:
-        {
+        drops: dict[str, Callable[[], object]] = {
             "all": lambda: jobs.drop_dead(100),
             "one": lambda: jobs.drop_one("1"),
             "cancel": lambda: jobs.cancel("1"),
-        }[how]()
+        }
+        drops[how]()
     assert jobs.get_batch(BATCH) == BatchCounts(cancelled=1)
     assert_keys_agree(jobs)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,13 +19,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from msgspec import UNSET
 
-from sharq_core.limits import MAX_HOLD_US, Limit, LimitUnit, TypeSettings
+from shard.calendar.period_keeper import bounds_around
+from sharq_core.campaigns.quotas import PeriodLength, Zone
+from sharq_core.limits import MAX_HOLD_US, Limit, LimitUnit, Quota, TypeSettings
 from sharq_core.models import FinishJob, JobState, ReleaseJob
+from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.replies import DequeueReply
 from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
 from tests.scheduler.gathered_model import GatheredModel
 from tests.scheduler.life_machine import LifeMachine
 from tests.scheduler.machine import RETENTION
+from tests.scheduler.quota_model import OFFSETS_US, Reach
 from tests.scheduler.strategies import FATES, NOT_AFTER_US, REPORTS, RETRIES, Lease, seldom
 from tests.scheduler.type_driver import TypeDriver
 from tests.scheduler.type_witness import TypeWitness
@@ -35,6 +40,14 @@ LIMITS = st.builds(
     interval_us=st.sampled_from([1, 33_334, SECOND_US, SECOND_US, MINUTE_US, DAY_US]),
     burst=st.sampled_from([1, 1, 1.1, 1.29, 2, 3, 1_000_000]),
 )
+QUOTAS = st.builds(
+    Quota,
+    quota=st.sampled_from([1, 2, 3, 5, 100]),
+    period=st.sampled_from(PeriodLength),
+    tz=st.sampled_from(list(OFFSETS_US)),
+    unit=st.sampled_from(LimitUnit),
+)
+ZONES = [Zone(period, tz) for period in PeriodLength for tz in OFFSETS_US]
 TYPE_HOLDS_US = st.sampled_from([1, SECOND_US, MINUTE_US])
 
 CHANGES = st.builds(
@@ -45,6 +58,7 @@ CHANGES = st.builds(
     retry=seldom(st.one_of(st.none(), RETRIES), UNSET),
     expires_us=st.sampled_from([UNSET, UNSET, UNSET, None, SECOND_US, MINUTE_US]),
     on_expiry=seldom(FATES, UNSET),
+    quotas=st.one_of(st.just(UNSET), st.none(), st.lists(QUOTAS, min_size=1, max_size=2)),
 )
 """Mostly of limits, because a type that is held or full all the time shows little."""
 
@@ -72,8 +86,8 @@ class TypeMachine(LifeMachine):
         assert found is not None
         rules, leased = self.model.state.rules, len(self.model.state.in_state(JobState.LEASED))
         if not found.jobs and not rules.allows(leased, self.model.state.now_us):
-            if wanted.head_us is None:
-                limits_us = self.model.state.shown(rules.ready_us)
+            if wanted.head_us is None or any(count.is_stale for count in rules.quotas.counts):
+                limits_us = self.model.state.shown(rules.look_at_us(self.model.state.now_us))
                 assert found.head_us is None or found.head_us >= limits_us
             else:
                 assert found.head_us is not None and found.head_us <= wanted.head_us
@@ -86,17 +100,26 @@ class TypeMachine(LifeMachine):
         max_leased = self.model.state.rules.max_leased
         assert not queue_ids or max_leased is None or self.driver.totals().leased <= max_leased
 
-    @rule(change=CHANGES, not_after=NOT_AFTER_US)
-    def set_type(self, change: TypeSettings, not_after: int | None) -> None:
+    def _move_clock(self, by_us: int) -> None:
+        """The witness of quotas begins anew when the store's clock goes back."""
+        super()._move_clock(by_us)
+        self.witness.see_clock(self.driver.now_us)
+
+    @rule(change=CHANGES, not_after=NOT_AFTER_US, has_bounds=st.sampled_from([True, True, True, True, False]))
+    def set_type(self, change: TypeSettings, not_after: int | None, has_bounds: bool) -> None:
         now_us = self.driver.now_us
         not_after_us = None if not_after is None else now_us + not_after
+        zones = {Zone(quota.period, quota.tz) for quota in change.quotas or []} if has_bounds else set()
+        bounds = {zone: bounds_around(zone, now_us) for zone in zones}
         found = self.driver.reply(
-            self.driver.types.set_type(0, TYPE, change, not_after_us=not_after_us, now_us=now_us)
+            self.driver.types.set_type(
+                0, TYPE, change, bounds=bounds, not_after_us=not_after_us, now_us=now_us
+            )
         )
         if not_after == -1:
             assert found.is_expired
             return
-        wanted = self.model.set_type(change)
+        wanted = self.model.set_type(change, _reach(bounds))
         assert found.value is not None
         stats = found.value
         assert (stats.blocked_by, stats.next_ready_in_us) in {
@@ -109,6 +132,16 @@ class TypeMachine(LifeMachine):
             == wanted
         )
         self.witness.see_limits(wanted.limits)
+        if change.quotas is not UNSET:
+            self.witness.see_quotas([use.quota for use in wanted.quotas])
+
+    @rule(zones=st.one_of(st.just(ZONES), st.lists(st.sampled_from(ZONES), unique=True)))
+    def put_periods(self, zones: list[Zone]) -> None:
+        """The task of a shard brings the periods around now."""
+        now_us = self.driver.now_us
+        bounds = {zone: bounds_around(zone, now_us) for zone in zones}
+        found = self.driver.value(PeriodCalls(self.driver.keys).put_periods(0, bounds, now_us=now_us))
+        assert found == self.model.put_periods(_reach(bounds))
 
     @rule(is_paused=st.sampled_from([False, False, True]), not_after=NOT_AFTER_US)
     def pause_type(self, is_paused: bool, not_after: int | None) -> None:
@@ -156,6 +189,11 @@ class TypeMachine(LifeMachine):
         call = self.driver.functions.release(0, TYPE, refs, now_us=self.driver.now_us)
         with self._corrections():
             assert self.driver.value(call) == self.model.release(refs)
+
+
+def _reach(bounds: Mapping[Zone, Sequence[int]]) -> dict[Zone, Reach]:
+    """Return the first and the last bound of each zone."""
+    return {zone: (of_zone[0], of_zone[-1]) for zone, of_zone in bounds.items()}
 
 
 @pytest.mark.timeout(600)

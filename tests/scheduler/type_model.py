@@ -1,4 +1,4 @@
-"""The rules of a type in plain Python: pauses, a hold, how many jobs may be leased at once, and limits.
+"""The rules of a type in plain Python: pauses, a hold, how many jobs may be leased at once, limits and quotas.
 
 The model of the scheduler (model.py) asks it before each lease and tells it of each lease.
 """
@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Limit, LimitUnit, TypeSettings
+from tests.scheduler.quota_model import QuotaRules
 
 LATEST_US = 2**53
 
@@ -72,15 +73,29 @@ class TypeRules:
     retry: Retry | None = None
     expires_us: int | None = None
     on_expiry: OnExpiry | None = None
+    quotas: QuotaRules = field(default_factory=QuotaRules)
+
+    def open(self, told_us: int, now_us: int, lease_number: int) -> None:
+        """A call begins: quotas count the period in which it runs."""
+        if self.quotas.open(told_us, now_us, lease_number):
+            self.is_changed = True
 
     def is_set(self, now_us: int) -> bool:
         """The store has a record of the settings."""
         is_limited = self.is_paused or self.held_until_us > now_us or self.max_leased or self.buckets
-        return bool(is_limited or self.retry or self.expires_us or self.on_expiry)
+        return bool(is_limited or self.retry or self.expires_us or self.on_expiry or self.quotas.counts)
 
     @property
     def ready_us(self) -> int:
-        """Return the time at which hold and limits next allow a lease."""
+        """Return the time at which hold, limits and quotas next allow a lease."""
+        return max(self._limits_us, self.quotas.until_us)
+
+    def look_at_us(self, now_us: int) -> int:
+        """Return the time at which a dequeue looks again."""
+        return max(self._limits_us, self.quotas.look_at_us(now_us))
+
+    @property
+    def _limits_us(self) -> int:
         return max([self.held_until_us, *(bucket.tat_us for bucket in self.buckets)])
 
     def is_full(self, leased: int) -> bool:
@@ -100,19 +115,22 @@ class TypeRules:
         if not self.allows(leased, now_us):
             return 0
         rooms = [bucket.room(now_us) for bucket in self.buckets if bucket.limit.interval_us]
-        return min([count, *rooms, *([self.max_leased - leased] if self.max_leased else [])])
+        room = min([count, *rooms, *([self.max_leased - leased] if self.max_leased else [])])
+        return self.quotas.room(room)
 
     def lease(self, now_us: int, cost: int) -> None:
-        """Use all limits for one lease."""
+        """Use all limits and quotas for one lease."""
         for bucket in self.buckets:
             bucket.lease(now_us, cost)
+        self.quotas.lease(cost)
         self.served += 1
         self.last_us, self.is_changed = now_us, True
 
-    def correct(self, difference: int) -> None:
+    def correct(self, difference: int, lease_number: int) -> None:
         """A worker tells the actual cost of its job."""
         for bucket in self.buckets:
             bucket.correct(difference, self.last_us)
+        self.quotas.correct(difference, lease_number)
 
     def hold(self, until_us: int) -> None:
         """A hold only grows."""
@@ -171,6 +189,7 @@ class TypeRules:
             BlockedBy.ALL_PAUSED: self.is_all_paused,
             BlockedBy.TYPE_PAUSED: self.is_paused,
             BlockedBy.TYPE_HOLD: self.held_until_us > now_us,
+            BlockedBy.QUOTA: self.quotas.until_us > now_us,
             BlockedBy.TYPE_MAX_LEASED: self.is_full(leased),
             BlockedBy.TYPE_RATE: self.ready_us > now_us,
         }

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
-from sharq_core.link import catalogue, control_calls, frames, job_calls, messages, schedule_calls
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
+from sharq_core.link import batch_calls, catalogue, control_calls, frames, job_calls, messages, schedule_calls
 from sharq_core.link.frames import FrameError
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, Dequeued, Member, View
@@ -58,10 +59,13 @@ CALLS: list[Call[Any]] = [
     control_calls.ListQueueStats("sms", 3, 0, 100),
     control_calls.Explain("sms"),
     control_calls.SetType("sms~a", 3, TypeSettings([Limit(LimitUnit.COST, 1000, 1.5)], max_leased=None)),
+    control_calls.SetType("sms~a", 3, TypeSettings(quotas=[Quota(5, PeriodLength.DAY, "Asia/Kolkata")])),
     control_calls.GetTypeStats("sms~a", 3),
     control_calls.PauseType("sms", 3, True),
     control_calls.PauseAll("", 3, False),
     control_calls.ListTypes([1, 2], "sms", 100),
+    batch_calls.GetBatch("sms", 3, "campaign7"),
+    batch_calls.CancelBatch("sms", 3, "campaign7", "0.1.0.0.q"),
     schedule_calls.ClaimSchedule("", 3, "daily", 0, 5, None),
     schedule_calls.SettleSchedule("", 3, "daily", 7, None),
     schedule_calls.PutSchedule(

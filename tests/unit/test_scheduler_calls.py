@@ -16,6 +16,7 @@ from sharq_core.link.messages import Call, Failure, JobsCall, PartitionCall, Que
 from sharq_core.models import DeletedQueue, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import library
+from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
@@ -40,7 +41,7 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
 
 def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     """The method that makes the call to the store."""
-    sources = Functions, JobCalls, LimitCalls, TypeCalls, ScheduleCalls
+    sources = Functions, JobCalls, LimitCalls, TypeCalls, BatchCalls, ScheduleCalls
     make: Callable[..., Any] = next(
         getattr(source, call.function) for source in sources if hasattr(source, call.function)
     )

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from router.shards.campaigns.batches import BatchRouting
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
 from router.shards.upgrade import CAMPAIGNS, LIFE, LIMITS
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobChange
 from sharq_core.job_life import OnExpiry, Retry
-from sharq_core.limits import QueueSettings, TypeSettings
+from sharq_core.limits import QueueSettings, Quota, TypeSettings
+from sharq_core.link.batch_calls import CancelBatch, GetBatch
 from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
 from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListDead, ListJobs
 from sharq_core.link.job_watches import JobKey, OnEnd
@@ -172,11 +175,15 @@ async def test_in_a_bulk_call_only_the_jobs_with_newer_fields_are_refused(cluste
         (LIFE, SetQueue(KEY, QueueSettings(retry=Retry(1))), "retry: "),
         (LIFE, SetQueue(KEY, QueueSettings(expires_us=None)), "expires: "),
         (LIFE, SetType("sms~a", 0, TypeSettings(on_expiry=OnExpiry.DEAD)), "on_expiry: "),
+        (CAMPAIGNS, SetType("sms~a", 0, TypeSettings(quotas=[Quota(1, PeriodLength.DAY)])), "quotas: "),
+        (CAMPAIGNS, SetType("sms~a", 0, TypeSettings(quotas=None)), "quotas: "),
         (LIFE, ListDead("sms", 0, "", 1, "q"), "queue_id: "),
         (LIFE, CancelMatching(KEY, "", ""), "this call: "),
         (LIFE, ChangeJob(KEY, "j", JobChange(priority=1)), "this call: "),
         (LIFE, ListJobs(KEY, JobState.QUEUED, 1, "", ""), "this call: "),
         (LIFE, DropDeadLetter(KEY, "j"), "this call: "),
+        (CAMPAIGNS, CancelBatch("sms", 0, "campaign7", ""), "this call: "),
+        (CAMPAIGNS, GetBatch("sms", 0, "campaign7"), "this call: "),
     ],
     ids=repr,
 )
@@ -194,6 +201,8 @@ WHOLE: Sequence[Callable[[Dispatch], Any]] = [
     lambda dispatch: dispatch.pause_all(is_paused=True),
     lambda dispatch: dispatch.pause_type("sms", is_paused=True),
     lambda dispatch: dispatch.list_types(10, ""),
+    lambda dispatch: BatchRouting(dispatch).get("sms", "campaign7"),
+    lambda dispatch: BatchRouting(dispatch).cancel("sms", "campaign7", lambda: False),
     lambda dispatch: dispatch.list_queue_stats("sms", 10, None),
 ]
 

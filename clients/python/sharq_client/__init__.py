@@ -15,7 +15,10 @@ from sharq_client.answers import (
     TypeRow,
     TypeStats,
 )
+from sharq_client.campaigns.batches import BatchStatus
+from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
+from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
@@ -42,6 +45,7 @@ __all__ = [
     "DEFAULT_RETRY",
     "Addressed",
     "Answers",
+    "BatchStatus",
     "Control",
     "Counts",
     "DeadLetter",
@@ -65,8 +69,13 @@ __all__ = [
     "QueueRow",
     "QueueSettings",
     "QueueStats",
+    "Quota",
+    "QuotaUse",
     "Retry",
     "RunningJob",
+    "ScheduleRow",
+    "ScheduleState",
+    "Schedules",
     "SharqClient",
     "Throttled",
     "TypeRow",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_client.campaigns.quotas import QuotaUse
 from sharq_client.errors import SharqError
 from sharq_client.requests import Limit, OnExpiry, Retry
 
@@ -140,6 +141,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         result_json: the JSON text of the result of a finished job; empty if it had none, or if it is not kept.
         progress_json: the JSON text of the latest progress of a job that has not ended; empty if there was none.
         progress_at_ms: the time of that report, in ms since the epoch by the store's clock.
+        batch: the batch of the job; None for none, and once the job or its batch is forgotten.
         payload_json: the JSON text of the payload; empty for a finished, cancelled or dropped job, whose payload is not
             kept.
     """
@@ -164,6 +166,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     result_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="result")
     progress_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="progress")
     progress_at_ms: int | None = msgspec.field(default=None, name="progress_at")
+    batch: str | None = None
     payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
 
     @property
@@ -271,6 +274,7 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         limits: the limits that all queues of the type share.
+        quotas: the quotas that all queues of the type share, with what is used of them.
         queues: the number of queues that the server keeps a record of.
         warning: the limit that is not delivered in full at its burst; empty if there is none.
     """
@@ -290,6 +294,7 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     expires_ms: float | None = msgspec.field(default=None, name="expires")
     on_expiry: OnExpiry | None = None
+    quotas: list[QuotaUse] = []
 
 
 class TypeRow(msgspec.Struct, frozen=True, kw_only=True):

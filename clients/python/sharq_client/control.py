@@ -12,6 +12,7 @@ import msgspec
 
 from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.caller import REPLY, Caller
+from sharq_client.campaigns.schedules import Schedules
 from sharq_client.requests import HoldBody, QueueSettings, TypeSettings
 from sharq_client.transport import path_of
 
@@ -33,10 +34,15 @@ _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
 
 
 class Control:
-    """The calls of operators. Every method raises as those of SharqClient do; all are safe to repeat."""
+    """The calls of operators. Every method raises as those of SharqClient do; all are safe to repeat.
+
+    Attributes:
+        schedules: the calls about schedules, which enqueue a job again and again at set times.
+    """
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self.schedules = Schedules(caller)
 
     async def set_queue(self, queue_type: str, queue_id: str, settings: QueueSettings) -> QueueStats:
         """Change settings of a queue, which is created if need be, and return its state afterwards.

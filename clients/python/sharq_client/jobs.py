@@ -15,6 +15,7 @@ import msgspec
 
 from sharq_client.answers import Answers, JobRow, JobState, JobStatus
 from sharq_client.caller import JOB, REPLY, Caller
+from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.requests import Addressed, CancelBody, JobChange
 from sharq_client.transport import path_of
@@ -24,6 +25,8 @@ MAX_WAIT_MS = 30_000
 
 QUIET_PAUSE_S = 0.25
 """The pause after an answer that came before its wait was over, as from a draining server."""
+
+_BATCH = msgspec.json.Decoder(BatchStatus)
 
 
 class _Cancelled(msgspec.Struct, frozen=True):
@@ -124,6 +127,34 @@ class Jobs:
         reply = await self._caller.ask("POST", path, REPLY, body, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
+    async def batch(self, queue_type: str, batch: str) -> BatchStatus | None:
+        """Return how many jobs of a batch are in which state.
+
+        The answer is None if the server knows no job of the type with this batch. It forgets a batch when its last job
+        ended so long ago that finished jobs are forgotten.
+
+        Raises:
+            OutcomeUnknown: a part of the cluster did not tell its numbers in time. The call is safe to repeat.
+        """
+        return await self._caller.find(path_of("batch", queue_type, batch), _BATCH)
+
+    async def cancel_batch(self, queue_type: str, batch: str, *, wait_s: float = 600.0) -> int:
+        """Cancel a batch, and its queued and delayed jobs in all queues. Return the number of jobs.
+
+        The batch takes no further jobs: an enqueue raises BatchCancelled. Jobs that are leased are kept; those that a
+        worker does not finish are cancelled when their leases end. A retry is made only if nothing was done.
+
+        Args:
+            wait_s: the longest time that the server may work on it. It stops when the client is gone.
+
+        Raises:
+            NotFound: the server does not know the batch. Nothing was done.
+            OutcomeUnknown: some jobs were perhaps cancelled. Call again to cancel the others.
+        """
+        path = path_of("batch", queue_type, batch) + "cancel/"
+        reply = await self._caller.ask("POST", path, REPLY, is_safe_twice=False, wait_s=wait_s)
+        return reply.cancelled
+
     async def change(self, queue_type: str, queue_id: str, job_id: str, change: JobChange) -> JobStatus:
         """Change a queued or delayed job, and return its state afterwards. A retry is made only if nothing was done.
 
@@ -165,6 +196,7 @@ class Jobs:
         Raises:
             NotFound: there is no such dead letter. Nothing was done.
             Duplicate: a live job has its id. Nothing was done.
+            BatchCancelled: its batch was cancelled. Nothing was done.
         """
         path = path_of("dead", queue_type, queue_id, job_id) + "redrive/"
         await self._caller.ask("POST", path, REPLY, is_safe_twice=False)

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sharq_client.campaigns.quotas import Quota
 from sharq_client.errors import InvalidRequest
 from sharq_client.transport import path_of
 
@@ -234,6 +235,8 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     Attributes:
         limits: up to three limits, which replace all present ones.
+        quotas: up to three quotas, which replace all present ones. One of the same unit, period and zone as a present
+            one goes on with what is used of that.
         max_leased: the most jobs of all queues together that are leased at a time.
         hold_ms: the time from now for which no queue of the type hands out jobs, up to 24 hours.
         retry, expires_ms, on_expiry, window: as in QueueSettings, for queues and jobs that have no such setting.
@@ -246,6 +249,7 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
+    quotas: Sequence[Quota] | UnsetType | None = UNSET
 
 
 class JobChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,10 +6,11 @@ can miss an operation.
 
 from __future__ import annotations
 
+from router.api.routes.batches import BATCHES
 from router.api.routes.jobs import JOBS
 from router.api.routes.leases import LEASES
 from router.api.routes.operations import OPERATIONS
 from router.api.routes.queues import QUEUES
 from router.api.routes.schedules import SCHEDULES
 
-ROUTES = (*LEASES, *JOBS, *QUEUES, *SCHEDULES, *OPERATIONS)
+ROUTES = (*LEASES, *JOBS, *QUEUES, *BATCHES, *SCHEDULES, *OPERATIONS)

@@ -15,7 +15,7 @@ from router.http.response import Response, answer
 from router.settings import RouterSettings
 from router.shards.campaigns.schedules import ScheduleRouting
 from router.shards.dispatch import Dispatch
-from sharq_core.campaigns.schedules import Schedule, ScheduleView
+from sharq_core.campaigns.schedules import Schedule
 from sharq_core.models import EnqueueStatus
 
 DEFAULT_PAGE = 100
@@ -38,8 +38,8 @@ class ScheduleHandlers:
         rule, job, entry = await self._parser.run(
             schedule_parsing.schedule, await request.body(), self._settings
         )
-        await self._schedules.put(name, rule, job, entry)
-        return await self._state(name)
+        schedule = await self._schedules.put(name, rule, job, entry)
+        return answer(_state(schedule, entry, job.payload))
 
     async def show_schedule(self, request: Request) -> Response:
         """Return the state of a schedule."""
@@ -78,13 +78,11 @@ class ScheduleHandlers:
         return await self._state(name)
 
     async def _state(self, name: str) -> Response:
-        return answer(_state(await self._schedules.get(name)))
+        return answer(_state(*await self._schedules.get(name)))
 
 
-def _state(view: ScheduleView) -> ScheduleAnswer:
-    schedule = view.schedule
-    assert schedule is not None
-    job = _decode_fields(view.entry) | {"payload": Raw(view.payload)}
+def _state(schedule: Schedule, entry: bytes, payload: bytes) -> ScheduleAnswer:
+    job = _decode_fields(entry) | {"payload": Raw(payload)}
     return ScheduleAnswer(
         name=schedule.name,
         cron=schedule.rule.cron or None,

@@ -10,6 +10,8 @@ one of them is refused, and begins again with a higher version.
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 from collections.abc import Iterable
 
 from router.shards.dispatch import Dispatch
@@ -20,7 +22,6 @@ from sharq_core.campaigns.schedules import (
     ScheduleClaim,
     ScheduleRule,
     ScheduleStatus,
-    ScheduleView,
     home_of,
 )
 from sharq_core.errors import NotFound, OutcomeUnknown, SharqError, StoreFull, Unavailable
@@ -36,8 +37,16 @@ from sharq_core.link.schedule_calls import (
 from sharq_core.models import NewJob
 from sharq_core.partitions import partition_of
 
+log = logging.getLogger(__name__)
+
 TRIES = 20
 """Most beginnings of one change. Each one after the first means that another change of the schedule came first."""
+
+UNFOUND_TRIES = 6
+"""Repetitions of a pause that finds no record although the home knows the name."""
+
+FIRST_PAUSE_S, MOST_DOUBLINGS = 0.005, 6
+"""The longest pause before a change begins again doubles each time, up to a third of a second."""
 
 
 class ScheduleRouting:
@@ -49,15 +58,16 @@ class ScheduleRouting:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
 
-    async def put(self, name: str, rule: ScheduleRule, job: NewJob, entry: bytes) -> None:
-        """Create or replace a schedule; one that is paused stays so.
+    async def put(self, name: str, rule: ScheduleRule, job: NewJob, entry: bytes) -> Schedule:
+        """Create or replace a schedule, and return it; one that is paused stays so.
 
         Raises:
             StoreFull: the store takes no more, or the partition of the queue no more schedules.
         """
         target = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
         above = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await _give_way(attempt)
             claim = await self._claim(name, above, target=target)
             others = [partition for partition in claim.partitions if partition != target]
             dropped = await self._drop(name, claim.version, others)
@@ -66,43 +76,51 @@ class ScheduleRouting:
                 is_moved = any(change.status is ScheduleStatus.DONE for change in dropped)
                 call = PutSchedule("", target, name, claim.version, claim.is_paused, rule, job, entry)
                 change = await self._put(call, is_moved=is_moved)
-                if change.status is ScheduleStatus.DONE:
+                if change.schedule is not None:
                     if others:
                         await self._settle(name, claim.version, target)
-                    return
+                    return change.schedule
                 above = change.version
         raise _contended(name)
 
     async def set_paused(self, name: str, *, is_paused: bool) -> None:
         """Pause a schedule or resume it from the next slot on; raise NotFound if there is none."""
         above = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await _give_way(attempt)
             claim = await self._claim(name, above, is_paused=is_paused)
-            changes = await asyncio.gather(
-                *(
-                    self._dispatch.route(PauseSchedule("", partition, name, claim.version, is_paused))
-                    for partition in claim.partitions
-                )
+            changes = await self._change_all(
+                PauseSchedule("", partition, name, claim.version, is_paused) for partition in claim.partitions
             )
             above = _highest(changes)
-            if above <= claim.version:
-                return _require_one(name, changes)
+            if above > claim.version:
+                continue
+            if _is_found(changes):
+                return
+            # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
+            if attempt >= UNFOUND_TRIES:
+                await self._settle(name, claim.version, None)
+                raise _not_found(name)
         raise _contended(name)
 
     async def delete(self, name: str) -> None:
         """Drop a schedule; raise NotFound if there is none."""
         above = 0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            await _give_way(attempt)
             claim = await self._claim(name, above)
             changes = await self._drop(name, claim.version, claim.partitions)
             above = _highest(changes)
             if above <= claim.version:
                 await self._settle(name, claim.version, None)
-                return _require_one(name, changes)
+                # More than one partition: a put is under way, or was given up.
+                if not _is_found(changes) and len(claim.partitions) == 1:
+                    raise _not_found(name)
+                return
         raise _contended(name)
 
-    async def get(self, name: str) -> ScheduleView:
-        """Return a schedule with its job; raise NotFound if there is none."""
+    async def get(self, name: str) -> tuple[Schedule, bytes, bytes]:
+        """Return a schedule, its entry and its payload, as in ScheduleView; raise NotFound if there is none."""
         home = home_of(name, self._dispatch.partitions)
         view = await self._dispatch.route(GetSchedule("", home, name))
         partitions = view.home.partitions if view.home else []
@@ -113,10 +131,10 @@ class ScheduleRouting:
                 if partition != home
             )
         )
-        found = [view for view in (view, *views) if view.schedule is not None]
-        if not found:
+        found = max((view, *views), key=lambda each: each.version if each.schedule else 0)
+        if found.schedule is None:
             raise _not_found(name)
-        return max(found, key=lambda view: view.version)
+        return found.schedule, found.entry, found.payload
 
     async def list_schedules(self, limit: int, cursor: str | None) -> tuple[dict[str, Schedule], str | None]:
         """Return name → schedule of a page, and the next cursor, as `read_queues` does."""
@@ -140,13 +158,34 @@ class ScheduleRouting:
         return claim
 
     async def _settle(self, name: str, version: int, target: int | None) -> None:
+        """End a change that is done. If that fails, the next change asks more partitions than it must."""
         home = home_of(name, self._dispatch.partitions)
-        await self._dispatch.route(SettleSchedule("", home, name, version, target))
+        try:
+            await self._dispatch.route(SettleSchedule("", home, name, version, target))
+        except SharqError as error:
+            log.info("schedule_not_settled name=%s error=%r", name, error.message)
 
     async def _drop(self, name: str, version: int, partitions: Iterable[int]) -> list[ScheduleChange]:
-        return await asyncio.gather(
-            *(self._dispatch.route(DropSchedule("", partition, name, version)) for partition in partitions)
-        )
+        return await self._change_all(DropSchedule("", partition, name, version) for partition in partitions)
+
+    async def _change_all(self, calls: Iterable[PauseSchedule | DropSchedule]) -> list[ScheduleChange]:
+        """Make a change in several partitions.
+
+        Raises:
+            OutcomeUnknown: some partitions have made the change, or may have.
+        """
+        answers = await asyncio.gather(*map(self._dispatch.route, calls), return_exceptions=True)
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        changes = [answer for answer in answers if isinstance(answer, ScheduleChange)]
+        if failures:
+            failure = failures[0]
+            if changes and isinstance(failure, SharqError):
+                message = (
+                    f"{len(changes)} of {len(answers)} partitions have it, repeat the call: {failure.message}"
+                )
+                raise OutcomeUnknown(message) from failure
+            raise failure
+        return changes
 
     async def _put(self, call: PutSchedule, *, is_moved: bool) -> ScheduleChange:
         """Put a schedule. If its former record was dropped for that, no error may say that nothing was done."""
@@ -163,6 +202,12 @@ class ScheduleRouting:
         return change
 
 
+async def _give_way(attempt: int) -> None:
+    """Wait for a random time before a change begins again, so that two changes do not refuse each other for ever."""
+    if attempt:
+        await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** min(attempt, MOST_DOUBLINGS)))
+
+
 def _highest(changes: Iterable[ScheduleChange]) -> int:
     """Return the highest version that refused a change; 0 for none."""
     return max(
@@ -170,9 +215,9 @@ def _highest(changes: Iterable[ScheduleChange]) -> int:
     )
 
 
-def _require_one(name: str, changes: Iterable[ScheduleChange]) -> None:
-    if all(change.status is ScheduleStatus.NOT_FOUND for change in changes):
-        raise _not_found(name)
+def _is_found(changes: Iterable[ScheduleChange]) -> bool:
+    """Return True if a partition has had the schedule."""
+    return any(change.status is ScheduleStatus.DONE for change in changes)
 
 
 def _not_found(name: str) -> NotFound:

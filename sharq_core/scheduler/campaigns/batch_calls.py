@@ -54,8 +54,8 @@ class BatchCalls:
     ) -> FunctionCall[BatchStep]:
         """Cancel a batch in a partition, one step of a walk.
 
-        The first step marks the batch, even if the partition did not know it. Each step cancels up to MAX_BATCH waiting
-        jobs; it may cancel fewer, or none, although more follow.
+        The first step marks the batch, even if the partition did not know it, and cancels no job. Each further step
+        cancels up to MAX_BATCH waiting jobs; it may cancel fewer, or none, although more follow.
 
         Args:
             scan: the cursor of the step before; empty for the first one.

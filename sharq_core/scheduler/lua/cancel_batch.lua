@@ -1,5 +1,5 @@
 -- cancel_batch: cancel a batch in a partition, one bounded step of a walk. The first step marks the batch: from then on
--- none of its waiting jobs is leased, and it takes no further ones. The steps cancel its waiting jobs, queue by queue.
+-- none of its waiting jobs is leased, and it takes no further ones. The others cancel its waiting jobs, queue by queue.
 --
 -- The walk visits the queues of the batch in the order of HSCAN, those of one page sorted by id, so that it can go on
 -- within a page that has changed. It passes over them again if jobs of the batch are left that it can have missed.
@@ -102,11 +102,15 @@ local function walk(tx, batch, cursor, room)
   return false
 end
 
--- Return the cursor of a step. args[at]: its first part, nil in the first step.
+-- Return the cursor of a step. args[at]: its first part.
 local function cursor_of(args, at)
-  if not args[at] then return {scan = '0', class = 1, seq = 0, found = 0, queue_id = ''} end
   return {scan = args[at], class = tonumber(args[at + 1]), seq = tonumber(args[at + 2]),
     found = tonumber(args[at + 3]), queue_id = args[at + 4]}
+end
+
+local function put_cursor(reply, cursor)
+  reply[6], reply[7], reply[8], reply[9], reply[10] =
+    cursor.scan, cursor.class, cursor.seq, cursor.found, cursor.queue_id
 end
 
 -- Return true if no job of the batch waits.
@@ -117,9 +121,14 @@ end
 function cancel_batch.run(tx, args)
   local not_after, retention = unpack_bytes(unit.TERMS, args[3])
   if not counters.open(tx, not_after) then return unit.expired(tx) end
-  local batch, cursor, reply = batches.take(tx, args[4], retention), cursor_of(args, 8), unit.reply(tx, 0)
+  local batch, reply = batches.take(tx, args[4], retention), unit.reply(tx, 0)
   batches.cancel(batch)
   if is_empty(batch) then return unit.close(tx, reply) end
+  if not args[8] then
+    put_cursor(reply, {scan = '0', class = 1, seq = 0, found = 0, queue_id = ''})
+    return unit.close(tx, reply)
+  end
+  local cursor = cursor_of(args, 8)
   local most = tonumber(args[5])
   local room = {jobs = most, looks = tonumber(args[6]), bytes = tonumber(args[7])}
   local is_complete = walk(tx, batch, cursor, room)
@@ -127,7 +136,6 @@ function cancel_batch.run(tx, args)
   reply[5], cursor.found = count, cursor.found + count
   if is_empty(batch) or is_complete and cursor.found == 0 then return unit.close(tx, reply) end
   if is_complete then cursor.found = 0 end
-  reply[6], reply[7], reply[8], reply[9], reply[10] =
-    cursor.scan, cursor.class, cursor.seq, cursor.found, cursor.queue_id
+  put_cursor(reply, cursor)
   return unit.close(tx, reply)
 end

@@ -42,6 +42,9 @@ local clock = {
   -- No deadline by the store's clock is longer, because [redis] timeout is at most a minute. One further in the future
   -- was set before the store's clock stepped back.
   LONGEST_US = 90000000,
+  -- The most by which a step back sets back a partition that has leases: nodes mark such a partition in use every ten
+  -- seconds. If a node knows a time further ahead, it read a partition whose time has been corrected since.
+  MOST_LOST_US = 15000000,
   MOST_KNOWN = 16384,
   known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
   count = 0,   -- entries in known
@@ -95,6 +98,17 @@ local function is_in_time(not_after, told, now)
   return remaining >= 0 and remaining <= longest
 end
 
+-- Return the time of a call that must be done although it is not in time: its deadline if it is late, and the time at
+-- which it was made if the partition's time is behind that. The shift is then raised later, by as much.
+local function as_of(not_after, shift, now, seen)
+  local is_own, at = not_after >= clock.OWN_TIME, math.max(now, seen)
+  local latest = is_own and not_after - clock.OWN_TIME or not_after + shift
+  if at > latest then return math.max(latest, seen) end
+  if not is_own then return at end
+  local made_at = latest - not_after % clock.UNIT_US * clock.SECOND_US
+  return math.max(math.min(made_at, at + clock.MOST_LOST_US), at)
+end
+
 -- Set the partition's time from a recently read record. Returns false if the record must be read, or if the call may
 -- be late. not_after: see clock.set.
 function clock.is_set(tx, not_after)
@@ -124,16 +138,15 @@ end
 -- Set the partition's time for a call that writes. Returns false, and changes nothing, if the call must not run: it is
 -- late, perhaps after a pause in a socket buffer, or the partition's time must be corrected first.
 -- raw: the record as it was read, or false. not_after: the latest time (µs) at which the call may run (see OWN_TIME);
--- 0, nil or false for none. runs_late: the call must be done in any case. If it is late, it runs as of not_after and
--- leaves the record alone.
+-- 0, nil or false for none. runs_late: the call must be done in any case. Instead of being refused, it runs as of the
+-- time at which its node expects it, and leaves the record alone.
 -- A record that must be written is left in tx.tick for counters.close.
 function clock.set(tx, raw, not_after, runs_late)
   local told = tx.now
   local number, shift, seen, since, flags = clock.unpack(raw)
   local now = told + shift
   if not_after and not_after > 0 and not is_in_time(not_after, told, math.max(now, seen)) then
-    local latest = not_after < clock.OWN_TIME and not_after + shift or not_after - clock.OWN_TIME
-    if runs_late then set(tx, math.max(math.min(now, latest), seen), flags) end
+    if runs_late then set(tx, as_of(not_after, shift, now, seen), flags) end
     return runs_late
   end
   if now < seen then

@@ -4,7 +4,7 @@
 --                   enqueued and leased in it; the totals, with enqueued = queued + delayed + leased + finished + dead
 --                   + cancelled (I8); the agenda: when the type's next queue and its next timer are due (early
 --                   perhaps, never late; 0 none); newer bytes: flags (1: the type has settings, 2: it has
---                   or had batches), absent for none
+--                   or had batches, 4: queues of it have or had windows), absent for none
 --           :s<type> -> the type's settings (type_settings.lua)
 --           :p<type> -> the type's latest minute before the one in its record, jobs enqueued and leased in it
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute, by the last digit of the minute
@@ -24,7 +24,7 @@ local counters = {
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
-  HAS_SETTINGS = 1, HAS_BATCHES = 2,  -- flags of the newer bytes
+  HAS_SETTINGS = 1, HAS_BATCHES = 2, HAS_WINDOWS = 4,  -- flags of the newer bytes
   PAST_PREFIX = ':p',
   PAST = '>I4I4I4',            -- minute, jobs enqueued and leased in it
   ROW_FROM = 28, ROW_TO = 90,  -- bytes of the totals and the agenda
@@ -88,6 +88,18 @@ function counters.in_minute(tx, type, counts, minute)
     if past == minute then return enqueued, leased end
   end
   return 0, 0
+end
+
+-- Return true if counts say that queues of the type have or had windows, or jobs with windows.
+function counters.has_windows(counts)
+  return counts.newer and string.byte(counts.newer) % (2 * counters.HAS_WINDOWS) >= counters.HAS_WINDOWS
+end
+
+-- Note that queues of the type have windows.
+local function flag_windows(counts)
+  if counters.has_windows(counts) then return end
+  local newer = counts.newer or '\0'
+  counts.newer = string.char(string.byte(newer) + counters.HAS_WINDOWS) .. sub(newer, 2)
 end
 
 -- Return true if counts say that the type has settings.
@@ -273,6 +285,7 @@ end
 function counters.close(tx)
   local counts, key, settings = tx.counters, tx.keys[KEY.counters], tx.settings
   write_past_minute(tx)
+  if tx.has_windows then flag_windows(counts) end
   if settings and settings.is_changed then write_settings(tx, key, settings) end
   if counts.is_known or counts.enqueued > 0 or counts.timer_at or tx.is_held then
     write_record(tx, key, tx.type, pack(counts))

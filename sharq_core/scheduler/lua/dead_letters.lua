@@ -19,6 +19,8 @@ local dead_letters = {
   READ = 4194304,  -- bytes of dead letters that a call reads for their batches, about 2 ms
 }
 
+do -- the functions below are private to this file
+
 local function unpack_dead_letter(queue_id, field, raw)
   local format, died, interval, burst, job_at = unpack_bytes(dead_letters.PREFIX, raw)
   local hundredths, max_leased, note = 0, 0, nil
@@ -235,4 +237,6 @@ function dead_letters.each(tx, at, field, limit, budget, retention, queue_id, vi
     if of then at, field = died, name end
   end
   return queue_id and #row > 2 * width, at, field
+end
+
 end

@@ -10,8 +10,8 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
 --
--- Uses: shortcuts, clock, job_record, queue_limits, queue_record, quotas, type_settings, counters, unit, transitions,
--- expiry, timers
+-- Uses: shortcuts, clock, job_record, queue_windows, queue_limits, queue_record, quotas, type_settings, lines,
+-- counters, unit, transitions, expiry, timers
 
 local dequeue = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
@@ -74,8 +74,13 @@ local function read_heads(tx, limit)
   return ids, scores, due, rest
 end
 
+-- Return true if windows hold back all queued jobs of a queue.
+local function is_closed(tx, queue)
+  return (queue.is_flagged or tx.settings) and lines.are_closed(tx, queue)
+end
+
 -- Return the turns of a round: one for each due queue, longest ready first. A name in ready without a waiting queue is
--- removed.
+-- removed. A queue that must wait for its rate, its hold or its windows leaves the row.
 local function open_turns(tx, ids, scores, due)
   local turns, count, now = {}, math.min(due, #ids), tx.now
   unit.read_queues(tx, ids, 1, count)
@@ -84,7 +89,7 @@ local function open_turns(tx, ids, scores, due)
     local queue = tx.queues[queue_id]
     if not queue or not queue.ready_score then
       call('ZREM', tx.keys[KEY.ready], queue_id)
-    elseif now < queue.tat or queue.is_flagged and now < queue_limits.ready_at(queue) then
+    elseif now < queue.tat or queue.is_flagged and now < queue_limits.ready_at(queue) or is_closed(tx, queue) then
       queue.ready_score, queue.is_changed = scores[index], true
     else
       turns[#turns + 1] = {queue = queue, members = EMPTY, fields = EMPTY, next = 1}
@@ -141,6 +146,9 @@ local function clear_place(tx, queue, member)
     local counts = tx.counters
     queue.queued, counts.queued, counts.cancelled = queue.queued - 1, counts.queued - 1, counts.cancelled + 1
   end
+  local class = job_record.class_of_member(queue.queue_id, member)
+  local line = queue.lines and queue_windows.line(queue, job_record.line_of_class(class))
+  if line and line.queued > 0 then line.queued = line.queued - 1 end
   queue.is_changed = true
 end
 
@@ -160,7 +168,7 @@ local function next_job(tx, turns, index, share)
   while true do
     local at = turn.next
     local field = turn.fields[at]
-    if not field and turn.has_expired and turn.queue.queued == 0 then return nil end
+    if not field and turn.has_expired and (turn.queue.queued == 0 or is_closed(tx, turn.queue)) then return nil end
     if not field or records[field] == nil then
       read_ahead(tx, turns, index, share)
       at = turn.next
@@ -220,14 +228,26 @@ end
 
 -- Count a job that a queue with a weight gave in its turn. Returns true if the turn goes on: then the queue keeps its
 -- place, so that the next call continues the turn if this one ends here.
-local function stays_in_turn(queue, now)
+local function stays_in_turn(tx, queue, now)
   local given = (queue.given or 0) + 1
-  if given >= queue.weight or queue.queued == 0 or now < queue.tat or queue_limits.is_full(queue) then
+  if given >= queue.weight or queue.queued == 0 or now < queue.tat or queue_limits.is_full(queue)
+    or lines.are_closed(tx, queue) then
     queue.given = nil
     return false
   end
   queue.given, queue.ready_score = given, UNMOVED
   return true
+end
+
+-- Note that a queue has no job to lease, although its record says so.
+local function find_empty(tx, queue)
+  queue.is_changed = true
+  if not lines.matter(tx, queue) then
+    queue.queued = 0
+    return
+  end
+  lines.empty(tx, queue)
+  if queue.ready_score == UNMOVED then queue.ready_score = tx.now end
 end
 
 -- Serve the turns in rounds, up to `remaining` jobs. A turn gives one job, or as many as the weight of the queue. A
@@ -268,15 +288,15 @@ local function serve(tx, turns, demand, remaining, reply)
           given = (turn.given or 0) + 1
           turn.given = given
           -- The queue comes again at once, and not in the next round.
-          if stays_in_turn(queue, now) and given < per_queue then index, given = index - 1, per_queue end
+          if stays_in_turn(tx, queue, now) and given < per_queue then index, given = index - 1, per_queue end
         end
         if queue.queued > 0 and now >= queue.tat and given < per_queue
-          and not (is_flagged and queue_limits.is_full(queue)) then
+          and not (is_flagged and queue_limits.is_full(queue)) and not is_closed(tx, queue) then
           next_round = next_round or {}
           next_round[#next_round + 1] = turn
         end
       elseif not turn.is_stuck then
-        queue.queued, queue.is_changed = 0, true
+        find_empty(tx, queue)
       end
       index = index + 1
     end

@@ -1,8 +1,8 @@
 -- The enqueue of one job: whether it is queued, which rate and limits its queue takes from it, and when it expires.
 -- The caller has opened the counters, and has read the record of the queue and that of a live job of the same id.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, queue_life, queue_limits, queue_record, batches, tombstones,
--- dead_letters, unit, transitions
+-- Uses: shortcuts, clock, windows, retry_policy, job_record, queue_windows, queue_life, queue_limits, queue_record,
+-- lines, batches, tombstones, dead_letters, unit, transitions
 
 local enqueue_job = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
@@ -19,6 +19,8 @@ local enqueue_job = {
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4, UNKNOWN_WINDOW = 5, TOO_MANY_WINDOWS = 6,
   BATCH_CANCELLED = 7,
 }
+
+do -- the functions below are private to this file
 
 -- Return true if a job is live, or, for a repeat, if it is remembered as finished or dead. Called only for a job that
 -- has a record or is a repeat.
@@ -130,6 +132,15 @@ local function rare_fields(tx, queue, rest, due)
   return bytes, false
 end
 
+-- Return the number of the window of a job, queue_windows.IGNORED if it ignores windows, or nil for none; and true if
+-- there is no window of the name that it gives.
+local function window_of(tx, rest)
+  if not rest or not rest.window and not rest.ignores_window then return nil, false end
+  local number = rest.window and windows.number(tx, rest.window)
+  if rest.window and not number then return nil, true end
+  return rest.ignores_window and queue_windows.IGNORED or number, false
+end
+
 -- Return true if a job names a batch that was cancelled. rest: nil for none.
 local function has_cancelled_batch(tx, rest)
   local batch = rest and rest.batch and batches.find(tx, rest.batch)
@@ -176,8 +187,13 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   local due = rest and (rest.at or 0) > 0 and clock.partition_time(tx, rest.at) or tx.now + delay
   local rare, is_early = rare_fields(tx, queue, rest, due)
   if is_early then return enqueue_job.EXPIRES_EARLY, length end
+  local window, is_unknown = window_of(tx, rest)
+  if is_unknown then return enqueue_job.UNKNOWN_WINDOW, length end
+  local line = window and queue and lines.take(tx, queue, window)
+  if window and queue and not line then return enqueue_job.TOO_MANY_WINDOWS, length end
   if live then transitions.clear_deleted(tx, live) end
   queue = queue or renew(tx, queue_id, forgotten)
+  if window then rare = job_record.put_in_line(rare, line or lines.take(tx, queue, window), window) end
   if rest and rest.batch then
     rare = job_record.put_in_batch(rare, batches.take(tx, rest.batch, retention).number)
   end
@@ -190,4 +206,6 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   local priority = rest and rest.priority and job_record.priority_byte(rest.priority) or job_record.PRIORITY
   transitions.enqueue(tx, queue, field, priority, limit, due, payload, rare)
   return enqueue_job.QUEUED, length
+end
+
 end

@@ -1,6 +1,6 @@
 -- extend: move the end of a lease to a later or earlier time. A job that waits again under its newest lease is leased
--- again, unless it has expired, its batch was cancelled, or its queue or its type has all the leases that it may have:
--- then the lease is lost.
+-- again, unless it has expired, its batch was cancelled, windows hold it back, or its queue or its type has all the
+-- leases that it may have: then the lease is lost.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
@@ -10,7 +10,7 @@
 -- Statuses: 0 done, 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, clock, job_record, notes, queue_limits, counters, unit, transitions, leases
+-- Uses: shortcuts, clock, job_record, notes, queue_limits, lines, counters, unit, transitions, leases
 
 local extend = {}
 
@@ -23,8 +23,8 @@ end
 local function extend_one(tx, queue_id, field, token, by, progress, retention, dead_retention)
   local job, found = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
   if not job then return found, 0 end
-  if job.state ~= LEASED and (queue_limits.is_full(found) or counters.is_full(tx) or transitions.is_over(tx, job.newer))
-    then return leases.LOST, 0 end
+  if job.state ~= LEASED and (queue_limits.is_full(found) or counters.is_full(tx) or transitions.is_over(tx, job.newer)
+    or lines.hold_back(tx, found, job.newer)) then return leases.LOST, 0 end
   if job.flags > 0 then take_back(job) end
   if progress and progress ~= '' then notes.set_progress(tx, job, progress) end
   transitions.lease(tx, found, job, tx.now + by)

@@ -32,7 +32,8 @@ local job_record = {
   FIRST_PRIORITY = 124, LAST_PRIORITY = 132,
   LINE_FROM = '\0\124',         -- bounds of the members of the main line, after the queue id
   LINE_TO = '\0\133',
-  DELAYED_CLASS = '\255',
+  DELAYED_CLASS = '\255', DELAYED_NUMBER = 255,
+  FIRST_LINE = 7, LINE_WIDTH = 9,  -- the first class of the first line, and how many each line has
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
   TOKEN_END = 50,               -- the token takes 16 bytes
@@ -297,7 +298,32 @@ function job_record.class_of_member(queue_id, member)
   return string.byte(member, #queue_id + 2)
 end
 
+-- Return the base of the line of a class.
+function job_record.line_of_class(class)
+  return class - (class - job_record.FIRST_LINE) % job_record.LINE_WIDTH
+end
+
+-- Return the priority byte of a class, or DELAYED_NUMBER.
+function job_record.priority_of_class(class)
+  if class == job_record.DELAYED_NUMBER then return class end
+  return job_record.FIRST_PRIORITY + class - job_record.line_of_class(class)
+end
+
+-- Return rarely used fields (nil for none) with the line of a window.
+function job_record.put_in_line(newer, line, window)
+  local rare = job_record.rare({newer = newer})
+  rare.line, rare.window = line, window
+  return job_record.pack_rare(rare)
+end
+
 -- Return the seq of a member of queued:<type>.
 function job_record.seq_of_member(queue_id, member)
   return (unpack_bytes('>I8', member, #queue_id + 3))
+end
+
+-- Return the place of a member in the order of its queue: its priority byte (DELAYED_NUMBER for a delayed job), and its
+-- seq.
+function job_record.position(queue_id, member)
+  return job_record.priority_of_class(job_record.class_of_member(queue_id, member)),
+    job_record.seq_of_member(queue_id, member)
 end

@@ -37,13 +37,13 @@ end
 
 -- Return this part of a record, or what a newer version wrote if this part says nothing.
 function queue_life.pack(queue)
-  local walk, windows = queue.walk, queue_windows.pack(queue)
-  if windows == '' and not queue.retry and not queue.expires and not queue.on_expiry
+  local walk, tail = queue.walk, queue_windows.pack(queue)
+  if tail == '' and not queue.retry and not queue.expires and not queue.on_expiry
     and not queue.expires_from and not walk then return '' end
   return retry_policy.pack(queue.retry)
     .. pack_bytes(queue_life.FORMAT, queue.expires or 0, queue.on_expiry or 0, queue.expires_from or 0,
       walk and walk.class or 0, walk and walk.seq or 0, walk and walk.least or 0)
-    .. windows
+    .. tail
 end
 
 -- Note that a waiting job expires at a time (µs). Returns true if the sweep must look at the queue earlier than it

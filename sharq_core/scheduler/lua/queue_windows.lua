@@ -5,17 +5,16 @@
 --               class byte), number (of the window; 0: its jobs ignore windows), and how many of the queue's jobs in it
 --               are queued, delayed and leased
 --
--- A job keeps its line as long as it lives. The main line is not in the list. A line goes when no job has it.
+-- A job keeps its line as long as it lives. The main line is not in the list. A line goes when no job has it. lines.lua
+-- says which lines are open.
 --
--- Uses: shortcuts
+-- Uses: shortcuts, job_record
 
 local queue_windows = {
   IGNORED = 0,           -- the number of the line of jobs that ignore windows
   FORMAT = '>I4B',       -- window (0: none), number of lines; then each line
   LINE = '>BI4I4I4I4',   -- base, number, queued, delayed, leased
-  FIRST_BASE = 7, SECOND_BASE = 133,  -- of 13 lines each, below and above the main line
-  WIDTH = 9,             -- class bytes of a line
-  MOST = 26,             -- lines of a queue besides the main line
+  MOST = 26,             -- lines of a queue besides the main line, half of them below it and half above
 }
 
 -- Read this part of a record from raw[at] on. Returns where the bytes of a newer version begin.
@@ -40,22 +39,19 @@ function queue_windows.unpack(queue, raw)
   queue.newer_limits = sub(raw, read_lines(queue, raw))
 end
 
--- Return true if no job has a line.
-local function is_unused(line)
-  return line.queued == 0 and line.delayed == 0 and line.leased == 0
+-- Return true if no job has a line. Deleted jobs may still stand in it until they are swept.
+function queue_windows.is_unused(queue, line)
+  return line.queued == 0 and line.delayed == 0 and line.leased == 0 and not queue.is_unswept
 end
 
--- Return this part of a record, empty if it says nothing. Lines without jobs go, unless deleted jobs still stand there.
+-- Return this part of a record, empty if it says nothing.
 function queue_windows.pack(queue)
-  local lines, count, packed = queue.lines or {}, 0, ''
+  local lines, packed = queue.lines or {}, ''
+  if not queue.window and #lines == 0 and queue.newer_limits == '' then return '' end
   for _, line in ipairs(lines) do
-    if queue.is_unswept or not is_unused(line) then
-      count = count + 1
-      packed = packed .. pack_bytes(queue_windows.LINE, line.base, line.number, line.queued, line.delayed, line.leased)
-    end
+    packed = packed .. pack_bytes(queue_windows.LINE, line.base, line.number, line.queued, line.delayed, line.leased)
   end
-  if not queue.window and count == 0 and queue.newer_limits == '' then return '' end
-  return pack_bytes(queue_windows.FORMAT, queue.window or 0, count) .. packed .. queue.newer_limits
+  return pack_bytes(queue_windows.FORMAT, queue.window or 0, #lines) .. packed .. queue.newer_limits
 end
 
 -- Return the line of a base.
@@ -65,42 +61,43 @@ function queue_windows.line(queue, base)
   end
 end
 
--- Return the base of the index-th line, from 1.
+-- Return the base of the index-th line, from 1. The main line stands in the middle.
 local function base_of(index)
-  local half = queue_windows.MOST / 2
-  if index <= half then return queue_windows.FIRST_BASE + (index - 1) * queue_windows.WIDTH end
-  return queue_windows.SECOND_BASE + (index - half - 1) * queue_windows.WIDTH
+  local place = index <= queue_windows.MOST / 2 and index - 1 or index
+  return job_record.FIRST_LINE + place * job_record.LINE_WIDTH
 end
 
--- Return the base of the line of a window, which is added if need be; nil if the queue has no room for it. The queue
--- has its limits (queue_limits.extend). number: 0 for jobs that ignore windows.
+-- Add a line without jobs. Returns it.
+local function add_line(queue, base, number)
+  local line = {base = base, number = number, queued = 0, delayed = 0, leased = 0}
+  queue.lines = queue.lines or {}
+  queue.lines[#queue.lines + 1] = line
+  return line
+end
+
+-- Return the base of the line of a window, and true if it is new; nil if the queue has no room for it. The queue has
+-- its limits (queue_limits.extend). number: 0 for jobs that ignore windows.
 function queue_windows.take(queue, number)
-  local lines, used = queue.lines or {}, {}
-  for _, line in ipairs(lines) do
-    if line.number == number then return line.base end
+  local used = {}
+  for _, line in ipairs(queue.lines or {}) do
+    if line.number == number then return line.base, false end
     used[line.base] = true
   end
   for index = 1, queue_windows.MOST do
     local base = base_of(index)
-    if not used[base] then
-      lines[#lines + 1] = {base = base, number = number, queued = 0, delayed = 0, leased = 0}
-      queue.lines = lines
-      return base
-    end
+    if not used[base] then return add_line(queue, base, number).base, true end
   end
-  return nil
+  return nil, false
 end
 
 -- Count a job of a line that enters (1) or leaves (-1) a state: queued, delayed or leased. The queue has its limits.
+-- Returns true if the line is new: only a queue whose record was lost does not have it.
 function queue_windows.count(queue, base, number, state, difference)
   local line = queue_windows.line(queue, base)
-  if not line then
-    -- Only a queue whose record was lost does not have the line.
-    line = {base = base, number = number, queued = 0, delayed = 0, leased = 0}
-    queue.lines = queue.lines or {}
-    queue.lines[#queue.lines + 1] = line
-  end
+  local is_new = not line
+  line = line or add_line(queue, base, number)
   line[state] = math.max(line[state] + difference, 0)
+  return is_new
 end
 
 -- Forget the queued and delayed jobs of all lines, because the queue is deleted.

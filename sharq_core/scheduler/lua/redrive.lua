@@ -1,18 +1,19 @@
--- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority, cost
--- and retry policy, and no longer expire. No queue length limit applies.
+-- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority,
+-- cost, retry policy and window, and no longer expire. No queue length limit applies.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
 --       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found, 4 its batch is cancelled; only 0 changed
---           anything
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found, 3 the queue has waiting or leased jobs of too
+--           many windows, 4 its batch is cancelled; only 0 changed anything
 -- Cost: O(log n) a dead letter
 --
--- Uses: clock, job_record, counters, batches, dead_letters, unit, transitions
+-- Uses: clock, job_record, lines, counters, batches, dead_letters, unit, transitions
 
-local redrive = {QUEUED = 0, DUPLICATE = 1, NOT_FOUND = 2, BATCH_CANCELLED = 4}
+local redrive = {QUEUED = 0, DUPLICATE = 1, NOT_FOUND = 2, NO_ROOM = 3, BATCH_CANCELLED = 4}
 
 local function redrive_one(tx, queue_id, field, retention)
   local dead_letter = tx.taken[field] == nil and dead_letters.find(tx, queue_id, field, retention)
@@ -22,15 +23,20 @@ local function redrive_one(tx, queue_id, field, retention)
   if live and not unit.is_deleted(queue, live) then return redrive.DUPLICATE end
   local batch = batches.of(tx, dead_letter.newer)
   if batch and batches.is_cancelled(batch) then return redrive.BATCH_CANCELLED end
+  local rare = job_record.rare(dead_letter)
+  if rare.window and queue then
+    rare.line = lines.take(tx, queue, rare.window)
+    if not rare.line then return redrive.NO_ROOM end
+  end
   if live then transitions.clear_deleted(tx, live) end
   if not queue then
     queue = unit.new_queue(tx, queue_id)
     dead_letters.restore_limits(queue, dead_letter)
+    if rare.window then rare.line = lines.take(tx, queue, rare.window) end
   end
   tx.taken[field] = true
   tx.fields[#tx.fields + 1] = field
   tx.counters.dead = tx.counters.dead - 1
-  local rare = job_record.rare(dead_letter)
   rare.expires_at, rare.is_dropped, rare.is_noted = nil, nil, nil
   if batch then batches.count(tx, queue_id, dead_letter.newer, 'dead', -1) else rare.batch = nil end
   transitions.add(tx, queue, field, dead_letter.priority, dead_letter.limit, tx.now, job_record.payload(dead_letter),

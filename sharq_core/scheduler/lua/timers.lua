@@ -13,6 +13,8 @@
 
 local timers = {}
 
+do -- the functions below are private to this file
+
 -- Return the job of a timer, or nil.
 local function job_of(tx, field)
   return unit.job(tx, sub(field, 1, string.find(field, ':', 1, true) - 1), field)
@@ -137,4 +139,6 @@ function timers.run(tx, limit, dead_retention, ended)
     if handler then handler(tx, sub(timer, 2), timer, limits) end
   end
   return #due + limits.swept
+end
+
 end

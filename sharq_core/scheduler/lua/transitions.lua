@@ -1,8 +1,8 @@
 -- The transitions of a job between states. Only this file changes a job's record, place in line and timer, its queue's
 -- counts and the totals, and it changes them together. README.md has the state diagram.
 --
--- Uses: timer_kinds, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits, queue_record, batches,
--- tombstones, dead_letters, unit
+-- Uses: timer_kinds, windows, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits, queue_record,
+-- lines, batches, tombstones, dead_letters, unit
 
 local transitions = {}
 
@@ -11,7 +11,7 @@ local function count_state(tx, queue, newer, state, difference)
   local base, number = job_record.window_in(newer)
   if base then
     queue_limits.extend(queue)
-    queue_windows.count(queue, base, number, state, difference)
+    if queue_windows.count(queue, base, number, state, difference) then windows.use(tx, number, 1) end
   end
   batches.count(tx, queue.queue_id, newer, state, difference)
 end
@@ -55,6 +55,8 @@ local function enter_line(tx, queue, field, newer, due)
     return DELAYED, due
   end
   queue.queued, counts.queued = queue.queued + 1, counts.queued + 1
+  -- The job may leave earlier than those that windows hold back.
+  if (queue.is_flagged or tx.settings) and lines.matter(tx, queue) then unit.move(tx, queue) end
   return QUEUED, tx.now
 end
 

@@ -75,10 +75,10 @@ end
 -- Return the newer bytes: the defaults of jobs' lives, window and quotas, if there are any, and those of a newer
 -- version.
 local function pack_newer(settings)
-  local windows = pack_windows(settings)
-  if windows == '' and not settings.retry and not settings.expires and not settings.on_expiry then return '' end
+  local tail = pack_windows(settings)
+  if tail == '' and not settings.retry and not settings.expires and not settings.on_expiry then return '' end
   return retry_policy.pack(settings.retry)
-    .. pack_bytes(type_settings.LIFE, settings.expires or 0, settings.on_expiry or 0) .. windows
+    .. pack_bytes(type_settings.LIFE, settings.expires or 0, settings.on_expiry or 0) .. tail
 end
 
 -- Return the settings of a record. A last lease in the future, or a hold that ends too late, belongs to a time that was

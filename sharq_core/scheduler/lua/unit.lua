@@ -4,8 +4,8 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, job_record, notes, queue_limits, queue_record, counters, batches,
--- tombstones, dead_letters
+-- Uses: shortcuts, lists, timer_kinds, clock, windows, job_record, notes, queue_limits, queue_record, lines, counters,
+-- batches, tombstones, dead_letters
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), retention of finished jobs (µs), retention of dead letters
@@ -62,6 +62,9 @@ function unit.reopen(tx, keys, now)
   if tx.is_limited then tx.is_limited, tx.settings, tx.is_all_paused = nil, nil, nil end
   if tx.has_settings then tx.has_settings = nil end
   if tx.is_held then tx.is_held = nil end
+  if tx.windows then tx.windows = nil end
+  if tx.window_numbers then tx.window_numbers = nil end
+  if tx.has_windows then tx.has_windows = nil end
 end
 
 -- Begin the reply of a call: {0, now, ready hint, timer hint} and further values. unit.close fills in the hints. In a
@@ -172,8 +175,13 @@ local function line_above_fence(tx, queue, after, count)
 end
 
 -- Return members of a queue that may be leased, in their order, after the member `after` (nil: from the first): at
--- least one if there are any, at most `count`.
+-- least one if there are any, about `count` at most. Windows may hold back some of its jobs.
 function unit.line(tx, queue, after, count)
+  if (queue.is_flagged or tx.settings) and lines.matter(tx, queue) then
+    local priority, seq = job_record.FIRST_PRIORITY, 0
+    if after then priority, seq = job_record.position(queue.queue_id, after) end
+    return (lines.members(tx, queue, lines.open(tx, queue), priority, seq, count))
+  end
   if queue.is_unswept then return line_above_fence(tx, queue, after, count) end
   local from, to = job_record.bounds(queue.queue_id)
   return call('ZRANGE', tx.keys[KEY.queued], after and '(' .. after or from, to, 'BYLEX', 'LIMIT', 0, count)
@@ -183,7 +191,8 @@ end
 function unit.head_age(tx, queue)
   if queue.queued == 0 then return -1 end
   local queue_id = queue.queue_id
-  local member = unit.line(tx, queue, nil, 1)[1]
+  local row = queue.lines and lines.members(tx, queue, lines.filled(queue), job_record.FIRST_PRIORITY, 0, 1)
+  local member = (row or unit.line(tx, queue, nil, 1))[1]
   local job = member and unit.job(tx, queue_id, queue_id .. ':' .. job_record.id_of_member(queue_id, member))
   return job and math.max(tx.now - job.enqueued, 0) or -1
 end
@@ -242,6 +251,7 @@ local function set_ready_score(tx, queue, is_flagged)
   local at, ready_at, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
   if is_flagged then ready_at = queue_limits.ready_at(queue) end
   if at < ready_at then at = ready_at end
+  if (is_flagged or tx.settings) and lines.matter(tx, queue) then at = math.max(at, lines.ready_at(tx, queue)) end
   if not hint or at < hint then tx.ready_hint = at end
   queue.ready_score = at
   return at
@@ -266,6 +276,7 @@ local function flush_queues(tx)
       elseif queue.ready_score ~= UNMOVED then
         ready = append(ready, set_ready_score(tx, queue, is_flagged), queue_id)
       end
+      if queue.lines then lines.settle(tx, queue) end
       records = append(records, queue_id, queue_record.pack(queue))
     end
   end
@@ -288,6 +299,7 @@ function unit.flush(tx)
   if tx.batches then batches.flush(tx) end
   if tx.notes then notes.flush(tx) end
   if tx.tombstones then tombstones.flush(tx) end
+  if tx.window_uses then windows.flush(tx) end
 end
 
 -- Write all changes so far and forget what was read, so that the transaction can continue.

@@ -1,1 +1,1 @@
-"""Gives the results and the progress of jobs to the server."""
+"""Holds the part of the client about campaigns: windows, quotas, batches, schedules, results and progress."""

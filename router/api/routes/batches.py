@@ -1,0 +1,31 @@
+"""Defines the routes of batches."""
+
+from __future__ import annotations
+
+from router.api.campaigns.batch_shapes import BatchAnswer
+from router.api.life.answers import CancelledMany
+from router.api.request_shapes import NoBody
+from router.api.routes.route import READ, WRITE, Route
+from sharq_core.errors import NotFound
+
+_PATH = "/batch/{queue_type}/{batch}/"
+
+BATCHES = (
+    Route(
+        operation="batch",
+        methods=("GET",),
+        paths=(_PATH,),
+        summary="Get how many jobs of a batch are in which state, as for a progress bar.",
+        answers={200: (BatchAnswer,)},
+        failures=(*READ, NotFound),
+    ),
+    Route(
+        operation="cancel_batch",
+        methods=("POST",),
+        paths=(f"{_PATH}cancel/",),
+        summary="Cancel a batch: it takes no further jobs, and its queued and delayed jobs are cancelled.",
+        body=NoBody,
+        answers={200: (CancelledMany,)},
+        failures=(*WRITE, NotFound),
+    ),
+)
