@@ -166,6 +166,20 @@ def test_the_results_of_one_call_do_not_drop_each_other(results: Results) -> Non
     assert sorted(results.held()) == ids[:10]
 
 
+def test_a_result_for_which_there_is_no_room_beside_those_of_its_call_drops_none(results: Results) -> None:
+    for number in range(5):
+        results.done(f"0{number}", b'"12345678"')
+        results.advance(1)
+    results.enqueue(job("20"), job("21"))
+    leases = {held.job_id: held.lease for held in results.dequeue()}
+    answers = results.finish_all(
+        FinishJob(TYPE, "q", "20", leases["20"], result=b'"' + b"x" * (7 * ONE + 8) + b'"'),
+        FinishJob(TYPE, "q", "21", leases["21"], result=b'"' + b"x" * (4 * ONE + 8) + b'"'),
+    )
+    assert [answer.result_kept for answer in answers] == [True, False]
+    assert sorted(results.held()) == ["03", "04", "20"]
+
+
 def test_no_room_at_all_keeps_nothing(client: redis.Redis, prefix: str) -> None:
     results = Results(client, prefix, 0)
     assert results.done("1", b"1") is False
