@@ -81,12 +81,10 @@ _ALL = (
 _NO_DEATH = _ALL[:-2]
 """The keys of functions that read dead letters and create none."""
 
-_NOTES = "notes"
-"""The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
-
-_RESULTS = ("results", "resulted")
-"""The keys of the results of finished jobs, which have no numbers either (lua/results.lua)."""
-
+_NOTES, _RESULTS = "notes", ("results", "resulted")
+"""The keys of notes and of results. They have no numbers in KEY: Lua derives their names when a job has a note or a
+result (lua/notes.lua, lua/results.lua).
+"""
 _DERIVED = frozenset({_NOTES, *_RESULTS})
 
 _JOBS = (*_ALL, _NOTES)
