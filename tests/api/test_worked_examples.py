@@ -26,7 +26,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "limits.md").read_text()
 JOBS = (DOCS / "jobs.md").read_text()
 MODELS = ("A carrier", "A number", "A campaign", "A voice trunk", "An LLM key")
-TIMES = {"enqueued_at", "lease_expires_at", "delayed_until", "expires_at", "dead_at", "error_at"}
+TIMES = {"enqueued_at", "lease_expires_at", "delayed_until", "expires_at", "dead_at", "error_at", "next_at"}
 NOW_MS = 1_795_922_400_000
 """The time at which the examples of docs/jobs.md seem to run."""
 
