@@ -130,6 +130,7 @@ class CallHandlers:
             counter,
             self._job_ends,
             self._metrics,
+            self._metrics,
         )
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:

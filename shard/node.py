@@ -106,7 +106,13 @@ class ShardNode:
         self._clocks = PartitionClocks(
             self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps
         )
-        self._batch_ends = BatchEnds(self._pipeline, self._calls.batches, self._clocks, settings.partitions)
+        self._batch_ends = BatchEnds(
+            self._pipeline,
+            self._calls.batches,
+            self._clocks,
+            settings.partitions,
+            settings.finished_retention_us,
+        )
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()

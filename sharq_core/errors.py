@@ -99,6 +99,10 @@ class BatchCancelled(SharqError, code="batch_cancelled", status=409):
     """A job or a dead letter whose batch was cancelled. Nothing was done."""
 
 
+class TooManyWindows(SharqError, code="too_many_windows", status=409):
+    """A dead letter whose queue has waiting or leased jobs of as many other windows as it may. Nothing was done."""
+
+
 class TooSlow(SharqError, code="too_slow", status=408):
     """A request body that did not arrive in time. Nothing was done."""
 

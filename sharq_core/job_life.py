@@ -108,5 +108,7 @@ class RedriveStatus(enum.IntEnum):
     DUPLICATE = 1
     """A live job has this id."""
     NOT_FOUND = 2
+    NO_ROOM = 3
+    """The queue has waiting or leased jobs of as many windows as it may."""
     BATCH_CANCELLED = 4
     """The batch of the dead letter is cancelled."""

@@ -156,6 +156,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         next_ready_in_us: time until one of its queues may be leased from, 0 if one is ready; None if it is not known.
         retry, expires_us, on_expiry, window: as in TypeSettings; None for none.
         quotas: the quotas, with what is used of them.
+        is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
     """
 
     is_paused: bool
@@ -174,6 +175,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
     on_expiry: OnExpiry | None = None
     window: str | None = None
     quotas: list[QuotaUse] = []
+    is_window_unknown: bool = False
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):

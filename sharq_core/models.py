@@ -317,6 +317,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
         settings: the names of the fields that an operator set: interval, burst, max_leased, weight.
         retry, expires_us, on_expiry: the defaults of its jobs, as in QueueSettings; None for none.
         window: the name of its window; None for none.
+        is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
     """
 
     is_known: bool
@@ -341,6 +342,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     expires_us: int | None = None
     on_expiry: OnExpiry | None = None
     window: str | None = None
+    is_window_unknown: bool = False
 
 
 class QueueStatsPage(msgspec.Struct, frozen=True, array_like=True):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, UnsetType
 
 from router.api.campaigns.quota_shapes import QuotaAnswer
+from router.api.campaigns.window_shapes import DefaultWindowOut
 from router.api.life.answers import DefaultExpiresOut, DefaultFateOut, DefaultRetryOut
 from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
 from sharq_core.limits import BlockedBy, LimitUnit
@@ -93,6 +94,7 @@ class QueueAnswer(Success, frozen=True, kw_only=True):
     retry: DefaultRetryOut
     expires: DefaultExpiresOut
     on_expiry: DefaultFateOut
+    window: DefaultWindowOut
     settings: Annotated[
         list[str],
         Meta(description="The names of the fields that an operator has set, which enqueues do not change."),
@@ -205,6 +207,7 @@ class TypeAnswer(Success, frozen=True, kw_only=True):
     retry: DefaultRetryOut
     expires: DefaultExpiresOut
     on_expiry: DefaultFateOut
+    window: DefaultWindowOut
     quotas: Annotated[
         list[QuotaAnswer], Meta(description="The quotas that all queues of the type share, and what is used.")
     ]

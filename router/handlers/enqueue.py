@@ -8,6 +8,7 @@ from functools import lru_cache
 from msgspec import UNSET, UnsetType, json, structs
 
 from router.api import parsing
+from router.api.campaigns.values import too_many_windows, unknown_window
 from router.api.life.values import early_expiry
 from router.api.response_shapes import FailureAnswer, Queued, QueuedJobs, count_failed
 from router.bodies.parser import BodyParser
@@ -111,6 +112,10 @@ def _queued(job: NewJob, outcome: Enqueued, place: str, *, with_id: bool) -> Que
         raise InvalidRequest(f"{place}interval: required, because this queue has none yet")
     if outcome.status is EnqueueStatus.EXPIRES_EARLY:
         raise early_expiry(is_absolute=job.expires_at_us is not None, place=place)
+    if outcome.status is EnqueueStatus.UNKNOWN_WINDOW:
+        raise unknown_window(job.window, place)
+    if outcome.status is EnqueueStatus.TOO_MANY_WINDOWS:
+        raise too_many_windows(place)
     if outcome.status is EnqueueStatus.BATCH_CANCELLED:
         raise BatchCancelled(f"{place}batch: this batch is cancelled")
     return Queued(

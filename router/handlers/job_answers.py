@@ -43,11 +43,21 @@ def job_facts(shape: type[FactsT], status: JobStatus, **names: Any) -> FactsT:
         error_attempt=UNSET if error is None else error.attempt,
         error_at=UNSET if error is None else error.at_us // 1000,
         batch=UNSET if status.batch is None else status.batch,
+        window=UNSET if status.window is None else status.window,
+        ignore_window=True if status.ignores_window else UNSET,
+        opens_at=_opens_at(status),
         result=UNSET if status.result is None else Raw(status.result),
         progress=UNSET if status.progress is None else Raw(status.progress),
         progress_at=_ms(status.progress_at_us),
         **names,
     )
+
+
+def _opens_at(status: JobStatus) -> int | UnsetType | None:
+    """Return when the windows let a job leave, rounded up, so that they are open then."""
+    if status.opens_at_us is not None:
+        return -(-status.opens_at_us // 1000)
+    return UNSET if status.window is None and not status.ignores_window else None
 
 
 def _ms(time_us: int | None) -> int | UnsetType:

@@ -16,12 +16,13 @@ from router.http.response import Response, answer
 from router.longpoll.job_waits import JobWaits
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import LIFE
-from sharq_core.errors import BatchCancelled, Duplicate, NotFound, SharqError
+from sharq_core.errors import BatchCancelled, Duplicate, NotFound, SharqError, TooManyWindows
 from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.link.job_calls import DropDeadLetter, Redrive
 from sharq_core.link.messages import GetJob
 
 _BATCH_CANCELLED = "job_id: the batch of this dead letter is cancelled"
+_NO_ROOM = "job_id: the queue of this dead letter has waiting or leased jobs of too many windows"
 _LIVE = "job_id: another live job of this queue has this id"
 _NO_LETTER = "job_id: no such dead letter in this queue"
 _ALREADY_LIVE = FailureAnswer(code=Duplicate.code, message=_LIVE)
@@ -76,6 +77,8 @@ class JobHandlers:
             raise NotFound(_NO_LETTER)
         if status is RedriveStatus.BATCH_CANCELLED:
             raise BatchCancelled(_BATCH_CANCELLED)
+        if status is RedriveStatus.NO_ROOM:
+            raise TooManyWindows(_NO_ROOM)
         return answer(Done())
 
     async def drop_letter(self, request: Request) -> Response:
@@ -114,4 +117,6 @@ def _redrive_result(job: DeadRef | SharqError, outcome: RedriveStatus | SharqErr
         return _ALREADY_LIVE
     if outcome is RedriveStatus.BATCH_CANCELLED:
         return failed(BatchCancelled(_BATCH_CANCELLED))
+    if outcome is RedriveStatus.NO_ROOM:
+        return failed(TooManyWindows(_NO_ROOM))
     return Queued(job_id=job.job_id) if outcome is RedriveStatus.QUEUED else _NOT_DEAD

@@ -10,6 +10,7 @@ import logging
 from msgspec import UNSET, UnsetType
 
 from router.api import parsing, queue_parsing
+from router.api.campaigns.values import unknown_window
 from router.api.fields import to_ms
 from router.api.life.answers import retry_answer
 from router.api.limits import HOLD_UNTIL_TEXT
@@ -77,7 +78,10 @@ class QueueHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         settings = await self._parser.run(queue_parsing.queue_settings, await request.body())
-        return answer(_queue_answer(await self._dispatch.route(SetQueue(key, settings))))
+        stats = await self._dispatch.route(SetQueue(key, settings))
+        if stats.is_window_unknown:
+            raise unknown_window(settings.window)
+        return answer(_queue_answer(stats))
 
     async def pause(self, request: Request) -> Response:
         """Pause the queue, or hold it for or until a time: it accepts jobs but hands none out."""
@@ -140,6 +144,7 @@ def _queue_answer(stats: QueueStats) -> QueueAnswer:
         retry=None if stats.retry is None else retry_answer(stats.retry),
         expires=None if stats.expires_us is None else to_ms(stats.expires_us),
         on_expiry=stats.on_expiry,
+        window=stats.window,
         settings=list(stats.settings),
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),

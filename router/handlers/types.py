@@ -9,6 +9,7 @@ from msgspec import UNSET, structs
 
 from router.api import parsing, type_parsing
 from router.api.campaigns.quota_parsing import quota_answer
+from router.api.campaigns.values import unknown_window
 from router.api.fields import to_ms
 from router.api.life.answers import retry_answer
 from router.api.queue_shapes import LimitAnswer, TypeAnswer
@@ -45,6 +46,8 @@ class TypeHandlers:
         queue_type = type_parsing.gathered_type(request.path_values)
         settings = await self._parser.run(type_parsing.type_settings, await request.body())
         stats = await self._dispatch.route(SetType(queue_type, self._partition(queue_type), settings))
+        if stats.is_window_unknown:
+            raise unknown_window(settings.window)
         warnings = [text for limit in settings.limits or () if (text := rate_warnings.limit_warning(limit))]
         return answer(structs.replace(_type_answer(stats), warning=warnings[0] if warnings else UNSET))
 
@@ -112,6 +115,7 @@ def _type_answer(stats: TypeStats) -> TypeAnswer:
         retry=None if stats.retry is None else retry_answer(stats.retry),
         expires=None if stats.expires_us is None else to_ms(stats.expires_us),
         on_expiry=stats.on_expiry,
+        window=stats.window,
         quotas=[quota_answer(use) for use in stats.quotas],
         queues=stats.queues,
         blocked_by=stats.blocked_by,

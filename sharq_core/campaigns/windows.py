@@ -15,6 +15,9 @@ import msgspec
 MAX_WINDOWS = 1_000
 """Most windows of a deployment."""
 
+MOST_IN_QUEUE = 26
+"""Most windows of which a queue may have waiting or leased jobs at one time (queue_windows.lua)."""
+
 MAX_RANGES = 50
 """Most ranges of a window."""
 

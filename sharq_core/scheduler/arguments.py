@@ -186,12 +186,6 @@ def _report(job: FinishJob | ReleaseJob) -> bytes:
     return head + error.encode() if error else head
 
 
-def results(jobs: Sequence[FinishJob]) -> list[bytes]:
-    """Return the result of each job; an empty list if no job has one."""
-    found = [job.result for job in jobs]
-    return found if any(found) else []
-
-
 def progress(jobs: Sequence[ExtendJob]) -> list[bytes]:
     """Return the progress that the workers report of each job; an empty list if nobody reports."""
     found = [job.progress for job in jobs]
@@ -224,22 +218,24 @@ def change(wanted: JobChange) -> tuple[bytes, bytes]:
 def queue_settings(settings: QueueSettings) -> list[Word]:
     """Return the name and the value of each field that is given; an empty value clears.
 
-    The last pair says that the caller can decode the defaults of the lives of jobs.
+    The last pair says that the caller can decode the defaults of the lives of jobs, and the window.
     """
     found: list[Word] = []
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is not UNSET:
             found += (name, _setting(value))
-    return [*found, "life", "1"]
+    return [*found, "life", "2"]
 
 
-def _setting(value: bool | Burst | Retry | OnExpiry | None, /) -> Word:  # noqa: FBT001 - a setting of any kind
+def _setting(value: bool | Burst | Retry | OnExpiry | str | None, /) -> Word:  # noqa: FBT001 - a setting of any kind
     if value is None:
         return ""
     if isinstance(value, Retry):
         return retry(value)
-    return on_expiry(value) if isinstance(value, OnExpiry) else number(value)
+    if isinstance(value, OnExpiry):
+        return on_expiry(value)
+    return value if isinstance(value, str) else number(value)
 
 
 def number(value: bool | Burst, /) -> Word:  # noqa: FBT001 - a setting of any kind

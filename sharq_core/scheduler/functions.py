@@ -181,8 +181,8 @@ class Functions:
         call = self._call(
             library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
         )
-        results = packed.results(jobs)
-        return self.results.finish(call, results, has_reports=bool(reports)) if results else call
+        results = [job.result for job in jobs]
+        return self.results.finish(call, results, has_reports=bool(reports)) if any(results) else call
 
     def extend(
         self,
@@ -313,7 +313,7 @@ class Functions:
         self, partition: int, queue_type: str, queue_id: str, *, now_us: int | None = None
     ) -> FunctionCall[QueueStats]:
         """Read the statistics of one queue."""
-        arguments: list[Word] = [queue_id, status_replies.WITH_LIMITS_AND_LIFE]
+        arguments: list[Word] = [queue_id, status_replies.WITH_ALL]
         return self._call(
             library.GET_QUEUE, partition, queue_type, now_us, arguments, status_replies.decode_queue
         )

@@ -59,6 +59,22 @@ _ROWS_A_JOB = 20
 """Rows that cost the store about as much as one job; the weight of a call in the bounds of a joint call."""
 
 
+_UNKNOWN_WINDOW = TypeStats(
+    is_paused=False,
+    limits=[],
+    max_leased=None,
+    held_until_us=None,
+    queued=0,
+    delayed=0,
+    leased=0,
+    dead=0,
+    queues=0,
+    blocked_by=None,
+    next_ready_in_us=None,
+    is_window_unknown=True,
+)
+
+
 class LimitCalls:
     """The maker of one deployment's calls about the limits of queues."""
 
@@ -87,7 +103,7 @@ class LimitCalls:
 
         A queue without jobs is included while its record is kept.
         """
-        arguments: list[Word] = [scan, min(count, MAX_BATCH), status_replies.WITH_LIFE]
+        arguments: list[Word] = [scan, min(count, MAX_BATCH), status_replies.WITH_LIFE_AND_WINDOW]
         decode = status_replies.decode_queue_stats_page
         return make_call(
             self._keys, library.LIST_QUEUE_STATS, partition, queue_type, now_us, arguments, decode, count
@@ -227,6 +243,8 @@ def _not_negative(number: int) -> int | None:
 
 @decoder
 def _decode_stats(raw: list[Any]) -> TypeStats:
+    if raw[4:] == status_replies.UNKNOWN_WINDOW:
+        return _UNKNOWN_WINDOW
     paused, max_leased, held_until_us, queued, delayed, leased, dead, queues, reason, ready_in_us = raw[
         4:_STATS
     ]

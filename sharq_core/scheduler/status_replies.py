@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Any
 
+from msgspec import structs
+
 from sharq_core.job_changes import (
     CancelOutcome,
     CancelPage,
@@ -20,13 +22,16 @@ from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
 from sharq_core.scheduler.replies import decoder, minute_counts, triples
 
-WITH_LIMITS_AND_LIFE = "2"
-"""The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode, and those
-of _LIFE, which a node of revision 4 cannot decode.
+WITH_ALL = "3"
+"""The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode, those of
+_LIFE, which a node of revision 4 cannot decode, and the window, which a node of revision 5 cannot decode.
 """
 
-WITH_LIFE = "1"
-"""The argument with which other functions add those of _LIFE."""
+WITH_LIFE_AND_WINDOW = "2"
+"""The argument with which other functions add those of _LIFE and the window."""
+
+UNKNOWN_WINDOW = [-1]
+"""All that follows the head in a reply of set_queue.lua or set_type.lua that names a window which does not exist."""
 
 _QUEUE_ROW = 9
 _LIMITS = 7
@@ -38,15 +43,17 @@ BLOCKED_BY = (None, *BlockedBy)
 _SETTINGS = {1: "interval", 2: "max_leased", 4: "weight", 8: "burst"}
 """The settings by their flags in queue_record.lua."""
 
-_UNKNOWN = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0, *[0] * _LIFE]
+_UNKNOWN: list[Any] = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0, *[0] * _LIFE, b""]
 
 _HEAD = Struct(">BIQQIBIiQBIHIBB")
 """job_status.lua's HEAD, a retry policy and a reason."""
 
 _REMEMBERED = Struct(">BIQ")
 _ERROR = Struct(">IQ")
+_WINDOW = Struct(">BQ")
+"""job_status.lua's WINDOW: 1 if the job ignores windows, when it may leave (µs, 0 for None). The name follows."""
 _PROGRESS = Struct(">Q")
-_JOB = 5
+_JOB = 6
 _ROW = 1 + _JOB
 _DEAD_ROW = 8
 
@@ -67,13 +74,13 @@ _FATES: tuple[OnExpiry | None, ...] = (None, *OnExpiry)
 _REASONS: tuple[DeadReason | None, ...] = (None, *DeadReason)
 
 
-def _queue(now_us: int, row: list[int]) -> QueueStats:
+def _queue(now_us: int, row: list[Any]) -> QueueStats:
     """Return the statistics in the form of queue_stats.lua; an empty row belongs to an unknown queue."""
-    life_at, minutes_at = _QUEUE_ROW + _LIMITS, _QUEUE_ROW + _LIMITS + _LIFE
+    life_at, minutes_at = _QUEUE_ROW + _LIMITS, _QUEUE_ROW + _LIMITS + _LIFE + 1
     numbers, minutes = row[:minutes_at] or _UNKNOWN, triples(row[minutes_at:])
     interval_us, burst, pinned, paused, queued, delayed, leased, next_ready_us, age_us = numbers[:_QUEUE_ROW]
     hundredths, max_leased, held_until_us, weight, dead, blocked_by, settings = numbers[_QUEUE_ROW:life_at]
-    *retry, expires_us, on_expiry = numbers[life_at:]
+    *retry, expires_us, on_expiry, window = numbers[life_at:]
     return QueueStats(
         is_known=bool(row),
         interval_us=interval_us,
@@ -96,12 +103,15 @@ def _queue(now_us: int, row: list[int]) -> QueueStats:
         retry=retry_of(*retry),
         expires_us=expires_us or None,
         on_expiry=fate_of(on_expiry),
+        window=window.decode() or None,
     )
 
 
 @decoder
 def decode_queue(raw: list[Any]) -> QueueStats:
     """Decode the reply of get_queue and set_queue."""
+    if raw[4:] == UNKNOWN_WINDOW:
+        return structs.replace(_queue(raw[1], []), is_window_unknown=True)
     return _queue(raw[1], raw[4:])
 
 
@@ -140,12 +150,15 @@ def fate_of(number: int) -> OnExpiry | None:
     return _FATES[number]
 
 
-def _status(head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes) -> JobStatus:
+def _status(
+    head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes
+) -> JobStatus:
     """Return the status of a job as job_status.lua tells it.
 
     Args:
         output: the result of a finished job, the progress of any other; empty for none.
         batch: the id of its batch; empty for none.
+        window: job_status.lua's WINDOW; empty if no window holds it back and it has none of its own.
     """
     state = STATES[head[0]]
     if len(head) < _HEAD.size:
@@ -155,6 +168,7 @@ def _status(head: bytes, payload: bytes, error: bytes, output: bytes, batch: byt
     _, attempt, enqueued_us, due_us, position, priority, cost, limit, expires_us, fate = numbers[:10]
     *retry, reason = numbers[10:]
     progress, progress_at_us = _progress(output)
+    ignores, opens_us = _WINDOW.unpack_from(window) if window else (0, 0)
     return JobStatus(
         state=state,
         attempt=attempt,
@@ -175,6 +189,9 @@ def _status(head: bytes, payload: bytes, error: bytes, output: bytes, batch: byt
         progress=progress,
         progress_at_us=progress_at_us,
         batch=batch.decode() or None,
+        window=window[_WINDOW.size :].decode() or None,
+        ignores_window=bool(ignores),
+        opens_at_us=opens_us or None,
     )
 
 

@@ -26,18 +26,38 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "limits.md").read_text()
 JOBS = (DOCS / "jobs.md").read_text()
 MODELS = ("A carrier", "A number", "A campaign", "A voice trunk", "An LLM key")
-TIMES = {"enqueued_at", "lease_expires_at", "delayed_until", "expires_at", "dead_at", "error_at", "next_at"}
+TIMES = {
+    "enqueued_at",
+    "lease_expires_at",
+    "delayed_until",
+    "expires_at",
+    "dead_at",
+    "error_at",
+    "progress_at",
+    "next_at",
+}
 NOW_MS = 1_795_922_400_000
 """The time at which the examples of docs/jobs.md seem to run."""
 
 NEAR_MS = 60_000
+LONGEST_DAY_MS = 25 * 3_600_000
 
 
 class WorkedComparison(Comparison):
-    """Waits are compared with what is printed: a limit must not end sooner than a second before, nor later."""
+    """Waits are compared with what is printed: a limit must not end sooner than a second before, nor later.
+
+    The end of a local day, at which a quota resets, lies within a day of 25 hours.
+    """
 
     def check(self, printed: Json, real: Json, field: str = "") -> None:
-        if field in SPANS:
+        if field == "resets_at":
+            assert isinstance(real, int) and 0 < real - time.time() * 1000 <= LONGEST_DAY_MS, real
+        elif isinstance(printed, dict) and isinstance(real, dict) and printed.get("blocked_by") == "quota":
+            assert printed.keys() == real.keys() and real["blocked_by"] == "quota", real
+            assert isinstance(real["next_ready_in"], int) and 0 < real["next_ready_in"] <= LONGEST_DAY_MS, (
+                real
+            )
+        elif field in SPANS:
             assert (printed is None) == (real is None), f"{field}: {real}"
             if isinstance(printed, int) and isinstance(real, int):
                 assert printed - 1_000 <= real <= printed + 100, f"{field}: {real}"

@@ -78,6 +78,10 @@ class BatchCancelled(SharqError, code="batch_cancelled", status=409):
     """The batch of the job was cancelled, so it takes no further jobs. Nothing was done."""
 
 
+class TooManyWindows(SharqError, code="too_many_windows", status=409):
+    """A dead letter whose queue has waiting or leased jobs of as many other windows as it may. Nothing was done."""
+
+
 class Duplicate(SharqError, code="duplicate", status=409):
     """A live job has this id. Nothing was done."""
 

@@ -91,6 +91,12 @@ class RangeAnswer(Shape, frozen=True, kw_only=True):
     )
 
 
+DefaultWindowOut: TypeAlias = Annotated[
+    str | None,
+    Meta(
+        description="The window outside of which no job is leased, except those that ignore windows; null for none."
+    ),
+]
 NameOut: TypeAlias = Annotated[str, Meta(description="The name of the window.")]
 ZoneOut: TypeAlias = Annotated[str, Meta(description="The name of its time zone.")]
 RangesOut: TypeAlias = Annotated[list[RangeAnswer], Meta(description="The ranges in which it is open.")]

@@ -154,6 +154,31 @@ class JobFacts(Shape, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    window: (
+        Annotated[
+            str,
+            Meta(
+                description="The window of the job itself; absent for none, for a job that ignores windows, and once "
+                "the job is forgotten."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    ignore_window: (
+        Annotated[bool, Meta(description="True if the job leaves outside of all windows, else absent.")]
+        | UnsetType
+    ) = UNSET
+    opens_at: (
+        Annotated[
+            int | None,
+            Meta(
+                description="The time at which its windows and that of its queue first let the job leave, in ms since "
+                "the epoch; null if they do now, if the job does not wait, and if that time is not known. Absent for a "
+                "job without a window that no window holds back."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     result: (
         Annotated[
             Raw,

@@ -1,7 +1,7 @@
 -- The reasons why a queue or a type may not be leased from, as numbers. The smallest of several reasons is told. 0:
 -- none. limits.py has the names in the same order.
 --
--- Uses: queue_limits, type_settings
+-- Uses: queue_limits, type_settings, lines
 
 local blocked_by = {
   NOTHING = 0, ALL_PAUSED = 1, TYPE_PAUSED = 2, PAUSED = 3, TYPE_HOLD = 4, HOLD = 5, EMPTY = 6, DELAYED = 7,
@@ -35,11 +35,12 @@ function blocked_by.of_type(is_all_paused, settings, leased, now)
 end
 
 -- Return the first reason that lies in the queue itself.
-function blocked_by.of_queue(queue, now)
-  local held_until = queue.held_until
+function blocked_by.of_queue(tx, queue)
+  local held_until, now = queue.held_until, tx.now
   if queue.is_paused then return blocked_by.PAUSED end
   if held_until and held_until > now then return blocked_by.HOLD end
   if queue.queued == 0 then return queue.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
+  if lines.are_closed(tx, queue) then return blocked_by.WINDOW end
   if queue_limits.is_full(queue) then return blocked_by.MAX_LEASED end
   return queue.tat > now and blocked_by.RATE or blocked_by.NOTHING
 end

@@ -24,11 +24,10 @@ local function next_members(tx, queue, class, seq)
     found = queue_walk.members(tx, queue, class, seq, class, visits)
     class, seq = job_record.FIRST_PRIORITY, 0
   end
-  if #found < visits then
-    local queued = queue_walk.members(tx, queue, class, seq, job_record.LAST_PRIORITY, visits - #found)
-    for _, member in ipairs(queued) do found[#found + 1] = member end
-  end
-  return found, #found < visits
+  if #found >= visits then return found, false end
+  local queued, is_last = queue_walk.queued(tx, queue, class, seq, visits - #found)
+  for _, member in ipairs(queued) do found[#found + 1] = member end
+  return found, is_last
 end
 
 -- Cancel those of the members that match. Returns how many, and the last member that was looked at, or nil.
@@ -65,7 +64,7 @@ function cancel_matching.run(tx, args)
   if count > 0 then unit.touch(tx, queue) end
   local goes_on = not is_last or last ~= row[#row]
   if goes_on then
-    if last then class, seq = queue_walk.position(queue_id, last) end
+    if last then class, seq = job_record.position(queue_id, last) end
   elseif passes > 0 and queue_walk.moves(tx) ~= moves then
     goes_on, class, seq, moves, passes = true, job_record.FIRST_PRIORITY, 0, queue_walk.moves(tx), passes - 1
   end

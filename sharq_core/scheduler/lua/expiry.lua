@@ -70,7 +70,7 @@ end
 -- Returns how many jobs it looked at, and when to continue (µs) or nil.
 function expiry.walk(tx, queue, limit)
   local queue_id = queue.queue_id
-  local walk = queue.walk or {class = job_record.FIRST_PRIORITY, seq = 0, least = 0}
+  local walk = queue.walk or {class = 1, seq = 0, least = 0}
   queue.walk, queue.is_changed = walk, true
   local members = members_from(tx, queue_id, walk, limit)
   local count, bytes, rest = 0, 0, 0

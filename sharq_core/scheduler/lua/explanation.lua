@@ -1,6 +1,6 @@
 -- The reason why a type leases nothing.
 --
--- Uses: shortcuts, timer_kinds, queue_limits, queue_record, blocked_by, unit
+-- Uses: shortcuts, timer_kinds, queue_limits, queue_record, lines, blocked_by, unit
 
 local explanation = {
   LOOK = 100,   -- queue records to look at if no queue is in ready
@@ -36,7 +36,8 @@ local function of_first_queue(tx, counts)
   -- Queues with queued jobs are in ready unless they are paused or full.
   if not queue then return counts.leased > 0 and blocked_by.MAX_LEASED or blocked_by.PAUSED, false end
   local is_stopped = queue.is_paused or queue_limits.is_full(queue)
-  return blocked_by.of_queue(queue, tx.now), not is_stopped and queue_limits.ready_at(queue)
+  local opens_at = not is_stopped and lines.expected_at(tx, queue)
+  return blocked_by.of_queue(tx, queue), opens_at and math.max(queue_limits.ready_at(queue), opens_at)
 end
 
 -- Return why a type leases nothing, and the time until it may (µs), or -1 if it is not known. counts: nil for none.

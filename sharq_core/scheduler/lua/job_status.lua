@@ -1,6 +1,7 @@
 -- What the functions tell of a job. sharq_core/scheduler/status_replies.py reads it.
 --
--- Uses: shortcuts, clock, retry_policy, job_record, notes, queue_life, batches, results, remembered
+-- Uses: shortcuts, clock, windows, retry_policy, job_record, notes, queue_windows, queue_life, lines, batches, results,
+-- unit, remembered
 
 local job_status = {
   -- state (remembered.lua), attempt, enqueued (µs), due (µs, as in job_record.unpack), position (1 for the next job of
@@ -10,6 +11,7 @@ local job_status = {
   REASON = '>B',
   ALIVE = '\0', LIMIT = '\1', EXPIRED = '\2',
   ERROR = '>I4I8',  -- attempt, time (µs); then the text
+  WINDOW = '>BI8',  -- 1 if the job ignores windows, when it may leave (µs); then the name of its window
   PROGRESS = '>I8',  -- time (µs); then the JSON
   -- the same of a job of which only state, attempt and enqueued are known
   REMEMBERED = '>BI4I8',
@@ -18,6 +20,7 @@ local job_status = {
 -- Return the position of a queued job in its queue, from 1.
 function job_status.position(tx, queue, job)
   local queue_id, key, count = job.queue_id, tx.keys[KEY.queued], 0
+  if queue.lines then return lines.count_before(tx, queue, job) + 1 end
   if not queue.is_unswept then
     return call('ZLEXCOUNT', key, job_record.bounds(queue_id), '(' .. job_record.member(job)) + 1
   end
@@ -46,8 +49,22 @@ local function pack_progress(tx, raw)
   return at and pack_bytes(job_status.PROGRESS, clock.shown(tx, at)) .. json or ''
 end
 
+-- Return what is told of the windows of a job: if it ignores them, when they let it leave (µs, the store's clock; 0:
+-- they are open, or it is not known), and the name of its own one; '' for nothing.
+local function pack_window(tx, job)
+  local _, number = job_record.window_in(job.newer)
+  local queue = (job.state == QUEUED or job.state == DELAYED) and unit.queue(tx, job.queue_id)
+  local opens_at, is_known = 0, true
+  if queue then opens_at, is_known = lines.opening_of(tx, queue, number) end
+  if not is_known or opens_at <= clock.told(tx) then opens_at = 0 end
+  if not number and opens_at == 0 then return '' end
+  local ignores = number == queue_windows.IGNORED
+  local name = number and not ignores and windows.read(tx, number).name or ''
+  return pack_bytes(job_status.WINDOW, ignores and 1 or 0, opens_at) .. name
+end
+
 -- Append what is told of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
--- tx.tells_output, the progress and the batch ('' for none). position: 0 if it is not told.
+-- tx.tells_output, the progress, the batch and the window ('' for none). position: 0 if it is not told.
 function job_status.add(tx, reply, job, position)
   local rare, note, at = job_record.rare(job), job.note or notes.of(tx, job), #reply
   local expires_at, retry, fate = rare.expires_at, rare.retry or retry_policy.NONE, 0
@@ -59,7 +76,7 @@ function job_status.add(tx, reply, job, position)
   reply[at + 3] = job_status.error(tx, note)
   if not tx.tells_output then return end
   local batch = batches.of(tx, job.newer)
-  reply[at + 4], reply[at + 5] = pack_progress(tx, note), batch and batch.id or ''
+  reply[at + 4], reply[at + 5], reply[at + 6] = pack_progress(tx, note), batch and batch.id or '', pack_window(tx, job)
 end
 
 -- Append the same of a job of which only a tombstone or a deleted record is left, with the result of a finished job (''
@@ -69,5 +86,6 @@ function job_status.add_remembered(tx, reply, state, field, job)
   reply[at + 1] = pack_bytes(job_status.REMEMBERED, state, job.attempt, clock.shown(tx, job.enqueued))
   reply[at + 2], reply[at + 3] = '', ''
   if not tx.tells_output then return end
-  reply[at + 4], reply[at + 5] = state == remembered.FINISHED and results.find(tx, field, job.token) or '', ''
+  reply[at + 4] = state == remembered.FINISHED and results.find(tx, field, job.token) or ''
+  reply[at + 5], reply[at + 6] = '', ''
 end

@@ -53,6 +53,14 @@ function lines.ready_at(tx, queue)
   return at > clock.told(tx) and clock.partition_time(tx, at) or 0
 end
 
+-- Return the same for what is told: false if it is not known.
+function lines.expected_at(tx, queue)
+  if not lines.matter(tx, queue) then return 0 end
+  local at, is_known = lines.opening(tx, queue)
+  if at <= clock.told(tx) then return 0 end
+  return is_known and clock.partition_time(tx, at)
+end
+
 -- Return true if windows hold back all queued jobs of a queue.
 function lines.are_closed(tx, queue)
   return lines.matter(tx, queue) and lines.ready_at(tx, queue) > 0
@@ -146,6 +154,19 @@ function lines.members(tx, queue, bases, priority, seq, count)
     found[index] = entry[1]
   end
   return found, not limit
+end
+
+-- Return how many jobs of all lines stand before a queued job.
+function lines.count_before(tx, queue, job)
+  local key, queue_id, count = tx.keys[KEY.queued], queue.queue_id, 0
+  local fence, offset = queue.is_unswept and queue.fence or 0, job.priority - job_record.FIRST_PRIORITY
+  for _, base in ipairs(lines.filled(queue)) do
+    for class = base, base + offset do
+      local below = class == base + offset and job.seq or nil
+      count = count + call('ZLEXCOUNT', key, job_record.range(queue_id, string.char(class), fence, below))
+    end
+  end
+  return count
 end
 
 -- Remove the lines that no job has.

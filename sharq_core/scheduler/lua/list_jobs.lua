@@ -32,16 +32,21 @@ end
 
 -- List waiting jobs. Returns the cursor.
 local function list_waiting(tx, queue, state, prefix, at, add)
-  local first, last = job_record.FIRST_PRIORITY, job_record.LAST_PRIORITY
-  if state == DELAYED then first, last = list_jobs.DELAYED, list_jobs.DELAYED end
+  local first = state == DELAYED and list_jobs.DELAYED or job_record.FIRST_PRIORITY
   local queue_id, class, seq = queue.queue_id, tonumber(at[1]) or first, tonumber(at[2]) or 0
-  local row = queue_walk.members(tx, queue, class, seq, last, queue_walk.VISITS)
+  local row, is_last
+  if state == DELAYED then
+    row = queue_walk.members(tx, queue, class, seq, first, queue_walk.VISITS)
+    is_last = #row < queue_walk.VISITS
+  else
+    row, is_last = queue_walk.queued(tx, queue, class, seq, queue_walk.VISITS)
+  end
   for _, member in ipairs(row) do
     local job_id = job_record.id_of_member(queue_id, member)
     if sub(job_id, 1, #prefix) == prefix and not add(job_id) then return class, seq end
-    class, seq = queue_walk.position(queue_id, member)
+    class, seq = job_record.position(queue_id, member)
   end
-  if #row < queue_walk.VISITS then return '', '' end
+  if is_last then return '', '' end
   return class, seq
 end
 

@@ -2,7 +2,8 @@
 --
 -- Keys: queues counters deadcounts
 -- Args: now, type, scan ('0' at first), approximate number of records to read, and '1' for the defaults of the lives of
---       jobs, which nodes of revision 4 cannot decode
+--       jobs, which nodes of revision 4 cannot decode, or '2' for these and the windows, which nodes of revision 5
+--       cannot decode
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each queue: queue_id, {as get_queue with its
 --        limits, but no age of its head}}
 -- Cost: O(records read). A whole scan returns every queue that exists throughout at least once.
@@ -25,6 +26,7 @@ function list_queue_stats.run(tx, args)
     local row = queue_stats.row(tx, queue, -1)
     queue_stats.add_limits(tx, queue, counts[index], row)
     if args[5] then queue_stats.add_life(queue, row) end
+    if args[5] == '2' then queue_stats.add_window(tx, queue, row) end
     queue_stats.add_minutes(queue, row)
     reply[#reply + 1], reply[#reply + 2] = ids[index], row
   end

@@ -1,6 +1,6 @@
 -- What the functions tell of a queue, as flat lists of numbers.
 --
--- Uses: clock, queue_limits, queue_record, blocked_by, dead_letters
+-- Uses: clock, windows, queue_limits, queue_record, lines, blocked_by, dead_letters
 
 local queue_stats = {}
 
@@ -14,7 +14,10 @@ end
 function queue_stats.row(tx, queue, head_age)
   local is_waiting = queue.queued > 0 and not queue.is_paused and not queue_limits.is_full(queue)
   local _, type_at = reason_of_type(tx)
-  local ready_in = is_waiting and type_at and math.max(queue_limits.ready_at(queue) - tx.now, type_at - tx.now, 0) or -1
+  local opens_at, ready_in = is_waiting and lines.expected_at(tx, queue), -1
+  if opens_at and type_at then
+    ready_in = math.max(queue_limits.ready_at(queue) - tx.now, type_at - tx.now, opens_at - tx.now, 0)
+  end
   return {queue.interval, queue.burst, queue.is_pinned and 1 or 0, queue.is_paused and 1 or 0, queue.queued,
     queue.delayed, queue.leased, ready_in, head_age}
 end
@@ -26,7 +29,7 @@ function queue_stats.add_limits(tx, queue, dead, row)
   row[at + 1], row[at + 2] = queue.hundredths or 0, queue.max_leased or 0
   row[at + 3] = held_until and held_until > now and clock.shown(tx, held_until) or -1
   row[at + 4], row[at + 5] = queue.weight or 1, dead_letters.number(dead)
-  row[at + 6] = blocked_by.first(reason_of_type(tx), blocked_by.of_queue(queue, now))
+  row[at + 6] = blocked_by.first(reason_of_type(tx), blocked_by.of_queue(tx, queue))
   row[at + 7] = (queue.settings or 0) % queue_limits.SET
 end
 
@@ -38,6 +41,11 @@ function queue_stats.add_life(defaults, row)
   row[at + 1], row[at + 2] = retry and retry.delay or 0, retry and retry.factor or 0
   row[at + 3], row[at + 4] = retry and retry.max or 0, retry and retry.jitter or 0
   row[at + 5], row[at + 6] = defaults.expires or 0, defaults.on_expiry or 0
+end
+
+-- Append the name of the window, '' for none. owner: a queue, or the settings of a type.
+function queue_stats.add_window(tx, owner, row)
+  row[#row + 1] = owner.window and windows.read(tx, owner.window).name or ''
 end
 
 -- Append minute, enqueued and leased for each minute with counts.

@@ -6,7 +6,7 @@
 --
 -- counters  :ahead -> number of jobs of the partition that a change moved ahead; absent for none
 --
--- Uses: shortcuts, job_record
+-- Uses: shortcuts, job_record, lines
 
 local queue_walk = {
   VISITS = 1000,  -- members that a step looks at
@@ -38,6 +38,14 @@ function queue_walk.members(tx, queue, class, seq, last, count)
     class, seq = class + 1, 0
   end
   return found
+end
+
+-- Return about `count` queued jobs' members of a queue behind a priority byte and a seq, in the order of the queue, and
+-- true if none follow. Their positions are those of job_record.position.
+function queue_walk.queued(tx, queue, priority, seq, count)
+  if queue.lines then return lines.members(tx, queue, lines.filled(queue), priority, seq, count) end
+  local row = queue_walk.members(tx, queue, priority, seq, job_record.LAST_PRIORITY, count)
+  return row, #row < count
 end
 
 -- Return the position of a member.

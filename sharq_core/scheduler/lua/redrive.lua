@@ -11,7 +11,7 @@
 --           many windows, 4 its batch is cancelled; only 0 changed anything
 -- Cost: O(log n) a dead letter
 --
--- Uses: clock, job_record, counters, batches, dead_letters, unit, transitions
+-- Uses: clock, job_record, lines, counters, batches, dead_letters, unit, transitions
 
 local redrive = {QUEUED = 0, DUPLICATE = 1, NOT_FOUND = 2, NO_ROOM = 3, BATCH_CANCELLED = 4}
 

@@ -4,13 +4,14 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
 -- Args: now, type, queue_id, not_after (µs), then for each given field: name, value ('' clears it)
 -- Fields: interval_us, burst, pin ('1' or '0'), max_leased, weight, hold_us (from now), retry (retry_policy.lua),
---         expires_us, on_expiry (queue_life.lua), and life ('1': the caller can decode the defaults of the lives of
---         jobs, as get_queue returns them)
+--         expires_us, on_expiry (queue_life.lua), window (its name), and life ('1': the caller can decode the defaults
+--         of the lives of jobs, as get_queue returns them; '2': and the window)
 -- Reply: {0, now, ready hint, timer hint, then as get_queue with its limits}
+--        {0, now, -1, -1, -1} if there is no such window: nothing was done
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n)
 --
--- Uses: clock, retry_policy, queue_limits, queue_record, counters, dead_letters, unit, queue_stats
+-- Uses: clock, windows, retry_policy, queue_limits, queue_record, counters, dead_letters, unit, queue_stats
 
 local set_queue = {}
 
@@ -48,6 +49,16 @@ local function set_life(queue, fields)
   if on_expiry then queue.on_expiry = tonumber(on_expiry) end
 end
 
+-- Set the window of the queue. number: false to clear it, nil to leave it.
+local function set_window(tx, queue, number)
+  if number == nil then return end
+  queue_limits.extend(queue)
+  windows.use(tx, queue.window, -1)
+  queue.window = number or nil
+  windows.use(tx, queue.window, 1)
+  tx.has_windows = true
+end
+
 local function set_fields(tx, queue, fields)
   set_rate(queue, fields.interval_us, fields.burst)
   if fields.pin then queue_record.flag(queue, 'is_pinned', fields.pin == '1') end
@@ -68,17 +79,22 @@ function set_queue.run(tx, args)
   local queue_id, fields = args[3], {}
   for at = 5, #args, 2 do fields[args[at]] = args[at + 1] end
   if not counters.open(tx, tonumber(args[4])) then return unit.expired(tx) end
+  local window = nil
+  if fields.window then window = fields.window ~= '' and windows.number(tx, fields.window) end
+  if window == nil and fields.window then return {0, clock.told(tx), -1, -1, -1} end
   local queue = unit.queue(tx, queue_id)
   if not queue then
     queue = unit.new_queue(tx, queue_id)
     queue_limits.mark(queue, queue_limits.NO_INTERVAL, true)
   end
   set_fields(tx, queue, fields)
+  set_window(tx, queue, window)
   unit.move(tx, queue)
   unit.touch(tx, queue)
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
   queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row)
   if fields.life then queue_stats.add_life(queue, row) end
+  if fields.life == '2' then queue_stats.add_window(tx, queue, row) end
   queue_stats.add_minutes(queue, row)
   return unit.close(tx, {0, clock.told(tx), -1, -1, unpack(row)})
 end

@@ -3,10 +3,11 @@
 -- Keys: ready timers queues counters
 -- Args: now, type, change (CHANGE below)
 -- Reply: that of get_type_stats, with the ready hint
+--        {0, now, -1, -1, -1} if there is no such window: nothing was done
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: that of get_type_stats
 --
--- Uses: shortcuts, retry_policy, quotas, type_settings, counters, unit, type_stats
+-- Uses: shortcuts, clock, windows, retry_policy, quotas, type_settings, counters, unit, type_stats
 
 local set_type = {
   -- not_after (µs, 0: none), which settings are named (1 limits, 2 most leased jobs, 4 hold, 8 retry, 16 expires, 32
@@ -19,7 +20,7 @@ local set_type = {
   LIMIT = '>BI6I4B',  -- unit, interval, burst, hundredths of the burst
   RETRY = 8, EXPIRES = 16, ON_EXPIRY = 32, KNOWS_LIFE = 64, KNOWS_CAMPAIGNS = 128,
   CAMPAIGN = '>BBc0B',  -- which are named, length and name of the window, number of quotas
-  QUOTAS = 2,           -- flag of CAMPAIGN
+  WINDOW = 1, QUOTAS = 2,  -- flags of CAMPAIGN
   QUOTA = '>BBI7Bc0',   -- unit, period, quota, length and name of the zone
   CALENDAR = '>Bc0Hc0', -- length and name of a calendar, length and bytes of its bounds (periods.lua)
 }
@@ -62,8 +63,28 @@ local function unpack_quotas(change, count, at)
   return list, bounds
 end
 
--- Set the named window and quotas.
-local function set_campaign(tx, settings, change, at)
+-- Return the number of the window that a change names, false to clear it, nil to leave it; and true if there is none
+-- of this name.
+local function named_window(tx, change, at)
+  local named, name = unpack_bytes(set_type.CAMPAIGN, change, at)
+  if named % (2 * set_type.WINDOW) < set_type.WINDOW then return nil, false end
+  if name == '' then return false, false end
+  local number = windows.number(tx, name)
+  return number, not number
+end
+
+-- Set the default window of the type's queues, all of which get their scores anew.
+local function set_window(tx, settings, number)
+  if number == nil or (number or nil) == settings.window then return end
+  windows.use(tx, settings.window, -1)
+  settings.window = number or nil
+  windows.use(tx, settings.window, 1)
+  tx.has_windows = true
+  windows.begin_walk(tx)
+end
+
+-- Set the named quotas.
+local function set_quotas(tx, settings, change, at)
   local named, _, count, quotas_at = unpack_bytes(set_type.CAMPAIGN, change, at)
   if named % (2 * set_type.QUOTAS) >= set_type.QUOTAS then
     local list, bounds = unpack_quotas(change, count, quotas_at)
@@ -83,6 +104,10 @@ function set_type.run(tx, args, first)
   local knows_campaigns = named >= set_type.KNOWS_CAMPAIGNS
   local knows_life = named % set_type.KNOWS_CAMPAIGNS >= set_type.KNOWS_LIFE
   if not counters.open(tx, not_after) then return unit.expired(tx) end
+  local campaign_at = life_at + type_settings.LIFE_LENGTH
+  local window, is_unknown
+  if knows_campaigns then window, is_unknown = named_window(tx, args[first], campaign_at) end
+  if is_unknown then return {0, clock.told(tx), -1, -1, -1} end
   local settings = type_settings.require(tx)
   if named % 2 >= 1 then
     settings.last = last_lease(tx, settings)
@@ -94,7 +119,8 @@ function set_type.run(tx, args, first)
   end
   if knows_life then set_life(settings, named, args[first], life_at) end
   if knows_campaigns then
-    set_campaign(tx, settings, args[first], life_at + type_settings.LIFE_LENGTH)
+    set_quotas(tx, settings, args[first], campaign_at)
+    set_window(tx, settings, window)
   end
   settings.is_changed, settings.is_earlier = true, true
   local head = unit.close(tx, unit.reply(tx))

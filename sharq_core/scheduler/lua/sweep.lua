@@ -1,6 +1,6 @@
 -- The sweep removes the jobs below a deleted queue's fence, a bounded number at a time.
 --
--- Uses: shortcuts, job_record, queue_record, unit, transitions
+-- Uses: shortcuts, job_record, queue_record, lines, unit, transitions
 
 local sweep = {}
 
@@ -23,9 +23,12 @@ end
 
 -- Remove up to `limit` jobs. Returns how many. queue.is_unswept stays true while there may be more.
 function sweep.run(tx, queue, limit)
-  local count = 0
-  for class = job_record.FIRST_PRIORITY, job_record.LAST_PRIORITY do
-    if count < limit then count = count + sweep_class(tx, queue, class, limit - count) end
+  local count, bases = 0, {lines.MAIN}
+  for _, line in ipairs(queue.lines or {}) do bases[#bases + 1] = line.base end
+  for _, base in ipairs(bases) do
+    for class = base, base + job_record.LINE_WIDTH - 1 do
+      if count < limit then count = count + sweep_class(tx, queue, class, limit - count) end
+    end
   end
   if count < limit then count = count + sweep_class(tx, queue, string.byte(job_record.DELAYED_CLASS), limit - count) end
   queue_record.flag(queue, 'is_unswept', count >= limit)

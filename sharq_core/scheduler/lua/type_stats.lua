@@ -5,10 +5,11 @@
 local type_stats = {}
 
 -- Add the window of a type ('' for none) and its quotas to a reply.
-local function add_campaigns(settings, reply)
+local function add_campaigns(tx, settings, reply)
   local list = settings.quotas or {}
-  local at = #reply + 2
-  reply[at - 1], reply[at] = '', #list
+  queue_stats.add_window(tx, settings, reply)
+  local at = #reply + 1
+  reply[at] = #list
   for _, quota in ipairs(list) do
     reply[at + 1], reply[at + 2], reply[at + 3] = quota.unit, quota.quota, quota.period
     reply[at + 4], reply[at + 5], reply[at + 6] = quota.tz, quota.used, quota.is_stale and -1 or quota.ends
@@ -25,7 +26,7 @@ function type_stats.reply(tx, counts, knows_life, knows_campaigns)
   local reply = {0, clock.told(tx), -1, -1, settings.is_paused and 1 or 0, settings.max_leased, held_until,
     counts.queued, counts.delayed, counts.leased, counts.dead, call('HLEN', tx.keys[KEY.queues]), reason, ready_in}
   if knows_life then queue_stats.add_life(settings, reply) end
-  if knows_campaigns then add_campaigns(settings, reply) end
+  if knows_campaigns then add_campaigns(tx, settings, reply) end
   for _, limit in ipairs(settings.limits) do
     local at = #reply
     reply[at + 1], reply[at + 2], reply[at + 3] = limit.unit, limit.interval, limit.burst
