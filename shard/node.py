@@ -269,7 +269,7 @@ class ShardNode:
             self._pipeline,
             self._ownership,
             self.settings.partitions,
-            self._on_away,
+            lambda away: self._on_away_changed(away),
         )
 
     def _make_calls(self) -> CallHandlers:
@@ -397,9 +397,6 @@ class ShardNode:
     async def _watch_contact(self) -> None:
         await self._opened.wait()
         await self.contact.run()
-
-    def _on_away(self, away: Sequence[int]) -> None:
-        self._on_away_changed(away)
 
 
 async def _refuse(refusal: Unavailable) -> Never:

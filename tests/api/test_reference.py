@@ -196,7 +196,9 @@ class ReferenceComparison(Comparison):
             assert real is None or (isinstance(real, int) and 0 <= real <= JOBS), f"{field}: {real}"
         elif field == "next_at":
             assert (printed is None) == (real is None), field
-            assert real is None or (isinstance(real, int) and 0 <= real - time.time() * 1000 <= SOON_MS), field
+            assert real is None or (isinstance(real, int) and 0 <= real - time.time() * 1000 <= SOON_MS), (
+                field
+            )
         elif field == "due_for" or field in SPANS:
             assert (printed is None) == (real is None), field
             assert real is None or (isinstance(real, (int, float)) and 0 <= real < NEAR_MS), field
