@@ -94,7 +94,6 @@ _OF_TYPE = ("ready", "timers", "queues", "counters")
 """The keys of functions that tell why a type leases nothing."""
 
 _SCHEDULES = ("schedules", "schedule_jobs")
-"""The keys of a partition's schedules and of their jobs."""
 
 _NUMBERED = (*_ALL, "partitions", "members", "identity", *_SCHEDULES)
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""

@@ -34,6 +34,7 @@ TIMES = {
     "dead_at",
     "error_at",
     "progress_at",
+    "next_at",
 }
 NOW_MS = 1_795_922_400_000
 """The time at which the examples of docs/jobs.md seem to run."""
