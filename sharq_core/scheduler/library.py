@@ -335,8 +335,7 @@ def lua_files() -> list[tuple[str, str]]:
 def source() -> str:
     """Return the library's text, as FUNCTION LOAD takes it.
 
-    Each function stands in a block of its own, together with its registration, and so do the helpers of each shared
-    file that has a table of its name: only the table counts toward the 200 locals that Lua allows in a chunk.
+    Functions and the helpers of shared files are in blocks, because Lua allows 200 locals in a chunk.
     """
     texts = dict(lua_files())
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
