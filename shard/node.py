@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Never, TypeVar
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -16,10 +16,8 @@ from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
 from shard.calendar.batch_ends import BatchEnds
-from shard.calendar.node_schedules import make_schedules
-from shard.calendar.period_keeper import PeriodKeeper
-from shard.calendar.type_changes import TypeChanges
-from shard.call_handlers import CallHandlers
+from shard.calendar.node_calendar import NodeCalendar
+from shard.call_handlers import CallHandlers, refuse
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
 from shard.cluster.partition_clocks import PartitionClocks
@@ -41,11 +39,10 @@ from shard.metrics.store import DataMetrics, StoreMetrics
 from shard.metrics.type_caps import TypeCaps
 from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
-from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
+from sharq_core.errors import ConfigError, SharqError, StoreAway
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
-from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.failures import detail_of, why_of
@@ -109,7 +106,13 @@ class ShardNode:
         self._clocks = PartitionClocks(
             self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps
         )
-        self._batch_ends = BatchEnds(self._pipeline, self._calls.batches, self._clocks, settings.partitions)
+        self._batch_ends = BatchEnds(
+            self._pipeline,
+            self._calls.batches,
+            self._clocks,
+            settings.partitions,
+            settings.finished_retention_us,
+        )
         self._reaper = self._make_reaper()
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
@@ -120,21 +123,12 @@ class ShardNode:
             registry, self._pipeline, self._calls.limits, self._explanations, self._index, self._census
         )
         self._caps = TypeCaps(registry, self._pipeline, self._calls.types, self._census, self._metrics.units)
-        self.contact = self._make_contact()
+        self.contact = Contact(
+            self.store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
+        )
         self._hints = NodeHints(self._ownership, self._index, self._reaper, self._explanations)
-        self._schedules, self._schedule_changes = make_schedules(
-            registry,
-            self._pipeline,
-            self._calls,
-            self._executor,
-            self._ownership,
-            self._clocks,
-            self._hints,
-        )
-        self._periods = PeriodKeeper(
-            self._pipeline, PeriodCalls(keys), self._ownership, self._executor.now_us
-        )
-        self._surveyor.on_touched = self._schedules.look_at
+        parts = self._pipeline, self._calls, self._executor, self._ownership, self._clocks, self._surveyor
+        self._calendar = NodeCalendar(registry, *parts, self._hints)
         self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
         store.on_clock_news = self._on_clock_news
@@ -180,7 +174,7 @@ class ShardNode:
             for partition in given_up:
                 self._reaper.forget(partition)
         self._surveyor.begin_again(self._ownership.unread)
-        self._schedules.follow()
+        self._calendar.schedules.follow()
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))
 
     def tell_away(self, on_change: Callable[[Sequence[int]], None]) -> None:
@@ -230,9 +224,9 @@ class ShardNode:
         """Answer one call. sharq_core/link/messages.py defines the calls; ShardPort lists the errors."""
         refusal = self.guard.refusal
         if refusal is not None and not isinstance(call, _OF_THE_STORE):
-            return _refuse(refusal)
+            return refuse(refusal)
         if not self._opened.is_set() and not isinstance(call, DescribeStore):
-            return _refuse(StoreAway(self.store.unreached()))
+            return refuse(StoreAway(self.store.unreached()))
         return self._handlers.by_type[type(call)](call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
@@ -268,18 +262,7 @@ class ShardNode:
             self._set_aside,
         )
 
-    def _make_contact(self) -> Contact:
-        return Contact(
-            self.store,
-            self._executor,
-            self._pipeline,
-            self._ownership,
-            self.settings.partitions,
-            self._on_away,
-        )
-
     def _make_calls(self) -> CallHandlers:
-        changes = TypeChanges(self._pipeline, self._calls.types, self._periods, self._clocks, self._hints)
         return CallHandlers(
             self.store,
             self._calls,
@@ -294,7 +277,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self.job_ends,
-            {**self._schedule_changes.by_type, **changes.by_type},
+            self._calendar.handlers,
         )
 
     def _make_surveyor(self) -> Surveyor:
@@ -363,11 +346,10 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        parts = self.guard, self._refresher, self._samples, self._caps, self._schedules, self._periods
+        parts = self.guard, self._refresher, self._samples, self._caps, self._batch_ends, self._calendar
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
-            self._tasks.append(asyncio.create_task(self._batch_ends.run()))
         log.info("node_ready node=%s partitions=%d", self.settings.node_id, self.settings.partitions)
 
     async def _open_later(self) -> None:
@@ -394,21 +376,17 @@ class ShardNode:
         """Forget the due times and timers of partitions whose data was lost."""
         for partition in partitions:
             self._surveyor.lose(partition)
-            self._schedules.lose(partition)
+            self._calendar.schedules.lose(partition)
             if self._reaper is not None:
                 self._reaper.forget(partition)
 
     def _on_clock_news(self) -> None:
         self._refresher.look_soon()
-        self._schedules.look_soon()
-
-    async def _watch_contact(self) -> None:
-        await self._opened.wait()
-        await self.contact.run()
+        self._calendar.schedules.look_soon()
 
     def _on_away(self, away: Sequence[int]) -> None:
         self._on_away_changed(away)
 
-
-async def _refuse(refusal: Unavailable) -> Never:
-    raise refusal
+    async def _watch_contact(self) -> None:
+        await self._opened.wait()
+        await self.contact.run()

@@ -94,7 +94,8 @@ QUEUES = Dashboard(
         ),
         graph(
             "Caps in use",
-            "Share of each limit of a gathered type in use over the last minute, and of max_leased at the moment.",
+            "Share of each limit of a gathered type in use over the last minute, of max_leased at the moment, and of "
+            "each quota in its present day or hour.",
             Query(
                 worst(f"sharq_type_cap_used_ratio{{{OF_TYPE}}}", f"{BY_TYPE}, cap"),
                 "{{queue_type}} {{cap}}",

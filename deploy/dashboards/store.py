@@ -126,6 +126,22 @@ STORE = Dashboard(
             Query("sum(sharq_store_data_rollbacks_total)", "older copies seen"),
         ),
         graph(
+            "Results of finished jobs",
+            "Memory that they take (results_bytes is the most), and results dropped early to make room for others.",
+            Query("sum(sharq_result_bytes)", "bytes"),
+            unit="bytes",
+        ),
+        graph(
+            "Results without room",
+            "Dropped before their time, or not kept at all. Raise results_bytes, or send shorter results.",
+            Query(per_second("sharq_results_dropped_total", "instance"), "dropped {{instance}}"),
+            Query(
+                per_second("sharq_job_results_total", "instance", 'outcome="not_kept"'),
+                "not kept {{instance}}",
+            ),
+            unit="ops",
+        ),
+        graph(
             "Finished jobs forgotten early",
             "Forgotten within a minute, because of too many finished jobs. A late repeat may run twice.",
             Query(per_second("sharq_finished_forgotten_early_total", "instance"), "{{instance}}"),

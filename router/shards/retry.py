@@ -7,8 +7,8 @@ from typing import TypeVar, cast
 import msgspec
 
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
-from sharq_core.link.messages import Call, Enqueue
-from sharq_core.models import ExtendJob, FinishJob, NewJob
+from sharq_core.link.messages import Call, Enqueue, Failure
+from sharq_core.models import Enqueued, EnqueueStatus, ExtendJob, FinishJob, NewJob
 
 ReplyT = TypeVar("ReplyT")
 JobT = TypeVar("JobT")
@@ -28,6 +28,16 @@ def repeated(call: Call[ReplyT], error: SharqError) -> Call[ReplyT] | None:
     if isinstance(call, Enqueue):
         return cast(Call[ReplyT], Enqueue([msgspec.structs.replace(job, repeat=True) for job in call.jobs]))
     return None if any(repeated_job(job) is None for job in jobs) else call
+
+
+def is_refused(answer: object) -> bool:
+    """Return True if a job was not done by the call with this answer, and not found done either.
+
+    After a call that was perhaps done this proves nothing: that call may still run, or it reached another server.
+    """
+    if isinstance(answer, Enqueued):
+        return answer.status not in (EnqueueStatus.QUEUED, EnqueueStatus.DUPLICATE)
+    return isinstance(answer, Failure)
 
 
 def repeated_job(job: JobT) -> JobT | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 from router.shards.directory import Directory
-from router.shards.retry import repeated, repeated_job
+from router.shards.retry import is_refused, repeated, repeated_job
 from sharq_core import errors
 from sharq_core.link.messages import Addressed, Call, Failure, ShardPort
 from sharq_core.partitions import partition_of
@@ -36,7 +36,8 @@ class SecondTry:
         """Repeat a failed call about one partition at another shard, or raise its error if it must not be repeated.
 
         Raises:
-            SharqError: the second error, but the first if the first call was perhaps done: it stays in doubt.
+            SharqError: the second error, but the first if the first call was perhaps done: it stays in doubt, and so
+                does each of its jobs that the second call refuses.
         """
         again = repeated(call, error)
         other = None if again is None else self._other(partition, failed, is_away=error.is_away)
@@ -44,9 +45,13 @@ class SecondTry:
             raise error
         self._directory.second_tries += 1
         try:
-            return await other.call(again)
+            reply = await other.call(again)
         except errors.SharqError as second:
             raise error if error.perhaps_done else second from error
+        if error.perhaps_done and isinstance(reply, list):
+            doubt = Failure(error.code, error.message, error.is_away)
+            reply[:] = [doubt if is_refused(answer) else answer for answer in reply]
+        return reply
 
     async def ask_each(
         self,
@@ -123,7 +128,7 @@ class SecondTry:
         for index, answer in zip(indexes, outcomes, strict=True):
             first = answers[index]
             is_in_doubt = isinstance(first, Failure) and error_of(first).perhaps_done
-            if not (is_in_doubt and isinstance(answer, Failure)):
+            if not (is_in_doubt and is_refused(answer)):
                 answers[index] = answer
 
     def _other(self, partition: int, failed: ShardPort, *, is_away: bool) -> ShardPort | None:

@@ -13,9 +13,9 @@ import msgspec
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.index.job_ends import JobEnds, NamedJob
-from shard.metrics.outcome_counters import ExpiryCounter, OutcomeCounter
+from shard.metrics.outcome_counters import ExpiryCounter, OutcomeCounter, ResultCounter
 from sharq_core.errors import Overloaded, SharqError, StoreFull, Unavailable
-from sharq_core.link.messages import Failure, JobsCall
+from sharq_core.link.messages import Failure, Finish, JobsCall
 from sharq_core.logs.plurals import counted
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
@@ -56,6 +56,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         hints: gets the hint of each reply.
         counter: counts the outcomes; None for no count.
         job_ends: tells the watchers of jobs that the calls perhaps ended.
+        results: counts the results of finished jobs.
         expiries: counts the jobs that expire.
 
     Attributes:
@@ -72,6 +73,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         hints: HintNotes,
         counter: OutcomeCounter | None,
         job_ends: JobEnds,
+        results: ResultCounter,
         expiries: ExpiryCounter,
     ) -> None:
         self.call_type = call_type
@@ -86,6 +88,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         self.size = 0
         self.pipeline = pipeline
         self.job_ends = job_ends if call_type.ends_jobs else None
+        self.results = results if call_type is Finish else None
         self._text_field = call_type.text_field
         self._partitions = scheduler_calls.partitions
         self._loop = asyncio.get_running_loop()
@@ -218,8 +221,10 @@ class JobBatch(Generic[JobT, OutcomeT]):
             bulk_reply.settle(index, outcome)
         if self._verb.counter is not None:
             self._verb.counter.count(self._key[1], self.jobs, reply.value)
-        if self._verb.job_ends is not None:
+        if self._verb.job_ends is not None and self._verb.job_ends.watchers:
             self._verb.job_ends.note(self.jobs)
+        if self.size and self._verb.results is not None:
+            self._verb.results.count_results(reply.value)
 
     def _cut(self, text_field: str) -> list[JobBatch[JobT, OutcomeT]]:
         """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""

@@ -24,7 +24,9 @@ MAX_WAITING = 10_000
 """The maximum number of batches that wait to be asked about. Partitions name the others again."""
 
 ASK_EVERY_S = 60.0
-"""A batch that goes on elsewhere is not asked about again for this time, although several partitions name it."""
+"""A batch that goes on elsewhere is not asked about again for this time, or for the retention if that is shorter,
+although several partitions name it.
+"""
 
 PAUSE_S = 0.01
 """Pause between two batches, so that thousands that end at one time do not hold up other calls."""
@@ -35,15 +37,22 @@ class BatchEnds:
 
     Args:
         partitions: P.
+        retention_us: how long an ended batch is kept, in µs.
     """
 
     def __init__(
-        self, pipeline: Pipeline, calls: BatchCalls, clocks: PartitionClocks, partitions: int
+        self,
+        pipeline: Pipeline,
+        calls: BatchCalls,
+        clocks: PartitionClocks,
+        partitions: int,
+        retention_us: int,
     ) -> None:
         self._pipeline = pipeline
         self._calls = calls
         self._clocks = clocks
         self._partitions = partitions
+        self._ask_every_s = min(ASK_EVERY_S, retention_us / 1e6)
         self._loop = asyncio.get_running_loop()
         self._waiting: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._asked: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -52,8 +61,8 @@ class BatchEnds:
     def note(self, queue_type: str, batches: Sequence[str]) -> None:
         """Record batches of a type that a partition named."""
         for batch in batches:
-            asked_at = self._asked.get((queue_type, batch), -ASK_EVERY_S)
-            if len(self._waiting) < MAX_WAITING and self._loop.time() - asked_at >= ASK_EVERY_S:
+            asked_at = self._asked.get((queue_type, batch), -self._ask_every_s)
+            if len(self._waiting) < MAX_WAITING and self._loop.time() - asked_at >= self._ask_every_s:
                 self._waiting[queue_type, batch] = None
                 self._news.set()
 

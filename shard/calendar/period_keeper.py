@@ -86,9 +86,9 @@ class PeriodKeeper:
         zones = dict.fromkeys(Zone(quota.period, quota.tz) for quota in quotas)
         try:
             return {zone: bounds_around(zone, now_us) for zone in zones}
-        except ZoneInfoNotFoundError as error:
+        except (ZoneInfoNotFoundError, ValueError) as error:
             raise InvalidRequest(
-                f"quotas: the time zone database of a shard does not know {error.args[-1]}"
+                "quotas: the time zone database of a shard does not know one of their zones"
             ) from error
 
     def read_soon(self, partition: int) -> None:
@@ -143,7 +143,7 @@ def bounds_around(zone: Zone, now_us: int) -> tuple[int, ...]:
     """Return when the periods of a zone begin and end around a time, in µs since the epoch, in order.
 
     Raises:
-        ZoneInfoNotFoundError: the time zone database does not know the zone.
+        ZoneInfoNotFoundError, ValueError: the time zone database does not know the zone.
     """
     hour_us = now_us - now_us % _HOUR_US
     return period_bounds(zone.period, zone.tz, hour_us - BEHIND_US, hour_us + AHEAD_US)
@@ -159,6 +159,6 @@ def _known_bounds(zones: Iterable[Zone], now_us: int) -> Iterable[tuple[Zone, tu
     for zone in zones:
         try:
             yield zone, bounds_around(zone, now_us)
-        except ZoneInfoNotFoundError:
+        except (ZoneInfoNotFoundError, ValueError):
             # Another node knew the zone when the quota was set. Its types give no jobs, and the log says why.
             log.warning("zone_unknown tz=%s: quotas of this zone stay closed", zone.tz)

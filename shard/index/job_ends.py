@@ -32,33 +32,31 @@ class NamedJob(Protocol):
 
 
 class JobEnds:
-    """The watchers of jobs on one node."""
+    """The watchers of jobs on one node.
+
+    Attributes:
+        watchers: the watchers of each job that has any.
+    """
 
     def __init__(self) -> None:
-        self._watchers: dict[tuple[str, str, str], list[OnEnd]] = {}
-
-    def __len__(self) -> int:
-        """Return the number of jobs that have watchers."""
-        return len(self._watchers)
+        self.watchers: dict[tuple[str, str, str], list[OnEnd]] = {}
 
     def watch(self, job: JobKey, on_end: OnEnd) -> None:
         """Call on_end after each call that perhaps ended the job."""
-        self._watchers.setdefault(_key(job), []).append(on_end)
+        self.watchers.setdefault(_key(job), []).append(on_end)
 
     def unwatch(self, job: JobKey, on_end: OnEnd) -> None:
         """Remove a watcher; an unknown one is ignored."""
-        watchers = self._watchers.get(_key(job), [])
+        watchers = self.watchers.get(_key(job), [])
         if on_end in watchers:
             watchers.remove(on_end)
         if not watchers:
-            self._watchers.pop(_key(job), None)
+            self.watchers.pop(_key(job), None)
 
     def note(self, jobs: Sequence[NamedJob]) -> None:
-        """Tell the watchers of jobs that a call has perhaps ended. Cost: nothing while no job is watched."""
-        if not self._watchers:
-            return
+        """Tell the watchers of jobs that a call has perhaps ended. Not to be called while there are no watchers."""
         for job in jobs:
-            for on_end in list(self._watchers.get(_key(job), ())):
+            for on_end in list(self.watchers.get(_key(job), ())):
                 on_end()
 
 

@@ -18,7 +18,7 @@ from shard.metrics.outcome_counters import OutcomeCounter
 from shard.metrics.unit_counts import UnitCounts
 from sharq_core.job_changes import CancelStatus
 from sharq_core.job_life import DeadReason
-from sharq_core.models import EnqueueStatus, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
+from sharq_core.models import EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 
 MAX_TYPES = MAX_NAMED
@@ -68,7 +68,7 @@ class NodeMetrics:
         self.cancels = OutcomeCounts(CancelStatus, MAX_TYPES)
         self.counters: dict[str, OutcomeCounter] = {
             "enqueue": self.enqueues,
-            "finish": _Finishes(self),
+            "finish": self.finishes,
             "extend": self.extends,
             "release": _Releases(self),
             "cancel": self.cancels,
@@ -97,6 +97,12 @@ class NodeMetrics:
     def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
         """Export the number of primaries that each check of the store's settings complains about."""
         self._registry.register(_StoreNotices(notices))
+
+    def count_results(self, outcomes: Sequence[LeaseOutcome]) -> None:
+        """Count the results that the store kept, and those for which it had no room."""
+        for outcome in outcomes:
+            if outcome.result_kept is not None:
+                self.results["kept" if outcome.result_kept else "not_kept"] += 1
 
     def leased(self, queue_type: str, jobs: list[LeasedJob], ready_for_us: list[int]) -> None:
         """Record the attempt of each leased job, and how long it had been ready, in µs."""
@@ -136,19 +142,6 @@ def _by_type(make: Callable[[str], Callable[[float], None]]) -> Callable[[str], 
         return child
 
     return child_of
-
-
-class _Finishes:
-    """The counter of finishes, and of the results among them."""
-
-    def __init__(self, metrics: NodeMetrics) -> None:
-        self._metrics = metrics
-
-    def count(self, queue_type: str, jobs: Sequence[FinishJob], outcomes: Sequence[LeaseOutcome]) -> None:
-        self._metrics.finishes.count(queue_type, jobs, outcomes)
-        for outcome in outcomes:
-            if outcome.result_kept is not None:
-                self._metrics.results["kept" if outcome.result_kept else "not_kept"] += 1
 
 
 class _Releases:

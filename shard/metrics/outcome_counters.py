@@ -41,3 +41,11 @@ class LeaseCounter(ExpiryCounter, Protocol):
     def reaped(self, queue_type: str, ended: int, died: int) -> None:
         """Count leases that ended by time, and the jobs among them that became dead letters."""
         ...
+
+
+class ResultCounter(Protocol):
+    """The metric of the results of finished jobs."""
+
+    def count_results(self, outcomes: Sequence[Any], /) -> None:
+        """Count the results that the store kept, and those for which it had no room."""
+        ...

@@ -186,12 +186,6 @@ def _report(job: FinishJob | ReleaseJob) -> bytes:
     return head + error.encode() if error else head
 
 
-def results(jobs: Sequence[FinishJob]) -> list[bytes]:
-    """Return the result of each job; an empty list if no job has one."""
-    found = [job.result for job in jobs]
-    return found if any(found) else []
-
-
 def progress(jobs: Sequence[ExtendJob]) -> list[bytes]:
     """Return the progress that the workers report of each job; an empty list if nobody reports."""
     found = [job.progress for job in jobs]

@@ -181,8 +181,8 @@ class Functions:
         call = self._call(
             library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
         )
-        results = packed.results(jobs)
-        return self.results.finish(call, results, has_reports=bool(reports)) if results else call
+        results = [job.result for job in jobs]
+        return self.results.finish(call, results, has_reports=bool(reports)) if any(results) else call
 
     def extend(
         self,

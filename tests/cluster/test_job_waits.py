@@ -16,6 +16,7 @@ from shard.node import NodeSettings
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.link.job_watches import JobKey
+from sharq_core.link.messages import GetJob
 from sharq_core.models import FinishJob, JobState, JobStatus, LeaseOutcome, QueueKey, ReleaseJob
 from tests.cluster.test_long_polls import calls_by_function
 from tests.support.nodes.links import router_end, shard_end
@@ -189,7 +190,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(parts: Parts) -> None:
 def assert_nobody_waits(parts: Parts) -> None:
     """Neither router nor shard remembers a wait."""
     waits = parts.polls.job_waits
-    assert (waits.waiting, len(waits), len(ends_of(parts))) == (0, 0, 0)
+    assert (waits.waiting, len(waits), len(ends_of(parts).watchers)) == (0, 0, 0)
 
 
 def ends_of(parts: Parts) -> JobEnds:
@@ -281,14 +282,14 @@ async def test_routers_hear_over_their_links_of_the_end_of_a_job(parts: Parts) -
             for router in routers
             for job_id in "jk"
         ]
-        await until(lambda: len(ends_of(parts)) == 2)
+        await until(lambda: len(ends_of(parts).watchers) == 2)
         await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"], result=b'"x"')])
         assert [(await end_of(waits[at])).result for at in (0, 2)] == [b'"x"'] * 2
         assert not waits[1].done() and not waits[3].done()
-        await until(lambda: len(ends_of(parts)) == 1)
+        await until(lambda: len(ends_of(parts).watchers) == 1)
         await parts.dispatch.finish([FinishJob(KIND, "q", "k", leases["k"])])
         assert [(await end_of(waits[at])).state for at in (1, 3)] == [JobState.FINISHED] * 2
-        await until(lambda: len(ends_of(parts)) == 0)
+        await until(lambda: len(ends_of(parts).watchers) == 0)
 
 
 async def test_a_wait_follows_its_job_to_another_shard(parts: Parts, other: Parts) -> None:
@@ -299,13 +300,13 @@ async def test_a_wait_follows_its_job_to_another_shard(parts: Parts, other: Part
     first, second = (
         asyncio.create_task(router.status(QueueKey(KIND, "q"), job_id, LONG_US)) for job_id in "jk"
     )
-    await until(lambda: len(ends_of(parts)) == 2)
+    await until(lambda: len(ends_of(parts).watchers) == 2)
     await other.dispatch.finish([FinishJob(KIND, "q", "k", leases["k"])])
     await asyncio.sleep(0.1)
     assert not second.done()
     directory.change(other.node)
     assert (await end_of(second)).state is JobState.FINISHED
-    assert (len(ends_of(parts)), len(ends_of(other))) == (0, 1)
+    assert (len(ends_of(parts).watchers), len(ends_of(other).watchers)) == (0, 1)
     await other.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
     assert (await end_of(first)).state is JobState.FINISHED
 
@@ -315,7 +316,7 @@ async def test_a_wait_outlives_a_moment_without_a_shard(parts: Parts) -> None:
     directory = OneLink(parts.node, 64)
     router = waits_over(directory)
     wait = asyncio.create_task(router.status(QueueKey(KIND, "q"), "j", LONG_US))
-    await until(lambda: len(ends_of(parts)) == 1)
+    await until(lambda: len(ends_of(parts).watchers) == 1)
     directory.change(None)
     await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
     await asyncio.sleep(0.1)
@@ -329,10 +330,44 @@ async def test_a_wait_that_is_over_while_no_shard_answers_fails(parts: Parts) ->
     directory = OneLink(parts.node, 64)
     router = waits_over(directory)
     wait = asyncio.create_task(router.status(QueueKey(KIND, "q"), "j", 300_000))
-    await until(lambda: len(ends_of(parts)) == 1)
+    await until(lambda: len(ends_of(parts).watchers) == 1)
     directory.change(None)
     with pytest.raises(SharqError):
         await asyncio.wait_for(wait, 5)
+
+
+async def test_an_error_in_a_read_ends_no_wait_before_its_time(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wait goes on after an unexpected error, and fails with it if it lasts; it never hangs."""
+    leases = await leased(parts, "j")
+    reader = Stumbling(parts.dispatch)
+    waits = JobWaits(OneLink(parts.node, 64), reader)  # type: ignore[arg-type] # as far as it is asked
+    short, long = (
+        asyncio.create_task(waits.status(QueueKey(KIND, "q"), "j", wait_us)) for wait_us in (300_000, LONG_US)
+    )
+    await until(lambda: len(ends_of(parts).watchers) == 1)
+    reader.stumbles = True
+    with pytest.raises(SharqError, match="the job could not be read: RuntimeError"):
+        await asyncio.wait_for(short, 5)
+    reader.stumbles = False
+    await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
+    status = await asyncio.wait_for(long, 5)
+    assert status is not None and status.state is JobState.FINISHED
+    assert "job_wait_failed" in caplog.text
+
+
+class Stumbling:
+    """A dispatch whose reads of jobs fail at will, as a mistake in the code would make them."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self.stumbles = False
+
+    async def route(self, call: GetJob, /) -> JobStatus | None:
+        if self.stumbles:
+            raise RuntimeError("a mistake")
+        return await self._dispatch.route(call)
 
 
 async def test_a_router_asks_no_older_shard_to_tell_of_ends(parts: Parts) -> None:
@@ -348,12 +383,12 @@ async def test_a_link_that_comes_back_watches_its_jobs_again(parts: Parts) -> No
     watched = JobKey(KIND, "q", "j")
     async with shard_end(parts.node) as shard, router_end(shard.address) as end:
         end.link.watch_job(watched, lambda: heard.append("word"))
-        await until(lambda: len(ends_of(parts)) == 1)
+        await until(lambda: len(ends_of(parts).watchers) == 1)
         await shard.server.close()
         await until(lambda: heard == ["word"])
         async with shard_end(parts.node) as elsewhere:
             end.link.address = elsewhere.address
-            await until(lambda: end.link.is_up and len(ends_of(parts)) == 1)
+            await until(lambda: end.link.is_up and len(ends_of(parts).watchers) == 1)
             await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
             await until(lambda: heard == ["word"] * 2)
-        await until(lambda: len(ends_of(parts)) == 0)
+        await until(lambda: len(ends_of(parts).watchers) == 0)

@@ -250,11 +250,11 @@ async def test_a_node_that_gave_a_partition_up_fires_its_schedules_no_more(
         schedules = routing(a.node)
         for partition in range(PARTITIONS):
             await schedules.put(f"s{partition}", DAILY, job_of(queue_of_partition(partition)), b"{}")
-        assert len(a.node._schedules) == PARTITIONS
+        assert len(a.node._calendar.schedules) == PARTITIONS
         (b,) = await nodes.join("b")
         await until(lambda: agree(a, b))
-        assert len(a.node._schedules) == len(a.owned)
-        await until(lambda: len(b.node._schedules) == len(b.owned))
+        assert len(a.node._calendar.schedules) == len(a.owned)
+        await until(lambda: len(b.node._calendar.schedules) == len(b.owned))
 
 
 OWNED_BY_ONE = View(2, PARTITIONS, (Member("owner", "1", "owner:1"),))
@@ -288,11 +288,11 @@ async def test_the_owner_soon_fires_what_another_node_has_put_and_resumed(
         assert await owner.dequeue(KIND, wait_us=1_500_000) == []
         await schedules.set_paused(NAME, is_paused=False)
         await lease(owner, SOON_S)
-        assert len(other.node._schedules) == 0
+        assert len(other.node._calendar.schedules) == 0
 
 
 def _is_paused(node: ShardNode) -> bool:
-    known = node._schedules._known.get(partition_of(KIND, "q", PARTITIONS), {})
+    known = node._calendar.schedules._known.get(partition_of(KIND, "q", PARTITIONS), {})
     return NAME in known and known[NAME].is_paused
 
 
@@ -316,10 +316,10 @@ async def test_thousands_of_schedules_are_kept_and_fire_nothing_before_their_tim
         await asyncio.gather(
             *(schedules.put(f"s{n}", DAILY, job_of(f"q{n}"), b"{}") for n in range(at, at + 100))
         )
-    assert len(parts.node._schedules) == 2000
-    parts.node._schedules.look_soon()
+    assert len(parts.node._calendar.schedules) == 2000
+    parts.node._calendar.schedules.look_soon()
     await asyncio.sleep(1.0)
-    assert len(parts.node._schedules) == 2000
+    assert len(parts.node._calendar.schedules) == 2000
     assert await parts.dequeue(KIND) == []
 
 

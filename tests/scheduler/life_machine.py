@@ -33,6 +33,12 @@ class LifeMachine(SchedulerMachine):
         now_us = self.driver.now_us
         return {"not_after_us": None if not_after is None else now_us + not_after, "now_us": now_us}
 
+    @precondition(lambda self: self.model.state.results.held)
+    @rule()
+    def trim_results(self) -> None:
+        self.driver.reply(self.driver.functions.results.trim(0, now_us=self.driver.now_us))
+        self.model.state.results.trim(self.model.state.now_us)
+
     # Jobs by their ids.
 
     @precondition(lambda self: self.model.state.enqueued)

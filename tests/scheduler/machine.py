@@ -35,17 +35,15 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.replies import CountsReply, DequeueReply, RefreshReply, TypeTotals, minute_counts
-from tests.scheduler.driver import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
-    RANDOM,
-    SECOND_US,
-    START_US,
-    TYPE,
-    Driver,
+from sharq_core.scheduler.replies import (
+    CountsReply,
+    DequeueReply,
+    RefreshReply,
+    Reply,
+    TypeTotals,
+    minute_counts,
 )
+from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_records_agree, read_raw
 from tests.scheduler.strategies import (
@@ -53,12 +51,14 @@ from tests.scheduler.strategies import (
     CLOCK_STEPS_US,
     DELAYS_US,
     ERRORS,
+    FINISHES,
     GUESSES,
     HOLDS_US,
     INTERVALS_US,
     LEASES_US,
     NEW_JOBS,
     NOT_AFTER_US,
+    PROGRESS,
     QUEUE_IDS,
     REPORTS,
     SETTINGS,
@@ -68,7 +68,7 @@ from tests.scheduler.strategies import (
 )
 from tests.scheduler.witness import Witness
 
-RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3)
+RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3, result_bytes=600)
 
 NO_TOTALS = TypeTotals(TYPE, 0, 0, 0, 0, 0, 0, 0)
 
@@ -163,7 +163,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         not_after_us = None if not_after is None else now_us + not_after
         found = self.driver.reply(functions.enqueue(0, TYPE, jobs, not_after_us=not_after_us, now_us=now_us))
         assert found.hint.now_us == now_us
-        assert found.value == (None if not_after == -1 else self.model.enqueue(jobs))
+        with self._expiries(found):
+            assert found.value == (None if not_after == -1 else self.model.enqueue(jobs))
+
+    @contextmanager
+    def _expiries(self, found: Reply[Any]) -> Iterator[None]:
+        """A reply has the numbers of jobs that expire in the model's call within."""
+        state = self.model.state
+        state.expired = state.dropped = 0
+        yield
+        assert (found.expired_jobs, found.dropped_jobs) == (state.expired, state.dropped)
 
     @rule(
         target=leases,
@@ -215,16 +224,16 @@ class SchedulerMachine(RuleBasedStateMachine):
             if job.is_corrected and job.token is not None and job.corrected_cost is not None:
                 self.witness.see_correction(job.token, job.corrected_cost)
 
-    @rule(held=st.lists(held, min_size=1, max_size=3), report=REPORTS)
+    @rule(held=st.lists(held, min_size=1, max_size=3), report=FINISHES)
     def finish(self, held: list[Lease], report: dict[str, Any]) -> None:
         refs = [FinishJob(TYPE, *lease, **report) for lease in held]
         call = self.driver.functions.finish(0, TYPE, refs, now_us=self.driver.now_us)
         with self._corrections():
             assert self.driver.value(call) == self.model.finish(refs)
 
-    @rule(held=st.lists(held, min_size=1, max_size=3), by_us=LEASES_US)
-    def extend(self, held: list[Lease], by_us: int) -> None:
-        refs = [ExtendJob(TYPE, queue_id, job_id, lease or "", by_us) for queue_id, job_id, lease in held]
+    @rule(held=st.lists(held, min_size=1, max_size=3), by_us=LEASES_US, progress=PROGRESS)
+    def extend(self, held: list[Lease], by_us: int, progress: bytes) -> None:
+        refs = [ExtendJob(TYPE, *lease[:2], lease[2] or "", by_us, progress) for lease in held]
         call = self.driver.functions.extend(0, TYPE, refs, now_us=self.driver.now_us)
         before = self.model.state.in_state(JobState.LEASED)
         assert self.driver.value(call) == self.model.extend(refs)
@@ -268,8 +277,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         ]
         not_after_us = None if not_after is None else now_us + not_after
         call = self.driver.functions.release(0, TYPE, refs, not_after_us=not_after_us, now_us=now_us)
-        with self._corrections():
-            assert self.driver.reply(call).value == (None if not_after == -1 else self.model.release(refs))
+        found = self.driver.reply(call)
+        with self._corrections(), self._expiries(found):
+            assert found.value == (None if not_after == -1 else self.model.release(refs))
 
     def _compare_dequeue(self, found: DequeueReply | None, wanted: DequeueReply) -> None:
         assert found == wanted
@@ -358,10 +368,11 @@ class SchedulerMachine(RuleBasedStateMachine):
                 minute_counts(now_us, model.minute_rows(), column)
             )
         assert refresh.forgotten_early == model.state.forgotten_early
+        model.state.results.check(before)
         assert (refresh.totals or [NO_TOTALS]) == [model.state.totals()]
         assert read_raw(self.driver) == before
         assert_records_agree(before, self.driver)
-        self._witness_rates(queues)
+        self.witness.see_rates(queues)
 
     def _kept(self, counts: MinuteCounts) -> MinuteCounts:
         """Minutes that the partition keeps: after a step back of the clock, ten up to the latest that it has shown."""
@@ -386,7 +397,3 @@ class SchedulerMachine(RuleBasedStateMachine):
         queues = dict(zip(names, values, strict=False))
         jobs = dict(zip(keys, values[len(names) :], strict=False))
         return queues, jobs, (values[-3], values[-2], values[-1])
-
-    def _witness_rates(self, queues: dict[str, QueueStats]) -> None:
-        for queue_id, queue in queues.items():
-            self.witness.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)

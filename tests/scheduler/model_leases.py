@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from sharq_core.job_life import DeadReason, JobError
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseOutcome, LeaseStatus, ReleaseJob
 from tests.scheduler.model_records import RELEASED, Job, JobKey, Kind
+from tests.scheduler.model_results import Kept
 from tests.scheduler.model_state import State
 
 
 def finish(state: State, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
     """End leases and forget the jobs."""
     state.open_quotas()
+    state.results.begin_call()
     answers = [_finish_one(state, ref) for ref in refs]
     state.settle()
     return answers
@@ -20,12 +22,19 @@ def finish(state: State, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
 
 def _finish_one(state: State, ref: FinishJob) -> LeaseOutcome:
     job = _find(state, ref.queue_id, ref.job_id, ref.lease, "finish")
+    name = f"{state.queue_type}:{ref.queue_id}:{ref.job_id}"
     if isinstance(job, LeaseStatus):
-        return LeaseOutcome(job)
+        is_kept = None
+        if job is LeaseStatus.DONE and ref.result:
+            is_kept = state.results.find(name, ref.lease) is not None
+        return LeaseOutcome(job, result_kept=is_kept)
     _report(state, job, ref)
     state.bury(job, Kind.FINISHED)
     state.queues[job.queue_id].active_us = state.now_us
-    return LeaseOutcome(LeaseStatus.DONE)
+    if not ref.result:
+        return LeaseOutcome(LeaseStatus.DONE)
+    is_kept = state.results.keep(name, Kept(job.token, ref.result, state.now_us))
+    return LeaseOutcome(LeaseStatus.DONE, result_kept=is_kept)
 
 
 def extend(state: State, refs: Sequence[ExtendJob]) -> list[LeaseOutcome]:
@@ -45,6 +54,8 @@ def _extend_one(state: State, ref: ExtendJob) -> LeaseOutcome:
     if job.is_over(state.now_us) or (job.state is not JobState.LEASED and is_full):
         return LeaseOutcome(LeaseStatus.LOST)
     job.attempt += job.is_uncounted
+    if ref.progress:
+        job.progress = ref.progress, state.now_us
     state.hold(job, state.now_us + ref.by_us)
     state.queues[job.queue_id].active_us = state.now_us
     return LeaseOutcome(LeaseStatus.DONE, state.shown(job.due_us))

@@ -25,7 +25,13 @@ def get_job(state: State, key: JobKey) -> JobStatus | None:
     leftover, tombstone = state.leftovers.get(key), state.tombstone(key)
     left = leftover if leftover and leftover.was_leased else tombstone and tombstone.job
     assert left
-    return JobStatus(gone, left.attempt, state.shown(left.enqueued_at_us))
+    result = state.results.find(":".join((state.queue_type, *key)), left.token)
+    return JobStatus(
+        gone,
+        left.attempt,
+        state.shown(left.enqueued_at_us),
+        result=result if gone is JobState.FINISHED else None,
+    )
 
 
 def remembered(state: State, key: JobKey) -> JobState | None:
@@ -58,6 +64,8 @@ def live_job(state: State, job: Job, *, is_listed: bool) -> JobStatus:
         on_expiry=None if job.expires_at_us is None else job.on_expiry,
         error=_error(state, job),
         batch=_batch(job),
+        progress=job.progress and job.progress[0],
+        progress_at_us=job.progress and state.shown(job.progress[1]),
     )
 
 
@@ -82,6 +90,8 @@ def _dead_job(state: State, letter: Letter) -> JobStatus:
         reason=letter.reason,
         error=_error(state, job),
         batch=_batch(job),
+        progress=job.progress and job.progress[0],
+        progress_at_us=job.progress and state.shown(job.progress[1]),
     )
 
 

@@ -42,7 +42,8 @@ class Job:
     due_us: queued since, delayed until, or leased until. is_cancelled: its queue was deleted while it was leased.
     is_released, is_corrected, is_uncounted: what its newest lease did: gave it back, corrected its cost, did not count.
     expires_at_us, on_expiry: when it expires (None: never), and its fate then.
-    retry: its own retry policy. error: the latest error of a release, with a time of the partition.
+    retry: its own retry policy. error, progress: the latest error of a release and the latest
+    progress of an extend, with times of the partition.
     batch: the one that it was enqueued with.
     """
 
@@ -67,6 +68,7 @@ class Job:
     on_expiry: OnExpiry = OnExpiry.DEAD
     retry: Retry | None = None
     error: JobError | None = None
+    progress: tuple[bytes, int] | None = None
     batch: Batch | None = None
 
     @property

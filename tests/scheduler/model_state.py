@@ -23,6 +23,7 @@ from tests.scheduler.model_records import (
     Queue,
     Tombstone,
 )
+from tests.scheduler.model_results import KeptResults
 from tests.scheduler.model_retry import wait_us
 from tests.scheduler.type_model import TypeRules
 
@@ -65,6 +66,7 @@ class State:
         self.expired = self.dropped = 0
         self.minutes: dict[int, list[int]] = {}
         self.rules = TypeRules()
+        self.results = KeptResults(retention.result_bytes, retention.finished_us)
 
     @property
     def now_us(self) -> int:

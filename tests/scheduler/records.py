@@ -264,7 +264,8 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_expiry(found, _partition_time_us(raw["counters"], driver))
     _check_line(found)
     _check_dead(found, driver.functions.retention.dead_us)
-    _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type))
+    now_us = _partition_time_us(raw["counters"], driver)
+    _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type, driver.now_us, now_us))
     _check_totals(found)
 
 

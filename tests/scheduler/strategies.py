@@ -118,6 +118,9 @@ PREFIXES = st.sampled_from(["", "1", "12", "3"])
 REPORTS = st.fixed_dictionaries(
     {"cost": ACTUAL_COSTS, "hold_us": st.one_of(st.just(0), st.just(0), st.just(0), HOLDS_US)}
 )
+RESULTS = st.sampled_from([b"", b"", b"1", b'"' + b"x" * 98 + b'"', b'"' + b"x" * 398 + b'"'])
+PROGRESS = st.sampled_from([b"", b"", b"50", b'{"done": 7}'])
+FINISHES = st.builds(lambda report, result: {**report, "result": result}, REPORTS, RESULTS)
 SETTINGS = st.builds(
     QueueSettings,
     **{

@@ -16,7 +16,6 @@ import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from sharq_core.campaigns.quotas import PeriodLength, Zone
-from sharq_core.campaigns.schedules import ScheduleRule, ScheduleStatus
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
@@ -24,7 +23,6 @@ from sharq_core.link.messages import Member
 from sharq_core.models import EnqueueStatus, FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
-from sharq_core.scheduler.campaigns.schedule_calls import FireStatus, ScheduleCalls
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
@@ -36,7 +34,6 @@ from sharq_core.store.topology.layout import SLOTS
 from sharq_core.top_queues import TopOrder
 from tests.scheduler.driver import (
     DAY_US,
-    HOUR_US,
     LEASE_US,
     MINUTE_US,
     SECOND_US,
@@ -46,6 +43,7 @@ from tests.scheduler.driver import (
     new_job,
 )
 from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.schedule_life import use_schedules
 from tests.support.ports import free_port
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer
 
@@ -144,27 +142,6 @@ def look_after_jobs(driver: Driver) -> None:
     driver.value(calls.drop_dead_letter(at, TYPE, "life", "4", now_us=now_us))
     driver.value(calls.cancel(at, TYPE, [CancelJob(TYPE, "life", "5", force=True)], now_us=now_us))
     assert driver.client.exists(driver.key("notes")) == 0
-
-
-def use_schedules(driver: Driver) -> None:
-    """Call every function about schedules."""
-    calls, at, now_us = ScheduleCalls(driver.keys, driver.functions), driver.partition, driver.now_us
-    version = driver.value(calls.claim_schedule(at, "daily", 0, at, None, now_us=now_us)).version
-    rule, job = ScheduleRule(every_us=SECOND_US), new_job("", "scheduled", interval_us=0)
-    put = calls.put_schedule(at, "daily", version, rule, now_us, job, b"{}", is_paused=True, now_us=now_us)
-    assert driver.value(put).status is ScheduleStatus.DONE
-    assert driver.value(calls.settle_schedule(at, "daily", version, at, now_us=now_us))
-    resume = calls.pause_schedule(at, "daily", version, version, now_us, is_paused=False, now_us=now_us)
-    assert driver.value(resume).status is ScheduleStatus.DONE
-    (schedule,) = driver.value(calls.list_schedules(at, 0, 100, now_us=now_us)).schedules
-    fire = calls.fire_schedule(at, schedule, now_us, now_us + SECOND_US, now_us=now_us)
-    assert driver.value(fire).status is FireStatus.FIRED
-    fired = driver.value(calls.get_schedule(at, "daily", now_us=now_us)).schedule
-    assert fired is not None
-    assert driver.value(calls.move_schedule(at, fired, None, now_us=now_us))
-    driver.value(calls.drop_schedule(at, "daily", version, now_us=now_us))
-    assert driver.value(calls.settle_schedule(at, "daily", version, None, now_us=now_us))
-    assert driver.value(calls.forget_schedule(at, "daily", version, now_us=now_us + HOUR_US))
 
 
 def limit_the_type(driver: Driver) -> None:

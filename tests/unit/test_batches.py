@@ -90,6 +90,9 @@ class Noted:
             raise RuntimeError("this type cannot be counted")
         self.counted += len(outcomes)
 
+    def count_results(self, outcomes: Sequence[Any]) -> None:
+        raise AssertionError(f"enqueues have no results, got {outcomes}")
+
     def expired(self, queue_type: str, expired: int, dropped: int) -> None:
         self.expiries.append((queue_type, expired, dropped))
 
@@ -111,7 +114,7 @@ class Parts:
         order = CALLS.index(Enqueue)
         noted = self.noted
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(
-            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted
+            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted, noted
         )
 
     async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:

@@ -138,6 +138,43 @@ async def test_what_was_perhaps_done_stays_so_when_the_second_try_was_not_done(s
         await dispatch.route_job(Enqueue, job("q", "a"))
 
 
+LOST = OutcomeUnknown("the shard did not answer")
+
+
+class MovingDirectory(Directory):
+    """The other shard owns everything once the first one was asked."""
+
+    def owner(self, partition: int) -> ShardPort:
+        assert self._other is not None
+        return self._other if self._owner.calls else self._owner
+
+
+@pytest.mark.parametrize("first", [LOST, [SILENT]], ids=["call", "job"])
+@pytest.mark.parametrize(
+    "second", [AWAY, FULL, *(Enqueued(status, 0) for status in EnqueueStatus if status > 1)], ids=repr
+)
+async def test_a_job_that_was_perhaps_queued_stays_so_whatever_refuses_it_then(
+    first: Any, second: Any
+) -> None:
+    """I9: the first call may run after the second, or on a server that the second one did not reach."""
+    other = Shard([second])
+    with pytest.raises(OutcomeUnknown):
+        await Dispatch(MovingDirectory(Shard(first), other)).route_job(Enqueue, job("q", "a"))
+    (outcome,) = await Dispatch(MovingDirectory(Shard(first), other)).enqueue([job("q", "a")])
+    assert isinstance(outcome, OutcomeUnknown)
+    assert len(other.calls) == 2
+
+
+async def test_the_jobs_of_a_bulk_that_were_perhaps_queued_are_judged_one_by_one() -> None:
+    early = Enqueued(EnqueueStatus.EXPIRES_EARLY, 0)
+    duplicate = Enqueued(EnqueueStatus.DUPLICATE, 1)
+    dispatch = Dispatch(MovingDirectory(Shard(LOST), Shard([QUEUED, AWAY, early, duplicate])))
+    queued, away, refused, again = await dispatch.enqueue([job("q", job_id) for job_id in "abcd"])
+    assert (queued, again) == (QUEUED, duplicate)
+    assert isinstance(away, OutcomeUnknown)
+    assert isinstance(refused, OutcomeUnknown)
+
+
 async def test_nobody_is_asked_more_than_once_more() -> None:
     owner, other = Shard([AWAY]), Shard([AWAY])
     with pytest.raises(Unavailable):

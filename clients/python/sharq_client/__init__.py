@@ -18,6 +18,8 @@ from sharq_client.answers import (
 from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
+from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
+from sharq_client.campaigns.windows import OpenRange, Window, WindowState
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
@@ -64,6 +66,7 @@ __all__ = [
     "Limit",
     "OnExpiry",
     "OnReported",
+    "OpenRange",
     "Outcome",
     "QueueRow",
     "QueueSettings",
@@ -72,10 +75,15 @@ __all__ = [
     "QuotaUse",
     "Retry",
     "RunningJob",
+    "ScheduleRow",
+    "ScheduleState",
+    "Schedules",
     "SharqClient",
     "Throttled",
     "TypeRow",
     "TypeSettings",
     "TypeStats",
+    "Window",
+    "WindowState",
     "Worker",
 ]

@@ -196,6 +196,7 @@ class Jobs:
         Raises:
             NotFound: there is no such dead letter. Nothing was done.
             Duplicate: a live job has its id. Nothing was done.
+            BatchCancelled: its batch was cancelled. Nothing was done.
         """
         path = path_of("dead", queue_type, queue_id, job_id) + "redrive/"
         await self._caller.ask("POST", path, REPLY, is_safe_twice=False)

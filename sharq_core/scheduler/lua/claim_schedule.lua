@@ -2,7 +2,7 @@
 --
 -- Keys: counters schedules
 -- Args: now, '', name, a version that the new one must exceed (0: any), partition that will have the schedule (-1: the
---       change adds none), whether it is paused from now on (1 or 0; -1: as before), not_after (µs, 0: none)
+--       change adds none), whether it is paused from now on (1 or 0; -1: as before), not_after (µs)
 -- Reply: {0, now, -1, -1, version of the change, 1 if the schedule is paused, 1 if the name was known, partitions that
 --        may have a record of it}
 --        A version of 0 says that the name is not known and that nothing was done.

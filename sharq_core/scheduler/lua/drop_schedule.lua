@@ -1,7 +1,7 @@
 -- drop_schedule: drop a schedule from a partition. Its record stays for a while, to refuse changes of lower versions.
 --
 -- Keys: counters schedules schedule_jobs
--- Args: now, '', name, version, not_after (µs, 0: none)
+-- Args: now, '', name, version, not_after (µs)
 -- Reply: {0, now, -1, -1, status, the version of the record}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 dropped, 1 there was none, 2 the record has a higher version: nothing was done

@@ -18,14 +18,13 @@ local fire_schedule = {FIRED = 0, STALE = 1, EARLY = 2}
 function fire_schedule.run(tx, args, first)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local name, version, slot, fired, to, field = unpack(args, first + 1, first + 6)
-  if unit.is_late_by(tx, not_after) then return unit.expired(tx) end
   local schedule = schedule_record.read(tx, name)
   if not schedule or schedule.is_dropped or schedule.is_paused or schedule.version ~= tonumber(version)
     or schedule.slot ~= tonumber(slot) then return unit.reply(tx, fire_schedule.STALE, 0) end
   fired = tonumber(fired)
   if tx.now < fired then return unit.reply(tx, fire_schedule.EARLY, 0) end
   local header, _, payload = schedule_record.job(tx, name)
-  counters.open(tx)
+  if not counters.open(tx, not_after) then return unit.expired(tx) end
   if not tx.counters.is_known then identity.require(tx, sub(args[first], unit.TERMS_LENGTH + 1)) end
   local queue_id = schedule.queue_id
   unit.queue(tx, queue_id)

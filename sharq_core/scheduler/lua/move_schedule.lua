@@ -1,7 +1,7 @@
 -- move_schedule: set the next slot of a schedule, if it still has the slot that the caller knows.
 --
 -- Keys: counters schedules
--- Args: now, '', name, version, slot, new slot (µs; 0: none), not_after (µs, 0: none)
+-- Args: now, '', name, version, slot, new slot (µs; 0: none), not_after (µs)
 -- Reply: {0, now, -1, -1, 1 if it was set}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(1)

@@ -2,7 +2,7 @@
 --
 -- Keys: counters schedules schedule_jobs
 -- Args: now, '', name, version, version of the record that the caller has read (0: there was none), 1 to pause it, next
---       slot (µs; 0: none), not_after (µs, 0: none)
+--       slot (µs; 0: none), not_after (µs)
 -- Reply: {0, now, -1, -1, status, the version of the record}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 there is none, 2 the record has a higher version, 4 the record is not the one that the caller has

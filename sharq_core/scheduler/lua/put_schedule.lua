@@ -1,7 +1,7 @@
 -- put_schedule: create or replace a schedule in the partition of its queue.
 --
 -- Keys: counters schedules schedule_jobs
--- Args: now, type, not_after (µs, 0: none), id of the caller's data set, name, version, 1 if it is paused, first slot
+-- Args: now, type, not_after (µs), id of the caller's data set, name, version, 1 if it is paused, first slot
 --       (µs; 0: none), queue id, rule, header (enqueue_job.lua), entry, payload
 -- Reply: {0, now, -1, -1, status, the version of the record}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done

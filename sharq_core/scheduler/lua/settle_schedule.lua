@@ -1,8 +1,7 @@
 -- settle_schedule: end a change of a schedule in the home partition of its name, unless a later change has begun.
 --
 -- Keys: counters schedules
--- Args: now, '', name, version of the change, the partition that has the schedule now (-1: none has), not_after (µs, 0:
---       none)
+-- Args: now, '', name, version of the change, the partition that has the schedule now (-1: none has), not_after (µs)
 -- Reply: {0, now, -1, -1, 1 if no later change has begun}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(partitions that may have a record)

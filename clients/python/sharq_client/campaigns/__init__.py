@@ -1,1 +1,1 @@
-"""Holds the client's part about campaigns: batches of jobs, quotas of types, results and progress of jobs."""
+"""Holds the part of the client about campaigns: windows, quotas, batches, schedules, results and progress."""
