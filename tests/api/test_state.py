@@ -123,6 +123,7 @@ class TestQueues:
             "retry": None,
             "expires": None,
             "on_expiry": None,
+            "window": None,
             "settings": [],
             "blocked_by": "rate",
         }

@@ -171,7 +171,9 @@ end
 
 -- Remove the lines that no job has.
 function lines.settle(tx, queue)
-  local kept = {}
+  local is_whole, kept = true, {}
+  for _, line in ipairs(queue.lines) do is_whole = is_whole and not queue_windows.is_unused(queue, line) end
+  if is_whole then return end
   for _, line in ipairs(queue.lines) do
     if queue_windows.is_unused(queue, line) then
       windows.use(tx, line.number, -1)

@@ -62,7 +62,7 @@ function unit.reopen(tx, keys, now)
   if tx.is_limited then tx.is_limited, tx.settings, tx.is_all_paused = nil, nil, nil end
   if tx.has_settings then tx.has_settings = nil end
   if tx.is_held then tx.is_held = nil end
-  if tx.windows then tx.windows = nil end
+  if tx.windows then tx.windows, tx.openings = nil, nil end
   if tx.window_numbers then tx.window_numbers = nil end
   if tx.has_windows then tx.has_windows = nil end
 end

@@ -13,8 +13,8 @@
 --           :W> -> the cursor of a walk that gives queues their scores in ready anew (rescore_windows.lua); absent if
 --                  none is under way: generation, cursor of types, cursor of queues, types
 --
--- In a call tx.windows has the windows that it has read, by their numbers; tx.window_numbers the numbers by name; and
--- tx.window_uses how many uses it adds, by number.
+-- In a call tx.windows has the windows that it has read, by their numbers; tx.openings when pairs of them open;
+-- tx.window_numbers the numbers by name; and tx.window_uses how many uses the call adds, by number.
 --
 -- Uses: shortcuts, clock
 
@@ -26,6 +26,7 @@ local windows = {
   NAME = '>Bc0',
   -- A queue whose window is not known to open is looked at again after this time.
   LOOK_US = 60000000,
+  PAIR = 4294967296,  -- makes one number of two numbers of windows
 }
 
 -- Return a field of a window: of its record (PREFIX) or of its uses (USES).
@@ -92,12 +93,9 @@ function windows.is_open(tx, number)
   return from ~= nil and from <= clock.told(tx)
 end
 
--- Return when both of two windows are first open at one time (µs, now at the earliest), and true. If that is not known:
--- when to look again, and false. Either number may be nil for none.
-function windows.opening(tx, first, second)
-  local told = clock.told(tx)
-  if not first and not second then return told, true end
-  local left = windows.read(tx, first or second)
+-- Compute what windows.opening returns.
+local function find_opening(tx, first, second)
+  local told, left = clock.told(tx), windows.read(tx, first or second)
   local right = second and windows.read(tx, second) or left
   local ours, theirs, at, other_at = left.openings, right.openings, 1, 1
   while ours[at] and theirs[other_at] do
@@ -106,6 +104,26 @@ function windows.opening(tx, first, second)
     if ours[at + 1] < theirs[other_at + 1] then at = at + 2 else other_at = other_at + 2 end
   end
   return math.min(left.ask_at, right.ask_at), false
+end
+
+-- Return when both of two windows are first open at one time (µs, now at the earliest), and true. If that is not known:
+-- when to look again, and false. Either number may be nil for none.
+function windows.opening(tx, first, second)
+  if not first and not second then return clock.told(tx), true end
+  local known, pair = tx.openings, (first or 0) * windows.PAIR + (second or 0)
+  if not known then
+    known = {}
+    tx.openings = known
+  end
+  local at = known[pair]
+  if not at then
+    local is_known
+    at, is_known = find_opening(tx, first, second)
+    if not is_known then at = -at end
+    known[pair] = at
+  end
+  if at < 0 then return -at, false end
+  return at, true
 end
 
 -- Return the number of a name, and its window as it is stored, which may be a dropped one. nil: there was none.
