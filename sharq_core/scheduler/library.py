@@ -94,7 +94,6 @@ _OF_TYPE = ("ready", "timers", "queues", "counters")
 """The keys of functions that tell why a type leases nothing."""
 
 _SCHEDULES = ("schedules", "schedule_jobs")
-"""The keys of a partition's schedules and of their jobs."""
 
 _NUMBERED = (*_ALL, "partitions", "members", "identity", *_SCHEDULES)
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
@@ -336,8 +335,7 @@ def lua_files() -> list[tuple[str, str]]:
 def source() -> str:
     """Return the library's text, as FUNCTION LOAD takes it.
 
-    Each function stands in a block of its own, together with its registration, and so do the helpers of each shared
-    file that has a table of its name: only the table counts toward the 200 locals that Lua allows in a chunk.
+    Functions and the helpers of shared files are in blocks, because Lua allows 200 locals in a chunk.
     """
     texts = dict(lua_files())
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)
