@@ -317,9 +317,19 @@ async def test_thousands_of_schedules_are_kept_and_fire_nothing_before_their_tim
             *(schedules.put(f"s{n}", DAILY, job_of(f"q{n}"), b"{}") for n in range(at, at + 100))
         )
     assert len(parts.node._calendar.schedules) == 2000
-    parts.node._calendar.schedules.look_soon()
-    await asyncio.sleep(1.0)
-    assert len(parts.node._calendar.schedules) == 2000
+    kept = parts.node._calendar.schedules
+    for _ in range(3):
+        kept.look_soon()
+        await asyncio.sleep(0.7)
+    assert len(kept) == 2000
+    assert len(kept._heap) == 2000, "a reading adds nothing to what is awaited"
+    for number in range(4):
+        await asyncio.gather(
+            *(schedules.put(f"s{n}", DAILY, job_of(f"q{n + number}"), b"{}") for n in range(500))
+        )
+    assert len(kept) == 2000
+    assert len(kept._awaited) == 2000
+    assert len(kept._heap) <= 2 * 2000 + 1000
     assert await parts.dequeue(KIND) == []
 
 
