@@ -222,7 +222,9 @@ class Schedules:
 
     def _await_slot(self, partition: int, schedule: Schedule, after_s: float = 0.0) -> None:
         """Fire a schedule at its next slot, and not before a time from now has passed."""
-        if schedule.slot_us is None or schedule.is_paused:
+        # A firing may end after the schedule has changed: then the change has its own entry, which must stay.
+        is_known = self._known.get(partition, {}).get(schedule.name) is schedule
+        if not is_known or schedule.slot_us is None or schedule.is_paused:
             return
         now_us = self._executor.now_us(partition)
         wait_s = RETRY_S if now_us is None else max((schedule.slot_us - now_us) / 1e6, after_s)

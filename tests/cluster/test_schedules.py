@@ -25,9 +25,9 @@ from sharq_core.errors import NotFound, OutcomeUnknown, Unavailable
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Member, OnDue, ShardPort, View
 from sharq_core.link.schedule_calls import ClaimSchedule, DropSchedule, GetSchedule, PutSchedule
-from sharq_core.models import LeasedJob, NewJob
+from sharq_core.models import EnqueueStatus, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
-from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
+from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, ScheduleCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from tests.support.nodes.members import agree, running_nodes
@@ -308,6 +308,17 @@ async def test_a_node_whose_knowledge_is_ahead_of_the_store_reads_it_again(parts
     assert await parts.node._pipeline.value(undone)
     again = slot_ms(await lease(parts))
     assert (again * 1000 - put.slot_us) % 1_000_000 == 1_000
+
+
+async def test_a_change_during_a_firing_is_awaited_and_not_the_slot_that_was_fired(parts: Parts) -> None:
+    """The firing ends after the change, with the answer that its slot has not come, as after a step of the clock."""
+    schedules, kept = routing(parts.node), parts.node._calendar.schedules
+    partition = partition_of(KIND, "q", PARTITIONS)
+    await schedules.put(NAME, DAILY, job_of(), b"{}")
+    old = kept._known[partition][NAME]
+    new = await schedules.put(NAME, EVERY_SECOND, job_of(), b"{}")
+    kept._note_fired(partition, old, old.slot_us or 0, None, Fired(FireStatus.EARLY, EnqueueStatus.QUEUED))
+    assert slot_ms(await lease(parts)) * 1000 == new.slot_us
 
 
 async def test_thousands_of_schedules_are_kept_and_fire_nothing_before_their_time(parts: Parts) -> None:
