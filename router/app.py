@@ -14,6 +14,7 @@ from router.api.routes.table import ROUTES
 from router.bodies.parser import BodyParser
 from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
+from router.handlers.campaigns.windows import WindowHandlers
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
@@ -93,6 +94,7 @@ def _handlers(
     job_changes = JobChangeHandlers(dispatch, parser, settings)
     batches = BatchHandlers(dispatch, parser)
     schedules = ScheduleHandlers(dispatch, parser, settings)
+    windows = WindowHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,
@@ -141,6 +143,10 @@ def _handlers(
         "pause_schedule": schedules.pause_schedule,
         "resume_schedule": schedules.resume_schedule,
         "schedules": schedules.list_schedules,
+        "put_window": windows.put_window,
+        "window": windows.window,
+        "windows": windows.windows,
+        "drop_window": windows.drop_window,
         "hello": operations.hello,
         "deepstatus": operations.deepstatus,
         "healthz": operations.healthz,

@@ -7,7 +7,7 @@ a handler each. shard/dequeuer.py does the dequeues; sharq_core/link/messages.py
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Never, TypeVar, cast
 
 import msgspec
 
@@ -27,7 +27,7 @@ from shard.index.top_queues import top_queues
 from shard.index.type_list import list_types
 from shard.metrics.node import NodeMetrics
 from shard.reaper import Reaper
-from sharq_core.errors import InvalidRequest
+from sharq_core.errors import InvalidRequest, Unavailable
 from sharq_core.job_life import DeadPage
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
 from sharq_core.link import control_calls, job_calls, messages
@@ -213,3 +213,8 @@ class CallHandlers:
 
     async def _yield(self, call: messages.Yield) -> None:
         await self._stand_in.leave(call.partitions)
+
+
+async def refuse(refusal: Unavailable) -> Never:
+    """Answer a call with an error."""
+    raise refusal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Never, TypeVar
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -17,7 +17,7 @@ from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
 from shard.calendar.batch_ends import BatchEnds
 from shard.calendar.node_calendar import NodeCalendar
-from shard.call_handlers import CallHandlers
+from shard.call_handlers import CallHandlers, refuse
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
 from shard.cluster.partition_clocks import PartitionClocks
@@ -39,7 +39,7 @@ from shard.metrics.store import DataMetrics, StoreMetrics
 from shard.metrics.type_caps import TypeCaps
 from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
-from sharq_core.errors import ConfigError, SharqError, StoreAway, Unavailable
+from sharq_core.errors import ConfigError, SharqError, StoreAway
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
@@ -127,10 +127,8 @@ class ShardNode:
             self.store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
         )
         self._hints = NodeHints(self._ownership, self._index, self._reaper, self._explanations)
-        self._calendar = NodeCalendar(
-            registry, self._pipeline, self._calls, self._executor, self._ownership, self._clocks, self._hints
-        )
-        self._surveyor.on_touched = self._calendar.schedules.look_at
+        parts = self._pipeline, self._calls, self._executor, self._ownership, self._clocks, self._surveyor
+        self._calendar = NodeCalendar(registry, *parts, self._hints)
         self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
         store.on_clock_news = self._on_clock_news
@@ -226,9 +224,9 @@ class ShardNode:
         """Answer one call. sharq_core/link/messages.py defines the calls; ShardPort lists the errors."""
         refusal = self.guard.refusal
         if refusal is not None and not isinstance(call, _OF_THE_STORE):
-            return _refuse(refusal)
+            return refuse(refusal)
         if not self._opened.is_set() and not isinstance(call, DescribeStore):
-            return _refuse(StoreAway(self.store.unreached()))
+            return refuse(StoreAway(self.store.unreached()))
         return self._handlers.by_type[type(call)](call)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
@@ -392,7 +390,3 @@ class ShardNode:
     async def _watch_contact(self) -> None:
         await self._opened.wait()
         await self.contact.run()
-
-
-async def _refuse(refusal: Unavailable) -> Never:
-    raise refusal

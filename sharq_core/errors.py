@@ -103,6 +103,10 @@ class TooManyWindows(SharqError, code="too_many_windows", status=409):
     """A dead letter whose queue has waiting or leased jobs of as many other windows as it may. Nothing was done."""
 
 
+class WindowUsed(SharqError, code="window_used", status=409):
+    """A window that jobs or settings use, so that it is not deleted. Nothing was done."""
+
+
 class TooSlow(SharqError, code="too_slow", status=408):
     """A request body that did not arrive in time. Nothing was done."""
 

@@ -65,6 +65,7 @@ QUEUE_TYPE_MEANING = (
     f"The type of the queue, the name that workers ask for: {_LIMITS} It may hold one `~`, neither first nor last; "
     "all queues of such a gathered type are in one partition."
 )
+WINDOW_MEANING = f"The name of the window: {_LIMITS}"
 QUEUE_ID_MEANING = f"The id of the queue within its type: {_LIMITS}"
 JOB_ID_MEANING = f"The id of the job, unique within its queue: {_LIMITS}"
 

@@ -19,6 +19,7 @@ from router.api.fields import (
     QUEUE_TYPE_MEANING,
     QUEUE_TYPE_PATTERN,
     STRICT_IDENTIFIER_PATTERN,
+    WINDOW_MEANING,
 )
 from router.api.request_shapes import NoQuery
 from router.api.response_shapes import FailureAnswer
@@ -43,6 +44,7 @@ _PATH_MEANINGS = {
     "job_id": JOB_ID_MEANING,
     "batch": BATCH_MEANING,
     "schedule": SCHEDULE_MEANING,
+    "window": WINDOW_MEANING,
 }
 _STATUS_MEANING = "The outcome of the request, or of one job of a bulk call."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
+from sharq_core.scheduler.campaigns.windows import WindowCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
@@ -25,6 +26,7 @@ class StoreCalls:
         self.limits, self.types = LimitCalls(keys), TypeCalls(keys)
         self.batches, self.periods = BatchCalls(keys, retention), PeriodCalls(keys)
         self.schedules = ScheduleCalls(keys, self.functions)
+        self.windows = WindowCalls(keys)
         self.surveys = SurveyCalls(keys, retention.tombstones)
         self.sources: tuple[object, ...] = (
             self.functions,
@@ -33,4 +35,5 @@ class StoreCalls:
             self.types,
             self.batches,
             self.schedules,
+            self.windows,
         )

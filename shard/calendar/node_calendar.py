@@ -1,4 +1,4 @@
-"""Builds and drives what one node does by the calendar: the periods of quotas, and schedules."""
+"""Builds and drives what one node does by the calendar: windows, the periods of quotas, and schedules."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from prometheus_client import CollectorRegistry
 from shard.batching.pipeline import Pipeline
 from shard.batching.store_calls import StoreCalls
 from shard.calendar.period_keeper import PeriodKeeper
+from shard.calendar.renewals import Renewals
 from shard.calendar.schedule_changes import ScheduleChanges
 from shard.calendar.schedules import Schedules
 from shard.calendar.type_changes import TypeChanges
+from shard.calendar.windows import WindowCalendar
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.index.hints import NodeHints
+from shard.index.surveyor import Surveyor
 from shard.metrics.firings import FiringCounts
+from sharq_core.campaigns.windows import PutOutcome
+from sharq_core.link.window_calls import PutWindow
 from sharq_core.scheduler.executor import Executor
 
 
@@ -25,11 +30,12 @@ class NodeCalendar:
     """The calendar of one node.
 
     Args:
-        registry: receives the metrics of schedules.
+        registry: receives the metrics of schedules and windows.
         hints: gets the hint of each firing and of each change of a type.
 
     Attributes:
         schedules: the schedules of the node's partitions.
+        windows: the windows of the partitions that the node serves.
         handlers: the handler of each type of call whose work needs the calendar.
     """
 
@@ -41,11 +47,16 @@ class NodeCalendar:
         executor: Executor,
         ownership: Ownership,
         clocks: PartitionClocks,
+        surveyor: Surveyor,
         hints: NodeHints,
     ) -> None:
         counts = FiringCounts()
         self.schedules = Schedules(pipeline, calls.schedules, executor, ownership, hints, clocks, counts)
         self._periods = PeriodKeeper(pipeline, calls.periods, ownership, executor.now_us)
+        surveyor.on_touched = self.schedules.look_at
+        self.windows = WindowCalendar(pipeline, calls.windows, executor.now_us, clocks.not_after_us)
+        parts = (self.windows,)
+        self._renewals = Renewals(registry, ownership, executor.now_us, surveyor.clock_of, parts)
         schedule_changes = ScheduleChanges(
             pipeline, calls.schedules, calls.surveys, self.schedules, ownership, clocks
         )
@@ -53,6 +64,7 @@ class NodeCalendar:
         self.handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **schedule_changes.by_type,
             **type_changes.by_type,
+            PutWindow: self._put_window,
         }
         counts.known, counts.lag_s = self.schedules.__len__, lambda: self.schedules.lag_s
         registry.register(counts)
@@ -62,3 +74,9 @@ class NodeCalendar:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.schedules.run())
             tasks.create_task(self._periods.run())
+            tasks.create_task(self._renewals.run())
+
+    async def _put_window(self, call: PutWindow) -> PutOutcome:
+        outcome = await self.windows.put(call)
+        self._renewals.note_put(call.partition, must_rescore=outcome.must_rescore)
+        return outcome

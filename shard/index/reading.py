@@ -26,6 +26,7 @@ class PartitionReading(msgspec.Struct):
         look_at: the time (time.monotonic) at which a failed partition may be asked again.
         tombstones, forgotten_early, turn_us, now_us, result_bytes, results_dropped, oldest_result_us: the last values
             from the store (SurveyReply).
+        clock: the number of the partition's clock; None before the first look.
     """
 
     fields: int = -1
@@ -45,6 +46,7 @@ class PartitionReading(msgspec.Struct):
     result_bytes: int = 0
     results_dropped: int = 0
     oldest_result_us: int | None = None
+    clock: int | None = None
 
     @property
     def must_turn(self) -> bool:

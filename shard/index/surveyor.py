@@ -107,6 +107,11 @@ class Surveyor:
         """Return (partition, reading) of each partition that this node owns."""
         return ((p, reading) for p, reading in self._readings.items() if self._ownership.owns(p))
 
+    def clock_of(self, partition: int) -> int | None:
+        """Return the number of a partition's clock, which grows with each correction; None before the first look."""
+        reading = self._readings.get(partition)
+        return None if reading is None else reading.clock
+
     def begin_again(self, partitions: Iterable[int]) -> None:
         """Discard the readings of these partitions: other nodes may have changed them unseen."""
         for partition in partitions:
@@ -263,7 +268,7 @@ class Surveyor:
         self._guard.note(partition, value.data_id)
         reading.fields, reading.touches = value.fields, value.touches
         reading.tombstones, reading.forgotten_early = value.tombstones, value.forgotten_early
-        reading.turn_us, reading.now_us = value.turn_us, now_us
+        reading.turn_us, reading.now_us, reading.clock = value.turn_us, now_us, value.clock.number
         reading.result_bytes, reading.results_dropped = value.result_bytes, value.results_dropped
         reading.oldest_result_us = value.oldest_result_us
         reading.is_doubted |= value.is_cut

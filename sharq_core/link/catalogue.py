@@ -10,6 +10,7 @@ from sharq_core.link import (  # noqa: F401 - their types of calls are in the li
     control_calls,
     job_calls,
     schedule_calls,
+    window_calls,
 )
 from sharq_core.link.messages import Call
 

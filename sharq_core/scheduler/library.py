@@ -81,12 +81,10 @@ _ALL = (
 _NO_DEATH = _ALL[:-2]
 """The keys of functions that read dead letters and create none."""
 
-_NOTES = "notes"
-"""The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
-
-_RESULTS = ("results", "resulted")
-"""The keys of the results of finished jobs, which have no numbers either (lua/results.lua)."""
-
+_NOTES, _RESULTS = "notes", ("results", "resulted")
+"""The keys of notes and of results. They have no numbers in KEY: Lua derives their names when a job has a note or a
+result (lua/notes.lua, lua/results.lua).
+"""
 _DERIVED = frozenset({_NOTES, *_RESULTS})
 
 _JOBS = (*_ALL, _NOTES)
@@ -337,8 +335,7 @@ def lua_files() -> list[tuple[str, str]]:
 def source() -> str:
     """Return the library's text, as FUNCTION LOAD takes it.
 
-    Each function stands in a block of its own, together with its registration, and so do the helpers of each shared
-    file that has a table of its name: only the table counts toward the 200 locals that Lua allows in a chunk.
+    Functions and the helpers of shared files are in blocks, because Lua allows 200 locals in a chunk.
     """
     texts = dict(lua_files())
     head = (f"#!lua name={LIBRARY}", _KEY_NUMBERS, _KEY_KINDS, _KEY_OF_TYPE)

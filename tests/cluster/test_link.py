@@ -12,11 +12,20 @@ import pytest
 from sharq_core.campaigns.batches import BatchCounts, BatchStep
 from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleChange, ScheduleRule, ScheduleStatus, home_of
+from sharq_core.campaigns.windows import DropStatus, PutStatus
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import BlockedBy, LimitUnit, PauseStatus, QueueSettings, Quota, TypeSettings
-from sharq_core.link import batch_calls, control_calls, frames, job_calls, messages, schedule_calls
+from sharq_core.link import (
+    batch_calls,
+    control_calls,
+    frames,
+    job_calls,
+    messages,
+    schedule_calls,
+    window_calls,
+)
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
@@ -123,6 +132,7 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert (await ask(control_calls.GetTypeStats(*gathered))).max_leased == 2
     await use_batch_calls(ask)
     await use_schedule_calls(ask)
+    await use_window_calls(ask)
     assert used == set(CALLS)
 
 
@@ -157,6 +167,19 @@ async def use_schedule_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None
     (schedule,) = (await ask(schedule_calls.ListSchedules("", target, 0, 10))).schedules
     assert schedule.is_paused
     assert await ask(schedule_calls.DropSchedule("", target, "daily", version)) == done
+
+
+async def use_window_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:
+    """Make every call about windows."""
+    definition = b'{"tz":"UTC","open":[{"days":"daily","from":"00:00","to":"24:00"}]}'
+    put = await ask(window_calls.PutWindow("", 3, "w", definition, 0))
+    assert put.status is PutStatus.DONE
+    window = await ask(window_calls.GetWindow("", 3, "w"))
+    assert (window.version, window.definition, window.is_open) == (put.version, definition, True)
+    page = await ask(window_calls.GetWindows("", 3, 0, 10))
+    assert ([row.name for row in page.windows], page.scan) == (["w"], 0)
+    assert await ask(window_calls.DropWindow("", 3, "w")) is DropStatus.DONE
+    assert await ask(window_calls.GetWindow("", 3, "w")) is None
 
 
 async def test_an_error_keeps_its_class_and_message_over_the_link(router: Router) -> None:

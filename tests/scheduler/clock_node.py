@@ -68,6 +68,15 @@ VERBS = sorted(_CALLS)
 """The functions that a node calls for clients and timers, and that write."""
 
 
+def step_and_mend(driver: Driver, step_us: int) -> None:
+    """Step the store's clock (ahead: positive), and let a node correct the partition's time."""
+    clock = driver.refresh().clock
+    seen_us = driver.now_us + clock.shift_us - clock.unseen_us
+    driver.advance(step_us)
+    shift_us = clock.shift_us - step_us
+    driver.value(driver.functions.set_clock(0, clock.number, seen_us, shift_us, now_us=driver.now_us))
+
+
 class RealTime:
     """Real time and the store's clock, which steps.
 

@@ -12,6 +12,7 @@ from sharq_core.scheduler import library
 from tests.scheduler.driver import Driver
 from tests.scheduler.job_driver import JobDriver
 from tests.scheduler.type_driver import TypeDriver
+from tests.scheduler.window_driver import WindowDriver
 from tests.support.stores.server import KINDS, StoreServer, running_store
 
 _PROFILE = settings(
@@ -63,3 +64,15 @@ def sms(client: redis.Redis, prefix: str) -> TypeDriver:
 def jobs(client: redis.Redis, prefix: str) -> JobDriver:
     """An empty deployment of one partition, for calls about single jobs."""
     return JobDriver(client, prefix)
+
+
+@pytest.fixture
+def windows(client: redis.Redis, prefix: str) -> WindowDriver:
+    """An empty deployment of one partition, for calls about windows."""
+    return WindowDriver(client, prefix)
+
+
+@pytest.fixture
+def gathered(client: redis.Redis, prefix: str) -> WindowDriver:
+    """The same of a gathered type."""
+    return WindowDriver(client, prefix, queue_type="sms~a")

@@ -15,11 +15,12 @@ from tests.scheduler.batch_records import assert_batches_agree
 from tests.scheduler.driver import Driver
 from tests.scheduler.output_records import parse_note, parse_results
 from tests.scheduler.type_records import type_ready_us
+from tests.scheduler.window_records import MAIN, Line, assert_uses_agree, parse_lines
 
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
 PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16
 SETTINGS = 15
-COST, EXPIRES, NOTED = 1, 2, 32
+COST, EXPIRES, RETRY, WINDOW, NOTED = 1, 2, 4, 8, 32
 DELAYED_LANE = 255
 KEEP_US = 600_000_000
 LATEST_US = 2**53
@@ -54,6 +55,8 @@ class JobRecord:
     cost: int
     expires_us: int
     is_noted: bool
+    line: int = MAIN
+    window: int | None = None
 
     @property
     def field(self) -> bytes:
@@ -62,7 +65,7 @@ class JobRecord:
     @property
     def member(self) -> bytes:
         """Its place in queued:<type>."""
-        lane = DELAYED_LANE if self.state == DELAYED else self.priority
+        lane = DELAYED_LANE if self.state == DELAYED else self.line + self.priority - MAIN
         return self.queue_id.encode() + bytes([0, lane]) + self.seq.to_bytes(8) + self.job_id.encode()
 
 
@@ -90,6 +93,8 @@ class QueueRecord:
     walk_class: int = 0
     walk_least_us: int = 0
     has_defaults: bool = False
+    window: int = 0
+    lines: tuple[Line, ...] = ()
 
     @property
     def is_closed(self) -> bool:
@@ -140,7 +145,11 @@ def parse_job(field: bytes, raw: bytes) -> JobRecord:
     expires_at = 1 + 4 * (has & COST)
     expires_us = int.from_bytes(rare[expires_at : expires_at + 7]) if has & EXPIRES else 0
     seq_due = int.from_bytes(seq), attempt, int.from_bytes(due)
-    return JobRecord(queue_id, job_id, state, priority, *seq_due, flags, cost, expires_us, bool(has & NOTED))
+    line_at = expires_at + 7 * bool(has & EXPIRES) + 11 * bool(has & RETRY)
+    line = (rare[line_at], int.from_bytes(rare[line_at + 1 : line_at + 5])) if has & WINDOW else (MAIN, None)
+    return JobRecord(
+        queue_id, job_id, state, priority, *seq_due, flags, cost, expires_us, bool(has & NOTED), *line
+    )
 
 
 def parse_queue(raw: bytes) -> QueueRecord:
@@ -149,10 +158,12 @@ def parse_queue(raw: bytes) -> QueueRecord:
     _, flags, interval, burst, tat, _, active, timer, queued, delayed, leased, fence, *_, older = values
     size = _QUEUE.size + 12 * older
     tails = (0, _LIMITS.size, _LIMITS.size + _LIFE.size)
-    assert len(raw) - size in (tails[1:] if flags & LIMITED else tails[:1])
+    whole = len(raw) - size
+    assert whole in tails[1:] or whole > tails[2] if flags & LIMITED else whole == tails[0]
     limits = _LIMITS.unpack_from(raw, size) if flags & LIMITED else (0, 0, b"", 0, 0, 0)
     settings, max_leased, held, hundredths, weight, given = limits
-    life = _LIFE.unpack_from(raw, size + _LIMITS.size) if len(raw) - size == tails[2] else _NO_LIFE
+    life = _LIFE.unpack_from(raw, size + _LIMITS.size) if whole >= tails[2] else _NO_LIFE
+    window, lines = parse_lines(raw[size + tails[2] :])
     _, factor, _, _, expires, on_expiry, expires_from, walk_class, _, walk_least = life
     return QueueRecord(
         flags,
@@ -174,7 +185,9 @@ def parse_queue(raw: bytes) -> QueueRecord:
         int.from_bytes(expires_from),
         walk_class,
         int.from_bytes(walk_least),
-        has_defaults=bool(factor or int.from_bytes(expires) or on_expiry),
+        has_defaults=bool(factor or int.from_bytes(expires) or on_expiry or window),
+        window=window,
+        lines=lines,
     )
 
 
@@ -241,6 +254,13 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     assert_batches_agree(raw)
     _check_job_timers(found)
     _check_queues(found)
+    _check_lines(found)
+    queues = found.queues.values()
+    assert_uses_agree(
+        raw["counters"],
+        [queue.window for queue in queues],
+        [line for queue in queues for line in queue.lines],
+    )
     _check_expiry(found, _partition_time_us(raw["counters"], driver))
     _check_line(found)
     _check_dead(found, driver.functions.retention.dead_us)
@@ -279,6 +299,23 @@ def _check_queues(found: Snapshot) -> None:
             assert found.timers[b"Q" + queue_id.encode()] <= queue.timer_us <= queue.forget_us
         if queue.flags & UNSWEPT:
             assert b"F" + queue_id.encode() in found.timers
+
+
+def _check_lines(found: Snapshot) -> None:
+    """Each line counts its jobs that are not deleted; only deleted jobs may stand in a line without others."""
+    live: Counter[tuple[str, int, int | None, int]] = Counter()
+    for job in found.jobs.values():
+        queue = found.queues[job.queue_id]
+        if job.window is not None:
+            assert job.line in {line.base for line in queue.lines}
+            live[job.queue_id, job.line, job.window, job.state] += not queue.is_deleted(job)
+    counted: Counter[tuple[str, int, int | None, int]] = Counter()
+    for queue_id, queue in found.queues.items():
+        for line in queue.lines:
+            counts = {QUEUED: line.queued, DELAYED: line.delayed, LEASED: line.leased}
+            assert any(counts.values()) or queue.flags & UNSWEPT
+            counted.update({(queue_id, line.base, line.number, state): n for state, n in counts.items()})
+    assert +live == +counted
 
 
 def _partition_time_us(counters: dict[bytes, Any], driver: Driver) -> int:

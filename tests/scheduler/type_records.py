@@ -40,7 +40,7 @@ def _quotas(counters: dict[bytes, Any], raw: bytes) -> list[tuple[bool, int, int
     found: list[tuple[bool, int, int]] = []
     if not raw:
         return found
-    _, count = _WINDOWS.unpack_from(raw)
+    window, count = _WINDOWS.unpack_from(raw)
     at = _WINDOWS.size
     for _ in range(count):
         _, period, *numbers, is_out, _, _, length = _QUOTA.unpack_from(raw, at)
@@ -50,5 +50,6 @@ def _quotas(counters: dict[bytes, Any], raw: bytes) -> list[tuple[bool, int, int
         assert b":" + name in counters and bytes((len(name),)) + name in counters[b":calendars"]
         found.append((bool(is_out), begins_us, ends_us))
         at += _QUOTA.size + length
-    assert found and at == len(raw)
+    assert window + len(found) > 0
+    assert at == len(raw)
     return found

@@ -14,7 +14,16 @@ from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
-from sharq_core.link import batch_calls, catalogue, control_calls, frames, job_calls, messages, schedule_calls
+from sharq_core.link import (
+    batch_calls,
+    catalogue,
+    control_calls,
+    frames,
+    job_calls,
+    messages,
+    schedule_calls,
+    window_calls,
+)
 from sharq_core.link.frames import FrameError
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, Dequeued, Member, View
@@ -82,6 +91,10 @@ CALLS: list[Call[Any]] = [
     schedule_calls.DropSchedule("", 5, "daily", 7),
     schedule_calls.GetSchedule("", 5, "daily"),
     schedule_calls.ListSchedules("", 5, 0, 100),
+    window_calls.PutWindow("", 3, "w", b'{"tz": "UTC"}', 7),
+    window_calls.GetWindow("", 3, "w"),
+    window_calls.GetWindows("", 3, 0, 100),
+    window_calls.DropWindow("", 3, "w"),
 ]
 
 

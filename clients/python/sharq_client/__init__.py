@@ -19,6 +19,7 @@ from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.results import JobResult, RunningJob
 from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
+from sharq_client.campaigns.windows import OpenRange, Window, WindowState
 from sharq_client.client import SharqClient
 from sharq_client.control import Control
 from sharq_client.handlers import Handler, Throttled
@@ -65,6 +66,7 @@ __all__ = [
     "Limit",
     "OnExpiry",
     "OnReported",
+    "OpenRange",
     "Outcome",
     "QueueRow",
     "QueueSettings",
@@ -81,5 +83,7 @@ __all__ = [
     "TypeRow",
     "TypeSettings",
     "TypeStats",
+    "Window",
+    "WindowState",
     "Worker",
 ]

@@ -132,6 +132,10 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         expires_at_ms: the time from which the job is not leased, in ms since the epoch by the store's clock; None if it
             never expires.
         on_expiry: the fate of the job when it expires; None if it never expires.
+        window: the window of the job itself; None for none.
+        ignore_window: True if no window holds it back.
+        opens_at_ms: the time at which its windows let it leave, in ms since the epoch by the store's clock; None if
+            they are open, or if it is not known.
         dead_at_ms: the time at which it became a dead letter, in ms since the epoch by the store's clock; None unless
             dead.
         reason: the reason why it became a dead letter; None unless dead.
@@ -158,6 +162,9 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     delayed_until_ms: int | None = msgspec.field(default=None, name="delayed_until")
     expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
     on_expiry: OnExpiry | None = None
+    window: str | None = None
+    ignore_window: bool = False
+    opens_at_ms: int | None = msgspec.field(default=None, name="opens_at")
     dead_at_ms: int | None = msgspec.field(default=None, name="dead_at")
     reason: DeadReason | None = None
     error: str | None = None
@@ -222,6 +229,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
         next_ready_in_ms: the time until the next lease is possible; None if nothing is queued or it is not known.
         oldest_age_ms: the time since the first queued job was enqueued; None if nothing is queued.
         retry, expires_ms, on_expiry: the settings for jobs that have none of their own; None for none.
+        window: the name of its window; None for none.
     """
 
     interval_ms: float = msgspec.field(name="interval")
@@ -243,6 +251,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     expires_ms: float | None = msgspec.field(default=None, name="expires")
     on_expiry: OnExpiry | None = None
+    window: str | None = None
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,6 +303,7 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     expires_ms: float | None = msgspec.field(default=None, name="expires")
     on_expiry: OnExpiry | None = None
+    window: str | None = None
     quotas: list[QuotaUse] = []
 
 

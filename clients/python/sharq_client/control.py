@@ -1,4 +1,4 @@
-"""Offers the calls of operators: settings of queues and types, holds, pauses above a queue, and lists with numbers.
+"""Offers the calls of operators: settings of queues and types, holds, pauses above a queue, windows, and lists.
 
 Not here: the calls of producers and workers, and the pause of one queue (client.py).
 """
@@ -13,6 +13,7 @@ import msgspec
 from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.caller import REPLY, Caller
 from sharq_client.campaigns.schedules import Schedules
+from sharq_client.campaigns.windows import Window, WindowState
 from sharq_client.requests import HoldBody, QueueSettings, TypeSettings
 from sharq_client.transport import path_of
 
@@ -27,10 +28,17 @@ class _TypeRows(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class _Windows(msgspec.Struct, frozen=True):
+    windows: list[WindowState]
+    cursor: str | None
+
+
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
+_WINDOW = msgspec.json.Decoder(WindowState)
+_WINDOWS = msgspec.json.Decoder(_Windows)
 
 
 class Control:
@@ -143,3 +151,35 @@ class Control:
         async for answer in self._caller.pages("/types/", _TYPE_ROWS, page):
             for row in answer.types:
                 yield row
+
+    async def put_window(self, name: str, window: Window) -> None:
+        """Define a window, or define it anew.
+
+        Raises:
+            InvalidRequest: the definition is wrong, or there are 1,000 other windows. Nothing was done.
+            OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
+        """
+        await self._caller.ask("PUT", path_of("window", name), REPLY, window)
+
+    async def window(self, name: str) -> WindowState | None:
+        """Return a window and its state; None if there is none of this name."""
+        return await self._caller.find(path_of("window", name), _WINDOW)
+
+    async def windows(self, *, page: int = 1_000) -> AsyncIterator[WindowState]:
+        """Yield all windows, in no order.
+
+        Args:
+            page: the number of windows for each request, 1 to 10,000.
+        """
+        async for answer in self._caller.pages("/windows/", _WINDOWS, page):
+            for window in answer.windows:
+                yield window
+
+    async def drop_window(self, name: str) -> bool:
+        """Delete a window; return False if there is none of this name.
+
+        Raises:
+            WindowUsed: jobs or settings use it. Nothing was done.
+            OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
+        """
+        return await self._caller.done("DELETE", path_of("window", name), is_safe_twice=True)

@@ -82,6 +82,10 @@ class TooManyWindows(SharqError, code="too_many_windows", status=409):
     """A dead letter whose queue has waiting or leased jobs of as many other windows as it may. Nothing was done."""
 
 
+class WindowUsed(SharqError, code="window_used", status=409):
+    """Jobs or settings use the window, so it is not deleted. Nothing was done."""
+
+
 class Duplicate(SharqError, code="duplicate", status=409):
     """A live job has this id. Nothing was done."""
 

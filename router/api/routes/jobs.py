@@ -14,7 +14,7 @@ from router.api.life.requests import (
 from router.api.request_shapes import JobQuery, NoBody, RedriveBody
 from router.api.response_shapes import Done, Dropped, Redriven
 from router.api.routes.route import JOB, QUEUE, READ, WRITE, Route
-from sharq_core.errors import Duplicate, JobLeased, NotFound, NotWaiting, StoreFull
+from sharq_core.errors import Duplicate, JobLeased, NotFound, NotWaiting, StoreFull, TooManyWindows
 
 JOBS = (
     Route(
@@ -60,7 +60,7 @@ JOBS = (
         summary="Redrive one dead letter: enqueue it again.",
         body=NoBody,
         answers={200: (Done,)},
-        failures=(*WRITE, NotFound, Duplicate),
+        failures=(*WRITE, NotFound, Duplicate, TooManyWindows),
     ),
     Route(
         operation="drop_letter",

@@ -12,5 +12,6 @@ from router.api.routes.leases import LEASES
 from router.api.routes.operations import OPERATIONS
 from router.api.routes.queues import QUEUES
 from router.api.routes.schedules import SCHEDULES
+from router.api.routes.windows import WINDOWS
 
-ROUTES = (*LEASES, *JOBS, *QUEUES, *BATCHES, *SCHEDULES, *OPERATIONS)
+ROUTES = (*LEASES, *JOBS, *QUEUES, *WINDOWS, *BATCHES, *SCHEDULES, *OPERATIONS)

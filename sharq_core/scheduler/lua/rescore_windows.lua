@@ -11,7 +11,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a queue
 --
--- Uses: shortcuts, windows, queue_record, type_settings, lines, counters, unit
+-- Uses: shortcuts, windows, queue_record, type_settings, counters, unit
 
 local rescore_windows = {}
 
@@ -38,7 +38,8 @@ local function rescore_queues(tx, scan, count)
     local queue_id = page[2][index]
     local queue = queue_record.unpack(queue_id, page[2][index + 1], tx.now)
     tx.queues[queue_id] = queue
-    if queue and queue.ready_score and lines.matter(tx, queue) then
+    -- A queue whose window, or whose type's, was cleared needs a new score, too.
+    if queue and queue.ready_score then
       unit.move(tx, queue)
       queue.is_changed = true
     end

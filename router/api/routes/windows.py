@@ -1,0 +1,48 @@
+"""Defines the routes of windows: the times of the day in which jobs may be leased."""
+
+from __future__ import annotations
+
+from router.api.campaigns.window_shapes import WindowAnswer, WindowBody, WindowRows
+from router.api.request_shapes import NoBody, PageQuery
+from router.api.response_shapes import Done
+from router.api.routes.route import READ, WRITE, Route
+from sharq_core.errors import NotFound, WindowUsed
+
+WINDOWS = (
+    Route(
+        operation="put_window",
+        methods=("PUT",),
+        paths=("/window/{window}/",),
+        summary="Define a window, or define it anew: when jobs and queues that name it may be leased from.",
+        body=WindowBody,
+        needs_body=True,
+        answers={200: (Done,)},
+        failures=WRITE,
+    ),
+    Route(
+        operation="window",
+        methods=("GET",),
+        paths=("/window/{window}/",),
+        summary="Get a window: its definition, when it opens or closes, and how many queues and types use it.",
+        answers={200: (WindowAnswer,)},
+        failures=(*READ, NotFound),
+    ),
+    Route(
+        operation="windows",
+        methods=("GET",),
+        paths=("/windows/",),
+        summary="List all windows with their definitions, page by page.",
+        query=PageQuery,
+        answers={200: (WindowRows,)},
+        failures=READ,
+    ),
+    Route(
+        operation="drop_window",
+        methods=("DELETE",),
+        paths=("/window/{window}/",),
+        summary="Delete a window that no job and no setting uses.",
+        body=NoBody,
+        answers={200: (Done,)},
+        failures=(*WRITE, NotFound, WindowUsed),
+    ),
+)

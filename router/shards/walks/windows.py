@@ -1,0 +1,174 @@
+"""Puts windows into every partition, reads them and drops them.
+
+Every partition has every window, so that the lease of a job needs no other partition. The home partition of a window
+comes first in a put, and gives the definition its version, so that of two puts at once the same one wins everywhere. It
+comes last in a removal. So a window exists if its home partition has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from router.shards.walks.everywhere import confirmed, not_everywhere
+from router.shards.walks.listings import read_queues
+from sharq_core import errors
+from sharq_core.campaigns.windows import (
+    MAX_WINDOWS,
+    DropStatus,
+    PutStatus,
+    StoredWindow,
+    Window,
+    WindowPage,
+)
+from sharq_core.link.messages import PartitionCall
+from sharq_core.link.window_calls import DropWindow, GetWindow, GetWindows, PutWindow
+from sharq_core.partitions import partition_of
+
+ReplyT = TypeVar("ReplyT")
+
+
+class Router(Protocol):
+    """The part of the dispatch that a walk needs."""
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions."""
+        ...
+
+    async def route(self, call: PartitionCall[ReplyT]) -> ReplyT:
+        """Call the owner of a partition."""
+        ...
+
+
+async def put_window(dispatch: Router, name: str, window: Window) -> None:
+    """Put a window into every partition: a new one, or another definition of a present one. It may be repeated.
+
+    Raises:
+        InvalidRequest, Unavailable: nothing was done.
+        OutcomeUnknown: not every partition has confirmed it; the message says how many have.
+    """
+    definition, home = msgspec.json.encode(window), home_of(name, dispatch.partitions)
+    try:
+        put = await dispatch.route(PutWindow("", home, name, definition, version=0))
+    except errors.OutcomeUnknown as error:
+        raise not_everywhere(0, dispatch.partitions, error) from error
+    if put.status is PutStatus.FULL:
+        raise errors.InvalidRequest(
+            f"window: expected at most {MAX_WINDOWS} windows; delete unused ones first"
+        )
+    # A partition with a newer version has the definition of a put that came after this one.
+    await confirmed(
+        dispatch.route,
+        lambda partition: PutWindow("", partition, name, definition, put.version),
+        _others(dispatch, home),
+        dispatch.partitions,
+        done=1,
+    )
+
+
+async def read_window(dispatch: Router, name: str) -> tuple[StoredWindow, int]:
+    """Return a window, and its number of uses in all partitions.
+
+    Raises:
+        NotFound: its home partition does not have it.
+    """
+    found = await _in_all(dispatch, name)
+    window = found[home_of(name, dispatch.partitions)]
+    if window is None:
+        raise _unknown(name)
+    return window, _uses(found)
+
+
+async def list_windows(
+    dispatch: Router, limit: int, cursor: str | None
+) -> tuple[list[StoredWindow], str | None]:
+    """Return about `limit` windows from a cursor on, and the next cursor, None at the end.
+
+    A page may be short or empty before the end, because each partition lists the windows whose home it is.
+
+    Raises:
+        InvalidRequest: the cursor was not made by this function.
+    """
+    partitions = dispatch.partitions
+
+    async def read(call: PartitionCall[WindowPage]) -> WindowPage:
+        page = await dispatch.route(call)
+        own = [window for window in page.windows if home_of(window.name, partitions) == call.partition]
+        return msgspec.structs.replace(page, windows=own)
+
+    windows, rest = await read_queues(
+        read,
+        lambda partition, scan, count: GetWindows("", partition, scan, count),
+        lambda page: ((window.name, window) for window in page.windows),
+        partitions,
+        limit,
+        cursor,
+    )
+    return list(windows.values()), rest
+
+
+async def drop_window(dispatch: Router, name: str) -> None:
+    """Drop a window from every partition. It may be repeated.
+
+    Raises:
+        NotFound: no partition has it.
+        WindowUsed, Unavailable: nothing was done, or what was done is undone.
+        OutcomeUnknown: not every partition has confirmed it; the message says how many have.
+    """
+    found = await _in_all(dispatch, name)
+    known = [window for window in found if window is not None]
+    if not known:
+        raise _unknown(name)
+    newest = max(known, key=lambda window: window.version)
+    if uses := _uses(found):
+        if len(known) < len(found):
+            # An earlier removal was not confirmed by every partition, and the window has come into use.
+            await put_window(dispatch, name, msgspec.json.decode(newest.definition, type=Window))
+        raise _used(name, uses)
+    home = home_of(name, dispatch.partitions)
+    others = _others(dispatch, home)
+
+    def drop(partition: int) -> DropWindow:
+        return DropWindow("", partition, name)
+
+    statuses: list[DropStatus] = await confirmed(dispatch.route, drop, others, dispatch.partitions)
+    if DropStatus.USED not in statuses:
+        statuses += await confirmed(dispatch.route, drop, [home], dispatch.partitions, done=len(others))
+    if DropStatus.USED in statuses:
+        # A job or a setting that names the window came after it was asked for. It must not wait for ever.
+        await put_window(dispatch, name, msgspec.json.decode(newest.definition, type=Window))
+        raise _used(name, statuses.count(DropStatus.USED))
+
+
+def home_of(name: str, partitions: int) -> int:
+    """Return the home partition of a window."""
+    return partition_of("window", name, partitions)
+
+
+def _others(dispatch: Router, home: int) -> list[int]:
+    """Return all partitions but the home partition."""
+    return [partition for partition in range(dispatch.partitions) if partition != home]
+
+
+async def _in_all(dispatch: Router, name: str) -> list[StoredWindow | None]:
+    """Return a window as each partition has it, by the number of the partition."""
+    calls: list[Awaitable[StoredWindow | None]] = [
+        dispatch.route(GetWindow("", partition, name)) for partition in range(dispatch.partitions)
+    ]
+    return await asyncio.gather(*calls)
+
+
+def _uses(found: list[StoredWindow | None]) -> int:
+    return sum(window.uses for window in found if window is not None)
+
+
+def _unknown(name: str) -> errors.NotFound:
+    return errors.NotFound(f"window: there is no window {name}")
+
+
+def _used(name: str, uses: int) -> errors.WindowUsed:
+    return errors.WindowUsed(f"window: jobs or settings use {name} (uses: {uses}); nothing was dropped")
