@@ -26,6 +26,7 @@ EMPTY: Document = {
     "retry": None,
     "expires": None,
     "on_expiry": None,
+    "window": None,
     "quotas": [],
     "queues": 0,
     "blocked_by": "empty",
