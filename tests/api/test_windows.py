@@ -193,7 +193,9 @@ async def test_a_queue_has_jobs_of_up_to_26_windows(api: Api, name: str, kind: s
     body = {"payload": 1, "job_id": "code", "ignore_window": True}
     reply = await api.post(f"/enqueue/{kind}/1/", body)
     assert (reply.status, reply.json["code"]) == (400, "invalid_request")
-    assert reply.json["message"].startswith("window: the queue has waiting or leased jobs of 26 other windows")
+    assert reply.json["message"].startswith(
+        "window: the queue has waiting or leased jobs of 26 other windows"
+    )
     assert await leased(api, kind) == "j0"
     assert (await api.post(f"/finish/{kind}/1/j0/")).status == 200
     assert (await api.post(f"/enqueue/{kind}/1/", body)).status == 201
