@@ -5,10 +5,14 @@ A feature is a limit, or what a job says of its life.
 
 from __future__ import annotations
 
+import time
+
 from benchmarks.price_load import INTERVAL_US, NONE, QUEUES, Feature, answer
 from benchmarks.servers import Store
+from shard.calendar.period_keeper import bounds_around
+from sharq_core.campaigns.quotas import PeriodLength, Zone
 from sharq_core.job_life import Retry
-from sharq_core.limits import Limit, LimitUnit, QueueSettings, TypeSettings
+from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 
@@ -29,6 +33,14 @@ def set_caps(store: Store, keys: Keys, queue_type: str) -> None:
     limits = [Limit(unit, INTERVAL_US, _UNREACHED_BURST) for unit in LimitUnit]
     settings = TypeSettings(limits=limits, max_leased=1_000_000)
     store.execute(TypeCalls(keys).set_type(0, queue_type, settings))
+
+
+def set_quotas(store: Store, keys: Keys, queue_type: str) -> None:
+    """Give the type a quota in jobs for each day and one in units for each hour that nothing reaches."""
+    quotas = [Quota(10**12, PeriodLength.DAY), Quota(10**12, PeriodLength.HOUR, unit=LimitUnit.COST)]
+    zones = (Zone(quota.period, quota.tz) for quota in quotas)
+    bounds = {zone: bounds_around(zone, time.time_ns() // 1000) for zone in zones}
+    store.execute(TypeCalls(keys).set_type(0, queue_type, TypeSettings(quotas=quotas), bounds=bounds))
 
 
 LIFE = {
@@ -54,6 +66,7 @@ FEATURES = {
     "weight": Feature("weight", prepare=set_weights),
     "gathered type without caps": Feature("plain~a"),
     "gathered type with two caps and max_leased": Feature("caps~a", prepare=set_caps),
+    "gathered type with two quotas": Feature("quotas~a", prepare=set_quotas),
 }
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -19,12 +20,13 @@ import msgspec
 from benchmarks import life_steps, load_client, targets
 from benchmarks.cpu import CpuMeter
 from benchmarks.errors import Spoiled
-from benchmarks.life_steps import BATCH, PAYLOAD, Steps, campaign, expired_jobs
+from benchmarks.life_steps import BATCH, PAYLOAD, Steps, batch, campaign, expired_jobs
 from benchmarks.load_client import open_session
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Server, Store, sharq_server, store
 from benchmarks.spread import Spread, percentile
 from sharq_core.config.settings import DEFAULT_KEY_PREFIX
+from sharq_core.logs.plurals import counted
 from sharq_core.models import NewJob
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from sharq_core.scheduler.functions import Functions, Retention
@@ -32,6 +34,7 @@ from sharq_core.scheduler.keys import Keys
 
 _TYPE, _QUEUE, _OTHER = "sms", "many", "other"
 _PREFIX = "campaign7-"
+_BATCH, _BATCH_QUEUES = "campaign7", (1, 5_000)
 _OTHER_QUEUES = 64
 _OTHERS_PER_S = 250
 _LEASE_MS = 3_600_000
@@ -106,7 +109,12 @@ def run(is_quick: bool) -> Report:
     plan = _QUICK if is_quick else _FULL
     expired = {size: [_measure(_expire, plan, size) for _ in range(plan.rounds)] for size in plan.expired}
     cancelled = [_measure(_cancel, plan, plan.cancelled) for _ in range(plan.rounds)]
-    return _report(plan, expired, cancelled, life_steps.measure(plan.steps))
+    clearings = {queues: partial(_cancel_batch, queues=queues) for queues in _BATCH_QUEUES}
+    batches = {
+        queues: [_measure(clearing, plan, plan.cancelled) for _ in range(plan.rounds)]
+        for queues, clearing in clearings.items()
+    }
+    return _report(plan, expired, cancelled, batches, life_steps.measure(plan.steps))
 
 
 class _Bench:
@@ -271,6 +279,21 @@ async def _cancel(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
     return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
 
 
+async def _cancel_batch(bench: _Bench, plan: _Plan, size: int, queues: int) -> _Outcome:
+    """All jobs of a batch are cancelled, an equal part in each of some queues."""
+    bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
+    for queue_id, jobs in batch(size, queues, _TYPE, _BATCH):
+        bench.fill(partition_of(_TYPE, queue_id, DEFAULT_PARTITIONS), _TYPE, [jobs])
+    quiet_ms = await _quiet(bench, plan)
+    clock = _Clock(bench)
+    async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
+        answer = await bench.ask(f"/batch/{_TYPE}/{_BATCH}/cancel/")
+        seconds, server_s, store_s = clock.spent_s()
+    if answer["cancelled"] != size:
+        raise Spoiled(f"{answer['cancelled']} jobs of {size} were cancelled")
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
+
+
 async def _quiet(bench: _Bench, plan: _Plan) -> list[float]:
     """Return how long the dequeues of others take while nothing else happens, ms."""
     bench.rewrite_file()
@@ -280,8 +303,13 @@ async def _quiet(bench: _Bench, plan: _Plan) -> list[float]:
 
 
 def _report(
-    plan: _Plan, expired: dict[int, list[_Outcome]], cancelled: list[_Outcome], steps: Sequence[Steps]
+    plan: _Plan,
+    expired: dict[int, list[_Outcome]],
+    cancelled: list[_Outcome],
+    batches: dict[int, list[_Outcome]],
+    steps: Sequence[Steps],
 ) -> Report:
+    all_batches = [outcome for outcomes in batches.values() for outcome in outcomes]
     all_expired = [outcome for outcomes in expired.values() for outcome in outcomes]
     return Report(
         name="life",
@@ -309,16 +337,20 @@ def _report(
             ),
             targets.LIFE_CALL.row(Spread.of([outcome.longest_ms for outcome in all_expired])),
             targets.LIFE_OTHERS.row(Spread.of([outcome.ratio for outcome in all_expired])),
-            Row(
-                f"cancel by prefix of {plan.cancelled:,} jobs",
-                "s",
-                Spread.of([outcome.seconds for outcome in cancelled]),
-            ),
+            _seconds(f"cancel by prefix of {plan.cancelled:,} jobs", cancelled),
             targets.CANCEL_CALL.row(Spread.of([outcome.longest_ms for outcome in cancelled])),
             targets.CANCEL_OTHERS.row(Spread.of([outcome.ratio for outcome in cancelled])),
+            *(
+                _seconds(
+                    f"cancel of a batch of {plan.cancelled:,} jobs in {counted(queues, 'queue')}", outcomes
+                )
+                for queues, outcomes in batches.items()
+            ),
+            targets.BATCH_CALL.row(Spread.of([outcome.longest_ms for outcome in all_batches])),
+            targets.BATCH_OTHERS.row(Spread.of([outcome.ratio for outcome in all_batches])),
             targets.LIFE_STEP.row(Spread.of([step.longest_ms for step in steps])),
         ],
-        grids=[_grid(expired, cancelled), _steps_grid(steps)],
+        grids=[_grid(expired, cancelled, batches), _steps_grid(steps)],
         notes=[
             "The calls of the store are measured by its own log, in wall time: other load on the machine makes one "
             "longer. The CPU times of the single steps do not depend on it.",
@@ -326,10 +358,17 @@ def _report(
     )
 
 
-def _grid(expired: dict[int, list[_Outcome]], cancelled: list[_Outcome]) -> Grid:
+def _seconds(what: str, outcomes: list[_Outcome]) -> Row:
+    return Row(what, "s", Spread.of([outcome.seconds for outcome in outcomes]))
+
+
+def _grid(
+    expired: dict[int, list[_Outcome]], cancelled: list[_Outcome], batches: dict[int, list[_Outcome]]
+) -> Grid:
     named = [
         *((f"{size:,} expired", outcome) for size, outcomes in expired.items() for outcome in outcomes),
         *(("cancelled by prefix", outcome) for outcome in cancelled),
+        *((f"batch in {queues:,}", outcome) for queues, outcomes in batches.items() for outcome in outcomes),
     ]
     rows: list[tuple[Cell, ...]] = [
         (

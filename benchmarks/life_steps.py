@@ -14,7 +14,9 @@ import msgspec
 from benchmarks.errors import Spoiled
 from benchmarks.servers import Store, store
 from benchmarks.spread import median
+from sharq_core.logs.plurals import counted
 from sharq_core.models import NewJob
+from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
@@ -65,12 +67,25 @@ def campaign(size: int, queue_id: str, queue_type: str, prefix: str) -> Iterator
         yield [NewJob(queue_type, queue_id, job_id, PAYLOAD, -1, 0) for job_id in [*ids, f"other-{first}"]]
 
 
+def batch(size: int, queues: int, queue_type: str, name: str) -> Iterator[tuple[str, list[NewJob]]]:
+    """Yield the jobs of a batch, an equal part in each queue, as queue ids and calls' worth of jobs."""
+    share = size // queues
+    for queue in range(queues):
+        queue_id = f"q{queue}"
+        for first in range(0, share, BATCH):
+            ids = map(str, range(first, min(first + BATCH, share)))
+            yield (
+                queue_id,
+                [NewJob(queue_type, queue_id, job_id, PAYLOAD, -1, 0, batch=name) for job_id in ids],
+            )
+
+
 def measure(size: int) -> list[Steps]:
     """Clear `size` jobs in each way, on a store of its own."""
     with store(is_durable=False) as running:
         running.load_library()
         load = _Load(running, size)
-        return [load.dequeue(), load.sweep(), load.cancel()]
+        return [load.dequeue(), load.sweep(), load.cancel(), *map(load.cancel_batch, (1, 1_000))]
 
 
 class _Load:
@@ -80,6 +95,7 @@ class _Load:
         keys = Keys("life", 1)
         self._functions = Functions(keys, Retention())
         self._jobs = JobCalls(keys, Retention())
+        self._batches = BatchCalls(keys, Retention())
         probes = [self._spent_us(lambda: None) for _ in range(_PROBES)]
         self._probe_us = median(probes)
 
@@ -112,6 +128,21 @@ class _Load:
         if cancelled != self._size:
             raise Spoiled(f"{cancelled} of {self._size} jobs were cancelled")
         return self._steps("a step of a cancellation by prefix", spent_us)
+
+    def cancel_batch(self, queues: int) -> Steps:
+        """Cancel a batch in as many queues, step by step."""
+        kind, scan, spent_us = f"batch{queues}", "", list[float]()
+        for _, jobs in batch(self._size, queues, kind, _PREFIX):
+            self._run(self._functions.enqueue(0, kind, jobs, now_us=_BEGIN_US))
+        cancelled = 0
+        while scan or not spent_us:
+            call = self._batches.cancel_batch(0, kind, _PREFIX, scan)
+            step, us = self._timed(call)
+            spent_us.append(us)
+            cancelled, scan = cancelled + step.cancelled, step.scan
+        if cancelled != self._size:
+            raise Spoiled(f"{cancelled} of {self._size} jobs were cancelled")
+        return self._steps(f"a step of a cancellation of a batch in {counted(queues, 'queue')}", spent_us)
 
     def _fill_expired(self, queue_type: str) -> None:
         for jobs in expired_jobs(self._size, _QUEUE, queue_type, _BEGIN_US + HOUR_US):

@@ -159,6 +159,8 @@ LIFE_CALL = Target("life", "expired jobs: longest call of the store", "ms", _mos
 LIFE_OTHERS = Target("life", "expired jobs: p99 of a dequeue of others, of that without", "x", _most(2))
 CANCEL_CALL = Target("life", "cancel by prefix: longest call of the store", "ms", _most(5))
 LIFE_STEP = Target("life", "longest single step of either, CPU time", "ms", _most(5))
+BATCH_CALL = Target("life", "cancel of a batch: longest call of the store", "ms", _most(5))
+BATCH_OTHERS = Target("life", "cancel of a batch: p99 of a dequeue of others, of that without", "x", _most(2))
 CANCEL_OTHERS = Target("life", "cancel by prefix: p99 of a dequeue of others, of that without", "x", _most(2))
 
 TARGETS = tuple(

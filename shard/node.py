@@ -123,7 +123,9 @@ class ShardNode:
             registry, self._pipeline, self._calls.limits, self._explanations, self._index, self._census
         )
         self._caps = TypeCaps(registry, self._pipeline, self._calls.types, self._census, self._metrics.units)
-        self.contact = self._make_contact()
+        self.contact = Contact(
+            self.store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
+        )
         self._hints = NodeHints(self._ownership, self._index, self._reaper, self._explanations)
         parts = self._pipeline, self._calls, self._executor, self._ownership, self._clocks, self._surveyor
         self._calendar = NodeCalendar(registry, *parts, self._hints)
@@ -260,16 +262,6 @@ class ShardNode:
             self._set_aside,
         )
 
-    def _make_contact(self) -> Contact:
-        return Contact(
-            self.store,
-            self._executor,
-            self._pipeline,
-            self._ownership,
-            self.settings.partitions,
-            self._on_away,
-        )
-
     def _make_calls(self) -> CallHandlers:
         return CallHandlers(
             self.store,
@@ -343,6 +335,7 @@ class ShardNode:
             self._ownership,
             self._set_aside,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
+            self._caps.is_out,
         )
 
     async def _open(self) -> None:
@@ -392,9 +385,9 @@ class ShardNode:
         self._refresher.look_soon()
         self._calendar.schedules.look_soon()
 
+    def _on_away(self, away: Sequence[int]) -> None:
+        self._on_away_changed(away)
+
     async def _watch_contact(self) -> None:
         await self._opened.wait()
         await self.contact.run()
-
-    def _on_away(self, away: Sequence[int]) -> None:
-        self._on_away_changed(away)

@@ -8,6 +8,7 @@ before anybody is answered.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,11 +23,15 @@ from sharq_core.link.messages import GetJob, ShardPort
 from sharq_core.models import JobState, JobStatus, QueueKey
 from sharq_core.partitions import partition_of
 
+log = logging.getLogger(__name__)
+
 MAX_WAITING = 20_000
 """Maximum number of requests of one router that wait for the ends of jobs."""
 
 ASK_EVERY_S = 1.0
 """Seconds between two reads of a watched job of which nothing is heard."""
+
+PAUSE_AFTER_FAILURE_S = 0.1
 
 READS_A_SECOND = 200
 """Reads of watched jobs a second; with more of them than this, each is read less often."""
@@ -225,7 +230,11 @@ class _JobWatch:
                 status = await self._reader.route(call)
             except SharqError as error:
                 self._fail(error)
-                await asyncio.sleep(ASK_EVERY_S / 10)
+                await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
+            except Exception as error:
+                log.exception("job_wait_failed")
+                self._fail(SharqError(f"the job could not be read: {type(error).__name__}"))
+                await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
             else:
                 self._answer(status)
 

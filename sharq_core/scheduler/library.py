@@ -81,12 +81,10 @@ _ALL = (
 _NO_DEATH = _ALL[:-2]
 """The keys of functions that read dead letters and create none."""
 
-_NOTES = "notes"
-"""The key of the notes. It has no number in KEY: Lua derives its name when a job has a note (lua/notes.lua)."""
-
-_RESULTS = ("results", "resulted")
-"""The keys of the results of finished jobs, which have no numbers either (lua/results.lua)."""
-
+_NOTES, _RESULTS = "notes", ("results", "resulted")
+"""The keys of notes and of results. They have no numbers in KEY: Lua derives their names when a job has a note or a
+result (lua/notes.lua, lua/results.lua).
+"""
 _DERIVED = frozenset({_NOTES, *_RESULTS})
 
 _JOBS = (*_ALL, _NOTES)
@@ -96,7 +94,6 @@ _OF_TYPE = ("ready", "timers", "queues", "counters")
 """The keys of functions that tell why a type leases nothing."""
 
 _SCHEDULES = ("schedules", "schedule_jobs")
-"""The keys of a partition's schedules and of their jobs."""
 
 _NUMBERED = (*_ALL, "partitions", "members", "identity", *_SCHEDULES)
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
@@ -155,7 +152,8 @@ CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
 GET_BATCH = Function("get_batch", ("counters", _NOTES), _READ, joins=True)
 CANCEL_BATCH = Function("cancel_batch", _JOBS)
-DROP_BATCH = Function("drop_batch", ("timers", "counters", _NOTES), joins=True)
+ASK_BATCHES = Function("ask_batches", ("counters", _NOTES), _READ, joins=True)
+DROP_BATCHES = Function("drop_batches", ("timers", "counters", _NOTES), joins=True)
 GET_JOB = Function(
     "get_job",
     ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
@@ -228,7 +226,8 @@ FUNCTIONS = (
     CHANGE_JOB,
     GET_BATCH,
     CANCEL_BATCH,
-    DROP_BATCH,
+    ASK_BATCHES,
+    DROP_BATCHES,
     GET_JOB,
     LIST_JOBS,
     GET_QUEUE,
@@ -292,7 +291,7 @@ _UNPROMISED = frozenset(
         MOVE_SCHEDULE,
         FORGET_SCHEDULE,
         TRIM_RESULTS,
-        DROP_BATCH,
+        DROP_BATCHES,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +24,8 @@ from tests.support.tools import missing_tool
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 MINUTES = 10
 OF_LAST_MINUTE = {"promised", "delivered"}
+SOON_MS = 4 * 24 * 3_600_000
+"""The slots of the examples come within a long weekend."""
 JOBS = 60_000
 """More jobs than the examples promise or deliver in a minute."""
 
@@ -191,6 +194,11 @@ class ReferenceComparison(Comparison):
             # The examples may run beyond the minute of the clock in which they began.
             assert (printed is None) == (real is None), field
             assert real is None or (isinstance(real, int) and 0 <= real <= JOBS), f"{field}: {real}"
+        elif field == "next_at":
+            assert (printed is None) == (real is None), field
+            assert real is None or (isinstance(real, int) and 0 <= real - time.time() * 1000 <= SOON_MS), (
+                field
+            )
         elif field == "due_for" or field in SPANS:
             assert (printed is None) == (real is None), field
             assert real is None or (isinstance(real, (int, float)) and 0 <= real < NEAR_MS), field

@@ -35,6 +35,7 @@ TIMES = {
     "dead_at",
     "error_at",
     "progress_at",
+    "next_at",
 }
 OPENINGS = {"opens_at", "closes_at"}
 NOW_MS = 1_795_922_400_000

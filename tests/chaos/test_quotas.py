@@ -28,7 +28,7 @@ QUEUES = 8
 A_ROUND = 40
 """Leases that each replaced quota allows more: those of about a second."""
 
-ROUNDS = 2 if is_quick() else 4
+ROUNDS = 2 if is_quick() else 3
 PLENTY = 10**9
 
 LOAD = Promise(Rate(70, burst=1.5), most_cost=3, gap_ms=250)
@@ -105,6 +105,7 @@ SCENARIOS: dict[str, Fault] = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", list(SCENARIOS)[:2] if is_quick() else SCENARIOS)
 async def test_a_quota_is_kept_through(shared_stage: Stage, scenario: str) -> None:
     kind = f"t-{uuid.uuid4().hex[:12]}~a"

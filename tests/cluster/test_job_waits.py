@@ -16,6 +16,7 @@ from shard.node import NodeSettings
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.link.job_watches import JobKey
+from sharq_core.link.messages import GetJob
 from sharq_core.models import FinishJob, JobState, JobStatus, LeaseOutcome, QueueKey, ReleaseJob
 from tests.cluster.test_long_polls import calls_by_function
 from tests.support.nodes.links import router_end, shard_end
@@ -333,6 +334,40 @@ async def test_a_wait_that_is_over_while_no_shard_answers_fails(parts: Parts) ->
     directory.change(None)
     with pytest.raises(SharqError):
         await asyncio.wait_for(wait, 5)
+
+
+async def test_an_error_in_a_read_ends_no_wait_before_its_time(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wait goes on after an unexpected error, and fails with it if it lasts; it never hangs."""
+    leases = await leased(parts, "j")
+    reader = Stumbling(parts.dispatch)
+    waits = JobWaits(OneLink(parts.node, 64), reader)  # type: ignore[arg-type] # as far as it is asked
+    short, long = (
+        asyncio.create_task(waits.status(QueueKey(KIND, "q"), "j", wait_us)) for wait_us in (300_000, LONG_US)
+    )
+    await until(lambda: len(ends_of(parts).watchers) == 1)
+    reader.stumbles = True
+    with pytest.raises(SharqError, match="the job could not be read: RuntimeError"):
+        await asyncio.wait_for(short, 5)
+    reader.stumbles = False
+    await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
+    status = await asyncio.wait_for(long, 5)
+    assert status is not None and status.state is JobState.FINISHED
+    assert "job_wait_failed" in caplog.text
+
+
+class Stumbling:
+    """A dispatch whose reads of jobs fail at will, as a mistake in the code would make them."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self.stumbles = False
+
+    async def route(self, call: GetJob, /) -> JobStatus | None:
+        if self.stumbles:
+            raise RuntimeError("a mistake")
+        return await self._dispatch.route(call)
 
 
 async def test_a_router_asks_no_older_shard_to_tell_of_ends(parts: Parts) -> None:

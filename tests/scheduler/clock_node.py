@@ -39,7 +39,7 @@ _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "change_job": lambda it, at: it.job_calls.change_job(0, TYPE, "q", "2", JobChange(cost=2), **at),
     "delete_queue": lambda it, at: it.functions.delete_queue(0, TYPE, "q", **at),
     "dequeue": lambda it, at: it.functions.dequeue(0, TYPE, 2, SECOND_US, RANDOM, **at),
-    "drop_batch": lambda it, at: it.batches.drop_batch(0, TYPE, "b", **at),
+    "drop_batches": lambda it, at: it.batches.drop_batches(0, TYPE, ["b"], **at),
     "drop_dead": lambda it, at: it.job_calls.drop_dead(0, TYPE, 10, **at),
     "drop_dead_letter": lambda it, at: it.job_calls.drop_dead_letter(0, TYPE, "q", "0", **at),
     "enqueue": lambda it, at: it.functions.enqueue(0, TYPE, [new_job("9", interval_us=None)], **at),
@@ -66,6 +66,15 @@ def make_call(driver: Driver, verb: str, deadline_us: int) -> FunctionCall[Any]:
 
 VERBS = sorted(_CALLS)
 """The functions that a node calls for clients and timers, and that write."""
+
+
+def step_and_mend(driver: Driver, step_us: int) -> None:
+    """Step the store's clock (ahead: positive), and let a node correct the partition's time."""
+    clock = driver.refresh().clock
+    seen_us = driver.now_us + clock.shift_us - clock.unseen_us
+    driver.advance(step_us)
+    shift_us = clock.shift_us - step_us
+    driver.value(driver.functions.set_clock(0, clock.number, seen_us, shift_us, now_us=driver.now_us))
 
 
 class RealTime:

@@ -45,7 +45,6 @@ from sharq_core.scheduler.replies import (
 )
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
-from tests.scheduler.output_records import parse_book, parse_results
 from tests.scheduler.records import assert_records_agree, read_raw
 from tests.scheduler.strategies import (
     BURSTS,
@@ -369,12 +368,11 @@ class SchedulerMachine(RuleBasedStateMachine):
                 minute_counts(now_us, model.minute_rows(), column)
             )
         assert refresh.forgotten_early == model.state.forgotten_early
-        assert parse_results(before) == model.state.results.texts
-        assert parse_book(before["counters"].get(b":results"))[1] == model.state.results.dropped
+        model.state.results.check(before)
         assert (refresh.totals or [NO_TOTALS]) == [model.state.totals()]
         assert read_raw(self.driver) == before
         assert_records_agree(before, self.driver)
-        self._witness_rates(queues)
+        self.witness.see_rates(queues)
 
     def _kept(self, counts: MinuteCounts) -> MinuteCounts:
         """Minutes that the partition keeps: after a step back of the clock, ten up to the latest that it has shown."""
@@ -399,7 +397,3 @@ class SchedulerMachine(RuleBasedStateMachine):
         queues = dict(zip(names, values, strict=False))
         jobs = dict(zip(keys, values[len(names) :], strict=False))
         return queues, jobs, (values[-3], values[-2], values[-1])
-
-    def _witness_rates(self, queues: dict[str, QueueStats]) -> None:
-        for queue_id, queue in queues.items():
-            self.witness.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from tests.scheduler.output_records import result_size
+from tests.scheduler.output_records import parse_book, parse_results, result_size
 
 
 @dataclass
@@ -29,10 +30,10 @@ class KeptResults:
         self.dropped = 0
         self._of_call: set[str] = set()
 
-    @property
-    def texts(self) -> dict[str, bytes]:
-        """What is kept."""
-        return {name: kept.text for name, kept in self.held.items()}
+    def check(self, raw: dict[str, dict[bytes, Any]]) -> None:
+        """The store (records.read_raw) has the same results, and has counted the same that made room."""
+        assert parse_results(raw) == {name: kept.text for name, kept in self.held.items()}
+        assert parse_book(raw["counters"].get(b":results"))[1] == self.dropped
 
     def begin_call(self) -> None:
         """From now on, results belong to another call."""

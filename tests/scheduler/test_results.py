@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
 from sharq_core.errors import SharqError
+from sharq_core.job_changes import JobChange
 from sharq_core.models import FinishJob, JobState, LeaseOutcome, LeaseStatus
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
@@ -17,6 +20,7 @@ from tests.scheduler.output_records import result_size
 from tests.scheduler.records import assert_keys_agree
 from tests.scheduler.result_driver import RETENTION_US, Results
 
+HEAD = 4
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
 
 
@@ -166,6 +170,20 @@ def test_the_results_of_one_call_do_not_drop_each_other(results: Results) -> Non
     assert sorted(results.held()) == ids[:10]
 
 
+def test_a_result_for_which_there_is_no_room_beside_those_of_its_call_drops_none(results: Results) -> None:
+    for number in range(5):
+        results.done(f"0{number}", b'"12345678"')
+        results.advance(1)
+    results.enqueue(job("20"), job("21"))
+    leases = {held.job_id: held.lease for held in results.dequeue()}
+    answers = results.finish_all(
+        FinishJob(TYPE, "q", "20", leases["20"], result=b'"' + b"x" * (7 * ONE + 8) + b'"'),
+        FinishJob(TYPE, "q", "21", leases["21"], result=b'"' + b"x" * (4 * ONE + 8) + b'"'),
+    )
+    assert [answer.result_kept for answer in answers] == [True, False]
+    assert sorted(results.held()) == ["03", "04", "20"]
+
+
 def test_no_room_at_all_keeps_nothing(client: redis.Redis, prefix: str) -> None:
     results = Results(client, prefix, 0)
     assert results.done("1", b"1") is False
@@ -184,9 +202,9 @@ def test_a_call_drops_a_bounded_number_of_results(client: redis.Redis, prefix: s
         )
         results.advance(1)
     assert len(results.held()) == 2500
-    large = b'"' + b"x" * (2300 * small) + b'"'
+    large = b'"' + b"x" * (1300 * small) + b'"'
     assert results.done("big", large) is False
-    assert len(results.held()) == 500
+    assert len(results.held()) == 1500
     assert results.done("big", large) is True
     assert results.book()[0] <= 2500 * small
 
@@ -253,18 +271,29 @@ def test_a_late_trim_does_nothing(results: Results) -> None:
 # Other versions and other ways.
 
 
+def older(call: FunctionCall[Any], *last: str) -> FunctionCall[Any]:
+    """A call as a node of revision 5 makes it: without the last words of a newer one, and with its own."""
+    count = 3 if call.function is library.LIST_JOBS else 1
+    words = [*call.arguments[:-count], *last]
+    return FunctionCall(call.partition, call.function, call.keys, words, call.decode)
+
+
 def test_a_node_of_revision_5_reads_jobs_without_their_output(results: Results) -> None:
     results.done("1", b"1")
     results.enqueue(job("2"))
-    results.report("2", results.lease_one().lease, b"2")
+    lease = results.lease_one().lease
+    results.report("2", lease, b"2")
+    calls, now_us = results.job_calls, results.now_us
     for job_id in "12":
-        call = results.job_calls.get_job(0, TYPE, "q", job_id, knows_life=True, now_us=results.now_us)
-        words = [
-            word if word != "2" or at < len(call.arguments) - 1 else "1"
-            for at, word in enumerate(call.arguments)
-        ]
-        older = FunctionCall(0, call.function, call.keys, words, call.decode)
-        assert len(execute(results.client, *older.command.words)) == 4 + 3
+        call = calls.get_job(0, TYPE, "q", job_id, knows_life=True, now_us=now_us)
+        assert len(execute(results.client, *older(call, "1").command.words)) == HEAD + 3
+    listed = calls.list_jobs(0, TYPE, "q", JobState.LEASED, 10, "", "", now_us=now_us)
+    assert len(execute(results.client, *older(listed).command.words)) == HEAD + 2 + 4
+    results.release("2", lease)
+    listed = calls.list_jobs(0, TYPE, "q", JobState.QUEUED, 10, "", "", now_us=now_us)
+    assert len(execute(results.client, *older(listed).command.words)) == HEAD + 2 + 4
+    changed = calls.change_job(0, TYPE, "q", "2", JobChange(cost=2), now_us=now_us)
+    assert len(execute(results.client, *older(changed).command.words)) == HEAD + 1 + 3
 
 
 def test_joint_calls_keep_the_results_of_their_partitions(client: redis.Redis, prefix: str) -> None:
@@ -290,3 +319,27 @@ def test_results_are_found_by_a_joint_call_and_by_one_alone(results: Results) ->
     assert {b"results", b"resulted"} <= names
     declared = Driver(results.client, results.keys.prefix).keys.of(0, TYPE, library.FINISH_WITH_RESULTS.keys)
     assert {results.key("results"), results.key("resulted"), results.key("notes")} <= set(declared.names)
+
+
+def test_the_parts_of_a_joint_call_share_the_bound_of_results_to_drop(
+    client: redis.Redis, prefix: str
+) -> None:
+    small = result_size("sms:q:0000", b"1")
+    retention = Retention(RETENTION_US, DAY_US, result_bytes=2 * 1000 * small)
+    parts = [JobDriver(client, prefix, retention=retention, partitions=2, partition=at) for at in (0, 1)]
+    large = b'"' + b"x" * (700 * small) + b'"'
+    calls = []
+    for at, part in enumerate(parts):
+        for first in range(0, 1000, 100):
+            part.enqueue(*(job(str(number).zfill(4)) for number in range(first, first + 100)))
+            small_ones = [
+                FinishJob(TYPE, "q", held.job_id, held.lease, result=b"1") for held in part.dequeue()
+            ]
+            part.reply(part.functions.finish(at, TYPE, small_ones, now_us=part.now_us))
+        part.enqueue(job("big"))
+        done = [FinishJob(TYPE, "q", "big", part.lease_one().lease, result=large)]
+        calls.append(part.functions.finish(at, TYPE, done, now_us=part.now_us))
+    merged = MergedCall(tuple(calls))
+    replies = merged.split_reply(execute(client, *merged.command.words))
+    kept = [call.decode(own).value for call, own in zip(calls, replies, strict=True) if isinstance(own, list)]
+    assert kept == [[LeaseOutcome(DONE, result_kept=True)], [LeaseOutcome(DONE, result_kept=False)]]

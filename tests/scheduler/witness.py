@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sharq_core.limits import Burst
-from sharq_core.models import LeasedJob
+from sharq_core.models import LeasedJob, QueueStats
 
 Rate = tuple[int, Burst]
 """interval in µs, burst"""
@@ -33,6 +33,11 @@ class Witness:
     def __init__(self) -> None:
         self._histories: dict[str, History] = {}
         self._tokens: dict[str, tuple[History, int]] = {}
+
+    def see_rates(self, queues: dict[str, QueueStats]) -> None:
+        """Note the present rates of queues."""
+        for queue_id, queue in queues.items():
+            self.see_rate(queue_id, (queue.interval_us, queue.burst) if queue.is_known else None)
 
     def see_rate(self, queue_id: str, rate: Rate | None) -> None:
         """The rate in force now; None: the queue is unknown. A queue that is forgotten owes its new rate nothing."""

@@ -152,5 +152,5 @@ class ScheduleRow(Shape, frozen=True, kw_only=True):
 class ScheduleRows(Success, frozen=True, kw_only=True):
     """A page of the schedules."""
 
-    schedules: list[ScheduleRow]
+    schedules: Annotated[list[ScheduleRow], Meta(description="The schedules with their next slots.")]
     cursor: CursorOut

@@ -16,8 +16,8 @@ from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply, decode_nothing, decode_statuses, hint_of
 from sharq_core.store.commands import Word
 
-TRIMMED_AT_ONCE = 1000
-"""The maximum number of results that one call drops because they are too old, in about a millisecond."""
+TRIMMED_AT_ONCE = 500
+"""The maximum number of results that one call drops because they are too old, which bounds its time."""
 
 _NOT_KEPT = 3
 """finish_with_results.lua's NOT_KEPT."""

@@ -141,9 +141,9 @@ local function window_of(tx, rest)
   return rest.ignores_window and queue_windows.IGNORED or number, false
 end
 
--- Return true if a job names a batch that was cancelled. rest: nil for none.
-local function has_cancelled_batch(tx, rest)
-  local batch = rest and rest.batch and batches.find(tx, rest.batch)
+-- Return true if the batch of an id was cancelled.
+local function is_cancelled_batch(tx, id)
+  local batch = batches.find(tx, id)
   return batch and batches.is_cancelled(batch)
 end
 
@@ -181,7 +181,7 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
     and is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention) then
     return enqueue_job.DUPLICATE, length
   end
-  if has_cancelled_batch(tx, rest) then return enqueue_job.BATCH_CANCELLED, length end
+  if rest and rest.batch and is_cancelled_batch(tx, rest.batch) then return enqueue_job.BATCH_CANCELLED, length end
   if cap >= 0 and length >= cap then return enqueue_job.FULL, length end
   if interval < 0 and not has_rate(queue) then return enqueue_job.NO_INTERVAL, length end
   local due = rest and (rest.at or 0) > 0 and clock.partition_time(tx, rest.at) or tx.now + delay

@@ -33,7 +33,8 @@ end
 function joint.run(run, keys, args)
   local now, type, lengths, first = unit.time(args[1]), args[2], args[3], 4
   local row = {0, now}
-  -- at: where the current call's reply begins. carried: payload bytes that dequeues have handed out so far.
+  -- at: where the current call's reply begins. carried: payload bytes that dequeues have handed out so far. dropped:
+  -- results that made room for others so far (results.lua).
   local shared, tx = {row = row, at = 0, carried = 0}, nil
   for index = 1, #keys do
     local length, at = unpack_bytes('>I2', lengths, 2 * index - 1), #row + 1

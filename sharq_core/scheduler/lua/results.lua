@@ -10,8 +10,8 @@
 -- The keys have no numbers in KEY. Their names are derived from that of the counters, because few calls need them.
 --
 -- In a call, tx.results is the state of the calls that keep some: total, evicted and oldest as in :results, mine (bytes
--- of this call), kept (record by name), gone (names and members to remove), dropped (true by name), next (the rank of
--- the oldest result that is still to be looked at) and retention (µs).
+-- of this call), kept (record by name), gone (names and members to remove), dropped (true by name), count (how many
+-- made room), next (the rank of the oldest result that is still to be looked at) and retention (µs).
 --
 -- Uses: shortcuts, lists
 
@@ -21,7 +21,7 @@ local results = {
   RECORD = '>Bc16', RECORD_LENGTH = 17,  -- then the JSON
   LENGTH = '>I4', TAIL = 5,              -- of a member: 0 and the length
   OVERHEAD = 128,       -- bytes that the store takes for a result beside the JSON and twice the name, about
-  MOST_DROPPED = 2000,  -- results that a call drops, in about 2 ms
+  MOST_DROPPED = 1000,  -- results that a call, or all parts of a joint call, drop to make room
   STEP = 100,
 }
 
@@ -49,7 +49,7 @@ end
 function results.open(tx, retention)
   local total, evicted, oldest = results.unpack(call('HGET', tx.keys[KEY.counters], results.FIELD))
   tx.results = {total = total, evicted = evicted, oldest = oldest, mine = 0, kept = {}, gone = false, dropped = {},
-    count = 0, next = 0, retention = retention}
+    count = tx.shared and tx.shared.dropped or 0, next = 0, retention = retention}
 end
 
 -- Drop a result of the store.
@@ -145,5 +145,6 @@ function results.flush(tx)
   end
   call('HSET', tx.keys[KEY.counters], results.FIELD,
     pack_bytes(results.FORMAT, state.total, state.evicted, state.oldest))
+  if tx.shared then tx.shared.dropped = state.count end
   tx.results = nil
 end

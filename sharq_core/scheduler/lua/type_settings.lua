@@ -135,10 +135,11 @@ function type_settings.is_blank(settings, now)
     and pack_newer(settings) == '' and settings.newer_flags == 0
 end
 
--- Return when hold and limits next allow a lease, not before `at` (µs).
-local function allowed_at(settings, at)
-  local limits = settings.limits
-  if settings.held_until > at then at = settings.held_until end
+-- Return when hold, limits and quotas next allow a lease (µs); 0 for any time.
+-- quota_at: when the quotas do, if not as the settings say.
+function type_settings.ready_at(settings, quota_at)
+  local at, limits, held_until = quota_at or settings.quota_at, settings.limits, settings.held_until
+  if held_until > at then at = held_until end
   for index = 1, #limits do
     local tat = limits[index].tat
     if tat > at then at = tat end
@@ -146,15 +147,12 @@ local function allowed_at(settings, at)
   return at
 end
 
--- Return when hold, limits and quotas next allow a lease (µs); 0 for any time.
-function type_settings.ready_at(settings)
-  return allowed_at(settings, settings.quota_at)
-end
-
 -- Return when a dequeue must look at the type again (µs). A quota is looked at again before its period ends, because
 -- the period ends by the store's clock, which may step.
 function type_settings.look_at(settings, now)
-  return allowed_at(settings, math.min(settings.quota_at, now + quotas.LOOK_AGAIN_US))
+  local quota_at = settings.quota_at
+  if quota_at > now + quotas.LOOK_AGAIN_US then quota_at = now + quotas.LOOK_AGAIN_US end
+  return type_settings.ready_at(settings, quota_at)
 end
 
 -- Return true if as many jobs as allowed are leased.

@@ -23,7 +23,7 @@ MAX_PROGRESS_BYTES = 1024
 
 
 class JobResult:
-    """What the work of a job gave. A handler returns it to have it kept with the finished job.
+    """The result of a job. A handler returns it to have it kept with the finished job.
 
     Attributes:
         value: any JSON value of at most 16 KiB of JSON text, or msgspec.Raw with the text.
