@@ -53,11 +53,9 @@ def job_facts(shape: type[FactsT], status: JobStatus, **names: Any) -> FactsT:
     )
 
 
-def _opens_at(status: JobStatus) -> int | UnsetType | None:
+def _opens_at(status: JobStatus) -> int | UnsetType:
     """Return when the windows let a job leave, rounded up, so that they are open then."""
-    if status.opens_at_us is not None:
-        return -(-status.opens_at_us // 1000)
-    return UNSET if status.window is None and not status.ignores_window else None
+    return UNSET if status.opens_at_us is None else -(-status.opens_at_us // 1000)
 
 
 def _ms(time_us: int | None) -> int | UnsetType:

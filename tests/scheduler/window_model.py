@@ -1,4 +1,4 @@
-"""What the scheduler ought to do about windows, in plain Python: no store, no lines, no scores.
+"""A model of windows in plain Python, without a store, lines or scores.
 
 Queues have no rate here, and jobs no delay, so that only the windows, the priorities and the order of the enqueues
 decide.

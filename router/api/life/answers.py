@@ -170,11 +170,10 @@ class JobFacts(Shape, frozen=True, kw_only=True):
     ) = UNSET
     opens_at: (
         Annotated[
-            int | None,
+            int,
             Meta(
-                description="The time at which its windows and that of its queue first let the job leave, in ms since "
-                "the epoch; null if they do now, if the job does not wait, and if that time is not known. Absent for a "
-                "job without a window that no window holds back."
+                description="The time at which its windows and that of its queue first let a waiting job leave, in ms "
+                "since the epoch; absent if they do now, and if that time is not known."
             ),
         ]
         | UnsetType
