@@ -366,7 +366,7 @@ def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterat
 async def test_slots_go_on_when_the_clock_of_the_store_steps_ahead_and_back(
     shifted_store: StoreServer, clock: ShiftedClock, prefix: str, step_s: float
 ) -> None:
-    """Of the many slots that a step ahead has passed, one is fired; a step back does not stop the schedule."""
+    """One of the many slots that a step ahead has passed is fired, and a step back does not stop the schedule."""
     async with running_node(shifted_store.url, NodeSettings(key_prefix=prefix)) as parts:
         await routing(parts.node).put(NAME, EVERY_SECOND, job_of(), b"{}")
         slots = [slot_ms(await lease(parts))]
