@@ -60,7 +60,7 @@ class NodeCalendar:
         schedule_changes = ScheduleChanges(
             pipeline, calls.schedules, calls.surveys, self.schedules, ownership, clocks
         )
-        type_changes = TypeChanges(pipeline, calls.types, self._periods, clocks, hints)
+        type_changes = TypeChanges(pipeline, calls.types, self._periods, self._renewals, clocks, hints)
         self.handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **schedule_changes.by_type,
             **type_changes.by_type,

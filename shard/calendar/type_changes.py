@@ -1,6 +1,7 @@
-"""Handles the call that changes the settings of a gathered type, and brings the periods of its quotas with it.
+"""Handles the call that changes the settings of a gathered type, and what follows from it for the calendar.
 
-So no lease has to wait for the task that keeps periods known (shard/calendar/period_keeper.py).
+It brings the periods of the quotas with it, so that no lease has to wait for the task that keeps periods known
+(shard/calendar/period_keeper.py). A change of the default window lets the ready times of the queues be computed anew.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from msgspec import UNSET
+
 from shard.batching.pipeline import Observer, Pipeline
 from shard.calendar.period_keeper import PeriodKeeper
+from shard.calendar.renewals import Renewals
 from shard.cluster.partition_clocks import PartitionClocks
 from sharq_core.limits import TypeStats
 from sharq_core.link.control_calls import SetType
@@ -32,12 +36,14 @@ class TypeChanges:
         pipeline: Pipeline,
         calls: TypeCalls,
         periods: PeriodKeeper,
+        renewals: Renewals,
         clocks: PartitionClocks,
         observer: Observer,
     ) -> None:
         self._pipeline = pipeline
         self._calls = calls
         self._periods = periods
+        self._renewals = renewals
         self._clocks = clocks
         self._observer = observer
         self.by_type: Mapping[type, Callable[[Any], Awaitable[Any]]] = {SetType: self._set_type}
@@ -55,4 +61,6 @@ class TypeChanges:
         reply, _ = await self._pipeline.submit(change, self._observer)
         if bounds:
             self._periods.read_soon(call.partition)
+        if call.settings.window is not UNSET:
+            self._renewals.note_put(call.partition, must_rescore=True)
         return value_of(reply)
