@@ -36,7 +36,7 @@ class BatchCounts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BatchState(enum.IntEnum):
-    """What a partition knows of a batch."""
+    """The knowledge of a partition about a batch."""
 
     UNKNOWN = 0
     OVER = 1
