@@ -335,6 +335,7 @@ class ShardNode:
             self._ownership,
             self._set_aside,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
+            self._caps.is_out,
         )
 
     async def _open(self) -> None:

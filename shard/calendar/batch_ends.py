@@ -11,12 +11,15 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 
 from shard.batching.pipeline import Pipeline
 from shard.cluster.partition_clocks import PartitionClocks
+from sharq_core.campaigns.batches import BatchState
 from sharq_core.errors import SharqError
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
+from sharq_core.scheduler.function_call import MAX_BATCH
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ although several partitions name it.
 """
 
 PAUSE_S = 0.01
-"""Pause between two batches, so that thousands that end at one time do not hold up other calls."""
+"""Pause before the next ones, so that thousands that end at one time do not hold up other calls."""
 
 
 class BatchEnds:
@@ -67,46 +70,64 @@ class BatchEnds:
                 self._news.set()
 
     async def run(self) -> None:
-        """Ask about the batches, one after the other, until cancelled."""
+        """Ask about the batches until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                (queue_type, batch), _ = self._waiting.popitem(last=False)
-                try:
-                    await self._settle(queue_type, batch)
-                except SharqError as error:
-                    level = logging.DEBUG if error.is_away else logging.WARNING
-                    log.log(
-                        level,
-                        "batch_not_forgotten queue_type=%s batch=%s error=%r",
-                        queue_type,
-                        batch,
-                        error.message,
-                    )
-                except Exception:
-                    log.exception("batch_not_forgotten queue_type=%s batch=%s", queue_type, batch)
+                queue_type, batches = self._take()
+                await self._try_to_settle(queue_type, batches)
                 await asyncio.sleep(PAUSE_S)
 
-    async def _settle(self, queue_type: str, batch: str) -> None:
-        """Forget a batch in all partitions if it is over in all of them."""
+    def _take(self) -> tuple[str, list[str]]:
+        """Take some batches of the type whose batch waits longest."""
+        (queue_type, _) = next(iter(self._waiting))
+        batches = [batch for name, batch in islice(self._waiting, MAX_BATCH) if name == queue_type]
+        for batch in batches:
+            del self._waiting[queue_type, batch]
+        return queue_type, batches
+
+    async def _try_to_settle(self, queue_type: str, batches: Sequence[str]) -> None:
+        try:
+            await self._settle(queue_type, batches)
+        except SharqError as error:
+            level = logging.DEBUG if error.is_away else logging.WARNING
+            log.log(level, "batches_not_forgotten queue_type=%s error=%r", queue_type, error.message)
+        except Exception:
+            log.exception("batches_not_forgotten queue_type=%s", queue_type)
+
+    async def _settle(self, queue_type: str, batches: Sequence[str]) -> None:
+        """Forget those of the batches in all partitions that are over in all of them."""
         partitions = self._partitions_of(queue_type)
         answers = await asyncio.gather(
-            *(self._pipeline.run(self._calls.get_batch(p, queue_type, batch)) for p in partitions)
+            *(self._pipeline.value(self._calls.ask_batches(p, queue_type, batches)) for p in partitions)
         )
-        parts = {p: reply.value for p, (reply, _) in zip(partitions, answers, strict=True) if reply.value}
-        if all(part.is_over for part in parts.values()):
-            await asyncio.gather(*(self._drop(partition, queue_type, batch) for partition in parts))
-            return
-        self._asked[queue_type, batch] = self._loop.time()
-        self._asked.move_to_end((queue_type, batch))
-        if len(self._asked) > MAX_WAITING:
+        goes_on = {
+            batch
+            for states in answers
+            for batch, state in zip(batches, states, strict=True)
+            if state is BatchState.GOES_ON
+        }
+        drops = []
+        for partition, states in zip(partitions, answers, strict=True):
+            over = [
+                batch
+                for batch, state in zip(batches, states, strict=True)
+                if state is BatchState.OVER and batch not in goes_on
+            ]
+            if over:
+                drops.append(self._drop(partition, queue_type, over))
+        await asyncio.gather(*drops)
+        for batch in goes_on:
+            self._asked[queue_type, batch] = self._loop.time()
+            self._asked.move_to_end((queue_type, batch))
+        while len(self._asked) > MAX_WAITING:
             self._asked.popitem(last=False)
 
-    async def _drop(self, partition: int, queue_type: str, batch: str) -> None:
+    async def _drop(self, partition: int, queue_type: str, batches: Sequence[str]) -> None:
         not_after_us = self._clocks.not_after_us(partition)
         await self._pipeline.run(
-            self._calls.drop_batch(partition, queue_type, batch, not_after_us=not_after_us)
+            self._calls.drop_batches(partition, queue_type, batches, not_after_us=not_after_us)
         )
 
     def _partitions_of(self, queue_type: str) -> Sequence[int]:

@@ -13,6 +13,7 @@ import asyncio
 import heapq
 import logging
 from contextlib import suppress
+from typing import TypeAlias
 
 import msgspec
 
@@ -43,6 +44,9 @@ LOOK_AGAIN_S = 1.0
 EARLY_S = 0.01
 """Pause before a firing that came too early is tried again."""
 
+SPARE_ENTRIES = 1_000
+"""Entries of schedules that have changed since, which the heap may keep besides as many as it needs."""
+
 READ_AT_ONCE = 8
 """Most partitions that are read at one time."""
 
@@ -53,6 +57,10 @@ AHEAD_US = 60_000_000
 """A schedule that was fired for a slot so far ahead, or made then, shows that the store's clock has stepped back since.
 Smaller steps delay its next slot by less than that.
 """
+
+
+_Entry: TypeAlias = tuple[float, int, str, int, int]
+"""When to fire (the loop's time, seconds), the partition, the name, and the version and slot that are known (µs)."""
 
 
 class Schedules:
@@ -85,7 +93,8 @@ class Schedules:
         self._loop = asyncio.get_running_loop()
         self._known: dict[int, dict[str, Schedule]] = {}
         self._read_at: dict[int, float] = {}
-        self._heap: list[tuple[float, int, str, int, int]] = []
+        self._heap: list[_Entry] = []
+        self._awaited: dict[tuple[int, str], _Entry] = {}
         self._to_read = asyncio.Event()
         self._earlier = asyncio.Event()
         self.follow()
@@ -104,6 +113,7 @@ class Schedules:
         """Read the partitions that this node owns now, and forget those of others."""
         mine, now = self._ownership.mine, self._loop.time()
         self._known = {partition: known for partition, known in self._known.items() if partition in mine}
+        self._awaited = {place: entry for place, entry in self._awaited.items() if place[0] in mine}
         self._read_at = {partition: self._read_at.get(partition, now) for partition in mine}
         self._to_read.set()
 
@@ -127,6 +137,7 @@ class Schedules:
     def drop(self, partition: int, name: str) -> None:
         """Forget a schedule that this partition no longer has."""
         self._known.get(partition, {}).pop(name, None)
+        self._awaited.pop((partition, name), None)
 
     def lose(self, partition: int) -> None:
         """Forget the schedules of a partition whose data was lost."""
@@ -211,12 +222,26 @@ class Schedules:
 
     def _await_slot(self, partition: int, schedule: Schedule, after_s: float = 0.0) -> None:
         """Fire a schedule at its next slot, and not before a time from now has passed."""
-        if schedule.slot_us is None or schedule.is_paused:
+        # A firing may end after the schedule has changed: then the change has its own entry, which must stay.
+        is_known = self._known.get(partition, {}).get(schedule.name) is schedule
+        if not is_known or schedule.slot_us is None or schedule.is_paused:
             return
         now_us = self._executor.now_us(partition)
         wait_s = RETRY_S if now_us is None else max((schedule.slot_us - now_us) / 1e6, after_s)
-        entry = self._loop.time() + wait_s, partition, schedule.name, schedule.version, schedule.slot_us
+        due_at, place = self._loop.time() + wait_s, (partition, schedule.name)
+        awaited = self._awaited.get(place)
+        # Each reading comes here again. An entry that is early fires nothing, so that only a later one is replaced.
+        if (
+            awaited is not None
+            and awaited[3:] == (schedule.version, schedule.slot_us)
+            and awaited[0] <= due_at + EARLY_S
+        ):
+            return
+        entry = self._awaited[place] = due_at, partition, schedule.name, schedule.version, schedule.slot_us
         heapq.heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._awaited) + SPARE_ENTRIES:
+            self._heap = list(self._awaited.values())
+            heapq.heapify(self._heap)
         if self._heap[0] is entry:
             self._earlier.set()
 
@@ -235,21 +260,25 @@ class Schedules:
         self._drop_moved()
         while self._heap and self._heap[0][0] <= self._loop.time() and len(due) < FIRED_AT_ONCE:
             _, partition, name, _, _ = heapq.heappop(self._heap)
+            del self._awaited[partition, name]
             due.append((partition, self._known[partition][name]))
             self._drop_moved()
         return due
 
     def _drop_moved(self) -> None:
-        """Drop schedules from the top of the heap that have changed since; the heap keeps them until then."""
-        while self._heap and not self._stands(*self._heap[0]):
-            heapq.heappop(self._heap)
+        """Drop entries from the top of the heap whose schedules have changed since; the heap keeps them until then."""
+        while self._heap and not self._stands(self._heap[0]):
+            entry = heapq.heappop(self._heap)
+            if self._awaited.get(entry[1:3]) is entry:
+                del self._awaited[entry[1:3]]
 
-    def _stands(self, _: float, partition: int, name: str, version: int, slot_us: int) -> bool:
+    def _stands(self, entry: _Entry) -> bool:
+        _, partition, name, version, slot_us = entry
         schedule = self._known.get(partition, {}).get(name)
         return (
-            schedule is not None
-            and schedule.version == version
-            and schedule.slot_us == slot_us
+            self._awaited.get((partition, name)) is entry
+            and schedule is not None
+            and (schedule.version, schedule.slot_us) == (version, slot_us)
             and not schedule.is_paused
         )
 

@@ -89,10 +89,15 @@ class NodeMetrics:
         ownership: Ownership,
         set_aside: SetAside,
         reaper_lag_s: Callable[[], float],
+        is_out: Callable[[str], bool],
     ) -> None:
-        """Export the metrics that are read from these parts."""
+        """Export the metrics that are read from these parts.
+
+        Args:
+            is_out: tells whether a quota holds a type back.
+        """
         self._registry.register(_Totals(watch, census, reaper_lag_s))
-        self._registry.register(_Readiness(census, index, ownership, set_aside))
+        self._registry.register(_Readiness(census, index, ownership, set_aside, is_out))
 
     def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
         """Export the number of primaries that each check of the store's settings complains about."""
@@ -228,7 +233,9 @@ class _Readiness(Collector):
         index: ReadyIndex,
         ownership: Ownership,
         set_aside: SetAside,
+        is_out: Callable[[str], bool],
     ) -> None:
+        self._is_out = is_out
         self._census = census
         self._index = index
         self._ownership = ownership
@@ -242,7 +249,11 @@ class _Readiness(Collector):
         )
         named, others = self._census.totals()
         for totals in named:
-            ages.add_metric([totals.queue_type], self._index.overdue_s(totals.queue_type))
+            # The index lets workers look again at such a type before its quota allows a lease.
+            is_ready = not self._is_out(totals.queue_type)
+            ages.add_metric(
+                [totals.queue_type], self._index.overdue_s(totals.queue_type) if is_ready else 0.0
+            )
         if others is not None:
             ages.add_metric([OTHER_TYPES], self._index.longest_overdue_s)
         yield ages

@@ -22,7 +22,7 @@ from shard.batching.pipeline import Pipeline
 from shard.index.census import Census
 from shard.metrics.unit_counts import UnitCounts
 from sharq_core.errors import SharqError
-from sharq_core.limits import Limit, LimitUnit, Quota, TypeStats
+from sharq_core.limits import BlockedBy, Limit, LimitUnit, Quota, TypeStats
 from sharq_core.partitions import is_gathered
 from sharq_core.rates import write_rate
 from sharq_core.scheduler.limit_calls import TypeCalls
@@ -91,6 +91,7 @@ class TypeCaps(Collector):
         self._calls = calls
         self._census = census
         self._uses: dict[str, _Use] = {}
+        self._out: set[str] = set()
         self._seen: set[str] = set()
         self._names = self._all_names()
         registry.register(self)
@@ -118,6 +119,10 @@ class TypeCaps(Collector):
                 metric.add_metric([queue_type, cap], share)
         yield metric
 
+    def is_out(self, queue_type: str) -> bool:
+        """Return True if a quota held the type back at its latest sample, so that no worker could lease its jobs."""
+        return queue_type in self._out
+
     async def _read_some(self) -> None:
         """Read the next gathered types; at the end of a round, forget those that are not here any more."""
         reads = 0
@@ -135,6 +140,9 @@ class TypeCaps(Collector):
 
     async def _read(self, partition: int, queue_type: str) -> None:
         stats = await self._pipeline.value(self._calls.get_type_stats(partition, queue_type))
+        self._out.discard(queue_type)
+        if stats.blocked_by is BlockedBy.QUOTA:
+            self._out.add(queue_type)
         if not stats.limits and stats.max_leased is None and not stats.quotas:
             return
         use = self._uses.get(queue_type)
@@ -148,6 +156,7 @@ class TypeCaps(Collector):
     def _forget_others(self) -> None:
         """Forget the types that the round that has just ended did not find with settings."""
         self._uses = {name: use for name, use in self._uses.items() if name in self._seen}
+        self._out &= self._seen
         self._units.keep(self._seen)
         self._seen = set()
 

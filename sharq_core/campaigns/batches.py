@@ -5,6 +5,7 @@ Each partition counts its part of a batch (sharq_core/scheduler/lua/batches.lua)
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 
 import msgspec
@@ -32,6 +33,15 @@ class BatchCounts(msgspec.Struct, frozen=True, array_like=True):
     def total(self) -> int:
         """The number of all jobs that were accepted with this batch."""
         return self.queued + self.delayed + self.leased + self.finished + self.dead + self.cancelled
+
+
+class BatchState(enum.IntEnum):
+    """The knowledge of a partition about a batch."""
+
+    UNKNOWN = 0
+    OVER = 1
+    """Its last job there ended so long ago that it may be forgotten."""
+    GOES_ON = 2
 
 
 class BatchStep(msgspec.Struct, frozen=True, array_like=True):

@@ -126,8 +126,9 @@ def enqueue_header(job: NewJob) -> bytes:
         and job.expires_at_us is None
         and job.on_expiry is None
     )
-    campaign = _campaign(job)
-    says_nothing_of_its_life = says_nothing_of_its_life and not campaign
+    is_campaign = job.window is not None or job.batch is not None or job.ignores_window
+    campaign = _campaign(job) if is_campaign else b""
+    says_nothing_of_its_life = says_nothing_of_its_life and not is_campaign
     if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:
         return header
     limits = _ENQUEUE_LIMITS.pack(hundredths, job.cost, job.max_leased or 0)
@@ -144,9 +145,7 @@ def _life(job: NewJob) -> bytes:
 
 
 def _campaign(job: NewJob) -> bytes:
-    """Return what a job says of windows and of its batch; empty for nothing."""
-    if job.window is None and job.batch is None and not job.ignores_window:
-        return b""
+    """Return what a job says of windows and of its batch."""
     window, batch = (job.window or "").encode(), (job.batch or "").encode()
     flags = _IGNORES_WINDOW if job.ignores_window else 0
     return bytes((flags, len(window))) + window + bytes((len(batch),)) + batch

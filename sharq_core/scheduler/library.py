@@ -152,7 +152,8 @@ CANCEL_MATCHING = Function("cancel_matching", _JOBS)
 CHANGE_JOB = Function("change_job", _JOBS, ())
 GET_BATCH = Function("get_batch", ("counters", _NOTES), _READ, joins=True)
 CANCEL_BATCH = Function("cancel_batch", _JOBS)
-DROP_BATCH = Function("drop_batch", ("timers", "counters", _NOTES), joins=True)
+ASK_BATCHES = Function("ask_batches", ("counters", _NOTES), _READ, joins=True)
+DROP_BATCHES = Function("drop_batches", ("timers", "counters", _NOTES), joins=True)
 GET_JOB = Function(
     "get_job",
     ("queued", "jobs", "queues", "done0", "done1", "deadjobs", "counters", _NOTES, "results"),
@@ -225,7 +226,8 @@ FUNCTIONS = (
     CHANGE_JOB,
     GET_BATCH,
     CANCEL_BATCH,
-    DROP_BATCH,
+    ASK_BATCHES,
+    DROP_BATCHES,
     GET_JOB,
     LIST_JOBS,
     GET_QUEUE,
@@ -289,7 +291,7 @@ _UNPROMISED = frozenset(
         MOVE_SCHEDULE,
         FORGET_SCHEDULE,
         TRIM_RESULTS,
-        DROP_BATCH,
+        DROP_BATCHES,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

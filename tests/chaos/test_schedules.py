@@ -57,12 +57,14 @@ class Campaign:
         return f"{self.kind}-{number}"
 
     async def put_all(self) -> None:
+        """Put all schedules, with slots spread over the time between two of them."""
         for number in range(SCHEDULES):
             job = {"queue_type": self.kind, "queue_id": f"q{number}", "payload": number, "interval": 0}
             status, answer = await self.ask(
                 "PUT", f"/schedule/{self.name(number)}/", {"every": EVERY_MS, "job": job}
             )
             assert status == 200, answer
+            await asyncio.sleep(EVERY_MS / 1000 / SCHEDULES)
 
     async def collect(self) -> int:
         """Finish the jobs that are there; none may come twice. Returns their number."""

@@ -199,3 +199,19 @@ async def test_batches_work_on_a_redis_cluster(prefix: str) -> None:
             )
             assert await cancel(parts) == 71
             assert (await BatchRouting(parts.dispatch).get(KIND, BATCH)).cancelled == 71
+
+
+async def test_thousands_of_small_batches_are_forgotten_in_time(store: StoreServer, prefix: str) -> None:
+    """A batch for each job is of no use, but it must not fill the store."""
+    settings = NodeSettings(key_prefix=prefix, finished_retention_us=300_000)
+    count = 1_000
+    async with running_node(store.url, settings) as parts:
+        await enqueued(parts, *(job(KIND, f"q{n % 40}", f"j{n}", batch=f"b{n}") for n in range(count)))
+        await finish(parts, await leased(parts, count))
+
+        async def left() -> int:
+            with store.client() as client:
+                keys = client.scan_iter(f"{{{prefix}:*notes:*")
+                return sum(field[:2] == b":b" for key in keys for field in client.hkeys(key))
+
+        await until_answer(left, lambda found: found == 0, timeout_s=30)

@@ -81,6 +81,26 @@ async def test_each_quota_has_its_share_of_the_present_period(parts: Parts) -> N
     await until(lambda: used(parts) == {})
 
 
+async def test_jobs_that_a_quota_holds_back_do_not_count_as_ready(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def age() -> float:
+        found = parts.registry.get_sample_value("sharq_oldest_ready_age_seconds", {"queue_type": CARRIER})
+        return found or 0.0
+
+    await enqueued(parts, *(job(CARRIER, "q", f"j{n}") for n in range(3)))
+    await until(lambda: age() > 0.5)
+    await set_type(parts, TypeSettings(quotas=[Quota(1, PeriodLength.DAY)]))
+    await parts.dequeue(CARRIER)
+    index = parts.node._index
+    await until(lambda: used(parts) == {"1 per day UTC": 1})
+    # Half a minute later the index lets workers look again.
+    monkeypatch.setattr(index, "overdue_s", lambda _: 30.0)
+    assert age() == 0
+    await set_type(parts, TypeSettings(quotas=None))
+    await until(lambda: age() == 30)
+
+
 async def test_the_number_of_types_with_a_series_is_bounded(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,9 @@ async def until_state(parts: Parts, job_id: str, state: JobState) -> None:
 
 CHANGES: dict[str, Callable[[Parts, LeasedJob, LeasedJob], Awaitable[object]]] = {
     "finish": lambda parts, live, _: parts.dispatch.finish([finish(live)]),
+    "finish with a result": lambda parts, live, _: parts.dispatch.finish(
+        [FinishJob(KIND, "q", live.job_id, live.lease, result=b"1")]
+    ),
     "extend": lambda parts, live, _: parts.dispatch.extend(
         [ExtendJob(KIND, "q", live.job_id, live.lease, LEASE_US)]
     ),
@@ -212,6 +215,12 @@ def test_every_function_that_a_caller_is_answered_from_is_promised_or_a_read() -
     assert rest == {
         "reap",
         "turn",
+        "trim_results",
+        "fire_schedule",
+        "move_schedule",
+        "forget_schedule",
+        "drop_batches",
+        "put_periods",
         "touch",
         "set_clock",
         "look_at_data",

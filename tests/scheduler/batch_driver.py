@@ -36,7 +36,7 @@ def cancel(driver: JobDriver, batch: str = BATCH) -> int:
 
 def drop(driver: JobDriver, batch: str = BATCH) -> bool:
     """Forget a batch."""
-    return driver.value(driver.batches.drop_batch(0, TYPE, batch, now_us=driver.now_us))
+    return driver.value(driver.batches.drop_batches(0, TYPE, [batch], now_us=driver.now_us)) == 1
 
 
 def redrive(driver: JobDriver, job_id: str) -> RedriveStatus:

@@ -110,7 +110,7 @@ class LifeMachine(SchedulerMachine):
     @precondition(lambda self: self.model.state.batches)
     @rule(batch=BATCHES)
     def drop_batch(self, batch: str) -> None:
-        call = self.driver.batches.drop_batch(0, TYPE, batch, now_us=self.driver.now_us)
+        call = self.driver.batches.drop_batches(0, TYPE, [batch], now_us=self.driver.now_us)
         assert self.driver.value(call) == self.model.drop_batch(batch)
 
     @invariant()

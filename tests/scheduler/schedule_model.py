@@ -171,7 +171,8 @@ class ScheduleModel:
             del self.records[name]
         return is_gone
 
-    def fire(self, known: Schedule, slot_us: int, next_us: int | None) -> Fired:
+    def fire(self, known: Schedule, slot_us: int, next_us: int | None, *, is_late: bool) -> Fired | None:
+        """None for a call that came too late."""
         record = self.records.get(known.name)
         if (
             not isinstance(record, Live)
@@ -181,6 +182,8 @@ class ScheduleModel:
             return Fired(FireStatus.STALE, EnqueueStatus.QUEUED)
         if self.now_us < slot_us:
             return Fired(FireStatus.EARLY, EnqueueStatus.QUEUED)
+        if is_late:
+            return None
         job = msgspec.structs.replace(record.job, job_id=job_id_of(record.name, slot_us), repeat=True)
         (enqueued,) = self._jobs.enqueue([job])
         record.last_slot_us, record.slot_us, record.last_status = slot_us, next_us, enqueued.status

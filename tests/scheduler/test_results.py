@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
 from sharq_core.errors import SharqError
+from sharq_core.job_changes import JobChange
 from sharq_core.models import FinishJob, JobState, LeaseOutcome, LeaseStatus
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
@@ -17,6 +20,7 @@ from tests.scheduler.output_records import result_size
 from tests.scheduler.records import assert_keys_agree
 from tests.scheduler.result_driver import RETENTION_US, Results
 
+HEAD = 4
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
 
 
@@ -267,18 +271,29 @@ def test_a_late_trim_does_nothing(results: Results) -> None:
 # Other versions and other ways.
 
 
+def older(call: FunctionCall[Any], *last: str) -> FunctionCall[Any]:
+    """A call as a node of revision 5 makes it: without the last words of a newer one, and with its own."""
+    count = 3 if call.function is library.LIST_JOBS else 1
+    words = [*call.arguments[:-count], *last]
+    return FunctionCall(call.partition, call.function, call.keys, words, call.decode)
+
+
 def test_a_node_of_revision_5_reads_jobs_without_their_output(results: Results) -> None:
     results.done("1", b"1")
     results.enqueue(job("2"))
-    results.report("2", results.lease_one().lease, b"2")
+    lease = results.lease_one().lease
+    results.report("2", lease, b"2")
+    calls, now_us = results.job_calls, results.now_us
     for job_id in "12":
-        call = results.job_calls.get_job(0, TYPE, "q", job_id, knows_life=True, now_us=results.now_us)
-        words = [
-            word if word != "2" or at < len(call.arguments) - 1 else "1"
-            for at, word in enumerate(call.arguments)
-        ]
-        older = FunctionCall(0, call.function, call.keys, words, call.decode)
-        assert len(execute(results.client, *older.command.words)) == 4 + 3
+        call = calls.get_job(0, TYPE, "q", job_id, knows_life=True, now_us=now_us)
+        assert len(execute(results.client, *older(call, "1").command.words)) == HEAD + 3
+    listed = calls.list_jobs(0, TYPE, "q", JobState.LEASED, 10, "", "", now_us=now_us)
+    assert len(execute(results.client, *older(listed).command.words)) == HEAD + 2 + 4
+    results.release("2", lease)
+    listed = calls.list_jobs(0, TYPE, "q", JobState.QUEUED, 10, "", "", now_us=now_us)
+    assert len(execute(results.client, *older(listed).command.words)) == HEAD + 2 + 4
+    changed = calls.change_job(0, TYPE, "q", "2", JobChange(cost=2), now_us=now_us)
+    assert len(execute(results.client, *older(changed).command.words)) == HEAD + 1 + 3
 
 
 def test_joint_calls_keep_the_results_of_their_partitions(client: redis.Redis, prefix: str) -> None:

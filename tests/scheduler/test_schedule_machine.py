@@ -123,9 +123,8 @@ class ScheduleMachine(LifeMachine):
     def _fire(self, known: Schedule, slot_us: int, next_us: int | None, not_after: int | None) -> None:
         following_us = None if next_us is None else self._slot_us(next_us)
         call = self.calls.fire_schedule(0, known, slot_us, following_us, **self._deadline_us(not_after))
-        assert self.driver.reply(call).value == (
-            None if not_after == -1 else self.schedules.fire(known, slot_us, following_us)
-        )
+        wanted = self.schedules.fire(known, slot_us, following_us, is_late=not_after == -1)
+        assert self.driver.reply(call).value == wanted
         self._remember(known.name)
 
     @precondition(lambda self: self.schedules.live)

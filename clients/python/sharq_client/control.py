@@ -166,7 +166,7 @@ class Control:
         return await self._caller.find(path_of("window", name), _WINDOW)
 
     async def windows(self, *, page: int = 1_000) -> AsyncIterator[WindowState]:
-        """Yield all windows, in no order.
+        """Yield all windows, in the order of their creation.
 
         Args:
             page: the number of windows for each request, 1 to 10,000.

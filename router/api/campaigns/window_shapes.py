@@ -150,7 +150,7 @@ class WindowRow(Shape, frozen=True, kw_only=True):
 
 
 class WindowRows(Success, frozen=True, kw_only=True):
-    """A page of all windows, in no order."""
+    """A page of all windows, in the order of their creation."""
 
     windows: Annotated[list[WindowRow], Meta(description="The windows of the page.")]
     cursor: CursorOut

@@ -109,13 +109,13 @@ async def read_dead(
     """
     partition, scan = _split_cursor(cursor, partitions)
     if scan and not _is_dead_scan(scan):
-        raise _bad_cursor()
+        raise bad_cursor()
     letters: list[DeadLetter] = []
     size = calls = 0
     if queue_id:
         home = partition_of(queue_type, queue_id, partitions)
         if cursor is not None and partition != home:
-            raise _bad_cursor()
+            raise bad_cursor()
         partition, partitions = home, home + 1
     while partition < partitions and len(letters) < limit and size < max_bytes:
         if queue_id and calls == MAX_SCANS:
@@ -139,7 +139,7 @@ def _split_cursor(cursor: str | None, partitions: int) -> tuple[int, str]:
     partition, dash, scan = cursor.partition("-")
     is_ours = dash and cursor.isascii() and partition.isdecimal()
     if not is_ours or int(partition) >= partitions:
-        raise _bad_cursor()
+        raise bad_cursor()
     return int(partition), scan
 
 
@@ -147,14 +147,14 @@ def _scan_cursor(cursor: str | None, partitions: int) -> tuple[int, int]:
     """Return the partition of a cursor, and the position as the store's HSCAN takes it; raise as `_split_cursor`."""
     partition, scan = _split_cursor(cursor, partitions)
     if scan and not scan.isdecimal():
-        raise _bad_cursor()
+        raise bad_cursor()
     position = int(scan or 0)
     if position > _MAX_SCAN:
-        raise _bad_cursor()
+        raise bad_cursor()
     return partition, position
 
 
-def _bad_cursor() -> InvalidRequest:
+def bad_cursor() -> InvalidRequest:
     """Return the error of a cursor that no list made."""
     return InvalidRequest("cursor: not a cursor that this server gave out")
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from router.shards.walks.everywhere import confirmed, not_everywhere
-from router.shards.walks.listings import read_queues
+from router.shards.walks.listings import PAGE, bad_cursor
 from sharq_core import errors
 from sharq_core.campaigns.windows import (
     MAX_WINDOWS,
@@ -22,13 +22,18 @@ from sharq_core.campaigns.windows import (
     PutStatus,
     StoredWindow,
     Window,
-    WindowPage,
 )
 from sharq_core.link.messages import PartitionCall
 from sharq_core.link.window_calls import DropWindow, GetWindow, GetWindows, PutWindow
 from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")
+
+LISTED = 0
+"""The partition whose windows are listed."""
+
+_MAX_NUMBER = 2**32 - 1
+"""The largest number of a window."""
 
 
 class Router(Protocol):
@@ -86,29 +91,23 @@ async def read_window(dispatch: Router, name: str) -> tuple[StoredWindow, int]:
 async def list_windows(
     dispatch: Router, limit: int, cursor: str | None
 ) -> tuple[list[StoredWindow], str | None]:
-    """Return about `limit` windows from a cursor on, and the next cursor, None at the end.
+    """Return up to `limit` windows from a cursor on, as they were created, and the next cursor, None at the end.
 
-    A page may be short or empty before the end, because each partition lists the windows whose home it is.
+    They are those of one partition. Asking each for the windows whose home it is would cost as many reads of all
+    windows as there are partitions, for the sake of windows that not every partition has confirmed.
 
     Raises:
         InvalidRequest: the cursor was not made by this function.
     """
-    partitions = dispatch.partitions
-
-    async def read(call: PartitionCall[WindowPage]) -> WindowPage:
-        page = await dispatch.route(call)
-        own = [window for window in page.windows if home_of(window.name, partitions) == call.partition]
-        return msgspec.structs.replace(page, windows=own)
-
-    windows, rest = await read_queues(
-        read,
-        lambda partition, scan, count: GetWindows("", partition, scan, count),
-        lambda page: ((window.name, window) for window in page.windows),
-        partitions,
-        limit,
-        cursor,
-    )
-    return list(windows.values()), rest
+    scan = 0 if cursor is None else _position(cursor)
+    windows: list[StoredWindow] = []
+    while len(windows) < limit:
+        page = await dispatch.route(GetWindows("", LISTED, scan, min(PAGE, limit - len(windows))))
+        windows += page.windows
+        scan = page.scan
+        if not scan:
+            return windows, None
+    return windows, str(scan)
 
 
 async def drop_window(dispatch: Router, name: str) -> None:
@@ -164,6 +163,13 @@ async def _in_all(dispatch: Router, name: str) -> list[StoredWindow | None]:
 
 def _uses(found: list[StoredWindow | None]) -> int:
     return sum(window.uses for window in found if window is not None)
+
+
+def _position(cursor: str) -> int:
+    """Return the number of a window after which a page begins; raise InvalidRequest if no list made the cursor."""
+    if not cursor.isascii() or not cursor.isdecimal() or int(cursor) > _MAX_NUMBER:
+        raise bad_cursor()
+    return int(cursor)
 
 
 def _unknown(name: str) -> errors.NotFound:

@@ -7,9 +7,10 @@ store's clock nothing is done and the reply is expired.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from sharq_core.campaigns.batches import BatchCounts, BatchStep
+from sharq_core.campaigns.batches import BatchCounts, BatchState, BatchStep
 from sharq_core.errors import InvalidRequest
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
@@ -17,7 +18,7 @@ from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_cal
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.job_calls import MAX_PAGE_BYTES
 from sharq_core.scheduler.keys import Keys
-from sharq_core.scheduler.replies import decode_flag, decoder
+from sharq_core.scheduler.replies import decode_number, decoder
 from sharq_core.store.commands import Word
 
 MAX_LOOKS = 500
@@ -76,20 +77,47 @@ class BatchCalls:
             MAX_BATCH,
         )
 
-    def drop_batch(
+    def ask_batches(
+        self, partition: int, queue_type: str, batches: Sequence[str], *, now_us: int | None = None
+    ) -> FunctionCall[list[BatchState]]:
+        """Ask whether batches, up to MAX_BATCH, go on in a partition. Value: one answer for each."""
+        return make_call(
+            self._keys,
+            library.ASK_BATCHES,
+            partition,
+            queue_type,
+            now_us,
+            list(batches),
+            _decode_states,
+            _weight(batches),
+        )
+
+    def drop_batches(
         self,
         partition: int,
         queue_type: str,
-        batch: str,
+        batches: Sequence[str],
         *,
         not_after_us: int | None = None,
         now_us: int | None = None,
-    ) -> FunctionCall[bool]:
-        """Forget a batch in a partition. Value: False if it is not over there, or not known."""
-        arguments: list[Word] = [batch, not_after_us or 0]
+    ) -> FunctionCall[int]:
+        """Forget batches, up to MAX_BATCH, in a partition. Value: the number of those that were over there."""
+        arguments: list[Word] = [not_after_us or 0, *batches]
         return make_call(
-            self._keys, library.DROP_BATCH, partition, queue_type, now_us, arguments, decode_flag
+            self._keys,
+            library.DROP_BATCHES,
+            partition,
+            queue_type,
+            now_us,
+            arguments,
+            decode_number,
+            _weight(batches),
         )
+
+
+def _weight(batches: Sequence[str]) -> int:
+    """Return the number of jobs that cost the store as much."""
+    return 1 + len(batches) // 4
 
 
 def _split(scan: str) -> tuple[str, ...]:
@@ -116,3 +144,8 @@ def _decode_counts(raw: list[Any]) -> BatchCounts | None:
 def _decode_step(raw: list[Any]) -> BatchStep:
     parts = (part.decode() if isinstance(part, bytes) else str(part) for part in raw[5:])
     return BatchStep(raw[4], ".".join(parts))
+
+
+@decoder
+def _decode_states(raw: list[Any]) -> list[BatchState]:
+    return [BatchState(state) for state in raw[4:]]

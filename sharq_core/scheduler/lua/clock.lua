@@ -99,7 +99,7 @@ local function is_in_time(not_after, told, now)
 end
 
 -- Return the time of a call that must be done although it is not in time: its deadline if it is late, and the time at
--- which it was made if the partition's time is behind that. The shift is then raised later, by as much.
+-- which it was made if the partition's time is behind that, because its node soon sets the partition to that time.
 local function as_of(not_after, shift, now, seen)
   local is_own, at = not_after >= clock.OWN_TIME, math.max(now, seen)
   local latest = is_own and not_after - clock.OWN_TIME or not_after + shift
