@@ -166,6 +166,8 @@ async def live_a_little(api: Api) -> None:
     assert (await api.get("/dequeue/slow/?wait=2500")).json["blocked_by"] == "rate"
     await api.post("/type/slow~a/", {"max_leased": 1})
     await api.enqueue("slow~a", "a")
+    every_day = [{"days": "daily", "from": "08:00", "to": "21:00"}]
+    assert (await api.call("PUT", "/window/day/", {"tz": "UTC", "open": every_day})).status == 200
 
 
 async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster) -> None:
