@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage, is_quick, stage
-from tests.support.stores.server import AOF, running_store
+from tests.support.stores.server import WRITTEN_AOF, running_store
 
 collect_ignore_glob = [] if "CHAOS" in os.environ else ["test_[!h]*.py", "test_hostile_bodies.py"]
 
@@ -59,14 +59,14 @@ def report(pytestconfig: pytest.Config) -> Report:
 @pytest.fixture
 def own_stage(seed: int, report: Report) -> Iterator[Stage]:
     """Two routers and three shards on a Valkey with an append-only file; all of them the test's own."""
-    with running_store("valkey", *AOF) as store, stage(store, seed, report) as found:
+    with running_store("valkey", *WRITTEN_AOF) as store, stage(store, seed, report) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def stage_of_module(seed: int, report: Report) -> Iterator[Stage]:
     """The same for a whole module."""
-    with running_store("valkey", *AOF) as store, stage(store, seed, report) as found:
+    with running_store("valkey", *WRITTEN_AOF) as store, stage(store, seed, report) as found:
         yield found
 
 

@@ -41,6 +41,9 @@ PLAIN = Promise(Rate(INTERVAL_MS))
 QUIET_S = 45.0
 """Longest time without progress after a fault."""
 
+MOST_TOLD = 5
+"""So many of the jobs that nobody got are told of."""
+
 Fault: TypeAlias = Callable[[Crowd], Awaitable[None]]
 
 Audited: TypeAlias = Callable[[str], AbstractContextManager[audit.ClientOf]]
@@ -147,7 +150,7 @@ class Stage:
             await crowd.end()
             await self._until_drained(crowd)
             if promise.life != ORDINARY:
-                await tell_fates(crowd)
+                await tell_fates(crowd, history.acknowledged())
         counts = check(history)
         self._report.add(scenario, counts, time.monotonic() - began_s)
         whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
@@ -179,10 +182,28 @@ class Stage:
             while (left := audit.live(client_of, self.prefix, self.kind)) or crowd.unfinished:
                 if left + crowd.unfinished < fewest:
                     fewest, deadline_s = left + crowd.unfinished, time.monotonic() + QUIET_S
-                assert time.monotonic() < deadline_s, (
-                    f"{left} live jobs, {crowd.unfinished} undelivered; seed {self._seed}"
-                )
+                assert time.monotonic() < deadline_s, await self._standstill(crowd, client_of)
                 await asyncio.sleep(0.1)
+
+    async def _standstill(self, crowd: Crowd, client_of: audit.ClientOf) -> str:
+        """Return what is known of the jobs that nobody got, and when the store was ended, which may have lost them."""
+        totals = audit.totals(client_of, self.prefix, self.kind)
+        jobs = sorted(crowd.history.undelivered())
+        told = jobs[:MOST_TOLD]
+        live = sum(totals[name] for name in audit.LIVE)
+        lines = [
+            f"{live} live jobs, {len(jobs)} undelivered; seed {self._seed}",
+            f"totals of the type: {dict(totals)}",
+            f"the store was last ended at {self.store.ended_s} s, and it is {time.monotonic()} s",
+        ]
+        try:
+            await tell_fates(crowd, told)
+        except TimeoutError:
+            lines.append("the routers do not tell the fates of the jobs")
+        for queue in sorted({queue for queue, _ in told}):
+            answer = await crowd.ask("GET", f"{self.cluster.urls[0]}/metrics/{self.kind}/{queue}/")
+            lines.append(f"{queue}: {answer.status} {answer.content}")
+        return "\n".join([*lines, *(f"{job}: {crowd.history.about(job)}" for job in told)])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from shard.node import NodeSettings
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import Parts, running_node
-from tests.support.stores.server import AOF, StoreFactory, StoreServer, running_store
+from tests.support.stores.server import WRITTEN_AOF, StoreFactory, StoreServer, running_store
 
 
 @pytest.fixture(scope="session", params=["valkey"])
@@ -38,7 +38,7 @@ async def router(parts: Parts) -> AsyncIterator[Router]:
 @pytest.fixture
 def server(own_store: StoreFactory) -> StoreServer:
     """A private store that keeps its data over a restart."""
-    return own_store(*AOF)
+    return own_store(*WRITTEN_AOF)
 
 
 @pytest.fixture

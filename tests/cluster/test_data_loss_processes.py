@@ -22,7 +22,7 @@ import pytest
 from sharq_core.config import parse_url
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer, get_json
-from tests.support.stores.server import AOF, StoreFactory, StoreServer
+from tests.support.stores.server import WRITTEN_AOF, StoreFactory, StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 5.0
@@ -31,7 +31,7 @@ COMMAND_S = 30.0
 
 @pytest.fixture
 def server(own_store: StoreFactory) -> StoreServer:
-    return own_store(*AOF)
+    return own_store(*WRITTEN_AOF)
 
 
 @pytest.fixture

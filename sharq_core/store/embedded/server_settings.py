@@ -13,7 +13,8 @@ SERVER_SETTINGS = {
     "hash-max-listpack-entries": "16",
     "zset-max-listpack-entries": "16",
 }
-"""Settings with which acknowledged work survives the store's process; a crash of the machine may take the last second.
+"""Settings with which acknowledged work survives the store's process. A crash of the machine may take the last second,
+and so may a kill during a sync, because until that has ended the store answers before it writes.
 
 Lists that are searched from end to end are short: at 128 entries, the default, the searches were 15 % of the store's
 instructions.

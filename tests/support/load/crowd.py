@@ -118,10 +118,8 @@ class Crowd:
 
     @property
     def unfinished(self) -> int:
-        """Acknowledged jobs that nobody has got yet, but for those that may have ended otherwise."""
-        return len(
-            self.history.acknowledged().keys() - self.history.delivered() - self.history.may_end_unheard()
-        )
+        """The number of acknowledged jobs that somebody must still get."""
+        return len(self.history.undelivered())
 
     @property
     def newest_s(self) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -150,9 +150,9 @@ class Hands:
         )
 
 
-async def tell_fates(crowd: Crowd) -> None:
-    """Ask for the fate of each acknowledged job."""
-    jobs = iter(crowd.history.acknowledged())
+async def tell_fates(crowd: Crowd, asked: Iterable[Job]) -> None:
+    """Ask for the fate of each of these jobs."""
+    jobs = iter(asked)
     async with asyncio.timeout(TOLD_WITHIN_S):
         await asyncio.gather(*(_tell(crowd, jobs) for _ in range(ASKERS)))
 

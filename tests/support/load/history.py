@@ -264,6 +264,10 @@ class History:
         changed = {edit.job for edit in self.edits if edit.expires_ms and edit.outcome is not Outcome.NO}
         return expiring | changed | self.perhaps_cancelled()
 
+    def undelivered(self) -> set[Job]:
+        """Return the acknowledged jobs that nobody has got yet, but for those that may have ended otherwise."""
+        return self.acknowledged().keys() - self.delivered() - self.may_end_unheard()
+
     def by_job(self) -> dict[Job, list[Lease]]:
         """Each delivered job's leases, by the store's clock."""
         found: dict[Job, list[Lease]] = defaultdict(list)

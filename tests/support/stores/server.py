@@ -25,7 +25,12 @@ KINDS = ("valkey", "redis")
 """What every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
-"""Words of a server that keeps its data over a restart."""
+"""Words of a server with the recommended settings. It keeps its data when it is stopped; a kill may lose what it
+answered while a sync was under way.
+"""
+
+WRITTEN_AOF = ("--appendonly", "yes", "--appendfsync", "no")
+"""Words of a server that keeps its data when it is killed, too: it writes to its file before it answers."""
 
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 40.0
@@ -54,6 +59,7 @@ class StoreServer:
         url: redis:// by TCP, database 0.
         socket_url: unix:// by its socket.
         environ: what it is started with; None for this process's own.
+        ended_s: when it was last stopped or killed, by the monotonic clock; None before.
     """
 
     def __init__(self, kind: str, directory: Path, *arguments: str) -> None:
@@ -64,6 +70,7 @@ class StoreServer:
         self.socket_path = directory / "s"
         self.socket_url = f"unix://{self.socket_path}"
         self.environ: dict[str, str] | None = None
+        self.ended_s: float | None = None
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -158,6 +165,7 @@ class StoreServer:
         process, self._process = self._process, None
         if process is None:
             return
+        self.ended_s = time.monotonic()
         process.send_signal(how)
         process.send_signal(signal.SIGCONT)
         try:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
-from tests.support.tools import missing_tool
+from tests.support.stores.shims import preloaded
 
 _SOURCE = Path(__file__).with_name("clock_shim.c")
 
@@ -25,24 +22,10 @@ class ShiftedClock:
     def __init__(self, folder: Path, shift_s: float = 0.0) -> None:
         self._file = folder / "shift"
         self.set(shift_s)
-        self.environ = {
-            **os.environ,
-            "LD_PRELOAD": str(_compiled(folder / "clock_shim.so")),
-            "CLOCK_SHIFT": str(self._file),
-        }
+        self.environ = {**preloaded(_SOURCE, folder), "CLOCK_SHIFT": str(self._file)}
 
     def set(self, shift_s: float) -> None:
         """Set it so far ahead of the machine's (behind: negative), at once."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(str(int(shift_s * 1e6)))
         fresh.replace(self._file)
-
-
-def _compiled(library: Path) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        missing_tool("a C compiler")
-    if not library.exists():
-        command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl"]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return library
