@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ WHOLE_WITHIN_S = 60.0
 BACK_WITHIN_S = 30.0
 """Longest time from a new primary to the first acknowledged enqueue; how long it took is printed. It is under a second,
 but about ten if Sentinel makes replicas of both other servers only then."""
+
+HANGS_S = 3.0
+"""Past the timeout of a call to a shard (2.5 s)."""
 
 ROUNDS = 1 if is_quick() else 5
 
@@ -191,6 +195,32 @@ async def test_no_failover_of_a_sentinel_group_forgets_what_was_acknowledged(
                 await play_events(found, group, crowd, name, ROUNDS)
 
             await found.play(f"{name}, {durability}, 2 replicas", fault)
+
+
+@pytest.mark.skipif(is_quick(), reason="a minute; in the full run")
+async def test_what_a_hanging_shard_perhaps_did_stays_in_doubt_when_the_next_shard_refuses_it(
+    seed: int, report: Report
+) -> None:
+    """The primary may have made the calls of that shard; it refuses the others, because its replicas hang, too (I9)."""
+    chance = random.Random(seed)
+    with sentinel_stage("replicated", 2, seed, report) as (found, group):
+
+        async def fault(crowd: Crowd) -> None:
+            for number in range(2 * len(found.cluster.shards)):
+                shard = found.cluster.shards[number // 2]
+                replicas = [server for server in group.servers if server is not group.primary()]
+                for replica in replicas:
+                    replica.pause()
+                await asyncio.sleep(chance.uniform(0.1, 0.5))
+                shard.signal(signal.SIGSTOP)
+                await asyncio.sleep(HANGS_S)
+                shard.signal(signal.SIGCONT)
+                for replica in replicas:
+                    replica.resume()
+                await until_whole(group)
+                await found.go_on(crowd)
+
+        await found.play("a shard and both replicas hang, replicated", fault)
 
 
 @pytest.mark.skipif(is_quick(), reason="a failover with one replica takes longer; in the full run")
