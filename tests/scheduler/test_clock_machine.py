@@ -86,10 +86,12 @@ class ClockMachine(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        """Once the owner has read the partition, every node's calls run again."""
+        """Every node's calls run again once the owner has read the partition, or at the node's next reading."""
         self._read_all()
         for node in self.nodes:
-            assert self._call("enqueue", node.deadline_us())
+            if not self._call("enqueue", node.deadline_us()):
+                self.pass_time(SECOND_US)
+                assert self._call("enqueue", node.deadline_us())
 
     def _read_all(self) -> None:
         self.read_at_us = self.time.real_us
