@@ -130,7 +130,7 @@ async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout)
 
 
 async def lose_jobs(url: str) -> None:
-    """Make a window, and dead letters of a type with a limit, by leases that end and jobs that expire; until cancelled."""
+    """Make a window, and dead letters of a type with a limit: leases that end, jobs that expire. Until cancelled."""
     async with aiohttp.ClientSession(raise_for_status=True) as http:
         await http.post(f"{url}/type/lost~a/", json={"rate": "1000/s", "burst": 100})
         always = {"days": "daily", "from": "00:00", "to": "24:00"}
