@@ -130,9 +130,11 @@ async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout)
 
 
 async def lose_jobs(url: str) -> None:
-    """Make dead letters of a type with a limit, by leases that end and jobs that expire; until cancelled."""
+    """Make a window, and dead letters of a type with a limit: leases that end, jobs that expire. Until cancelled."""
     async with aiohttp.ClientSession(raise_for_status=True) as http:
         await http.post(f"{url}/type/lost~a/", json={"rate": "1000/s", "burst": 100})
+        always = {"days": "daily", "from": "00:00", "to": "24:00"}
+        await http.put(f"{url}/window/always/", json={"tz": "UTC", "open": [always]})
         for number in range(1_000_000):
             body = {"job_id": f"lost{number}", "interval": 0, "payload": 0, "requeue_limit": 0}
             await http.post(f"{url}/enqueue/lost~a/1/", json=body)
