@@ -56,7 +56,7 @@ async def test_queues_go_on_at_their_pace_when_the_stores_clock_steps(
     await stage_by_clock.play(f"the store's clock: {name}", fault)
 
 
-@pytest.mark.parametrize("step_s", [-20.0, -DAY_S])
+@pytest.mark.parametrize("step_s", [-20.0] if is_quick() else [-20.0, -DAY_S])
 async def test_queues_keep_their_pace_when_the_stores_clock_steps_twice_before_every_node_has_noticed(
     stage_by_clock: Stage, clock: ShiftedClock, seed: int, step_s: float
 ) -> None:

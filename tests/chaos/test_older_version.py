@@ -17,7 +17,7 @@ import pytest
 
 from sharq_core.scheduler.library import REVISION
 from tests.chaos.report import Report
-from tests.chaos.stage import QUIET_S, Stage, stage
+from tests.chaos.stage import QUIET_S, Stage, is_quick, stage
 from tests.chaos.test_processes import come_back, stop, until_serving
 from tests.chaos.test_store import revision_in
 from tests.support.load.crowd import STEADY, Crowd
@@ -96,7 +96,7 @@ class OlderStage(msgspec.Struct, frozen=True):
     stage: Stage
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=list(VERSIONS)[-1:] if is_quick() else list(VERSIONS))
 def older(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     """The name and the program of an older version."""
     commit = VERSIONS[request.param].commit
