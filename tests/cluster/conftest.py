@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -11,7 +12,8 @@ from shard.node import NodeSettings
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import Parts, running_node
-from tests.support.stores.server import WRITTEN_AOF, StoreFactory, StoreServer, running_store
+from tests.support.stores.server import KINDS, WRITTEN_AOF, StoreFactory, StoreServer, running_store
+from tests.support.stores.shifted_clock import ShiftedClock
 
 
 @pytest.fixture(scope="session", params=["valkey"])
@@ -53,3 +55,19 @@ async def nodes(server: StoreServer, prefix: str) -> AsyncIterator[Nodes]:
     """Member nodes on that store."""
     async with running_nodes(server.url, prefix) as running:
         yield running
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> ShiftedClock:
+    """A clock that the test sets."""
+    return ShiftedClock(tmp_path)
+
+
+@pytest.fixture(params=KINDS)
+def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterator[StoreServer]:
+    """A private server by the clock that the test sets."""
+    with running_store(request.param) as server:
+        server.stop()
+        server.environ = clock.environ
+        server.start()
+        yield server

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -32,7 +31,7 @@ from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from tests.support.nodes.members import agree, running_nodes
 from tests.support.nodes.parts import Parts, job, running_node
-from tests.support.stores.server import KINDS, StoreServer, running_store
+from tests.support.stores.server import StoreServer
 from tests.support.stores.shifted_clock import ShiftedClock
 from tests.support.waits import until
 
@@ -345,21 +344,6 @@ async def test_thousands_of_schedules_are_kept_and_fire_nothing_before_their_tim
 
 
 # The clock of the store.
-
-
-@pytest.fixture
-def clock(tmp_path: Path) -> ShiftedClock:
-    return ShiftedClock(tmp_path)
-
-
-@pytest.fixture(params=KINDS)
-def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterator[StoreServer]:
-    """A private server by the clock that the test sets."""
-    with running_store(request.param) as server:
-        server.stop()
-        server.environ = clock.environ
-        server.start()
-        yield server
 
 
 @pytest.mark.parametrize("step_s", [DAY_S, 400 * DAY_S])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from tests.durability.test_failover import is_primary
 from tests.scheduler.driver import execute
 from tests.support.nodes.parts import Parts, job, running_node
 from tests.support.stores.groups import SERVICE, Member, running_sentinel_group
-from tests.support.stores.server import KINDS, StoreServer, running_store
+from tests.support.stores.server import StoreServer
 from tests.support.stores.shifted_clock import ShiftedClock
 from tests.support.waits import until
 
@@ -34,21 +34,6 @@ SLACK_S = 1.5
 """What a busy machine may add to a wait."""
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def clock(tmp_path: Path) -> ShiftedClock:
-    return ShiftedClock(tmp_path)
-
-
-@pytest.fixture(params=KINDS)
-def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterator[StoreServer]:
-    """A private server by the clock that the test sets."""
-    with running_store(request.param) as server:
-        server.stop()
-        server.environ = clock.environ
-        server.start()
-        yield server
 
 
 @pytest.fixture
