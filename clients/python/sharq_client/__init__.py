@@ -1,5 +1,9 @@
-"""The Python SDK of SHARQ: an async client for the HTTP API, and a worker. It needs only aiohttp and msgspec."""
+"""The Python SDK of SHARQ: `Client` and `AsyncClient` for the HTTP API, and a worker."""
 
+from sharq_client.aio.client import AsyncClient
+from sharq_client.aio.control import AsyncControl
+from sharq_client.aio.jobs import AsyncJobs
+from sharq_client.aio.schedules import AsyncSchedules
 from sharq_client.answers import (
     Answers,
     Counts,
@@ -17,42 +21,50 @@ from sharq_client.answers import (
 )
 from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
-from sharq_client.campaigns.results import JobResult, RunningJob
-from sharq_client.campaigns.schedules import ScheduleRow, Schedules, ScheduleState
+from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
-from sharq_client.client import SharqClient
-from sharq_client.control import Control
-from sharq_client.handlers import Handler, Throttled
-from sharq_client.jobs import Jobs
-from sharq_client.outcomes import OnReported, Outcome
 from sharq_client.requests import (
     DEFAULT_REQUEUE_LIMIT,
     DEFAULT_RETRY,
     Addressed,
     DeadRef,
+    Enqueueable,
     EnqueueJob,
     JobChange,
     JobRef,
     Limit,
     OnExpiry,
     QueueSettings,
-    Retry,
+    RetryPolicy,
     TypeSettings,
 )
-from sharq_client.worker import Worker
+from sharq_client.sync.client import Client
+from sharq_client.sync.control import Control
+from sharq_client.sync.jobs import Jobs
+from sharq_client.sync.schedules import Schedules
+from sharq_client.worker.handlers import Handler, Throttled
+from sharq_client.worker.outcomes import OnReported, Outcome
+from sharq_client.worker.results import JobResult, RunningJob
+from sharq_client.worker.worker import Worker
 
 __all__ = [
     "DEFAULT_REQUEUE_LIMIT",
     "DEFAULT_RETRY",
     "Addressed",
     "Answers",
+    "AsyncClient",
+    "AsyncControl",
+    "AsyncJobs",
+    "AsyncSchedules",
     "BatchStatus",
+    "Client",
     "Control",
     "Counts",
     "DeadLetter",
     "DeadReason",
     "DeadRef",
     "EnqueueJob",
+    "Enqueueable",
     "Enqueued",
     "Handler",
     "JobChange",
@@ -73,12 +85,11 @@ __all__ = [
     "QueueStats",
     "Quota",
     "QuotaUse",
-    "Retry",
+    "RetryPolicy",
     "RunningJob",
     "ScheduleRow",
     "ScheduleState",
     "Schedules",
-    "SharqClient",
     "Throttled",
     "TypeRow",
     "TypeSettings",

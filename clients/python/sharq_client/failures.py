@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-import aiohttp
 import msgspec
 
 from sharq_client import errors
@@ -55,14 +54,6 @@ def from_answer(status: int, body: bytes) -> errors.SharqError:
     if status == NothingReady.status and not failure.code:
         return NothingReady("nothing is ready")
     return to_error(failure)
-
-
-def from_transport(error: aiohttp.ClientError | TimeoutError) -> errors.SharqError:
-    """Return Unavailable if no connection was made, so that nothing was sent; otherwise OutcomeUnknown."""
-    reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return errors.Unavailable(f"no connection was made ({reason})")
-    return errors.OutcomeUnknown(f"sent, and no answer came ({reason})")
 
 
 def may_repeat(error: errors.SharqError, *, is_safe_twice: bool) -> bool:

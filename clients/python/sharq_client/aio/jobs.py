@@ -13,12 +13,14 @@ from typing import Literal
 
 import msgspec
 
+from sharq_client.aio.caller import AsyncCaller
 from sharq_client.answers import Answers, JobRow, JobState, JobStatus
-from sharq_client.caller import JOB, REPLY, Caller
+from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
+from sharq_client.decoders import JOB, REPLY
 from sharq_client.errors import NotFound, SharqError
-from sharq_client.requests import Addressed, CancelBody, JobChange
-from sharq_client.transport import path_of
+from sharq_client.paths import path_of
+from sharq_client.requests import Addressed, JobChange
 
 MAX_WAIT_MS = 30_000
 """The longest time that one request waits for the end of a job."""
@@ -42,10 +44,10 @@ _CANCELLED = msgspec.json.Decoder(_Cancelled)
 _JOB_ROWS = msgspec.json.Decoder(_JobRows)
 
 
-class Jobs:
-    """The calls that look after jobs. Every method raises as those of SharqClient do."""
+class AsyncJobs:
+    """The calls that look after jobs. Every method raises as those of AsyncClient do."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: AsyncCaller) -> None:
         self._caller = caller
 
     async def wait(

@@ -16,9 +16,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sharq_client import errors, failures
+from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
-from sharq_client.client import SharqClient
-from sharq_client.handlers import Throttled
+from sharq_client.worker.handlers import Throttled
 
 log = logging.getLogger("sharq.worker")
 
@@ -76,7 +76,7 @@ OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None],
 class Outcomes:
     """The outcomes that the server has not answered yet."""
 
-    def __init__(self, client: SharqClient, release_delay_ms: float | None, on_reported: OnReported) -> None:
+    def __init__(self, client: AsyncClient, release_delay_ms: float | None, on_reported: OnReported) -> None:
         """Create an empty set of outcomes.
 
         Args:
@@ -122,7 +122,7 @@ class Outcomes:
         self._changed.set()
 
     async def run(self) -> None:
-        """Report outcomes until `close` was called and all are reported. Retry while the server is unreachable.
+        """Report outcomes until `close` was called and all are reported. RetryPolicy while the server is unreachable.
 
         If it is cancelled, the remaining outcomes stay unreported: those jobs are requeued when their leases end.
         """

@@ -16,8 +16,8 @@ from types import MethodType
 from typing import Any, TypeAlias
 
 from sharq_client.answers import LeasedJob
-from sharq_client.campaigns.results import RunningJob
 from sharq_client.requests import Types
+from sharq_client.worker.results import RunningJob
 
 Handler: TypeAlias = Callable[[RunningJob], object]
 """An `async def` function or a plain function, or a callable that behaves like one. An awaitable result is awaited. A

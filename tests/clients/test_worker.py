@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sharq_client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker, errors
+from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Outcome, Worker, errors
 from sharq_client.answers import JobState
 from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqServer
@@ -15,17 +15,17 @@ from tests.support.waits import until
 
 
 @pytest.fixture
-async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
-    async with SharqClient(server.url) as opened:
+async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.url) as opened:
         yield opened
 
 
 def a_job(kind: str, queue_id: str = "1", payload: object = None, job_id: str | None = None) -> EnqueueJob:
-    return EnqueueJob(queue_type=kind, queue_id=queue_id, payload=payload, job_id=job_id, interval_ms=0)
+    return EnqueueJob(queue_type=kind, queue_id=queue_id, payload=payload, job_id=job_id, interval=0)
 
 
 async def test_worker_finishes_every_job_and_never_runs_more_than_it_may(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     running: set[str] = set()
     most = 0
@@ -47,7 +47,7 @@ async def test_worker_finishes_every_job_and_never_runs_more_than_it_may(
     assert [queue_id async for queue_id in client.queues(kind)] == []
 
 
-async def test_job_whose_handler_raises_comes_back(client: SharqClient, kind: str) -> None:
+async def test_job_whose_handler_raises_comes_back(client: AsyncClient, kind: str) -> None:
     attempts: list[int] = []
 
     async def fail_once(job: LeasedJob) -> None:
@@ -62,7 +62,7 @@ async def test_job_whose_handler_raises_comes_back(client: SharqClient, kind: st
     assert status is not None and status.state is JobState.FINISHED
 
 
-async def test_lease_of_a_long_job_is_extended(client: SharqClient, kind: str) -> None:
+async def test_lease_of_a_long_job_is_extended(client: AsyncClient, kind: str) -> None:
     attempts: list[int] = []
     may_end = asyncio.Event()
 
@@ -81,7 +81,7 @@ async def test_lease_of_a_long_job_is_extended(client: SharqClient, kind: str) -
     assert status is not None and status.state is JobState.FINISHED
 
 
-async def test_stop_finishes_what_is_in_hand_and_leases_nothing_more(client: SharqClient, kind: str) -> None:
+async def test_stop_finishes_what_is_in_hand_and_leases_nothing_more(client: AsyncClient, kind: str) -> None:
     started, may_end = asyncio.Event(), asyncio.Event()
 
     async def work(job: LeasedJob) -> None:
@@ -100,7 +100,7 @@ async def test_stop_finishes_what_is_in_hand_and_leases_nothing_more(client: Sha
     assert second is not None and (second.state, second.attempt) == (JobState.QUEUED, 0)
 
 
-async def test_job_that_arrives_after_the_stop_is_released_unstarted(client: SharqClient, kind: str) -> None:
+async def test_job_that_arrives_after_the_stop_is_released_unstarted(client: AsyncClient, kind: str) -> None:
     started: list[str] = []
 
     async def work(job: LeasedJob) -> None:
@@ -117,7 +117,7 @@ async def test_job_that_arrives_after_the_stop_is_released_unstarted(client: Sha
 
 
 async def test_handler_that_outlasts_the_stop_is_cancelled_and_its_job_released(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     started = asyncio.Event()
 
@@ -133,7 +133,7 @@ async def test_handler_that_outlasts_the_stop_is_cancelled_and_its_job_released(
 
 
 async def test_worker_goes_on_when_the_server_was_away(
-    server: SharqServer, client: SharqClient, kind: str
+    server: SharqServer, client: AsyncClient, kind: str
 ) -> None:
     seen: list[object] = []
 
@@ -142,7 +142,7 @@ async def test_worker_goes_on_when_the_server_was_away(
 
     async with (
         path_to(server.url) as path,
-        SharqClient(path.url, retries=0) as away,
+        AsyncClient(path.url, retries=0) as away,
         Worker(away, kind, handle, wait_ms=1_000),
     ):
         await client.enqueue(a_job(kind, payload="before"))
@@ -153,7 +153,7 @@ async def test_worker_goes_on_when_the_server_was_away(
         await until(lambda: "while" in seen)
 
 
-async def test_worker_ends_with_the_error_when_repeating_cannot_help(client: SharqClient) -> None:
+async def test_worker_ends_with_the_error_when_repeating_cannot_help(client: AsyncClient) -> None:
     async def handle(job: LeasedJob) -> None:
         raise AssertionError("nothing can be leased")
 
@@ -161,7 +161,7 @@ async def test_worker_ends_with_the_error_when_repeating_cannot_help(client: Sha
         await Worker(client, "..", handle).run()
 
 
-async def test_worker_is_told_when_its_finish_was_too_late(client: SharqClient, kind: str) -> None:
+async def test_worker_is_told_when_its_finish_was_too_late(client: AsyncClient, kind: str) -> None:
     may_end = asyncio.Event()
     held: list[LeasedJob] = []
     reported: list[tuple[Outcome, object]] = []

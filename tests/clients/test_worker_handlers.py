@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker
+from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker
 from sharq_client.answers import JobState
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import until
@@ -21,27 +21,27 @@ DEADLINE_S = 60.0
 
 
 @pytest.fixture
-async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
-    async with SharqClient(server.url) as opened:
+async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.url) as opened:
         yield opened
 
 
-async def enqueue(client: SharqClient, kind: str, count: int = 1) -> list[str]:
+async def enqueue(client: AsyncClient, kind: str, count: int = 1) -> list[str]:
     jobs = [
-        EnqueueJob(queue_type=kind, queue_id=str(n), job_id=f"j{n}", payload=n, interval_ms=0)
+        EnqueueJob(queue_type=kind, queue_id=str(n), job_id=f"j{n}", payload=n, interval=0)
         for n in range(count)
     ]
     await client.enqueue_many(jobs)
     return [f"j{n}" for n in range(count)]
 
 
-async def state_of(client: SharqClient, kind: str, number: int = 0) -> JobState | None:
+async def state_of(client: AsyncClient, kind: str, number: int = 0) -> JobState | None:
     status = await client.job(kind, str(number), f"j{number}")
     return None if status is None else status.state
 
 
 async def test_plain_function_runs_in_a_thread_and_its_job_is_finished(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     calls: list[tuple[str, int, str]] = []
 
@@ -57,7 +57,7 @@ async def test_plain_function_runs_in_a_thread_and_its_job_is_finished(
 
 
 async def test_plain_functions_run_side_by_side_and_never_more_than_may(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     lock, meet = threading.Lock(), threading.Barrier(3)
     running, most, done = 0, 0, 0
@@ -79,7 +79,7 @@ async def test_plain_functions_run_side_by_side_and_never_more_than_may(
     assert [queue_id async for queue_id in client.queues(kind)] == []
 
 
-async def test_plain_function_that_blocks_does_not_hold_the_loop(client: SharqClient, kind: str) -> None:
+async def test_plain_function_that_blocks_does_not_hold_the_loop(client: AsyncClient, kind: str) -> None:
     started, may_end = threading.Event(), threading.Event()
 
     def block(job: LeasedJob) -> None:
@@ -99,7 +99,7 @@ async def test_plain_function_that_blocks_does_not_hold_the_loop(client: SharqCl
     "error", [LookupError, StopIteration, concurrent.futures.CancelledError, asyncio.CancelledError]
 )
 async def test_job_whose_plain_function_raises_comes_back(
-    client: SharqClient, kind: str, error: type[BaseException], caplog: pytest.LogCaptureFixture
+    client: AsyncClient, kind: str, error: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     attempts: list[int] = []
 
@@ -118,7 +118,7 @@ async def test_job_whose_plain_function_raises_comes_back(
 
 
 async def test_async_handler_that_was_cancelled_by_others_is_said(
-    client: SharqClient, kind: str, caplog: pytest.LogCaptureFixture
+    client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     attempts: list[int] = []
 
@@ -202,7 +202,7 @@ def pooled(handler: Callable[[LeasedJob], Any]) -> Callable[[LeasedJob], Any]:
          "plain partial", "plain decorated", "pooled"],
 )  # fmt: skip
 async def test_what_behaves_as_a_function_is_run_once_and_to_its_end(
-    client: SharqClient, kind: str, make: Callable[[Sender], Callable[[LeasedJob], Awaitable[object]]]
+    client: AsyncClient, kind: str, make: Callable[[Sender], Callable[[LeasedJob], Awaitable[object]]]
 ) -> None:
     seen: list[str] = []
     await enqueue(client, kind)
@@ -251,7 +251,7 @@ async def takes_two(job: LeasedJob, other: object) -> None: ...
     ],
 )
 async def test_what_can_never_handle_a_job_is_refused_when_the_worker_is_made(
-    client: SharqClient, handler: Any, said: str
+    client: AsyncClient, handler: Any, said: str
 ) -> None:
     with pytest.raises(
         TypeError, match="handler: expected an `async def` function or a plain function"
@@ -261,7 +261,7 @@ async def test_what_can_never_handle_a_job_is_refused_when_the_worker_is_made(
 
 
 async def test_function_that_returns_a_generator_ends_the_worker_and_its_job_is_not_done(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     await enqueue(client, kind)
     with pytest.raises(TypeError, match="returned the generator generator"):
@@ -270,7 +270,7 @@ async def test_function_that_returns_a_generator_ends_the_worker_and_its_job_is_
 
 
 async def test_thread_that_outlasts_the_stop_keeps_its_lease(
-    client: SharqClient, kind: str, caplog: pytest.LogCaptureFixture
+    client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     started, may_end = threading.Event(), threading.Event()
 

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Raw
 
 from sharq_client import errors, failures
+from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
-from sharq_client.campaigns.results import RunningJob
-from sharq_client.client import SharqClient
+from sharq_client.worker.results import RunningJob
 
 log = logging.getLogger("sharq.worker")
 
@@ -25,7 +25,7 @@ class ProgressReports:
 
     def __init__(
         self,
-        client: SharqClient,
+        client: AsyncClient,
         lease_ms: float,
         on_extended: Callable[[LeasedJob, errors.SharqError | None], None],
     ) -> None:

@@ -3,85 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from sharq_client import errors
-from sharq_client.answers import (
-    Answers,
-    Counts,
-    DeadLetter,
-    Enqueued,
-    JobState,
-    JobStatus,
-    LeasedJob,
-    QueueStats,
-)
-from sharq_client.bulk import failures_of, send_bulk, states_of
-from sharq_client.requests import Addressed, CancelBody, LeaseBody
-from sharq_client.transport import Transport, path_of
+from sharq_client.aio.bulk import send_bulk
+from sharq_client.aio.transport import AsyncTransport
+from sharq_client.answers import Answers, JobState
+from sharq_client.bodies import CancelBody, LeaseBody
+from sharq_client.bulk import failures_of, states_of
+from sharq_client.decoders import REPLY, Page, Reply
+from sharq_client.paths import path_of
+from sharq_client.requests import Addressed
 
 AnswerT = TypeVar("AnswerT")
-
-
-class Page(Protocol):
-    """The interface of one page of a list."""
-
-    @property
-    def cursor(self) -> str | None:
-        """The cursor of the next page; None for the last one."""
-        ...
-
-
 PageT = TypeVar("PageT", bound=Page)
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """The fields of the small answers together. Each call reads the one field that it needs."""
-
-    status: str = ""
-    lease_expires_at: int = 0
-    redriven: int = 0
-    dropped: int = 0
-    cancelled: int = 0
-    result_kept: bool | None = None
-
-
-class _Ids(msgspec.Struct, frozen=True):
-    queue_ids: list[str]
-    cursor: str | None = None
-
-
-class _DeadPage(msgspec.Struct, frozen=True):
-    jobs: list[DeadLetter]
-    cursor: str | None = None
-
-
-ENQUEUED = msgspec.json.Decoder(Enqueued)
-QUEUE = msgspec.json.Decoder(QueueStats)
-COUNTS = msgspec.json.Decoder(Counts)
-QUEUE_IDS = msgspec.json.Decoder(_Ids)
-DEAD_LETTERS = msgspec.json.Decoder(_DeadPage)
-
-
-class _LeasedJobs(msgspec.Struct, frozen=True):
-    jobs: list[LeasedJob]
-
-
-LEASED = msgspec.json.Decoder(_LeasedJobs)
-"""The answer to a dequeue. Its jobs have their types only if the request named several."""
-
-JOB = msgspec.json.Decoder(JobStatus)
-"""The answer to the question about one job, and to its change."""
-
-REPLY = msgspec.json.Decoder(Reply)
-
-
-class Caller:
+class AsyncCaller:
     """The sender of calls over one transport."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
     async def ask(

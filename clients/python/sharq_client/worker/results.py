@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import UNSET, Raw, UnsetType
 
 from sharq_client.answers import LeasedJob
-from sharq_client.requests import json_text
+from sharq_client.bodies import json_text
 
 log = logging.getLogger("sharq.worker")
 

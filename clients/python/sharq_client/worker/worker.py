@@ -15,14 +15,15 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from sharq_client import errors, failures, handlers
+from sharq_client import errors, failures
+from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
-from sharq_client.campaigns.progress import ProgressReports
-from sharq_client.campaigns.results import result_of
-from sharq_client.client import SharqClient
-from sharq_client.handlers import Handler, Threads, Throttled, Unfit
-from sharq_client.outcomes import OnReported, Outcome, Outcomes
 from sharq_client.requests import Types
+from sharq_client.worker import handlers
+from sharq_client.worker.handlers import Handler, Threads, Throttled, Unfit
+from sharq_client.worker.outcomes import OnReported, Outcome, Outcomes
+from sharq_client.worker.progress import ProgressReports
+from sharq_client.worker.results import result_of
 
 log = logging.getLogger("sharq.worker")
 
@@ -43,7 +44,7 @@ class Worker:
 
     def __init__(
         self,
-        client: SharqClient,
+        client: AsyncClient,
         queue_type: Types,
         handler: Handler | Mapping[str, Handler],
         *,

@@ -11,22 +11,22 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from sharq_client import DeadReason, EnqueueJob, JobState, LeasedJob, Retry, SharqClient, Worker
+from sharq_client import AsyncClient, DeadReason, EnqueueJob, JobState, LeasedJob, RetryPolicy, Worker
+from sharq_client.bodies import LeaseBody
 from sharq_client.bulk import MAX_BYTES_A_CALL, calls
-from sharq_client.outcomes import text_of
-from sharq_client.requests import LeaseBody
+from sharq_client.worker.outcomes import text_of
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import until
 
 
 @pytest.fixture
-async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
-    async with SharqClient(server.url) as opened:
+async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.url) as opened:
         yield opened
 
 
 def a_job(kind: str, job_id: str = "j", **more: object) -> EnqueueJob:
-    job = EnqueueJob(queue_type=kind, queue_id="1", job_id=job_id, payload=None, interval_ms=0)
+    job = EnqueueJob(queue_type=kind, queue_id="1", job_id=job_id, payload=None, interval=0)
     return msgspec.structs.replace(job, **more)
 
 
@@ -38,7 +38,7 @@ class Unspeakable(Exception):
 
 
 async def test_jobs_that_always_fail_are_tried_ever_more_rarely_and_end_as_dead_letters(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     started_s: dict[str, list[float]] = defaultdict(list)
 
@@ -46,7 +46,7 @@ async def test_jobs_that_always_fail_are_tried_ever_more_rarely_and_end_as_dead_
         started_s[job.job_id].append(time.monotonic())
         raise ConnectionError(f"486 busy here, try {job.attempt}")
 
-    policy = Retry(delay_ms=200, factor=2, max_ms=500)
+    policy = RetryPolicy(delay=200, factor=2, max=500)
     poison = [a_job(kind, f"p{n}", requeue_limit=3, retry=policy) for n in range(5)]
     await client.enqueue_many(poison)
     async with Worker(client, kind, fail, wait_ms=500):
@@ -67,7 +67,7 @@ async def test_jobs_that_always_fail_are_tried_ever_more_rarely_and_end_as_dead_
 
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_error_of_a_handler_is_kept_and_the_default_policy_decides(
-    client: SharqClient, kind: str, is_async: bool
+    client: AsyncClient, kind: str, is_async: bool
 ) -> None:
     def fail(job: LeasedJob) -> None:
         raise LookupError("no such number")
@@ -85,24 +85,24 @@ async def test_error_of_a_handler_is_kept_and_the_default_policy_decides(
         "LookupError: no such number",
         1,
     )
-    assert status.delayed_until_ms is not None and status.error_at_ms is not None
-    assert 799 <= status.delayed_until_ms - status.error_at_ms <= 1_000
+    assert status.delayed_until is not None and status.error_at is not None
+    assert 799 <= status.delayed_until - status.error_at <= 1_000
 
 
-async def test_job_without_a_policy_comes_back_after_a_second(client: SharqClient, kind: str) -> None:
+async def test_job_without_a_policy_comes_back_after_a_second(client: AsyncClient, kind: str) -> None:
     async def fail(job: LeasedJob) -> None:
         raise LookupError
 
     await client.enqueue(a_job(kind, retry=None))
     async with Worker(client, kind, fail, wait_ms=100):
         async with asyncio.timeout(60):
-            while (status := await client.job(kind, "1", "j")) is None or status.error_at_ms is None:
+            while (status := await client.job(kind, "1", "j")) is None or status.error_at is None:
                 await asyncio.sleep(0.01)
-    assert status.delayed_until_ms is not None
-    assert 999 <= status.delayed_until_ms - status.error_at_ms <= 1_001
+    assert status.delayed_until is not None
+    assert 999 <= status.delayed_until - status.error_at <= 1_001
 
 
-async def test_delay_of_the_worker_wins_over_the_policy(client: SharqClient, kind: str) -> None:
+async def test_delay_of_the_worker_wins_over_the_policy(client: AsyncClient, kind: str) -> None:
     attempts: list[int] = []
 
     async def fail_twice(job: LeasedJob) -> None:
@@ -110,12 +110,12 @@ async def test_delay_of_the_worker_wins_over_the_policy(client: SharqClient, kin
         if job.attempt < 3:
             raise LookupError
 
-    await client.enqueue(a_job(kind, retry=Retry(delay_ms=3_600_000)))
+    await client.enqueue(a_job(kind, retry=RetryPolicy(delay=3_600_000)))
     async with Worker(client, kind, fail_twice, wait_ms=100, release_delay_ms=0):
         await until(lambda: attempts == [1, 2, 3])
 
 
-async def test_interrupted_attempt_keeps_the_error_before_it(client: SharqClient, kind: str) -> None:
+async def test_interrupted_attempt_keeps_the_error_before_it(client: AsyncClient, kind: str) -> None:
     started = asyncio.Event()
 
     async def fail_then_hang(job: LeasedJob) -> None:
@@ -133,7 +133,7 @@ async def test_interrupted_attempt_keeps_the_error_before_it(client: SharqClient
 
 
 async def test_job_that_arrives_during_the_stop_does_not_lose_an_attempt(
-    client: SharqClient, kind: str
+    client: AsyncClient, kind: str
 ) -> None:
     started: list[str] = []
 

@@ -1,45 +1,47 @@
+# Generated from aio/client.py by generate_sync.py. Change that file instead.
 """Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe.
 
-Not here: running handlers for leased jobs (worker.py), and sending one request (transport.py).
+Not here: running handlers for leased jobs (worker/), and sending one request (transport.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
+import ssl
+from collections.abc import Iterator, Sequence
 from typing import Self, overload
 
-import aiohttp
 import msgspec
 from msgspec import UNSET
 
-from sharq_client import bulk, caller, errors
+from sharq_client import bulk, environment, errors
 from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
-from sharq_client.control import Control
-from sharq_client.failures import NothingReady
-from sharq_client.jobs import Jobs
-from sharq_client.requests import (
-    Addressed,
-    DeadRef,
-    EnqueueJob,
+from sharq_client.bodies import (
     LeaseBody,
     RateBody,
-    Types,
     as_repeat,
     dequeue_target,
     json_text,
     lease_bodies,
-    lease_body,
     ready_to_send,
+    release_bodies,
 )
-from sharq_client.transport import Transport, path_of
+from sharq_client.decoders import COUNTS, DEAD_LETTERS, ENQUEUED, JOB, LEASED, QUEUE, QUEUE_IDS, REPLY
+from sharq_client.failures import NothingReady
+from sharq_client.paths import path_of
+from sharq_client.requests import Addressed, DeadRef, Enqueueable, Types
+from sharq_client.sync.bulk import send_bulk
+from sharq_client.sync.caller import Caller
+from sharq_client.sync.connections import Urllib3Connections
+from sharq_client.sync.control import Control
+from sharq_client.sync.jobs import Jobs
+from sharq_client.sync.transport import Connections, Transport
 
 
-class SharqClient:
+class Client:
     """A client of a SHARQ server, a load balancer or several routers of one cluster.
 
-    Use it as `async with SharqClient("http://127.0.0.1:8080") as client`.
+    Use it as `with Client("http://127.0.0.1:8080") as client`.
 
     Every method raises Unavailable if no connection was made (nothing was done), OutcomeUnknown if the request was sent
     and no answer came (perhaps done), and otherwise the class of sharq_client.errors for the server's error code. The
@@ -54,43 +56,52 @@ class SharqClient:
 
     def __init__(
         self,
-        url: str | Sequence[str],
+        url: str | Sequence[str] | None = None,
         *,
         token: str | None = None,
         timeout_s: float = 10.0,
         retries: int = 2,
-        session: aiohttp.ClientSession | None = None,
+        ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
+        connections: Connections | None = None,
     ) -> None:
         """Configure the client. This sends nothing yet.
 
         Args:
             url: http://host:port, optionally with a path prefix; or the URLs of several routers of one cluster. The
                 client then uses the first one until it refuses a connection, and switches to the next one at once.
+                None uses the variable SHARQ_URL (several URLs with spaces between them), or http://127.0.0.1:8080.
             token: the bearer token. None uses the variable SHARQ_TOKEN if that is set and not empty.
             timeout_s: the timeout of one try, over 0. The wait of a long poll is added to it.
             retries: the number of retries of a call, 0 for none. The pauses double from 1 s on.
-            session: a session to use, which the caller closes; None to create one.
+            ca: a file with the certificates to trust instead of the system's, or an SSLContext.
+            connections: how requests travel; None for HTTP. `sharq_client.testing` has one in memory.
+
+        Raises:
+            ValueError: a URL is not http://host:port or https://host:port.
+            OSError: the file of certificates cannot be read.
         """
-        urls = [url] if isinstance(url, str) else url
-        self._transport = Transport(urls, token or os.environ.get("SHARQ_TOKEN"), timeout_s, retries, session)
-        self._caller = caller.Caller(self._transport)
+        self._transport = Transport(
+            environment.urls() if url is None else url,
+            connections or Urllib3Connections(environment.tls_of(ca)),
+            token=token or environment.token(),
+            timeout_s=timeout_s,
+            retries=retries,
+        )
+        self._caller = Caller(self._transport)
         self.control = Control(self._caller)
         self.jobs = Jobs(self._caller)
 
-    async def __aenter__(self) -> Self:
-        self._transport.open()
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    async def close(self) -> None:
-        """Close the client's own session. Calls in flight raise OutcomeUnknown."""
-        await self._transport.close()
+    def close(self) -> None:
+        """Close the client's connections. Calls in flight raise OutcomeUnknown; a later call opens new ones."""
+        self._transport.close()
 
-    async def enqueue(self, job: EnqueueJob) -> Enqueued:
+    def enqueue(self, job: Enqueueable) -> Enqueued:
         """Enqueue one job. Retries use the same job_id, so that the job is never queued twice.
 
         Raises:
@@ -99,31 +110,31 @@ class SharqClient:
         """
         ready = ready_to_send(job)
         path = path_of("enqueue", ready.queue_type, ready.queue_id)
-        answer = await self._transport.repeated(
-            lambda: self._transport.send("POST", path, caller.ENQUEUED, body=ready),
-            send_again=lambda: self._transport.send("POST", path, caller.ENQUEUED, body=as_repeat(ready)),
+        answer = self._transport.repeated(
+            lambda: self._transport.send("POST", path, ENQUEUED, body=ready),
+            send_again=lambda: self._transport.send("POST", path, ENQUEUED, body=as_repeat(ready)),
             is_safe_twice=True,
         )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
-    async def enqueue_many(self, jobs: Sequence[EnqueueJob]) -> Answers[Enqueued | errors.SharqError]:
+    def enqueue_many(self, jobs: Sequence[Enqueueable]) -> Answers[Enqueued | errors.SharqError]:
         """Enqueue jobs of any queues. Return one answer for each job, in order.
 
         Cost: one request for each 1,000 jobs or 8 MiB.
         """
         ready = [ready_to_send(job) for job in jobs]
-        answers = await bulk.send_bulk(
+        answers = send_bulk(
             self._transport, "/enqueue/", ready, is_safe_twice=lambda _: True, to_repeat=as_repeat
         )
         return Answers(
             answer
             if isinstance(answer, errors.SharqError)
-            else Enqueued(job.job_id or answer.job_id, answer.is_duplicate, answer.queue_length)
+            else Enqueued(job.job_id or answer.job_id, answer.duplicate, answer.current_queue_length)
             for job, answer in zip(ready, answers, strict=True)
         )
 
     @overload
-    async def dequeue(
+    def dequeue(
         self,
         queue_type: Types = ...,
         count: None = ...,
@@ -132,10 +143,10 @@ class SharqClient:
         lease_ms: float | None = ...,
     ) -> LeasedJob | None: ...
     @overload
-    async def dequeue(
+    def dequeue(
         self, queue_type: Types, count: int, *, wait_ms: float = ..., lease_ms: float | None = ...
     ) -> list[LeasedJob]: ...
-    async def dequeue(
+    def dequeue(
         self,
         queue_type: Types = "default",
         count: int | None = None,
@@ -160,8 +171,8 @@ class SharqClient:
         path, query = dequeue_target(queue_type, 1 if count is None else count, wait_ms, lease_ms)
         try:
             # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
-            answer = await self._transport.repeated(
-                lambda: self._transport.send("POST", path, caller.LEASED, query=query, wait_s=wait_ms / 1000),
+            answer = self._transport.repeated(
+                lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
                 is_safe_twice=False,
             )
             leased = answer.jobs
@@ -171,7 +182,7 @@ class SharqClient:
             leased = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
         return leased if count is not None else next(iter(leased), None)
 
-    async def finish(
+    def finish(
         self,
         job: Addressed,
         *,
@@ -194,9 +205,9 @@ class SharqClient:
         """
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
-        return (await self._caller.report("finish", job, report)).result_kept
+        return (self._caller.report("finish", job, report)).result_kept
 
-    async def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
+    def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
 
         Args:
@@ -208,10 +219,10 @@ class SharqClient:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
-        report = LeaseBody(lease=job.lease, by_ms=by_ms, progress=json_text(progress))
-        return (await self._caller.report("extend", job, report)).lease_expires_at
+        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
+        return (self._caller.report("extend", job, report)).lease_expires_at
 
-    async def release(
+    def release(
         self,
         job: Addressed,
         delay_ms: float | None = None,
@@ -240,21 +251,21 @@ class SharqClient:
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
-        await self._caller.report("release", job, report)
+        self._caller.report("release", job, report)
 
-    async def finish_many(
+    def finish_many(
         self, jobs: Sequence[Addressed], *, results: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
-        return await self._caller.report_many("finish", lease_bodies(jobs, results=results))
+        return self._caller.report_many("finish", lease_bodies(jobs, results=results))
 
-    async def extend_many(
+    def extend_many(
         self, jobs: Sequence[Addressed], by_ms: float, *, progress: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now, with a progress each (UNSET for none), as finish_many does."""
-        return await self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
+        return self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
 
-    async def release_many(
+    def release_many(
         self,
         jobs: Sequence[Addressed],
         delay_ms: float | None = None,
@@ -270,15 +281,11 @@ class SharqClient:
         Args:
             error: the error of all jobs, or a list with one for each job.
         """
-        texts = [error] * len(jobs) if error is None or isinstance(error, str) else error
         terms = delay_ms, hold_ms, hold_type_ms
-        bodies = [
-            lease_body(job, None, *terms, counts=counts, error=text, prefer_retry=prefer_retry)
-            for job, text in zip(jobs, texts, strict=True)
-        ]
-        return await self._caller.report_many("release", bodies)
+        bodies = release_bodies(jobs, *terms, counts=counts, error=error, prefer_retry=prefer_retry)
+        return self._caller.report_many("release", bodies)
 
-    async def set_interval(
+    def set_interval(
         self,
         queue_type: str,
         queue_id: str,
@@ -297,23 +304,19 @@ class SharqClient:
             pin: True to also create the rate and keep enqueues from changing it; False to unpin it; None to keep it.
         """
         path = path_of("interval", queue_type, queue_id)
-        return await self._caller.done(
-            "POST", path, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
-        )
+        return self._caller.done("POST", path, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True)
 
-    async def pause(self, queue_type: str, queue_id: str) -> bool:
+    def pause(self, queue_type: str, queue_id: str) -> bool:
         """Pause a queue: it accepts jobs but hands none out. Return False if there is no such queue."""
-        return await self._caller.done(
-            "POST", path_of("queue", queue_type, queue_id) + "pause/", is_safe_twice=True
-        )
+        path = path_of("queue", queue_type, queue_id) + "pause/"
+        return self._caller.done("POST", path, is_safe_twice=True)
 
-    async def resume(self, queue_type: str, queue_id: str) -> bool:
+    def resume(self, queue_type: str, queue_id: str) -> bool:
         """Let a paused queue hand out jobs again. Return False if there is no such queue."""
-        return await self._caller.done(
-            "POST", path_of("queue", queue_type, queue_id) + "resume/", is_safe_twice=True
-        )
+        path = path_of("queue", queue_type, queue_id) + "resume/"
+        return self._caller.done("POST", path, is_safe_twice=True)
 
-    async def delete_queue(self, queue_type: str, queue_id: str, *, purge_all: bool = False) -> bool:
+    def delete_queue(self, queue_type: str, queue_id: str, *, purge_all: bool = False) -> bool:
         """Drop the queued and delayed jobs of a queue. Return True if there were any.
 
         Leased jobs may still be finished, but are not requeued. A retry is made only if nothing was done, since a
@@ -323,40 +326,35 @@ class SharqClient:
             purge_all: True to forget the rate, too, once the queue's ready time has passed.
         """
         path = path_of("deletequeue", queue_type, queue_id)
-        reply = await self._caller.ask(
-            "DELETE", path, caller.REPLY, {"purge_all": purge_all}, is_safe_twice=False
-        )
+        reply = self._caller.ask("DELETE", path, REPLY, {"purge_all": purge_all}, is_safe_twice=False)
         return reply.status == "Success"
 
-    async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
+    def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
         """Return the state of a queue; None if there is no such queue."""
-        return await self._caller.find(path_of("queue", queue_type, queue_id), caller.QUEUE)
+        return self._caller.find(path_of("queue", queue_type, queue_id), QUEUE)
 
-    async def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
+    def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
         """Return the state of a job; None if the server does not know it."""
-        return await self._caller.find(path_of("job", queue_type, queue_id, job_id), caller.JOB)
+        return self._caller.find(path_of("job", queue_type, queue_id, job_id), JOB)
 
-    async def counts(self) -> Counts:
+    def counts(self) -> Counts:
         """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
-        return await self._caller.ask("GET", "/metrics/", caller.COUNTS)
+        return self._caller.ask("GET", "/metrics/", COUNTS)
 
-    async def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
+    def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
         """Return the counts of one queue in the last ten minutes; zeros for an unknown queue."""
-        return await self._caller.ask("GET", path_of("metrics", queue_type, queue_id), caller.COUNTS)
+        return self._caller.ask("GET", path_of("metrics", queue_type, queue_id), COUNTS)
 
-    async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[str]:
+    def queues(self, queue_type: str, *, page: int = 1_000) -> Iterator[str]:
         """Yield the ids of a type's queues that have queued, delayed or leased jobs.
 
         Args:
             page: the number of ids for each request, 1 to 10,000.
         """
-        async for answer in self._caller.pages(path_of("metrics", queue_type), caller.QUEUE_IDS, page):
-            for queue_id in answer.queue_ids:
-                yield queue_id
+        for answer in self._caller.pages(path_of("metrics", queue_type), QUEUE_IDS, page):
+            yield from answer.queue_ids
 
-    async def dead(
-        self, queue_type: str, *, queue_id: str | None = None, page: int = 100
-    ) -> AsyncIterator[DeadLetter]:
+    def dead(self, queue_type: str, *, queue_id: str | None = None, page: int = 100) -> Iterator[DeadLetter]:
         """Yield the dead letters of a type.
 
         Args:
@@ -364,37 +362,34 @@ class SharqClient:
             page: the number of dead letters for each request.
         """
         path = path_of("dead", queue_type)
-        async for answer in self._caller.pages(path, caller.DEAD_LETTERS, page, queue_id=queue_id):
-            for letter in answer.jobs:
-                yield letter
+        for answer in self._caller.pages(path, DEAD_LETTERS, page, queue_id=queue_id):
+            yield from answer.jobs
 
-    async def redrive(self, queue_type: str) -> int:
+    def redrive(self, queue_type: str) -> int:
         """Queue every dead letter of a type again, with attempts from 0. Return the number of jobs.
 
         A second call queues the dead letters that remain.
         """
         path = path_of("dead", queue_type) + "redrive/"
-        return (await self._caller.ask("POST", path, caller.REPLY, is_safe_twice=False)).redriven
+        return (self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
 
-    async def redrive_many(
+    def redrive_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
     ) -> Answers[errors.SharqError | None]:
         """Queue these dead letters again. Return one answer for each, in order; None for success."""
         refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
         path = path_of("dead", queue_type) + "redrive/"
-        return bulk.failures_of(
-            await bulk.send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False)
-        )
+        return bulk.failures_of(send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
 
-    async def drop_dead(self, queue_type: str) -> int:
+    def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""
         path = path_of("dead", queue_type)
-        return (await self._caller.ask("DELETE", path, caller.REPLY, is_safe_twice=False)).dropped
+        return (self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
 
-    async def healthz(self) -> bool:
+    def healthz(self) -> bool:
         """Return True if the server process responds."""
-        return await self._caller.answers("/healthz")
+        return self._caller.answers("/healthz")
 
-    async def readyz(self) -> bool:
+    def readyz(self) -> bool:
         """Return True if the server accepts work; False if it is starting, draining or unreachable."""
-        return await self._caller.answers("/readyz")
+        return self._caller.answers("/readyz")

@@ -12,52 +12,52 @@ import msgspec
 import pytest
 
 from sharq_client import (
+    AsyncClient,
     EnqueueJob,
     JobResult,
     JobState,
     JobStatus,
     LeasedJob,
     RunningJob,
-    SharqClient,
     Worker,
 )
-from sharq_client import jobs as client_jobs
+from sharq_client.aio import jobs as client_jobs
+from sharq_client.bodies import LeaseBody
 from sharq_client.bulk import MAX_BYTES_A_CALL, calls
 from sharq_client.errors import TooLarge
-from sharq_client.requests import LeaseBody
 from tests.support.processes.servers import ServerFactory, SharqServer
 from tests.support.waits import until
 
 
 @pytest.fixture
-async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
-    async with SharqClient(server.url) as opened:
+async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.url) as opened:
         yield opened
 
 
-async def leased(client: SharqClient, kind: str, job_id: str = "a") -> LeasedJob:
-    await client.enqueue(EnqueueJob(queue_type=kind, queue_id="q", job_id=job_id, payload=1, interval_ms=0))
+async def leased(client: AsyncClient, kind: str, job_id: str = "a") -> LeasedJob:
+    await client.enqueue(EnqueueJob(queue_type=kind, queue_id="q", job_id=job_id, payload=1, interval=0))
     job = await client.dequeue(kind, wait_ms=5000)
     assert job is not None
     return job
 
 
-async def status_of(client: SharqClient, kind: str, job_id: str = "a") -> JobStatus:
+async def status_of(client: AsyncClient, kind: str, job_id: str = "a") -> JobStatus:
     status = await client.job(kind, "q", job_id)
     assert status is not None
     return status
 
 
-async def enqueue(client: SharqClient, kind: str, *job_ids: str) -> None:
+async def enqueue(client: AsyncClient, kind: str, *job_ids: str) -> None:
     await client.enqueue_many(
         [
-            EnqueueJob(queue_type=kind, queue_id="q", job_id=job_id, payload=1, interval_ms=0)
+            EnqueueJob(queue_type=kind, queue_id="q", job_id=job_id, payload=1, interval=0)
             for job_id in job_ids
         ]
     )
 
 
-async def test_a_finish_with_a_result_says_that_it_is_kept(client: SharqClient, kind: str) -> None:
+async def test_a_finish_with_a_result_says_that_it_is_kept(client: AsyncClient, kind: str) -> None:
     assert await client.finish(await leased(client, kind, "a"), result={"sent": 2}) is True
     assert await client.finish(await leased(client, kind, "b"), result=msgspec.Raw(b"[1,2]")) is True
     assert await client.finish(await leased(client, kind, "c")) is None
@@ -68,29 +68,29 @@ async def test_a_finish_with_a_result_says_that_it_is_kept(client: SharqClient, 
 
 
 async def test_a_finish_says_that_there_was_no_room(own_server: ServerFactory, kind: str) -> None:
-    async with SharqClient(own_server(environ={"SHARQ_SHARQ_RESULTS_BYTES": "0"}).url) as client:
+    async with AsyncClient(own_server(environ={"SHARQ_SHARQ_RESULTS_BYTES": "0"}).url) as client:
         assert await client.finish(await leased(client, kind), result=1) is False
         assert (await status_of(client, kind)).state is JobState.FINISHED
 
 
-async def test_a_result_that_is_too_long_is_refused(client: SharqClient, kind: str) -> None:
+async def test_a_result_that_is_too_long_is_refused(client: AsyncClient, kind: str) -> None:
     job = await leased(client, kind)
     with pytest.raises(TooLarge, match="result: 16385 bytes"):
         await client.finish(job, result="x" * 16_383)
     assert (await status_of(client, kind)).state is JobState.LEASED
 
 
-async def test_an_extend_reports_progress(client: SharqClient, kind: str) -> None:
+async def test_an_extend_reports_progress(client: AsyncClient, kind: str) -> None:
     job = await leased(client, kind)
     await client.extend(job, 60_000, progress={"done": 5})
     status = await status_of(client, kind)
     assert status.progress == {"done": 5}
-    assert abs((status.progress_at_ms or 0) - time.time() * 1000) < 5_000
+    assert abs((status.progress_at or 0) - time.time() * 1000) < 5_000
     assert list(await client.extend_many([job], 60_000, progress=[6])) == [None]
     assert (await status_of(client, kind)).progress == 6
 
 
-async def test_a_wait_returns_when_the_job_has_ended(client: SharqClient, kind: str) -> None:
+async def test_a_wait_returns_when_the_job_has_ended(client: AsyncClient, kind: str) -> None:
     job = await leased(client, kind)
     wait = asyncio.create_task(client.jobs.wait(kind, "q", "a"))
     await asyncio.sleep(0.2)
@@ -105,7 +105,7 @@ async def test_a_wait_returns_when_the_job_has_ended(client: SharqClient, kind: 
 
 
 async def test_a_wait_goes_on_over_several_requests_until_its_timeout(
-    client: SharqClient, kind: str, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_jobs, "MAX_WAIT_MS", 300)
     await leased(client, kind)
@@ -118,7 +118,7 @@ async def test_a_wait_goes_on_over_several_requests_until_its_timeout(
 
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_a_handler_returns_a_result_and_reports_progress(
-    client: SharqClient, kind: str, is_async: bool
+    client: AsyncClient, kind: str, is_async: bool
 ) -> None:
     seen: list[Any] = []
 
@@ -147,7 +147,7 @@ async def test_a_handler_returns_a_result_and_reports_progress(
     assert (await status_of(client, kind)).result == {"id": "a"}
 
 
-async def test_what_is_no_result_is_ignored_as_ever(client: SharqClient, kind: str) -> None:
+async def test_what_is_no_result_is_ignored_as_ever(client: AsyncClient, kind: str) -> None:
     returned = [None, {"not": "sent"}, object(), "x" * 20_000]
 
     async def handle(job: LeasedJob) -> object:
@@ -163,7 +163,7 @@ async def test_what_is_no_result_is_ignored_as_ever(client: SharqClient, kind: s
 
 
 async def test_a_result_that_cannot_be_sent_does_not_fail_the_job(
-    client: SharqClient, kind: str, caplog: pytest.LogCaptureFixture
+    client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The work is done: it must not be done again because of its result."""
     results = [JobResult("x" * 16_383), JobResult(object())]
@@ -187,7 +187,7 @@ async def test_a_result_that_cannot_be_sent_does_not_fail_the_job(
     assert "xxx" not in caplog.text
 
 
-async def test_progress_extends_the_lease(client: SharqClient, kind: str) -> None:
+async def test_progress_extends_the_lease(client: AsyncClient, kind: str) -> None:
     """A job that reports progress is not extended by the heartbeat as well, and its lease does not end."""
     attempts: list[int] = []
 
@@ -208,7 +208,7 @@ async def test_progress_extends_the_lease(client: SharqClient, kind: str) -> Non
 
 @pytest.mark.parametrize(("value", "error"), [("x" * 1023, ValueError), (object(), TypeError)])
 async def test_progress_that_cannot_be_sent_is_raised_in_the_handler(
-    client: SharqClient, kind: str, value: object, error: type[Exception]
+    client: AsyncClient, kind: str, value: object, error: type[Exception]
 ) -> None:
     raised: list[type[BaseException]] = []
 
@@ -225,7 +225,7 @@ async def test_progress_that_cannot_be_sent_is_raised_in_the_handler(
     assert (await status_of(client, kind)).state is JobState.FINISHED
 
 
-async def test_progress_after_the_end_of_the_handler_is_ignored(client: SharqClient, kind: str) -> None:
+async def test_progress_after_the_end_of_the_handler_is_ignored(client: AsyncClient, kind: str) -> None:
     kept: list[RunningJob] = []
 
     async def handle(job: RunningJob) -> None:

@@ -1,0 +1,165 @@
+# Generated from aio/transport.py by generate_sync.py. Change that file instead.
+"""Sends one request to the first server that accepts a connection, and retries if that can help and is safe.
+
+Not here: the content of requests (client.py), the HTTP library (connections.py), and the classification of errors
+(failures.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from sharq_client import errors, failures
+from sharq_client.paths import bases_of, target_of
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Connections(Protocol):
+    """The interface of the connections of a client, over HTTP or in memory."""
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        data: bytes | None,
+        headers: dict[str, str],
+        *,
+        timeout_s: float,
+        connect_timeout_s: float,
+    ) -> tuple[int, bytes]:
+        """Send one request once. Return the status and the content of the answer.
+
+        Raises:
+            Unavailable: no connection was made. Nothing was done.
+            OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        ...
+
+
+class Transport:
+    """The sender of requests to one base URL, or to the first of several that accepts a connection."""
+
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        connections: Connections,
+        *,
+        token: str | None,
+        timeout_s: float,
+        retries: int,
+    ) -> None:
+        self._bases = bases_of(url)
+        self._connections = connections
+        self._headers = {} if not token else {"Authorization": f"Bearer {token}"}
+        self._timeout_s = timeout_s
+        self._retries = retries
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        answer: msgspec.json.Decoder[AnswerT],
+        *,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        wait_s: float = 0,
+    ) -> AnswerT:
+        """Send one request once and decode its answer.
+
+        Args:
+            body: the body, which is encoded as JSON; None for none.
+            query: the parameters. Those that are None are left out, and a list is sent item by item.
+            wait_s: the time for which the server may hold the request. It is added to the timeout.
+
+        Raises:
+            Unavailable: no server accepted a connection. Nothing was done.
+            OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
+            SharqError: the server answered with this failure.
+        """
+        data = None if body is None else msgspec.json.encode(body)
+        status, content = self._exchange(method, target_of(path, query), data, wait_s)
+        if status >= 400:
+            raise failures.from_answer(status, content)
+        try:
+            return answer.decode(content)
+        except msgspec.DecodeError as error:
+            raise errors.OutcomeUnknown(f"answered {status} with an invalid body ({error})") from error
+
+    def repeated(
+        self,
+        send: Callable[[], AnswerT],
+        *,
+        is_safe_twice: bool,
+        send_again: Callable[[], AnswerT] | None = None,
+    ) -> AnswerT:
+        """Send a request, and retry while retries remain and a retry can help and is safe.
+
+        Args:
+            send: sends the request.
+            send_again: sends it once an earlier try was perhaps done; None for `send`.
+            is_safe_twice: True if the request is idempotent. Otherwise it is retried only if it was certainly not done.
+
+        Raises:
+            SharqError: the error of the last try.
+        """
+        for tries in range(1, self._retries + 1):
+            try:
+                return send()
+            except errors.SharqError as error:
+                if not failures.may_repeat(error, is_safe_twice=is_safe_twice):
+                    raise
+                if error.perhaps_done and send_again is not None:
+                    send = send_again
+                pause_s = failures.pause_s(error, tries)
+            time.sleep(pause_s)
+        return send()
+
+    @property
+    def retries(self) -> int:
+        """The number of retries of a call, 0 or more."""
+        return self._retries
+
+    def _exchange(self, method: str, target: str, data: bytes | None, wait_s: float) -> tuple[int, bytes]:
+        """Return status and content from the first server that accepts a connection. Each is tried once.
+
+        The server that accepted the last connection is tried first.
+        """
+        for _ in range(len(self._bases) - 1):
+            base = self._bases[0]
+            try:
+                return self._exchange_with(base, method, target, data, wait_s)
+            except errors.Unavailable:
+                self._pass_over(base)
+        return self._exchange_with(self._bases[0], method, target, data, wait_s)
+
+    def _exchange_with(
+        self, base: str, method: str, target: str, data: bytes | None, wait_s: float
+    ) -> tuple[int, bytes]:
+        # Connecting gets half of the time, so that "no connection was made" is known before the deadline.
+        return self._connections.exchange(
+            method,
+            base + target,
+            data,
+            self._headers,
+            timeout_s=self._timeout_s + wait_s,
+            connect_timeout_s=self._timeout_s / 2,
+        )
+
+    def _pass_over(self, base: str) -> None:
+        """Try the next server first from now on, unless another call has already switched."""
+        bases = self._bases
+        if bases[0] == base:
+            self._bases = (*bases[1:], base)
