@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 
 import aiohttp
 from yarl import URL
@@ -63,6 +64,14 @@ class AiohttpConnections:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        await asyncio.sleep(seconds)
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        return time.monotonic()
 
     def _open(self) -> aiohttp.ClientSession:
         """Return the session of this process and event loop.

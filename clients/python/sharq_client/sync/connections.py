@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+import time
 
 import urllib3
 from urllib3 import exceptions
@@ -60,6 +61,14 @@ class Urllib3Connections:
             pools, self._pools = self._pools, None
         if pools is not None and self._owner_pid == os.getpid():
             pools.clear()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        time.sleep(seconds)
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        return time.monotonic()
 
     def _open(self) -> urllib3.PoolManager:
         with self._lock:

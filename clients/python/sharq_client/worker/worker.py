@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import operator
-import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -168,7 +167,7 @@ class Worker:
                 await self._pause(pause_s)
 
     async def _lease_some(self) -> None:
-        asked_at_s = time.monotonic()
+        asked_at_s = _now_s()
         count = min(self._batch, self._concurrency - len(self._in_hand))
         jobs = await self._client.dequeue(
             self._queue_type, count, wait_ms=self._wait_ms, lease_ms=self._lease_ms
@@ -176,7 +175,7 @@ class Worker:
         for job in jobs:
             self._take(job)
         # A draining server answers at once; without a pause the worker would ask it in a busy loop.
-        if not jobs and time.monotonic() - asked_at_s < self._wait_ms / 1000:
+        if not jobs and _now_s() - asked_at_s < self._wait_ms / 1000:
             await self._pause(QUIET_PAUSE_S)
 
     def _take(self, job: LeasedJob) -> None:
@@ -248,13 +247,13 @@ class Worker:
         await _cancel(stopped)
 
     def _next_extend_s(self) -> float:
-        return time.monotonic() + self._lease_ms / 2000
+        return _now_s() + self._lease_ms / 2000
 
     async def _heartbeat(self) -> None:
         """Extend each lease half-way to its end. The check runs eight times a lease, so that no extend is late."""
         while True:
             await asyncio.sleep(self._lease_ms / 8000)
-            now_s = time.monotonic()
+            now_s = _now_s()
             due = [
                 job for job in self._running.values() if self._extend_at_s.get(job.lease, now_s + 1) <= now_s
             ]
@@ -296,6 +295,11 @@ class Worker:
         if self._outcomes.unreported():
             log.error("outcomes_left_unreported count=%d", self._outcomes.unreported())
         await _cancel(reports)
+
+
+def _now_s() -> float:
+    """Return the time of the event loop, in which the worker also sleeps; in tests it is that of a fake server."""
+    return asyncio.get_running_loop().time()
 
 
 async def _cancel(task: asyncio.Task[object]) -> None:
