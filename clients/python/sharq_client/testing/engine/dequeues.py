@@ -82,7 +82,7 @@ def _expiry_us(state: TypeState, queue: Queue | None, new: NewJob, due_us: int) 
 def dequeue(state: TypeState, count: int, lease_us: int, chance: random.Random) -> list[Job]:
     """Lease up to `count` ready jobs, in rounds: no queue gives a second job while another has given none."""
     leased: list[Job] = []
-    size_bytes = 0
+    size_bytes, random_bytes = 0, chance.randbytes(8)
     line = state.line()[: state.rules.room(state.leased, state.now_us, count)]
     while line and len(leased) < count and state.rules.allows(state.leased, state.now_us):
         queue = line[0]
@@ -93,7 +93,7 @@ def dequeue(state: TypeState, count: int, lease_us: int, chance: random.Random) 
         size_bytes += len(job.payload)
         if leased and size_bytes > MAX_ANSWER_BYTES:
             break
-        _lease(state, queue, job, lease_us, chance)
+        _lease(state, queue, job, lease_us, random_bytes)
         leased.append(job)
         has_more = bool(queue.waiting) and state.now_us >= queue.tat_us and not queue.is_full
         if queue.stays_in_turn(may_give_more=has_more):
@@ -104,9 +104,9 @@ def dequeue(state: TypeState, count: int, lease_us: int, chance: random.Random) 
     return leased
 
 
-def _lease(state: TypeState, queue: Queue, job: Job, lease_us: int, chance: random.Random) -> None:
+def _lease(state: TypeState, queue: Queue, job: Job, lease_us: int, random_bytes: bytes) -> None:
     state.lease_number += 1
-    job.token = (struct.pack(">Q", state.lease_number) + chance.randbytes(8)).hex()
+    job.token = (struct.pack(">Q", state.lease_number) + random_bytes).hex()
     job.attempt, job.is_corrected = job.attempt + 1, False
     state.hold(job, state.now_us + lease_us)
     queue.lease(state.now_us, job.cost)

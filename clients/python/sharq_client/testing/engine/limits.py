@@ -31,7 +31,7 @@ class SharedLimit(msgspec.Struct, frozen=True):
 class TypeChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of the settings of a gathered type: UNSET keeps, None clears, a value sets."""
 
-    limits: Sequence[SharedLimit] | UnsetType | None = UNSET
+    limits: list[SharedLimit] | UnsetType | None = UNSET
     max_leased: int | UnsetType | None = UNSET
     hold_us: int | UnsetType | None = UNSET
     retry: RetryPolicy | UnsetType | None = UNSET

@@ -44,7 +44,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says when it finishes or releases a job.
+    """The things that a worker says when it finishes or releases a job.
 
     Attributes:
         cost: the actual cost; None if it is as enqueued.

@@ -97,7 +97,7 @@ def query(parameters: Mapping[str, Sequence[str]], form_type: type[FormT]) -> Fo
 def _complaint(message: str, form_type: type[Struct], within: str) -> str:
     place = _PLACE.search(message)
     field = place[1] if place else ""
-    named = _NAMED.search(message)
+    named = _NAMED.search(message[: place.start()] if place else message)
     if named:
         return f"{_join(within, _join(field, named[1]))}: required"
     if not field and _TOO_MANY.match(message):

@@ -31,6 +31,7 @@ from sharq_client.testing.wire.decoding import (
     queue_cap,
     retry_of,
 )
+from sharq_client.testing.wire.rate_warnings import queue_warning
 from sharq_client.testing.wire.requests import Request, refuse_windows
 from sharq_client.testing.wire.shapes import EnqueueForm, ExtendForm, LeaseForm
 
@@ -54,10 +55,12 @@ class JobHandlers:
 
     def enqueue(self, request: Request) -> Reply:
         """Enqueue one job."""
-        form = decode(request.body, EnqueueForm)
         queue_type, queue_id = request.names
-        facts = self._enqueue(queue_type, self._new_job(form, queue_id, ""), "")
-        return reply(facts, 201)
+        form = decode(request.body, EnqueueForm)
+        new = self._new_job(form, queue_id, "")
+        facts = self._enqueue(queue_type, new, "")
+        warning = queue_warning(new.interval_us, new.burst)
+        return reply(facts if warning is None else {**facts, "warning": warning}, 201)
 
     def enqueue_many(self, request: Request) -> Reply:
         """Enqueue jobs, each with a result of its own."""
@@ -70,18 +73,21 @@ class JobHandlers:
     def _new_job(self, form: EnqueueForm, queue_id: str, place: str) -> NewJob:
         if not isinstance(form.window, UnsetType) or form.ignore_window:
             refuse_windows()
+        payload = json_text(form.payload, MAX_PAYLOAD_BYTES, f"{place}payload") or b""
+        rate_us = interval_us(form.interval, form.rate, place)
+        burst = None if isinstance(form.burst, UnsetType) else burst_of(form.burst, place)
+        cap = queue_cap(form.max_queued_length, payload, place)
         check_exclusive(form.at, form.delay, ("at", "delay"), place)
         check_exclusive(form.expires_at, form.expires, ("expires_at", "expires"), place)
-        payload = json_text(form.payload, MAX_PAYLOAD_BYTES, f"{place}payload") or b""
         return NewJob(
             queue_id=queue_id,
             job_id=form.job_id,
             payload=payload,
             requeue_limit=form.requeue_limit,
-            interval_us=interval_us(form.interval, form.rate, place),
-            burst=None if isinstance(form.burst, UnsetType) else burst_of(form.burst, place),
+            interval_us=rate_us,
+            burst=burst,
             delay_us=duration_us(form.delay) or 0,
-            max_queued_length=queue_cap(form.max_queued_length, payload, place),
+            max_queued_length=cap,
             repeat=form.repeat,
             cost=form.cost,
             max_leased=None if isinstance(form.max_leased, UnsetType) else form.max_leased,

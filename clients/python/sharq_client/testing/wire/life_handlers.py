@@ -181,7 +181,7 @@ class LifeHandlers:
         state = self._engine.state(queue_type)
         batch = state.batch(name)
         if batch is None:
-            raise errors.NotFound("batch: no such batch in this type")
+            raise errors.NotFound("batch: no job of this type has this batch, or it ended too long ago")
         return state, batch
 
     def _job(self, request: Request) -> tuple[TypeState, JobKey]:

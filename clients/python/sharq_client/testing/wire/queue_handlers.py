@@ -23,6 +23,7 @@ from sharq_client.testing.wire.decoding import (
     retry_of,
 )
 from sharq_client.testing.wire.fields import HOLD_UNTIL_WORDS
+from sharq_client.testing.wire.rate_warnings import limit_warning
 from sharq_client.testing.wire.requests import Request, refuse_windows
 from sharq_client.testing.wire.shapes import (
     DeleteForm,
@@ -109,17 +110,21 @@ class QueueHandlers:
 
     def set_type(self, request: Request) -> Reply:
         """Change settings of a gathered type."""
-        return self._change_type(request, _type_change(decode(request.body, TypeForm)))
+        change = _type_change(decode(request.body, TypeForm))
+        facts = self._change_type(request, change)
+        limits = change.limits if isinstance(change.limits, list) else []
+        warnings = [text for limit in limits if (text := limit_warning(limit))]
+        return reply({**facts, "warning": warnings[0]} if warnings else facts)
 
     def clear_type(self, request: Request) -> Reply:
         """Clear the settings of a gathered type."""
-        return self._change_type(request, _CLEARED)
+        return reply(self._change_type(request, _CLEARED))
 
-    def _change_type(self, request: Request, change: TypeChange) -> Reply:
+    def _change_type(self, request: Request, change: TypeChange) -> Facts:
         state = self._gathered(request)
         state.rules.change(change, state.now_us, was_ever_leased=state.lease_number > 0)
         state.settle()
-        return reply(type_facts(state))
+        return type_facts(state)
 
     def pause_type(self, request: Request) -> Reply:
         """Pause a type."""
