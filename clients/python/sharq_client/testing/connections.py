@@ -20,6 +20,11 @@ class Answering(Protocol):
         """The time."""
         ...
 
+    @property
+    def changes(self) -> int:
+        """The number of requests so far that may have changed something."""
+        ...
+
     def move_to(self, now_us: int) -> None:
         """Move the clock forward."""
         ...
@@ -127,7 +132,8 @@ class AsyncFakeConnections:
         if self._server.waiting() is not None:
             await asyncio.sleep(seconds)
         else:
-            await self._wait(self._server.now_us + round(seconds * 1_000_000))
+            await asyncio.sleep(0)
+            self._server.move_to(self._server.now_us + round(seconds * 1_000_000))
 
     def time(self) -> float:
         """Return the time of the fake in seconds."""
@@ -138,6 +144,8 @@ class AsyncFakeConnections:
         if waiting is not None:
             await waiting.until(until_us)
             return
+        changes = self._server.changes
         for _ in range(TURNS):
             await asyncio.sleep(0)
-        self._server.move_to(until_us)
+        if self._server.changes == changes:
+            self._server.move_to(until_us)

@@ -89,6 +89,9 @@ class FakeSharq:
     wait_ms, the pause before a retry). Nothing sleeps.
 
     Any thread may use it.
+
+    Attributes:
+        changes: the number of requests so far that may have changed something.
     """
 
     def __init__(self, *, now_ms: int | None = None, seed: int = 0) -> None:
@@ -105,6 +108,7 @@ class FakeSharq:
         self._failures: list[_Failure] = []
         self._deliveries: dict[str, Delivery] = {}
         self._polled: set[str] = set()
+        self.changes = 0
         self._run: Run | None = None
 
     def client(self, **options: Unpack[ClientOptions]) -> Client:
@@ -299,7 +303,10 @@ class FakeSharq:
                     self._server.answer(request)
                 reply = failed_reply(_planned(failure.error))
             run = self._run
-        if run is not None and request.is_write:
+            # A request that goes on waiting has changed nothing, and must not wake up another one that waits.
+            has_changed = request.is_write and not reply.may_wait
+            self.changes += has_changed
+        if run is not None and has_changed:
             run.on_changed()
         return reply
 
@@ -321,7 +328,10 @@ class FakeSharq:
     def look_again_us(self, request: Request, end_us: int) -> int:
         """Return when a request that waits until end_us may have its answer."""
         with self._lock:
-            next_us = self._engine.next_look_us(request.queue_types)
+            if request.verb == "dequeue":
+                next_us = self._engine.next_look_us(request.queue_types)
+            else:
+                next_us = self._engine.state(request.names[0]).next_timer_us()
         return end_us if next_us is None else min(next_us, end_us)
 
     def waiting(self) -> Run | None:

@@ -49,6 +49,11 @@ QueueType: TypeAlias = Annotated[
     str, Meta(pattern=QUEUE_TYPE_PATTERN), expected(f"a string: {QUEUE_TYPE_WORDS}")
 ]
 Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN), expected(f"a string: {_WORDS}")]
+BatchId: TypeAlias = Annotated[
+    str,
+    Meta(pattern=IDENTIFIER_PATTERN),
+    expected("the id of a batch, 1 to 100 characters of A-Z a-z 0-9 _ - . + @"),
+]
 Payload: TypeAlias = Annotated[Raw, expected("any JSON value")]
 Interval: TypeAlias = Annotated[float, Meta(ge=0, le=YEAR_MS), _year]
 Delay: TypeAlias = Annotated[float, Meta(ge=0, le=YEAR_MS), _year]

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from sharq_client.testing.wire.fields import (
     ActualCost,
     At,
+    BatchId,
     Burst,
     Cost,
     Count,
@@ -83,7 +84,7 @@ class EnqueueForm(Struct, frozen=True, kw_only=True):
     retry: Annotated[RetryForm | UnsetType, retry_expected] = UNSET
     window: Identifier | UnsetType = UNSET
     ignore_window: Flag = False
-    batch: Identifier | UnsetType = UNSET
+    batch: BatchId | UnsetType = UNSET
 
 
 class LeaseForm(Struct, frozen=True, kw_only=True):
@@ -192,7 +193,7 @@ class TypeForm(Struct, frozen=True, kw_only=True):
     expires: Expires | UnsetType | None = UNSET
     on_expiry: Fate | UnsetType | None = UNSET
     window: Identifier | UnsetType | None = UNSET
-    quotas: Raw | UnsetType | None = UNSET
+    quotas: object = UNSET
 
 
 class HoldForm(Struct, frozen=True, kw_only=True):
