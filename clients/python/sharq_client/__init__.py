@@ -42,9 +42,10 @@ from sharq_client.sync.client import Client
 from sharq_client.sync.control import Control
 from sharq_client.sync.jobs import Jobs
 from sharq_client.sync.schedules import Schedules
-from sharq_client.worker.handlers import Handler, Throttled
+from sharq_client.worker.handlers.kinds import BatchHandler, Handler
+from sharq_client.worker.handlers.middleware import CallNext, Middleware
+from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled
 from sharq_client.worker.outcomes import OnReported, Outcome
-from sharq_client.worker.results import JobResult, RunningJob
 from sharq_client.worker.worker import Worker
 
 __all__ = [
@@ -56,13 +57,16 @@ __all__ = [
     "AsyncControl",
     "AsyncJobs",
     "AsyncSchedules",
+    "BatchHandler",
     "BatchStatus",
+    "CallNext",
     "Client",
     "Control",
     "Counts",
     "DeadLetter",
     "DeadReason",
     "DeadRef",
+    "Drop",
     "EnqueueJob",
     "Enqueueable",
     "Enqueued",
@@ -76,6 +80,7 @@ __all__ = [
     "Jobs",
     "LeasedJob",
     "Limit",
+    "Middleware",
     "OnExpiry",
     "OnReported",
     "OpenRange",
@@ -85,6 +90,7 @@ __all__ = [
     "QueueStats",
     "Quota",
     "QuotaUse",
+    "Retry",
     "RetryPolicy",
     "RunningJob",
     "ScheduleRow",
