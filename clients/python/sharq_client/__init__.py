@@ -79,9 +79,10 @@ if TYPE_CHECKING:
     from sharq_client.sync.control import Control
     from sharq_client.sync.jobs import Jobs
     from sharq_client.sync.schedules import Schedules
-    from sharq_client.worker.handlers import Handler, Throttled
+    from sharq_client.worker.handlers.kinds import BatchHandler, Handler
+    from sharq_client.worker.handlers.middleware import CallNext, Middleware
+    from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled
     from sharq_client.worker.outcomes import OnReported, Outcome
-    from sharq_client.worker.results import JobResult, RunningJob
     from sharq_client.worker.worker import Worker
 
 _HOMES = {
@@ -89,16 +90,21 @@ _HOMES = {
     "AsyncControl": "aio.control",
     "AsyncJobs": "aio.jobs",
     "AsyncSchedules": "aio.schedules",
+    "BatchHandler": "worker.handlers.kinds",
+    "CallNext": "worker.handlers.middleware",
     "Client": "sync.client",
     "Control": "sync.control",
-    "Handler": "worker.handlers",
-    "JobResult": "worker.results",
+    "Drop": "worker.handlers.results",
+    "Handler": "worker.handlers.kinds",
+    "JobResult": "worker.handlers.results",
     "Jobs": "sync.jobs",
+    "Middleware": "worker.handlers.middleware",
     "OnReported": "worker.outcomes",
     "Outcome": "worker.outcomes",
-    "RunningJob": "worker.results",
+    "Retry": "worker.handlers.results",
+    "RunningJob": "worker.handlers.results",
     "Schedules": "sync.schedules",
-    "Throttled": "worker.handlers",
+    "Throttled": "worker.handlers.results",
     "Worker": "worker.worker",
 }
 """The modules of the names that are imported when they are first used; the same as under TYPE_CHECKING."""
@@ -113,13 +119,16 @@ __all__ = [
     "AsyncJobs",
     "AsyncSchedules",
     "BatchCancelled",
+    "BatchHandler",
     "BatchStatus",
+    "CallNext",
     "Client",
     "Control",
     "Counts",
     "DeadLetter",
     "DeadReason",
     "DeadRef",
+    "Drop",
     "Duplicate",
     "EnqueueAnswers",
     "EnqueueFailure",
@@ -144,6 +153,7 @@ __all__ = [
     "LeasedJob",
     "Limit",
     "MethodNotAllowed",
+    "Middleware",
     "NotFound",
     "NotWaiting",
     "OnExpiry",
@@ -159,6 +169,7 @@ __all__ = [
     "QueueStats",
     "Quota",
     "QuotaUse",
+    "Retry",
     "RetryPolicy",
     "RunningJob",
     "ScheduleRow",
