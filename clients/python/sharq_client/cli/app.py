@@ -21,7 +21,7 @@ from sharq_client.cli.commands import (
     types,
     windows,
 )
-from sharq_client.cli.registry import add, group
+from sharq_client.cli.registry import add, group, with_options
 from sharq_client.version import __version__
 
 ABOUT = """Look after the queues and jobs of a SHARQ server.
@@ -38,8 +38,8 @@ CAMPAIGNS = "Campaigns"
 OTHERS = "Others"
 
 app = group(about=ABOUT)
-_dead = group("dead", about="List dead letters, queue them again, or drop them.")
-_window = group("window", about="Look after windows: the times of the day at which jobs may leave.")
+_dead = group("dead", about="List dead letters, queue them again or drop them.")
+_window = group("window", about="Look after windows, the hours at which jobs may leave.")
 _schedule = group("schedule", about="Look after schedules, which enqueue a job again and again.")
 _profile = group("profile", about="Show the servers that have a name in profiles.toml.")
 
@@ -90,6 +90,7 @@ def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it wi
 
 
 @app.callback()
+@with_options
 def _program(
     *,
     version: Annotated[

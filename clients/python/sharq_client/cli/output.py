@@ -70,6 +70,10 @@ class Output:
         """Write a sentence for people."""
         self._print(_text_of((text, style)))
 
+    def note(self, text: str) -> None:
+        """Write a remark for people to stderr, so that a pipe gets the results alone."""
+        sys.stderr.write(f"{printable(text)}\n")
+
     def facts(self, pairs: Iterable[tuple[str, Cell | None]]) -> None:
         """Write names with their values for people, one below the other. Those whose value is None are left out."""
         from rich.table import Table  # noqa: PLC0415 - JSON does not need it
@@ -115,7 +119,24 @@ class Output:
 def wire_form(value: msgspec.Struct) -> dict[str, object]:
     """Return a value of the client with the names of the wire, without JSON text that the server did not keep."""
     pairs = ((field.encode_name, getattr(value, field.name)) for field in msgspec.structs.fields(value))
-    return {name: item for name, item in pairs if not (isinstance(item, msgspec.Raw) and not bytes(item))}
+    return {
+        name: _plain_value(item)
+        for name, item in pairs
+        if not (isinstance(item, msgspec.Raw) and not bytes(item))
+    }
+
+
+def _plain_value(value: object) -> object:
+    """Return a value as the wire has it: whole numbers without a fraction, and values inside values alike."""
+    match value:
+        case msgspec.Struct():
+            return wire_form(value)
+        case list() | tuple():
+            return [_plain_value(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def printable(text: str) -> str:

@@ -48,7 +48,7 @@ def ls(
             return
         shown = first_rows(session.output, letters, limit)
     if not shown:
-        session.output.line(f"{_name(queue_type, queue_id)} has no dead letters.")
+        session.output.note(f"{_name(queue_type, queue_id)} has no dead letters.")
         return
     session.output.table(_COLUMNS, [_cells(letter) for letter in shown])
 
@@ -61,7 +61,9 @@ def retry(
     *,
     yes: Yes = False,
 ) -> None:
-    """Queue dead letters again, with attempts from 0: one job, those of a queue, or all of a type.
+    """Queue dead letters again, with attempts from 0.
+
+    One job, those of a queue, or all of a type.
 
     Examples:
       sharq dead retry sms acme order-17
@@ -98,7 +100,9 @@ def drop(
     *,
     yes: Yes = False,
 ) -> None:
-    """Drop dead letters for good: one job, those of a queue, or all of a type.
+    """Drop dead letters for good.
+
+    One job, those of a queue, or all of a type.
 
     Examples:
       sharq dead drop sms acme order-17

@@ -21,7 +21,7 @@ def ls(session: Session) -> None:
         )
         return
     if not profiles:
-        session.output.line(f"There are no profiles in {path_of_profiles()}.")
+        session.output.note(f"There are no profiles in {path_of_profiles()}.")
         return
     session.output.table(
         (Column("profile"), Column("url"), Column("default")),

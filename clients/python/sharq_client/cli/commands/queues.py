@@ -33,7 +33,7 @@ _COLUMNS = (
 
 
 def queue(session: Session, queue_type: QueueType, queue_id: QueueId) -> None:
-    """Show the state of a queue: its jobs, its rate, and why it hands out no job now.
+    """Show a queue: its jobs, its rate, and what it waits for.
 
     "delivered" is the number of jobs that workers leased in the last complete minute, and "promised" the number that
     the rate allows in it, but no more than were delivered and still wait.
@@ -81,7 +81,7 @@ def queues(
             return
         shown = first_rows(session.output, rows, limit)
     if not shown:
-        session.output.line(f"The type {queue_type} has no queues.")
+        session.output.note(f"The type {queue_type} has no queues.")
         return
     session.output.table(_COLUMNS, [_cells(row) for row in shown])
 
@@ -96,7 +96,7 @@ def delete(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Delete the queued and delayed jobs of a queue.
+    """Delete all jobs of a queue that wait.
 
     Leased jobs may still be finished. Nobody can bring the deleted ones back.
 

@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def types(session: Session, *, limit: Limit = None) -> None:
-    """List all types with their numbers over all queues.
+    """List all types with the numbers of all their queues.
 
     The numbers of a minute are those of the last complete one.
 
@@ -41,15 +41,15 @@ def types(session: Session, *, limit: Limit = None) -> None:
             return
         shown = first_rows(session.output, rows, limit)
     if not shown:
-        session.output.line(f"{session.url} has no queues yet.")
+        session.output.note(f"{session.url} has no queues yet.")
         return
     session.output.table(_COLUMNS, [_cells(row) for row in shown])
 
 
 def type_(session: Session, queue_type: QueueType) -> None:
-    """Show a gathered type, one with a ~ in its name: its jobs, and the limits and quotas that its queues share.
+    """Show a gathered type: its jobs, shared limits and quotas.
 
-    Change them with: sharq set TYPE
+    A gathered type has a ~ in its name. sharq set changes its limits and quotas, which all of its queues share.
 
     Examples:
       sharq type sms~skytel

@@ -34,7 +34,7 @@ def ls(session: Session, *, limit: Limit = None) -> None:
             return
         shown = first_rows(session.output, windows, limit)
     if not shown:
-        session.output.line("There are no windows. sharq window put defines one.")
+        session.output.note("There are no windows. sharq window put defines one.")
         return
     session.output.table(_COLUMNS, [_cells(window) for window in shown])
 
