@@ -97,7 +97,8 @@ def hold(
 ) -> None:
     """Hold a queue for a time, after which it goes on by itself.
 
-    It takes jobs and hands none out for up to 24 hours. A hold only grows: a shorter one changes nothing. sharq resume ends it at once.
+    It takes jobs and hands none out for up to 24 hours. A hold only grows: a shorter one changes nothing. sharq resume
+    ends it at once.
 
     Examples:
       sharq hold sms acme 30s

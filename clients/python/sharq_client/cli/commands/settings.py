@@ -110,7 +110,8 @@ def set_(
 ) -> None:
     """Change settings of a queue or of a gathered type.
 
-    Without QUEUE they are those of a gathered type, one with a ~ in its name, for all of its queues together. A setting lasts until it is cleared, and no enqueue changes it. What is not given stays as it is. A queue is created
+    Without QUEUE they are those of a gathered type, one with a ~ in its name, and hold for all of its queues together.
+    A setting lasts until it is cleared, and no enqueue changes it. What is not given stays as it is. A queue is created
     if need be.
 
     Examples:
