@@ -76,8 +76,13 @@ def readable(ms: float) -> str:
 
 
 def local(at_ms: int) -> str:
-    """Return a time by the local clock, such as 2026-11-29 18:30:05."""
-    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return a time by the local clock, such as 2026-11-29 18:30:05; without seconds if it is hours away."""
+    is_near = abs(at_ms / 1000 - time.time()) < 2 * 3_600
+    return (
+        datetime.fromtimestamp(at_ms / 1000)
+        .astimezone()
+        .strftime("%Y-%m-%d %H:%M:%S" if is_near else "%Y-%m-%d %H:%M")
+    )
 
 
 def age(at_ms: int) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, Column
+from sharq_client.cli.output import BAD
 from sharq_client.cli.parameters import QueueType
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 
 
 def batch(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from sharq_client.answers import DeadLetter
 from sharq_client.cli.confirmations import confirm
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, Cell, Column
+from sharq_client.cli.output import BAD, Cell
 from sharq_client.cli.parameters import Limit, OptionalJob, OptionalQueue, QueueType, Yes
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.requests import DeadRef

@@ -9,7 +9,7 @@ import typer
 
 from sharq_client.answers import JobRow, JobState, JobStatus
 from sharq_client.cli.exits import Exit, Failed, wrong_usage
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column, Output, wire_form
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Output, wire_form
 from sharq_client.cli.parameters import (
     JobId,
     Limit,
@@ -23,6 +23,7 @@ from sharq_client.cli.parameters import (
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import retry_text
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment
 from sharq_client.requests import JobChange
 

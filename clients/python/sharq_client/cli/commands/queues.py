@@ -9,12 +9,13 @@ import typer
 from sharq_client.answers import Counts, QueueRow, QueueStats
 from sharq_client.cli.confirmations import confirm
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column, wire_form
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, wire_form
 from sharq_client.cli.parameters import Limit, QueueId, QueueType, Yes
 from sharq_client.cli.reasons import CALM, why_queue, why_row
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import job_defaults
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment, readable
 
 MINUTE_MS = 60_000

@@ -10,7 +10,7 @@ import typer
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.cli.commands.pauses import DONE
 from sharq_client.cli.exits import Exit, Failed, wrong_usage
-from sharq_client.cli.output import GOOD, ODD, Cell, Column, wire_form
+from sharq_client.cli.output import GOOD, ODD, Cell, wire_form
 from sharq_client.cli.parameters import (
     Limit,
     QueueId,
@@ -21,6 +21,7 @@ from sharq_client.cli.parameters import (
 )
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment, readable
 
 ScheduleName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
@@ -30,7 +31,7 @@ _COLUMNS = (
     Column("slots"),
     Column("queue"),
     Column("next"),
-    Column("last"),
+    Column("last", is_optional=True),
     Column("fired", is_number=True),
 )
 

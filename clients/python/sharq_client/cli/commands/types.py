@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sharq_client.answers import TypeRow, TypeStats
 from sharq_client.campaigns.quotas import QuotaUse
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell
 from sharq_client.cli.parameters import Limit, QueueType
 from sharq_client.cli.reasons import CALM, why_row, why_type
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import job_defaults
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment
 from sharq_client.requests import Limit as TypeLimit
 
@@ -19,8 +20,8 @@ _COLUMNS = (
     Column("delayed", is_number=True, is_optional=True),
     Column("leased", is_number=True),
     Column("dead", is_number=True, is_optional=True),
-    Column("enqueued/min", is_number=True),
-    Column("delivered/min", is_number=True),
+    Column("enqueued", is_number=True),
+    Column("delivered", is_number=True),
     Column("blocked by"),
 )
 
@@ -28,7 +29,7 @@ _COLUMNS = (
 def types(session: Session, *, limit: Limit = None) -> None:
     """List all types with the numbers of all their queues.
 
-    The numbers of a minute are those of the last complete one.
+    "enqueued" and "delivered" are the numbers of the last complete minute.
 
     Examples:
       sharq types
