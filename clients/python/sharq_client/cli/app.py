@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from sharq_client.cli.commands import queues
+from sharq_client.cli.commands import enqueue, leases, queues
 from sharq_client.cli.registry import add, group
 from sharq_client.version import __version__
 
 app = group(about="Look after the queues of a SHARQ server.")
 
 add(app, queues.queue, section="Queues")
+
+for command in (enqueue.enqueue, leases.dequeue, leases.finish, leases.extend, leases.release):
+    add(app, command, section="Jobs by hand")
 
 
 def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the value of the option
