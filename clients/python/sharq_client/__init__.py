@@ -14,6 +14,7 @@ from sharq_client.answers import (
     JobState,
     JobStatus,
     LeasedJob,
+    QueueAge,
     QueueRow,
     QueueStats,
     TypeRow,
@@ -23,6 +24,7 @@ from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
+from sharq_client.cluster import ClusterState, Member, StoreState
 from sharq_client.requests import (
     DEFAULT_REQUEUE_LIMIT,
     DEFAULT_RETRY,
@@ -58,6 +60,7 @@ __all__ = [
     "AsyncSchedules",
     "BatchStatus",
     "Client",
+    "ClusterState",
     "Control",
     "Counts",
     "DeadLetter",
@@ -76,10 +79,12 @@ __all__ = [
     "Jobs",
     "LeasedJob",
     "Limit",
+    "Member",
     "OnExpiry",
     "OnReported",
     "OpenRange",
     "Outcome",
+    "QueueAge",
     "QueueRow",
     "QueueSettings",
     "QueueStats",
@@ -90,6 +95,7 @@ __all__ = [
     "ScheduleRow",
     "ScheduleState",
     "Schedules",
+    "StoreState",
     "Throttled",
     "TypeRow",
     "TypeSettings",
