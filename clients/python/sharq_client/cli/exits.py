@@ -1,11 +1,13 @@
 """Maps errors to exit codes, and to messages for people that say what to do.
 
-Not here: which exceptions end a command (app.py catches them).
+Not here: which exceptions end a command (guard.py catches them).
 """
 
 from __future__ import annotations
 
 import enum
+import ssl
+from collections.abc import Iterator
 
 from sharq_client import errors
 
@@ -32,6 +34,17 @@ _CODES: tuple[tuple[type[errors.SharqError], Exit], ...] = (
 )
 
 
+_REACH = "Is the server running there? Set --url, SHARQ_URL or --profile"
+
+_HINTS: tuple[tuple[type[errors.SharqError], str], ...] = (
+    (errors.Unauthorized, ". Set SHARQ_TOKEN, --token or --profile"),
+    (errors.Unavailable, ". Nothing was done; try again later"),
+    (errors.Overloaded, ". Nothing was done; try again later"),
+    (errors.OutcomeUnknown, ". If the command changes something, it was perhaps done"),
+    (errors.Leased, ". Add --force to cancel it all the same"),
+)
+
+
 class Failed(Exception):
     """A failure of a command that is not an error of the server, with its exit code and a message for people."""
 
@@ -43,27 +56,53 @@ class Failed(Exception):
 
 def code_of(error: errors.SharqError) -> Exit:
     """Return the exit code for an error of the client."""
+    if _tls_reason(error) is not None:
+        return Exit.UNREACHABLE
     return next((code for error_class, code in _CODES if isinstance(error, error_class)), Exit.FAILED)
 
 
 def message_of(error: errors.SharqError, url: str) -> str:
-    """Return the message for an error of the client, with a hint on what to do.
+    """Return the message for an error of the client, with the URL if that may be the cause, and with what to do.
 
     Args:
         url: the URL of the server, as the user gave it.
     """
-    match error:
-        case errors.Unauthorized():
-            return f"{url} does not accept the token: {error.message}. Set --token, SHARQ_TOKEN or --profile."
-        case errors.Forbidden():
-            return f"{url} refuses the request: {error.message}"
-        case errors.Unavailable():
-            return (
-                f"cannot reach {url}: {error.message}. Nothing was done. Is the server up, and the URL right?"
-            )
-        case errors.Overloaded():
-            return f"{url} is overloaded: {error.message}. Nothing was done; try again later."
-        case errors.OutcomeUnknown():
-            return f"{url} did not answer as expected: {error.message}. The call was perhaps done."
-        case _:
-            return error.message
+    tls, system = _tls_reason(error), _system_reason(error)
+    if tls is not None:
+        return f"{url}: {tls}. Nothing was done"
+    if isinstance(error, errors.Unavailable) and system is not None:
+        return f"cannot reach {url}: {system}. Nothing was done. {_REACH}"
+    if isinstance(error, errors.InvalidRequest | errors.NotFound):
+        return error.message
+    hint = next((text for error_class, text in _HINTS if isinstance(error, error_class)), "")
+    return f"{url}: {error.message}{hint}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _tls_reason(error: errors.SharqError) -> str | None:
+    """Return what is wrong with the TLS connection, and what to do; None if that is not the cause."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            hint = "Give the file of your own CA with --ca, or as ca in the profile"
+            return f"the certificate is not trusted: {cause.verify_message}. {hint}"
+        if isinstance(cause, ssl.SSLError):
+            if cause.reason == "WRONG_VERSION_NUMBER":
+                return "the server does not speak https. Does the URL begin with http:// instead"
+            return f"no TLS connection: {cause.reason or cause}"
+    return None
+
+
+def _system_reason(error: errors.SharqError) -> str | None:
+    """Return the reason of the operating system for which no connection was made; None if there is none."""
+    for cause in _causes(error):
+        if isinstance(cause, TimeoutError):
+            return "no connection within half of the timeout"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return None

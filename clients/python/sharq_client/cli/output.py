@@ -1,17 +1,44 @@
-"""Writes results: tables and sentences for people, or JSON for scripts.
+"""Writes results: tables, lists and sentences for people, or JSON for scripts.
 
-A pipe gets no colours, and lines as long as they need to be.
+A pipe gets no colours and no line that is cut off or wrapped. NO_COLOR is respected. JSON has the names of the wire.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-WIDE = 1_000
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+WIDE = 100_000
 """The columns of an output that is not a terminal, so that nothing is cut off or wrapped."""
+
+GOOD = "green"
+ODD = "yellow"
+BAD = "bold red"
+
+Cell: TypeAlias = str | tuple[str, str]
+"""A text, or a text and its style."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table.
+
+    Attributes:
+        is_number: True to align it to the right.
+        is_cut: True if a terminal may show less than the whole text. Other columns wrap.
+        is_optional: True to leave the column out if all of its cells are empty, "0" or "-".
+    """
+
+    name: str
+    is_number: bool = False
+    is_cut: bool = False
+    is_optional: bool = False
 
 
 class Output:
@@ -26,33 +53,57 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """True if a person reads the results as they come."""
+        """True if the results are text on a terminal."""
         return sys.stdout.isatty()
 
     def document(self, value: object) -> None:
-        """Write a value as one line of JSON, with the names of the wire."""
-        sys.stdout.write(msgspec.json.encode(_as_json(value)).decode() + "\n")
+        """Write a value as one line of JSON."""
+        content = wire_form(value) if isinstance(value, msgspec.Struct) else value
+        sys.stdout.write(msgspec.json.encode(content).decode() + "\n")
 
-    def line(self, text: str) -> None:
-        """Write a line for people. Text between square brackets may be markup of rich."""
-        self._print(text)
+    def documents(self, values: Iterable[object]) -> None:
+        """Write values as JSON Lines, each as soon as it is there."""
+        for value in values:
+            self.document(value)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Write a table for people.
+    def line(self, text: str, style: str = "") -> None:
+        """Write a sentence for people."""
+        self._print(_text_of((text, style)))
 
-        Args:
-            columns: the headings. Those that begin with ">" are aligned to the right.
-        """
-        from rich.table import Table  # noqa: PLC0415 - only a table needs it
+    def facts(self, pairs: Iterable[tuple[str, Cell | None]]) -> None:
+        """Write names with their values for people, one below the other. Those whose value is None are left out."""
+        from rich.table import Table  # noqa: PLC0415 - JSON does not need it
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in pairs:
+            if value is not None:
+                grid.add_row(name, _text_of(value))
+        self._print(grid)
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+        """Write a table for people."""
+        from rich.table import Table  # noqa: PLC0415 - JSON does not need it
+
+        shown = [
+            place
+            for place, column in enumerate(columns)
+            if not column.is_optional or any(_plain(row[place]) not in {"", "0", "-"} for row in rows)
+        ]
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in (columns[place] for place in shown):
+            table.add_column(
+                column.name,
+                justify="right" if column.is_number else "left",
+                overflow="ellipsis" if column.is_cut else "fold",
+                no_wrap=column.is_cut or column.is_number,
+            )
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(_text_of(row[place]) for place in shown))
         self._print(table)
 
-    def _print(self, content: object) -> None:
+    def _print(self, content: RenderableType) -> None:
         from rich.console import Console  # noqa: PLC0415 - JSON does not need it
 
         console = Console(highlight=False, width=None if self.is_terminal else WIDE)
@@ -61,15 +112,30 @@ class Output:
         sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
-def _as_json(value: object) -> object:
+def wire_form(value: msgspec.Struct) -> dict[str, object]:
     """Return a value of the client with the names of the wire, without JSON text that the server did not keep."""
-    if not isinstance(value, msgspec.Struct):
-        return value
-    infos = msgspec.structs.fields(value)
-    pairs = ((info.encode_name, getattr(value, info.name)) for info in infos)
+    pairs = ((field.encode_name, getattr(value, field.name)) for field in msgspec.structs.fields(value))
     return {name: item for name, item in pairs if not (isinstance(item, msgspec.Raw) and not bytes(item))}
 
 
-def pairs_of(values: Mapping[str, str | None]) -> list[tuple[str, str]]:
-    """Return the names and values that are present, in order."""
-    return [(name, value) for name, value in values.items() if value is not None]
+def printable(text: str) -> str:
+    """Return a text on one line, whose control characters, which could steer a terminal, are written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"}
+        else character
+        for character in text
+    )
+
+
+def _plain(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell[0]
+
+
+def _text_of(cell: Cell) -> RenderableType:
+    from rich.text import Text  # noqa: PLC0415 - JSON does not need it
+
+    text, style = (cell, "") if isinstance(cell, str) else cell
+    return Text(printable(text), style=style)

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sharq_client.cli.guard import guard
-from sharq_client.cli.session import Session, open_session
+from sharq_client.cli.session import DEFAULT_TIMEOUT, Options, Session
 
 Parameters = ParamSpec("Parameters")
 CommandFunction = Callable[Concatenate[Session, Parameters], None]
@@ -119,25 +119,41 @@ def _shared(
         ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(help="Bearer token.", metavar="TOKEN", rich_help_panel=CONNECTION)
+        str | None,
+        typer.Option(
+            help="Bearer token. SHARQ_TOKEN is better: others see options.",
+            metavar="TOKEN",
+            rich_help_panel=CONNECTION,
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Name of a server in profiles.toml.", metavar="NAME", rich_help_panel=CONNECTION),
     ] = None,
     ca: Annotated[
         str | None,
         typer.Option(help="File with the certificates to trust.", metavar="FILE", rich_help_panel=CONNECTION),
     ] = None,
     timeout: Annotated[
-        float,
-        typer.Option(help="Seconds to wait for an answer.", metavar="SECONDS", rich_help_panel=CONNECTION),
-    ] = 10.0,
+        str | None,
+        typer.Option(
+            help=f"Longest wait for an answer, {DEFAULT_TIMEOUT} by default.",
+            metavar="DURATION",
+            rich_help_panel=CONNECTION,
+        ),
+    ] = None,
     is_json: Annotated[
-        bool, typer.Option("--json", help="Write JSON instead of text.", rich_help_panel=CONNECTION)
+        bool,
+        typer.Option("--json", help="Write JSON for scripts instead of text.", rich_help_panel=CONNECTION),
     ] = False,
     is_debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=CONNECTION)
+        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=CONNECTION)
     ] = False,
-) -> Session:
-    """Return the session for the options that every command has."""
-    return open_session(url=url, token=token, ca=ca, timeout_s=timeout, is_json=is_json, is_debug=is_debug)
+) -> Options:
+    """Return the options that every command has."""
+    return Options(
+        url=url, token=token, profile=profile, ca=ca, timeout=timeout, is_json=is_json, is_debug=is_debug
+    )
 
 
 _SHARED = inspect.signature(_shared, eval_str=True).parameters
@@ -148,8 +164,8 @@ def _with_session(function: CommandFunction[...]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(**arguments: Any) -> None:
-        session = _shared(**{name: arguments.pop(name) for name in _SHARED})
-        guard(session, lambda: function(session, **arguments))
+        options = _shared(**{name: arguments.pop(name) for name in _SHARED})
+        guard(options, lambda session: function(session, **arguments))
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     keyword = inspect.Parameter.KEYWORD_ONLY

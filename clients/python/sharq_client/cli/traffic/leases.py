@@ -9,9 +9,10 @@ import typer
 
 from sharq_client.answers import LeasedJob
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.json_values import value_of
-from sharq_client.cli.parameters import JobId, QueueId, QueueType
+from sharq_client.cli.output import printable
+from sharq_client.cli.parameters import JobId, QueueId, QueueType, read, read_duration, read_json
 from sharq_client.cli.session import Session
+from sharq_client.cli.times import duration_ms, moment
 from sharq_client.requests import JobRef
 
 Lease = Annotated[
@@ -24,7 +25,7 @@ NeededLease = Annotated[
     str, typer.Option(metavar="TOKEN", help="Lease token, as `sharq dequeue` shows it.", show_default=False)
 ]
 Hold = Annotated[
-    float, typer.Option(metavar="MS", help="Time for which the queue then hands out no jobs, in ms.")
+    str | None, typer.Option(metavar="DURATION", help="Time for which the queue then hands out no jobs.")
 ]
 Cost = Annotated[
     int | None, typer.Option(metavar="N", help="Cost that the job turned out to have. Default: as enqueued.")
@@ -37,10 +38,10 @@ def dequeue(
     *,
     count: Annotated[int, typer.Option(metavar="N", help="Most jobs to lease, 1 to 1,000.")] = 1,
     wait: Annotated[
-        float, typer.Option(metavar="MS", help="Longest wait until a job is ready, in ms, up to 60,000.")
-    ] = 0,
+        str | None, typer.Option(metavar="DURATION", help="Longest wait until a job is ready, up to 60s.")
+    ] = None,
     lease: Annotated[
-        float | None, typer.Option(metavar="MS", help="Length of the lease, in ms. Default: the server's.")
+        str | None, typer.Option(metavar="DURATION", help="Length of the lease. Default: the server's.")
     ] = None,
 ) -> None:
     """Lease ready jobs, and print them with their lease tokens. Exit code 3 means that no job is ready.
@@ -49,11 +50,16 @@ def dequeue(
 
     Examples:
       sharq dequeue sms
-      sharq dequeue sms mail --count 10 --wait 5000
-      sharq dequeue sms --lease 120000 --json
+      sharq dequeue sms mail --count 10 --wait 5s
+      sharq dequeue sms --lease 2m --json
     """
     with session.client() as client:
-        jobs = client.dequeue(types[0] if len(types) == 1 else types, count, wait_ms=wait, lease_ms=lease)
+        jobs = client.dequeue(
+            types[0] if len(types) == 1 else types,
+            count,
+            wait_ms=read_duration("--wait", wait) or 0,
+            lease_ms=read_duration("--lease", lease),
+        )
     if session.output.is_json:
         session.output.document({"jobs": jobs})
     else:
@@ -66,7 +72,7 @@ def dequeue(
 def _show(job: LeasedJob) -> None:
     place = f"{job.queue_type} {job.queue_id} {job.job_id}"
     typer.echo(f"{place}  attempt {job.attempt}")
-    typer.echo(f"  payload  {job.payload_bytes.decode()}")
+    typer.echo(f"  payload  {printable(job.payload_bytes.decode())}")
     typer.echo(f"  finish   sharq finish {place} --lease {job.lease}")
 
 
@@ -81,7 +87,7 @@ def finish(
         str | None, typer.Option(metavar="JSON", help="Result to keep with the job, as JSON.")
     ] = None,
     cost: Cost = None,
-    hold: Hold = 0,
+    hold: Hold = None,
 ) -> None:
     """Finish a leased job: the work is done, and the server forgets the job.
 
@@ -89,10 +95,10 @@ def finish(
       sharq finish sms acme order-17
       sharq finish sms acme order-17 --lease 00000000000000011c0a... --result '{"message_id": 81}'
     """
-    kept = msgspec.UNSET if result is None else value_of(result, "--result")
+    kept = msgspec.UNSET if result is None else read_json("--result", result)
     job = JobRef(queue_type, queue_id, job_id, lease)
     with session.client() as client:
-        is_kept = client.finish(job, cost=cost, hold_ms=hold, result=kept)
+        is_kept = client.finish(job, cost=cost, hold_ms=read_duration("--hold", hold) or 0, result=kept)
     if is_kept is False:
         typer.echo("sharq: the job is finished, but the server had no room for its result", err=True)
     _done(session, job, "finished", {} if is_kept is None else {"result_kept": is_kept})
@@ -105,9 +111,9 @@ def extend(
     job_id: JobId,
     *,
     by: Annotated[
-        float,
+        str,
         typer.Option(
-            metavar="MS", help="Time from now until the new end of the lease, in ms.", show_default=False
+            metavar="DURATION", help="Time from now until the new end of the lease.", show_default=False
         ),
     ],
     lease: NeededLease,
@@ -118,13 +124,13 @@ def extend(
     """Move the end of a lease, so that the job does not return to its queue yet.
 
     Examples:
-      sharq extend sms acme order-17 --by 60000 --lease 00000000000000011c0a...
+      sharq extend sms acme order-17 --by 60s --lease 00000000000000011c0a...
     """
-    kept = msgspec.UNSET if progress is None else value_of(progress, "--progress")
+    kept = msgspec.UNSET if progress is None else read_json("--progress", progress)
     job = JobRef(queue_type, queue_id, job_id, lease)
     with session.client() as client:
-        ends_at_ms = client.extend(job, by, progress=kept)
-    _done(session, job, f"its lease ends in {by:g} ms", {"lease_expires_at": ends_at_ms})
+        ends_at_ms = client.extend(job, read("--by", duration_ms, by), progress=kept)
+    _done(session, job, f"its lease ends {moment(ends_at_ms)}", {"lease_expires_at": ends_at_ms})
 
 
 def release(
@@ -135,8 +141,8 @@ def release(
     *,
     lease: Lease = None,
     delay: Annotated[
-        float | None,
-        typer.Option(metavar="MS", help="Time until it is queued again, in ms. Default: its retry policy."),
+        str | None,
+        typer.Option(metavar="DURATION", help="Time until it is queued again. Default: its retry policy."),
     ] = None,
     error: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Reason of the failure, shown with the job.")
@@ -145,17 +151,20 @@ def release(
         bool, typer.Option("--count/--no-count", help="Count the attempt against the requeue limit.")
     ] = True,
     cost: Cost = None,
-    hold: Hold = 0,
+    hold: Hold = None,
 ) -> None:
     """Give a leased job back unfinished: it returns to its queue.
 
     Examples:
-      sharq release sms acme order-17 --delay 30000 --error 'carrier is down'
-      sharq release sms acme order-17 --no-count --hold 60000
+      sharq release sms acme order-17 --delay 30s --error 'carrier is down'
+      sharq release sms acme order-17 --no-count --hold 1m
     """
     job = JobRef(queue_type, queue_id, job_id, lease)
     with session.client() as client:
-        client.release(job, delay, error=error, counts=counts, cost=cost, hold_ms=hold)
+        delay_ms = read_duration("--delay", delay)
+        client.release(
+            job, delay_ms, error=error, counts=counts, cost=cost, hold_ms=read_duration("--hold", hold) or 0
+        )
     _done(session, job, "released", {})
 
 

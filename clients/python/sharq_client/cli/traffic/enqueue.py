@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-import msgspec
 import typer
 
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.jobfiles.lines import Format
-from sharq_client.cli.json_values import value_of
+from sharq_client.cli.parameters import flags, read_duration, read_json, read_time
 from sharq_client.cli.session import Session
 from sharq_client.requests import EnqueueJob
 
@@ -44,9 +43,11 @@ def enqueue(
         ),
     ] = None,
     interval: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            metavar="MS", help="The same as the time between two jobs; 0: unlimited.", rich_help_panel=JOB
+            metavar="DURATION",
+            help="The same as the time between two jobs; 0s: unlimited.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     burst: Annotated[
@@ -54,30 +55,27 @@ def enqueue(
         typer.Option(metavar="N", help="Most leases back to back when late.", rich_help_panel=JOB),
     ] = None,
     delay: Annotated[
-        float | None, typer.Option(metavar="MS", help="Time before it may be leased.", rich_help_panel=JOB)
+        str | None,
+        typer.Option(metavar="DURATION", help="Time before it may be leased.", rich_help_panel=JOB),
     ] = None,
     at: Annotated[
-        int | None,
-        typer.Option(
-            metavar="EPOCH_MS", help="The same as a time, in ms since the epoch.", rich_help_panel=JOB
-        ),
+        str | None,
+        typer.Option(metavar="TIME", help="The same as a time, such as 18:30.", rich_help_panel=JOB),
     ] = None,
     priority: Annotated[
         int | None,
         typer.Option(metavar="1-9", help="1 leaves its queue first. Default: 5.", rich_help_panel=JOB),
     ] = None,
     expires: Annotated[
-        float | None,
-        typer.Option(metavar="MS", help="Time after which it is not leased.", rich_help_panel=JOB),
+        str | None,
+        typer.Option(metavar="DURATION", help="Time after which it is not leased.", rich_help_panel=JOB),
     ] = None,
     expires_at: Annotated[
-        int | None,
-        typer.Option(
-            metavar="EPOCH_MS", help="The same as a time, in ms since the epoch.", rich_help_panel=JOB
-        ),
+        str | None,
+        typer.Option(metavar="TIME", help="The same as a time, such as 18:30.", rich_help_panel=JOB),
     ] = None,
     on_expiry: Annotated[
-        str | None, typer.Option(metavar="dead|drop", help="Fate of an expired job.", rich_help_panel=JOB)
+        Literal["dead", "drop"] | None, typer.Option(help="Fate of an expired job.", rich_help_panel=JOB)
     ] = None,
     batch: Annotated[
         str | None, typer.Option(metavar="ID", help="Batch that counts the job.", rich_help_panel=JOB)
@@ -175,16 +173,30 @@ def enqueue(
       sharq enqueue --file jobs.jsonl.gz --resume
       zcat jobs.jsonl.gz | sharq enqueue --file - --rejected failed.jsonl
     """
-    fields = {
-        "queue_type": queue_type, "queue_id": queue_id, "job_id": job_id, "rate": rate, "interval": interval,
-        "burst": burst, "delay": delay, "at": at, "priority": priority, "expires": expires, "expires_at": expires_at,
-        "on_expiry": on_expiry, "batch": batch, "cost": cost, "requeue_limit": requeue_limit, "max_leased": max_leased,
-        "max_queued_length": max_queued_length, "window": window, "ignore_window": ignore_window or None,
-        "repeat": repeat or None,
-    }  # fmt: skip
-    given: dict[str, object] = {name: value for name, value in fields.items() if value is not None}
+    given = flags(
+        queue_type=queue_type,
+        queue_id=queue_id,
+        job_id=job_id,
+        rate=rate,
+        interval=read_duration("--interval", interval),
+        burst=burst,
+        delay=read_duration("--delay", delay),
+        at=read_time("--at", at),
+        priority=priority,
+        expires=read_duration("--expires", expires),
+        expires_at=read_time("--expires-at", expires_at),
+        on_expiry=on_expiry,
+        batch=batch,
+        cost=cost,
+        requeue_limit=requeue_limit,
+        max_leased=max_leased,
+        max_queued_length=max_queued_length,
+        window=window,
+        ignore_window=ignore_window or None,
+        repeat=repeat or None,
+    )
     if retry is not None:
-        given["retry"] = msgspec.json.decode(value_of(retry, "--retry"))
+        given["retry"] = read_json("--retry", retry)
     if file is None:
         if payload is None or queue_type is None or queue_id is None:
             raise Failed("expected TYPE, QUEUE and PAYLOAD, or --file FILE", Exit.USAGE)
@@ -200,13 +212,13 @@ def enqueue(
     enqueue_file(session, given, options)
 
 
-def _payload(text: str) -> msgspec.Raw:
-    return value_of(sys.stdin.read() if text == "-" else text, "PAYLOAD")
+def _payload(text: str) -> object:
+    return read_json("PAYLOAD", sys.stdin.read() if text == "-" else text)
 
 
-def _enqueue_one(session: Session, fields: dict[str, object]) -> None:
+def _enqueue_one(session: Session, fields: dict[str, Any]) -> None:
     with session.client() as client:
-        answer = client.enqueue(EnqueueJob(**fields))  # type: ignore[arg-type] # the server checks the values
+        answer = client.enqueue(EnqueueJob(**fields))
     if session.output.is_json:
         session.output.document(answer)
         return
