@@ -21,8 +21,8 @@ from sharq_client.cli.commands import (
     types,
     windows,
 )
-from sharq_client.cli.registry import add, group
-from sharq_client.cli.traffic import enqueue, leases, top
+from sharq_client.cli.registry import add, group, with_options
+from sharq_client.cli.traffic.listing import add_commands
 from sharq_client.version import __version__
 
 ABOUT = """Look after the queues and jobs of a SHARQ server.
@@ -36,21 +36,15 @@ QUEUES = "Queues and types"
 CONTROL = "Rates, pauses and limits"
 JOBS = "Jobs"
 CAMPAIGNS = "Campaigns"
-TRAFFIC = "Traffic"
 OTHERS = "Others"
 
 app = group(about=ABOUT)
-_dead = group("dead", about="List dead letters, queue them again, or drop them.")
-_window = group("window", about="Look after windows: the times of the day at which jobs may leave.")
+_dead = group("dead", about="List dead letters, queue them again or drop them.")
+_window = group("window", about="Look after windows, the hours at which jobs may leave.")
 _schedule = group("schedule", about="Look after schedules, which enqueue a job again and again.")
 _profile = group("profile", about="Show the servers that have a name in profiles.toml.")
 
-add(app, top.top, section=TRAFFIC)
-add(app, enqueue.enqueue, section=TRAFFIC)
-add(app, leases.dequeue, section=TRAFFIC)
-add(app, leases.finish, section=TRAFFIC)
-add(app, leases.extend, section=TRAFFIC)
-add(app, leases.release, section=TRAFFIC)
+add_commands(app)
 
 add(app, queues.queue, section=QUEUES)
 add(app, queues.queues, section=QUEUES)
@@ -99,6 +93,7 @@ def _print_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it wi
 
 
 @app.callback()
+@with_options
 def _program(
     *,
     version: Annotated[

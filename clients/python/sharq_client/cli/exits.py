@@ -38,10 +38,11 @@ _REACH = "Is the server running there? Set --url, SHARQ_URL or --profile"
 
 _HINTS: tuple[tuple[type[errors.SharqError], str], ...] = (
     (errors.Unauthorized, ". Set SHARQ_TOKEN, --token or --profile"),
+    (errors.Forbidden, ""),
+    (errors.MethodNotAllowed, ". Is that the URL of a SHARQ server?"),
     (errors.Unavailable, ". Nothing was done; try again later"),
     (errors.Overloaded, ". Nothing was done; try again later"),
     (errors.OutcomeUnknown, ". If the command changes something, it was perhaps done"),
-    (errors.Leased, ". Add --force to cancel it all the same"),
 )
 
 
@@ -52,6 +53,11 @@ class Failed(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+def wrong_usage(message: str) -> Failed:
+    """Return the error for options or arguments that do not fit together."""
+    return Failed(f"{message}. --help shows examples", Exit.USAGE)
 
 
 def code_of(error: errors.SharqError) -> Exit:
@@ -72,10 +78,10 @@ def message_of(error: errors.SharqError, url: str) -> str:
         return f"{url}: {tls}. Nothing was done"
     if isinstance(error, errors.Unavailable) and system is not None:
         return f"cannot reach {url}: {system}. Nothing was done. {_REACH}"
-    if isinstance(error, errors.InvalidRequest | errors.NotFound):
-        return error.message
-    hint = next((text for error_class, text in _HINTS if isinstance(error, error_class)), "")
-    return f"{url}: {error.message}{hint}"
+    if isinstance(error, errors.Leased):
+        return "a worker holds the job. --force cancels it all the same"
+    hint = next((text for error_class, text in _HINTS if isinstance(error, error_class)), None)
+    return error.message if hint is None else f"{url}: {error.message}{hint}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -93,7 +99,7 @@ def _tls_reason(error: errors.SharqError) -> str | None:
             return f"the certificate is not trusted: {cause.verify_message}. {hint}"
         if isinstance(cause, ssl.SSLError):
             if cause.reason == "WRONG_VERSION_NUMBER":
-                return "the server does not speak https. Does the URL begin with http:// instead"
+                return "the server does not speak https; try http://"
             return f"no TLS connection: {cause.reason or cause}"
     return None
 

@@ -25,7 +25,7 @@ def guard(options: Options, command: Callable[[Session], None]) -> None:
         url = session.url
         command(session)
         sys.stdout.flush()
-    except (typer.Exit, typer.BadParameter):
+    except typer.Exit:
         raise
     except SharqError as error:
         _end(error, message_of(error, url), code_of(error), is_debug=options.is_debug)

@@ -5,12 +5,15 @@ A pipe gets no colours and no line that is cut off or wrapped. NO_COLOR is respe
 
 from __future__ import annotations
 
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+
+from sharq_client.cli.tables import GAP, Column, shown_columns, widths
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,21 +27,6 @@ BAD = "bold red"
 
 Cell: TypeAlias = str | tuple[str, str]
 """A text, or a text and its style."""
-
-
-class Column(msgspec.Struct, frozen=True):
-    """A column of a table.
-
-    Attributes:
-        is_number: True to align it to the right.
-        is_cut: True if a terminal may show less than the whole text. Other columns wrap.
-        is_optional: True to leave the column out if all of its cells are empty, "0" or "-".
-    """
-
-    name: str
-    is_number: bool = False
-    is_cut: bool = False
-    is_optional: bool = False
 
 
 class Output:
@@ -70,6 +58,10 @@ class Output:
         """Write a sentence for people."""
         self._print(_text_of((text, style)))
 
+    def note(self, text: str) -> None:
+        """Write a remark for people to stderr, so that a pipe gets the results alone."""
+        sys.stderr.write(f"{printable(text)}\n")
+
     def facts(self, pairs: Iterable[tuple[str, Cell | None]]) -> None:
         """Write names with their values for people, one below the other. Those whose value is None are left out."""
         from rich.table import Table  # noqa: PLC0415 - JSON does not need it
@@ -86,27 +78,31 @@ class Output:
         """Write a table for people."""
         from rich.table import Table  # noqa: PLC0415 - JSON does not need it
 
-        shown = [
-            place
-            for place, column in enumerate(columns)
-            if not column.is_optional or any(_plain(row[place]) not in {"", "0", "-"} for row in rows)
-        ]
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in (columns[place] for place in shown):
+        texts = [[printable(_plain(cell)) for cell in row] for row in rows]
+        shown = shown_columns(columns, texts)
+        picked = [[row[place] for place in shown] for row in texts]
+        places = widths([columns[place] for place in shown], picked, self._width())
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+        for place, width in zip(shown, places, strict=True):
+            column = columns[place]
             table.add_column(
                 column.name,
                 justify="right" if column.is_number else "left",
                 overflow="ellipsis" if column.is_cut else "fold",
                 no_wrap=column.is_cut or column.is_number,
+                width=width,
             )
         for row in rows:
             table.add_row(*(_text_of(row[place]) for place in shown))
         self._print(table)
 
+    def _width(self) -> int:
+        return shutil.get_terminal_size().columns if self.is_terminal else WIDE
+
     def _print(self, content: RenderableType) -> None:
         from rich.console import Console  # noqa: PLC0415 - JSON does not need it
 
-        console = Console(highlight=False, width=None if self.is_terminal else WIDE)
+        console = Console(highlight=False, width=self._width())
         with console.capture() as captured:
             console.print(content)
         sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
@@ -115,7 +111,24 @@ class Output:
 def wire_form(value: msgspec.Struct) -> dict[str, object]:
     """Return a value of the client with the names of the wire, without JSON text that the server did not keep."""
     pairs = ((field.encode_name, getattr(value, field.name)) for field in msgspec.structs.fields(value))
-    return {name: item for name, item in pairs if not (isinstance(item, msgspec.Raw) and not bytes(item))}
+    return {
+        name: _plain_value(item)
+        for name, item in pairs
+        if not (isinstance(item, msgspec.Raw) and not bytes(item))
+    }
+
+
+def _plain_value(value: object) -> object:
+    """Return a value as the wire has it: whole numbers without a fraction, and values inside values alike."""
+    match value:
+        case msgspec.Struct():
+            return wire_form(value)
+        case list() | tuple():
+            return [_plain_value(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def printable(text: str) -> str:

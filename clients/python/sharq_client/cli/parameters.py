@@ -18,18 +18,18 @@ QueueType: TypeAlias = Annotated[
 ]
 OptionalType: TypeAlias = Annotated[
     str | None,
-    typer.Argument(metavar="[TYPE]", help="Queue type.", autocompletion=queue_types, show_default=False),
+    typer.Argument(metavar="TYPE", help="Queue type.", autocompletion=queue_types, show_default=False),
 ]
 QueueId: TypeAlias = Annotated[
     str, typer.Argument(metavar="QUEUE", help="Id of the queue.", autocompletion=queue_ids)
 ]
 OptionalQueue: TypeAlias = Annotated[
     str | None,
-    typer.Argument(metavar="[QUEUE]", help="Id of the queue.", autocompletion=queue_ids, show_default=False),
+    typer.Argument(metavar="QUEUE", help="Id of the queue.", autocompletion=queue_ids, show_default=False),
 ]
 JobId: TypeAlias = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 OptionalJob: TypeAlias = Annotated[
-    str | None, typer.Argument(metavar="[JOB]", help="Id of the job.", show_default=False)
+    str | None, typer.Argument(metavar="JOB", help="Id of the job.", show_default=False)
 ]
 Limit: TypeAlias = Annotated[
     int | None,

@@ -25,6 +25,9 @@ _SENTENCES = {
 }
 """Reason → a sentence about the queue or the type that has it."""
 
+_WITHOUT_TIME = frozenset({"all_paused", "type_paused", "paused", "hold", "empty"})
+"""The reasons that no time ends, or whose sentence has the time."""
+
 _HANDS_OUT = "It hands out jobs: the next one may be leased now."
 
 
@@ -34,7 +37,7 @@ def why_queue(queue_type: str, queue_id: str, stats: QueueStats) -> str:
     until = "" if stats.held_until is None else f" until {local(stats.held_until)}"
     own = {
         "paused": f"It is paused. {resume} ends that.",
-        "hold": f"It is held{until}. {resume} ends that.",
+        "hold": f"It is held{until}. {resume} ends that at once.",
         "max_leased": f"It has {stats.leased} leased jobs, and may have {stats.max_leased} (max_leased).",
         "rate": f"It is not due yet: its rate is {stats.rate}.",
     }
@@ -61,5 +64,7 @@ def _why(queue_type: str, reason: str | None, own: dict[str, str], next_ready_in
     if reason is None:
         return _HANDS_OUT
     sentence = own.get(reason) or _SENTENCES.get(reason, f"The reason is {reason}.")
-    when = f" The next job may be leased in {readable(next_ready_in)}." if next_ready_in else ""
+    when = ""
+    if next_ready_in and reason not in _WITHOUT_TIME:
+        when = f" The next job may be leased in {readable(next_ready_in)}."
     return sentence.format(queue_type=queue_type) + when

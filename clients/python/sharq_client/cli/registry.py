@@ -8,32 +8,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Annotated, Any, Concatenate, ParamSpec, Protocol
+from typing import Annotated, Any, Concatenate
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from sharq_client.cli.guard import guard
+from sharq_client.cli.help import HELP_OPTIONS, SHARED, HelpfulCommand, HelpfulGroup
 from sharq_client.cli.session import DEFAULT_TIMEOUT, Options, Session
 
-Parameters = ParamSpec("Parameters")
-CommandFunction = Callable[Concatenate[Session, Parameters], None]
-
-CONNECTION = "Connection and output"
-"""The heading of the options that every command has."""
-
-
-class HelpWriter(Protocol):
-    """The part of the formatter of help that is needed here."""
-
-    def section(self, name: str) -> AbstractContextManager[None]:
-        """Write a heading, and indent what follows."""
-        ...
-
-    def write_dl(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Write a list of names with their explanations."""
-        ...
+CommandFunction = Callable[Concatenate[Session, ...], None]
 
 
 def group(name: str | None = None, *, about: str) -> typer.Typer:
@@ -45,17 +28,17 @@ def group(name: str | None = None, *, about: str) -> typer.Typer:
     return typer.Typer(
         name=name,
         help=about,
-        cls=_Group,
+        cls=HelpfulGroup,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         no_args_is_help=True,
         add_completion=name is None,
-        context_settings={"help_option_names": ["--help", "-h"]},
+        context_settings={"help_option_names": HELP_OPTIONS},
     )
 
 
 def add(
-    app: typer.Typer, function: CommandFunction[...], *, section: str | None = None, name: str | None = None
+    app: typer.Typer, function: CommandFunction, *, section: str | None = None, name: str | None = None
 ) -> None:
     """Add a command to a group.
 
@@ -66,110 +49,98 @@ def add(
     about, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\nExamples:\n")
     app.command(
         name,
-        cls=_Command,
+        cls=HelpfulCommand,
         help=about,
-        epilog=f"\b\nExamples:\n{examples}" if examples else None,
+        epilog=examples or None,
         rich_help_panel=section,
+        context_settings={"help_option_names": HELP_OPTIONS},
     )(_with_session(function))
 
 
-class _Command(TyperCommand):
-    """A command whose help has the options that every command has under a heading of their own."""
-
-    def format_options(self, ctx: Any, formatter: HelpWriter) -> None:
-        _write_parameters(self.get_params(ctx), ctx, formatter)
-
-
-class _Group(TyperGroup):
-    """A group of commands whose help lists them under the headings of their sections."""
-
-    def format_commands(self, ctx: Any, formatter: HelpWriter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
-                section = getattr(command, "rich_help_panel", None) or "Commands"
-                sections.setdefault(section, []).append((name, command.get_short_help_str(90)))
-        for section, rows in sections.items():
-            with formatter.section(section):
-                formatter.write_dl(rows)
-
-
-def _write_parameters(parameters: Sequence[Any], ctx: Any, formatter: HelpWriter) -> None:
-    sections: dict[str, list[tuple[str, str]]] = {}
-    for parameter in parameters:
-        record = parameter.get_help_record(ctx)
-        if record is not None:
-            default = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            section = getattr(parameter, "rich_help_panel", None) or default
-            sections.setdefault(section, []).append(record)
-    for section, rows in sections.items():
-        with formatter.section(section):
-            formatter.write_dl(rows)
-
-
-def _shared(
+def shared_options(
     *,
     url: Annotated[
         str | None,
         typer.Option(
             help="URL of the server, or several of one cluster with spaces between them.",
             metavar="URL",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=SHARED,
         ),
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            help="Bearer token. SHARQ_TOKEN is better: others see options.",
+            help="Bearer token. Others on this machine can see options, but not SHARQ_TOKEN.",
             metavar="TOKEN",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=SHARED,
         ),
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option(help="Name of a server in profiles.toml.", metavar="NAME", rich_help_panel=CONNECTION),
+        typer.Option(help="Name of a server in profiles.toml.", metavar="NAME", rich_help_panel=SHARED),
     ] = None,
     ca: Annotated[
         str | None,
-        typer.Option(help="File with the certificates to trust.", metavar="FILE", rich_help_panel=CONNECTION),
+        typer.Option(help="File with the certificates to trust.", metavar="FILE", rich_help_panel=SHARED),
     ] = None,
     timeout: Annotated[
         str | None,
         typer.Option(
             help=f"Longest wait for an answer, {DEFAULT_TIMEOUT} by default.",
             metavar="DURATION",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=SHARED,
         ),
     ] = None,
     is_json: Annotated[
         bool,
-        typer.Option("--json", help="Write JSON for scripts instead of text.", rich_help_panel=CONNECTION),
+        typer.Option("--json", help="Write JSON for scripts instead of text.", rich_help_panel=SHARED),
     ] = False,
     is_debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=CONNECTION)
+        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=SHARED)
     ] = False,
 ) -> Options:
-    """Return the options that every command has."""
+    """Return the options that the program and every command have."""
     return Options(
         url=url, token=token, profile=profile, ca=ca, timeout=timeout, is_json=is_json, is_debug=is_debug
     )
 
 
-_SHARED = inspect.signature(_shared, eval_str=True).parameters
+_SHARED = list(inspect.signature(shared_options, eval_str=True).parameters.values())
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
-def _with_session(function: CommandFunction[...]) -> Callable[..., None]:
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that has the shared options beside its own, and keeps them for the commands below it."""
+
+    @functools.wraps(function)
+    def run(*, context: typer.Context, **arguments: Any) -> None:
+        context.obj = shared_options(**_taken(arguments))
+        function(**arguments)
+
+    return _signed(run, list(inspect.signature(function, eval_str=True).parameters.values()))
+
+
+def _with_session(function: CommandFunction) -> Callable[..., None]:
     """Return the function with the shared options in place of its parameter `session`."""
 
     @functools.wraps(function)
-    def run(**arguments: Any) -> None:
-        options = _shared(**{name: arguments.pop(name) for name in _SHARED})
-        guard(options, lambda session: function(session, **arguments))
+    def run(*, context: typer.Context, **arguments: Any) -> None:
+        options = shared_options(**_taken(arguments))
+        outer = context.obj if isinstance(context.obj, Options) else Options()
+        guard(options.over(outer), lambda session: function(session, **arguments))
 
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter.replace(kind=keyword) for parameter in [*own, *_SHARED.values()]]
-    )
+    return _signed(run, list(inspect.signature(function, eval_str=True).parameters.values())[1:])
+
+
+def _taken(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take the shared options out of the arguments, and return them."""
+    return {parameter.name: arguments.pop(parameter.name) for parameter in _SHARED}
+
+
+def _signed(run: Callable[..., None], own: Sequence[inspect.Parameter]) -> Callable[..., None]:
+    """Return a function with a signature that typer reads: its own parameters, and the shared options."""
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *_SHARED, _CONTEXT]
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run

@@ -39,6 +39,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     is_json: bool = False
     is_debug: bool = False
 
+    def over(self, outer: Options) -> Options:
+        """Return these options, with those of `outer`, which stand before the command, in place of absent ones."""
+        return Options(
+            url=self.url or outer.url,
+            token=self.token or outer.token,
+            profile=self.profile or outer.profile,
+            ca=self.ca or outer.ca,
+            timeout=self.timeout or outer.timeout,
+            is_json=self.is_json or outer.is_json,
+            is_debug=self.is_debug or outer.is_debug,
+        )
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The server that a command talks to, and the output that it writes to.

@@ -65,8 +65,8 @@ def readable(ms: float) -> str:
     """Return a duration for people in at most two units: 25 ms, 1.5 s, 2 min 5 s, 3 h 20 min, 4 d 1 h."""
     if ms < 1_000:
         return f"{ms:.4g} ms"
-    if ms < 60_000:
-        return f"{ms / 1_000:.3g} s"
+    if ms < 9_950:
+        return f"{ms / 1_000:.2g} s"
     seconds = round(ms / 1_000)
     for large, small, unit, part in ((86_400, 3_600, "d", "h"), (3_600, 60, "h", "min"), (60, 1, "min", "s")):
         if seconds >= large:
@@ -76,8 +76,13 @@ def readable(ms: float) -> str:
 
 
 def local(at_ms: int) -> str:
-    """Return a time by the local clock, such as 2026-11-29 18:30:05."""
-    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return a time by the local clock, such as 2026-11-29 18:30:05; without seconds if it is hours away."""
+    is_near = abs(at_ms / 1000 - time.time()) < 2 * 3_600
+    return (
+        datetime.fromtimestamp(at_ms / 1000)
+        .astimezone()
+        .strftime("%Y-%m-%d %H:%M:%S" if is_near else "%Y-%m-%d %H:%M")
+    )
 
 
 def age(at_ms: int) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, Column
+from sharq_client.cli.output import BAD
 from sharq_client.cli.parameters import QueueType
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 
 
 def batch(
@@ -17,9 +18,9 @@ def batch(
     queue_type: QueueType,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch.")],
 ) -> None:
-    """Show how many jobs of a batch, such as a campaign, are in which state.
+    """Show how many jobs of a batch are in which state.
 
-    Cancel one with: sharq cancel TYPE --batch BATCH
+    A batch counts the jobs of a campaign, say, over all queues of a type. sharq cancel TYPE --batch BATCH cancels it.
 
     Examples:
       sharq batch sms spring-sale

@@ -9,6 +9,7 @@ import typer
 from sharq_client.answers import JobState
 from sharq_client.cli.commands.jobs import no_job
 from sharq_client.cli.confirmations import confirm
+from sharq_client.cli.exits import wrong_usage
 from sharq_client.cli.parameters import OptionalJob, OptionalQueue, QueueType, Yes
 from sharq_client.cli.session import Session
 
@@ -31,7 +32,7 @@ def cancel(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Cancel a job that waits, all those of a queue with a prefix, or a batch.
+    """Cancel a job, those of a queue with a prefix, or a batch.
 
     A dead letter is dropped. A prefix and a batch leave out leased jobs. A cancelled batch takes no further jobs.
 
@@ -42,15 +43,15 @@ def cancel(
     """
     targets = (job_id is not None, prefix is not None, batch is not None)
     if sum(targets) != 1:
-        raise typer.BadParameter("expected QUEUE JOB, QUEUE --prefix TEXT, or --batch BATCH")
+        raise wrong_usage("expected QUEUE JOB, QUEUE --prefix TEXT, or --batch BATCH")
     if force and job_id is None:
-        raise typer.BadParameter("--force: only with QUEUE JOB")
+        raise wrong_usage("--force: only with QUEUE JOB")
     if batch is not None:
         if queue_id is not None:
-            raise typer.BadParameter("--batch: a batch spans all queues of its type; leave out QUEUE")
+            raise wrong_usage("--batch: a batch spans all queues of its type; leave out QUEUE")
         _cancel_batch(session, queue_type, batch, is_confirmed=yes)
     elif queue_id is None:
-        raise typer.BadParameter("--prefix: expected QUEUE, too")
+        raise wrong_usage("--prefix: expected QUEUE, too")
     elif prefix is not None:
         _cancel_matching(session, queue_type, queue_id, prefix, is_confirmed=yes)
     elif job_id is not None:

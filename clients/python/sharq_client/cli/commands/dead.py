@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from sharq_client.answers import DeadLetter
 from sharq_client.cli.confirmations import confirm
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, Cell, Column
+from sharq_client.cli.output import BAD, Cell
 from sharq_client.cli.parameters import Limit, OptionalJob, OptionalQueue, QueueType, Yes
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.requests import DeadRef
@@ -48,7 +49,7 @@ def ls(
             return
         shown = first_rows(session.output, letters, limit)
     if not shown:
-        session.output.line(f"{_name(queue_type, queue_id)} has no dead letters.")
+        session.output.note(f"{_name(queue_type, queue_id)} has no dead letters.")
         return
     session.output.table(_COLUMNS, [_cells(letter) for letter in shown])
 
@@ -61,7 +62,9 @@ def retry(
     *,
     yes: Yes = False,
 ) -> None:
-    """Queue dead letters again, with attempts from 0: one job, those of a queue, or all of a type.
+    """Queue dead letters again, with attempts from 0.
+
+    One job, those of a queue, or all of a type.
 
     Examples:
       sharq dead retry sms acme order-17
@@ -98,7 +101,9 @@ def drop(
     *,
     yes: Yes = False,
 ) -> None:
-    """Drop dead letters for good: one job, those of a queue, or all of a type.
+    """Drop dead letters for good.
+
+    One job, those of a queue, or all of a type.
 
     Examples:
       sharq dead drop sms acme order-17

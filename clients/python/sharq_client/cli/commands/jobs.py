@@ -8,8 +8,8 @@ import msgspec
 import typer
 
 from sharq_client.answers import JobRow, JobState, JobStatus
-from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column, Output, wire_form
+from sharq_client.cli.exits import Exit, Failed, wrong_usage
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Output, wire_form
 from sharq_client.cli.parameters import (
     JobId,
     Limit,
@@ -23,6 +23,7 @@ from sharq_client.cli.parameters import (
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import retry_text
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment
 from sharq_client.requests import JobChange
 
@@ -55,7 +56,7 @@ def jobs(
     prefix: Annotated[str, typer.Option(help="First characters of their ids.", show_default=False)] = "",
     limit: Limit = None,
 ) -> None:
-    """List the jobs of a queue that wait or are leased; queued ones in the order in which they leave.
+    """List the jobs of a queue in the order in which they leave.
 
     Examples:
       sharq jobs sms acme
@@ -71,7 +72,7 @@ def jobs(
             return
         shown = first_rows(session.output, rows, limit)
     if not shown:
-        session.output.line(
+        session.output.note(
             f"{queue_type} {queue_id} has no {state} jobs" + (f" {prefix}*." if prefix else ".")
         )
         return
@@ -99,7 +100,7 @@ def job(
       sharq job sms acme order-17 --json | jq .result
     """
     if within is not None and not wait:
-        raise typer.BadParameter("--within: only with --wait")
+        raise wrong_usage("--within: only with --wait")
     within_ms = read_duration("--within", within)
     with session.client(retries=5 if wait else 0) as client:
         if wait:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sharq_client.cli.commands.queues import no_queue
+from sharq_client.cli.exits import wrong_usage
 from sharq_client.cli.parameters import (
     OptionalQueue,
     OptionalType,
@@ -29,9 +30,9 @@ def pause(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Pause everything on the server.")] = False,
 ) -> None:
-    """Pause a queue, a whole type, or everything: it takes jobs and hands none out.
+    """Pause a queue, a whole type, or everything.
 
-    A pause lasts until sharq resume. Jobs that are leased may still be finished.
+    It takes jobs and hands none out until sharq resume. Jobs that are leased may still be finished.
 
     Examples:
       sharq pause sms acme
@@ -57,7 +58,7 @@ def resume(
     *,
     everything: Annotated[bool, typer.Option("--all", help="End the pause of everything.")] = False,
 ) -> None:
-    """End the pause or the hold of a queue, the pause of a type, or the pause of everything.
+    """End the pause of a queue, a type or everything, or a hold.
 
     Each pause is ended by itself: a queue that is paused stays so when its type is resumed.
 
@@ -86,7 +87,7 @@ def hold(
     queue_type: QueueType,
     queue_id: QueueId,
     duration: Annotated[
-        str | None, typer.Argument(metavar="[DURATION]", help="Such as 500ms, 30s, 5m or 2h.")
+        str | None, typer.Argument(metavar="DURATION", help="Such as 500ms, 30s, 5m or 2h.")
     ] = None,
     *,
     until: Annotated[
@@ -94,16 +95,17 @@ def hold(
         typer.Option(metavar="TIME", help="End instead, such as 18:30 or 2026-11-29T18:30, in local time."),
     ] = None,
 ) -> None:
-    """Hold a queue: it hands out no jobs for a time of up to 24 hours, and then goes on by itself.
+    """Hold a queue for a time, after which it goes on by itself.
 
-    A hold only grows: a shorter one changes nothing. sharq resume ends it at once.
+    It takes jobs and hands none out for up to 24 hours. A hold only grows: a shorter one changes nothing. sharq resume
+    ends it at once.
 
     Examples:
       sharq hold sms acme 30s
       sharq hold sms acme --until 18:30
     """
     if (duration is None) == (until is None):
-        raise typer.BadParameter("expected DURATION, such as 30s, or --until", param_hint="'DURATION'")
+        raise wrong_usage("expected DURATION, such as 30s, or --until")
     for_ms, until_ms = read_duration("DURATION", duration), read_time("--until", until)
     with session.client() as client:
         is_held = client.control.hold(queue_type, queue_id, for_ms=for_ms, until_ms=until_ms)
@@ -119,7 +121,7 @@ def hold(
 
 def _check_target(queue_type: str | None, *, everything: bool) -> None:
     if (queue_type is None) != everything:
-        raise typer.BadParameter("expected TYPE, TYPE QUEUE, or --all", param_hint="'TYPE'")
+        raise wrong_usage("expected TYPE, TYPE QUEUE, or --all")
 
 
 def _say(session: Session, text: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sharq_client.cli.output import Column
 from sharq_client.cli.profiles import path_of_profiles, read_profiles
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 
 
 def ls(session: Session) -> None:
@@ -21,7 +21,7 @@ def ls(session: Session) -> None:
         )
         return
     if not profiles:
-        session.output.line(f"There are no profiles in {path_of_profiles()}.")
+        session.output.note(f"There are no profiles in {path_of_profiles()}.")
         return
     session.output.table(
         (Column("profile"), Column("url"), Column("default")),

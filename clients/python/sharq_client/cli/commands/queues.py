@@ -9,12 +9,13 @@ import typer
 from sharq_client.answers import Counts, QueueRow, QueueStats
 from sharq_client.cli.confirmations import confirm
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column, wire_form
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, wire_form
 from sharq_client.cli.parameters import Limit, QueueId, QueueType, Yes
 from sharq_client.cli.reasons import CALM, why_queue, why_row
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import job_defaults
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment, readable
 
 MINUTE_MS = 60_000
@@ -33,7 +34,7 @@ _COLUMNS = (
 
 
 def queue(session: Session, queue_type: QueueType, queue_id: QueueId) -> None:
-    """Show the state of a queue: its jobs, its rate, and why it hands out no job now.
+    """Show a queue: its jobs, its rate, and what it waits for.
 
     "delivered" is the number of jobs that workers leased in the last complete minute, and "promised" the number that
     the rate allows in it, but no more than were delivered and still wait.
@@ -81,7 +82,7 @@ def queues(
             return
         shown = first_rows(session.output, rows, limit)
     if not shown:
-        session.output.line(f"The type {queue_type} has no queues.")
+        session.output.note(f"The type {queue_type} has no queues.")
         return
     session.output.table(_COLUMNS, [_cells(row) for row in shown])
 
@@ -96,7 +97,7 @@ def delete(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Delete the queued and delayed jobs of a queue.
+    """Delete all jobs of a queue that wait.
 
     Leased jobs may still be finished. Nobody can bring the deleted ones back.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sharq_client.cli.commands.queues import no_queue, rate_of
+from sharq_client.cli.exits import wrong_usage
 from sharq_client.cli.parameters import QueueId, QueueType, read_duration
 from sharq_client.cli.session import Session
 
@@ -19,7 +20,7 @@ def rate(
     queue_id: QueueId,
     rate: Annotated[
         str | None,
-        typer.Argument(metavar="[RATE]", help="40/s, 90/min, 2000/h, 10000/day or unlimited."),
+        typer.Argument(metavar="RATE", help="40/s, 90/min, 2000/h, 10000/day or unlimited."),
     ] = None,
     *,
     interval: Annotated[
@@ -51,7 +52,7 @@ def rate(
       sharq rate sms acme unlimited
     """
     if (rate is None) == (interval is None):
-        raise typer.BadParameter("expected RATE, such as 40/s, or --interval", param_hint="'RATE'")
+        raise wrong_usage("expected RATE, such as 40/s, or --interval")
     interval_ms = 0.0 if rate == UNLIMITED else read_duration("--interval", interval)
     with session.client() as client:
         is_done = client.set_interval(

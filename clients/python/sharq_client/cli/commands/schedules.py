@@ -9,8 +9,8 @@ import typer
 
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.cli.commands.pauses import DONE
-from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import GOOD, ODD, Cell, Column
+from sharq_client.cli.exits import Exit, Failed, wrong_usage
+from sharq_client.cli.output import GOOD, ODD, Cell, wire_form
 from sharq_client.cli.parameters import (
     Limit,
     QueueId,
@@ -21,6 +21,7 @@ from sharq_client.cli.parameters import (
 )
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment, readable
 
 ScheduleName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
@@ -30,7 +31,7 @@ _COLUMNS = (
     Column("slots"),
     Column("queue"),
     Column("next"),
-    Column("last"),
+    Column("last", is_optional=True),
     Column("fired", is_number=True),
 )
 
@@ -49,7 +50,7 @@ def ls(session: Session, *, limit: Limit = None) -> None:
             return
         shown = first_rows(session.output, schedules, limit)
     if not shown:
-        session.output.line("There are no schedules. sharq schedule put creates one.")
+        session.output.note("There are no schedules. sharq schedule put creates one.")
         return
     session.output.table(_COLUMNS, [_cells(schedule) for schedule in shown])
 
@@ -104,7 +105,7 @@ def put(
       sharq schedule put daily-report reports acme '{"of": "yesterday"}' --cron '0 9 * * mon-fri' --tz Asia/Kolkata
     """
     if (cron is None) == (every is None):
-        raise typer.BadParameter("expected --cron or --every")
+        raise wrong_usage("expected --cron or --every")
     every_ms = read_duration("--every", every)
     job: dict[str, Any] = flags(
         rate=None if rate == "unlimited" else rate,
@@ -193,9 +194,9 @@ def _show(session: Session, state: ScheduleState) -> None:
 
 
 def _wire_form(state: ScheduleState) -> dict[str, object]:
-    """Return a schedule as the server answers it: its queue stands in its job alone."""
-    names = [field.name for field in msgspec.structs.fields(state)]
-    return {name: getattr(state, name) for name in names if name not in {"queue_type", "queue_id"}}
+    """Return a schedule as the server answers it: its queue stands in its job alone, which has what was given."""
+    form = {name: value for name, value in wire_form(state).items() if name not in {"queue_type", "queue_id"}}
+    return form | {"job": msgspec.Raw(msgspec.json.encode(state.job))}
 
 
 def _slots(schedule: ScheduleRow) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from sharq_client.cli.commands.queues import show_queue
 from sharq_client.cli.commands.types import show_type
+from sharq_client.cli.exits import wrong_usage
 from sharq_client.cli.parameters import OptionalQueue, QueueType, flags, read, read_duration
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import limit_of, quota_of, retry_of
@@ -21,6 +22,9 @@ _OF_TYPE = "Settings of a gathered type"
 _OF_BOTH = "Settings of both"
 
 ALL = "all"
+
+_SHORT_FORMS = frozenset({"rate"})
+"""The settings that are another form of one that is cleared by its own name."""
 
 
 def set_(
@@ -104,8 +108,9 @@ def set_(
         ),
     ] = None,
 ) -> None:
-    """Change settings of a queue or, without QUEUE, of a gathered type, one with a ~ in its name.
+    """Change settings of a queue or of a gathered type.
 
+    Without QUEUE they are those of a gathered type, one with a ~ in its name, and hold for all of its queues together.
     A setting lasts until it is cleared, and no enqueue changes it. What is not given stays as it is. A queue is created
     if need be.
 
@@ -132,15 +137,13 @@ def set_(
     )
     if queue_id is None:
         if of_queue:
-            raise typer.BadParameter(
+            raise wrong_usage(
                 f"{', '.join(of_queue)}: only a queue has this setting; name one after the type"
             )
         _set_type(session, queue_type, {**of_both, **of_type}, clear or [])
         return
     if of_type:
-        raise typer.BadParameter(
-            f"{', '.join(of_type)}: only a gathered type has this setting; leave out QUEUE"
-        )
+        raise wrong_usage(f"{', '.join(of_type)}: only a gathered type has this setting; leave out QUEUE")
     _set_queue(session, queue_type, queue_id, {**of_both, **of_queue}, clear or [])
 
 
@@ -175,7 +178,7 @@ def _settings(kind: type[SettingsT], values: dict[str, Any], clear: list[str]) -
     names: list[str] = [field.name for field in msgspec.structs.fields(kind)]
     cleared = [name.replace("-", "_") for name in clear]
     if ALL in cleared:
-        cleared = [name for name in names if name not in values]
+        cleared = [name for name in names if name not in {*values, *_SHORT_FORMS}]
     for name in cleared:
         if name not in names:
             raise ValueError(f"--clear: expected one of {', '.join([*names, ALL])}, got {name!r}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sharq_client.answers import TypeRow, TypeStats
 from sharq_client.campaigns.quotas import QuotaUse
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell
 from sharq_client.cli.parameters import Limit, QueueType
 from sharq_client.cli.reasons import CALM, why_row, why_type
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.setting_texts import job_defaults
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment
 from sharq_client.requests import Limit as TypeLimit
 
@@ -19,16 +20,16 @@ _COLUMNS = (
     Column("delayed", is_number=True, is_optional=True),
     Column("leased", is_number=True),
     Column("dead", is_number=True, is_optional=True),
-    Column("enqueued/min", is_number=True),
-    Column("delivered/min", is_number=True),
+    Column("enqueued", is_number=True),
+    Column("delivered", is_number=True),
     Column("blocked by"),
 )
 
 
 def types(session: Session, *, limit: Limit = None) -> None:
-    """List all types with their numbers over all queues.
+    """List all types with the numbers of all their queues.
 
-    The numbers of a minute are those of the last complete one.
+    "enqueued" and "delivered" are the numbers of the last complete minute.
 
     Examples:
       sharq types
@@ -41,15 +42,15 @@ def types(session: Session, *, limit: Limit = None) -> None:
             return
         shown = first_rows(session.output, rows, limit)
     if not shown:
-        session.output.line(f"{session.url} has no queues yet.")
+        session.output.note(f"{session.url} has no queues yet.")
         return
     session.output.table(_COLUMNS, [_cells(row) for row in shown])
 
 
 def type_(session: Session, queue_type: QueueType) -> None:
-    """Show a gathered type, one with a ~ in its name: its jobs, and the limits and quotas that its queues share.
+    """Show a gathered type: its jobs, shared limits and quotas.
 
-    Change them with: sharq set TYPE
+    A gathered type has a ~ in its name. sharq set changes its limits and quotas, which all of its queues share.
 
     Examples:
       sharq type sms~skytel

@@ -9,10 +9,11 @@ import typer
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
 from sharq_client.cli.commands.pauses import DONE
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import GOOD, ODD, Cell, Column
+from sharq_client.cli.output import GOOD, ODD, Cell
 from sharq_client.cli.parameters import Limit, read
 from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment
 
 WindowName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="Name of the window.")]
@@ -34,7 +35,7 @@ def ls(session: Session, *, limit: Limit = None) -> None:
             return
         shown = first_rows(session.output, windows, limit)
     if not shown:
-        session.output.line("There are no windows. sharq window put defines one.")
+        session.output.note("There are no windows. sharq window put defines one.")
         return
     session.output.table(_COLUMNS, [_cells(window) for window in shown])
 

@@ -42,7 +42,7 @@ def _customer_columns(*, has_types: bool) -> list[Column[Customer]]:
         Column("DELIVERED", lambda c: count(c.row.delivered), rank=1),
         Column("KEPT", _kept, rank=4, style=_kept_style),
         Column("AGE", lambda c: duration(c.oldest_age), rank=3),
-        Column("NEXT IN", lambda c: duration(c.row.next_ready_in) if c.row.queued else "", rank=8),
+        Column("NEXT IN", lambda c: duration(c.row.next_ready_in or None), rank=8),
         Column(
             "BLOCKED BY",
             _why,
@@ -196,9 +196,10 @@ def _sum(rows: Sequence[TypeRow], field: str) -> str:
 
 
 def _trouble(view: View, width: int) -> Text:
-    age_s = 0.0 if view.reading is None else time.time() - view.reading.read_at_s
-    old = "" if view.reading is None else f" These numbers are {duration(age_s * 1_000)} old."
-    line = Text(f"{view.trouble}.{old} Trying again.", "bold white on red", no_wrap=True)
+    old = ""
+    if view.reading is not None:
+        old = f"numbers of {duration((time.time() - view.reading.read_at_s) * 1_000)} ago, "
+    line = Text(f" {old}trying again: {view.trouble} ", "bold white on red", no_wrap=True)
     line.truncate(width, overflow="ellipsis")
     return line
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from rich.console import Console
 from rich.live import Live
 
+from sharq_client.cli.exits import message_of
 from sharq_client.cli.top.readings import MAX_QUEUES, Order, Reading, read
 from sharq_client.cli.top.screen import View, draw
 from sharq_client.cli.top.terminal import Keys
@@ -86,7 +87,7 @@ class Watch:
         except SharqError as error:
             if error.retry_after_s is None:
                 raise
-            view.trouble = error.message
+            view.trouble = message_of(error, view.url).partition(". ")[0]
             return
         self._keep(reading)
 
