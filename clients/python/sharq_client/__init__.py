@@ -17,6 +17,7 @@ from sharq_client.answers import (
     JobState,
     JobStatus,
     LeasedJob,
+    QueueAge,
     QueueRow,
     QueueStats,
     TypeRow,
@@ -26,6 +27,7 @@ from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
+from sharq_client.cluster import ClusterState, Member, StoreState
 from sharq_client.errors import (
     BatchCancelled,
     Duplicate,
@@ -123,6 +125,7 @@ __all__ = [
     "BatchStatus",
     "CallNext",
     "Client",
+    "ClusterState",
     "Control",
     "Counts",
     "DeadLetter",
@@ -152,6 +155,7 @@ __all__ = [
     "Leased",
     "LeasedJob",
     "Limit",
+    "Member",
     "MethodNotAllowed",
     "Middleware",
     "NotFound",
@@ -163,6 +167,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Overloaded",
+    "QueueAge",
     "QueueFull",
     "QueueRow",
     "QueueSettings",
@@ -177,6 +182,7 @@ __all__ = [
     "Schedules",
     "SharqError",
     "StoreFull",
+    "StoreState",
     "Throttled",
     "TooLarge",
     "TooManyWindows",
