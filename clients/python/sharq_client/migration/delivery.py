@@ -28,13 +28,25 @@ PAUSE_S = 1.0
 """The pause between two tries, unless the server asks for a longer one."""
 
 
+PERHAPS_MOVED = "perhaps moved by an interrupted run, and finished and forgotten since"
+"""The reason to refuse a job that the new server perhaps had once, so that it must not be sent again unasked."""
+
+REMEMBERED_MS = 240_000
+"""The time for which a server remembers finished jobs (`finished_retention`, 5 minutes by default), less a minute."""
+
+
 class Fate(enum.Enum):
-    """What became of a job: the server has it, it had it already, its queue is full, or it was refused for good."""
+    """What became of a job.
+
+    The server has it, it had it already, its queue is full, it was refused for good, or it is not known if the server
+    had it once.
+    """
 
     MOVED = enum.auto()
     DUPLICATE = enum.auto()
     FULL = enum.auto()
     REFUSED = enum.auto()
+    UNKNOWN = enum.auto()
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -78,7 +90,7 @@ def _verdict(answer: Enqueued | SharqError) -> Verdict | None:
     if isinstance(answer, Enqueued):
         return Verdict(Fate.DUPLICATE if answer.duplicate else Fate.MOVED)
     if isinstance(answer, QueueFull):
-        return Verdict(Fate.FULL)
+        return Verdict(Fate.FULL, answer.message)
     if isinstance(answer, InvalidRequest | TooLarge):
         return Verdict(Fate.REFUSED, answer.message)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -71,3 +71,8 @@ def now_ms(client: Redis) -> int:
     """Return the time by the source's clock, in ms since the epoch."""
     seconds, microseconds = client.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def rows_of(texts: Sequence[bytes], length: int) -> list[tuple[bytes, ...]]:
+    """Split a flat reply into rows of a length."""
+    return list(zip(*[iter(texts)] * length, strict=True))

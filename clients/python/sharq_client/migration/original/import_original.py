@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sharq_client.migration.delivery import PERHAPS_MOVED, REMEMBERED_MS
 from sharq_client.migration.original.store import OriginalStore
 from sharq_client.migration.original.survey import survey, waiting
 from sharq_client.migration.original.takeover import (
     CLOCK_TOLERANCE_MS,
     LEASE_GRACE_MS,
-    PERHAPS_MOVED,
-    REMEMBERED_MS,
     Takeover,
     Terms,
 )

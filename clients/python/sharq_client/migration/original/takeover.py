@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sharq_client.migration.delivery import MOST_BYTES, MOST_JOBS, Fate, Verdict, deliver
+from sharq_client.migration.delivery import (
+    MOST_BYTES,
+    MOST_JOBS,
+    PERHAPS_MOVED,
+    REMEMBERED_MS,
+    Fate,
+    Verdict,
+    deliver,
+)
 from sharq_client.migration.original.payloads import UnreadablePayload, json_of
 from sharq_client.migration.original.store import Claim, ClaimedJob, OriginalStore, Queue, Settlement
 from sharq_client.migration.summaries import OnProgress, Refusal, Tally
@@ -32,9 +40,6 @@ CLOCK_TOLERANCE_MS = 1_000
 LEASE_GRACE_MS = 10_000
 """The time after the end of a lease that is left to the original's own requeue."""
 
-REMEMBERED_MS = 240_000
-"""The time for which a server remembers finished jobs (`finished_retention`, 5 minutes by default), less a minute."""
-
 GROUP = 200
 """The number of queues that are taken over together. They stand still until the first jobs of all have moved."""
 
@@ -46,9 +51,6 @@ LONGEST_HOLD_MS = 24 * 3600 * 1000
 
 RETURNED_PRIORITY = 4
 """The priority of a job that a requeue has put back, so that it leaves before the others of its queue (5)."""
-
-PERHAPS_MOVED = "perhaps moved by an interrupted run, and finished and forgotten since"
-"""The reason to refuse a job that the new server perhaps had once, so that it must not be sent again unasked."""
 
 IDLE_PAUSE_S = 0.1
 """The pause between two passes that found nothing to do."""
@@ -267,7 +269,7 @@ class Takeover:
             return None
         if self._client.job(*claim.queue, job.job_id):
             return Verdict(Fate.DUPLICATE)
-        return Verdict(Fate.REFUSED, PERHAPS_MOVED)
+        return Verdict(Fate.UNKNOWN, PERHAPS_MOVED)
 
     def _settle(self, claim: Claim, verdicts: Sequence[Verdict]) -> Settlement:
         full: list[str] = []
@@ -275,7 +277,7 @@ class Takeover:
         for job, verdict in zip(claim.jobs, verdicts, strict=True):
             if verdict.fate is Fate.FULL:
                 full.append(job.job_id)
-            elif verdict.fate is Fate.REFUSED:
+            elif verdict.fate in (Fate.REFUSED, Fate.UNKNOWN):
                 refused.append((job.job_id, verdict.reason))
                 self._tally.refuse(Refusal(*claim.queue, job.job_id, verdict.reason))
             else:
