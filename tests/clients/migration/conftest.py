@@ -15,7 +15,7 @@ from tests.support.foreign.processes import Original
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import StoreServer, running_store
 
-LEASE_MS = 1_500
+LEASE_MS = 800
 """The length of the original's leases, unless a test needs another."""
 
 StartOriginal = Callable[..., Original]
