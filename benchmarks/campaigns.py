@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from benchmarks import load_client, targets
+from benchmarks import load_client, openings, targets
 from benchmarks.bench import BATCH, LEASE_MS, OTHER_QUEUES, OTHERS_PER_S, PAYLOAD, Bench
 from benchmarks.cpu import CpuMeter
 from benchmarks.errors import Spoiled
 from benchmarks.lease_times import count_violations, delivered_share
 from benchmarks.load_client import open_session
+from benchmarks.openings import Calls
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import sharq_server, store
 from benchmarks.spread import Spread, percentile
@@ -120,7 +121,8 @@ def run(is_quick: bool) -> Report:
     """Measure each kind of type in every round, on servers of their own."""
     plan = _QUICK if is_quick else _FULL
     rounds = [{suffix: _measure(plan, suffix) for suffix in _KINDS} for _ in range(plan.rounds)]
-    return _report(plan, rounds)
+    calls = [openings.measure(plan.waiting, _QUEUES, _INTERVAL_US) for _ in range(plan.rounds)]
+    return _report(plan, rounds, calls)
 
 
 def _measure(plan: _Plan, suffix: str) -> _Round:
@@ -241,7 +243,7 @@ def _share(leases_us: Mapping[str, list[int]], begin_s: float) -> float:
     return sum(share or 0.0 for share in shares) / _QUEUES
 
 
-def _report(plan: _Plan, rounds: list[dict[str, _Round]]) -> Report:
+def _report(plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls]]) -> Report:
     every = [own for by_suffix in rounds for own in by_suffix.values()]
     windowed = [own.windowed for own in every]
     return Report(
@@ -257,6 +259,9 @@ def _report(plan: _Plan, rounds: list[dict[str, _Round]]) -> Report:
             "server": "one sharq-server; store with an append-only file written out each second, and rewritten before",
         },
         rows=[
+            targets.OPENING_CPU.row(
+                Spread.of([percentile(own.cpu_ms, 99) for calls in alone for own in calls if own.window])
+            ),
             targets.OPENING_CALL.row(_spread(windowed, lambda work: percentile(work.opening_ms, 99))),
             Row(
                 f"{_OPENING}: longest call of the store",
@@ -281,7 +286,7 @@ def _report(plan: _Plan, rounds: list[dict[str, _Round]]) -> Report:
                 Spread.of([own.windowed.store_us / own.plain.store_us for own in every]),
             ),
         ],
-        grids=[_grid(rounds)],
+        grids=[_grid(rounds), _alone_grid(alone)],
         notes=[
             "The calls of the store are measured by its own log, in wall time: other load on the machine, that of "
             "the server and of the worker among it, makes one longer.",
@@ -310,6 +315,16 @@ def _grid(rounds: list[dict[str, _Round]]) -> Grid:
         "others: p50 ms", "p99 ms", "server µs a job", "store µs a job",
     )  # fmt: skip
     return Grid("By round", columns, rows)
+
+
+def _alone_grid(alone: list[list[Calls]]) -> Grid:
+    rows: list[tuple[Cell, ...]] = [
+        ("opens" if own.window else "none", *_percentiles(own.cpu_ms), max(own.cpu_ms))
+        for calls in alone
+        for own in calls
+    ]
+    title = f"The first {_FIRST_CALLS} calls on a store alone, one partition (CPU time of the store)"
+    return Grid(title, ("window", "p50 ms", "p99 ms", "longest"), rows)
 
 
 def _cells(work: _Work) -> tuple[float, ...]:
