@@ -68,7 +68,7 @@ class _Plan(msgspec.Struct, frozen=True):
     quiet_s: float
 
 
-_FULL = _Plan(rounds=3, waiting=1_000_000, quiet_s=4)
+_FULL = _Plan(rounds=2, waiting=1_000_000, quiet_s=4)
 _QUICK = _Plan(rounds=2, waiting=100_000, quiet_s=3)
 
 
