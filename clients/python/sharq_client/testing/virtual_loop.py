@@ -90,10 +90,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, executor: Executor | None, func: Callable[..., ResultT], *args: Any
     ) -> asyncio.Future[ResultT]:
         """Run a function in a thread. The clock stands still meanwhile."""
-        self._virtual.calls_outside += 1
         future: asyncio.Future[ResultT] = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._on_thread_ended)
+        self.on_thread_started(future)
         return future
+
+    def on_thread_started(self, outcome: asyncio.Future[Any]) -> None:
+        """Let the clock stand still until a thread has its outcome."""
+        self._virtual.calls_outside += 1
+        outcome.add_done_callback(self._on_thread_ended)
 
     def _on_thread_ended(self, _: asyncio.Future[Any]) -> None:
         self._virtual.calls_outside -= 1
