@@ -130,7 +130,7 @@ class JobHandlers:
         states.sort(key=lambda state: not state.line())
         for state in states:
             found = dequeues.dequeue(state, query.count - len(jobs), lease_us, chance)
-            jobs += [leased_job(state, job) for job in found]
+            jobs += [leased_job(state, job, queue_length) for job, queue_length in found]
             state.settle()
         for job in jobs:
             self.on_leased(job)
