@@ -53,6 +53,7 @@ from sharq_client.errors import (
     WindowUsed,
     WrongUrl,
 )
+from sharq_client.overview import ClusterMember, ClusterStatus, MemberStore, TopRow
 from sharq_client.requests import (
     DEFAULT_REQUEUE_LIMIT,
     DEFAULT_RETRY,
@@ -65,6 +66,7 @@ from sharq_client.requests import (
     Limit,
     OnExpiry,
     QueueSettings,
+    Referable,
     RetryPolicy,
     TypeSettings,
 )
@@ -115,6 +117,8 @@ __all__ = [
     "BatchCancelled",
     "BatchStatus",
     "Client",
+    "ClusterMember",
+    "ClusterStatus",
     "Control",
     "Counts",
     "DeadLetter",
@@ -143,6 +147,7 @@ __all__ = [
     "Leased",
     "LeasedJob",
     "Limit",
+    "MemberStore",
     "MethodNotAllowed",
     "NotFound",
     "NotWaiting",
@@ -159,6 +164,7 @@ __all__ = [
     "QueueStats",
     "Quota",
     "QuotaUse",
+    "Referable",
     "RetryPolicy",
     "RunningJob",
     "ScheduleRow",
@@ -170,6 +176,7 @@ __all__ = [
     "TooLarge",
     "TooManyWindows",
     "TooSlow",
+    "TopRow",
     "TypeRow",
     "TypeSettings",
     "TypeStats",

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from sharq_client import errors, failures
+from sharq_client.decoders import AnswerDecoder
 from sharq_client.paths import bases_of, target_of
 
 AnswerT = TypeVar("AnswerT")
@@ -70,7 +71,7 @@ class AsyncTransport:
         self,
         method: str,
         path: str,
-        answer: msgspec.json.Decoder[AnswerT],
+        answer: AnswerDecoder[AnswerT],
         *,
         body: object = None,
         query: Mapping[str, object] | None = None,
