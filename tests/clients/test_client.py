@@ -353,3 +353,13 @@ def test_a_client_does_not_load_the_library_of_the_other(name: str, absent: list
         [sys.executable, "-c", program], check=True, timeout=DEADLINE_S, capture_output=True, text=True
     )
     assert done.stdout == "set()\n"
+
+
+async def test_server_that_did_not_answer_is_not_asked_again_while_there_is_another(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
+    async with path_to(server.url) as first, path_to(server.url) as second:
+        first.answers_to_lose = 1
+        async with open_client([first.url, second.url]) as client:
+            assert (await client.enqueue(a_job(kind))).duplicate is True
+        assert (first.requests, second.requests) == (1, 1)
