@@ -1,4 +1,4 @@
-"""What a handler may say about its job: Retry, Drop, Throttled, a result; and the outcomes of a batch."""
+"""The outcomes of jobs as handlers decide them: Retry, Drop, Throttled, a result; and those of the jobs of a batch."""
 
 from __future__ import annotations
 
