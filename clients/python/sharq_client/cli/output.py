@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from sharq_client.cli.tables import GAP, Column, shown_columns, widths
+from sharq_client.cli.tables import GAP, Column, aligned, shown_columns, widths
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDE = 100_000
-"""The columns of an output that is not a terminal, so that nothing is cut off or wrapped."""
+"""The columns of an output that is not a terminal, for what only rich can lay out."""
 
 GOOD = "green"
 ODD = "yellow"
@@ -56,7 +56,10 @@ class Output:
 
     def line(self, text: str, style: str = "") -> None:
         """Write a sentence for people."""
-        self._print(_text_of((text, style)))
+        if not self.is_terminal:
+            sys.stdout.write(f"{printable(text)}\n")
+            return
+        _print(_text_of((text, style)))
 
     def note(self, text: str) -> None:
         """Write a remark for people to stderr, so that a pipe gets the results alone."""
@@ -64,27 +67,34 @@ class Output:
 
     def facts(self, pairs: Iterable[tuple[str, Cell | None]]) -> None:
         """Write names with their values for people, one below the other. Those whose value is None are left out."""
-        from rich.table import Table  # noqa: PLC0415 - JSON does not need it
+        rows = [(name, value) for name, value in pairs if value is not None]
+        if not self.is_terminal:
+            sys.stdout.writelines(aligned([(name, _plain(value)) for name, value in rows]))
+            return
+        from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
 
-        grid = Table.grid(padding=(0, 2))
+        grid = Table.grid(padding=(0, GAP))
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
-        for name, value in pairs:
-            if value is not None:
-                grid.add_row(name, _text_of(value))
-        self._print(grid)
+        for name, value in rows:
+            grid.add_row(name, _text_of(value))
+        _print(grid)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table for people."""
-        from rich.table import Table  # noqa: PLC0415 - JSON does not need it
-
-        texts = [[printable(_plain(cell)) for cell in row] for row in rows]
+        texts = [[_plain(cell) for cell in row] for row in rows]
         shown = shown_columns(columns, texts)
-        picked = [[row[place] for place in shown] for row in texts]
-        places = widths([columns[place] for place in shown], picked, self._width())
+        columns = [columns[place] for place in shown]
+        texts = [[row[place] for place in shown] for row in texts]
+        if not self.is_terminal:
+            header = [column.name for column in columns]
+            sys.stdout.writelines(aligned([header, *texts], [column.is_number for column in columns]))
+            return
+        from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
+
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-        for place, width in zip(shown, places, strict=True):
-            column = columns[place]
+        places = widths(columns, texts, shutil.get_terminal_size().columns)
+        for column, width in zip(columns, places, strict=True):
             table.add_column(
                 column.name,
                 justify="right" if column.is_number else "left",
@@ -94,18 +104,17 @@ class Output:
             )
         for row in rows:
             table.add_row(*(_text_of(row[place]) for place in shown))
-        self._print(table)
+        _print(table)
 
-    def _width(self) -> int:
-        return shutil.get_terminal_size().columns if self.is_terminal else WIDE
 
-    def _print(self, content: RenderableType) -> None:
-        from rich.console import Console  # noqa: PLC0415 - JSON does not need it
+def _print(content: RenderableType) -> None:
+    """Write to the terminal, without the blanks with which rich fills its lines."""
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
 
-        console = Console(highlight=False, width=self._width())
-        with console.capture() as captured:
-            console.print(content)
-        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(content)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def wire_form(value: msgspec.Struct) -> dict[str, object]:
@@ -144,11 +153,11 @@ def printable(text: str) -> str:
 
 
 def _plain(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else cell[0]
+    return printable(cell if isinstance(cell, str) else cell[0])
 
 
 def _text_of(cell: Cell) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415 - JSON does not need it
+    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
     text, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(text), style=style)

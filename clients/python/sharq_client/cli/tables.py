@@ -1,8 +1,8 @@
-"""Fits the columns of a table into a terminal."""
+"""Aligns the columns of a table, and fits them into a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -58,3 +58,18 @@ def widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], terminal: i
             result[widest] -= 1
             excess -= 1
     return result
+
+
+def aligned(rows: Sequence[Sequence[str]], are_numbers: Sequence[bool] = ()) -> Iterator[str]:
+    """Yield the lines of a table whose cells are whole, however long they are.
+
+    Args:
+        are_numbers: True for each column to align to the right; columns that are not mentioned are texts.
+    """
+    lengths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(length) if place < len(are_numbers) and are_numbers[place] else cell.ljust(length)
+            for place, (cell, length) in enumerate(zip(row, lengths, strict=True))
+        ]
+        yield (" " * GAP).join(cells).rstrip() + "\n"

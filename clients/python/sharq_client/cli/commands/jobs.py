@@ -27,6 +27,8 @@ from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment
 from sharq_client.requests import JobChange
 
+RETRIES_OF_A_WAIT = 5
+
 _STYLES = {
     JobState.FINISHED: GOOD,
     JobState.DEAD: BAD,
@@ -102,12 +104,13 @@ def job(
     if within is not None and not wait:
         raise wrong_usage("--within: only with --wait")
     within_ms = read_duration("--within", within)
-    with session.client(retries=5 if wait else 0) as client:
-        if wait:
-            timeout_s = None if within_ms is None else within_ms / 1000
+    with session.client() as client:
+        status = client.job(queue_type, queue_id, job_id)
+    if wait and status is not None and not status.has_ended:
+        timeout_s = None if within_ms is None else within_ms / 1000
+        # The server is there. From now on it may be away for a moment, as while it is updated.
+        with session.client(retries=RETRIES_OF_A_WAIT) as client:
             status = client.jobs.wait(queue_type, queue_id, job_id, timeout_s=timeout_s)
-        else:
-            status = client.job(queue_type, queue_id, job_id)
     if status is None:
         raise no_job(session, queue_type, queue_id, job_id)
     show_job(session.output, queue_type, queue_id, job_id, status)
