@@ -22,6 +22,7 @@ from sharq_client.cli.commands import (
     windows,
 )
 from sharq_client.cli.registry import add, group, with_options
+from sharq_client.cli.traffic.listing import add_commands
 from sharq_client.version import __version__
 
 ABOUT = """Look after the queues and jobs of a SHARQ server.
@@ -42,6 +43,8 @@ _dead = group("dead", about="List dead letters, queue them again or drop them.")
 _window = group("window", about="Look after windows, the hours at which jobs may leave.")
 _schedule = group("schedule", about="Look after schedules, which enqueue a job again and again.")
 _profile = group("profile", about="Show the servers that have a name in profiles.toml.")
+
+add_commands(app)
 
 add(app, queues.queue, section=QUEUES)
 add(app, queues.queues, section=QUEUES)
