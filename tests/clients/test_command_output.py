@@ -17,9 +17,9 @@ import pytest
 
 from sharq_client import Client, EnqueueJob, JobState
 from sharq_client.answers import QueueStats, TypeStats
-from sharq_client.cli import reasons
+from sharq_client.cli.commands import reasons
+from sharq_client.cli.commands.setting_texts import limit_of, quota_of, retry_of
 from sharq_client.cli.output import printable
-from sharq_client.cli.setting_texts import limit_of, quota_of, retry_of
 from sharq_client.cli.tables import Column, shown_columns, widths
 from sharq_client.cli.times import age, duration_ms, readable, time_ms
 from sharq_core.limits import BlockedBy

@@ -9,7 +9,8 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 WIDE = 100_000
 """The columns of an output that is not a terminal, for what only rich can lay out."""
+
+ROWS_ON_TERMINAL = 100
+"""The rows of a list on a terminal if no other number was asked for."""
+
+RowT = TypeVar("RowT")
 
 GOOD = "green"
 ODD = "yellow"
@@ -60,6 +66,19 @@ class Output:
             sys.stdout.write(f"{printable(text)}\n")
             return
         _print(_text_of((text, style)))
+
+    def first_rows(self, rows: Iterable[RowT], limit: int | None) -> list[RowT]:
+        """Return the rows to show to a person. Say on stderr if there are more than a terminal shows.
+
+        Args:
+            limit: the most rows, 0 for all; None for ROWS_ON_TERMINAL on a terminal, and otherwise all.
+        """
+        if limit is not None or not self.is_terminal:
+            return list(bounded(rows, limit))
+        shown = list(islice(rows, ROWS_ON_TERMINAL + 1))
+        if len(shown) > ROWS_ON_TERMINAL:
+            self.note(f"These are the first {ROWS_ON_TERMINAL}; --limit 0 shows all.")
+        return shown[:ROWS_ON_TERMINAL]
 
     def note(self, text: str) -> None:
         """Write a remark for people to stderr, so that a pipe gets the results alone."""
@@ -115,6 +134,11 @@ def _print(content: RenderableType) -> None:
     with console.capture() as captured:
         console.print(content)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def bounded(rows: Iterable[RowT], limit: int | None) -> Iterable[RowT]:
+    """Return the rows of a list: all for 0 or None, or as many as were asked for."""
+    return islice(rows, limit or None)
 
 
 def wire_form(value: msgspec.Struct) -> dict[str, object]:

@@ -8,8 +8,9 @@ import msgspec
 import typer
 
 from sharq_client.answers import JobRow, JobState, JobStatus
+from sharq_client.cli.commands.setting_texts import retry_text
 from sharq_client.cli.exits import Exit, Failed, wrong_usage
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Output, wire_form
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Output, bounded, wire_form
 from sharq_client.cli.parameters import (
     JobId,
     Limit,
@@ -20,9 +21,7 @@ from sharq_client.cli.parameters import (
     read_json,
     read_time,
 )
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
-from sharq_client.cli.setting_texts import retry_text
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment
 from sharq_client.requests import JobChange
@@ -72,7 +71,7 @@ def jobs(
         if session.output.is_json:
             session.output.documents(bounded(rows, limit))
             return
-        shown = first_rows(session.output, rows, limit)
+        shown = session.output.first_rows(rows, limit)
     if not shown:
         session.output.note(
             f"{queue_type} {queue_id} has no {state} jobs" + (f" {prefix}*." if prefix else ".")
