@@ -143,7 +143,7 @@ def test_wrong_identifier_is_refused_by_name(sharq: Sharq) -> None:
 
 
 def test_unknown_command_is_corrected(sharq: Sharq) -> None:
-    assert "Did you mean 'queue', 'queues'?" in sharq.process("quue", code=2).err
+    assert "Did you mean 'queue', 'queues'" in sharq.process("quue", code=2).err
 
 
 def test_options_before_the_command_count_and_those_after_it_win(sharq: Sharq, server: SharqServer) -> None:

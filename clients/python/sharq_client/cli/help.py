@@ -92,7 +92,8 @@ def _sections(parameters: Sequence[Any], ctx: Any) -> dict[str, list[Record]]:
 
 
 def _argument_name(parameter: Any) -> str:
-    return f"{parameter.metavar}..." if parameter.nargs != 1 else str(parameter.metavar)
+    name = str(parameter.metavar).removesuffix("...")
+    return f"{name}..." if parameter.nargs != 1 else name
 
 
 def _write_sections(formatter: HelpWriter, sections: dict[str, list[Record]]) -> None:
